@@ -1,0 +1,75 @@
+//! E-mail addresses: what is accepted at sign-up, and when two are the same person's.
+//!
+//! The canonical form is what a trial is counted by (once per person, not once
+//! per spelling) and what a login is looked up by.
+
+/// An address that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Email {
+    given: String,
+}
+
+/// Why an address was refused, in words for the person who typed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EmailFault {
+    /// Nothing was typed.
+    #[error("Enter your e-mail address.")]
+    Empty,
+    /// Not of the form `name@host.tld`.
+    #[error("Enter an e-mail address like name@example.com.")]
+    Malformed,
+    /// Longer than the 254 characters that mail systems take.
+    #[error("That e-mail address is too long.")]
+    TooLong,
+}
+
+impl Email {
+    /// Trims and checks an address. Deliberately lenient about the local part:
+    /// only a mail that arrives proves an address.
+    ///
+    /// # Errors
+    /// See [`EmailFault`].
+    pub fn parse(text: &str) -> Result<Self, EmailFault> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(EmailFault::Empty);
+        }
+        if text.len() > 254 {
+            return Err(EmailFault::TooLong);
+        }
+        let (local, host) = text.rsplit_once('@').ok_or(EmailFault::Malformed)?;
+        let host_is_sound = host.contains('.')
+            && host.split('.').all(|label| {
+                !label.is_empty()
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+                    && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+            });
+        let local_is_sound = !local.is_empty()
+            && local.len() <= 64
+            && !local.chars().any(|c| c.is_whitespace() || c.is_control() || "<>()[],;:\\\"@".contains(c));
+        if host_is_sound && local_is_sound { Ok(Self { given: text.to_owned() }) } else { Err(EmailFault::Malformed) }
+    }
+
+    /// The address as it was typed, trimmed.
+    pub fn as_str(&self) -> &str {
+        &self.given
+    }
+
+    /// What a login is looked up by: lower case, nothing else changed.
+    pub fn login_key(&self) -> String {
+        self.given.to_lowercase()
+    }
+
+    /// What a trial is counted by: lower case, no `+alias`, and no dots where the
+    /// host ignores them (Google's).
+    pub fn canonical(&self) -> String {
+        let lower = self.login_key();
+        let Some((local, host)) = lower.rsplit_once('@') else { return lower };
+        let local = local.split_once('+').map_or(local, |(name, _)| if name.is_empty() { local } else { name });
+        match host {
+            "gmail.com" | "googlemail.com" => format!("{}@gmail.com", local.replace('.', "")),
+            _ => format!("{local}@{host}"),
+        }
+    }
+}

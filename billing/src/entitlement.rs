@@ -1,0 +1,204 @@
+//! What an account may do right now, and why: one pure function.
+//!
+//! | Stripe status | access |
+//! |---|---|
+//! | `trialing`, `active` | the tier until the period's end + grace days; a period that has not moved on by then is stale: no access, flagged |
+//! | … told to end | the tier until exactly then |
+//! | `past_due` | the tier until the first failure + grace days |
+//! | `incomplete`, `incomplete_expired`, `canceled`, `unpaid`, `paused` | none |
+//! | anything else, or a price never known | none, flagged |
+//!
+//! Of several subscriptions the best one counts. Proved by `tests/entitlement.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Catalog, Feature, Limit, Meter, Tier};
+use crate::ids::SubscriptionId;
+use crate::subscription::{Status, Subscription};
+use crate::time::Timestamp;
+
+/// What an account may do, as of one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entitlement {
+    /// The tier that counts.
+    pub tier: Tier,
+    /// The tier's place in the catalogue, 0 being the lowest.
+    pub rank: usize,
+    /// What is open.
+    pub features: BTreeSet<Feature>,
+    /// How much is included per window.
+    pub limits: BTreeMap<Meter, Limit>,
+    /// Which subscription and which rule say so.
+    pub because: Because,
+    /// When this ends if nothing more is heard from Stripe; `None` for the free tier.
+    pub until: Option<Timestamp>,
+    /// Where usage windows are counted from; `None` means calendar months.
+    pub window_anchor: Option<Timestamp>,
+    /// What an operator should look at.
+    pub flags: Vec<Flag>,
+}
+
+impl Entitlement {
+    /// How much of `meter` is included per window.
+    pub fn limit(&self, meter: Meter) -> Limit {
+        self.limits.get(&meter).copied().unwrap_or(Limit::Finite(0))
+    }
+}
+
+/// Why the tier is what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Because {
+    /// There is no subscription at all.
+    NoSubscription,
+    /// This subscription, in this status, by this rule.
+    Subscription {
+        /// Which one.
+        id: SubscriptionId,
+        /// Its status.
+        status: Status,
+        /// The rule that decided.
+        rule: Rule,
+    },
+}
+
+/// The rule that decided about one subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Rule {
+    /// Paid for, or in trial: open until the period's end and the grace after it.
+    PeriodPaid,
+    /// Told to end, and the end has not come: open until exactly then.
+    EndsLater,
+    /// A payment failed and the grace runs: open until it is over.
+    InGrace,
+    /// A payment failed and the grace is over.
+    GraceOver,
+    /// Told to end, and the end has come.
+    Ended,
+    /// The period should have moved on by now and has not.
+    StalePeriod,
+    /// The status gives nothing: canceled, unpaid, paused or incomplete.
+    StatusGivesNothing,
+    /// The status is not one this version knows.
+    UnknownStatus,
+    /// None of its prices was ever in the catalogue.
+    UnknownPrice,
+}
+
+/// Something about a subscription that a person should look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Flag {
+    /// Its period has not moved on.
+    StalePeriod(SubscriptionId),
+    /// Its status is new.
+    UnknownStatus(SubscriptionId, String),
+    /// It has a price that the catalogue does not name.
+    UnknownPrice(SubscriptionId),
+}
+
+/// What `subscriptions` give at `now`. Pure: the same arguments give the same answer.
+pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Timestamp) -> Entitlement {
+    let mut flags = Vec::new();
+    let verdicts: Vec<Verdict<'_>> =
+        subscriptions.iter().map(|subscription| judge(subscription, catalog, now, &mut flags)).collect();
+
+    let granted = verdicts
+        .iter()
+        .filter_map(|verdict| verdict.grant.map(|(tier, until)| (catalog.rank(tier), until, verdict)))
+        .max_by_key(|(rank, until, verdict)| (*rank, *until, &verdict.subscription.id));
+    let (plan, until, window_anchor, deciding) = match granted {
+        Some((Some(rank), until, verdict)) => {
+            (&catalog.plans()[rank], Some(until), Some(verdict.subscription.billing_cycle_anchor), Some(verdict))
+        }
+        // Nothing is open: the newest subscription is the one that people ask about.
+        _ => {
+            let newest = verdicts.iter().max_by_key(|v| (v.subscription.created, &v.subscription.id));
+            (catalog.free(), None, None, newest)
+        }
+    };
+
+    Entitlement {
+        tier: plan.tier.clone(),
+        rank: catalog.rank(&plan.tier).unwrap_or_default(),
+        features: plan.features.clone(),
+        limits: plan.limits.clone(),
+        because: deciding.map_or(Because::NoSubscription, Verdict::because),
+        until,
+        window_anchor,
+        flags,
+    }
+}
+
+struct Verdict<'a> {
+    subscription: &'a Subscription,
+    rule: Rule,
+    grant: Option<(&'a Tier, Timestamp)>,
+}
+
+impl Verdict<'_> {
+    fn because(&self) -> Because {
+        Because::Subscription {
+            id: self.subscription.id.clone(),
+            status: self.subscription.status.clone(),
+            rule: self.rule,
+        }
+    }
+}
+
+fn judge<'a>(
+    subscription: &'a Subscription,
+    catalog: &'a Catalog,
+    now: Timestamp,
+    flags: &mut Vec<Flag>,
+) -> Verdict<'a> {
+    let id = || subscription.id.clone();
+    let refuse = |rule| Verdict { subscription, rule, grant: None };
+
+    let (rule, until) = match span(subscription, catalog) {
+        Ok(span) => span,
+        Err(rule) => {
+            if let Status::Unknown(word) = &subscription.status {
+                flags.push(Flag::UnknownStatus(id(), word.clone()));
+            }
+            return refuse(rule);
+        }
+    };
+    let (tier, all_known) = subscription.tier(catalog);
+    if !all_known {
+        flags.push(Flag::UnknownPrice(id()));
+    }
+    let Some(tier) = tier.filter(|tier| catalog.rank(tier).is_some()) else {
+        return refuse(Rule::UnknownPrice);
+    };
+    if now < until {
+        return Verdict { subscription, rule, grant: Some((tier, until)) };
+    }
+    refuse(match rule {
+        Rule::EndsLater => Rule::Ended,
+        Rule::InGrace => Rule::GraceOver,
+        _ => {
+            flags.push(Flag::StalePeriod(id()));
+            Rule::StalePeriod
+        }
+    })
+}
+
+/// Until when the status itself keeps the tier open, by which rule; or the rule that refuses.
+fn span(subscription: &Subscription, catalog: &Catalog) -> Result<(Rule, Timestamp), Rule> {
+    let grace = i64::from(catalog.grace_days());
+    let period = subscription.period();
+    let (rule, end) = match &subscription.status {
+        Status::Trialing | Status::Active => (Rule::PeriodPaid, period.end.plus_days(grace)),
+        // A failure whose time we never learned can only have come with the period.
+        Status::PastDue => (Rule::InGrace, subscription.past_due_since.unwrap_or(period.start).plus_days(grace)),
+        Status::Unpaid | Status::Paused | Status::Incomplete | Status::IncompleteExpired | Status::Canceled => {
+            return Err(Rule::StatusGivesNothing);
+        }
+        Status::Unknown(_) => return Err(Rule::UnknownStatus),
+    };
+    Ok(match subscription.ends_at() {
+        Some(at) if at <= end => (Rule::EndsLater, at),
+        _ => (rule, end),
+    })
+}

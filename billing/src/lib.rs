@@ -1,0 +1,24 @@
+//! The billing rules, pure: no I/O, no clock, no environment, no randomness.
+//!
+//! Everything here is a function of its arguments, so that every rule can be
+//! property-tested and runs the same on the server, in a test and in a browser.
+//! Time comes in as a [`Timestamp`]; plans come in as a [`Catalog`].
+
+pub mod catalog;
+pub mod email;
+pub mod entitlement;
+pub mod ids;
+pub mod money;
+pub mod policy;
+pub mod subscription;
+pub mod time;
+pub mod usage_window;
+
+pub use catalog::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, Plan, Price, Product, Tier};
+pub use entitlement::{Because, Entitlement, Flag, Rule, entitlement};
+pub use ids::{AccountId, CheckoutSessionId, CustomerId, EventId, PriceId, SubscriptionId, UserId};
+pub use money::{Currency, Money};
+pub use policy::{Admission, Policy};
+pub use subscription::{Item, Period, Status, Subscription};
+pub use time::Timestamp;
+pub use usage_window::{UsageWindow, usage_window};

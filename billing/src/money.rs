@@ -1,0 +1,124 @@
+//! Amounts in a currency's minor unit. No floats anywhere.
+//!
+//! How many minor units make a major one is Stripe's list of zero-decimal and
+//! three-decimal currencies (Stripe docs, "Supported currencies").
+
+use serde::{Deserialize, Serialize};
+
+/// An ISO 4217 code in lower case, as Stripe writes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency(String);
+
+/// A text that is no currency code.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a currency: three letters, such as `usd`")]
+pub struct NotACurrency(String);
+
+const ZERO_DECIMAL: [&str; 16] =
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"];
+const THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
+
+impl Currency {
+    /// Reads a code in either case.
+    ///
+    /// # Errors
+    /// Anything but three ASCII letters.
+    pub fn parse(code: &str) -> Result<Self, NotACurrency> {
+        if code.len() == 3 && code.bytes().all(|b| b.is_ascii_alphabetic()) {
+            Ok(Self(code.to_ascii_lowercase()))
+        } else {
+            Err(NotACurrency(code.to_owned()))
+        }
+    }
+
+    /// The code in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Decimal places between the minor and the major unit: 2 for USD, 0 for JPY, 3 for KWD.
+    pub fn exponent(&self) -> u32 {
+        if ZERO_DECIMAL.contains(&self.as_str()) {
+            0
+        } else if THREE_DECIMAL.contains(&self.as_str()) {
+            3
+        } else {
+            2
+        }
+    }
+
+    fn symbol(&self) -> Option<&'static str> {
+        Some(match self.as_str() {
+            "usd" => "$",
+            "eur" => "€",
+            "gbp" => "£",
+            "jpy" => "¥",
+            _ => return None,
+        })
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = NotACurrency;
+    fn try_from(code: String) -> Result<Self, NotACurrency> {
+        Self::parse(&code)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.0
+    }
+}
+
+/// An amount of one currency.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Money {
+    /// In the currency's minor unit (cents of a dollar, whole yen); negative for what is given back.
+    pub minor: i64,
+    /// What it is an amount of.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// `minor` units of `currency`.
+    pub const fn new(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+}
+
+/// `$29`, `$29.50`, `¥500`, `1.234 KWD`: whole amounts lose their zeros, thousands are grouped.
+impl std::fmt::Display for Money {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let exponent = self.currency.exponent();
+        let unit = 10_u64.pow(exponent);
+        let (major, minor) = (self.minor.unsigned_abs() / unit, self.minor.unsigned_abs() % unit);
+        let symbol = self.currency.symbol();
+        if self.minor < 0 {
+            f.write_str("-")?;
+        }
+        f.write_str(symbol.unwrap_or_default())?;
+        f.write_str(&grouped(major))?;
+        if minor != 0 {
+            write!(f, ".{minor:0width$}", width = exponent as usize)?;
+        }
+        if symbol.is_none() {
+            write!(f, " {}", self.currency.as_str().to_ascii_uppercase())?;
+        }
+        Ok(())
+    }
+}
+
+/// `10000` as `10,000`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,151 @@
+//! A subscription as Stripe has it, reduced to what access depends on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Catalog, Tier};
+use crate::ids::{CustomerId, PriceId, SubscriptionId};
+use crate::time::Timestamp;
+
+/// Stripe's subscription status. A value that Stripe adds later is kept as it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Status {
+    /// In its trial.
+    Trialing,
+    /// Paid.
+    Active,
+    /// A renewal failed and Stripe is trying again.
+    PastDue,
+    /// Stripe gave up and left it open.
+    Unpaid,
+    /// The trial ended without a card.
+    Paused,
+    /// The first payment has not gone through yet.
+    Incomplete,
+    /// The first payment never went through.
+    IncompleteExpired,
+    /// Over.
+    Canceled,
+    /// A value this version does not know.
+    Unknown(String),
+}
+
+impl Status {
+    /// Stripe's word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Trialing => "trialing",
+            Self::Active => "active",
+            Self::PastDue => "past_due",
+            Self::Unpaid => "unpaid",
+            Self::Paused => "paused",
+            Self::Incomplete => "incomplete",
+            Self::IncompleteExpired => "incomplete_expired",
+            Self::Canceled => "canceled",
+            Self::Unknown(word) => word,
+        }
+    }
+
+    /// Whether it has ended for good: it can be followed by a new subscription.
+    pub const fn is_over(&self) -> bool {
+        matches!(self, Self::Canceled | Self::IncompleteExpired)
+    }
+}
+
+impl From<String> for Status {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "trialing" => Self::Trialing,
+            "active" => Self::Active,
+            "past_due" => Self::PastDue,
+            "unpaid" => Self::Unpaid,
+            "paused" => Self::Paused,
+            "incomplete" => Self::Incomplete,
+            "incomplete_expired" => Self::IncompleteExpired,
+            "canceled" => Self::Canceled,
+            _ => Self::Unknown(word),
+        }
+    }
+}
+
+impl From<Status> for String {
+    fn from(status: Status) -> Self {
+        status.as_str().to_owned()
+    }
+}
+
+/// A span of time that is paid for: from `start`, up to but not including `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// First instant.
+    pub start: Timestamp,
+    /// First instant after.
+    pub end: Timestamp,
+}
+
+/// One line of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Stripe's `si_…`.
+    pub id: String,
+    /// What is charged.
+    pub price: PriceId,
+    /// The price's lookup key, if it has one.
+    pub lookup_key: Option<String>,
+    /// How many.
+    pub quantity: u64,
+    /// The period it is paid for.
+    pub period: Period,
+}
+
+/// A subscription with all its items.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Stripe's `sub_…`.
+    pub id: SubscriptionId,
+    /// Whose it is at Stripe.
+    pub customer: CustomerId,
+    /// As Stripe last said.
+    pub status: Status,
+    /// All of them count, not only the first.
+    pub items: Vec<Item>,
+    /// Stripe's `created`.
+    pub created: Timestamp,
+    /// Where monthly windows are counted from.
+    pub billing_cycle_anchor: Timestamp,
+    /// It will end when the period does.
+    pub cancel_at_period_end: bool,
+    /// It will end then.
+    pub cancel_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When its trial ends or ended.
+    pub trial_end: Option<Timestamp>,
+    /// The time of the first failed invoice of this delinquency; retries do not move it.
+    pub past_due_since: Option<Timestamp>,
+    /// The tier its prices meant when they were last all known.
+    pub last_known_tier: Option<Tier>,
+}
+
+impl Subscription {
+    /// From the earliest start to the latest end of its items; empty at `created` without items.
+    pub fn period(&self) -> Period {
+        let start = self.items.iter().map(|item| item.period.start).min().unwrap_or(self.created);
+        let end = self.items.iter().map(|item| item.period.end).max().unwrap_or(self.created);
+        Period { start, end }
+    }
+
+    /// When it ends, if it has been told to: Stripe's `cancel_at`, or the period's end.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.cancel_at.or_else(|| self.cancel_at_period_end.then(|| self.period().end))
+    }
+
+    /// The best tier among its items and whether every price was known.
+    pub fn tier<'a>(&'a self, catalog: &'a Catalog) -> (Option<&'a Tier>, bool) {
+        let known = || self.items.iter().map(|item| catalog.tier_of_price(&item.price, item.lookup_key.as_deref()));
+        let all_known = !self.items.is_empty() && known().all(|tier| tier.is_some());
+        let best = known().flatten().max_by_key(|tier| catalog.rank(tier));
+        let kept = if all_known { None } else { self.last_known_tier.as_ref() };
+        (best.into_iter().chain(kept).max_by_key(|tier| catalog.rank(tier)), all_known)
+    }
+}
