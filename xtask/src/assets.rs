@@ -1,0 +1,200 @@
+//! The site folder: every file with its compressed forms beside it, nothing else in it.
+//!
+//! A file stands there only after its `.br` and `.gz` do, each written beside its
+//! place and then renamed, so that a server reading the folder never sees half a
+//! file and a file that is right already need not be compressed again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+
+const COMPRESSIBLE: [&str; 8] = ["css", "html", "js", "json", "svg", "txt", "wasm", "xml"];
+
+/// The site folder while it is being filled.
+pub struct Site {
+    root: PathBuf,
+    placed: BTreeSet<PathBuf>,
+}
+
+impl Site {
+    /// A site at `root`, which may hold an older one.
+    pub fn at(root: PathBuf) -> Self {
+        Self { root, placed: BTreeSet::new() }
+    }
+
+    /// Places a file at `path` (relative), with its compressed forms.
+    pub fn place(&mut self, path: &Path, content: &[u8]) -> anyhow::Result<()> {
+        let compressible = path.extension().is_some_and(|kind| COMPRESSIBLE.iter().any(|known| kind == *known));
+        let forms = if compressible { vec![with_suffix(path, "br"), with_suffix(path, "gz")] } else { Vec::new() };
+
+        let is_there = fs::read(self.root.join(path)).is_ok_and(|old| old == content)
+            && forms.iter().all(|form| self.root.join(form).is_file());
+        if !is_there {
+            if compressible {
+                write(&self.root.join(&forms[0]), &brotli(content)?)?;
+                write(&self.root.join(&forms[1]), &gzip(content)?)?;
+            }
+            write(&self.root.join(path), content)?;
+        }
+        self.placed.insert(path.to_owned());
+        self.placed.extend(forms);
+        Ok(())
+    }
+
+    /// Keeps a file that is known to be right, and its compressed forms. False when it is not there.
+    pub fn keep(&mut self, path: &Path) -> bool {
+        let forms = [path.to_owned(), with_suffix(path, "br"), with_suffix(path, "gz")];
+        let all_there = forms.iter().all(|form| self.root.join(form).is_file());
+        if all_there {
+            self.placed.extend(forms);
+        }
+        all_there
+    }
+
+    /// Places all files below `folder` under their own names.
+    pub fn place_folder(&mut self, folder: &Path) -> anyhow::Result<()> {
+        for file in files_below(folder)? {
+            let content = fs::read(folder.join(&file)).with_context(|| format!("cannot read {}", file.display()))?;
+            self.place(&file, &content)?;
+        }
+        Ok(())
+    }
+
+    /// The files of the site so far, without their compressed forms.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.placed.iter().map(PathBuf::as_path).filter(|path| {
+            !path.extension().is_some_and(|suffix| {
+                (suffix == "br" || suffix == "gz") && self.placed.contains(&path.with_extension(""))
+            })
+        })
+    }
+
+    /// Deletes whatever an older build left, and writes `manifest.json`, which makes the site whole.
+    pub fn finish(mut self, manifest: &serde_json::Value) -> anyhow::Result<PathBuf> {
+        let name = Path::new("manifest.json");
+        let content = format!("{manifest:#}\n");
+        if !fs::read(self.root.join(name)).is_ok_and(|old| old == content.as_bytes()) {
+            write(&self.root.join(name), content.as_bytes())?;
+        }
+        self.placed.insert(name.to_owned());
+        for file in files_below(&self.root)? {
+            if !self.placed.contains(&file) {
+                fs::remove_file(self.root.join(&file)).with_context(|| format!("cannot delete {}", file.display()))?;
+            }
+        }
+        Ok(self.root)
+    }
+}
+
+/// Sixteen hexadecimal digits of SHA-256 over all parts, for names and stamps.
+pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hex::encode(&hash.finalize()[..8])
+}
+
+/// All files below a folder, relative to it, in a fixed order; none when there is no such folder.
+pub fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(place) = open.pop() {
+        let Ok(entries) = fs::read_dir(&place) else { continue };
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot list {}", place.display()))?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(relative) = path.strip_prefix(folder) {
+                found.push(relative.to_owned());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Writes a file so that it is there whole or not at all.
+pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().context("a file has a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+    file.write_all(content).and_then(|()| make_readable(file.as_file())).context("cannot write")?;
+    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+/// Temporary files are private; those of a site are read by whoever serves it.
+fn make_readable(file: &fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn brotli(content: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut compressed = Vec::new();
+    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, size_hint: content.len(), ..Default::default() };
+    brotli::BrotliCompress(&mut &content[..], &mut compressed, &parameters).context("brotli failed")?;
+    Ok(compressed)
+}
+
+fn gzip(content: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(content).and_then(|()| encoder.finish()).context("gzip failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn a_placed_file_has_both_compressed_forms_and_they_unpack_to_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = "a toll gate, ".repeat(100);
+        let mut site = Site::at(folder.path().to_owned());
+        site.place(Path::new("pkg/style.css"), text.as_bytes()).expect("it can be written");
+
+        let brotli = fs::read(folder.path().join("pkg/style.css.br")).expect("a .br");
+        let mut unpacked = String::new();
+        brotli::Decompressor::new(&brotli[..], 4096).read_to_string(&mut unpacked).expect("brotli");
+        assert_eq!(unpacked, text);
+
+        let gzip = fs::read(folder.path().join("pkg/style.css.gz")).expect("a .gz");
+        let mut unpacked = String::new();
+        flate2::read::GzDecoder::new(&gzip[..]).read_to_string(&mut unpacked).expect("gzip");
+        assert_eq!(unpacked, text);
+        assert_eq!(site.files().collect::<Vec<_>>(), [Path::new("pkg/style.css")]);
+    }
+
+    #[test]
+    fn finishing_deletes_what_the_last_build_left() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut old = Site::at(folder.path().to_owned());
+        old.place(Path::new("pkg/old.js"), b"old").expect("it can be written");
+        old.finish(&serde_json::json!({})).expect("it can be finished");
+
+        let mut new = Site::at(folder.path().to_owned());
+        new.place(Path::new("new.png"), b"new").expect("it can be written");
+        new.finish(&serde_json::json!({})).expect("it can be finished");
+        let left = files_below(folder.path()).expect("it can be listed");
+        assert_eq!(left, [Path::new("manifest.json"), Path::new("new.png")]);
+    }
+
+    #[test]
+    fn a_fingerprint_knows_where_one_part_ends() {
+        assert_ne!(fingerprint([&b"ab"[..], b"c"]), fingerprint([&b"a"[..], b"bc"]));
+    }
+}

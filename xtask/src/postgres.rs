@@ -1,0 +1,129 @@
+//! A PostgreSQL of the tests' own: a fresh cluster on a free port, gone afterwards.
+//!
+//! It listens on the loopback address only, trusts everybody there, and keeps the
+//! default durability, so that what the tests prove holds for a real one.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+
+use crate::process::{self, interrupted, step};
+
+/// More than the default, because every test has a database and a pool of its own.
+const MAX_CONNECTIONS: &str = "max_connections=300";
+
+/// A running cluster. Dropping it stops the server and deletes the data.
+pub struct Cluster {
+    folder: TempDir,
+    account: Option<Account>,
+    port: u16,
+}
+
+/// Whom the server runs as when we are root, which it refuses to be.
+#[derive(Clone, Copy)]
+struct Account {
+    uid: u32,
+    gid: u32,
+}
+
+impl Cluster {
+    /// Makes a cluster and waits until it takes connections.
+    pub fn start() -> anyhow::Result<Self> {
+        step("Starting a temporary PostgreSQL");
+        let account = Account::when_root()?;
+        let folder = tempfile::Builder::new().prefix("tollgate-postgres-").tempdir().context("no temporary folder")?;
+        if let Some(Account { uid, gid }) = account {
+            chown(folder.path(), Some(uid), Some(gid)).context("cannot give the folder away")?;
+        }
+        let mut cluster = Self { folder, account, port: 0 };
+        process::run(cluster.program("initdb").args([
+            "--pgdata=data",
+            "--username=tollgate",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]))
+        .with_context(|| cluster.log("initdb.log"))?;
+
+        // Between finding a free port and taking it, somebody else may; then the next is tried.
+        for _ in 0..5 {
+            cluster.port = free_port()?;
+            let started = process::run(&mut cluster.start_command());
+            if started.is_ok() || interrupted() {
+                return started.map(|()| cluster);
+            }
+        }
+        bail!("PostgreSQL does not start:\n{}", cluster.log("server.log"));
+    }
+
+    /// The address of the cluster's first database, for a superuser.
+    pub fn url(&self) -> String {
+        format!("postgres://tollgate@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn start_command(&self) -> Command {
+        let mut command = self.program("pg_ctl");
+        let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c {MAX_CONNECTIONS}", self.port);
+        command.args(["start", "--wait", "--timeout=60", "--silent", "--pgdata=data", "--log=server.log", "--options", &options]);
+        command
+    }
+
+    /// One of PostgreSQL's programs, in the cluster's folder and as the right user.
+    fn program(&self, name: &str) -> Command {
+        let path = std::env::var_os("POSTGRES_BIN").map_or_else(|| name.into(), |folder| Path::new(&folder).join(name));
+        let mut command = Command::new(path);
+        // Not a pipe: the server inherits it and would keep us waiting for its end.
+        let log = fs::File::create(self.folder.path().join(format!("{name}.log")));
+        command.stdin(Stdio::null()).stdout(log.map_or_else(|_| Stdio::null(), Stdio::from)).stderr(Stdio::inherit());
+        command.current_dir(self.folder.path()).env_remove("PGDATA").env_remove("PGPORT").env("LC_ALL", "C");
+        if let Some(Account { uid, gid }) = self.account {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+
+    fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.port != 0 {
+            // Nothing is kept, so nothing need be written down first.
+            let _ = self.program("pg_ctl").args(["stop", "--wait", "--silent", "--mode=immediate", "--pgdata=data"]).status();
+        }
+    }
+}
+
+impl Account {
+    fn when_root() -> anyhow::Result<Option<Self>> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        for name in ["postgres", "nobody"] {
+            if let (Some(uid), Some(gid)) = (id("-u", name), id("-g", name)) {
+                return Ok(Some(Self { uid, gid }));
+            }
+        }
+        bail!("PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody`")
+    }
+}
+
+fn id(which: &str, name: &str) -> Option<u32> {
+    let output = Command::new("id").args([which, name]).stderr(Stdio::null()).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
+    Ok(listener.local_addr()?.port())
+}

@@ -1,0 +1,280 @@
+//! `report`: what the first visit to each page costs over the wire, and whether that is too much.
+//!
+//! The bytes are those of a real server's answers to a client that takes brotli.
+//! Two rules are enforced: a page without an island loads no script and no wasm,
+//! and one with islands stays within [`BUDGET`], everything included.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use anyhow::{Context, bail};
+use ureq::Agent;
+use ureq::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, COOKIE, ORIGIN, SET_COOKIE};
+
+use crate::postgres::free_port;
+use crate::process::{Group, interrupted, step};
+
+/// What a page with islands may weigh, in bytes.
+const BUDGET: usize = 90_000;
+
+const PUBLIC: [&str; 4] = ["/", "/pricing", "/signup", "/login"];
+const SIGNED_IN: [&str; 3] = ["/dashboard", "/billing", "/billing/upgrade"];
+
+/// The program to be asked.
+pub struct Server {
+    /// Where it lies.
+    pub binary: PathBuf,
+    /// The site folder; `None` when it is inside the binary.
+    pub site: Option<PathBuf>,
+    /// Whether it has a sandbox inside; if not, it gets keys that open nothing.
+    pub sandbox: bool,
+}
+
+/// Starts the server, weighs its pages, prints the table, and fails when a rule is broken.
+pub fn report(server: &Server) -> anyhow::Result<()> {
+    step("Weighing the pages");
+    let running = Running::start(server)?;
+    let anonymous = Visitor { origin: &running.origin, agent: agent(), cookie: None };
+    let mut weights = PUBLIC.map(|page| anonymous.weigh(page)).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let customer = anonymous.sign_up()?;
+    weights.extend(SIGNED_IN.map(|page| customer.weigh(page)).into_iter().collect::<anyhow::Result<Vec<_>>>()?);
+
+    println!("\nFirst load over the wire, in bytes (brotli):\n");
+    println!("{:<18} {:>8} {:>8} {:>8} {:>8} {:>8}", "page", "html", "css", "js", "wasm", "total");
+    for Weight { page, html, css, js, wasm, .. } in &weights {
+        println!("{page:<18} {html:>8} {css:>8} {js:>8} {wasm:>8} {:>8}", html + css + js + wasm);
+    }
+    let faults: Vec<_> = weights.iter().filter_map(Weight::fault).collect();
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Weight {
+    page: String,
+    html: usize,
+    css: usize,
+    js: usize,
+    wasm: usize,
+    has_island: bool,
+}
+
+impl Weight {
+    fn fault(&self) -> Option<String> {
+        let total = self.html + self.css + self.js + self.wasm;
+        if !self.has_island && self.js + self.wasm > 0 {
+            Some(format!("{} has no island, but loads a script", self.page))
+        } else if self.has_island && total > BUDGET {
+            Some(format!("{} weighs {total} bytes, {} too many", self.page, total - BUDGET))
+        } else {
+            None
+        }
+    }
+}
+
+/// Somebody with a browser, signed in or not.
+struct Visitor<'a> {
+    origin: &'a str,
+    agent: Agent,
+    cookie: Option<String>,
+}
+
+impl Visitor<'_> {
+    fn weigh(&self, page: &str) -> anyhow::Result<Weight> {
+        let answer = self.get(page)?;
+        let html = answer.text()?;
+        let mut weight = Weight {
+            page: page.to_owned(),
+            html: answer.body.len(),
+            has_island: html.contains("<leptos-island"),
+            ..Weight::default()
+        };
+        for path in loaded(&html) {
+            let size = self.get(&path)?.body.len();
+            match path.split('?').next().and_then(|path| path.rsplit('.').next()) {
+                Some("css") => weight.css += size,
+                Some("js") => weight.js += size,
+                Some("wasm") => weight.wasm += size,
+                _ => weight.html += size,
+            }
+        }
+        Ok(weight)
+    }
+
+    fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        let mut request = self.agent.get(format!("{}{path}", self.origin)).header(ACCEPT_ENCODING, "br");
+        if let Some(cookie) = &self.cookie {
+            request = request.header(COOKIE, cookie);
+        }
+        let mut response = request.call().with_context(|| format!("GET {path}"))?;
+        if response.status() != 200 {
+            bail!("GET {path} answers {}", response.status());
+        }
+        let is_brotli = response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "br");
+        let body = response.body_mut().read_to_vec().with_context(|| format!("GET {path}"))?;
+        Ok(Answer { body, is_brotli })
+    }
+
+    /// Makes an account and stays signed in.
+    fn sign_up(&self) -> anyhow::Result<Self> {
+        let form = [("email", "report@example.com"), ("password", "correct horse battery staple")];
+        let response = self
+            .agent
+            .post(format!("{}/signup", self.origin))
+            .header(ORIGIN, self.origin)
+            .send_form(form)
+            .context("POST /signup")?;
+        if !response.status().is_redirection() {
+            bail!("POST /signup answers {} instead of a redirect", response.status());
+        }
+        let cookies = response.headers().get_all(SET_COOKIE).iter();
+        let pairs: Vec<_> = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next()).collect();
+        if pairs.is_empty() {
+            bail!("POST /signup sets no cookie");
+        }
+        Ok(Self { origin: self.origin, agent: self.agent.clone(), cookie: Some(pairs.join("; ")) })
+    }
+}
+
+struct Answer {
+    body: Vec<u8>,
+    is_brotli: bool,
+}
+
+impl Answer {
+    fn text(&self) -> anyhow::Result<String> {
+        if !self.is_brotli {
+            return String::from_utf8(self.body.clone()).context("the page is not UTF-8");
+        }
+        let mut text = String::new();
+        brotli::Decompressor::new(&self.body[..], 4096).read_to_string(&mut text).context("the page is not brotli")?;
+        Ok(text)
+    }
+}
+
+fn agent() -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .build()
+        .into()
+}
+
+/// The paths on this server that a browser fetches for a page: styles, scripts and what is preloaded.
+fn loaded(html: &str) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    for tag in html.split('<').skip(1).map(|tag| tag.split('>').next().unwrap_or_default()) {
+        let address = if tag.starts_with("script") {
+            attribute(tag, "src")
+        } else if tag.starts_with("link") {
+            let loads = attribute(tag, "rel").is_some_and(|rel| matches!(rel, "stylesheet" | "modulepreload" | "preload"));
+            attribute(tag, "href").filter(|_| loads)
+        } else {
+            None
+        };
+        paths.extend(address.filter(|address| address.starts_with('/') && !address.starts_with("//")).map(str::to_owned));
+    }
+    paths
+}
+
+/// The value of a quoted attribute.
+fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+    rest.split_once('"').map(|(value, _)| value)
+}
+
+/// A server on free ports with a database of its own, stopped when dropped.
+struct Running {
+    origin: String,
+    // Dropped in this order: first the server, then its folder.
+    _server: Group,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(server: &Server) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let log = folder.path().join("log");
+        let output = fs::File::create(&log).context("no log")?;
+        let (port, sandbox_port) = (free_port()?, free_port()?);
+        let origin = format!("http://127.0.0.1:{port}");
+
+        let mut command = Command::new(&server.binary);
+        // Away from the checkout, whose `.env` and data are none of ours.
+        command.arg("serve").current_dir(folder.path()).stdout(output.try_clone()?).stderr(output);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("STRIPE_") || name.starts_with("TOLLGATE_")) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("APP_ENV", "development")
+            .env("APP_URL", &origin)
+            .env("BIND_ADDR", format!("127.0.0.1:{port}"))
+            .env("DATABASE_URL", format!("sqlite:{}", folder.path().join("report.db").display()));
+        if let Some(site) = &server.site {
+            command.env("TOLLGATE_SITE", site);
+        }
+        if server.sandbox {
+            command.env("SANDBOX_ADDR", format!("127.0.0.1:{sandbox_port}"));
+        } else {
+            command
+                .env("STRIPE_SECRET_KEY", "sk_test_opens_nothing")
+                .env("STRIPE_WEBHOOK_SECRET", "whsec_opens_nothing")
+                .env("STRIPE_API_BASE", format!("http://127.0.0.1:{sandbox_port}"))
+                .env("STRIPE_PRO_PRICE_ID", "price_pro_of_nobody")
+                .env("STRIPE_ENTERPRISE_PRICE_ID", "price_enterprise_of_nobody");
+        }
+
+        let mut group = Group::spawn(&mut command)?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let agent = agent();
+        while !agent.get(format!("{origin}/healthz")).call().is_ok_and(|answer| answer.status() == 200) {
+            if interrupted() {
+                bail!("interrupted");
+            }
+            if group.ended()?.is_some() || Instant::now() > deadline {
+                bail!("the server does not come up:\n{}", fs::read_to_string(&log).unwrap_or_default());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(Self { origin, _server: group, _folder: folder })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_page_loads_is_found_once() {
+        let html = r#"<!DOCTYPE html><head><link rel="stylesheet" href="/pkg/style-1.css"><link rel="icon" href="/favicon.svg">
+            <link rel="modulepreload" href="/pkg/tollgate-1.js" crossorigin="n"/><link rel="preload" href="/pkg/tollgate-1_bg.wasm" as="fetch">
+            <script type="module" nonce="n">import("/pkg/tollgate-1.js")</script><script src="/pkg/tollgate-1.js"></script>
+            <script src="https://elsewhere.example/x.js"></script></head>"#;
+        let expected = ["/pkg/style-1.css", "/pkg/tollgate-1.js", "/pkg/tollgate-1_bg.wasm"];
+        assert!(loaded(html).iter().map(String::as_str).eq(expected));
+    }
+
+    #[test]
+    fn a_script_without_an_island_is_a_fault() {
+        let weight = Weight { page: "/pricing".to_owned(), js: 1, ..Weight::default() };
+        assert!(weight.fault().is_some());
+        assert!(Weight { has_island: true, ..weight }.fault().is_none());
+    }
+
+    #[test]
+    fn the_budget_counts_everything() {
+        let heavy = Weight { html: 30_000, css: 20_000, js: 20_000, wasm: 20_001, has_island: true, ..Weight::default() };
+        assert!(heavy.fault().is_some());
+        assert!(Weight { wasm: 20_000, ..heavy }.fault().is_none());
+    }
+}

@@ -1,0 +1,28 @@
+//! All that the browser loads, under `target/site`.
+//!
+//! Names under `pkg/` carry a hash of their content and may be cached for ever;
+//! `manifest.json` tells the server which they are. It is written last.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::assets::{Site, fingerprint};
+use crate::process::step;
+use crate::project::Project;
+use crate::{style, wasm};
+
+/// Brings the site up to date and returns its folder. Does nothing where nothing changed.
+pub fn build(project: &Project) -> anyhow::Result<PathBuf> {
+    let mut site = Site::at(project.site());
+    let script = wasm::place(project, &mut site)?;
+
+    step("Gathering style and public files");
+    let css = style::bundle(&project.root.join("style"))?;
+    let style = format!("style-{}.css", fingerprint([css.as_bytes()]));
+    site.place(&Path::new("pkg").join(&style), css.as_bytes())?;
+
+    let immutable: Vec<_> = site.files().map(|path| path.to_string_lossy().into_owned()).collect();
+    site.place_folder(&project.root.join("public"))?;
+    site.finish(&json!({ "script": script, "style": style, "immutable": immutable }))
+}
