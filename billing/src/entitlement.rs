@@ -8,7 +8,8 @@
 //! | `incomplete`, `incomplete_expired`, `canceled`, `unpaid`, `paused` | none |
 //! | anything else, or a price never known | none, flagged |
 //!
-//! Of several subscriptions the best one counts. Proved by `tests/entitlement.rs`.
+//! Of several subscriptions the best one counts, and of one with several items the best
+//! item. Proved by `tests/entitlement.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Feature, Limit, Meter, Tier};
 use crate::ids::SubscriptionId;
-use crate::subscription::{Status, Subscription};
+use crate::subscription::{Period, Status, Subscription};
 use crate::time::Timestamp;
 
 /// What an account may do, as of one instant.
@@ -97,25 +98,29 @@ pub enum Flag {
     UnknownPrice(SubscriptionId),
 }
 
-/// What `subscriptions` give at `now`. Pure: the same arguments give the same answer.
+/// What `subscriptions` give at `now`. Pure: the same arguments give the same answer, in
+/// whatever order the subscriptions are listed.
 pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Timestamp) -> Entitlement {
+    let mut subscriptions: Vec<&Subscription> = subscriptions.iter().collect();
+    subscriptions.sort_by(|a, b| a.id.cmp(&b.id));
     let mut flags = Vec::new();
     let verdicts: Vec<Verdict<'_>> =
-        subscriptions.iter().map(|subscription| judge(subscription, catalog, now, &mut flags)).collect();
+        subscriptions.into_iter().map(|subscription| judge(subscription, catalog, now, &mut flags)).collect();
 
-    let granted = verdicts
+    let best = verdicts
         .iter()
-        .filter_map(|verdict| verdict.grant.map(|(tier, until)| (catalog.rank(tier), until, verdict)))
-        .max_by_key(|(rank, until, verdict)| (*rank, *until, &verdict.subscription.id));
-    let (plan, until, window_anchor, deciding) = match granted {
-        Some((Some(rank), until, verdict)) => {
-            (&catalog.plans()[rank], Some(until), Some(verdict.subscription.billing_cycle_anchor), Some(verdict))
-        }
+        .filter_map(|verdict| verdict.grant.map(|grant| (grant, verdict)))
+        .filter(|(grant, _)| grant.rank > 0)
+        .max_by_key(|(grant, _)| *grant);
+    let (plan, until, window_anchor, deciding) = match best {
+        Some((grant, verdict)) => (
+            &catalog.plans()[grant.rank],
+            Some(grant.until),
+            Some(verdict.subscription.billing_cycle_anchor),
+            Some(verdict),
+        ),
         // Nothing is open: the newest subscription is the one that people ask about.
-        _ => {
-            let newest = verdicts.iter().max_by_key(|v| (v.subscription.created, &v.subscription.id));
-            (catalog.free(), None, None, newest)
-        }
+        None => (catalog.free(), None, None, verdicts.iter().max_by_key(|verdict| verdict.subscription.created)),
     };
 
     Entitlement {
@@ -130,10 +135,17 @@ pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Times
     }
 }
 
+/// A tier, by its rank, up to but not including `until`. The higher is the better, then the longer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant {
+    rank: usize,
+    until: Timestamp,
+}
+
 struct Verdict<'a> {
     subscription: &'a Subscription,
     rule: Rule,
-    grant: Option<(&'a Tier, Timestamp)>,
+    grant: Option<Grant>,
 }
 
 impl Verdict<'_> {
@@ -146,59 +158,58 @@ impl Verdict<'_> {
     }
 }
 
-fn judge<'a>(
-    subscription: &'a Subscription,
-    catalog: &'a Catalog,
-    now: Timestamp,
-    flags: &mut Vec<Flag>,
-) -> Verdict<'a> {
+fn judge<'a>(subscription: &'a Subscription, catalog: &Catalog, now: Timestamp, flags: &mut Vec<Flag>) -> Verdict<'a> {
     let id = || subscription.id.clone();
     let refuse = |rule| Verdict { subscription, rule, grant: None };
 
-    let (rule, until) = match span(subscription, catalog) {
-        Ok(span) => span,
-        Err(rule) => {
-            if let Status::Unknown(word) = &subscription.status {
-                flags.push(Flag::UnknownStatus(id(), word.clone()));
-            }
-            return refuse(rule);
+    match &subscription.status {
+        Status::Trialing | Status::Active | Status::PastDue => {}
+        Status::Unpaid | Status::Paused | Status::Incomplete | Status::IncompleteExpired | Status::Canceled => {
+            return refuse(Rule::StatusGivesNothing);
         }
-    };
-    let (tier, all_known) = subscription.tier(catalog);
+        Status::Unknown(word) => {
+            flags.push(Flag::UnknownStatus(id(), word.clone()));
+            return refuse(Rule::UnknownStatus);
+        }
+    }
+    let (_, all_known) = subscription.tier(catalog);
     if !all_known {
         flags.push(Flag::UnknownPrice(id()));
     }
-    let Some(tier) = tier.filter(|tier| catalog.rank(tier).is_some()) else {
-        return refuse(Rule::UnknownPrice);
-    };
-    if now < until {
-        return Verdict { subscription, rule, grant: Some((tier, until)) };
+
+    // Each item by its own period: a yearly add-on does not keep a monthly plan open.
+    let lines: Vec<(Grant, Rule)> = subscription
+        .items
+        .iter()
+        .filter_map(|item| {
+            let known = catalog.tier_of_price(&item.price, item.lookup_key.as_deref());
+            let rank = catalog.rank(known.or(subscription.last_known_tier.as_ref())?)?;
+            let (rule, until) = span(subscription, item.period, catalog);
+            Some((Grant { rank, until }, rule))
+        })
+        .collect();
+    if lines.iter().any(|(grant, rule)| *rule == Rule::PeriodPaid && now >= grant.until) {
+        flags.push(Flag::StalePeriod(id()));
     }
-    refuse(match rule {
-        Rule::EndsLater => Rule::Ended,
-        Rule::InGrace => Rule::GraceOver,
-        _ => {
-            flags.push(Flag::StalePeriod(id()));
-            Rule::StalePeriod
-        }
-    })
+    match lines.into_iter().max_by_key(|(grant, _)| (now < grant.until, *grant)) {
+        None => refuse(Rule::UnknownPrice),
+        Some((grant, rule)) if now < grant.until => Verdict { subscription, rule, grant: Some(grant) },
+        Some((_, Rule::EndsLater)) => refuse(Rule::Ended),
+        Some((_, Rule::InGrace)) => refuse(Rule::GraceOver),
+        Some(_) => refuse(Rule::StalePeriod),
+    }
 }
 
-/// Until when the status itself keeps the tier open, by which rule; or the rule that refuses.
-fn span(subscription: &Subscription, catalog: &Catalog) -> Result<(Rule, Timestamp), Rule> {
+/// Until when an item with this period stays open in a status that opens anything, and by which rule.
+fn span(subscription: &Subscription, period: Period, catalog: &Catalog) -> (Rule, Timestamp) {
     let grace = i64::from(catalog.grace_days());
-    let period = subscription.period();
-    let (rule, end) = match &subscription.status {
-        Status::Trialing | Status::Active => (Rule::PeriodPaid, period.end.plus_days(grace)),
+    let (rule, end) = match subscription.status {
         // A failure whose time we never learned can only have come with the period.
         Status::PastDue => (Rule::InGrace, subscription.past_due_since.unwrap_or(period.start).plus_days(grace)),
-        Status::Unpaid | Status::Paused | Status::Incomplete | Status::IncompleteExpired | Status::Canceled => {
-            return Err(Rule::StatusGivesNothing);
-        }
-        Status::Unknown(_) => return Err(Rule::UnknownStatus),
+        _ => (Rule::PeriodPaid, period.end.plus_days(grace)),
     };
-    Ok(match subscription.ends_at() {
+    match subscription.ends_at() {
         Some(at) if at <= end => (Rule::EndsLater, at),
         _ => (rule, end),
-    })
+    }
 }

@@ -135,9 +135,10 @@ impl Subscription {
         Period { start, end }
     }
 
-    /// When it ends, if it has been told to: Stripe's `cancel_at`, or the period's end.
+    /// When it ends, if it has been told to: at `cancel_at` or with the period, whichever comes first.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        self.cancel_at.or_else(|| self.cancel_at_period_end.then(|| self.period().end))
+        let with_period = self.cancel_at_period_end.then(|| self.period().end);
+        self.cancel_at.into_iter().chain(with_period).min()
     }
 
     /// The best tier among its items and whether every price was known.

@@ -1,0 +1,606 @@
+//! Who has which tier, until when and why: the status table sentence by sentence, then what holds for all.
+
+mod support;
+
+use billing::time::DAY;
+use billing::{
+    Because, Entitlement, Feature, Flag, Item, Limit, Meter, Period, PriceId, Rule, Status, Subscription,
+    SubscriptionId, Tier, Timestamp, entitlement,
+};
+use proptest::prelude::*;
+use support::{END, GRACE, START, catalog, enterprise, free, item, pro, subscription};
+
+fn at(subscriptions: &[Subscription], now: Timestamp) -> Entitlement {
+    entitlement(subscriptions, &catalog(), now)
+}
+
+fn tier_at(subscription: &Subscription, now: Timestamp) -> Tier {
+    at(std::slice::from_ref(subscription), now).tier
+}
+
+/// PRO one second before `end`, FREE at it and after it.
+#[track_caller]
+fn assert_pro_ends_exactly(subscription: &Subscription, end: Timestamp) {
+    assert_eq!(tier_at(subscription, end.plus_seconds(-1)), pro(), "one second before");
+    assert_eq!(tier_at(subscription, end), free(), "at the boundary");
+    assert_eq!(tier_at(subscription, end.plus_seconds(1)), free(), "one second after");
+    assert_eq!(at(std::slice::from_ref(subscription), end.plus_seconds(-1)).until, Some(end));
+}
+
+#[track_caller]
+fn assert_because(entitlement: &Entitlement, id: &str, status: Status, rule: Rule) {
+    assert_eq!(entitlement.because, Because::Subscription { id: SubscriptionId::new(id), status, rule });
+}
+
+fn in_status(status: Status) -> Subscription {
+    Subscription { status, ..subscription("sub_1", "price_pro") }
+}
+
+fn past_due_since(since: Timestamp) -> Subscription {
+    Subscription { past_due_since: Some(since), ..in_status(Status::PastDue) }
+}
+
+// No subscription
+
+#[test]
+fn no_subscription_is_free_by_calendar_months_without_end() {
+    let free_plan = at(&[], START);
+    assert_eq!(free_plan.tier, free());
+    assert_eq!(free_plan.rank, 0);
+    assert_eq!(free_plan.because, Because::NoSubscription);
+    assert_eq!((free_plan.until, free_plan.window_anchor), (None, None));
+    assert_eq!(free_plan.limit(Meter::ApiCalls), Limit::Finite(100));
+    assert!(free_plan.features.is_empty());
+    assert!(free_plan.flags.is_empty());
+}
+
+// trialing, active
+
+#[test]
+fn active_has_the_tier_of_its_price_with_features_and_limits() {
+    let open = at(&[subscription("sub_1", "price_pro")], START);
+    assert_eq!((open.tier.clone(), open.rank), (pro(), 1));
+    assert_eq!(open.features, [Feature::AdvancedAnalytics, Feature::CustomDomain].into());
+    assert_eq!(open.limit(Meter::ApiCalls), Limit::Finite(10_000));
+    assert_eq!(open.limit(Meter::AiGenerations), Limit::Finite(500));
+    assert_eq!(open.window_anchor, Some(START));
+    assert!(open.flags.is_empty());
+    assert_because(&open, "sub_1", Status::Active, Rule::PeriodPaid);
+}
+
+#[test]
+fn active_keeps_the_tier_until_three_days_after_the_period() {
+    assert_pro_ends_exactly(&in_status(Status::Active), END.plus_seconds(GRACE));
+}
+
+#[test]
+fn trialing_keeps_the_tier_until_three_days_after_the_period() {
+    let trial = Subscription { trial_end: Some(END), ..in_status(Status::Trialing) };
+    assert_pro_ends_exactly(&trial, END.plus_seconds(GRACE));
+    assert_because(&at(&[trial], START), "sub_1", Status::Trialing, Rule::PeriodPaid);
+}
+
+#[test]
+fn a_period_that_did_not_move_on_is_stale_and_flagged_but_not_before_the_patience_is_over() {
+    let active = in_status(Status::Active);
+    let patient = at(std::slice::from_ref(&active), END.plus_seconds(GRACE - 1));
+    assert!(patient.flags.is_empty());
+    let stale = at(&[active], END.plus_seconds(GRACE));
+    assert_because(&stale, "sub_1", Status::Active, Rule::StalePeriod);
+    assert_eq!(stale.flags, [Flag::StalePeriod(SubscriptionId::new("sub_1"))]);
+    assert_eq!((stale.until, stale.window_anchor), (None, None));
+}
+
+#[test]
+fn a_renewal_opens_a_stale_subscription_again() {
+    let renewed = Subscription { items: vec![item("price_pro", END, END.plus_days(30))], ..in_status(Status::Active) };
+    assert_pro_ends_exactly(&renewed, END.plus_days(30).plus_seconds(GRACE));
+}
+
+#[test]
+fn recovery_forgets_the_failure_before_it() {
+    let recovered = Subscription { past_due_since: Some(START.plus_days(-90)), ..in_status(Status::Active) };
+    assert_pro_ends_exactly(&recovered, END.plus_seconds(GRACE));
+}
+
+// past_due
+
+#[test]
+fn past_due_inside_grace_keeps_the_tier() {
+    let failed = past_due_since(START);
+    let open = at(std::slice::from_ref(&failed), START.plus_days(2));
+    assert_eq!(open.tier, pro());
+    assert_because(&open, "sub_1", Status::PastDue, Rule::InGrace);
+}
+
+#[test]
+fn past_due_ends_exactly_three_days_after_the_first_failure() {
+    assert_pro_ends_exactly(&past_due_since(START), START.plus_seconds(GRACE));
+}
+
+#[test]
+fn past_due_after_grace_is_free_and_says_so_without_a_flag() {
+    let closed = at(&[past_due_since(START)], START.plus_seconds(GRACE));
+    assert_because(&closed, "sub_1", Status::PastDue, Rule::GraceOver);
+    assert!(closed.flags.is_empty());
+}
+
+#[test]
+fn past_due_does_not_get_the_period_it_has_not_paid_for() {
+    assert_eq!(tier_at(&past_due_since(START), END.plus_days(-1)), free());
+}
+
+#[test]
+fn a_retry_does_not_move_the_grace() {
+    // Stripe retries on the second day: the period it tries to collect is seen anew, the first failure stays.
+    let first = past_due_since(START);
+    let retried = Subscription {
+        items: vec![item("price_pro", START.plus_days(2), END.plus_days(2))],
+        billing_cycle_anchor: START.plus_days(2),
+        ..first.clone()
+    };
+    assert_eq!(at(&[first], START).until, Some(START.plus_seconds(GRACE)));
+    assert_pro_ends_exactly(&retried, START.plus_seconds(GRACE));
+}
+
+#[test]
+fn past_due_without_a_known_failure_counts_from_the_start_of_the_unpaid_period() {
+    assert_pro_ends_exactly(&in_status(Status::PastDue), START.plus_seconds(GRACE));
+}
+
+#[test]
+fn past_due_that_is_told_to_end_inside_the_grace_ends_there() {
+    let end = START.plus_days(1);
+    let ending = Subscription { cancel_at: Some(end), ..past_due_since(START) };
+    assert_pro_ends_exactly(&ending, end);
+}
+
+#[test]
+fn past_due_that_is_told_to_end_later_gets_no_more_than_the_grace() {
+    let ending = Subscription { cancel_at_period_end: true, cancel_at: Some(END), ..past_due_since(START) };
+    assert_pro_ends_exactly(&ending, START.plus_seconds(GRACE));
+}
+
+// Told to end, still active
+
+#[test]
+fn cancel_at_period_end_keeps_the_tier_until_the_period_ends_and_no_grace_follows() {
+    let ending = Subscription { cancel_at_period_end: true, ..in_status(Status::Active) };
+    assert_pro_ends_exactly(&ending, END);
+    assert_because(&at(std::slice::from_ref(&ending), START), "sub_1", Status::Active, Rule::EndsLater);
+    let ended = at(&[ending], END);
+    assert_because(&ended, "sub_1", Status::Active, Rule::Ended);
+    assert!(ended.flags.is_empty(), "an end that was asked for is nothing to look at");
+}
+
+#[test]
+fn a_trial_that_is_told_to_end_ends_with_the_trial() {
+    let ending = Subscription { cancel_at_period_end: true, trial_end: Some(END), ..in_status(Status::Trialing) };
+    assert_pro_ends_exactly(&ending, END);
+}
+
+#[test]
+fn cancel_at_inside_the_period_ends_then() {
+    let end = START.plus_days(5);
+    assert_pro_ends_exactly(&Subscription { cancel_at: Some(end), ..in_status(Status::Active) }, end);
+}
+
+#[test]
+fn cancel_at_between_the_period_and_its_grace_ends_then() {
+    let end = END.plus_days(1);
+    assert_pro_ends_exactly(&Subscription { cancel_at: Some(end), ..in_status(Status::Active) }, end);
+}
+
+#[test]
+fn cancel_at_in_a_later_period_does_not_open_the_time_between() {
+    let ending = Subscription { cancel_at: Some(END.plus_days(365)), ..in_status(Status::Active) };
+    assert_pro_ends_exactly(&ending, END.plus_seconds(GRACE));
+    assert_because(&at(&[ending], START), "sub_1", Status::Active, Rule::PeriodPaid);
+}
+
+#[test]
+fn of_cancel_at_and_the_periods_end_the_earlier_counts() {
+    let both = |at| Subscription { cancel_at_period_end: true, cancel_at: Some(at), ..in_status(Status::Active) };
+    assert_pro_ends_exactly(&both(END.plus_days(40)), END);
+    assert_pro_ends_exactly(&both(START.plus_days(4)), START.plus_days(4));
+}
+
+// Statuses that give nothing
+
+#[test]
+fn incomplete_incomplete_expired_canceled_unpaid_and_paused_are_free() {
+    for status in [Status::Incomplete, Status::IncompleteExpired, Status::Canceled, Status::Unpaid, Status::Paused] {
+        let mut closed = in_status(status.clone());
+        closed.past_due_since = Some(START);
+        closed.last_known_tier = Some(enterprise());
+        let nothing = at(&[closed], START);
+        assert_eq!(nothing.tier, free(), "{status:?}");
+        assert_because(&nothing, "sub_1", status, Rule::StatusGivesNothing);
+        assert!(nothing.flags.is_empty());
+    }
+}
+
+#[test]
+fn a_failed_first_payment_gets_no_days_for_free() {
+    let incomplete = Subscription { past_due_since: Some(START), ..in_status(Status::Incomplete) };
+    assert_eq!(tier_at(&incomplete, START), free());
+}
+
+// What is unknown
+
+#[test]
+fn an_unknown_status_gives_nothing_and_is_flagged_with_its_word() {
+    let new = Subscription { last_known_tier: Some(pro()), ..in_status(Status::from("dormant".to_owned())) };
+    let nothing = at(&[new], START);
+    assert_eq!(nothing.tier, free());
+    assert_because(&nothing, "sub_1", Status::Unknown("dormant".into()), Rule::UnknownStatus);
+    assert_eq!(nothing.flags, [Flag::UnknownStatus(SubscriptionId::new("sub_1"), "dormant".into())]);
+}
+
+#[test]
+fn a_status_is_known_only_by_stripes_exact_word() {
+    for word in ["Active", "ACTIVE", " active", "active ", "cancelled", ""] {
+        let status = Status::from(word.to_owned());
+        assert_eq!(status, Status::Unknown(word.to_owned()));
+        assert_eq!(tier_at(&in_status(status), START), free(), "{word:?}");
+    }
+}
+
+#[test]
+fn every_status_keeps_stripes_word_through_json() {
+    for word in [
+        "trialing",
+        "active",
+        "past_due",
+        "unpaid",
+        "paused",
+        "incomplete",
+        "incomplete_expired",
+        "canceled",
+        "dormant",
+    ] {
+        let json = format!("{word:?}");
+        let status: Status = serde_json::from_str(&json).expect("any word is a status");
+        assert_eq!(matches!(status, Status::Unknown(_)), word == "dormant");
+        assert_eq!(serde_json::to_string(&status).expect("a status is a word"), json);
+    }
+}
+
+#[test]
+fn a_price_never_known_gives_nothing_and_is_flagged() {
+    let nothing = at(&[subscription("sub_1", "price_other")], START);
+    assert_eq!(nothing.tier, free());
+    assert_because(&nothing, "sub_1", Status::Active, Rule::UnknownPrice);
+    assert_eq!(nothing.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
+}
+
+#[test]
+fn a_known_subscription_keeps_its_last_known_tier_when_its_price_is_forgotten() {
+    let paying = Subscription { last_known_tier: Some(pro()), ..subscription("sub_1", "price_forgotten") };
+    assert_pro_ends_exactly(&paying, END.plus_seconds(GRACE));
+    assert_eq!(at(&[paying], START).flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
+}
+
+#[test]
+fn a_forgotten_price_past_due_keeps_the_last_known_tier_no_longer_than_the_grace() {
+    let mut failing = past_due_since(START);
+    failing.items = vec![item("price_forgotten", START, END)];
+    failing.last_known_tier = Some(pro());
+    assert_pro_ends_exactly(&failing, START.plus_seconds(GRACE));
+}
+
+#[test]
+fn a_known_price_counts_more_than_the_last_known_tier() {
+    let downgraded = Subscription { last_known_tier: Some(enterprise()), ..subscription("sub_1", "price_pro") };
+    let open = at(&[downgraded], START);
+    assert_eq!(open.tier, pro());
+    assert!(open.flags.is_empty());
+}
+
+#[test]
+fn a_last_known_tier_that_is_sold_no_more_gives_nothing_and_is_flagged() {
+    let old = Subscription { last_known_tier: Some(Tier::new("GOLD")), ..subscription("sub_1", "price_gold") };
+    let nothing = at(&[old], START);
+    assert_because(&nothing, "sub_1", Status::Active, Rule::UnknownPrice);
+    assert_eq!(nothing.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
+}
+
+#[test]
+fn a_last_known_tier_of_free_is_free_by_calendar_months() {
+    let nothing = at(&[Subscription { last_known_tier: Some(free()), ..subscription("sub_1", "price_x") }], START);
+    assert_eq!(nothing.tier, free());
+    assert_eq!((nothing.until, nothing.window_anchor), (None, None));
+}
+
+#[test]
+fn a_price_is_known_by_its_lookup_key_too() {
+    let mut by_key = subscription("sub_1", "price_made_by_hand");
+    by_key.items[0].lookup_key = Some("tollgate_pro_month".to_owned());
+    let open = at(&[by_key], START);
+    assert_eq!(open.tier, pro());
+    assert!(open.flags.is_empty());
+}
+
+#[test]
+fn a_subscription_without_items_gives_nothing_and_is_flagged() {
+    let empty = Subscription { items: Vec::new(), ..in_status(Status::Active) };
+    let nothing = at(&[empty], START);
+    assert_because(&nothing, "sub_1", Status::Active, Rule::UnknownPrice);
+    assert_eq!(nothing.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
+}
+
+// Several items
+
+#[test]
+fn every_item_counts_wherever_it_stands() {
+    for order in [["price_pro", "price_ent"], ["price_ent", "price_pro"]] {
+        let both = Subscription {
+            items: order.map(|price| item(price, START, END)).to_vec(),
+            ..subscription("sub_1", "price_pro")
+        };
+        assert_eq!(tier_at(&both, START), enterprise());
+    }
+}
+
+#[test]
+fn an_unknown_item_beside_a_known_one_is_flagged_and_takes_nothing_away() {
+    let mut mixed = subscription("sub_1", "price_addon");
+    mixed.items.push(item("price_pro", START, END));
+    let open = at(&[mixed], START);
+    assert_eq!(open.tier, pro());
+    assert_eq!(open.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
+}
+
+#[test]
+fn the_last_known_tier_stands_in_for_the_unknown_item_among_known_ones() {
+    let mut mixed = subscription("sub_1", "price_pro");
+    mixed.items.push(item("price_forgotten", START, END));
+    mixed.last_known_tier = Some(enterprise());
+    assert_eq!(tier_at(&mixed, START), enterprise());
+}
+
+#[test]
+fn a_longer_period_of_another_item_does_not_keep_a_stale_one_open() {
+    let mut mixed = subscription("sub_1", "price_ent");
+    mixed.items.push(item("price_pro_year", START, START.plus_days(365)));
+    let before = at(std::slice::from_ref(&mixed), END.plus_seconds(GRACE - 1));
+    assert_eq!((before.tier, before.until), (enterprise(), Some(END.plus_seconds(GRACE))));
+    let after = at(&[mixed], END.plus_seconds(GRACE));
+    assert_eq!((after.tier, after.until), (pro(), Some(START.plus_days(365).plus_seconds(GRACE))));
+    assert_eq!(after.flags, [Flag::StalePeriod(SubscriptionId::new("sub_1"))]);
+}
+
+#[test]
+fn an_unknown_item_with_a_longer_period_does_not_keep_the_known_one_open() {
+    let mut mixed = subscription("sub_1", "price_pro");
+    mixed.items.push(item("price_addon", START, START.plus_days(365)));
+    assert_eq!(tier_at(&mixed, END.plus_seconds(GRACE)), free());
+}
+
+// Several subscriptions
+
+#[test]
+fn the_best_subscription_counts() {
+    let open = at(&[subscription("sub_1", "price_pro"), subscription("sub_2", "price_ent")], START);
+    assert_eq!(open.tier, enterprise());
+    assert_eq!(open.limit(Meter::ApiCalls), Limit::Unlimited);
+    assert_because(&open, "sub_2", Status::Active, Rule::PeriodPaid);
+}
+
+#[test]
+fn a_canceled_old_one_does_not_lower_an_active_new_one() {
+    let old = Subscription { ended_at: Some(START), created: START.plus_days(-60), ..in_status(Status::Canceled) };
+    let new = subscription("sub_2", "price_pro");
+    for pair in [[old.clone(), new.clone()], [new, old]] {
+        let open = at(&pair, START);
+        assert_eq!(open.tier, pro());
+        assert_because(&open, "sub_2", Status::Active, Rule::PeriodPaid);
+    }
+}
+
+#[test]
+fn a_newer_subscription_that_gives_nothing_does_not_lower_an_older_active_one() {
+    let newer =
+        Subscription { id: SubscriptionId::new("sub_2"), created: START.plus_days(1), ..in_status(Status::Incomplete) };
+    assert_eq!(at(&[subscription("sub_1", "price_ent"), newer], START.plus_days(2)).tier, enterprise());
+}
+
+#[test]
+fn when_the_best_ends_the_next_takes_over() {
+    let best = Subscription { cancel_at_period_end: true, ..subscription("sub_1", "price_ent") };
+    let next = Subscription {
+        items: vec![item("price_pro_year", START, START.plus_days(365))],
+        billing_cycle_anchor: START.plus_days(-7),
+        ..subscription("sub_2", "price_pro_year")
+    };
+    let both = [best, next];
+    assert_eq!(at(&both, END.plus_seconds(-1)).tier, enterprise());
+    let after = at(&both, END);
+    assert_eq!((after.tier, after.window_anchor), (pro(), Some(START.plus_days(-7))));
+}
+
+#[test]
+fn of_two_of_one_tier_the_one_that_lasts_longer_counts() {
+    let longer = Subscription {
+        items: vec![item("price_pro_year", START, START.plus_days(365))],
+        ..subscription("sub_1", "price_pro_year")
+    };
+    let open = at(&[subscription("sub_2", "price_pro"), longer], START);
+    assert_eq!(open.until, Some(START.plus_days(365).plus_seconds(GRACE)));
+    assert_because(&open, "sub_1", Status::Active, Rule::PeriodPaid);
+}
+
+#[test]
+fn when_nothing_is_open_the_newest_subscription_is_the_reason() {
+    let old = Subscription { created: START.plus_days(-90), ..in_status(Status::Canceled) };
+    let new = Subscription { id: SubscriptionId::new("sub_0"), ..in_status(Status::Unpaid) };
+    assert_because(&at(&[new, old], START), "sub_0", Status::Unpaid, Rule::StatusGivesNothing);
+}
+
+#[test]
+fn what_is_odd_about_any_subscription_is_flagged_even_when_another_is_open() {
+    let odd = Subscription { id: SubscriptionId::new("sub_2"), ..in_status(Status::Unknown("new".into())) };
+    let open = at(&[subscription("sub_1", "price_pro"), odd], START);
+    assert_eq!(open.tier, pro());
+    assert_eq!(open.flags, [Flag::UnknownStatus(SubscriptionId::new("sub_2"), "new".into())]);
+}
+
+// What holds for all
+
+fn any_status() -> impl Strategy<Value = Status> {
+    prop_oneof![
+        4 => prop_oneof![Just(Status::Active), Just(Status::Trialing), Just(Status::PastDue)],
+        2 => prop_oneof![
+            Just(Status::Unpaid), Just(Status::Paused), Just(Status::Incomplete),
+            Just(Status::IncompleteExpired), Just(Status::Canceled),
+        ],
+        1 => any::<String>().prop_map(Status::from),
+    ]
+}
+
+fn any_price() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => prop::sample::select(vec!["price_pro", "price_pro_year", "price_ent", "price_ent_year"])
+            .prop_map(str::to_owned),
+        1 => any::<String>(),
+    ]
+}
+
+fn any_tier() -> impl Strategy<Value = Tier> {
+    prop_oneof![Just(free()), Just(pro()), Just(enterprise()), any::<String>().prop_map(Tier::new)]
+}
+
+/// Subscriptions whose times come from `time`, their ids all different.
+fn subscriptions<S>(time: S) -> impl Strategy<Value = Vec<Subscription>>
+where
+    S: Strategy<Value = Timestamp> + Clone + 'static,
+{
+    let period = (time.clone(), time.clone()).prop_map(|(start, end)| Period { start, end });
+    let line = (any_price(), prop::option::of(any::<String>()), any::<u64>(), period).prop_map(
+        |(price, lookup_key, quantity, period)| Item {
+            id: format!("si_{price}"),
+            price: PriceId::new(price),
+            lookup_key,
+            quantity,
+            period,
+        },
+    );
+    let maybe = || prop::option::of(time.clone());
+    let one = (
+        any_status(),
+        prop::collection::vec(line, 0..4),
+        (time.clone(), time.clone()),
+        (any::<bool>(), maybe(), maybe(), maybe()),
+        maybe(),
+        prop::option::of(any_tier()),
+    )
+        .prop_map(
+            |(status, items, (created, anchor), (at_end, cancel_at, ended_at, trial_end), since, last_known_tier)| {
+                Subscription {
+                    status,
+                    items,
+                    created,
+                    billing_cycle_anchor: anchor,
+                    cancel_at_period_end: at_end,
+                    cancel_at,
+                    ended_at,
+                    trial_end,
+                    past_due_since: since,
+                    last_known_tier,
+                    ..subscription("sub", "price_pro")
+                }
+            },
+        );
+    prop::collection::vec(one, 0..5).prop_map(|mut all| {
+        for (place, one) in all.iter_mut().enumerate() {
+            one.id = SubscriptionId::new(format!("sub_{place}"));
+        }
+        all
+    })
+}
+
+/// Close enough together that boundaries meet: half days of three months around [`START`].
+fn near() -> impl Strategy<Value = Timestamp> + Clone {
+    (-90..90_i64).prop_map(|halves| START.plus_seconds(halves * DAY / 2))
+}
+
+fn anywhen() -> impl Strategy<Value = Timestamp> + Clone {
+    prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0_i64), Just(-1_i64)].prop_map(Timestamp)
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_the_subscriptions_never_matters(
+        (listed, shuffled) in subscriptions(near()).prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
+        now in near(),
+    ) {
+        prop_assert_eq!(at(&listed, now), at(&shuffled, now));
+    }
+
+    #[test]
+    fn one_more_subscription_never_lowers_the_tier(all in subscriptions(near()), now in near()) {
+        for count in 1..=all.len() {
+            prop_assert!(at(&all[..count], now).rank >= at(&all[..count - 1], now).rank);
+        }
+    }
+
+    #[test]
+    fn between_events_access_only_ever_closes(all in subscriptions(near()), now in near(), later in 0..100 * DAY) {
+        prop_assert!(at(&all, now.plus_seconds(later)).rank <= at(&all, now).rank);
+    }
+
+    #[test]
+    fn until_is_the_exact_second_at_which_the_tier_is_lost(all in subscriptions(near()), now in near()) {
+        let open = at(&all, now);
+        if let Some(until) = open.until {
+            prop_assert!(now < until);
+            let last = at(&all, until.plus_seconds(-1));
+            prop_assert_eq!((&last.tier, last.until), (&open.tier, Some(until)));
+            prop_assert!(at(&all, until).rank < open.rank);
+        }
+    }
+
+    #[test]
+    fn only_a_status_that_is_known_to_give_access_does(all in subscriptions(near()), now in near()) {
+        let opens = |s: &Subscription| matches!(s.status, Status::Active | Status::Trialing | Status::PastDue);
+        let open = at(&all, now);
+        if !all.iter().any(opens) {
+            prop_assert_eq!(&open.tier, &free());
+        }
+        let giving: Vec<_> = all.iter().filter(|s| opens(s)).cloned().collect();
+        prop_assert_eq!(at(&giving, now).tier, open.tier);
+    }
+
+    #[test]
+    fn nobody_gets_more_than_the_best_tier_ever_bought(all in subscriptions(near()), now in near()) {
+        let catalog = catalog();
+        let best = all.iter().filter_map(|s| catalog.rank(s.tier(&catalog).0?)).max().unwrap_or_default();
+        prop_assert!(at(&all, now).rank <= best);
+    }
+
+    #[test]
+    fn free_has_no_end_and_no_anchor_and_a_paid_tier_has_both(all in subscriptions(near()), now in near()) {
+        let open = at(&all, now);
+        let paid = open.rank > 0;
+        prop_assert_eq!((open.until.is_some(), open.window_anchor.is_some()), (paid, paid));
+        let plan = catalog();
+        let plan = plan.plan(&open.tier).expect("the tier is one of the catalogue");
+        prop_assert_eq!((&open.limits, &open.features), (&plan.limits, &plan.features));
+    }
+
+    #[test]
+    fn the_reason_names_a_subscription_of_the_account_as_it_is(all in subscriptions(near()), now in near()) {
+        match at(&all, now).because {
+            Because::NoSubscription => prop_assert!(all.is_empty()),
+            Because::Subscription { id, status, .. } => {
+                prop_assert!(all.iter().any(|s| s.id == id && s.status == status));
+            }
+        }
+    }
+
+    #[test]
+    fn no_input_makes_it_panic(all in subscriptions(anywhen()), now in anywhen()) {
+        let open = at(&all, now);
+        prop_assert!(open.until.is_none_or(|until| now < until));
+    }
+}
