@@ -3,13 +3,15 @@
 //! The one source is `plans.toml`. It is read whole and checked whole: every
 //! fault is reported, none is corrected silently (`tests/catalog.rs`).
 
+mod file;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::PriceId;
-use crate::money::{Currency, Money};
+use crate::money::Money;
 
 /// The name of a tier, such as `PRO`. Tiers are ordered by their place in the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -169,7 +171,7 @@ impl Plan {
         self.limits.get(&meter).copied().unwrap_or(Limit::Finite(0))
     }
 
-    /// The price on sale for `interval`.
+    /// The price on sale for `interval`; of several currencies, the first in the file.
     pub fn price(&self, interval: Interval) -> Option<&Price> {
         self.prices.iter().find(|price| price.interval == interval)
     }
@@ -208,15 +210,12 @@ pub struct CatalogFaults(pub Vec<String>);
 
 impl Catalog {
     /// Reads `plans.toml`. `environment` gives the value of a variable that a price
-    /// names with `env = "…"`; an empty value counts as unset.
+    /// names with `env = "…"`; an empty value counts as unset, spaces around one are dropped.
     ///
     /// # Errors
-    /// Every fault there is, at once.
+    /// Every fault there is, at once; only a text that is not TOML at all has a single one.
     pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CatalogFaults> {
-        let file: File = toml::from_str(text).map_err(|error| CatalogFaults(vec![error.to_string()]))?;
-        let mut faults = Vec::new();
-        let catalog = file.check(environment, &mut faults);
-        if faults.is_empty() { Ok(catalog) } else { Err(CatalogFaults(faults)) }
+        file::read(text, environment)
     }
 
     /// The plans, lowest tier first.
@@ -280,244 +279,4 @@ impl Catalog {
     pub fn cheapest_with(&self, feature: Feature) -> Option<&Plan> {
         self.plans.iter().find(|plan| plan.features.contains(&feature))
     }
-}
-
-/// `plans.toml` as written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    trial_days: u32,
-    #[serde(default = "three")]
-    grace_days: u32,
-    #[serde(default)]
-    plan: Vec<PlanEntry>,
-    #[serde(default)]
-    product: Vec<ProductEntry>,
-}
-
-fn three() -> u32 {
-    3
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PlanEntry {
-    tier: String,
-    name: String,
-    #[serde(default)]
-    summary: String,
-    #[serde(default)]
-    limits: BTreeMap<String, LimitEntry>,
-    #[serde(default)]
-    features: Vec<String>,
-    #[serde(default)]
-    price: Vec<PriceEntry>,
-    #[serde(default)]
-    retired_prices: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum LimitEntry {
-    Count(i64),
-    Word(String),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriceEntry {
-    interval: String,
-    amount: i64,
-    currency: String,
-    lookup_key: String,
-    env: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProductEntry {
-    key: String,
-    name: String,
-    #[serde(default)]
-    summary: String,
-    amount: i64,
-    currency: String,
-    lookup_key: String,
-    meter: Option<String>,
-    quantity: Option<u64>,
-}
-
-impl File {
-    fn check(self, environment: &dyn Fn(&str) -> Option<String>, faults: &mut Vec<String>) -> Catalog {
-        if self.plan.is_empty() {
-            faults.push("no [[plan]]: at least the free plan must be there".to_owned());
-        }
-        if self.trial_days > 730 {
-            faults.push(format!("trial_days = {}: Stripe takes at most 730", self.trial_days));
-        }
-        let mut seen = Seen::default();
-        let plans = self
-            .plan
-            .into_iter()
-            .enumerate()
-            .map(|(place, entry)| entry.check(place, environment, &mut seen, faults))
-            .collect();
-        let products = self.product.into_iter().map(|entry| entry.check(&mut seen, faults)).collect();
-        Catalog { plans, products, trial_days: self.trial_days, grace_days: self.grace_days }
-    }
-}
-
-/// What must not stand twice in the file.
-#[derive(Default)]
-struct Seen(BTreeSet<(&'static str, String)>);
-
-impl Seen {
-    fn once(&mut self, kind: &'static str, name: &str, faults: &mut Vec<String>) {
-        if !self.0.insert((kind, name.to_ascii_lowercase())) {
-            faults.push(format!("{kind} `{name}` stands twice"));
-        }
-    }
-}
-
-impl PlanEntry {
-    fn check(
-        self,
-        place: usize,
-        environment: &dyn Fn(&str) -> Option<String>,
-        seen: &mut Seen,
-        faults: &mut Vec<String>,
-    ) -> Plan {
-        let tier = self.tier;
-        if tier.is_empty() || !tier.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
-            faults.push(format!("tier `{tier}`: use letters, digits, `_` and `-`"));
-        }
-        seen.once("tier", &tier, faults);
-        if place == 0 && !self.price.is_empty() {
-            faults.push(format!("plan `{tier}` comes first and so is everybody's: it cannot have a price"));
-        }
-        if place > 0 && self.price.is_empty() {
-            faults.push(format!("plan `{tier}` has no [[plan.price]]: only the first plan is free"));
-        }
-
-        let mut limits = BTreeMap::new();
-        for (key, entry) in self.limits {
-            match (Meter::parse(&key), entry.check()) {
-                (Some(meter), Some(limit)) => {
-                    limits.insert(meter, limit);
-                }
-                (None, _) => faults.push(format!("plan `{tier}`: unknown meter `{key}` (known: {})", keys(Meter::ALL))),
-                (_, None) => {
-                    faults.push(format!("plan `{tier}`: limit of `{key}` must be a number from 0 up or \"unlimited\""))
-                }
-            }
-        }
-        for meter in Meter::ALL {
-            if !limits.contains_key(meter) && !faults.iter().any(|fault| fault.contains(meter.as_str())) {
-                faults.push(format!("plan `{tier}`: limits lack `{meter}`"));
-            }
-        }
-
-        let mut features = BTreeSet::new();
-        for key in self.features {
-            match Feature::parse(&key) {
-                Some(feature) => {
-                    features.insert(feature);
-                }
-                None => faults.push(format!("plan `{tier}`: unknown feature `{key}` (known: {})", keys(Feature::ALL))),
-            }
-        }
-
-        let mut intervals = BTreeSet::new();
-        let mut prices = Vec::new();
-        for entry in self.price {
-            let owner = format!("plan `{tier}`");
-            seen.once("lookup_key", &entry.lookup_key, faults);
-            let amount = money(&owner, entry.amount, &entry.currency, faults);
-            let Some(interval) = Interval::parse(&entry.interval) else {
-                faults.push(format!("{owner}: interval `{}` (known: {})", entry.interval, keys(Interval::ALL)));
-                continue;
-            };
-            if !intervals.insert(interval) {
-                faults.push(format!("{owner}: two prices per {interval}"));
-            }
-            let id = entry.env.as_deref().and_then(environment).filter(|id| !id.trim().is_empty());
-            if let Some(id) = &id {
-                seen.once("price id", id, faults);
-            }
-            if let Some(amount) = amount {
-                prices.push(Price { interval, amount, lookup_key: entry.lookup_key, id: id.map(PriceId::new) });
-            }
-        }
-        for id in &self.retired_prices {
-            seen.once("price id", id, faults);
-        }
-
-        Plan {
-            tier: Tier::new(tier),
-            name: self.name,
-            summary: self.summary,
-            limits,
-            features,
-            prices,
-            retired_prices: self.retired_prices.into_iter().map(PriceId::new).collect(),
-        }
-    }
-}
-
-impl LimitEntry {
-    fn check(&self) -> Option<Limit> {
-        match self {
-            Self::Count(count) => u64::try_from(*count).ok().map(Limit::Finite),
-            Self::Word(word) => (word == "unlimited").then_some(Limit::Unlimited),
-        }
-    }
-}
-
-impl ProductEntry {
-    fn check(self, seen: &mut Seen, faults: &mut Vec<String>) -> Product {
-        let owner = format!("product `{}`", self.key);
-        seen.once("product", &self.key, faults);
-        seen.once("lookup_key", &self.lookup_key, faults);
-        let amount = money(&owner, self.amount, &self.currency, faults);
-        let grants = match (self.meter, self.quantity) {
-            (None, None) => None,
-            (Some(key), Some(quantity)) if quantity > 0 => {
-                let meter = Meter::parse(&key);
-                if meter.is_none() {
-                    faults.push(format!("{owner}: unknown meter `{key}` (known: {})", keys(Meter::ALL)));
-                }
-                meter.map(|meter| (meter, quantity))
-            }
-            _ => {
-                faults.push(format!("{owner}: `meter` and a `quantity` from 1 up belong together"));
-                None
-            }
-        };
-        Product {
-            key: self.key,
-            name: self.name,
-            summary: self.summary,
-            amount: amount.unwrap_or_else(|| Money::new(0, Currency::parse("usd").expect("usd is a currency"))),
-            lookup_key: self.lookup_key,
-            grants,
-        }
-    }
-}
-
-fn money(owner: &str, amount: i64, currency: &str, faults: &mut Vec<String>) -> Option<Money> {
-    if amount < 0 {
-        faults.push(format!("{owner}: amount {amount} is below zero"));
-    }
-    match Currency::parse(currency) {
-        Ok(currency) => Some(Money::new(amount, currency)),
-        Err(error) => {
-            faults.push(format!("{owner}: {error}"));
-            None
-        }
-    }
-}
-
-fn keys<T: fmt::Display>(all: &[T]) -> String {
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
