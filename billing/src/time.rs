@@ -1,7 +1,7 @@
 //! An instant as Stripe writes it: whole seconds since 1970 in UTC.
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 /// Seconds in a day. Stripe's periods and our grace count days of this length.
 pub const DAY: i64 = 86_400;
@@ -24,9 +24,10 @@ impl Timestamp {
         self.plus_seconds(days.saturating_mul(DAY))
     }
 
-    /// The calendar date and time in UTC; the epoch for what no calendar can hold.
+    /// The calendar date and time in UTC; for what no calendar can hold, its nearer end.
     pub fn utc(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp(self.0).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        let end = if self.0 < 0 { PrimitiveDateTime::MIN } else { PrimitiveDateTime::MAX };
+        OffsetDateTime::from_unix_timestamp(self.0).unwrap_or(end.assume_utc())
     }
 }
 

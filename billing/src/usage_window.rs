@@ -37,12 +37,16 @@ fn first_of_month(now: Timestamp) -> OffsetDateTime {
     date.replace_day(1).unwrap_or(date).with_time(Time::MIDNIGHT).assume_utc()
 }
 
-/// `anchor` moved by whole months, its day cut to what the month has.
+/// `anchor` moved by whole months, its day cut to what the month has; the end of time
+/// where the calendar ends, so that its last windows still hold what lies beyond.
 fn months_after(anchor: OffsetDateTime, months: i32) -> Timestamp {
     let index = anchor.year() * 12 + i32::from(u8::from(anchor.month())) - 1 + months;
     let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);
     let month = u8::try_from(month).ok().and_then(|number| Month::try_from(number).ok()).unwrap_or(Month::January);
     let day = anchor.day().min(month.length(year));
-    let date = Date::from_calendar_date(year, month, day).unwrap_or_else(|_| anchor.date());
-    Timestamp::from(date.with_time(anchor.time()).assume_utc())
+    match Date::from_calendar_date(year, month, day) {
+        Ok(date) => Timestamp::from(date.with_time(anchor.time()).assume_utc()),
+        Err(_) if year < 0 => Timestamp(i64::MIN),
+        Err(_) => Timestamp(i64::MAX),
+    }
 }
