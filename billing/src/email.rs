@@ -1,7 +1,8 @@
 //! E-mail addresses: what is accepted at sign-up, and when two are the same person's.
 //!
-//! The canonical form is what a trial is counted by (once per person, not once
-//! per spelling) and what a login is looked up by.
+//! A login is looked up by the address in lower case; a trial is counted by the
+//! canonical form, so that it is once per person and not once per spelling
+//! (`tests/email.rs`).
 
 /// An address that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,10 +35,12 @@ impl Email {
         if text.is_empty() {
             return Err(EmailFault::Empty);
         }
-        if text.len() > 254 {
+        // Checked as it will be looked up: outside ASCII, lower case can be longer.
+        let folded = text.to_lowercase();
+        if folded.len() > 254 {
             return Err(EmailFault::TooLong);
         }
-        let (local, host) = text.rsplit_once('@').ok_or(EmailFault::Malformed)?;
+        let (local, host) = folded.rsplit_once('@').ok_or(EmailFault::Malformed)?;
         let host_is_sound = host.contains('.')
             && host.split('.').all(|label| {
                 !label.is_empty()
@@ -66,10 +69,12 @@ impl Email {
     pub fn canonical(&self) -> String {
         let lower = self.login_key();
         let Some((local, host)) = lower.rsplit_once('@') else { return lower };
-        let local = local.split_once('+').map_or(local, |(name, _)| if name.is_empty() { local } else { name });
-        match host {
-            "gmail.com" | "googlemail.com" => format!("{}@gmail.com", local.replace('.', "")),
-            _ => format!("{local}@{host}"),
-        }
+        let google = matches!(host, "gmail.com" | "googlemail.com");
+        let host = if google { "gmail.com" } else { host };
+        let name = local.split_once('+').map_or(local, |(name, _)| name);
+        let name = if google { name.replace('.', "") } else { name.to_owned() };
+        // Nobody's name is empty: what has nothing else in it stays as it is.
+        let name = if name.is_empty() { local } else { &name };
+        format!("{name}@{host}")
     }
 }
