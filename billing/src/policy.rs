@@ -49,7 +49,9 @@ impl Policy {
         let open = match self {
             Self::Public | Self::SignedIn => true,
             Self::Tier(name) => catalog.rank(&Tier::new(name)).is_some_and(|rank| entitlement.rank >= rank),
-            Self::Feature(feature) => entitlement.features.contains(&feature),
+            Self::Feature(feature) => {
+                catalog.cheapest_with(feature).is_some() && entitlement.features.contains(&feature)
+            }
         };
         if open { Admission::Admitted } else { Admission::TooLow { needed: self.needed(catalog) } }
     }
