@@ -192,6 +192,14 @@ fn cancel_at_between_the_period_and_its_grace_ends_then() {
 }
 
 #[test]
+fn an_end_that_falls_on_the_last_second_of_patience_is_an_end_and_not_stale() {
+    let end = END.plus_seconds(GRACE);
+    let ended = at(&[Subscription { cancel_at: Some(end), ..in_status(Status::Active) }], end);
+    assert_because(&ended, "sub_1", Status::Active, Rule::Ended);
+    assert!(ended.flags.is_empty());
+}
+
+#[test]
 fn cancel_at_in_a_later_period_does_not_open_the_time_between() {
     let ending = Subscription { cancel_at: Some(END.plus_days(365)), ..in_status(Status::Active) };
     assert_pro_ends_exactly(&ending, END.plus_seconds(GRACE));
