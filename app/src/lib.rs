@@ -1,1 +1,36 @@
-//! app
+//! The pages: Leptos components, islands and form actions.
+//!
+//! Every page is rendered on the server and every write is a plain `<form>`, so
+//! that all of it works without JavaScript. What moves is an island; islands are
+//! the only module compiled for the browser.
+
+pub mod islands;
+
+#[cfg(feature = "hydrate")]
+pub use leptos::mount::hydrate_islands;
+
+#[cfg(feature = "ssr")]
+mod actions;
+#[cfg(feature = "ssr")]
+mod areas;
+#[cfg(feature = "ssr")]
+mod components;
+#[cfg(feature = "ssr")]
+mod content_security;
+#[cfg(feature = "ssr")]
+mod document;
+#[cfg(feature = "ssr")]
+mod failure;
+#[cfg(feature = "ssr")]
+mod form_state;
+#[cfg(feature = "ssr")]
+mod pages;
+#[cfg(feature = "ssr")]
+mod query;
+#[cfg(feature = "ssr")]
+mod routes;
+#[cfg(feature = "ssr")]
+mod theme;
+
+#[cfg(feature = "ssr")]
+pub use routes::pages;

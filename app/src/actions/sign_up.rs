@@ -1,0 +1,42 @@
+//! `POST /signup`
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use server::Tollgate;
+use server::auth::{self, Session, SignUpError, safe_next};
+
+use super::form::Form;
+use crate::document;
+use crate::failure::Failure;
+use crate::form_state::FormState;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignUp {
+    email: String,
+    password: String,
+    next: Option<String>,
+}
+
+pub async fn sign_up(
+    State(tollgate): State<Tollgate>,
+    parts: Parts,
+    mut session: Session,
+    Form(form): Form<SignUp>,
+) -> Response {
+    let error = match auth::sign_up(&tollgate, &mut session, &form.email, &form.password).await {
+        Ok(_) => return Redirect::to(safe_next(form.next.as_deref())).into_response(),
+        Err(error) => error,
+    };
+    let state = FormState::default().typed("email", form.email).typed("next", form.next.unwrap_or_default());
+    let state = match error {
+        SignUpError::Email(fault) => state.fault("email", fault),
+        SignUpError::Password(fault) => state.fault("password", fault),
+        SignUpError::Taken => state.fault("email", "There is an account with this e-mail address. Log in instead."),
+        SignUpError::Unavailable(cause) => return document::failure(&tollgate, parts, Failure::store(cause)).await,
+    };
+    document::page_again(&tollgate, parts, "/signup", StatusCode::UNPROCESSABLE_ENTITY, state).await
+}

@@ -1,0 +1,29 @@
+//! `POST /theme`
+
+use axum::extract::State;
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use server::Tollgate;
+use server::auth::safe_next;
+
+use super::form::Form;
+use crate::document;
+use crate::failure::Failure;
+use crate::theme::Theme;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    theme: String,
+    next: Option<String>,
+}
+
+pub async fn choose(State(tollgate): State<Tollgate>, parts: Parts, Form(form): Form<Choice>) -> Response {
+    let Some(theme) = Theme::parse(&form.theme) else {
+        return document::failure(&tollgate, parts, Failure::Malformed).await;
+    };
+    let cookie = theme.cookie(tollgate.config().is_https());
+    ([(header::SET_COOKIE, cookie)], Redirect::to(safe_next(form.next.as_deref()))).into_response()
+}

@@ -1,0 +1,53 @@
+//! The end of every page, with the switch between light and dark.
+
+use axum::http::request::Parts;
+use leptos::prelude::*;
+
+use super::{Glyph, Icon};
+use crate::routes;
+use crate::theme::Theme;
+
+/// The site's footer.
+#[component]
+pub fn SiteFooter() -> impl IntoView {
+    view! {
+        <footer class="site-footer">
+            <div class="site-bar">
+                <p class="quiet">"Payments are handled by Stripe. All times are in UTC."</p>
+                <ThemeSwitch/>
+            </div>
+        </footer>
+    }
+}
+
+#[component]
+fn ThemeSwitch() -> impl IntoView {
+    let now = use_context::<Theme>().unwrap_or_default();
+    let here = use_context::<Parts>()
+        .filter(|parts| routes::is_page(parts.uri.path()))
+        .and_then(|parts| parts.uri.path_and_query().map(ToString::to_string))
+        .unwrap_or_else(|| "/".to_owned());
+    let button = move |theme: Theme| {
+        let (glyph, name) = match theme {
+            Theme::Light => (Glyph::Sun, "Light"),
+            Theme::Dark => (Glyph::Moon, "Dark"),
+            Theme::Auto => (Glyph::Half, "Automatic"),
+        };
+        let is_pressed = if theme == now { "true" } else { "false" };
+        view! {
+            <button type="submit" name="theme" value=theme.as_str() aria-pressed=is_pressed title=name>
+                <Icon glyph/>
+                <span class="visually-hidden">{name}</span>
+            </button>
+        }
+    };
+    view! {
+        <form method="post" action="/theme">
+            <input type="hidden" name="next" value=here/>
+            <fieldset class="theme-switch">
+                <legend class="visually-hidden">"Colour scheme"</legend>
+                {Theme::ALL.into_iter().map(button).collect_view()}
+            </fieldset>
+        </form>
+    }
+}

@@ -1,0 +1,90 @@
+//! The top of every page: where one is, who one is, on which plan.
+
+use leptos::prelude::*;
+use server::Tollgate;
+use server::auth::{SignedIn, Visitor};
+
+use crate::failure::Failure;
+
+/// The site's header.
+#[component]
+pub fn SiteHeader() -> impl IntoView {
+    let who = expect_context::<Visitor>().signed_in;
+    let home = if who.is_some() { "/dashboard" } else { "/" };
+    view! {
+        <header class="site-header">
+            <div class="site-bar">
+                <a class="brand" href=home>
+                    <svg class="brand-mark" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true" focusable="false">
+                        <path d="M4 20V9a8 8 0 0 1 16 0v11M4 14h16M9 14v6M15 14v6"></path>
+                    </svg>
+                    <span>"Tollgate"</span>
+                </a>
+                {match who {
+                    Some(who) => view! { <SignedInBar who/> }.into_any(),
+                    None => view! { <AnonymousBar/> }.into_any(),
+                }}
+            </div>
+        </header>
+    }
+}
+
+#[component]
+fn AnonymousBar() -> impl IntoView {
+    view! {
+        <nav class="site-nav" aria-label="Main">
+            <ul>
+                <NavLink href="/pricing" name="Pricing"/>
+            </ul>
+        </nav>
+        <div class="site-account">
+            <a class="button button-quiet" href="/login" aria-current=current("/login")>"Log in"</a>
+            <a class="button" href="/signup" aria-current=current("/signup")>"Sign up"</a>
+        </div>
+    }
+}
+
+#[component]
+fn SignedInBar(who: SignedIn) -> impl IntoView {
+    let email = who.email.clone();
+    view! {
+        <nav class="site-nav" aria-label="Main">
+            <ul>
+                <NavLink href="/dashboard" name="Dashboard"/>
+                <NavLink href="/billing" name="Billing"/>
+                <NavLink href="/pricing" name="Pricing"/>
+            </ul>
+        </nav>
+        <div class="site-account">
+            <span class="site-email" title=email.clone()>{email}</span>
+            <PlanBadge who/>
+            <form method="post" action="/logout">
+                <button class="button button-quiet" type="submit">"Log out"</button>
+            </form>
+        </div>
+    }
+}
+
+/// The plan's name. A page is not lost for a badge: without the store there is none.
+#[component]
+fn PlanBadge(who: SignedIn) -> impl IntoView {
+    let tollgate = expect_context::<Tollgate>();
+    Suspend::new(async move {
+        let entitlement = tollgate.entitlement(&who.account_id).await.map_err(Failure::store).ok()?;
+        let plan = tollgate.catalog().plan(&entitlement.tier)?;
+        let is_paid = entitlement.rank > 0;
+        let class = if is_paid { "badge badge-accent" } else { "badge" };
+        Some(view! { <span class=class><span class="visually-hidden">"Plan: "</span>{plan.name.clone()}</span> })
+    })
+}
+
+#[component]
+fn NavLink(href: &'static str, name: &'static str) -> impl IntoView {
+    view! { <li><a href=href aria-current=current(href)>{name}</a></li> }
+}
+
+/// `page` for the link to the page that is being shown.
+fn current(href: &str) -> Option<&'static str> {
+    let parts = use_context::<axum::http::request::Parts>()?;
+    (parts.uri.path() == href).then_some("page")
+}

@@ -1,0 +1,32 @@
+//! What pages are made of. A component takes what it shows; only [`Gate`], the
+//! site's header and [`signed_in_page`] ask `server` for anything.
+
+mod banner;
+mod empty;
+mod failure_view;
+mod field;
+mod gate;
+mod footer;
+mod header;
+mod icon;
+mod moment;
+mod page;
+mod plan_card;
+mod status_badge;
+mod upgrade_prompt;
+mod usage_meter;
+
+pub use banner::{Banner, Refusal, Tone};
+pub use empty::Empty;
+pub use failure_view::FailureView;
+pub use field::{Field, TextField};
+pub use footer::SiteFooter;
+pub use gate::Gate;
+pub use header::SiteHeader;
+pub use icon::{Glyph, Icon};
+pub use moment::{Day, Moment};
+pub use page::{Heading, see_other, signed_in_page};
+pub use plan_card::{Offer, PlanCard, gains};
+pub use status_badge::StatusBadge;
+pub use upgrade_prompt::UpgradePrompt;
+pub use usage_meter::UsageMeter;

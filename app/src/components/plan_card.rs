@@ -1,0 +1,180 @@
+//! One plan as it is sold: the price first, then what is gained.
+
+use billing::{Catalog, Interval, Limit, Meter, Money, Plan};
+use leptos::prelude::*;
+
+use super::{Glyph, Icon};
+use crate::islands::SubmitOnce;
+use crate::query::{pricing_path, with_next};
+
+/// What one can do with a plan from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It is theirs already.
+    Current,
+    /// They have a subscription; this plan is another one.
+    Other,
+    /// It costs nothing and needs an account.
+    Join,
+    /// It costs nothing and they have an account.
+    Free,
+    /// Subscribe right here; `trial` when the first days are free.
+    Subscribe {
+        /// Whether a trial comes first.
+        trial: bool,
+    },
+    /// As `Subscribe`, after signing up.
+    SignUp {
+        /// Whether a trial comes first.
+        trial: bool,
+    },
+}
+
+impl Offer {
+    const fn trial(self) -> bool {
+        matches!(self, Self::Subscribe { trial: true } | Self::SignUp { trial: true })
+    }
+}
+
+/// A card. `chosen` is the plan that somebody came here for.
+#[component]
+pub fn PlanCard(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer, chosen: bool) -> impl IntoView {
+    let id = format!("plan-{}", plan.tier.as_str().to_ascii_lowercase());
+    let mark = match offer {
+        Offer::Current => Some("Your plan"),
+        _ if chosen => Some("Your choice"),
+        _ => None,
+    };
+    let class = if chosen { "card plan plan-chosen" } else { "card plan" };
+    let below = catalog.plans().iter().rev().find(|other| catalog.rank(&other.tier) < catalog.rank(&plan.tier));
+    let gains_intro = below.map_or_else(|| "What you get".to_owned(), |below| format!("Everything in {}, and", below.name));
+    let gains = gains(&plan).into_iter().map(|gain| view! { <li><Icon glyph=Glyph::Check/> <span>{gain}</span></li> }).collect_view();
+    view! {
+        <article
+            class=class
+            aria-labelledby=id.clone()
+            tabindex=chosen.then_some("-1")
+            autofocus=chosen
+        >
+            <div class="plan-head">
+                <h2 id=id>{plan.name.clone()}</h2>
+                {mark.map(|mark| view! { <span class="badge badge-accent">{mark}</span> })}
+            </div>
+            <PriceLine plan=plan.clone() interval/>
+            <p class="plan-summary">{plan.summary.clone()}</p>
+            <div class="plan-action"><Action plan=plan.clone() catalog interval offer/></div>
+            <p class="plan-intro">{gains_intro}</p>
+            <ul class="gains">{gains}</ul>
+        </article>
+    }
+}
+
+#[component]
+fn PriceLine(plan: Plan, interval: Interval) -> impl IntoView {
+    let Some(price) = plan.price(interval) else {
+        let note = if plan.prices.is_empty() { "for good" } else { "not sold this way" };
+        return view! {
+            <p class="price"><span class="price-amount">{if plan.prices.is_empty() { "$0" } else { "–" }}</span> <span class="price-per">{note}</span></p>
+        }
+        .into_any();
+    };
+    let saving = saving(&plan, interval).map(|saving| view! { <span class="price-saving">{format!("{saving} less than by the month")}</span> });
+    view! {
+        <p class="price">
+            <span class="price-amount">{price.amount.to_string()}</span>
+            " "
+            <span class="price-per">{format!("per {interval}")}</span>
+            {saving}
+        </p>
+    }
+    .into_any()
+}
+
+#[component]
+fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> impl IntoView {
+    let label = if offer.trial() {
+        format!("Start free trial of {}", plan.name)
+    } else {
+        format!("Subscribe to {}", plan.name)
+    };
+    let terms = match (plan.price(interval), offer.trial()) {
+        (Some(price), true) => {
+            format!("{} days free, then {} per {interval}. Cancel any time before and pay nothing.", catalog.trial_days(), price.amount)
+        }
+        (Some(price), false) => format!("{} per {interval}, from today. Cancel any time.", price.amount),
+        (None, _) => String::new(),
+    };
+    match offer {
+        Offer::Current => view! { <p class="plan-note">"This is the plan you are on."</p> }.into_any(),
+        Offer::Free => view! { <p class="plan-note">"Yours as long as you have an account."</p> }.into_any(),
+        Offer::Join => view! { <a class="button" href="/signup">"Create a free account"</a> }.into_any(),
+        Offer::Other => view! {
+            <p class="plan-note">"You have a subscription, and an account has one at a time. " <a href="/billing">"See your billing"</a></p>
+        }
+        .into_any(),
+        Offer::SignUp { .. } => {
+            let href = with_next("/signup", &pricing_path(&plan, interval));
+            view! {
+                <a class="button button-primary" href=href>{label}</a>
+                <p class="plan-terms">{terms}</p>
+            }
+            .into_any()
+        }
+        Offer::Subscribe { .. } => view! {
+            <form method="post" action="/api/billing/subscribe">
+                <input type="hidden" name="plan" value=plan.tier.to_string()/>
+                <input type="hidden" name="interval" value=interval.as_str()/>
+                <SubmitOnce>{label}</SubmitOnce>
+            </form>
+            <p class="plan-terms">{terms}</p>
+        }
+        .into_any(),
+    }
+}
+
+/// What a plan gives, a line each.
+pub fn gains(plan: &Plan) -> Vec<String> {
+    let meters = Meter::ALL.iter().filter_map(|meter| match plan.limit(*meter) {
+        Limit::Finite(0) => None,
+        Limit::Finite(limit) => Some(format!("{} {} a month", Limit::Finite(limit), meter.label())),
+        Limit::Unlimited => Some(format!("Unlimited {}", meter.label())),
+    });
+    meters.chain(plan.features.iter().map(|feature| feature.label().to_owned())).collect()
+}
+
+/// What a year costs less than twelve months, if it does.
+fn saving(plan: &Plan, interval: Interval) -> Option<Money> {
+    let (Interval::Year, Some(year), Some(month)) = (interval, plan.price(Interval::Year), plan.price(Interval::Month))
+    else {
+        return None;
+    };
+    let less = month.amount.minor.checked_mul(12)?.checked_sub(year.amount.minor)?;
+    let is_same_currency = month.amount.currency == year.amount.currency;
+    (is_same_currency && less > 0).then(|| Money::new(less, year.amount.currency.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(name: &str) -> Plan {
+        let catalog = Catalog::parse(include_str!("../../../plans.toml"), &|_| None).unwrap();
+        catalog.plan_named(name).unwrap().clone()
+    }
+
+    #[test]
+    fn a_year_is_said_to_save_exactly_what_it_saves() {
+        assert_eq!(saving(&plan("PRO"), Interval::Year).unwrap().to_string(), "$58");
+        assert_eq!(saving(&plan("PRO"), Interval::Month), None);
+        assert_eq!(saving(&plan("FREE"), Interval::Year), None);
+    }
+
+    #[test]
+    fn a_card_names_limits_before_features() {
+        assert_eq!(
+            gains(&plan("PRO")),
+            ["10,000 API calls a month", "500 AI generations a month", "Advanced analytics", "Custom domain"]
+        );
+        assert_eq!(gains(&plan("ENTERPRISE"))[0], "Unlimited API calls");
+    }
+}

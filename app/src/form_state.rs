@@ -1,0 +1,51 @@
+//! What a post leaves behind for the page that is shown again: what was typed and
+//! what was wrong with it. A password is never kept.
+
+/// The state of the form on the page; empty when the page is simply opened.
+#[derive(Clone, Default)]
+pub struct FormState {
+    typed: Vec<(&'static str, String)>,
+    faults: Vec<(&'static str, String)>,
+    /// A sentence about the form as a whole.
+    pub refusal: Option<String>,
+    /// An API key that was just made. It is on this one page and nowhere else.
+    pub new_api_key: Option<String>,
+}
+
+impl FormState {
+    /// Keeps what was typed into `field`.
+    #[must_use]
+    pub fn typed(mut self, field: &'static str, text: impl Into<String>) -> Self {
+        self.typed.push((field, text.into()));
+        self
+    }
+
+    /// Says what is wrong with `field`.
+    #[must_use]
+    pub fn fault(mut self, field: &'static str, sentence: impl ToString) -> Self {
+        self.faults.push((field, sentence.to_string()));
+        self
+    }
+
+    /// Says what is wrong with the form as a whole.
+    #[must_use]
+    pub fn refused(mut self, sentence: impl Into<String>) -> Self {
+        self.refusal = Some(sentence.into());
+        self
+    }
+
+    /// What was typed into `field`.
+    pub fn text_of(&self, field: &str) -> Option<&str> {
+        self.typed.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
+    }
+
+    /// What is wrong with `field`.
+    pub fn fault_of(&self, field: &str) -> Option<&str> {
+        self.faults.iter().find(|(name, _)| *name == field).map(|(_, sentence)| sentence.as_str())
+    }
+
+    /// Whether anything is wrong.
+    pub fn is_refused(&self) -> bool {
+        self.refusal.is_some() || !self.faults.is_empty()
+    }
+}

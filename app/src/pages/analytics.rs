@@ -1,0 +1,139 @@
+//! `/dashboard/analytics`: meters, and usage by day as bars and as a table.
+
+use billing::Meter;
+use billing::money::grouped;
+use leptos::prelude::*;
+use server::Tollgate;
+use server::workspace::{self, DayUsage};
+
+use crate::areas::ANALYTICS;
+use crate::components::{Day, Empty, Gate, Glyph, UsageMeter};
+use crate::failure::Failure;
+
+/// Usage over the current window.
+#[component]
+pub fn Analytics() -> impl IntoView {
+    let tollgate = expect_context::<Tollgate>();
+    let inside = move |permit| async move {
+        let analytics = workspace::analytics(&tollgate, &permit).await.map_err(Failure::store)?;
+        let meters = analytics.meters.into_iter().map(|reading| view! { <UsageMeter reading/> }).collect_view();
+        let is_empty = analytics.days.iter().all(|day| day.counts.values().all(|count| *count == 0));
+        let by_day = if is_empty {
+            view! {
+                <Empty glyph=Glyph::Chart title="Nothing used yet">
+                    "Each call of the API appears here on the day it was made. " <a href="/dashboard/api-keys">"Create an API key"</a>
+                </Empty>
+            }
+            .into_any()
+        } else {
+            view! { <ByDay days=analytics.days/> }.into_any()
+        };
+        Ok(view! {
+            <section class="card" aria-labelledby="window-title">
+                <h2 id="window-title">"This period"</h2>
+                <div class="meters">{meters}</div>
+            </section>
+            <section class="card" aria-labelledby="days-title">
+                <h2 id="days-title">"Day by day"</h2>
+                {by_day}
+            </section>
+        }
+        .into_any())
+    };
+    view! { <Gate area=&ANALYTICS inside/> }
+}
+
+#[component]
+fn ByDay(days: Vec<DayUsage>) -> impl IntoView {
+    let charts = Meter::ALL.iter().map(|meter| view! { <Bars meter=*meter days=days.clone()/> }).collect_view();
+    let heads = Meter::ALL.iter().map(|meter| view! { <th scope="col" class="number">{meter.label()}</th> }).collect_view();
+    let rows = days
+        .into_iter()
+        .map(|day| {
+            let counts = Meter::ALL
+                .iter()
+                .map(|meter| view! { <td class="number">{grouped(count(&day, *meter))}</td> })
+                .collect_view();
+            view! { <tr><th scope="row"><Day at=day.day/></th>{counts}</tr> }
+        })
+        .collect_view();
+    view! {
+        <div class="charts">{charts}</div>
+        <details class="table-details">
+            <summary>"Show the numbers"</summary>
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Usage by day">
+                <table>
+                    <thead><tr><th scope="col">"Day (UTC)"</th>{heads}</tr></thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </details>
+    }
+}
+
+fn count(day: &DayUsage, meter: Meter) -> u64 {
+    day.counts.get(&meter).copied().unwrap_or(0)
+}
+
+const BAR: usize = 10;
+const STEP: usize = 14;
+const HEIGHT: u64 = 96;
+
+/// One bar for each day of the window; the tallest fills the height.
+#[component]
+fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
+    let counts: Vec<u64> = days.iter().map(|day| count(day, meter)).collect();
+    let most = counts.iter().copied().max().unwrap_or(0);
+    let total: u64 = counts.iter().sum();
+    let width = (counts.len() * STEP).max(STEP) - (STEP - BAR);
+    let said = format!("{}: {} in this period, {} on the busiest day", meter.label(), grouped(total), grouped(most));
+    let bars = counts
+        .iter()
+        .enumerate()
+        .map(|(index, count)| {
+            let height = bar_height(*count, most);
+            view! {
+                <rect
+                    class="bar"
+                    class:bar-empty=*count == 0
+                    x=(index * STEP).to_string()
+                    y=(HEIGHT - height).to_string()
+                    width=BAR.to_string()
+                    height=height.to_string()
+                    rx="2"
+                ></rect>
+            }
+        })
+        .collect_view();
+    view! {
+        <figure class="chart">
+            <figcaption>
+                <span>{meter.label()}</span>
+                <span class="quiet">{format!("{} in all, at most {} a day", grouped(total), grouped(most))}</span>
+            </figcaption>
+            <svg viewBox=format!("0 0 {width} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=said>{bars}</svg>
+        </figure>
+    }
+}
+
+/// Whole units of the chart's height; what is not nothing is always seen.
+fn bar_height(count: u64, most: u64) -> u64 {
+    if count == 0 {
+        return 1;
+    }
+    let scaled = u128::from(count) * u128::from(HEIGHT) / u128::from(most.max(1));
+    u64::try_from(scaled).unwrap_or(HEIGHT).clamp(2, HEIGHT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busiest_day_fills_the_chart_and_a_single_call_is_seen() {
+        assert_eq!(bar_height(500, 500), HEIGHT);
+        assert_eq!(bar_height(1, u64::MAX), 2);
+        assert_eq!(bar_height(0, 500), 1);
+        assert_eq!(bar_height(u64::MAX, u64::MAX), HEIGHT);
+    }
+}

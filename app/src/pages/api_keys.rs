@@ -1,0 +1,82 @@
+//! `/dashboard/api-keys`: a key is shown once, when it is made.
+
+use leptos::prelude::*;
+use server::Tollgate;
+use server::workspace::{self, ApiKey};
+
+use crate::areas::API_KEYS;
+use crate::components::{Banner, Day, Empty, Field, Gate, Glyph, Moment, Tone};
+use crate::failure::Failure;
+use crate::form_state::FormState;
+
+/// The keys of the account.
+#[component]
+pub fn ApiKeys() -> impl IntoView {
+    let tollgate = expect_context::<Tollgate>();
+    let new_key = use_context::<FormState>().and_then(|state| state.new_api_key);
+    let inside = move |permit| async move {
+        let keys = workspace::api_keys(&tollgate, &permit).await.map_err(Failure::store)?;
+        let list = if keys.is_empty() {
+            view! {
+                <Empty glyph=Glyph::Key title="No keys yet">
+                    "A key lets a program of yours call the API on your plan. Name one above to create it."
+                </Empty>
+            }
+            .into_any()
+        } else {
+            view! { <ul class="rows">{keys.into_iter().map(|key| view! { <Row key_=key/> }).collect_view()}</ul> }.into_any()
+        };
+        Ok(view! {
+            {new_key.map(|key| view! { <NewKey secret=key/> })}
+            <section class="card" aria-labelledby="create-title">
+                <h2 id="create-title">"Create a key"</h2>
+                <form class="form-row" method="post" action=API_KEYS.path novalidate aria-labelledby="create-title">
+                    <Field name="name" label="Name" hint="So that you know later where it is used." placeholder="Billing worker" autocomplete="off"/>
+                    <button class="button button-primary" type="submit">"Create key"</button>
+                </form>
+            </section>
+            <section class="card" aria-labelledby="keys-title">
+                <h2 id="keys-title">"Your keys"</h2>
+                {list}
+            </section>
+        }
+        .into_any())
+    };
+    view! { <Gate area=&API_KEYS inside/> }
+}
+
+#[component]
+fn NewKey(secret: String) -> impl IntoView {
+    view! {
+        <Banner tone=Tone::Good title="Your new key">
+            <p>"Copy it now and keep it like a password. It is not shown again, and we do not keep it."</p>
+            <label class="visually-hidden" for="new-key">"New API key"</label>
+            <input class="secret" id="new-key" type="text" readonly autofocus spellcheck="false" autocomplete="off" value=secret/>
+        </Banner>
+    }
+}
+
+#[component]
+fn Row(key_: ApiKey) -> impl IntoView {
+    let used = match key_.last_used_at {
+        Some(at) => view! { "last used " <Moment at/> }.into_any(),
+        None => view! { "not used yet" }.into_any(),
+    };
+    let name = key_.name.clone();
+    view! {
+        <li class="row">
+            <div class="row-text">
+                <p class="row-title">{key_.name} " " <code>{key_.hint}</code></p>
+                <p class="quiet">"Created " <Day at=key_.created_at/> ", " {used}</p>
+            </div>
+            <details class="confirm">
+                <summary class="button button-quiet" aria-label=format!("Revoke {name}")>"Revoke"</summary>
+                <form method="post" action="/dashboard/api-keys/revoke">
+                    <p>{format!("Programs that use “{name}” are refused from then on. Revoke it?")}</p>
+                    <input type="hidden" name="id" value=key_.id/>
+                    <button class="button button-danger" type="submit">"Revoke for good"</button>
+                </form>
+            </details>
+        </li>
+    }
+}

@@ -1,0 +1,99 @@
+//! `/billing/success?session_id=`: where Stripe sends people back to. It asks Stripe
+//! itself and so is right before any webhook has come.
+
+use leptos::prelude::*;
+use server::Tollgate;
+use server::checkout::{self, CheckoutError, Outcome};
+
+use crate::components::{Glyph, Icon, Moment, signed_in_page};
+use crate::failure::Failure;
+use crate::islands::AwaitPayment;
+use crate::query::parameter;
+
+/// What became of a Checkout session of theirs; somebody else's is a page that does not exist.
+#[component]
+pub fn Success() -> impl IntoView {
+    let session_id = parameter("session_id").unwrap_or_default();
+    signed_in_page("Your payment", move |tollgate, who| async move {
+        let outcome = checkout::outcome(&tollgate, &who, &session_id).await.map_err(|error| match error {
+            CheckoutError::StripeUnavailable(cause) => Failure::stripe(cause),
+            CheckoutError::Store(cause) => Failure::store(cause),
+            CheckoutError::InProgress => Failure::InProgress,
+            CheckoutError::UnknownPlan | CheckoutError::NotForSale | CheckoutError::AlreadySubscribed => Failure::NotFound,
+        })?;
+        let outcome = outcome.ok_or(Failure::NotFound)?;
+        Ok(view! { <Said tollgate outcome session_id/> }.into_any())
+    })
+}
+
+#[component]
+fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoView {
+    match outcome {
+        Outcome::Paid { plan, trial_end, renews } => {
+            let catalog = tollgate.catalog();
+            let name = catalog.plan_named(&plan).map_or(plan.clone(), |plan| plan.name.clone());
+            let next = match trial_end.filter(|end| *end > tollgate.now()) {
+                Some(end) => view! { "Your free trial runs until " <Moment at=end/> ". You can cancel any time before." }.into_any(),
+                None => view! { "It renews on " <Moment at=renews/> ". A receipt is on its way to your inbox." }.into_any(),
+            };
+            view! {
+                <div class="narrow outcome outcome-good">
+                    <Icon glyph=Glyph::Check/>
+                    <h1>{format!("You are on {name}")}</h1>
+                    <p class="lead">{next}</p>
+                    <p class="actions">
+                        <a class="button button-primary" href="/dashboard">"Go to the dashboard"</a>
+                        <a class="button" href="/billing">"See your billing"</a>
+                    </p>
+                </div>
+            }
+            .into_any()
+        }
+        Outcome::Pending => {
+            let again = again(&session_id);
+            view! {
+                <noscript><meta http-equiv="refresh" content="5"/></noscript>
+                <div class="narrow outcome">
+                    <Icon glyph=Glyph::Receipt/>
+                    <h1>"Your payment is on its way"</h1>
+                    <p class="lead">"Your bank has not confirmed it yet. Some ways of paying take a few days; the plan opens by itself when the money is there."</p>
+                    <AwaitPayment/>
+                    <p class="actions">
+                        <a class="button button-primary" href=again>"Check again"</a>
+                        <a class="button" href="/billing">"See your billing"</a>
+                    </p>
+                </div>
+            }
+            .into_any()
+        }
+        Outcome::Open { url } => view! {
+            <div class="narrow outcome">
+                <Icon glyph=Glyph::Receipt/>
+                <h1>"Your payment is not finished"</h1>
+                <p class="lead">"Nothing was charged. The payment page is still open for you."</p>
+                <p class="actions">
+                    <a class="button button-primary" href=url>"Go on with the payment"</a>
+                    <a class="button" href="/pricing">"Choose another plan"</a>
+                </p>
+            </div>
+        }
+        .into_any(),
+        Outcome::Expired => view! {
+            <div class="narrow outcome">
+                <Icon glyph=Glyph::Alert/>
+                <h1>"That payment page has closed"</h1>
+                <p class="lead">"It was open for a day. Nothing was charged; choose the plan again to get a new one."</p>
+                <p class="actions">
+                    <a class="button button-primary" href="/pricing">"See the plans"</a>
+                    <a class="button" href="/billing">"See your billing"</a>
+                </p>
+            </div>
+        }
+        .into_any(),
+    }
+}
+
+fn again(session_id: &str) -> String {
+    let id: String = form_urlencoded::byte_serialize(session_id.as_bytes()).collect();
+    format!("/billing/success?session_id={id}")
+}

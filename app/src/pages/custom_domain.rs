@@ -1,0 +1,55 @@
+//! `/dashboard/custom-domain`: the name, and the record that makes it work.
+
+use leptos::prelude::*;
+use server::Tollgate;
+use server::workspace;
+
+use crate::areas::CUSTOM_DOMAIN;
+use crate::components::{Empty, Field, Gate, Glyph};
+use crate::failure::Failure;
+
+/// The account's own domain.
+#[component]
+pub fn CustomDomain() -> impl IntoView {
+    let tollgate = expect_context::<Tollgate>();
+    let inside = move |permit| async move {
+        let domain = workspace::custom_domain(&tollgate, &permit).await.map_err(Failure::store)?;
+        let target = tollgate.config().app_url.host_str().unwrap_or("localhost").to_owned();
+        let record = match domain.clone() {
+            Some(domain) => view! { <Record domain target/> }.into_any(),
+            None => view! {
+                <Empty glyph=Glyph::Globe title="No domain yet">
+                    "Save a name above; then the record to set with your DNS provider stands here."
+                </Empty>
+            }
+            .into_any(),
+        };
+        Ok(view! {
+            <section class="card" aria-labelledby="domain-title">
+                <h2 id="domain-title">"Your domain"</h2>
+                <form class="form-row" method="post" action=CUSTOM_DOMAIN.path novalidate aria-labelledby="domain-title">
+                    <Field name="domain" label="Domain" initial=domain.unwrap_or_default() placeholder="app.example.com" hint="A subdomain of a domain that is yours." autocomplete="off"/>
+                    <button class="button button-primary" type="submit">"Save domain"</button>
+                </form>
+            </section>
+            <section class="card" aria-labelledby="record-title">
+                <h2 id="record-title">"DNS record"</h2>
+                {record}
+            </section>
+        }
+        .into_any())
+    };
+    view! { <Gate area=&CUSTOM_DOMAIN inside/> }
+}
+
+#[component]
+fn Record(domain: String, target: String) -> impl IntoView {
+    view! {
+        <p class="quiet">"Set this record with your DNS provider. It can take a day until everybody sees it."</p>
+        <dl class="facts facts-code">
+            <div><dt>"Type"</dt><dd><code>"CNAME"</code></dd></div>
+            <div><dt>"Name"</dt><dd><code>{domain}</code></dd></div>
+            <div><dt>"Target"</dt><dd><code>{target}</code></dd></div>
+        </dl>
+    }
+}

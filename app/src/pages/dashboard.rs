@@ -1,0 +1,84 @@
+//! `/dashboard`: the plan, what is used, and the ways on.
+
+use billing::Admission;
+use leptos::prelude::*;
+use server::{BillingOverview, Tollgate};
+
+use super::billing::Notices;
+use crate::areas::{AREAS, Area};
+use crate::components::{Glyph, Heading, Icon, UsageMeter, signed_in_page};
+use crate::failure::Failure;
+
+/// Where one lands after logging in.
+#[component]
+pub fn Dashboard() -> impl IntoView {
+    signed_in_page("Dashboard", |tollgate, who| async move {
+        let overview = tollgate.billing_overview(&who.account_id).await.map_err(Failure::store)?;
+        Ok(view! { <Overview tollgate overview/> }.into_any())
+    })
+}
+
+#[component]
+fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
+    let catalog = tollgate.catalog();
+    let is_highest = overview.entitlement.rank + 1 == catalog.plans().len();
+    let plan = catalog.plan(&overview.entitlement.tier).unwrap_or_else(|| catalog.free());
+    let (name, summary) = (plan.name.clone(), plan.summary.clone());
+    let meters = overview.usage.iter().cloned().map(|reading| view! { <UsageMeter reading/> }).collect_view();
+    let tiles = AREAS
+        .into_iter()
+        .map(|area| {
+            let locked = match area.policy.admits(&overview.entitlement, catalog) {
+                Admission::Admitted => None,
+                Admission::TooLow { .. } => area.opened_by(catalog).map(|plan| plan.name.clone()),
+            };
+            view! { <Tile area locked/> }
+        })
+        .collect_view();
+    view! {
+        <Heading title="Dashboard"/>
+        <Notices tollgate=tollgate.clone() overview=overview.clone()/>
+        <div class="split">
+            <section class="card" aria-labelledby="usage-title">
+                <h2 id="usage-title">"Usage"</h2>
+                <div class="meters">{meters}</div>
+            </section>
+            <section class="card current-plan" aria-labelledby="plan-title">
+                <h2 id="plan-title">"Your plan"</h2>
+                <p class="current-plan-name">{name}</p>
+                <p class="quiet">{summary}</p>
+                <p class="actions">
+                    {if is_highest {
+                        view! { <a class="button" href="/billing">"Manage billing"</a> }
+                    } else {
+                        view! { <a class="button" href="/pricing">"Compare plans"</a> }
+                    }}
+                </p>
+            </section>
+        </div>
+        <section aria-labelledby="areas-title">
+            <h2 id="areas-title">"What you can do"</h2>
+            <ul class="tiles">{tiles}</ul>
+        </section>
+    }
+}
+
+/// A way on; a locked one says which plan opens it and leads to where that is sold.
+#[component]
+fn Tile(area: &'static Area, locked: Option<String>) -> impl IntoView {
+    let glyph = match area.path.rsplit('/').next() {
+        Some("analytics") => Glyph::Chart,
+        Some("api-keys") => Glyph::Key,
+        Some("custom-domain") => Glyph::Globe,
+        _ => Glyph::Speech,
+    };
+    let class = if locked.is_some() { "card tile tile-locked" } else { "card tile" };
+    view! {
+        <li class=class>
+            <Icon glyph/>
+            <h3><a href=area.path>{area.title}</a></h3>
+            <p class="quiet">{area.summary}</p>
+            {locked.map(|plan| view! { <p class="tile-lock"><Icon glyph=Glyph::Lock/> {format!("With {plan}")}</p> })}
+        </li>
+    }
+}

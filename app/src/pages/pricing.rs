@@ -1,0 +1,113 @@
+//! `/pricing`: three cards. What is theirs is marked and not for sale.
+
+use std::collections::BTreeSet;
+
+use billing::{Catalog, Interval, Plan};
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+use leptos_meta::{Meta, Title};
+use server::auth::Visitor;
+use server::{BillingOverview, Tollgate};
+
+use crate::components::{FailureView, Heading, Offer, PlanCard, Refusal};
+use crate::failure::Failure;
+use crate::query::Choice;
+
+/// The plans and how to get one.
+#[component]
+pub fn Pricing() -> impl IntoView {
+    let tollgate = expect_context::<Tollgate>();
+    let response = expect_context::<ResponseOptions>();
+    let who = expect_context::<Visitor>().signed_in;
+    let choice = Choice::of_address(tollgate.catalog());
+    let page = Suspend::new(async move {
+        let overview = match who {
+            None => None,
+            Some(who) => match tollgate.billing_overview(&who.account_id).await {
+                Ok(overview) => Some(overview),
+                Err(cause) => {
+                    let failure = Failure::store(cause);
+                    response.set_status(failure.status());
+                    return view! { <FailureView failure/> }.into_any();
+                }
+            },
+        };
+        view! { <Plans catalog=tollgate.catalog().clone() overview choice/> }.into_any()
+    });
+    view! {
+        <Title text="Pricing"/>
+        <Meta name="description" content="Three plans: what each costs, what each includes."/>
+        {page}
+    }
+}
+
+#[component]
+fn Plans(catalog: Catalog, overview: Option<BillingOverview>, choice: Choice) -> impl IntoView {
+    let trial = catalog.trial_days() > 0 && overview.as_ref().is_none_or(|overview| overview.trial_available);
+    let lead = if trial {
+        format!("Every paid plan begins with {} days free. Cancel any time.", catalog.trial_days())
+    } else {
+        "Change or cancel any time. What was paid for stays open to its end.".to_owned()
+    };
+    let cards = catalog
+        .plans()
+        .iter()
+        .map(|plan| {
+            let chosen = choice.plan.as_deref() == Some(plan.tier.as_str());
+            let offer = offer(plan, overview.as_ref(), trial);
+            view! { <PlanCard plan=plan.clone() catalog=catalog.clone() interval=choice.interval offer chosen/> }
+        })
+        .collect_view();
+    view! {
+        <Heading title="Pricing" lead/>
+        <Refusal/>
+        <IntervalSwitch catalog=catalog.clone() choice=choice.clone()/>
+        <div class="plans">{cards}</div>
+    }
+}
+
+/// What somebody with this overview, or nobody in particular, can do with a plan.
+pub fn offer(plan: &Plan, overview: Option<&BillingOverview>, trial: bool) -> Offer {
+    let is_free = plan.prices.is_empty();
+    let Some(overview) = overview else {
+        return if is_free { Offer::Join } else { Offer::SignUp { trial } };
+    };
+    let has_subscription = overview.subscription.as_ref().is_some_and(|subscription| !subscription.status.is_over());
+    if overview.entitlement.tier == plan.tier {
+        Offer::Current
+    } else if is_free {
+        Offer::Free
+    } else if has_subscription {
+        Offer::Other
+    } else {
+        Offer::Subscribe { trial }
+    }
+}
+
+/// Links, so that it needs no script; the chosen plan stays chosen.
+#[component]
+fn IntervalSwitch(catalog: Catalog, choice: Choice) -> impl IntoView {
+    let sold: BTreeSet<Interval> =
+        catalog.plans().iter().flat_map(|plan| &plan.prices).map(|price| price.interval).collect();
+    if sold.len() < 2 {
+        return ().into_any();
+    }
+    let links = sold
+        .into_iter()
+        .map(|interval| {
+            let name = match interval {
+                Interval::Month => "Monthly",
+                Interval::Year => "Yearly",
+            };
+            let plan = choice.plan.as_ref().map(|plan| format!("plan={plan}&")).unwrap_or_default();
+            let href = format!("/pricing?{plan}interval={interval}");
+            view! { <li><a href=href aria-current=(interval == choice.interval).then_some("true")>{name}</a></li> }
+        })
+        .collect_view();
+    view! {
+        <nav class="switch" aria-label="Billing interval">
+            <ul>{links}</ul>
+        </nav>
+    }
+    .into_any()
+}

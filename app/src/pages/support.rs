@@ -1,0 +1,65 @@
+//! `/dashboard/support`: write, and see what was written.
+
+use leptos::prelude::*;
+use server::Tollgate;
+use server::workspace::{self, SupportMessage};
+
+use crate::areas::SUPPORT;
+use crate::components::{Banner, Empty, Field, Gate, Glyph, Moment, TextField, Tone};
+use crate::failure::Failure;
+use crate::query::parameter;
+
+/// Messages to us.
+#[component]
+pub fn Support() -> impl IntoView {
+    let tollgate = expect_context::<Tollgate>();
+    let was_sent = parameter("notice").as_deref() == Some("sent");
+    let inside = move |permit| async move {
+        let messages = workspace::support_messages(&tollgate, &permit).await.map_err(Failure::store)?;
+        let list = if messages.is_empty() {
+            view! {
+                <Empty glyph=Glyph::Speech title="No messages yet">
+                    "What you write to us is kept here, the newest first."
+                </Empty>
+            }
+            .into_any()
+        } else {
+            let rows = messages.into_iter().map(|message| view! { <Message message/> }).collect_view();
+            view! { <ul class="rows">{rows}</ul> }.into_any()
+        };
+        Ok(view! {
+            {was_sent.then(|| view! {
+                <Banner tone=Tone::Good title="Your message is with us.">
+                    <p>"We answer to the e-mail address of your account."</p>
+                </Banner>
+            })}
+            <section class="card" aria-labelledby="write-title">
+                <h2 id="write-title">"Write to us"</h2>
+                <form method="post" action=SUPPORT.path novalidate aria-labelledby="write-title">
+                    <Field name="subject" label="Subject" autocomplete="off"/>
+                    <TextField name="body" label="Message" hint="What did you do, what happened, what did you expect?"/>
+                    <button class="button button-primary" type="submit">"Send message"</button>
+                </form>
+            </section>
+            <section class="card" aria-labelledby="messages-title">
+                <h2 id="messages-title">"Your messages"</h2>
+                {list}
+            </section>
+        }
+        .into_any())
+    };
+    view! { <Gate area=&SUPPORT inside/> }
+}
+
+#[component]
+fn Message(message: SupportMessage) -> impl IntoView {
+    view! {
+        <li class="row row-tall">
+            <article>
+                <h3 class="row-title">{message.subject}</h3>
+                <p class="quiet"><Moment at=message.created_at/></p>
+                <p class="message">{message.body}</p>
+            </article>
+        </li>
+    }
+}

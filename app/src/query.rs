@@ -1,0 +1,86 @@
+//! What stands behind the `?` of an address, parsed into what we know. Anything
+//! else counts as absent: an address is typed by anybody.
+
+use billing::{Catalog, Interval, Plan};
+use leptos_router::hooks::use_query_map;
+use leptos::prelude::*;
+use server::auth::safe_next;
+
+/// The value of one parameter.
+pub fn parameter(name: &str) -> Option<String> {
+    use_query_map().with_untracked(|query| query.get(name))
+}
+
+/// `next=`, as a path of ours.
+pub fn next() -> Option<String> {
+    parameter("next").map(|next| safe_next(Some(&next)).to_owned())
+}
+
+/// A plan and an interval, as chosen on the pricing page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The plan's tier, in the catalogue's spelling.
+    pub plan: Option<String>,
+    /// How often to pay.
+    pub interval: Interval,
+}
+
+impl Choice {
+    /// `plan=` and `interval=`: a plan that is not for sale is no choice, and the
+    /// interval is a month unless another is named that something is sold by.
+    pub fn parse(catalog: &Catalog, plan: Option<&str>, interval: Option<&str>) -> Self {
+        let interval = interval.and_then(Interval::parse).filter(|interval| {
+            catalog.plans().iter().any(|plan| plan.price(*interval).is_some())
+        });
+        let interval = interval.unwrap_or(Interval::Month);
+        let plan = plan.and_then(|name| catalog.plan_named(name)).filter(|plan| plan.price(interval).is_some());
+        Self { plan: plan.map(|plan| plan.tier.as_str().to_owned()), interval }
+    }
+
+    /// The choice in this request's address.
+    pub fn of_address(catalog: &Catalog) -> Self {
+        Self::parse(catalog, parameter("plan").as_deref(), parameter("interval").as_deref())
+    }
+}
+
+/// The pricing page with `plan` and `interval` chosen.
+pub fn pricing_path(plan: &Plan, interval: Interval) -> String {
+    format!("/pricing?plan={}&interval={}", plan.tier, interval)
+}
+
+/// `path?next=…`, with the path in it escaped.
+pub fn with_next(path: &str, next: &str) -> String {
+    let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    format!("{path}?next={next}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        Catalog::parse(include_str!("../../plans.toml"), &|_| None).unwrap()
+    }
+
+    #[test]
+    fn a_choice_survives_in_any_case_and_nonsense_is_none() {
+        let catalog = catalog();
+        let chosen = Choice::parse(&catalog, Some("pro"), Some("year"));
+        assert_eq!(chosen, Choice { plan: Some("PRO".to_owned()), interval: Interval::Year });
+        let nonsense = Choice::parse(&catalog, Some("\"><script>"), Some("decade"));
+        assert_eq!(nonsense, Choice { plan: None, interval: Interval::Month });
+    }
+
+    #[test]
+    fn the_free_plan_cannot_be_chosen_for_payment() {
+        assert_eq!(Choice::parse(&catalog(), Some("FREE"), None).plan, None);
+    }
+
+    #[test]
+    fn the_way_back_is_escaped() {
+        let catalog = catalog();
+        let pro = catalog.plan_named("PRO").unwrap();
+        let back = pricing_path(pro, Interval::Month);
+        assert_eq!(with_next("/signup", &back), "/signup?next=%2Fpricing%3Fplan%3DPRO%26interval%3Dmonth");
+    }
+}
