@@ -1,0 +1,73 @@
+-- What Stripe says, as of the last time it was asked.
+
+CREATE TABLE customer (
+    id         TEXT   NOT NULL PRIMARY KEY, -- cus_…
+    account_id TEXT   NOT NULL UNIQUE REFERENCES account (id),
+    created_at BIGINT NOT NULL
+);
+
+-- Many per customer: a cancelled one stays as history. `version` counts writes, so that
+-- of two who asked Stripe at once the one with the older answer cannot write last.
+CREATE TABLE subscription (
+    id                   TEXT    NOT NULL PRIMARY KEY, -- sub_…
+    account_id           TEXT    NOT NULL REFERENCES account (id),
+    customer_id          TEXT    NOT NULL REFERENCES customer (id),
+    status               TEXT    NOT NULL,
+    items                TEXT    NOT NULL, -- JSON: billing::Item[]
+    created              BIGINT  NOT NULL,
+    billing_cycle_anchor BIGINT  NOT NULL,
+    cancel_at_period_end BOOLEAN NOT NULL,
+    cancel_at            BIGINT,
+    ended_at             BIGINT,
+    trial_end            BIGINT,
+    past_due_since       BIGINT,
+    last_known_tier      TEXT,
+    version              BIGINT  NOT NULL,
+    synced_at            BIGINT  NOT NULL
+);
+CREATE INDEX subscription_account ON subscription (account_id);
+
+-- One purchase that somebody set out on. Its id is the idempotency key at Stripe, its
+-- columns are all that the request to Stripe is made of: a retry sends the same.
+CREATE TABLE checkout_attempt (
+    id          TEXT   NOT NULL PRIMARY KEY,
+    account_id  TEXT   NOT NULL REFERENCES account (id),
+    kind        TEXT   NOT NULL CHECK (kind IN ('subscription')),
+    purchase    TEXT   NOT NULL, -- plan and interval, such as PRO/month
+    price_id    TEXT   NOT NULL,
+    trial_days  BIGINT NOT NULL,
+    status      TEXT   NOT NULL CHECK (status IN ('creating', 'open', 'complete', 'expired', 'superseded', 'failed')),
+    session_id  TEXT   UNIQUE,
+    url         TEXT,
+    created_at  BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX checkout_attempt_one_open ON checkout_attempt (account_id, kind)
+    WHERE status IN ('creating', 'open');
+
+-- Who has had a trial: by account and by canonical e-mail.
+CREATE TABLE trial_claim (
+    claim           TEXT   NOT NULL PRIMARY KEY, -- account:… or email:…
+    subscription_id TEXT   NOT NULL,
+    claimed_at      BIGINT NOT NULL
+);
+
+-- Every event that Stripe ever delivered, once.
+CREATE TABLE webhook_event (
+    event_id        TEXT   NOT NULL PRIMARY KEY, -- evt_…
+    type            TEXT   NOT NULL,
+    api_version     TEXT,
+    created         BIGINT NOT NULL, -- Stripe's time
+    subject         TEXT,            -- what is to be fetched again, such as sub_… or cs_…
+    customer_id     TEXT,
+    payload         TEXT   NOT NULL, -- the bytes that were signed
+    state           TEXT   NOT NULL CHECK (state IN ('pending', 'done', 'ignored', 'unmatched', 'parked')),
+    attempts        BIGINT NOT NULL DEFAULT 0,
+    next_attempt_at BIGINT NOT NULL,
+    lease_owner     TEXT,
+    lease_until     BIGINT,
+    last_error      TEXT,
+    received_at     BIGINT NOT NULL,
+    settled_at      BIGINT
+);
+CREATE INDEX webhook_event_due ON webhook_event (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX webhook_event_unmatched ON webhook_event (customer_id) WHERE state = 'unmatched';

@@ -1,0 +1,151 @@
+//! Who may do what: cached subscriptions, and proof of permission.
+//!
+//! What is cached is what was read from the database, not what follows from it:
+//! an entitlement changes with the clock alone. Every write drops the account's
+//! entry, on this node at once and on the others by PostgreSQL's notifications;
+//! a node that has lost its line to them does not trust its cache. No answer from
+//! before a write is kept after it (`tests/access.rs`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use billing::{AccountId, Admission, Entitlement, Policy, Subscription, Tier};
+use moka::future::Cache;
+use sqlx::postgres::PgListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::SignedIn;
+use crate::store::{Db, StoreError, subscriptions};
+use crate::tollgate::Tollgate;
+
+/// The PostgreSQL channel that names accounts whose rights have changed.
+pub(crate) const CHANNEL: &str = "tollgate_access";
+
+/// Subscriptions by account, as of the last write.
+#[derive(Debug)]
+pub struct Access {
+    cache: Cache<AccountId, Arc<Vec<Subscription>>>,
+    /// Counts the drops, so that a read that was under way during one is not kept.
+    drops: AtomicU64,
+    /// Whether this node hears of the writes of others.
+    trusted: AtomicBool,
+}
+
+impl Access {
+    /// An empty cache. On PostgreSQL it is not used until [`listen`] has a line.
+    pub fn new(db: &Db) -> Self {
+        Self {
+            cache: Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(300)).build(),
+            drops: AtomicU64::new(0),
+            trusted: AtomicBool::new(db.postgres_pool().is_none()),
+        }
+    }
+
+    /// The account's subscriptions.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn subscriptions(&self, db: &Db, account: &AccountId) -> Result<Arc<Vec<Subscription>>, StoreError> {
+        let trusted = self.trusted.load(Ordering::SeqCst);
+        if trusted && let Some(hit) = self.cache.get(account).await {
+            return Ok(hit);
+        }
+        let drops = self.drops.load(Ordering::SeqCst);
+        let read = Arc::new(subscriptions::of_account(db, account).await?);
+        if trusted {
+            self.cache.insert(account.clone(), Arc::clone(&read)).await;
+            // A write that ended during the read has dropped nothing: the entry came after it.
+            if self.drops.load(Ordering::SeqCst) != drops || !self.trusted.load(Ordering::SeqCst) {
+                self.cache.invalidate(account).await;
+            }
+        }
+        Ok(read)
+    }
+
+    /// Forgets an account, after a write was committed.
+    pub async fn forget(&self, account: &AccountId) {
+        self.drops.fetch_add(1, Ordering::SeqCst);
+        self.cache.invalidate(account).await;
+    }
+
+    fn trust(&self, trusted: bool) {
+        self.trusted.store(trusted, Ordering::SeqCst);
+        self.drops.fetch_add(1, Ordering::SeqCst);
+        self.cache.invalidate_all();
+    }
+}
+
+/// Hears of the writes of other nodes until `stop`. Returns at once on SQLite, which has one node.
+pub async fn listen(tollgate: Tollgate, stop: CancellationToken) {
+    let Some(pool) = tollgate.db().postgres_pool() else { return };
+    let mut stopping = std::pin::pin!(stop.cancelled());
+    loop {
+        let heard = async {
+            let mut listener = PgListener::connect_with(pool).await?;
+            listener.listen(CHANNEL).await?;
+            tollgate.access().trust(true);
+            // `None` means that the line was lost, and with it perhaps a notification.
+            while let Some(notification) = listener.try_recv().await? {
+                tollgate.access().forget(&AccountId::new(notification.payload())).await;
+            }
+            Ok::<(), sqlx::Error>(())
+        };
+        tokio::select! {
+            () = &mut stopping => return,
+            ended = heard => {
+                tollgate.access().trust(false);
+                if let Err(error) = ended {
+                    tracing::warn!(%error, "no line for access notifications; reading from the database");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Proof that an account may do what was asked for. Only [`require`] makes one, so a
+/// function that takes it cannot be called by somebody too low.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    account: AccountId,
+    entitlement: Entitlement,
+}
+
+impl Permit {
+    /// Whose it is.
+    pub const fn account_id(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// What they may do.
+    pub const fn entitlement(&self) -> &Entitlement {
+        &self.entitlement
+    }
+}
+
+/// Why there is no permit.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The plan is too low.
+    #[error("tier {needed} is needed")]
+    TooLow {
+        /// The lowest that would do.
+        needed: Tier,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Asks whether somebody signed in may do what `policy` guards.
+///
+/// # Errors
+/// They may not, or it cannot be told.
+pub async fn require(tollgate: &Tollgate, who: &SignedIn, policy: Policy) -> Result<Permit, AccessError> {
+    let entitlement = tollgate.entitlement(&who.account_id).await?;
+    match policy.admits(&entitlement, tollgate.catalog()) {
+        Admission::Admitted => Ok(Permit { account: who.account_id.clone(), entitlement }),
+        Admission::TooLow { needed } => Err(AccessError::TooLow { needed }),
+    }
+}

@@ -1,0 +1,73 @@
+//! What axum-login asks of us: who a session's user is, and whether their password has changed.
+
+use axum_login::{AuthUser, AuthnBackend};
+use billing::UserId;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::SignedIn;
+use crate::store::accounts::{self, User};
+use crate::store::{Db, StoreError};
+
+/// Finds the users of sessions.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    db: Db,
+}
+
+impl Backend {
+    /// Reads from `db`.
+    pub const fn new(db: Db) -> Self {
+        Self { db }
+    }
+}
+
+/// Somebody with the hash of their password, which no `Debug` shows.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Who.
+    pub signed_in: SignedIn,
+    password_hash: SecretString,
+}
+
+impl Identity {
+    pub(super) fn password_hash(&self) -> String {
+        self.password_hash.expose_secret().to_owned()
+    }
+}
+
+impl From<User> for Identity {
+    fn from(user: User) -> Self {
+        Self {
+            signed_in: SignedIn { user_id: user.id, account_id: user.account_id, email: user.email },
+            password_hash: user.password_hash,
+        }
+    }
+}
+
+impl AuthUser for Identity {
+    type Id = String;
+
+    fn id(&self) -> String {
+        self.signed_in.user_id.to_string()
+    }
+
+    /// A session ends when the password it was begun with is changed.
+    fn session_auth_hash(&self) -> &[u8] {
+        self.password_hash.expose_secret().as_bytes()
+    }
+}
+
+impl AuthnBackend for Backend {
+    type User = Identity;
+    type Credentials = std::convert::Infallible;
+    type Error = StoreError;
+
+    /// Never called: [`super::login`] checks passwords, after the throttle.
+    async fn authenticate(&self, credentials: Self::Credentials) -> Result<Option<Identity>, StoreError> {
+        match credentials {}
+    }
+
+    async fn get_user(&self, id: &String) -> Result<Option<Identity>, StoreError> {
+        Ok(accounts::user_by_id(&self.db, &UserId::new(id)).await?.map(Identity::from))
+    }
+}

@@ -1,0 +1,91 @@
+//! The guard at work: asks the policy table about every request before its route runs.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use tower::ServiceExt;
+
+use super::api;
+use crate::auth::{Session, Visitor};
+use crate::guard::{self, PolicyTable, Verdict};
+use crate::tollgate::Tollgate;
+
+/// What the guard needs to decide.
+#[derive(Clone, Debug)]
+pub(super) struct Gatekeeper(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    tollgate: Tollgate,
+    policies: PolicyTable,
+    not_found: Router,
+}
+
+impl Gatekeeper {
+    pub(super) fn new(tollgate: Tollgate, policies: PolicyTable, not_found: Router) -> Self {
+        Self(Arc::new(Inner { tollgate, policies, not_found }))
+    }
+}
+
+pub(super) async fn admit(
+    State(Gatekeeper(keeper)): State<Gatekeeper>,
+    session: Session,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let signed_in = session.user.map(|identity| identity.signed_in);
+    request.extensions_mut().insert(Visitor { signed_in: signed_in.clone() });
+
+    let path = request.uri().path();
+    let canonical = guard::canonical(path);
+    let Some((canonical, route)) = canonical.and_then(|path| keeper.policies.route(&path).copied().map(|route| (path, route)))
+    else {
+        return not_found(&keeper.not_found, request).await;
+    };
+    if api::is_api(&canonical) && canonical == path {
+        // The API answers for itself: it takes keys too, and says no in JSON.
+        return next.run(request).await;
+    }
+
+    let next_address = match request.uri().query() {
+        Some(query) if request.method() == Method::GET => format!("{canonical}?{query}"),
+        _ => canonical.clone(),
+    };
+    let entitlement = match &signed_in {
+        None => None,
+        Some(who) => match keeper.tollgate.entitlement(&who.account_id).await {
+            Ok(entitlement) => Some(entitlement),
+            Err(error) => {
+                tracing::error!(%error, "the guard cannot tell who may come in");
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+        },
+    };
+    let response = match route.verdict(entitlement.as_ref(), keeper.tollgate.catalog()) {
+        Verdict::SignIn => Redirect::to(&guard::login_address(&next_address)).into_response(),
+        Verdict::Upgrade => Redirect::to(&guard::upgrade_address(route.feature(), &next_address)).into_response(),
+        Verdict::Pass if canonical == path => next.run(request).await,
+        // Another spelling of a page is led to the page itself, where the guard asks again.
+        Verdict::Pass if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            Redirect::permanent(&next_address).into_response()
+        }
+        Verdict::Pass => not_found(&keeper.not_found, request).await,
+    };
+    private(response)
+}
+
+async fn not_found(router: &Router, request: Request) -> Response {
+    let Ok(response) = router.clone().oneshot(request).await;
+    private(response)
+}
+
+/// What depends on who asks must not be kept by anything between here and their browser.
+fn private(mut response: Response) -> Response {
+    let value = header::HeaderValue::from_static("no-store");
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(value);
+    response
+}

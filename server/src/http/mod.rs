@@ -1,0 +1,96 @@
+//! The HTTP side: one router out of the pages, the webhook, the API and the
+//! operators' addresses, and the layers around them.
+//!
+//! From the outside in: request id, log line, security headers, panic to 500;
+//! then for everything a person or a program of theirs reaches: origin check →
+//! session → guard → route. Assets, health and the webhook need no session.
+
+pub mod api;
+mod gatekeeper;
+pub mod health;
+mod origin;
+mod trace;
+
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::auth::sessions;
+use crate::guard::{PolicyTable, Route};
+use crate::tollgate::Tollgate;
+use crate::webhook;
+
+/// The largest form or API body that is read.
+const MAX_FORM: usize = 64 * 1024;
+/// The longest that one request may take. Stripe's slowest answer with all retries fits in.
+const MAX_TIME: Duration = Duration::from_secs(60);
+
+/// What the pages bring along.
+#[derive(Debug)]
+pub struct Pages {
+    /// Pages and form actions.
+    pub router: Router<Tollgate>,
+    /// A policy for every one of them.
+    pub routes: Vec<Route>,
+    /// What answers where nothing is.
+    pub not_found: Router,
+}
+
+/// Why the program does not start.
+#[derive(Debug, thiserror::Error)]
+#[error("routes:\n{}", .0.iter().map(|fault| format!("  - {fault}")).collect::<Vec<_>>().join("\n"))]
+pub struct RouteFaults(pub Vec<String>);
+
+/// Everything that is served.
+///
+/// # Errors
+/// A route's policy is missing or cannot be met.
+pub fn router(tollgate: Tollgate, pages: Pages) -> Result<Router, RouteFaults> {
+    let routes = pages.routes.into_iter().chain(api::ROUTES.iter().copied()).collect();
+    let policies = PolicyTable::new(routes, tollgate.catalog()).map_err(RouteFaults)?;
+    let keeper = gatekeeper::Gatekeeper::new(tollgate.clone(), policies, pages.not_found.clone());
+
+    let guarded = pages
+        .router
+        .merge(api::routes())
+        .fallback_service(pages.not_found)
+        .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
+        .layer(sessions::layer(&tollgate))
+        .layer(middleware::from_fn_with_state(tollgate.clone(), origin::check))
+        .layer(DefaultBodyLimit::max(MAX_FORM));
+
+    let open = Router::new()
+        .route("/api/stripe/webhook", post(webhook::route::receive).layer(DefaultBodyLimit::max(webhook::route::MAX_BODY)))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .merge(tollgate.assets().routes());
+
+    let request_id = HeaderName::from_static("x-request-id");
+    Ok(open
+        .fallback_service(guarded.with_state(tollgate.clone()))
+        .with_state(tollgate.clone())
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAX_TIME))
+        .layer(CatchPanicLayer::new())
+        .layer(header("x-content-type-options", "nosniff"))
+        .layer(header("referrer-policy", "same-origin"))
+        .layer(header("x-frame-options", "DENY"))
+        .layer(header("permissions-policy", "camera=(), geolocation=(), microphone=()"))
+        .layer(header("cross-origin-opener-policy", "same-origin"))
+        .layer(header("content-security-policy", "default-src 'none'; frame-ancestors 'none'"))
+        .layer(middleware::from_fn_with_state(tollgate.config().is_https(), trace::strict_transport))
+        .layer(trace::layer())
+        .layer(PropagateRequestIdLayer::new(request_id.clone()))
+        .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid)))
+}
+
+/// Sets a header where no page has set its own.
+fn header(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+}

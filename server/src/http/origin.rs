@@ -1,0 +1,45 @@
+//! No other site may make a signed-in browser write.
+//!
+//! On every method that can change something, the browser's own word decides:
+//! `Sec-Fetch-Site` where it is sent, else `Origin`. A client that sends neither is
+//! no browser (or one so old that the cookie's `SameSite=Lax` must do). Requests
+//! with an `Authorization` header are exempt: no browser adds that by itself.
+//! (OWASP, "Cross-Site Request Forgery Prevention", fetch metadata.)
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use url::Url;
+
+use crate::tollgate::Tollgate;
+
+pub(super) async fn check(State(tollgate): State<Tollgate>, request: Request, next: Next) -> Response {
+    let safe = request.method().is_safe() || request.headers().contains_key(header::AUTHORIZATION);
+    if safe || is_same_site(request.headers(), &tollgate.config().app_url) {
+        return next.run(request).await;
+    }
+    tracing::warn!("a request from another site was refused");
+    (StatusCode::FORBIDDEN, "This request came from another site and was refused.\n").into_response()
+}
+
+fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    let origin_is_ours = |origin: &str| {
+        origin == app_url.origin().ascii_serialization()
+            || Url::parse(origin).is_ok_and(|origin| {
+                let host = text("host");
+                host.is_some() && host == origin.host_str().map(|name| with_port(name, origin.port())).as_deref()
+            })
+    };
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some("same-origin" | "none"), None) => true,
+        (Some("same-origin" | "none") | None, Some(origin)) => origin_is_ours(origin),
+        (Some(_), _) => false,
+        (None, None) => true,
+    }
+}
+
+fn with_port(name: &str, port: Option<u16>) -> String {
+    port.map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
+}

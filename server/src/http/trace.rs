@@ -1,0 +1,62 @@
+//! One log line per request, with its id, and HSTS.
+//!
+//! The line has method, path, status and time. It has no query, no headers and no
+//! body: those may hold addresses, cookies and keys.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Response, header};
+use axum::middleware::Next;
+use tower_http::classify::{ServerErrorsAsFailures, SharedClassifier};
+use tower_http::trace::{DefaultOnRequest, MakeSpan, OnResponse, TraceLayer};
+use tracing::Span;
+
+/// The span of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestSpan;
+
+impl<B> MakeSpan<B> for RequestSpan {
+    fn make_span(&mut self, request: &http::Request<B>) -> Span {
+        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+    }
+}
+
+/// The line of a response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ResponseLine;
+
+impl<B> OnResponse<B> for ResponseLine {
+    fn on_response(self, response: &Response<B>, latency: std::time::Duration, _: &Span) {
+        let (status, ms) = (response.status().as_u16(), latency.as_secs_f64() * 1000.0);
+        if status >= 500 {
+            tracing::error!(status, ms, "answered {status}");
+        } else {
+            tracing::info!(status, ms, "answered {status}");
+        }
+    }
+}
+
+type Layer = TraceLayer<SharedClassifier<ServerErrorsAsFailures>, RequestSpan, DefaultOnRequest, ResponseLine, (), (), ()>;
+
+pub(super) fn layer() -> Layer {
+    TraceLayer::new_for_http()
+        .make_span_with(RequestSpan)
+        .on_response(ResponseLine)
+        .on_body_chunk(())
+        .on_eos(())
+        .on_failure(())
+}
+
+/// Browsers that came over TLS once come over TLS always.
+pub(super) async fn strict_transport(
+    State(is_https): State<bool>,
+    request: Request,
+    next: Next,
+) -> Response<axum::body::Body> {
+    let mut response = next.run(request).await;
+    if is_https {
+        let value = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+    response
+}

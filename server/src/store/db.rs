@@ -1,0 +1,298 @@
+//! Engines, connections, transactions, migrations.
+//!
+//! SQLite has one writer: its pool for writing holds one connection and every
+//! transaction on it begins immediate, so that two writers queue up instead of
+//! failing half-way. Readers have a pool of their own (WAL).
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+use crate::config::DatabaseUrl;
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// What can go wrong with the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or could not be reached.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The tables could not be brought up to date.
+    #[error("migration: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what no version of this program wrote.
+    #[error("bad row: table `{table}`, row `{row}`, column `{column}`: {what}")]
+    BadRow {
+        /// Which table.
+        table: &'static str,
+        /// Which row, by its key.
+        row: String,
+        /// Which column.
+        column: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// A connected database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// The embedded default.
+    Sqlite(SqlitePools),
+    /// For many nodes.
+    Postgres(PostgresPool),
+}
+
+/// SQLite's one writer and many readers.
+#[derive(Clone, Debug)]
+pub struct SqlitePools {
+    read: SqlitePool,
+    write: SqlitePool,
+}
+
+impl SqlitePools {
+    pub(crate) const fn conn(&self) -> &SqlitePool {
+        &self.read
+    }
+}
+
+/// PostgreSQL's connections.
+#[derive(Clone, Debug)]
+pub struct PostgresPool(PgPool);
+
+impl PostgresPool {
+    pub(crate) const fn conn(&self) -> &PgPool {
+        &self.0
+    }
+}
+
+/// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
+#[derive(Debug)]
+pub enum Tx {
+    /// On SQLite, holding the one writer.
+    Sqlite(SqliteTx),
+    /// On PostgreSQL.
+    Postgres(PostgresTx),
+}
+
+/// See [`Tx::Sqlite`].
+#[derive(Debug)]
+pub struct SqliteTx(Transaction<'static, Sqlite>);
+
+impl SqliteTx {
+    pub(crate) fn conn(&mut self) -> &mut SqliteConnection {
+        &mut self.0
+    }
+}
+
+/// See [`Tx::Postgres`].
+#[derive(Debug)]
+pub struct PostgresTx(Transaction<'static, Postgres>);
+
+impl PostgresTx {
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}
+
+/// Declares statements as constants and lists them in `STATEMENTS`.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
+        $($(#[$doc])* const $name: &str = $sql;)*
+        /// Every statement of this file, by name.
+        pub(crate) const STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+/// Runs one statement on either engine: `query!(Db: db, fetch_all as Row, SQL, bind, bind)`,
+/// `query!(Tx: tx, execute, SQL, bind)`. The first word says which enum is matched on.
+macro_rules! query {
+    ($kind:ident: $on:expr, execute, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $on {
+            $crate::store::db::$kind::Sqlite(on) =>
+                sqlx::query($sql)$(.bind($bind))*.execute(on.conn()).await.map(|done| done.rows_affected()),
+            $crate::store::db::$kind::Postgres(on) =>
+                sqlx::query($sql)$(.bind($bind))*.execute(on.conn()).await.map(|done| done.rows_affected()),
+        }
+        .map_err($crate::store::db::StoreError::from)
+    };
+    ($kind:ident: $on:expr, $fetch:ident as $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $on {
+            $crate::store::db::$kind::Sqlite(on) =>
+                sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.$fetch(on.conn()).await,
+            $crate::store::db::$kind::Postgres(on) =>
+                sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.$fetch(on.conn()).await,
+        }
+        .map_err($crate::store::db::StoreError::from)
+    };
+}
+
+pub(crate) use {query, statements};
+
+statements! {
+    PING = "SELECT 1";
+    MIGRATIONS_APPLIED = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success";
+}
+
+impl Db {
+    /// Connects; creates the SQLite file and its folder when they are not there. Does not migrate.
+    ///
+    /// # Errors
+    /// The address is malformed, or nothing answers there.
+    pub async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        match url {
+            DatabaseUrl::Sqlite(url) => connect_sqlite(url).await,
+            DatabaseUrl::Postgres(url) => {
+                let options = PgConnectOptions::from_str(url.expose_secret())?;
+                let pool = PgPoolOptions::new()
+                    .max_connections(16)
+                    .acquire_timeout(Duration::from_secs(5))
+                    .connect_with(options)
+                    .await?;
+                Ok(Self::Postgres(PostgresPool(pool)))
+            }
+        }
+    }
+
+    /// Brings the tables up to date. Safe to run on several nodes at once.
+    ///
+    /// # Errors
+    /// A migration failed, or one that was applied has been changed since.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(pools) => SQLITE_MIGRATIONS.run(&pools.write).await?,
+            Self::Postgres(pool) => POSTGRES_MIGRATIONS.run(&pool.0).await?,
+        }
+        Ok(())
+    }
+
+    /// Whether the database answers and has every migration this program knows.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn is_ready(&self) -> Result<bool, StoreError> {
+        let known = match self {
+            Self::Sqlite(_) => SQLITE_MIGRATIONS.iter().count(),
+            Self::Postgres(_) => POSTGRES_MIGRATIONS.iter().count(),
+        };
+        let applied = match query!(Db: self, fetch_one as (i64,), MIGRATIONS_APPLIED) {
+            Ok((applied,)) => applied,
+            // No such table: it answers, and nothing was ever applied.
+            Err(StoreError::Database(sqlx::Error::Database(_))) => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(usize::try_from(applied).is_ok_and(|applied| applied >= known))
+    }
+
+    /// Begins a transaction that will write.
+    ///
+    /// # Errors
+    /// No connection was free in time, or the database is gone.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx(pools.write.begin_with("BEGIN IMMEDIATE").await?)),
+            Self::Postgres(pool) => Tx::Postgres(PostgresTx(pool.0.begin().await?)),
+        })
+    }
+
+    /// The pools of SQLite, reading and writing, for the session store.
+    pub(crate) fn sqlite_pools(&self) -> Option<(SqlitePool, SqlitePool)> {
+        match self {
+            Self::Sqlite(pools) => Some((pools.read.clone(), pools.write.clone())),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// The pool of PostgreSQL, for the session store and for notifications.
+    pub fn postgres_pool(&self) -> Option<&PgPool> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(pool) => Some(&pool.0),
+        }
+    }
+
+    /// Lets go of every connection.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(pools) => {
+                pools.read.close().await;
+                pools.write.close().await;
+            }
+            Self::Postgres(pool) => pool.0.close().await,
+        }
+    }
+
+    /// Prepares `sql` without running it.
+    ///
+    /// # Errors
+    /// The engine does not accept it.
+    pub async fn prepare(&self, sql: &str) -> Result<(), StoreError> {
+        use sqlx::Executor;
+        match self {
+            Self::Sqlite(pools) => drop(pools.write.prepare(sql).await?),
+            Self::Postgres(pool) => drop(pool.0.prepare(sql).await?),
+        }
+        Ok(())
+    }
+}
+
+/// PostgreSQL's alone: SQLite has one node, which needs no telling.
+const NOTIFY: &str = "SELECT pg_notify($1, $2)";
+
+impl Tx {
+    /// Tells the other nodes, once this is committed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn notify(&mut self, channel: &str, payload: &str) -> Result<(), StoreError> {
+        if let Self::Postgres(tx) = self {
+            sqlx::query(NOTIFY).bind(channel).bind(payload).execute(tx.conn()).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything in it durable at once.
+    ///
+    /// # Errors
+    /// The database is gone; then nothing of it happened, or all of it did.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.0.commit().await?,
+            Self::Postgres(tx) => tx.0.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
+    let options = SqliteConnectOptions::from_str(url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5));
+    if let Some(folder) = options.get_filename().parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    }
+    // A database in memory lives in its connection: one connection must serve for both.
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    let pool = |connections| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options.clone())
+    };
+    let write = pool(1).await?;
+    let read = if in_memory { write.clone() } else { pool(8).await? };
+    Ok(Db::Sqlite(SqlitePools { read, write }))
+}

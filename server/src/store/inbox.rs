@@ -1,0 +1,215 @@
+//! Events from Stripe: written down before they are answered, claimed by lease,
+//! settled together with their effects.
+
+use billing::{CustomerId, EventId, Timestamp};
+
+use super::db::{Db, StoreError, Tx, query, statements};
+
+statements! {
+    INSERT_EVENT = "INSERT INTO webhook_event \
+        (event_id, type, api_version, created, subject, customer_id, payload, state, next_attempt_at, received_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (event_id) DO NOTHING";
+    DUE = "SELECT event_id, type, subject, customer_id, payload, attempts FROM webhook_event \
+        WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) \
+        ORDER BY received_at, event_id LIMIT $2";
+    LEASE = "UPDATE webhook_event SET lease_owner = $2, lease_until = $3, attempts = attempts + 1 \
+        WHERE event_id = $1 AND state = 'pending' AND (lease_until IS NULL OR lease_until <= $4)";
+    SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, lease_owner = NULL, lease_until = NULL, last_error = NULL \
+        WHERE event_id = $1 AND state <> 'done'";
+    POSTPONE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
+        WHERE event_id = $1 AND state = 'pending'";
+    RELEASE = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL, attempts = attempts - 1 \
+        WHERE lease_owner = $1 AND state = 'pending'";
+    REVIVE_UNMATCHED = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0 \
+        WHERE state = 'unmatched' AND customer_id = $1";
+    NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) \
+        FROM webhook_event WHERE state = 'pending'";
+    EVENT_STATE = "SELECT state, attempts, last_error FROM webhook_event WHERE event_id = $1";
+    COUNT_EVENTS = "SELECT COUNT(*) FROM webhook_event";
+}
+
+/// What becomes of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventState {
+    /// To be applied.
+    Pending,
+    /// Applied, in the same transaction as its effects.
+    Done,
+    /// Of a type that changes nothing here.
+    Ignored,
+    /// About a customer that no account owns yet; applied once one does.
+    Unmatched,
+    /// Failed so often that a person must look.
+    Parked,
+}
+
+impl EventState {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Done => "done",
+            Self::Ignored => "ignored",
+            Self::Unmatched => "unmatched",
+            Self::Parked => "parked",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Done, Self::Ignored, Self::Unmatched, Self::Parked]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+}
+
+/// A verified event to write down.
+#[derive(Debug)]
+pub struct NewEvent<'a> {
+    /// Stripe's id.
+    pub id: &'a EventId,
+    /// Stripe's type.
+    pub kind: &'a str,
+    /// The API version it was rendered in.
+    pub api_version: Option<&'a str>,
+    /// Stripe's time.
+    pub created: Timestamp,
+    /// What it is about, by which events are applied together.
+    pub subject: Option<&'a str>,
+    /// Whose it is at Stripe.
+    pub customer: Option<&'a str>,
+    /// The bytes that were signed.
+    pub payload: &'a str,
+    /// `Pending` or `Ignored`.
+    pub state: EventState,
+}
+
+/// An event that this node holds a lease on.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Claimed {
+    /// Stripe's id.
+    pub event_id: String,
+    /// Stripe's type.
+    #[sqlx(rename = "type")]
+    pub kind: String,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Whose it is at Stripe.
+    pub customer_id: Option<String>,
+    /// The bytes that were signed.
+    pub payload: String,
+    /// How often it was tried before.
+    pub attempts: i64,
+}
+
+/// Writes an event down. `false` when it is there already.
+///
+/// # Errors
+/// The database failed; then Stripe must be told, so that it delivers again.
+pub async fn insert(tx: &mut Tx, event: &NewEvent<'_>, at: Timestamp) -> Result<bool, StoreError> {
+    query!(Tx: tx, execute, INSERT_EVENT, event.id.as_str(), event.kind, event.api_version, event.created.0, event.subject,
+        event.customer, event.payload, event.state.as_str(), at.0)
+    .map(|added| added > 0)
+}
+
+/// Takes a lease until `until` on at most `most` events that are due, oldest first.
+/// Two nodes never hold the same event: a lease is taken only where none is.
+///
+/// # Errors
+/// The database failed.
+pub async fn claim(
+    db: &Db,
+    owner: &str,
+    now: Timestamp,
+    until: Timestamp,
+    most: i64,
+) -> Result<Vec<Claimed>, StoreError> {
+    let due = query!(Db: db, fetch_all as Claimed, DUE, now.0, most)?;
+    if due.is_empty() {
+        return Ok(due);
+    }
+    let mut tx = db.begin().await?;
+    let mut claimed = Vec::with_capacity(due.len());
+    for event in due {
+        if query!(Tx: &mut tx, execute, LEASE, event.event_id.as_str(), owner, until.0, now.0)? > 0 {
+            claimed.push(event);
+        }
+    }
+    tx.commit().await?;
+    Ok(claimed)
+}
+
+/// Marks an event, in the transaction that holds its effects.
+///
+/// # Errors
+/// The database failed.
+pub async fn settle(tx: &mut Tx, event: &EventId, state: EventState, at: Timestamp) -> Result<(), StoreError> {
+    query!(Tx: tx, execute, SETTLE, event.as_str(), state.as_str(), at.0).map(drop)
+}
+
+/// Puts an event off until `next`, or parks it, and says why.
+///
+/// # Errors
+/// The database failed.
+pub async fn postpone(
+    tx: &mut Tx,
+    event: &EventId,
+    state: EventState,
+    next: Timestamp,
+    why: &str,
+) -> Result<(), StoreError> {
+    query!(Tx: tx, execute, POSTPONE, event.as_str(), state.as_str(), next.0, why).map(drop)
+}
+
+/// Lets go of everything that `owner` holds and has not settled.
+///
+/// # Errors
+/// The database failed.
+pub async fn release(tx: &mut Tx, owner: &str) -> Result<(), StoreError> {
+    query!(Tx: tx, execute, RELEASE, owner).map(drop)
+}
+
+/// Makes the events of a customer that was just linked due again.
+///
+/// # Errors
+/// The database failed.
+pub async fn revive_unmatched(tx: &mut Tx, customer: &CustomerId, at: Timestamp) -> Result<u64, StoreError> {
+    query!(Tx: tx, execute, REVIVE_UNMATCHED, customer.as_str(), at.0)
+}
+
+/// When the next event is due, if one is waiting.
+///
+/// # Errors
+/// The database failed.
+pub async fn next_due(db: &Db) -> Result<Option<Timestamp>, StoreError> {
+    let (at,) = query!(Db: db, fetch_one as (Option<i64>,), NEXT_DUE)?;
+    Ok(at.map(Timestamp))
+}
+
+/// Where an event stands: its state, how often it was tried, and the last error.
+///
+/// # Errors
+/// The database failed.
+pub async fn standing(
+    db: &Db,
+    event: &EventId,
+) -> Result<Option<(EventState, i64, Option<String>)>, StoreError> {
+    let row = query!(Db: db, fetch_optional as (String, i64, Option<String>), EVENT_STATE, event.as_str())?;
+    row.map(|(state, attempts, error)| {
+        let state = EventState::parse(&state).ok_or_else(|| StoreError::BadRow {
+            table: "webhook_event",
+            row: event.to_string(),
+            column: "state",
+            what: state.clone(),
+        })?;
+        Ok((state, attempts, error))
+    })
+    .transpose()
+}
+
+/// How many events were ever written down.
+///
+/// # Errors
+/// The database failed.
+pub async fn count(db: &Db) -> Result<i64, StoreError> {
+    Ok(query!(Db: db, fetch_one as (i64,), COUNT_EVENTS)?.0)
+}

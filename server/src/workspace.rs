@@ -1,0 +1,240 @@
+//! What the gated pages are about. Every function takes a [`Permit`]: the data behind
+//! a page cannot be had without the right to the page.
+
+use std::collections::BTreeMap;
+
+use billing::{AccountId, Meter, Timestamp};
+use sha2::{Digest, Sha256};
+
+use crate::access::Permit;
+use crate::ids;
+use crate::store::workspace::{self as rows, NewApiKey};
+use crate::store::{StoreError, usage as usage_rows};
+use crate::tollgate::Tollgate;
+use crate::usage::{self, MeterReading, midnight};
+
+/// Why something was not written down.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// What was typed cannot be used; a sentence for the field.
+    #[error("{0}")]
+    Invalid(String),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Use over the current window.
+#[derive(Clone, Debug)]
+pub struct Analytics {
+    /// All meters.
+    pub meters: Vec<MeterReading>,
+    /// Every day of the window up to today, oldest first.
+    pub days: Vec<DayUsage>,
+}
+
+/// What was used on one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayUsage {
+    /// Its beginning, UTC.
+    pub day: Timestamp,
+    /// By meter; a meter that was not used is not in it.
+    pub counts: BTreeMap<Meter, u64>,
+}
+
+/// Use over the current window, as a whole and by day.
+///
+/// # Errors
+/// The database failed.
+pub async fn analytics(tollgate: &Tollgate, permit: &Permit) -> Result<Analytics, StoreError> {
+    let meters = usage::readings(tollgate, permit.account_id(), permit.entitlement()).await?;
+    let now = tollgate.now();
+    let from = midnight(meters.first().map_or(now, |meter| meter.window.start));
+    let rows = usage_rows::days(tollgate.db(), permit.account_id(), from, now.plus_seconds(1)).await?;
+    let mut days: BTreeMap<Timestamp, BTreeMap<Meter, u64>> = BTreeMap::new();
+    let mut day = from;
+    while day <= now {
+        days.insert(day, BTreeMap::new());
+        day = day.plus_days(1);
+    }
+    for (day, meter, used) in rows {
+        if let (Some(meter), Ok(used)) = (Meter::parse(&meter), u64::try_from(used)) {
+            days.entry(Timestamp(day)).or_default().insert(meter, used);
+        }
+    }
+    Ok(Analytics { meters, days: days.into_iter().map(|(day, counts)| DayUsage { day, counts }).collect() })
+}
+
+/// A key as its owner sees it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// Its first characters.
+    pub hint: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// The account's keys, newest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn api_keys(tollgate: &Tollgate, permit: &Permit) -> Result<Vec<ApiKey>, StoreError> {
+    let rows = rows::api_keys(tollgate.db(), permit.account_id()).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ApiKey {
+            id: row.id,
+            name: row.name,
+            hint: row.hint,
+            created_at: Timestamp(row.created_at),
+            last_used_at: row.last_used_at.map(Timestamp),
+        })
+        .collect())
+}
+
+/// Makes a key. It is given back this once; only its hash is kept.
+///
+/// # Errors
+/// The name is empty or too long, or the database failed.
+pub async fn create_api_key(tollgate: &Tollgate, permit: &Permit, name: &str) -> Result<String, WorkspaceError> {
+    let name = named("Give the key a name.", name, 80)?;
+    let secret = ids::new_secret().map_err(|error| WorkspaceError::Invalid(format!("No key could be made: {error}")))?;
+    let key = format!("tg_{secret}");
+    let (id, hash) = (ids::new_id(), api_key_hash(&key));
+    let row = NewApiKey { id: &id, name, hash: &hash, hint: &key[..9] };
+    let mut tx = tollgate.db().begin().await?;
+    rows::insert_api_key(&mut tx, permit.account_id(), &row, tollgate.now()).await?;
+    tx.commit().await?;
+    Ok(key)
+}
+
+/// Revokes a key at once. `false` when the account has no such key.
+///
+/// # Errors
+/// The database failed.
+pub async fn revoke_api_key(tollgate: &Tollgate, permit: &Permit, id: &str) -> Result<bool, StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    let revoked = rows::revoke_api_key(&mut tx, permit.account_id(), id, tollgate.now()).await?;
+    tx.commit().await?;
+    Ok(revoked)
+}
+
+/// The account that a key opens; remembers, to the minute, that it was used.
+///
+/// # Errors
+/// The database failed.
+pub async fn account_of_api_key(tollgate: &Tollgate, key: &str) -> Result<Option<AccountId>, StoreError> {
+    let Some((id, account, last_used)) = rows::api_key_by_hash(tollgate.db(), &api_key_hash(key)).await? else {
+        return Ok(None);
+    };
+    let minute = Timestamp(tollgate.now().0 - tollgate.now().0.rem_euclid(60));
+    if last_used.is_none_or(|last| last < minute) {
+        let mut tx = tollgate.db().begin().await?;
+        rows::touch_api_key(&mut tx, &id, minute).await?;
+        tx.commit().await?;
+    }
+    Ok(Some(account))
+}
+
+fn api_key_hash(key: &str) -> String {
+    hex::encode(Sha256::digest(key.as_bytes()))
+}
+
+/// The account's domain.
+///
+/// # Errors
+/// The database failed.
+pub async fn custom_domain(tollgate: &Tollgate, permit: &Permit) -> Result<Option<String>, StoreError> {
+    rows::custom_domain(tollgate.db(), permit.account_id()).await
+}
+
+/// Sets the account's domain.
+///
+/// # Errors
+/// It is no domain, or another account's, or the database failed.
+pub async fn set_custom_domain(tollgate: &Tollgate, permit: &Permit, domain: &str) -> Result<(), WorkspaceError> {
+    let domain = domain.trim().trim_end_matches('.').to_ascii_lowercase();
+    if !is_domain(&domain) {
+        return Err(WorkspaceError::Invalid("Enter a domain such as app.example.com, without http:// or a path.".to_owned()));
+    }
+    let mut tx = tollgate.db().begin().await?;
+    if rows::domain_owner(&mut tx, &domain).await?.is_some_and(|owner| owner != *permit.account_id()) {
+        return Err(WorkspaceError::Invalid("Another account uses this domain.".to_owned()));
+    }
+    rows::set_custom_domain(&mut tx, permit.account_id(), &domain, tollgate.now()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    text.len() <= 253
+        && text.contains('.')
+        && text.split('.').all(label)
+        && text.rsplit('.').next().is_some_and(|last| last.bytes().any(|byte| byte.is_ascii_alphabetic()))
+}
+
+/// A message to support.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupportMessage {
+    /// Its id.
+    pub id: String,
+    /// What it is about.
+    pub subject: String,
+    /// What it says.
+    pub body: String,
+    /// When it was written.
+    pub created_at: Timestamp,
+}
+
+/// The account's last fifty messages, newest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn support_messages(tollgate: &Tollgate, permit: &Permit) -> Result<Vec<SupportMessage>, StoreError> {
+    let rows = rows::support_messages(tollgate.db(), permit.account_id()).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, subject, body, at)| SupportMessage { id, subject, body, created_at: Timestamp(at) })
+        .collect())
+}
+
+/// Writes a message down.
+///
+/// # Errors
+/// Subject or text is empty or too long, or the database failed.
+pub async fn write_to_support(
+    tollgate: &Tollgate,
+    permit: &Permit,
+    subject: &str,
+    body: &str,
+) -> Result<(), WorkspaceError> {
+    let subject = named("Say in a few words what it is about.", subject, 200)?;
+    let body = named("Write what we can help with.", body, 10_000)?;
+    let mut tx = tollgate.db().begin().await?;
+    rows::insert_support_message(&mut tx, permit.account_id(), &ids::new_id(), subject, body, tollgate.now()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn named<'a>(when_empty: &str, text: &'a str, most: usize) -> Result<&'a str, WorkspaceError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(WorkspaceError::Invalid(when_empty.to_owned()));
+    }
+    if text.chars().count() > most {
+        return Err(WorkspaceError::Invalid(format!("Use at most {most} characters.")));
+    }
+    Ok(text)
+}
