@@ -123,7 +123,8 @@ pub fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().context("a file has a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
     file.write_all(content).and_then(|()| make_readable(file.as_file())).context("cannot write")?;
     file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
@@ -144,7 +145,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 fn brotli(content: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut compressed = Vec::new();
-    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, size_hint: content.len(), ..Default::default() };
+    let parameters =
+        brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, size_hint: content.len(), ..Default::default() };
     brotli::BrotliCompress(&mut &content[..], &mut compressed, &parameters).context("brotli failed")?;
     Ok(compressed)
 }

@@ -14,7 +14,8 @@ use crate::{run, site};
 
 /// Builds what is tested, installs what tests it, and runs Playwright with `rest` as its arguments.
 pub fn run(project: &Project, postgres: &Cluster, rest: &[String]) -> anyhow::Result<()> {
-    let browser = env::var_os("CHROMIUM_PATH").context("CHROMIUM_PATH is not set; `make e2e` finds or installs Chromium")?;
+    let browser =
+        env::var_os("CHROMIUM_PATH").context("CHROMIUM_PATH is not set; `make e2e` finds or installs Chromium")?;
     if !Path::new(&browser).is_file() {
         bail!("CHROMIUM_PATH names no file: {}", browser.display());
     }

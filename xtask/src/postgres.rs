@@ -70,8 +70,18 @@ impl Cluster {
 
     fn start_command(&self) -> Command {
         let mut command = self.program("pg_ctl");
-        let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c {MAX_CONNECTIONS}", self.port);
-        command.args(["start", "--wait", "--timeout=60", "--silent", "--pgdata=data", "--log=server.log", "--options", &options]);
+        let options =
+            format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c {MAX_CONNECTIONS}", self.port);
+        command.args([
+            "start",
+            "--wait",
+            "--timeout=60",
+            "--silent",
+            "--pgdata=data",
+            "--log=server.log",
+            "--options",
+            &options,
+        ]);
         command
     }
 
@@ -98,7 +108,10 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if self.port != 0 {
             // Nothing is kept, so nothing need be written down first.
-            let _ = self.program("pg_ctl").args(["stop", "--wait", "--silent", "--mode=immediate", "--pgdata=data"]).status();
+            let _ = self
+                .program("pg_ctl")
+                .args(["stop", "--wait", "--silent", "--mode=immediate", "--pgdata=data"])
+                .status();
         }
     }
 }
@@ -126,4 +139,22 @@ fn id(which: &str, name: &str) -> Option<u32> {
 pub fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
     Ok(listener.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_cluster_answers_on_its_port_and_leaves_nothing_behind() {
+        let cluster = Cluster::start().expect("PostgreSQL's programs are here; `make test` sees to it");
+        let (port, folder) = (cluster.port, cluster.folder.path().to_owned());
+        assert!(cluster.url().ends_with(&format!("@127.0.0.1:{port}/postgres")));
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+        drop(cluster);
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the server still listens");
+        assert!(!folder.exists(), "the data is still there");
+    }
 }

@@ -60,11 +60,8 @@ impl Group {
     pub fn spawn(command: &mut Command) -> anyhow::Result<Self> {
         use std::os::unix::process::CommandExt;
         let name = name(command);
-        let child = command
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
+        let child =
+            command.stdin(Stdio::null()).process_group(0).spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self { child, name })
     }
 

@@ -175,12 +175,15 @@ fn loaded(html: &str) -> BTreeSet<String> {
         let address = if tag.starts_with("script") {
             attribute(tag, "src")
         } else if tag.starts_with("link") {
-            let loads = attribute(tag, "rel").is_some_and(|rel| matches!(rel, "stylesheet" | "modulepreload" | "preload"));
+            let loads =
+                attribute(tag, "rel").is_some_and(|rel| matches!(rel, "stylesheet" | "modulepreload" | "preload"));
             attribute(tag, "href").filter(|_| loads)
         } else {
             None
         };
-        paths.extend(address.filter(|address| address.starts_with('/') && !address.starts_with("//")).map(str::to_owned));
+        paths.extend(
+            address.filter(|address| address.starts_with('/') && !address.starts_with("//")).map(str::to_owned),
+        );
     }
     paths
 }
@@ -273,7 +276,8 @@ mod tests {
 
     #[test]
     fn the_budget_counts_everything() {
-        let heavy = Weight { html: 30_000, css: 20_000, js: 20_000, wasm: 20_001, has_island: true, ..Weight::default() };
+        let heavy =
+            Weight { html: 30_000, css: 20_000, js: 20_000, wasm: 20_001, has_island: true, ..Weight::default() };
         assert!(heavy.fault().is_some());
         assert!(Weight { wasm: 20_000, ..heavy }.fault().is_none());
     }

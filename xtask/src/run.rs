@@ -25,7 +25,11 @@ pub fn run(project: &Project) -> anyhow::Result<()> {
 /// settles on the same features as for the tests, and builds every dependency once.
 pub fn build_server(project: &Project) -> anyhow::Result<PathBuf> {
     let binary = project.target.join("debug/tollgate");
-    step(if binary.exists() { "Building the server" } else { "Building the server (the first time takes 5 to 10 minutes)" });
+    step(if binary.exists() {
+        "Building the server"
+    } else {
+        "Building the server (the first time takes 5 to 10 minutes)"
+    });
     process::run(project.cargo().args(["build", "--workspace", "--bin", "tollgate", "--features", "sandbox"]))?;
     Ok(binary)
 }

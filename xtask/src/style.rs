@@ -113,10 +113,7 @@ mod tests {
     #[test]
     fn comments_and_idle_space_go_and_nothing_else() {
         let css = "/* tokens */\n:root {\n  --gap : 4px;\n  --empty: ;\n}\n\na  :hover,\nb > c { margin : 0 auto; content: \"a  /* b */ ;\"; }\n";
-        assert_eq!(
-            shrink(css),
-            ":root{--gap : 4px;--empty:}a :hover,b > c{margin : 0 auto;content: \"a  /* b */ ;\"}"
-        );
+        assert_eq!(shrink(css), ":root{--gap : 4px;--empty:}a :hover,b > c{margin : 0 auto;content: \"a  /* b */ ;\"}");
     }
 
     #[test]
@@ -127,14 +124,20 @@ mod tests {
 
     #[test]
     fn calc_keeps_the_spaces_that_it_needs() {
-        assert_eq!(shrink("a { width: calc( 100% - 2 * var( --gap ) ); }"), "a{width: calc( 100% - 2 * var( --gap ) )}");
+        assert_eq!(
+            shrink("a { width: calc( 100% - 2 * var( --gap ) ); }"),
+            "a{width: calc( 100% - 2 * var( --gap ) )}"
+        );
     }
 
     #[test]
     fn imports_come_in_their_order_and_in_their_layers() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("it can be written");
-        write("main.css", "@layer base, page;\n@import \"b.css\";\n@import url(\"./a.css\") layer(page);\nbody { margin: 0 }\n");
+        write(
+            "main.css",
+            "@layer base, page;\n@import \"b.css\";\n@import url(\"./a.css\") layer(page);\nbody { margin: 0 }\n",
+        );
         write("a.css", "a { color: red }");
         write("b.css", "b { color: blue }");
         let css = bundle(folder.path()).expect("it can be bundled");

@@ -110,7 +110,8 @@ fn optimize(optimizer: &Path, wasm: &Path) {
     step("Shrinking it with wasm-opt");
     let smaller = wasm.with_extension("opt");
     // What rustc assumes of every browser.
-    let features = ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
+    let features =
+        ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
     let result = process::run(
         Command::new(optimizer)
             .arg("-Oz")

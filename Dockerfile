@@ -1,0 +1,32 @@
+# syntax=docker/dockerfile:1
+
+# One binary with pages, style and migrations inside, in an image with little else.
+
+FROM rust:1-slim-bookworm AS build
+RUN rustup target add wasm32-unknown-unknown
+WORKDIR /src
+COPY . .
+# The caches make a second build quick; the result is copied out of them.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo run --locked --package xtask -- build && \
+    cp target/release/tollgate /usr/local/bin/tollgate
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --home-dir /data --create-home tollgate
+COPY --from=build /usr/local/bin/tollgate /usr/local/bin/tollgate
+USER tollgate
+WORKDIR /data
+VOLUME /data
+
+ENV APP_ENV=production \
+    BIND_ADDR=0.0.0.0:3000 \
+    DATABASE_URL=sqlite:/data/tollgate.db
+EXPOSE 3000
+
+# Ready means: the database answers and the migrations have been applied.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/3000 && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [[ $status == 200 ]]"]
+
+ENTRYPOINT ["tollgate"]
+CMD ["serve"]

@@ -1,0 +1,66 @@
+#!/bin/sh
+# A Chromium for the browser tests: CHROMIUM_PATH, an installed Chromium or
+# Chrome, Playwright's own download, or Debian's package.
+set -eu
+setup=$(cd "$(dirname "$0")" && pwd)
+. "$setup/say.sh"
+. "$setup/debian.sh"
+
+if [ -n "${CHROMIUM_PATH-}" ]; then
+    [ -x "$CHROMIUM_PATH" ] || fail "CHROMIUM_PATH is set, but cannot be run: $CHROMIUM_PATH"
+    [ -e "$env_dir/chromium.sh" ] || : | remember chromium
+    exit 0
+fi
+if [ -e "$env_dir/chromium.sh" ]; then (
+    . "$env_dir/chromium.sh"
+    [ -x "${CHROMIUM_PATH-}" ]
+) && exit 0; fi
+
+find_chromium() {
+    first_program /usr/bin/chromium chromium chromium-browser google-chrome google-chrome-stable \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" \
+        "/Applications/Chromium.app/Contents/MacOS/Chromium" \
+        "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/chrome-linux*/chrome \
+        "$HOME/Library/Caches/ms-playwright"/chromium-*/chrome-mac*/Chromium.app/Contents/MacOS/Chromium
+}
+
+# The tree's Chromium without Debian's launcher, which knows absolute paths only:
+# it gets the fonts of the tree as well as those of the system.
+unpacked_chromium() {
+    [ -x "$debian_tree/usr/lib/chromium/chromium" ] || return 1
+    mkdir -p "$TOLLGATE_CACHE/chromium"
+    cat >"$TOLLGATE_CACHE/chromium/fonts.conf" <<END
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>/usr/share/fonts</dir>
+  <dir>$debian_tree/usr/share/fonts</dir>
+  <cachedir>$TOLLGATE_CACHE/chromium/fontconfig</cachedir>
+  <include ignore_missing="yes">$debian_tree/etc/fonts/conf.d</include>
+</fontconfig>
+END
+    cat >"$TOLLGATE_CACHE/chromium/chromium" <<END
+#!/bin/sh
+. $(quoted "$env_dir/debian.sh")
+export FONTCONFIG_FILE=$(quoted "$TOLLGATE_CACHE/chromium/fonts.conf")
+exec $(quoted "$debian_tree/usr/lib/chromium/chromium") "\$@"
+END
+    chmod +x "$TOLLGATE_CACHE/chromium/chromium"
+    printf '%s\n' "$TOLLGATE_CACHE/chromium/chromium"
+}
+
+path=$(find_chromium || unpacked_chromium) || {
+    on_debian || fail "The browser tests need Chromium or Chrome, and there is none." \
+        "Install one, or name one: CHROMIUM_PATH=/path/to/chrome" \
+        "macOS: brew install --cask google-chrome" "or: cd end2end && npx playwright install chromium"
+    say "installing Chromium (a minute; 120 MB to download)"
+    debian_install chromium fonts-liberation || fail "Chromium could not be installed (see $TOLLGATE_CACHE/apt.log)."
+    path=$(find_chromium || unpacked_chromium) || fail "Chromium was installed, but is not found." "Name it: CHROMIUM_PATH=/path/to/chromium"
+}
+
+# A package that unpacks is not yet a program that starts.
+version=$(limited 30 "$path" --version 2>&1) || fail "$path does not start:" "$version"
+remember chromium <<END
+export CHROMIUM_PATH="\${CHROMIUM_PATH:-$path}"
+END
+say "Chromium is ready: $path"
