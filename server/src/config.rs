@@ -3,6 +3,7 @@
 //! Nothing else in the program reads the environment. Secrets are
 //! [`SecretString`]s: their `Debug` shows nothing (`tests/config.rs`).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,8 +16,6 @@ use url::Url;
 /// The plans compiled into the binary; `TOLLGATE_PLANS` names a file to use instead.
 const EMBEDDED_PLANS: &str = include_str!("../../plans.toml");
 
-/// Where the offline Stripe listens in development.
-pub const SANDBOX_ADDR: &str = "127.0.0.1:12111";
 /// The key that the offline Stripe takes. Not a secret: it opens nothing.
 pub const SANDBOX_SECRET_KEY: &str = "sk_test_sandbox";
 /// What the offline Stripe signs its events with. Not a secret either.
@@ -46,6 +45,10 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// `plans.toml`, with the price ids of the environment.
     pub catalog: Arc<Catalog>,
+    /// `RUST_LOG`: what is logged, in tracing's filter syntax.
+    pub log: Option<String>,
+    /// `TOLLGATE_SITE`: the folder with style and scripts, for a binary that has none inside.
+    pub site_dir: PathBuf,
 }
 
 impl Config {
@@ -66,12 +69,17 @@ pub struct StripeConfig {
     pub publishable_key: Option<String>,
     /// `STRIPE_API_BASE`, without `/v1`; Stripe's own when `None`.
     pub api_base: Option<Url>,
-    sandbox: bool,
+    sandbox: Option<SocketAddr>,
 }
 
 impl StripeConfig {
     /// Whether no keys were given and the offline Stripe stands in.
     pub const fn is_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
+    /// `SANDBOX_ADDR`: where the offline Stripe listens, when it stands in.
+    pub const fn sandbox_addr(&self) -> Option<SocketAddr> {
         self.sandbox
     }
 
@@ -116,14 +124,28 @@ impl Config {
         Reader { lookup, faults: Vec::new() }.read()
     }
 
-    /// Reads the process's environment.
+    /// Reads the process's environment and, unless that says `production`, the file `.env`
+    /// for what the environment leaves open.
     ///
     /// # Errors
-    /// As [`Config::from_lookup`].
+    /// As [`Config::from_lookup`]; also an `.env` that cannot be understood.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env() -> Result<Self, ConfigFaults> {
-        Self::from_lookup(&|name| std::env::var(name).ok())
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let file = if variable("APP_ENV").as_deref() == Some("production") { HashMap::new() } else { dot_env()? };
+        Self::from_lookup(&|name| variable(name).or_else(|| file.get(name).cloned()))
     }
+}
+
+/// What stands in `.env`; nothing when there is none.
+fn dot_env() -> Result<HashMap<String, String>, ConfigFaults> {
+    let lines = match dotenvy::from_filename_iter(".env") {
+        Ok(lines) => lines,
+        Err(error) if error.not_found() => return Ok(HashMap::new()),
+        Err(error) => return Err(ConfigFaults(vec![format!(".env: {error}")])),
+    };
+    // The error would show the line, and the line may hold a secret.
+    lines.collect::<Result<_, _>>().map_err(|_| ConfigFaults(vec![".env: a line is not of the form NAME=value".to_owned()]))
 }
 
 struct Reader<'a> {
@@ -139,11 +161,13 @@ impl Reader<'_> {
         let database_url = self.database_url(env);
         let stripe = self.stripe(env);
         let catalog = self.catalog();
+        let log = self.value("RUST_LOG");
+        let site_dir = self.value("TOLLGATE_SITE").unwrap_or_else(|| "target/site".to_owned()).into();
         match (app_url, bind_addr, database_url, stripe, catalog) {
             (Some(app_url), Some(bind_addr), Some(database_url), Some(stripe), Some(catalog))
                 if self.faults.is_empty() =>
             {
-                Ok(Config { env, app_url, bind_addr, database_url, stripe, catalog: Arc::new(catalog) })
+                Ok(Config { env, app_url, bind_addr, database_url, stripe, catalog: Arc::new(catalog), log, site_dir })
             }
             _ => Err(ConfigFaults(self.faults)),
         }
@@ -193,10 +217,14 @@ impl Reader<'_> {
     }
 
     fn bind_addr(&mut self) -> Option<SocketAddr> {
-        let text = self.value("BIND_ADDR").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+        self.socket_addr("BIND_ADDR", "127.0.0.1:3000")
+    }
+
+    fn socket_addr(&mut self, name: &str, default: &str) -> Option<SocketAddr> {
+        let text = self.value(name).unwrap_or_else(|| default.to_owned());
         let parsed = text.parse().ok();
         if parsed.is_none() {
-            self.fault(format!("BIND_ADDR is `{text}`: use address:port, such as 127.0.0.1:3000"));
+            self.fault(format!("{name} is `{text}`: use address:port, such as {default}"));
         }
         parsed
     }
@@ -238,12 +266,13 @@ impl Reader<'_> {
         });
 
         if key.is_none() && webhook.is_none() && env == Env::Development {
+            let sandbox = self.socket_addr("SANDBOX_ADDR", "127.0.0.1:12111")?;
             return (self.faults.len() == faults_before).then(|| StripeConfig {
                 secret_key: SANDBOX_SECRET_KEY.into(),
                 webhook_secrets: vec![SANDBOX_WEBHOOK_SECRET.into()],
                 publishable_key,
-                api_base: api_base.or_else(|| Url::parse(&format!("http://{SANDBOX_ADDR}")).ok()),
-                sandbox: true,
+                api_base: api_base.or_else(|| Url::parse(&format!("http://{sandbox}")).ok()),
+                sandbox: Some(sandbox),
             });
         }
 
@@ -270,7 +299,7 @@ impl Reader<'_> {
             webhook_secrets: webhook_secrets.into_iter().map(SecretString::from).collect(),
             publishable_key,
             api_base,
-            sandbox: false,
+            sandbox: None,
         })
     }
 

@@ -1,0 +1,68 @@
+//! What `make run` adds: the offline Stripe in the same process, its prices, and
+//! somebody to log in as. Not compiled into production binaries.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use billing::email::Email;
+use sandbox::Sandbox;
+use server::config::{Config, DatabaseUrl, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
+use server::{Tollgate, auth, catalog_apply};
+
+/// Whom one can log in as.
+const DEMO_EMAIL: &str = "demo@tollgate.test";
+/// Their password. Not a secret: it opens a sandbox.
+const DEMO_PASSWORD: &str = "tollgate-demo";
+
+/// Starts the offline Stripe when no keys are configured; one that runs there already is used.
+pub async fn start_sandbox(config: &Config, app: SocketAddr) -> anyhow::Result<Option<Sandbox>> {
+    let Some(addr) = config.stripe.sandbox_addr() else { return Ok(None) };
+    let endpoint = sandbox::Endpoint {
+        url: format!("http://{app}/api/stripe/webhook"),
+        secret: SANDBOX_WEBHOOK_SECRET.to_owned(),
+        api_version: None,
+    };
+    let started = sandbox::start(sandbox::Config {
+        addr,
+        state_path: state_path(config),
+        secret_keys: vec![SANDBOX_SECRET_KEY.to_owned()],
+        endpoints: vec![endpoint],
+    })
+    .await;
+    match started {
+        Ok(sandbox) => Ok(Some(sandbox)),
+        Err(sandbox::Error::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
+            tracing::warn!("something listens on {addr} already; using it as the sandbox");
+            Ok(None)
+        }
+        Err(error) => Err(error).context("cannot start the sandbox (SANDBOX_ADDR)"),
+    }
+}
+
+/// The sandbox remembers as long as the database does, so it lies beside it.
+fn state_path(config: &Config) -> Option<PathBuf> {
+    match &config.database_url {
+        DatabaseUrl::Sqlite(url) if url.contains(":memory:") => None,
+        DatabaseUrl::Sqlite(url) => {
+            let file = url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next().unwrap_or_default();
+            Some(PathBuf::from(format!("{file}.sandbox")))
+        }
+        DatabaseUrl::Postgres(_) => Some(PathBuf::from("data/sandbox")),
+    }
+}
+
+/// Makes the prices and the demo user, and says where everything is.
+pub async fn furnish(tollgate: &Tollgate) -> anyhow::Result<()> {
+    let Some(sandbox) = tollgate.config().stripe.sandbox_addr() else { return Ok(()) };
+    catalog_apply::apply(tollgate).await.context("cannot make the prices in the sandbox")?;
+    let email = Email::parse(DEMO_EMAIL)?;
+    auth::create_user(tollgate, &email, DEMO_PASSWORD.to_owned()).await?;
+    println!();
+    println!("  Tollgate   {}", tollgate.config().app_url);
+    println!("  Sandbox    http://{sandbox}/  (Stripe's place; cards like 4242 4242 4242 4242 pay)");
+    println!("  Log in as  {DEMO_EMAIL}  with  {DEMO_PASSWORD}");
+    println!();
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Where log lines go: readable in development, one JSON object a line in production.
+
+use server::config::{Config, Env};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
+
+/// Starts logging. Libraries that put payloads or identities into their spans are kept
+/// quiet whatever `RUST_LOG` says.
+pub fn start(config: &Config) {
+    let filter = config.log.as_deref().unwrap_or("info,sqlx=warn,hyper=warn");
+    let filter = ["stripe=off", "axum_login=info", "tower_sessions=warn", "tower_sessions_core=warn"]
+        .iter()
+        .filter_map(|quiet| quiet.parse::<Directive>().ok())
+        .fold(EnvFilter::builder().parse_lossy(filter), EnvFilter::add_directive);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.env {
+        Env::Development => lines.compact().init(),
+        Env::Production => lines.json().flatten_event(true).init(),
+    }
+}
