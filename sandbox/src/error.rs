@@ -1,0 +1,211 @@
+//! What goes wrong, in Stripe's shapes.
+//!
+//! Invariant: an error leaves nothing behind, except a card error: the declined attempt is
+//! itself a fact (a failed charge, an event), so its transaction is kept.
+
+use serde_json::{Value, json};
+
+/// Why the sandbox could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken or not ours to bind.
+    #[error("cannot listen on {addr}: {source}")]
+    Bind {
+        /// The address that was asked for.
+        addr: std::net::SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The journal cannot be read or written.
+    #[error("cannot use the state file {path}: {source}")]
+    State {
+        /// The state file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A line of the journal, other than a torn last one, is not a commit.
+    #[error("{path} is not a state file of the sandbox: line {line} cannot be read: {source}")]
+    Journal {
+        /// The state file.
+        path: std::path::PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// The HTTP client that delivers webhooks cannot be built.
+    #[error("cannot build the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// An error answer of the API.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: u16,
+    kind: &'static str,
+    code: Option<String>,
+    pub(crate) message: String,
+    param: Option<String>,
+    decline_code: Option<String>,
+    charge: Option<String>,
+    /// The id of the PaymentIntent that the answer embeds.
+    payment_intent: Option<String>,
+    setup_intent: Option<String>,
+    traceless: bool,
+}
+
+impl ApiError {
+    fn new(status: u16, kind: &'static str, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind,
+            code: Some(code.to_owned()).filter(|code| !code.is_empty()),
+            message: message.into(),
+            param: None,
+            decline_code: None,
+            charge: None,
+            payment_intent: None,
+            setup_intent: None,
+            traceless: false,
+        }
+    }
+
+    /// A request that Stripe refuses, with one of its error codes (or `""`).
+    pub(crate) fn invalid(code: &str, message: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request_error", code, message)
+    }
+
+    /// A parameter that is real at Stripe but whose effect is not simulated here.
+    pub(crate) fn unsupported(param: &str) -> Self {
+        Self::invalid(
+            "sandbox_unsupported",
+            format!(
+                "{param}: Stripe accepts this parameter or value, but this sandbox does not support it."
+            ),
+        )
+        .on(param)
+    }
+
+    /// No object of that id.
+    pub(crate) fn missing(kind: &str, id: &str) -> Self {
+        let mut error = Self::invalid("resource_missing", format!("No such {kind}: '{id}'"));
+        error.status = 404;
+        error.on("id")
+    }
+
+    /// A parameter names an object that is not there: 400 at Stripe, unlike in the path.
+    pub(crate) fn missing_param(kind: &str, id: &str, param: &str) -> Self {
+        Self::invalid("resource_missing", format!("No such {kind}: '{id}'")).on(param)
+    }
+
+    pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(401, "invalid_request_error", "", message)
+    }
+
+    pub(crate) fn unknown_route(method: &str, path: &str) -> Self {
+        Self::new(
+            404,
+            "invalid_request_error",
+            "",
+            format!("Unrecognized request URL ({method}: {path}). If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in your code. This sandbox speaks only a part of Stripe's API."),
+        )
+    }
+
+    pub(crate) fn idempotency(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self::new(status, "idempotency_error", code, message)
+    }
+
+    /// An answer that only Stripe's bad days give.
+    pub(crate) fn outage(status: u16) -> Self {
+        let (kind, code) = match status {
+            429 => ("invalid_request_error", "rate_limit"),
+            _ => ("api_error", ""),
+        };
+        Self::new(
+            status,
+            kind,
+            code,
+            "An unknown error occurred (made on purpose by the sandbox).",
+        )
+    }
+
+    /// The sandbox itself failed.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, "api_error", "", message)
+    }
+
+    /// A declined card, with Stripe's `code` and `decline_code`.
+    pub(crate) fn card(code: &str, decline_code: Option<&str>, message: &str) -> Self {
+        let mut error = Self::new(402, "card_error", code, message);
+        error.decline_code = decline_code.map(str::to_owned);
+        error
+    }
+
+    /// Names the parameter at fault.
+    pub(crate) fn on(mut self, param: &str) -> Self {
+        self.param = Some(param.to_owned());
+        self
+    }
+
+    pub(crate) fn charged(mut self, charge: Option<&str>) -> Self {
+        self.charge = charge.map(str::to_owned);
+        self
+    }
+
+    pub(crate) fn of_intent(mut self, id: &str) -> Self {
+        if id.starts_with("seti_") {
+            self.setup_intent = Some(id.to_owned());
+        } else {
+            self.payment_intent = Some(id.to_owned());
+        }
+        self
+    }
+
+    /// Makes a card error undo everything, as `error_if_incomplete` asks.
+    pub(crate) fn without_trace(mut self) -> Self {
+        self.traceless = true;
+        self.payment_intent = None;
+        self.charge = None;
+        self
+    }
+
+    /// Whether it is the card that was refused.
+    pub(crate) fn is_card_error(&self) -> bool {
+        self.kind == "card_error"
+    }
+
+    /// Whether what was written until the error stays written.
+    pub(crate) fn keeps_writes(&self) -> bool {
+        self.is_card_error() && !self.traceless
+    }
+
+    /// The `error` member, without embedded objects.
+    pub(crate) fn fields(&self) -> Value {
+        let mut error = json!({ "message": self.message, "type": self.kind });
+        let optional = [
+            ("code", &self.code),
+            ("param", &self.param),
+            ("decline_code", &self.decline_code),
+            ("charge", &self.charge),
+        ];
+        for (key, value) in optional {
+            if let Some(value) = value {
+                error[key] = json!(value);
+            }
+        }
+        if let Some(code) = &self.code {
+            error["doc_url"] = json!(format!(
+                "https://stripe.com/docs/error-codes/{}",
+                code.replace('_', "-")
+            ));
+        }
+        error
+    }
+
+    /// The key and id of the intent that the answer embeds.
+    pub(crate) fn intent(&self) -> Option<(&'static str, &str)> {
+        let payment = self.payment_intent.as_deref().map(|id| ("payment_intent", id));
+        payment.or(self.setup_intent.as_deref().map(|id| ("setup_intent", id)))
+    }
+}

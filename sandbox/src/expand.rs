@@ -1,0 +1,118 @@
+//! `expand[]`: ids replaced by the objects they name.
+//!
+//! Invariant: a path either names something expandable or the request is refused; a `null` on
+//! the way is not an error. Source: "Expanding Responses", docs.stripe.com/api.
+
+use serde_json::Value;
+
+use crate::error::ApiError;
+use crate::fields::{Fields, list_of};
+use crate::shape;
+use crate::store::Tx;
+
+/// Stripe's limit on the depth of a path, without a list's leading `data`.
+const DEEPEST: usize = 4;
+
+/// Expands every path that a call asked for.
+pub(crate) fn expand(tx: &Tx<'_>, value: &mut Value, paths: &[Value], version: &str) -> Result<(), ApiError> {
+    for path in paths.iter().filter_map(Value::as_str) {
+        let segments: Vec<&str> = path.split('.').collect();
+        let depth = segments.iter().filter(|segment| **segment != "data").count();
+        if depth > DEEPEST {
+            let message = format!("You cannot expand more than {DEEPEST} levels of a property ({path}).");
+            return Err(ApiError::invalid("", message).on("expand"));
+        }
+        walk(tx, value, &segments, version).map_err(|()| {
+            let message = format!("This property cannot be expanded ({path}).");
+            ApiError::invalid("", message).on("expand")
+        })?;
+    }
+    Ok(())
+}
+
+fn walk(tx: &Tx<'_>, value: &mut Value, path: &[&str], version: &str) -> Result<(), ()> {
+    let [field, rest @ ..] = path else {
+        return Ok(());
+    };
+    if let Value::Array(elements) = value {
+        return elements
+            .iter_mut()
+            .try_for_each(|element| walk(tx, element, path, version));
+    }
+    if let Some(included) = included(tx, value, field, version) {
+        value.set(field, included);
+    }
+    let Some(child) = value.get_mut(*field) else {
+        return Err(());
+    };
+    replace(tx, child, rest.is_empty())?;
+    match child {
+        Value::Null => Ok(()),
+        child => walk(tx, child, rest, version),
+    }
+}
+
+/// Puts the object in the place of its id. What is neither id nor object ends the path.
+fn replace(tx: &Tx<'_>, child: &mut Value, last: bool) -> Result<(), ()> {
+    match child {
+        Value::String(id) => {
+            let object = tx.get(id).filter(|object| !object.text("object").starts_with('_'));
+            *child = object.cloned().ok_or(())?;
+            Ok(())
+        }
+        Value::Array(elements) => elements
+            .iter_mut()
+            .filter(|element| element.is_string())
+            .try_for_each(|element| replace(tx, element, last)),
+        Value::Object(_) | Value::Null => Ok(()),
+        Value::Bool(_) | Value::Number(_) => Err(()),
+    }
+}
+
+/// Fields that are not there at all until they are asked for.
+fn included(tx: &Tx<'_>, object: &Value, field: &str, version: &str) -> Option<Value> {
+    if object.get(field).is_some() {
+        return None;
+    }
+    let id = object.text("id");
+    match (object.text("object"), field) {
+        ("checkout.session", "line_items") => Some(list_of(
+            object.list("_line_items").to_vec(),
+            &format!("/v1/checkout/sessions/{id}/line_items"),
+        )),
+        ("invoice", "payments") => Some(list_of(
+            object.list("_payments").to_vec(),
+            &format!("/v1/invoice_payments?invoice={id}"),
+        )),
+        ("invoice", "confirmation_secret") => {
+            let intent = tx.get(object.text("_payment_intent"));
+            let secret = intent.map(|intent| {
+                serde_json::json!({ "client_secret": intent["client_secret"], "type": "payment_intent" })
+            });
+            Some(secret.unwrap_or_default())
+        }
+        ("invoice", "payment_intent" | "charge") if shape::before_basil(version) => {
+            Some(object.get(&format!("_{field}")).cloned().unwrap_or_default())
+        }
+        ("invoice", "subscription") if shape::before_basil(version) => {
+            Some(object["parent"]["subscription_details"]["subscription"].clone())
+        }
+        ("customer", "subscriptions") => {
+            let data = tx.newest("subscription").into_iter().filter(|subscription| {
+                subscription.text("customer") == id && subscription.text("status") != "canceled"
+            });
+            Some(list_of(
+                data.cloned().collect(),
+                &format!("/v1/customers/{id}/subscriptions"),
+            ))
+        }
+        ("customer", "sources") => Some(list_of(Vec::new(), &format!("/v1/customers/{id}/sources"))),
+        ("customer", "tax_ids") => Some(list_of(Vec::new(), &format!("/v1/customers/{id}/tax_ids"))),
+        ("customer", "tax") => Some(serde_json::json!({ "automatic_tax": "unrecognized_location", "ip_address": null, "location": null, "provider": "stripe" })),
+        ("charge", "refunds") => {
+            let refunds = tx.newest("refund").into_iter().filter(|refund| refund.text("charge") == id);
+            Some(list_of(refunds.cloned().collect(), &format!("/v1/charges/{id}/refunds")))
+        }
+        _ => None,
+    }
+}

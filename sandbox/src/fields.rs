@@ -1,0 +1,121 @@
+//! Reading and writing the JSON of Stripe objects without ceremony.
+//!
+//! Invariant: reading never fails. A field that is absent, `null` or of another type reads as
+//! the empty value of the type asked for, which is how Stripe treats an unset field.
+
+use serde_json::{Map, Value};
+
+/// The empty slice that absent lists read as.
+const NOTHING: &[Value] = &[];
+
+/// Lenient access to the fields of a JSON object.
+pub(crate) trait Fields {
+    /// The text of a field, `""` when unset.
+    fn text(&self, key: &str) -> &str;
+    /// The text of a field unless it is unset or empty. Stripe unsets a field with `""`.
+    fn some(&self, key: &str) -> Option<&str>;
+    /// The integer of a field, `0` when unset.
+    fn int(&self, key: &str) -> i64;
+    /// The integer of a field, if it is one.
+    fn some_int(&self, key: &str) -> Option<i64>;
+    /// Whether a field is `true`.
+    fn flag(&self, key: &str) -> bool;
+    /// The elements of a list field.
+    fn list(&self, key: &str) -> &[Value];
+    /// The elements of a field that holds Stripe's list object.
+    fn data(&self, key: &str) -> &[Value];
+    /// Sets a field of an object.
+    fn set(&mut self, key: &str, value: impl Into<Value>);
+}
+
+impl Fields for Value {
+    fn text(&self, key: &str) -> &str {
+        self.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn some(&self, key: &str) -> Option<&str> {
+        Some(self.text(key)).filter(|text| !text.is_empty())
+    }
+
+    fn int(&self, key: &str) -> i64 {
+        self.some_int(key).unwrap_or_default()
+    }
+
+    fn some_int(&self, key: &str) -> Option<i64> {
+        self.get(key).and_then(Value::as_i64)
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.get(key).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    fn list(&self, key: &str) -> &[Value] {
+        self.get(key)
+            .and_then(Value::as_array)
+            .map_or(NOTHING, Vec::as_slice)
+    }
+
+    fn data(&self, key: &str) -> &[Value] {
+        self.get(key).map_or(NOTHING, |list| list.list("data"))
+    }
+
+    fn set(&mut self, key: &str, value: impl Into<Value>) {
+        if let Value::Object(map) = self {
+            map.insert(key.to_owned(), value.into());
+        }
+    }
+}
+
+/// Copies the parameters that were sent onto the object; `""` unsets.
+pub(crate) fn copy(object: &mut Value, params: &Value, keys: &[&str]) {
+    for key in keys {
+        match params.get(*key) {
+            None => {}
+            Some(Value::String(text)) if text.is_empty() => object.set(key, Value::Null),
+            Some(value) => object.set(key, value.clone()),
+        }
+    }
+}
+
+/// Stripe's metadata rule: keys that are sent are set, keys sent empty are removed, keys not
+/// sent stay, and `metadata=""` removes all.
+pub(crate) fn merge_metadata(object: &mut Value, params: &Value) {
+    let Some(sent) = params.get("metadata") else {
+        return;
+    };
+    let mut merged = match object.get("metadata") {
+        Some(Value::Object(map)) => map.clone(),
+        _ => Map::new(),
+    };
+    match sent {
+        Value::Object(sent) => {
+            for (key, value) in sent {
+                if value.as_str().is_some_and(str::is_empty) {
+                    merged.remove(key);
+                } else {
+                    merged.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        _ => merged.clear(),
+    }
+    object.set("metadata", Value::Object(merged));
+}
+
+/// The metadata of a new object: what was sent, without the empty entries.
+pub(crate) fn metadata(params: &Value) -> Value {
+    let mut object = Value::Object(Map::new());
+    merge_metadata(&mut object, params);
+    match object.get_mut("metadata") {
+        Some(metadata) => metadata.take(),
+        None => Value::Object(Map::new()),
+    }
+}
+
+/// Stripe's list object around its elements.
+pub(crate) fn list_of(data: Vec<Value>, url: &str) -> Value {
+    let total = data.len();
+    serde_json::json!({
+        "object": "list", "data": data, "has_more": false, "total_count": total, "url": url,
+    })
+}

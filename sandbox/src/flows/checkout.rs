@@ -1,0 +1,567 @@
+//! Checkout Sessions: opened by the API, completed on the hosted page, or expired.
+//!
+//! Invariant: a session leaves `open` once. Completing it creates what it sells in the same
+//! transaction, so a double submit finds it closed. Proved by
+//! `two_submits_at_once_make_one_subscription`.
+
+use serde_json::{Value, json};
+
+use crate::cards;
+use crate::clock::DAY;
+use crate::error::ApiError;
+use crate::fields::{Fields, copy, merge_metadata, metadata};
+use crate::flows::invoice::{self, Bill};
+use crate::flows::payment::{self, Presence};
+use crate::flows::proration;
+use crate::flows::subscription::{self, IfUnpaid, Wanted};
+use crate::objects;
+use crate::store::Tx;
+
+/// Parameters that are stored and shown again, without an effect here.
+const ECHOED: &[&str] = &[
+    "allow_promotion_codes",
+    "billing_address_collection",
+    "cancel_url",
+    "client_reference_id",
+    "customer_email",
+    "integration_identifier",
+    "locale",
+    "origin_context",
+    "payment_method_collection",
+    "saved_payment_method_options",
+    "submit_type",
+    "success_url",
+    "wallet_options",
+];
+
+/// Opens a session.
+pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
+    let now = tx.now();
+    check_combination(params)?;
+    let mode = params.some("mode").unwrap_or("payment");
+    let subscribes = mode == "subscription";
+    for key in ["success_url", "cancel_url"] {
+        if let Some(url) = params.some(key)
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return Err(ApiError::invalid("url_invalid", "Not a valid URL").on(key));
+        }
+    }
+    if let Some(customer) = params.some("customer") {
+        tx.customer(customer)?;
+    }
+    let items = session_items(tx, params, subscribes)?;
+    let currency = one_currency(&items, params)?;
+    let trial_end = trial_end(&params["subscription_data"], now)?;
+
+    let mut session = objects::checkout_session(now);
+    copy(&mut session, params, ECHOED);
+    merge_metadata(&mut session, params);
+    session.set("mode", mode);
+    session.set("currency", currency);
+    session.set("customer", params.some("customer"));
+    if let Some(expires_at) = params.some_int("expires_at") {
+        check_expiry(expires_at, now)?;
+        session.set("expires_at", expires_at);
+    }
+    if let Some(texts) = params.get("custom_text").filter(|texts| texts.is_object()) {
+        copy(
+            &mut session["custom_text"],
+            texts,
+            &["after_submit", "shipping_address", "submit", "terms_of_service_acceptance"],
+        );
+    }
+    match subscribes {
+        true => session.set("customer_creation", params.get("customer").is_none().then_some("always")),
+        false => {
+            let creation = params.some("customer_creation").unwrap_or("if_required");
+            session.set("customer_creation", params.get("customer").is_none().then_some(creation));
+            session.set("payment_method_collection", "if_required");
+            let enabled = params["invoice_creation"].flag("enabled");
+            let data = params["invoice_creation"].get("invoice_data").cloned().unwrap_or(json!({}));
+            session.set("invoice_creation", json!({
+                "enabled": enabled,
+                "invoice_data": {
+                    "account_tax_ids": null, "custom_fields": null, "issuer": null,
+                    "description": data.some("description"), "footer": data.some("footer"),
+                    "metadata": metadata(&data), "rendering_options": null,
+                },
+            }));
+        }
+    }
+    let total: i64 = items.iter().map(|item| item.int("amount_total")).sum();
+    let due = if subscribes && trial_end.is_some() { one_time_total(&items) } else { total };
+    session.set("amount_subtotal", due);
+    session.set("amount_total", due);
+    session.set("payment_status", if due == 0 { "no_payment_required" } else { "unpaid" });
+    let url = format!("{}/c/pay/{}", tx.origin.base, session.text("id"));
+    session.set("url", url);
+    session.set("_line_items", items);
+    session.set("_params", json!({
+        "subscription_data": params["subscription_data"],
+        "payment_intent_data": params["payment_intent_data"],
+        "customer_update": params["customer_update"],
+    }));
+    tx.put(session.clone());
+    Ok(session)
+}
+
+/// Parameters that need or exclude each other.
+fn check_combination(params: &Value) -> Result<(), ApiError> {
+    let sent = |key: &str| params.get(key).is_some();
+    let missing = |key: &str| {
+        ApiError::invalid("parameter_missing", format!("Missing required param: {key}.")).on(key)
+    };
+    let subscribes = params.text("mode") == "subscription";
+    if !sent("success_url") {
+        return Err(missing("success_url"));
+    }
+    if params.list("line_items").is_empty() {
+        return Err(missing("line_items"));
+    }
+    if sent("customer") && sent("customer_email") {
+        let message = "You may only specify one of these parameters: customer, customer_email.";
+        return Err(ApiError::invalid("", message).on("customer"));
+    }
+    if sent("customer") && sent("customer_creation") {
+        let message = "You may only specify one of these parameters: customer, customer_creation.";
+        return Err(ApiError::invalid("", message).on("customer_creation"));
+    }
+    if sent("customer_update") && !sent("customer") {
+        let message = "`customer_update` can only be used with `customer`.";
+        return Err(ApiError::invalid("", message).on("customer_update"));
+    }
+    let wrong_mode: &[&str] = match subscribes {
+        true => &["payment_intent_data", "customer_creation", "invoice_creation"],
+        false => &["subscription_data"],
+    };
+    for key in wrong_mode.iter().filter(|key| sent(key)) {
+        let mode = if subscribes { "subscription" } else { "payment" };
+        let message = format!("You can not pass `{key}` in `{mode}` mode.");
+        return Err(ApiError::invalid("", message).on(key));
+    }
+    if !subscribes && params.text("payment_method_collection") == "if_required" {
+        let message = "You can only set `payment_method_collection` if there are recurring prices.";
+        return Err(ApiError::invalid("", message).on("payment_method_collection"));
+    }
+    Ok(())
+}
+
+fn check_expiry(expires_at: i64, now: i64) -> Result<(), ApiError> {
+    let message = match expires_at - now {
+        // A request takes a moment: Stripe is not exact to the second either.
+        ..1_790 => "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.",
+        86_411.. => "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
+        _ => return Ok(()),
+    };
+    Err(ApiError::invalid("", message).on("expires_at"))
+}
+
+/// When the trial that was asked for ends, if one was.
+fn trial_end(data: &Value, now: i64) -> Result<Option<i64>, ApiError> {
+    let (days, end) = (data.some_int("trial_period_days"), data.some_int("trial_end"));
+    match (days, end) {
+        (Some(_), Some(_)) => {
+            let message = "You may only specify one of these parameters: trial_period_days, trial_end.";
+            Err(ApiError::invalid("", message).on("subscription_data[trial_end]"))
+        }
+        (Some(days), None) if !(1..=730).contains(&days) => {
+            let message = match days {
+                ..1 => "The minimum number of trial period days is 1.",
+                _ => "Invalid trial_period_days: the maximum number of trial period days is 730 (2 years).",
+            };
+            Err(ApiError::invalid("", message).on("subscription_data[trial_period_days]"))
+        }
+        (None, Some(end)) if end < now + 2 * DAY => {
+            let message = "The `trial_end` date has to be at least 2 days in the future.";
+            Err(ApiError::invalid("", message).on("subscription_data[trial_end]"))
+        }
+        (Some(days), None) => Ok(Some(now + days * DAY)),
+        (None, end) => Ok(end),
+    }
+}
+
+fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Vec<Value>, ApiError> {
+    let mut items = Vec::new();
+    for (index, sent) in params.list("line_items").iter().enumerate() {
+        let param = |name: &str| format!("line_items[{index}][{name}]");
+        let price = match (sent.some("price"), sent.get("price_data")) {
+            (Some(id), _) => {
+                let price = tx.named("price", id, &param("price"))?;
+                if !price.flag("active") {
+                    let message = "The price specified is inactive. This field only accepts active prices.";
+                    return Err(ApiError::invalid("", message).on(&param("price")));
+                }
+                price
+            }
+            (None, Some(data)) => ad_hoc_price(tx, data, &param("price_data"))?,
+            (None, None) => {
+                let message = format!("Missing required param: {}.", param("price"));
+                return Err(ApiError::invalid("parameter_missing", message).on(&param("price")));
+            }
+        };
+        if !subscribes && !price["recurring"].is_null() {
+            let message = "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.";
+            return Err(ApiError::invalid("", message).on(&param("price")));
+        }
+        let quantity = sent.some_int("quantity").ok_or_else(|| {
+            let message = format!("Missing required param: {}.", param("quantity"));
+            ApiError::invalid("parameter_missing", message).on(&param("quantity"))
+        })?;
+        if quantity < 1 {
+            let message = format!("This value must be greater than or equal to 1 (it currently is '{quantity}').");
+            return Err(ApiError::invalid("parameter_invalid_integer", message).on(&param("quantity")));
+        }
+        let product = tx.get(price.text("product")).map_or("Product", |product| product.text("name"));
+        let amount = price.int("unit_amount") * quantity;
+        let mut item = objects::session_item(&price, quantity, product, amount);
+        item.set("metadata", metadata(sent));
+        items.push(item);
+    }
+    if subscribes {
+        let recurring = items.iter().map(|item| &item["price"]).filter(|price| !price["recurring"].is_null());
+        if recurring.clone().next().is_none() {
+            let message = "You must provide at least one recurring price in `subscription` mode when using prices.";
+            return Err(ApiError::invalid("", message).on("line_items"));
+        }
+        subscription::consistent_intervals(recurring)?;
+    }
+    Ok(items)
+}
+
+/// `price_data`: a price made for this one session, inactive like at Stripe.
+fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Value, ApiError> {
+    let product = match (data.some("product"), data.get("product_data")) {
+        (Some(id), _) => tx.named("product", id, &format!("{param}[product]"))?.text("id").to_owned(),
+        (None, Some(wanted)) => {
+            let mut product = objects::product(wanted, tx.now());
+            copy(&mut product, wanted, &["description", "images", "tax_code", "unit_label"]);
+            product.set("active", false);
+            tx.create("product.created", &product);
+            product.text("id").to_owned()
+        }
+        (None, None) => {
+            let param = format!("{param}[product]");
+            let message = format!("Missing required param: {param}.");
+            return Err(ApiError::invalid("parameter_missing", message).on(&param));
+        }
+    };
+    let amount = crate::http::prices::amount_of(data, param)?;
+    let mut price = objects::price(data, &product, amount, tx.now());
+    price.set("active", false);
+    tx.create("price.created", &price);
+    Ok(price)
+}
+
+fn one_currency(items: &[Value], params: &Value) -> Result<String, ApiError> {
+    let first = items.first().map_or("usd", |item| item.text("currency"));
+    let wanted = params.some("currency").unwrap_or(first);
+    match items.iter().find(|item| item.text("currency") != wanted) {
+        None => Ok(wanted.to_owned()),
+        Some(item) => {
+            let message = format!("The price specified only supports `{}`. This doesn't match the expected currency: `{wanted}`.", item.text("currency"));
+            Err(ApiError::invalid("", message).on("line_items"))
+        }
+    }
+}
+
+fn one_time_total(items: &[Value]) -> i64 {
+    let once = items.iter().filter(|item| item["price"]["recurring"].is_null());
+    once.map(|item| item.int("amount_total")).sum()
+}
+
+/// Who pays, as the page's form says.
+#[derive(Clone, Debug)]
+pub(crate) struct Payer {
+    pub(crate) email: String,
+    pub(crate) name: String,
+}
+
+/// The trial's end for a session that is completed now.
+pub(crate) fn trial_end_of(session: &Value, now: i64) -> Option<i64> {
+    let data = &session["_params"]["subscription_data"];
+    let days = data.some_int("trial_period_days").map(|days| now + days * DAY);
+    days.or(data.some_int("trial_end")).filter(|end| *end > now)
+}
+
+/// Whether completing the session needs a card.
+pub(crate) fn needs_card(session: &Value) -> bool {
+    session.int("amount_total") > 0
+        || (session.text("mode") == "subscription"
+            && session.text("payment_method_collection") != "if_required")
+}
+
+/// What became of a submitted card.
+#[derive(Debug)]
+pub(crate) enum Submitted {
+    Complete(Value),
+    /// The cardholder must pass 3-D Secure first.
+    Authenticate,
+}
+
+/// Submits the page's form: completes the session, unless the card asks for 3-D Secure.
+///
+/// # Errors
+/// As [`complete`].
+pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&Value>) -> Result<Submitted, ApiError> {
+    let asks = method.filter(|method| payment::asks_for_authentication(method));
+    let Some(method) = asks else {
+        return complete(tx, id, payer, method, Presence::OnSession).map(Submitted::Complete);
+    };
+    let pending = json!({ "method": method["id"], "email": payer.email, "name": payer.name });
+    tx.quietly(id, |session| session.set("_pending", pending));
+    Ok(Submitted::Authenticate)
+}
+
+/// Ends the 3-D Secure step of a submitted card.
+///
+/// # Errors
+/// As [`complete`]; a card error when the cardholder failed it.
+pub(crate) fn authenticated(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Value, ApiError> {
+    let session = tx.find("checkout.session", id)?;
+    let pending = session["_pending"].clone();
+    let method = tx.find("payment_method", pending.text("method"))?;
+    tx.quietly(id, |session| session.set("_pending", Value::Null));
+    if !passed {
+        let message = payment::AUTHENTICATION_FAILED;
+        return Err(ApiError::card("payment_intent_authentication_failure", None, message));
+    }
+    let payer = Payer {
+        email: pending.text("email").to_owned(),
+        name: pending.text("name").to_owned(),
+    };
+    complete(tx, id, &payer, Some(&method), Presence::Authenticated)
+}
+
+/// Completes an open session: the card is charged or saved, and what was sold is made.
+///
+/// # Errors
+/// The session is not open; or the card is declined, in which case it stays open.
+pub(crate) fn complete(
+    tx: &mut Tx<'_>,
+    id: &str,
+    payer: &Payer,
+    method: Option<&Value>,
+    presence: Presence,
+) -> Result<Value, ApiError> {
+    let session = tx.find("checkout.session", id)?;
+    if session.text("status") != "open" {
+        return Err(ApiError::invalid("", "This Checkout Session is no longer open."));
+    }
+    let charged = session.int("amount_total") > 0;
+    if let Some(method) = method {
+        let billing = json!({ "email": payer.email, "name": payer.name });
+        tx.quietly(method.text("id"), |method| {
+            copy(&mut method["billing_details"], &billing, &["email", "name"]);
+            method.set("allow_redisplay", "limited");
+        });
+        let subscribes = session.text("mode") == "subscription";
+        if let Some(decline) = payment::refusal(cards::behaviour(method), charged)
+            && (subscribes || !charged)
+        {
+            return Err(decline.error());
+        }
+    }
+    let done = match session.text("mode") {
+        "subscription" => subscribe(tx, &session, payer, method, presence)?,
+        _ => buy(tx, &session, payer, method, presence)?,
+    };
+    tx.quietly(id, |session| {
+        session.set("status", "complete");
+        session.set("payment_status", if charged { "paid" } else { "no_payment_required" });
+        session.set("url", Value::Null);
+        session.set("_pending", Value::Null);
+        session.set("customer_details", json!({
+            "address": null, "business_name": null, "email": payer.email, "individual_name": null,
+            "name": payer.name, "phone": null, "tax_exempt": "none", "tax_ids": [],
+        }));
+        for key in ["customer", "subscription", "invoice", "payment_intent"] {
+            if let Some(made) = done.get(key) {
+                session.set(key, made.clone());
+            }
+        }
+    });
+    let session = tx.find("checkout.session", id)?;
+    tx.emit("checkout.session.completed", &session, None);
+    Ok(session)
+}
+
+/// The session's customer, made now if it has none.
+fn payer_of(tx: &mut Tx<'_>, session: &Value, payer: &Payer) -> Result<Value, ApiError> {
+    if let Some(id) = session.some("customer").or(session.some("_customer")) {
+        let customer = tx.customer(id)?;
+        let lacks_email = customer.some("email").is_none();
+        let names = session["_params"]["customer_update"].text("name") == "auto";
+        if lacks_email || names {
+            return tx.change(id, "customer.updated", |customer| {
+                if lacks_email {
+                    customer.set("email", payer.email.as_str());
+                }
+                if names {
+                    customer.set("name", payer.name.as_str());
+                }
+            });
+        }
+        return Ok(customer);
+    }
+    let mut customer = objects::customer(&json!({}), tx.now());
+    customer.set("email", payer.email.as_str());
+    customer.set("name", Some(payer.name.as_str()).filter(|name| !name.is_empty()));
+    tx.create("customer.created", &customer);
+    // A declined card keeps the customer for the next try.
+    tx.quietly(session.text("id"), |session| session.set("_customer", customer["id"].clone()));
+    Ok(customer)
+}
+
+fn subscribe(
+    tx: &mut Tx<'_>,
+    session: &Value,
+    payer: &Payer,
+    method: Option<&Value>,
+    presence: Presence,
+) -> Result<Value, ApiError> {
+    let customer = payer_of(tx, session, payer)?;
+    let mut saved = None;
+    if let Some(method) = method {
+        let method = tx.find("payment_method", method.text("id"))?;
+        let method = payment::attach(tx, &method, customer.text("id"))?;
+        if presence == Presence::Authenticated {
+            tx.quietly(method.text("id"), |method| method.set("_authenticated", true));
+        }
+        saved = Some(method.text("id").to_owned());
+    }
+    let items = session.list("_line_items").iter();
+    let (recurring, once): (Vec<&Value>, Vec<&Value>) =
+        items.partition(|item| !item["price"]["recurring"].is_null());
+    let data = &session["_params"]["subscription_data"];
+    let made = subscription::create(
+        tx,
+        Wanted {
+            customer: &customer,
+            items: recurring
+                .into_iter()
+                .map(|item| (item["price"].clone(), item.int("quantity"), json!({ "metadata": item["metadata"] })))
+                .collect(),
+            once: once.into_iter().map(|item| (item["price"].clone(), item.int("quantity"))).collect(),
+            trial_end: trial_end_of(session, tx.now()),
+            params: data,
+            default_payment_method: saved.as_deref(),
+            if_unpaid: IfUnpaid::Fail,
+            presence,
+        },
+    )?;
+    Ok(json!({
+        "customer": customer["id"], "subscription": made["id"], "invoice": made["latest_invoice"],
+    }))
+}
+
+fn buy(
+    tx: &mut Tx<'_>,
+    session: &Value,
+    payer: &Payer,
+    method: Option<&Value>,
+    presence: Presence,
+) -> Result<Value, ApiError> {
+    let wants_invoice = session["invoice_creation"].flag("enabled");
+    let data = session["_params"]["payment_intent_data"].clone();
+    let saves = data.some("setup_future_usage").is_some();
+    let makes_customer = session.text("customer_creation") == "always" || wants_invoice || saves;
+    let customer = match session.some("customer").is_some() || makes_customer {
+        true => Some(payer_of(tx, session, payer)?),
+        false => None,
+    };
+    let mut done = json!({ "customer": customer.as_ref().map(|customer| customer["id"].clone()) });
+    let amount = session.int("amount_total");
+    let Some(method) = method.filter(|_| amount > 0) else {
+        return Ok(done);
+    };
+    let method = tx.find("payment_method", method.text("id"))?;
+    let intent = match (wants_invoice, &customer) {
+        (true, Some(customer)) => {
+            let invoice = invoice_for(tx, session, customer)?;
+            done["invoice"] = invoice["id"].clone();
+            tx.find("payment_intent", invoice.text("_payment_intent"))?
+        }
+        _ => intent_for(tx, session, customer.as_ref(), &data)?,
+    };
+    let id = intent.text("id").to_owned();
+    done["payment_intent"] = json!(id);
+    if wants_invoice {
+        invoice::pay(tx, done.text("invoice"), &method, presence)?;
+        let described = data.clone();
+        tx.quietly(&id, |intent| describe(intent, &described));
+    } else {
+        payment::confirm(tx, &intent, &method, presence)?;
+    }
+    if let Some(customer) = customer.filter(|_| saves) {
+        let method = tx.find("payment_method", method.text("id"))?;
+        payment::attach(tx, &method, customer.text("id"))?;
+    }
+    Ok(done)
+}
+
+/// The session's PaymentIntent: made at the first submit, used again after a decline.
+fn intent_for(tx: &mut Tx<'_>, session: &Value, customer: Option<&Value>, data: &Value) -> Result<Value, ApiError> {
+    if let Some(known) = session.some("_payment_intent") {
+        return tx.find("payment_intent", known);
+    }
+    let customer = customer.map(|customer| customer.text("id"));
+    let mut intent = objects::payment_intent(session.int("amount_total"), session.text("currency"), customer, tx.now());
+    describe(&mut intent, data);
+    tx.create("payment_intent.created", &intent);
+    tx.quietly(session.text("id"), |session| session.set("_payment_intent", intent["id"].clone()));
+    Ok(intent)
+}
+
+fn describe(intent: &mut Value, data: &Value) {
+    let keys = ["description", "receipt_email", "setup_future_usage", "statement_descriptor", "statement_descriptor_suffix"];
+    copy(intent, data, &keys);
+    merge_metadata(intent, data);
+}
+
+fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Value) -> Result<Value, ApiError> {
+    let now = tx.now();
+    let lines = session.list("_line_items").iter();
+    let lines = lines.map(|item| {
+        proration::one_time_line(&item["price"], item.int("quantity"), item.text("description"), now)
+    });
+    let mut draft = invoice::draw_up(
+        Bill {
+            customer,
+            subscription: None,
+            reason: "manual",
+            currency: session.text("currency"),
+            period: (now, now),
+            lines: lines.collect(),
+        },
+        now,
+    );
+    let data = &session["invoice_creation"]["invoice_data"];
+    copy(&mut draft, data, &["description", "footer", "metadata"]);
+    invoice::issue(tx, &draft)
+}
+
+/// Closes an open session unpaid.
+///
+/// # Errors
+/// It is complete or expired already.
+pub(crate) fn expire(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
+    let session = tx.find("checkout.session", id)?;
+    if session.text("status") != "open" {
+        let message = format!("Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {}.", session.text("status"));
+        return Err(ApiError::invalid("", message));
+    }
+    tx.change(id, "checkout.session.expired", |session| {
+        session.set("status", "expired");
+        session.set("url", Value::Null);
+        session.set("_pending", Value::Null);
+    })
+}
+
+/// The success address with the session's id filled in.
+pub(crate) fn success_url(session: &Value) -> String {
+    session
+        .text("success_url")
+        .replace("{CHECKOUT_SESSION_ID}", session.text("id"))
+        .replace("%7BCHECKOUT_SESSION_ID%7D", session.text("id"))
+}

@@ -1,0 +1,9 @@
+//! The state changes behind the endpoints: each writes objects and emits their events in
+//! Stripe's order, inside the caller's transaction.
+
+pub(crate) mod checkout;
+pub(crate) mod invoice;
+pub(crate) mod payment;
+pub(crate) mod proration;
+pub(crate) mod subscription;
+pub(crate) mod time;

@@ -1,0 +1,300 @@
+//! Charging cards: payment methods, PaymentIntents, SetupIntents, refunds.
+//!
+//! Invariant: money moves only through [`confirm`], which writes exactly one charge per
+//! attempt, paid or failed.
+
+use serde_json::{Value, json};
+
+use crate::cards::{self, Behaviour, Decline, TestCard};
+use crate::clock;
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::objects;
+use crate::store::Tx;
+
+/// Who is there when a payment is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// The cardholder is at the page and can be asked for 3-D Secure.
+    OnSession,
+    /// The cardholder has just passed 3-D Secure.
+    Authenticated,
+    /// Nobody is there: renewals and retries.
+    OffSession,
+}
+
+/// The expiry that tokens such as `pm_card_visa` get: three years on.
+fn token_expiry(now: i64) -> (i64, i64) {
+    let year = time::OffsetDateTime::from_unix_timestamp(now).map_or(2030, |date| date.year());
+    (12, i64::from(year) + 3)
+}
+
+/// The payment method of an id; `pm_card_…` and `tok_…` become a new one each time.
+pub(crate) fn method(tx: &mut Tx<'_>, id: &str, param: &str) -> Result<Value, ApiError> {
+    if let Some(method) = tx.lookup("payment_method", id) {
+        return Ok(method.clone());
+    }
+    let card = cards::by_token(id)
+        .ok_or_else(|| ApiError::missing_param("PaymentMethod", id, param))?;
+    let expiry = token_expiry(tx.now());
+    Ok(new_method(tx, card, expiry))
+}
+
+/// Stores a new, unattached card.
+pub(crate) fn new_method(tx: &mut Tx<'_>, card: &TestCard, expiry: (i64, i64)) -> Value {
+    let method = objects::payment_method(card, expiry, tx.now());
+    tx.put(method.clone());
+    method
+}
+
+/// The test card of a raw number, or the error that Stripe gives for it.
+pub(crate) fn card_of(number: &str, expiry: (i64, i64), now: i64) -> Result<&'static TestCard, ApiError> {
+    let digits: String = number.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    let plausible = (12..=19).contains(&digits.len())
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && cards::luhn(&digits);
+    if !plausible {
+        return Err(ApiError::card("incorrect_number", None, "Your card number is incorrect.").on("number"));
+    }
+    let (month, year) = expiry;
+    if !(1..=12).contains(&month) {
+        return Err(ApiError::card("invalid_expiry_month", None, "Your card's expiration month is invalid.").on("exp_month"));
+    }
+    if clock::card_expired(year, month, now) {
+        return Err(ApiError::card("invalid_expiry_year", None, "Your card's expiration year is invalid.").on("exp_year"));
+    }
+    cards::by_number(&digits).ok_or_else(|| {
+        let message = "Your card was declined. Your request was in test mode, but used a non test card. For a list of valid test cards, visit: https://stripe.com/docs/testing.";
+        ApiError::card("card_declined", Some("test_mode_live_card"), message).on("number")
+    })
+}
+
+/// Saves a card to a customer. Saving it again to the same customer changes nothing.
+pub(crate) fn attach(tx: &mut Tx<'_>, method: &Value, customer: &str) -> Result<Value, ApiError> {
+    match method.some("customer") {
+        Some(owner) if owner == customer => return Ok(method.clone()),
+        Some(_) => {
+            let message = "The payment method you provided has already been attached to a customer.";
+            return Err(ApiError::invalid("payment_method_unexpected_state", message));
+        }
+        None => {}
+    }
+    if let Some(decline) = cards::refusal_to_save(cards::behaviour(method)) {
+        return Err(decline.error());
+    }
+    let id = method.text("id").to_owned();
+    tx.quietly(&id, |method| method.set("customer", customer));
+    let attached = tx.find("payment_method", &id)?;
+    tx.emit("payment_method.attached", &attached, None);
+    Ok(attached)
+}
+
+/// The payment method that a customer pays with when nothing else is named.
+pub(crate) fn default_method(customer: &Value) -> Option<String> {
+    let settings = &customer["invoice_settings"];
+    let default = settings.some("default_payment_method");
+    default.or(customer.some("default_source")).map(str::to_owned)
+}
+
+/// Attempts a PaymentIntent with a payment method.
+///
+/// # Errors
+/// A card error when the attempt is declined; the failed charge and its events stay.
+pub(crate) fn confirm(
+    tx: &mut Tx<'_>,
+    intent: &Value,
+    method: &Value,
+    presence: Presence,
+) -> Result<Value, ApiError> {
+    let id = intent.text("id").to_owned();
+    let method_id = method.text("id").to_owned();
+    let behaviour = cards::behaviour(method);
+    if let Some(decline) = cards::refusal_to_pay(behaviour) {
+        return Err(refuse(tx, &id, method, decline)?);
+    }
+    let saved = method.flag("_authenticated");
+    if presence != Presence::Authenticated && cards::asks_for_authentication(behaviour, saved) {
+        if presence == Presence::OffSession {
+            return Err(refuse(tx, &id, method, cards::AUTHENTICATION_REQUIRED)?);
+        }
+        let base = tx.origin.base.clone();
+        return tx.change(&id, "payment_intent.requires_action", |intent| {
+            let back = intent.get("_return_url").cloned().unwrap_or_default();
+            intent.set("status", "requires_action");
+            intent.set("payment_method", method_id);
+            intent.set("last_payment_error", Value::Null);
+            intent.set("next_action", json!({
+                "redirect_to_url": { "return_url": back, "url": format!("{base}/authenticate/{id}") },
+                "type": "redirect_to_url",
+            }));
+        });
+    }
+    if presence == Presence::Authenticated {
+        tx.quietly(&method_id, |method| method.set("_authenticated", true));
+    }
+    let charge = objects::charge(intent, method, None, tx.now());
+    let charge_id = charge.text("id").to_owned();
+    let mut charge = charge;
+    charge.set("receipt_url", format!("{}/receipts/{charge_id}", tx.origin.base));
+    tx.create("charge.succeeded", &charge);
+    tx.change(&id, "payment_intent.succeeded", |intent| {
+        let amount = intent["amount"].clone();
+        intent.set("status", "succeeded");
+        intent.set("amount_received", amount);
+        intent.set("payment_method", method_id);
+        intent.set("latest_charge", charge_id);
+        intent.set("last_payment_error", Value::Null);
+        intent.set("next_action", Value::Null);
+    })
+}
+
+/// Writes a declined attempt and gives the error that tells of it.
+fn refuse(tx: &mut Tx<'_>, id: &str, method: &Value, decline: Decline) -> Result<ApiError, ApiError> {
+    let intent = tx.find("payment_intent", id)?;
+    let reason = decline.decline_code.unwrap_or(decline.code);
+    let failure = (decline.code, decline.message, reason);
+    let charge = objects::charge(&intent, method, Some(failure), tx.now());
+    tx.create("charge.failed", &charge);
+    let error = decline.error().charged(charge.some("id"));
+    let mut shown = error.fields();
+    shown.set("payment_method", method.clone());
+    tx.change(id, "payment_intent.payment_failed", |intent| {
+        intent.set("status", "requires_payment_method");
+        intent.set("latest_charge", charge["id"].clone());
+        intent.set("last_payment_error", shown);
+        intent.set("payment_method", Value::Null);
+        intent.set("next_action", Value::Null);
+    })?;
+    Ok(error.of_intent(id))
+}
+
+/// Sets a SetupIntent up with a payment method, which is attached to its customer.
+pub(crate) fn confirm_setup(
+    tx: &mut Tx<'_>,
+    intent: &Value,
+    method: &Value,
+    presence: Presence,
+) -> Result<Value, ApiError> {
+    let id = intent.text("id").to_owned();
+    let method_id = method.text("id").to_owned();
+    let behaviour = cards::behaviour(method);
+    if let Some(decline) = cards::refusal_to_save(behaviour) {
+        let error = decline.error();
+        let shown = error.fields();
+        tx.change(&id, "setup_intent.setup_failed", |intent| {
+            intent.set("last_setup_error", shown);
+            intent.set("status", "requires_payment_method");
+        })?;
+        return Err(error.of_intent(&id));
+    }
+    let asks = cards::asks_for_authentication(behaviour, method.flag("_authenticated"));
+    if asks && presence != Presence::Authenticated {
+        let base = tx.origin.base.clone();
+        return tx.change(&id, "setup_intent.requires_action", |intent| {
+            let back = intent.get("_return_url").cloned().unwrap_or_default();
+            intent.set("status", "requires_action");
+            intent.set("payment_method", method_id);
+            intent.set("next_action", json!({
+                "redirect_to_url": { "return_url": back, "url": format!("{base}/authenticate/{id}") },
+                "type": "redirect_to_url",
+            }));
+        });
+    }
+    if presence == Presence::Authenticated {
+        tx.quietly(&method_id, |method| method.set("_authenticated", true));
+    }
+    if let Some(customer) = intent.some("customer") {
+        attach(tx, method, customer)?;
+    }
+    tx.change(&id, "setup_intent.succeeded", |intent| {
+        intent.set("status", "succeeded");
+        intent.set("payment_method", method_id);
+        intent.set("next_action", Value::Null);
+        intent.set("last_setup_error", Value::Null);
+    })
+}
+
+/// Ends the 3-D Secure step of an intent that asked for it.
+///
+/// # Errors
+/// `payment_intent_unexpected_state` unless it is waiting; `payment_intent_authentication_failure`
+/// when the cardholder fails it (the failure stays written).
+pub(crate) fn authenticate(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Value, ApiError> {
+    let intent = tx
+        .get(id)
+        .filter(|intent| matches!(intent.text("object"), "payment_intent" | "setup_intent"))
+        .cloned()
+        .ok_or_else(|| ApiError::missing("payment_intent", id))?;
+    if intent.text("status") != "requires_action" {
+        let message = "This payment does not wait for authentication.";
+        return Err(ApiError::invalid("payment_intent_unexpected_state", message));
+    }
+    let setup = intent.text("object") == "setup_intent";
+    let method = method(tx, intent.text("payment_method"), "payment_method")?;
+    if passed && setup {
+        return confirm_setup(tx, &intent, &method, Presence::Authenticated);
+    }
+    if passed {
+        return confirm(tx, &intent, &method, Presence::Authenticated);
+    }
+    let (kind, field, code) = match setup {
+        true => ("setup_intent.setup_failed", "last_setup_error", "setup_intent_authentication_failure"),
+        false => ("payment_intent.payment_failed", "last_payment_error", "payment_intent_authentication_failure"),
+    };
+    let error = ApiError::card(code, None, AUTHENTICATION_FAILED);
+    let shown = error.fields();
+    tx.change(id, kind, |intent| {
+        intent.set("status", "requires_payment_method");
+        intent.set(field, shown);
+        intent.set("payment_method", Value::Null);
+        intent.set("next_action", Value::Null);
+    })?;
+    Err(error.of_intent(id))
+}
+
+/// What Stripe says when 3-D Secure is failed.
+pub(crate) const AUTHENTICATION_FAILED: &str =
+    "We are unable to authenticate your payment method. Please choose a different payment method and try again.";
+
+/// Gives money back.
+pub(crate) fn refund(
+    tx: &mut Tx<'_>,
+    charge: &Value,
+    amount: Option<i64>,
+    reason: Option<&str>,
+    params: &Value,
+) -> Result<Value, ApiError> {
+    let id = charge.text("id").to_owned();
+    let left = charge.int("amount_captured") - charge.int("amount_refunded");
+    if left == 0 {
+        let message = format!("Charge {id} has already been refunded.");
+        return Err(ApiError::invalid("charge_already_refunded", message));
+    }
+    let amount = amount.unwrap_or(left);
+    if amount <= 0 || amount > left {
+        let message = format!("Refund amount ({amount}) is greater than unrefunded amount on charge ({left})");
+        return Err(ApiError::invalid("", message).on("amount"));
+    }
+    let refund = objects::refund(charge, amount, reason, params, tx.now());
+    tx.put(refund.clone());
+    tx.change(&id, "charge.refunded", |charge| {
+        let refunded = charge.int("amount_refunded") + amount;
+        charge.set("amount_refunded", refunded);
+        charge.set("refunded", refunded == charge.int("amount_captured"));
+    })?;
+    tx.emit("refund.created", &refund, None);
+    Ok(refund)
+}
+
+/// Whether a card can be saved but asks for 3-D Secure first.
+pub(crate) fn asks_for_authentication(method: &Value) -> bool {
+    cards::asks_for_authentication(cards::behaviour(method), method.flag("_authenticated"))
+}
+
+/// Whether a payment method will be refused when it is charged.
+pub(crate) fn refusal(behaviour: Behaviour, charged: bool) -> Option<Decline> {
+    match charged {
+        true => cards::refusal_to_pay(behaviour),
+        false => cards::refusal_to_save(behaviour),
+    }
+}

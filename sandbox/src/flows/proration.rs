@@ -1,0 +1,155 @@
+//! What is owed for a part of a period.
+//!
+//! Invariant: pure arithmetic on integers, by the second, rounded half away from zero, so that
+//! a preview and the charge that follows it with the same moment agree to the cent.
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::fields::Fields;
+use crate::ids;
+use crate::objects;
+
+/// The share of `amount` for the time from `at` to the period's end.
+pub(crate) fn remaining(amount: i64, period: (i64, i64), at: i64) -> i64 {
+    let (start, end) = period;
+    let length = i128::from(end - start);
+    if length <= 0 {
+        return 0;
+    }
+    let left = i128::from((end - at).clamp(0, end - start));
+    let product = i128::from(amount) * left;
+    let rounded = (product.abs() * 2 + length) / (length * 2);
+    i64::try_from(rounded * product.signum()).unwrap_or(amount)
+}
+
+/// The price of an item for a full period.
+pub(crate) fn full_price(item: &Value) -> i64 {
+    item["price"].int("unit_amount") * item.int("quantity")
+}
+
+/// An item's current period.
+pub(crate) fn period_of(item: &Value) -> (i64, i64) {
+    (item.int("current_period_start"), item.int("current_period_end"))
+}
+
+/// An invoice line for an item over a period.
+pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64), proration: bool) -> Value {
+    let price = &item["price"];
+    let quantity = item.int("quantity");
+    let from = clock::short_date(period.0);
+    let description = match (proration, amount < 0) {
+        (true, true) => format!("Unused time on {name} after {from}"),
+        (true, false) => format!("Remaining time on {name} after {from}"),
+        _ => {
+            let recurring = &price["recurring"];
+            let unit = crate::money::format(price.int("unit_amount"), price.text("currency"));
+            format!("{quantity} × {name} (at {unit} / {})", recurring.text("interval"))
+        }
+    };
+    json!({
+        "id": ids::new("il_"),
+        "object": "line_item",
+        "amount": amount,
+        "currency": price["currency"],
+        "description": description,
+        "discount_amounts": [],
+        "discountable": !proration,
+        "discounts": [],
+        "invoice": null,
+        "livemode": false,
+        "metadata": item["metadata"],
+        "parent": {
+            "invoice_item_details": null,
+            "subscription_item_details": {
+                "invoice_item": null,
+                "proration": proration,
+                "proration_details": { "credited_items": null },
+                "subscription": item["subscription"],
+                "subscription_item": item["id"],
+            },
+            "type": "subscription_item_details",
+        },
+        "period": { "end": period.1, "start": period.0 },
+        "pretax_credit_amounts": [],
+        "pricing": pricing(price),
+        "quantity": quantity,
+        "subtotal": amount,
+        "taxes": [],
+    })
+}
+
+/// An invoice line of a one-time price.
+pub(crate) fn one_time_line(price: &Value, quantity: i64, name: &str, now: i64) -> Value {
+    let amount = price.int("unit_amount") * quantity;
+    json!({
+        "id": ids::new("il_"),
+        "object": "line_item",
+        "amount": amount,
+        "currency": price["currency"],
+        "description": name,
+        "discount_amounts": [],
+        "discountable": true,
+        "discounts": [],
+        "invoice": null,
+        "livemode": false,
+        "metadata": {},
+        "parent": {
+            "invoice_item_details": {
+                "invoice_item": ids::new("ii_"),
+                "proration": false,
+                "proration_details": { "credited_items": null },
+                "subscription": null,
+            },
+            "subscription_item_details": null,
+            "type": "invoice_item_details",
+        },
+        "period": { "end": now, "start": now },
+        "pretax_credit_amounts": [],
+        "pricing": pricing(price),
+        "quantity": quantity,
+        "subtotal": amount,
+        "taxes": [],
+    })
+}
+
+fn pricing(price: &Value) -> Value {
+    json!({
+        "price_details": { "price": price["id"], "product": price["product"] },
+        "type": "price_details",
+        "unit_amount_decimal": price["unit_amount_decimal"],
+    })
+}
+
+/// An item over to another price or quantity, keeping its id and period.
+pub(crate) fn with_price(item: &Value, price: &Value, quantity: i64) -> Value {
+    let mut changed = item.clone();
+    changed.set("plan", objects::plan(price));
+    changed.set("price", price.clone());
+    changed.set("quantity", quantity);
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::remaining;
+    use proptest::prelude::*;
+
+    #[test]
+    fn half_a_period_is_half_the_price() {
+        assert_eq!(remaining(1_900, (0, 100), 50), 950);
+        assert_eq!(remaining(-1_900, (0, 100), 50), -950);
+        assert_eq!(remaining(1, (0, 2), 1), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn a_share_is_never_more_than_the_whole(
+            amount in -1_000_000_000_i64..1_000_000_000, length in 1_i64..40_000_000, at in 0_i64..50_000_000,
+        ) {
+            let share = remaining(amount, (0, length), at);
+            prop_assert!(share.abs() <= amount.abs());
+            prop_assert!(share == 0 || share.signum() == amount.signum());
+        }
+    }
+}

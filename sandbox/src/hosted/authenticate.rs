@@ -1,0 +1,109 @@
+//! The bank's 3-D Secure page, for a Checkout Session and for an intent that asks for it.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::Value;
+
+use crate::fields::Fields;
+use crate::flows::{checkout, invoice, payment, subscription};
+use crate::hosted::{App, checkout::open, notice, page, see_other};
+use crate::store::Origin;
+
+fn question() -> Response {
+    let main = r#"<div class="card narrow">
+<h1>Your bank asks for you</h1>
+<p>This is where your bank would ask you to confirm the payment (3-D Secure).</p>
+<form method="post">
+<div class="actions">
+<button name="outcome" value="complete">Complete authentication</button>
+<button class="second" name="outcome" value="fail">Fail authentication</button>
+</div>
+</form>
+</div>"#;
+    page(StatusCode::OK, "3-D Secure", main)
+}
+
+fn passed(body: &str) -> bool {
+    form_urlencoded::parse(body.as_bytes()).any(|(name, value)| name == "outcome" && value == "complete")
+}
+
+fn not_waiting() -> Response {
+    notice(
+        StatusCode::CONFLICT,
+        "Nothing to confirm",
+        "This payment does not wait for authentication.",
+        None,
+    )
+}
+
+/// `GET /c/pay/{session}/authenticate`
+pub(crate) async fn show_session(State(shared): App, Path(id): Path<String>) -> Response {
+    shared.catch_up();
+    let session = shared.lock().store.get(&id).filter(|found| found.text("object") == "checkout.session").cloned();
+    match open(session) {
+        Ok(session) if session["_pending"].is_object() => question(),
+        Ok(_) => see_other(&format!("/c/pay/{id}")),
+        Err(closed) => *closed,
+    }
+}
+
+/// `POST /c/pay/{session}/authenticate`
+pub(crate) async fn submit_session(State(shared): App, Path(id): Path<String>, body: String) -> Response {
+    let mut closed = None;
+    let outcome = shared.transaction(Origin::default(), |tx| {
+        match open(tx.lookup("checkout.session", &id).cloned()) {
+            Err(page) => closed = Some(*page),
+            Ok(session) if !session["_pending"].is_object() => {
+                closed = Some(see_other(&format!("/c/pay/{id}")));
+            }
+            Ok(_) => return checkout::authenticated(tx, &id, passed(&body)).map(Some),
+        }
+        Ok(None)
+    });
+    match (closed, outcome) {
+        (Some(closed), _) => closed,
+        (None, Ok(Some(session))) => see_other(&checkout::success_url(&session)),
+        (None, Ok(None)) => not_waiting(),
+        (None, Err(error)) => {
+            // The way back to the form, which shows why.
+            shared.by_itself(|tx| {
+                tx.quietly(&id, |session| {
+                    session.set("_pending", Value::Null);
+                    session.set("_fault", error.message.as_str());
+                });
+                Ok(())
+            });
+            see_other(&format!("/c/pay/{id}"))
+        }
+    }
+}
+
+/// `GET /authenticate/{intent}`
+pub(crate) async fn show_intent(State(shared): App, Path(id): Path<String>) -> Response {
+    let waiting = shared.lock().store.get(&id).map(|intent| intent.text("status") == "requires_action");
+    match waiting {
+        Some(true) => question(),
+        Some(false) => not_waiting(),
+        None => notice(StatusCode::NOT_FOUND, "This page does not exist", "There is no such payment.", None),
+    }
+}
+
+/// `POST /authenticate/{intent}`
+pub(crate) async fn submit_intent(State(shared): App, Path(id): Path<String>, body: String) -> Response {
+    let back = shared.lock().store.get(&id).and_then(|intent| intent.some("_return_url").map(str::to_owned));
+    let outcome = shared.transaction(Origin::default(), |tx| {
+        let intent = payment::authenticate(tx, &id, passed(&body))?;
+        let of_invoice = intent.some("_invoice").filter(|_| intent.text("status") == "succeeded");
+        if let Some(of_invoice) = of_invoice {
+            let paid = invoice::mark_paid(tx, of_invoice, intent.some("latest_charge"))?;
+            subscription::settled(tx, &paid)?;
+        }
+        Ok(())
+    });
+    match (back, outcome) {
+        (Some(back), _) => see_other(&back),
+        (None, Ok(())) => notice(StatusCode::OK, "Confirmed", "The payment is confirmed. You can close this page.", None),
+        (None, Err(error)) => notice(StatusCode::PAYMENT_REQUIRED, "Not confirmed", &error.message, None),
+    }
+}

@@ -1,0 +1,167 @@
+//! Hosted invoices and receipts: a page and a small, real PDF.
+//!
+//! Invariant: an invoice opens only with the secret in its address, as at Stripe.
+
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::clock;
+use crate::fields::Fields;
+use crate::hosted::{App, esc, link, notice, page};
+use crate::money;
+
+/// The part of the address that keeps an invoice private.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Key {
+    #[serde(default)]
+    s: String,
+}
+
+fn find(shared: &crate::state::Shared, id: &str, key: &Key) -> Option<Value> {
+    let inner = shared.lock();
+    let invoice = inner.store.get(id).filter(|found| found.text("object") == "invoice")?;
+    let opens = invoice.some("_secret").is_some_and(|secret| secret == key.s);
+    opens.then(|| invoice.clone())
+}
+
+fn unknown() -> Response {
+    notice(StatusCode::NOT_FOUND, "This page does not exist", "There is no such invoice.", None)
+}
+
+fn title_of(invoice: &Value) -> String {
+    format!("Invoice {}", invoice.text("number"))
+}
+
+/// `GET /i/{invoice}`
+pub(crate) async fn show(State(shared): App, Path(id): Path<String>, Query(key): Query<Key>) -> Response {
+    let Some(invoice) = find(&shared, &id, &key) else {
+        return unknown();
+    };
+    let currency = invoice.text("currency");
+    let lines: String = invoice
+        .data("lines")
+        .iter()
+        .map(|line| {
+            format!(
+                r#"<li><span>{}</span><span class="amount">{}</span></li>"#,
+                esc(line.text("description")),
+                money::format(line.int("amount"), currency)
+            )
+        })
+        .collect();
+    let main = format!(
+        r#"<div class="card narrow">
+<h1>{title}</h1>
+<p class="muted">{to} · {date} · {status}</p>
+<ul class="lines">{lines}
+<li><strong>Total</strong><strong class="amount">{total}</strong></li>
+<li><span>Amount due</span><span class="amount">{due}</span></li>
+<li><span>Amount paid</span><span class="amount">{paid}</span></li>
+</ul>
+<p><a class="button" href="{pdf}">Download PDF</a></p>
+</div>"#,
+        title = esc(&title_of(&invoice)),
+        to = esc(invoice.some("customer_email").or(invoice.some("customer_name")).unwrap_or("Customer")),
+        date = clock::long_date(invoice.int("created")),
+        status = esc(invoice.text("status")),
+        total = money::format(invoice.int("total"), currency),
+        due = money::format(invoice.int("amount_due"), currency),
+        paid = money::format(invoice.int("amount_paid"), currency),
+        pdf = link(invoice.text("invoice_pdf")),
+    );
+    page(StatusCode::OK, &title_of(&invoice), &main)
+}
+
+/// `GET /i/{invoice}/pdf`
+pub(crate) async fn pdf(State(shared): App, Path(id): Path<String>, Query(key): Query<Key>) -> Response {
+    let Some(invoice) = find(&shared, &id, &key) else {
+        return unknown();
+    };
+    let currency = invoice.text("currency");
+    let mut lines = vec![
+        "Sandbox: no real money".to_owned(),
+        String::new(),
+        title_of(&invoice),
+        format!("{}   {}", clock::long_date(invoice.int("created")), invoice.text("status")),
+        invoice.text("customer_email").to_owned(),
+        String::new(),
+    ];
+    for line in invoice.data("lines") {
+        lines.push(format!("{}   {}", line.text("description"), money::format(line.int("amount"), currency)));
+    }
+    lines.push(String::new());
+    lines.push(format!("Total   {}", money::format(invoice.int("total"), currency)));
+    lines.push(format!("Amount paid   {}", money::format(invoice.int("amount_paid"), currency)));
+    let name = format!("attachment; filename=\"invoice-{}.pdf\"", invoice.text("number"));
+    let headers = [
+        (header::CONTENT_TYPE, "application/pdf".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    (headers, write_pdf(&lines)).into_response()
+}
+
+/// `GET /receipts/{charge}`
+pub(crate) async fn receipt(State(shared): App, Path(id): Path<String>) -> Response {
+    let inner = shared.lock();
+    let charge = inner.store.get(&id).filter(|found| found.text("object") == "charge").cloned();
+    drop(inner);
+    let Some(charge) = charge else {
+        return notice(StatusCode::NOT_FOUND, "This page does not exist", "There is no such receipt.", None);
+    };
+    let text = format!(
+        "{} paid on {} with the card that ends in {}.",
+        money::format(charge.int("amount"), charge.text("currency")),
+        clock::long_date(charge.int("created")),
+        charge["payment_method_details"]["card"].text("last4"),
+    );
+    notice(StatusCode::OK, "Receipt", &text, None)
+}
+
+/// A one-page PDF of lines in Helvetica. Letters beyond Latin-1 become `?`.
+fn write_pdf(lines: &[String]) -> Vec<u8> {
+    let mut text = b"BT /F1 12 Tf 56 780 Td 18 TL\n".to_vec();
+    for line in lines {
+        text.push(b'(');
+        for c in line.chars() {
+            let byte = match c {
+                '€' => 0x80,
+                c => u8::try_from(u32::from(c)).unwrap_or(b'?'),
+            };
+            if matches!(byte, b'(' | b')' | b'\\') {
+                text.push(b'\\');
+            }
+            text.push(byte);
+        }
+        text.extend(b") Tj T*\n");
+    }
+    text.extend(b"ET");
+    let mut stream = format!("<< /Length {} >>\nstream\n", text.len()).into_bytes();
+    stream.extend(text);
+    stream.extend(b"\nendstream");
+    let objects: [&[u8]; 5] = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+        &stream,
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+    ];
+    let mut pdf = b"%PDF-1.4\n".to_vec();
+    let mut offsets = Vec::new();
+    for (index, object) in objects.iter().enumerate() {
+        offsets.push(pdf.len());
+        pdf.extend(format!("{} 0 obj\n", index + 1).into_bytes());
+        pdf.extend(*object);
+        pdf.extend(b"\nendobj\n");
+    }
+    let start = pdf.len();
+    pdf.extend(format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).into_bytes());
+    for offset in offsets {
+        pdf.extend(format!("{offset:010} 00000 n \n").into_bytes());
+    }
+    let trailer = format!("trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n", objects.len() + 1);
+    pdf.extend(trailer.into_bytes());
+    pdf
+}

@@ -1,0 +1,123 @@
+//! `/v1/customers`
+
+use serde_json::Value;
+
+use super::{Call, Route, deleted, matches_filters, page, route};
+use crate::error::ApiError;
+use crate::fields::{Fields, copy, merge_metadata};
+use crate::flows::{payment, subscription};
+use crate::objects;
+use crate::store::Tx;
+
+pub(super) const ROUTES: &[Route] = &[
+    route("POST /v1/customers", create),
+    route("GET /v1/customers", list),
+    route("GET /v1/customers/:id", retrieve),
+    route("POST /v1/customers/:id", update),
+    route("DELETE /v1/customers/:id", delete),
+    route("GET /v1/customers/:id/payment_methods", payment_methods),
+];
+
+const FIELDS: &[&str] = &[
+    "address", "description", "email", "invoice_prefix", "name", "next_invoice_sequence", "phone",
+    "preferred_locales", "shipping", "tax_exempt",
+];
+
+fn apply(customer: &mut Value, params: &Value) {
+    copy(customer, params, FIELDS);
+    merge_metadata(customer, params);
+    if let Some(settings) = params.get("invoice_settings") {
+        let fields = ["default_payment_method", "footer"];
+        copy(&mut customer["invoice_settings"], settings, &fields);
+    }
+}
+
+fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let mut customer = objects::customer(params, tx.now());
+    apply(&mut customer, params);
+    let id = customer.text("id").to_owned();
+    tx.create("customer.created", &customer);
+    for key in ["payment_method", "source"] {
+        if let Some(method) = params.some(key) {
+            let method = payment::method(tx, method, key)?;
+            let method = payment::attach(tx, &method, &id)?;
+            if key == "source" {
+                tx.quietly(&id, |customer| {
+                    customer["invoice_settings"].set("default_payment_method", method["id"].clone());
+                });
+            }
+        }
+    }
+    if let Some(default) = params["invoice_settings"].some("default_payment_method") {
+        let method = payment::method(tx, default, "invoice_settings[default_payment_method]")?;
+        if method.text("customer") != id {
+            let message = "The customer does not have a payment method with that ID. The payment method must be attached to the customer.";
+            return Err(ApiError::invalid("resource_missing", message)
+                .on("invoice_settings[default_payment_method]"));
+        }
+        tx.quietly(&id, |customer| {
+            customer["invoice_settings"].set("default_payment_method", method["id"].clone());
+        });
+    }
+    tx.find("customer", &id)
+}
+
+fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let all = tx.newest("customer");
+    page(call, all.into_iter().filter(|customer| {
+        !customer.flag("deleted") && matches_filters(call, customer, &["email"])
+    }))
+}
+
+fn retrieve(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let customer = tx.find("customer", &call.id)?;
+    Ok(if customer.flag("deleted") { deleted("customer", &call.id) } else { customer })
+}
+
+fn living(tx: &Tx<'_>, id: &str) -> Result<Value, ApiError> {
+    let customer = tx.find("customer", id)?;
+    if customer.flag("deleted") {
+        return Err(ApiError::missing("customer", id));
+    }
+    Ok(customer)
+}
+
+fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    living(tx, &call.id)?;
+    if let Some(default) = call.params["invoice_settings"].some("default_payment_method") {
+        let param = "invoice_settings[default_payment_method]";
+        let method = tx.named("payment_method", default, param)?;
+        if method.text("customer") != call.id {
+            let message = "The customer does not have a payment method with that ID. The payment method must be attached to the customer.";
+            return Err(ApiError::invalid("resource_missing", message).on(param));
+        }
+    }
+    tx.change(&call.id, "customer.updated", |customer| apply(customer, &call.params))
+}
+
+/// Deleting a customer cancels what it subscribes to.
+fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let customer = living(tx, &call.id)?;
+    let running: Vec<String> = tx
+        .newest("subscription")
+        .into_iter()
+        .filter(|subscription| subscription.text("customer") == call.id)
+        .filter(|subscription| !matches!(subscription.text("status"), "canceled" | "incomplete_expired"))
+        .map(|subscription| subscription.text("id").to_owned())
+        .collect();
+    for id in running {
+        subscription::end(tx, &id, "cancellation_requested")?;
+    }
+    tx.emit("customer.deleted", &customer, None);
+    tx.put(deleted("customer", &call.id));
+    Ok(deleted("customer", &call.id))
+}
+
+fn payment_methods(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    living(tx, &call.id)?;
+    let all = tx.newest("payment_method");
+    page(call, all.into_iter().filter(|method| {
+        method.text("customer") == call.id && matches_filters(call, method, &["type", "allow_redisplay"])
+    }))
+}

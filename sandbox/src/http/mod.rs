@@ -1,0 +1,171 @@
+//! The API's endpoints: one table of routes, one file per resource.
+//!
+//! Invariant: a handler sees checked parameters and writes through the transaction it is given;
+//! it never sees HTTP.
+
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::store::Tx;
+
+mod billing;
+mod checkout;
+mod customers;
+mod payments;
+mod platform;
+pub(crate) mod prices;
+
+/// One request, taken apart.
+pub(crate) struct Call {
+    /// The `:id` of the path, `""` where there is none.
+    pub(crate) id: String,
+    pub(crate) params: Value,
+    pub(crate) path: String,
+    /// The API version of the caller.
+    pub(crate) version: String,
+}
+
+type Handler = fn(&mut Tx<'_>, &Call) -> Result<Value, ApiError>;
+
+/// An endpoint, written like the sections of the parameter trees.
+pub(crate) struct Route {
+    pub(crate) endpoint: &'static str,
+    pub(crate) run: Handler,
+}
+
+const ROUTES: &[&[Route]] = &[
+    customers::ROUTES,
+    prices::ROUTES,
+    checkout::ROUTES,
+    billing::ROUTES,
+    payments::ROUTES,
+    platform::ROUTES,
+];
+
+pub(crate) const fn route(endpoint: &'static str, run: Handler) -> Route {
+    Route { endpoint, run }
+}
+
+/// The route of a method and path, and the id in the path. A literal segment wins over `:id`.
+pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, String)> {
+    let mut found: Option<(&'static Route, String)> = None;
+    for route in ROUTES.iter().copied().flatten() {
+        let (verb, pattern) = route.endpoint.split_once(' ')?;
+        let Some(id) = matches(pattern, path).filter(|_| verb == method) else {
+            continue;
+        };
+        if id.is_empty() {
+            return Some((route, id));
+        }
+        found = Some((route, id));
+    }
+    found
+}
+
+fn matches(pattern: &str, path: &str) -> Option<String> {
+    let mut id = String::new();
+    let (mut wanted, mut sent) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), sent.next()) {
+            (None, None) => return Some(id),
+            (Some(":id"), Some(segment)) if !segment.is_empty() => segment.clone_into(&mut id),
+            (Some(wanted), Some(segment)) if wanted == segment => {}
+            _ => return None,
+        }
+    }
+}
+
+/// One page of a list that is newest first.
+pub(crate) fn page<'a>(call: &Call, all: impl IntoIterator<Item = &'a Value>) -> Result<Value, ApiError> {
+    let all: Vec<&Value> = all.into_iter().collect();
+    let limit = usize::try_from(call.params.some_int("limit").unwrap_or(10)).unwrap_or(10);
+    let position = |param: &str| -> Result<Option<usize>, ApiError> {
+        let Some(cursor) = call.params.some(param) else {
+            return Ok(None);
+        };
+        let found = all.iter().position(|object| object.text("id") == cursor);
+        match found {
+            Some(position) => Ok(Some(position)),
+            None => Err(ApiError::missing_param("object", cursor, param)),
+        }
+    };
+    let (start, end, more) = match (position("starting_after")?, position("ending_before")?) {
+        (Some(_), Some(_)) => {
+            let message = "You may only specify one of these parameters: starting_after, ending_before.";
+            return Err(ApiError::invalid("", message).on("ending_before"));
+        }
+        (None, Some(before)) => {
+            let start = before.saturating_sub(limit);
+            (start, before, start > 0)
+        }
+        (after, None) => {
+            let start = after.map_or(0, |after| after + 1);
+            let end = (start + limit).min(all.len());
+            (start, end, end < all.len())
+        }
+    };
+    Ok(json!({
+        "object": "list",
+        "data": all[start..end],
+        "has_more": more,
+        "url": call.path,
+    }))
+}
+
+/// Whether an object matches the filters that were sent: equal fields, and `created`'s range.
+pub(crate) fn matches_filters(call: &Call, object: &Value, fields: &[&str]) -> bool {
+    let equal = fields.iter().all(|field| match call.params.get(*field) {
+        None => true,
+        Some(wanted) => object.get(*field) == Some(wanted),
+    });
+    equal && in_range(call.params.get("created"), object.int("created"))
+}
+
+/// Whether a moment lies in a range parameter.
+pub(crate) fn in_range(range: Option<&Value>, moment: i64) -> bool {
+    match range {
+        Some(Value::Number(exact)) => exact.as_i64() == Some(moment),
+        Some(bounds @ Value::Object(_)) => {
+            let bound = |key: &str| bounds.some_int(key);
+            bound("gt").is_none_or(|gt| moment > gt)
+                && bound("gte").is_none_or(|gte| moment >= gte)
+                && bound("lt").is_none_or(|lt| moment < lt)
+                && bound("lte").is_none_or(|lte| moment <= lte)
+        }
+        _ => true,
+    }
+}
+
+/// Stripe's answer to a deletion.
+pub(crate) fn deleted(kind: &str, id: &str) -> Value {
+    json!({ "id": id, "object": kind, "deleted": true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_section_is_a_route() {
+        let sections: BTreeSet<String> = crate::params::sections_known().into_iter().collect();
+        let routes: BTreeSet<String> = ROUTES
+            .iter()
+            .copied()
+            .flatten()
+            .map(|route| route.endpoint.to_owned())
+            .collect();
+        assert_eq!(sections, routes);
+    }
+
+    #[test]
+    fn a_literal_segment_wins_over_an_id() {
+        let (route, id) = find("POST", "/v1/invoices/create_preview").expect("a route");
+        assert_eq!(route.endpoint, "POST /v1/invoices/create_preview");
+        assert_eq!(id, "");
+        let (_, id) = find("GET", "/v1/customers/cus_1").expect("a route");
+        assert_eq!(id, "cus_1");
+        assert!(find("GET", "/v1/customers/").is_none());
+    }
+}

@@ -1,0 +1,303 @@
+//! `/v1/payment_intents`, `/v1/setup_intents`, `/v1/payment_methods`, `/v1/charges` and
+//! `/v1/refunds`
+
+use serde_json::{Value, json};
+
+use super::{Call, Route, matches_filters, page, route};
+use crate::cards;
+use crate::error::ApiError;
+use crate::fields::{Fields, copy, merge_metadata};
+use crate::flows::payment::{self, Presence};
+use crate::flows::{invoice, subscription};
+use crate::objects;
+use crate::store::Tx;
+
+pub(super) const ROUTES: &[Route] = &[
+    route("POST /v1/payment_intents", create_intent),
+    route("GET /v1/payment_intents", |tx, call| filtered(tx, call, "payment_intent", &["customer"])),
+    route("GET /v1/payment_intents/:id", |tx, call| tx.find("payment_intent", &call.id)),
+    route("POST /v1/payment_intents/:id/confirm", confirm_intent),
+    route("POST /v1/payment_intents/:id/cancel", cancel_intent),
+    route("POST /v1/setup_intents", create_setup),
+    route("GET /v1/setup_intents", |tx, call| filtered(tx, call, "setup_intent", &["customer", "payment_method"])),
+    route("GET /v1/setup_intents/:id", |tx, call| tx.find("setup_intent", &call.id)),
+    route("POST /v1/setup_intents/:id/confirm", confirm_setup),
+    route("POST /v1/setup_intents/:id/cancel", cancel_setup),
+    route("POST /v1/payment_methods", create_method),
+    route("GET /v1/payment_methods", list_methods),
+    route("GET /v1/payment_methods/:id", |tx, call| tx.find("payment_method", &call.id)),
+    route("POST /v1/payment_methods/:id", update_method),
+    route("POST /v1/payment_methods/:id/attach", attach),
+    route("POST /v1/payment_methods/:id/detach", detach),
+    route("GET /v1/charges", |tx, call| filtered(tx, call, "charge", &["customer", "payment_intent"])),
+    route("GET /v1/charges/:id", |tx, call| tx.find("charge", &call.id)),
+    route("POST /v1/refunds", create_refund),
+    route("GET /v1/refunds", |tx, call| filtered(tx, call, "refund", &["charge", "payment_intent"])),
+    route("GET /v1/refunds/:id", |tx, call| tx.find("refund", &call.id)),
+];
+
+fn filtered(tx: &mut Tx<'_>, call: &Call, kind: &str, fields: &[&str]) -> Result<Value, ApiError> {
+    let all = tx.newest(kind);
+    page(call, all.into_iter().filter(|object| matches_filters(call, object, fields)))
+}
+
+fn presence(params: &Value) -> Presence {
+    match params.flag("off_session") {
+        true => Presence::OffSession,
+        false => Presence::OnSession,
+    }
+}
+
+fn create_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let amount = params.int("amount");
+    if amount < 1 {
+        let message = "This value must be greater than or equal to 1.";
+        return Err(ApiError::invalid("parameter_invalid_integer", message).on("amount"));
+    }
+    let customer = match params.some("customer") {
+        Some(id) => Some(tx.customer(id)?.text("id").to_owned()),
+        None => None,
+    };
+    let mut intent = objects::payment_intent(amount, params.text("currency"), customer.as_deref(), tx.now());
+    copy(&mut intent, params, &[
+        "description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor",
+        "statement_descriptor_suffix",
+    ]);
+    merge_metadata(&mut intent, params);
+    if let Some(automatic) = params.get("automatic_payment_methods") {
+        let redirects = automatic.some("allow_redirects").unwrap_or("always");
+        intent.set("automatic_payment_methods", json!({ "allow_redirects": redirects, "enabled": automatic["enabled"] }));
+    }
+    intent.set("_return_url", params.some("return_url"));
+    if let Some(id) = params.some("payment_method") {
+        let method = payment::method(tx, id, "payment_method")?;
+        intent.set("payment_method", method["id"].clone());
+        intent.set("status", "requires_confirmation");
+    }
+    tx.create("payment_intent.created", &intent);
+    match params.flag("confirm") {
+        true => confirm(tx, &intent, params),
+        false => Ok(intent),
+    }
+}
+
+fn confirm(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, ApiError> {
+    let id = intent.text("id").to_owned();
+    let named = params.some("payment_method").or(intent.some("payment_method"));
+    let Some(method) = named else {
+        let message = "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment method or ConfirmationToken.";
+        return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(&id));
+    };
+    let method = payment::method(tx, method, "payment_method")?;
+    tx.quietly(&id, |intent| {
+        copy(intent, params, &["receipt_email", "setup_future_usage"]);
+        if let Some(url) = params.some("return_url") {
+            intent.set("_return_url", url);
+        }
+    });
+    let intent = tx.find("payment_intent", &id)?;
+    if params.flag("error_on_requires_action") && payment::asks_for_authentication(&method) {
+        return Err(cards::AUTHENTICATION_REQUIRED.error());
+    }
+    let of_invoice = intent.some("_invoice").map(str::to_owned);
+    if let Some(invoice) = of_invoice {
+        let paid = invoice::pay(tx, &invoice, &method, presence(params))?;
+        if paid.text("status") == "paid" {
+            subscription::settled(tx, &paid)?;
+        }
+        return tx.find("payment_intent", &id);
+    }
+    let confirmed = payment::confirm(tx, &intent, &method, presence(params))?;
+    if let Some(customer) = confirmed.some("customer")
+        && confirmed.some("setup_future_usage").is_some()
+        && confirmed.text("status") == "succeeded"
+    {
+        let method = tx.find("payment_method", method.text("id"))?;
+        payment::attach(tx, &method, customer)?;
+    }
+    Ok(confirmed)
+}
+
+fn confirm_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let intent = tx.find("payment_intent", &call.id)?;
+    if matches!(intent.text("status"), "succeeded" | "canceled") {
+        let message = format!("You cannot confirm this PaymentIntent because it has already {} after being previously confirmed.", intent.text("status"));
+        return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(&call.id));
+    }
+    confirm(tx, &intent, &call.params)
+}
+
+fn cancel_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let intent = tx.find("payment_intent", &call.id)?;
+    if matches!(intent.text("status"), "succeeded" | "canceled") {
+        let message = format!("You cannot cancel this PaymentIntent because it has a status of {}.", intent.text("status"));
+        return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(&call.id));
+    }
+    let now = tx.now();
+    tx.change(&call.id, "payment_intent.canceled", |intent| {
+        intent.set("status", "canceled");
+        intent.set("canceled_at", now);
+        intent.set("cancellation_reason", call.params.some("cancellation_reason"));
+        intent.set("next_action", Value::Null);
+    })
+}
+
+fn create_setup(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    if let Some(customer) = params.some("customer") {
+        tx.customer(customer)?;
+    }
+    let usage = params.some("usage").unwrap_or("off_session");
+    let mut intent = objects::setup_intent(params.some("customer"), usage, tx.now());
+    copy(&mut intent, params, &["description"]);
+    merge_metadata(&mut intent, params);
+    intent.set("_return_url", params.some("return_url"));
+    if let Some(id) = params.some("payment_method") {
+        let method = payment::method(tx, id, "payment_method")?;
+        intent.set("payment_method", method["id"].clone());
+        intent.set("status", "requires_confirmation");
+    }
+    tx.create("setup_intent.created", &intent);
+    match params.flag("confirm") {
+        true => set_up(tx, &intent, params),
+        false => Ok(intent),
+    }
+}
+
+fn set_up(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, ApiError> {
+    let named = params.some("payment_method").or(intent.some("payment_method"));
+    let Some(method) = named else {
+        let message = "You cannot confirm this SetupIntent because it's missing a payment method.";
+        return Err(ApiError::invalid("setup_intent_unexpected_state", message));
+    };
+    let method = payment::method(tx, method, "payment_method")?;
+    payment::confirm_setup(tx, intent, &method, Presence::OnSession)
+}
+
+fn confirm_setup(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let intent = tx.find("setup_intent", &call.id)?;
+    if matches!(intent.text("status"), "succeeded" | "canceled") {
+        let message = format!("You cannot confirm this SetupIntent because it has a status of {}.", intent.text("status"));
+        return Err(ApiError::invalid("setup_intent_unexpected_state", message));
+    }
+    set_up(tx, &intent, &call.params)
+}
+
+fn cancel_setup(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let intent = tx.find("setup_intent", &call.id)?;
+    if matches!(intent.text("status"), "succeeded" | "canceled") {
+        let message = format!("You cannot cancel this SetupIntent because it has a status of {}.", intent.text("status"));
+        return Err(ApiError::invalid("setup_intent_unexpected_state", message));
+    }
+    tx.change(&call.id, "setup_intent.canceled", |intent| {
+        intent.set("status", "canceled");
+        intent.set("cancellation_reason", call.params.some("cancellation_reason"));
+        intent.set("next_action", Value::Null);
+    })
+}
+
+fn create_method(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let card = &params["card"];
+    let method = match (card.some("token"), card.some("number")) {
+        (Some(token), _) => payment::method(tx, token, "card[token]")?,
+        (None, Some(number)) => {
+            let expiry = (card.int("exp_month"), card.int("exp_year"));
+            let card = payment::card_of(number, expiry, tx.now())?;
+            payment::new_method(tx, card, expiry)
+        }
+        (None, None) => {
+            let message = "Missing required param: card[number].";
+            return Err(ApiError::invalid("parameter_missing", message).on("card[number]"));
+        }
+    };
+    let id = method.text("id").to_owned();
+    tx.quietly(&id, |method| apply_method(method, params));
+    tx.find("payment_method", &id)
+}
+
+fn apply_method(method: &mut Value, params: &Value) {
+    copy(method, params, &["allow_redisplay"]);
+    merge_metadata(method, params);
+    if let Some(details) = params.get("billing_details") {
+        copy(&mut method["billing_details"], details, &["email", "name", "phone"]);
+        if let Some(address) = details.get("address") {
+            let fields = ["city", "country", "line1", "line2", "postal_code", "state"];
+            copy(&mut method["billing_details"]["address"], address, &fields);
+        }
+    }
+}
+
+fn list_methods(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let all = tx.newest("payment_method");
+    page(call, all.into_iter().filter(|method| {
+        method.some("customer").is_some()
+            && matches_filters(call, method, &["customer", "type", "allow_redisplay"])
+    }))
+}
+
+fn update_method(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let method = tx.find("payment_method", &call.id)?;
+    if method.some("customer").is_none() {
+        let message = "You must save this PaymentMethod to a customer before you can update it.";
+        return Err(ApiError::invalid("", message));
+    }
+    tx.change(&call.id, "payment_method.updated", |method| {
+        apply_method(method, &call.params);
+        if let Some(card) = call.params.get("card") {
+            copy(&mut method["card"], card, &["exp_month", "exp_year"]);
+        }
+    })
+}
+
+fn attach(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let customer = tx.customer(call.params.text("customer"))?;
+    let method = match payment::method(tx, &call.id, "id") {
+        Ok(method) => method,
+        Err(_) => return Err(ApiError::missing("PaymentMethod", &call.id)),
+    };
+    payment::attach(tx, &method, customer.text("id"))
+}
+
+fn detach(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let method = tx.find("payment_method", &call.id)?;
+    let Some(customer) = method.some("customer") else {
+        let message = "The payment method you provided is not attached to a customer so detachment is impossible.";
+        return Err(ApiError::invalid("payment_method_unexpected_state", message));
+    };
+    let customer = customer.to_owned();
+    let is_default = tx
+        .get(&customer)
+        .is_some_and(|customer| payment::default_method(customer).as_deref() == Some(&call.id));
+    if is_default {
+        tx.change(&customer, "customer.updated", |customer| {
+            customer["invoice_settings"].set("default_payment_method", Value::Null);
+        })?;
+    }
+    tx.change(&call.id, "payment_method.detached", |method| method.set("customer", Value::Null))
+}
+
+fn create_refund(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let charge = match (params.some("charge"), params.some("payment_intent")) {
+        (Some(id), _) => tx.named("charge", id, "charge")?,
+        (None, Some(id)) => {
+            let intent = tx.named("payment_intent", id, "payment_intent")?;
+            let charge = intent.some("latest_charge").filter(|_| intent.text("status") == "succeeded");
+            let charge = charge.ok_or_else(|| {
+                let message = format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
+                ApiError::invalid("", message).on("payment_intent")
+            })?;
+            tx.find("charge", charge)?
+        }
+        (None, None) => {
+            let message = "One of the following params should be provided for this request: payment_intent or charge.";
+            return Err(ApiError::invalid("parameter_missing", message).on("payment_intent"));
+        }
+    };
+    if !charge.flag("paid") {
+        return Err(ApiError::invalid("", "You cannot refund a charge that failed.").on("charge"));
+    }
+    payment::refund(tx, &charge, params.some_int("amount"), params.some("reason"), params)
+}

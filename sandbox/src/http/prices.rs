@@ -1,0 +1,185 @@
+//! `/v1/products` and `/v1/prices`
+
+use serde_json::Value;
+
+use super::{Call, Route, deleted, matches_filters, page, route};
+use crate::error::ApiError;
+use crate::fields::{Fields, copy, merge_metadata};
+use crate::objects;
+use crate::store::Tx;
+
+pub(super) const ROUTES: &[Route] = &[
+    route("POST /v1/products", create_product),
+    route("GET /v1/products", list_products),
+    route("GET /v1/products/:id", |tx, call| tx.find("product", &call.id)),
+    route("POST /v1/products/:id", update_product),
+    route("DELETE /v1/products/:id", delete_product),
+    route("POST /v1/prices", create_price),
+    route("GET /v1/prices", list_prices),
+    route("GET /v1/prices/:id", |tx, call| tx.find("price", &call.id)),
+    route("POST /v1/prices/:id", update_price),
+];
+
+const PRODUCT_FIELDS: &[&str] = &[
+    "active", "default_price", "description", "images", "marketing_features", "name", "shippable",
+    "statement_descriptor", "tax_code", "unit_label", "url",
+];
+
+fn create_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let product = new_product(tx, params)?;
+    let Some(data) = params.get("default_price_data") else {
+        return Ok(product);
+    };
+    let price = new_price(tx, data, product.text("id"), "default_price_data")?;
+    tx.quietly(product.text("id"), |product| product.set("default_price", price["id"].clone()));
+    tx.find("product", product.text("id"))
+}
+
+fn new_product(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
+    if let Some(id) = params.some("id")
+        && tx.get(id).is_some()
+    {
+        let mut error = ApiError::invalid("resource_already_exists", "Product already exists.");
+        error.status = 400;
+        return Err(error.on("id"));
+    }
+    let mut product = objects::product(params, tx.now());
+    copy(&mut product, params, PRODUCT_FIELDS);
+    tx.create("product.created", &product);
+    Ok(product)
+}
+
+fn list_products(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let ids = call.params.list("ids");
+    let all = tx.newest("product");
+    page(call, all.into_iter().filter(|product| {
+        matches_filters(call, product, &["active", "shippable", "type", "url"])
+            && (ids.is_empty() || ids.contains(&product["id"]))
+    }))
+}
+
+fn update_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    tx.find("product", &call.id)?;
+    let now = tx.now();
+    tx.change(&call.id, "product.updated", |product| {
+        copy(product, &call.params, PRODUCT_FIELDS);
+        merge_metadata(product, &call.params);
+        product.set("updated", now);
+    })
+}
+
+fn delete_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let product = tx.find("product", &call.id)?;
+    let priced = tx.newest("price").iter().any(|price| price.text("product") == call.id);
+    if priced {
+        let message = "This product cannot be deleted because it has one or more user-created prices.";
+        return Err(ApiError::invalid("", message));
+    }
+    tx.emit("product.deleted", &product, None);
+    tx.remove(&call.id);
+    Ok(deleted("product", &call.id))
+}
+
+/// The amount of a price as integer and as decimal text.
+///
+/// # Errors
+/// Neither or both are given, or the amount is negative.
+pub(crate) fn amount_of(params: &Value, prefix: &str) -> Result<(Option<i64>, String), ApiError> {
+    let param = |name: &str| match prefix {
+        "" => name.to_owned(),
+        prefix => format!("{prefix}[{name}]"),
+    };
+    let (whole, decimal) = (params.some_int("unit_amount"), params.some("unit_amount_decimal"));
+    let (amount, text) = match (whole, decimal) {
+        (Some(_), Some(_)) => {
+            let message = "You may only specify one of these parameters: unit_amount, unit_amount_decimal.";
+            return Err(ApiError::invalid("", message).on(&param("unit_amount")));
+        }
+        (Some(amount), None) => (Some(amount), amount.to_string()),
+        (None, Some(text)) => match text.parse::<i64>() {
+            Ok(amount) => (Some(amount), text.to_owned()),
+            Err(_) => return Err(ApiError::unsupported(&param("unit_amount_decimal"))),
+        },
+        (None, None) => {
+            let message = format!("Missing required param: {}.", param("unit_amount"));
+            return Err(ApiError::invalid("parameter_missing", message).on(&param("unit_amount")));
+        }
+    };
+    if amount.is_some_and(|amount| amount < 0) {
+        let message = "Invalid non-negative integer";
+        return Err(ApiError::invalid("parameter_invalid_integer", message).on(&param("unit_amount")));
+    }
+    Ok((amount, text))
+}
+
+fn new_price(tx: &mut Tx<'_>, params: &Value, product: &str, prefix: &str) -> Result<Value, ApiError> {
+    let amount = amount_of(params, prefix)?;
+    let mut price = objects::price(params, product, amount, tx.now());
+    copy(&mut price, params, &["active", "nickname"]);
+    claim_lookup_key(tx, &mut price, params)?;
+    tx.create("price.created", &price);
+    Ok(price)
+}
+
+/// A lookup key belongs to one price; `transfer_lookup_key` takes it from the one that has it.
+fn claim_lookup_key(tx: &mut Tx<'_>, price: &mut Value, params: &Value) -> Result<(), ApiError> {
+    let Some(key) = params.some("lookup_key") else {
+        copy(price, params, &["lookup_key"]);
+        return Ok(());
+    };
+    let owner = tx
+        .newest("price")
+        .into_iter()
+        .find(|other| other.text("lookup_key") == key && other["id"] != price["id"])
+        .map(|other| other.text("id").to_owned());
+    if let Some(owner) = owner {
+        if !params.flag("transfer_lookup_key") {
+            let message = format!("A price (`{owner}`) already uses that lookup key. If you want to transfer it, use `transfer_lookup_key`.");
+            return Err(ApiError::invalid("resource_already_exists", message).on("lookup_key"));
+        }
+        tx.change(&owner, "price.updated", |other| other.set("lookup_key", Value::Null))?;
+    }
+    price.set("lookup_key", key);
+    Ok(())
+}
+
+fn create_price(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let product = match (params.some("product"), params.get("product_data")) {
+        (Some(_), Some(_)) => {
+            let message = "You may only specify one of these parameters: product, product_data.";
+            return Err(ApiError::invalid("", message).on("product"));
+        }
+        (Some(id), None) => tx.named("product", id, "product")?.text("id").to_owned(),
+        (None, Some(data)) => new_product(tx, data)?.text("id").to_owned(),
+        (None, None) => {
+            let message = "Missing required param: product.";
+            return Err(ApiError::invalid("parameter_missing", message).on("product"));
+        }
+    };
+    new_price(tx, params, &product, "")
+}
+
+fn list_prices(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let keys = call.params.list("lookup_keys");
+    let recurring = &call.params["recurring"];
+    let all = tx.newest("price");
+    page(call, all.into_iter().filter(|price| {
+        matches_filters(call, price, &["active", "currency", "product", "type"])
+            && (keys.is_empty() || keys.contains(&price["lookup_key"]))
+            && ["interval", "usage_type"]
+                .iter()
+                .all(|field| recurring.get(*field).is_none_or(|wanted| price["recurring"].get(*field) == Some(wanted)))
+    }))
+}
+
+fn update_price(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let mut price = tx.find("price", &call.id)?;
+    claim_lookup_key(tx, &mut price, &call.params)?;
+    tx.change(&call.id, "price.updated", |stored| {
+        *stored = price;
+        copy(stored, &call.params, &["active", "nickname", "tax_behavior"]);
+        merge_metadata(stored, &call.params);
+    })
+}

@@ -1,0 +1,96 @@
+//! `Idempotency-Key`: the same request again gets the same answer.
+//!
+//! Invariant: the record is written in the same journal line as what the request did, so that
+//! after a kill there are both or neither. Source: "Idempotent requests",
+//! docs.stripe.com/api: only POST, 24 hours, requests refused before they begin are not kept.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::store::{IDEMPOTENCY_LIFE, Tx};
+
+/// A key and what it was sent with.
+#[derive(Clone, Debug)]
+pub(crate) struct Keyed {
+    pub(crate) key: String,
+    path: String,
+    fingerprint: String,
+}
+
+/// An answer that was given before.
+pub(crate) struct Replay {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) request: String,
+}
+
+impl Keyed {
+    /// `params` are the checked ones, so that the order in which they were sent is no matter.
+    pub(crate) fn new(key: String, path: &str, params: &Value) -> Self {
+        Self {
+            key,
+            path: path.to_owned(),
+            fingerprint: hex::encode(Sha256::digest(params.to_string())),
+        }
+    }
+
+    fn id(&self) -> String {
+        format!("_idempotency:{}", self.key)
+    }
+
+    /// The earlier answer to the same request.
+    ///
+    /// # Errors
+    /// The key was used for another request.
+    pub(crate) fn earlier(&self, tx: &Tx<'_>) -> Result<Option<Replay>, ApiError> {
+        let record = tx
+            .get(&self.id())
+            .filter(|record| record.int("created") + IDEMPOTENCY_LIFE > tx.now());
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        if record.text("path") != self.path {
+            let message = format!(
+                "Keys for idempotent requests can only be used for the same endpoint they were first used for ('{}' vs '{}'). Try using a key other than '{}' if you meant to execute a different request.",
+                self.path, record.text("path"), self.key
+            );
+            return Err(ApiError::idempotency(400, "", message));
+        }
+        if record.text("fingerprint") != self.fingerprint {
+            let message = format!(
+                "Keys for idempotent requests can only be used with the same parameters they were first used with. Try using a key other than '{}' if you meant to execute a different request.",
+                self.key
+            );
+            return Err(ApiError::idempotency(400, "", message));
+        }
+        Ok(Some(Replay {
+            status: u16::try_from(record.int("status")).unwrap_or(200),
+            body: record["body"].clone(),
+            request: record.text("request").to_owned(),
+        }))
+    }
+
+    /// Keeps an answer.
+    pub(crate) fn keep(&self, tx: &mut Tx<'_>, status: u16, body: &Value) {
+        tx.put(json!({
+            "id": self.id(),
+            "object": "_idempotency",
+            "path": self.path,
+            "fingerprint": self.fingerprint,
+            "status": status,
+            "body": body,
+            "request": tx.origin.request,
+            "created": tx.now(),
+        }));
+    }
+
+    /// The refusal while the first request with the key is still being worked on.
+    pub(crate) fn in_use(key: &str) -> ApiError {
+        let message = format!(
+            "There is currently another in-progress request using this Idempotent Key (that probably means you submitted twice, and the other request is still going through): {key}. Please try again later."
+        );
+        ApiError::idempotency(409, "idempotency_key_in_use", message)
+    }
+}

@@ -1,0 +1,79 @@
+//! Currencies and how amounts in minor units are written.
+
+/// Currencies without a minor unit, at Stripe.
+const ZERO_DECIMAL: &[&str] = &[
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv",
+    "xaf", "xof", "xpf",
+];
+/// Currencies with three decimals.
+const THREE_DECIMAL: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
+/// The other currencies that Stripe presents prices in.
+const TWO_DECIMAL: &[&str] = &[
+    "usd", "aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd",
+    "bdt", "bgn", "bmd", "bnd", "bob", "brl", "bsd", "bwp", "byn", "bzd", "cad", "cdf", "chf",
+    "cny", "cop", "crc", "cve", "czk", "dkk", "dop", "dzd", "egp", "etb", "eur", "fjd", "fkp",
+    "gbp", "gel", "gip", "gmd", "gtq", "gyd", "hkd", "hnl", "htg", "huf", "idr", "ils", "inr",
+    "isk", "jmd", "kes", "kgs", "khr", "kyd", "kzt", "lak", "lbp", "lkr", "lrd", "lsl", "mad",
+    "mdl", "mkd", "mmk", "mnt", "mop", "mur", "mvr", "mwk", "mxn", "myr", "mzn", "nad", "ngn",
+    "nio", "nok", "npr", "nzd", "pab", "pen", "pgk", "php", "pkr", "pln", "qar", "ron", "rsd",
+    "rub", "sar", "sbd", "scr", "sek", "sgd", "shp", "sle", "sos", "srd", "std", "szl", "thb",
+    "tjs", "top", "try", "ttd", "twd", "tzs", "uah", "uyu", "uzs", "wst", "xcd", "xcg", "yer",
+    "zar", "zmw",
+];
+
+/// Whether Stripe knows the lower-case currency code.
+pub(crate) fn is_currency(code: &str) -> bool {
+    [ZERO_DECIMAL, THREE_DECIMAL, TWO_DECIMAL]
+        .iter()
+        .any(|codes| codes.contains(&code))
+}
+
+/// "$19.00", "¥500", "KWD 1.250".
+pub(crate) fn format(amount: i64, currency: &str) -> String {
+    let decimals = match currency {
+        code if ZERO_DECIMAL.contains(&code) => 0,
+        code if THREE_DECIMAL.contains(&code) => 3,
+        _ => 2,
+    };
+    let unit = 10_u64.pow(decimals);
+    let value = amount.unsigned_abs();
+    let mut text = grouped(value / unit);
+    if decimals > 0 {
+        let width = decimals as usize;
+        text.push_str(&format!(".{:0width$}", value % unit));
+    }
+    let sign = if amount < 0 { "-" } else { "" };
+    match currency {
+        "usd" => format!("{sign}${text}"),
+        "eur" => format!("{sign}€{text}"),
+        "gbp" => format!("{sign}£{text}"),
+        "jpy" => format!("{sign}¥{text}"),
+        code => format!("{sign}{} {text}", code.to_ascii_uppercase()),
+    }
+}
+
+fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::format;
+
+    #[test]
+    fn amounts_follow_the_currency() {
+        assert_eq!(format(1_900, "usd"), "$19.00");
+        assert_eq!(format(-50, "usd"), "-$0.50");
+        assert_eq!(format(123_456_789, "eur"), "€1,234,567.89");
+        assert_eq!(format(500, "jpy"), "¥500");
+        assert_eq!(format(1_250, "kwd"), "KWD 1.250");
+    }
+}
