@@ -42,6 +42,8 @@ END
     cat >"$TOLLGATE_CACHE/chromium/chromium" <<END
 #!/bin/sh
 . $(quoted "$env_dir/debian.sh")
+# Found by an absolute path in the library that needs it, which does not hold here.
+export LD_LIBRARY_PATH="\$LD_LIBRARY_PATH:"$(quoted "$debian_tree/usr/lib/$(uname -m)-linux-gnu/pulseaudio")
 export FONTCONFIG_FILE=$(quoted "$TOLLGATE_CACHE/chromium/fonts.conf")
 exec $(quoted "$debian_tree/usr/lib/chromium/chromium") "\$@"
 END
@@ -49,13 +51,13 @@ END
     printf '%s\n' "$TOLLGATE_CACHE/chromium/chromium"
 }
 
-path=$(find_chromium || unpacked_chromium) || {
+path=$(unpacked_chromium || find_chromium) || {
     on_debian || fail "The browser tests need Chromium or Chrome, and there is none." \
         "Install one, or name one: CHROMIUM_PATH=/path/to/chrome" \
         "macOS: brew install --cask google-chrome" "or: cd end2end && npx playwright install chromium"
     say "installing Chromium (a minute; 120 MB to download)"
     debian_install chromium fonts-liberation || fail "Chromium could not be installed (see $TOLLGATE_CACHE/apt.log)."
-    path=$(find_chromium || unpacked_chromium) || fail "Chromium was installed, but is not found." "Name it: CHROMIUM_PATH=/path/to/chromium"
+    path=$(unpacked_chromium || find_chromium) || fail "Chromium was installed, but is not found." "Name it: CHROMIUM_PATH=/path/to/chromium"
 }
 
 # A package that unpacks is not yet a program that starts.

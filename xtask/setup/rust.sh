@@ -100,19 +100,20 @@ install_debian_rust() {
 
 # use_debian: completes Debian's compiler for the browser and remembers it.
 use_debian() {
+    bin=$TOLLGATE_CACHE/rust/bin
+    mkdir -p "$bin"
+    PATH=$bin:$PATH
+    [ "$prefix" = /usr ] || . "$setup/debian_cc.sh"
     . "$setup/wasm_std.sh"
 
     # A compiler that keeps its identity, so that crates built before stay valid,
     # and knows one target more.
-    bin=$TOLLGATE_CACHE/rust/bin
-    mkdir -p "$bin"
     for tool in rustc rustdoc; do
         printf '#!/bin/sh\nexec %s --sysroot %s "$@"\n' "$(quoted "$prefix/bin/$tool")" "$(quoted "$sysroot")" >"$bin/$tool.$$"
         chmod +x "$bin/$tool.$$"
         mv -f "$bin/$tool.$$" "$bin/$tool"
     done
     for tool in cargo cargo-clippy cargo-fmt rustfmt; do ln -sfn "$prefix/bin/$tool" "$bin/$tool"; done
-    [ "$prefix" = /usr ] || . "$setup/debian_cc.sh"
 
     remember rust <<END
 PATH=$(quoted "$bin"):\$PATH
