@@ -107,6 +107,8 @@ fn document(failure: Option<Failure>, with_islands: bool) -> impl IntoView {
             LeptosOptions::builder().output_name(tollgate.assets().script_name()).site_pkg_dir("pkg").build();
         view! { <HydrationScripts options islands=true/> }
     });
+    // Before the body, so that its title is the later and counts.
+    let name = view! { <Title formatter=|title: String| title + " · Tollgate" text="Plans"/> };
     let body = match failure {
         Some(failure) => view! { <FailureView failure/> }.into_any(),
         None => view! { <Pages/> }.into_any(),
@@ -124,7 +126,7 @@ fn document(failure: Option<Failure>, with_islands: bool) -> impl IntoView {
                 <MetaTags/>
             </head>
             <body>
-                <Title formatter=|title: String| if title.is_empty() { "Tollgate".to_owned() } else { title + " · Tollgate" } text=""/>
+                {name}
                 <a class="skip-link" href="#main">"Skip to the content"</a>
                 <SiteHeader/>
                 <main id="main" tabindex="-1">{body}</main>

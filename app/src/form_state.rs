@@ -13,6 +13,11 @@ pub struct FormState {
 }
 
 impl FormState {
+    /// Shows a key that was just made.
+    pub fn with_new_api_key(key: String) -> Self {
+        Self { new_api_key: Some(key), ..Self::default() }
+    }
+
     /// Keeps what was typed into `field`.
     #[must_use]
     pub fn typed(mut self, field: &'static str, text: impl Into<String>) -> Self {
@@ -42,10 +47,5 @@ impl FormState {
     /// What is wrong with `field`.
     pub fn fault_of(&self, field: &str) -> Option<&str> {
         self.faults.iter().find(|(name, _)| *name == field).map(|(_, sentence)| sentence.as_str())
-    }
-
-    /// Whether anything is wrong.
-    pub fn is_refused(&self) -> bool {
-        self.refusal.is_some() || !self.faults.is_empty()
     }
 }

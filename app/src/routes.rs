@@ -5,7 +5,7 @@
 //! table, so that no page can be reached that nobody decided about.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
@@ -15,10 +15,8 @@ use server::guard::Route;
 
 use crate::areas::{ANALYTICS, API_KEYS, CUSTOM_DOMAIN, SUPPORT};
 use crate::failure::Failure;
-use crate::{actions, document, pages};
-
-/// More than the longest form of ours, far less than what would cost anything.
-const LARGEST_FORM: usize = 64 * 1024;
+use crate::pages::Pages;
+use crate::{actions, document};
 
 /// One address.
 struct Entry {
@@ -99,9 +97,9 @@ pub fn pages(tollgate: &Tollgate) -> server::http::Pages {
         router = router.route(path, handler);
     }
     server::http::Pages {
-        router: router.layer(DefaultBodyLimit::max(LARGEST_FORM)),
+        router,
         routes: TABLE.iter().map(|entry| Route { path: entry.path, policy: entry.policy }).collect(),
-        not_found: Router::new().fallback(say_why_not).with_state(tollgate.clone()),
+        refusals: Router::new().fallback(say_why_not).with_state(tollgate.clone()),
     }
 }
 
@@ -119,7 +117,7 @@ async fn say_why_not(State(tollgate): State<Tollgate>, request: Request) -> Resp
 
 /// The addresses that the Leptos router answers.
 fn page_paths() -> Vec<String> {
-    leptos_axum::generate_route_list(pages::Pages).iter().map(|listing| listing.path().to_owned()).collect()
+    leptos_axum::generate_route_list(Pages).iter().map(|listing| listing.path().to_owned()).collect()
 }
 
 /// A sentence for each route without a line and each line without a route.

@@ -33,7 +33,7 @@ pub async fn create(
         Err(error) => return kept_out(&tollgate, parts, &API_KEYS, error).await,
     };
     let (status, state) = match workspace::create_api_key(&tollgate, &permit, &form.name).await {
-        Ok(key) => (StatusCode::OK, FormState { new_api_key: Some(key), ..FormState::default() }),
+        Ok(key) => (StatusCode::OK, FormState::with_new_api_key(key)),
         Err(WorkspaceError::Invalid(sentence)) => {
             let state = FormState::default().typed("name", form.name).fault("name", sentence);
             (StatusCode::UNPROCESSABLE_ENTITY, state)

@@ -20,10 +20,11 @@ impl<T: DeserializeOwned> FromRequest<Tollgate> for Form<T> {
     async fn from_request(request: Request, tollgate: &Tollgate) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let request = Request::from_parts(parts.clone(), body);
-        match axum::Form::<T>::from_request(request, tollgate).await {
-            Ok(axum::Form(fields)) => Ok(Self(fields)),
-            Err(rejection) => Err(document::failure(tollgate, parts, reason(rejection)).await),
-        }
+        let failure = match axum::Form::<T>::from_request(request, tollgate).await {
+            Ok(axum::Form(fields)) => return Ok(Self(fields)),
+            Err(rejection) => reason(rejection),
+        };
+        Err(document::failure(tollgate, parts, failure).await)
     }
 }
 

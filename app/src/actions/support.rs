@@ -10,7 +10,7 @@ use server::{Tollgate, access};
 
 use super::form::Form;
 use super::{Who, kept_out};
-use crate::areas::SUPPORT;
+use crate::areas::{SUBJECT_MOST, SUPPORT};
 use crate::document;
 use crate::failure::Failure;
 use crate::form_state::FormState;
@@ -35,8 +35,8 @@ pub async fn write(
     match workspace::write_to_support(&tollgate, &permit, &form.subject, &form.body).await {
         Ok(()) => Redirect::to("/dashboard/support?notice=sent").into_response(),
         Err(WorkspaceError::Invalid(sentence)) => {
-            // The sentence is about the subject only when the body is not what lacks.
-            let field = if form.subject.trim().is_empty() { "subject" } else { "body" };
+            let subject_length = form.subject.trim().chars().count();
+            let field = if (1..=SUBJECT_MOST).contains(&subject_length) { "body" } else { "subject" };
             let state = FormState::default().typed("subject", form.subject).typed("body", form.body);
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             document::page_again(&tollgate, parts, SUPPORT.path, status, state.fault(field, sentence)).await

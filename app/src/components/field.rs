@@ -37,6 +37,9 @@ pub fn Field(
     #[prop(optional)] hint: &'static str,
     #[prop(optional)] autocomplete: &'static str,
     #[prop(optional, into)] placeholder: String,
+    /// The most characters that it takes; 0 for as many as there are.
+    #[prop(optional)]
+    most: usize,
     /// What stands in it when nothing was typed yet.
     #[prop(optional, into)]
     initial: String,
@@ -56,6 +59,7 @@ pub fn Field(
                 autocomplete=(!autocomplete.is_empty()).then_some(autocomplete)
                 autocapitalize=is_word.then_some("none")
                 spellcheck=is_word.then_some("false")
+                maxlength=(most > 0).then(|| most.to_string())
                 placeholder=(!placeholder.is_empty()).then_some(placeholder)
                 aria-invalid=is_faulty.then_some("true")
                 aria-describedby=by

@@ -1,5 +1,6 @@
 //! The top of every page: where one is, who one is, on which plan.
 
+use axum::http::request::Parts;
 use leptos::prelude::*;
 use server::Tollgate;
 use server::auth::{SignedIn, Visitor};
@@ -56,7 +57,7 @@ fn SignedInBar(who: SignedIn) -> impl IntoView {
             </ul>
         </nav>
         <div class="site-account">
-            <span class="site-email" title=email.clone()>{email}</span>
+            <span class="site-email" title=email>{who.email.clone()}</span>
             <PlanBadge who/>
             <form method="post" action="/logout">
                 <button class="button button-quiet" type="submit">"Log out"</button>
@@ -85,6 +86,6 @@ fn NavLink(href: &'static str, name: &'static str) -> impl IntoView {
 
 /// `page` for the link to the page that is being shown.
 fn current(href: &str) -> Option<&'static str> {
-    let parts = use_context::<axum::http::request::Parts>()?;
+    let parts = use_context::<Parts>()?;
     (parts.uri.path() == href).then_some("page")
 }

@@ -49,10 +49,11 @@ pub fn PlanCard(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer, 
     let below = catalog.plans().iter().rev().find(|other| catalog.rank(&other.tier) < catalog.rank(&plan.tier));
     let gains_intro = below.map_or_else(|| "What you get".to_owned(), |below| format!("Everything in {}, and", below.name));
     let gains = gains(&plan).into_iter().map(|gain| view! { <li><Icon glyph=Glyph::Check/> <span>{gain}</span></li> }).collect_view();
+    let labelled_by = id.clone();
     view! {
         <article
             class=class
-            aria-labelledby=id.clone()
+            aria-labelledby=labelled_by
             tabindex=chosen.then_some("-1")
             autofocus=chosen
         >

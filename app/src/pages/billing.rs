@@ -1,7 +1,6 @@
 //! `/billing`: what one pays for, what happens next, what was.
 
-use billing::{Catalog, Item, Price, Rule, Status, Subscription};
-use billing::Because;
+use billing::{Because, Catalog, Item, Price, Rule, Status, Subscription};
 use leptos::prelude::*;
 use server::{BillingOverview, Tollgate};
 
@@ -45,10 +44,8 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     }
     let plan = plan_name(catalog, subscription);
     let is_trial = *status == Status::Trialing;
-    let grace_end = || {
-        let failed = subscription.past_due_since.unwrap_or_else(|| subscription.period().start);
-        failed.plus_days(i64::from(catalog.grace_days()))
-    };
+    let failed = subscription.past_due_since.unwrap_or_else(|| subscription.period().start);
+    let grace_end = failed.plus_days(i64::from(catalog.grace_days()));
     let banner = match rule {
         Rule::PeriodPaid if is_trial => {
             let ends = subscription.trial_end.unwrap_or_else(|| subscription.period().end);
@@ -76,7 +73,7 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
         Rule::InGrace => view! {
             <Banner tone=Tone::Warning title=format!("The last payment for {plan} failed.")>
                 <p>
-                    "Everything stays open until " <Moment at=grace_end()/>
+                    "Everything stays open until " <Moment at=grace_end/>
                     ". Pay the open invoice before then: the link is in the e-mail that Stripe sent you."
                 </p>
             </Banner>
@@ -85,7 +82,7 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
         Rule::GraceOver => view! {
             <Banner tone=Tone::Danger title=format!("{plan} is closed because a payment failed.")>
                 <p>
-                    "It was open until " <Moment at=grace_end()/>
+                    "It was open until " <Moment at=grace_end/>
                     ". Pay the open invoice with the link in Stripe's e-mail and it opens again at once."
                 </p>
             </Banner>
@@ -199,7 +196,7 @@ fn History(catalog: Catalog, past: Vec<Subscription>) -> impl IntoView {
             })
             .collect_view();
         view! {
-            <div class="table-scroll" tabindex="0" role="region" aria-labelledby="history-title">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Earlier subscriptions">
                 <table>
                     <thead>
                         <tr>

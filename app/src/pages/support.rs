@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use server::Tollgate;
 use server::workspace::{self, SupportMessage};
 
-use crate::areas::SUPPORT;
+use crate::areas::{SUBJECT_MOST, SUPPORT};
 use crate::components::{Banner, Empty, Field, Gate, Glyph, Moment, TextField, Tone};
 use crate::failure::Failure;
 use crate::query::parameter;
@@ -36,7 +36,7 @@ pub fn Support() -> impl IntoView {
             <section class="card" aria-labelledby="write-title">
                 <h2 id="write-title">"Write to us"</h2>
                 <form method="post" action=SUPPORT.path novalidate aria-labelledby="write-title">
-                    <Field name="subject" label="Subject" autocomplete="off"/>
+                    <Field name="subject" label="Subject" most=SUBJECT_MOST autocomplete="off"/>
                     <TextField name="body" label="Message" hint="What did you do, what happened, what did you expect?"/>
                     <button class="button button-primary" type="submit">"Send message"</button>
                 </form>

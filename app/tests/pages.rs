@@ -1,0 +1,289 @@
+//! The pages as a browser without JavaScript gets them.
+
+mod house;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use billing::Status;
+use house::{Answer, House, NOW, subscription};
+
+/// What every page must be, whatever is on it.
+fn assert_sound(path: &str, answer: &Answer) {
+    let html = &answer.html;
+    assert!(html.starts_with("<!DOCTYPE html><html lang=\"en\""), "{path}: {}", &html[..html.len().min(200)]);
+    assert_eq!(html.matches("<h1").count(), 1, "{path} has one h1");
+    assert_eq!(html.matches("<title>").count(), 1, "{path} has one title");
+    assert!(html.contains(" · Tollgate</title>"), "{path} is named");
+    assert!(!html.contains(" style="), "{path} has a style attribute, which its policy forbids");
+    assert!(html.ends_with("</html>"), "{path} ends with the document");
+    if answer.csp.contains("script-src 'none'") {
+        assert!(!html.contains("<script"), "{path} has a script that its policy forbids");
+    } else {
+        let nonce = answer.csp.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+        assert_eq!(html.matches("<script").count(), 1, "{path} has the one script that wakes islands");
+        assert!(html.contains(&format!("nonce=\"{nonce}\"")), "{path} has the nonce of its policy");
+    }
+    let mut ids: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "{path} has an id twice");
+}
+
+#[tokio::test]
+async fn public_pages_stand_without_an_account() {
+    let house = House::new().await;
+    let mut guest = house.stranger();
+    for path in ["/", "/pricing", "/pricing?interval=year", "/signup", "/login", "/login?next=/billing"] {
+        let answer = guest.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_sound(path, &answer);
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_there_is_a_page_with_404() {
+    let house = House::new().await;
+    let answer = house.stranger().get("/nothing-here").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_sound("/nothing-here", &answer);
+}
+
+#[tokio::test]
+async fn only_pages_with_islands_carry_a_script() {
+    let house = House::new().await;
+    let mut guest = house.stranger();
+    assert!(guest.get("/").await.csp.contains("script-src 'none'"));
+    let pricing = guest.get("/pricing").await;
+    assert!(pricing.csp.contains("'wasm-unsafe-eval'"));
+    assert!(pricing.html.contains("/pkg/tollgate-1.js"));
+}
+
+#[tokio::test]
+async fn signed_in_pages_stand_on_every_plan() {
+    let house = House::new().await;
+    let mut free = house.signed_up("free@example.com").await;
+    let mut pro = house.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
+    let mut top =
+        house.subscribed("top@example.com", subscription("tollgate_enterprise_year", Status::Active)).await;
+    for path in ["/dashboard", "/billing", "/billing?notice=already_subscribed", "/billing/upgrade", "/pricing"] {
+        for (who, guest) in [("free", &mut free), ("pro", &mut pro), ("top", &mut top)] {
+            let answer = guest.get(path).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path} for {who}");
+            assert_sound(path, &answer);
+        }
+    }
+    for path in ["/dashboard/analytics", "/dashboard/api-keys", "/dashboard/custom-domain", "/dashboard/support"] {
+        let answer = top.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_sound(path, &answer);
+    }
+}
+
+#[tokio::test]
+async fn what_was_typed_is_kept_and_the_password_is_not() {
+    let house = House::new().await;
+    let mut guest = house.stranger();
+    let answer = guest.post("/signup?next=/ignored", "email=ada%40nowhere&password=sesame-sesame&next=%2Fpricing").await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_sound("/signup", &answer);
+    assert!(answer.html.contains("value=\"ada@nowhere\""));
+    assert!(answer.html.contains("aria-describedby=\"email-fault\""));
+    assert!(answer.html.contains("name=\"next\" value=\"/pricing\""));
+    assert!(!answer.html.contains("sesame"));
+}
+
+#[tokio::test]
+async fn a_wrong_login_is_401_and_says_nothing_about_which_half_was_wrong() {
+    let house = House::new().await;
+    house.signed_up("ada@example.com").await;
+    let mut guest = house.stranger();
+    let known = guest.post("/login", "email=ada%40example.com&password=not-hers").await;
+    let unknown = guest.post("/login", "email=bob%40example.com&password=not-hers").await;
+    assert_eq!(known.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(unknown.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(known.html.replace("ada", "bob"), unknown.html);
+}
+
+#[tokio::test]
+async fn a_form_with_a_field_we_do_not_know_is_refused_whole() {
+    let house = House::new().await;
+    let mut guest = house.stranger();
+    for form in ["email=a%40b.example&password=12345678&tier=PRO", "email=a%40b.example", "email=x&email=y&password=z"] {
+        let answer = guest.post("/signup", form).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
+        assert_sound(form, &answer);
+    }
+    let json = Request::post("/signup").header("content-type", "application/json").body(Body::from("{}")).unwrap();
+    assert_eq!(guest.send(json).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn somebody_signed_in_is_led_past_the_login() {
+    let house = House::new().await;
+    let mut guest = house.signed_up("ada@example.com").await;
+    for (path, to) in [
+        ("/login?next=/billing", "/billing"),
+        ("/signup", "/dashboard"),
+        ("/login?next=https://evil.example", "/dashboard"),
+        ("/login?next=//evil.example", "/dashboard"),
+    ] {
+        let answer = guest.get(path).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");
+        assert_eq!(answer.location.as_deref(), Some(to), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_chosen_plan_survives_the_sign_up() {
+    let house = House::new().await;
+    let mut guest = house.stranger();
+    let pricing = guest.get("/pricing").await;
+    assert!(pricing.html.contains("/signup?next=%2Fpricing%3Fplan%3DPRO%26interval%3Dmonth"), "{}", pricing.html);
+    let form = "email=ada%40example.com&password=correct-horse&next=%2Fpricing%3Fplan%3DPRO%26interval%3Dmonth";
+    let answer = guest.post("/signup", form).await;
+    assert_eq!(answer.location.as_deref(), Some("/pricing?plan=PRO&interval=month"));
+    let pricing = guest.get("/pricing?plan=PRO&interval=month").await;
+    assert!(pricing.html.contains("Your choice"));
+    assert!(pricing.html.contains("Start free trial of Pro"));
+}
+
+#[tokio::test]
+async fn a_plan_that_is_had_already_is_not_for_sale() {
+    let house = House::new().await;
+    let mut guest = house.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
+    let pricing = guest.get("/pricing").await;
+    assert!(pricing.html.contains("Your plan"));
+    assert!(!pricing.html.contains("action=\"/api/billing/subscribe\""), "one subscription at a time");
+}
+
+#[tokio::test]
+async fn too_low_a_plan_is_led_to_the_one_that_opens_it() {
+    let house = House::new().await;
+    let mut guest = house.signed_up("ada@example.com").await;
+    let answer = guest.get("/dashboard/api-keys").await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let upgrade = guest.get(&answer.location.unwrap()).await;
+    assert_eq!(upgrade.status, StatusCode::OK);
+    assert_sound("/billing/upgrade", &upgrade);
+    assert!(upgrade.html.contains("API keys is part of Pro"));
+    assert!(upgrade.html.contains("name=\"plan\" value=\"PRO\""));
+}
+
+#[tokio::test]
+async fn a_new_key_is_shown_once() {
+    let house = House::new().await;
+    let mut guest = house.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
+    let made = guest.post("/dashboard/api-keys", "name=Worker").await;
+    assert_eq!(made.status, StatusCode::OK);
+    assert_sound("/dashboard/api-keys", &made);
+    let key = made.html.split("value=\"tg_").nth(1).and_then(|rest| rest.split('"').next()).expect("the key is there");
+    let again = guest.get("/dashboard/api-keys").await;
+    assert!(again.html.contains("Worker"));
+    assert!(!again.html.contains(key));
+
+    let refused = guest.post("/dashboard/api-keys", "name=").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.html.contains("id=\"name-fault\""));
+}
+
+#[tokio::test]
+async fn somebody_else_s_key_cannot_be_revoked() {
+    let house = House::new().await;
+    let mut pro = house.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
+    let mut top = house.subscribed("top@example.com", subscription("tollgate_enterprise_month", Status::Active)).await;
+    let made = pro.post("/dashboard/api-keys", "name=Worker").await;
+    let id = made.html.split("name=\"id\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert_eq!(top.post("/dashboard/api-keys/revoke", &format!("id={id}")).await.status, StatusCode::NOT_FOUND);
+    let answer = pro.post("/dashboard/api-keys/revoke", &format!("id={id}")).await;
+    assert_eq!((answer.status, answer.location.as_deref()), (StatusCode::SEE_OTHER, Some("/dashboard/api-keys")));
+}
+
+#[tokio::test]
+async fn a_message_is_kept_and_shown_as_it_was_written() {
+    let house = House::new().await;
+    let mut guest = house.subscribed("top@example.com", subscription("tollgate_enterprise_month", Status::Active)).await;
+    let answer = guest.post("/dashboard/support", "subject=Help&body=%3Cb%3Ebold%3C%2Fb%3E").await;
+    let shown = guest.get(&answer.location.unwrap()).await;
+    assert_sound("/dashboard/support", &shown);
+    assert!(shown.html.contains("&lt;b&gt;bold&lt;/b&gt;"));
+    let refused = guest.post("/dashboard/support", "subject=Help&body=").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.html.contains("id=\"body-fault\""));
+    assert!(refused.html.contains("value=\"Help\""));
+}
+
+#[tokio::test]
+async fn each_state_of_a_subscription_is_said_with_its_date() {
+    let house = House::new().await;
+    let mut trial = subscription("tollgate_pro_month", Status::Trialing);
+    trial.trial_end = Some(NOW.plus_days(7));
+    let mut late = subscription("tollgate_pro_month", Status::PastDue);
+    late.past_due_since = Some(NOW.plus_days(-1));
+    let mut too_late = subscription("tollgate_pro_month", Status::PastDue);
+    too_late.past_due_since = Some(NOW.plus_days(-4));
+    let mut leaving = subscription("tollgate_pro_month", Status::Active);
+    leaving.cancel_at_period_end = true;
+    let cases = [
+        (trial, "Your free trial of Pro is running.", "30 November 2026, 14:05 UTC"),
+        (late, "The last payment for Pro failed.", "25 November 2026, 14:05 UTC"),
+        (too_late, "Pro is closed because a payment failed.", "22 November 2026, 14:05 UTC"),
+        (leaving, "Pro is cancelled.", "16 December 2026, 14:05 UTC"),
+        (subscription("tollgate_pro_month", Status::Incomplete), "The first payment for Pro is not finished.", ""),
+        (subscription("tollgate_pro_month", Status::Unpaid), "Pro is unpaid and closed.", ""),
+        (subscription("tollgate_pro_month", Status::Paused), "Pro is paused.", ""),
+        (subscription("no_such_price", Status::Active), "We are checking your subscription.", ""),
+    ];
+    for (number, (mut subscription, sentence, date)) in cases.into_iter().enumerate() {
+        let email = format!("number{number}@example.com");
+        subscription.id = billing::SubscriptionId::new(format!("sub_{number}"));
+        subscription.customer = billing::CustomerId::new(format!("cus_{number}"));
+        let mut guest = house.subscribed(&email, subscription).await;
+        for path in ["/billing", "/dashboard"] {
+            let answer = guest.get(path).await;
+            assert_sound(path, &answer);
+            assert!(answer.html.contains(sentence), "{path} of {number} says: {sentence}\n{}", answer.html);
+            assert!(answer.html.contains(date), "{path} of {number} says: {date}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_ended_subscription_stays_in_the_history() {
+    let house = House::new().await;
+    let mut ended = subscription("tollgate_pro_month", Status::Canceled);
+    ended.ended_at = Some(NOW.plus_days(-1));
+    let mut guest = house.subscribed("ada@example.com", ended).await;
+    let answer = guest.get("/billing").await;
+    assert_sound("/billing", &answer);
+    assert!(answer.html.contains("22 November 2026"));
+    assert!(!answer.html.contains("No earlier subscriptions"));
+}
+
+#[tokio::test]
+async fn the_theme_is_remembered_and_one_stays_on_the_page() {
+    let house = House::new().await;
+    let mut guest = house.stranger();
+    let answer = guest.post("/theme", "theme=dark&next=%2Fpricing").await;
+    assert_eq!((answer.status, answer.location.as_deref()), (StatusCode::SEE_OTHER, Some("/pricing")));
+    assert!(guest.get("/pricing").await.html.contains("data-theme=\"dark\""));
+    assert_eq!(guest.post("/theme", "theme=pink").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn logging_out_ends_it() {
+    let house = House::new().await;
+    let mut guest = house.signed_up("ada@example.com").await;
+    assert_eq!(guest.post("/logout", "").await.status, StatusCode::SEE_OTHER);
+    let answer = guest.get("/dashboard").await;
+    assert_eq!(answer.location.as_deref(), Some("/login?next=/dashboard"));
+}
+
+#[tokio::test]
+async fn somebody_else_s_checkout_is_a_page_that_does_not_exist() {
+    let house = House::new().await;
+    let mut guest = house.signed_up("ada@example.com").await;
+    let answer = guest.get("/billing/success?session_id=cs_of_somebody_else").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_sound("/billing/success", &answer);
+}
