@@ -22,7 +22,13 @@ pub fn build(project: &Project) -> anyhow::Result<PathBuf> {
     let style = format!("style-{}.css", fingerprint([css.as_bytes()]));
     site.place(&Path::new("pkg").join(&style), css.as_bytes())?;
 
-    let immutable: Vec<_> = site.files().map(|path| path.to_string_lossy().into_owned()).collect();
+    let immutable = names(&site);
     site.place_folder(&project.root.join("public"))?;
-    site.finish(&json!({ "script": script, "style": style, "immutable": immutable }))
+    // All names, so that a binary with the site inside is built again when a file is added.
+    let files = names(&site);
+    site.finish(&json!({ "script": script, "style": style, "immutable": immutable, "files": files }))
+}
+
+fn names(site: &Site) -> Vec<String> {
+    site.files().map(|path| path.to_string_lossy().into_owned()).collect()
 }
