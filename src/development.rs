@@ -17,7 +17,7 @@ const DEMO_EMAIL: &str = "demo@tollgate.test";
 const DEMO_PASSWORD: &str = "tollgate-demo";
 
 /// Starts the offline Stripe when no keys are configured; one that runs there already is used.
-pub async fn start_sandbox(config: &Config, app: SocketAddr) -> anyhow::Result<Option<Sandbox>> {
+pub async fn start_sandbox(config: &mut Config, app: SocketAddr) -> anyhow::Result<Option<Sandbox>> {
     let Some(addr) = config.stripe.sandbox_addr() else { return Ok(None) };
     let endpoint = sandbox::Endpoint {
         url: format!("http://{app}/api/stripe/webhook"),
@@ -32,7 +32,11 @@ pub async fn start_sandbox(config: &Config, app: SocketAddr) -> anyhow::Result<O
     })
     .await;
     match started {
-        Ok(sandbox) => Ok(Some(sandbox)),
+        Ok(sandbox) => {
+            // The port may have been left to the system.
+            config.stripe.api_base = Some(sandbox.url().parse().context("the sandbox's address")?);
+            Ok(Some(sandbox))
+        }
         Err(sandbox::Error::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
             tracing::warn!("something listens on {addr} already; using it as the sandbox");
             Ok(None)
@@ -55,13 +59,14 @@ fn state_path(config: &Config) -> Option<PathBuf> {
 
 /// Makes the prices and the demo user, and says where everything is.
 pub async fn furnish(tollgate: &Tollgate) -> anyhow::Result<()> {
-    let Some(sandbox) = tollgate.config().stripe.sandbox_addr() else { return Ok(()) };
+    let stripe = &tollgate.config().stripe;
+    let (true, Some(sandbox)) = (stripe.is_sandbox(), &stripe.api_base) else { return Ok(()) };
     catalog_apply::apply(tollgate).await.context("cannot make the prices in the sandbox")?;
     let email = Email::parse(DEMO_EMAIL)?;
     auth::create_user(tollgate, &email, DEMO_PASSWORD.to_owned()).await?;
     println!();
     println!("  Tollgate   {}", tollgate.config().app_url);
-    println!("  Sandbox    http://{sandbox}/  (Stripe's place; cards like 4242 4242 4242 4242 pay)");
+    println!("  Sandbox    {sandbox}  (Stripe's place; cards like 4242 4242 4242 4242 pay)");
     println!("  Log in as  {DEMO_EMAIL}  with  {DEMO_PASSWORD}");
     println!();
     Ok(())

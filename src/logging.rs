@@ -1,5 +1,7 @@
 //! Where log lines go: readable in development, one JSON object a line in production.
 
+use std::io::IsTerminal;
+
 use server::config::{Config, Env};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
@@ -12,9 +14,12 @@ pub fn start(config: &Config) {
         .iter()
         .filter_map(|quiet| quiet.parse::<Directive>().ok())
         .fold(EnvFilter::builder().parse_lossy(filter), EnvFilter::add_directive);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match config.env {
-        Env::Development => lines.compact().init(),
+        Env::Development => lines.compact().with_target(false).init(),
         Env::Production => lines.json().flatten_event(true).init(),
     }
 }

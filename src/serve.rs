@@ -17,7 +17,7 @@ use crate::{commands, site};
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Serves until a signal comes.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut config: Config) -> anyhow::Result<()> {
     let assets = site::assets(&config)?;
     let listener = TcpListener::bind(config.bind_addr)
         .await
@@ -26,7 +26,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     db.migrate().await?;
 
     #[cfg(feature = "sandbox")]
-    let sandbox = crate::development::start_sandbox(&config, listener.local_addr()?).await?;
+    let sandbox = crate::development::start_sandbox(&mut config, listener.local_addr()?).await?;
     let tollgate = Tollgate::new(config, db, Clock::system(), assets)?;
     let router = http::router(tollgate.clone(), app::pages(&tollgate))?;
 

@@ -22,12 +22,12 @@ pub(super) struct Gatekeeper(Arc<Inner>);
 struct Inner {
     tollgate: Tollgate,
     policies: PolicyTable,
-    not_found: Router,
+    refusals: Router,
 }
 
 impl Gatekeeper {
-    pub(super) fn new(tollgate: Tollgate, policies: PolicyTable, not_found: Router) -> Self {
-        Self(Arc::new(Inner { tollgate, policies, not_found }))
+    pub(super) fn new(tollgate: Tollgate, policies: PolicyTable, refusals: Router) -> Self {
+        Self(Arc::new(Inner { tollgate, policies, refusals }))
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn admit(
     let canonical = guard::canonical(path);
     let Some((canonical, route)) = canonical.and_then(|path| keeper.policies.route(&path).copied().map(|route| (path, route)))
     else {
-        return not_found(&keeper.not_found, request).await;
+        return refusal(&keeper.refusals, request, StatusCode::NOT_FOUND).await;
     };
     if api::is_api(&canonical) && canonical == path {
         // The API answers for itself: it takes keys too, and says no in JSON.
@@ -61,7 +61,7 @@ pub(super) async fn admit(
             Ok(entitlement) => Some(entitlement),
             Err(error) => {
                 tracing::error!(%error, "the guard cannot tell who may come in");
-                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+                return refusal(&keeper.refusals, request, StatusCode::SERVICE_UNAVAILABLE).await;
             }
         },
     };
@@ -73,13 +73,15 @@ pub(super) async fn admit(
         Verdict::Pass if matches!(*request.method(), Method::GET | Method::HEAD) => {
             Redirect::permanent(&next_address).into_response()
         }
-        Verdict::Pass => not_found(&keeper.not_found, request).await,
+        Verdict::Pass => refusal(&keeper.refusals, request, StatusCode::NOT_FOUND).await,
     };
     private(response)
 }
 
-async fn not_found(router: &Router, request: Request) -> Response {
-    let Ok(response) = router.clone().oneshot(request).await;
+/// The page that says why not.
+pub(super) async fn refusal(pages: &Router, mut request: Request, status: StatusCode) -> Response {
+    request.extensions_mut().insert(status);
+    let Ok(response) = pages.clone().oneshot(request).await;
     private(response)
 }
 

@@ -39,8 +39,9 @@ pub struct Pages {
     pub router: Router<Tollgate>,
     /// A policy for every one of them.
     pub routes: Vec<Route>,
-    /// What answers where nothing is.
-    pub not_found: Router,
+    /// What answers a request that is refused before any page runs: the page for the
+    /// `StatusCode` in the request's extensions, 404 without one.
+    pub refusals: Router,
 }
 
 /// Why the program does not start.
@@ -55,15 +56,15 @@ pub struct RouteFaults(pub Vec<String>);
 pub fn router(tollgate: Tollgate, pages: Pages) -> Result<Router, RouteFaults> {
     let routes = pages.routes.into_iter().chain(api::ROUTES.iter().copied()).collect();
     let policies = PolicyTable::new(routes, tollgate.catalog()).map_err(RouteFaults)?;
-    let keeper = gatekeeper::Gatekeeper::new(tollgate.clone(), policies, pages.not_found.clone());
+    let keeper = gatekeeper::Gatekeeper::new(tollgate.clone(), policies, pages.refusals.clone());
 
     let guarded = pages
         .router
         .merge(api::routes())
-        .fallback_service(pages.not_found)
+        .fallback_service(pages.refusals.clone())
         .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
         .layer(sessions::layer(&tollgate))
-        .layer(middleware::from_fn_with_state(tollgate.clone(), origin::check))
+        .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), origin::check))
         .layer(DefaultBodyLimit::max(MAX_FORM));
 
     let open = Router::new()

@@ -6,21 +6,27 @@
 //! with an `Authorization` header are exempt: no browser adds that by itself.
 //! (OWASP, "Cross-Site Request Forgery Prevention", fetch metadata.)
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use url::Url;
 
+use super::gatekeeper::refusal;
 use crate::tollgate::Tollgate;
 
-pub(super) async fn check(State(tollgate): State<Tollgate>, request: Request, next: Next) -> Response {
+pub(super) async fn check(
+    State((tollgate, refusals)): State<(Tollgate, Router)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let safe = request.method().is_safe() || request.headers().contains_key(header::AUTHORIZATION);
     if safe || is_same_site(request.headers(), &tollgate.config().app_url) {
         return next.run(request).await;
     }
     tracing::warn!("a request from another site was refused");
-    (StatusCode::FORBIDDEN, "This request came from another site and was refused.\n").into_response()
+    refusal(&refusals, request, StatusCode::FORBIDDEN).await
 }
 
 fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {

@@ -1,0 +1,125 @@
+//! The API for programs, over HTTP.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
+
+on_both_engines! {
+    async fn a_session_reads_its_entitlements_and_each_call_counts(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let page = browser.get("/api/v1/entitlements").await;
+        assert_eq!(page.status, 200);
+        let answer = page.json();
+        assert_eq!((&answer["tier"], &answer["limits"]["apiCallsPerMonth"]), (&json!("FREE"), &json!(100)));
+        assert_eq!(answer["features"], json!([]));
+        let usage = browser.get("/api/v1/usage").await.json();
+        assert_eq!(meter(&usage, "apiCallsPerMonth")["used"], json!(2));
+    }
+
+    async fn without_a_session_or_a_key_it_is_401_as_a_problem_document(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.browser();
+        let unknown = browser.request(Method::GET, "/api/v1/usage").bearer_auth("tg_nobody");
+        let basic = browser.request(Method::GET, "/api/v1/usage").basic_auth("a", Some("b"));
+        for request in [browser.request(Method::GET, "/api/v1/usage"), unknown, basic] {
+            let page = Page::of(request).await;
+            assert_eq!(page.status, 401);
+            assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
+            assert!(page.header("www-authenticate").is_some());
+        }
+    }
+
+    async fn at_the_limit_it_is_402_and_says_what_and_until_when(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        for call in 0..100 {
+            assert_eq!(browser.get("/api/v1/usage").await.status, 200, "call {call}");
+        }
+        let page = browser.get("/api/v1/usage").await;
+        assert_eq!(page.status, 402);
+        assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
+        let problem = page.json();
+        assert_eq!((&problem["meter"], &problem["used"], &problem["limit"]), (&json!("apiCallsPerMonth"), &json!(100), &json!(100)));
+        assert!(problem["resets_at"].as_i64().unwrap() > app.tollgate.now().0);
+        let upgrade = problem["upgrade_url"].as_str().unwrap();
+        assert_eq!(browser.get(upgrade).await.status, 200);
+    }
+
+    async fn the_same_idempotency_key_counts_once(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let calls: Vec<_> = (0..10)
+            .map(|_| {
+                let request = browser.request(Method::GET, "/api/v1/entitlements").header("idempotency-key", "once");
+                tokio::spawn(async move { Page::of(request).await.status })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.await.unwrap(), 200);
+        }
+        let usage = browser.get("/api/v1/usage").await.json();
+        assert_eq!(meter(&usage, "apiCallsPerMonth")["used"], json!(2));
+    }
+
+    async fn of_the_last_call_one_of_many_at_once_passes(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let account = server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id;
+        app.tollgate.record_usage(&account, billing::Meter::ApiCalls, 99, "all but one").await.unwrap();
+        let second_node = browser.at(&app.second_node().await);
+        let calls: Vec<_> = (0..40)
+            .map(|index| {
+                let browser = if index % 2 == 0 { browser.clone() } else { second_node.clone() };
+                tokio::spawn(async move { browser.get("/api/v1/usage").await.status })
+            })
+            .collect();
+        let mut passed = 0;
+        for call in calls {
+            match call.await.unwrap() {
+                200 => passed += 1,
+                status => assert_eq!(status, 402),
+            }
+        }
+        assert_eq!(passed, 1);
+    }
+
+    async fn a_key_opens_the_api_until_it_is_revoked_or_the_plan_ends(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let page = browser.post("/dashboard/api-keys", &[("name", "build server")]).await;
+        let key = page.body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').find(|word| word.starts_with("tg_") && word.len() > 40);
+        let key = key.unwrap_or_else(|| panic!("the new key is shown: {}", page.body)).to_owned();
+        let answer = call(&app, &key).await;
+        assert_eq!((answer.status, &answer.json()["tier"]), (200, &json!("PRO")));
+
+        let list = browser.get("/dashboard/api-keys").await.body;
+        assert!(!list.contains(&key), "a key is shown once");
+        let permit_of = server::auth::SignedIn {
+            user_id: billing::UserId::new(""),
+            account_id: server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id,
+            email: String::new(),
+        };
+        let permit = server::access::require(&app.tollgate, &permit_of, billing::Policy::Tier("PRO")).await.unwrap();
+        let keys = server::workspace::api_keys(&app.tollgate, &permit).await.unwrap();
+        assert!(keys[0].last_used_at.is_some());
+        let eve = app.signed_up("eve@example.com").await;
+        app.subscribe(&eve, "PRO", PAYS).await;
+        app.settled().await;
+        eve.post("/dashboard/api-keys/revoke", &[("id", &keys[0].id)]).await;
+        assert_eq!(call(&app, &key).await.status, 200, "somebody else's key cannot be revoked");
+        browser.post("/dashboard/api-keys/revoke", &[("id", &keys[0].id)]).await;
+        assert_eq!(call(&app, &key).await.status, 401);
+    }
+}
+
+async fn call(app: &Harness, key: &str) -> Page {
+    Page::of(Browser::new(&app.url).request(Method::GET, "/api/v1/entitlements").bearer_auth(key)).await
+}
+
+fn meter<'a>(usage: &'a Value, name: &str) -> &'a Value {
+    usage["meters"].as_array().unwrap().iter().find(|meter| meter["meter"] == name).unwrap()
+}

@@ -1,0 +1,186 @@
+//! Signing up, in and out, over HTTP.
+
+use reqwest::Method;
+
+use crate::support::{Harness, Page, on_both_engines};
+
+const EMAIL: &str = "ada@example.com";
+
+on_both_engines! {
+    async fn signing_up_leads_to_the_dashboard_signed_in(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.browser();
+        let page = browser.post("/signup", &[("email", EMAIL), ("password", "correct horse"), ("next", "")]).await;
+        assert_eq!((page.status, page.location().as_str()), (303, "/dashboard"));
+        let dashboard = browser.get("/dashboard").await;
+        assert_eq!(dashboard.status, 200);
+        assert!(dashboard.body.contains(EMAIL));
+    }
+
+    async fn the_session_cookie_is_lax_and_out_of_reach_of_scripts(engine) {
+        let app = Harness::start(engine).await;
+        let page = app.browser().post("/signup", &[("email", EMAIL), ("password", "correct horse")]).await;
+        let cookie = page.header("set-cookie").unwrap();
+        assert!(cookie.contains("SameSite=Lax") && cookie.contains("HttpOnly"), "{cookie}");
+    }
+
+    async fn a_taken_address_is_refused_at_its_field_and_keeps_what_was_typed(engine) {
+        let app = Harness::start(engine).await;
+        app.signed_up(EMAIL).await;
+        let page = app.browser().post("/signup", &[("email", "ADA@example.com"), ("password", "correct horse")]).await;
+        assert_eq!(page.status, 422);
+        assert!(page.body.contains("ADA@example.com") && page.body.contains("aria-invalid"), "{}", page.body);
+        assert!(!page.body.contains("correct horse"), "a password must not come back");
+    }
+
+    async fn a_short_password_and_a_bad_address_are_refused(engine) {
+        let app = Harness::start(engine).await;
+        for (email, password) in [(EMAIL, "short"), ("nobody", "correct horse"), ("", "correct horse")] {
+            let page = app.browser().post("/signup", &[("email", email), ("password", password)]).await;
+            assert_eq!(page.status, 422, "{email} {password}");
+        }
+    }
+
+    async fn forms_with_fields_nobody_asked_for_are_refused(engine) {
+        let app = Harness::start(engine).await;
+        let fields = [("email", EMAIL), ("password", "correct horse"), ("role", "operator")];
+        assert_eq!(app.browser().post("/signup", &fields).await.status, 422);
+        assert_eq!(app.browser().post("/login", &fields).await.status, 422);
+        assert_eq!(app.browser().post("/login", &[("email", EMAIL)]).await.status, 422);
+    }
+
+    async fn login_goes_on_to_where_one_wanted_to_go(engine) {
+        let app = Harness::start(engine).await;
+        app.signed_up(EMAIL).await;
+        let next = "/billing/upgrade?feature=analytics&next=/dashboard/analytics";
+        let page = log_in(&app, "correct horse", next).await;
+        assert_eq!((page.status, page.location().as_str()), (303, next));
+    }
+
+    async fn login_leads_to_no_other_site(engine) {
+        let app = Harness::start(engine).await;
+        app.signed_up(EMAIL).await;
+        for next in ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/\nevil"] {
+            assert_eq!(log_in(&app, "correct horse", next).await.location(), "/dashboard", "{next}");
+        }
+    }
+
+    async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(engine) {
+        let app = Harness::start(engine).await;
+        app.signed_up(EMAIL).await;
+        let wrong = log_in(&app, "wrong horse", "").await;
+        let fields = [("email", "eve@example.com"), ("password", "wrong horse"), ("next", "")];
+        let unknown = app.browser().post("/login", &fields).await;
+        assert_eq!((wrong.status, unknown.status), (401, 401));
+        let without_address = |page: &Page| page.body.replace(EMAIL, "").replace("eve@example.com", "");
+        assert_eq!(without_address(&wrong), without_address(&unknown));
+    }
+
+    async fn the_session_id_changes_at_login_and_a_planted_one_opens_nothing(engine) {
+        let app = Harness::start(engine).await;
+        app.signed_up(EMAIL).await;
+        let browser = app.browser();
+        let planted = app.signed_up("mallory@example.com").await.get("/dashboard").await;
+        assert_eq!(planted.status, 200);
+        let first = browser.post("/login", &[("email", EMAIL), ("password", "correct horse")]).await;
+        let second = browser.post("/logout", &[]).await;
+        assert_eq!(second.status, 303);
+        let third = browser.post("/login", &[("email", EMAIL), ("password", "correct horse")]).await;
+        assert_ne!(session(&first), session(&third));
+        let old = app.browser().request(Method::GET, "/dashboard").header("cookie", session(&first));
+        assert_eq!(Page::of(old).await.status, 303, "a session that was logged out must be gone");
+    }
+
+    async fn logging_in_as_somebody_else_starts_a_new_session(engine) {
+        let app = Harness::start(engine).await;
+        app.signed_up("eve@example.com").await;
+        let browser = app.browser();
+        let first = browser.post("/signup", &[("email", EMAIL), ("password", "correct horse")]).await;
+        let second = browser.post("/login", &[("email", "eve@example.com"), ("password", "correct horse")]).await;
+        assert_ne!(session(&first), session(&second));
+        assert!(browser.get("/dashboard").await.body.contains("eve@example.com"));
+        let old = app.browser().request(Method::GET, "/dashboard").header("cookie", session(&first));
+        assert_eq!(Page::of(old).await.status, 303);
+    }
+
+    async fn logging_out_ends_the_session(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up(EMAIL).await;
+        assert!(browser.opens("/dashboard").await);
+        browser.post("/logout", &[]).await;
+        assert!(!browser.opens("/dashboard").await);
+    }
+
+    async fn guessing_is_stopped_also_when_the_last_guess_is_right(engine) {
+        let app = Harness::start(engine).await;
+        app.signed_up(EMAIL).await;
+        for _ in 0..10 {
+            assert_eq!(log_in(&app, "wrong horse", "").await.status, 401);
+        }
+        let page = log_in(&app, "correct horse", "").await;
+        assert_eq!(page.status, 429);
+        let wait: i64 = page.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=900).contains(&wait), "{wait}");
+        app.signed_up("eve@example.com").await;
+    }
+
+    async fn a_hundred_guesses_at_once_are_a_hundred_guesses(engine) {
+        let app = std::sync::Arc::new(Harness::start(engine).await);
+        app.signed_up(EMAIL).await;
+        let guesses: Vec<_> = (0..30)
+            .map(|_| {
+                let app = std::sync::Arc::clone(&app);
+                tokio::spawn(async move { log_in(&app, "wrong horse", "").await.status })
+            })
+            .collect();
+        let mut looked_at = 0;
+        for guess in guesses {
+            match guess.await.unwrap() {
+                401 => looked_at += 1,
+                status => assert_eq!(status, 429),
+            }
+        }
+        assert_eq!(looked_at, 10);
+    }
+
+    async fn the_right_password_is_never_counted(engine) {
+        let app = Harness::start(engine).await;
+        app.signed_up(EMAIL).await;
+        for _ in 0..12 {
+            assert_eq!(log_in(&app, "correct horse", "").await.status, 303);
+        }
+    }
+
+    async fn no_other_site_can_write(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up(EMAIL).await;
+        let foreign: [&[(&str, &str)]; 5] = [
+            &[("origin", "https://evil.example")],
+            &[("origin", "null")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")],
+        ];
+        for path in ["/logout", "/login", "/signup", "/theme", "/api/billing/subscribe", "/dashboard/support"] {
+            for headers in foreign {
+                let mut request = browser.request(Method::POST, path).form(&[("plan", "PRO"), ("interval", "month")]);
+                for (name, value) in headers {
+                    request = request.header(*name, *value);
+                }
+                assert_eq!(Page::of(request).await.status, 403, "{path} {headers:?}");
+            }
+        }
+        assert!(browser.opens("/dashboard").await, "the log-out of another site must not count");
+        assert_eq!(app.stripe_calls("POST", "/v1/customers"), 0);
+        let own = browser.request(Method::POST, "/logout").header("origin", app.url.clone());
+        assert_eq!(Page::of(own).await.status, 303);
+    }
+}
+
+async fn log_in(app: &Harness, password: &str, next: &str) -> Page {
+    app.browser().post("/login", &[("email", EMAIL), ("password", password), ("next", next)]).await
+}
+
+fn session(page: &Page) -> String {
+    page.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}

@@ -1,0 +1,269 @@
+//! From the click to the plan, over HTTP, with Stripe's page in between.
+
+use reqwest::Method;
+
+use crate::support::{Browser, DECLINES, Harness, PAYS, Page, THREE_D_SECURE, on_both_engines};
+
+const MONTHLY_PRO: [(&str, &str); 2] = [("plan", "PRO"), ("interval", "month")];
+
+on_both_engines! {
+    async fn paying_opens_the_gate_before_any_webhook_comes(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.hold_deliveries(true);
+        let browser = app.signed_up("ada@example.com").await;
+        assert!(!browser.opens("/dashboard/analytics").await);
+        let back = app.subscribe(&browser, "PRO", PAYS).await;
+        assert_eq!(back.status, 303);
+        let success = browser.get(&back.location()).await;
+        assert_eq!(success.status, 200);
+        assert!(success.body.contains("Pro"), "{}", success.body);
+        assert!(browser.opens("/dashboard/analytics").await);
+    }
+
+    async fn paying_opens_the_gate_without_coming_back(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await);
+    }
+
+    async fn three_d_secure_pays_after_its_second_page(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let back = app.subscribe(&browser, "PRO", THREE_D_SECURE).await;
+        assert_eq!(browser.get(&back.location()).await.status, 200);
+        assert!(browser.opens("/dashboard/analytics").await);
+    }
+
+    async fn a_declined_card_opens_nothing_and_another_card_may_be_tried(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let checkout = app.open_checkout(&browser, "PRO").await;
+        let declined = crate::support::pay(&checkout, DECLINES).await;
+        assert_eq!(declined.status, 402);
+        assert!(declined.body.contains("declined"));
+        app.settled().await;
+        assert!(!browser.opens("/dashboard/analytics").await);
+        assert_eq!(crate::support::pay(&checkout, PAYS).await.status, 303);
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await);
+    }
+
+    async fn a_closed_checkout_is_offered_again(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let first = app.open_checkout(&browser, "PRO").await;
+        let closed = browser.get("/pricing?notice=canceled").await;
+        assert_eq!(closed.status, 200);
+        assert_eq!(app.open_checkout(&browser, "PRO").await, first, "an open session is used for its whole life");
+        assert!(!browser.opens("/dashboard/analytics").await);
+    }
+
+    async fn a_double_click_makes_one_customer_and_one_session(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let second_node = browser.at(&app.second_node().await);
+        let clicks: Vec<_> = (0..8)
+            .map(|index| {
+                let browser = if index % 2 == 0 { browser.clone() } else { second_node.clone() };
+                tokio::spawn(async move { browser.post("/api/billing/subscribe", &MONTHLY_PRO).await.location() })
+            })
+            .collect();
+        let mut addresses = Vec::new();
+        for click in clicks {
+            addresses.push(click.await.unwrap());
+        }
+        addresses.dedup();
+        assert_eq!(addresses.len(), 1, "{addresses:?}");
+        assert_eq!(stripe_list(&app, "/v1/customers").await, 1);
+        assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);
+    }
+
+    async fn choosing_another_plan_closes_the_earlier_session(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let pro = app.open_checkout(&browser, "PRO").await;
+        let enterprise = app.open_checkout(&browser, "ENTERPRISE").await;
+        assert_ne!(pro, enterprise);
+        assert_eq!(crate::support::pay(&pro, PAYS).await.status, 410, "two open sessions could both be paid");
+        assert_eq!(crate::support::pay(&enterprise, PAYS).await.status, 303);
+        app.settled().await;
+        assert!(browser.opens("/dashboard/support").await);
+    }
+
+    async fn two_plans_in_two_tabs_at_once_leave_one_open_session(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let clicks: Vec<_> = ["PRO", "ENTERPRISE", "PRO", "ENTERPRISE"]
+            .into_iter()
+            .map(|plan| {
+                let browser = browser.clone();
+                tokio::spawn(async move {
+                    browser.post("/api/billing/subscribe", &[("plan", plan), ("interval", "month")]).await.status
+                })
+            })
+            .collect();
+        for click in clicks {
+            let status = click.await.unwrap();
+            assert!([303, 409].contains(&status), "{status}");
+        }
+        assert_eq!(stripe_list(&app, "/v1/checkout/sessions?status=open").await, 1);
+    }
+
+    async fn a_second_subscription_is_not_sold(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let sessions = stripe_list(&app, "/v1/checkout/sessions").await;
+        let page = browser.post("/api/billing/subscribe", &[("plan", "ENTERPRISE"), ("interval", "month")]).await;
+        assert!(page.location().starts_with("/billing"), "{}", page.location());
+        assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, sessions);
+    }
+
+    async fn what_only_stripe_knows_counts_too(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.hold_deliveries(true);
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        let page = browser.post("/api/billing/subscribe", &[("plan", "ENTERPRISE"), ("interval", "month")]).await;
+        assert!(page.location().starts_with("/billing"), "{}", page.location());
+        assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);
+    }
+
+    async fn after_a_cancellation_one_can_subscribe_again_without_a_second_trial(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let success = app.subscribe(&browser, "PRO", PAYS).await;
+        assert!(browser.get(&success.location()).await.body.to_lowercase().contains("trial"));
+        cancel_now(&app).await;
+        app.settled().await;
+        assert!(!browser.opens("/dashboard/analytics").await);
+        let again = app.subscribe(&browser, "PRO", PAYS).await;
+        assert_eq!(again.status, 303);
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await);
+        assert_eq!(statuses(&app).await, ["active", "canceled"]);
+    }
+
+    async fn another_spelling_of_the_same_address_gets_no_second_trial(engine) {
+        let app = Harness::start(engine).await;
+        let first = app.signed_up("ada.lovelace@gmail.com").await;
+        app.subscribe(&first, "PRO", PAYS).await;
+        app.settled().await;
+        let second = app.signed_up("AdaLovelace+again@gmail.com").await;
+        let back = app.subscribe(&second, "ENTERPRISE", PAYS).await;
+        second.get(&back.location()).await;
+        assert_eq!(statuses(&app).await, ["active", "trialing"]);
+    }
+
+    async fn the_browser_chooses_nothing_but_plan_and_interval(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let before = app.sandbox.requests().len();
+        let refused: [&[(&str, &str)]; 9] = [
+            &[("plan", "FREE"), ("interval", "month")],
+            &[("plan", "GOLD"), ("interval", "month")],
+            &[("plan", "PRO"), ("interval", "week")],
+            &[("plan", "PRO")],
+            &[],
+            &[("plan", "PRO"), ("interval", "month"), ("price", "price_1")],
+            &[("plan", "PRO"), ("interval", "month"), ("trial_period_days", "900")],
+            &[("plan", "PRO"), ("interval", "month"), ("quantity", "0")],
+            &[("plan", "PRO"), ("plan", "ENTERPRISE"), ("interval", "month")],
+        ];
+        for fields in refused {
+            let page = browser.post("/api/billing/subscribe", fields).await;
+            assert!((400..500).contains(&page.status), "{fields:?}: {}", page.status);
+        }
+        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not have been asked");
+    }
+
+    async fn anonymous_cannot_subscribe(engine) {
+        let app = Harness::start(engine).await;
+        let page = app.browser().post("/api/billing/subscribe", &MONTHLY_PRO).await;
+        assert!(page.status == 303 && page.location().starts_with("/login"), "{}", page.status);
+    }
+
+    async fn somebody_elses_session_id_shows_nothing_and_signs_nobody_in(engine) {
+        let app = Harness::start(engine).await;
+        let ada = app.signed_up("ada@example.com").await;
+        let address = app.subscribe(&ada, "PRO", PAYS).await.location();
+        let eve = app.signed_up("eve@example.com").await;
+        let page = eve.get(&address).await;
+        assert_eq!(page.status, 404);
+        assert!(!page.body.contains("ada@example.com"));
+        assert!(!eve.opens("/dashboard/analytics").await);
+        let anonymous = app.browser();
+        assert_eq!(anonymous.get(&address).await.status, 303);
+        assert!(!anonymous.opens("/dashboard").await);
+        for id in ["cs_test_nothing", "", "sub_1", "../../etc", "cs_test_%00"] {
+            assert_eq!(eve.get(&format!("/billing/success?session_id={id}")).await.status, 404, "{id}");
+        }
+        assert_eq!(eve.get("/billing/success").await.status, 404);
+    }
+
+    async fn an_unpaid_session_is_not_a_success(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let checkout = app.open_checkout(&browser, "PRO").await;
+        let id = checkout.rsplit('/').next().unwrap();
+        let page = browser.get(&format!("/billing/success?session_id={id}")).await;
+        assert_eq!(page.status, 200);
+        assert!(page.body.contains(&checkout), "the way back to Checkout must be there");
+        assert!(!browser.opens("/dashboard/analytics").await);
+    }
+
+    async fn a_lost_answer_of_stripe_does_not_double_anything(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.sandbox.lose_next_answers(1);
+        app.open_checkout(&browser, "PRO").await;
+        assert_eq!(stripe_list(&app, "/v1/customers").await, 1);
+        assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);
+    }
+
+    async fn a_stripe_that_is_down_is_said_and_the_next_click_works(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.sandbox.fail_next(4, 503);
+        let page = browser.post("/api/billing/subscribe", &MONTHLY_PRO).await;
+        assert_eq!(page.status, 503);
+        assert!(!page.body.contains("503 Service"), "a person reads this");
+        assert_eq!(app.subscribe(&browser, "PRO", PAYS).await.status, 303);
+    }
+
+    async fn the_success_page_waits_when_stripe_cannot_be_asked(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.hold_deliveries(true);
+        let browser = app.signed_up("ada@example.com").await;
+        let back = app.subscribe(&browser, "PRO", PAYS).await.location();
+        app.sandbox.fail_next(4, 500);
+        let page = browser.get(&back).await;
+        assert_eq!(page.status, 200);
+        assert!(!browser.opens("/dashboard/analytics").await);
+        browser.get(&back).await;
+        assert!(browser.opens("/dashboard/analytics").await);
+    }
+}
+
+async fn stripe_list(app: &Harness, path: &str) -> usize {
+    let request = Browser::new(&app.sandbox.url()).request(Method::GET, path).bearer_auth("sk_test_sandbox");
+    Page::of(request).await.json()["data"].as_array().unwrap().len()
+}
+
+/// All subscriptions at Stripe, newest first, by status, after everything was applied.
+async fn statuses(app: &Harness) -> Vec<String> {
+    let request = Browser::new(&app.sandbox.url()).request(Method::GET, "/v1/subscriptions?status=all");
+    let list = Page::of(request.bearer_auth("sk_test_sandbox")).await.json();
+    list["data"].as_array().unwrap().iter().map(|each| each["status"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn cancel_now(app: &Harness) {
+    let stripe = Browser::new(&app.sandbox.url());
+    let list = Page::of(stripe.request(Method::GET, "/v1/subscriptions").bearer_auth("sk_test_sandbox")).await.json();
+    let id = list["data"][0]["id"].as_str().unwrap();
+    let canceled = stripe.request(Method::DELETE, &format!("/v1/subscriptions/{id}")).bearer_auth("sk_test_sandbox");
+    assert_eq!(Page::of(canceled).await.status, 200);
+}

@@ -1,0 +1,138 @@
+//! Who gets in, over HTTP: every gated page, in every spelling.
+
+use reqwest::Method;
+
+use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
+
+const PRO_PAGES: [&str; 3] = ["/dashboard/analytics", "/dashboard/api-keys", "/dashboard/custom-domain"];
+const ENTERPRISE_PAGE: &str = "/dashboard/support";
+
+on_both_engines! {
+    async fn anonymous_is_led_to_the_login_and_back(engine) {
+        let app = Harness::start(engine).await;
+        for path in ["/dashboard", "/billing", "/billing/upgrade", "/dashboard/analytics", "/dashboard/support"] {
+            let page = app.browser().get(path).await;
+            assert_eq!((page.status, page.location()), (303, format!("/login?next={path}")));
+        }
+        let page = app.browser().get("/dashboard/analytics?from=a&to=b").await;
+        assert_eq!(page.location(), "/login?next=/dashboard/analytics%3Ffrom%3Da%26to%3Db");
+    }
+
+    async fn free_is_led_to_the_upgrade_from_every_gated_page(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        for path in PRO_PAGES.into_iter().chain([ENTERPRISE_PAGE]) {
+            for path in [path.to_owned(), format!("{path}/x"), format!("{path}/x/y?z=1")] {
+                let page = browser.get(&path).await;
+                assert_eq!(page.status, 303, "{path}");
+                assert!(page.location().starts_with("/billing/upgrade?feature="), "{path}: {}", page.location());
+                assert_eq!(browser.get(&page.location()).await.status, 200);
+            }
+        }
+    }
+
+    async fn pro_opens_its_pages_and_not_those_of_enterprise(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        for path in PRO_PAGES {
+            assert!(browser.opens(path).await, "{path}");
+        }
+        assert!(browser.get(ENTERPRISE_PAGE).await.location().starts_with("/billing/upgrade?feature=support"));
+    }
+
+    async fn enterprise_opens_everything(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "ENTERPRISE", PAYS).await;
+        app.settled().await;
+        for path in PRO_PAGES.into_iter().chain([ENTERPRISE_PAGE]) {
+            assert!(browser.opens(path).await, "{path}");
+        }
+    }
+
+    async fn no_spelling_of_a_gated_path_opens_it(engine) {
+        let app = Harness::start(engine).await;
+        let free = app.signed_up("ada@example.com").await;
+        let spellings = [
+            "/dashboard/analytics/", "/dashboard//analytics", "//dashboard/analytics", "/dashboard/./analytics",
+            "/dashboard/x/../analytics", "/x/../dashboard/analytics", "/dashboard/%61nalytics", "/dashboard/%2561nalytics",
+            "/dashboard%2Fanalytics", "/dashboard/%2e%2e/dashboard/analytics", "/dashboard/..%2Fdashboard%2Fanalytics",
+            "/Dashboard/Analytics", "/DASHBOARD/analytics", "/dashboard/analytics;x=1", "/dashboard;x/analytics",
+            "/dashboard\\analytics", "/dashboard/analytics%00", "/dashboard/analytics.", "/dashboard/analytics%20",
+            "/dashboard/analytics.json", "/dashboard/analytics/..", "/pricing/../dashboard/analytics", "/./dashboard/analytics",
+        ];
+        for browser in [app.browser(), free] {
+            for path in spellings {
+                for method in ["GET", "POST", "HEAD", "PUT"] {
+                    let answer = raw(&app.url, method, path, &browser).await;
+                    assert!(!answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
+                }
+            }
+        }
+    }
+
+    async fn what_is_written_behind_a_gate_is_guarded_too(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let writes: [(&str, &[(&str, &str)]); 4] = [
+            ("/dashboard/api-keys", &[("name", "mine")]),
+            ("/dashboard/api-keys/revoke", &[("id", "x")]),
+            ("/dashboard/custom-domain", &[("domain", "app.example.com")]),
+            ("/dashboard/support", &[("subject", "hello"), ("body", "there")]),
+        ];
+        for (path, fields) in writes {
+            let page = browser.post(path, fields).await;
+            assert!(page.status == 303 && page.location().starts_with("/billing/upgrade"), "{path}: {}", page.status);
+        }
+    }
+
+    async fn what_is_nowhere_is_404_for_everybody(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        for path in ["/nowhere", "/dashboards", "/api/nothing", "/.env", "/pkg/nothing.js", "/billing/../../etc/passwd"] {
+            assert_eq!(app.browser().get(path).await.status, 404, "{path}");
+            assert_eq!(browser.get(path).await.status, 404, "{path}");
+        }
+        assert_eq!(browser.get("/dashboard/nowhere").await.status, 404);
+        assert_eq!(app.browser().get("/dashboard/nowhere").await.status, 303);
+    }
+
+    async fn what_depends_on_the_visitor_is_kept_by_nobody_between(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        for path in ["/dashboard", "/billing", "/pricing", "/dashboard/analytics"] {
+            assert_eq!(browser.get(path).await.header("cache-control").as_deref(), Some("no-store"), "{path}");
+        }
+    }
+
+    async fn the_gate_closes_when_the_plan_ends(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await);
+        let who = app.tollgate.db();
+        let account = server::store::accounts::user_by_login(who, "ada@example.com").await.unwrap().unwrap().account_id;
+        let subscription = server::store::subscriptions::of_account(who, &account).await.unwrap()[0].id.clone();
+        let stripe = Browser::new(&app.sandbox.url());
+        let canceled = stripe.request(Method::DELETE, &format!("/v1/subscriptions/{subscription}")).bearer_auth("sk_test_sandbox");
+        assert_eq!(Page::of(canceled).await.status, 200);
+        app.settled().await;
+        assert!(!browser.opens("/dashboard/analytics").await);
+    }
+}
+
+/// Sends the request line as it is: a client library would tidy the path up first.
+async fn raw(url: &str, method: &str, path: &str, browser: &Browser) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let host = url.trim_start_matches("http://");
+    let cookie = browser.cookie(url).unwrap_or_default();
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,12 @@
+//! The whole stack over HTTP: pages, actions, guard, webhook and API in front of a
+//! real database and the sandbox. Every test runs on SQLite and on PostgreSQL.
+
+mod support;
+
+mod api;
+mod auth;
+mod checkout;
+mod guard;
+mod pages;
+mod start;
+mod webhook;

@@ -1,0 +1,131 @@
+//! What every page has in common, and the operators' addresses.
+
+use crate::support::{Harness, PAYS, on_both_engines};
+
+const PUBLIC: [&str; 4] = ["/", "/pricing", "/signup", "/login"];
+const SIGNED_IN: [&str; 7] = [
+    "/dashboard", "/billing", "/billing/upgrade?feature=analytics", "/dashboard/analytics", "/dashboard/api-keys",
+    "/dashboard/custom-domain", "/dashboard/support",
+];
+
+on_both_engines! {
+    async fn only_pages_with_an_island_ship_a_script_and_only_with_a_nonce(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let visitors = [(app.browser(), PUBLIC.to_vec()), (browser, SIGNED_IN.to_vec())];
+        for (browser, paths) in visitors {
+            for path in paths {
+                let mut page = browser.get(path).await;
+                if page.status == 303 {
+                    page = browser.get(&page.location()).await;
+                }
+                assert_eq!(page.status, 200, "{path}");
+                let policy = page.header("content-security-policy").unwrap();
+                assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+                assert!(!policy.contains("unsafe-inline") && !page.body.contains(" style=\""), "{path}: {policy}");
+                if page.body.contains("<leptos-island") {
+                    let nonce = policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+                    for script in page.body.split("<script").skip(1) {
+                        assert!(script.split('>').next().unwrap().contains(&format!("nonce=\"{nonce}\"")), "{path}");
+                    }
+                } else {
+                    assert!(policy.contains("script-src 'none'"), "{path}: {policy}");
+                    assert!(!page.body.contains("<script") && !page.body.contains(".wasm"), "{path}");
+                }
+            }
+        }
+    }
+
+    async fn the_pricing_page_sells_what_the_catalogue_names(engine) {
+        let app = Harness::start(engine).await;
+        let page = app.browser().get("/pricing").await.body;
+        for text in ["Free", "Pro", "Enterprise", "$29", "$199", "10,000", "500"] {
+            assert!(page.contains(text), "{text}");
+        }
+    }
+
+    async fn the_current_plan_is_not_for_sale(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        assert!(browser.get("/pricing").await.body.contains("value=\"PRO\""));
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        assert!(!browser.get("/pricing").await.body.contains("value=\"PRO\""));
+    }
+
+    async fn what_is_typed_is_never_markup(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "ENTERPRISE", PAYS).await;
+        app.settled().await;
+        let markup = "<script>alert(1)</script>\"'";
+        browser.post("/dashboard/support", &[("subject", markup), ("body", markup)]).await;
+        let pages = [
+            browser.get("/dashboard/support").await.body,
+            app.browser().post("/login", &[("email", markup), ("password", "correct horse")]).await.body,
+            app.browser().get(&format!("/login?next=/{markup}")).await.body,
+            browser.get(&format!("/billing/upgrade?feature={markup}&next={markup}")).await.body,
+        ];
+        for page in pages {
+            assert!(!page.contains("<script>alert"), "{page}");
+        }
+    }
+
+    async fn a_domain_belongs_to_one_account(engine) {
+        let app = Harness::start(engine).await;
+        let (ada, eve) = (app.signed_up("ada@example.com").await, app.signed_up("eve@example.com").await);
+        for browser in [&ada, &eve] {
+            app.subscribe(browser, "PRO", PAYS).await;
+        }
+        app.settled().await;
+        assert_eq!(ada.post("/dashboard/custom-domain", &[("domain", "App.Example.com")]).await.status, 303);
+        assert!(ada.get("/dashboard/custom-domain").await.body.contains("app.example.com"));
+        assert_eq!(eve.post("/dashboard/custom-domain", &[("domain", "app.example.com")]).await.status, 422);
+        assert_eq!(eve.post("/dashboard/custom-domain", &[("domain", "http://x")]).await.status, 422);
+    }
+
+    async fn the_theme_is_remembered_and_leads_nowhere_else(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.browser();
+        let page = browser.post("/theme", &[("theme", "dark"), ("next", "//evil.example")]).await;
+        assert!(page.status == 303 && !page.location().contains("evil"), "{}", page.location());
+        assert!(browser.get("/").await.body.contains("data-theme=\"dark\""));
+        assert_eq!(browser.post("/theme", &[("theme", "<x>"), ("next", "/")]).await.status, 422);
+    }
+
+    async fn operators_see_whether_it_lives_and_can_serve(engine) {
+        let app = Harness::start(engine).await;
+        assert_eq!(app.browser().get("/healthz").await.status, 200);
+        assert_eq!(app.browser().get("/readyz").await.status, 200);
+        app.tollgate.db().close().await;
+        assert_eq!(app.browser().get("/healthz").await.status, 200);
+        assert_eq!(app.browser().get("/readyz").await.status, 503);
+    }
+
+    async fn hashed_assets_are_kept_for_ever_and_come_compressed(engine) {
+        let app = Harness::start(engine).await;
+        let request = app.browser().request(reqwest::Method::GET, "/pkg/style-0.css").header("accept-encoding", "gzip, br");
+        let page = crate::support::Page::of(request).await;
+        assert_eq!((page.status, page.header("content-encoding").as_deref()), (200, Some("br")));
+        assert!(page.header("cache-control").unwrap().contains("immutable"));
+        assert_eq!(page.header("content-type").as_deref(), Some("text/css; charset=utf-8"));
+    }
+
+    async fn every_answer_carries_a_request_id_and_no_sniffing(engine) {
+        let app = Harness::start(engine).await;
+        for path in ["/", "/nowhere", "/healthz", "/api/v1/usage"] {
+            let page = app.browser().get(path).await;
+            assert!(page.header("x-request-id").is_some(), "{path}");
+            assert_eq!(page.header("x-content-type-options").as_deref(), Some("nosniff"), "{path}");
+        }
+    }
+
+    async fn a_database_that_is_away_gives_a_page_that_says_so(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.tollgate.db().close().await;
+        let page = browser.get("/dashboard").await;
+        assert!(page.status >= 500, "{}", page.status);
+        assert!(!page.body.to_lowercase().contains("sqlx") && !page.body.contains("PoolClosed"), "{}", page.body);
+    }
+}

@@ -1,0 +1,83 @@
+//! A browser without a screen: cookies, forms, and redirects only when asked.
+
+use std::sync::Arc;
+
+use reqwest::cookie::{CookieStore, Jar};
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Client, Method, RequestBuilder, Url, redirect};
+
+/// Keeps its cookies.
+#[derive(Clone)]
+pub struct Browser {
+    client: Client,
+    cookies: Arc<Jar>,
+    url: String,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Page {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Browser {
+    pub fn new(url: &str) -> Self {
+        let cookies = Arc::new(Jar::default());
+        let client =
+            Client::builder().cookie_provider(Arc::clone(&cookies)).redirect(redirect::Policy::none()).build().unwrap();
+        Self { client, cookies, url: url.to_owned() }
+    }
+
+    /// The same cookies, at another address of the same app.
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
+    /// The `Cookie` header that it would send.
+    pub fn cookie(&self, url: &str) -> Option<String> {
+        let header = self.cookies.cookies(&url.parse::<Url>().unwrap())?;
+        Some(header.to_str().unwrap().to_owned())
+    }
+
+    pub async fn get(&self, path: &str) -> Page {
+        Page::of(self.request(Method::GET, path)).await
+    }
+
+    /// Posts a form as this app's own pages do.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        Page::of(self.request(Method::POST, path).header("sec-fetch-site", "same-origin").form(fields)).await
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let address = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
+        self.client.request(method, address)
+    }
+
+    /// Whether the page opens (200) rather than leading elsewhere.
+    pub async fn opens(&self, path: &str) -> bool {
+        self.get(path).await.status == 200
+    }
+}
+
+impl Page {
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, body: response.text().await.unwrap() }
+    }
+
+    /// Where it leads, as it stands in the header.
+    pub fn location(&self) -> String {
+        self.header(LOCATION.as_str()).unwrap_or_else(|| panic!("no location; status {}:\n{}", self.status, self.body))
+    }
+
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}

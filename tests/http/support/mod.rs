@@ -1,0 +1,182 @@
+//! One running Tollgate per test: its own database, its own sandbox, its own ports.
+
+mod browser;
+mod database;
+mod stripe;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sandbox::Sandbox;
+use server::assets::Assets;
+use server::clock::Clock;
+use server::config::Config;
+use server::{Db, Tollgate, access, catalog_apply, http, webhook};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use browser::{Browser, Page};
+pub use database::Engine;
+pub use stripe::{DECLINES, PAYS, THREE_D_SECURE, event, pay, signed};
+
+/// Declares tests that run on both engines.
+macro_rules! on_both_engines {
+    ($($(#[$doc:meta])* async fn $name:ident($engine:ident) $body:block)*) => {
+        mod sqlite {
+            #[allow(unused_imports)]
+            use super::*;
+            $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::bodies::$name(crate::support::Engine::Sqlite).await; })*
+        }
+        mod postgres {
+            #[allow(unused_imports)]
+            use super::*;
+            $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::bodies::$name(crate::support::Engine::Postgres).await; })*
+        }
+        mod bodies {
+            #[allow(unused_imports)]
+            use super::*;
+            $(pub async fn $name($engine: crate::support::Engine) $body)*
+        }
+    };
+}
+pub(crate) use on_both_engines;
+
+/// What the app is started with besides the defaults.
+pub const WEBHOOK_SECRETS: [&str; 2] = ["whsec_new_secret", "whsec_old_secret"];
+
+/// A running Tollgate with its sandbox.
+pub struct Harness {
+    pub tollgate: Tollgate,
+    pub sandbox: Sandbox,
+    pub url: String,
+    config: Config,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    _files: tempfile::TempDir,
+}
+
+impl Harness {
+    /// Starts everything on free ports.
+    pub async fn start(engine: Engine) -> Self {
+        Self::start_with(engine, |_| {}).await
+    }
+
+    /// The same, after `prepare` has told the sandbox how to behave.
+    pub async fn start_with(engine: Engine, prepare: impl FnOnce(&Sandbox)) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let sandbox = sandbox::start(sandbox::Config {
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ..sandbox::Config::development()
+        })
+        .await
+        .unwrap();
+        prepare(&sandbox);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let database_url = engine.fresh_database(files.path()).await;
+        let config = config(&url, &database_url, &sandbox.url());
+        sandbox.add_endpoint(sandbox::Endpoint {
+            url: format!("{url}/api/stripe/webhook"),
+            secret: WEBHOOK_SECRETS[0].to_owned(),
+            api_version: None,
+        });
+
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let tollgate = node(config.clone(), listener, &stop, &tasks).await;
+        catalog_apply::apply(&tollgate).await.unwrap();
+        Self { tollgate, sandbox, url, config, stop, tasks, _files: files }
+    }
+
+    /// Starts another node on the same database and the same Stripe.
+    pub async fn second_node(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        node(self.config.clone(), listener, &self.stop, &self.tasks).await;
+        url
+    }
+
+    /// A browser with its own cookies, which follows no redirect by itself.
+    pub fn browser(&self) -> Browser {
+        Browser::new(&self.url)
+    }
+
+    /// Somebody new, signed in.
+    pub async fn signed_up(&self, email: &str) -> Browser {
+        let browser = self.browser();
+        let page = browser.post("/signup", &[("email", email), ("password", "correct horse")]).await;
+        assert_eq!(page.status, 303, "sign-up failed:\n{}", page.body);
+        browser
+    }
+
+    /// Sends the browser to Checkout for a plan and pays there. What Stripe answers at the end.
+    pub async fn subscribe(&self, browser: &Browser, plan: &str, card: &str) -> Page {
+        let checkout = self.open_checkout(browser, plan).await;
+        stripe::pay(&checkout, card).await
+    }
+
+    /// Sends the browser to Checkout for a plan; Stripe's address.
+    pub async fn open_checkout(&self, browser: &Browser, plan: &str) -> String {
+        let page = browser.post("/api/billing/subscribe", &[("plan", plan), ("interval", "month")]).await;
+        assert_eq!(page.status, 303, "no Checkout:\n{}", page.body);
+        page.location()
+    }
+
+    /// Waits until every event that Stripe has sent was taken and applied.
+    pub async fn settled(&self) {
+        let everything = async {
+            self.sandbox.deliveries_settled().await;
+            webhook::worker::drain(&self.tollgate).await.unwrap();
+        };
+        tokio::time::timeout(Duration::from_secs(30), everything).await.expect("events are applied in time");
+    }
+
+    /// How many API calls of this kind Stripe has carried out.
+    pub fn stripe_calls(&self, method: &str, path: &str) -> usize {
+        self.sandbox.requests().iter().filter(|call| call.method == method && call.path == path).count()
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The configuration of a test, as the environment would give it.
+pub fn config(app_url: &str, database_url: &str, stripe: &str) -> Config {
+    let value = |name: &str| {
+        Some(match name {
+            "APP_URL" => app_url.to_owned(),
+            "DATABASE_URL" => database_url.to_owned(),
+            "STRIPE_API_BASE" => stripe.to_owned(),
+            "STRIPE_SECRET_KEY" => "sk_test_sandbox".to_owned(),
+            "STRIPE_WEBHOOK_SECRET" => WEBHOOK_SECRETS.join(","),
+            _ => return None,
+        })
+    };
+    Config::from_lookup(&value).unwrap()
+}
+
+async fn node(config: Config, listener: TcpListener, stop: &CancellationToken, tasks: &TaskTracker) -> Tollgate {
+    let db = Db::connect(&config.database_url).await.unwrap();
+    db.migrate().await.unwrap();
+    let tollgate = Tollgate::new(config, db, Clock::system(), assets()).unwrap();
+    let router = http::router(tollgate.clone(), app::pages(&tollgate)).unwrap();
+    tasks.spawn(webhook::worker::run(tollgate.clone(), stop.clone()));
+    tasks.spawn(access::listen(tollgate.clone(), stop.clone()));
+    let stopped = stop.clone().cancelled_owned();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tasks.spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stopped).await.unwrap() });
+    tollgate
+}
+
+/// The files that the build made, or, for the HTTP tests alone, their names.
+fn assets() -> Assets {
+    let manifest = r#"{"script": "tollgate-0", "style": "style-0.css"}"#;
+    let files = [("manifest.json", manifest), ("pkg/style-0.css", "body{}"), ("pkg/style-0.css.br", "br"), ("robots.txt", "User-agent: *")];
+    Assets::from_files(files.map(|(path, text)| (path.to_owned(), text.into()))).unwrap()
+}

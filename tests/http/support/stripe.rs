@@ -1,0 +1,50 @@
+//! Stripe's side of a test: paying on its page, and events as it would send them.
+
+use hmac::{Hmac, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::browser::{Browser, Page};
+
+/// Pays.
+pub const PAYS: &str = "4242424242424242";
+/// Is declined.
+pub const DECLINES: &str = "4000000000000002";
+/// Asks for 3-D Secure.
+pub const THREE_D_SECURE: &str = "4000002500003155";
+
+/// Fills in Stripe's page and submits it.
+pub async fn pay(checkout: &str, card: &str) -> Page {
+    let fields = [("email", ""), ("name", "Ada Lovelace"), ("number", card), ("expiry", "12/40"), ("cvc", "123")];
+    let page = Browser::new("").post(checkout, &fields).await;
+    if page.status == 303 && page.location().ends_with("/authenticate") {
+        let authenticate = format!("{checkout}/authenticate");
+        return Browser::new("").post(&authenticate, &[("outcome", "complete")]).await;
+    }
+    page
+}
+
+/// An event about an object, as Stripe renders it.
+pub fn event(id: &str, kind: &str, object: Value) -> String {
+    json!({
+        "id": id, "object": "event", "type": kind, "api_version": "2026-09-30.endive",
+        "created": now(), "livemode": false, "data": { "object": object },
+    })
+    .to_string()
+}
+
+/// The `Stripe-Signature` of a body: one `v1` for each secret, made `age` seconds ago.
+pub fn signed(body: &str, secrets: &[&str], age: i64) -> String {
+    let time = now() - age;
+    let signatures = secrets.iter().map(|secret| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(format!("{time}.{body}").as_bytes());
+        let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(",v1={hex}")
+    });
+    format!("t={time}{}", signatures.collect::<String>())
+}
+
+fn now() -> i64 {
+    server::clock::Clock::system().now().0
+}

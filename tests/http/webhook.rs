@@ -1,0 +1,185 @@
+//! Deliveries from Stripe and from those who would like to be Stripe.
+
+use billing::EventId;
+use reqwest::Method;
+use serde_json::json;
+use server::store::inbox::{self, EventState};
+
+use crate::support::{Browser, Harness, PAYS, Page, WEBHOOK_SECRETS, event, on_both_engines, signed};
+
+const PATH: &str = "/api/stripe/webhook";
+
+on_both_engines! {
+    async fn a_signed_event_is_written_down_and_answered(engine) {
+        let app = quiet(engine).await;
+        let body = event("evt_1", "balance.available", json!({ "object": "balance" }));
+        let page = deliver(&app, &body, Some(&signed(&body, &WEBHOOK_SECRETS[..1], 0))).await;
+        assert_eq!((page.status, page.json()), (200, json!({ "received": true })));
+        assert_eq!(standing(&app, "evt_1").await, Some(EventState::Ignored));
+    }
+
+    async fn what_stripe_did_not_sign_is_400_and_leaves_nothing(engine) {
+        let app = quiet(engine).await;
+        let body = event("evt_1", "customer.subscription.updated", json!({ "id": "sub_1", "customer": "cus_1" }));
+        let good = signed(&body, &WEBHOOK_SECRETS[..1], 0);
+        let refused = [
+            None,
+            Some(String::new()),
+            Some("t=1".to_owned()),
+            Some(good.replace("v1=", "v0=")),
+            Some(signed(&body, &["whsec_other"], 0)),
+            Some(signed(&format!("{body} "), &WEBHOOK_SECRETS[..1], 0)),
+            Some(signed(&body, &WEBHOOK_SECRETS[..1], 330)),
+            Some(signed(&body, &WEBHOOK_SECRETS[..1], -330)),
+        ];
+        for header in refused {
+            assert_eq!(deliver(&app, &body, header.as_deref()).await.status, 400, "{header:?}");
+        }
+        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 0);
+    }
+
+    async fn any_of_several_signatures_and_secrets_will_do(engine) {
+        let app = quiet(engine).await;
+        let headers: [&[&str]; 3] = [&WEBHOOK_SECRETS[1..], &["whsec_other", WEBHOOK_SECRETS[0]], &[WEBHOOK_SECRETS[1], "whsec_other"]];
+        for (index, secrets) in headers.into_iter().enumerate() {
+            let body = event(&format!("evt_{index}"), "balance.available", json!({ "object": "balance" }));
+            assert_eq!(deliver(&app, &body, Some(&signed(&body, secrets, 0))).await.status, 200, "{secrets:?}");
+        }
+        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 3);
+    }
+
+    async fn the_same_event_five_times_at_once_is_one_event(engine) {
+        let app = quiet(engine).await;
+        let body = event("evt_1", "customer.subscription.updated", json!({ "id": "sub_none", "customer": "cus_1" }));
+        let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
+        let deliveries: Vec<_> = (0..5)
+            .map(|_| {
+                let request = request(&app, &body, Some(&header));
+                tokio::spawn(async move { Page::of(request).await.status })
+            })
+            .collect();
+        for delivery in deliveries {
+            assert_eq!(delivery.await.unwrap(), 200);
+        }
+        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 1);
+    }
+
+    async fn everything_that_was_delivered_five_times_more_changes_nothing(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let before = (inbox::count(app.tollgate.db()).await.unwrap(), browser.get("/billing").await.body);
+        let list = Page::of(
+            Browser::new(&app.sandbox.url()).request(Method::GET, "/v1/events?limit=100").bearer_auth("sk_test_sandbox"),
+        )
+        .await
+        .json();
+        for event in list["data"].as_array().unwrap() {
+            assert!(app.sandbox.replay(event["id"].as_str().unwrap(), 5));
+        }
+        app.settled().await;
+        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), before.0);
+        assert_eq!(browser.get("/billing").await.body, before.1);
+    }
+
+    async fn an_event_about_nobody_we_know_is_kept_until_we_do(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let customer = stripe_makes(&app, "/v1/customers", &[("email", "ada@example.com")]).await;
+        let card = [("type", "card"), ("card[token]", "tok_visa")];
+        let card = stripe_makes(&app, "/v1/payment_methods", &card).await;
+        stripe_makes(&app, &format!("/v1/payment_methods/{card}/attach"), &[("customer", customer.as_str())]).await;
+        let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
+        let fields =
+            [("customer", customer.as_str()), ("items[0][price]", price.as_str()), ("default_payment_method", &card)];
+        stripe_makes(&app, "/v1/subscriptions", &fields).await;
+        app.settled().await;
+        assert!(!browser.opens("/dashboard/analytics").await);
+
+        let db = app.tollgate.db();
+        let account = server::store::accounts::user_by_login(db, "ada@example.com").await.unwrap().unwrap().account_id;
+        let mut tx = db.begin().await.unwrap();
+        let customer = billing::CustomerId::new(customer);
+        assert!(server::store::accounts::link_customer(&mut tx, &customer, &account, app.tollgate.now()).await.unwrap());
+        let revived = inbox::revive_unmatched(&mut tx, &customer, app.tollgate.now()).await.unwrap();
+        assert!(revived > 0, "the events must have been kept");
+        tx.commit().await.unwrap();
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await);
+    }
+
+    async fn a_stripe_that_is_down_makes_events_wait_and_not_vanish(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let checkout = app.open_checkout(&browser, "PRO").await;
+        app.sandbox.fail_next(12, 500);
+        assert_eq!(crate::support::pay(&checkout, PAYS).await.status, 303);
+        wait_until(async || browser.opens("/dashboard/analytics").await).await;
+    }
+
+    async fn a_body_that_is_too_large_is_not_read(engine) {
+        let app = quiet(engine).await;
+        let body = "x".repeat(1024 * 1024 + 1);
+        let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
+        assert_eq!(deliver(&app, &body, Some(&header)).await.status, 413);
+    }
+
+    async fn signed_rubbish_is_refused(engine) {
+        let app = quiet(engine).await;
+        for body in ["", "{}", "[]", "null", "{\"id\":\"evt_1\"}", "\u{1}"] {
+            let header = signed(body, &WEBHOOK_SECRETS[..1], 0);
+            assert_eq!(deliver(&app, body, Some(&header)).await.status, 400, "{body}");
+        }
+        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 0);
+    }
+
+    async fn a_database_that_is_away_gives_500_so_that_stripe_delivers_again(engine) {
+        let app = quiet(engine).await;
+        app.tollgate.db().close().await;
+        let body = event("evt_1", "customer.subscription.updated", json!({ "id": "sub_1", "customer": "cus_1" }));
+        assert_eq!(deliver(&app, &body, Some(&signed(&body, &WEBHOOK_SECRETS[..1], 0))).await.status, 500);
+    }
+}
+
+/// A Tollgate that hears nothing from its sandbox.
+async fn quiet(engine: crate::support::Engine) -> Harness {
+    let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+    assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 0);
+    app
+}
+
+fn request(app: &Harness, body: &str, header: Option<&str>) -> reqwest::RequestBuilder {
+    let request = app.browser().request(Method::POST, PATH).body(body.to_owned());
+    match header {
+        Some(header) => request.header("stripe-signature", header),
+        None => request,
+    }
+}
+
+async fn deliver(app: &Harness, body: &str, header: Option<&str>) -> Page {
+    Page::of(request(app, body, header)).await
+}
+
+async fn standing(app: &Harness, event: &str) -> Option<EventState> {
+    inbox::standing(app.tollgate.db(), &EventId::new(event)).await.unwrap().map(|(state, ..)| state)
+}
+
+/// Makes something at Stripe behind our back; its id.
+async fn stripe_makes(app: &Harness, path: &str, fields: &[(&str, &str)]) -> String {
+    let request = Browser::new(&app.sandbox.url()).request(Method::POST, path).bearer_auth("sk_test_sandbox").form(fields);
+    let page = Page::of(request).await;
+    assert_eq!(page.status, 200, "{path}: {}", page.body);
+    page.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// Asks until it is so, for at most a minute.
+async fn wait_until(so: impl AsyncFn() -> bool) {
+    let asking = async {
+        let mut pause = tokio::time::interval(std::time::Duration::from_millis(100));
+        while !so().await {
+            pause.tick().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), asking).await.expect("it becomes so in time");
+}
