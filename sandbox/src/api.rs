@@ -163,10 +163,8 @@ async fn carry_out(shared: &Shared, sent: &Sent) -> Answer {
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let answer = understand(sent).map_or_else(
-        |error| Answer::failed(&error),
-        |(route, call)| work(shared, sent, route, &call),
-    );
+    let answer =
+        understand(sent).map_or_else(|error| Answer::failed(&error), |(route, call)| work(shared, sent, route, &call));
     drop(release);
     match lost {
         true => Answer::failed(&ApiError::outage(500)),
@@ -189,8 +187,8 @@ impl Drop for Release<'_> {
 }
 
 fn understand(sent: &Sent) -> Result<(&'static Route, Call), ApiError> {
-    let (route, id) = http::find(&sent.method, &sent.path)
-        .ok_or_else(|| ApiError::unknown_route(&sent.method, &sent.path))?;
+    let (route, id) =
+        http::find(&sent.method, &sent.path).ok_or_else(|| ApiError::unknown_route(&sent.method, &sent.path))?;
     let form: Node = form::parse(&sent.form)?;
     let call = Call {
         id,
@@ -215,11 +213,7 @@ fn work(shared: &Shared, sent: &Sent, route: &Route, call: &Call) -> Answer {
         if let Some(keyed) = &keyed
             && let Some(replay) = keyed.earlier(tx)?
         {
-            answer = Some(Answer {
-                status: replay.status,
-                body: replay.body,
-                replayed: Some(replay.request),
-            });
+            answer = Some(Answer { status: replay.status, body: replay.body, replayed: Some(replay.request) });
             return Ok(());
         }
         begun = true;
@@ -273,8 +267,7 @@ fn refused(tx: &Tx<'_>, error: &ApiError, version: &str) -> Answer {
 fn respond(sent: &Sent, answer: &Answer) -> Response {
     let body = serde_json::to_string_pretty(&answer.body).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut set = |name: &'static str, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             response.headers_mut().insert(HeaderName::from_static(name), value);

@@ -46,16 +46,8 @@ pub(crate) const AUTHENTICATION_REQUIRED: Decline = decline(
     "Your card was declined. This transaction requires authentication.",
 );
 
-const fn decline(
-    code: &'static str,
-    decline_code: Option<&'static str>,
-    message: &'static str,
-) -> Decline {
-    Decline {
-        code,
-        decline_code,
-        message,
-    }
+const fn decline(code: &'static str, decline_code: Option<&'static str>, message: &'static str) -> Decline {
+    Decline { code, decline_code, message }
 }
 
 /// A card that Stripe's documentation offers for tests.
@@ -71,31 +63,12 @@ pub(crate) struct TestCard {
     pub(crate) note: &'static str,
 }
 
-const fn card(
-    number: &'static str,
-    token: &'static str,
-    behaviour: Behaviour,
-    note: &'static str,
-) -> TestCard {
-    TestCard {
-        number,
-        brand: "visa",
-        country: "US",
-        behaviour,
-        token,
-        note,
-    }
+const fn card(number: &'static str, token: &'static str, behaviour: Behaviour, note: &'static str) -> TestCard {
+    TestCard { number, brand: "visa", country: "US", behaviour, token, note }
 }
 
 const fn branded(number: &'static str, token: &'static str, brand: &'static str) -> TestCard {
-    TestCard {
-        number,
-        brand,
-        country: "US",
-        behaviour: Behaviour::Pays,
-        token,
-        note: "",
-    }
+    TestCard { number, brand, country: "US", behaviour: Behaviour::Pays, token, note: "" }
 }
 
 /// Every card that has a meaning here. Other valid numbers are refused like live cards are in
@@ -198,7 +171,7 @@ pub(crate) fn luhn(number: &str) -> bool {
             }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

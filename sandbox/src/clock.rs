@@ -11,10 +11,7 @@ use time::{Date, Month, OffsetDateTime, Time};
 pub(crate) const DAY: i64 = 86_400;
 
 /// Real time in milliseconds since 1970.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the system's clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
 pub(crate) fn real_millis() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
@@ -39,39 +36,34 @@ pub(crate) fn add_interval(anchor: i64, interval: &str, count: i64) -> i64 {
         .and_then(|month| Month::try_from(month).ok())
         .unwrap_or(Month::January);
     let day = start.day().min(month.length(year));
-    Date::from_calendar_date(year, month, day).map_or(anchor, |date| {
-        date.with_time(start.time()).assume_utc().unix_timestamp()
-    })
+    Date::from_calendar_date(year, month, day)
+        .map_or(anchor, |date| date.with_time(start.time()).assume_utc().unix_timestamp())
 }
 
 /// "December 7, 2026", in UTC.
 pub(crate) fn long_date(timestamp: i64) -> String {
-    let date = OffsetDateTime::from_unix_timestamp(timestamp)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let date = OffsetDateTime::from_unix_timestamp(timestamp).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     format!("{} {}, {}", date.month(), date.day(), date.year())
 }
 
 /// "7 Dec 2026", in UTC, as invoice lines write it.
 pub(crate) fn short_date(timestamp: i64) -> String {
-    let date = OffsetDateTime::from_unix_timestamp(timestamp)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let date = OffsetDateTime::from_unix_timestamp(timestamp).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let month = date.month().to_string();
     format!("{} {} {}", date.day(), &month[..3], date.year())
 }
 
 /// "2026-12-07 14:03:09 UTC".
 pub(crate) fn stamp(timestamp: i64) -> String {
-    let moment = OffsetDateTime::from_unix_timestamp(timestamp)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let moment = OffsetDateTime::from_unix_timestamp(timestamp).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (hour, minute, second) = moment.time().as_hms();
     format!("{} {hour:02}:{minute:02}:{second:02} UTC", moment.date())
 }
 
 /// Whether a card that expires in that month can no longer be used at `now`.
 pub(crate) fn card_expired(year: i64, month: i64, now: i64) -> bool {
-    let today = OffsetDateTime::from_unix_timestamp(now)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
-        .replace_time(Time::MIDNIGHT);
+    let today =
+        OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH).replace_time(Time::MIDNIGHT);
     (year, month) < (i64::from(today.year()), i64::from(u8::from(today.month())))
 }
 
@@ -85,9 +77,7 @@ mod tests {
         let anchor = datetime!(2026-01-31 10:00 UTC).unix_timestamp();
         let days: Vec<u8> = (1..=3)
             .map(|count| {
-                OffsetDateTime::from_unix_timestamp(add_interval(anchor, "month", count))
-                    .expect("in range")
-                    .day()
+                OffsetDateTime::from_unix_timestamp(add_interval(anchor, "month", count)).expect("in range").day()
             })
             .collect();
         assert_eq!(days, [28, 31, 30]);
@@ -96,10 +86,7 @@ mod tests {
     #[test]
     fn a_leap_day_anchor_renews_on_the_28th() {
         let anchor = datetime!(2028-02-29 00:00 UTC).unix_timestamp();
-        assert_eq!(
-            add_interval(anchor, "year", 1),
-            datetime!(2029-02-28 00:00 UTC).unix_timestamp()
-        );
+        assert_eq!(add_interval(anchor, "year", 1), datetime!(2029-02-28 00:00 UTC).unix_timestamp());
     }
 
     #[test]

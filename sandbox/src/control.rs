@@ -97,9 +97,19 @@ pub(crate) async fn overview(State(shared): App) -> Response {
     let main = format!(
         "<h1>Sandbox</h1><p class=\"muted\">It is {}.</p>{}{}{}{}",
         clock::stamp(now),
-        table("Open checkouts", &["Session", "Mode", "Expires"], &open, "Sessions appear here until they are paid or expire."),
+        table(
+            "Open checkouts",
+            &["Session", "Mode", "Expires"],
+            &open,
+            "Sessions appear here until they are paid or expire."
+        ),
         table("Events", &["When", "Type", "Object"], &events, "Each change appears here, newest first."),
-        table("Deliveries", &["Event", "Endpoint", "State", "Tries", "Last answer"], &deliveries, "Webhooks appear here once an endpoint is registered."),
+        table(
+            "Deliveries",
+            &["Event", "Endpoint", "State", "Tries", "Last answer"],
+            &deliveries,
+            "Webhooks appear here once an endpoint is registered."
+        ),
         table("Requests", &["Method", "Path", "Status", "Idempotency key"], &requests, "API calls appear here."),
     );
     page(StatusCode::OK, "Sandbox", &main)

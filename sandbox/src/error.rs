@@ -44,35 +44,34 @@ pub enum Error {
 pub(crate) struct ApiError {
     pub(crate) status: u16,
     kind: &'static str,
-    code: Option<String>,
-    pub(crate) message: String,
-    param: Option<String>,
-    decline_code: Option<String>,
-    charge: Option<String>,
-    /// The id of the PaymentIntent that the answer embeds.
-    payment_intent: Option<String>,
-    setup_intent: Option<String>,
+    /// `""` where Stripe gives none.
+    code: &'static str,
+    pub(crate) message: Box<str>,
+    param: Option<Box<str>>,
+    decline_code: Option<&'static str>,
+    charge: Option<Box<str>>,
+    /// The id of the PaymentIntent or SetupIntent that the answer embeds.
+    intent: Option<Box<str>>,
     traceless: bool,
 }
 
 impl ApiError {
-    fn new(status: u16, kind: &'static str, code: &str, message: impl Into<String>) -> Self {
+    fn new(status: u16, kind: &'static str, code: &'static str, message: impl Into<Box<str>>) -> Self {
         Self {
             status,
             kind,
-            code: Some(code.to_owned()).filter(|code| !code.is_empty()),
+            code,
             message: message.into(),
             param: None,
             decline_code: None,
             charge: None,
-            payment_intent: None,
-            setup_intent: None,
+            intent: None,
             traceless: false,
         }
     }
 
     /// A request that Stripe refuses, with one of its error codes (or `""`).
-    pub(crate) fn invalid(code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(code: &'static str, message: impl Into<Box<str>>) -> Self {
         Self::new(400, "invalid_request_error", code, message)
     }
 
@@ -80,9 +79,7 @@ impl ApiError {
     pub(crate) fn unsupported(param: &str) -> Self {
         Self::invalid(
             "sandbox_unsupported",
-            format!(
-                "{param}: Stripe accepts this parameter or value, but this sandbox does not support it."
-            ),
+            format!("{param}: Stripe accepts this parameter or value, but this sandbox does not support it."),
         )
         .on(param)
     }
@@ -99,7 +96,7 @@ impl ApiError {
         Self::invalid("resource_missing", format!("No such {kind}: '{id}'")).on(param)
     }
 
-    pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
+    pub(crate) fn unauthorized(message: impl Into<Box<str>>) -> Self {
         Self::new(401, "invalid_request_error", "", message)
     }
 
@@ -108,11 +105,13 @@ impl ApiError {
             404,
             "invalid_request_error",
             "",
-            format!("Unrecognized request URL ({method}: {path}). If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in your code. This sandbox speaks only a part of Stripe's API."),
+            format!(
+                "Unrecognized request URL ({method}: {path}). If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in your code. This sandbox speaks only a part of Stripe's API."
+            ),
         )
     }
 
-    pub(crate) fn idempotency(status: u16, code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn idempotency(status: u16, code: &'static str, message: impl Into<Box<str>>) -> Self {
         Self::new(status, "idempotency_error", code, message)
     }
 
@@ -122,50 +121,41 @@ impl ApiError {
             429 => ("invalid_request_error", "rate_limit"),
             _ => ("api_error", ""),
         };
-        Self::new(
-            status,
-            kind,
-            code,
-            "An unknown error occurred (made on purpose by the sandbox).",
-        )
+        Self::new(status, kind, code, "An unknown error occurred (made on purpose by the sandbox).")
     }
 
     /// The sandbox itself failed.
-    pub(crate) fn internal(message: impl Into<String>) -> Self {
+    pub(crate) fn internal(message: impl Into<Box<str>>) -> Self {
         Self::new(500, "api_error", "", message)
     }
 
     /// A declined card, with Stripe's `code` and `decline_code`.
-    pub(crate) fn card(code: &str, decline_code: Option<&str>, message: &str) -> Self {
+    pub(crate) fn card(code: &'static str, decline_code: Option<&'static str>, message: &str) -> Self {
         let mut error = Self::new(402, "card_error", code, message);
-        error.decline_code = decline_code.map(str::to_owned);
+        error.decline_code = decline_code;
         error
     }
 
     /// Names the parameter at fault.
     pub(crate) fn on(mut self, param: &str) -> Self {
-        self.param = Some(param.to_owned());
+        self.param = Some(param.into());
         self
     }
 
     pub(crate) fn charged(mut self, charge: Option<&str>) -> Self {
-        self.charge = charge.map(str::to_owned);
+        self.charge = charge.map(Box::from);
         self
     }
 
     pub(crate) fn of_intent(mut self, id: &str) -> Self {
-        if id.starts_with("seti_") {
-            self.setup_intent = Some(id.to_owned());
-        } else {
-            self.payment_intent = Some(id.to_owned());
-        }
+        self.intent = Some(id.into());
         self
     }
 
     /// Makes a card error undo everything, as `error_if_incomplete` asks.
     pub(crate) fn without_trace(mut self) -> Self {
         self.traceless = true;
-        self.payment_intent = None;
+        self.intent = None;
         self.charge = None;
         self
     }
@@ -173,6 +163,11 @@ impl ApiError {
     /// Whether it is the card that was refused.
     pub(crate) fn is_card_error(&self) -> bool {
         self.kind == "card_error"
+    }
+
+    /// Whether the card was refused for want of 3-D Secure.
+    pub(crate) fn asks_for_authentication(&self) -> bool {
+        self.code == "authentication_required"
     }
 
     /// Whether what was written until the error stays written.
@@ -184,28 +179,26 @@ impl ApiError {
     pub(crate) fn fields(&self) -> Value {
         let mut error = json!({ "message": self.message, "type": self.kind });
         let optional = [
-            ("code", &self.code),
-            ("param", &self.param),
-            ("decline_code", &self.decline_code),
-            ("charge", &self.charge),
+            ("code", Some(self.code).filter(|code| !code.is_empty())),
+            ("param", self.param.as_deref()),
+            ("decline_code", self.decline_code),
+            ("charge", self.charge.as_deref()),
         ];
         for (key, value) in optional {
             if let Some(value) = value {
                 error[key] = json!(value);
             }
         }
-        if let Some(code) = &self.code {
-            error["doc_url"] = json!(format!(
-                "https://stripe.com/docs/error-codes/{}",
-                code.replace('_', "-")
-            ));
+        if !self.code.is_empty() {
+            let page = self.code.replace('_', "-");
+            error["doc_url"] = json!(format!("https://stripe.com/docs/error-codes/{page}"));
         }
         error
     }
 
     /// The key and id of the intent that the answer embeds.
     pub(crate) fn intent(&self) -> Option<(&'static str, &str)> {
-        let payment = self.payment_intent.as_deref().map(|id| ("payment_intent", id));
-        payment.or(self.setup_intent.as_deref().map(|id| ("setup_intent", id)))
+        let id = self.intent.as_deref()?;
+        Some(if id.starts_with("seti_") { ("setup_intent", id) } else { ("payment_intent", id) })
     }
 }

@@ -21,11 +21,7 @@ pub(crate) fn previous(before: &Value, after: &Value) -> Option<Value> {
         if was == is {
             continue;
         }
-        let inner = if was.is_object() && is.is_object() {
-            previous(was, is)
-        } else {
-            Some(was.clone())
-        };
+        let inner = if was.is_object() && is.is_object() { previous(was, is) } else { Some(was.clone()) };
         if let Some(inner) = inner {
             changed.insert(key.clone(), inner);
         }
@@ -41,10 +37,7 @@ pub(crate) fn tells_previous(kind: &str) -> bool {
 /// Whether an endpoint is enabled and subscribed to a type of event.
 pub(crate) fn wanted(endpoint: &Value, kind: &str) -> bool {
     endpoint.text("status") == "enabled"
-        && endpoint
-            .list("enabled_events")
-            .iter()
-            .any(|wanted| wanted == "*" || wanted == kind)
+        && endpoint.list("enabled_events").iter().any(|wanted| wanted == "*" || wanted == kind)
 }
 
 /// A delivery (kind `_delivery` while pending, `_delivered` afterwards) of an event to an endpoint, due at a moment of the sandbox's clock
@@ -73,10 +66,7 @@ mod tests {
     fn previous_attributes_hold_old_values_only() {
         let before = json!({"a": 1, "m": {"x": "1", "y": "2"}, "l": [1], "same": 1, "_own": 1});
         let after = json!({"a": 2, "m": {"x": "1", "z": "3"}, "l": [2], "same": 1, "_own": 2});
-        assert_eq!(
-            previous(&before, &after),
-            Some(json!({"a": 1, "m": {"y": "2", "z": null}, "l": [1]}))
-        );
+        assert_eq!(previous(&before, &after), Some(json!({"a": 1, "m": {"y": "2", "z": null}, "l": [1]})));
         assert_eq!(previous(&before, &before), None);
     }
 }

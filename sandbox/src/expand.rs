@@ -35,9 +35,7 @@ fn walk(tx: &Tx<'_>, value: &mut Value, path: &[&str], version: &str) -> Result<
         return Ok(());
     };
     if let Value::Array(elements) = value {
-        return elements
-            .iter_mut()
-            .try_for_each(|element| walk(tx, element, path, version));
+        return elements.iter_mut().try_for_each(|element| walk(tx, element, path, version));
     }
     if let Some(included) = included(tx, value, field, version) {
         value.set(field, included);
@@ -45,7 +43,7 @@ fn walk(tx: &Tx<'_>, value: &mut Value, path: &[&str], version: &str) -> Result<
     let Some(child) = value.get_mut(*field) else {
         return Err(());
     };
-    replace(tx, child, rest.is_empty())?;
+    replace(tx, child)?;
     match child {
         Value::Null => Ok(()),
         child => walk(tx, child, rest, version),
@@ -53,17 +51,16 @@ fn walk(tx: &Tx<'_>, value: &mut Value, path: &[&str], version: &str) -> Result<
 }
 
 /// Puts the object in the place of its id. What is neither id nor object ends the path.
-fn replace(tx: &Tx<'_>, child: &mut Value, last: bool) -> Result<(), ()> {
+fn replace(tx: &Tx<'_>, child: &mut Value) -> Result<(), ()> {
     match child {
         Value::String(id) => {
             let object = tx.get(id).filter(|object| !object.text("object").starts_with('_'));
             *child = object.cloned().ok_or(())?;
             Ok(())
         }
-        Value::Array(elements) => elements
-            .iter_mut()
-            .filter(|element| element.is_string())
-            .try_for_each(|element| replace(tx, element, last)),
+        Value::Array(elements) => {
+            elements.iter_mut().filter(|element| element.is_string()).try_for_each(|element| replace(tx, element))
+        }
         Value::Object(_) | Value::Null => Ok(()),
         Value::Bool(_) | Value::Number(_) => Err(()),
     }
@@ -76,23 +73,21 @@ fn included(tx: &Tx<'_>, object: &Value, field: &str, version: &str) -> Option<V
     }
     let id = object.text("id");
     match (object.text("object"), field) {
-        ("checkout.session", "line_items") => Some(list_of(
-            object.list("_line_items").to_vec(),
-            &format!("/v1/checkout/sessions/{id}/line_items"),
-        )),
-        ("invoice", "payments") => Some(list_of(
-            object.list("_payments").to_vec(),
-            &format!("/v1/invoice_payments?invoice={id}"),
-        )),
+        ("checkout.session", "line_items") => {
+            Some(list_of(object.list("_line_items"), &format!("/v1/checkout/sessions/{id}/line_items")))
+        }
+        ("invoice", "payments") => {
+            Some(list_of(object.list("_payments"), &format!("/v1/invoice_payments?invoice={id}")))
+        }
         ("invoice", "confirmation_secret") => {
             let intent = tx.get(object.text("_payment_intent"));
-            let secret = intent.map(|intent| {
-                serde_json::json!({ "client_secret": intent["client_secret"], "type": "payment_intent" })
-            });
+            let secret = intent.map(
+                |intent| serde_json::json!({ "client_secret": intent["client_secret"], "type": "payment_intent" }),
+            );
             Some(secret.unwrap_or_default())
         }
         ("invoice", "payment_intent" | "charge") if shape::before_basil(version) => {
-            Some(object.get(&format!("_{field}")).cloned().unwrap_or_default())
+            Some(object.get(format!("_{field}")).cloned().unwrap_or_default())
         }
         ("invoice", "subscription") if shape::before_basil(version) => {
             Some(object["parent"]["subscription_details"]["subscription"].clone())
@@ -101,17 +96,16 @@ fn included(tx: &Tx<'_>, object: &Value, field: &str, version: &str) -> Option<V
             let data = tx.newest("subscription").into_iter().filter(|subscription| {
                 subscription.text("customer") == id && subscription.text("status") != "canceled"
             });
-            Some(list_of(
-                data.cloned().collect(),
-                &format!("/v1/customers/{id}/subscriptions"),
-            ))
+            Some(list_of(&data.cloned().collect::<Vec<_>>(), &format!("/v1/customers/{id}/subscriptions")))
         }
-        ("customer", "sources") => Some(list_of(Vec::new(), &format!("/v1/customers/{id}/sources"))),
-        ("customer", "tax_ids") => Some(list_of(Vec::new(), &format!("/v1/customers/{id}/tax_ids"))),
-        ("customer", "tax") => Some(serde_json::json!({ "automatic_tax": "unrecognized_location", "ip_address": null, "location": null, "provider": "stripe" })),
+        ("customer", "sources") => Some(list_of(&[], &format!("/v1/customers/{id}/sources"))),
+        ("customer", "tax_ids") => Some(list_of(&[], &format!("/v1/customers/{id}/tax_ids"))),
+        ("customer", "tax") => Some(
+            serde_json::json!({ "automatic_tax": "unrecognized_location", "ip_address": null, "location": null, "provider": "stripe" }),
+        ),
         ("charge", "refunds") => {
             let refunds = tx.newest("refund").into_iter().filter(|refund| refund.text("charge") == id);
-            Some(list_of(refunds.cloned().collect(), &format!("/v1/charges/{id}/refunds")))
+            Some(list_of(&refunds.cloned().collect::<Vec<_>>(), &format!("/v1/charges/{id}/refunds")))
         }
         _ => None,
     }

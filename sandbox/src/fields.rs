@@ -50,9 +50,7 @@ impl Fields for Value {
     }
 
     fn list(&self, key: &str) -> &[Value] {
-        self.get(key)
-            .and_then(Value::as_array)
-            .map_or(NOTHING, Vec::as_slice)
+        self.get(key).and_then(Value::as_array).map_or(NOTHING, Vec::as_slice)
     }
 
     fn data(&self, key: &str) -> &[Value] {
@@ -113,7 +111,7 @@ pub(crate) fn metadata(params: &Value) -> Value {
 }
 
 /// Stripe's list object around its elements.
-pub(crate) fn list_of(data: Vec<Value>, url: &str) -> Value {
+pub(crate) fn list_of(data: &[Value], url: &str) -> Value {
     let total = data.len();
     serde_json::json!({
         "object": "list", "data": data, "has_more": false, "total_count": total, "url": url,

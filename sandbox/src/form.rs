@@ -52,22 +52,14 @@ fn split(name: &str) -> Result<Vec<&str>, ApiError> {
     Ok(path)
 }
 
-fn insert(
-    branch: &mut Vec<(String, Node)>,
-    path: &[&str],
-    value: &str,
-    name: &str,
-) -> Result<(), ApiError> {
-    let clash = || ApiError::invalid("", format!("Invalid parameter: {name} is used both as a value and as a hash or list"));
+fn insert(branch: &mut Vec<(String, Node)>, path: &[&str], value: &str, name: &str) -> Result<(), ApiError> {
+    let clash =
+        || ApiError::invalid("", format!("Invalid parameter: {name} is used both as a value and as a hash or list"));
     let (key, rest) = match path {
         [] => return Ok(()),
         [key, rest @ ..] => (*key, rest),
     };
-    let key = if key.is_empty() {
-        element_for(branch, rest)
-    } else {
-        key.to_owned()
-    };
+    let key = if key.is_empty() { element_for(branch, rest) } else { key.to_owned() };
     let position = branch.iter().position(|(known, _)| *known == key);
     let Some(position) = position else {
         let mut node = Node::Text(value.to_owned());
@@ -102,11 +94,10 @@ fn has(node: &Node, path: &[&str]) -> bool {
     match (node, path) {
         (_, []) => true,
         (Node::Text(_), _) => false,
-        (Node::Branch(_), [key, ..]) if key.is_empty() => false,
-        (Node::Branch(children), [key, rest @ ..]) => children
-            .iter()
-            .find(|(known, _)| known == key)
-            .is_some_and(|(_, child)| has(child, rest)),
+        (Node::Branch(_), ["", ..]) => false,
+        (Node::Branch(children), [key, rest @ ..]) => {
+            children.iter().find(|(known, _)| known == key).is_some_and(|(_, child)| has(child, rest))
+        }
     }
 }
 
@@ -116,9 +107,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn tree(pairs: &[(&str, &str)]) -> Node {
-        let text = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(pairs)
-            .finish();
+        let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         parse(text.as_bytes()).expect("a well-formed form")
     }
 
@@ -127,30 +116,15 @@ mod tests {
     }
 
     fn branch(children: Vec<(&str, Node)>) -> Node {
-        Node::Branch(
-            children
-                .into_iter()
-                .map(|(key, node)| (key.to_owned(), node))
-                .collect(),
-        )
+        Node::Branch(children.into_iter().map(|(key, node)| (key.to_owned(), node)).collect())
     }
 
     #[test]
     fn brackets_nest() {
         assert_eq!(
-            tree(&[
-                ("line_items[0][price]", "price_1"),
-                ("line_items[0][quantity]", "2"),
-                ("metadata[a b&c]", "d=é"),
-            ]),
+            tree(&[("line_items[0][price]", "price_1"), ("line_items[0][quantity]", "2"), ("metadata[a b&c]", "d=é"),]),
             branch(vec![
-                (
-                    "line_items",
-                    branch(vec![(
-                        "0",
-                        branch(vec![("price", text("price_1")), ("quantity", text("2"))])
-                    )])
-                ),
+                ("line_items", branch(vec![("0", branch(vec![("price", text("price_1")), ("quantity", text("2"))]))])),
                 ("metadata", branch(vec![("a b&c", text("d=é"))])),
             ])
         );

@@ -29,11 +29,7 @@ pub(crate) struct Replay {
 impl Keyed {
     /// `params` are the checked ones, so that the order in which they were sent is no matter.
     pub(crate) fn new(key: String, path: &str, params: &Value) -> Self {
-        Self {
-            key,
-            path: path.to_owned(),
-            fingerprint: hex::encode(Sha256::digest(params.to_string())),
-        }
+        Self { key, path: path.to_owned(), fingerprint: hex::encode(Sha256::digest(params.to_string())) }
     }
 
     fn id(&self) -> String {
@@ -45,16 +41,16 @@ impl Keyed {
     /// # Errors
     /// The key was used for another request.
     pub(crate) fn earlier(&self, tx: &Tx<'_>) -> Result<Option<Replay>, ApiError> {
-        let record = tx
-            .get(&self.id())
-            .filter(|record| record.int("created") + IDEMPOTENCY_LIFE > tx.now());
+        let record = tx.get(&self.id()).filter(|record| record.int("created") + IDEMPOTENCY_LIFE > tx.now());
         let Some(record) = record else {
             return Ok(None);
         };
         if record.text("path") != self.path {
             let message = format!(
                 "Keys for idempotent requests can only be used for the same endpoint they were first used for ('{}' vs '{}'). Try using a key other than '{}' if you meant to execute a different request.",
-                self.path, record.text("path"), self.key
+                self.path,
+                record.text("path"),
+                self.key
             );
             return Err(ApiError::idempotency(400, "", message));
         }

@@ -28,6 +28,7 @@ pub(crate) fn fingerprint(text: &str) -> String {
     letters(&Sha256::digest(format!("fingerprint:{text}")).into(), 16)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
 fn random() -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(Uuid::now_v7().as_bytes());
@@ -36,9 +37,5 @@ fn random() -> [u8; 32] {
 }
 
 fn letters(bytes: &[u8; 32], count: usize) -> String {
-    bytes
-        .iter()
-        .take(count)
-        .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
-        .collect()
+    bytes.iter().take(count).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect()
 }

@@ -95,7 +95,7 @@ impl Sandbox {
 
     /// Adds a webhook endpoint for all events, or changes the one with that url.
     pub fn add_endpoint(&self, endpoint: Endpoint) {
-        self.shared.add_endpoint(&endpoint);
+        self.shared.add_endpoint(endpoint);
     }
 
     /// Resolves when no delivery is pending or waiting for its next try. What is held back by

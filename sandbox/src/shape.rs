@@ -27,10 +27,7 @@ pub(crate) fn before_basil(version: &str) -> bool {
 pub(crate) fn render(value: &Value, version: &str) -> Value {
     match value {
         Value::Object(map) => render_object(map, version),
-        Value::Array(elements) => elements
-            .iter()
-            .map(|element| render(element, version))
-            .collect(),
+        Value::Array(elements) => elements.iter().map(|element| render(element, version)).collect(),
         other => other.clone(),
     }
 }

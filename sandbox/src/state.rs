@@ -81,7 +81,7 @@ impl Shared {
             wake: Notify::new(),
             settled: Notify::new(),
         };
-        for endpoint in &config.endpoints {
+        for endpoint in config.endpoints.iter().cloned() {
             shared.add_endpoint(endpoint);
         }
         shared.by_itself(|tx| {
@@ -135,14 +135,13 @@ impl Shared {
     }
 
     /// Adds an endpoint for all events, or gives the one with that url another secret.
-    pub(crate) fn add_endpoint(&self, wanted: &Endpoint) {
+    pub(crate) fn add_endpoint(&self, wanted: Endpoint) {
         self.by_itself(|tx| {
             let known = tx.newest("webhook_endpoint").into_iter().find(|known| known.text("url") == wanted.url);
-            let mut endpoint = known.cloned().unwrap_or_else(|| {
-                objects::webhook_endpoint(&wanted.url, &wanted.secret, tx.now())
-            });
-            endpoint.set("_secret", wanted.secret.as_str());
-            endpoint.set("api_version", wanted.api_version.as_deref());
+            let mut endpoint =
+                known.cloned().unwrap_or_else(|| objects::webhook_endpoint(&wanted.url, &wanted.secret, tx.now()));
+            endpoint.set("_secret", wanted.secret);
+            endpoint.set("api_version", wanted.api_version);
             tx.put(endpoint);
             Ok(())
         });
@@ -183,9 +182,7 @@ impl Shared {
             for _ in 0..times {
                 for endpoint in &endpoints {
                     let due = tx.now() * 1000;
-                    tx.put(crate::events::delivery(
-                        event.text("id"), event.text("type"), endpoint.text("id"), due,
-                    ));
+                    tx.put(crate::events::delivery(event.text("id"), event.text("type"), endpoint.text("id"), due));
                 }
             }
             Ok(())

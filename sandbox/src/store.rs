@@ -50,10 +50,7 @@ impl Store {
         let Some(path) = path else {
             return Ok(store);
         };
-        let state = |source| Error::State {
-            path: path.to_owned(),
-            source,
-        };
+        let state = |source| Error::State { path: path.to_owned(), source };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(state)?;
         }
@@ -75,12 +72,11 @@ impl Store {
             if line.is_empty() {
                 continue;
             }
-            let entries: Vec<Entry> =
-                serde_json::from_slice(line).map_err(|source| Error::Journal {
-                    path: path.to_owned(),
-                    line: index + 1,
-                    source,
-                })?;
+            let entries: Vec<Entry> = serde_json::from_slice(line).map_err(|source| Error::Journal {
+                path: path.to_owned(),
+                line: index + 1,
+                source,
+            })?;
             for entry in entries {
                 self.apply(entry);
             }
@@ -127,10 +123,7 @@ impl Store {
         {
             index.remove(&entry.seq);
         }
-        self.kinds
-            .entry(kind.to_owned())
-            .or_default()
-            .insert(entry.seq, entry.id.clone());
+        self.kinds.entry(kind.to_owned()).or_default().insert(entry.seq, entry.id.clone());
         self.objects.insert(entry.id.clone(), entry);
     }
 
@@ -173,10 +166,7 @@ impl Store {
     /// All objects of a kind, newest first.
     pub(crate) fn newest<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a Value> {
         let index = self.kinds.get(kind);
-        index
-            .into_iter()
-            .flat_map(|index| index.values().rev())
-            .filter_map(|id| self.get(id))
+        index.into_iter().flat_map(|index| index.values().rev()).filter_map(|id| self.get(id))
     }
 
     /// Runs `work` in a transaction and commits it, unless it fails with an error that leaves
@@ -186,13 +176,8 @@ impl Store {
         origin: Origin,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        let mut tx = Tx {
-            now: self.now_millis() / 1000,
-            next: self.next,
-            store: self,
-            writes: BTreeMap::new(),
-            origin,
-        };
+        let mut tx =
+            Tx { now: self.now_millis() / 1000, next: self.next, store: self, writes: BTreeMap::new(), origin };
         let outcome = work(&mut tx);
         let kept = outcome.as_ref().err().is_none_or(ApiError::keeps_writes);
         let writes = tx.writes;
@@ -257,25 +242,20 @@ impl Tx<'_> {
 
     /// The object that a path names, or 404.
     pub(crate) fn find(&self, kind: &str, id: &str) -> Result<Value, ApiError> {
-        self.lookup(kind, id)
-            .cloned()
-            .ok_or_else(|| ApiError::missing(kind, id))
+        self.lookup(kind, id).cloned().ok_or_else(|| ApiError::missing(kind, id))
     }
 
     /// The object that a parameter names, or 400.
     pub(crate) fn named(&self, kind: &str, id: &str, param: &str) -> Result<Value, ApiError> {
-        self.lookup(kind, id)
-            .cloned()
-            .ok_or_else(|| ApiError::missing_param(kind, id, param))
+        self.lookup(kind, id).cloned().ok_or_else(|| ApiError::missing_param(kind, id, param))
     }
 
     /// The customer that a parameter names; a deleted one is as good as none.
     pub(crate) fn customer(&self, id: &str) -> Result<Value, ApiError> {
-        self.named("customer", id, "customer")
-            .and_then(|customer| match customer.flag("deleted") {
-                true => Err(ApiError::missing_param("customer", id, "customer")),
-                false => Ok(customer),
-            })
+        self.named("customer", id, "customer").and_then(|customer| match customer.flag("deleted") {
+            true => Err(ApiError::missing_param("customer", id, "customer")),
+            false => Ok(customer),
+        })
     }
 
     /// All objects of a kind, newest first.
@@ -325,16 +305,8 @@ impl Tx<'_> {
 
     /// Changes an object and emits `event`. An `…updated` event carries the previous values, and
     /// is not emitted when nothing that shows has changed.
-    pub(crate) fn change(
-        &mut self,
-        id: &str,
-        event: &str,
-        work: impl FnOnce(&mut Value),
-    ) -> Result<Value, ApiError> {
-        let before = self
-            .get(id)
-            .cloned()
-            .ok_or_else(|| ApiError::internal(format!("{id} vanished")))?;
+    pub(crate) fn change(&mut self, id: &str, event: &str, work: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
+        let before = self.get(id).cloned().ok_or_else(|| ApiError::internal(format!("{id} vanished")))?;
         let mut after = before.clone();
         work(&mut after);
         self.put(after.clone());

@@ -41,7 +41,10 @@ async fn a_failed_first_payment_is_incomplete() {
     let late = subscribe(&world, "pm_card_chargeCustomerFail", &[]).await;
     world.sandbox.advance(Duration::from_secs(DAY));
     let late = fresh(&world, &late).await;
-    assert_eq!((late["status"].as_str(), late["latest_invoice"]["status"].as_str()), (Some("incomplete_expired"), Some("void")));
+    assert_eq!(
+        (late["status"].as_str(), late["latest_invoice"]["status"].as_str()),
+        (Some("incomplete_expired"), Some("void"))
+    );
 }
 
 #[tokio::test]
@@ -50,7 +53,8 @@ async fn error_if_incomplete_leaves_nothing() {
     let price = world.monthly_price().await;
     let customer = world.customer_with("pm_card_chargeCustomerFail").await;
     let mark = world.event_types().await.len();
-    let form = [("customer", customer.as_str()), ("items[0][price]", &price), ("payment_behavior", "error_if_incomplete")];
+    let form =
+        [("customer", customer.as_str()), ("items[0][price]", &price), ("payment_behavior", "error_if_incomplete")];
     world.post("/v1/subscriptions", &form).await.refused(402, "card_declined");
     assert!(world.events_since(mark).await.is_empty());
     assert!(data(&world.get("/v1/subscriptions?status=all").await.ok()).is_empty());
@@ -106,7 +110,10 @@ async fn a_new_card_saves_a_past_due_subscription() {
     world.sandbox.advance(Duration::from_secs(DAY + 60));
     let customer = text(&made, "customer");
     let method = id(&world.post("/v1/payment_methods/pm_card_visa/attach", &[("customer", &customer)]).await.ok());
-    world.post(&format!("/v1/customers/{customer}"), &[("invoice_settings[default_payment_method]", &method)]).await.ok();
+    world
+        .post(&format!("/v1/customers/{customer}"), &[("invoice_settings[default_payment_method]", &method)])
+        .await
+        .ok();
     world.sandbox.advance(Duration::from_secs(4 * DAY));
     assert_eq!(fresh(&world, &made).await["status"], "active");
 }
@@ -149,24 +156,36 @@ async fn a_preview_agrees_with_the_charge() {
     world.sandbox.advance(Duration::from_secs(10 * DAY));
     let date = world.sandbox.now().to_string();
     let subscription = id(&made);
-    let preview = world.post("/v1/invoices/create_preview", &[
-        ("subscription", subscription.as_str()),
-        ("subscription_details[items][0][id]", &item),
-        ("subscription_details[items][0][price]", &dearer),
-        ("subscription_details[proration_behavior]", "always_invoice"),
-        ("subscription_details[proration_date]", &date),
-    ]).await.ok();
+    let preview = world
+        .post(
+            "/v1/invoices/create_preview",
+            &[
+                ("subscription", subscription.as_str()),
+                ("subscription_details[items][0][id]", &item),
+                ("subscription_details[items][0][price]", &dearer),
+                ("subscription_details[proration_behavior]", "always_invoice"),
+                ("subscription_details[proration_date]", &date),
+            ],
+        )
+        .await
+        .ok();
     let due = preview["amount_due"].as_i64().expect("an amount");
     assert!((1_900..2_100).contains(&due), "two thirds of $30: {due}");
 
-    let changed = world.post(&format!("/v1/subscriptions/{subscription}"), &[
-        ("items[0][id]", item.as_str()),
-        ("items[0][price]", &dearer),
-        ("proration_behavior", "always_invoice"),
-        ("proration_date", &date),
-        ("payment_behavior", "error_if_incomplete"),
-        ("expand[]", "latest_invoice"),
-    ]).await.ok();
+    let changed = world
+        .post(
+            &format!("/v1/subscriptions/{subscription}"),
+            &[
+                ("items[0][id]", item.as_str()),
+                ("items[0][price]", &dearer),
+                ("proration_behavior", "always_invoice"),
+                ("proration_date", &date),
+                ("payment_behavior", "error_if_incomplete"),
+                ("expand[]", "latest_invoice"),
+            ],
+        )
+        .await
+        .ok();
     assert_eq!(changed["items"]["data"][0]["price"]["id"], dearer.as_str());
     assert_eq!(changed["latest_invoice"]["amount_paid"].as_i64(), Some(due));
     assert_eq!(changed["latest_invoice"]["lines"]["data"].as_array().map(Vec::len), Some(2));
@@ -178,13 +197,19 @@ async fn a_failed_upgrade_leaves_the_old_plan() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let customer = text(&made, "customer");
-    let bad = id(&world.post("/v1/payment_methods/pm_card_chargeCustomerFail/attach", &[("customer", &customer)]).await.ok());
+    let bad =
+        id(&world.post("/v1/payment_methods/pm_card_chargeCustomerFail/attach", &[("customer", &customer)]).await.ok());
     let path = format!("/v1/subscriptions/{}", id(&made));
     world.post(&path, &[("default_payment_method", &bad)]).await.ok();
     let before = fresh(&world, &made).await;
     let dearer = world.price("4900", Some("month")).await;
     let item = id(&made["items"]["data"][0]);
-    let form = [("items[0][id]", item.as_str()), ("items[0][price]", &dearer), ("proration_behavior", "always_invoice"), ("payment_behavior", "error_if_incomplete")];
+    let form = [
+        ("items[0][id]", item.as_str()),
+        ("items[0][price]", &dearer),
+        ("proration_behavior", "always_invoice"),
+        ("payment_behavior", "error_if_incomplete"),
+    ];
     world.post(&path, &form).await.refused(402, "card_declined");
     assert_eq!(fresh(&world, &made).await, before);
 }
@@ -196,7 +221,10 @@ async fn another_interval_starts_a_new_period_now() {
     let yearly = world.price("19000", Some("year")).await;
     let item = id(&made["items"]["data"][0]);
     let path = format!("/v1/subscriptions/{}", id(&made));
-    let changed = world.post(&path, &[("items[0][id]", item.as_str()), ("items[0][price]", &yearly), ("expand[]", "latest_invoice")]).await.ok();
+    let changed = world
+        .post(&path, &[("items[0][id]", item.as_str()), ("items[0][price]", &yearly), ("expand[]", "latest_invoice")])
+        .await
+        .ok();
     let (start, end) = period(&changed);
     assert!(end - start >= 365 * 86_400);
     let paid = changed["latest_invoice"]["amount_paid"].as_i64().expect("an amount");
@@ -206,7 +234,13 @@ async fn another_interval_starts_a_new_period_now() {
 #[tokio::test]
 async fn three_d_secure_can_be_asked_of_an_intent() {
     let world = World::new().await;
-    let form = [("amount", "500"), ("currency", "usd"), ("payment_method", "pm_card_authenticationRequired"), ("confirm", "true"), ("return_url", "http://app.test/back")];
+    let form = [
+        ("amount", "500"),
+        ("currency", "usd"),
+        ("payment_method", "pm_card_authenticationRequired"),
+        ("confirm", "true"),
+        ("return_url", "http://app.test/back"),
+    ];
     let intent = world.post("/v1/payment_intents", &form).await.ok();
     assert_eq!(intent["status"], "requires_action");
     let url = text(&intent["next_action"]["redirect_to_url"], "url");
@@ -233,7 +267,12 @@ async fn a_refund_changes_the_charge_and_stops_at_its_amount() {
 #[tokio::test]
 async fn a_declined_intent_tells_why_and_keeps_the_attempt() {
     let world = World::new().await;
-    let form = [("amount", "500"), ("currency", "usd"), ("payment_method", "pm_card_chargeDeclinedInsufficientFunds"), ("confirm", "true")];
+    let form = [
+        ("amount", "500"),
+        ("currency", "usd"),
+        ("payment_method", "pm_card_chargeDeclinedInsufficientFunds"),
+        ("confirm", "true"),
+    ];
     let error = world.post("/v1/payment_intents", &form).await.refused(402, "card_declined");
     assert_eq!(error["decline_code"], "insufficient_funds");
     assert_eq!(error["payment_intent"]["status"], "requires_payment_method");
@@ -244,7 +283,13 @@ async fn a_declined_intent_tells_why_and_keeps_the_attempt() {
 async fn the_same_card_has_the_same_fingerprint() {
     let world = World::new().await;
     let fingerprint = async |number: &str| {
-        let form = [("type", "card"), ("card[number]", number), ("card[exp_month]", "12"), ("card[exp_year]", "2040"), ("card[cvc]", "123")];
+        let form = [
+            ("type", "card"),
+            ("card[number]", number),
+            ("card[exp_month]", "12"),
+            ("card[exp_year]", "2040"),
+            ("card[cvc]", "123"),
+        ];
         text(&world.post("/v1/payment_methods", &form).await.ok()["card"], "fingerprint")
     };
     assert_eq!(fingerprint("4242424242424242").await, fingerprint("4242424242424242").await);

@@ -26,13 +26,23 @@ async fn a_good_card_subscribes_and_tells_it_in_stripes_order() {
     assert_eq!(
         world.events_since(mark).await,
         [
-            "customer.created", "payment_method.attached", "customer.subscription.created",
-            "invoice.created", "invoice.finalized", "payment_intent.created", "charge.succeeded",
-            "payment_intent.succeeded", "invoice.paid", "invoice.payment_succeeded",
-            "customer.subscription.updated", "checkout.session.completed",
+            "customer.created",
+            "payment_method.attached",
+            "customer.subscription.created",
+            "invoice.created",
+            "invoice.finalized",
+            "payment_intent.created",
+            "charge.succeeded",
+            "payment_intent.succeeded",
+            "invoice.paid",
+            "invoice.payment_succeeded",
+            "customer.subscription.updated",
+            "checkout.session.completed",
         ]
     );
-    let path = format!("/v1/checkout/sessions/{session}?expand[]=subscription&expand[]=invoice&expand[]=customer&expand[]=line_items");
+    let path = format!(
+        "/v1/checkout/sessions/{session}?expand[]=subscription&expand[]=invoice&expand[]=customer&expand[]=line_items"
+    );
     let done = world.get(&path).await.ok();
     assert_eq!(done["status"], "complete");
     assert_eq!(done["payment_status"], "paid");
@@ -57,9 +67,11 @@ async fn a_trial_charges_nothing_and_saves_the_card() {
 
     let done = world.retrieve_session(&session).await;
     assert_eq!(done["payment_status"], "no_payment_required");
-    let subscription = world.get(&format!("/v1/subscriptions/{}?expand[]=latest_invoice", text(&done, "subscription"))).await.ok();
+    let subscription =
+        world.get(&format!("/v1/subscriptions/{}?expand[]=latest_invoice", text(&done, "subscription"))).await.ok();
     assert_eq!(subscription["status"], "trialing");
-    let lasts = subscription["trial_end"].as_i64().expect("a trial") - subscription["trial_start"].as_i64().expect("a trial");
+    let lasts =
+        subscription["trial_end"].as_i64().expect("a trial") - subscription["trial_start"].as_i64().expect("a trial");
     assert_eq!(lasts, 14 * 86_400);
     assert_eq!(subscription["latest_invoice"]["status"], "paid");
     assert_eq!(subscription["latest_invoice"]["amount_paid"], 0);
@@ -103,7 +115,11 @@ async fn declined_card_leaves_the_session_open() {
         let page = world.pay(&session, DECLINED).await;
 
         assert_eq!(page.status, 402);
-        assert!(page.body.contains(r#"<p class="error" id="number-error">Your card was declined.</p>"#), "{}", page.body);
+        assert!(
+            page.body.contains(r#"<p class="error" id="number-error">Your card was declined.</p>"#),
+            "{}",
+            page.body
+        );
         assert!(page.body.contains(r#"value="Ada Lovelace""#), "what was typed stays");
         assert!(!page.body.contains(r#"value="4000"#), "the number does not");
         assert_eq!(world.retrieve_session(&session).await["status"], "open");
@@ -174,7 +190,13 @@ async fn faulty_fields_are_named() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let session = id(&world.session("subscription", &price, &[]).await);
-    let good = [("number", "4242424242424242"), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada"), ("email", "ada@example.com")];
+    let good = [
+        ("number", "4242424242424242"),
+        ("expiry", "12/40"),
+        ("cvc", "123"),
+        ("name", "Ada"),
+        ("email", "ada@example.com"),
+    ];
     for (field, value, message) in [
         ("number", "4242424242424241", "Your card number is incorrect."),
         ("number", "", "Your card number is incorrect."),
@@ -184,7 +206,8 @@ async fn faulty_fields_are_named() {
         ("name", "", "Enter the name on the card."),
         ("email", "ada", "Enter an e-mail address"),
     ] {
-        let form: Vec<_> = good.iter().map(|(name, typed)| (*name, if *name == field { value } else { typed })).collect();
+        let form: Vec<_> =
+            good.iter().map(|(name, typed)| (*name, if *name == field { value } else { typed })).collect();
         let page = world.submit(&session, &form).await;
         assert_eq!(page.status, 422, "{field}={value}");
         let error = format!(r#"<p class="error" id="{field}-error">"#);

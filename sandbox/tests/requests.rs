@@ -31,7 +31,12 @@ async fn every_answer_has_a_request_id_and_its_version() {
 async fn unknown_parameters_are_refused_at_every_depth() {
     let world = World::new().await;
     let price = world.monthly_price().await;
-    let good = [("mode", "subscription"), ("line_items[0][price]", price.as_str()), ("line_items[0][quantity]", "1"), ("success_url", "http://app.test/")];
+    let good = [
+        ("mode", "subscription"),
+        ("line_items[0][price]", price.as_str()),
+        ("line_items[0][quantity]", "1"),
+        ("success_url", "http://app.test/"),
+    ];
     for unknown in [
         "user_id",
         "line_items[0][prise]",
@@ -80,7 +85,10 @@ async fn unknown_objects_and_routes_are_404() {
     let error = world.get("/v1/customers/cus_none").await.refused(404, "resource_missing");
     assert_eq!(error["message"], "No such customer: 'cus_none'");
     assert_eq!(world.get("/v1/nothing").await.status, 404);
-    assert_eq!(world.post("/v1/subscriptions", &[("customer", "cus_none"), ("items[0][price]", "price_none")]).await.status, 400);
+    assert_eq!(
+        world.post("/v1/subscriptions", &[("customer", "cus_none"), ("items[0][price]", "price_none")]).await.status,
+        400
+    );
 }
 
 #[tokio::test]
@@ -118,7 +126,8 @@ async fn a_key_in_use_is_a_conflict() {
     let world = World::new().await;
     world.sandbox.delay_calls(Duration::from_millis(300));
     let form = [("email", "ada@example.com")];
-    let (first, second) = tokio::join!(world.keyed("k", "/v1/customers", &form), world.keyed("k", "/v1/customers", &form));
+    let (first, second) =
+        tokio::join!(world.keyed("k", "/v1/customers", &form), world.keyed("k", "/v1/customers", &form));
     let mut statuses = [first.status, second.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409]);
@@ -207,7 +216,13 @@ async fn metadata_merges() {
 #[tokio::test]
 async fn a_lookup_key_belongs_to_one_price() {
     let world = World::new().await;
-    let form = [("currency", "usd"), ("unit_amount", "1900"), ("product_data[name]", "Pro"), ("recurring[interval]", "month"), ("lookup_key", "pro_month")];
+    let form = [
+        ("currency", "usd"),
+        ("unit_amount", "1900"),
+        ("product_data[name]", "Pro"),
+        ("recurring[interval]", "month"),
+        ("lookup_key", "pro_month"),
+    ];
     let first = id(&world.post("/v1/prices", &form).await.ok());
     assert_eq!(world.post("/v1/prices", &form).await.status, 400);
     let mut transfer = form.to_vec();
@@ -224,7 +239,12 @@ async fn a_session_wants_active_prices_of_its_mode_and_a_living_customer() {
     let monthly = world.monthly_price().await;
     let once = world.price("500", None).await;
     let open = async |mode: &str, price: &str, more: &[(&str, &str)]| {
-        let mut form = vec![("mode", mode), ("line_items[0][price]", price), ("line_items[0][quantity]", "1"), ("success_url", "http://app.test/")];
+        let mut form = vec![
+            ("mode", mode),
+            ("line_items[0][price]", price),
+            ("line_items[0][quantity]", "1"),
+            ("success_url", "http://app.test/"),
+        ];
         form.extend(more);
         world.post("/v1/checkout/sessions", &form).await
     };

@@ -107,7 +107,8 @@ async fn old_versions_see_the_old_shape() {
         let event = events.iter().find(|event| event["type"] == kind).expect("the event");
         event["data"]["object"].clone()
     };
-    let (before, after) = (object(&old, "customer.subscription.created"), object(&new, "customer.subscription.created"));
+    let (before, after) =
+        (object(&old, "customer.subscription.created"), object(&new, "customer.subscription.created"));
     assert_eq!(before["current_period_end"], after["items"]["data"][0]["current_period_end"]);
     assert!(after.get("current_period_end").is_none());
     let (before, after) = (object(&old, "invoice.paid"), object(&new, "invoice.paid"));

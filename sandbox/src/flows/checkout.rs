@@ -79,14 +79,17 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
             session.set("payment_method_collection", "if_required");
             let enabled = params["invoice_creation"].flag("enabled");
             let data = params["invoice_creation"].get("invoice_data").cloned().unwrap_or(json!({}));
-            session.set("invoice_creation", json!({
-                "enabled": enabled,
-                "invoice_data": {
-                    "account_tax_ids": null, "custom_fields": null, "issuer": null,
-                    "description": data.some("description"), "footer": data.some("footer"),
-                    "metadata": metadata(&data), "rendering_options": null,
-                },
-            }));
+            session.set(
+                "invoice_creation",
+                json!({
+                    "enabled": enabled,
+                    "invoice_data": {
+                        "account_tax_ids": null, "custom_fields": null, "issuer": null,
+                        "description": data.some("description"), "footer": data.some("footer"),
+                        "metadata": metadata(&data), "rendering_options": null,
+                    },
+                }),
+            );
         }
     }
     let total: i64 = items.iter().map(|item| item.int("amount_total")).sum();
@@ -97,11 +100,14 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     let url = format!("{}/c/pay/{}", tx.origin.base, session.text("id"));
     session.set("url", url);
     session.set("_line_items", items);
-    session.set("_params", json!({
-        "subscription_data": params["subscription_data"],
-        "payment_intent_data": params["payment_intent_data"],
-        "customer_update": params["customer_update"],
-    }));
+    session.set(
+        "_params",
+        json!({
+            "subscription_data": params["subscription_data"],
+            "payment_intent_data": params["payment_intent_data"],
+            "customer_update": params["customer_update"],
+        }),
+    );
     tx.put(session.clone());
     Ok(session)
 }
@@ -109,9 +115,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
 /// Parameters that need or exclude each other.
 fn check_combination(params: &Value) -> Result<(), ApiError> {
     let sent = |key: &str| params.get(key).is_some();
-    let missing = |key: &str| {
-        ApiError::invalid("parameter_missing", format!("Missing required param: {key}.")).on(key)
-    };
+    let missing = |key: &str| ApiError::invalid("parameter_missing", format!("Missing required param: {key}.")).on(key);
     let subscribes = params.text("mode") == "subscription";
     if !sent("success_url") {
         return Err(missing("success_url"));
@@ -135,7 +139,7 @@ fn check_combination(params: &Value) -> Result<(), ApiError> {
         true => &["payment_intent_data", "customer_creation", "invoice_creation"],
         false => &["subscription_data"],
     };
-    for key in wrong_mode.iter().filter(|key| sent(key)) {
+    if let Some(key) = wrong_mode.iter().find(|key| sent(key)) {
         let mode = if subscribes { "subscription" } else { "payment" };
         let message = format!("You can not pass `{key}` in `{mode}` mode.");
         return Err(ApiError::invalid("", message).on(key));
@@ -259,7 +263,10 @@ fn one_currency(items: &[Value], params: &Value) -> Result<String, ApiError> {
     match items.iter().find(|item| item.text("currency") != wanted) {
         None => Ok(wanted.to_owned()),
         Some(item) => {
-            let message = format!("The price specified only supports `{}`. This doesn't match the expected currency: `{wanted}`.", item.text("currency"));
+            let message = format!(
+                "The price specified only supports `{}`. This doesn't match the expected currency: `{wanted}`.",
+                item.text("currency")
+            );
             Err(ApiError::invalid("", message).on("line_items"))
         }
     }
@@ -287,8 +294,7 @@ pub(crate) fn trial_end_of(session: &Value, now: i64) -> Option<i64> {
 /// Whether completing the session needs a card.
 pub(crate) fn needs_card(session: &Value) -> bool {
     session.int("amount_total") > 0
-        || (session.text("mode") == "subscription"
-            && session.text("payment_method_collection") != "if_required")
+        || (session.text("mode") == "subscription" && session.text("payment_method_collection") != "if_required")
 }
 
 /// What became of a submitted card.
@@ -326,10 +332,7 @@ pub(crate) fn authenticated(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<V
         let message = payment::AUTHENTICATION_FAILED;
         return Err(ApiError::card("payment_intent_authentication_failure", None, message));
     }
-    let payer = Payer {
-        email: pending.text("email").to_owned(),
-        name: pending.text("name").to_owned(),
-    };
+    let payer = Payer { email: pending.text("email").to_owned(), name: pending.text("name").to_owned() };
     complete(tx, id, &payer, Some(&method), Presence::Authenticated)
 }
 
@@ -371,10 +374,13 @@ pub(crate) fn complete(
         session.set("payment_status", if charged { "paid" } else { "no_payment_required" });
         session.set("url", Value::Null);
         session.set("_pending", Value::Null);
-        session.set("customer_details", json!({
-            "address": null, "business_name": null, "email": payer.email, "individual_name": null,
-            "name": payer.name, "phone": null, "tax_exempt": "none", "tax_ids": [],
-        }));
+        session.set(
+            "customer_details",
+            json!({
+                "address": null, "business_name": null, "email": payer.email, "individual_name": null,
+                "name": payer.name, "phone": null, "tax_exempt": "none", "tax_ids": [],
+            }),
+        );
         for key in ["customer", "subscription", "invoice", "payment_intent"] {
             if let Some(made) = done.get(key) {
                 session.set(key, made.clone());
@@ -431,12 +437,11 @@ fn subscribe(
         saved = Some(method.text("id").to_owned());
     }
     let items = session.list("_line_items").iter();
-    let (recurring, once): (Vec<&Value>, Vec<&Value>) =
-        items.partition(|item| !item["price"]["recurring"].is_null());
+    let (recurring, once): (Vec<&Value>, Vec<&Value>) = items.partition(|item| !item["price"]["recurring"].is_null());
     let data = &session["_params"]["subscription_data"];
     let made = subscription::create(
         tx,
-        Wanted {
+        &Wanted {
             customer: &customer,
             items: recurring
                 .into_iter()
@@ -514,7 +519,8 @@ fn intent_for(tx: &mut Tx<'_>, session: &Value, customer: Option<&Value>, data: 
 }
 
 fn describe(intent: &mut Value, data: &Value) {
-    let keys = ["description", "receipt_email", "setup_future_usage", "statement_descriptor", "statement_descriptor_suffix"];
+    let keys =
+        ["description", "receipt_email", "setup_future_usage", "statement_descriptor", "statement_descriptor_suffix"];
     copy(intent, data, &keys);
     merge_metadata(intent, data);
 }
@@ -522,9 +528,8 @@ fn describe(intent: &mut Value, data: &Value) {
 fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Value) -> Result<Value, ApiError> {
     let now = tx.now();
     let lines = session.list("_line_items").iter();
-    let lines = lines.map(|item| {
-        proration::one_time_line(&item["price"], item.int("quantity"), item.text("description"), now)
-    });
+    let lines =
+        lines.map(|item| proration::one_time_line(&item["price"], item.int("quantity"), item.text("description"), now));
     let mut draft = invoice::draw_up(
         Bill {
             customer,
@@ -548,7 +553,10 @@ fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Value) -> Result<Val
 pub(crate) fn expire(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let session = tx.find("checkout.session", id)?;
     if session.text("status") != "open" {
-        let message = format!("Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {}.", session.text("status"));
+        let message = format!(
+            "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {}.",
+            session.text("status")
+        );
         return Err(ApiError::invalid("", message));
     }
     tx.change(id, "checkout.session.expired", |session| {

@@ -36,7 +36,7 @@ pub(crate) fn draw_up(bill: Bill<'_>, now: i64) -> Value {
     // A customer's negative balance is credit; a negative total becomes credit.
     let balance = bill.customer.int("balance");
     let due = (total + balance).max(0);
-    invoice.set("lines", list_of(lines, &format!("/v1/invoices/{id}/lines")));
+    invoice.set("lines", list_of(&lines, &format!("/v1/invoices/{id}/lines")));
     for key in ["subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"] {
         invoice.set(key, total);
     }
@@ -45,14 +45,17 @@ pub(crate) fn draw_up(bill: Bill<'_>, now: i64) -> Value {
     invoice.set("starting_balance", balance);
     if let Some(subscription) = bill.subscription {
         invoice.set("default_payment_method", subscription["default_payment_method"].clone());
-        invoice.set("parent", json!({
-            "quote_details": null,
-            "subscription_details": {
-                "metadata": subscription["metadata"],
-                "subscription": subscription["id"],
-            },
-            "type": "subscription_details",
-        }));
+        invoice.set(
+            "parent",
+            json!({
+                "quote_details": null,
+                "subscription_details": {
+                    "metadata": subscription["metadata"],
+                    "subscription": subscription["id"],
+                },
+                "type": "subscription_details",
+            }),
+        );
     }
     invoice
 }
@@ -149,20 +152,14 @@ pub(crate) fn pay(tx: &mut Tx<'_>, id: &str, method: &Value, presence: Presence)
     let intent = tx.find("payment_intent", invoice.text("_payment_intent"))?;
     let outcome = payment::confirm(tx, &intent, method, presence);
     match outcome {
-        Ok(intent) if intent.text("status") == "succeeded" => {
-            mark_paid(tx, id, intent.some("latest_charge"))
-        }
+        Ok(intent) if intent.text("status") == "succeeded" => mark_paid(tx, id, intent.some("latest_charge")),
         Ok(_) => attempted(tx, id, true),
         Err(error) => {
-            let authentication = error.message == cards_need_authentication();
+            let authentication = error.asks_for_authentication();
             attempted(tx, id, authentication)?;
             Err(error)
         }
     }
-}
-
-fn cards_need_authentication() -> &'static str {
-    crate::cards::AUTHENTICATION_REQUIRED.message
 }
 
 /// Notes a failed attempt.

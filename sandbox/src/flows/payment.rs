@@ -34,8 +34,7 @@ pub(crate) fn method(tx: &mut Tx<'_>, id: &str, param: &str) -> Result<Value, Ap
     if let Some(method) = tx.lookup("payment_method", id) {
         return Ok(method.clone());
     }
-    let card = cards::by_token(id)
-        .ok_or_else(|| ApiError::missing_param("PaymentMethod", id, param))?;
+    let card = cards::by_token(id).ok_or_else(|| ApiError::missing_param("PaymentMethod", id, param))?;
     let expiry = token_expiry(tx.now());
     Ok(new_method(tx, card, expiry))
 }
@@ -50,18 +49,21 @@ pub(crate) fn new_method(tx: &mut Tx<'_>, card: &TestCard, expiry: (i64, i64)) -
 /// The test card of a raw number, or the error that Stripe gives for it.
 pub(crate) fn card_of(number: &str, expiry: (i64, i64), now: i64) -> Result<&'static TestCard, ApiError> {
     let digits: String = number.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
-    let plausible = (12..=19).contains(&digits.len())
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && cards::luhn(&digits);
+    let plausible =
+        (12..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) && cards::luhn(&digits);
     if !plausible {
         return Err(ApiError::card("incorrect_number", None, "Your card number is incorrect.").on("number"));
     }
     let (month, year) = expiry;
     if !(1..=12).contains(&month) {
-        return Err(ApiError::card("invalid_expiry_month", None, "Your card's expiration month is invalid.").on("exp_month"));
+        return Err(
+            ApiError::card("invalid_expiry_month", None, "Your card's expiration month is invalid.").on("exp_month")
+        );
     }
     if clock::card_expired(year, month, now) {
-        return Err(ApiError::card("invalid_expiry_year", None, "Your card's expiration year is invalid.").on("exp_year"));
+        return Err(
+            ApiError::card("invalid_expiry_year", None, "Your card's expiration year is invalid.").on("exp_year")
+        );
     }
     cards::by_number(&digits).ok_or_else(|| {
         let message = "Your card was declined. Your request was in test mode, but used a non test card. For a list of valid test cards, visit: https://stripe.com/docs/testing.";
@@ -100,12 +102,7 @@ pub(crate) fn default_method(customer: &Value) -> Option<String> {
 ///
 /// # Errors
 /// A card error when the attempt is declined; the failed charge and its events stay.
-pub(crate) fn confirm(
-    tx: &mut Tx<'_>,
-    intent: &Value,
-    method: &Value,
-    presence: Presence,
-) -> Result<Value, ApiError> {
+pub(crate) fn confirm(tx: &mut Tx<'_>, intent: &Value, method: &Value, presence: Presence) -> Result<Value, ApiError> {
     let id = intent.text("id").to_owned();
     let method_id = method.text("id").to_owned();
     let behaviour = cards::behaviour(method);
@@ -123,10 +120,13 @@ pub(crate) fn confirm(
             intent.set("status", "requires_action");
             intent.set("payment_method", method_id);
             intent.set("last_payment_error", Value::Null);
-            intent.set("next_action", json!({
-                "redirect_to_url": { "return_url": back, "url": format!("{base}/authenticate/{id}") },
-                "type": "redirect_to_url",
-            }));
+            intent.set(
+                "next_action",
+                json!({
+                    "redirect_to_url": { "return_url": back, "url": format!("{base}/authenticate/{id}") },
+                    "type": "redirect_to_url",
+                }),
+            );
         });
     }
     if presence == Presence::Authenticated {
@@ -194,10 +194,13 @@ pub(crate) fn confirm_setup(
             let back = intent.get("_return_url").cloned().unwrap_or_default();
             intent.set("status", "requires_action");
             intent.set("payment_method", method_id);
-            intent.set("next_action", json!({
-                "redirect_to_url": { "return_url": back, "url": format!("{base}/authenticate/{id}") },
-                "type": "redirect_to_url",
-            }));
+            intent.set(
+                "next_action",
+                json!({
+                    "redirect_to_url": { "return_url": back, "url": format!("{base}/authenticate/{id}") },
+                    "type": "redirect_to_url",
+                }),
+            );
         });
     }
     if presence == Presence::Authenticated {

@@ -61,7 +61,7 @@ pub(crate) struct Wanted<'a> {
 ///
 /// # Errors
 /// What [`IfUnpaid::Fail`] asks for, or a customer without any payment method.
-pub(crate) fn create(tx: &mut Tx<'_>, wanted: Wanted<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create(tx: &mut Tx<'_>, wanted: &Wanted<'_>) -> Result<Value, ApiError> {
     let now = tx.now();
     let (first, _, _) = wanted
         .items
@@ -87,9 +87,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, wanted: Wanted<'_>) -> Result<Value, ApiEr
     let items: Vec<Value> = wanted
         .items
         .iter()
-        .map(|(price, quantity, params)| {
-            objects::subscription_item(&id, price, *quantity, period, params, now)
-        })
+        .map(|(price, quantity, params)| objects::subscription_item(&id, price, *quantity, period, params, now))
         .collect();
     set_items(&mut subscription, items);
     settle_cancellation(&mut subscription, wanted.params, now);
@@ -126,7 +124,13 @@ pub(crate) fn create(tx: &mut Tx<'_>, wanted: Wanted<'_>) -> Result<Value, ApiEr
 }
 
 /// Pays an invoice of a subscription with its default payment method.
-fn collect(tx: &mut Tx<'_>, id: &str, invoice: &Value, presence: Presence, if_unpaid: IfUnpaid) -> Result<(), ApiError> {
+fn collect(
+    tx: &mut Tx<'_>,
+    id: &str,
+    invoice: &Value,
+    presence: Presence,
+    if_unpaid: IfUnpaid,
+) -> Result<(), ApiError> {
     let subscription = tx.find("subscription", id)?;
     let Some(method) = default_method(tx, &subscription) else {
         let message = "This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.";
@@ -163,9 +167,8 @@ pub(crate) fn settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> 
         return Ok(());
     }
     let saves = subscription["payment_settings"].text("save_default_payment_method") == "on_subscription";
-    let used = tx
-        .get(invoice.text("_payment_intent"))
-        .and_then(|intent| intent.some("payment_method").map(str::to_owned));
+    let used =
+        tx.get(invoice.text("_payment_intent")).and_then(|intent| intent.some("payment_method").map(str::to_owned));
     if let Some(used) = used.as_deref().filter(|_| saves) {
         let method = payment::method(tx, used, "payment_method")?;
         payment::attach(tx, &method, subscription.text("customer"))?;
@@ -250,8 +253,7 @@ fn period_end(recurring: &Value, anchor: i64, from: i64) -> i64 {
 }
 
 fn name_of(tx: &Tx<'_>, price: &Value) -> String {
-    tx.get(price.text("product"))
-        .map_or_else(|| "Product".to_owned(), |product| product.text("name").to_owned())
+    tx.get(price.text("product")).map_or_else(|| "Product".to_owned(), |product| product.text("name").to_owned())
 }
 
 /// The lines of a full period (of nothing, in a trial).
@@ -295,17 +297,20 @@ pub(crate) fn plan_change(tx: &Tx<'_>, subscription: &Value, params: &Value) -> 
     let trialing = subscription.text("status") == "trialing";
     let ends_trial = trialing && params.text("trial_end") == "now";
     let new_trial = params.some_int("trial_end").filter(|end| *end > now);
-    let recurring = |items: &[Value]| items.first().map(|item| {
-        let recurring = &item["price"]["recurring"];
-        (recurring.text("interval").to_owned(), recurring.int("interval_count"))
-    });
+    let recurring = |items: &[Value]| {
+        items.first().map(|item| {
+            let recurring = &item["price"]["recurring"];
+            (recurring.text("interval").to_owned(), recurring.int("interval_count"))
+        })
+    };
     let moves = !trialing
         && new_trial.is_none()
         && (recurring(&old) != recurring(&new) || params.text("billing_cycle_anchor") == "now");
     let same = old.len() == new.len()
-        && old.iter().zip(&new).all(|(old, new)| {
-            old["price"]["id"] == new["price"]["id"] && old["quantity"] == new["quantity"]
-        });
+        && old
+            .iter()
+            .zip(&new)
+            .all(|(old, new)| old["price"]["id"] == new["price"]["id"] && old["quantity"] == new["quantity"]);
 
     let mut after = subscription.clone();
     set_items(&mut after, new);
@@ -370,7 +375,8 @@ fn changed_items(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Ve
                 ApiError::invalid("parameter_missing", message).on(&param("price"))
             })?;
             if items.iter().any(|item| item["price"]["id"] == price["id"]) {
-                let message = format!("Cannot add multiple subscription items with the same plan: {}", price.text("id"));
+                let message =
+                    format!("Cannot add multiple subscription items with the same plan: {}", price.text("id"));
                 return Err(ApiError::invalid("", message).on(&param("price")));
             }
             let quantity = sent.some_int("quantity").unwrap_or(1);
@@ -378,9 +384,10 @@ fn changed_items(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Ve
             items.push(objects::subscription_item(subscription.text("id"), &price, quantity, period, sent, tx.now()));
             continue;
         };
-        let position = items.iter().position(|item| item.text("id") == id).ok_or_else(|| {
-            ApiError::missing_param("subscription_item", id, &param("id"))
-        })?;
+        let position = items
+            .iter()
+            .position(|item| item.text("id") == id)
+            .ok_or_else(|| ApiError::missing_param("subscription_item", id, &param("id")))?;
         if sent.flag("deleted") {
             items.remove(position);
             continue;
@@ -422,11 +429,17 @@ pub(crate) fn recurring_price(tx: &Tx<'_>, id: &str, currency: Option<&str>, par
         return Err(ApiError::invalid("", message).on(param));
     }
     if price["recurring"].is_null() {
-        let message = format!("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {id}");
+        let message = format!(
+            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {id}"
+        );
         return Err(ApiError::invalid("", message).on(param));
     }
     if currency.is_some_and(|currency| currency != price.text("currency")) {
-        let message = format!("The price specified only supports `{}`. This doesn't match the expected currency: `{}`.", price.text("currency"), currency.unwrap_or_default());
+        let message = format!(
+            "The price specified only supports `{}`. This doesn't match the expected currency: `{}`.",
+            price.text("currency"),
+            currency.unwrap_or_default()
+        );
         return Err(ApiError::invalid("", message).on(param));
     }
     Ok(price)
@@ -512,10 +525,8 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
 fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), ApiError> {
     let now = tx.now();
     let attempts = tx.find("invoice", invoice)?.int("attempt_count");
-    let next = usize::try_from(attempts - 1)
-        .ok()
-        .and_then(|index| RETRY_DAYS.get(index))
-        .map(|days| now + days * clock::DAY);
+    let next =
+        usize::try_from(attempts - 1).ok().and_then(|index| RETRY_DAYS.get(index)).map(|days| now + days * clock::DAY);
     tx.quietly(invoice, |invoice| invoice.set("next_payment_attempt", next));
     if next.is_none() {
         return end(tx, id, "payment_failed").map(|_| ());

@@ -61,9 +61,7 @@ fn earliest(tx: &Tx<'_>) -> Option<(i64, Due, String)> {
     let subscriptions = tx
         .newest("subscription")
         .into_iter()
-        .filter_map(|subscription| {
-            next_of(tx, subscription).map(|(moment, due)| (moment, due, subscription))
-        });
+        .filter_map(|subscription| next_of(tx, subscription).map(|(moment, due)| (moment, due, subscription)));
     sessions
         .chain(subscriptions)
         .map(|(moment, due, object)| (moment, due, object.text("id")))

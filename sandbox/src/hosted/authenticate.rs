@@ -29,12 +29,7 @@ fn passed(body: &str) -> bool {
 }
 
 fn not_waiting() -> Response {
-    notice(
-        StatusCode::CONFLICT,
-        "Nothing to confirm",
-        "This payment does not wait for authentication.",
-        None,
-    )
+    notice(StatusCode::CONFLICT, "Nothing to confirm", "This payment does not wait for authentication.", None)
 }
 
 /// `GET /c/pay/{session}/authenticate`
@@ -70,7 +65,7 @@ pub(crate) async fn submit_session(State(shared): App, Path(id): Path<String>, b
             shared.by_itself(|tx| {
                 tx.quietly(&id, |session| {
                     session.set("_pending", Value::Null);
-                    session.set("_fault", error.message.as_str());
+                    session.set("_fault", &*error.message);
                 });
                 Ok(())
             });
@@ -103,7 +98,9 @@ pub(crate) async fn submit_intent(State(shared): App, Path(id): Path<String>, bo
     });
     match (back, outcome) {
         (Some(back), _) => see_other(&back),
-        (None, Ok(())) => notice(StatusCode::OK, "Confirmed", "The payment is confirmed. You can close this page.", None),
+        (None, Ok(())) => {
+            notice(StatusCode::OK, "Confirmed", "The payment is confirmed. You can close this page.", None)
+        }
         (None, Err(error)) => notice(StatusCode::PAYMENT_REQUIRED, "Not confirmed", &error.message, None),
     }
 }

@@ -128,7 +128,7 @@ pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: Str
                 return Ok(());
             }
             Err(Refused::Typed(fault)) => (fault, None),
-            Err(Refused::Card(error)) => (Fault { field: "number", message: error.message.clone() }, Some(error)),
+            Err(Refused::Card(error)) => (Fault { field: "number", message: error.message.to_string() }, Some(error)),
         };
         let status = match error {
             Some(_) => StatusCode::PAYMENT_REQUIRED,
@@ -165,7 +165,7 @@ fn attempt(tx: &mut Tx<'_>, session: &Value, typed: &Typed) -> Result<Submitted,
             "exp_month" | "exp_year" => "expiry",
             _ => "number",
         };
-        Refused::Typed(Fault { field, message: error.message })
+        Refused::Typed(Fault { field, message: error.message.into() })
     })?;
     let digits = if card.brand == "amex" { 4 } else { 3 };
     if typed.cvc.len() != digits || !typed.cvc.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -263,9 +263,9 @@ fn offer(session: &Value, now: i64) -> Offer {
 fn form(status: StatusCode, session: &Value, typed: &Typed, fault: Option<&Fault>, now: i64) -> Response {
     let offer = offer(session, now);
     let currency = session.text("currency");
-    let back = session.some("cancel_url").map_or_else(String::new, |url| {
-        format!(r#"<a class="back" href="{}">Back</a>"#, link(url))
-    });
+    let back = session
+        .some("cancel_url")
+        .map_or_else(String::new, |url| format!(r#"<a class="back" href="{}">Back</a>"#, link(url)));
     let lines: String = session
         .list("_line_items")
         .iter()
@@ -330,7 +330,9 @@ fn field(name: &str, label: &str, value: &str, attributes: &str, fault: Option<&
 }
 
 fn email_field(session: &Value, typed: &Typed, fault: Option<&Fault>) -> String {
-    let fixed = session.some("customer").is_some() && !typed.email.is_empty() && fault.is_none_or(|fault| fault.field != "email");
+    let fixed = session.some("customer").is_some()
+        && !typed.email.is_empty()
+        && fault.is_none_or(|fault| fault.field != "email");
     let attributes = match fixed {
         true => r#"type="email" autocomplete="email" readonly"#,
         false => r#"type="email" autocomplete="email""#,
@@ -340,8 +342,15 @@ fn email_field(session: &Value, typed: &Typed, fault: Option<&Fault>) -> String 
 
 fn card_fields(typed: &Typed, fault: Option<&Fault>) -> String {
     let numeric = r#"inputmode="numeric" autocomplete="#;
-    let number = field("number", "Card number", "", &format!(r#"{numeric}"cc-number" placeholder="1234 1234 1234 1234""#), fault);
-    let expiry = field("expiry", "Expiry", &typed.expiry, &format!(r#"{numeric}"cc-exp" placeholder="MM / YY""#), fault);
+    let number = field(
+        "number",
+        "Card number",
+        "",
+        &format!(r#"{numeric}"cc-number" placeholder="1234 1234 1234 1234""#),
+        fault,
+    );
+    let expiry =
+        field("expiry", "Expiry", &typed.expiry, &format!(r#"{numeric}"cc-exp" placeholder="MM / YY""#), fault);
     let cvc = field("cvc", "CVC", "", &format!(r#"{numeric}"cc-csc" maxlength="4""#), fault);
     let name = field("name", "Name on card", &typed.name, r#"autocomplete="cc-name""#, fault);
     format!(r#"{number}<div class="row">{expiry}{cvc}</div>{name}"#)

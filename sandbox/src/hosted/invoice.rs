@@ -96,10 +96,7 @@ pub(crate) async fn pdf(State(shared): App, Path(id): Path<String>, Query(key): 
     lines.push(format!("Total   {}", money::format(invoice.int("total"), currency)));
     lines.push(format!("Amount paid   {}", money::format(invoice.int("amount_paid"), currency)));
     let name = format!("attachment; filename=\"invoice-{}.pdf\"", invoice.text("number"));
-    let headers = [
-        (header::CONTENT_TYPE, "application/pdf".to_owned()),
-        (header::CONTENT_DISPOSITION, name),
-    ];
+    let headers = [(header::CONTENT_TYPE, "application/pdf".to_owned()), (header::CONTENT_DISPOSITION, name)];
     (headers, write_pdf(&lines)).into_response()
 }
 

@@ -82,11 +82,7 @@ pub(crate) fn notice(status: StatusCode, title: &str, text: &str, link_to: Optio
     let link_to = link_to.map_or_else(String::new, |(url, label)| {
         format!(r#"<p><a class="button" href="{}">{}</a></p>"#, link(url), esc(label))
     });
-    let main = format!(
-        r#"<div class="card narrow"><h1>{}</h1><p>{}</p>{link_to}</div>"#,
-        esc(title),
-        esc(text)
-    );
+    let main = format!(r#"<div class="card narrow"><h1>{}</h1><p>{}</p>{link_to}</div>"#, esc(title), esc(text));
     page(status, title, &main)
 }
 
@@ -94,20 +90,14 @@ pub(crate) fn notice(status: StatusCode, title: &str, text: &str, link_to: Optio
 pub(crate) fn see_other(url: &str) -> Response {
     match HeaderValue::from_str(url) {
         Ok(location) => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
-        Err(_) => notice(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Nowhere to go",
-            "The address to return to is not one.",
-            None,
-        ),
+        Err(_) => {
+            notice(StatusCode::INTERNAL_SERVER_ERROR, "Nowhere to go", "The address to return to is not one.", None)
+        }
     }
 }
 
 /// The style sheet of all pages.
 pub(crate) async fn style() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
-        (header::CACHE_CONTROL, "max-age=300"),
-    ];
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")];
     (headers, include_str!("style.css")).into_response()
 }

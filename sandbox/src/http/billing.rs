@@ -59,7 +59,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     };
     subscription::create(
         tx,
-        Wanted {
+        &Wanted {
             customer: &customer,
             items,
             once: Vec::new(),
@@ -97,23 +97,25 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let price = params.some("price").or(params.some("plan"));
     let all = tx.newest("subscription");
-    page(call, all.into_iter().filter(|subscription| {
-        let status = subscription.text("status");
-        let wanted = match params.text("status") {
-            "" => status != "canceled",
-            "all" => true,
-            "ended" => matches!(status, "canceled" | "incomplete_expired"),
-            wanted => status == wanted,
-        };
-        let (start, end) = subscription::current_period(subscription);
-        wanted
-            && matches_filters(call, subscription, &["customer", "collection_method"])
-            && in_range(params.get("current_period_start"), start)
-            && in_range(params.get("current_period_end"), end)
-            && price.is_none_or(|price| {
-                subscription.data("items").iter().any(|item| item["price"].text("id") == price)
-            })
-    }))
+    page(
+        call,
+        all.into_iter().filter(|subscription| {
+            let status = subscription.text("status");
+            let wanted = match params.text("status") {
+                "" => status != "canceled",
+                "all" => true,
+                "ended" => matches!(status, "canceled" | "incomplete_expired"),
+                wanted => status == wanted,
+            };
+            let (start, end) = subscription::current_period(subscription);
+            wanted
+                && matches_filters(call, subscription, &["customer", "collection_method"])
+                && in_range(params.get("current_period_start"), start)
+                && in_range(params.get("current_period_end"), end)
+                && price
+                    .is_none_or(|price| subscription.data("items").iter().any(|item| item["price"].text("id") == price))
+        }),
+    )
 }
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -149,9 +151,7 @@ fn final_invoice(tx: &mut Tx<'_>, current: &Value, prorate: bool) -> Result<(), 
         for item in current.data("items") {
             let period = proration::period_of(item);
             let credit = -proration::remaining(proration::full_price(item), period, now);
-            let name = tx
-                .get(item["price"].text("product"))
-                .map_or("Product", |product| product.text("name"));
+            let name = tx.get(item["price"].text("product")).map_or("Product", |product| product.text("name"));
             lines.push(proration::line(item, name, credit, (now, period.1), true));
         }
     }
@@ -180,12 +180,15 @@ fn final_invoice(tx: &mut Tx<'_>, current: &Value, prorate: bool) -> Result<(), 
 fn invoices(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let subscription = call.params.some("subscription");
     let all = tx.newest("invoice");
-    page(call, all.into_iter().filter(|invoice| {
-        matches_filters(call, invoice, &["customer", "status", "collection_method"])
-            && subscription.is_none_or(|id| invoice::subscription_of(invoice) == Some(id))
-            && (call.params.get("due_date").is_none()
-                || in_range(call.params.get("due_date"), invoice.int("due_date")))
-    }))
+    page(
+        call,
+        all.into_iter().filter(|invoice| {
+            matches_filters(call, invoice, &["customer", "status", "collection_method"])
+                && subscription.is_none_or(|id| invoice::subscription_of(invoice) == Some(id))
+                && (call.params.get("due_date").is_none()
+                    || in_range(call.params.get("due_date"), invoice.int("due_date")))
+        }),
+    )
 }
 
 fn lines(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -215,7 +218,8 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let of_customer = tx.get(invoice.text("customer")).and_then(payment::default_method);
     let method = named.map(str::to_owned).or(of_subscription).or(of_customer);
     let method = method.ok_or_else(|| {
-        let message = "There is no `default_payment_method` set on this Customer or Invoice. Please attach a payment method.";
+        let message =
+            "There is no `default_payment_method` set on this Customer or Invoice. Please attach a payment method.";
         ApiError::invalid("invoice_payment_intent_requires_action", message)
     })?;
     let method = payment::method(tx, &method, "payment_method")?;
@@ -229,7 +233,10 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn void(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let invoice = tx.find("invoice", &call.id)?;
     if invoice.text("status") != "open" {
-        let message = format!("You can only pass in open invoices. This invoice isn't open: its status is {}.", invoice.text("status"));
+        let message = format!(
+            "You can only pass in open invoices. This invoice isn't open: its status is {}.",
+            invoice.text("status")
+        );
         return Err(ApiError::invalid("invoice_not_editable", message));
     }
     invoice::void(tx, &call.id)

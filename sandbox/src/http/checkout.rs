@@ -21,10 +21,13 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let fields = ["customer", "payment_intent", "payment_link", "status", "subscription"];
     let email = call.params["customer_details"].some("email");
     let all = tx.newest("checkout.session");
-    page(call, all.into_iter().filter(|session| {
-        matches_filters(call, session, &fields)
-            && email.is_none_or(|email| session["customer_details"].text("email") == email)
-    }))
+    page(
+        call,
+        all.into_iter().filter(|session| {
+            matches_filters(call, session, &fields)
+                && email.is_none_or(|email| session["customer_details"].text("email") == email)
+        }),
+    )
 }
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {

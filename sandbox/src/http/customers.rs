@@ -19,8 +19,16 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 const FIELDS: &[&str] = &[
-    "address", "description", "email", "invoice_prefix", "name", "next_invoice_sequence", "phone",
-    "preferred_locales", "shipping", "tax_exempt",
+    "address",
+    "description",
+    "email",
+    "invoice_prefix",
+    "name",
+    "next_invoice_sequence",
+    "phone",
+    "preferred_locales",
+    "shipping",
+    "tax_exempt",
 ];
 
 fn apply(customer: &mut Value, params: &Value) {
@@ -53,8 +61,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         let method = payment::method(tx, default, "invoice_settings[default_payment_method]")?;
         if method.text("customer") != id {
             let message = "The customer does not have a payment method with that ID. The payment method must be attached to the customer.";
-            return Err(ApiError::invalid("resource_missing", message)
-                .on("invoice_settings[default_payment_method]"));
+            return Err(ApiError::invalid("resource_missing", message).on("invoice_settings[default_payment_method]"));
         }
         tx.quietly(&id, |customer| {
             customer["invoice_settings"].set("default_payment_method", method["id"].clone());
@@ -65,9 +72,10 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest("customer");
-    page(call, all.into_iter().filter(|customer| {
-        !customer.flag("deleted") && matches_filters(call, customer, &["email"])
-    }))
+    page(
+        call,
+        all.into_iter().filter(|customer| !customer.flag("deleted") && matches_filters(call, customer, &["email"])),
+    )
 }
 
 fn retrieve(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -117,7 +125,10 @@ fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn payment_methods(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     living(tx, &call.id)?;
     let all = tx.newest("payment_method");
-    page(call, all.into_iter().filter(|method| {
-        method.text("customer") == call.id && matches_filters(call, method, &["type", "allow_redisplay"])
-    }))
+    page(
+        call,
+        all.into_iter().filter(|method| {
+            method.text("customer") == call.id && matches_filters(call, method, &["type", "allow_redisplay"])
+        }),
+    )
 }

@@ -34,14 +34,8 @@ pub(crate) struct Route {
     pub(crate) run: Handler,
 }
 
-const ROUTES: &[&[Route]] = &[
-    customers::ROUTES,
-    prices::ROUTES,
-    checkout::ROUTES,
-    billing::ROUTES,
-    payments::ROUTES,
-    platform::ROUTES,
-];
+const ROUTES: &[&[Route]] =
+    &[customers::ROUTES, prices::ROUTES, checkout::ROUTES, billing::ROUTES, payments::ROUTES, platform::ROUTES];
 
 pub(crate) const fn route(endpoint: &'static str, run: Handler) -> Route {
     Route { endpoint, run }
@@ -150,12 +144,8 @@ mod tests {
     #[test]
     fn every_section_is_a_route() {
         let sections: BTreeSet<String> = crate::params::sections_known().into_iter().collect();
-        let routes: BTreeSet<String> = ROUTES
-            .iter()
-            .copied()
-            .flatten()
-            .map(|route| route.endpoint.to_owned())
-            .collect();
+        let routes: BTreeSet<String> =
+            ROUTES.iter().copied().flatten().map(|route| route.endpoint.to_owned()).collect();
         assert_eq!(sections, routes);
     }
 

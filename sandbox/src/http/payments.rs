@@ -60,14 +60,23 @@ fn create_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         None => None,
     };
     let mut intent = objects::payment_intent(amount, params.text("currency"), customer.as_deref(), tx.now());
-    copy(&mut intent, params, &[
-        "description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor",
-        "statement_descriptor_suffix",
-    ]);
+    copy(
+        &mut intent,
+        params,
+        &[
+            "description",
+            "receipt_email",
+            "setup_future_usage",
+            "shipping",
+            "statement_descriptor",
+            "statement_descriptor_suffix",
+        ],
+    );
     merge_metadata(&mut intent, params);
     if let Some(automatic) = params.get("automatic_payment_methods") {
         let redirects = automatic.some("allow_redirects").unwrap_or("always");
-        intent.set("automatic_payment_methods", json!({ "allow_redirects": redirects, "enabled": automatic["enabled"] }));
+        intent
+            .set("automatic_payment_methods", json!({ "allow_redirects": redirects, "enabled": automatic["enabled"] }));
     }
     intent.set("_return_url", params.some("return_url"));
     if let Some(id) = params.some("payment_method") {
@@ -122,7 +131,10 @@ fn confirm(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, Api
 fn confirm_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let intent = tx.find("payment_intent", &call.id)?;
     if matches!(intent.text("status"), "succeeded" | "canceled") {
-        let message = format!("You cannot confirm this PaymentIntent because it has already {} after being previously confirmed.", intent.text("status"));
+        let message = format!(
+            "You cannot confirm this PaymentIntent because it has already {} after being previously confirmed.",
+            intent.text("status")
+        );
         return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(&call.id));
     }
     confirm(tx, &intent, &call.params)
@@ -131,7 +143,8 @@ fn confirm_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn cancel_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let intent = tx.find("payment_intent", &call.id)?;
     if matches!(intent.text("status"), "succeeded" | "canceled") {
-        let message = format!("You cannot cancel this PaymentIntent because it has a status of {}.", intent.text("status"));
+        let message =
+            format!("You cannot cancel this PaymentIntent because it has a status of {}.", intent.text("status"));
         return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(&call.id));
     }
     let now = tx.now();
@@ -178,7 +191,8 @@ fn set_up(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, ApiE
 fn confirm_setup(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let intent = tx.find("setup_intent", &call.id)?;
     if matches!(intent.text("status"), "succeeded" | "canceled") {
-        let message = format!("You cannot confirm this SetupIntent because it has a status of {}.", intent.text("status"));
+        let message =
+            format!("You cannot confirm this SetupIntent because it has a status of {}.", intent.text("status"));
         return Err(ApiError::invalid("setup_intent_unexpected_state", message));
     }
     set_up(tx, &intent, &call.params)
@@ -187,7 +201,8 @@ fn confirm_setup(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn cancel_setup(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let intent = tx.find("setup_intent", &call.id)?;
     if matches!(intent.text("status"), "succeeded" | "canceled") {
-        let message = format!("You cannot cancel this SetupIntent because it has a status of {}.", intent.text("status"));
+        let message =
+            format!("You cannot cancel this SetupIntent because it has a status of {}.", intent.text("status"));
         return Err(ApiError::invalid("setup_intent_unexpected_state", message));
     }
     tx.change(&call.id, "setup_intent.canceled", |intent| {
@@ -231,10 +246,12 @@ fn apply_method(method: &mut Value, params: &Value) {
 
 fn list_methods(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest("payment_method");
-    page(call, all.into_iter().filter(|method| {
-        method.some("customer").is_some()
-            && matches_filters(call, method, &["customer", "type", "allow_redisplay"])
-    }))
+    page(
+        call,
+        all.into_iter().filter(|method| {
+            method.some("customer").is_some() && matches_filters(call, method, &["customer", "type", "allow_redisplay"])
+        }),
+    )
 }
 
 fn update_method(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -267,9 +284,8 @@ fn detach(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         return Err(ApiError::invalid("payment_method_unexpected_state", message));
     };
     let customer = customer.to_owned();
-    let is_default = tx
-        .get(&customer)
-        .is_some_and(|customer| payment::default_method(customer).as_deref() == Some(&call.id));
+    let is_default =
+        tx.get(&customer).is_some_and(|customer| payment::default_method(customer).as_deref() == Some(&call.id));
     if is_default {
         tx.change(&customer, "customer.updated", |customer| {
             customer["invoice_settings"].set("default_payment_method", Value::Null);

@@ -41,17 +41,21 @@ fn events(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     };
     let delivered = params.get("delivery_success").and_then(Value::as_bool);
     let all = tx.newest("event");
-    page(call, all.into_iter().filter(|event| {
-        wanted(event.text("type"))
-            && in_range(params.get("created"), event.int("created"))
-            && delivered.is_none_or(|delivered| delivered == (event.int("pending_webhooks") == 0))
-    }))
+    page(
+        call,
+        all.into_iter().filter(|event| {
+            wanted(event.text("type"))
+                && in_range(params.get("created"), event.int("created"))
+                && delivered.is_none_or(|delivered| delivered == (event.int("pending_webhooks") == 0))
+        }),
+    )
 }
 
 fn check_url(params: &Value) -> Result<(), ApiError> {
     match params.some("url") {
         Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
-            Err(ApiError::invalid("url_invalid", "Invalid URL: An explicit scheme (such as https) must be provided.").on("url"))
+            Err(ApiError::invalid("url_invalid", "Invalid URL: An explicit scheme (such as https) must be provided.")
+                .on("url"))
         }
         _ => Ok(()),
     }
@@ -85,12 +89,8 @@ fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     tx.find("webhook_endpoint", &call.id)?;
-    let pending: Vec<Value> = tx
-        .newest("_delivery")
-        .into_iter()
-        .filter(|delivery| delivery.text("endpoint") == call.id)
-        .cloned()
-        .collect();
+    let pending: Vec<Value> =
+        tx.newest("_delivery").into_iter().filter(|delivery| delivery.text("endpoint") == call.id).cloned().collect();
     for mut delivery in pending {
         delivery.set("object", "_delivered");
         delivery.set("state", "dropped");

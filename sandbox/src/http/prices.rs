@@ -21,8 +21,17 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 const PRODUCT_FIELDS: &[&str] = &[
-    "active", "default_price", "description", "images", "marketing_features", "name", "shippable",
-    "statement_descriptor", "tax_code", "unit_label", "url",
+    "active",
+    "default_price",
+    "description",
+    "images",
+    "marketing_features",
+    "name",
+    "shippable",
+    "statement_descriptor",
+    "tax_code",
+    "unit_label",
+    "url",
 ];
 
 fn create_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -53,10 +62,13 @@ fn new_product(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
 fn list_products(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let ids = call.params.list("ids");
     let all = tx.newest("product");
-    page(call, all.into_iter().filter(|product| {
-        matches_filters(call, product, &["active", "shippable", "type", "url"])
-            && (ids.is_empty() || ids.contains(&product["id"]))
-    }))
+    page(
+        call,
+        all.into_iter().filter(|product| {
+            matches_filters(call, product, &["active", "shippable", "type", "url"])
+                && (ids.is_empty() || ids.contains(&product["id"]))
+        }),
+    )
 }
 
 fn update_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -135,7 +147,9 @@ fn claim_lookup_key(tx: &mut Tx<'_>, price: &mut Value, params: &Value) -> Resul
         .map(|other| other.text("id").to_owned());
     if let Some(owner) = owner {
         if !params.flag("transfer_lookup_key") {
-            let message = format!("A price (`{owner}`) already uses that lookup key. If you want to transfer it, use `transfer_lookup_key`.");
+            let message = format!(
+                "A price (`{owner}`) already uses that lookup key. If you want to transfer it, use `transfer_lookup_key`."
+            );
             return Err(ApiError::invalid("resource_already_exists", message).on("lookup_key"));
         }
         tx.change(&owner, "price.updated", |other| other.set("lookup_key", Value::Null))?;
@@ -165,13 +179,16 @@ fn list_prices(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let keys = call.params.list("lookup_keys");
     let recurring = &call.params["recurring"];
     let all = tx.newest("price");
-    page(call, all.into_iter().filter(|price| {
-        matches_filters(call, price, &["active", "currency", "product", "type"])
-            && (keys.is_empty() || keys.contains(&price["lookup_key"]))
-            && ["interval", "usage_type"]
-                .iter()
-                .all(|field| recurring.get(*field).is_none_or(|wanted| price["recurring"].get(*field) == Some(wanted)))
-    }))
+    page(
+        call,
+        all.into_iter().filter(|price| {
+            matches_filters(call, price, &["active", "currency", "product", "type"])
+                && (keys.is_empty() || keys.contains(&price["lookup_key"]))
+                && ["interval", "usage_type"].iter().all(|field| {
+                    recurring.get(*field).is_none_or(|wanted| price["recurring"].get(*field) == Some(wanted))
+                })
+        }),
+    )
 }
 
 fn update_price(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {

@@ -27,12 +27,8 @@ const SOURCES: &[&str] = &[
     include_str!("platform.params"),
 ];
 
-static SECTIONS: LazyLock<BTreeMap<String, Vec<Field>>> = LazyLock::new(|| {
-    SOURCES
-        .iter()
-        .flat_map(|source| sections(source))
-        .collect()
-});
+static SECTIONS: LazyLock<BTreeMap<String, Vec<Field>>> =
+    LazyLock::new(|| SOURCES.iter().flat_map(|source| sections(source)).collect());
 
 /// One parameter.
 #[derive(Debug)]
@@ -79,9 +75,8 @@ pub(crate) fn sections_known() -> Vec<String> {
 /// `parameter_unknown`, `parameter_missing`, `parameter_invalid_*`, or the sandbox's honest
 /// refusal of what it does not support.
 pub(crate) fn check(endpoint: &str, form: &Node) -> Result<Value, ApiError> {
-    let fields = SECTIONS
-        .get(endpoint)
-        .ok_or_else(|| ApiError::internal(format!("no parameter tree for {endpoint}")))?;
+    let fields =
+        SECTIONS.get(endpoint).ok_or_else(|| ApiError::internal(format!("no parameter tree for {endpoint}")))?;
     let Node::Branch(children) = form else {
         return Ok(json!({}));
     };
@@ -96,28 +91,17 @@ pub(crate) fn check(endpoint: &str, form: &Node) -> Result<Value, ApiError> {
 }
 
 fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{prefix}[{name}]")
-    }
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}[{name}]") }
 }
 
-fn find_unknown(
-    fields: &[Field],
-    children: &[(String, Node)],
-    prefix: &str,
-    unknown: &mut Vec<String>,
-) {
+fn find_unknown(fields: &[Field], children: &[(String, Node)], prefix: &str, unknown: &mut Vec<String>) {
     for (name, node) in children {
         let path = join(prefix, name);
         let Some(field) = fields.iter().find(|field| field.name == *name) else {
             unknown.push(path);
             continue;
         };
-        let (true, Kind::Object(inner), Node::Branch(below)) =
-            (field.supported, &field.kind, node)
-        else {
+        let (true, Kind::Object(inner), Node::Branch(below)) = (field.supported, &field.kind, node) else {
             continue;
         };
         if !field.list {
@@ -132,11 +116,7 @@ fn find_unknown(
     }
 }
 
-fn read_object(
-    fields: &[Field],
-    children: &[(String, Node)],
-    prefix: &str,
-) -> Result<Value, ApiError> {
+fn read_object(fields: &[Field], children: &[(String, Node)], prefix: &str) -> Result<Value, ApiError> {
     let mut object = Map::new();
     for field in fields {
         let path = join(prefix, &field.name);
@@ -176,9 +156,7 @@ fn read_field(field: &Field, node: &Node, path: &str) -> Result<Value, ApiError>
     };
     let mut numbered = Vec::new();
     for (index, element) in elements {
-        let number: u32 = index
-            .parse()
-            .map_err(|_| ApiError::invalid("", "Invalid array").on(path))?;
+        let number: u32 = index.parse().map_err(|_| ApiError::invalid("", "Invalid array").on(path))?;
         numbered.push((number, read_value(&field.kind, element, &join(path, index))?));
     }
     numbered.sort_by_key(|(number, _)| *number);
@@ -190,9 +168,7 @@ fn read_value(kind: &Kind, node: &Node, path: &str) -> Result<Value, ApiError> {
         (Kind::Object(fields), Node::Branch(children)) => read_object(fields, children, path),
         (Kind::Metadata, Node::Branch(children)) => read_metadata(children, path),
         (Kind::Range, Node::Branch(children)) => read_range(children, path),
-        (Kind::Object(_) | Kind::Metadata, Node::Text(_)) => {
-            Err(ApiError::invalid("", "Invalid object").on(path))
-        }
+        (Kind::Object(_) | Kind::Metadata, Node::Text(_)) => Err(ApiError::invalid("", "Invalid object").on(path)),
         (_, Node::Text(text)) => read_text(kind, text, path),
         (_, Node::Branch(_)) => Err(ApiError::invalid("", "Invalid string").on(path)),
     }
@@ -212,8 +188,7 @@ fn read_text(kind: &Kind, text: &str, path: &str) -> Result<Value, ApiError> {
             }
         },
         Kind::Decimal => {
-            let valid = text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-')
-                && text.parse::<f64>().is_ok();
+            let valid = text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-') && text.parse::<f64>().is_ok();
             if valid {
                 return Ok(json!(text));
             }
@@ -256,9 +231,8 @@ fn one_of(words: &[(String, bool)]) -> String {
 }
 
 fn integer(text: &str, path: &str) -> Result<i64, ApiError> {
-    text.parse().map_err(|_| {
-        ApiError::invalid("parameter_invalid_integer", format!("Invalid integer: {text}")).on(path)
-    })
+    text.parse()
+        .map_err(|_| ApiError::invalid("parameter_invalid_integer", format!("Invalid integer: {text}")).on(path))
 }
 
 fn boolean(text: &str, path: &str) -> Result<bool, ApiError> {
@@ -286,7 +260,9 @@ fn read_metadata(children: &[(String, Node)], path: &str) -> Result<Value, ApiEr
             return Err(ApiError::invalid("", message).on(path));
         }
         if text.chars().count() > 500 {
-            let message = format!("Metadata values can have up to 500 characters, but you passed in a value for '{key}' that is longer.");
+            let message = format!(
+                "Metadata values can have up to 500 characters, but you passed in a value for '{key}' that is longer."
+            );
             return Err(ApiError::invalid("", message).on(&join(path, key)));
         }
         map.insert(key.clone(), json!(text));
@@ -342,11 +318,7 @@ fn fields_at(lines: &[(usize, &str)], at: &mut usize, depth: usize) -> Vec<Field
             continue;
         }
         let (name, kind) = line.split_once(' ').unwrap_or((line, ""));
-        let kind = if kind.is_empty() {
-            Kind::Object(fields_at(lines, at, depth + 2))
-        } else {
-            named_kind(kind)
-        };
+        let kind = if kind.is_empty() { Kind::Object(fields_at(lines, at, depth + 2)) } else { named_kind(kind) };
         fields.push(field(name, kind));
     }
     fields
@@ -377,10 +349,7 @@ fn named_kind(name: &str) -> Kind {
         "range" => Kind::Range,
         "now_or_timestamp" => Kind::NowOrTimestamp,
         words => Kind::Choice(
-            words
-                .split('|')
-                .map(|word| (word.trim_start_matches('!').to_owned(), !word.starts_with('!')))
-                .collect(),
+            words.split('|').map(|word| (word.trim_start_matches('!').to_owned(), !word.starts_with('!'))).collect(),
         ),
     }
 }

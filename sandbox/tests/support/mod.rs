@@ -46,10 +46,7 @@ pub struct World {
 }
 
 pub fn config() -> Config {
-    Config {
-        addr: ([127, 0, 0, 1], 0).into(),
-        ..Config::development()
-    }
+    Config { addr: ([127, 0, 0, 1], 0).into(), ..Config::development() }
 }
 
 impl World {
@@ -133,10 +130,7 @@ impl World {
     /// A customer with a saved default card.
     pub async fn customer_with(&self, card: &str) -> String {
         let customer = id(&self.post("/v1/customers", &[("email", "ada@example.com")]).await.ok());
-        let method = self
-            .post(&format!("/v1/payment_methods/{card}/attach"), &[("customer", &customer)])
-            .await
-            .ok();
+        let method = self.post(&format!("/v1/payment_methods/{card}/attach"), &[("customer", &customer)]).await.ok();
         let default = [("invoice_settings[default_payment_method]", method["id"].as_str().expect("an id"))];
         self.post(&format!("/v1/customers/{customer}"), &default).await.ok();
         customer
@@ -144,7 +138,17 @@ impl World {
 
     /// Submits the Checkout page with a card: status, location, body.
     pub async fn pay(&self, session: &str, card: &str) -> Page {
-        self.submit(session, &[("number", card), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada Lovelace"), ("email", "ada@example.com")]).await
+        self.submit(
+            session,
+            &[
+                ("number", card),
+                ("expiry", "12/40"),
+                ("cvc", "123"),
+                ("name", "Ada Lovelace"),
+                ("email", "ada@example.com"),
+            ],
+        )
+        .await
     }
 
     pub async fn submit(&self, session: &str, form: Form<'_>) -> Page {
