@@ -2,8 +2,10 @@
 //!
 //! A page is rendered to its end before the first byte is sent: a browser without
 //! JavaScript never sees a placeholder, and statuses and redirects decided while
-//! loading still count. Leptos's trailing hydration data is left out where no
-//! island could read it.
+//! loading still count. Whether the browser module is loaded is seen from what was
+//! rendered: a document without an island gets no script and may run none.
+
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -23,7 +25,6 @@ use crate::content_security;
 use crate::failure::Failure;
 use crate::form_state::FormState;
 use crate::pages::Pages;
-use crate::routes;
 use crate::theme::Theme;
 
 /// The page at the request's address.
@@ -32,7 +33,13 @@ pub async fn page(tollgate: &Tollgate, parts: Parts) -> Response {
 }
 
 /// The page at `path` once more, after a post that was refused or has something to show.
-pub async fn page_again(tollgate: &Tollgate, mut parts: Parts, path: &str, status: StatusCode, form: FormState) -> Response {
+pub async fn page_again(
+    tollgate: &Tollgate,
+    mut parts: Parts,
+    path: &str,
+    status: StatusCode,
+    form: FormState,
+) -> Response {
     if let Ok(uri) = path.parse() {
         parts.uri = uri;
     }
@@ -56,25 +63,27 @@ async fn render(
     let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
     let theme = Theme::of_request(&parts.headers);
     let is_private = visitor.signed_in.is_some();
-    let nonce = (failure.is_none() && routes::has_islands(parts.uri.path())).then(Nonce::new);
-    let csp = content_security::policy(nonce.as_deref(), &tollgate.config().stripe.checkout_origins());
-
-    let with_islands = nonce.is_some();
+    let nonce = Nonce::new();
     let context = {
-        let tollgate = tollgate.clone();
+        let (tollgate, nonce) = (tollgate.clone(), nonce.clone());
         move || {
             provide_context(tollgate.clone());
             provide_context(visitor.clone());
             provide_context(theme);
             provide_context(form.clone());
-            if let Some(nonce) = &nonce {
-                provide_context(nonce.clone());
-            }
+            provide_context(nonce.clone());
         }
     };
-    let document = move || document(failure, with_islands);
+    let scripts = Arc::new(OnceLock::new());
+    let document = {
+        let scripts = Arc::clone(&scripts);
+        move || {
+            let _ = scripts.set(island_scripts().to_html());
+            document(failure)
+        }
+    };
     let request = Request::from_parts(parts, Body::empty());
-    let mut response = leptos_axum::handle_response_inner(context, document, request, |view, chunks, _| {
+    let response = leptos_axum::handle_response_inner(context, document, request, |view, chunks, _| {
         Box::pin(async move {
             let html = view.to_html_stream_in_order().collect::<String>().await;
             drop(chunks);
@@ -82,6 +91,10 @@ async fn render(
         })
     })
     .await;
+    let scripts = scripts.get().map(String::as_str).unwrap_or_default();
+    let (mut response, has_islands) = with_scripts(response, scripts).await;
+    let nonce = has_islands.then_some(&*nonce);
+    let csp = content_security::policy(nonce, &tollgate.config().stripe.checkout_origins());
 
     if let Some(status) = status {
         *response.status_mut() = status;
@@ -93,7 +106,25 @@ async fn render(
     response
 }
 
-fn document(failure: Option<Failure>, with_islands: bool) -> impl IntoView {
+/// Adds the scripts to a document with islands, and says whether it has any.
+async fn with_scripts(response: Response, scripts: &str) -> (Response, bool) {
+    let (head, body) = response.into_parts();
+    // The document is whole and in memory; there is nothing to wait for and nothing to fail.
+    let html = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let html = String::from_utf8_lossy(&html);
+    let has_islands = html.contains("<leptos-island");
+    let html = if has_islands { html.replacen("</head>", &format!("{scripts}</head>"), 1) } else { html.into_owned() };
+    (Response::from_parts(head, Body::from(html)), has_islands)
+}
+
+/// What wakes the islands of a document.
+fn island_scripts() -> impl IntoView {
+    let tollgate = expect_context::<Tollgate>();
+    let options = LeptosOptions::builder().output_name(tollgate.assets().script_name()).site_pkg_dir("pkg").build();
+    view! { <HydrationScripts options islands=true/> }
+}
+
+fn document(failure: Option<Failure>) -> impl IntoView {
     provide_meta_context();
     let tollgate = expect_context::<Tollgate>();
     let theme = expect_context::<Theme>();
@@ -102,11 +133,6 @@ fn document(failure: Option<Failure>, with_islands: bool) -> impl IntoView {
         chosen => chosen.as_str(),
     };
     let style = tollgate.assets().style_path().to_owned();
-    let scripts = with_islands.then(|| {
-        let options =
-            LeptosOptions::builder().output_name(tollgate.assets().script_name()).site_pkg_dir("pkg").build();
-        view! { <HydrationScripts options islands=true/> }
-    });
     // Before the body, so that its title is the later and counts.
     let name = view! { <Title formatter=|title: String| title + " · Tollgate" text="Plans"/> };
     let body = match failure {
@@ -122,7 +148,6 @@ fn document(failure: Option<Failure>, with_islands: bool) -> impl IntoView {
                 <meta name="color-scheme" content=scheme/>
                 <link rel="stylesheet" href=style/>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
-                {scripts}
                 <MetaTags/>
             </head>
             <body>

@@ -28,20 +28,13 @@ struct Entry {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Shown to people; what is posted to the same address has the same policy.
-    Page {
-        /// Whether it needs the browser module.
-        islands: bool,
-    },
+    Page,
     /// Only posted to.
     Action,
 }
 
 const fn page(path: &'static str, policy: Policy) -> Entry {
-    Entry { path, policy, kind: Kind::Page { islands: false } }
-}
-
-const fn page_with_islands(path: &'static str, policy: Policy) -> Entry {
-    Entry { path, policy, kind: Kind::Page { islands: true } }
+    Entry { path, policy, kind: Kind::Page }
 }
 
 const fn action(path: &'static str, policy: Policy) -> Entry {
@@ -50,14 +43,14 @@ const fn action(path: &'static str, policy: Policy) -> Entry {
 
 const TABLE: &[Entry] = &[
     page("/", Policy::Public),
-    page_with_islands("/pricing", Policy::Public),
+    page("/pricing", Policy::Public),
     page("/signup", Policy::Public),
     page("/login", Policy::Public),
     action("/logout", Policy::Public),
     action("/theme", Policy::Public),
     page("/billing", Policy::SignedIn),
-    page_with_islands("/billing/success", Policy::SignedIn),
-    page_with_islands("/billing/upgrade", Policy::SignedIn),
+    page("/billing/success", Policy::SignedIn),
+    page("/billing/upgrade", Policy::SignedIn),
     action("/api/billing/subscribe", Policy::SignedIn),
     page("/dashboard", Policy::SignedIn),
     page(ANALYTICS.path, ANALYTICS.policy),
@@ -66,11 +59,6 @@ const TABLE: &[Entry] = &[
     page(CUSTOM_DOMAIN.path, CUSTOM_DOMAIN.policy),
     page(SUPPORT.path, SUPPORT.policy),
 ];
-
-/// Whether the page at `path` needs the browser module.
-pub fn has_islands(path: &str) -> bool {
-    TABLE.iter().any(|entry| entry.path == path && entry.kind == Kind::Page { islands: true })
-}
 
 /// Whether `path` is a page, so that one can go back to it.
 pub fn is_page(path: &str) -> bool {
@@ -132,7 +120,7 @@ fn disagreements(pages: &[String], actions: &[&str]) -> Vec<String> {
     let unserved = TABLE
         .iter()
         .filter(|entry| match entry.kind {
-            Kind::Page { .. } => !pages.iter().any(|path| path == entry.path),
+            Kind::Page => !pages.iter().any(|path| path == entry.path),
             Kind::Action => !actions.contains(&entry.path),
         })
         .map(|entry| format!("`{}` has a policy but nothing serves it", entry.path));

@@ -272,6 +272,9 @@ pub enum Outcome {
 /// The database failed. A Stripe that cannot be asked is [`Outcome::Pending`].
 #[tracing::instrument(skip_all, fields(account = %who.account_id))]
 pub async fn outcome(tollgate: &Tollgate, who: &SignedIn, session_id: &str) -> Result<Option<Outcome>, CheckoutError> {
+    if !session_id.starts_with("cs_") || !session_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Ok(None);
+    }
     let id = CheckoutSessionId::new(session_id);
     let theirs = checkouts::by_session(tollgate.db(), &id).await?.is_some_and(|found| found.account_id == who.account_id);
     if !theirs {

@@ -49,6 +49,13 @@ on_both_engines! {
         assert_eq!(app.browser().post("/login", &[("email", EMAIL)]).await.status, 422);
     }
 
+    async fn a_nul_in_a_form_is_refused_on_either_engine(engine) {
+        let app = Harness::start(engine).await;
+        let fields = [("email", "ada\0@example.com"), ("password", "correct horse")];
+        assert_eq!(app.browser().post("/login", &fields).await.status, 422);
+        assert_eq!(app.browser().post("/signup", &fields).await.status, 422);
+    }
+
     async fn login_goes_on_to_where_one_wanted_to_go(engine) {
         let app = Harness::start(engine).await;
         app.signed_up(EMAIL).await;

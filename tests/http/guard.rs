@@ -103,7 +103,8 @@ on_both_engines! {
         let app = Harness::start(engine).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in ["/dashboard", "/billing", "/pricing", "/dashboard/analytics"] {
-            assert_eq!(browser.get(path).await.header("cache-control").as_deref(), Some("no-store"), "{path}");
+            let caching = browser.get(path).await.header("cache-control").unwrap();
+            assert!(caching.contains("no-store"), "{path}: {caching}");
         }
     }
 

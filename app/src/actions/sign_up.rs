@@ -33,8 +33,8 @@ pub async fn sign_up(
     };
     let state = FormState::default().typed("email", form.email).typed("next", form.next.unwrap_or_default());
     let state = match error {
-        SignUpError::Email(fault) => state.fault("email", fault),
-        SignUpError::Password(fault) => state.fault("password", fault),
+        SignUpError::Email(fault) => state.fault("email", fault.to_string()),
+        SignUpError::Password(fault) => state.fault("password", fault.to_string()),
         SignUpError::Taken => state.fault("email", "There is an account with this e-mail address. Log in instead."),
         SignUpError::Unavailable(cause) => return document::failure(&tollgate, parts, Failure::store(cause)).await,
     };

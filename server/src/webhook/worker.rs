@@ -55,17 +55,6 @@ pub async fn run(tollgate: Tollgate, stop: CancellationToken) {
     }
 }
 
-/// Applies everything that is due now, once. For tests, and for commands that want the inbox empty.
-///
-/// # Errors
-/// The database failed.
-pub async fn drain(tollgate: &Tollgate) -> Result<(), StoreError> {
-    let owner = ids::new_id();
-    let never = CancellationToken::new();
-    while work_once(tollgate, &owner, &never).await? {}
-    Ok(())
-}
-
 /// Claims and applies one batch. `false` when nothing was due.
 async fn work_once(tollgate: &Tollgate, owner: &str, stop: &CancellationToken) -> Result<bool, StoreError> {
     let now = tollgate.now();

@@ -11,6 +11,7 @@ use sandbox::Sandbox;
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
+use server::store::inbox;
 use server::{Db, Tollgate, access, catalog_apply, http, webhook};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -115,7 +116,7 @@ impl Harness {
     /// Sends the browser to Checkout for a plan and pays there. What Stripe answers at the end.
     pub async fn subscribe(&self, browser: &Browser, plan: &str, card: &str) -> Page {
         let checkout = self.open_checkout(browser, plan).await;
-        stripe::pay(&checkout, card).await
+        pay(&checkout, card).await
     }
 
     /// Sends the browser to Checkout for a plan; Stripe's address.
@@ -125,11 +126,14 @@ impl Harness {
         page.location()
     }
 
-    /// Waits until every event that Stripe has sent was taken and applied.
+    /// Waits until every event that Stripe has sent was taken and applied, whoever applies it.
     pub async fn settled(&self) {
         let everything = async {
+            let mut pause = tokio::time::interval(Duration::from_millis(10));
             self.sandbox.deliveries_settled().await;
-            webhook::worker::drain(&self.tollgate).await.unwrap();
+            while inbox::next_due(self.tollgate.db()).await.unwrap().is_some() {
+                pause.tick().await;
+            }
         };
         tokio::time::timeout(Duration::from_secs(30), everything).await.expect("events are applied in time");
     }

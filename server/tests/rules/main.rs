@@ -1,0 +1,10 @@
+//! The back end's rules that need no database: what is believed, read, let in, and
+//! taken as configuration.
+
+mod config;
+mod guard;
+mod hint;
+mod password;
+mod safe_next;
+mod shape;
+mod signature;

@@ -1,0 +1,19 @@
+//! The store's contract: what every function of `server::store` promises, on SQLite
+//! and on PostgreSQL alike.
+//!
+//! Each test body is written once and runs as `sqlite::…` and as `postgres::…`, every
+//! time in a database of its own. `TOLLGATE_TEST_POSTGRES` names a PostgreSQL where
+//! databases may be made; without it the PostgreSQL half fails, it is never skipped.
+
+#[macro_use]
+mod engines;
+
+mod access;
+mod accounts;
+mod checkouts;
+mod inbox;
+mod login_throttle;
+mod schema;
+mod subscriptions;
+mod transactions;
+mod usage;
