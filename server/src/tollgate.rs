@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::{Db, StoreError};
 use crate::stripe::{Gateway, GatewayError};
+use crate::webhook::intake::Intake;
 
 /// The application: configuration, database, Stripe, clock and caches. Cheap to clone;
 /// the state of every axum handler and the context of every page.
@@ -25,6 +26,7 @@ struct Inner {
     clock: Clock,
     access: Access,
     assets: Assets,
+    intake: Intake,
     inbox_filled: Notify,
 }
 
@@ -37,7 +39,7 @@ impl Tollgate {
     pub fn new(config: Config, db: Db, clock: Clock, assets: Assets) -> Result<Self, GatewayError> {
         let gateway = Gateway::new(&config.stripe)?;
         let access = Access::new(&db);
-        Ok(Self(Arc::new(Inner { config, db, gateway, clock, access, assets, inbox_filled: Notify::new() })))
+        Ok(Self(Arc::new(Inner { config, db, gateway, clock, access, assets, intake: Intake::default(), inbox_filled: Notify::new() })))
     }
 
     /// The configuration.
@@ -78,6 +80,11 @@ impl Tollgate {
     /// The cache of who may do what.
     pub fn access(&self) -> &Access {
         &self.0.access
+    }
+
+    /// Where events are written down together.
+    pub(crate) fn intake(&self) -> &Intake {
+        &self.0.intake
     }
 
     /// Rung when an event was written down, so that the worker need not wait.

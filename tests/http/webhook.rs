@@ -64,6 +64,24 @@ on_both_engines! {
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 1);
     }
 
+    async fn many_deliveries_at_once_are_all_written_down(engine) {
+        let app = quiet(engine).await;
+        let second_node = app.second_node().await;
+        let deliveries: Vec<_> = (0..200)
+            .map(|index| {
+                let body = event(&format!("evt_{}", index / 2), "balance.available", json!({ "object": "balance" }));
+                let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
+                let at = if index % 2 == 0 { &app.url } else { &second_node };
+                let request = Browser::new(at).request(Method::POST, PATH).body(body).header("stripe-signature", header);
+                tokio::spawn(async move { Page::of(request).await.status })
+            })
+            .collect();
+        for delivery in deliveries {
+            assert_eq!(delivery.await.unwrap(), 200);
+        }
+        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 100);
+    }
+
     async fn everything_that_was_delivered_five_times_more_changes_nothing(engine) {
         let app = Harness::start(engine).await;
         let browser = app.signed_up("ada@example.com").await;
@@ -81,6 +99,19 @@ on_both_engines! {
         app.settled().await;
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), before.0);
         assert_eq!(browser.get("/billing").await.body, before.1);
+    }
+
+    async fn an_endpoint_of_an_older_api_version_works_the_same(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.add_endpoint(sandbox::Endpoint {
+            url: format!("{}{PATH}", app.url),
+            secret: WEBHOOK_SECRETS[0].to_owned(),
+            api_version: Some("2024-06-20".to_owned()),
+        });
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await);
     }
 
     async fn an_event_about_nobody_we_know_is_kept_until_we_do(engine) {

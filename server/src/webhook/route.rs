@@ -11,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::hint::Hint;
+use super::intake::Incoming;
 use super::signature;
-use crate::store::inbox::{self, EventState, NewEvent};
 use crate::store::StoreError;
+use crate::store::inbox::EventState;
 use crate::stripe::shape::{self, Event};
 use crate::tollgate::Tollgate;
 
@@ -34,13 +35,14 @@ pub async fn receive(State(tollgate): State<Tollgate>, headers: HeaderMap, body:
     };
     let span = tracing::Span::current();
     span.record("event_id", event.id.as_str()).record("event_type", event.kind.as_str());
-    match write_down(&tollgate, payload, &event).await {
+    let id = event.id.clone();
+    match write_down(&tollgate, payload, event).await {
         Ok(new) => {
-            tracing::info!(new, "event {} received", event.id);
+            tracing::info!(new, "event {id} received");
             Json(json!({ "received": true })).into_response()
         }
         Err(error) => {
-            tracing::error!(%error, "event {} could not be written down", event.id);
+            tracing::error!(%error, "event {id} could not be written down");
             refuse(StatusCode::INTERNAL_SERVER_ERROR, "Not stored; deliver again")
         }
     }
@@ -53,23 +55,21 @@ fn read(body: &[u8]) -> Option<(&str, Event)> {
     Some((text, event))
 }
 
-async fn write_down(tollgate: &Tollgate, payload: &str, event: &Event) -> Result<bool, StoreError> {
-    let hint = Hint::of(event);
-    let customer = shape::id_of(&event.object, "/customer");
-    let row = NewEvent {
-        id: &event.id,
-        kind: &event.kind,
-        api_version: event.api_version.as_deref(),
+async fn write_down(tollgate: &Tollgate, payload: &str, event: Event) -> Result<bool, StoreError> {
+    let hint = Hint::of(&event);
+    let is_due = hint.is_some();
+    let incoming = Incoming {
+        subject: hint.map(|hint| hint.subject().to_owned()),
+        customer: shape::id_of(&event.object, "/customer"),
+        payload: payload.to_owned(),
+        state: if is_due { EventState::Pending } else { EventState::Ignored },
+        id: event.id,
+        kind: event.kind,
+        api_version: event.api_version,
         created: event.created,
-        subject: hint.as_ref().map(Hint::subject),
-        customer: customer.as_deref(),
-        payload,
-        state: if hint.is_some() { EventState::Pending } else { EventState::Ignored },
     };
-    let mut tx = tollgate.db().begin().await?;
-    let new = inbox::insert(&mut tx, &row, tollgate.now()).await?;
-    tx.commit().await?;
-    if new && hint.is_some() {
+    let new = tollgate.intake().write(tollgate.db(), incoming, tollgate.now()).await?;
+    if new && is_due {
         tollgate.inbox_filled().notify_one();
     }
     Ok(new)
