@@ -64,7 +64,9 @@ impl Area {
     /// The area that `path` lies in.
     pub fn at(path: &str) -> Option<&'static Self> {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        AREAS.into_iter().find(|area| path.strip_prefix(area.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        AREAS
+            .into_iter()
+            .find(|area| path.strip_prefix(area.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 
     /// The area of a `feature=` in an address: a feature's key, or the last segment of the area's path.

@@ -84,14 +84,26 @@ impl Failure {
     /// What happened and what to do.
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::NotFound => "The page does not exist, or it belongs to somebody else. Check the address, or start again from one of these.",
-            Self::Forbidden => "For your safety, forms are only taken from our own pages. Open the page again and send the form from there.",
-            Self::Malformed => "A field was missing or unknown, so nothing was changed. Go back, load the page again and send the form once more.",
+            Self::NotFound => {
+                "The page does not exist, or it belongs to somebody else. Check the address, or start again from one of these."
+            }
+            Self::Forbidden => {
+                "For your safety, forms are only taken from our own pages. Open the page again and send the form from there."
+            }
+            Self::Malformed => {
+                "A field was missing or unknown, so nothing was changed. Go back, load the page again and send the form once more."
+            }
             Self::TooLarge => "Nothing was changed. Shorten what you typed and send the form again.",
-            Self::InProgress => "Another request of yours is being finished right now. Wait a few seconds and try again; nothing is done twice.",
-            Self::StripeUnavailable => "Stripe could not be reached, so nothing was started and nothing was charged. Try again in a minute.",
+            Self::InProgress => {
+                "Another request of yours is being finished right now. Wait a few seconds and try again; nothing is done twice."
+            }
+            Self::StripeUnavailable => {
+                "Stripe could not be reached, so nothing was started and nothing was charged. Try again in a minute."
+            }
             Self::Unavailable => "We could not reach our database, so nothing was changed. Try again in a minute.",
-            Self::Broken => "The fault is ours and has been written down. Try again; if it stays, write to us with the time it happened.",
+            Self::Broken => {
+                "The fault is ours and has been written down. Try again; if it stays, write to us with the time it happened."
+            }
         }
     }
 }

@@ -27,8 +27,8 @@ impl FormState {
 
     /// Says what is wrong with `field`.
     #[must_use]
-    pub fn fault(mut self, field: &'static str, sentence: impl ToString) -> Self {
-        self.faults.push((field, sentence.to_string()));
+    pub fn fault(mut self, field: &'static str, sentence: impl Into<String>) -> Self {
+        self.faults.push((field, sentence.into()));
         self
     }
 

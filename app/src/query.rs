@@ -2,8 +2,8 @@
 //! else counts as absent: an address is typed by anybody.
 
 use billing::{Catalog, Interval, Plan};
-use leptos_router::hooks::use_query_map;
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 use server::auth::safe_next;
 
 /// The value of one parameter.
@@ -29,9 +29,9 @@ impl Choice {
     /// `plan=` and `interval=`: a plan that is not for sale is no choice, and the
     /// interval is a month unless another is named that something is sold by.
     pub fn parse(catalog: &Catalog, plan: Option<&str>, interval: Option<&str>) -> Self {
-        let interval = interval.and_then(Interval::parse).filter(|interval| {
-            catalog.plans().iter().any(|plan| plan.price(*interval).is_some())
-        });
+        let interval = interval
+            .and_then(Interval::parse)
+            .filter(|interval| catalog.plans().iter().any(|plan| plan.price(*interval).is_some()));
         let interval = interval.unwrap_or(Interval::Month);
         let plan = plan.and_then(|name| catalog.plan_named(name)).filter(|plan| plan.price(interval).is_some());
         Self { plan: plan.map(|plan| plan.tier.as_str().to_owned()), interval }

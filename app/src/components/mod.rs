@@ -1,12 +1,14 @@
 //! What pages are made of. A component takes what it shows; only [`Gate`], the
 //! site's header and [`signed_in_page`] ask `server` for anything.
 
+#![allow(clippy::needless_pass_by_value, reason = "a component owns its properties")]
+
 mod banner;
 mod empty;
 mod failure_view;
 mod field;
-mod gate;
 mod footer;
+mod gate;
 mod header;
 mod icon;
 mod moment;

@@ -36,23 +36,37 @@ impl Offer {
     }
 }
 
-/// A card. `chosen` is the plan that somebody came here for.
+/// A card. Its button is the page's primary one when it `leads`.
 #[component]
-pub fn PlanCard(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer, chosen: bool) -> impl IntoView {
+pub fn PlanCard(
+    plan: Plan,
+    catalog: Catalog,
+    interval: Interval,
+    offer: Offer,
+    leads: bool,
+    /// Whether it is the plan that somebody came here for.
+    #[prop(optional)]
+    chosen: bool,
+) -> impl IntoView {
     let id = format!("plan-{}", plan.tier.as_str().to_ascii_lowercase());
     let mark = match offer {
         Offer::Current => Some("Your plan"),
         _ if chosen => Some("Your choice"),
         _ => None,
     };
-    let class = if chosen { "card plan plan-chosen" } else { "card plan" };
     let below = catalog.plans().iter().rev().find(|other| catalog.rank(&other.tier) < catalog.rank(&plan.tier));
-    let gains_intro = below.map_or_else(|| "What you get".to_owned(), |below| format!("Everything in {}, and", below.name));
-    let gains = gains(&plan).into_iter().map(|gain| view! { <li><Icon glyph=Glyph::Check/> <span>{gain}</span></li> }).collect_view();
+    let gains_intro =
+        below.map_or_else(|| "What you get".to_owned(), |below| format!("Everything in {}, and", below.name));
+    let gains = gains(&plan, below)
+        .into_iter()
+        .map(|gain| view! { <li><Icon glyph=Glyph::Check/> <span>{gain}</span></li> })
+        .collect_view();
     let labelled_by = id.clone();
     view! {
         <article
-            class=class
+            class="card plan"
+            class:plan-leads=leads
+            class:plan-chosen=chosen
             aria-labelledby=labelled_by
             tabindex=chosen.then_some("-1")
             autofocus=chosen
@@ -79,7 +93,8 @@ fn PriceLine(plan: Plan, interval: Interval) -> impl IntoView {
         }
         .into_any();
     };
-    let saving = saving(&plan, interval).map(|saving| view! { <span class="price-saving">{format!("{saving} less than by the month")}</span> });
+    let saving = saving(&plan, interval)
+        .map(|saving| view! { <span class="price-saving">{format!("{saving} less than by the month")}</span> });
     view! {
         <p class="price">
             <span class="price-amount">{price.amount.to_string()}</span>
@@ -100,7 +115,11 @@ fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> imp
     };
     let terms = match (plan.price(interval), offer.trial()) {
         (Some(price), true) => {
-            format!("{} days free, then {} per {interval}. Cancel any time before and pay nothing.", catalog.trial_days(), price.amount)
+            format!(
+                "{} days free, then {} per {interval}. Cancel any time before and pay nothing.",
+                catalog.trial_days(),
+                price.amount
+            )
         }
         (Some(price), false) => format!("{} per {interval}, from today. Cancel any time.", price.amount),
         (None, _) => String::new(),
@@ -133,14 +152,17 @@ fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> imp
     }
 }
 
-/// What a plan gives, a line each.
-pub fn gains(plan: &Plan) -> Vec<String> {
+/// What a plan gives that the one `below` it does not, a line each.
+pub fn gains(plan: &Plan, below: Option<&Plan>) -> Vec<String> {
+    let has_below = |meter| below.is_some_and(|below| below.limit(meter) == plan.limit(meter));
     let meters = Meter::ALL.iter().filter_map(|meter| match plan.limit(*meter) {
         Limit::Finite(0) => None,
+        _ if has_below(*meter) => None,
         Limit::Finite(limit) => Some(format!("{} {} a month", Limit::Finite(limit), meter.label())),
         Limit::Unlimited => Some(format!("Unlimited {}", meter.label())),
     });
-    meters.chain(plan.features.iter().map(|feature| feature.label().to_owned())).collect()
+    let features = plan.features.iter().filter(|feature| !below.is_some_and(|below| below.features.contains(feature)));
+    meters.chain(features.map(|feature| feature.label().to_owned())).collect()
 }
 
 /// What a year costs less than twelve months, if it does.
@@ -171,11 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_card_names_limits_before_features() {
+    fn a_card_names_what_is_gained_limits_before_features() {
         assert_eq!(
-            gains(&plan("PRO")),
+            gains(&plan("PRO"), Some(&plan("FREE"))),
             ["10,000 API calls a month", "500 AI generations a month", "Advanced analytics", "Custom domain"]
         );
-        assert_eq!(gains(&plan("ENTERPRISE"))[0], "Unlimited API calls");
+        assert_eq!(
+            gains(&plan("ENTERPRISE"), Some(&plan("PRO"))),
+            ["Unlimited API calls", "Unlimited AI generations", "Priority support"]
+        );
     }
 }

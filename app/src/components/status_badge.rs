@@ -5,18 +5,18 @@ use leptos::prelude::*;
 
 use super::Tone;
 
-/// The status as people say it, and how it looks.
-pub const fn in_words(status: &Status) -> (&'static str, Tone) {
+/// The status as people say it, and its tone; what is over has none.
+const fn in_words(status: &Status) -> (&'static str, Option<Tone>) {
     match status {
-        Status::Trialing => ("In trial", Tone::Info),
-        Status::Active => ("Active", Tone::Good),
-        Status::PastDue => ("Payment failed", Tone::Warning),
-        Status::Unpaid => ("Unpaid", Tone::Danger),
-        Status::Paused => ("Paused", Tone::Warning),
-        Status::Incomplete => ("First payment open", Tone::Warning),
-        Status::IncompleteExpired => ("Never started", Tone::Danger),
-        Status::Canceled => ("Ended", Tone::Danger),
-        Status::Unknown(_) => ("Being checked", Tone::Warning),
+        Status::Trialing => ("In trial", Some(Tone::Info)),
+        Status::Active => ("Active", Some(Tone::Good)),
+        Status::PastDue => ("Payment failed", Some(Tone::Warning)),
+        Status::Unpaid => ("Unpaid", Some(Tone::Danger)),
+        Status::Paused => ("Paused", Some(Tone::Warning)),
+        Status::Incomplete => ("First payment open", Some(Tone::Warning)),
+        Status::IncompleteExpired => ("Never started", None),
+        Status::Canceled => ("Ended", None),
+        Status::Unknown(_) => ("Being checked", Some(Tone::Warning)),
     }
 }
 
@@ -24,5 +24,6 @@ pub const fn in_words(status: &Status) -> (&'static str, Tone) {
 #[component]
 pub fn StatusBadge(status: Status) -> impl IntoView {
     let (word, tone) = in_words(&status);
-    view! { <span class=format!("badge badge-{}", tone.as_str())>{word}</span> }
+    let class = tone.map_or_else(|| "badge".to_owned(), |tone| format!("badge badge-{}", tone.as_str()));
+    view! { <span class=class>{word}</span> }
 }

@@ -19,7 +19,7 @@ pub fn UpgradePrompt(area: &'static Area, needed: Tier) -> impl IntoView {
         <Title text=area.title/>
         <section class="narrow prompt" aria-labelledby="prompt-title">
             <Icon glyph=Glyph::Lock/>
-            <h1 id="prompt-title">{format!("{} is part of {plan}", area.title)}</h1>
+            <h1 id="prompt-title">{format!("Get {} with {plan}", area.title)}</h1>
             <p class="lead">{area.summary}</p>
             <p class="actions">
                 <a class="button button-primary" href=href>{format!("Upgrade to {plan}")}</a>

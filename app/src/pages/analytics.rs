@@ -46,7 +46,8 @@ pub fn Analytics() -> impl IntoView {
 #[component]
 fn ByDay(days: Vec<DayUsage>) -> impl IntoView {
     let charts = Meter::ALL.iter().map(|meter| view! { <Bars meter=*meter days=days.clone()/> }).collect_view();
-    let heads = Meter::ALL.iter().map(|meter| view! { <th scope="col" class="number">{meter.label()}</th> }).collect_view();
+    let heads =
+        Meter::ALL.iter().map(|meter| view! { <th scope="col" class="number">{meter.label()}</th> }).collect_view();
     let rows = days
         .into_iter()
         .map(|day| {
@@ -78,15 +79,21 @@ fn count(day: &DayUsage, meter: Meter) -> u64 {
 const BAR: usize = 10;
 const STEP: usize = 14;
 const HEIGHT: u64 = 96;
+/// A window is a month: its first days do not fill the chart.
+const DAYS: usize = 30;
 
-/// One bar for each day of the window; the tallest fills the height.
+/// One bar for each day of the window so far; the tallest fills the height.
 #[component]
 fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
     let counts: Vec<u64> = days.iter().map(|day| count(day, meter)).collect();
     let most = counts.iter().copied().max().unwrap_or(0);
     let total: u64 = counts.iter().sum();
-    let width = (counts.len() * STEP).max(STEP) - (STEP - BAR);
-    let said = format!("{}: {} in this period, {} on the busiest day", meter.label(), grouped(total), grouped(most));
+    let width = counts.len().max(DAYS) * STEP - (STEP - BAR);
+    let words = match total {
+        0 => "None in this period".to_owned(),
+        _ => format!("{} in this period, at most {} a day", grouped(total), grouped(most)),
+    };
+    let said = format!("{}: {words}", meter.label());
     let bars = counts
         .iter()
         .enumerate()
@@ -100,7 +107,6 @@ fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
                     y=(HEIGHT - height).to_string()
                     width=BAR.to_string()
                     height=height.to_string()
-                    rx="2"
                 ></rect>
             }
         })
@@ -109,7 +115,7 @@ fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
         <figure class="chart">
             <figcaption>
                 <span>{meter.label()}</span>
-                <span class="quiet">{format!("{} in all, at most {} a day", grouped(total), grouped(most))}</span>
+                <span class="quiet">{words}</span>
             </figcaption>
             <svg viewBox=format!("0 0 {width} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=said>{bars}</svg>
         </figure>

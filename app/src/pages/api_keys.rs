@@ -24,7 +24,8 @@ pub fn ApiKeys() -> impl IntoView {
             }
             .into_any()
         } else {
-            view! { <ul class="rows">{keys.into_iter().map(|key| view! { <Row key_=key/> }).collect_view()}</ul> }.into_any()
+            view! { <ul class="rows">{keys.into_iter().map(|key| view! { <Row key_=key/> }).collect_view()}</ul> }
+                .into_any()
         };
         Ok(view! {
             {new_key.map(|key| view! { <NewKey secret=key/> })}

@@ -1,6 +1,6 @@
 //! `/billing`: what one pays for, what happens next, what was.
 
-use billing::{Because, Catalog, Item, Price, Rule, Status, Subscription};
+use billing::{Because, Catalog, Item, Price, Rule, Status, Subscription, Timestamp};
 use leptos::prelude::*;
 use server::{BillingOverview, Tollgate};
 
@@ -44,8 +44,7 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     }
     let plan = plan_name(catalog, subscription);
     let is_trial = *status == Status::Trialing;
-    let failed = subscription.past_due_since.unwrap_or_else(|| subscription.period().start);
-    let grace_end = failed.plus_days(i64::from(catalog.grace_days()));
+    let grace_end = grace_end(catalog, subscription);
     let banner = match rule {
         Rule::PeriodPaid if is_trial => {
             let ends = subscription.trial_end.unwrap_or_else(|| subscription.period().end);
@@ -126,7 +125,8 @@ fn CurrentPlan(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let plan = catalog.plan(&overview.entitlement.tier).unwrap_or_else(|| catalog.free());
     let is_highest = overview.entitlement.rank + 1 == catalog.plans().len();
     let running = overview.subscription.as_ref().filter(|subscription| !subscription.status.is_over());
-    let facts = running.map(|subscription| view! { <Facts subscription=subscription.clone() catalog=catalog.clone()/> });
+    let facts =
+        running.map(|subscription| view! { <Facts subscription=subscription.clone() catalog=catalog.clone()/> });
     view! {
         <section class="card current-plan" aria-labelledby="plan-title">
             <h2 id="plan-title">"Your plan"</h2>
@@ -147,8 +147,11 @@ fn Facts(subscription: Subscription, catalog: Catalog) -> impl IntoView {
     let price = price_of(&catalog, &subscription).map(|price| format!("{} per {}", price.amount, price.interval));
     let next = match (&subscription.status, subscription.ends_at()) {
         (_, Some(at)) => Some(("Ends", at)),
-        (Status::Trialing, None) => Some(("First payment", subscription.trial_end.unwrap_or_else(|| subscription.period().end))),
+        (Status::Trialing, None) => {
+            Some(("First payment", subscription.trial_end.unwrap_or_else(|| subscription.period().end)))
+        }
         (Status::Active, None) => Some(("Renews", subscription.period().end)),
+        (Status::PastDue, None) => Some(("Open until", grace_end(&catalog, &subscription))),
         _ => None,
     };
     view! {
@@ -218,6 +221,12 @@ fn History(catalog: Catalog, past: Vec<Subscription>) -> impl IntoView {
             {body}
         </section>
     }
+}
+
+/// Until when a failed payment is waited for.
+fn grace_end(catalog: &Catalog, subscription: &Subscription) -> Timestamp {
+    let failed = subscription.past_due_since.unwrap_or_else(|| subscription.period().start);
+    failed.plus_days(i64::from(catalog.grace_days()))
 }
 
 /// The plan that a subscription stands for, as people know it.

@@ -19,7 +19,9 @@ pub fn Success() -> impl IntoView {
             CheckoutError::StripeUnavailable(cause) => Failure::stripe(cause),
             CheckoutError::Store(cause) => Failure::store(cause),
             CheckoutError::InProgress => Failure::InProgress,
-            CheckoutError::UnknownPlan | CheckoutError::NotForSale | CheckoutError::AlreadySubscribed => Failure::NotFound,
+            CheckoutError::UnknownPlan | CheckoutError::NotForSale | CheckoutError::AlreadySubscribed => {
+                Failure::NotFound
+            }
         })?;
         let outcome = outcome.ok_or(Failure::NotFound)?;
         Ok(view! { <Said tollgate outcome session_id/> }.into_any())

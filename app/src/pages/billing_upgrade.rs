@@ -39,10 +39,8 @@ fn Sell(
     asked: Option<&'static Area>,
     choice: Choice,
 ) -> impl IntoView {
-    let title = asked.map_or_else(
-        || format!("Upgrade to {}", plan.name),
-        |area| format!("{} is part of {}", area.title, plan.name),
-    );
+    let title = asked
+        .map_or_else(|| format!("Upgrade to {}", plan.name), |area| format!("Get {} with {}", area.title, plan.name));
     let lead = asked.map(|area| area.summary).unwrap_or_default();
     let catalog = tollgate.catalog().clone();
     let trial = catalog.trial_days() > 0 && overview.trial_available;
@@ -51,7 +49,7 @@ fn Sell(
         <div class="narrow upgrade">
             <Heading title lead/>
             <Refusal/>
-            <PlanCard plan catalog interval=choice.interval offer chosen=false/>
+            <PlanCard plan catalog interval=choice.interval offer leads=true/>
             <p class="form-other"><a href="/pricing">"Compare all plans"</a></p>
         </div>
     }

@@ -7,13 +7,14 @@ use server::Tollgate;
 use server::auth::Visitor;
 
 use crate::areas::AREAS;
-use crate::components::{Glyph, Icon};
+use crate::components::{Glyph, Icon, gains};
 
 /// The start page.
 #[component]
 pub fn Landing() -> impl IntoView {
     let is_signed_in = expect_context::<Visitor>().signed_in.is_some();
-    let (href, name) = if is_signed_in { ("/dashboard", "Open the dashboard") } else { ("/signup", "Create a free account") };
+    let (href, name) =
+        if is_signed_in { ("/dashboard", "Open the dashboard") } else { ("/signup", "Create a free account") };
     let areas = AREAS
         .into_iter()
         .zip([Glyph::Chart, Glyph::Key, Glyph::Globe, Glyph::Speech])
@@ -60,7 +61,7 @@ pub fn Landing() -> impl IntoView {
                     <dd>"Everything stays open for some days, and every page says until when."</dd>
                 </div>
                 <div>
-                    <dt>"Leaving is one button"</dt>
+                    <dt>"Leaving costs nothing"</dt>
                     <dd>"A cancelled plan runs to the end of what was paid for. Then you are on the free plan again."</dd>
                 </div>
             </dl>
@@ -78,7 +79,7 @@ fn Teaser() -> impl IntoView {
         .iter()
         .map(|plan| {
             let price = plan.price(Interval::Month).map_or_else(|| "$0".to_owned(), |price| price.amount.to_string());
-            let first = crate::components::gains(plan).into_iter().next();
+            let first = gains(plan, None).into_iter().next();
             view! {
                 <li class="teaser-plan">
                     <span class="teaser-name">{plan.name.clone()}</span>

@@ -1,5 +1,7 @@
 //! The pages, one file each, and the router that names their addresses.
 
+#![allow(clippy::needless_pass_by_value, reason = "a component owns its properties")]
+
 mod analytics;
 mod api_keys;
 mod billing;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use billing::{Catalog, Interval, Plan};
+use billing::{Catalog, Interval, Plan, Tier};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::{Meta, Title};
@@ -43,19 +43,24 @@ pub fn Pricing() -> impl IntoView {
 
 #[component]
 fn Plans(catalog: Catalog, overview: Option<BillingOverview>, choice: Choice) -> impl IntoView {
-    let trial = catalog.trial_days() > 0 && overview.as_ref().is_none_or(|overview| overview.trial_available);
+    let could_try = |overview: &BillingOverview| overview.trial_available && !has_subscription(overview);
+    let trial = catalog.trial_days() > 0 && overview.as_ref().is_none_or(could_try);
     let lead = if trial {
         format!("Every paid plan begins with {} days free. Cancel any time.", catalog.trial_days())
     } else {
         "Change or cancel any time. What was paid for stays open to its end.".to_owned()
     };
+    // One primary button a page: the plan they chose, or the first that is sold.
+    let mut sold = catalog.plans().iter().filter(|plan| !plan.prices.is_empty()).map(|plan| plan.tier.clone());
+    let leading = choice.plan.as_deref().map(Tier::new).or_else(|| sold.next());
     let cards = catalog
         .plans()
         .iter()
         .map(|plan| {
             let chosen = choice.plan.as_deref() == Some(plan.tier.as_str());
+            let leads = leading.as_ref() == Some(&plan.tier);
             let offer = offer(plan, overview.as_ref(), trial);
-            view! { <PlanCard plan=plan.clone() catalog=catalog.clone() interval=choice.interval offer chosen/> }
+            view! { <PlanCard plan=plan.clone() catalog=catalog.clone() interval=choice.interval offer leads chosen/> }
         })
         .collect_view();
     view! {
@@ -72,16 +77,19 @@ pub fn offer(plan: &Plan, overview: Option<&BillingOverview>, trial: bool) -> Of
     let Some(overview) = overview else {
         return if is_free { Offer::Join } else { Offer::SignUp { trial } };
     };
-    let has_subscription = overview.subscription.as_ref().is_some_and(|subscription| !subscription.status.is_over());
     if overview.entitlement.tier == plan.tier {
         Offer::Current
     } else if is_free {
         Offer::Free
-    } else if has_subscription {
+    } else if has_subscription(overview) {
         Offer::Other
     } else {
         Offer::Subscribe { trial }
     }
+}
+
+fn has_subscription(overview: &BillingOverview) -> bool {
+    overview.subscription.as_ref().is_some_and(|subscription| !subscription.status.is_over())
 }
 
 /// Links, so that it needs no script; the chosen plan stays chosen.
