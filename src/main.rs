@@ -5,6 +5,8 @@
 mod commands;
 #[cfg(feature = "sandbox")]
 mod development;
+mod events;
+mod explain;
 mod logging;
 mod serve;
 mod site;
@@ -33,12 +35,48 @@ enum Command {
         #[command(subcommand)]
         command: CatalogCommand,
     },
+    /// What Stripe has sent, and what became of it.
+    Events {
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
+    /// What somebody may do, and why.
+    Explain {
+        /// The address they signed up with.
+        email: String,
+        /// As of when: RFC 3339, or seconds since 1970. Now, unless given.
+        #[arg(long)]
+        at: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 enum CatalogCommand {
     /// Make the prices at Stripe that `plans.toml` names and Stripe lacks.
     Apply,
+}
+
+#[derive(Debug, Subcommand)]
+enum EventsCommand {
+    /// The newest events.
+    List {
+        /// Only those that are pending, done, ignored, unmatched or parked.
+        #[arg(long)]
+        state: Option<String>,
+        /// How many at most.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// One event, with the body that was signed.
+    Show {
+        /// `evt_…`
+        id: String,
+    },
+    /// Apply an event again.
+    Replay {
+        /// `evt_…`
+        id: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -74,5 +112,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Serve => serve::serve(config).await,
         Command::Migrate => commands::migrate(&config).await,
         Command::Catalog { command: CatalogCommand::Apply } => commands::catalog_apply(config).await,
+        Command::Events { command } => events::events(&config, &command).await,
+        Command::Explain { email, at } => explain::explain(&config, &email, at.as_deref()).await,
     }
 }

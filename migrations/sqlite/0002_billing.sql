@@ -27,6 +27,19 @@ CREATE TABLE subscription (
 );
 CREATE INDEX subscription_account ON subscription (account_id);
 
+-- What a subscription was after each write, and what made us look: only ever added to,
+-- so that "who had what when, and why" has an answer.
+CREATE TABLE subscription_revision (
+    subscription_id TEXT   NOT NULL REFERENCES subscription (id),
+    version         BIGINT NOT NULL,
+    account_id      TEXT   NOT NULL REFERENCES account (id),
+    snapshot        TEXT   NOT NULL, -- JSON: billing::Subscription
+    cause           TEXT   NOT NULL, -- event ids, or the page that asked
+    written_at      BIGINT NOT NULL,
+    PRIMARY KEY (subscription_id, version)
+);
+CREATE INDEX subscription_revision_account ON subscription_revision (account_id, written_at);
+
 -- One purchase that somebody set out on. Its id is the idempotency key at Stripe, its
 -- columns are all that the request to Stripe is made of: a retry sends the same.
 CREATE TABLE checkout_attempt (

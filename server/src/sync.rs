@@ -52,6 +52,18 @@ pub struct Along<'a> {
     pub session: Option<&'a CheckoutSession>,
 }
 
+impl Along<'_> {
+    /// What made us look, for the record.
+    fn cause(&self) -> String {
+        let events: Vec<&str> = self.events.iter().map(EventId::as_str).collect();
+        match self.session {
+            _ if !events.is_empty() => events.join(","),
+            Some(session) => session.id.to_string(),
+            None => "asked".to_owned(),
+        }
+    }
+}
+
 /// Brings one subscription up to date.
 ///
 /// # Errors
@@ -146,7 +158,7 @@ async fn write(
         }
     };
     let subscription = remember(fetched, seen.map(|seen| &seen.subscription), tollgate.catalog());
-    if !subscriptions::write(&mut tx, &account, &subscription, seen.map(|seen| seen.version), now).await? {
+    if !subscriptions::write(&mut tx, &account, &subscription, seen.map(|seen| seen.version), &along.cause(), now).await? {
         return Ok(None);
     }
     if subscription.trial_end.is_some() {

@@ -147,6 +147,23 @@ on_both_engines! {
         assert_eq!(statuses(&app).await, ["active", "canceled"]);
     }
 
+    async fn who_had_what_when_and_why_can_be_answered(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let before = app.tollgate.now();
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let db = app.tollgate.db();
+        let account = server::store::accounts::user_by_login(db, "ada@example.com").await.unwrap().unwrap().account_id;
+        let now = app.tollgate.now();
+        let known = server::store::subscriptions::as_of(db, &account, now).await.unwrap();
+        let stored = server::store::subscriptions::of_account(db, &account).await.unwrap();
+        assert_eq!(known.iter().map(|revision| revision.subscription.clone()).collect::<Vec<_>>(), stored);
+        assert!(known[0].cause.starts_with("evt_"), "{}", known[0].cause);
+        let earlier = server::store::subscriptions::as_of(db, &account, before.plus_seconds(-1)).await.unwrap();
+        assert!(earlier.is_empty());
+    }
+
     async fn another_spelling_of_the_same_address_gets_no_second_trial(engine) {
         let app = Harness::start(engine).await;
         let first = app.signed_up("ada.lovelace@gmail.com").await;

@@ -25,6 +25,11 @@ statements! {
     NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) \
         FROM webhook_event WHERE state = 'pending'";
     EVENT_STATE = "SELECT state, attempts, last_error FROM webhook_event WHERE event_id = $1";
+    LIST_EVENTS = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
+        WHERE ($1 = '' OR state = $1) ORDER BY received_at DESC, event_id DESC LIMIT $2";
+    PAYLOAD = "SELECT payload FROM webhook_event WHERE event_id = $1";
+    REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = 0, next_attempt_at = $2, lease_owner = NULL, lease_until = NULL \
+        WHERE event_id = $1 AND state <> 'ignored'";
     COUNT_EVENTS = "SELECT COUNT(*) FROM webhook_event";
 }
 
@@ -55,7 +60,8 @@ impl EventState {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    /// The state of this word.
+    pub fn parse(word: &str) -> Option<Self> {
         [Self::Pending, Self::Done, Self::Ignored, Self::Unmatched, Self::Parked]
             .into_iter()
             .find(|state| state.as_str() == word)
@@ -204,6 +210,53 @@ pub async fn standing(
         Ok((state, attempts, error))
     })
     .transpose()
+}
+
+/// An event as a list shows it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Listed {
+    /// Stripe's id.
+    pub event_id: String,
+    /// Stripe's type.
+    #[sqlx(rename = "type")]
+    pub kind: String,
+    /// The word of its [`EventState`].
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Whose it is at Stripe.
+    pub customer_id: Option<String>,
+    /// Epoch seconds.
+    pub received_at: i64,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+}
+
+/// The newest events, of one state or of all.
+///
+/// # Errors
+/// The database failed.
+pub async fn list(db: &Db, state: Option<EventState>, most: u32) -> Result<Vec<Listed>, StoreError> {
+    query!(Db: db, fetch_all as Listed, LIST_EVENTS, state.map_or("", EventState::as_str), i64::from(most))
+}
+
+/// The bytes that were signed.
+///
+/// # Errors
+/// The database failed.
+pub async fn payload(db: &Db, event: &EventId) -> Result<Option<String>, StoreError> {
+    Ok(query!(Db: db, fetch_optional as (String,), PAYLOAD, event.as_str())?.map(|(payload,)| payload))
+}
+
+/// Makes an event due again, whatever became of it. `false` when there is none, or one of a
+/// type that changes nothing here.
+///
+/// # Errors
+/// The database failed.
+pub async fn replay(tx: &mut Tx, event: &EventId, at: Timestamp) -> Result<bool, StoreError> {
+    query!(Tx: tx, execute, REPLAY, event.as_str(), at.0).map(|changed| changed > 0)
 }
 
 /// How many events were ever written down.

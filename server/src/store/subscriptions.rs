@@ -17,6 +17,11 @@ statements! {
         billing_cycle_anchor = $7, cancel_at_period_end = $8, cancel_at = $9, ended_at = $10, trial_end = $11, \
         past_due_since = $12, last_known_tier = $13, synced_at = $14, version = version + 1 \
         WHERE id = $1 AND version = $15";
+    INSERT_REVISION = "INSERT INTO subscription_revision (subscription_id, version, account_id, snapshot, cause, written_at) \
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    AS_OF = "SELECT r.subscription_id, r.version, r.snapshot, r.cause, r.written_at FROM subscription_revision r \
+        WHERE r.account_id = $1 AND r.version = (SELECT MAX(l.version) FROM subscription_revision l \
+        WHERE l.subscription_id = r.subscription_id AND l.written_at <= $2) ORDER BY r.written_at DESC, r.subscription_id DESC";
     CLAIM_TRIAL = "INSERT INTO trial_claim (claim, subscription_id, claimed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     TRIAL_CLAIMED = "SELECT claim FROM trial_claim WHERE claim IN ($1, $2) LIMIT 1";
 }
@@ -106,7 +111,7 @@ pub async fn by_id(db: &Db, id: &SubscriptionId) -> Result<Option<Stored>, Store
 }
 
 /// Writes a subscription whole. `seen` is the version that was read before Stripe was asked,
-/// `None` when there was no row. `false`: somebody else wrote in between, so their answer
+/// `None` when there was no row; `cause` is what made us look. `false`: somebody else wrote in between, so their answer
 /// from Stripe may be newer than this one; ask Stripe again.
 ///
 /// # Errors
@@ -116,17 +121,22 @@ pub async fn write(
     account: &AccountId,
     subscription: &Subscription,
     seen: Option<i64>,
+    cause: &str,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let items = serde_json::to_string(&subscription.items).map_err(|error| StoreError::BadRow {
-        table: "subscription",
-        row: subscription.id.to_string(),
-        column: "items",
-        what: error.to_string(),
-    })?;
+    let unwritable = |column| {
+        move |error: serde_json::Error| StoreError::BadRow {
+            table: "subscription",
+            row: subscription.id.to_string(),
+            column,
+            what: error.to_string(),
+        }
+    };
+    let items = serde_json::to_string(&subscription.items).map_err(unwritable("items"))?;
+    let snapshot = serde_json::to_string(subscription).map_err(unwritable("snapshot"))?;
     macro_rules! write {
         ($sql:expr $(, $version:expr)?) => {
-            query!(Tx: tx, execute, $sql, subscription.id.as_str(), account.as_str(), subscription.customer.as_str(),
+            query!(Tx: &mut *tx, execute, $sql, subscription.id.as_str(), account.as_str(), subscription.customer.as_str(),
                 subscription.status.as_str(), items.as_str(), subscription.created.0, subscription.billing_cycle_anchor.0,
                 subscription.cancel_at_period_end, subscription.cancel_at.map(|at| at.0),
                 subscription.ended_at.map(|at| at.0), subscription.trial_end.map(|at| at.0),
@@ -138,7 +148,44 @@ pub async fn write(
         None => write!(INSERT)?,
         Some(version) => write!(UPDATE, version)?,
     };
-    Ok(written > 0)
+    if written == 0 {
+        return Ok(false);
+    }
+    let version = seen.unwrap_or_default() + 1;
+    query!(Tx: tx, execute, INSERT_REVISION, subscription.id.as_str(), version, account.as_str(), snapshot, cause, at.0)?;
+    Ok(true)
+}
+
+/// A subscription as it was after one write.
+#[derive(Clone, Debug)]
+pub struct Revision {
+    /// As it was.
+    pub subscription: Subscription,
+    /// The how manieth write it was.
+    pub version: i64,
+    /// What made us look.
+    pub cause: String,
+    /// When it was written.
+    pub written_at: Timestamp,
+}
+
+/// What was known at `at` of every subscription that the account had by then, latest write first.
+///
+/// # Errors
+/// The database failed, or a row is broken.
+pub async fn as_of(db: &Db, account: &AccountId, at: Timestamp) -> Result<Vec<Revision>, StoreError> {
+    let rows = query!(Db: db, fetch_all as (String, i64, String, String, i64), AS_OF, account.as_str(), at.0)?;
+    rows.into_iter()
+        .map(|(id, version, snapshot, cause, written_at)| {
+            let subscription = serde_json::from_str(&snapshot).map_err(|error| StoreError::BadRow {
+                table: "subscription_revision",
+                row: format!("{id}, {version}"),
+                column: "snapshot",
+                what: error.to_string(),
+            })?;
+            Ok(Revision { subscription, version, cause, written_at: Timestamp(written_at) })
+        })
+        .collect()
 }
 
 /// Remembers that an account, and the person behind it, has had a trial.

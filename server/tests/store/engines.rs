@@ -15,7 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// 1 May 2026, 12:00 UTC: when every test begins.
 pub const NOW: Timestamp = Timestamp(1_777_636_800);
@@ -60,7 +60,7 @@ pub async fn on_sqlite<F: Future<Output = ()> + Send + 'static>(test: impl FnOnc
     let folder = TempDir::new().expect("there is a temporary folder");
     let address = format!("sqlite:{}/tollgate.db", folder.path().display());
     let raw = Raw::Sqlite(SqliteConnectOptions::from_str(&address).expect("the address is sound"));
-    run(Store::open(DatabaseUrl::Sqlite(address), raw).await, test).await;
+    pass_on(run(Store::open(DatabaseUrl::Sqlite(address), raw).await, test).await);
 }
 
 pub async fn on_postgres<F: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Store) -> F) {
@@ -71,15 +71,9 @@ pub async fn on_postgres<F: Future<Output = ()> + Send + 'static>(test: impl FnO
 
     let options = admin.database(&name);
     let url = DatabaseUrl::Postgres(options.to_url_lossy().to_string().into());
-    let outcome = tokio::spawn(async move { Store::open(url, Raw::Postgres(options)).await }).await;
-    let outcome = match outcome {
-        Ok(store) => tokio::spawn(run(store, test)).await,
-        Err(failed) => Err(failed),
-    };
+    let outcome = run(Store::open(url, Raw::Postgres(options)).await, test).await;
     connection.execute(format!("DROP DATABASE {name} WITH (FORCE)").as_str()).await.expect("the database goes away");
-    if let Err(failed) = outcome {
-        std::panic::resume_unwind(failed.into_panic());
-    }
+    pass_on(outcome);
 }
 
 #[expect(clippy::disallowed_methods, reason = "where the tests' PostgreSQL is, only the environment knows")]
@@ -91,9 +85,17 @@ fn admin() -> PgConnectOptions {
     PgConnectOptions::from_str(&address).expect("TOLLGATE_TEST_POSTGRES is of the form postgres://user@host:port/database")
 }
 
-async fn run<F: Future<Output = ()> + Send + 'static>(store: Store, test: impl FnOnce(Store) -> F) {
+/// Runs a test to its end, whatever that is, so that the database can be cleared away.
+async fn run<F: Future<Output = ()> + Send + 'static>(
+    store: Store,
+    test: impl FnOnce(Store) -> F,
+) -> Result<(), JoinError> {
     let outcome = tokio::spawn(test(store.clone())).await;
     store.db.close().await;
+    outcome
+}
+
+fn pass_on(outcome: Result<(), JoinError>) {
     if let Err(failed) = outcome {
         std::panic::resume_unwind(failed.into_panic());
     }
@@ -150,7 +152,7 @@ impl Store {
     /// Writes a subscription as one who has seen `version`; whether it was taken.
     pub async fn write(&self, account: &AccountId, subscription: &Subscription, version: Option<i64>) -> bool {
         let mut tx = self.db.begin().await.unwrap();
-        let written = subscriptions::write(&mut tx, account, subscription, version, NOW).await.unwrap();
+        let written = subscriptions::write(&mut tx, account, subscription, version, "evt_1", NOW).await.unwrap();
         tx.commit().await.unwrap();
         written
     }

@@ -25,7 +25,7 @@ on_both_engines! {
 
         let mut tx = store.db.begin().await.unwrap();
         assert!(inbox::insert(&mut tx, &row, NOW).await.unwrap());
-        assert!(subscriptions::write(&mut tx, &account, &subscription, None, NOW).await.unwrap());
+        assert!(subscriptions::write(&mut tx, &account, &subscription, None, "evt_1", NOW).await.unwrap());
         drop(tx);
 
         assert_eq!(inbox::count(&store.db).await.unwrap(), 0);
@@ -43,7 +43,7 @@ on_both_engines! {
         let customer = store.customer(&account, "cus_ada").await;
         let mut tx = store.db.begin().await.unwrap();
         let subscription = pro("sub_1", &customer);
-        assert!(subscriptions::write(&mut tx, &account, &subscription, None, NOW).await.unwrap());
+        assert!(subscriptions::write(&mut tx, &account, &subscription, None, "evt_1", NOW).await.unwrap());
         let seen = subscriptions::by_id(&store.db, &subscription.id).await.unwrap();
         assert!(seen.is_none(), "readers do not wait for writers and do not see half of their work");
         tx.commit().await.unwrap();
