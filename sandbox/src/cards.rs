@@ -107,6 +107,7 @@ pub(crate) const CARDS: &[TestCard] = &[
         "",
     ),
     card("4000002760003184", "authenticationRequired", Behaviour::AuthenticatesAlways, ""),
+    card("4000000000003220", "threeDSecure2Required", Behaviour::AuthenticatesAlways, ""),
     card("4000056655665556", "visa_debit", Behaviour::Pays, ""),
     branded("5555555555554444", "mastercard", "mastercard"),
     branded("378282246310005", "amex", "amex"),

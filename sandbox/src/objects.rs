@@ -531,6 +531,39 @@ pub(crate) fn invoice(customer: &Value, currency: &str, reason: &str, period: (i
     })
 }
 
+/// Something to be billed with a customer's next invoice.
+pub(crate) fn invoice_item(
+    customer: &Value,
+    amount: i64,
+    currency: &str,
+    quantity: i64,
+    price: Option<&Value>,
+    now: i64,
+) -> Value {
+    json!({
+        "id": ids::new("ii_"),
+        "object": "invoiceitem",
+        "amount": amount,
+        "currency": currency,
+        "customer": customer["id"],
+        "date": now,
+        "description": null,
+        "discountable": true,
+        "discounts": [],
+        "invoice": null,
+        "livemode": false,
+        "metadata": {},
+        "net_amount": amount,
+        "parent": null,
+        "period": { "end": now, "start": now },
+        "pricing": price.map(crate::flows::proration::pricing),
+        "proration": false,
+        "quantity": quantity,
+        "tax_rates": [],
+        "test_clock": null,
+    })
+}
+
 /// What an open Checkout Session starts from; its flow sets what the request asked for.
 pub(crate) fn checkout_session(now: i64) -> Value {
     json!({

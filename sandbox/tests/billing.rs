@@ -308,3 +308,36 @@ async fn invoices_have_a_page_and_a_pdf() {
     assert!(pdf.bytes().await.expect("bytes").starts_with(b"%PDF-1.4"));
     assert_eq!(world.page("GET", &format!("/i/{}?s=wrong", id(&invoice)), &[]).await.status, 404);
 }
+
+#[tokio::test]
+async fn pending_items_become_an_invoice() {
+    let world = World::new().await;
+    let customer = world.customer_with("pm_card_visa").await;
+    let item = [("customer", customer.as_str()), ("amount", "2000"), ("currency", "usd"), ("description", "Setup")];
+    let item = id(&world.post("/v1/invoiceitems", &item).await.ok());
+    let form = [("customer", customer.as_str()), ("pending_invoice_items_behavior", "include")];
+    let draft = world.post("/v1/invoices", &form).await.ok();
+    assert_eq!((draft["status"].as_str(), draft["amount_due"].as_i64()), (Some("draft"), Some(2_000)));
+    assert_eq!(world.get(&format!("/v1/invoiceitems/{item}")).await.ok()["invoice"], draft["id"]);
+    let paid = world.post(&format!("/v1/invoices/{}/pay", id(&draft)), &[]).await.ok();
+    assert_eq!((paid["status"].as_str(), paid["amount_paid"].as_i64()), (Some("paid"), Some(2_000)));
+    assert_eq!(world.delete(&format!("/v1/invoices/{}", id(&draft))).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_trial_without_a_card_ends_as_its_settings_say() {
+    let world = World::new().await;
+    let price = world.monthly_price().await;
+    for (behaviour, status) in [("cancel", "canceled"), ("pause", "paused"), ("create_invoice", "past_due")] {
+        let customer = id(&world.post("/v1/customers", &[]).await.ok());
+        let form = [
+            ("customer", customer.as_str()),
+            ("items[0][price]", &price),
+            ("trial_period_days", "1"),
+            ("trial_settings[end_behavior][missing_payment_method]", behaviour),
+        ];
+        let made = world.post("/v1/subscriptions", &form).await.ok();
+        world.sandbox.advance(Duration::from_secs(DAY + 60));
+        assert_eq!(fresh(&world, &made).await["status"], status, "{behaviour}");
+    }
+}

@@ -519,8 +519,14 @@ fn intent_for(tx: &mut Tx<'_>, session: &Value, customer: Option<&Value>, data: 
 }
 
 fn describe(intent: &mut Value, data: &Value) {
-    let keys =
-        ["description", "receipt_email", "setup_future_usage", "statement_descriptor", "statement_descriptor_suffix"];
+    let keys = [
+        "description",
+        "receipt_email",
+        "shipping",
+        "setup_future_usage",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+    ];
     copy(intent, data, &keys);
     merge_metadata(intent, data);
 }

@@ -66,7 +66,8 @@ pub(crate) fn issue(tx: &mut Tx<'_>, draft: &Value) -> Result<Value, ApiError> {
     finalize(tx, draft.text("id"))
 }
 
-fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
+/// Finalizes a draft: it gets its number and pages, and is paid at once when nothing is due.
+pub(crate) fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let draft = tx.find("invoice", id)?;
     let customer = tx.find("customer", draft.text("customer"))?;
     let customer_id = customer.text("id").to_owned();

@@ -23,6 +23,13 @@ pub(crate) enum Presence {
     OffSession,
 }
 
+impl Presence {
+    /// Reads `off_session`.
+    pub(crate) fn of(params: &Value) -> Self {
+        if params.flag("off_session") { Self::OffSession } else { Self::OnSession }
+    }
+}
+
 /// The expiry that tokens such as `pm_card_visa` get: three years on.
 fn token_expiry(now: i64) -> (i64, i64) {
     let year = time::OffsetDateTime::from_unix_timestamp(now).map_or(2030, |date| date.year());
@@ -37,6 +44,19 @@ pub(crate) fn method(tx: &mut Tx<'_>, id: &str, param: &str) -> Result<Value, Ap
     let card = cards::by_token(id).ok_or_else(|| ApiError::missing_param("PaymentMethod", id, param))?;
     let expiry = token_expiry(tx.now());
     Ok(new_method(tx, card, expiry))
+}
+
+/// The payment method of an id among those of a customer. A token such as `pm_card_visa` means
+/// the newest saved card with its number, as Stripe remembers what a token was attached as.
+pub(crate) fn of_customer(tx: &Tx<'_>, id: &str, customer: &str, param: &str) -> Result<Value, ApiError> {
+    let number = cards::by_token(id).map(|card| card.number);
+    let methods = tx.newest("payment_method");
+    let mut owned = methods.into_iter().filter(|method| method.text("customer") == customer);
+    let found = owned.find(|method| method.text("id") == id || number == Some(method.text("_number")));
+    found.cloned().ok_or_else(|| {
+        let message = "The customer does not have a payment method with that ID. The payment method must be attached to the customer.";
+        ApiError::invalid("resource_missing", message).on(param)
+    })
 }
 
 /// Stores a new, unattached card.

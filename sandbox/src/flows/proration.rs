@@ -113,7 +113,41 @@ pub(crate) fn one_time_line(price: &Value, quantity: i64, name: &str, now: i64) 
     })
 }
 
-fn pricing(price: &Value) -> Value {
+/// An invoice line of a customer's pending item.
+pub(crate) fn item_line(item: &Value) -> Value {
+    json!({
+        "id": ids::new("il_"),
+        "object": "line_item",
+        "amount": item["amount"],
+        "currency": item["currency"],
+        "description": item["description"],
+        "discount_amounts": [],
+        "discountable": item["discountable"],
+        "discounts": [],
+        "invoice": null,
+        "livemode": false,
+        "metadata": item["metadata"],
+        "parent": {
+            "invoice_item_details": {
+                "invoice_item": item["id"],
+                "proration": false,
+                "proration_details": { "credited_items": null },
+                "subscription": null,
+            },
+            "subscription_item_details": null,
+            "type": "invoice_item_details",
+        },
+        "period": item["period"],
+        "pretax_credit_amounts": [],
+        "pricing": item["pricing"],
+        "quantity": item["quantity"],
+        "subtotal": item["amount"],
+        "taxes": [],
+    })
+}
+
+/// How a line or item names its price.
+pub(crate) fn pricing(price: &Value) -> Value {
     json!({
         "price_details": { "price": price["id"], "product": price["product"] },
         "type": "price_details",

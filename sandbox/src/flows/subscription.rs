@@ -463,11 +463,11 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
         return Err(ApiError::invalid("", message).on("trial_end"));
     }
     if let Some(method) = params.some("default_payment_method") {
-        let method = tx.named("payment_method", method, "default_payment_method")?;
-        if method.text("customer") != before.text("customer") {
-            let message = "The customer does not have a payment method with that ID. The payment method must be attached to the customer.";
-            return Err(ApiError::invalid("resource_missing", message).on("default_payment_method"));
-        }
+        payment::of_customer(tx, method, before.text("customer"), "default_payment_method")?;
+    }
+    if before.text("status") == "trialing" && params.text("trial_end") == "now" && ends_without_method(tx, &before)? {
+        tx.quietly(id, |subscription| subscription.set("trial_end", moment));
+        return tx.find("subscription", id);
     }
     let change = plan_change(tx, &before, params)?;
     let draft = if change.invoiced_now {
@@ -510,7 +510,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
     if let Some(draft) = draft {
         let issued = invoice::issue(tx, &draft)?;
         if issued.text("status") != "paid" {
-            let presence = if params.flag("off_session") { Presence::OffSession } else { Presence::OnSession };
+            let presence = Presence::of(params);
             collect(tx, id, &issued, presence, IfUnpaid::of(params))?;
             let unpaid = tx.find("invoice", issued.text("id"))?.text("status") != "paid";
             if unpaid {
@@ -574,17 +574,8 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let now = tx.now();
     let subscription = tx.find("subscription", id)?;
     let trial_over = subscription.text("status") == "trialing";
-    if trial_over && default_method(tx, &subscription).is_none() {
-        match subscription["trial_settings"]["end_behavior"].text("missing_payment_method") {
-            "cancel" => return end(tx, id, "payment_failed").map(|_| ()),
-            "pause" => {
-                tx.change(id, UPDATED, |subscription| subscription.set("status", "paused"))?;
-                let paused = tx.find("subscription", id)?;
-                tx.emit("customer.subscription.paused", &paused, None);
-                return Ok(());
-            }
-            _ => {}
-        }
+    if trial_over && ends_without_method(tx, &subscription)? {
+        return Ok(());
     }
     let previous = current_period(&subscription);
     let start = previous.1;
@@ -615,6 +606,24 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     tx.change(id, UPDATED, |subscription| *subscription = moved)?;
     let issued = invoice::issue(tx, &draft)?;
     attempt(tx, id, &issued)
+}
+
+/// What `trial_settings` say when a trial ends and there is no card. `false`: it goes on, with an
+/// invoice.
+fn ends_without_method(tx: &mut Tx<'_>, subscription: &Value) -> Result<bool, ApiError> {
+    if default_method(tx, subscription).is_some() {
+        return Ok(false);
+    }
+    let id = subscription.text("id");
+    match subscription["trial_settings"]["end_behavior"].text("missing_payment_method") {
+        "cancel" => end(tx, id, "payment_failed").map(|_| true),
+        "pause" => {
+            let paused = tx.change(id, UPDATED, |subscription| subscription.set("status", "paused"))?;
+            tx.emit("customer.subscription.paused", &paused, None);
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Ends a subscription now.

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{Call, Route, matches_filters, page, route};
 use crate::error::ApiError;
 use crate::fields::{Fields, merge_metadata};
-use crate::flows::checkout;
+use crate::flows::checkout::{self, Payer, Submitted};
+use crate::flows::payment;
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -15,6 +16,8 @@ pub(super) const ROUTES: &[Route] = &[
     route("POST /v1/checkout/sessions/:id", update),
     route("POST /v1/checkout/sessions/:id/expire", |tx, call| checkout::expire(tx, &call.id)),
     route("GET /v1/checkout/sessions/:id/line_items", line_items),
+    route("GET /v1/payment_pages/:id", |tx, call| tx.find("checkout.session", &call.id)),
+    route("POST /v1/payment_pages/:id/confirm", confirm),
 ];
 
 fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -39,4 +42,20 @@ fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn line_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let session = tx.find("checkout.session", &call.id)?;
     page(call, session.list("_line_items"))
+}
+
+/// Pays a session like its page does, with a payment method instead of a card's number.
+fn confirm(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let session = tx.find("checkout.session", &call.id)?;
+    if call.params.some_int("expected_amount").is_some_and(|amount| amount != session.int("amount_total")) {
+        let message = "The expected amount does not match the amount of the Checkout Session.";
+        return Err(ApiError::invalid("checkout_amount_mismatch", message).on("expected_amount"));
+    }
+    let method = payment::method(tx, call.params.text("payment_method"), "payment_method")?;
+    let billing = &method["billing_details"];
+    let payer = Payer { email: billing.text("email").to_owned(), name: billing.text("name").to_owned() };
+    match checkout::submit(tx, &call.id, &payer, Some(&method))? {
+        Submitted::Complete(session) => Ok(session),
+        Submitted::Authenticate => tx.find("checkout.session", &call.id),
+    }
 }

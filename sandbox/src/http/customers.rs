@@ -40,6 +40,13 @@ fn apply(customer: &mut Value, params: &Value) {
     }
 }
 
+/// Where a customer's default card is set.
+const DEFAULT: &str = "invoice_settings[default_payment_method]";
+
+fn set_default(customer: &mut Value, method: &Value) {
+    customer["invoice_settings"].set("default_payment_method", method["id"].clone());
+}
+
 fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let mut customer = objects::customer(params, tx.now());
@@ -58,14 +65,8 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         }
     }
     if let Some(default) = params["invoice_settings"].some("default_payment_method") {
-        let method = payment::method(tx, default, "invoice_settings[default_payment_method]")?;
-        if method.text("customer") != id {
-            let message = "The customer does not have a payment method with that ID. The payment method must be attached to the customer.";
-            return Err(ApiError::invalid("resource_missing", message).on("invoice_settings[default_payment_method]"));
-        }
-        tx.quietly(&id, |customer| {
-            customer["invoice_settings"].set("default_payment_method", method["id"].clone());
-        });
+        let method = payment::of_customer(tx, default, &id, DEFAULT)?;
+        tx.quietly(&id, |customer| set_default(customer, &method));
     }
     tx.find("customer", &id)
 }
@@ -93,15 +94,16 @@ fn living(tx: &Tx<'_>, id: &str) -> Result<Value, ApiError> {
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     living(tx, &call.id)?;
-    if let Some(default) = call.params["invoice_settings"].some("default_payment_method") {
-        let param = "invoice_settings[default_payment_method]";
-        let method = tx.named("payment_method", default, param)?;
-        if method.text("customer") != call.id {
-            let message = "The customer does not have a payment method with that ID. The payment method must be attached to the customer.";
-            return Err(ApiError::invalid("resource_missing", message).on(param));
+    let default = match call.params["invoice_settings"].some("default_payment_method") {
+        Some(id) => Some(payment::of_customer(tx, id, &call.id, DEFAULT)?),
+        None => None,
+    };
+    tx.change(&call.id, "customer.updated", |customer| {
+        apply(customer, &call.params);
+        if let Some(method) = &default {
+            set_default(customer, method);
         }
-    }
-    tx.change(&call.id, "customer.updated", |customer| apply(customer, &call.params))
+    })
 }
 
 /// Deleting a customer cancels what it subscribes to.

@@ -9,12 +9,13 @@ use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::store::Tx;
 
-mod billing;
 mod checkout;
 mod customers;
+mod invoices;
 mod payments;
 mod platform;
 pub(crate) mod prices;
+mod subscriptions;
 
 /// One request, taken apart.
 pub(crate) struct Call {
@@ -34,8 +35,15 @@ pub(crate) struct Route {
     pub(crate) run: Handler,
 }
 
-const ROUTES: &[&[Route]] =
-    &[customers::ROUTES, prices::ROUTES, checkout::ROUTES, billing::ROUTES, payments::ROUTES, platform::ROUTES];
+const ROUTES: &[&[Route]] = &[
+    customers::ROUTES,
+    prices::ROUTES,
+    checkout::ROUTES,
+    subscriptions::ROUTES,
+    invoices::ROUTES,
+    payments::ROUTES,
+    platform::ROUTES,
+];
 
 pub(crate) const fn route(endpoint: &'static str, run: Handler) -> Route {
     Route { endpoint, run }

@@ -41,13 +41,6 @@ fn filtered(tx: &mut Tx<'_>, call: &Call, kind: &str, fields: &[&str]) -> Result
     page(call, all.into_iter().filter(|object| matches_filters(call, object, fields)))
 }
 
-fn presence(params: &Value) -> Presence {
-    match params.flag("off_session") {
-        true => Presence::OffSession,
-        false => Presence::OnSession,
-    }
-}
-
 fn create_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let amount = params.int("amount");
@@ -111,13 +104,13 @@ fn confirm(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, Api
     }
     let of_invoice = intent.some("_invoice").map(str::to_owned);
     if let Some(invoice) = of_invoice {
-        let paid = invoice::pay(tx, &invoice, &method, presence(params))?;
+        let paid = invoice::pay(tx, &invoice, &method, Presence::of(params))?;
         if paid.text("status") == "paid" {
             subscription::settled(tx, &paid)?;
         }
         return tx.find("payment_intent", &id);
     }
-    let confirmed = payment::confirm(tx, &intent, &method, presence(params))?;
+    let confirmed = payment::confirm(tx, &intent, &method, Presence::of(params))?;
     if let Some(customer) = confirmed.some("customer")
         && confirmed.some("setup_future_usage").is_some()
         && confirmed.text("status") == "succeeded"

@@ -1,4 +1,4 @@
-//! `/v1/subscriptions` and `/v1/invoices`
+//! `/v1/subscriptions`
 
 use serde_json::{Value, json};
 
@@ -18,12 +18,6 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET /v1/subscriptions/:id", |tx, call| tx.find("subscription", &call.id)),
     route("POST /v1/subscriptions/:id", update),
     route("DELETE /v1/subscriptions/:id", cancel),
-    route("GET /v1/invoices", invoices),
-    route("GET /v1/invoices/:id", |tx, call| tx.find("invoice", &call.id)),
-    route("GET /v1/invoices/:id/lines", lines),
-    route("POST /v1/invoices/:id/pay", pay),
-    route("POST /v1/invoices/:id/void", void),
-    route("POST /v1/invoices/create_preview", preview),
 ];
 
 fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -47,16 +41,9 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     subscription::consistent_intervals(items.iter().map(|(price, _, _)| price))?;
     let default = match params.some("default_payment_method") {
         None => None,
-        Some(id) => {
-            let method = payment::method(tx, id, "default_payment_method")?;
-            let id = method.text("id").to_owned();
-            if method.text("customer") != customer.text("id") {
-                let message = "The customer does not have a payment method with that ID. The payment method must be attached to the customer.";
-                return Err(ApiError::invalid("resource_missing", message).on("default_payment_method"));
-            }
-            Some(id)
-        }
+        Some(id) => Some(payment::of_customer(tx, id, customer.text("id"), "default_payment_method")?),
     };
+    let default = default.as_ref().map(|method| method.text("id"));
     subscription::create(
         tx,
         &Wanted {
@@ -65,18 +52,11 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
             once: Vec::new(),
             trial_end: trial_end(params, tx.now())?,
             params,
-            default_payment_method: default.as_deref(),
+            default_payment_method: default,
             if_unpaid: IfUnpaid::of(params),
-            presence: presence(params),
+            presence: Presence::of(params),
         },
     )
-}
-
-fn presence(params: &Value) -> Presence {
-    match params.flag("off_session") {
-        true => Presence::OffSession,
-        false => Presence::OnSession,
-    }
 }
 
 fn trial_end(params: &Value, now: i64) -> Result<Option<i64>, ApiError> {
@@ -175,82 +155,4 @@ fn final_invoice(tx: &mut Tx<'_>, current: &Value, prorate: bool) -> Result<(), 
         subscription.set("_pending", json!([]));
     });
     invoice::issue(tx, &draft).map(|_| ())
-}
-
-fn invoices(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let subscription = call.params.some("subscription");
-    let all = tx.newest("invoice");
-    page(
-        call,
-        all.into_iter().filter(|invoice| {
-            matches_filters(call, invoice, &["customer", "status", "collection_method"])
-                && subscription.is_none_or(|id| invoice::subscription_of(invoice) == Some(id))
-                && (call.params.get("due_date").is_none()
-                    || in_range(call.params.get("due_date"), invoice.int("due_date")))
-        }),
-    )
-}
-
-fn lines(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", &call.id)?;
-    page(call, invoice.data("lines"))
-}
-
-fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", &call.id)?;
-    match invoice.text("status") {
-        "open" => {}
-        "paid" => return Err(ApiError::invalid("invoice_already_paid", "Invoice is already paid")),
-        status => {
-            let message = format!("This invoice can no longer be paid: its status is {status}.");
-            return Err(ApiError::invalid("invoice_not_editable", message));
-        }
-    }
-    if call.params.flag("paid_out_of_band") {
-        let paid = invoice::mark_paid(tx, &call.id, None)?;
-        subscription::settled(tx, &paid)?;
-        return tx.find("invoice", &call.id);
-    }
-    let named = call.params.some("payment_method").or(invoice.some("default_payment_method"));
-    let of_subscription = invoice::subscription_of(&invoice)
-        .and_then(|id| tx.get(id))
-        .and_then(|subscription| subscription::default_method(tx, subscription));
-    let of_customer = tx.get(invoice.text("customer")).and_then(payment::default_method);
-    let method = named.map(str::to_owned).or(of_subscription).or(of_customer);
-    let method = method.ok_or_else(|| {
-        let message =
-            "There is no `default_payment_method` set on this Customer or Invoice. Please attach a payment method.";
-        ApiError::invalid("invoice_payment_intent_requires_action", message)
-    })?;
-    let method = payment::method(tx, &method, "payment_method")?;
-    let paid = invoice::pay(tx, &call.id, &method, presence(&call.params))?;
-    if paid.text("status") == "paid" {
-        subscription::settled(tx, &paid)?;
-    }
-    tx.find("invoice", &call.id)
-}
-
-fn void(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", &call.id)?;
-    if invoice.text("status") != "open" {
-        let message = format!(
-            "You can only pass in open invoices. This invoice isn't open: its status is {}.",
-            invoice.text("status")
-        );
-        return Err(ApiError::invalid("invoice_not_editable", message));
-    }
-    invoice::void(tx, &call.id)
-}
-
-fn preview(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let Some(id) = call.params.some("subscription") else {
-        return Err(ApiError::unsupported("create_preview without subscription"));
-    };
-    let current = tx.named("subscription", id, "subscription")?;
-    if matches!(current.text("status"), "canceled" | "incomplete_expired") {
-        let message = "No upcoming invoices for a subscription that has ended";
-        return Err(ApiError::invalid("invoice_upcoming_none", message));
-    }
-    let details = call.params.get("subscription_details").cloned().unwrap_or(json!({}));
-    subscription::preview(tx, &current, &details)
 }

@@ -1,0 +1,245 @@
+//! `/v1/invoices` and `/v1/invoiceitems`
+
+use serde_json::{Value, json};
+
+use super::{Call, Route, deleted, in_range, matches_filters, page, route};
+use crate::error::ApiError;
+use crate::fields::{Fields, copy, merge_metadata};
+use crate::flows::invoice::{self, Bill};
+use crate::flows::payment::{self, Presence};
+use crate::flows::{proration, subscription};
+use crate::objects;
+use crate::store::Tx;
+
+pub(super) const ROUTES: &[Route] = &[
+    route("POST /v1/invoices", create),
+    route("GET /v1/invoices", list),
+    route("GET /v1/invoices/:id", |tx, call| tx.find("invoice", &call.id)),
+    route("POST /v1/invoices/:id", update),
+    route("DELETE /v1/invoices/:id", delete),
+    route("POST /v1/invoices/:id/finalize", finalize),
+    route("GET /v1/invoices/:id/lines", lines),
+    route("POST /v1/invoices/:id/pay", pay),
+    route("POST /v1/invoices/:id/void", void),
+    route("POST /v1/invoices/create_preview", preview),
+    route("POST /v1/invoiceitems", create_item),
+    route("GET /v1/invoiceitems", list_items),
+    route("GET /v1/invoiceitems/:id", |tx, call| tx.find("invoiceitem", &call.id)),
+    route("DELETE /v1/invoiceitems/:id", delete_item),
+];
+
+/// A draft that takes up the customer's pending items when it is told to.
+fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let customer = tx.customer(params.text("customer"))?;
+    let items: Vec<Value> = match params.text("pending_invoice_items_behavior") {
+        "include" => pending(tx, customer.text("id")),
+        _ => Vec::new(),
+    };
+    let of_items = items.first().map(|item| item.text("currency"));
+    let currency = params.some("currency").or(of_items).or(customer.some("currency")).unwrap_or("usd").to_owned();
+    if items.iter().any(|item| item.text("currency") != currency) {
+        let message = format!("Pending invoice items must have the invoice's currency ({currency}).");
+        return Err(ApiError::invalid("", message).on("currency"));
+    }
+    let now = tx.now();
+    let bill = Bill {
+        customer: &customer,
+        subscription: None,
+        reason: "manual",
+        currency: &currency,
+        period: (now, now),
+        lines: items.iter().map(proration::item_line).collect(),
+    };
+    let mut draft = invoice::draw_up(bill, now);
+    draft.set("auto_advance", params.flag("auto_advance"));
+    copy(&mut draft, params, &["default_payment_method", "description", "footer"]);
+    merge_metadata(&mut draft, params);
+    for item in &items {
+        tx.quietly(item.text("id"), |item| item.set("invoice", draft["id"].clone()));
+    }
+    tx.create("invoice.created", &draft);
+    Ok(draft)
+}
+
+fn pending(tx: &Tx<'_>, customer: &str) -> Vec<Value> {
+    let items = tx.newest("invoiceitem").into_iter().rev();
+    items.filter(|item| item.text("customer") == customer && item.some("invoice").is_none()).cloned().collect()
+}
+
+fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let invoice = tx.find("invoice", &call.id)?;
+    let only_metadata = call.params.as_object().is_some_and(|params| params.keys().all(|key| key == "metadata"));
+    if invoice.text("status") != "draft" && !only_metadata {
+        let message = "Finalized invoices can't be updated in this way.";
+        return Err(ApiError::invalid("invoice_not_editable", message));
+    }
+    tx.change(&call.id, "invoice.updated", |invoice| {
+        copy(invoice, &call.params, &["auto_advance", "default_payment_method", "description", "footer"]);
+        merge_metadata(invoice, &call.params);
+    })
+}
+
+/// A draft, or the refusal to treat anything else like one.
+fn draft(tx: &Tx<'_>, id: &str, done: &str) -> Result<Value, ApiError> {
+    let invoice = tx.find("invoice", id)?;
+    if invoice.text("status") != "draft" {
+        let message = format!("This invoice is not a draft, so it cannot be {done}.");
+        return Err(ApiError::invalid("invoice_not_editable", message));
+    }
+    Ok(invoice)
+}
+
+fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let invoice = draft(tx, &call.id, "deleted")?;
+    let items: Vec<String> = tx
+        .newest("invoiceitem")
+        .into_iter()
+        .filter(|item| item.text("invoice") == call.id)
+        .map(|item| item.text("id").to_owned())
+        .collect();
+    for item in items {
+        tx.remove(&item);
+    }
+    tx.emit("invoice.deleted", &invoice, None);
+    tx.remove(&call.id);
+    Ok(deleted("invoice", &call.id))
+}
+
+fn finalize(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    draft(tx, &call.id, "finalized")?;
+    invoice::finalize(tx, &call.id)
+}
+
+fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let customer = tx.customer(params.text("customer"))?;
+    let quantity = params.some_int("quantity").unwrap_or(1);
+    let price = match params.some("price") {
+        Some(id) => Some(tx.named("price", id, "price")?),
+        None => None,
+    };
+    let (amount, currency) = match (&price, params.some_int("amount")) {
+        (Some(price), _) => (price.int("unit_amount") * quantity, price.text("currency").to_owned()),
+        (None, Some(amount)) => {
+            let fallback = customer.some("currency").unwrap_or("usd");
+            (amount, params.some("currency").unwrap_or(fallback).to_owned())
+        }
+        (None, None) => {
+            let message = "Missing required param: amount.";
+            return Err(ApiError::invalid("parameter_missing", message).on("amount"));
+        }
+    };
+    let mut item = objects::invoice_item(&customer, amount, &currency, quantity, price.as_ref(), tx.now());
+    copy(&mut item, params, &["description", "discountable"]);
+    merge_metadata(&mut item, params);
+    tx.create("invoiceitem.created", &item);
+    Ok(item)
+}
+
+fn list_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let pending = call.params.get("pending").and_then(Value::as_bool);
+    let all = tx.newest("invoiceitem");
+    page(
+        call,
+        all.into_iter().filter(|item| {
+            matches_filters(call, item, &["customer", "invoice"])
+                && pending.is_none_or(|pending| pending == item.some("invoice").is_none())
+        }),
+    )
+}
+
+fn delete_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let item = tx.find("invoiceitem", &call.id)?;
+    if item.some("invoice").is_some() {
+        let message = "This invoice item is on an invoice already.";
+        return Err(ApiError::invalid("invoice_not_editable", message));
+    }
+    tx.emit("invoiceitem.deleted", &item, None);
+    tx.remove(&call.id);
+    Ok(deleted("invoiceitem", &call.id))
+}
+
+fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let subscription = call.params.some("subscription");
+    let all = tx.newest("invoice");
+    page(
+        call,
+        all.into_iter().filter(|invoice| {
+            matches_filters(call, invoice, &["customer", "status", "collection_method"])
+                && subscription.is_none_or(|id| invoice::subscription_of(invoice) == Some(id))
+                && (call.params.get("due_date").is_none()
+                    || in_range(call.params.get("due_date"), invoice.int("due_date")))
+        }),
+    )
+}
+
+fn lines(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let invoice = tx.find("invoice", &call.id)?;
+    page(call, invoice.data("lines"))
+}
+
+fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let invoice = tx.find("invoice", &call.id)?;
+    match invoice.text("status") {
+        "open" => {}
+        "draft" => {
+            let finalized = invoice::finalize(tx, &call.id)?;
+            if finalized.text("status") == "paid" {
+                return Ok(finalized);
+            }
+        }
+        "paid" => return Err(ApiError::invalid("invoice_already_paid", "Invoice is already paid")),
+        status => {
+            let message = format!("This invoice can no longer be paid: its status is {status}.");
+            return Err(ApiError::invalid("invoice_not_editable", message));
+        }
+    }
+    if call.params.flag("paid_out_of_band") {
+        let paid = invoice::mark_paid(tx, &call.id, None)?;
+        subscription::settled(tx, &paid)?;
+        return tx.find("invoice", &call.id);
+    }
+    let named = call.params.some("payment_method").or(invoice.some("default_payment_method"));
+    let of_subscription = invoice::subscription_of(&invoice)
+        .and_then(|id| tx.get(id))
+        .and_then(|subscription| subscription::default_method(tx, subscription));
+    let of_customer = tx.get(invoice.text("customer")).and_then(payment::default_method);
+    let method = named.map(str::to_owned).or(of_subscription).or(of_customer);
+    let method = method.ok_or_else(|| {
+        let message =
+            "There is no `default_payment_method` set on this Customer or Invoice. Please attach a payment method.";
+        ApiError::invalid("invoice_payment_intent_requires_action", message)
+    })?;
+    let method = payment::method(tx, &method, "payment_method")?;
+    let paid = invoice::pay(tx, &call.id, &method, Presence::of(&call.params))?;
+    if paid.text("status") == "paid" {
+        subscription::settled(tx, &paid)?;
+    }
+    tx.find("invoice", &call.id)
+}
+
+fn void(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let invoice = tx.find("invoice", &call.id)?;
+    if invoice.text("status") != "open" {
+        let message = format!(
+            "You can only pass in open invoices. This invoice isn't open: its status is {}.",
+            invoice.text("status")
+        );
+        return Err(ApiError::invalid("invoice_not_editable", message));
+    }
+    invoice::void(tx, &call.id)
+}
+
+fn preview(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let Some(id) = call.params.some("subscription") else {
+        return Err(ApiError::unsupported("create_preview without subscription"));
+    };
+    let current = tx.named("subscription", id, "subscription")?;
+    if matches!(current.text("status"), "canceled" | "incomplete_expired") {
+        let message = "No upcoming invoices for a subscription that has ended";
+        return Err(ApiError::invalid("invoice_upcoming_none", message));
+    }
+    let details = call.params.get("subscription_details").cloned().unwrap_or(json!({}));
+    subscription::preview(tx, &current, &details)
+}
