@@ -14,8 +14,8 @@
 //! # }
 //! ```
 //!
-//! One lock guards the state ([`state`]); it is never held across an await. One request is one
-//! transaction ([`store`]), one line of the journal.
+//! One lock guards the state (`state.rs`); it is never held across an await. One request is one
+//! transaction (`store.rs`), one line of the journal.
 
 // The largest objects of Stripe are one `json!` each.
 #![recursion_limit = "256"]

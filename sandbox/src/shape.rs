@@ -4,7 +4,7 @@
 //! Stripe has since moved, is added on the way out.
 //!
 //! Invariant: nothing whose name starts with `_` leaves the sandbox, and `metadata` is rendered
-//! as it was sent. Proved by `old_versions_see_the_old_shape` in `tests/shapes.rs`.
+//! as it was sent. Proved by `old_versions_see_the_old_shape` in `tests/webhooks.rs`.
 
 use serde_json::{Map, Value, json};
 

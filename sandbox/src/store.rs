@@ -132,16 +132,11 @@ impl Store {
         if entries.is_empty() {
             return Ok(());
         }
-        if let Some(journal) = &mut self.journal {
-            let written = serde_json::to_vec(&entries).map_err(|error| error.to_string());
-            let written = written.and_then(|mut line| {
-                line.push(b'\n');
-                journal.write_all(&line).map_err(|error| error.to_string())
-            });
-            if let Err(cause) = written {
-                tracing::error!(%cause, "the sandbox cannot write its state file");
-                return Err(ApiError::internal("The sandbox cannot write its state file."));
-            }
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = append(journal, &entries)
+        {
+            tracing::error!(%error, "the sandbox cannot write its state file");
+            return Err(ApiError::internal("The sandbox cannot write its state file."));
         }
         for entry in entries {
             self.apply(entry);
@@ -186,6 +181,15 @@ impl Store {
         }
         outcome
     }
+}
+
+/// Writes a commit as one line; what is written of it in vain is taken back, so that the next
+/// commit starts on a line of its own.
+fn append(journal: &mut File, entries: &[Entry]) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(entries)?;
+    line.push(b'\n');
+    let length = journal.metadata()?.len();
+    journal.write_all(&line).or_else(|error| journal.set_len(length).and(Err(error)))
 }
 
 fn compacted_path(path: &Path) -> PathBuf {
