@@ -33,7 +33,7 @@ impl House {
         let manifest = br#"{"script":"tollgate-1","style":"style-1.css"}"#;
         let assets = Assets::from_files([("manifest.json".to_owned(), manifest.as_slice().into())]).unwrap();
         let tollgate = Tollgate::new(config, db, Clock::manual(NOW), assets).unwrap();
-        let router = server::http::router(tollgate.clone(), app::pages(&tollgate)).unwrap();
+        let router = server::http::router(tollgate.clone(), app::pages(&tollgate).unwrap()).unwrap();
         Self { tollgate, router, _folder: folder }
     }
 
@@ -59,7 +59,7 @@ impl House {
         let account: AccountId = user.account_id;
         let mut tx = db.begin().await.unwrap();
         accounts::link_customer(&mut tx, &subscription.customer, &account, NOW).await.unwrap();
-        assert!(subscriptions::write(&mut tx, &account, subscription, None, NOW).await.unwrap());
+        assert!(subscriptions::write(&mut tx, &account, subscription, None, "a test", NOW).await.unwrap());
         tx.commit().await.unwrap();
         self.tollgate.access().forget(&account).await;
     }
