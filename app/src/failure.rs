@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 
 use axum::http::StatusCode;
+use server::stripe::GatewayError;
 
 /// Why there is no page, in words for the person who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +36,10 @@ impl Failure {
         Self::Unavailable
     }
 
-    /// Stripe did not answer; `cause` is logged here.
-    pub fn stripe(cause: impl Debug) -> Self {
-        tracing::error!(?cause, "Stripe did not answer");
-        Self::StripeUnavailable
+    /// Stripe did not answer, or refused what only we can have got wrong; `cause` is logged here.
+    pub fn stripe(cause: &GatewayError) -> Self {
+        tracing::error!(%cause, "Stripe gave no usable answer");
+        if cause.is_final() { Self::Broken } else { Self::StripeUnavailable }
     }
 
     /// What to say for a status that somebody else decided on.

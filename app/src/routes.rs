@@ -12,6 +12,7 @@ use axum::routing::get;
 use billing::Policy;
 use server::Tollgate;
 use server::guard::Route;
+use server::http::RouteFaults;
 
 use crate::areas::{ANALYTICS, API_KEYS, CUSTOM_DOMAIN, SUPPORT};
 use crate::failure::Failure;
@@ -67,15 +68,16 @@ pub fn is_page(path: &str) -> bool {
 
 /// Everything that `server` needs to serve the pages.
 ///
-/// # Panics
-/// At start, with a sentence for each, when a route has no line in the table or a
-/// line has no route.
-pub fn pages(tollgate: &Tollgate) -> server::http::Pages {
+/// # Errors
+/// A sentence for each route that has no line in the table and each line that has no route.
+pub fn pages(tollgate: &Tollgate) -> Result<server::http::Pages, RouteFaults> {
     let page_paths = page_paths();
     let actions = actions::all();
     let action_paths: Vec<&str> = actions.iter().map(|(path, _)| *path).collect();
     let faults = disagreements(&page_paths, &action_paths);
-    assert!(faults.is_empty(), "the routes and the table in app/src/routes.rs disagree:\n{}", faults.join("\n"));
+    if !faults.is_empty() {
+        return Err(RouteFaults(faults));
+    }
 
     let mut router = Router::new();
     for path in &page_paths {
@@ -84,11 +86,11 @@ pub fn pages(tollgate: &Tollgate) -> server::http::Pages {
     for (path, handler) in actions {
         router = router.route(path, handler);
     }
-    server::http::Pages {
+    Ok(server::http::Pages {
         router,
         routes: TABLE.iter().map(|entry| Route { path: entry.path, policy: entry.policy }).collect(),
         refusals: Router::new().fallback(say_why_not).with_state(tollgate.clone()),
-    }
+    })
 }
 
 async fn show(State(tollgate): State<Tollgate>, request: Request) -> Response {

@@ -3,8 +3,8 @@
 //! A purchase is written down as an attempt before Stripe is asked, under a lock on
 //! the account; the attempt's id is Stripe's idempotency key. A double click, two
 //! tabs and two nodes therefore end in one session. An open session for the same
-//! purchase is used again; another purchase expires it first: one open subscription
-//! Checkout per account. What only Stripe knows counts too: its list of the
+//! purchase is used again; another purchase expires it before it begins: one open
+//! subscription Checkout per account. What only Stripe knows counts too: its list of the
 //! customer's subscriptions is asked before a session is made (`tests/checkout`).
 
 use billing::{
@@ -17,7 +17,7 @@ use crate::store::checkouts::{Attempt, AttemptStatus};
 use crate::store::{StoreError, accounts, checkouts, subscriptions};
 use crate::stripe::GatewayError;
 use crate::stripe::gateway::SubscriptionCheckout;
-use crate::stripe::shape::{CheckoutSession, SessionStatus};
+use crate::stripe::shape::{CheckoutSession, SessionStatus, ShapeError};
 use crate::sync::{self, SyncError};
 use crate::tollgate::Tollgate;
 
@@ -38,7 +38,7 @@ pub enum CheckoutError {
     InProgress,
     /// Stripe gave no usable answer; nothing was charged.
     #[error(transparent)]
-    StripeUnavailable(#[from] GatewayError),
+    Stripe(#[from] GatewayError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,7 +47,7 @@ pub enum CheckoutError {
 impl From<SyncError> for CheckoutError {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Stripe(error) => Self::StripeUnavailable(error),
+            SyncError::Stripe(error) => Self::Stripe(error),
             SyncError::Store(error) => Self::Store(error),
             SyncError::Contended(_) => Self::InProgress,
         }
@@ -96,19 +96,20 @@ pub async fn start_subscription(
         None => tollgate.gateway().price_by_lookup_key(&purchase.price.lookup_key).await?,
     };
 
-    // Each round ends with a session or finds that another request has changed what is bought.
+    // Each round ends with a session, or has taken one thing out of its way.
     for _ in 0..4 {
-        let attempt = take_attempt(tollgate, account, &purchase.key(), &price).await?;
-        match &attempt.session {
-            Some((session, _)) => match reuse(tollgate, session).await? {
-                Some(url) => return Ok(url),
-                None => continue,
+        let url = match take_attempt(tollgate, account, &purchase.key(), &price).await? {
+            Taken::Ours(attempt) => match &attempt.session {
+                Some((session, _)) => reuse(tollgate, session).await?,
+                None => Some(open_session(tollgate, &customer, &attempt).await?),
             },
-            None => {
-                if let Some(url) = open_session(tollgate, &customer, &attempt).await? {
-                    return Ok(url);
-                }
+            Taken::InTheWay(attempt) => {
+                clear_away(tollgate, &customer, &attempt).await?;
+                None
             }
+        };
+        if let Some(url) = url {
+            return Ok(url);
         }
     }
     Err(CheckoutError::InProgress)
@@ -134,24 +135,28 @@ async fn ensure_customer(tollgate: &Tollgate, who: &SignedIn) -> Result<Customer
     accounts::customer_of(tollgate.db(), &who.account_id).await?.ok_or(CheckoutError::InProgress)
 }
 
-/// The open attempt for this purchase, or a new one in its place.
+/// The account's one open attempt.
+enum Taken {
+    /// For what is wanted now; perhaps new.
+    Ours(Attempt),
+    /// For something else.
+    InTheWay(Attempt),
+}
+
+/// The open attempt of the account, or a new one when there is none.
 async fn take_attempt(
     tollgate: &Tollgate,
     account: &AccountId,
     purchase: &str,
     price: &PriceId,
-) -> Result<Attempt, CheckoutError> {
+) -> Result<Taken, CheckoutError> {
     let trial_days = if tollgate.trial_available(account).await? { tollgate.catalog().trial_days() } else { 0 };
     let mut tx = tollgate.db().begin().await?;
     accounts::lock_account(&mut tx, account).await?;
     refuse_second(&subscriptions::of_account_in(&mut tx, account).await?)?;
-    let open = checkouts::open_of(&mut tx, account).await?;
-    let superseded = match open {
-        Some(open) if open.purchase == purchase && open.price_id == *price => return Ok(open),
-        other => other,
-    };
-    if let Some(superseded) = &superseded {
-        checkouts::close(&mut tx, &superseded.id, AttemptStatus::Superseded).await?;
+    if let Some(open) = checkouts::open_of(&mut tx, account).await? {
+        let ours = open.purchase == purchase && open.price_id == *price && open.trial_days == trial_days;
+        return Ok(if ours { Taken::Ours(open) } else { Taken::InTheWay(open) });
     }
     let attempt = Attempt {
         id: ids::new_id(),
@@ -164,10 +169,26 @@ async fn take_attempt(
     };
     checkouts::insert(&mut tx, &attempt, tollgate.now()).await?;
     tx.commit().await?;
-    if let Some((session, _)) = superseded.and_then(|superseded| superseded.session) {
-        expire(tollgate, &session).await?;
-    }
-    Ok(attempt)
+    Ok(Taken::Ours(attempt))
+}
+
+/// Gives an attempt up, its session first: an attempt that is closed here while its session
+/// can still be paid there would be a second purchase. One whose session is not known yet
+/// may have one all the same; asking again with its key tells which.
+async fn clear_away(tollgate: &Tollgate, customer: &CustomerId, attempt: &Attempt) -> Result<(), CheckoutError> {
+    let Some((session, _)) = &attempt.session else {
+        return match open_session(tollgate, customer, attempt).await {
+            // It has a session now, or is closed: the next round sees which.
+            Ok(_) | Err(CheckoutError::InProgress) => Ok(()),
+            Err(CheckoutError::Stripe(error)) if error.is_final() => Ok(()),
+            Err(error) => Err(error),
+        };
+    };
+    expire(tollgate, session).await?;
+    let mut tx = tollgate.db().begin().await?;
+    checkouts::close(&mut tx, &attempt.id, AttemptStatus::Superseded).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// The address of an open session; `None` when it has been closed, which is written down.
@@ -185,12 +206,12 @@ async fn reuse(tollgate: &Tollgate, session: &CheckoutSessionId) -> Result<Optio
     }
 }
 
-/// Asks Stripe for the attempt's session. `None` when the attempt was given up meanwhile.
+/// Asks Stripe for the attempt's session: its address.
 async fn open_session(
     tollgate: &Tollgate,
     customer: &CustomerId,
     attempt: &Attempt,
-) -> Result<Option<String>, CheckoutError> {
+) -> Result<String, CheckoutError> {
     let app = &tollgate.config().app_url;
     let asked = SubscriptionCheckout {
         attempt: &attempt.id,
@@ -213,18 +234,16 @@ async fn open_session(
             return Err(error.into());
         }
     };
-    let Some(url) = session.url else {
-        // Stripe repeats its first answer for the key; a session that is closed by now has no address.
-        return reuse(tollgate, &session.id).await;
-    };
+    let url = session.url.ok_or(GatewayError::Shape(ShapeError { object: "checkout.session", field: "url" }))?;
     let mut tx = tollgate.db().begin().await?;
     let kept = checkouts::set_open(&mut tx, &attempt.id, &session.id, &url).await?;
     tx.commit().await?;
     if kept {
-        return Ok(Some(url));
+        return Ok(url);
     }
+    // A later choice has taken its place meanwhile.
     expire(tollgate, &session.id).await?;
-    Ok(None)
+    Err(CheckoutError::InProgress)
 }
 
 /// Closes a session at Stripe. One that was paid just now is a subscription, and no second is sold.

@@ -1,6 +1,9 @@
 //! From the click to the plan, over HTTP, with Stripe's page in between.
 
 use reqwest::Method;
+use server::store::checkouts::{Attempt, AttemptStatus};
+use server::store::{accounts, checkouts};
+use server::stripe::gateway::SubscriptionCheckout;
 
 use crate::support::{Browser, DECLINES, Harness, PAYS, Page, THREE_D_SECURE, on_both_engines};
 
@@ -92,6 +95,39 @@ on_both_engines! {
         assert!(browser.opens("/dashboard/support").await);
     }
 
+    async fn a_session_that_cannot_be_closed_stays_the_only_one(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let pro = app.open_checkout(&browser, "PRO").await;
+        let calls = app.sandbox.requests().len();
+        // The list of subscriptions is answered; closing the session is not, however often it is tried.
+        let enterprise = [("plan", "ENTERPRISE"), ("interval", "month")];
+        app.sandbox.fail_next(100, 503);
+        assert_eq!(browser.post("/api/billing/subscribe", &enterprise).await.status, 503);
+        app.sandbox.fail_next(0, 503);
+        assert!(app.sandbox.requests().len() > calls);
+        assert_eq!(stripe_list(&app, "/v1/checkout/sessions?status=open").await, 1);
+        assert_eq!(app.open_checkout(&browser, "PRO").await, pro);
+    }
+
+    async fn a_session_whose_answer_never_came_is_closed_before_another_plan(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        leave_a_session_nobody_heard_of(&app).await;
+        let enterprise = app.open_checkout(&browser, "ENTERPRISE").await;
+        assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 2);
+        assert_eq!(stripe_list(&app, "/v1/checkout/sessions?status=open").await, 1);
+        assert_eq!(crate::support::pay(&enterprise, PAYS).await.status, 303);
+    }
+
+    async fn a_session_whose_answer_never_came_is_found_again_for_the_same_plan(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        leave_a_session_nobody_heard_of(&app).await;
+        app.open_checkout(&browser, "PRO").await;
+        assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);
+    }
+
     async fn two_plans_in_two_tabs_at_once_leave_one_open_session(engine) {
         let app = Harness::start(engine).await;
         let browser = app.signed_up("ada@example.com").await;
@@ -154,7 +190,7 @@ on_both_engines! {
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
         let db = app.tollgate.db();
-        let account = server::store::accounts::user_by_login(db, "ada@example.com").await.unwrap().unwrap().account_id;
+        let account = accounts::user_by_login(db, "ada@example.com").await.unwrap().unwrap().account_id;
         let now = app.tollgate.now();
         let known = server::store::subscriptions::as_of(db, &account, now).await.unwrap();
         let stored = server::store::subscriptions::of_account(db, &account).await.unwrap();
@@ -263,6 +299,36 @@ on_both_engines! {
         browser.get(&back).await;
         assert!(browser.opens("/dashboard/analytics").await);
     }
+}
+
+/// What a process leaves behind that dies while Stripe makes a session for Pro.
+async fn leave_a_session_nobody_heard_of(app: &Harness) {
+    let (db, gateway) = (app.tollgate.db(), app.tollgate.gateway());
+    let account = accounts::user_by_login(db, "ada@example.com").await.unwrap().unwrap().account_id;
+    let customer = gateway.create_customer(&account, "ada@example.com").await.unwrap();
+    let attempt = Attempt {
+        id: "attempt".to_owned(),
+        account_id: account.clone(),
+        purchase: "PRO/month".to_owned(),
+        price_id: gateway.price_by_lookup_key("tollgate_pro_month").await.unwrap(),
+        trial_days: 14,
+        status: AttemptStatus::Creating,
+        session: None,
+    };
+    let mut tx = db.begin().await.unwrap();
+    assert!(accounts::link_customer(&mut tx, &customer, &account, app.tollgate.now()).await.unwrap());
+    checkouts::insert(&mut tx, &attempt, app.tollgate.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let asked = SubscriptionCheckout {
+        attempt: &attempt.id,
+        customer: &customer,
+        account: &account,
+        price: &attempt.price_id,
+        trial_days: 14,
+        success_url: &format!("{}/billing/success?session_id={{CHECKOUT_SESSION_ID}}", app.url),
+        cancel_url: &format!("{}/pricing?notice=canceled", app.url),
+    };
+    gateway.create_subscription_checkout(&asked).await.unwrap();
 }
 
 async fn stripe_list(app: &Harness, path: &str) -> usize {

@@ -38,7 +38,7 @@ pub async fn subscribe(
             return document::page_again(&tollgate, parts, "/pricing", StatusCode::UNPROCESSABLE_ENTITY, state).await;
         }
         Err(CheckoutError::InProgress) => Failure::InProgress,
-        Err(CheckoutError::StripeUnavailable(cause)) => Failure::stripe(cause),
+        Err(CheckoutError::Stripe(cause)) => Failure::stripe(&cause),
         Err(CheckoutError::Store(cause)) => Failure::store(cause),
     };
     document::failure(&tollgate, parts, failure).await

@@ -16,7 +16,7 @@ pub fn Success() -> impl IntoView {
     let session_id = parameter("session_id").unwrap_or_default();
     signed_in_page("Your payment", move |tollgate, who| async move {
         let outcome = checkout::outcome(&tollgate, &who, &session_id).await.map_err(|error| match error {
-            CheckoutError::StripeUnavailable(cause) => Failure::stripe(cause),
+            CheckoutError::Stripe(cause) => Failure::stripe(&cause),
             CheckoutError::Store(cause) => Failure::store(cause),
             CheckoutError::InProgress => Failure::InProgress,
             CheckoutError::UnknownPlan | CheckoutError::NotForSale | CheckoutError::AlreadySubscribed => {
@@ -58,7 +58,7 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
                 <div class="narrow outcome">
                     <Icon glyph=Glyph::Receipt/>
                     <h1>"Your payment is on its way"</h1>
-                    <p class="lead">"Your bank has not confirmed it yet. Some ways of paying take a few days; the plan opens by itself when the money is there."</p>
+                    <p class="lead">"The payment is not confirmed yet. Some ways of paying take a few days; the plan opens by itself as soon as it is."</p>
                     <AwaitPayment/>
                     <p class="actions">
                         <a class="button button-primary" href=again>"Check again"</a>

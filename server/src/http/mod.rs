@@ -17,7 +17,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -65,7 +67,8 @@ pub fn router(tollgate: Tollgate, pages: Pages) -> Result<Router, RouteFaults> {
         .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
         .layer(sessions::layer(&tollgate))
         .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), origin::check))
-        .layer(DefaultBodyLimit::max(MAX_FORM));
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
 
     let open = Router::new()
         .route("/api/stripe/webhook", post(webhook::route::receive).layer(DefaultBodyLimit::max(webhook::route::MAX_BODY)))

@@ -169,7 +169,7 @@ async fn node(config: Config, listener: TcpListener, stop: &CancellationToken, t
     let db = Db::connect(&config.database_url).await.unwrap();
     db.migrate().await.unwrap();
     let tollgate = Tollgate::new(config, db, Clock::system(), assets()).unwrap();
-    let router = http::router(tollgate.clone(), app::pages(&tollgate)).unwrap();
+    let router = http::router(tollgate.clone(), app::pages(&tollgate).unwrap()).unwrap();
     tasks.spawn(webhook::worker::run(tollgate.clone(), stop.clone()));
     tasks.spawn(access::listen(tollgate.clone(), stop.clone()));
     let stopped = stop.clone().cancelled_owned();
