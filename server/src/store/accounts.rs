@@ -160,7 +160,8 @@ pub async fn account_of(db: &Db, customer: &CustomerId) -> Result<Option<Account
     Ok(query!(Db: db, fetch_optional as (String,), ACCOUNT_OF, customer.as_str())?.map(|(id,)| AccountId::new(id)))
 }
 
-/// Links a Stripe customer to an account. `false` when either already has another partner.
+/// Links a Stripe customer to an account. `true` when the two are partners now, whoever linked
+/// them; `false` when either already has another partner.
 ///
 /// # Errors
 /// The database failed.
@@ -170,7 +171,11 @@ pub async fn link_customer(
     account: &AccountId,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    query!(Tx: tx, execute, INSERT_CUSTOMER, customer.as_str(), account.as_str(), at.0).map(|added| added > 0)
+    if query!(Tx: &mut *tx, execute, INSERT_CUSTOMER, customer.as_str(), account.as_str(), at.0)? > 0 {
+        return Ok(true);
+    }
+    let partner = query!(Tx: tx, fetch_optional as (String,), ACCOUNT_OF, customer.as_str())?;
+    Ok(partner.is_some_and(|(partner,)| partner == account.as_str()))
 }
 
 /// Takes one login attempt out of a window that began after `stale`; `Err(window start)` inside
