@@ -5,15 +5,29 @@ use billing::{CustomerId, EventId, Timestamp};
 
 use super::db::{Db, StoreError, Tx, query, statements};
 
+/// The oldest events that are due, with an engine's words for rows that others hold.
+macro_rules! due {
+    ($held:literal) => {
+        concat!(
+            "SELECT event_id, type, subject, customer_id, payload, attempts FROM webhook_event \
+            WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) \
+            ORDER BY received_at, event_id LIMIT $2",
+            $held
+        )
+    };
+}
+
+/// PostgreSQL's alone: SQLite lets one writer in at a time.
+const DUE_UNHELD: &str = due!(" FOR UPDATE SKIP LOCKED");
+
 statements! {
     INSERT_EVENT = "INSERT INTO webhook_event \
         (event_id, type, api_version, created, subject, customer_id, payload, state, next_attempt_at, received_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (event_id) DO NOTHING";
-    DUE = "SELECT event_id, type, subject, customer_id, payload, attempts FROM webhook_event \
-        WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) \
-        ORDER BY received_at, event_id LIMIT $2";
-    LEASE = "UPDATE webhook_event SET lease_owner = $2, lease_until = $3, attempts = attempts + 1 \
-        WHERE event_id = $1 AND state = 'pending' AND (lease_until IS NULL OR lease_until <= $4)";
+    ANY_DUE = "SELECT event_id FROM webhook_event \
+        WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1";
+    DUE = due!("");
+    LEASE = "UPDATE webhook_event SET lease_owner = $2, lease_until = $3, attempts = attempts + 1 WHERE event_id = $1";
     SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, lease_owner = NULL, lease_until = NULL, last_error = NULL \
         WHERE event_id = $1 AND state <> 'done'";
     POSTPONE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
@@ -118,7 +132,8 @@ pub async fn insert(tx: &mut Tx, event: &NewEvent<'_>, at: Timestamp) -> Result<
 }
 
 /// Takes a lease until `until` on at most `most` events that are due, oldest first.
-/// Two nodes never hold the same event: a lease is taken only where none is.
+/// Two nodes never hold the same event: what is due is read and leased in one transaction,
+/// by one writer on SQLite and row by row on PostgreSQL, where nobody waits for another's rows.
 ///
 /// # Errors
 /// The database failed.
@@ -129,16 +144,18 @@ pub async fn claim(
     until: Timestamp,
     most: i64,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let due = query!(Db: db, fetch_all as Claimed, DUE, now.0, most)?;
-    if due.is_empty() {
-        return Ok(due);
+    // A worker that is idle looks often and must not hold up those who write.
+    if query!(Db: db, fetch_optional as (String,), ANY_DUE, now.0)?.is_none() {
+        return Ok(Vec::new());
     }
     let mut tx = db.begin().await?;
-    let mut claimed = Vec::with_capacity(due.len());
-    for event in due {
-        if query!(Tx: &mut tx, execute, LEASE, event.event_id.as_str(), owner, until.0, now.0)? > 0 {
-            claimed.push(event);
-        }
+    let due = match &tx {
+        Tx::Sqlite(_) => DUE,
+        Tx::Postgres(_) => DUE_UNHELD,
+    };
+    let claimed = query!(Tx: &mut tx, fetch_all as Claimed, due, now.0, most)?;
+    for event in &claimed {
+        query!(Tx: &mut tx, execute, LEASE, event.event_id.as_str(), owner, until.0)?;
     }
     tx.commit().await?;
     Ok(claimed)
