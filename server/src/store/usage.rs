@@ -5,13 +5,14 @@ use billing::{AccountId, Meter, Timestamp};
 
 use super::db::{Db, StoreError, Tx, query, statements};
 
+// Subtracted from the limit, not added up: the sum of two large counts is no number on PostgreSQL.
 statements! {
     INSERT_RECORD = "INSERT INTO usage_record (account_id, idempotency_key, meter, quantity, recorded_at) \
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account_id, idempotency_key) DO NOTHING";
     RECORD = "SELECT meter, quantity FROM usage_record WHERE account_id = $1 AND idempotency_key = $2";
     COUNT_UP = "INSERT INTO usage_counter (account_id, meter, window_start, used, reserved) VALUES ($1, $2, $3, $4, 0) \
         ON CONFLICT (account_id, meter, window_start) DO UPDATE SET used = usage_counter.used + excluded.used \
-        WHERE usage_counter.used + usage_counter.reserved + excluded.used <= $5 RETURNING used";
+        WHERE usage_counter.used <= $5 - usage_counter.reserved - excluded.used RETURNING used";
     USED = "SELECT used FROM usage_counter WHERE account_id = $1 AND meter = $2 AND window_start = $3";
     USED_OF_ACCOUNT = "SELECT meter, used FROM usage_counter WHERE account_id = $1 AND window_start = $2";
     COUNT_DAY = "INSERT INTO usage_day (account_id, meter, day, used) VALUES ($1, $2, $3, $4) \
