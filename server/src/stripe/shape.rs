@@ -114,11 +114,11 @@ pub fn subscription(value: &Value) -> Result<SubscriptionShape, ShapeError> {
             status: Status::from(text(value, "/status").ok_or_else(|| missing("status"))?.to_owned()),
             items,
             created,
-            billing_cycle_anchor: time(value, "/billing_cycle_anchor").unwrap_or(created),
+            billing_cycle_anchor: time(value, "/billing_cycle_anchor").ok_or_else(|| missing("billing_cycle_anchor"))?,
             cancel_at_period_end: value.pointer("/cancel_at_period_end").and_then(Value::as_bool).unwrap_or(false),
-            cancel_at: time(value, "/cancel_at"),
-            ended_at: time(value, "/ended_at"),
-            trial_end: time(value, "/trial_end"),
+            cancel_at: time_if_any(value, "/cancel_at").ok_or_else(|| missing("cancel_at"))?,
+            ended_at: time_if_any(value, "/ended_at").ok_or_else(|| missing("ended_at"))?,
+            trial_end: time_if_any(value, "/trial_end").ok_or_else(|| missing("trial_end"))?,
             past_due_since: None,
             last_known_tier: None,
         },
@@ -187,4 +187,12 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
 
 fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
     value.pointer(pointer).and_then(Value::as_i64).map(Timestamp)
+}
+
+/// `Some(None)` where Stripe says that there is no such time; `None` for what is no time at all.
+fn time_if_any(value: &Value, pointer: &str) -> Option<Option<Timestamp>> {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => Some(None),
+        Some(_) => time(value, pointer).map(Some),
+    }
 }
