@@ -204,6 +204,7 @@ impl Reader<'_> {
         let sound = Url::parse(&text)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .filter(|url| url.username().is_empty() && url.password().is_none())
             .filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
         let Some(url) = sound else {
             self.fault("APP_URL is not an address of the form http(s)://host[:port], without a path");
@@ -231,8 +232,13 @@ impl Reader<'_> {
 
     fn database_url(&mut self, env: Env) -> Option<DatabaseUrl> {
         let url = self.value("DATABASE_URL").unwrap_or_else(|| "sqlite:data/tollgate.db".to_owned());
-        if url.starts_with("sqlite:") {
-            if env == Env::Production && url.contains(":memory:") {
+        if let Some(file) = url.strip_prefix("sqlite:") {
+            // SQLite takes no name for a database that goes away with its connection.
+            if file.split('?').next().unwrap_or_default().trim_matches('/').is_empty() {
+                self.fault("DATABASE_URL names no file: use one such as sqlite:data/tollgate.db");
+                return None;
+            }
+            if env == Env::Production && (file.contains(":memory:") || file.contains("mode=memory")) {
                 self.fault("DATABASE_URL keeps nothing: production needs a file or a server");
                 return None;
             }
