@@ -21,7 +21,9 @@ fn session(id: &str) -> Option<Hint> {
 
 #[test]
 fn an_event_of_a_subscription_is_about_it() {
-    for kind in ["created", "updated", "deleted", "paused", "resumed", "trial_will_end", "pending_update_applied", "new"] {
+    for kind in
+        ["created", "updated", "deleted", "paused", "resumed", "trial_will_end", "pending_update_applied", "new"]
+    {
         let object = json!({ "id": "sub_1", "object": "subscription", "customer": "cus_1" });
         assert_eq!(hint(&format!("customer.subscription.{kind}"), &object), subscription("sub_1"), "{kind}");
     }
@@ -40,7 +42,9 @@ fn an_event_of_an_invoice_is_about_its_subscription_in_either_shape() {
     let new = json!({ "id": "in_1", "parent": { "subscription_details": { "subscription": "sub_1" } } });
     let old = json!({ "id": "in_1", "subscription": "sub_1" });
     let upcoming = json!({ "object": "invoice", "subscription": { "id": "sub_1", "object": "subscription" } });
-    for kind in ["paid", "payment_failed", "payment_succeeded", "payment_action_required", "finalized", "upcoming", "new"] {
+    for kind in
+        ["paid", "payment_failed", "payment_succeeded", "payment_action_required", "finalized", "upcoming", "new"]
+    {
         for object in [&new, &old, &upcoming] {
             assert_eq!(hint(&format!("invoice.{kind}"), object), subscription("sub_1"), "{kind}: {object}");
         }
@@ -64,7 +68,8 @@ fn an_invoice_of_no_subscription_changes_nothing() {
 
 #[test]
 fn what_we_do_not_handle_changes_nothing() {
-    for kind in ["customer.created", "customer.updated", "price.updated", "payment_intent.succeeded", "v2.core.new", ""] {
+    for kind in ["customer.created", "customer.updated", "price.updated", "payment_intent.succeeded", "v2.core.new", ""]
+    {
         assert_eq!(hint(kind, &json!({ "id": "obj_1", "subscription": "sub_1" })), None, "{kind}");
     }
 }

@@ -1,5 +1,6 @@
 //! Cached access is never older than the last write that this node was told of.
 
+use std::future::Future;
 use std::time::Duration;
 
 use billing::{AccountId, CustomerId, Status, Subscription, Tier};
@@ -35,7 +36,7 @@ async fn notify(db: &Db, account: &AccountId) {
 }
 
 /// Asks until the answer is yes; fails when it is not within ten seconds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     let waited = tokio::time::timeout(Duration::from_secs(10), async {
         let mut ticks = tokio::time::interval(Duration::from_millis(5));
         while !holds().await {
@@ -95,7 +96,7 @@ on_both_engines! {
         let stop = CancellationToken::new();
         let listening = tokio::spawn(access::listen(tollgate.clone(), stop.clone()));
         if store.db.postgres_pool().is_some() {
-            until("the cache is used", async || is_cached(&store, &tollgate, &account).await).await;
+            until("the cache is used", || is_cached(&store, &tollgate, &account)).await;
         }
         for version in 1..=200 {
             let status = if version % 2 == 0 { Status::Active } else { Status::Canceled };
@@ -126,7 +127,7 @@ on_both_engines! {
 /// SQLite has one node: it hears of every write itself.
 #[tokio::test]
 async fn sqlite_caches_from_the_start() {
-    crate::engines::on_sqlite(async |store: Store| {
+    crate::engines::on_sqlite(|store: Store| async move {
         let (account, _) = subscriber(&store).await;
         let tollgate = store.tollgate(&Clock::manual(NOW));
         assert!(is_cached(&store, &tollgate, &account).await);
@@ -136,7 +137,7 @@ async fn sqlite_caches_from_the_start() {
 
 #[tokio::test]
 async fn postgres_caches_nothing_without_a_line_to_the_other_nodes() {
-    crate::engines::on_postgres(async |store: Store| {
+    crate::engines::on_postgres(|store: Store| async move {
         let (account, _) = subscriber(&store).await;
         let tollgate = store.tollgate(&Clock::manual(NOW));
         assert!(!is_cached(&store, &tollgate, &account).await);
@@ -146,17 +147,17 @@ async fn postgres_caches_nothing_without_a_line_to_the_other_nodes() {
 
 #[tokio::test]
 async fn postgres_tells_the_other_node_of_a_write() {
-    crate::engines::on_postgres(async |store: Store| {
+    crate::engines::on_postgres(|store: Store| async move {
         let (account, _) = subscriber(&store).await;
         let db = store.another_node().await;
         let other = tollgate(db.clone(), &Clock::manual(NOW));
         let stop = CancellationToken::new();
         let listening = tokio::spawn(access::listen(other.clone(), stop.clone()));
-        until("the other node caches", async || is_cached(&store, &other, &account).await).await;
+        until("the other node caches", || is_cached(&store, &other, &account)).await;
 
         assert_eq!(tier(&other, &account).await, Tier::new("PRO"), "it has not been told yet");
         notify(&store.db, &account).await;
-        until("the other node has heard", async || tier(&other, &account).await == Tier::new("FREE")).await;
+        until("the other node has heard", || async { tier(&other, &account).await == Tier::new("FREE") }).await;
 
         stop.cancel();
         listening.await.unwrap();
@@ -167,12 +168,12 @@ async fn postgres_tells_the_other_node_of_a_write() {
 
 #[tokio::test]
 async fn postgres_tells_nobody_of_a_write_that_was_taken_back() {
-    crate::engines::on_postgres(async |store: Store| {
+    crate::engines::on_postgres(|store: Store| async move {
         let (account, _) = subscriber(&store).await;
         let other = store.tollgate(&Clock::manual(NOW));
         let stop = CancellationToken::new();
         let listening = tokio::spawn(access::listen(other.clone(), stop.clone()));
-        until("the cache is used", async || is_cached(&store, &other, &account).await).await;
+        until("the cache is used", || is_cached(&store, &other, &account)).await;
 
         let mut taken_back = store.db.begin().await.unwrap();
         taken_back.notify(CHANNEL, account.as_str()).await.unwrap();
@@ -182,7 +183,7 @@ async fn postgres_tells_nobody_of_a_write_that_was_taken_back() {
         assert_eq!(tier(&other, &eve).await, Tier::new("FREE"));
         store.raw("UPDATE subscription SET account_id = (SELECT id FROM account WHERE name = 'eve@example.com'), status = 'active'").await;
         notify(&store.db, &eve).await;
-        until("the line works", async || tier(&other, &eve).await == Tier::new("PRO")).await;
+        until("the line works", || async { tier(&other, &eve).await == Tier::new("PRO") }).await;
         assert_eq!(tier(&other, &account).await, Tier::new("PRO"), "still as cached");
 
         stop.cancel();
@@ -194,17 +195,17 @@ async fn postgres_tells_nobody_of_a_write_that_was_taken_back() {
 /// What was written while the line was down was never heard of.
 #[tokio::test]
 async fn postgres_forgets_everything_when_the_line_is_lost() {
-    crate::engines::on_postgres(async |store: Store| {
+    crate::engines::on_postgres(|store: Store| async move {
         let (account, _) = subscriber(&store).await;
         let other = store.tollgate(&Clock::manual(NOW));
         let stop = CancellationToken::new();
         let listening = tokio::spawn(access::listen(other.clone(), stop.clone()));
-        until("the cache is used", async || is_cached(&store, &other, &account).await).await;
+        until("the cache is used", || is_cached(&store, &other, &account)).await;
 
         assert_eq!(tier(&other, &account).await, Tier::new("PRO"), "cached, and by now wrong");
         store.raw("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()").await;
-        until("the truth is read", async || tier(&other, &account).await == Tier::new("FREE")).await;
-        until("the line is back", async || is_cached(&store, &other, &account).await).await;
+        until("the truth is read", || async { tier(&other, &account).await == Tier::new("FREE") }).await;
+        until("the line is back", || is_cached(&store, &other, &account)).await;
 
         stop.cancel();
         listening.await.unwrap();

@@ -82,7 +82,8 @@ fn admin() -> PgConnectOptions {
         "TOLLGATE_TEST_POSTGRES is not set: it names a PostgreSQL where tests may make databases, \
          such as postgres://tollgate@127.0.0.1:5432/postgres (`make test` starts one and sets it)",
     );
-    PgConnectOptions::from_str(&address).expect("TOLLGATE_TEST_POSTGRES is of the form postgres://user@host:port/database")
+    PgConnectOptions::from_str(&address)
+        .expect("TOLLGATE_TEST_POSTGRES is of the form postgres://user@host:port/database")
 }
 
 /// Runs a test to its end, whatever that is, so that the database can be cleared away.
