@@ -29,13 +29,13 @@ statements! {
     DUE = due!("");
     LEASE = "UPDATE webhook_event SET lease_owner = $2, lease_until = $3, attempts = attempts + 1 WHERE event_id = $1";
     SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, lease_owner = NULL, lease_until = NULL, last_error = NULL \
-        WHERE event_id = $1 AND state <> 'done'";
+        WHERE event_id = $1 AND state <> 'done' AND ($2 <> 'unmatched' OR lease_owner IS NOT NULL)";
     POSTPONE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
         WHERE event_id = $1 AND state = 'pending'";
     RELEASE = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL, attempts = attempts - 1 \
         WHERE lease_owner = $1 AND state = 'pending'";
-    REVIVE_UNMATCHED = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0 \
-        WHERE state = 'unmatched' AND customer_id = $1";
+    REVIVE_UNMATCHED = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, \
+        lease_owner = NULL, lease_until = NULL WHERE state IN ('unmatched', 'pending') AND customer_id = $1";
     NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) \
         FROM webhook_event WHERE state = 'pending'";
     EVENT_STATE = "SELECT state, attempts, last_error FROM webhook_event WHERE event_id = $1";
@@ -161,7 +161,8 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Marks an event, in the transaction that holds its effects.
+/// Marks an event, in the transaction that holds its effects. What is done stays done, and only
+/// who still holds the lease may say that nobody owns the customer: see [`revive_unmatched`].
 ///
 /// # Errors
 /// The database failed.
@@ -191,7 +192,8 @@ pub async fn release(tx: &mut Tx, owner: &str) -> Result<(), StoreError> {
     query!(Tx: tx, execute, RELEASE, owner).map(drop)
 }
 
-/// Makes the events of a customer that was just linked due again.
+/// Makes the events of a customer that was just linked due again. That takes them away from those
+/// who are at work on them: they may have looked for the account before there was one.
 ///
 /// # Errors
 /// The database failed.

@@ -1,14 +1,11 @@
 //! Cached access is never older than the last write that this node was told of.
 
-use std::future::Future;
-use std::time::Duration;
-
 use billing::{AccountId, CustomerId, Status, Subscription, Tier};
 use server::clock::Clock;
 use server::{Db, Tollgate, access};
 use tokio_util::sync::CancellationToken;
 
-use crate::engines::{NOW, Store, at_once, pro, tollgate};
+use crate::engines::{NOW, Store, at_once, pro, tollgate, until};
 
 /// What the program's nodes call the channel that names accounts whose rights have changed.
 const CHANNEL: &str = "tollgate_access";
@@ -33,17 +30,6 @@ async fn notify(db: &Db, account: &AccountId) {
     let mut tx = db.begin().await.unwrap();
     tx.notify(CHANNEL, account.as_str()).await.unwrap();
     tx.commit().await.unwrap();
-}
-
-/// Asks until the answer is yes; fails when it is not within ten seconds.
-async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
-    let waited = tokio::time::timeout(Duration::from_secs(10), async {
-        let mut ticks = tokio::time::interval(Duration::from_millis(5));
-        while !holds().await {
-            ticks.tick().await;
-        }
-    });
-    assert!(waited.await.is_ok(), "not within ten seconds: {what}");
 }
 
 /// Whether `tollgate` answers from its cache: it does not see a write that nobody told it of.

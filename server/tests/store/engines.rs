@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::str::FromStr;
+use std::time::Duration;
 
 use billing::email::Email;
 use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp, UserId};
@@ -201,4 +202,15 @@ pub async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
 ) -> Vec<T> {
     let running: JoinSet<T> = (0..times).map(what).collect();
     running.join_all().await
+}
+
+/// Asks until the answer is yes; fails when it is not within ten seconds.
+pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        while !holds().await {
+            ticks.tick().await;
+        }
+    });
+    assert!(waited.await.is_ok(), "not within ten seconds: {what}");
 }

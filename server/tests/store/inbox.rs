@@ -6,7 +6,7 @@ use billing::{CustomerId, EventId, Timestamp};
 use server::ids;
 use server::store::inbox::{self, Claimed, EventState, NewEvent};
 
-use crate::engines::{NOW, Store, at_once};
+use crate::engines::{NOW, Store, at_once, until};
 
 const LEASE: i64 = 120;
 
@@ -52,6 +52,20 @@ async fn release(store: &Store, owner: &str) {
     let mut tx = store.db.begin().await.unwrap();
     inbox::release(&mut tx, owner).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+/// What linking `cus_ada` does to its events.
+async fn revive(store: &Store) {
+    let mut tx = store.db.begin().await.unwrap();
+    inbox::revive_unmatched(&mut tx, &CustomerId::new("cus_ada"), NOW).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn replay(store: &Store, id: &str) -> bool {
+    let mut tx = store.db.begin().await.unwrap();
+    let replayed = inbox::replay(&mut tx, &EventId::new(id), NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    replayed
 }
 
 async fn standing(store: &Store, id: &str) -> (EventState, i64, Option<String>) {
@@ -219,6 +233,41 @@ on_both_engines! {
         assert_eq!(claimed[0].attempts, 0, "waiting was not its fault");
     }
 
+    /// Somebody looked for the account, found none, and says so after it was linked.
+    async fn an_event_whose_customer_is_linked_meanwhile_is_not_left_unmatched(store) {
+        receive(&store, "evt_1", EventState::Pending).await;
+        assert_eq!(claim(&store, "worker", NOW, 10).await.len(), 1);
+        revive(&store).await;
+        settle(&store, "evt_1", EventState::Unmatched).await;
+        assert_eq!(ids_of(&claim(&store, "other", NOW, 10).await), ["evt_1"]);
+        settle(&store, "evt_1", EventState::Done).await;
+        assert_eq!(standing(&store, "evt_1").await.0, EventState::Done);
+    }
+
+    /// The same, but the link comes before the one who found none has committed.
+    async fn a_link_waits_for_those_who_are_saying_that_there_is_none(store) {
+        receive(&store, "evt_1", EventState::Pending).await;
+        assert_eq!(claim(&store, "worker", NOW, 10).await.len(), 1);
+        let mut tx = store.db.begin().await.unwrap();
+        inbox::settle(&mut tx, &EventId::new("evt_1"), EventState::Unmatched, NOW).await.unwrap();
+
+        let linking = tokio::spawn({
+            let store = store.clone();
+            async move { revive(&store).await }
+        });
+        if let Some(pool) = store.db.postgres_pool() {
+            until("the link is done or waits", || async {
+                let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+                let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(pool).await.unwrap();
+                waiting > 0 || linking.is_finished()
+            })
+            .await;
+        }
+        tx.commit().await.unwrap();
+        linking.await.unwrap();
+        assert_eq!(ids_of(&claim(&store, "other", NOW, 10).await), ["evt_1"]);
+    }
+
     async fn what_is_done_stays_done(store) {
         receive(&store, "evt_1", EventState::Pending).await;
         settle(&store, "evt_1", EventState::Done).await;
@@ -236,6 +285,58 @@ on_both_engines! {
         inbox::settle(&mut tx, &EventId::new("evt_1"), EventState::Done, NOW).await.unwrap();
         drop(tx);
         assert_eq!(claim(&store, "worker", NOW, 10).await.len(), 1);
+    }
+
+    async fn whatever_became_of_an_event_it_can_be_replayed(store) {
+        for (id, state) in [("evt_parked", EventState::Parked), ("evt_pending", EventState::Pending)] {
+            receive(&store, id, EventState::Pending).await;
+            claim(&store, "worker", NOW, 10).await;
+            postpone(&store, id, state, NOW.plus_days(1)).await;
+        }
+        for (id, state) in [("evt_done", EventState::Done), ("evt_unmatched", EventState::Unmatched)] {
+            receive(&store, id, EventState::Pending).await;
+            claim(&store, "worker", NOW, 10).await;
+            settle(&store, id, state).await;
+        }
+        receive(&store, "evt_ignored", EventState::Ignored).await;
+        assert!(claim(&store, "worker", NOW, 10).await.is_empty());
+
+        for id in ["evt_parked", "evt_pending", "evt_done", "evt_unmatched"] {
+            assert!(replay(&store, id).await, "{id}");
+        }
+        assert!(!replay(&store, "evt_ignored").await, "it changes nothing here");
+        assert!(!replay(&store, "evt_none").await);
+        let claimed = claim(&store, "worker", NOW, 10).await;
+        assert_eq!(ids_of(&claimed), ["evt_done", "evt_parked", "evt_pending", "evt_unmatched"]);
+        assert!(claimed.iter().all(|event| event.attempts == 0), "all its tries are before it");
+    }
+
+    async fn events_are_listed_newest_first_and_by_state(store) {
+        for id in ["evt_a", "evt_b", "evt_c"] {
+            receive(&store, id, EventState::Pending).await;
+        }
+        claim(&store, "worker", NOW, 1).await;
+        postpone(&store, "evt_a", EventState::Parked, NOW).await;
+        let listed = async |state, most| -> Vec<String> {
+            inbox::list(&store.db, state, most).await.unwrap().into_iter().map(|event| event.event_id).collect()
+        };
+        assert_eq!(listed(None, 10).await, ["evt_c", "evt_b", "evt_a"]);
+        assert_eq!(listed(None, 2).await, ["evt_c", "evt_b"]);
+        assert_eq!(listed(Some(EventState::Pending), 10).await, ["evt_c", "evt_b"]);
+        assert_eq!(listed(Some(EventState::Parked), 10).await, ["evt_a"]);
+        assert!(listed(Some(EventState::Done), 10).await.is_empty());
+
+        let parked = inbox::list(&store.db, Some(EventState::Parked), 1).await.unwrap().remove(0);
+        assert_eq!((parked.state.as_str(), parked.attempts, parked.received_at), ("parked", 1, NOW.0));
+        assert_eq!((parked.subject.as_deref(), parked.customer_id.as_deref()), (Some("sub_1"), Some("cus_ada")));
+        assert_eq!(parked.last_error.as_deref(), Some("Stripe is down"));
+    }
+
+    async fn the_bytes_that_were_signed_are_kept(store) {
+        receive(&store, "evt_1", EventState::Ignored).await;
+        let payload = inbox::payload(&store.db, &EventId::new("evt_1")).await.unwrap();
+        assert_eq!(payload.as_deref(), Some(r#"{"id":"evt"}"#));
+        assert_eq!(inbox::payload(&store.db, &EventId::new("evt_none")).await.unwrap(), None);
     }
 
     async fn an_unknown_event_has_no_standing(store) {
