@@ -4,7 +4,7 @@
 //! an entitlement changes with the clock alone. Every write drops the account's
 //! entry, on this node at once and on the others by PostgreSQL's notifications;
 //! a node that has lost its line to them does not trust its cache. No answer from
-//! before a write is kept after it (`tests/access.rs`).
+//! before a write is kept after it (`tests/store/access.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

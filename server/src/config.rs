@@ -1,7 +1,7 @@
 //! The configuration: read once at start, typed, every fault named at once.
 //!
 //! Nothing else in the program reads the environment. Secrets are
-//! [`SecretString`]s: their `Debug` shows nothing (`tests/config.rs`).
+//! [`SecretString`]s: their `Debug` shows nothing (`tests/rules/config.rs`).
 
 use std::collections::HashMap;
 use std::fmt;

@@ -4,7 +4,7 @@
 //! segment, and the longest declared path wins. A path without one is answered 404
 //! without running anything, and a route without one keeps the program from
 //! starting. Whatever spelling a path comes in, the policy of what it means is
-//! asked (`tests/guard`).
+//! asked (`tests/rules/guard.rs`).
 
 use billing::{Admission, Catalog, Entitlement, Policy};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};

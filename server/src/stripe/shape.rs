@@ -4,7 +4,7 @@
 //! stood at the top of the object; since then they are in the items and under
 //! `parent` (Stripe's changelog for basil). Unknown fields never matter. A field
 //! that is needed and cannot be found is an error, never a guess: a wrong date in
-//! the database would open or close somebody's access (`tests/shape.rs`).
+//! the database would open or close somebody's access (`tests/rules/shape.rs`).
 
 use billing::{CheckoutSessionId, CustomerId, EventId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 //! A commit waits for the disk; under load that is most of what a delivery costs. So
 //! whoever comes while a commit is under way waits for the next one, and that one
 //! takes everybody who waits. Alone, a delivery waits for nobody. An answer is given
-//! only after the commit that holds the event (`server/tests`).
+//! only after the commit that holds the event (`tests/store/intake.rs`).
 
 use std::sync::{Mutex, PoisonError};
 

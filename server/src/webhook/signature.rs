@@ -3,7 +3,7 @@
 //! The header is `t=<epoch>,v1=<hex>[,v1=<hex>…]`. What is signed is
 //! `<t>.<raw body>` with HMAC-SHA256. Every `v1` is checked against every
 //! configured secret, in constant time, so that a secret can be rotated
-//! (`tests/webhook/signature.rs`).
+//! (`tests/rules/signature.rs`).
 
 use billing::Timestamp;
 use hmac::{Hmac, Mac};

@@ -5,6 +5,8 @@
 //! time in a database of its own. `TOLLGATE_TEST_POSTGRES` names a PostgreSQL where
 //! databases may be made; without it the PostgreSQL half fails, it is never skipped.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
+
 #[macro_use]
 mod engines;
 
@@ -12,6 +14,7 @@ mod access;
 mod accounts;
 mod checkouts;
 mod inbox;
+mod intake;
 mod login_throttle;
 mod schema;
 mod subscriptions;

@@ -122,6 +122,40 @@ on_both_engines! {
         assert_eq!(stored(&store, "sub_1").await.version, 2);
     }
 
+    async fn what_was_known_at_any_time_can_be_told(store) {
+        let account = store.account("ada@example.com").await;
+        let customer = store.customer(&account, "cus_ada").await;
+        let first = pro("sub_1", &customer);
+        let canceled = Subscription { status: Status::Canceled, ..first.clone() };
+        let second = pro("sub_2", &customer);
+        for (subscription, seen, cause, day) in [
+            (&first, None, "evt_1", 0),
+            (&canceled, Some(1), "evt_2,evt_3", 2),
+            (&second, None, "asked", 4),
+            (&first, Some(2), "evt_4", 4),
+        ] {
+            let mut tx = store.db.begin().await.unwrap();
+            let at = NOW.plus_days(day);
+            assert!(subscriptions::write(&mut tx, &account, subscription, seen, cause, at).await.unwrap());
+            assert!(!subscriptions::write(&mut tx, &account, subscription, seen, "too late", at).await.unwrap());
+            tx.commit().await.unwrap();
+        }
+        let as_of = async |at| {
+            let known = subscriptions::as_of(&store.db, &account, at).await.unwrap();
+            known.into_iter().map(|revision| (revision.subscription, revision.version, revision.cause)).collect::<Vec<_>>()
+        };
+        assert_eq!(as_of(NOW.plus_seconds(-1)).await, []);
+        let at_first = (first.clone(), 1, "evt_1".to_owned());
+        assert_eq!(as_of(NOW).await, [at_first.clone()]);
+        assert_eq!(as_of(NOW.plus_days(2).plus_seconds(-1)).await, [at_first]);
+        let over = (canceled, 2, "evt_2,evt_3".to_owned());
+        assert_eq!(as_of(NOW.plus_days(2)).await, [over.clone()]);
+        assert_eq!(as_of(NOW.plus_days(4).plus_seconds(-1)).await, [over]);
+        let last = [(second, 1, "asked".to_owned()), (first, 3, "evt_4".to_owned())];
+        assert_eq!(as_of(NOW.plus_days(4)).await, last);
+        assert_eq!(as_of(NOW.plus_days(400)).await, last);
+    }
+
     async fn a_broken_row_says_where_it_is(store) {
         let account = store.account("ada@example.com").await;
         let customer = store.customer(&account, "cus_ada").await;
