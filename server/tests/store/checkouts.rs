@@ -91,6 +91,25 @@ on_both_engines! {
         assert_eq!(inserted.iter().filter(|inserted| **inserted).count(), 1);
     }
 
+    async fn whoever_locks_an_account_waits_for_the_one_who_has(store) {
+        let account = store.account("ada@example.com").await;
+        let first = attempt(&account, "PRO/month");
+        let mut tx = store.db.begin().await.unwrap();
+        lock_account(&mut tx, &account).await.unwrap();
+        let second = tokio::spawn({
+            let (store, account) = (store.clone(), account.clone());
+            async move {
+                let mut tx = store.db.begin().await.unwrap();
+                lock_account(&mut tx, &account).await.unwrap();
+                checkouts::open_of(&mut tx, &account).await.unwrap().map(|open| open.id)
+            }
+        });
+        store.until_waiting(&second).await;
+        checkouts::insert(&mut tx, &first, NOW).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(second.await.unwrap(), Some(first.id), "the second looked before the first was done");
+    }
+
     /// What a double click does: lock, look, insert. Everybody ends at the same attempt.
     async fn all_who_lock_the_account_first_find_one_attempt(store) {
         let account = store.account("ada@example.com").await;

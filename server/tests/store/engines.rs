@@ -16,7 +16,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 /// 1 May 2026, 12:00 UTC: when every test begins.
 pub const NOW: Timestamp = Timestamp(1_777_636_800);
@@ -157,6 +157,19 @@ impl Store {
         let written = subscriptions::write(&mut tx, account, subscription, version, "evt_1", NOW).await.unwrap();
         tx.commit().await.unwrap();
         written
+    }
+
+    /// Returns when `other` waits for a lock that somebody else holds, or has not had to. On SQLite
+    /// at once: there, whoever writes waits for its turn to begin.
+    pub async fn until_waiting<T>(&self, other: &JoinHandle<T>) {
+        const WAITING: &str =
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        let Some(pool) = self.db.postgres_pool() else { return };
+        until("the other waits or is done", || async {
+            let (waiting,): (i64,) = sqlx::query_as(WAITING).fetch_one(pool).await.expect("it answers");
+            waiting > 0 || other.is_finished()
+        })
+        .await;
     }
 
     /// The application on this database, without a line to Stripe.

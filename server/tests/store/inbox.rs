@@ -6,7 +6,7 @@ use billing::{CustomerId, EventId, Timestamp};
 use server::ids;
 use server::store::inbox::{self, Claimed, EventState, NewEvent};
 
-use crate::engines::{NOW, Store, at_once, until};
+use crate::engines::{NOW, Store, at_once};
 
 const LEASE: i64 = 120;
 
@@ -255,14 +255,7 @@ on_both_engines! {
             let store = store.clone();
             async move { revive(&store).await }
         });
-        if let Some(pool) = store.db.postgres_pool() {
-            until("the link is done or waits", || async {
-                let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-                let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(pool).await.unwrap();
-                waiting > 0 || linking.is_finished()
-            })
-            .await;
-        }
+        store.until_waiting(&linking).await;
         tx.commit().await.unwrap();
         linking.await.unwrap();
         assert_eq!(ids_of(&claim(&store, "other", NOW, 10).await), ["evt_1"]);

@@ -146,10 +146,10 @@ on_both_engines! {
         };
         assert_eq!(as_of(NOW.plus_seconds(-1)).await, []);
         let at_first = (first.clone(), 1, "evt_1".to_owned());
-        assert_eq!(as_of(NOW).await, [at_first.clone()]);
+        assert_eq!(as_of(NOW).await, vec![at_first.clone()]);
         assert_eq!(as_of(NOW.plus_days(2).plus_seconds(-1)).await, [at_first]);
         let over = (canceled, 2, "evt_2,evt_3".to_owned());
-        assert_eq!(as_of(NOW.plus_days(2)).await, [over.clone()]);
+        assert_eq!(as_of(NOW.plus_days(2)).await, vec![over.clone()]);
         assert_eq!(as_of(NOW.plus_days(4).plus_seconds(-1)).await, [over]);
         let last = [(second, 1, "asked".to_owned()), (first, 3, "evt_4".to_owned())];
         assert_eq!(as_of(NOW.plus_days(4)).await, last);
