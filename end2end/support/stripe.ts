@@ -1,0 +1,82 @@
+// Stripe's side: what its API says, and its hosted pages as a customer fills them in.
+
+import { expect, type Page } from '@playwright/test';
+
+export const CARDS = {
+  pays: '4242 4242 4242 4242',
+  declined: '4000 0000 0000 0002',
+  failsWhenCharged: '4000 0000 0000 0341',
+  asksForAuthentication: '4000 0025 0000 3155',
+} as const;
+
+/** What of Stripe's objects the tests read. */
+interface StripeObject {
+  id: string;
+  status: string;
+}
+
+export class Stripe {
+  constructor(readonly url: string) {}
+
+  async #call(method: 'GET' | 'POST' | 'DELETE', path: string, fields: Record<string, string> = {}) {
+    const query = new URLSearchParams(fields);
+    const isGet = method === 'GET';
+    const response = await fetch(`${this.url}/v1/${path}${isGet ? `?${query}` : ''}`, {
+      method,
+      headers: { authorization: 'Bearer sk_test_sandbox' },
+      ...(isGet ? {} : { body: query }),
+    });
+    const body = await response.json();
+    expect(response.ok, JSON.stringify(body)).toBe(true);
+    return body;
+  }
+
+  async #ofCustomer(kind: string, email: string, fields: Record<string, string> = {}): Promise<StripeObject[]> {
+    const customers = await this.#call('GET', 'customers', { email });
+    const lists = customers.data.map((customer: StripeObject) =>
+      this.#call('GET', kind, { customer: customer.id, ...fields }),
+    );
+    return (await Promise.all(lists)).flatMap((list) => list.data);
+  }
+
+  /** Every Checkout Session that somebody was given. */
+  checkoutSessions(email: string): Promise<StripeObject[]> {
+    return this.#ofCustomer('checkout/sessions', email);
+  }
+
+  /** Every subscription that somebody has or had. */
+  subscriptions(email: string): Promise<StripeObject[]> {
+    return this.#ofCustomer('subscriptions', email, { status: 'all' });
+  }
+
+  async expire(session: string): Promise<void> {
+    await this.#call('POST', `checkout/sessions/${session}/expire`);
+  }
+
+  async cancelAtPeriodEnd(subscription: string): Promise<void> {
+    await this.#call('POST', `subscriptions/${subscription}`, { cancel_at_period_end: 'true' });
+  }
+
+  async cancelNow(subscription: string): Promise<void> {
+    await this.#call('DELETE', `subscriptions/${subscription}`);
+  }
+}
+
+/** The id of the session whose hosted page is open. */
+export function sessionOf(page: Page): string {
+  return new URL(page.url()).pathname.split('/')[3]!;
+}
+
+/** Fills in the hosted Checkout page. */
+export async function fillCard(page: Page, number: string): Promise<void> {
+  await page.getByLabel('Card number').fill(number);
+  await page.getByLabel('Expiry').fill('12 / 40');
+  await page.getByLabel('CVC').fill('123');
+  await page.getByLabel('Name on card').fill('Ada Lovelace');
+}
+
+/** Fills in the hosted Checkout page and sends it. */
+export async function pay(page: Page, number: string = CARDS.pays): Promise<void> {
+  await fillCard(page, number);
+  await page.getByRole('button', { name: /Start trial|Subscribe|Pay/ }).click();
+}

@@ -1,0 +1,118 @@
+// The program under test, as people run it: one process on free ports, with a
+// database of its own and the offline Stripe inside.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { openSync, closeSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL('../../target', import.meta.url));
+const binary = process.env.TOLLGATE_BIN ?? join(target, 'debug/tollgate');
+const site = process.env.TOLLGATE_SITE ?? join(target, 'site');
+
+/** How long a start may take. Far more than it does; only a deadlock reaches it. */
+const PATIENCE = 30_000;
+
+export class Tollgate {
+  /** Where the app is, `http://localhost:…`. */
+  readonly url: string;
+  /** Where its offline Stripe is, `http://127.0.0.1:…`. */
+  readonly stripe: string;
+  readonly folder: string;
+  #env: NodeJS.ProcessEnv;
+  #process: ChildProcess | undefined;
+
+  private constructor(url: string, stripe: string, folder: string, env: NodeJS.ProcessEnv) {
+    this.url = url;
+    this.stripe = stripe;
+    this.folder = folder;
+    this.#env = env;
+  }
+
+  /** Starts one. With `stripe`, that one is used instead of an own. */
+  static async start(stripe?: string): Promise<Tollgate> {
+    const folder = await mkdtemp(join(tmpdir(), 'tollgate-'));
+    const [port, stripePort] = await freePorts();
+    const env: NodeJS.ProcessEnv = {
+      PATH: process.env.PATH,
+      APP_ENV: 'development',
+      APP_URL: `http://localhost:${port}`,
+      BIND_ADDR: `127.0.0.1:${port}`,
+      DATABASE_URL: `sqlite:${join(folder, 'tollgate.db')}`,
+      TOLLGATE_SITE: site,
+      ...(stripe === undefined
+        ? { SANDBOX_ADDR: `127.0.0.1:${stripePort}` }
+        : {
+            STRIPE_API_BASE: stripe,
+            STRIPE_SECRET_KEY: 'sk_test_sandbox',
+            STRIPE_WEBHOOK_SECRET: 'whsec_nobody_signs_with_it',
+          }),
+    };
+    const tollgate = new Tollgate(
+      `http://localhost:${port}`,
+      stripe ?? `http://127.0.0.1:${stripePort}`,
+      folder,
+      env,
+    );
+    await tollgate.resume();
+    return tollgate;
+  }
+
+  get database(): string {
+    return join(this.folder, 'tollgate.db');
+  }
+
+  /** Starts the process, and waits until it is ready. */
+  async resume(): Promise<void> {
+    const logFile = join(this.folder, 'log');
+    const log = openSync(logFile, 'a');
+    // Away from the checkout, whose `.env` and data are none of ours.
+    const child = spawn(binary, ['serve'], { cwd: this.folder, env: this.#env, stdio: ['ignore', log, log] });
+    closeSync(log);
+    this.#process = child;
+    let failure: Error | undefined;
+    child.once('error', (error) => (failure = error));
+    for (const deadline = Date.now() + PATIENCE; ; await pause(25)) {
+      if (await isReady(this.url)) return;
+      if (failure || child.exitCode !== null || Date.now() > deadline) {
+        child.kill('SIGKILL');
+        throw new Error(`${binary} does not come up: ${failure ?? ''}\n${await readFile(logFile, 'utf8')}`);
+      }
+    }
+  }
+
+  /** Asks the process to end, and waits until it has. */
+  async pause(): Promise<void> {
+    const child = this.#process;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  }
+
+  async stop(): Promise<void> {
+    await this.pause();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function isReady(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url.replace('localhost', '127.0.0.1')}/readyz`)).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** Two ports that nobody listens on. */
+async function freePorts(): Promise<[number, number]> {
+  const servers = [createServer(), createServer()];
+  await Promise.all(servers.map((server) => once(server.listen(0, '127.0.0.1'), 'listening')));
+  const [first, second] = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return [first!, second!];
+}

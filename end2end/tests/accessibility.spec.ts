@@ -1,0 +1,61 @@
+// Every page, in every state, in both schemes, on a desk and on the smallest phone.
+
+import { AxeBuilder } from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+import { TOURS } from '../support/tour.ts';
+import { expect, test } from '../support/test.ts';
+
+/** A finger's width, in CSS pixels. */
+const FINGER = 44;
+
+async function expectAccessible(page: Page, stop: string): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).analyze();
+  const found = violations.map(({ id, nodes }) => ({
+    rule: id,
+    at: nodes.map((node) => `${node.target}: ${node.any[0]?.message ?? node.all[0]?.message ?? node.none[0]?.message}`),
+  }));
+  expect.soft(found, `axe on ${stop}`).toEqual([]);
+}
+
+async function expectToFit(page: Page, stop: string): Promise<void> {
+  const [needed, there] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  expect.soft(needed, `${stop} scrolls sideways`).toBeLessThanOrEqual(there!);
+}
+
+async function expectRoomForFingers(page: Page, stop: string): Promise<void> {
+  const small = await page.evaluate((finger) => {
+    const isText = (element: Element) => element.tagName === 'A' && getComputedStyle(element).display === 'inline';
+    return [...document.querySelectorAll('a, button, summary, input, textarea')]
+      .filter((element) => element.checkVisibility() && !isText(element) && !element.matches('.skip-link, [type=hidden]'))
+      .map((element) => ({ name: element.outerHTML.slice(0, 90), box: element.getBoundingClientRect() }))
+      .filter(({ box }) => box.width < finger || box.height < finger)
+      .map(({ name, box }) => `${box.width}×${box.height} ${name}`);
+  }, FINGER);
+  expect.soft(small, `${stop} has targets that are too small`).toEqual([]);
+}
+
+const DEVICES = {
+  'a desk': { viewport: { width: 1280, height: 800 } },
+  'a small phone': { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true },
+} as const;
+
+for (const [device, options] of Object.entries(DEVICES)) {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    test.describe(`on ${device}, ${colorScheme}`, () => {
+      // Transitions would let axe measure a colour on its way.
+      test.use({ ...options, colorScheme, contextOptions: { reducedMotion: 'reduce' } });
+
+      for (const [name, tour] of Object.entries(TOURS)) {
+        test(`${name} can be read and used by everybody @javascript`, async ({ page, watch, stripe, email }) => {
+          test.slow();
+          const look = async (stop: string) => {
+            await expectAccessible(page, stop);
+            await expectToFit(page, stop);
+            if (device === 'a small phone') await expectRoomForFingers(page, stop);
+          };
+          await tour({ page, watch, stripe, email, look });
+        });
+      }
+    });
+  }
+}

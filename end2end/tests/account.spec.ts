@@ -1,0 +1,60 @@
+// Into an account and out of it.
+
+import { heading, logIn, PASSWORD, signUp } from '../support/steps.ts';
+import { expect, test } from '../support/test.ts';
+
+test('a stranger at a guarded page logs in and is where they wanted to be', async ({ page, email, visitor }) => {
+  await signUp((await visitor()).page, email);
+
+  await page.goto('/billing?notice=already_subscribed');
+  await expect(page).toHaveURL(/\/login\?next=/);
+  await logIn(page, email);
+  await expect(page).toHaveURL('/billing?notice=already_subscribed');
+});
+
+test('a wrong password is said, and what was typed is kept', async ({ page, email, watch }) => {
+  watch.expect(401, /^\/login$/);
+  await page.goto('/login');
+  await logIn(page, email, 'not the password');
+  await expect(page.getByRole('alert')).toContainText('No account has this e-mail address and password.');
+  await expect(page.getByLabel('E-mail')).toHaveValue(email);
+  await expect(page.getByLabel('Password')).toHaveValue('');
+});
+
+test('a fault stands at its field, has the focus, and keeps what was typed', async ({ page, email, watch }) => {
+  watch.expect(422, /^\/signup$/);
+  await page.goto('/signup');
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password').fill('short');
+  await page.getByRole('button', { name: 'Create account' }).click();
+
+  const password = page.getByLabel('Password');
+  await expect(password).toHaveAttribute('aria-invalid', 'true');
+  await expect(password).toHaveAccessibleDescription(/Use at least 8 characters/);
+  await expect(password).toBeFocused();
+  await expect(page.getByLabel('E-mail')).toHaveValue(email);
+
+  await password.fill(PASSWORD);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await expect(page).toHaveURL('/dashboard');
+});
+
+test('an address that has an account is led to log in', async ({ page, email, visitor, watch }) => {
+  await signUp((await visitor()).page, email);
+
+  watch.expect(422, /^\/signup$/);
+  await page.goto('/signup');
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await expect(page.getByLabel('E-mail')).toHaveAccessibleDescription(/Log in instead/);
+});
+
+test('after logging out the doors are closed', async ({ page, email }) => {
+  await signUp(page, email);
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await expect(page).toHaveURL('/');
+  await page.goto('/dashboard');
+  await expect(page).toHaveURL(/\/login\?next=/);
+  await expect(heading(page, 'Log in')).toBeVisible();
+});

@@ -1,0 +1,60 @@
+// Light and dark, months and years, motion and none.
+
+import type { Page } from '@playwright/test';
+import { signUp } from '../support/steps.ts';
+import { expect, test } from '../support/test.ts';
+
+/** How bright the page's ground is, from 0 to 1: `oklch(L C H)`. */
+async function brightness(page: Page): Promise<number> {
+  const ground = await page.locator('html').evaluate((html) => getComputedStyle(html).backgroundColor);
+  return Number(/oklch\(([\d.]+)/.exec(ground)?.[1]);
+}
+
+test('the chosen scheme is kept from page to page, and automatic follows the machine', async ({ page, email }) => {
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.goto('/pricing?interval=year');
+  expect(await brightness(page)).toBeGreaterThan(0.9);
+
+  await page.getByRole('button', { name: 'Dark' }).click();
+  await expect(page).toHaveURL('/pricing?interval=year');
+  await expect(page.getByRole('button', { name: 'Dark' })).toHaveAttribute('aria-pressed', 'true');
+  expect(await brightness(page)).toBeLessThan(0.3);
+  await signUp(page, email);
+  expect(await brightness(page)).toBeLessThan(0.3);
+
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.getByRole('button', { name: 'Light' }).click();
+  expect(await brightness(page)).toBeGreaterThan(0.9);
+
+  await page.getByRole('button', { name: 'Automatic' }).click();
+  expect(await brightness(page)).toBeLessThan(0.3);
+  await page.emulateMedia({ colorScheme: 'light' });
+  expect(await brightness(page)).toBeGreaterThan(0.9);
+});
+
+test('prices are shown by the month or by the year', async ({ page }) => {
+  await page.goto('/pricing');
+  const pro = page.getByRole('article', { name: 'Pro' });
+  await expect(pro).toContainText('$29 per month');
+  await page.getByRole('link', { name: 'Yearly' }).click();
+  await expect(pro).toContainText('$290 per year');
+  await expect(page.getByRole('link', { name: 'Yearly' })).toHaveAttribute('aria-current', 'true');
+  await page.getByRole('link', { name: 'Monthly' }).click();
+  await expect(pro).toContainText('$29 per month');
+});
+
+test('nothing moves for those who asked for that', async ({ page }) => {
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  for (const path of ['/', '/pricing', '/login']) {
+    await page.goto(path);
+    const moving = await page.evaluate(() =>
+      [...document.querySelectorAll('*')]
+        .filter((element) => {
+          const { animationName, transitionDuration } = getComputedStyle(element);
+          return animationName !== 'none' || transitionDuration.split(',').some((time) => parseFloat(time) > 0);
+        })
+        .map((element) => element.outerHTML.slice(0, 80)),
+    );
+    expect(moving, path).toEqual([]);
+  }
+});

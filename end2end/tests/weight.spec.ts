@@ -1,0 +1,82 @@
+// What the first visit to a page loads, and what wakes up on it.
+
+import type { Page } from '@playwright/test';
+import { ON_STRIPE, signUp, subscribe, subscribeButton } from '../support/steps.ts';
+import { expect, test } from '../support/test.ts';
+
+/** Everything that a page may load, in bytes over the wire. */
+const BUDGET = 90_000;
+
+const WITHOUT_ISLANDS = ['/', '/signup', '/login', '/dashboard', '/billing', '/dashboard/analytics', '/dashboard/api-keys', '/dashboard/custom-domain'];
+const WITH_ISLANDS = ['/pricing', '/billing/upgrade?next=/dashboard/support'];
+
+interface Loaded {
+  bytes: number;
+  scripts: string[];
+}
+
+/** Loads a page with an empty cache, and counts what came over the wire. */
+async function load(page: Page, path: string): Promise<Loaded> {
+  const browser = await page.context().newCDPSession(page);
+  await browser.send('Network.enable');
+  await browser.send('Network.clearBrowserCache');
+  const kinds = new Map<string, string>();
+  const loaded: Loaded = { bytes: 0, scripts: [] };
+  browser.on('Network.responseReceived', ({ requestId, response }) => {
+    kinds.set(requestId, response.url);
+    if (/javascript|wasm/.test(response.mimeType)) loaded.scripts.push(new URL(response.url).pathname);
+  });
+  browser.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
+    if (kinds.has(requestId)) loaded.bytes += encodedDataLength;
+  });
+  await page.goto(path, { waitUntil: 'networkidle' });
+  await browser.detach();
+  return loaded;
+}
+
+test('a page without an island loads no script', async ({ page, email }) => {
+  for (const path of ['/', '/signup', '/login']) {
+    expect((await load(page, path)).scripts, path).toEqual([]);
+  }
+  await signUp(page, email);
+  await subscribe(page);
+  for (const path of WITHOUT_ISLANDS) {
+    await page.goto('about:blank');
+    expect((await load(page, path)).scripts, path).toEqual([]);
+    expect(await page.locator('leptos-island').count(), path).toBe(0);
+  }
+});
+
+test('a page with islands stays within 90 kB, all included @javascript', async ({ page, email }, info) => {
+  await signUp(page, email);
+  for (const path of WITH_ISLANDS) {
+    const { bytes, scripts } = await load(page, path);
+    expect(scripts, path).toHaveLength(2);
+    expect(bytes, path).toBeLessThanOrEqual(BUDGET);
+    info.annotations.push({ type: path, description: `${bytes} bytes` });
+  }
+});
+
+test('subscribe shows that it works, and sends its form once @javascript', async ({ page, email }) => {
+  await signUp(page, email);
+  await page.goto('/pricing', { waitUntil: 'networkidle' });
+  let posts = 0;
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.route('**/api/billing/subscribe', async (route) => {
+    posts += 1;
+    await held;
+    await route.continue();
+  });
+
+  const button = subscribeButton(page, 'Pro');
+  await button.click({ noWaitAfter: true });
+  await expect(button).toHaveAttribute('aria-busy', 'true');
+  await button.click({ noWaitAfter: true, force: true });
+  release();
+  await expect(page).toHaveURL(ON_STRIPE);
+  expect(posts).toBe(1);
+
+  await page.goBack();
+  await expect(button).toHaveAttribute('aria-busy', 'false');
+});

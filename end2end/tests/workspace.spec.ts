@@ -1,0 +1,103 @@
+// What a plan opens.
+
+import { heading, signUp, subscribe } from '../support/steps.ts';
+import { expect, test } from '../support/test.ts';
+
+test('an API key is shown once, works, and is refused after it was revoked', async ({ page, email, playwright, tollgate, watch }) => {
+  await signUp(page, email);
+  await subscribe(page);
+  await page.goto('/dashboard/api-keys');
+  await expect(page.getByText('No keys yet')).toBeVisible();
+
+  watch.expect(422, /^\/dashboard\/api-keys$/);
+  await page.getByRole('button', { name: 'Create key' }).click();
+  await expect(page.getByLabel('Name')).toHaveAccessibleDescription(/Give the key a name/);
+
+  await page.getByLabel('Name').fill('Billing worker');
+  await page.getByRole('button', { name: 'Create key' }).click();
+  const key = await page.getByLabel('New API key').inputValue();
+  expect(key).toMatch(/^tg_/);
+
+  await page.goto('/dashboard/api-keys');
+  await expect(page.getByLabel('New API key')).toHaveCount(0);
+  await expect(page.getByText(key)).toHaveCount(0);
+  await expect(page.getByText('not used yet')).toBeVisible();
+
+  const program = await playwright.request.newContext({
+    baseURL: tollgate.url,
+    extraHTTPHeaders: { authorization: `Bearer ${key}` },
+  });
+  expect((await program.get('/api/v1/usage')).status()).toBe(200);
+  await page.goto('/dashboard/analytics');
+  await expect(page.getByText('1 of 10,000 used')).toBeVisible();
+
+  await page.goto('/dashboard/api-keys');
+  await page.locator('summary', { hasText: 'Revoke' }).click();
+  await page.getByRole('button', { name: 'Revoke for good' }).click();
+  await expect(page.getByText('No keys yet')).toBeVisible();
+  expect((await program.get('/api/v1/usage')).status()).toBe(401);
+  await program.dispose();
+});
+
+test('a custom domain is checked, kept, and told how to set up', async ({ page, email, watch }) => {
+  await signUp(page, email);
+  await subscribe(page);
+  await page.goto('/dashboard/custom-domain');
+
+  watch.expect(422, /^\/dashboard\/custom-domain$/);
+  await page.getByLabel('Domain').fill('https://not a domain/');
+  await page.getByRole('button', { name: 'Save domain' }).click();
+  await expect(page.getByLabel('Domain')).toHaveAccessibleDescription(/Enter a domain such as/);
+  await expect(page.getByLabel('Domain')).toHaveValue('https://not a domain/');
+
+  const domain = `app.${email.split('@')[0]}.example.com`;
+  await page.getByLabel('Domain').fill(domain);
+  await page.getByRole('button', { name: 'Save domain' }).click();
+  await expect(page.getByText('CNAME')).toBeVisible();
+  await page.reload();
+  await expect(page.getByLabel('Domain')).toHaveValue(domain);
+});
+
+test('Enterprise opens support, where a message is kept', async ({ page, email }) => {
+  await signUp(page, email);
+  await page.goto('/dashboard/support');
+  await expect(heading(page, 'Get Support with Enterprise')).toBeVisible();
+
+  await subscribe(page, 'Enterprise');
+  await page.goto('/dashboard/support');
+  await page.getByLabel('Subject').fill('The invoice <shows> two lines');
+  await page.getByLabel('Message').fill('First line.\n\nSecond line.');
+  await page.getByRole('button', { name: 'Send message' }).click();
+  await expect(page.getByText('Your message is with us.')).toBeVisible();
+  await expect(page.getByRole('heading', { level: 3, name: 'The invoice <shows> two lines' })).toBeVisible();
+});
+
+test('Pro does not open support', async ({ page, email }) => {
+  await signUp(page, email);
+  await subscribe(page);
+  await page.goto('/dashboard/support');
+  await expect(page).toHaveURL(/\/billing\/upgrade\?/);
+  await expect(heading(page, 'Get Support with Enterprise')).toBeVisible();
+});
+
+test('a subscription cancelled at Stripe says until when it lasts, and then is history', async ({ page, email, stripe }) => {
+  await signUp(page, email);
+  await subscribe(page);
+  const [subscription] = await stripe.subscriptions(email);
+
+  await stripe.cancelAtPeriodEnd(subscription!.id);
+  await expect(async () => {
+    await page.goto('/billing');
+    await expect(page.getByText('Pro is cancelled.')).toBeVisible({ timeout: 500 });
+  }).toPass();
+  await page.goto('/dashboard/analytics');
+  await expect(heading(page, 'Analytics')).toBeVisible();
+
+  await stripe.cancelNow(subscription!.id);
+  await expect(async () => {
+    await page.goto('/billing');
+    await expect(page.getByRole('rowheader', { name: 'Pro' })).toBeVisible({ timeout: 500 });
+  }).toPass();
+  await page.goto('/dashboard/analytics');
+  await expect(page).toHaveURL(/\/billing\/upgrade\?/);
+});
