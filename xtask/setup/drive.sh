@@ -4,6 +4,18 @@ set -eu
 unset CARGO_BUILD_TARGET
 : "${CARGO_TARGET_DIR:=$PWD/target}"
 export CARGO_TARGET_DIR
+
+# Cargo tells a changed file by its age, and our crates by their place in the
+# workspace. To a target folder that served another checkout, older files would look
+# unchanged; so what was built of ours is forgotten. Dependencies stay.
+if [ "$(cat "$CARGO_TARGET_DIR/.checkout" 2>/dev/null)" != "$PWD" ]; then
+    for crate in tollgate $(sed -n 's/^members = \[\(.*\)\]/\1/p' Cargo.toml | tr -d '",'); do
+        rm -rf "$CARGO_TARGET_DIR"/*/.fingerprint/"$crate"-* "$CARGO_TARGET_DIR"/*/*/.fingerprint/"$crate"-*
+    done
+    mkdir -p "$CARGO_TARGET_DIR"
+    printf '%s\n' "$PWD" >"$CARGO_TARGET_DIR/.checkout"
+fi
+
 quiet=-q
 if [ ! -x "$CARGO_TARGET_DIR/debug/xtask" ]; then
     quiet=

@@ -44,7 +44,7 @@ pub fn lint(project: &Project) -> anyhow::Result<()> {
             if process::interrupted() {
                 return Err(error);
             }
-            failed.push(error.to_string());
+            failed.push(format!("{error:#}"));
         }
     }
     if !failed.is_empty() {
