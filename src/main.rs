@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use server::config::Config;
+use server::reconcile::Mode;
 
 /// Stripe billing for a Rust web app.
 #[derive(Debug, Parser)]
@@ -35,6 +36,17 @@ enum Command {
         #[command(subcommand)]
         command: CatalogCommand,
     },
+    /// Where Stripe sends events.
+    Webhook {
+        #[command(subcommand)]
+        command: WebhookCommand,
+    },
+    /// Compare with Stripe, name what differs and mend what is safe.
+    Reconcile {
+        /// Only look.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// What Stripe has sent, and what became of it.
     Events {
         #[command(subcommand)]
@@ -54,6 +66,12 @@ enum Command {
 enum CatalogCommand {
     /// Make the prices at Stripe that `plans.toml` names and Stripe lacks.
     Apply,
+}
+
+#[derive(Debug, Subcommand)]
+enum WebhookCommand {
+    /// Make the endpoint at Stripe, or complete it. Prints the signing secret of a new one.
+    Register,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,6 +130,10 @@ async fn run(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Serve => serve::serve(config).await,
         Command::Migrate => commands::migrate(&config).await,
         Command::Catalog { command: CatalogCommand::Apply } => commands::catalog_apply(config).await,
+        Command::Webhook { command: WebhookCommand::Register } => commands::webhook_register(config).await,
+        Command::Reconcile { dry_run } => {
+            commands::reconcile(config, if dry_run { Mode::DryRun } else { Mode::Mend }).await
+        }
         Command::Events { command } => events::events(&config, &command).await,
         Command::Explain { email, at } => explain::explain(&config, &email, at.as_deref()).await,
     }

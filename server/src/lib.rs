@@ -18,6 +18,7 @@ pub mod guard;
 pub mod http;
 pub mod ids;
 pub mod overview;
+pub mod reconcile;
 pub mod store;
 pub mod stripe;
 pub mod sync;

@@ -3,7 +3,7 @@
 //! Nothing is derived from an event: the object is fetched from Stripe and written
 //! whole, in one transaction with the events that made us look. Of two who fetch at
 //! once, the one who fetched first may hold the older answer; the version that was
-//! read before fetching decides, and the loser fetches again (`tests/sync.rs`).
+//! read before fetching decides, and the loser fetches again (`server/tests/store/subscriptions.rs`, `tests/http/webhook.rs`).
 
 use billing::{AccountId, Catalog, CheckoutSessionId, CustomerId, EventId, Status, Subscription, SubscriptionId};
 
@@ -196,7 +196,7 @@ pub(crate) async fn link(
 }
 
 /// Adds what only we remember: since when it is past due, and what its prices last meant.
-fn remember(fetched: SubscriptionShape, before: Option<&Subscription>, catalog: &Catalog) -> Subscription {
+pub(crate) fn remember(fetched: SubscriptionShape, before: Option<&Subscription>, catalog: &Catalog) -> Subscription {
     let mut subscription = fetched.subscription;
     if subscription.status == Status::PastDue {
         subscription.past_due_since = before

@@ -8,5 +8,6 @@ mod auth;
 mod checkout;
 mod guard;
 mod pages;
+mod reconcile;
 mod start;
 mod webhook;

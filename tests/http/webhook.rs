@@ -117,14 +117,14 @@ on_both_engines! {
     async fn an_event_about_nobody_we_know_is_kept_until_we_do(engine) {
         let app = Harness::start(engine).await;
         let browser = app.signed_up("ada@example.com").await;
-        let customer = stripe_makes(&app, "/v1/customers", &[("email", "ada@example.com")]).await;
+        let customer = app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await;
         let card = [("type", "card"), ("card[token]", "tok_visa")];
-        let card = stripe_makes(&app, "/v1/payment_methods", &card).await;
-        stripe_makes(&app, &format!("/v1/payment_methods/{card}/attach"), &[("customer", customer.as_str())]).await;
+        let card = app.stripe_makes("/v1/payment_methods", &card).await;
+        app.stripe_makes(&format!("/v1/payment_methods/{card}/attach"), &[("customer", customer.as_str())]).await;
         let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
         let fields =
             [("customer", customer.as_str()), ("items[0][price]", price.as_str()), ("default_payment_method", &card)];
-        stripe_makes(&app, "/v1/subscriptions", &fields).await;
+        app.stripe_makes("/v1/subscriptions", &fields).await;
         app.settled().await;
         assert!(!browser.opens("/dashboard/analytics").await);
 
@@ -194,14 +194,6 @@ async fn deliver(app: &Harness, body: &str, header: Option<&str>) -> Page {
 
 async fn standing(app: &Harness, event: &str) -> Option<EventState> {
     inbox::standing(app.tollgate.db(), &EventId::new(event)).await.unwrap().map(|(state, ..)| state)
-}
-
-/// Makes something at Stripe behind our back; its id.
-async fn stripe_makes(app: &Harness, path: &str, fields: &[(&str, &str)]) -> String {
-    let request = Browser::new(&app.sandbox.url()).request(Method::POST, path).bearer_auth("sk_test_sandbox").form(fields);
-    let page = Page::of(request).await;
-    assert_eq!(page.status, 200, "{path}: {}", page.body);
-    page.json()["id"].as_str().unwrap().to_owned()
 }
 
 /// Asks until it is so, for at most a minute.

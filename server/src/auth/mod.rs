@@ -3,7 +3,7 @@
 //! Passwords are Argon2; sessions lie in the database and get a new id at every
 //! login; a wrong password and an unknown address take the same time and give the
 //! same answer. Attempts are limited per address, and per peer where the peer is a
-//! public address (`tests/auth`).
+//! public address (`tests/http/auth.rs`).
 
 mod backend;
 pub mod sessions;

@@ -275,7 +275,7 @@ impl Gateway {
 
     /// Sends a request until it is answered, refused, or out of tries.
     #[tracing::instrument(skip_all, fields(key))]
-    async fn send<R: StripeRequest>(&self, request: &R, key: Option<&str>) -> Result<Value, GatewayError> {
+    pub(super) async fn send<R: StripeRequest>(&self, request: &R, key: Option<&str>) -> Result<Value, GatewayError> {
         let strategy = match key {
             None => RequestStrategy::Once,
             Some(key) => RequestStrategy::Idempotent(

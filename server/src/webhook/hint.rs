@@ -5,6 +5,25 @@ use billing::{CheckoutSessionId, SubscriptionId};
 
 use crate::stripe::shape::{self, Event};
 
+/// The event types that Stripe is asked to send: those that [`Hint::of`] makes something of.
+pub const HANDLED: &[&str] = &[
+    "checkout.session.async_payment_failed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.completed",
+    "checkout.session.expired",
+    "customer.subscription.created",
+    "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.resumed",
+    "customer.subscription.trial_will_end",
+    "customer.subscription.updated",
+    "invoice.finalized",
+    "invoice.paid",
+    "invoice.payment_action_required",
+    "invoice.payment_failed",
+    "invoice.payment_succeeded",
+];
+
 /// An object to ask Stripe about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hint {

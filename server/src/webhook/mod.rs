@@ -1,9 +1,10 @@
 //! Events from Stripe: [`signature`] proves them, [`route`] answers once
 //! [`intake`] has written them down, [`worker`] applies them, [`hint`] says what to
-//! look at.
+//! look at, [`register`] makes Stripe send them.
 
 pub mod hint;
 pub mod intake;
+pub mod register;
 pub mod route;
 pub mod signature;
 pub mod worker;

@@ -128,14 +128,28 @@ impl Harness {
 
     /// Waits until every event that Stripe has sent was taken and applied, whoever applies it.
     pub async fn settled(&self) {
-        let everything = async {
+        let delivered = tokio::time::timeout(Duration::from_secs(30), self.sandbox.deliveries_settled()).await;
+        delivered.expect("events are delivered in time");
+        self.applied().await;
+    }
+
+    /// Waits until every event that was taken is applied.
+    pub async fn applied(&self) {
+        let applied = async {
             let mut pause = tokio::time::interval(Duration::from_millis(10));
-            self.sandbox.deliveries_settled().await;
             while inbox::next_due(self.tollgate.db()).await.unwrap().is_some() {
                 pause.tick().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), everything).await.expect("events are applied in time");
+        tokio::time::timeout(Duration::from_secs(30), applied).await.expect("events are applied in time");
+    }
+
+    /// Makes something at Stripe behind our back; its id.
+    pub async fn stripe_makes(&self, path: &str, fields: &[(&str, &str)]) -> String {
+        let request = Browser::new(&self.sandbox.url()).request(reqwest::Method::POST, path);
+        let page = Page::of(request.bearer_auth("sk_test_sandbox").form(fields)).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+        page.json()["id"].as_str().unwrap().to_owned()
     }
 
     /// How many API calls of this kind Stripe has carried out.
