@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +69,10 @@ fn router(shared: Arc<Shared>) -> Router {
             "/authenticate/{intent}",
             get(hosted::authenticate::show_intent).post(hosted::authenticate::submit_intent),
         )
+        .route("/p/session/{session}", get(hosted::portal::show).post(hosted::portal::change_card))
+        .route("/p/session/{session}/pay/{invoice}", post(hosted::portal::pay))
+        .route("/p/session/{session}/cancel/{subscription}", get(hosted::portal::ask).post(hosted::portal::cancel))
+        .route("/p/session/{session}/resume/{subscription}", post(hosted::portal::resume))
         .route("/i/{invoice}", get(hosted::invoice::show))
         .route("/i/{invoice}/pdf", get(hosted::invoice::pdf))
         .route("/receipts/{charge}", get(hosted::invoice::receipt))

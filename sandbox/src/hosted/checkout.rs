@@ -20,19 +20,58 @@ use crate::store::{Origin, Tx};
 
 /// What was typed, as it goes back into the form.
 #[derive(Clone, Debug, Default)]
-struct Typed {
+pub(super) struct Typed {
     email: String,
-    name: String,
+    pub(super) name: String,
     number: String,
     expiry: String,
     cvc: String,
 }
 
+impl Typed {
+    /// The fields of a posted form.
+    pub(super) fn read(body: &str) -> Self {
+        let mut typed = Self::default();
+        for (name, value) in form_urlencoded::parse(body.as_bytes()) {
+            let field = match name.as_ref() {
+                "email" => &mut typed.email,
+                "name" => &mut typed.name,
+                "number" => &mut typed.number,
+                "expiry" => &mut typed.expiry,
+                "cvc" => &mut typed.cvc,
+                _ => continue,
+            };
+            value.trim().clone_into(field);
+        }
+        typed
+    }
+
+    /// Stores the card that was typed; who types is the caller's to note.
+    pub(super) fn card(&self, tx: &mut Tx<'_>) -> Result<Value, Fault> {
+        let expiry = read_expiry(&self.expiry)?;
+        let card = payment::card_of(&self.number, expiry, tx.now()).map_err(|error| {
+            let field = match error.fields().text("param") {
+                "exp_month" | "exp_year" => "expiry",
+                _ => "number",
+            };
+            Fault { field, message: error.message.into() }
+        })?;
+        let digits = if card.brand == "amex" { 4 } else { 3 };
+        if self.cvc.len() != digits || !self.cvc.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Fault { field: "cvc", message: format!("Your card's security code is {digits} digits.") });
+        }
+        if self.name.is_empty() {
+            return Err(fault("name", "Enter the name on the card."));
+        }
+        Ok(payment::new_method(tx, card, expiry))
+    }
+}
+
 /// Which field is at fault, and why.
 #[derive(Debug)]
-struct Fault {
-    field: &'static str,
-    message: String,
+pub(super) struct Fault {
+    pub(super) field: &'static str,
+    pub(super) message: String,
 }
 
 fn fault(field: &'static str, message: &str) -> Fault {
@@ -92,18 +131,7 @@ pub(super) fn open(session: Option<Value>) -> Result<Value, Box<Response>> {
 
 /// `POST /c/pay/{session}`
 pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: String) -> Response {
-    let mut typed = Typed::default();
-    for (name, value) in form_urlencoded::parse(body.as_bytes()) {
-        let field = match name.as_ref() {
-            "email" => &mut typed.email,
-            "name" => &mut typed.name,
-            "number" => &mut typed.number,
-            "expiry" => &mut typed.expiry,
-            "cvc" => &mut typed.cvc,
-            _ => continue,
-        };
-        value.trim().clone_into(field);
-    }
+    let mut typed = Typed::read(&body);
     let mut answer = None;
     let outcome = shared.transaction(Origin::default(), |tx| {
         let session = match open(tx.lookup("checkout.session", &id).cloned()) {
@@ -159,23 +187,7 @@ fn attempt(tx: &mut Tx<'_>, session: &Value, typed: &Typed) -> Result<Submitted,
     if !checkout::needs_card(session) {
         return checkout::submit(tx, id, &payer, None).map_err(Refused::Card);
     }
-    let expiry = read_expiry(&typed.expiry).map_err(Refused::Typed)?;
-    let card = payment::card_of(&typed.number, expiry, tx.now()).map_err(|error| {
-        let field = match error.fields().text("param") {
-            "exp_month" | "exp_year" => "expiry",
-            _ => "number",
-        };
-        Refused::Typed(Fault { field, message: error.message.into() })
-    })?;
-    let digits = if card.brand == "amex" { 4 } else { 3 };
-    if typed.cvc.len() != digits || !typed.cvc.bytes().all(|byte| byte.is_ascii_digit()) {
-        let message = format!("Your card's security code is {digits} digits.");
-        return Err(Refused::Typed(Fault { field: "cvc", message }));
-    }
-    if typed.name.is_empty() {
-        return Err(Refused::Typed(fault("name", "Enter the name on the card.")));
-    }
-    let method = payment::new_method(tx, card, expiry);
+    let method = typed.card(tx).map_err(Refused::Typed)?;
     checkout::submit(tx, id, &payer, Some(&method)).map_err(Refused::Card)
 }
 
@@ -206,7 +218,7 @@ fn read_expiry(text: &str) -> Result<(i64, i64), Fault> {
 }
 
 /// "per month", "every 3 months".
-fn interval_of(price: &Value) -> Option<String> {
+pub(super) fn interval_of(price: &Value) -> Option<String> {
     let recurring = &price["recurring"];
     let interval = recurring.some("interval")?;
     Some(match recurring.int("interval_count") {
@@ -340,7 +352,7 @@ fn email_field(session: &Value, typed: &Typed, fault: Option<&Fault>) -> String 
     field("email", "E-mail", &typed.email, attributes, fault)
 }
 
-fn card_fields(typed: &Typed, fault: Option<&Fault>) -> String {
+pub(super) fn card_fields(typed: &Typed, fault: Option<&Fault>) -> String {
     let numeric = r#"inputmode="numeric" autocomplete="#;
     let number = field(
         "number",
@@ -356,7 +368,7 @@ fn card_fields(typed: &Typed, fault: Option<&Fault>) -> String {
     format!(r#"{number}<div class="row">{expiry}{cvc}</div>{name}"#)
 }
 
-fn test_cards() -> String {
+pub(super) fn test_cards() -> String {
     let rows: String = CARDS
         .iter()
         .filter(|card| !card.note.is_empty())

@@ -12,6 +12,7 @@ use crate::state::Shared;
 pub(crate) mod authenticate;
 pub(crate) mod checkout;
 pub(crate) mod invoice;
+pub(crate) mod portal;
 
 /// The state that handlers get.
 pub(crate) type App = axum::extract::State<Arc<Shared>>;

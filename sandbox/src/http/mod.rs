@@ -14,6 +14,7 @@ mod customers;
 mod invoices;
 mod payments;
 mod platform;
+mod portal;
 pub(crate) mod prices;
 mod subscriptions;
 
@@ -43,6 +44,7 @@ const ROUTES: &[&[Route]] = &[
     invoices::ROUTES,
     payments::ROUTES,
     platform::ROUTES,
+    portal::ROUTES,
 ];
 
 pub(crate) const fn route(endpoint: &'static str, run: Handler) -> Route {

@@ -24,6 +24,7 @@ const SOURCES: &[&str] = &[
     include_str!("subscriptions.params"),
     include_str!("invoices.params"),
     include_str!("payments.params"),
+    include_str!("portal.params"),
     include_str!("platform.params"),
 ];
 
