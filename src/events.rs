@@ -49,11 +49,16 @@ async fn list(db: &Db, state: Option<&str>, limit: u32) -> anyhow::Result<()> {
 }
 
 async fn show(db: &Db, id: &EventId) -> anyhow::Result<()> {
-    let (Some((state, attempts, error)), Some(payload)) = (inbox::standing(db, id).await?, inbox::payload(db, id).await?)
+    let (Some((state, attempts, error)), Some(payload)) =
+        (inbox::standing(db, id).await?, inbox::payload(db, id).await?)
     else {
         bail!("there is no event {id}");
     };
-    println!("{id}  {}  tried {attempts}{}", state.as_str(), error.map(|error| format!("  {error}")).unwrap_or_default());
+    println!(
+        "{id}  {}  tried {attempts}{}",
+        state.as_str(),
+        error.map(|error| format!("  {error}")).unwrap_or_default()
+    );
     println!("{payload}");
     Ok(())
 }

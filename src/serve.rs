@@ -28,7 +28,7 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     #[cfg(feature = "sandbox")]
     let sandbox = crate::development::start_sandbox(&mut config, listener.local_addr()?).await?;
     let tollgate = Tollgate::new(config, db, Clock::system(), assets)?;
-    let router = http::router(tollgate.clone(), app::pages(&tollgate)?)?;
+    let router = http::router(&tollgate, app::pages(&tollgate)?)?;
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();

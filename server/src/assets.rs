@@ -118,7 +118,8 @@ impl File {
         let out = response.headers_mut();
         out.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
         out.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        let cache = if path.starts_with("/pkg/") { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
+        let cache =
+            if path.starts_with("/pkg/") { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
         out.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
         if let Some(encoding) = encoding {
             out.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));

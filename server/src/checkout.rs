@@ -207,11 +207,7 @@ async fn reuse(tollgate: &Tollgate, session: &CheckoutSessionId) -> Result<Optio
 }
 
 /// Asks Stripe for the attempt's session: its address.
-async fn open_session(
-    tollgate: &Tollgate,
-    customer: &CustomerId,
-    attempt: &Attempt,
-) -> Result<String, CheckoutError> {
+async fn open_session(tollgate: &Tollgate, customer: &CustomerId, attempt: &Attempt) -> Result<String, CheckoutError> {
     let app = &tollgate.config().app_url;
     let asked = SubscriptionCheckout {
         attempt: &attempt.id,
@@ -295,7 +291,8 @@ pub async fn outcome(tollgate: &Tollgate, who: &SignedIn, session_id: &str) -> R
         return Ok(None);
     }
     let id = CheckoutSessionId::new(session_id);
-    let theirs = checkouts::by_session(tollgate.db(), &id).await?.is_some_and(|found| found.account_id == who.account_id);
+    let theirs =
+        checkouts::by_session(tollgate.db(), &id).await?.is_some_and(|found| found.account_id == who.account_id);
     if !theirs {
         return Ok(None);
     }

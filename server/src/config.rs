@@ -145,7 +145,9 @@ fn dot_env() -> Result<HashMap<String, String>, ConfigFaults> {
         Err(error) => return Err(ConfigFaults(vec![format!(".env: {error}")])),
     };
     // The error would show the line, and the line may hold a secret.
-    lines.collect::<Result<_, _>>().map_err(|_| ConfigFaults(vec![".env: a line is not of the form NAME=value".to_owned()]))
+    lines
+        .collect::<Result<_, _>>()
+        .map_err(|_| ConfigFaults(vec![".env: a line is not of the form NAME=value".to_owned()]))
 }
 
 struct Reader<'a> {
@@ -283,14 +285,21 @@ impl Reader<'_> {
         }
 
         match key.as_deref() {
-            None => self.fault("STRIPE_SECRET_KEY is not set: without it nobody can pay (Stripe Dashboard → Developers → API keys)"),
+            None => self.fault(
+                "STRIPE_SECRET_KEY is not set: without it nobody can pay (Stripe Dashboard → Developers → API keys)",
+            ),
             Some(key) if !(key.starts_with("sk_") || key.starts_with("rk_")) => {
                 self.fault("STRIPE_SECRET_KEY must begin with `sk_` or `rk_`");
             }
             Some(_) => {}
         }
-        let webhook_secrets: Vec<&str> =
-            webhook.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|secret| !secret.is_empty()).collect();
+        let webhook_secrets: Vec<&str> = webhook
+            .as_deref()
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|secret| !secret.is_empty())
+            .collect();
         if webhook_secrets.is_empty() {
             self.fault("STRIPE_WEBHOOK_SECRET is not set: without it no event can be trusted (`stripe listen` or the endpoint's page shows it)");
         }

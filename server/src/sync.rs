@@ -158,7 +158,9 @@ async fn write(
         }
     };
     let subscription = remember(fetched, seen.map(|seen| &seen.subscription), tollgate.catalog());
-    if !subscriptions::write(&mut tx, &account, &subscription, seen.map(|seen| seen.version), &along.cause(), now).await? {
+    if !subscriptions::write(&mut tx, &account, &subscription, seen.map(|seen| seen.version), &along.cause(), now)
+        .await?
+    {
         return Ok(None);
     }
     if subscription.trial_end.is_some() {
@@ -174,11 +176,7 @@ async fn write(
 }
 
 fn named_account(fetched: &SubscriptionShape, along: &Along<'_>) -> Option<AccountId> {
-    fetched
-        .account
-        .clone()
-        .or_else(|| along.session.and_then(|session| session.account.clone()))
-        .map(AccountId::new)
+    fetched.account.clone().or_else(|| along.session.and_then(|session| session.account.clone())).map(AccountId::new)
 }
 
 /// Links a customer, and makes the events that waited for it due.

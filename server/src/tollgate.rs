@@ -39,7 +39,16 @@ impl Tollgate {
     pub fn new(config: Config, db: Db, clock: Clock, assets: Assets) -> Result<Self, GatewayError> {
         let gateway = Gateway::new(&config.stripe)?;
         let access = Access::new(&db);
-        Ok(Self(Arc::new(Inner { config, db, gateway, clock, access, assets, intake: Intake::default(), inbox_filled: Notify::new() })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            db,
+            gateway,
+            clock,
+            access,
+            assets,
+            intake: Intake::default(),
+            inbox_filled: Notify::new(),
+        })))
     }
 
     /// The configuration.

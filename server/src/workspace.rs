@@ -104,7 +104,8 @@ pub async fn api_keys(tollgate: &Tollgate, permit: &Permit) -> Result<Vec<ApiKey
 /// The name is empty or too long, or the database failed.
 pub async fn create_api_key(tollgate: &Tollgate, permit: &Permit, name: &str) -> Result<String, WorkspaceError> {
     let name = named("Give the key a name.", name, 80)?;
-    let secret = ids::new_secret().map_err(|error| WorkspaceError::Invalid(format!("No key could be made: {error}")))?;
+    let secret =
+        ids::new_secret().map_err(|error| WorkspaceError::Invalid(format!("No key could be made: {error}")))?;
     let key = format!("tg_{secret}");
     let (id, hash) = (ids::new_id(), api_key_hash(&key));
     let row = NewApiKey { id: &id, name, hash: &hash, hint: &key[..9] };
@@ -161,7 +162,9 @@ pub async fn custom_domain(tollgate: &Tollgate, permit: &Permit) -> Result<Optio
 pub async fn set_custom_domain(tollgate: &Tollgate, permit: &Permit, domain: &str) -> Result<(), WorkspaceError> {
     let domain = domain.trim().trim_end_matches('.').to_ascii_lowercase();
     if !is_domain(&domain) {
-        return Err(WorkspaceError::Invalid("Enter a domain such as app.example.com, without http:// or a path.".to_owned()));
+        return Err(WorkspaceError::Invalid(
+            "Enter a domain such as app.example.com, without http:// or a path.".to_owned(),
+        ));
     }
     let mut tx = tollgate.db().begin().await?;
     if rows::domain_owner(&mut tx, &domain).await?.is_some_and(|owner| owner != *permit.account_id()) {

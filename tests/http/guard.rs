@@ -91,7 +91,7 @@ on_both_engines! {
     async fn what_is_nowhere_is_404_for_everybody(engine) {
         let app = Harness::start(engine).await;
         let browser = app.signed_up("ada@example.com").await;
-        for path in ["/nowhere", "/dashboards", "/api/nothing", "/.env", "/pkg/nothing.js", "/billing/../../etc/passwd"] {
+        for path in ["/nowhere", "/dashboards", "/api/nothing", "/.env", "/pkg/nothing.js", "/billing/../../etc/passwd", "/pricing/%C3%A9", "/pricing/a%20b"] {
             assert_eq!(app.browser().get(path).await.status, 404, "{path}");
             assert_eq!(browser.get(path).await.status, 404, "{path}");
         }
@@ -131,7 +131,9 @@ async fn raw(url: &str, method: &str, path: &str, browser: &Browser) -> String {
     let host = url.trim_start_matches("http://");
     let cookie = browser.cookie(url).unwrap_or_default();
     let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

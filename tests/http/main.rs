@@ -1,6 +1,8 @@
 //! The whole stack over HTTP: pages, actions, guard, webhook and API in front of a
 //! real database and the sandbox. Every test runs on SQLite and on PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+
 mod support;
 
 mod api;

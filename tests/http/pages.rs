@@ -4,8 +4,13 @@ use crate::support::{Harness, PAYS, on_both_engines};
 
 const PUBLIC: [&str; 4] = ["/", "/pricing", "/signup", "/login"];
 const SIGNED_IN: [&str; 7] = [
-    "/dashboard", "/billing", "/billing/upgrade?feature=analytics", "/dashboard/analytics", "/dashboard/api-keys",
-    "/dashboard/custom-domain", "/dashboard/support",
+    "/dashboard",
+    "/billing",
+    "/billing/upgrade?feature=analytics",
+    "/dashboard/analytics",
+    "/dashboard/api-keys",
+    "/dashboard/custom-domain",
+    "/dashboard/support",
 ];
 
 on_both_engines! {

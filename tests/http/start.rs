@@ -69,7 +69,10 @@ fn serve_says_where_it_is_logs_no_secret_and_stops_when_told() {
     std::fs::write(site.join("manifest.json"), r#"{"script": "s", "style": "s.css"}"#).unwrap();
     let site = site.display().to_string();
     let variables = [
-        ("BIND_ADDR", "127.0.0.1:0"), ("SANDBOX_ADDR", "127.0.0.1:0"), ("TOLLGATE_SITE", site.as_str()), ("RUST_LOG", "trace"),
+        ("BIND_ADDR", "127.0.0.1:0"),
+        ("SANDBOX_ADDR", "127.0.0.1:0"),
+        ("TOLLGATE_SITE", site.as_str()),
+        ("RUST_LOG", "trace"),
     ];
     let mut child = tollgate(&files, &variables).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

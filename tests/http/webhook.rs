@@ -12,7 +12,7 @@ const PATH: &str = "/api/stripe/webhook";
 on_both_engines! {
     async fn a_signed_event_is_written_down_and_answered(engine) {
         let app = quiet(engine).await;
-        let body = event("evt_1", "balance.available", json!({ "object": "balance" }));
+        let body = event("evt_1", "balance.available", &json!({ "object": "balance" }));
         let page = deliver(&app, &body, Some(&signed(&body, &WEBHOOK_SECRETS[..1], 0))).await;
         assert_eq!((page.status, page.json()), (200, json!({ "received": true })));
         assert_eq!(standing(&app, "evt_1").await, Some(EventState::Ignored));
@@ -20,7 +20,7 @@ on_both_engines! {
 
     async fn what_stripe_did_not_sign_is_400_and_leaves_nothing(engine) {
         let app = quiet(engine).await;
-        let body = event("evt_1", "customer.subscription.updated", json!({ "id": "sub_1", "customer": "cus_1" }));
+        let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));
         let good = signed(&body, &WEBHOOK_SECRETS[..1], 0);
         let refused = [
             None,
@@ -42,7 +42,7 @@ on_both_engines! {
         let app = quiet(engine).await;
         let headers: [&[&str]; 3] = [&WEBHOOK_SECRETS[1..], &["whsec_other", WEBHOOK_SECRETS[0]], &[WEBHOOK_SECRETS[1], "whsec_other"]];
         for (index, secrets) in headers.into_iter().enumerate() {
-            let body = event(&format!("evt_{index}"), "balance.available", json!({ "object": "balance" }));
+            let body = event(&format!("evt_{index}"), "balance.available", &json!({ "object": "balance" }));
             assert_eq!(deliver(&app, &body, Some(&signed(&body, secrets, 0))).await.status, 200, "{secrets:?}");
         }
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 3);
@@ -50,7 +50,7 @@ on_both_engines! {
 
     async fn the_same_event_five_times_at_once_is_one_event(engine) {
         let app = quiet(engine).await;
-        let body = event("evt_1", "customer.subscription.updated", json!({ "id": "sub_none", "customer": "cus_1" }));
+        let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_none", "customer": "cus_1" }));
         let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
         let deliveries: Vec<_> = (0..5)
             .map(|_| {
@@ -69,7 +69,7 @@ on_both_engines! {
         let second_node = app.second_node().await;
         let deliveries: Vec<_> = (0..200)
             .map(|index| {
-                let body = event(&format!("evt_{}", index / 2), "balance.available", json!({ "object": "balance" }));
+                let body = event(&format!("evt_{}", index / 2), "balance.available", &json!({ "object": "balance" }));
                 let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
                 let at = if index % 2 == 0 { &app.url } else { &second_node };
                 let request = Browser::new(at).request(Method::POST, PATH).body(body).header("stripe-signature", header);
@@ -168,7 +168,7 @@ on_both_engines! {
     async fn a_database_that_is_away_gives_500_so_that_stripe_delivers_again(engine) {
         let app = quiet(engine).await;
         app.tollgate.db().close().await;
-        let body = event("evt_1", "customer.subscription.updated", json!({ "id": "sub_1", "customer": "cus_1" }));
+        let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));
         assert_eq!(deliver(&app, &body, Some(&signed(&body, &WEBHOOK_SECRETS[..1], 0))).await.status, 500);
     }
 }

@@ -33,7 +33,7 @@ impl House {
         let manifest = br#"{"script":"tollgate-1","style":"style-1.css"}"#;
         let assets = Assets::from_files([("manifest.json".to_owned(), manifest.as_slice().into())]).unwrap();
         let tollgate = Tollgate::new(config, db, Clock::manual(NOW), assets).unwrap();
-        let router = server::http::router(tollgate.clone(), app::pages(&tollgate).unwrap()).unwrap();
+        let router = server::http::router(&tollgate, app::pages(&tollgate).unwrap()).unwrap();
         Self { tollgate, router, _folder: folder }
     }
 

@@ -17,8 +17,8 @@ use billing::{AccountId, UserId};
 pub use backend::{Backend, Identity};
 
 use crate::ids;
-use crate::store::accounts::{self, NewUser};
 use crate::store::StoreError;
+use crate::store::accounts::{self, NewUser};
 use crate::tollgate::Tollgate;
 
 /// The axum extractor for the session of a request.
@@ -225,7 +225,8 @@ async fn hashed(password: String) -> Result<String, AuthUnavailable> {
 /// how long it takes says nothing about who has an account.
 async fn verified(password: String, hash: Option<String>) -> Result<bool, AuthUnavailable> {
     /// Argon2id of a random text that was thrown away.
-    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$U29tZVNhbHRTb21lU2FsdA$xq6ffnxm3XIZN6Lq0KzOeoBDqkq8mfVqWmXvoL9qPyk";
+    const NOBODY: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$U29tZVNhbHRTb21lU2FsdA$xq6ffnxm3XIZN6Lq0KzOeoBDqkq8mfVqWmXvoL9qPyk";
     let known = hash.is_some();
     let right = tokio::task::spawn_blocking(move || {
         password_auth::verify_password(password, hash.as_deref().unwrap_or(NOBODY)).is_ok()

@@ -4,6 +4,7 @@
 //! is answered; `Idempotency-Key` makes a repeated call count once. What is refused
 //! is refused as `application/problem+json` (RFC 9457).
 
+use axum::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
@@ -11,7 +12,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::Json;
 use billing::{AccountId, Because, Limit, Meter, Policy, Tier};
 use serde_json::{Value, json};
 
@@ -35,9 +35,7 @@ pub(super) fn is_api(canonical: &str) -> bool {
 }
 
 pub(super) fn routes() -> Router<Tollgate> {
-    Router::new()
-        .route("/api/v1/usage", get(usage))
-        .route("/api/v1/entitlements", get(entitlements))
+    Router::new().route("/api/v1/usage", get(usage)).route("/api/v1/entitlements", get(entitlements))
 }
 
 /// Who calls.
@@ -72,15 +70,14 @@ async fn authenticate(parts: &Parts, tollgate: &Tollgate) -> Result<AccountId, R
         };
     }
     let visitor = parts.extensions.get::<Visitor>().and_then(|visitor| visitor.signed_in.as_ref());
-    visitor.map(|who| who.account_id.clone()).ok_or_else(|| unauthorized("Send a session cookie or `Authorization: Bearer tg_…`."))
+    visitor
+        .map(|who| who.account_id.clone())
+        .ok_or_else(|| unauthorized("Send a session cookie or `Authorization: Bearer tg_…`."))
 }
 
-async fn count(
-    parts: &Parts,
-    tollgate: &Tollgate,
-    account: &AccountId,
-) -> Result<(), Response> {
-    let sound = |key: &HeaderValue| key.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len())).map(str::to_owned);
+async fn count(parts: &Parts, tollgate: &Tollgate, account: &AccountId) -> Result<(), Response> {
+    let sound =
+        |key: &HeaderValue| key.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len())).map(str::to_owned);
     let key = match parts.headers.get("idempotency-key").map(sound) {
         None => format!("call:{}", ids::new_id()),
         Some(Some(key)) => format!("client:{}:{key}", parts.uri.path()),
@@ -151,7 +148,13 @@ fn limit_reached(tollgate: &Tollgate, reading: &MeterReading) -> Response {
         StatusCode::PAYMENT_REQUIRED,
         "limit-reached",
         "Limit reached",
-        &format!("{} of {} {} are used until {}.", reading.used, reading.limit, reading.meter.label(), reading.window.end),
+        &format!(
+            "{} of {} {} are used until {}.",
+            reading.used,
+            reading.limit,
+            reading.meter.label(),
+            reading.window.end
+        ),
         json!({
             "meter": reading.meter,
             "used": reading.used,

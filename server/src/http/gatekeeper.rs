@@ -42,7 +42,8 @@ pub(super) async fn admit(
 
     let path = request.uri().path();
     let canonical = guard::canonical(path);
-    let Some((canonical, route)) = canonical.and_then(|path| keeper.policies.route(&path).copied().map(|route| (path, route)))
+    let Some((canonical, route)) =
+        canonical.and_then(|path| keeper.policies.route(&path).copied().map(|route| (path, route)))
     else {
         return refusal(&keeper.refusals, request, StatusCode::NOT_FOUND).await;
     };
@@ -69,8 +70,12 @@ pub(super) async fn admit(
         Verdict::SignIn => Redirect::to(&guard::login_address(&next_address)).into_response(),
         Verdict::Upgrade => Redirect::to(&guard::upgrade_address(route.feature(), &next_address)).into_response(),
         Verdict::Pass if canonical == path => next.run(request).await,
-        // Another spelling of a page is led to the page itself, where the guard asks again.
-        Verdict::Pass if matches!(*request.method(), Method::GET | Method::HEAD) => {
+        // Another spelling of a page is led to the page itself, where the guard asks again. What is
+        // no plain address would be encoded by the browser and come back for ever.
+        Verdict::Pass
+            if matches!(*request.method(), Method::GET | Method::HEAD)
+                && canonical.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
             Redirect::permanent(&next_address).into_response()
         }
         Verdict::Pass => refusal(&keeper.refusals, request, StatusCode::NOT_FOUND).await,

@@ -55,7 +55,7 @@ pub struct RouteFaults(pub Vec<String>);
 ///
 /// # Errors
 /// A route's policy is missing or cannot be met.
-pub fn router(tollgate: Tollgate, pages: Pages) -> Result<Router, RouteFaults> {
+pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> {
     let routes = pages.routes.into_iter().chain(api::ROUTES.iter().copied()).collect();
     let policies = PolicyTable::new(routes, tollgate.catalog()).map_err(RouteFaults)?;
     let keeper = gatekeeper::Gatekeeper::new(tollgate.clone(), policies, pages.refusals.clone());
@@ -65,13 +65,16 @@ pub fn router(tollgate: Tollgate, pages: Pages) -> Result<Router, RouteFaults> {
         .merge(api::routes())
         .fallback_service(pages.refusals.clone())
         .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
-        .layer(sessions::layer(&tollgate))
+        .layer(sessions::layer(tollgate))
         .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), origin::check))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
 
     let open = Router::new()
-        .route("/api/stripe/webhook", post(webhook::route::receive).layer(DefaultBodyLimit::max(webhook::route::MAX_BODY)))
+        .route(
+            "/api/stripe/webhook",
+            post(webhook::route::receive).layer(DefaultBodyLimit::max(webhook::route::MAX_BODY)),
+        )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(tollgate.assets().routes());

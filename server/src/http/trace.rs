@@ -36,7 +36,8 @@ impl<B> OnResponse<B> for ResponseLine {
     }
 }
 
-type Layer = TraceLayer<SharedClassifier<ServerErrorsAsFailures>, RequestSpan, DefaultOnRequest, ResponseLine, (), (), ()>;
+type Layer =
+    TraceLayer<SharedClassifier<ServerErrorsAsFailures>, RequestSpan, DefaultOnRequest, ResponseLine, (), (), ()>;
 
 pub(super) fn layer() -> Layer {
     TraceLayer::new_for_http()

@@ -152,10 +152,6 @@ pub async fn close(tx: &mut Tx, attempt: &str, status: AttemptStatus) -> Result<
 ///
 /// # Errors
 /// The database failed.
-pub async fn close_session(
-    tx: &mut Tx,
-    session: &CheckoutSessionId,
-    status: AttemptStatus,
-) -> Result<(), StoreError> {
+pub async fn close_session(tx: &mut Tx, session: &CheckoutSessionId, status: AttemptStatus) -> Result<(), StoreError> {
     query!(Tx: tx, execute, SET_STATUS_BY_SESSION, session.as_str(), status.as_str()).map(drop)
 }

@@ -214,10 +214,7 @@ pub async fn next_due(db: &Db) -> Result<Option<Timestamp>, StoreError> {
 ///
 /// # Errors
 /// The database failed.
-pub async fn standing(
-    db: &Db,
-    event: &EventId,
-) -> Result<Option<(EventState, i64, Option<String>)>, StoreError> {
+pub async fn standing(db: &Db, event: &EventId) -> Result<Option<(EventState, i64, Option<String>)>, StoreError> {
     let row = query!(Db: db, fetch_optional as (String, i64, Option<String>), EVENT_STATE, event.as_str())?;
     row.map(|(state, attempts, error)| {
         let state = EventState::parse(&state).ok_or_else(|| StoreError::BadRow {

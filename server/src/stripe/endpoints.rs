@@ -81,15 +81,25 @@ impl Gateway {
         // Stripe allows sixteen endpoints: one page holds them all.
         let path = "/webhook_endpoints?limit=100".to_owned();
         let list = self.send(&Raw::<()> { method: StripeMethod::Get, path, form: None }, None).await?;
-        let all = list.pointer("/data").and_then(Value::as_array).ok_or(ShapeError { object: "list", field: "data" })?;
-        all.iter().filter(|endpoint| text(endpoint, "/url") == Some(url)).map(read).next().transpose().map_err(Into::into)
+        let all =
+            list.pointer("/data").and_then(Value::as_array).ok_or(ShapeError { object: "list", field: "data" })?;
+        all.iter()
+            .filter(|endpoint| text(endpoint, "/url") == Some(url))
+            .map(read)
+            .next()
+            .transpose()
+            .map_err(Into::into)
     }
 
     /// Makes an endpoint for `events`. Its signing secret is in Stripe's answer this once.
     ///
     /// # Errors
     /// See [`GatewayError`].
-    pub async fn create_webhook_endpoint(&self, url: &str, events: &[&str]) -> Result<(Endpoint, String), GatewayError> {
+    pub async fn create_webhook_endpoint(
+        &self,
+        url: &str,
+        events: &[&str],
+    ) -> Result<(Endpoint, String), GatewayError> {
         let form = Create { url, api_version: api_version(), description: "Tollgate", enabled_events: events };
         let path = "/webhook_endpoints".to_owned();
         let made = self.send(&Raw { method: StripeMethod::Post, path, form: Some(&form) }, None).await?;

@@ -207,10 +207,8 @@ impl Gateway {
                 request = request.starting_after(last.subscription.id.as_str());
             }
             let page = self.send(&request, None).await?;
-            let data = page
-                .pointer("/data")
-                .and_then(Value::as_array)
-                .ok_or(ShapeError { object: "list", field: "data" })?;
+            let data =
+                page.pointer("/data").and_then(Value::as_array).ok_or(ShapeError { object: "list", field: "data" })?;
             for subscription in data {
                 all.push(shape::subscription(subscription)?);
             }

@@ -6,7 +6,9 @@
 //! that is needed and cannot be found is an error, never a guess: a wrong date in
 //! the database would open or close somebody's access (`tests/rules/shape.rs`).
 
-use billing::{CheckoutSessionId, CustomerId, EventId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
+use billing::{
+    CheckoutSessionId, CustomerId, EventId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp,
+};
 use serde_json::Value;
 
 /// A field that is needed and is not there, or is of the wrong type.
@@ -86,7 +88,11 @@ pub fn event(value: &Value) -> Result<Event, ShapeError> {
         kind: text(value, "/type").ok_or_else(|| missing("type"))?.to_owned(),
         api_version: text(value, "/api_version").map(str::to_owned),
         created: time(value, "/created").ok_or_else(|| missing("created"))?,
-        object: value.pointer("/data/object").filter(|object| object.is_object()).ok_or_else(|| missing("data.object"))?.clone(),
+        object: value
+            .pointer("/data/object")
+            .filter(|object| object.is_object())
+            .ok_or_else(|| missing("data.object"))?
+            .clone(),
     })
 }
 
@@ -105,16 +111,17 @@ pub fn subscription(value: &Value) -> Result<SubscriptionShape, ShapeError> {
     let latest_invoice = value.pointer("/latest_invoice").filter(|invoice| invoice.is_object());
     Ok(SubscriptionShape {
         account: text(value, "/metadata/account_id").map(str::to_owned),
-        open_invoice_since: latest_invoice
-            .filter(|invoice| text(invoice, "/status") == Some("open"))
-            .and_then(|invoice| time(invoice, "/status_transitions/finalized_at").or_else(|| time(invoice, "/created"))),
+        open_invoice_since: latest_invoice.filter(|invoice| text(invoice, "/status") == Some("open")).and_then(
+            |invoice| time(invoice, "/status_transitions/finalized_at").or_else(|| time(invoice, "/created")),
+        ),
         subscription: Subscription {
             id: SubscriptionId::new(text(value, "/id").ok_or_else(|| missing("id"))?),
             customer: CustomerId::new(id_of(value, "/customer").ok_or_else(|| missing("customer"))?),
             status: Status::from(text(value, "/status").ok_or_else(|| missing("status"))?.to_owned()),
             items,
             created,
-            billing_cycle_anchor: time(value, "/billing_cycle_anchor").ok_or_else(|| missing("billing_cycle_anchor"))?,
+            billing_cycle_anchor: time(value, "/billing_cycle_anchor")
+                .ok_or_else(|| missing("billing_cycle_anchor"))?,
             cancel_at_period_end: value.pointer("/cancel_at_period_end").and_then(Value::as_bool).unwrap_or(false),
             cancel_at: time_if_any(value, "/cancel_at").ok_or_else(|| missing("cancel_at"))?,
             ended_at: time_if_any(value, "/ended_at").ok_or_else(|| missing("ended_at"))?,
@@ -158,9 +165,7 @@ pub fn checkout_session(value: &Value) -> Result<CheckoutSession, ShapeError> {
         url: text(value, "/url").map(str::to_owned),
         customer: id_of(value, "/customer").map(CustomerId::new),
         subscription: id_of(value, "/subscription").map(SubscriptionId::new),
-        account: text(value, "/client_reference_id")
-            .or_else(|| text(value, "/metadata/account_id"))
-            .map(str::to_owned),
+        account: text(value, "/client_reference_id").or_else(|| text(value, "/metadata/account_id")).map(str::to_owned),
     })
 }
 

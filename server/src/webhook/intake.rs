@@ -83,7 +83,9 @@ impl Intake {
             let turn = self.turn.lock().await;
             match answered.try_recv() {
                 Ok(written) => return written,
-                Err(oneshot::error::TryRecvError::Closed) => return Err(StoreError::Database(sqlx::Error::WorkerCrashed)),
+                Err(oneshot::error::TryRecvError::Closed) => {
+                    return Err(StoreError::Database(sqlx::Error::WorkerCrashed));
+                }
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
             let batch: Vec<Waiting> = {

@@ -71,7 +71,8 @@ pub fn verify(
 }
 
 fn sign(secret: &SecretString, time: &str, body: &[u8]) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
     mac.update(time.as_bytes());
     mac.update(b".");
     mac.update(body);

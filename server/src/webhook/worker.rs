@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::hint::Hint;
 use crate::ids;
-use crate::store::inbox::{self, Claimed, EventState};
 use crate::store::StoreError;
+use crate::store::inbox::{self, Claimed, EventState};
 use crate::sync::{self, Along, SyncError};
 use crate::tollgate::Tollgate;
 

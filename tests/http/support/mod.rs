@@ -183,7 +183,7 @@ async fn node(config: Config, listener: TcpListener, stop: &CancellationToken, t
     let db = Db::connect(&config.database_url).await.unwrap();
     db.migrate().await.unwrap();
     let tollgate = Tollgate::new(config, db, Clock::system(), assets()).unwrap();
-    let router = http::router(tollgate.clone(), app::pages(&tollgate).unwrap()).unwrap();
+    let router = http::router(&tollgate, app::pages(&tollgate).unwrap()).unwrap();
     tasks.spawn(webhook::worker::run(tollgate.clone(), stop.clone()));
     tasks.spawn(access::listen(tollgate.clone(), stop.clone()));
     let stopped = stop.clone().cancelled_owned();
@@ -195,6 +195,11 @@ async fn node(config: Config, listener: TcpListener, stop: &CancellationToken, t
 /// The files that the build made, or, for the HTTP tests alone, their names.
 fn assets() -> Assets {
     let manifest = r#"{"script": "tollgate-0", "style": "style-0.css"}"#;
-    let files = [("manifest.json", manifest), ("pkg/style-0.css", "body{}"), ("pkg/style-0.css.br", "br"), ("robots.txt", "User-agent: *")];
+    let files = [
+        ("manifest.json", manifest),
+        ("pkg/style-0.css", "body{}"),
+        ("pkg/style-0.css.br", "br"),
+        ("robots.txt", "User-agent: *"),
+    ];
     Assets::from_files(files.map(|(path, text)| (path.to_owned(), text.into()))).unwrap()
 }

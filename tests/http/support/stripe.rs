@@ -25,7 +25,7 @@ pub async fn pay(checkout: &str, card: &str) -> Page {
 }
 
 /// An event about an object, as Stripe renders it.
-pub fn event(id: &str, kind: &str, object: Value) -> String {
+pub fn event(id: &str, kind: &str, object: &Value) -> String {
     json!({
         "id": id, "object": "event", "type": kind, "api_version": "2026-09-30.endive",
         "created": now(), "livemode": false, "data": { "object": object },
