@@ -33,8 +33,8 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
   baseURL: async ({ tollgate }, use) => use(tollgate.url),
 
   watch: [
-    async ({ context }, use) => {
-      const watch = new Watch(context);
+    async ({ context, javaScriptEnabled }, use) => {
+      const watch = new Watch(context, javaScriptEnabled !== false);
       await use(watch);
       expect(watch.faults, 'the browser complained').toEqual([]);
     },
@@ -45,11 +45,11 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
 
   email: async ({}, use, { testId, repeatEachIndex }) => use(`${testId}-${repeatEachIndex}@example.com`),
 
-  visitor: async ({ browser }, use) => {
+  visitor: async ({ browser, javaScriptEnabled }, use) => {
     const opened: { context: BrowserContext; watch: Watch }[] = [];
     await use(async (options) => {
       const context = await browser.newContext(options);
-      const watch = new Watch(context);
+      const watch = new Watch(context, javaScriptEnabled !== false);
       opened.push({ context, watch });
       return { page: await context.newPage(), watch };
     });

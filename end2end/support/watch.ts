@@ -7,7 +7,7 @@ export class Watch {
   #faults: string[] = [];
   #expected: { status: number; path: RegExp; seen: boolean }[] = [];
 
-  constructor(context: BrowserContext) {
+  constructor(context: BrowserContext, runsScripts: boolean) {
     context.on('console', (message) => {
       // A refused load is told about by its response as well, and better.
       const isEcho = message.text().startsWith('Failed to load resource: the server responded with a status of');
@@ -19,7 +19,10 @@ export class Watch {
     context.on('requestfailed', (request) => {
       // What a page was still loading when it was left is no fault.
       const why = request.failure()?.errorText ?? 'unknown';
-      if (why !== 'net::ERR_ABORTED') this.#faults.push(`failed: ${request.method()} ${request.url()}: ${why}`);
+      if (why === 'net::ERR_ABORTED') return;
+      // Chromium preloads modules with scripts switched off too, and then refuses them.
+      if (!runsScripts && why === 'csp' && request.url().endsWith('.js')) return;
+      this.#faults.push(`failed: ${request.method()} ${request.url()}: ${why}`);
     });
     context.on('response', (response) => {
       if (response.status() < 400) return;

@@ -11,9 +11,9 @@ test('an API key is shown once, works, and is refused after it was revoked', asy
 
   watch.expect(422, /^\/dashboard\/api-keys$/);
   await page.getByRole('button', { name: 'Create key' }).click();
-  await expect(page.getByLabel('Name')).toHaveAccessibleDescription(/Give the key a name/);
+  await expect(page.getByRole('textbox', { name: 'Name' })).toHaveAccessibleDescription(/Give the key a name/);
 
-  await page.getByLabel('Name').fill('Billing worker');
+  await page.getByRole('textbox', { name: 'Name' }).fill('Billing worker');
   await page.getByRole('button', { name: 'Create key' }).click();
   const key = await page.getByLabel('New API key').inputValue();
   expect(key).toMatch(/^tg_/);
@@ -45,17 +45,17 @@ test('a custom domain is checked, kept, and told how to set up', async ({ page, 
   await page.goto('/dashboard/custom-domain');
 
   watch.expect(422, /^\/dashboard\/custom-domain$/);
-  await page.getByLabel('Domain').fill('https://not a domain/');
+  await page.getByRole('textbox', { name: 'Domain' }).fill('https://not a domain/');
   await page.getByRole('button', { name: 'Save domain' }).click();
-  await expect(page.getByLabel('Domain')).toHaveAccessibleDescription(/Enter a domain such as/);
-  await expect(page.getByLabel('Domain')).toHaveValue('https://not a domain/');
+  await expect(page.getByRole('textbox', { name: 'Domain' })).toHaveAccessibleDescription(/Enter a domain such as/);
+  await expect(page.getByRole('textbox', { name: 'Domain' })).toHaveValue('https://not a domain/');
 
   const domain = `app.${email.split('@')[0]}.example.com`;
-  await page.getByLabel('Domain').fill(domain);
+  await page.getByRole('textbox', { name: 'Domain' }).fill(domain);
   await page.getByRole('button', { name: 'Save domain' }).click();
   await expect(page.getByText('CNAME')).toBeVisible();
   await page.reload();
-  await expect(page.getByLabel('Domain')).toHaveValue(domain);
+  await expect(page.getByRole('textbox', { name: 'Domain' })).toHaveValue(domain);
 });
 
 test('Enterprise opens support, where a message is kept', async ({ page, email }) => {
@@ -65,8 +65,8 @@ test('Enterprise opens support, where a message is kept', async ({ page, email }
 
   await subscribe(page, 'Enterprise');
   await page.goto('/dashboard/support');
-  await page.getByLabel('Subject').fill('The invoice <shows> two lines');
-  await page.getByLabel('Message').fill('First line.\n\nSecond line.');
+  await page.getByRole('textbox', { name: 'Subject' }).fill('The invoice <shows> two lines');
+  await page.getByRole('textbox', { name: 'Message' }).fill('First line.\n\nSecond line.');
   await page.getByRole('button', { name: 'Send message' }).click();
   await expect(page.getByText('Your message is with us.')).toBeVisible();
   await expect(page.getByRole('heading', { level: 3, name: 'The invoice <shows> two lines' })).toBeVisible();
