@@ -9,18 +9,20 @@ export class Watch {
 
   constructor(context: BrowserContext, runsScripts: boolean) {
     context.on('console', (message) => {
+      const text = message.text();
+      if (!['error', 'warning'].includes(message.type())) return;
       // A refused load is told about by its response as well, and better.
-      const isEcho = message.text().startsWith('Failed to load resource: the server responded with a status of');
-      if (['error', 'warning'].includes(message.type()) && !isEcho) {
-        this.#faults.push(`console ${message.type()}: ${message.text()} (${message.location().url})`);
-      }
+      if (text.startsWith('Failed to load resource: the server responded with a status of')) return;
+      // Chromium preloads with scripts switched off too, and then wonders that nothing uses it.
+      if (!runsScripts && /\.wasm was preloaded using link preload but not used/.test(text)) return;
+      this.#faults.push(`console ${message.type()}: ${text} (${message.location().url})`);
     });
-    context.on('weberror', (error) => this.#faults.push(`uncaught: ${error.error().stack ?? error.error()}`));
+    context.on('weberror', (error) => this.#faults.push(`uncaught: ${error.error()}`));
     context.on('requestfailed', (request) => {
       // What a page was still loading when it was left is no fault.
       const why = request.failure()?.errorText ?? 'unknown';
       if (why === 'net::ERR_ABORTED') return;
-      // Chromium preloads modules with scripts switched off too, and then refuses them.
+      // … and refuses what it preloads.
       if (!runsScripts && why === 'csp' && request.url().endsWith('.js')) return;
       this.#faults.push(`failed: ${request.method()} ${request.url()}: ${why}`);
     });

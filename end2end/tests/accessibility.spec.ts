@@ -42,8 +42,7 @@ const DEVICES = {
 for (const [device, options] of Object.entries(DEVICES)) {
   for (const colorScheme of ['light', 'dark'] as const) {
     test.describe(`on ${device}, ${colorScheme}`, () => {
-      // Transitions would let axe measure a colour on its way.
-      test.use({ ...options, colorScheme, contextOptions: { reducedMotion: 'reduce' } });
+      test.use({ ...options, colorScheme });
 
       for (const [name, tour] of Object.entries(TOURS)) {
         test(`${name} can be read and used by everybody @javascript`, async ({ page, watch, stripe, email }) => {

@@ -44,7 +44,6 @@ test('prices are shown by the month or by the year', async ({ page }) => {
 });
 
 test('nothing moves for those who asked for that', async ({ page }) => {
-  await page.emulateMedia({ reducedMotion: 'reduce' });
   for (const path of ['/', '/pricing', '/login']) {
     await page.goto(path);
     const moving = await page.evaluate(() =>
