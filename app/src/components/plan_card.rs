@@ -129,7 +129,8 @@ fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> imp
         Offer::Free => view! { <p class="plan-note">"Yours as long as you have an account."</p> }.into_any(),
         Offer::Join => view! { <a class="button" href="/signup">"Create a free account"</a> }.into_any(),
         Offer::Other => view! {
-            <p class="plan-note">"You have a subscription, and an account has one at a time. " <a href="/billing">"See your billing"</a></p>
+            <a class="button" href="/billing">"See your billing"</a>
+            <p class="plan-note">"You have a subscription, and an account has one at a time."</p>
         }
         .into_any(),
         Offer::SignUp { .. } => {
