@@ -20,6 +20,7 @@ test('sign up, meet the gate, subscribe to Pro, and be let in', async ({ page, e
   const paid = performance.now();
   await expect(page).toHaveURL(SUCCESS);
   await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await expect(page.getByRole('banner')).not.toContainText('Free');
 
   await page.goto('/dashboard/analytics');
   await expect(heading(page, 'Analytics')).toBeVisible();

@@ -70,7 +70,12 @@ fn SignedInBar(who: SignedIn) -> impl IntoView {
 #[component]
 fn PlanBadge(who: SignedIn) -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
+    // That page asks Stripe while it is made: what the store knows until then is what was.
+    let is_being_decided = current("/billing/success").is_some();
     Suspend::new(async move {
+        if is_being_decided {
+            return None;
+        }
         let entitlement = tollgate.entitlement(&who.account_id).await.map_err(Failure::store).ok()?;
         let plan = tollgate.catalog().plan(&entitlement.tier)?;
         let is_paid = entitlement.rank > 0;

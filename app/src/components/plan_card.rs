@@ -130,7 +130,7 @@ fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> imp
         Offer::Join => view! { <a class="button" href="/signup">"Create a free account"</a> }.into_any(),
         Offer::Other => view! {
             <a class="button" href="/billing">"See your billing"</a>
-            <p class="plan-note">"You have a subscription, and an account has one at a time."</p>
+            <p class="plan-terms">"You have a subscription, and an account has one at a time."</p>
         }
         .into_any(),
         Offer::SignUp { .. } => {

@@ -94,6 +94,7 @@ fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
         _ => format!("{} in this period, at most {} a day", grouped(total), grouped(most)),
     };
     let said = format!("{}: {words}", meter.label());
+    let first = days.first().filter(|_| total > 0).map(|day| day.day);
     let bars = counts
         .iter()
         .enumerate()
@@ -117,7 +118,10 @@ fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
                 <span>{meter.label()}</span>
                 <span class="quiet">{words}</span>
             </figcaption>
-            <svg viewBox=format!("0 0 {width} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=said>{bars}</svg>
+            {first.map(|first| view! {
+                <svg viewBox=format!("0 0 {width} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=said>{bars}</svg>
+                <p class="chart-from">"Since " <Day at=first/></p>
+            })}
         </figure>
     }
 }

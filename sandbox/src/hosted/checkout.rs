@@ -368,11 +368,17 @@ pub(super) fn card_fields(typed: &Typed, fault: Option<&Fault>) -> String {
     format!(r#"{number}<div class="row">{expiry}{cvc}</div>{name}"#)
 }
 
+/// A card number as it stands on the card.
+fn in_fours(number: &str) -> String {
+    let digits: Vec<char> = number.chars().collect();
+    digits.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
+}
+
 pub(super) fn test_cards() -> String {
     let rows: String = CARDS
         .iter()
         .filter(|card| !card.note.is_empty())
-        .map(|card| format!("<div><dt>{}</dt><dd>{}</dd></div>", card.number, card.note))
+        .map(|card| format!("<div><dt>{}</dt><dd>{}</dd></div>", in_fours(card.number), card.note))
         .collect();
     format!(
         r#"<h2>Test cards</h2><p class="muted">Any expiry in the future and any CVC will do.</p><dl class="cards">{rows}</dl>"#
