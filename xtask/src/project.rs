@@ -1,7 +1,7 @@
 //! Where things lie: the checkout, cargo's target folder, and cargo itself.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
@@ -15,9 +15,14 @@ pub struct Project {
 }
 
 impl Project {
-    /// Finds both from this very program: compiled in the first, lying in the second.
+    /// The checkout is the one around the current folder, the target folder the one that this
+    /// very program lies in: several checkouts may share it.
     pub fn locate() -> anyhow::Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no workspace around it")?;
+        let here = env::current_dir().context("there is no current folder")?;
+        let root = here
+            .ancestors()
+            .find(|folder| folder.join("xtask/Cargo.toml").is_file())
+            .context("the current folder is in no checkout of Tollgate")?;
         let program = env::current_exe().context("xtask cannot find itself")?;
         let target = program.ancestors().nth(2).context("xtask does not lie in a target folder")?;
         Ok(Self { root: root.to_owned(), target: target.to_owned() })
