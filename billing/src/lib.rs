@@ -4,6 +4,7 @@
 //! property-tested and runs the same on the server, in a test and in a browser.
 //! Time comes in as a [`Timestamp`]; plans come in as a [`Catalog`].
 
+pub mod allowance;
 pub mod catalog;
 pub mod email;
 pub mod entitlement;
@@ -14,6 +15,7 @@ pub mod subscription;
 pub mod time;
 pub mod usage_window;
 
+pub use allowance::{Overage, Standing, Taken};
 pub use catalog::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, Plan, Price, Product, Tier};
 pub use entitlement::{Because, Entitlement, Flag, Rule, entitlement};
 pub use ids::{AccountId, CheckoutSessionId, CustomerId, EventId, PriceId, SubscriptionId, UserId};

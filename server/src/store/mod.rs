@@ -8,6 +8,7 @@
 
 pub mod accounts;
 pub mod checkouts;
+pub mod credits;
 pub mod db;
 pub mod inbox;
 pub mod subscriptions;
@@ -21,6 +22,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
     [
         accounts::STATEMENTS,
         checkouts::STATEMENTS,
+        credits::STATEMENTS,
         db::STATEMENTS,
         inbox::STATEMENTS,
         subscriptions::STATEMENTS,

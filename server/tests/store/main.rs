@@ -13,6 +13,7 @@ mod engines;
 mod access;
 mod accounts;
 mod checkouts;
+mod credits;
 mod inbox;
 mod intake;
 mod login_throttle;

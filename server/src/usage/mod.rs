@@ -3,6 +3,8 @@
 //! One conditional statement decides, so that of two who ask for the last unit one
 //! gets it. The record, the counter and the day are written in one transaction.
 
+pub mod credits;
+
 use billing::{AccountId, Entitlement, Limit, Meter, Timestamp, UsageWindow, usage_window};
 
 use crate::store::{StoreError, usage as rows};

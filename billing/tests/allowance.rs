@@ -1,0 +1,143 @@
+//! What a use is taken from, and what is carried over when a window is cut short.
+
+use billing::allowance::{MOST, Overage, Standing, Taken, carried};
+use billing::{Limit, Timestamp, UsageWindow, usage_window};
+use proptest::prelude::*;
+use time::macros::datetime;
+
+fn standing(limit: u64, used: u64, reserved: u64, credits: i64) -> Standing {
+    Standing { limit: Limit::Finite(limit), used, reserved, credits, overage: 0 }
+}
+
+fn taken(included: u64, credits: u64, overage: u64) -> Option<Taken> {
+    Some(Taken { included, credits, overage })
+}
+
+#[test]
+fn the_allowance_is_used_before_credits_and_credits_before_the_bill() {
+    let standing = standing(100, 95, 2, 10);
+    assert_eq!(standing.take(3, Overage::Deny), taken(3, 0, 0));
+    assert_eq!(standing.take(5, Overage::Deny), taken(3, 2, 0));
+    assert_eq!(standing.take(13, Overage::Deny), taken(3, 10, 0));
+    assert_eq!(standing.take(14, Overage::Deny), None, "refused whole");
+    assert_eq!(standing.take(14, Overage::Bill), taken(3, 10, 1));
+}
+
+#[test]
+fn credits_below_zero_give_nothing_and_take_nothing() {
+    let standing = standing(100, 99, 0, -40);
+    assert_eq!(standing.left(), Limit::Finite(1));
+    assert_eq!(standing.take(1, Overage::Deny), taken(1, 0, 0));
+    assert_eq!(standing.take(2, Overage::Deny), None);
+    assert_eq!(standing.take(2, Overage::Bill), taken(1, 0, 1));
+}
+
+#[test]
+fn a_limit_that_was_lowered_below_what_is_used_leaves_nothing() {
+    assert_eq!(standing(100, 5_000, 0, 0).left(), Limit::Finite(0));
+}
+
+#[test]
+fn unlimited_takes_no_credits_and_ends_where_numbers_do() {
+    let standing = Standing { limit: Limit::Unlimited, used: MOST - 1, reserved: 0, credits: 0, overage: 0 };
+    assert_eq!(standing.left(), Limit::Unlimited);
+    assert_eq!(standing.take(1, Overage::Deny), taken(1, 0, 0));
+    assert_eq!(standing.take(2, Overage::Deny), None);
+}
+
+#[test]
+fn a_window_cut_in_the_middle_included_half() {
+    let window = UsageWindow { start: Timestamp(0), end: Timestamp(1_000) };
+    let limit = Limit::Finite(100);
+    assert_eq!(carried(50, limit, window, Timestamp(500)), 0);
+    assert_eq!(carried(80, limit, window, Timestamp(500)), 30);
+    assert_eq!(carried(80, limit, window, Timestamp(0)), 80);
+    assert_eq!(carried(80, limit, window, Timestamp(1_000)), 0);
+    assert_eq!(carried(80, Limit::Unlimited, window, Timestamp(0)), 0);
+}
+
+/// Using all there is, moving the anchor, and using all there is again, day after day.
+#[test]
+fn moving_the_anchor_every_day_gives_no_more_than_the_time_that_has_passed() {
+    let limit = Limit::Finite(10_000);
+    let start = Timestamp::from(datetime!(2026-03-10 9:30 UTC));
+    let (mut before, mut carry, mut sum): (Option<(UsageWindow, u64)>, u64, u64) = (None, 0, 0);
+    for day in 0..31 {
+        let now = start.plus_days(day);
+        if let Some((window, used)) = before {
+            carry = carried(used, limit, window, now);
+        }
+        let window = usage_window(Some(now), now);
+        let free = 10_000 - carry;
+        sum += free;
+        before = Some((window, carry + free));
+    }
+    // One allowance ahead, as everybody has, and a share for each of the thirty days.
+    assert!((19_600..=19_800).contains(&sum), "{sum}");
+}
+
+fn any_standing() -> impl Strategy<Value = Standing> {
+    let count = prop_oneof![0..200_u64, Just(MOST), 0..=MOST];
+    let limit = prop_oneof![3 => (0..300_u64).prop_map(Limit::Finite), 1 => Just(Limit::Unlimited), 1 => any::<u64>().prop_map(Limit::Finite)];
+    (limit, count.clone(), 0..50_u64, -50..200_i64, count)
+        .prop_map(|(limit, used, reserved, credits, overage)| Standing { limit, used, reserved, credits, overage })
+}
+
+proptest! {
+    #[test]
+    fn a_use_is_taken_whole_or_not_at_all(standing in any_standing(), quantity in prop_oneof![1..300_u64, 1..=MOST], bill: bool) {
+        let policy = if bill { Overage::Bill } else { Overage::Deny };
+        match standing.take(quantity, policy) {
+            Some(taken) => {
+                prop_assert_eq!(taken.included + taken.credits + taken.overage, quantity);
+                prop_assert!(taken.included <= standing.included_left());
+                prop_assert!(taken.credits == 0 || i64::try_from(taken.credits).is_ok_and(|credits| credits <= standing.credits));
+                prop_assert!(taken.credits == 0 || taken.included == standing.included_left());
+                prop_assert!(taken.overage == 0 || bill);
+                prop_assert!(standing.overage.checked_add(taken.overage).is_some_and(|sum| sum <= MOST) || taken.overage == 0);
+            }
+            None if bill => prop_assert!(quantity > MOST - standing.overage.min(MOST)),
+            None => prop_assert!(match standing.limit {
+                Limit::Unlimited => quantity > standing.included_left(),
+                Limit::Finite(_) => matches!(standing.left(), Limit::Finite(left) if left < quantity),
+            }),
+        }
+    }
+
+    #[test]
+    fn what_is_left_can_be_taken_and_one_more_cannot(standing in any_standing()) {
+        if let Limit::Finite(left) = standing.left() {
+            prop_assert!(left == 0 || standing.take(left, Overage::Deny).is_some());
+            prop_assert!(standing.take(left + 1, Overage::Deny).is_none());
+        }
+    }
+
+    /// However often a window is cut and wherever, all that can be used is the shares of the
+    /// time that has passed and one allowance.
+    #[test]
+    fn cutting_windows_gives_nothing_twice_and_takes_nothing(
+        limit in 1..100_000_u64,
+        cuts in prop::collection::vec((1..31 * 86_400_i64, 0..=100_u64), 1..12),
+    ) {
+        let mut now = Timestamp::from(datetime!(2026-01-31 0:00 UTC));
+        let (mut carry, mut sum) = (0, 0);
+        let mut shares = 0_u128;
+        for (after, percent) in &cuts {
+            let window = usage_window(Some(now), now);
+            let cut = Timestamp((now.0 + after).min(window.end.0));
+            let free = limit.saturating_sub(carry);
+            prop_assert!(carry <= limit, "an allowance is never more than used up");
+            let used = free * percent / 100;
+            sum += used;
+            shares += (u128::from(limit) * u128::try_from(cut.0 - window.start.0).unwrap()).div_ceil(u128::try_from(window.end.0 - window.start.0).unwrap());
+            let next = carried(carry + used, Limit::Finite(limit), window, cut);
+            // What was not used beyond the share is not held against anybody.
+            prop_assert!(next <= used + carry);
+            carry = next;
+            now = cut;
+        }
+        prop_assert!(u128::from(sum) <= shares + u128::from(limit));
+        // And nobody loses: what is counted against the next window was used, and was beyond the shares.
+        prop_assert!(u128::from(carry) <= u128::from(sum));
+    }
+}
