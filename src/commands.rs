@@ -1,11 +1,15 @@
 //! The commands that end by themselves.
 
 use anyhow::{Context, bail};
+use billing::email::Email;
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
 use server::reconcile::{self, Mode};
 use server::webhook::register::{self, Registered};
+use server::doctor::{self, Verdict};
+use server::store::accounts::{self, Role};
+use server::webhook::worker;
 use server::{Db, Tollgate, catalog_apply};
 
 /// `migrate`: brings the database up to date.
@@ -17,20 +21,28 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `catalog apply`: makes the prices that Stripe lacks.
-pub async fn catalog_apply(config: Config) -> anyhow::Result<()> {
-    let db = connect(&config).await?;
-    let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default())?;
-    for price in catalog_apply::apply(&tollgate).await? {
-        println!("{} {}", if price.created { "created" } else { "present" }, price.lookup_key);
+/// `catalog plan`: what Stripe would have to change to sell what `plans.toml` says.
+pub async fn catalog_plan(config: Config) -> anyhow::Result<()> {
+    let changes = catalog_apply::plan(&tollgate(config).await?).await?;
+    for change in &changes {
+        println!("would {change}");
     }
+    println!("{}", if changes.is_empty() { "Stripe sells what plans.toml says." } else { "Nothing was changed." });
+    Ok(())
+}
+
+/// `catalog apply`: makes Stripe sell what `plans.toml` says.
+pub async fn catalog_apply(config: Config) -> anyhow::Result<()> {
+    for change in catalog_apply::apply(&tollgate(config).await?).await? {
+        println!("done: {change}");
+    }
+    println!("Stripe sells what plans.toml says.");
     Ok(())
 }
 
 /// `webhook register`: makes Stripe send events here.
 pub async fn webhook_register(config: Config) -> anyhow::Result<()> {
-    let db = connect(&config).await?;
-    let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default())?;
+    let tollgate = tollgate(config).await?;
     let address = register::address(&tollgate);
     match register::register(&tollgate).await? {
         Registered::Created { secret } => {
@@ -48,17 +60,73 @@ pub async fn webhook_register(config: Config) -> anyhow::Result<()> {
 
 /// `reconcile [--dry-run]`: compares with Stripe and mends what is safe.
 pub async fn reconcile(config: Config, mode: Mode) -> anyhow::Result<()> {
-    let db = connect(&config).await?;
-    db.migrate().await?;
-    let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default())?;
-    let findings = reconcile::reconcile(&tollgate, mode).await?;
+    let tollgate = tollgate(config).await?;
+    tollgate.db().migrate().await?;
+    let findings = reconcile::reconcile(&tollgate, mode, reconcile::STRIPE_KEEPS_DAYS).await?;
+    if mode == Mode::Mend {
+        // A running server would do so within seconds, but there need be none.
+        worker::work_off(&tollgate).await;
+    }
     if findings.is_empty() {
         println!("Nothing differs from Stripe.");
     }
     for finding in findings {
-        println!("{}  {:?}", if finding.is_mended { "mended " } else { "differs" }, finding.drift);
+        let word = if finding.is_mended { "mended " } else { "differs" };
+        println!("{word}  {:22}  {}", finding.drift.kind(), finding.drift);
     }
     Ok(())
+}
+
+/// `doctor`: whether everything is in place. Fails when something does not work.
+pub async fn doctor(config: Config) -> anyhow::Result<()> {
+    let checks = doctor::examine(&tollgate(config).await?).await;
+    for check in &checks {
+        let word = match check.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Odd => "look",
+            Verdict::Bad => "FAIL",
+        };
+        println!("{word}  {:34}  {}", check.what, check.sentence);
+    }
+    let bad = checks.iter().filter(|check| check.verdict == Verdict::Bad).count();
+    if bad > 0 {
+        bail!("{bad} of {} checks failed", checks.len());
+    }
+    Ok(())
+}
+
+/// `operator add|remove`: gives somebody who has signed up the role of an operator, or takes it away.
+pub async fn set_operator(config: &Config, email: &str, role: Role) -> anyhow::Result<()> {
+    let email = Email::parse(email)?;
+    let db = connect(config).await?;
+    db.migrate().await?;
+    let mut tx = db.begin().await?;
+    if !accounts::set_role(&mut tx, &email.login_key(), role).await? {
+        bail!("nobody has signed up as {}", email.as_str());
+    }
+    tx.commit().await?;
+    db.close().await;
+    println!("{} is {} now.", email.as_str(), role.as_str());
+    Ok(())
+}
+
+/// `operator list`: who may see and mend everybody's billing.
+pub async fn list_operators(config: &Config) -> anyhow::Result<()> {
+    let db = connect(config).await?;
+    let operators = accounts::operators(&db).await?;
+    db.close().await;
+    if operators.is_empty() {
+        println!("Nobody is an operator: `tollgate operator add EMAIL` makes one of somebody who has signed up.");
+    }
+    for operator in operators {
+        println!("{operator}");
+    }
+    Ok(())
+}
+
+async fn tollgate(config: Config) -> anyhow::Result<Tollgate> {
+    let db = connect(&config).await?;
+    Ok(Tollgate::new(config, db, Clock::system(), Assets::default())?)
 }
 
 /// Connects to the configured database.

@@ -9,10 +9,12 @@ use anyhow::Context;
 use billing::email::Email;
 use sandbox::Sandbox;
 use server::config::{Config, DatabaseUrl, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
+use server::store::accounts::{self, Role};
 use server::{Tollgate, auth, catalog_apply};
 
-/// Whom one can log in as.
+/// Whom one can log in as: a customer to be, and an operator.
 const DEMO_EMAIL: &str = "demo@tollgate.test";
+const OPERATOR_EMAIL: &str = "operator@tollgate.test";
 /// Their password. Not a secret: it opens a sandbox.
 const DEMO_PASSWORD: &str = "tollgate-demo";
 
@@ -62,12 +64,17 @@ pub async fn furnish(tollgate: &Tollgate) -> anyhow::Result<()> {
     let stripe = &tollgate.config().stripe;
     let (true, Some(sandbox)) = (stripe.is_sandbox(), &stripe.api_base) else { return Ok(()) };
     catalog_apply::apply(tollgate).await.context("cannot make the prices in the sandbox")?;
-    let email = Email::parse(DEMO_EMAIL)?;
-    auth::create_user(tollgate, &email, DEMO_PASSWORD.to_owned()).await?;
+    auth::create_user(tollgate, &Email::parse(DEMO_EMAIL)?, DEMO_PASSWORD.to_owned()).await?;
+    let operator = Email::parse(OPERATOR_EMAIL)?;
+    auth::create_user(tollgate, &operator, DEMO_PASSWORD.to_owned()).await?;
+    let mut tx = tollgate.db().begin().await?;
+    accounts::set_role(&mut tx, &operator.login_key(), Role::Operator).await?;
+    tx.commit().await?;
     println!();
     println!("  Tollgate   {}", tollgate.config().app_url);
     println!("  Sandbox    {sandbox}  (Stripe's place; cards like 4242 4242 4242 4242 pay)");
     println!("  Log in as  {DEMO_EMAIL}  with  {DEMO_PASSWORD}");
+    println!("  or as      {OPERATOR_EMAIL}, who sees everybody's billing, with the same password");
     println!();
     Ok(())
 }

@@ -5,7 +5,8 @@ use billing::{EventId, Timestamp};
 use server::Db;
 use server::clock::Clock;
 use server::config::Config;
-use server::store::inbox::{self, EventState};
+use server::store::After;
+use server::store::inbox::{self, EventState, Filter};
 
 use crate::EventsCommand;
 use crate::commands::connect;
@@ -14,7 +15,7 @@ use crate::commands::connect;
 pub async fn events(config: &Config, command: &EventsCommand) -> anyhow::Result<()> {
     let db = connect(config).await?;
     let done = match command {
-        EventsCommand::List { state, limit } => list(&db, state.as_deref(), *limit).await,
+        EventsCommand::List { state, about, limit } => list(&db, state.as_deref(), about.clone(), *limit).await,
         EventsCommand::Show { id } => show(&db, &EventId::new(id)).await,
         EventsCommand::Replay { id } => replay(&db, &EventId::new(id)).await,
     };
@@ -22,14 +23,14 @@ pub async fn events(config: &Config, command: &EventsCommand) -> anyhow::Result<
     done
 }
 
-async fn list(db: &Db, state: Option<&str>, limit: u32) -> anyhow::Result<()> {
+async fn list(db: &Db, state: Option<&str>, about: Option<String>, limit: u32) -> anyhow::Result<()> {
     let state = state
         .map(|word| {
             EventState::parse(word)
                 .with_context(|| format!("`{word}` is no state: use pending, done, ignored, unmatched or parked"))
         })
         .transpose()?;
-    let events = inbox::list(db, state, limit).await?;
+    let events = inbox::list(db, &Filter { state, about }, &After::start(), i64::from(limit)).await?;
     if events.is_empty() {
         println!("No events.");
     }

@@ -2,11 +2,12 @@
 
 use anyhow::{Context, bail};
 use billing::email::Email;
-use billing::{Because, Catalog, Entitlement, Timestamp};
+use billing::{Catalog, Entitlement, Timestamp};
 use server::Db;
 use server::clock::Clock;
 use server::config::Config;
-use server::store::{accounts, subscriptions};
+use server::operations::{flag, reason};
+use server::store::{accounts, customers, subscriptions};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -27,7 +28,7 @@ async fn report(db: &Db, catalog: &Catalog, email: &str, at: Timestamp) -> anyho
     let Some(user) = accounts::user_by_login(db, &email.login_key()).await? else {
         bail!("nobody has signed up as {}", email.as_str());
     };
-    let customer = accounts::customer_of(db, &user.account_id).await?;
+    let customer = customers::of_account(db, &user.account_id).await?;
     let known = subscriptions::as_of(db, &user.account_id, at).await?;
     let all: Vec<_> = known.iter().map(|revision| revision.subscription.clone()).collect();
 
@@ -58,17 +59,13 @@ async fn report(db: &Db, catalog: &Catalog, email: &str, at: Timestamp) -> anyho
 }
 
 fn entitlement_lines(entitlement: &Entitlement) -> Vec<String> {
-    let because = match &entitlement.because {
-        Because::NoSubscription => "there is no subscription".to_owned(),
-        Because::Subscription { id, status, rule } => format!("{id} is {}: {rule:?}", status.as_str()),
-    };
     let mut lines = vec![
         format!("tier      {}", entitlement.tier),
-        format!("because   {because}"),
+        format!("because   {}", reason(&entitlement.because)),
         format!("until     {}", entitlement.until.map_or_else(|| "no end".to_owned(), |until| until.to_string())),
     ];
     lines.extend(entitlement.limits.iter().map(|(meter, limit)| format!("limit     {limit} {}", meter.label())));
-    lines.extend(entitlement.flags.iter().map(|flag| format!("flag      {flag:?}")));
+    lines.extend(entitlement.flags.iter().map(|found| format!("flag      {}", flag(found))));
     lines
 }
 

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use server::config::Config;
 use server::reconcile::Mode;
+use server::store::accounts::Role;
 
 /// Stripe billing for a Rust web app.
 #[derive(Debug, Parser)]
@@ -52,6 +53,13 @@ enum Command {
         #[command(subcommand)]
         command: EventsCommand,
     },
+    /// Say whether everything is in place, and what to do where it is not.
+    Doctor,
+    /// Who may see and mend everybody's billing.
+    Operator {
+        #[command(subcommand)]
+        command: OperatorCommand,
+    },
     /// What somebody may do, and why.
     Explain {
         /// The address they signed up with.
@@ -64,8 +72,26 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum CatalogCommand {
-    /// Make the prices at Stripe that `plans.toml` names and Stripe lacks.
+    /// Say what Stripe would have to change to sell what `plans.toml` says.
+    Plan,
+    /// Make Stripe sell what `plans.toml` says.
     Apply,
+}
+
+#[derive(Debug, Subcommand)]
+enum OperatorCommand {
+    /// Trust somebody who has signed up.
+    Add {
+        /// The address they signed up with.
+        email: String,
+    },
+    /// Trust them no longer.
+    Remove {
+        /// The address they signed up with.
+        email: String,
+    },
+    /// Everybody who is trusted.
+    List,
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +107,9 @@ enum EventsCommand {
         /// Only those that are pending, done, ignored, unmatched or parked.
         #[arg(long)]
         state: Option<String>,
+        /// Only those of this type, or about this object or customer.
+        #[arg(long)]
+        about: Option<String>,
         /// How many at most.
         #[arg(long, default_value_t = 50)]
         limit: u32,
@@ -129,11 +158,18 @@ async fn run(command: Command, config: Config) -> anyhow::Result<()> {
     match command {
         Command::Serve => serve::serve(config).await,
         Command::Migrate => commands::migrate(&config).await,
+        Command::Catalog { command: CatalogCommand::Plan } => commands::catalog_plan(config).await,
         Command::Catalog { command: CatalogCommand::Apply } => commands::catalog_apply(config).await,
         Command::Webhook { command: WebhookCommand::Register } => commands::webhook_register(config).await,
         Command::Reconcile { dry_run } => {
             commands::reconcile(config, if dry_run { Mode::DryRun } else { Mode::Mend }).await
         }
+        Command::Doctor => commands::doctor(config).await,
+        Command::Operator { command } => match command {
+            OperatorCommand::Add { email } => commands::set_operator(&config, &email, Role::Operator).await,
+            OperatorCommand::Remove { email } => commands::set_operator(&config, &email, Role::Customer).await,
+            OperatorCommand::List => commands::list_operators(&config).await,
+        },
         Command::Events { command } => events::events(&config, &command).await,
         Command::Explain { email, at } => explain::explain(&config, &email, at.as_deref()).await,
     }

@@ -80,6 +80,7 @@ impl Area {
     pub fn opened_by<'a>(&self, catalog: &'a Catalog) -> Option<&'a Plan> {
         match self.policy {
             Policy::Public | Policy::SignedIn => Some(catalog.free()),
+            Policy::Operator => None,
             Policy::Tier(tier) => catalog.plan(&Tier::new(tier)),
             Policy::Feature(feature) => catalog.cheapest_with(feature),
         }

@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 
 use axum::http::StatusCode;
+use server::checkout::CheckoutError;
 use server::stripe::GatewayError;
 
 /// Why there is no page, in words for the person who asked.
@@ -40,6 +41,18 @@ impl Failure {
     pub fn stripe(cause: &GatewayError) -> Self {
         tracing::error!(%cause, "Stripe gave no usable answer");
         if cause.is_final() { Self::Broken } else { Self::StripeUnavailable }
+    }
+
+    /// A purchase did not come to Stripe's page.
+    pub fn checkout(error: CheckoutError) -> Self {
+        match error {
+            CheckoutError::Stripe(cause) => Self::stripe(&cause),
+            CheckoutError::Store(cause) => Self::store(cause),
+            CheckoutError::InProgress | CheckoutError::AlreadySubscribed | CheckoutError::JustBought(_) => {
+                Self::InProgress
+            }
+            CheckoutError::Unknown | CheckoutError::NotForSale | CheckoutError::Closed => Self::NotFound,
+        }
     }
 
     /// What to say for a status that somebody else decided on.

@@ -1,10 +1,11 @@
 //! What stands behind the `?` of an address, parsed into what we know. Anything
 //! else counts as absent: an address is typed by anybody.
 
-use billing::{Catalog, Interval, Plan};
+use billing::{Catalog, Interval, Plan, Timestamp};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use server::auth::safe_next;
+use server::store::After;
 
 /// The value of one parameter.
 pub fn parameter(name: &str) -> Option<String> {
@@ -14,6 +15,29 @@ pub fn parameter(name: &str) -> Option<String> {
 /// `next=`, as a path of ours.
 pub fn next() -> Option<String> {
     parameter("next").map(|next| safe_next(Some(&next)).to_owned())
+}
+
+/// Where a page of a table begins, as `name=` says it; the newest row without it.
+pub fn after(name: &str) -> After {
+    parameter(name).as_deref().and_then(read_after).unwrap_or_else(After::start)
+}
+
+fn read_after(text: &str) -> Option<After> {
+    let (at, key) = text.split_once('.')?;
+    Some(After { at: Timestamp(at.parse().ok()?), key: key.to_owned() })
+}
+
+/// The value that [`after`] reads.
+pub fn after_value(after: &After) -> String {
+    format!("{}.{}", after.at.0, after.key)
+}
+
+/// `path?name=value&…`, with the values escaped; empty values are left out.
+pub fn address(path: &str, parameters: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 /// A plan and an interval, as chosen on the pricing page.
@@ -69,6 +93,19 @@ mod tests {
         assert_eq!(chosen, Choice { plan: Some("PRO".to_owned()), interval: Interval::Year });
         let nonsense = Choice::parse(&catalog, Some("\"><script>"), Some("decade"));
         assert_eq!(nonsense, Choice { plan: None, interval: Interval::Month });
+    }
+
+    #[test]
+    fn a_place_in_a_table_survives_the_address_and_nonsense_is_the_beginning() {
+        let place = After { at: Timestamp(1_795_442_700), key: "evt_1.x".to_owned() };
+        assert_eq!(read_after(&after_value(&place)), Some(place));
+        assert_eq!(read_after("yesterday"), None);
+    }
+
+    #[test]
+    fn an_address_escapes_what_it_carries() {
+        assert_eq!(address("/admin/events", &[("state", ""), ("about", "a&b")]), "/admin/events?about=a%26b");
+        assert_eq!(address("/admin/events", &[("state", "")]), "/admin/events");
     }
 
     #[test]

@@ -30,7 +30,7 @@ struct Entry {
 enum Kind {
     /// Shown to people; what is posted to the same address has the same policy.
     Page,
-    /// Only posted to.
+    /// Posted to, or a way on to somewhere else: no page that one could come back to.
     Action,
 }
 
@@ -52,13 +52,25 @@ const TABLE: &[Entry] = &[
     page("/billing", Policy::SignedIn),
     page("/billing/success", Policy::SignedIn),
     page("/billing/upgrade", Policy::SignedIn),
+    action("/billing/invoice", Policy::SignedIn),
     action("/api/billing/subscribe", Policy::SignedIn),
+    action("/api/billing/checkout", Policy::SignedIn),
+    action("/api/billing/portal", Policy::SignedIn),
+    page("/account", Policy::SignedIn),
+    action("/account/close", Policy::SignedIn),
     page("/dashboard", Policy::SignedIn),
     page(ANALYTICS.path, ANALYTICS.policy),
     page(API_KEYS.path, API_KEYS.policy),
     action("/dashboard/api-keys/revoke", API_KEYS.policy),
     page(CUSTOM_DOMAIN.path, CUSTOM_DOMAIN.policy),
     page(SUPPORT.path, SUPPORT.policy),
+    page("/admin", Policy::Operator),
+    page("/admin/events", Policy::Operator),
+    page("/admin/event", Policy::Operator),
+    page("/admin/accounts", Policy::Operator),
+    page("/admin/account", Policy::Operator),
+    action("/admin/replay", Policy::Operator),
+    action("/admin/compare", Policy::Operator),
 ];
 
 /// Whether `path` is a page, so that one can go back to it.

@@ -186,10 +186,14 @@ pub struct Product {
     pub name: String,
     /// One sentence: what one gets.
     pub summary: String,
-    /// How much.
+    /// How much. Shown to people; what Stripe charges is Stripe's price.
     pub amount: Money,
-    /// Stripe's lookup key of its price.
+    /// Stripe's lookup key, by which its price is found when no id is configured.
     pub lookup_key: String,
+    /// Stripe's id of its price, when the environment gave one.
+    pub id: Option<PriceId>,
+    /// Ids of prices no longer sold that still mean this product.
+    pub retired_prices: BTreeSet<PriceId>,
     /// The meter it adds to, and how many units.
     pub grants: Option<(Meter, u64)>,
 }
@@ -273,6 +277,13 @@ impl Catalog {
             self.plans.iter().find(|plan| plan.prices.iter().any(|price| price.lookup_key == key))
         };
         by_id.or_else(by_key).map(|plan| &plan.tier)
+    }
+
+    /// The product that a Stripe price stands for, by its id or, failing that, its lookup key.
+    pub fn product_of_price(&self, id: &PriceId, lookup_key: Option<&str>) -> Option<&Product> {
+        let by_id = |product: &&Product| product.id.as_ref() == Some(id) || product.retired_prices.contains(id);
+        let by_key = |product: &&Product| lookup_key == Some(product.lookup_key.as_str());
+        self.products.iter().find(by_id).or_else(|| self.products.iter().find(by_key))
     }
 
     /// The lowest plan that opens `feature`.

@@ -87,6 +87,23 @@ pub enum Rule {
     UnknownPrice,
 }
 
+impl Rule {
+    /// The rule as people say it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::PeriodPaid => "the period is paid for",
+            Self::EndsLater => "it was told to end, and the end has not come",
+            Self::InGrace => "a payment failed and the grace runs",
+            Self::GraceOver => "a payment failed and the grace is over",
+            Self::Ended => "it was told to end, and the end has come",
+            Self::StalePeriod => "the period should have moved on by now and has not",
+            Self::StatusGivesNothing => "the status gives nothing",
+            Self::UnknownStatus => "the status is not known to this version",
+            Self::UnknownPrice => "none of its prices was ever in the catalogue",
+        }
+    }
+}
+
 /// Something about a subscription that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flag {

@@ -42,6 +42,10 @@ ids! {
     PriceId;
     /// Stripe's `cs_…`.
     CheckoutSessionId;
+    /// Stripe's `in_…`.
+    InvoiceId;
+    /// Stripe's `pi_…`.
+    PaymentIntentId;
     /// Stripe's `evt_…`.
     EventId;
 }

@@ -11,6 +11,7 @@ pub mod entitlement;
 pub mod ids;
 pub mod money;
 pub mod policy;
+pub mod purchase;
 pub mod subscription;
 pub mod time;
 pub mod usage_window;
@@ -18,7 +19,9 @@ pub mod usage_window;
 pub use allowance::{Overage, Standing, Taken};
 pub use catalog::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, Plan, Price, Product, Tier};
 pub use entitlement::{Because, Entitlement, Flag, Rule, entitlement};
-pub use ids::{AccountId, CheckoutSessionId, CustomerId, EventId, PriceId, SubscriptionId, UserId};
+pub use ids::{
+    AccountId, CheckoutSessionId, CustomerId, EventId, InvoiceId, PaymentIntentId, PriceId, SubscriptionId, UserId,
+};
 pub use money::{Currency, Money};
 pub use policy::{Admission, Policy};
 pub use subscription::{Item, Period, Status, Subscription};

@@ -14,6 +14,8 @@ pub enum Policy {
     Tier(&'static str),
     /// Signed in, on a plan with this feature.
     Feature(Feature),
+    /// Signed in, and trusted with everybody's billing. No plan opens it.
+    Operator,
 }
 
 /// The answer for somebody signed in.
@@ -26,6 +28,8 @@ pub enum Admission {
         /// Its tier.
         needed: Tier,
     },
+    /// It is not a matter of a plan.
+    NotForSale,
 }
 
 impl Policy {
@@ -35,7 +39,7 @@ impl Policy {
     /// A sentence that names the tier or feature that no plan has.
     pub fn check(self, catalog: &Catalog) -> Result<(), String> {
         match self {
-            Self::Public | Self::SignedIn => Ok(()),
+            Self::Public | Self::SignedIn | Self::Operator => Ok(()),
             Self::Tier(name) if catalog.rank(&Tier::new(name)).is_some() => Ok(()),
             Self::Tier(name) => Err(format!("asks for tier `{name}`, which no plan has")),
             Self::Feature(feature) if catalog.cheapest_with(feature).is_some() => Ok(()),
@@ -46,23 +50,19 @@ impl Policy {
     /// Whether somebody signed in with this entitlement may come in. A policy that the
     /// catalogue cannot answer admits nobody.
     pub fn admits(self, entitlement: &Entitlement, catalog: &Catalog) -> Admission {
-        let open = match self {
-            Self::Public | Self::SignedIn => true,
-            Self::Tier(name) => catalog.rank(&Tier::new(name)).is_some_and(|rank| entitlement.rank >= rank),
-            Self::Feature(feature) => {
-                catalog.cheapest_with(feature).is_some() && entitlement.features.contains(&feature)
-            }
-        };
-        if open { Admission::Admitted } else { Admission::TooLow { needed: self.needed(catalog) } }
-    }
-
-    fn needed(self, catalog: &Catalog) -> Tier {
         match self {
-            Self::Public | Self::SignedIn => catalog.free().tier.clone(),
-            Self::Tier(name) => Tier::new(name),
-            Self::Feature(feature) => {
-                catalog.cheapest_with(feature).map_or_else(|| catalog.free().tier.clone(), |plan| plan.tier.clone())
+            Self::Public | Self::SignedIn => Admission::Admitted,
+            Self::Operator => Admission::NotForSale,
+            Self::Tier(name) => {
+                let needed = Tier::new(name);
+                let open = catalog.rank(&needed).is_some_and(|rank| entitlement.rank >= rank);
+                if open { Admission::Admitted } else { Admission::TooLow { needed } }
             }
+            Self::Feature(feature) => match catalog.cheapest_with(feature) {
+                Some(_) if entitlement.features.contains(&feature) => Admission::Admitted,
+                Some(plan) => Admission::TooLow { needed: plan.tier.clone() },
+                None => Admission::TooLow { needed: catalog.free().tier.clone() },
+            },
         }
     }
 }

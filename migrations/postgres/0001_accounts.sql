@@ -7,13 +7,15 @@ CREATE TABLE app_user (
     login_key       TEXT   NOT NULL UNIQUE,
     email_canonical TEXT   NOT NULL,
     password_hash   TEXT   NOT NULL,
+    role            TEXT   NOT NULL DEFAULT 'customer' CHECK (role IN ('customer', 'operator')),
     created_at      BIGINT NOT NULL
 );
 
 CREATE TABLE account (
     id         TEXT   NOT NULL PRIMARY KEY,
     name       TEXT   NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    closed_at  BIGINT -- the ledger outlives the account
 );
 
 CREATE TABLE membership (

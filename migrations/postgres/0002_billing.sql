@@ -1,10 +1,17 @@
 -- What Stripe says, as of the last time it was asked.
 
+-- One that was deleted at Stripe stays, because what it paid stays; its account may get another.
 CREATE TABLE customer (
-    id         TEXT   NOT NULL PRIMARY KEY, -- cus_…
-    account_id TEXT   NOT NULL UNIQUE REFERENCES account (id),
-    created_at BIGINT NOT NULL
+    id         TEXT    NOT NULL PRIMARY KEY, -- cus_…
+    account_id TEXT    NOT NULL REFERENCES account (id),
+    email      TEXT,
+    name       TEXT,
+    is_deleted BOOLEAN NOT NULL DEFAULT FALSE,
+    created_at BIGINT  NOT NULL,
+    version    BIGINT  NOT NULL DEFAULT 0,
+    synced_at  BIGINT
 );
+CREATE UNIQUE INDEX customer_account ON customer (account_id) WHERE NOT is_deleted;
 
 -- Many per customer: a cancelled one stays as history. `version` counts writes, so that
 -- of two who asked Stripe at once the one with the older answer cannot write last.
@@ -45,8 +52,9 @@ CREATE INDEX subscription_revision_account ON subscription_revision (account_id,
 CREATE TABLE checkout_attempt (
     id          TEXT   NOT NULL PRIMARY KEY,
     account_id  TEXT   NOT NULL REFERENCES account (id),
-    kind        TEXT   NOT NULL CHECK (kind IN ('subscription')),
-    purchase    TEXT   NOT NULL, -- plan and interval, such as PRO/month
+    customer_id TEXT   NOT NULL,
+    kind        TEXT   NOT NULL CHECK (kind IN ('subscription', 'product')),
+    purchase    TEXT   NOT NULL, -- plan and interval, such as PRO/month; or the product's key
     price_id    TEXT   NOT NULL,
     trial_days  BIGINT NOT NULL,
     status      TEXT   NOT NULL CHECK (status IN ('creating', 'open', 'complete', 'expired', 'superseded', 'failed')),
@@ -54,12 +62,15 @@ CREATE TABLE checkout_attempt (
     url         TEXT,
     created_at  BIGINT NOT NULL
 );
-CREATE UNIQUE INDEX checkout_attempt_one_open ON checkout_attempt (account_id, kind)
-    WHERE status IN ('creating', 'open');
+-- One plan at a time, and each product once at a time.
+CREATE UNIQUE INDEX checkout_attempt_one_plan ON checkout_attempt (account_id)
+    WHERE kind = 'subscription' AND status IN ('creating', 'open');
+CREATE UNIQUE INDEX checkout_attempt_one_product ON checkout_attempt (account_id, purchase)
+    WHERE kind = 'product' AND status IN ('creating', 'open');
 
--- Who has had a trial: by account and by canonical e-mail.
+-- Who has had a trial: by account, by canonical e-mail and by the card's fingerprint.
 CREATE TABLE trial_claim (
-    claim           TEXT   NOT NULL PRIMARY KEY, -- account:… or email:…
+    claim           TEXT   NOT NULL PRIMARY KEY, -- account:…, email:… or card:…
     subscription_id TEXT   NOT NULL,
     claimed_at      BIGINT NOT NULL
 );
@@ -70,7 +81,7 @@ CREATE TABLE webhook_event (
     type            TEXT   NOT NULL,
     api_version     TEXT,
     created         BIGINT NOT NULL, -- Stripe's time
-    subject         TEXT,            -- what is to be fetched again, such as sub_… or cs_…
+    subject         TEXT,            -- what it belongs to, such as sub_…: applied together with its like
     customer_id     TEXT,
     payload         TEXT   NOT NULL, -- the bytes that were signed
     state           TEXT   NOT NULL CHECK (state IN ('pending', 'done', 'ignored', 'unmatched', 'parked')),
@@ -83,4 +94,6 @@ CREATE TABLE webhook_event (
     settled_at      BIGINT
 );
 CREATE INDEX webhook_event_due ON webhook_event (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX webhook_event_subject ON webhook_event (subject) WHERE state = 'pending';
+CREATE INDEX webhook_event_received ON webhook_event (received_at, event_id);
 CREATE INDEX webhook_event_unmatched ON webhook_event (customer_id) WHERE state = 'unmatched';

@@ -133,6 +133,9 @@ pub enum AccessError {
         /// The lowest that would do.
         needed: Tier,
     },
+    /// No plan opens it.
+    #[error("this is for operators")]
+    NotForSale,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -147,5 +150,18 @@ pub async fn require(tollgate: &Tollgate, who: &SignedIn, policy: Policy) -> Res
     match policy.admits(&entitlement, tollgate.catalog()) {
         Admission::Admitted => Ok(Permit { account: who.account_id.clone(), entitlement }),
         Admission::TooLow { needed } => Err(AccessError::TooLow { needed }),
+        Admission::NotForSale => Err(AccessError::NotForSale),
     }
+}
+
+/// Proof that somebody is trusted with everybody's billing. Only [`require_operator`] makes one.
+#[derive(Clone, Debug)]
+pub struct OperatorPermit(());
+
+/// Asks whether somebody signed in is an operator.
+///
+/// # Errors
+/// They are not.
+pub fn require_operator(who: &SignedIn) -> Result<OperatorPermit, AccessError> {
+    if who.is_operator { Ok(OperatorPermit(())) } else { Err(AccessError::NotForSale) }
 }

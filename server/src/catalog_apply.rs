@@ -1,60 +1,208 @@
-//! Making Stripe have the prices that `plans.toml` names.
+//! Making Stripe sell what `plans.toml` says: first the differences, then their repair.
 //!
-//! Only adds what is missing: a price at Stripe is never changed, and one whose id
-//! the environment gives is somebody's own business.
+//! A price at Stripe cannot be changed. One that costs something else now is made anew, takes the
+//! lookup key over, and the old one is taken off sale; whoever pays it goes on paying it, and its id
+//! belongs into `retired_prices`, which the change says. A price whose id the environment gives is
+//! somebody's own business. Running it again changes nothing (`tests/http/catalog.rs`).
 
-use billing::{Interval, Money};
+use std::fmt;
+
+use billing::{Interval, Money, PriceId};
 
 use crate::stripe::GatewayError;
+use crate::stripe::catalog::{NewPrice, StripePrice, StripeProduct, interval_words};
 use crate::tollgate::Tollgate;
 
-/// One price of the catalogue and whether it had to be made.
+/// One difference between `plans.toml` and Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applied {
-    /// Its lookup key.
-    pub lookup_key: String,
-    /// Whether it was missing.
-    pub created: bool,
+pub enum Change {
+    /// Stripe lacks the product.
+    CreateProduct {
+        /// Stripe's id, which is ours to choose.
+        id: String,
+        /// What it is called.
+        name: String,
+    },
+    /// The product is called something else, says something else or is off sale.
+    UpdateProduct {
+        /// Stripe's id.
+        id: String,
+        /// What it is called now.
+        from: String,
+        /// What it will be called.
+        to: String,
+    },
+    /// Stripe lacks the price.
+    CreatePrice {
+        /// By which it is found.
+        lookup_key: String,
+        /// How much, in words.
+        amount: String,
+    },
+    /// The price costs something else, or is charged at another interval.
+    ReplacePrice {
+        /// By which it is found.
+        lookup_key: String,
+        /// The price that loses the key and goes off sale.
+        old: PriceId,
+        /// What it costs now, in words.
+        from: String,
+        /// What it will cost.
+        to: String,
+    },
 }
 
-/// Makes the prices that Stripe lacks. Running it again makes nothing.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateProduct { id, name } => write!(f, "create product {id} ({name})"),
+            Self::UpdateProduct { id, from, to } if from == to => write!(f, "update product {id} ({name})", name = to),
+            Self::UpdateProduct { id, from, to } => write!(f, "update product {id} ({from} becomes {to})"),
+            Self::CreatePrice { lookup_key, amount } => write!(f, "create price {lookup_key} ({amount})"),
+            Self::ReplacePrice { lookup_key, old, from, to } => write!(
+                f,
+                "replace price {lookup_key} ({from} becomes {to}); put {old} into `retired_prices` in plans.toml, because people may be paying it"
+            ),
+        }
+    }
+}
+
+/// What Stripe would have to change.
 ///
 /// # Errors
-/// Stripe gave no usable answer; what was made before stays.
-pub async fn apply(tollgate: &Tollgate) -> Result<Vec<Applied>, GatewayError> {
-    let mut done = Vec::new();
-    for wanted in wanted(tollgate) {
-        let created = tollgate.gateway().find_price(wanted.lookup_key).await?.is_none();
-        if created {
-            tollgate.gateway().create_price(wanted.name, wanted.lookup_key, wanted.amount, wanted.interval).await?;
-        }
-        done.push(Applied { lookup_key: wanted.lookup_key.to_owned(), created });
-    }
-    Ok(done)
+/// Stripe gave no usable answer.
+pub async fn plan(tollgate: &Tollgate) -> Result<Vec<Change>, GatewayError> {
+    compare(tollgate, false).await
 }
 
+/// Changes it.
+///
+/// # Errors
+/// Stripe gave no usable answer; what was changed before stays.
+pub async fn apply(tollgate: &Tollgate) -> Result<Vec<Change>, GatewayError> {
+    compare(tollgate, true).await
+}
+
+async fn compare(tollgate: &Tollgate, change: bool) -> Result<Vec<Change>, GatewayError> {
+    let mut changes = Vec::new();
+    for wanted in wanted(tollgate) {
+        changes.extend(wanted.product(tollgate, change).await?);
+        for price in &wanted.prices {
+            changes.extend(price.compare(tollgate, &wanted.id, change).await?);
+        }
+    }
+    Ok(changes)
+}
+
+/// A product of Stripe's, as it should be.
 struct Wanted<'a> {
+    id: String,
     name: &'a str,
+    description: &'a str,
+    prices: Vec<WantedPrice<'a>>,
+}
+
+struct WantedPrice<'a> {
     lookup_key: &'a str,
     amount: &'a Money,
     interval: Option<Interval>,
 }
 
+/// A product for each plan and for each thing that is sold once.
 fn wanted(tollgate: &Tollgate) -> Vec<Wanted<'_>> {
     let catalog = tollgate.catalog();
-    let plans = catalog.plans().iter().flat_map(|plan| {
-        plan.prices.iter().filter(|price| price.id.is_none()).map(|price| Wanted {
-            name: &plan.name,
-            lookup_key: &price.lookup_key,
-            amount: &price.amount,
-            interval: Some(price.interval),
-        })
+    let plans = catalog.plans().iter().map(|plan| Wanted {
+        id: product_id(plan.tier.as_str()),
+        name: &plan.name,
+        description: &plan.summary,
+        prices: plan
+            .prices
+            .iter()
+            .filter(|price| price.id.is_none())
+            .map(|price| WantedPrice {
+                lookup_key: &price.lookup_key,
+                amount: &price.amount,
+                interval: Some(price.interval),
+            })
+            .collect(),
     });
-    let products = catalog.products().iter().map(|product| Wanted {
+    let products = catalog.products().iter().filter(|product| product.id.is_none()).map(|product| Wanted {
+        id: product_id(&product.key),
         name: &product.name,
-        lookup_key: &product.lookup_key,
-        amount: &product.amount,
-        interval: None,
+        description: &product.summary,
+        prices: vec![WantedPrice { lookup_key: &product.lookup_key, amount: &product.amount, interval: None }],
     });
-    plans.chain(products).collect()
+    plans.chain(products).filter(|wanted| !wanted.prices.is_empty()).collect()
+}
+
+/// Stripe's id of the product for a tier or a product's key.
+fn product_id(key: &str) -> String {
+    format!("tollgate_{}", key.to_ascii_lowercase().replace('-', "_"))
+}
+
+impl Wanted<'_> {
+    async fn product(&self, tollgate: &Tollgate, change: bool) -> Result<Option<Change>, GatewayError> {
+        let gateway = tollgate.gateway();
+        let should_be =
+            StripeProduct { name: self.name.to_owned(), description: self.description.to_owned(), is_active: true };
+        match gateway.product(&self.id).await? {
+            Some(product) if product == should_be => Ok(None),
+            Some(product) => {
+                if change {
+                    gateway.update_product(&self.id, self.name, self.description).await?;
+                }
+                Ok(Some(Change::UpdateProduct { id: self.id.clone(), from: product.name, to: self.name.to_owned() }))
+            }
+            None => {
+                if change {
+                    gateway.create_product(&self.id, self.name, self.description).await?;
+                }
+                Ok(Some(Change::CreateProduct { id: self.id.clone(), name: self.name.to_owned() }))
+            }
+        }
+    }
+}
+
+impl WantedPrice<'_> {
+    async fn compare(&self, tollgate: &Tollgate, product: &str, change: bool) -> Result<Option<Change>, GatewayError> {
+        let gateway = tollgate.gateway();
+        let there = gateway.find_price(self.lookup_key).await?;
+        if there.as_ref().is_some_and(|price| self.is(price)) {
+            return Ok(None);
+        }
+        let old = there.as_ref().map(|price| &price.id);
+        if change {
+            let new = NewPrice {
+                product,
+                lookup_key: self.lookup_key,
+                amount: self.amount,
+                interval: self.interval,
+                replaces: old,
+            };
+            gateway.create_price(&new).await?;
+            if let Some(old) = old {
+                gateway.archive_price(old).await?;
+            }
+        }
+        let lookup_key = self.lookup_key.to_owned();
+        let to = words(Some(self.amount), self.interval.map(interval_words).as_deref());
+        Ok(Some(match there {
+            None => Change::CreatePrice { lookup_key, amount: to },
+            Some(StripePrice { id, amount, interval }) => {
+                Change::ReplacePrice { lookup_key, old: id, from: words(amount.as_ref(), interval.as_deref()), to }
+            }
+        }))
+    }
+
+    fn is(&self, price: &StripePrice) -> bool {
+        price.amount.as_ref() == Some(self.amount) && price.interval == self.interval.map(interval_words)
+    }
+}
+
+fn words(amount: Option<&Money>, interval: Option<&str>) -> String {
+    let amount = amount.map_or_else(|| "no fixed amount".to_owned(), Money::to_string);
+    match interval {
+        Some(interval) => format!("{amount} every {interval}"),
+        None => format!("{amount} once"),
+    }
 }

@@ -1,38 +1,47 @@
-//! Buying a plan: from a click to one Checkout Session, and back from Stripe.
+//! Buying a plan or a product: from a click to one Checkout Session, and back from Stripe.
 //!
 //! A purchase is written down as an attempt before Stripe is asked, under a lock on
 //! the account; the attempt's id is Stripe's idempotency key. A double click, two
 //! tabs and two nodes therefore end in one session. An open session for the same
-//! purchase is used again; another purchase expires it before it begins: one open
-//! subscription Checkout per account. What only Stripe knows counts too: its list of the
-//! customer's subscriptions is asked before a session is made (`tests/checkout`).
+//! purchase is used again; another plan expires it before it begins: one open
+//! subscription Checkout per account, and one per product. What only Stripe knows counts too: its
+//! list of the customer's subscriptions is asked before a plan is sold (`tests/http/checkout.rs`,
+//! `tests/http/purchase.rs`).
 
 use billing::{
-    AccountId, CheckoutSessionId, CustomerId, Interval, Plan, Price, PriceId, Subscription, SubscriptionId, Timestamp,
+    AccountId, CheckoutSessionId, CustomerId, Interval, Plan, Price, PriceId, Product, Subscription, SubscriptionId,
+    Timestamp,
 };
 
 use crate::auth::SignedIn;
 use crate::ids;
-use crate::store::checkouts::{Attempt, AttemptStatus};
-use crate::store::{StoreError, accounts, checkouts, subscriptions};
+use crate::ledger::Purchase;
+use crate::store::checkouts::{Attempt, AttemptStatus, Wanted};
+use crate::store::{StoreError, accounts, checkouts, customers, purchases, subscriptions};
 use crate::stripe::GatewayError;
-use crate::stripe::gateway::SubscriptionCheckout;
+use crate::stripe::checkout_sessions::{NewCheckout, Sells};
 use crate::stripe::shape::{CheckoutSession, SessionStatus, ShapeError};
-use crate::sync::{self, SyncError};
+use crate::sync::{self, Along, Object, SyncError};
 use crate::tollgate::Tollgate;
 
 /// Why there is no session to go to.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
-    /// No such plan or interval.
-    #[error("no such plan or interval")]
-    UnknownPlan,
+    /// No such plan, interval or product.
+    #[error("no such plan, interval or product")]
+    Unknown,
     /// The plan costs nothing, or is not sold at this interval.
     #[error("this plan is not for sale")]
     NotForSale,
     /// There is a subscription that has not ended: it can be changed, not doubled.
     #[error("there is a subscription already")]
     AlreadySubscribed,
+    /// It was bought just now, in another tab.
+    #[error("it is bought already")]
+    JustBought(CheckoutSessionId),
+    /// The account was closed.
+    #[error("the account is closed")]
+    Closed,
     /// Other requests of the same account keep changing what is bought.
     #[error("another purchase of this account is under way")]
     InProgress,
@@ -56,22 +65,36 @@ impl From<SyncError> for CheckoutError {
 
 /// What somebody wants to buy, found in the catalogue.
 #[derive(Clone, Copy, Debug)]
-struct Purchase<'a> {
-    plan: &'a Plan,
-    price: &'a Price,
+enum Offer<'a> {
+    Plan(&'a Plan, &'a Price),
+    Product(&'a Product),
 }
 
-impl<'a> Purchase<'a> {
-    fn find(tollgate: &'a Tollgate, plan: &str, interval: &str) -> Result<Self, CheckoutError> {
-        let plan = tollgate.catalog().plan_named(plan).ok_or(CheckoutError::UnknownPlan)?;
-        let interval = Interval::parse(interval).ok_or(CheckoutError::UnknownPlan)?;
+impl<'a> Offer<'a> {
+    fn plan(tollgate: &'a Tollgate, plan: &str, interval: &str) -> Result<Self, CheckoutError> {
+        let plan = tollgate.catalog().plan_named(plan).ok_or(CheckoutError::Unknown)?;
+        let interval = Interval::parse(interval).ok_or(CheckoutError::Unknown)?;
         let price = plan.price(interval).ok_or(CheckoutError::NotForSale)?;
-        Ok(Self { plan, price })
+        Ok(Self::Plan(plan, price))
     }
 
-    /// As it is stored with the attempt.
-    fn key(&self) -> String {
-        format!("{}/{}", self.plan.tier, self.price.interval)
+    fn wanted(&self) -> Wanted {
+        match self {
+            Self::Plan(plan, price) => Wanted::Plan(format!("{}/{}", plan.tier, price.interval)),
+            Self::Product(product) => Wanted::Product(product.key.clone()),
+        }
+    }
+
+    /// Stripe's id of its price: as configured, else by its lookup key.
+    async fn price(&self, tollgate: &Tollgate) -> Result<PriceId, GatewayError> {
+        let (id, lookup_key) = match self {
+            Self::Plan(_, price) => (&price.id, &price.lookup_key),
+            Self::Product(product) => (&product.id, &product.lookup_key),
+        };
+        match id {
+            Some(id) => Ok(id.clone()),
+            None => tollgate.gateway().price_by_lookup_key(lookup_key).await,
+        }
     }
 }
 
@@ -86,25 +109,55 @@ pub async fn start_subscription(
     plan: &str,
     interval: &str,
 ) -> Result<String, CheckoutError> {
-    let purchase = Purchase::find(tollgate, plan, interval)?;
-    let account = &who.account_id;
-    refuse_second(&subscriptions::of_account(tollgate.db(), account).await?)?;
-    let customer = ensure_customer(tollgate, who).await?;
-    refuse_second(&sync::all_of_customer(tollgate, &customer).await?)?;
-    let price = match &purchase.price.id {
-        Some(id) => id.clone(),
-        None => tollgate.gateway().price_by_lookup_key(&purchase.price.lookup_key).await?,
+    let offer = Offer::plan(tollgate, plan, interval)?;
+    refuse_second(&subscriptions::of_account(tollgate.db(), &who.account_id).await?)?;
+    let mut customer = ensure_customer(tollgate, who).await?;
+    let listed = match sync::all_of_customer(tollgate, &customer).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            customer = replaced(tollgate, who, &customer, error.into()).await?;
+            sync::all_of_customer(tollgate, &customer).await?
+        }
     };
+    refuse_second(&listed)?;
+    session_for(tollgate, who, customer, &offer).await
+}
 
+/// Leads to the Checkout Session for something that is bought once.
+///
+/// # Errors
+/// See [`CheckoutError`].
+#[tracing::instrument(skip_all, fields(account = %who.account_id))]
+pub async fn start_purchase(tollgate: &Tollgate, who: &SignedIn, product: &str) -> Result<String, CheckoutError> {
+    let offer = Offer::Product(tollgate.catalog().product(product).ok_or(CheckoutError::Unknown)?);
+    let customer = ensure_customer(tollgate, who).await?;
+    session_for(tollgate, who, customer, &offer).await
+}
+
+/// The session for an offer, with whatever stands in its way cleared away.
+async fn session_for(
+    tollgate: &Tollgate,
+    who: &SignedIn,
+    customer: CustomerId,
+    offer: &Offer<'_>,
+) -> Result<String, CheckoutError> {
+    let price = offer.price(tollgate).await?;
+    let mut customer = customer;
     // Each round ends with a session, or has taken one thing out of its way.
     for _ in 0..4 {
-        let url = match take_attempt(tollgate, account, &purchase.key(), &price).await? {
+        let url = match take_attempt(tollgate, &who.account_id, &customer, &offer.wanted(), &price).await? {
             Taken::Ours(attempt) => match &attempt.session {
-                Some((session, _)) => reuse(tollgate, session).await?,
-                None => Some(open_session(tollgate, &customer, &attempt).await?),
+                Some((session, _)) => reuse(tollgate, session, offer).await?,
+                None => match open_session(tollgate, &attempt).await {
+                    Ok(url) => Some(url),
+                    Err(error) => {
+                        customer = replaced(tollgate, who, &customer, error).await?;
+                        None
+                    }
+                },
             },
             Taken::InTheWay(attempt) => {
-                clear_away(tollgate, &customer, &attempt).await?;
+                clear_away(tollgate, &attempt).await?;
                 None
             }
         };
@@ -124,18 +177,45 @@ fn refuse_second(subscriptions: &[Subscription]) -> Result<(), CheckoutError> {
 
 /// The account's Stripe customer. Stripe's idempotency key makes two first requests end in
 /// one customer, and the unique account makes two answers end in one row.
-async fn ensure_customer(tollgate: &Tollgate, who: &SignedIn) -> Result<CustomerId, CheckoutError> {
-    if let Some(customer) = accounts::customer_of(tollgate.db(), &who.account_id).await? {
+pub(crate) async fn ensure_customer(tollgate: &Tollgate, who: &SignedIn) -> Result<CustomerId, CheckoutError> {
+    let account = &who.account_id;
+    if let Some(customer) = customers::of_account(tollgate.db(), account).await? {
         return Ok(customer);
     }
-    let made = tollgate.gateway().create_customer(&who.account_id, &who.email).await?;
+    let deleted = customers::ever(tollgate.db(), account).await?;
+    let made = tollgate.gateway().create_customer(account, &who.email, deleted).await?.object;
     let mut tx = tollgate.db().begin().await?;
-    sync::link(&mut tx, &made, &who.account_id, tollgate).await?;
+    sync::link(&mut tx, &made.id, account, tollgate).await?;
+    // As Stripe has just said; if somebody else wrote meanwhile, they know better.
+    customers::write(&mut tx, &made, 0, tollgate.now()).await?;
     tx.commit().await?;
-    accounts::customer_of(tollgate.db(), &who.account_id).await?.ok_or(CheckoutError::InProgress)
+    customers::of_account(tollgate.db(), account).await?.ok_or(CheckoutError::InProgress)
 }
 
-/// The account's one open attempt.
+/// The customer that takes the place of one of whom Stripe has just said, by refusing something,
+/// that it is no more: it was deleted before we heard of it.
+///
+/// # Errors
+/// What was refused, when it was refused for another reason.
+pub(crate) async fn replaced(
+    tollgate: &Tollgate,
+    who: &SignedIn,
+    customer: &CustomerId,
+    refused: CheckoutError,
+) -> Result<CustomerId, CheckoutError> {
+    let CheckoutError::Stripe(error) = &refused else { return Err(refused) };
+    if !error.names_what_is_gone() {
+        return Err(refused);
+    }
+    let object = Object::Customer(customer.clone());
+    sync::objects(tollgate, &[object].into(), Along::reason("purchase")).await?;
+    if customers::of_account(tollgate.db(), &who.account_id).await?.as_ref() == Some(customer) {
+        return Err(refused);
+    }
+    ensure_customer(tollgate, who).await
+}
+
+/// The account's open attempt where this purchase would stand.
 enum Taken {
     /// For what is wanted now; perhaps new.
     Ours(Attempt),
@@ -147,26 +227,33 @@ enum Taken {
 async fn take_attempt(
     tollgate: &Tollgate,
     account: &AccountId,
-    purchase: &str,
+    customer: &CustomerId,
+    wanted: &Wanted,
     price: &PriceId,
 ) -> Result<Taken, CheckoutError> {
-    let trial_days = if tollgate.trial_available(account).await? { tollgate.catalog().trial_days() } else { 0 };
+    let is_plan = matches!(wanted, Wanted::Plan(_));
+    let has_trial = is_plan && tollgate.trial_available(account).await?;
+    let trial_days = if has_trial { tollgate.catalog().trial_days() } else { 0 };
     let mut tx = tollgate.db().begin().await?;
-    accounts::lock_account(&mut tx, account).await?;
-    refuse_second(&subscriptions::of_account_in(&mut tx, account).await?)?;
-    if let Some(open) = checkouts::open_of(&mut tx, account).await? {
-        let ours = open.purchase == purchase && open.price_id == *price && open.trial_days == trial_days;
-        return Ok(if ours { Taken::Ours(open) } else { Taken::InTheWay(open) });
+    if !accounts::lock_account(&mut tx, account).await? {
+        return Err(CheckoutError::Closed);
+    }
+    if is_plan {
+        refuse_second(&subscriptions::of_account_in(&mut tx, account).await?)?;
     }
     let attempt = Attempt {
         id: ids::new_id(),
         account_id: account.clone(),
-        purchase: purchase.to_owned(),
+        customer_id: customer.clone(),
+        wanted: wanted.clone(),
         price_id: price.clone(),
         trial_days,
         status: AttemptStatus::Creating,
         session: None,
     };
+    if let Some(open) = checkouts::open_of(&mut tx, account, wanted).await? {
+        return Ok(if open.asks_the_same(&attempt) { Taken::Ours(open) } else { Taken::InTheWay(open) });
+    }
     checkouts::insert(&mut tx, &attempt, tollgate.now()).await?;
     tx.commit().await?;
     Ok(Taken::Ours(attempt))
@@ -175,9 +262,9 @@ async fn take_attempt(
 /// Gives an attempt up, its session first: an attempt that is closed here while its session
 /// can still be paid there would be a second purchase. One whose session is not known yet
 /// may have one all the same; asking again with its key tells which.
-async fn clear_away(tollgate: &Tollgate, customer: &CustomerId, attempt: &Attempt) -> Result<(), CheckoutError> {
+async fn clear_away(tollgate: &Tollgate, attempt: &Attempt) -> Result<(), CheckoutError> {
     let Some((session, _)) = &attempt.session else {
-        return match open_session(tollgate, customer, attempt).await {
+        return match open_session(tollgate, attempt).await {
             // It has a session now, or is closed: the next round sees which.
             Ok(_) | Err(CheckoutError::InProgress) => Ok(()),
             Err(CheckoutError::Stripe(error)) if error.is_final() => Ok(()),
@@ -191,12 +278,32 @@ async fn clear_away(tollgate: &Tollgate, customer: &CustomerId, attempt: &Attemp
     Ok(())
 }
 
+/// Closes every Checkout that the account has open, so that nothing can be bought for it any more.
+///
+/// # Errors
+/// See [`CheckoutError`]; what was closed before stays closed.
+pub(crate) async fn close_all(tollgate: &Tollgate, account: &AccountId) -> Result<(), CheckoutError> {
+    // One whose session is not known yet takes two rounds.
+    for _ in 0..2 {
+        for attempt in checkouts::all_open_of(tollgate.db(), account).await? {
+            clear_away(tollgate, &attempt).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The address of an open session; `None` when it has been closed, which is written down.
-async fn reuse(tollgate: &Tollgate, session: &CheckoutSessionId) -> Result<Option<String>, CheckoutError> {
-    let (_, now) = sync::checkout_session(tollgate, session, &[]).await?;
-    match now {
+async fn reuse(
+    tollgate: &Tollgate,
+    session: &CheckoutSessionId,
+    offer: &Offer<'_>,
+) -> Result<Option<String>, CheckoutError> {
+    match sync::checkout_session(tollgate, session).await? {
         Some(CheckoutSession { status: SessionStatus::Open, url: Some(url), .. }) => Ok(Some(url)),
-        Some(CheckoutSession { status: SessionStatus::Complete, .. }) => Err(CheckoutError::AlreadySubscribed),
+        Some(CheckoutSession { status: SessionStatus::Complete, .. }) => Err(match offer {
+            Offer::Plan(..) => CheckoutError::AlreadySubscribed,
+            Offer::Product(_) => CheckoutError::JustBought(session.clone()),
+        }),
         _ => {
             let mut tx = tollgate.db().begin().await?;
             checkouts::close_session(&mut tx, session, AttemptStatus::Expired).await?;
@@ -207,18 +314,22 @@ async fn reuse(tollgate: &Tollgate, session: &CheckoutSessionId) -> Result<Optio
 }
 
 /// Asks Stripe for the attempt's session: its address.
-async fn open_session(tollgate: &Tollgate, customer: &CustomerId, attempt: &Attempt) -> Result<String, CheckoutError> {
+async fn open_session(tollgate: &Tollgate, attempt: &Attempt) -> Result<String, CheckoutError> {
     let app = &tollgate.config().app_url;
-    let asked = SubscriptionCheckout {
+    let (sells, cancel) = match &attempt.wanted {
+        Wanted::Plan(_) => (Sells::Plan { trial_days: attempt.trial_days }, "pricing"),
+        Wanted::Product(key) => (Sells::Product { key }, "billing"),
+    };
+    let asked = NewCheckout {
         attempt: &attempt.id,
-        customer,
+        customer: &attempt.customer_id,
         account: &attempt.account_id,
         price: &attempt.price_id,
-        trial_days: attempt.trial_days,
+        sells,
         success_url: &format!("{app}billing/success?session_id={{CHECKOUT_SESSION_ID}}"),
-        cancel_url: &format!("{app}pricing?notice=canceled"),
+        cancel_url: &format!("{app}{cancel}?notice=canceled"),
     };
-    let session = match tollgate.gateway().create_subscription_checkout(&asked).await {
+    let session = match tollgate.gateway().create_checkout(&asked).await {
         Ok(session) => session,
         Err(error) => {
             // A final no is repeated for this key as long as Stripe remembers it: the next click needs a new one.
@@ -246,13 +357,12 @@ async fn open_session(tollgate: &Tollgate, customer: &CustomerId, attempt: &Atte
 async fn expire(tollgate: &Tollgate, session: &CheckoutSessionId) -> Result<(), CheckoutError> {
     match tollgate.gateway().expire_checkout_session(session).await {
         Ok(_) => Ok(()),
-        Err(GatewayError::Refused { .. }) => {
-            let (_, now) = sync::checkout_session(tollgate, session, &[]).await?;
-            match now {
-                Some(CheckoutSession { status: SessionStatus::Complete, .. }) => Err(CheckoutError::AlreadySubscribed),
-                _ => Ok(()),
+        Err(GatewayError::Refused { .. }) => match sync::checkout_session(tollgate, session).await? {
+            Some(CheckoutSession { status: SessionStatus::Complete, subscription: Some(_), .. }) => {
+                Err(CheckoutError::AlreadySubscribed)
             }
-        }
+            _ => Ok(()),
+        },
         Err(error) => Err(error.into()),
     }
 }
@@ -261,7 +371,7 @@ async fn expire(tollgate: &Tollgate, session: &CheckoutSessionId) -> Result<(), 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The plan is theirs.
-    Paid {
+    Subscribed {
         /// The plan's name.
         plan: String,
         /// When the trial ends, if this is one.
@@ -269,6 +379,10 @@ pub enum Outcome {
         /// When the next charge is due.
         renews: Timestamp,
     },
+    /// What they bought is theirs.
+    Bought(Purchase),
+    /// The session is through and the money is on its way: a bank transfer takes days.
+    OnItsWay(Purchase),
     /// Stripe has not said yes yet, or could not be asked.
     Pending,
     /// Not paid, and still to be had there.
@@ -296,9 +410,9 @@ pub async fn outcome(tollgate: &Tollgate, who: &SignedIn, session_id: &str) -> R
     if !theirs {
         return Ok(None);
     }
-    let session = match sync::checkout_session(tollgate, &id, &[]).await {
-        Ok((_, Some(session))) => session,
-        Ok((_, None)) => return Ok(None),
+    let session = match sync::checkout_session(tollgate, &id).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return Ok(None),
         Err(SyncError::Store(error)) => return Err(error.into()),
         Err(error) => {
             tracing::warn!(%error, "Stripe could not be asked about a finished Checkout");
@@ -309,18 +423,23 @@ pub async fn outcome(tollgate: &Tollgate, who: &SignedIn, session_id: &str) -> R
         (SessionStatus::Expired, ..) => Outcome::Expired,
         (SessionStatus::Open, Some(url), _) => Outcome::Open { url },
         (SessionStatus::Complete, _, Some(subscription)) if session.paid => {
-            paid(tollgate, &subscription).await?.unwrap_or(Outcome::Pending)
+            subscribed(tollgate, &subscription).await?.unwrap_or(Outcome::Pending)
         }
+        (SessionStatus::Complete, _, None) => match purchases::by_session(tollgate.db(), &id).await? {
+            Some(bought) if session.paid => Outcome::Bought(bought.object),
+            Some(bought) => Outcome::OnItsWay(bought.object),
+            None => Outcome::Pending,
+        },
         _ => Outcome::Pending,
     }))
 }
 
-async fn paid(tollgate: &Tollgate, id: &SubscriptionId) -> Result<Option<Outcome>, StoreError> {
+async fn subscribed(tollgate: &Tollgate, id: &SubscriptionId) -> Result<Option<Outcome>, StoreError> {
     let Some(stored) = subscriptions::by_id(tollgate.db(), id).await? else { return Ok(None) };
-    let subscription = stored.subscription;
+    let subscription = stored.object;
     let (tier, _) = subscription.tier(tollgate.catalog());
     let plan = tier.and_then(|tier| tollgate.catalog().plan(tier));
-    Ok(plan.map(|plan| Outcome::Paid {
+    Ok(plan.map(|plan| Outcome::Subscribed {
         plan: plan.name.clone(),
         trial_end: subscription.trial_end.filter(|end| *end > tollgate.now()),
         renews: subscription.period().end,

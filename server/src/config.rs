@@ -306,6 +306,10 @@ impl Reader<'_> {
         if webhook_secrets.iter().any(|secret| !secret.starts_with("whsec_") || secret.len() < 8) {
             self.fault("STRIPE_WEBHOOK_SECRET: each secret must begin with `whsec_`");
         }
+        let is_local = api_base.as_ref().is_some_and(is_this_machine);
+        if env == Env::Production && !is_local && webhook_secrets.contains(&SANDBOX_WEBHOOK_SECRET) {
+            self.fault("STRIPE_WEBHOOK_SECRET is the sandbox's, which everybody knows: use the endpoint's own");
+        }
         if self.faults.len() > faults_before {
             return None;
         }

@@ -89,14 +89,16 @@ pub fn canonical(path: &str) -> Option<String> {
 }
 
 impl Route {
-    /// What the guard says to somebody with this entitlement; `None` is somebody anonymous.
-    pub fn verdict(&self, entitlement: Option<&Entitlement>, catalog: &Catalog) -> Verdict {
-        match (self.policy, entitlement) {
+    /// What the guard says to this visitor; `None` is somebody anonymous.
+    pub fn verdict(&self, visitor: Option<&Standing>, catalog: &Catalog) -> Verdict {
+        match (self.policy, visitor) {
             (Policy::Public, _) => Verdict::Pass,
             (_, None) => Verdict::SignIn,
-            (policy, Some(entitlement)) => match policy.admits(entitlement, catalog) {
+            (Policy::Operator, Some(standing)) if standing.is_operator => Verdict::Pass,
+            (policy, Some(standing)) => match policy.admits(&standing.entitlement, catalog) {
                 Admission::Admitted => Verdict::Pass,
                 Admission::TooLow { .. } => Verdict::Upgrade,
+                Admission::NotForSale => Verdict::Hide,
             },
         }
     }
@@ -119,6 +121,17 @@ pub enum Verdict {
     SignIn,
     /// A higher plan is needed.
     Upgrade,
+    /// Nothing they could do would open it: it does not exist for them.
+    Hide,
+}
+
+/// Somebody signed in, as far as the guard cares.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What their account's plan opens.
+    pub entitlement: Entitlement,
+    /// Whether they are trusted with everybody's billing.
+    pub is_operator: bool,
 }
 
 /// What stays as it is in a query value that holds a path.

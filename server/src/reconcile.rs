@@ -1,31 +1,39 @@
-//! Comparing what is written here with what Stripe has, and mending what can be.
+//! Comparing with Stripe, and mending what differs.
 //!
-//! Webhooks may be lost for good: an endpoint that was off, a table restored from a
+//! Webhooks can be lost for good: an endpoint that was off, a table restored from a
 //! backup. So Stripe's subscriptions and its events are read to their end, whatever
 //! differs is named, and what is safe is mended the usual way: by fetching and
-//! writing whole. A second run finds nothing (`tests/http/reconcile.rs`).
+//! writing whole. A second run finds nothing to mend (`tests/http/reconcile.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
-use billing::{CustomerId, EventId, PriceId, SubscriptionId};
+use billing::{AccountId, CustomerId, EventId, PriceId, SubscriptionId};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::inbox::{self, EventState};
-use crate::store::{accounts, subscriptions};
-use crate::stripe::shape::{self, SubscriptionShape};
-use crate::sync::{self, Along, SyncError, Synced};
+use crate::ids;
+use crate::store::drift::{self, Found};
+use crate::store::{accounts, customers, inbox, subscriptions};
+use crate::stripe::shape::SubscriptionShape;
+use crate::sync::{self, Along, Object, Outcome, SyncError};
 use crate::tollgate::Tollgate;
-use crate::webhook::hint::Hint;
+use crate::webhook::events::{Hint, handled};
 use crate::webhook::intake::Incoming;
 
-/// How far back events are compared. Stripe delivers for three days; older losses are
-/// seen by comparing the subscriptions themselves.
+/// How far back a server compares events by itself. Stripe delivers for three days; older losses
+/// are seen by comparing the subscriptions themselves.
 const EVENTS_BACK_DAYS: i64 = 4;
+/// How long Stripe keeps events: as far back as can be compared at all.
+pub const STRIPE_KEEPS_DAYS: i64 = 30;
 /// Between two runs of a server.
 const EVERY: Duration = Duration::from_secs(3600);
 /// After a start, when requests have settled.
 const FIRST: Duration = Duration::from_secs(30);
+/// Seconds within which another node's run will do.
+const RECENT: i64 = 15 * 60;
+/// Days for which runs are kept.
+const KEPT_DAYS: i64 = 30;
 
 /// Something that differs between Stripe and here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +75,78 @@ pub enum Drift {
         /// Which.
         price: PriceId,
     },
+    /// A subscription goes on for an account that was closed.
+    DeletedButBilled {
+        /// Which.
+        subscription: SubscriptionId,
+        /// Whose it was.
+        account: AccountId,
+    },
+    /// Events wait for a customer to be linked to an account.
+    Unmatched {
+        /// Whose.
+        customer: CustomerId,
+        /// How many.
+        events: i64,
+    },
+}
+
+impl Drift {
+    /// Its class, in one word.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::MissedEvent { .. } => "missed_event",
+            Self::WrongSubscription { .. } => "wrong_status",
+            Self::DuplicateSubscription { .. } => "duplicate_subscription",
+            Self::OrphanCustomer { .. } => "orphan_customer",
+            Self::UnknownPrice { .. } => "unknown_price",
+            Self::DeletedButBilled { .. } => "deleted_but_billed",
+            Self::Unmatched { .. } => "unmatched",
+        }
+    }
+
+    /// Stripe's id of what it is about.
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::MissedEvent { event, .. } => event.as_str(),
+            Self::WrongSubscription { subscription, .. }
+            | Self::UnknownPrice { subscription, .. }
+            | Self::DeletedButBilled { subscription, .. } => subscription.as_str(),
+            Self::DuplicateSubscription { customer, .. }
+            | Self::OrphanCustomer { customer, .. }
+            | Self::Unmatched { customer, .. } => customer.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissedEvent { event, kind } => write!(f, "{event} ({kind}) was never received"),
+            Self::WrongSubscription { subscription, here: Some(here), there } if here == there => {
+                write!(f, "{subscription} is {there} at Stripe and here, but not the same in every field")
+            }
+            Self::WrongSubscription { subscription, here, there } => {
+                write!(f, "{subscription} is {there} at Stripe and {} here", here.as_deref().unwrap_or("unknown"))
+            }
+            Self::DuplicateSubscription { customer, subscriptions } => {
+                let all: Vec<&str> = subscriptions.iter().map(SubscriptionId::as_str).collect();
+                write!(f, "{customer} pays for {} subscriptions at once: {}", all.len(), all.join(", "))
+            }
+            Self::OrphanCustomer { customer, subscription } => {
+                write!(f, "{customer} has {subscription}, but no account owns that customer")
+            }
+            Self::UnknownPrice { subscription, price } => {
+                write!(f, "{subscription} is charged at {price}, which plans.toml does not name")
+            }
+            Self::DeletedButBilled { subscription, account } => {
+                write!(f, "{subscription} goes on, but its account {account} was closed")
+            }
+            Self::Unmatched { customer, events } => {
+                write!(f, "{events} events of {customer} wait for an account that owns that customer")
+            }
+        }
+    }
 }
 
 /// One difference, and whether it was mended.
@@ -78,6 +158,12 @@ pub struct Finding {
     pub is_mended: bool,
 }
 
+impl Finding {
+    const fn left(drift: Drift) -> Self {
+        Self { drift, is_mended: false }
+    }
+}
+
 /// Whether to change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -87,25 +173,20 @@ pub enum Mode {
     Mend,
 }
 
-/// Compares everything, once.
+/// Compares everything, once, with the events of the last `days`, and writes down what was found.
 ///
 /// # Errors
 /// Stripe or the database could not be read; what was mended before stays mended.
 #[tracing::instrument(skip_all)]
-pub async fn reconcile(tollgate: &Tollgate, mode: Mode) -> Result<Vec<Finding>, SyncError> {
-    let mut findings = compare_subscriptions(tollgate, mode).await?;
-    findings.extend(compare_events(tollgate, mode).await?);
-    for finding in &findings {
-        if finding.is_mended {
-            tracing::warn!(drift = ?finding.drift, "mended");
-        } else {
-            tracing::error!(drift = ?finding.drift, "differs from Stripe");
-        }
-    }
-    Ok(findings)
+pub async fn reconcile(tollgate: &Tollgate, mode: Mode, days: i64) -> Result<Vec<Finding>, SyncError> {
+    let run = ids::new_id();
+    let mut tx = tollgate.db().begin().await?;
+    drift::begin(&mut tx, &run, mode == Mode::DryRun, tollgate.now(), billing::Timestamp(i64::MAX)).await?;
+    tx.commit().await?;
+    compare(tollgate, &run, mode, days).await
 }
 
-/// Compares some time after the start and then every hour, until `stop`.
+/// Compares some time after the start and then every hour, until `stop`. Of several nodes one does.
 pub async fn regularly(tollgate: Tollgate, stop: CancellationToken) {
     let mut wait = FIRST;
     loop {
@@ -114,19 +195,64 @@ pub async fn regularly(tollgate: Tollgate, stop: CancellationToken) {
             () = tokio::time::sleep(wait) => {}
         }
         wait = EVERY;
-        if let Err(error) = reconcile(&tollgate, Mode::Mend).await {
+        if let Err(error) = unless_another_did(&tollgate).await {
             tracing::warn!(%error, "could not compare with Stripe; trying again in an hour");
         }
+    }
+}
+
+async fn unless_another_did(tollgate: &Tollgate) -> Result<(), SyncError> {
+    let (run, now) = (ids::new_id(), tollgate.now());
+    let mut tx = tollgate.db().begin().await?;
+    let is_first = drift::begin(&mut tx, &run, false, now, now.plus_seconds(-RECENT)).await?;
+    drift::forget(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
+    tx.commit().await?;
+    if is_first {
+        compare(tollgate, &run, Mode::Mend, EVENTS_BACK_DAYS).await?;
+    }
+    Ok(())
+}
+
+async fn compare(tollgate: &Tollgate, run: &str, mode: Mode, days: i64) -> Result<Vec<Finding>, SyncError> {
+    let compared = async {
+        let mut findings = compare_subscriptions(tollgate, mode).await?;
+        findings.extend(compare_events(tollgate, mode, days).await?);
+        findings.extend(compare_unmatched(tollgate, mode).await?);
+        Ok::<_, SyncError>(findings)
+    };
+    let compared = compared.await;
+    let found: Vec<Found> = compared.iter().flatten().map(found).collect();
+    let error = compared.as_ref().err().map(ToString::to_string);
+    let mut tx = tollgate.db().begin().await?;
+    drift::end(&mut tx, run, &found, error.as_deref(), tollgate.now()).await?;
+    tx.commit().await?;
+    for finding in compared.iter().flatten() {
+        let (drift, subject) = (finding.drift.to_string(), finding.drift.subject());
+        if finding.is_mended {
+            tracing::warn!(subject, "mended: {drift}");
+        } else {
+            tracing::error!(subject, "differs from Stripe: {drift}");
+        }
+    }
+    compared
+}
+
+fn found(finding: &Finding) -> Found {
+    Found {
+        kind: finding.drift.kind().to_owned(),
+        subject: finding.drift.subject().to_owned(),
+        sentence: finding.drift.to_string(),
+        is_mended: finding.is_mended,
     }
 }
 
 async fn compare_subscriptions(tollgate: &Tollgate, mode: Mode) -> Result<Vec<Finding>, SyncError> {
     let mut findings = Vec::new();
     let mut running: BTreeMap<CustomerId, Vec<SubscriptionId>> = BTreeMap::new();
-    let mut after = None;
+    let mut after: Option<String> = None;
     loop {
-        let page = tollgate.gateway().subscriptions_page(after.as_ref()).await?;
-        for fetched in page.data {
+        let page = tollgate.gateway().subscriptions_page(after.as_deref()).await?;
+        for fetched in &page.data {
             if !fetched.subscription.status.is_over() {
                 let of_customer = running.entry(fetched.subscription.customer.clone()).or_default();
                 of_customer.push(fetched.subscription.id.clone());
@@ -140,77 +266,98 @@ async fn compare_subscriptions(tollgate: &Tollgate, mode: Mode) -> Result<Vec<Fi
     }
     // Which of them the person wants is not for a program to decide.
     let doubled = running.into_iter().filter(|(_, subscriptions)| subscriptions.len() > 1);
-    findings.extend(doubled.map(|(customer, subscriptions)| Finding {
-        drift: Drift::DuplicateSubscription { customer, subscriptions },
-        is_mended: false,
+    findings.extend(doubled.map(|(customer, subscriptions)| {
+        Finding::left(Drift::DuplicateSubscription { customer, subscriptions })
     }));
     Ok(findings)
 }
 
 async fn compare_subscription(
     tollgate: &Tollgate,
-    fetched: SubscriptionShape,
+    fetched: &SubscriptionShape,
     mode: Mode,
 ) -> Result<Vec<Finding>, SyncError> {
-    let (id, customer) = (fetched.subscription.id.clone(), fetched.subscription.customer.clone());
-    let there = fetched.subscription.status.as_str().to_owned();
-    let catalog = tollgate.catalog();
-    let is_over = fetched.subscription.status.is_over();
-    let mut findings: Vec<Finding> = fetched
-        .subscription
-        .items
-        .iter()
-        .filter(|item| !is_over && catalog.tier_of_price(&item.price, item.lookup_key.as_deref()).is_none())
-        .map(|item| Finding {
-            drift: Drift::UnknownPrice { subscription: id.clone(), price: item.price.clone() },
-            is_mended: false,
-        })
-        .collect();
-
-    let here = subscriptions::by_id(tollgate.db(), &id).await?.map(|stored| stored.subscription);
-    let should_be = sync::remember(fetched, here.as_ref(), catalog);
-    if here.as_ref() == Some(&should_be) {
-        return Ok(findings);
+    let mut findings = unknown_prices(tollgate, fetched);
+    let there = &fetched.subscription;
+    if !sync::is_current(tollgate, fetched).await? {
+        let here = subscriptions::by_id(tollgate.db(), &there.id).await?.map(|stored| stored.object);
+        let outcome = match mode {
+            Mode::DryRun => None,
+            Mode::Mend => Some(sync::subscription(tollgate, &there.id, Along::reason("reconcile")).await?),
+        };
+        findings.push(match outcome {
+            Some(Outcome::Unmatched(customer)) => {
+                Finding::left(Drift::OrphanCustomer { customer, subscription: there.id.clone() })
+            }
+            outcome => Finding {
+                is_mended: outcome.is_some(),
+                drift: Drift::WrongSubscription {
+                    subscription: there.id.clone(),
+                    here: here.map(|here| here.status.as_str().to_owned()),
+                    there: there.status.as_str().to_owned(),
+                },
+            },
+        });
     }
-    let is_mended = match mode {
-        Mode::DryRun => false,
-        Mode::Mend => matches!(sync::subscription(tollgate, &id, &Along::default()).await?, Synced::Written(_)),
-    };
-    let is_orphan = !is_mended && accounts::account_of(tollgate.db(), &customer).await?.is_none();
-    let drift = if is_orphan && mode == Mode::Mend {
-        Drift::OrphanCustomer { customer, subscription: id }
-    } else {
-        let here = here.map(|here| here.status.as_str().to_owned());
-        Drift::WrongSubscription { subscription: id, here, there }
-    };
-    findings.push(Finding { drift, is_mended });
+    if !there.status.is_over() {
+        findings.extend(deleted_but_billed(tollgate, fetched, mode).await?);
+    }
     Ok(findings)
 }
 
-async fn compare_events(tollgate: &Tollgate, mode: Mode) -> Result<Vec<Finding>, SyncError> {
-    let since = tollgate.now().plus_days(-EVENTS_BACK_DAYS);
+fn unknown_prices(tollgate: &Tollgate, fetched: &SubscriptionShape) -> Vec<Finding> {
+    let subscription = &fetched.subscription;
+    if subscription.status.is_over() {
+        return Vec::new();
+    }
+    let items = subscription.items.iter();
+    let unknown = items.filter(|item| {
+        tollgate.catalog().tier_of_price(&item.price, item.lookup_key.as_deref()).is_none()
+    });
+    unknown
+        .map(|item| {
+            Finding::left(Drift::UnknownPrice { subscription: subscription.id.clone(), price: item.price.clone() })
+        })
+        .collect()
+}
+
+/// Whoever closed their account was told that nothing is charged any more, so it is ended.
+async fn deleted_but_billed(
+    tollgate: &Tollgate,
+    fetched: &SubscriptionShape,
+    mode: Mode,
+) -> Result<Option<Finding>, SyncError> {
+    let (id, customer) = (&fetched.subscription.id, &fetched.subscription.customer);
+    let Some(account) = customers::account_of(tollgate.db(), customer).await? else { return Ok(None) };
+    if !accounts::is_closed(tollgate.db(), &account).await? {
+        return Ok(None);
+    }
+    if mode == Mode::Mend {
+        tollgate.gateway().cancel_subscription(id).await?;
+        sync::subscription(tollgate, id, Along::reason("account closed")).await?;
+    }
+    let drift = Drift::DeletedButBilled { subscription: id.clone(), account };
+    Ok(Some(Finding { drift, is_mended: mode == Mode::Mend }))
+}
+
+async fn compare_events(tollgate: &Tollgate, mode: Mode, days: i64) -> Result<Vec<Finding>, SyncError> {
+    let since = tollgate.now().plus_days(-days);
     let mut findings = Vec::new();
-    let mut after = None;
+    let mut after: Option<String> = None;
+    let handled: BTreeSet<&str> = handled().into_iter().collect();
     loop {
-        let page = tollgate.gateway().events_page(since, after.as_ref()).await?;
+        let page = tollgate.gateway().events_page(since, after.as_deref()).await?;
         for (event, json) in page.data {
             // What changes nothing here is not missed.
-            let Some(hint) = Hint::of(&event) else { continue };
+            if !handled.contains(event.kind.as_str()) || Hint::of(&event).is_none() {
+                continue;
+            }
             if inbox::standing(tollgate.db(), &event.id).await?.is_some() {
                 continue;
             }
             let drift = Drift::MissedEvent { event: event.id.clone(), kind: event.kind.clone() };
             if mode == Mode::Mend {
-                let incoming = Incoming {
-                    subject: Some(hint.subject().to_owned()),
-                    customer: shape::id_of(&event.object, "/customer"),
-                    payload: json.to_string(),
-                    state: EventState::Pending,
-                    id: event.id,
-                    kind: event.kind,
-                    api_version: event.api_version,
-                    created: event.created,
-                };
+                let incoming = Incoming::of(event, json.to_string());
                 tollgate.intake().write(tollgate.db(), incoming, tollgate.now()).await?;
                 tollgate.inbox_filled().notify_one();
             }
@@ -221,4 +368,18 @@ async fn compare_events(tollgate: &Tollgate, mode: Mode) -> Result<Vec<Finding>,
             None => return Ok(findings),
         }
     }
+}
+
+/// Events of customers whom nobody owns: one that names an account of ours by now is linked.
+async fn compare_unmatched(tollgate: &Tollgate, mode: Mode) -> Result<Vec<Finding>, SyncError> {
+    let mut findings = Vec::new();
+    for (customer, events) in inbox::unmatched_customers(tollgate.db()).await? {
+        let object = Object::Customer(customer.clone());
+        let is_mended = mode == Mode::Mend && {
+            let outcome = sync::objects(tollgate, &[object].into(), Along::reason("reconcile")).await?;
+            matches!(outcome, Outcome::Written(_))
+        };
+        findings.push(Finding { drift: Drift::Unmatched { customer, events }, is_mended });
+    }
+    Ok(findings)
 }

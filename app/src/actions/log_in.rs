@@ -1,8 +1,6 @@
 //! `POST /login`
 
-use std::net::{IpAddr, SocketAddr};
-
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -11,6 +9,7 @@ use server::Tollgate;
 use server::auth::{self, LoginError, Session, safe_next};
 
 use super::form::Form;
+use super::peer;
 use crate::document;
 use crate::failure::Failure;
 use crate::form_state::FormState;
@@ -50,11 +49,8 @@ pub async fn log_in(
     }
 }
 
-fn peer(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
-}
-
-fn in_words(seconds: u64) -> String {
+/// A pause as people say it, never shorter than it is.
+pub(super) fn in_words(seconds: u64) -> String {
     match seconds {
         0 | 1 => "a second".to_owned(),
         2..60 => format!("{seconds} seconds"),

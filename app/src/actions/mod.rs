@@ -5,19 +5,26 @@
 //! fields and carry their errors in addresses.
 
 mod api_keys;
+mod close_account;
 mod custom_domain;
 mod form;
+mod invoice;
 mod log_in;
 mod log_out;
+mod operate;
+mod portal;
+mod purchase;
 mod sign_up;
 mod subscribe;
 mod support;
 mod theme;
 
-use axum::extract::FromRequestParts;
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{MethodRouter, post};
+use axum::routing::{MethodRouter, get, post};
 use server::Tollgate;
 use server::access::AccessError;
 use server::auth::{SignedIn, Visitor};
@@ -35,6 +42,12 @@ pub fn all() -> Vec<(&'static str, MethodRouter<Tollgate>)> {
         ("/logout", post(log_out::log_out)),
         ("/theme", post(theme::choose)),
         ("/api/billing/subscribe", post(subscribe::subscribe)),
+        ("/api/billing/checkout", post(purchase::buy)),
+        ("/api/billing/portal", post(portal::open)),
+        ("/billing/invoice", get(invoice::open)),
+        ("/account/close", post(close_account::close)),
+        ("/admin/replay", post(operate::replay)),
+        ("/admin/compare", post(operate::compare)),
         ("/dashboard/api-keys", post(api_keys::create)),
         ("/dashboard/api-keys/revoke", post(api_keys::revoke)),
         ("/dashboard/custom-domain", post(custom_domain::set)),
@@ -58,6 +71,12 @@ impl FromRequestParts<Tollgate> for Who {
 async fn kept_out(tollgate: &Tollgate, parts: Parts, area: &Area, error: AccessError) -> Response {
     match error {
         AccessError::TooLow { .. } => Redirect::to(&with_next("/billing/upgrade", area.path)).into_response(),
+        AccessError::NotForSale => document::failure(tollgate, parts, Failure::NotFound).await,
         AccessError::Store(cause) => document::failure(tollgate, parts, Failure::store(cause)).await,
     }
+}
+
+/// The address of the network peer, for what is limited by it.
+fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
 }

@@ -28,18 +28,13 @@ pub async fn subscribe(
     Who(who): Who,
     Form(form): Form<Subscribe>,
 ) -> Response {
-    let failure = match checkout::start_subscription(&tollgate, &who, &form.plan, &form.interval).await {
-        Ok(url) => return Redirect::to(&url).into_response(),
-        Err(CheckoutError::AlreadySubscribed) => {
-            return Redirect::to("/billing?notice=already_subscribed").into_response();
-        }
-        Err(CheckoutError::UnknownPlan | CheckoutError::NotForSale) => {
+    match checkout::start_subscription(&tollgate, &who, &form.plan, &form.interval).await {
+        Ok(url) => Redirect::to(&url).into_response(),
+        Err(CheckoutError::AlreadySubscribed) => Redirect::to("/billing?notice=already_subscribed").into_response(),
+        Err(CheckoutError::Unknown | CheckoutError::NotForSale) => {
             let state = FormState::default().refused("That plan is not for sale. Choose one of these.");
-            return document::page_again(&tollgate, parts, "/pricing", StatusCode::UNPROCESSABLE_ENTITY, state).await;
+            document::page_again(&tollgate, parts, "/pricing", StatusCode::UNPROCESSABLE_ENTITY, state).await
         }
-        Err(CheckoutError::InProgress) => Failure::InProgress,
-        Err(CheckoutError::Stripe(cause)) => Failure::stripe(&cause),
-        Err(CheckoutError::Store(cause)) => Failure::store(cause),
-    };
-    document::failure(&tollgate, parts, failure).await
+        Err(error) => document::failure(&tollgate, parts, Failure::checkout(error)).await,
+    }
 }

@@ -29,6 +29,7 @@ where
                 response.set_status(Failure::Forbidden.status());
                 Ok(view! { <UpgradePrompt area needed/> }.into_any())
             }
+            Err(AccessError::NotForSale) => Err(Failure::NotFound),
             Err(AccessError::Store(cause)) => Err(Failure::store(cause)),
         }
     })

@@ -54,10 +54,13 @@ fn SignedInBar(who: SignedIn) -> impl IntoView {
                 <NavLink href="/dashboard" name="Dashboard"/>
                 <NavLink href="/billing" name="Billing"/>
                 <NavLink href="/pricing" name="Pricing"/>
+                {who.is_operator.then(|| view! { <NavLink href="/admin" name="Operations"/> })}
             </ul>
         </nav>
         <div class="site-account">
-            <span class="site-email" title=email>{who.email.clone()}</span>
+            <a class="site-email" href="/account" title=email aria-current=current("/account")>
+                <span class="visually-hidden">"Account of "</span>{who.email.clone()}
+            </a>
             <PlanBadge who/>
             <form method="post" action="/logout">
                 <button class="button button-quiet" type="submit">"Log out"</button>

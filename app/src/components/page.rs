@@ -4,8 +4,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::Title;
-use server::Tollgate;
+use server::access::{self, OperatorPermit};
 use server::auth::{SignedIn, Visitor};
+use server::Tollgate;
 
 use super::FailureView;
 use crate::failure::Failure;
@@ -35,6 +36,18 @@ where
         }
     });
     view! { <Title text=title/> {page} }.into_any()
+}
+
+/// A page for operators; for anybody else it does not exist.
+pub fn operator_page<F, Fut>(title: &'static str, load: F) -> AnyView
+where
+    F: FnOnce(Tollgate, OperatorPermit) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<AnyView, Failure>> + Send + 'static,
+{
+    signed_in_page(title, move |tollgate, who| async move {
+        let permit = access::require_operator(&who).map_err(|_| Failure::NotFound)?;
+        load(tollgate, permit).await
+    })
 }
 
 /// Answers with 303 to `path` instead of with the page being rendered.

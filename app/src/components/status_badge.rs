@@ -1,7 +1,9 @@
-//! A subscription's status in words. The tone never says what the word does not.
+//! Statuses in words. The tone never says what the word does not.
 
 use billing::Status;
 use leptos::prelude::*;
+use server::ledger::InvoiceStatus;
+use server::store::inbox::EventState;
 
 use super::Tone;
 
@@ -20,10 +22,41 @@ const fn in_words(status: &Status) -> (&'static str, Option<Tone>) {
     }
 }
 
-/// The badge.
+fn badge(word: String, tone: Option<Tone>) -> impl IntoView {
+    let class = tone.map_or_else(|| "badge".to_owned(), |tone| format!("badge badge-{}", tone.as_str()));
+    view! { <span class=class>{word}</span> }
+}
+
+/// A subscription's status.
 #[component]
 pub fn StatusBadge(status: Status) -> impl IntoView {
     let (word, tone) = in_words(&status);
-    let class = tone.map_or_else(|| "badge".to_owned(), |tone| format!("badge badge-{}", tone.as_str()));
-    view! { <span class=class>{word}</span> }
+    badge(word.to_owned(), tone)
+}
+
+/// An invoice's status.
+#[component]
+pub fn InvoiceBadge(status: InvoiceStatus) -> impl IntoView {
+    let (word, tone) = match &status {
+        InvoiceStatus::Paid => ("Paid", Some(Tone::Good)),
+        InvoiceStatus::Open => ("To be paid", Some(Tone::Warning)),
+        InvoiceStatus::Uncollectible => ("Not collected", Some(Tone::Danger)),
+        InvoiceStatus::Draft => ("Draft", None),
+        InvoiceStatus::Void => ("Void", None),
+        InvoiceStatus::Unknown(word) => (word.as_str(), Some(Tone::Warning)),
+    };
+    badge(word.to_owned(), tone)
+}
+
+/// What became of an event.
+#[component]
+pub fn EventBadge(state: EventState) -> impl IntoView {
+    let tone = match state {
+        EventState::Done => Some(Tone::Good),
+        EventState::Pending => Some(Tone::Info),
+        EventState::Unmatched => Some(Tone::Warning),
+        EventState::Parked => Some(Tone::Danger),
+        EventState::Ignored => None,
+    };
+    badge(state.as_str().to_owned(), tone)
 }

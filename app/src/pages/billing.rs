@@ -1,36 +1,61 @@
 //! `/billing`: what one pays for, what happens next, what was.
 
-use billing::{Because, Catalog, Item, Price, Rule, Status, Subscription, Timestamp};
+use billing::{Because, Catalog, Item, Meter, Price, Product, Rule, Status, Subscription, Timestamp};
 use leptos::prelude::*;
+use server::ledger::{Invoice, Payment, PaymentStatus, Purchase};
+use server::overview::LedgerPage;
 use server::{BillingOverview, Tollgate};
 
-use crate::components::{Banner, Day, Empty, Glyph, Heading, Moment, StatusBadge, Tone, UsageMeter, signed_in_page};
+use crate::components::{
+    Banner, Day, Empty, Glyph, Heading, InvoiceBadge, Moment, PortalButton, Refusal, StatusBadge, Tone, UsageMeter,
+    signed_in_page,
+};
 use crate::failure::Failure;
-use crate::query::parameter;
+use crate::query::{address, after, after_value, parameter};
 
-/// Plan, status in words, next date, usage, history.
+/// Days before its end in which a trial asks for attention.
+const TRIAL_ENDS_SOON: i64 = 3;
+
+/// Plan, status in words, next date, usage, what can be bought, invoices, purchases, history.
 #[component]
 pub fn Billing() -> impl IntoView {
     let notice = parameter("notice");
+    let (invoices_after, purchases_after) = (after("invoices"), after("purchases"));
     signed_in_page("Billing", move |tollgate, who| async move {
-        let overview = tollgate.billing_overview(&who.account_id).await.map_err(Failure::store)?;
-        let was_led_here = notice.as_deref() == Some("already_subscribed");
+        let account = &who.account_id;
+        let overview = tollgate.billing_overview(account).await.map_err(Failure::store)?;
+        let invoices = tollgate.invoices(account, &invoices_after).await.map_err(Failure::store)?;
+        let purchases = tollgate.purchases(account, &purchases_after).await.map_err(Failure::store)?;
         Ok(view! {
             <Heading title="Billing"/>
-            {was_led_here.then(|| view! {
-                <Banner tone=Tone::Info title="You have a subscription already.">
-                    <p>"An account has one at a time, so nothing was started and nothing was charged."</p>
-                </Banner>
-            })}
+            <Refusal/>
+            <Returned notice/>
             <Notices tollgate=tollgate.clone() overview=overview.clone()/>
             <div class="split">
                 <CurrentPlan tollgate=tollgate.clone() overview=overview.clone()/>
                 <Usage overview=overview.clone()/>
             </div>
+            <Products products=tollgate.catalog().products().to_vec()/>
+            <Invoices page=invoices/>
+            <Purchases page=purchases catalog=tollgate.catalog().clone()/>
             <History catalog=tollgate.catalog().clone() past=overview.past/>
         }
         .into_any())
     })
+}
+
+/// What one was led here to be told.
+#[component]
+fn Returned(notice: Option<String>) -> impl IntoView {
+    let (title, text) = match notice.as_deref()? {
+        "already_subscribed" => (
+            "You have a subscription already.",
+            "An account has one at a time, so nothing was started and nothing was charged.",
+        ),
+        "canceled" => ("Nothing was bought.", "You left Stripe's page before paying, and nothing was charged."),
+        _ => return None,
+    };
+    Some(view! { <Banner tone=Tone::Info title><p>{text}</p></Banner> })
 }
 
 /// What needs to be known or done about the subscription, as banners.
@@ -43,18 +68,36 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
         return None;
     }
     let plan = plan_name(catalog, subscription);
-    let is_trial = *status == Status::Trialing;
     let grace_end = grace_end(catalog, subscription);
-    let banner = match rule {
-        Rule::PeriodPaid if is_trial => {
-            let ends = subscription.trial_end.unwrap_or_else(|| subscription.period().end);
-            let due = price_of(catalog, subscription).map(|price| format!("{} per {}", price.amount, price.interval));
+    let pay = overview.owed.as_ref().map(|owed| pay_address(&owed.invoice));
+    if let Some(owed) = overview.owed.as_ref().filter(|owed| owed.needs_action) {
+        let amount = owed_amount(&owed.invoice);
+        return Some(
             view! {
-                <Banner tone=Tone::Info title=format!("Your free trial of {plan} is running.")>
+                <Banner tone=Tone::Danger title=format!("Your bank asks you to confirm {amount} for {plan}.")>
+                    <p>"The payment waits for you. Confirm it on Stripe's page; it takes a moment."</p>
+                    <p class="actions"><a class="button button-primary" href=pay>"Confirm the payment"</a></p>
+                </Banner>
+            }
+            .into_any(),
+        );
+    }
+    let banner = match rule {
+        Rule::PeriodPaid if *status == Status::Trialing => {
+            let ends = subscription.trial_end.unwrap_or_else(|| subscription.period().end);
+            let is_soon = ends <= tollgate.now().plus_days(TRIAL_ENDS_SOON);
+            let due = price_of(catalog, subscription).map(|price| format!("{} per {}", price.amount, price.interval));
+            let (tone, title) = match is_soon {
+                true => (Tone::Warning, format!("Your free trial of {plan} ends soon.")),
+                false => (Tone::Info, format!("Your free trial of {plan} is running.")),
+            };
+            view! {
+                <Banner tone title>
                     <p>
                         "It ends on " <Moment at=ends/> ". "
                         {due.map(|due| format!("Then {plan} goes on for {due}, unless you cancel before."))}
                     </p>
+                    <div class="actions"><PortalButton label="Change card or cancel"/></div>
                 </Banner>
             }
             .into_any()
@@ -65,25 +108,22 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
             view! {
                 <Banner tone=Tone::Warning title=format!("{plan} is cancelled.")>
                     <p>"Everything stays open until " <Moment at=ends/> ". Then your account is on the free plan. Nothing more is charged."</p>
+                    <div class="actions"><PortalButton label="Keep the plan"/></div>
                 </Banner>
             }
             .into_any()
         }
         Rule::InGrace => view! {
             <Banner tone=Tone::Warning title=format!("The last payment for {plan} failed.")>
-                <p>
-                    "Everything stays open until " <Moment at=grace_end/>
-                    ". Pay the open invoice before then: the link is in the e-mail that Stripe sent you."
-                </p>
+                <p>"Everything stays open until " <Moment at=grace_end/> ". Pay, or give us another card, before then."</p>
+                <Mend pay/>
             </Banner>
         }
         .into_any(),
         Rule::GraceOver => view! {
             <Banner tone=Tone::Danger title=format!("{plan} is closed because a payment failed.")>
-                <p>
-                    "It was open until " <Moment at=grace_end/>
-                    ". Pay the open invoice with the link in Stripe's e-mail and it opens again at once."
-                </p>
+                <p>"It was open until " <Moment at=grace_end/> ". Pay what is owed and it opens again at once."</p>
+                <Mend pay/>
             </Banner>
         }
         .into_any(),
@@ -98,18 +138,21 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
             Status::Incomplete => view! {
                 <Banner tone=Tone::Warning title=format!("The first payment for {plan} is not finished.")>
                     <p>"Your bank has to confirm it, or the card was declined. Finish the payment and the plan opens."</p>
+                    <Mend pay/>
                 </Banner>
             }
             .into_any(),
             Status::Unpaid => view! {
                 <Banner tone=Tone::Danger title=format!("{plan} is unpaid and closed.")>
-                    <p>"All attempts to collect the payment failed. Pay the open invoice with the link in Stripe's e-mail and it opens again."</p>
+                    <p>"All attempts to collect the payment failed. Pay what is owed and it opens again."</p>
+                    <Mend pay/>
                 </Banner>
             }
             .into_any(),
             Status::Paused => view! {
                 <Banner tone=Tone::Warning title=format!("{plan} is paused.")>
-                    <p>"The trial ended without a card. Add one with the link in Stripe's e-mail and the plan goes on."</p>
+                    <p>"The trial ended without a card. Add one and the plan goes on."</p>
+                    <div class="actions"><PortalButton label="Add a card" flow="card" is_primary=true/></div>
                 </Banner>
             }
             .into_any(),
@@ -117,6 +160,18 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
         },
     };
     Some(banner)
+}
+
+/// The two ways to pay what is owed: on the invoice's page, or by another card.
+#[component]
+fn Mend(pay: Option<String>) -> impl IntoView {
+    let has_page = pay.is_some();
+    view! {
+        <div class="actions">
+            {pay.map(|pay| view! { <a class="button button-primary" href=pay>"Pay now"</a> })}
+            <PortalButton label="Change the card" flow="card" is_primary=!has_page/>
+        </div>
+    }
 }
 
 #[component]
@@ -133,11 +188,12 @@ fn CurrentPlan(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
             <p class="current-plan-name">{plan.name.clone()}</p>
             <p class="quiet">{plan.summary.clone()}</p>
             {facts}
-            <p class="actions">
+            <div class="actions">
                 <a class="button" class:button-primary=!is_highest && running.is_none() href="/pricing">
                     {if is_highest { "See the plans" } else { "Compare plans" }}
                 </a>
-            </p>
+                {overview.has_customer.then(|| view! { <PortalButton label="Cards, invoices, cancelling"/> })}
+            </div>
         </section>
     }
 }
@@ -172,6 +228,207 @@ fn Usage(overview: BillingOverview) -> impl IntoView {
             <div class="meters">{meters}</div>
         </section>
     }
+}
+
+/// What can be bought once.
+#[component]
+fn Products(products: Vec<Product>) -> impl IntoView {
+    if products.is_empty() {
+        return ().into_any();
+    }
+    let rows = products.into_iter().map(|product| view! { <ProductRow product/> }).collect_view();
+    view! {
+        <section class="card" aria-labelledby="products-title">
+            <div class="section-head">
+                <h2 id="products-title">"More when you need it"</h2>
+                <p class="quiet">"Bought once. Used when your plan's own are used up, and never out of date."</p>
+            </div>
+            <ul class="rows">{rows}</ul>
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn ProductRow(product: Product) -> impl IntoView {
+    let price = product.amount.to_string();
+    view! {
+        <li class="row">
+            <div class="row-text">
+                <p class="row-title">{product.name.clone()}</p>
+                <p class="quiet">{product.summary.clone()}</p>
+            </div>
+            <p class="money">{price.clone()}</p>
+            <form method="post" action="/api/billing/checkout">
+                <input type="hidden" name="product" value=product.key/>
+                <button class="button" type="submit" aria-label=format!("Buy {} for {price}", product.name)>"Buy"</button>
+            </form>
+        </li>
+    }
+}
+
+#[component]
+fn Invoices(page: LedgerPage<Invoice>) -> impl IntoView {
+    let body = if page.rows.is_empty() {
+        view! {
+            <Empty glyph=Glyph::Receipt title="No invoices yet">
+                "With every payment for a plan there is an invoice here, as a page and as a PDF."
+            </Empty>
+        }
+        .into_any()
+    } else {
+        let older = page.next.as_ref().map(|next| address("/billing", &[("invoices", &after_value(next))]));
+        let rows = page.rows.into_iter().map(|invoice| view! { <InvoiceRow invoice/> }).collect_view();
+        view! {
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Invoices">
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Number"</th>
+                            <th scope="col">"Date (UTC)"</th>
+                            <th scope="col">"Status"</th>
+                            <th scope="col" class="money">"Amount"</th>
+                            <th scope="col"><span class="visually-hidden">"See it"</span></th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+            {older.map(|older| view! { <p class="actions"><a class="button" href=older>"Older invoices"</a></p> })}
+        }
+        .into_any()
+    };
+    view! {
+        <section class="card" aria-labelledby="invoices-title">
+            <h2 id="invoices-title">"Invoices"</h2>
+            {body}
+        </section>
+    }
+}
+
+#[component]
+fn InvoiceRow(invoice: Invoice) -> impl IntoView {
+    let number = invoice.number.clone().unwrap_or_else(|| "–".to_owned());
+    let pdf = address("/billing/invoice", &[("id", invoice.id.as_str()), ("as", "pdf")]);
+    let is_open = invoice.status == server::ledger::InvoiceStatus::Open;
+    let (word, page) = (if is_open { "Pay" } else { "View" }, pay_address(&invoice));
+    view! {
+        <tr>
+            <th scope="row">{number.clone()}</th>
+            <td><Day at=invoice.created/></td>
+            <td><InvoiceBadge status=invoice.status.clone()/></td>
+            <td class="money">{invoice.total.to_string()}</td>
+            <td class="links">
+                <a href=page aria-label=format!("{word} invoice {number}")>{word}</a>
+                " "
+                <a href=pdf aria-label=format!("PDF of invoice {number}")>"PDF"</a>
+            </td>
+        </tr>
+    }
+}
+
+#[component]
+fn Purchases(page: LedgerPage<(Purchase, Option<Payment>)>, catalog: Catalog) -> impl IntoView {
+    if page.rows.is_empty() {
+        return ().into_any();
+    }
+    let older = page.next.as_ref().map(|next| address("/billing", &[("purchases", &after_value(next))]));
+    let rows = page
+        .rows
+        .into_iter()
+        .map(|(purchase, payment)| view! { <PurchaseRow purchase payment catalog=catalog.clone()/> })
+        .collect_view();
+    view! {
+        <section class="card" aria-labelledby="purchases-title">
+            <h2 id="purchases-title">"Purchases"</h2>
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Purchases">
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"What"</th>
+                            <th scope="col">"Date (UTC)"</th>
+                            <th scope="col">"Status"</th>
+                            <th scope="col" class="money">"Amount"</th>
+                            <th scope="col"><span class="visually-hidden">"Receipt"</span></th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+            {older.map(|older| view! { <p class="actions"><a class="button" href=older>"Older purchases"</a></p> })}
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn PurchaseRow(purchase: Purchase, payment: Option<Payment>, catalog: Catalog) -> impl IntoView {
+    let what = what_was_bought(&purchase, &catalog);
+    let (word, tone, more) = standing(&purchase, payment.as_ref());
+    let class = tone.map_or_else(|| "badge".to_owned(), |tone| format!("badge badge-{}", tone.as_str()));
+    let receipt = payment.and_then(|payment| payment.receipt_url);
+    view! {
+        <tr>
+            <th scope="row">{what.clone()}</th>
+            <td><Day at=purchase.created/></td>
+            <td>
+                <span class=class>{word}</span>
+                {more.map(|more| view! { <p class="quiet">{more}</p> })}
+            </td>
+            <td class="money">{purchase.total.to_string()}</td>
+            <td class="links">
+                {receipt.map(|url| view! { <a href=url rel="noreferrer" aria-label=format!("Receipt for {what}")>"Receipt"</a> })}
+            </td>
+        </tr>
+    }
+}
+
+/// The names of what was bought, as the catalogue or, for what it no longer has, Stripe says them.
+pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
+    let name = |item: &server::ledger::Bought| {
+        let known = item.product.as_deref().and_then(|key| catalog.product(key));
+        let name = known.map_or_else(|| item.description.clone(), |product| product.name.clone());
+        if item.quantity > 1 { format!("{} × {name}", item.quantity) } else { name }
+    };
+    let names: Vec<String> = purchase.items.iter().map(name).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() { "A purchase".to_owned() } else { names.join(", ") }
+}
+
+/// How many units of which meter a purchase was good for on the day it was bought.
+pub fn what_it_grants(purchase: &Purchase) -> Option<String> {
+    let granted: Vec<(Meter, u64)> = purchase.items.iter().filter_map(|item| item.grants).collect();
+    let words: Vec<String> = granted
+        .iter()
+        .map(|(meter, units)| format!("{} {}", billing::money::grouped(*units), meter.label()))
+        .collect();
+    (!words.is_empty()).then(|| words.join(" and "))
+}
+
+/// What became of a purchase: a word, its tone, and how much of it is gone.
+fn standing(purchase: &Purchase, payment: Option<&Payment>) -> (&'static str, Option<Tone>, Option<String>) {
+    let Some(payment) = payment else {
+        return if purchase.is_settled { ("Paid", Some(Tone::Good), None) } else { ("On its way", Some(Tone::Info), None) };
+    };
+    let money = |minor| billing::Money::new(minor, payment.amount.currency.clone()).to_string();
+    let (refunded, disputed) = (payment.amount_refunded, payment.amount_disputed());
+    match &payment.status {
+        _ if disputed > 0 => ("Disputed", Some(Tone::Warning), Some(format!("{} held by the bank", money(disputed)))),
+        _ if refunded >= payment.amount.minor && refunded > 0 => ("Refunded", None, None),
+        _ if refunded > 0 => ("Refunded in part", None, Some(format!("{} came back", money(refunded)))),
+        PaymentStatus::Succeeded => ("Paid", Some(Tone::Good), None),
+        PaymentStatus::Processing => ("On its way", Some(Tone::Info), None),
+        PaymentStatus::Canceled => ("Given up", None, None),
+        _ => ("Not paid", Some(Tone::Warning), payment.failure.clone()),
+    }
+}
+
+/// Stripe's page of an invoice, by way of ours.
+fn pay_address(invoice: &Invoice) -> String {
+    address("/billing/invoice", &[("id", invoice.id.as_str())])
+}
+
+fn owed_amount(invoice: &Invoice) -> String {
+    billing::Money::new(invoice.amount_remaining, invoice.total.currency.clone()).to_string()
 }
 
 #[component]

@@ -3,8 +3,10 @@
 
 use leptos::prelude::*;
 use server::Tollgate;
-use server::checkout::{self, CheckoutError, Outcome};
+use server::checkout::{self, Outcome};
+use server::ledger::Purchase;
 
+use super::billing::{what_it_grants, what_was_bought};
 use crate::components::{Glyph, Icon, Moment, signed_in_page};
 use crate::failure::Failure;
 use crate::islands::AwaitPayment;
@@ -15,14 +17,7 @@ use crate::query::parameter;
 pub fn Success() -> impl IntoView {
     let session_id = parameter("session_id").unwrap_or_default();
     signed_in_page("Your payment", move |tollgate, who| async move {
-        let outcome = checkout::outcome(&tollgate, &who, &session_id).await.map_err(|error| match error {
-            CheckoutError::Stripe(cause) => Failure::stripe(&cause),
-            CheckoutError::Store(cause) => Failure::store(cause),
-            CheckoutError::InProgress => Failure::InProgress,
-            CheckoutError::UnknownPlan | CheckoutError::NotForSale | CheckoutError::AlreadySubscribed => {
-                Failure::NotFound
-            }
-        })?;
+        let outcome = checkout::outcome(&tollgate, &who, &session_id).await.map_err(Failure::checkout)?;
         let outcome = outcome.ok_or(Failure::NotFound)?;
         Ok(view! { <Said tollgate outcome session_id/> }.into_any())
     })
@@ -31,7 +26,7 @@ pub fn Success() -> impl IntoView {
 #[component]
 fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoView {
     match outcome {
-        Outcome::Paid { plan, trial_end, renews } => {
+        Outcome::Subscribed { plan, trial_end, renews } => {
             let catalog = tollgate.catalog();
             let name = catalog.plan_named(&plan).map_or(plan.clone(), |plan| plan.name.clone());
             let next = match trial_end.filter(|end| *end > tollgate.now()) {
@@ -46,6 +41,24 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
                     <p class="actions">
                         <a class="button button-primary" href="/dashboard">"Go to the dashboard"</a>
                         <a class="button" href="/billing">"See your billing"</a>
+                    </p>
+                </div>
+            }
+            .into_any()
+        }
+        Outcome::Bought(purchase) => view! { <Bought tollgate purchase/> }.into_any(),
+        Outcome::OnItsWay(purchase) => {
+            let what = what_was_bought(&purchase, tollgate.catalog());
+            view! {
+                <div class="narrow outcome">
+                    <Icon glyph=Glyph::Receipt/>
+                    <h1>"Your payment is on its way"</h1>
+                    <p class="lead">
+                        {format!("Banks take a few days. As soon as the money has come, {what} is yours; there is nothing more for you to do.")}
+                    </p>
+                    <p class="actions">
+                        <a class="button button-primary" href="/billing">"See your billing"</a>
+                        <a class="button" href="/dashboard">"Go to the dashboard"</a>
                     </p>
                 </div>
             }
@@ -92,6 +105,24 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
             </div>
         }
         .into_any(),
+    }
+}
+
+#[component]
+fn Bought(tollgate: Tollgate, purchase: Purchase) -> impl IntoView {
+    let what = what_was_bought(&purchase, tollgate.catalog());
+    let said = what_it_grants(&purchase)
+        .map(|granted| format!("{granted} were added to your account. They are used when your plan's own are used up."));
+    view! {
+        <div class="narrow outcome outcome-good">
+            <Icon glyph=Glyph::Check/>
+            <h1>{format!("{what}: paid")}</h1>
+            {said.map(|said| view! { <p class="lead">{said}</p> })}
+            <p class="actions">
+                <a class="button button-primary" href="/dashboard">"Go to the dashboard"</a>
+                <a class="button" href="/billing">"See your billing"</a>
+            </p>
+        </div>
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "a component owns its properties")]
 
+mod account;
+mod admin;
 mod analytics;
 mod api_keys;
 mod billing;
@@ -37,6 +39,12 @@ pub fn Pages() -> impl IntoView {
                 <Route path=path!("/billing") view=billing::Billing ssr=SsrMode::Async/>
                 <Route path=path!("/billing/success") view=billing_success::Success ssr=SsrMode::Async/>
                 <Route path=path!("/billing/upgrade") view=billing_upgrade::Upgrade ssr=SsrMode::Async/>
+                <Route path=path!("/account") view=account::Account ssr=SsrMode::Async/>
+                <Route path=path!("/admin") view=admin::overview::Overview ssr=SsrMode::Async/>
+                <Route path=path!("/admin/events") view=admin::events::Events ssr=SsrMode::Async/>
+                <Route path=path!("/admin/event") view=admin::event::EventPage ssr=SsrMode::Async/>
+                <Route path=path!("/admin/accounts") view=admin::accounts::Accounts ssr=SsrMode::Async/>
+                <Route path=path!("/admin/account") view=admin::account::AccountPage ssr=SsrMode::Async/>
                 <Route path=path!("/dashboard") view=dashboard::Dashboard ssr=SsrMode::Async/>
                 <Route path=path!("/dashboard/analytics") view=analytics::Analytics ssr=SsrMode::Async/>
                 <Route path=path!("/dashboard/api-keys") view=api_keys::ApiKeys ssr=SsrMode::Async/>

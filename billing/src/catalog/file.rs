@@ -144,14 +144,7 @@ impl Reader<'_> {
         if let Some(key) = &lookup_key {
             self.once("lookup_key", key);
         }
-        let id = variable.and_then(|variable| {
-            self.once("env", &variable);
-            let id = (self.environment)(&variable)?.trim().to_owned();
-            (!id.is_empty()).then_some(id)
-        });
-        if let Some(id) = &id {
-            self.once("price id", id);
-        }
+        let id = self.configured_id(variable);
         let word = interval?;
         let Some(interval) = Interval::parse(&word) else {
             self.unknown(&owner, "interval", &word, Interval::ALL);
@@ -171,6 +164,8 @@ impl Reader<'_> {
         let summary = entry.optional("summary", &PROSE, &mut self.faults).unwrap_or_default();
         let amount = self.money(&mut entry);
         let lookup_key = entry.required("lookup_key", &TEXT, &mut self.faults);
+        let variable = entry.optional("env", &TEXT, &mut self.faults);
+        let retired = entry.optional("retired_prices", &TEXTS, &mut self.faults).unwrap_or_default();
         let meter = entry.optional("meter", &TEXT, &mut self.faults);
         let quantity = entry.optional("quantity", &COUNT, &mut self.faults);
         let owner = entry.finish(&mut self.faults);
@@ -180,6 +175,10 @@ impl Reader<'_> {
         }
         if let Some(key) = &lookup_key {
             self.once("lookup_key", key);
+        }
+        let id = self.configured_id(variable);
+        for id in &retired {
+            self.once("price id", id);
         }
         let grants = match (meter, quantity) {
             (None, None) => None,
@@ -195,7 +194,28 @@ impl Reader<'_> {
                 None
             }
         };
-        Some(Product { key: key?, name: name?, summary, amount: amount?, lookup_key: lookup_key?, grants })
+        Some(Product {
+            key: key?,
+            name: name?,
+            summary,
+            amount: amount?,
+            lookup_key: lookup_key?,
+            id: id.map(PriceId::new),
+            retired_prices: retired.into_iter().map(PriceId::new).collect(),
+            grants,
+        })
+    }
+
+    /// The id that the environment gives a price in the variable it names, if it does.
+    fn configured_id(&mut self, variable: Option<String>) -> Option<String> {
+        let variable = variable?;
+        self.once("env", &variable);
+        let id = (self.environment)(&variable)?.trim().to_owned();
+        if id.is_empty() {
+            return None;
+        }
+        self.once("price id", &id);
+        Some(id)
     }
 
     fn money(&mut self, entry: &mut Entry) -> Option<Money> {

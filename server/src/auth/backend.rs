@@ -5,7 +5,7 @@ use billing::UserId;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::SignedIn;
-use crate::store::accounts::{self, User};
+use crate::store::accounts::{self, Role, User};
 use crate::store::{Db, StoreError};
 
 /// Finds the users of sessions.
@@ -38,7 +38,12 @@ impl Identity {
 impl From<User> for Identity {
     fn from(user: User) -> Self {
         Self {
-            signed_in: SignedIn { user_id: user.id, account_id: user.account_id, email: user.email },
+            signed_in: SignedIn {
+                user_id: user.id,
+                account_id: user.account_id,
+                email: user.email,
+                is_operator: user.role == Role::Operator,
+            },
             password_hash: user.password_hash,
         }
     }

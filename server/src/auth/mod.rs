@@ -33,6 +33,8 @@ pub struct SignedIn {
     pub account_id: AccountId,
     /// Their address, as they typed it.
     pub email: String,
+    /// Whether they are trusted with everybody's billing.
+    pub is_operator: bool,
 }
 
 /// Who made a request. The guard puts it into the extensions of every request.
@@ -161,6 +163,34 @@ pub async fn login(
     email: &str,
     password: &str,
 ) -> Result<SignedIn, LoginError> {
+    let identity = identified(tollgate, peer, email, password).await?;
+    begin(session, &identity).await?;
+    tracing::info!(user = %identity.signed_in.user_id, "logged in");
+    Ok(identity.signed_in)
+}
+
+/// Makes sure that whoever is signed in knows their password, before something that cannot be undone.
+///
+/// # Errors
+/// See [`LoginError`].
+pub async fn confirm(
+    tollgate: &Tollgate,
+    who: &SignedIn,
+    peer: Option<IpAddr>,
+    password: &str,
+) -> Result<(), LoginError> {
+    let identity = identified(tollgate, peer, &who.email, password).await?;
+    if identity.signed_in.user_id == who.user_id { Ok(()) } else { Err(LoginError::Wrong) }
+}
+
+/// Who has this address and this password. An attempt is taken before it is looked at, and given
+/// back when it was right.
+async fn identified(
+    tollgate: &Tollgate,
+    peer: Option<IpAddr>,
+    email: &str,
+    password: &str,
+) -> Result<Identity, LoginError> {
     let key = email.trim().to_lowercase();
     let attempt = throttle::take(tollgate, &key, peer).await?;
     let user = accounts::user_by_login(tollgate.db(), &key).await.map_err(AuthUnavailable::from)?;
@@ -172,9 +202,7 @@ pub async fn login(
         return Err(LoginError::Wrong);
     };
     attempt.give_back(tollgate).await?;
-    begin(session, &identity).await?;
-    tracing::info!(user = %identity.signed_in.user_id, "logged in");
-    Ok(identity.signed_in)
+    Ok(identity)
 }
 
 /// Ends the session, here and in the database.

@@ -67,6 +67,7 @@ async fn authenticate(parts: &Parts, tollgate: &Tollgate) -> Result<AccountId, R
         return match KEYS_FROM.admits(&entitlement, tollgate.catalog()) {
             billing::Admission::Admitted => Ok(account),
             billing::Admission::TooLow { needed } => Err(too_low(tollgate, &needed)),
+            billing::Admission::NotForSale => Err(unauthorized("This API key opens nothing.")),
         };
     }
     let visitor = parts.extensions.get::<Visitor>().and_then(|visitor| visitor.signed_in.as_ref());

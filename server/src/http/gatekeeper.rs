@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use super::api;
 use crate::auth::{Session, Visitor};
-use crate::guard::{self, PolicyTable, Verdict};
+use crate::guard::{self, PolicyTable, Standing, Verdict};
 use crate::tollgate::Tollgate;
 
 /// What the guard needs to decide.
@@ -56,19 +56,20 @@ pub(super) async fn admit(
         Some(query) if request.method() == Method::GET => format!("{canonical}?{query}"),
         _ => canonical.clone(),
     };
-    let entitlement = match &signed_in {
+    let standing = match &signed_in {
         None => None,
         Some(who) => match keeper.tollgate.entitlement(&who.account_id).await {
-            Ok(entitlement) => Some(entitlement),
+            Ok(entitlement) => Some(Standing { entitlement, is_operator: who.is_operator }),
             Err(error) => {
                 tracing::error!(%error, "the guard cannot tell who may come in");
                 return refusal(&keeper.refusals, request, StatusCode::SERVICE_UNAVAILABLE).await;
             }
         },
     };
-    let response = match route.verdict(entitlement.as_ref(), keeper.tollgate.catalog()) {
+    let response = match route.verdict(standing.as_ref(), keeper.tollgate.catalog()) {
         Verdict::SignIn => Redirect::to(&guard::login_address(&next_address)).into_response(),
         Verdict::Upgrade => Redirect::to(&guard::upgrade_address(route.feature(), &next_address)).into_response(),
+        Verdict::Hide => refusal(&keeper.refusals, request, StatusCode::NOT_FOUND).await,
         Verdict::Pass if canonical == path => next.run(request).await,
         // Another spelling of a page is led to the page itself, where the guard asks again. What is
         // no plain address would be encoded by the browser and come back for ever.

@@ -1,8 +1,9 @@
-//! Users, accounts, memberships, Stripe customers, and the throttle on logins.
+//! Users, accounts, memberships, and the throttle on logins.
 
-use billing::{AccountId, CustomerId, Timestamp, UserId};
+use billing::{AccountId, Timestamp, UserId};
 use secrecy::SecretString;
 
+use super::After;
 use super::db::{Db, StoreError, Tx, query, statements};
 
 statements! {
@@ -10,17 +11,28 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (login_key) DO NOTHING";
     INSERT_ACCOUNT = "INSERT INTO account (id, name, created_at) VALUES ($1, $2, $3)";
     INSERT_MEMBERSHIP = "INSERT INTO membership (account_id, user_id, role) VALUES ($1, $2, 'owner')";
-    USER_BY_LOGIN = "SELECT u.id, u.email, u.email_canonical, u.password_hash, m.account_id \
+    USER_BY_LOGIN = "SELECT u.id, u.email, u.email_canonical, u.password_hash, u.role, m.account_id \
         FROM app_user u JOIN membership m ON m.user_id = u.id WHERE u.login_key = $1 ORDER BY m.account_id LIMIT 1";
-    USER_BY_ID = "SELECT u.id, u.email, u.email_canonical, u.password_hash, m.account_id \
+    USER_BY_ID = "SELECT u.id, u.email, u.email_canonical, u.password_hash, u.role, m.account_id \
         FROM app_user u JOIN membership m ON m.user_id = u.id WHERE u.id = $1 ORDER BY m.account_id LIMIT 1";
     OWNER_CANONICAL_EMAIL = "SELECT u.email_canonical FROM app_user u JOIN membership m ON m.user_id = u.id \
         WHERE m.account_id = $1 AND m.role = 'owner' ORDER BY u.created_at, u.id LIMIT 1";
+    // What is searched for is bound as a pattern that has no wildcards of its own: see `like`.
+    SEARCH_ACCOUNTS = "SELECT a.id, COALESCE(MIN(u.email), a.name) AS email, MIN(c.id) AS customer_id, a.created_at, a.closed_at \
+        FROM account a LEFT JOIN membership m ON m.account_id = a.id AND m.role = 'owner' \
+        LEFT JOIN app_user u ON u.id = m.user_id LEFT JOIN customer c ON c.account_id = a.id AND NOT c.is_deleted \
+        WHERE ($1 = '' OR LOWER(u.email) LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
+        AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4)) \
+        GROUP BY a.id, a.name, a.created_at, a.closed_at ORDER BY a.created_at DESC, a.id DESC LIMIT $5";
+    ACCOUNT_CLOSED = "SELECT id FROM account WHERE id = $1 AND closed_at IS NOT NULL";
     ACCOUNT_EXISTS = "SELECT id FROM account WHERE id = $1";
-    LOCK_ACCOUNT = "UPDATE account SET name = name WHERE id = $1";
-    CUSTOMER_OF = "SELECT id FROM customer WHERE account_id = $1";
-    ACCOUNT_OF = "SELECT account_id FROM customer WHERE id = $1";
-    INSERT_CUSTOMER = "INSERT INTO customer (id, account_id, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    LOCK_ACCOUNT = "UPDATE account SET name = name WHERE id = $1 AND closed_at IS NULL";
+    SET_ROLE = "UPDATE app_user SET role = $2 WHERE login_key = $1";
+    OPERATORS = "SELECT email FROM app_user WHERE role = 'operator' ORDER BY email";
+    CLOSE_ACCOUNT = "UPDATE account SET closed_at = $2, name = 'closed' WHERE id = $1";
+    MEMBERS = "SELECT user_id FROM membership WHERE account_id = $1";
+    DELETE_MEMBERSHIPS = "DELETE FROM membership WHERE account_id = $1";
+    DELETE_LONELY_USER = "DELETE FROM app_user WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM membership WHERE user_id = $1)";
     TAKE_LOGIN_ATTEMPT = "INSERT INTO login_throttle (throttle_key, window_start, attempts) VALUES ($1, $2, 1) \
         ON CONFLICT (throttle_key) DO UPDATE SET \
         attempts = CASE WHEN login_throttle.window_start <= $3 THEN 1 ELSE login_throttle.attempts + 1 END, \
@@ -43,6 +55,27 @@ pub struct User {
     pub email_canonical: String,
     /// Argon2, in PHC form.
     pub password_hash: SecretString,
+    /// What they may do besides.
+    pub role: Role,
+}
+
+/// What somebody may do besides what their account's plan opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    Customer,
+    /// See and mend everybody's billing.
+    Operator,
+}
+
+impl Role {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Operator => "operator",
+        }
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -51,6 +84,7 @@ struct UserRow {
     email: String,
     email_canonical: String,
     password_hash: String,
+    role: String,
     account_id: String,
 }
 
@@ -62,6 +96,7 @@ impl From<UserRow> for User {
             email: row.email,
             email_canonical: row.email_canonical,
             password_hash: row.password_hash.into(),
+            role: if row.role == Role::Operator.as_str() { Role::Operator } else { Role::Customer },
         }
     }
 }
@@ -128,54 +163,100 @@ pub async fn canonical_email_of(db: &Db, account: &AccountId) -> Result<Option<S
     Ok(query!(Db: db, fetch_optional as (String,), OWNER_CANONICAL_EMAIL, account.as_str())?.map(|(email,)| email))
 }
 
-/// Whether there is such an account.
+/// Whether there is such an account, closed or not.
 ///
 /// # Errors
 /// The database failed.
-pub async fn account_exists(db: &Db, account: &AccountId) -> Result<bool, StoreError> {
-    Ok(query!(Db: db, fetch_optional as (String,), ACCOUNT_EXISTS, account.as_str())?.is_some())
+pub async fn exists(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError> {
+    Ok(query!(Tx: tx, fetch_optional as (String,), ACCOUNT_EXISTS, account.as_str())?.is_some())
 }
 
-/// Makes every other transaction that locks the same account wait until this one ends.
-///
-/// # Errors
-/// The database failed.
-pub async fn lock_account(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
-    query!(Tx: tx, execute, LOCK_ACCOUNT, account.as_str()).map(drop)
+/// An account as operators see it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct AccountRow {
+    /// Its id.
+    pub id: String,
+    /// Its owner's address.
+    pub email: String,
+    /// Its customer at Stripe.
+    pub customer_id: Option<String>,
+    /// Epoch seconds.
+    pub created_at: i64,
+    /// Epoch seconds.
+    pub closed_at: Option<i64>,
 }
 
-/// The Stripe customer of an account.
+/// Accounts whose owner's address contains `text`, or whose own or Stripe's id it is; all of them
+/// for an empty text. Newest first.
 ///
 /// # Errors
 /// The database failed.
-pub async fn customer_of(db: &Db, account: &AccountId) -> Result<Option<CustomerId>, StoreError> {
-    Ok(query!(Db: db, fetch_optional as (String,), CUSTOMER_OF, account.as_str())?.map(|(id,)| CustomerId::new(id)))
+pub async fn search(db: &Db, text: &str, after: &After, most: i64) -> Result<Vec<AccountRow>, StoreError> {
+    let text = text.trim();
+    let pattern = if text.is_empty() { String::new() } else { like(text) };
+    query!(Db: db, fetch_all as AccountRow, SEARCH_ACCOUNTS, pattern, text, after.at.0, after.key.as_str(), most)
 }
 
-/// The account of a Stripe customer.
+/// The account with this id.
 ///
 /// # Errors
 /// The database failed.
-pub async fn account_of(db: &Db, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
-    Ok(query!(Db: db, fetch_optional as (String,), ACCOUNT_OF, customer.as_str())?.map(|(id,)| AccountId::new(id)))
+pub async fn row(db: &Db, id: &AccountId) -> Result<Option<AccountRow>, StoreError> {
+    Ok(search(db, id.as_str(), &After::start(), 2).await?.into_iter().find(|row| row.id == id.as_str()))
 }
 
-/// Links a Stripe customer to an account. `true` when the two are partners now, whoever linked
-/// them; `false` when either already has another partner.
+/// The pattern for what contains `text`, in which nothing of `text` is a wildcard.
+fn like(text: &str) -> String {
+    let plain: String = text.to_lowercase().chars().flat_map(|c| ['!'].into_iter().filter(move |_| "%_!".contains(c)).chain([c])).collect();
+    format!("%{plain}%")
+}
+
+/// Whether the account was closed.
 ///
 /// # Errors
 /// The database failed.
-pub async fn link_customer(
-    tx: &mut Tx,
-    customer: &CustomerId,
-    account: &AccountId,
-    at: Timestamp,
-) -> Result<bool, StoreError> {
-    if query!(Tx: &mut *tx, execute, INSERT_CUSTOMER, customer.as_str(), account.as_str(), at.0)? > 0 {
-        return Ok(true);
+pub async fn is_closed(db: &Db, account: &AccountId) -> Result<bool, StoreError> {
+    Ok(query!(Db: db, fetch_optional as (String,), ACCOUNT_CLOSED, account.as_str())?.is_some())
+}
+
+/// Makes every other transaction that locks the same account wait until this one ends. `false`
+/// when the account is closed: then nobody waits.
+///
+/// # Errors
+/// The database failed.
+pub async fn lock_account(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError> {
+    query!(Tx: tx, execute, LOCK_ACCOUNT, account.as_str()).map(|locked| locked > 0)
+}
+
+/// Gives the user with this [`billing::email::Email::login_key`] a role. `false` when there is none.
+///
+/// # Errors
+/// The database failed.
+pub async fn set_role(tx: &mut Tx, login_key: &str, role: Role) -> Result<bool, StoreError> {
+    query!(Tx: tx, execute, SET_ROLE, login_key, role.as_str()).map(|changed| changed > 0)
+}
+
+/// The addresses of all operators.
+///
+/// # Errors
+/// The database failed.
+pub async fn operators(db: &Db) -> Result<Vec<String>, StoreError> {
+    Ok(query!(Db: db, fetch_all as (String,), OPERATORS)?.into_iter().map(|(email,)| email).collect())
+}
+
+/// Closes an account for good: nobody belongs to it any more, and whoever belonged to no other is
+/// deleted. The account itself stays, because what it paid stays.
+///
+/// # Errors
+/// The database failed.
+pub async fn close(tx: &mut Tx, account: &AccountId, at: Timestamp) -> Result<(), StoreError> {
+    query!(Tx: &mut *tx, execute, CLOSE_ACCOUNT, account.as_str(), at.0)?;
+    let members = query!(Tx: &mut *tx, fetch_all as (String,), MEMBERS, account.as_str())?;
+    query!(Tx: &mut *tx, execute, DELETE_MEMBERSHIPS, account.as_str())?;
+    for (member,) in members {
+        query!(Tx: &mut *tx, execute, DELETE_LONELY_USER, member)?;
     }
-    let partner = query!(Tx: tx, fetch_optional as (String,), ACCOUNT_OF, customer.as_str())?;
-    Ok(partner.is_some_and(|(partner,)| partner == account.as_str()))
+    Ok(())
 }
 
 /// Takes one login attempt out of a window that began after `stale`; `Err(window start)` inside

@@ -1,21 +1,49 @@
-//! Purchases that somebody set out on: one open attempt per account at a time.
+//! Purchases that somebody set out on: one open attempt per plan or product at a time.
 
-use billing::{AccountId, CheckoutSessionId, PriceId, Timestamp};
+use billing::{AccountId, CheckoutSessionId, CustomerId, PriceId, Timestamp};
 
+use super::At;
 use super::db::{Db, StoreError, Tx, query, statements};
 
 statements! {
-    OPEN_OF = "SELECT id, account_id, purchase, price_id, trial_days, status, session_id, url FROM checkout_attempt \
+    OPEN_PLAN_OF = "SELECT * FROM checkout_attempt \
         WHERE account_id = $1 AND kind = 'subscription' AND status IN ('creating', 'open')";
-    BY_SESSION = "SELECT id, account_id, purchase, price_id, trial_days, status, session_id, url FROM checkout_attempt \
-        WHERE session_id = $1";
-    INSERT_ATTEMPT = "INSERT INTO checkout_attempt (id, account_id, kind, purchase, price_id, trial_days, status, created_at) \
-        VALUES ($1, $2, 'subscription', $3, $4, $5, 'creating', $6)";
+    OPEN_PRODUCT_OF = "SELECT * FROM checkout_attempt \
+        WHERE account_id = $1 AND kind = 'product' AND purchase = $2 AND status IN ('creating', 'open')";
+    ALL_OPEN_OF = "SELECT * FROM checkout_attempt WHERE account_id = $1 AND status IN ('creating', 'open')";
+    BY_SESSION = "SELECT * FROM checkout_attempt WHERE session_id = $1";
+    INSERT_ATTEMPT = "INSERT INTO checkout_attempt (id, account_id, customer_id, kind, purchase, price_id, trial_days, status, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'creating', $8)";
     SET_OPEN = "UPDATE checkout_attempt SET status = 'open', session_id = $2, url = $3 \
         WHERE id = $1 AND status IN ('creating', 'open')";
     SET_STATUS = "UPDATE checkout_attempt SET status = $2 WHERE id = $1 AND status IN ('creating', 'open')";
     SET_STATUS_BY_SESSION = "UPDATE checkout_attempt SET status = $2 \
         WHERE session_id = $1 AND status IN ('creating', 'open', 'superseded')";
+}
+
+/// What somebody set out to buy. At most one of each is open at a time, and one plan at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A plan at an interval, such as `PRO/month`.
+    Plan(String),
+    /// A product, by its key.
+    Product(String),
+}
+
+impl Wanted {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Plan(_) => "subscription",
+            Self::Product(_) => "product",
+        }
+    }
+
+    /// Plan and interval, or the product's key.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Plan(name) | Self::Product(name) => name,
+        }
+    }
 }
 
 /// Where an attempt stands.
@@ -60,10 +88,12 @@ impl AttemptStatus {
 pub struct Attempt {
     /// Its id, which is the idempotency key at Stripe.
     pub id: String,
-    /// Who pays.
+    /// Who buys.
     pub account_id: AccountId,
-    /// What: plan and interval, such as `PRO/month`.
-    pub purchase: String,
+    /// Who pays, at Stripe.
+    pub customer_id: CustomerId,
+    /// What.
+    pub wanted: Wanted,
     /// Stripe's price.
     pub price_id: PriceId,
     /// Days of trial; 0 for none.
@@ -74,10 +104,20 @@ pub struct Attempt {
     pub session: Option<(CheckoutSessionId, String)>,
 }
 
+impl Attempt {
+    /// Whether Stripe is asked the same for both, so that the session of one will do for the other.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        (&self.customer_id, &self.wanted, &self.price_id, self.trial_days)
+            == (&other.customer_id, &other.wanted, &other.price_id, other.trial_days)
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: String,
     account_id: String,
+    customer_id: String,
+    kind: String,
     purchase: String,
     price_id: String,
     trial_days: i64,
@@ -88,30 +128,52 @@ struct Row {
 
 impl Row {
     fn read(self) -> Result<Attempt, StoreError> {
-        let bad = |column, what: &str| StoreError::BadRow {
-            table: "checkout_attempt",
-            row: self.id.clone(),
-            column,
-            what: what.to_owned(),
-        };
+        let at = At { table: "checkout_attempt", row: &self.id };
         Ok(Attempt {
-            status: AttemptStatus::parse(&self.status).ok_or_else(|| bad("status", &self.status))?,
-            trial_days: u32::try_from(self.trial_days).map_err(|_| bad("trial_days", "out of range"))?,
-            session: self.session_id.clone().map(CheckoutSessionId::new).zip(self.url.clone()),
+            status: AttemptStatus::parse(&self.status).ok_or_else(|| at.bad("status", &self.status))?,
+            trial_days: u32::try_from(self.trial_days).map_err(|error| at.bad("trial_days", error))?,
+            wanted: match self.kind.as_str() {
+                "product" => Wanted::Product(self.purchase),
+                _ => Wanted::Plan(self.purchase),
+            },
+            session: self.session_id.map(CheckoutSessionId::new).zip(self.url),
             account_id: AccountId::new(self.account_id),
-            purchase: self.purchase,
+            customer_id: CustomerId::new(self.customer_id),
             price_id: PriceId::new(self.price_id),
             id: self.id,
         })
     }
 }
 
-/// The attempt of the account that is neither paid nor given up.
+/// The attempt of the account that stands where one at `wanted` would: for the same product, or
+/// for whatever plan.
 ///
 /// # Errors
 /// The database failed.
-pub async fn open_of(tx: &mut Tx, account: &AccountId) -> Result<Option<Attempt>, StoreError> {
-    query!(Tx: tx, fetch_optional as Row, OPEN_OF, account.as_str())?.map(Row::read).transpose()
+pub async fn open_of(tx: &mut Tx, account: &AccountId, wanted: &Wanted) -> Result<Option<Attempt>, StoreError> {
+    let row = match wanted {
+        Wanted::Plan(_) => query!(Tx: tx, fetch_optional as Row, OPEN_PLAN_OF, account.as_str())?,
+        Wanted::Product(key) => {
+            query!(Tx: tx, fetch_optional as Row, OPEN_PRODUCT_OF, account.as_str(), key.as_str())?
+        }
+    };
+    row.map(Row::read).transpose()
+}
+
+/// Whether anything could still be bought for the account.
+///
+/// # Errors
+/// The database failed.
+pub async fn has_open(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError> {
+    Ok(!query!(Tx: tx, fetch_all as Row, ALL_OPEN_OF, account.as_str())?.is_empty())
+}
+
+/// All attempts of the account that are neither paid nor given up.
+///
+/// # Errors
+/// The database failed.
+pub async fn all_open_of(db: &Db, account: &AccountId) -> Result<Vec<Attempt>, StoreError> {
+    query!(Db: db, fetch_all as Row, ALL_OPEN_OF, account.as_str())?.into_iter().map(Row::read).collect()
 }
 
 /// The attempt that a session belongs to.
@@ -125,10 +187,10 @@ pub async fn by_session(db: &Db, session: &CheckoutSessionId) -> Result<Option<A
 /// Writes down a new attempt.
 ///
 /// # Errors
-/// The database failed, or the account has an open one.
+/// The database failed, or the account has an open one in its place.
 pub async fn insert(tx: &mut Tx, attempt: &Attempt, at: Timestamp) -> Result<(), StoreError> {
-    query!(Tx: tx, execute, INSERT_ATTEMPT, attempt.id.as_str(), attempt.account_id.as_str(), attempt.purchase.as_str(),
-        attempt.price_id.as_str(), i64::from(attempt.trial_days), at.0)
+    query!(Tx: tx, execute, INSERT_ATTEMPT, attempt.id.as_str(), attempt.account_id.as_str(), attempt.customer_id.as_str(),
+        attempt.wanted.kind(), attempt.wanted.name(), attempt.price_id.as_str(), i64::from(attempt.trial_days), at.0)
     .map(drop)
 }
 

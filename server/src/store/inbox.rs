@@ -3,22 +3,30 @@
 
 use billing::{CustomerId, EventId, Timestamp};
 
+use super::After;
 use super::db::{Db, StoreError, Tx, query, statements};
 
-/// The oldest events that are due, with an engine's words for rows that others hold.
-macro_rules! due {
+/// Leases the events that have been due longest, with an engine's words for rows that others hold.
+/// Events of a subject that somebody is at work on wait until that is done: what is said of one
+/// object is heard by one at a time.
+macro_rules! claim {
     ($held:literal) => {
         concat!(
-            "SELECT event_id, type, subject, customer_id, payload, attempts FROM webhook_event \
-            WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) \
-            ORDER BY received_at, event_id LIMIT $2",
-            $held
+            "WITH due AS MATERIALIZED (SELECT e.event_id AS id FROM webhook_event e \
+            WHERE e.state = 'pending' AND e.next_attempt_at <= $1 AND (e.lease_until IS NULL OR e.lease_until <= $1) \
+            AND NOT EXISTS (SELECT 1 FROM webhook_event h \
+                WHERE h.subject = e.subject AND h.state = 'pending' AND h.lease_until > $1) \
+            ORDER BY e.next_attempt_at, e.event_id LIMIT $2",
+            $held,
+            ") UPDATE webhook_event SET lease_owner = $3, lease_until = $4, attempts = attempts + 1 \
+            FROM due WHERE webhook_event.event_id = due.id \
+            RETURNING event_id, type, subject, customer_id, payload, attempts, created"
         )
     };
 }
 
 /// PostgreSQL's alone: SQLite lets one writer in at a time.
-const DUE_UNHELD: &str = due!(" FOR UPDATE SKIP LOCKED");
+const CLAIM_UNHELD: &str = claim!(" FOR UPDATE OF e SKIP LOCKED");
 
 statements! {
     INSERT_EVENT = "INSERT INTO webhook_event \
@@ -26,8 +34,9 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (event_id) DO NOTHING";
     ANY_DUE = "SELECT event_id FROM webhook_event \
         WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1";
-    DUE = due!("");
-    LEASE = "UPDATE webhook_event SET lease_owner = $2, lease_until = $3, attempts = attempts + 1 WHERE event_id = $1";
+    CLAIM = claim!("");
+    NAME_CUSTOMER = "UPDATE webhook_event SET customer_id = $2 WHERE event_id = $1 AND customer_id IS NULL";
+    RENEW = "UPDATE webhook_event SET lease_until = $2 WHERE lease_owner = $1 AND state = 'pending'";
     SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, lease_owner = NULL, lease_until = NULL, last_error = NULL \
         WHERE event_id = $1 AND state <> 'done' AND ($2 <> 'unmatched' OR lease_owner IS NOT NULL)";
     POSTPONE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
@@ -40,7 +49,12 @@ statements! {
         FROM webhook_event WHERE state = 'pending'";
     EVENT_STATE = "SELECT state, attempts, last_error FROM webhook_event WHERE event_id = $1";
     LIST_EVENTS = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
-        WHERE ($1 = '' OR state = $1) ORDER BY received_at DESC, event_id DESC LIMIT $2";
+        WHERE ($1 = '' OR state = $1) AND ($2 = '' OR type = $2 OR event_id = $2 OR subject = $2 OR customer_id = $2) \
+        AND (received_at < $3 OR (received_at = $3 AND event_id < $4)) ORDER BY received_at DESC, event_id DESC LIMIT $5";
+    UNMATCHED_CUSTOMERS = "SELECT customer_id, COUNT(*) FROM webhook_event WHERE state = 'unmatched' AND customer_id IS NOT NULL \
+        GROUP BY customer_id ORDER BY customer_id";
+    COUNT_STATES = "SELECT state, COUNT(*) FROM webhook_event GROUP BY state ORDER BY state";
+    OLDEST_PENDING = "SELECT MIN(received_at) FROM webhook_event WHERE state = 'pending'";
     PAYLOAD = "SELECT payload FROM webhook_event WHERE event_id = $1";
     REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = 0, next_attempt_at = $2, lease_owner = NULL, lease_until = NULL \
         WHERE event_id = $1 AND state <> 'ignored'";
@@ -117,8 +131,10 @@ pub struct Claimed {
     pub customer_id: Option<String>,
     /// The bytes that were signed.
     pub payload: String,
-    /// How often it was tried before.
+    /// How often it was tried, this time included.
     pub attempts: i64,
+    /// Stripe's time.
+    pub created: i64,
 }
 
 /// Writes an event down. `false` when it is there already.
@@ -131,8 +147,8 @@ pub async fn insert(tx: &mut Tx, event: &NewEvent<'_>, at: Timestamp) -> Result<
     .map(|added| added > 0)
 }
 
-/// Takes a lease until `until` on at most `most` events that are due, oldest first.
-/// Two nodes never hold the same event: what is due is read and leased in one transaction,
+/// Takes a lease until `until` on at most `most` events that are due, oldest first by Stripe's time.
+/// Two nodes never hold the same event: what is due is read and leased in one statement,
 /// by one writer on SQLite and row by row on PostgreSQL, where nobody waits for another's rows.
 ///
 /// # Errors
@@ -149,16 +165,34 @@ pub async fn claim(
         return Ok(Vec::new());
     }
     let mut tx = db.begin().await?;
-    let due = match &tx {
-        Tx::Sqlite(_) => DUE,
-        Tx::Postgres(_) => DUE_UNHELD,
+    let claim = match &tx {
+        Tx::Sqlite(_) => CLAIM,
+        Tx::Postgres(_) => CLAIM_UNHELD,
     };
-    let claimed = query!(Tx: &mut tx, fetch_all as Claimed, due, now.0, most)?;
-    for event in &claimed {
-        query!(Tx: &mut tx, execute, LEASE, event.event_id.as_str(), owner, until.0)?;
-    }
+    let mut claimed = query!(Tx: &mut tx, fetch_all as Claimed, claim, now.0, most, owner, until.0)?;
     tx.commit().await?;
+    claimed.sort_by(|a, b| (a.created, &a.event_id).cmp(&(b.created, &b.event_id)));
     Ok(claimed)
+}
+
+/// Holds on to what `owner` is at work on.
+///
+/// # Errors
+/// The database failed.
+pub async fn renew(tx: &mut Tx, owner: &str, until: Timestamp) -> Result<(), StoreError> {
+    query!(Tx: tx, execute, RENEW, owner, until.0).map(drop)
+}
+
+/// Says whose events are that do not say it themselves, such as those of a refund.
+///
+/// # Errors
+/// The database failed.
+pub async fn name_customer(db: &Db, events: &[EventId], customer: &CustomerId) -> Result<(), StoreError> {
+    let mut tx = db.begin().await?;
+    for event in events {
+        query!(Tx: &mut tx, execute, NAME_CUSTOMER, event.as_str(), customer.as_str())?;
+    }
+    tx.commit().await
 }
 
 /// Marks an event, in the transaction that holds its effects. What is done stays done, and only
@@ -250,12 +284,48 @@ pub struct Listed {
     pub last_error: Option<String>,
 }
 
-/// The newest events, of one state or of all.
+/// Which events a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those in this state.
+    pub state: Option<EventState>,
+    /// Those of this type, or about this object or customer, or the one with this id.
+    pub about: Option<String>,
+}
+
+/// The newest events that a filter lets through, page by page.
 ///
 /// # Errors
 /// The database failed.
-pub async fn list(db: &Db, state: Option<EventState>, most: u32) -> Result<Vec<Listed>, StoreError> {
-    query!(Db: db, fetch_all as Listed, LIST_EVENTS, state.map_or("", EventState::as_str), i64::from(most))
+pub async fn list(db: &Db, filter: &Filter, after: &After, most: i64) -> Result<Vec<Listed>, StoreError> {
+    let (state, about) = (filter.state.map_or("", EventState::as_str), filter.about.as_deref().unwrap_or_default());
+    query!(Db: db, fetch_all as Listed, LIST_EVENTS, state, about, after.at.0, after.key.as_str(), most)
+}
+
+/// The customers whom nobody owns, with how many events of theirs are kept.
+///
+/// # Errors
+/// The database failed.
+pub async fn unmatched_customers(db: &Db) -> Result<Vec<(CustomerId, i64)>, StoreError> {
+    let rows = query!(Db: db, fetch_all as (String, i64), UNMATCHED_CUSTOMERS)?;
+    Ok(rows.into_iter().map(|(customer, events)| (CustomerId::new(customer), events)).collect())
+}
+
+/// How many events there are in each state that any is in.
+///
+/// # Errors
+/// The database failed.
+pub async fn count_by_state(db: &Db) -> Result<Vec<(EventState, i64)>, StoreError> {
+    let rows = query!(Db: db, fetch_all as (String, i64), COUNT_STATES)?;
+    Ok(rows.into_iter().filter_map(|(state, count)| Some((EventState::parse(&state)?, count))).collect())
+}
+
+/// When the event came that has been waiting longest.
+///
+/// # Errors
+/// The database failed.
+pub async fn oldest_pending(db: &Db) -> Result<Option<Timestamp>, StoreError> {
+    Ok(query!(Db: db, fetch_one as (Option<i64>,), OLDEST_PENDING)?.0.map(Timestamp))
 }
 
 /// The bytes that were signed.

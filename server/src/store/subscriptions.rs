@@ -3,13 +3,21 @@
 use billing::{AccountId, CustomerId, Item, Status, Subscription, SubscriptionId, Tier, Timestamp};
 
 use super::db::{Db, StoreError, Tx, query, statements};
+use super::{At, Stored};
+
+/// Subscriptions of a list of accounts, with an engine's words for what is in a JSON list.
+macro_rules! of_accounts {
+    ($listed:literal) => {
+        concat!("SELECT * FROM subscription WHERE account_id IN (SELECT ", $listed, ") ORDER BY created DESC, id DESC")
+    };
+}
+
+const OF_ACCOUNTS_SQLITE: &str = of_accounts!("value FROM json_each($1)");
+const OF_ACCOUNTS_POSTGRES: &str = of_accounts!("jsonb_array_elements_text(CAST($1 AS jsonb))");
 
 statements! {
-    OF_ACCOUNT = "SELECT id, customer_id, status, items, created, billing_cycle_anchor, cancel_at_period_end, cancel_at, \
-        ended_at, trial_end, past_due_since, last_known_tier, version FROM subscription WHERE account_id = $1 \
-        ORDER BY created DESC, id DESC";
-    BY_ID = "SELECT id, customer_id, status, items, created, billing_cycle_anchor, cancel_at_period_end, cancel_at, \
-        ended_at, trial_end, past_due_since, last_known_tier, version FROM subscription WHERE id = $1";
+    OF_ACCOUNT = "SELECT * FROM subscription WHERE account_id = $1 ORDER BY created DESC, id DESC";
+    BY_ID = "SELECT * FROM subscription WHERE id = $1";
     INSERT = "INSERT INTO subscription (id, account_id, customer_id, status, items, created, billing_cycle_anchor, \
         cancel_at_period_end, cancel_at, ended_at, trial_end, past_due_since, last_known_tier, synced_at, version) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1) ON CONFLICT (id) DO NOTHING";
@@ -24,11 +32,13 @@ statements! {
         WHERE l.subscription_id = r.subscription_id AND l.written_at <= $2) ORDER BY r.written_at DESC, r.subscription_id DESC";
     CLAIM_TRIAL = "INSERT INTO trial_claim (claim, subscription_id, claimed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     TRIAL_CLAIMED = "SELECT claim FROM trial_claim WHERE claim IN ($1, $2) LIMIT 1";
+    TRIAL_HOLDER = "SELECT subscription_id FROM trial_claim WHERE claim = $1";
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
     id: String,
+    account_id: String,
     customer_id: String,
     status: String,
     items: String,
@@ -44,16 +54,12 @@ struct Row {
 }
 
 impl Row {
-    fn read(self) -> Result<Stored, StoreError> {
-        let items: Vec<Item> = serde_json::from_str(&self.items).map_err(|error| StoreError::BadRow {
-            table: "subscription",
-            row: self.id.clone(),
-            column: "items",
-            what: error.to_string(),
-        })?;
+    fn read(self) -> Result<Stored<Subscription>, StoreError> {
+        let items: Vec<Item> = At { table: "subscription", row: &self.id }.read("items", &self.items)?;
         Ok(Stored {
+            account: AccountId::new(self.account_id),
             version: self.version,
-            subscription: Subscription {
+            object: Subscription {
                 id: SubscriptionId::new(self.id),
                 customer: CustomerId::new(self.customer_id),
                 status: Status::from(self.status),
@@ -71,15 +77,6 @@ impl Row {
     }
 }
 
-/// A subscription with the number of times it was written.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// As of the last write.
-    pub subscription: Subscription,
-    /// How many writes there were; what a writer must have seen to write next.
-    pub version: i64,
-}
-
 /// All subscriptions of an account, newest first.
 ///
 /// # Errors
@@ -87,8 +84,21 @@ pub struct Stored {
 pub async fn of_account(db: &Db, account: &AccountId) -> Result<Vec<Subscription>, StoreError> {
     query!(Db: db, fetch_all as Row, OF_ACCOUNT, account.as_str())?
         .into_iter()
-        .map(|row| row.read().map(|stored| stored.subscription))
+        .map(|row| row.read().map(|stored| stored.object))
         .collect()
+}
+
+/// All subscriptions of these accounts, newest first.
+///
+/// # Errors
+/// The database failed, or a row is broken.
+pub async fn of_accounts(db: &Db, accounts: &[&str]) -> Result<Vec<Stored<Subscription>>, StoreError> {
+    let of_accounts = match db {
+        Db::Sqlite(_) => OF_ACCOUNTS_SQLITE,
+        Db::Postgres(_) => OF_ACCOUNTS_POSTGRES,
+    };
+    let list = serde_json::Value::from(accounts).to_string();
+    query!(Db: db, fetch_all as Row, of_accounts, list)?.into_iter().map(Row::read).collect()
 }
 
 /// The same inside a transaction.
@@ -98,7 +108,7 @@ pub async fn of_account(db: &Db, account: &AccountId) -> Result<Vec<Subscription
 pub async fn of_account_in(tx: &mut Tx, account: &AccountId) -> Result<Vec<Subscription>, StoreError> {
     query!(Tx: tx, fetch_all as Row, OF_ACCOUNT, account.as_str())?
         .into_iter()
-        .map(|row| row.read().map(|stored| stored.subscription))
+        .map(|row| row.read().map(|stored| stored.object))
         .collect()
 }
 
@@ -106,13 +116,14 @@ pub async fn of_account_in(tx: &mut Tx, account: &AccountId) -> Result<Vec<Subsc
 ///
 /// # Errors
 /// As [`of_account`].
-pub async fn by_id(db: &Db, id: &SubscriptionId) -> Result<Option<Stored>, StoreError> {
+pub async fn by_id(db: &Db, id: &SubscriptionId) -> Result<Option<Stored<Subscription>>, StoreError> {
     query!(Db: db, fetch_optional as Row, BY_ID, id.as_str())?.map(Row::read).transpose()
 }
 
-/// Writes a subscription whole. `seen` is the version that was read before Stripe was asked,
-/// `None` when there was no row; `cause` is what made us look. `false`: somebody else wrote in between, so their answer
-/// from Stripe may be newer than this one; ask Stripe again.
+/// Writes a subscription whole, and adds a revision when anything about it has changed. `seen` is
+/// what was read before Stripe was asked, `None` when there was no row; `cause` is what made us
+/// look. `false`: somebody else wrote in between, so their answer from Stripe may be newer than
+/// this one; ask Stripe again.
 ///
 /// # Errors
 /// The database failed.
@@ -120,20 +131,12 @@ pub async fn write(
     tx: &mut Tx,
     account: &AccountId,
     subscription: &Subscription,
-    seen: Option<i64>,
+    seen: Option<&Stored<Subscription>>,
     cause: &str,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let unwritable = |column| {
-        move |error: serde_json::Error| StoreError::BadRow {
-            table: "subscription",
-            row: subscription.id.to_string(),
-            column,
-            what: error.to_string(),
-        }
-    };
-    let items = serde_json::to_string(&subscription.items).map_err(unwritable("items"))?;
-    let snapshot = serde_json::to_string(subscription).map_err(unwritable("snapshot"))?;
+    let row = At { table: "subscription", row: subscription.id.as_str() };
+    let items = row.json("items", &subscription.items)?;
     macro_rules! write {
         ($sql:expr $(, $version:expr)?) => {
             query!(Tx: &mut *tx, execute, $sql, subscription.id.as_str(), account.as_str(), subscription.customer.as_str(),
@@ -146,13 +149,16 @@ pub async fn write(
     }
     let written = match seen {
         None => write!(INSERT)?,
-        Some(version) => write!(UPDATE, version)?,
+        Some(seen) => write!(UPDATE, seen.version)?,
     };
     if written == 0 {
         return Ok(false);
     }
-    let version = seen.unwrap_or_default() + 1;
-    query!(Tx: tx, execute, INSERT_REVISION, subscription.id.as_str(), version, account.as_str(), snapshot, cause, at.0)?;
+    if seen.is_none_or(|seen| seen.object != *subscription || seen.account != *account) {
+        let version = seen.map_or(0, |seen| seen.version) + 1;
+        let snapshot = row.json("snapshot", subscription)?;
+        query!(Tx: tx, execute, INSERT_REVISION, subscription.id.as_str(), version, account.as_str(), snapshot, cause, at.0)?;
+    }
     Ok(true)
 }
 
@@ -177,33 +183,57 @@ pub async fn as_of(db: &Db, account: &AccountId, at: Timestamp) -> Result<Vec<Re
     let rows = query!(Db: db, fetch_all as (String, i64, String, String, i64), AS_OF, account.as_str(), at.0)?;
     rows.into_iter()
         .map(|(id, version, snapshot, cause, written_at)| {
-            let subscription = serde_json::from_str(&snapshot).map_err(|error| StoreError::BadRow {
-                table: "subscription_revision",
-                row: format!("{id}, {version}"),
-                column: "snapshot",
-                what: error.to_string(),
-            })?;
+            let row = format!("{id}, {version}");
+            let subscription = At { table: "subscription_revision", row: &row }.read("snapshot", &snapshot)?;
             Ok(Revision { subscription, version, cause, written_at: Timestamp(written_at) })
         })
         .collect()
 }
 
-/// Remembers that an account, and the person behind it, has had a trial.
+/// By what a trial is recognised as the second one of somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialClaim {
+    /// The account has had one.
+    Account(AccountId),
+    /// Somebody with this canonical address has had one.
+    Email(String),
+    /// Somebody with this card, by Stripe's fingerprint, has had one.
+    Card(String),
+}
+
+impl TrialClaim {
+    fn key(&self) -> String {
+        match self {
+            Self::Account(account) => account_claim(account),
+            Self::Email(canonical) => email_claim(canonical),
+            Self::Card(fingerprint) => format!("card:{fingerprint}"),
+        }
+    }
+}
+
+/// Remembers whose trial a subscription's is. What is claimed already stays whose it was.
 ///
 /// # Errors
 /// The database failed.
 pub async fn claim_trial(
     tx: &mut Tx,
-    account: &AccountId,
-    canonical_email: Option<&str>,
+    claims: &[TrialClaim],
     subscription: &SubscriptionId,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let claims = [Some(account_claim(account)), canonical_email.map(email_claim)];
-    for claim in claims.into_iter().flatten() {
-        query!(Tx: &mut *tx, execute, CLAIM_TRIAL, claim, subscription.as_str(), at.0)?;
+    for claim in claims {
+        query!(Tx: &mut *tx, execute, CLAIM_TRIAL, claim.key(), subscription.as_str(), at.0)?;
     }
     Ok(())
+}
+
+/// Whose trial it was by which this claim was made.
+///
+/// # Errors
+/// The database failed.
+pub async fn trial_holder(tx: &mut Tx, claim: &TrialClaim) -> Result<Option<SubscriptionId>, StoreError> {
+    let holder = query!(Tx: tx, fetch_optional as (String,), TRIAL_HOLDER, claim.key())?;
+    Ok(holder.map(|(id,)| SubscriptionId::new(id)))
 }
 
 /// Whether the account, or anybody with the same canonical address, has had a trial.

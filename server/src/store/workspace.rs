@@ -17,6 +17,9 @@ statements! {
         ON CONFLICT (account_id) DO UPDATE SET domain = excluded.domain, created_at = excluded.created_at";
     SUPPORT_MESSAGES = "SELECT id, subject, body, created_at FROM support_message \
         WHERE account_id = $1 ORDER BY created_at DESC, id DESC LIMIT 50";
+    DELETE_API_KEYS = "DELETE FROM api_key WHERE account_id = $1";
+    DELETE_CUSTOM_DOMAIN = "DELETE FROM custom_domain WHERE account_id = $1";
+    DELETE_SUPPORT_MESSAGES = "DELETE FROM support_message WHERE account_id = $1";
     INSERT_SUPPORT_MESSAGE = "INSERT INTO support_message (id, account_id, subject, body, created_at) VALUES ($1, $2, $3, $4, $5)";
 }
 
@@ -150,4 +153,14 @@ pub async fn insert_support_message(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     query!(Tx: tx, execute, INSERT_SUPPORT_MESSAGE, id, account.as_str(), subject, body, at.0).map(drop)
+}
+
+/// Deletes everything of the account that is in this file.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete_all(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
+    query!(Tx: &mut *tx, execute, DELETE_API_KEYS, account.as_str())?;
+    query!(Tx: &mut *tx, execute, DELETE_CUSTOM_DOMAIN, account.as_str())?;
+    query!(Tx: tx, execute, DELETE_SUPPORT_MESSAGES, account.as_str()).map(drop)
 }

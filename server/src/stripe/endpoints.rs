@@ -3,10 +3,9 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use stripe::StripeRequest;
-use stripe_client_core::{RequestBuilder, StripeMethod};
+use stripe_client_core::StripeMethod;
 
-use super::gateway::{Gateway, GatewayError};
+use super::gateway::{Gateway, GatewayError, Raw};
 use super::shape::{ShapeError, text};
 
 /// The version that requests are sent in, and that events should be rendered in.
@@ -51,25 +50,6 @@ struct Create<'a> {
 struct Update<'a> {
     enabled_events: &'a [&'a str],
     disabled: bool,
-}
-
-/// A request that async-stripe's split crates have no type for here.
-struct Raw<'a, F> {
-    method: StripeMethod,
-    path: String,
-    form: Option<&'a F>,
-}
-
-impl<F: Serialize> StripeRequest for Raw<'_, F> {
-    type Output = ();
-
-    fn build(&self) -> RequestBuilder {
-        let request = RequestBuilder::new(self.method, self.path.clone());
-        match self.form {
-            Some(form) => request.form(form),
-            None => request,
-        }
-    }
 }
 
 impl Gateway {

@@ -1,4 +1,5 @@
-//! Asking Stripe: typed requests, lenient answers, deadlines and retries.
+//! Asking Stripe: typed requests, lenient answers, deadlines and retries. What is asked of which
+//! resource stands in the files beside this one.
 //!
 //! Requests are async-stripe's, so that a parameter that does not exist does not
 //! compile. Answers are read as plain JSON by [`super::shape`]: a field or an enum
@@ -7,28 +8,18 @@
 //! done here. A retry repeats the same request with the same idempotency key.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use billing::{AccountId, CheckoutSessionId, CustomerId, Interval, Money, PriceId, SubscriptionId};
+use billing::{AccountId, PriceId};
 use miniserde::json::{Number as MiniNumber, Value as MiniValue};
 use secrecy::ExposeSecret;
+use serde::Serialize;
 use serde_json::Value;
 use stripe::{IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
-use stripe_billing::subscription::{ListSubscription, ListSubscriptionStatus, RetrieveSubscription};
-use stripe_checkout::CheckoutSessionMode;
-use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionSubscriptionData,
-    CreateCheckoutSessionSubscriptionDataTrialSettings, CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior,
-    CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehaviorMissingPaymentMethod as MissingPaymentMethod,
-    ExpireCheckoutSession, RetrieveCheckoutSession,
-};
-use stripe_core::customer::CreateCustomer;
-use stripe_product::price::{
-    CreatePrice, CreatePriceProductData, CreatePriceRecurring, CreatePriceRecurringInterval, ListPrice,
-};
+use stripe_client_core::{RequestBuilder, StripeMethod};
 
-use super::shape::{self, CheckoutSession, ShapeError, SubscriptionShape};
+use super::shape::{ShapeError, text};
 use crate::config::StripeConfig;
 
 /// One attempt's deadline.
@@ -69,6 +60,11 @@ impl GatewayError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether Stripe says that an object that the request names is not there, or is no more.
+    pub fn names_what_is_gone(&self) -> bool {
+        matches!(self, Self::Refused { code: Some(code), .. } if code == "resource_missing")
+    }
+
     /// Whether Stripe gave a final answer to this very request.
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::NoSuchPrice(_))
@@ -80,26 +76,8 @@ impl GatewayError {
 pub struct Gateway {
     client: stripe::Client,
     price_ids: Arc<Mutex<HashMap<String, PriceId>>>,
-}
-
-/// What a subscription Checkout is made of. Everything in it is stored with the attempt, so
-/// that a retry sends the same.
-#[derive(Debug)]
-pub struct SubscriptionCheckout<'a> {
-    /// The idempotency key.
-    pub attempt: &'a str,
-    /// Who pays.
-    pub customer: &'a CustomerId,
-    /// Our account.
-    pub account: &'a AccountId,
-    /// What for.
-    pub price: &'a PriceId,
-    /// Days of trial; 0 for none.
-    pub trial_days: u32,
-    /// Where Stripe sends people who paid; holds `{CHECKOUT_SESSION_ID}`.
-    pub success_url: &'a str,
-    /// Where Stripe sends people who thought better of it.
-    pub cancel_url: &'a str,
+    /// The portal's configuration, once it is known.
+    pub(super) portal: Arc<OnceLock<String>>,
 }
 
 impl Gateway {
@@ -116,159 +94,21 @@ impl Gateway {
             builder = builder.url(base.as_str());
         }
         let client = builder.build().map_err(|error| GatewayError::Request(error.to_string()))?;
-        Ok(Self { client, price_ids: Arc::default() })
+        Ok(Self { client, price_ids: Arc::default(), portal: Arc::default() })
     }
 
-    /// The customer of an account: made once, however often and from wherever it is asked for.
-    ///
-    /// # Errors
-    /// See [`GatewayError`].
-    pub async fn create_customer(&self, account: &AccountId, email: &str) -> Result<CustomerId, GatewayError> {
-        let request = CreateCustomer::new().email(email).metadata(metadata(account));
-        let answer = self.send(&request, Some(&format!("customer:{account}"))).await?;
-        shape::id_of(&answer, "/id")
-            .map(CustomerId::new)
-            .ok_or(GatewayError::Shape(ShapeError { object: "customer", field: "id" }))
+    /// The id that was found for a lookup key before.
+    pub(super) fn known_price(&self, key: &str) -> Option<PriceId> {
+        self.price_ids.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    /// Makes the Checkout Session of an attempt, or gives the one that was made for it.
-    ///
-    /// # Errors
-    /// See [`GatewayError`].
-    pub async fn create_subscription_checkout(
-        &self,
-        checkout: &SubscriptionCheckout<'_>,
-    ) -> Result<CheckoutSession, GatewayError> {
-        let mut line = CreateCheckoutSessionLineItems::new();
-        line.price = Some(checkout.price.to_string());
-        line.quantity = Some(1);
-        let mut subscription = CreateCheckoutSessionSubscriptionData::new();
-        subscription.metadata = Some(metadata(checkout.account));
-        if checkout.trial_days > 0 {
-            subscription.trial_period_days = Some(checkout.trial_days);
-            subscription.trial_settings = Some(CreateCheckoutSessionSubscriptionDataTrialSettings::new(
-                CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior::new(MissingPaymentMethod::Cancel),
-            ));
-        }
-        let request = CreateCheckoutSession::new()
-            .mode(CheckoutSessionMode::Subscription)
-            .customer(checkout.customer.as_str())
-            .client_reference_id(checkout.account.as_str())
-            .line_items(vec![line])
-            .subscription_data(subscription)
-            .metadata(metadata(checkout.account))
-            .success_url(checkout.success_url)
-            .cancel_url(checkout.cancel_url);
-        let answer = self.send(&request, Some(&format!("checkout:{}", checkout.attempt))).await?;
-        Ok(shape::checkout_session(&answer)?)
-    }
-
-    /// A Checkout Session as it is now.
-    ///
-    /// # Errors
-    /// See [`GatewayError`].
-    pub async fn checkout_session(&self, id: &CheckoutSessionId) -> Result<CheckoutSession, GatewayError> {
-        let answer = self.send(&RetrieveCheckoutSession::new(id.as_str()), None).await?;
-        Ok(shape::checkout_session(&answer)?)
-    }
-
-    /// Closes a Checkout Session that nobody paid.
-    ///
-    /// # Errors
-    /// See [`GatewayError`]; refused when it was paid or has run out.
-    pub async fn expire_checkout_session(&self, id: &CheckoutSessionId) -> Result<CheckoutSession, GatewayError> {
-        let answer = self.send(&ExpireCheckoutSession::new(id.as_str()), None).await?;
-        Ok(shape::checkout_session(&answer)?)
-    }
-
-    /// A subscription as it is now, with its latest invoice.
-    ///
-    /// # Errors
-    /// See [`GatewayError`].
-    pub async fn subscription(&self, id: &SubscriptionId) -> Result<SubscriptionShape, GatewayError> {
-        let request = RetrieveSubscription::new(id.as_str()).expand(vec!["latest_invoice".to_owned()]);
-        let answer = self.send(&request, None).await?;
-        Ok(shape::subscription(&answer)?)
-    }
-
-    /// All subscriptions of a customer, ended ones too, page by page.
-    ///
-    /// # Errors
-    /// See [`GatewayError`].
-    pub async fn subscriptions_of(&self, customer: &CustomerId) -> Result<Vec<SubscriptionShape>, GatewayError> {
-        let mut all: Vec<SubscriptionShape> = Vec::new();
-        loop {
-            let mut request = ListSubscription::new()
-                .customer(customer.as_str())
-                .status(ListSubscriptionStatus::All)
-                .limit(100)
-                .expand(vec!["data.latest_invoice".to_owned()]);
-            if let Some(last) = all.last() {
-                request = request.starting_after(last.subscription.id.as_str());
-            }
-            let page = self.send(&request, None).await?;
-            let data =
-                page.pointer("/data").and_then(Value::as_array).ok_or(ShapeError { object: "list", field: "data" })?;
-            for subscription in data {
-                all.push(shape::subscription(subscription)?);
-            }
-            let more = page.pointer("/has_more").and_then(Value::as_bool).unwrap_or(false);
-            if !more || data.is_empty() {
-                return Ok(all);
-            }
-        }
-    }
-
-    /// The id of the active price with this lookup key; asked once, then remembered.
-    ///
-    /// # Errors
-    /// See [`GatewayError`].
-    pub async fn price_by_lookup_key(&self, key: &str) -> Result<PriceId, GatewayError> {
-        if let Some(id) = self.price_ids.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
-            return Ok(id.clone());
-        }
-        let id = self.find_price(key).await?.ok_or_else(|| GatewayError::NoSuchPrice(key.to_owned()))?;
-        self.price_ids.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), id.clone());
-        Ok(id)
-    }
-
-    /// The id of the active price with this lookup key, as Stripe has it now.
-    ///
-    /// # Errors
-    /// See [`GatewayError`].
-    pub async fn find_price(&self, key: &str) -> Result<Option<PriceId>, GatewayError> {
-        let request = ListPrice::new().lookup_keys(vec![key.to_owned()]).active(true).limit(1);
-        let page = self.send(&request, None).await?;
-        Ok(shape::id_of(&page, "/data/0/id").map(PriceId::new))
-    }
-
-    /// Makes a price, and its product, with this lookup key.
-    ///
-    /// # Errors
-    /// See [`GatewayError`].
-    pub async fn create_price(
-        &self,
-        name: &str,
-        lookup_key: &str,
-        amount: &Money,
-        interval: Option<Interval>,
-    ) -> Result<PriceId, GatewayError> {
-        // A currency that the library does not know is passed on as it is: Stripe says no by itself.
-        let Ok(currency) = amount.currency.as_str().parse::<stripe_types::Currency>();
-        let mut request = CreatePrice::new(currency)
-            .unit_amount(amount.minor)
-            .lookup_key(lookup_key)
-            .product_data(CreatePriceProductData::new(name));
-        if let Some(interval) = interval {
-            request = request.recurring(CreatePriceRecurring::new(match interval {
-                Interval::Month => CreatePriceRecurringInterval::Month,
-                Interval::Year => CreatePriceRecurringInterval::Year,
-            }));
-        }
-        let answer = self.send(&request, None).await?;
-        shape::id_of(&answer, "/id")
-            .map(PriceId::new)
-            .ok_or(GatewayError::Shape(ShapeError { object: "price", field: "id" }))
+    /// Remembers the id of a lookup key; `None` forgets it.
+    pub(super) fn remember_price(&self, key: &str, id: Option<&PriceId>) {
+        let mut known = self.price_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        match id {
+            Some(id) => known.insert(key.to_owned(), id.clone()),
+            None => known.remove(key),
+        };
     }
 
     /// Sends a request until it is answered, refused, or out of tries.
@@ -316,8 +156,48 @@ impl From<StripeError> for GatewayError {
     }
 }
 
+/// A request that async-stripe's split crates have no type for here.
+#[derive(Debug)]
+pub(super) struct Raw<'a, F> {
+    pub(super) method: StripeMethod,
+    pub(super) path: String,
+    pub(super) form: Option<&'a F>,
+}
+
+impl<F: Serialize> StripeRequest for Raw<'_, F> {
+    type Output = ();
+
+    fn build(&self) -> RequestBuilder {
+        let request = RequestBuilder::new(self.method, self.path.clone());
+        match self.form {
+            Some(form) => request.form(form),
+            None => request,
+        }
+    }
+}
+
+/// One page of a list and where the next begins.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// What is on it.
+    pub data: Vec<T>,
+    /// The id that the next page starts after; `None` on the last.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Reads a list of Stripe's.
+    pub(super) fn read(list: &Value, read: impl Fn(&Value) -> Result<T, ShapeError>) -> Result<Self, ShapeError> {
+        let data = list.pointer("/data").and_then(Value::as_array);
+        let data = data.ok_or(ShapeError { object: "list", field: "data" })?;
+        let more = list.pointer("/has_more").and_then(Value::as_bool).unwrap_or(false);
+        let last = data.last().and_then(|last| text(last, "/id")).filter(|_| more);
+        Ok(Self { next: last.map(str::to_owned), data: data.iter().map(read).collect::<Result<_, _>>()? })
+    }
+}
+
 /// What we put on everything we make at Stripe, so that it can be linked again.
-fn metadata(account: &AccountId) -> HashMap<String, String> {
+pub(super) fn metadata(account: &AccountId) -> HashMap<String, String> {
     HashMap::from([("account_id".to_owned(), account.to_string())])
 }
 

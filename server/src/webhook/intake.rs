@@ -8,10 +8,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use billing::{EventId, Timestamp};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
+use super::events::Hint;
 use crate::store::inbox::{self, EventState, NewEvent};
 use crate::store::{Db, StoreError};
+use crate::stripe::shape::{self, Event};
 
 /// The most events in one commit.
 const MOST: usize = 256;
@@ -38,6 +41,26 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// A verified event with the bytes that were signed: to be applied, if it is about anything.
+    pub fn of(event: Event, payload: String) -> Self {
+        let hint = Hint::of(&event);
+        // A customer's own events are about it; the others name it.
+        let customer = match event.object.get("object").and_then(Value::as_str) {
+            Some("customer") => shape::id_of(&event.object, "/id"),
+            _ => shape::id_of(&event.object, "/customer"),
+        };
+        Self {
+            state: if hint.is_some() { EventState::Pending } else { EventState::Ignored },
+            subject: hint.map(|hint| hint.subject),
+            customer,
+            payload,
+            id: event.id,
+            kind: event.kind,
+            api_version: event.api_version,
+            created: event.created,
+        }
+    }
+
     fn row(&self) -> NewEvent<'_> {
         NewEvent {
             id: &self.id,

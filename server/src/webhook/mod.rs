@@ -1,8 +1,8 @@
 //! Events from Stripe: [`signature`] proves them, [`route`] answers once
-//! [`intake`] has written them down, [`worker`] applies them, [`hint`] says what to
+//! [`intake`] has written them down, [`worker`] applies them, [`events`] says what to
 //! look at, [`register`] makes Stripe send them.
 
-pub mod hint;
+pub mod events;
 pub mod intake;
 pub mod register;
 pub mod route;

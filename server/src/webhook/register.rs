@@ -3,7 +3,7 @@
 use crate::stripe::GatewayError;
 use crate::stripe::endpoints::api_version;
 use crate::tollgate::Tollgate;
-use crate::webhook::hint::HANDLED;
+use crate::webhook::events::handled;
 
 /// What was done about the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,16 +41,16 @@ pub fn address(tollgate: &Tollgate) -> String {
 pub async fn register(tollgate: &Tollgate) -> Result<Registered, GatewayError> {
     let url = address(tollgate);
     let Some(endpoint) = tollgate.gateway().webhook_endpoint(&url).await? else {
-        let (_, secret) = tollgate.gateway().create_webhook_endpoint(&url, HANDLED).await?;
+        let (_, secret) = tollgate.gateway().create_webhook_endpoint(&url, &handled()).await?;
         return Ok(Registered::Created { secret });
     };
     if endpoint.api_version.as_deref() != Some(api_version()) {
         return Ok(Registered::OtherVersion { id: endpoint.id, version: endpoint.api_version });
     }
-    let added = endpoint.lacks(HANDLED);
+    let added = endpoint.lacks(&handled());
     if added.is_empty() && endpoint.is_enabled {
         return Ok(Registered::Present);
     }
-    tollgate.gateway().update_webhook_endpoint(&endpoint.id, HANDLED).await?;
+    tollgate.gateway().update_webhook_endpoint(&endpoint.id, &handled()).await?;
     Ok(Registered::Updated { added })
 }

@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::hint::Hint;
 use super::intake::Incoming;
 use super::signature;
 use crate::store::StoreError;
@@ -25,7 +24,7 @@ pub const MAX_BODY: usize = 1024 * 1024;
 #[tracing::instrument(skip_all, fields(event_id, event_type))]
 pub async fn receive(State(tollgate): State<Tollgate>, headers: HeaderMap, body: Bytes) -> Response {
     let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
-    if let Err(error) = signature::verify(header, &body, &tollgate.config().stripe.webhook_secrets, tollgate.now()) {
+    if let Err(error) = signature::verify(header, &body, &tollgate.config().stripe.webhook_secrets, tollgate.clock().wall()) {
         tracing::warn!(%error, "webhook refused");
         return refuse(StatusCode::BAD_REQUEST, "Invalid signature");
     }
@@ -56,18 +55,8 @@ fn read(body: &[u8]) -> Option<(&str, Event)> {
 }
 
 async fn write_down(tollgate: &Tollgate, payload: &str, event: Event) -> Result<bool, StoreError> {
-    let hint = Hint::of(&event);
-    let is_due = hint.is_some();
-    let incoming = Incoming {
-        subject: hint.map(|hint| hint.subject().to_owned()),
-        customer: shape::id_of(&event.object, "/customer"),
-        payload: payload.to_owned(),
-        state: if is_due { EventState::Pending } else { EventState::Ignored },
-        id: event.id,
-        kind: event.kind,
-        api_version: event.api_version,
-        created: event.created,
-    };
+    let incoming = Incoming::of(event, payload.to_owned());
+    let is_due = incoming.state == EventState::Pending;
     let new = tollgate.intake().write(tollgate.db(), incoming, tollgate.now()).await?;
     if new && is_due {
         tollgate.inbox_filled().notify_one();

@@ -1,112 +1,202 @@
 //! Applies the events in the inbox: claims by lease, groups by what they are about,
 //! asks Stripe once per group, and commits state and "done" together.
 //!
-//! What fails is tried again, later and later, and after [`MOST_TRIES`] it is parked
-//! for a person. A worker that is told to stop finishes the group it is on and lets
-//! go of the rest; one that is killed loses its leases when they run out.
+//! A subject is worked on by one at a time, across nodes. What fails is tried again, later and
+//! later, and after [`MOST_TRIES`] it is parked for a person; an answer of Stripe's that cannot be
+//! read gets [`TRIES_OF_THE_UNREADABLE`]. A worker that is told to stop finishes the groups it is on
+//! and lets go of the rest; one that is killed loses its leases when they run out
+//! (`tests/http/inbox.rs`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use billing::EventId;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::hint::Hint;
+use super::events::Hint;
 use crate::ids;
 use crate::store::StoreError;
 use crate::store::inbox::{self, Claimed, EventState};
-use crate::sync::{self, Along, SyncError};
+use crate::stripe::{GatewayError, shape};
+use crate::sync::{self, Along, Object, SyncError};
 use crate::tollgate::Tollgate;
 
-/// Seconds that a claim holds: longer than Stripe's slowest answer with all retries.
-const LEASE: i64 = 120;
+/// Seconds that a claim holds. It is renewed while the work goes on, however slow Stripe is.
+const LEASE: i64 = 60;
+/// How often it is renewed.
+const RENEW: Duration = Duration::from_secs(15);
 /// Events claimed at a time.
-const BATCH: i64 = 16;
+const BATCH: i64 = 64;
+/// Groups worked on at a time.
+const AT_ONCE: usize = 16;
 /// Tries after which an event is parked.
 pub const MOST_TRIES: i64 = 15;
+/// Tries after which an event is parked because Stripe's answer lacks what it must have.
+pub const TRIES_OF_THE_UNREADABLE: i64 = 5;
 /// The longest wait between two looks at the inbox.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// Works until `stop`.
 pub async fn run(tollgate: Tollgate, stop: CancellationToken) {
-    let owner = ids::new_id();
+    let mut worker = Worker::new(tollgate, stop);
+    worker.work().await;
+    worker.let_go().await;
+}
+
+/// Works until nothing is due any more: for a command, beside which no server may be running.
+pub async fn work_off(tollgate: &Tollgate) {
+    let mut worker = Worker::new(tollgate.clone(), CancellationToken::new());
     loop {
-        let worked = match work_once(&tollgate, &owner, &stop).await {
-            Ok(worked) => worked,
+        let claimed_some = worker.claim().await;
+        match worker.at_work.join_next().await {
+            Some(done) => report(done),
+            None if claimed_some => {}
+            None => break,
+        }
+    }
+    worker.let_go().await;
+}
+
+struct Worker {
+    tollgate: Tollgate,
+    stop: CancellationToken,
+    owner: String,
+    at_work: JoinSet<Result<(), StoreError>>,
+    places: Arc<Semaphore>,
+}
+
+impl Worker {
+    fn new(tollgate: Tollgate, stop: CancellationToken) -> Self {
+        Self {
+            tollgate,
+            stop,
+            owner: ids::new_id(),
+            at_work: JoinSet::new(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    async fn work(&mut self) {
+        let mut renewal = tokio::time::interval(RENEW);
+        while !self.stop.is_cancelled() {
+            let is_full = self.at_work.len() >= AT_ONCE;
+            let claimed_some = !is_full && self.claim().await;
+            if claimed_some {
+                continue;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                Some(done) = self.at_work.join_next() => report(done),
+                _ = renewal.tick(), if !self.at_work.is_empty() => self.renew().await,
+                () = self.tollgate.inbox_filled().notified(), if !is_full => {}
+                () = tokio::time::sleep(until_next_due(&self.tollgate).await), if !is_full => {}
+            }
+        }
+    }
+
+    /// Claims what is due and sets to work on it. `false` when nothing was.
+    async fn claim(&mut self) -> bool {
+        let now = self.tollgate.now();
+        let claimed = inbox::claim(self.tollgate.db(), &self.owner, now, now.plus_seconds(LEASE), BATCH).await;
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
             Err(error) => {
                 tracing::error!(%error, "the inbox cannot be read");
-                false
+                return false;
             }
         };
-        if stop.is_cancelled() {
-            break;
+        let mut groups: HashMap<Option<String>, Vec<Claimed>> = HashMap::new();
+        for event in claimed {
+            groups.entry(event.subject.clone()).or_default().push(event);
         }
-        if !worked {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tollgate.inbox_filled().notified() => {}
-                () = tokio::time::sleep(until_next_due(&tollgate).await) => {}
-            }
+        let some = !groups.is_empty();
+        for events in groups.into_values() {
+            let (tollgate, stop, places) = (self.tollgate.clone(), self.stop.clone(), Arc::clone(&self.places));
+            self.at_work.spawn(async move {
+                let place = places.acquire().await;
+                // Whoever has not begun when it is time to stop does not begin.
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
+                let applied = apply(&tollgate, &events).await;
+                drop(place);
+                applied
+            });
+        }
+        some
+    }
+
+    async fn renew(&self) {
+        let until = self.tollgate.now().plus_seconds(LEASE);
+        let renewed = async {
+            let mut tx = self.tollgate.db().begin().await?;
+            inbox::renew(&mut tx, &self.owner, until).await?;
+            tx.commit().await
+        };
+        if let Err(error) = renewed.await {
+            tracing::warn!(%error, "leases not renewed; another node may take over");
         }
     }
-    if let Err(error) = let_go(&tollgate, &owner).await {
-        tracing::warn!(%error, "leases not released; they run out by themselves");
+
+    async fn let_go(&mut self) {
+        while let Some(done) = self.at_work.join_next().await {
+            report(done);
+        }
+        let released = async {
+            let mut tx = self.tollgate.db().begin().await?;
+            inbox::release(&mut tx, &self.owner).await?;
+            tx.commit().await
+        };
+        if let Err(error) = released.await {
+            tracing::warn!(%error, "leases not released; they run out by themselves");
+        }
     }
 }
 
-/// Claims and applies one batch. `false` when nothing was due.
-async fn work_once(tollgate: &Tollgate, owner: &str, stop: &CancellationToken) -> Result<bool, StoreError> {
-    let now = tollgate.now();
-    let claimed = inbox::claim(tollgate.db(), owner, now, now.plus_seconds(LEASE), BATCH).await?;
-    if claimed.is_empty() {
-        return Ok(false);
+fn report(done: Result<Result<(), StoreError>, tokio::task::JoinError>) {
+    match done {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "an event could not be marked; its lease runs out by itself"),
+        Err(error) => tracing::error!(%error, "applying an event panicked; its lease runs out by itself"),
     }
-    let mut groups: HashMap<Option<String>, Vec<Claimed>> = HashMap::new();
-    for event in claimed {
-        groups.entry(event.subject.clone()).or_default().push(event);
-    }
-    let mut running = JoinSet::new();
-    for (subject, events) in groups {
-        if stop.is_cancelled() {
-            break;
-        }
-        let tollgate = tollgate.clone();
-        running.spawn(async move { apply(&tollgate, subject.as_deref(), &events).await });
-    }
-    while let Some(done) = running.join_next().await {
-        match done {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "an event could not be marked"),
-            Err(error) => tracing::error!(%error, "applying an event panicked"),
-        }
-    }
-    Ok(true)
 }
 
-async fn apply(tollgate: &Tollgate, subject: Option<&str>, events: &[Claimed]) -> Result<(), StoreError> {
+/// Applies the events of one subject.
+async fn apply(tollgate: &Tollgate, events: &[Claimed]) -> Result<(), StoreError> {
     let ids: Vec<EventId> = events.iter().map(|event| EventId::new(&event.event_id)).collect();
-    let outcome = match subject.and_then(Hint::parse) {
-        Some(Hint::Subscription(id)) => {
-            sync::subscription(tollgate, &id, &Along { events: &ids, session: None }).await.map(drop)
-        }
-        Some(Hint::CheckoutSession(id)) => sync::checkout_session(tollgate, &id, &ids).await.map(drop),
-        None => return park(tollgate, &ids, "nothing to look at is known for it").await,
-    };
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            for event in events {
-                put_off(tollgate, event, &error).await?;
-            }
-            Ok(())
-        }
+    let objects: BTreeSet<Object> = events.iter().filter_map(about).collect();
+    if objects.is_empty() {
+        return park(tollgate, &ids, "nothing to look at is known for it").await;
     }
+    let unnamed: Vec<EventId> = events
+        .iter()
+        .filter(|event| event.customer_id.is_none())
+        .map(|event| EventId::new(&event.event_id))
+        .collect();
+    let applied = sync::objects(tollgate, &objects, Along::events(&ids, &unnamed)).await;
+    let Err(error) = applied else { return Ok(()) };
+    for event in events {
+        put_off(tollgate, event, &error).await?;
+    }
+    Ok(())
+}
+
+/// What an event makes us look at, read again from what was signed.
+fn about(event: &Claimed) -> Option<Object> {
+    let value = serde_json::from_str(&event.payload).ok()?;
+    Hint::of(&shape::event(&value).ok()?).map(|hint| hint.object)
 }
 
 async fn put_off(tollgate: &Tollgate, event: &Claimed, error: &SyncError) -> Result<(), StoreError> {
-    let tries = event.attempts + 1;
-    let state = if tries >= MOST_TRIES { EventState::Parked } else { EventState::Pending };
+    let most = match error {
+        SyncError::Stripe(GatewayError::Shape(_)) => TRIES_OF_THE_UNREADABLE,
+        _ => MOST_TRIES,
+    };
+    let state = if event.attempts >= most { EventState::Parked } else { EventState::Pending };
+    let tries = event.attempts;
     tracing::warn!(%error, tries, state = state.as_str(), "event {} could not be applied", event.event_id);
     let next = tollgate.now().plus_seconds(backoff(tries, &event.event_id));
     let mut tx = tollgate.db().begin().await?;
@@ -122,18 +212,12 @@ async fn park(tollgate: &Tollgate, events: &[EventId], why: &str) -> Result<(), 
     tx.commit().await
 }
 
-async fn let_go(tollgate: &Tollgate, owner: &str) -> Result<(), StoreError> {
-    let mut tx = tollgate.db().begin().await?;
-    inbox::release(&mut tx, owner).await?;
-    tx.commit().await
-}
-
 /// Seconds until the next try: doubling from two seconds to an hour, spread by a quarter so
 /// that events that failed together do not come back together.
 fn backoff(tries: i64, event: &str) -> i64 {
     let doubled = 1_i64 << tries.clamp(1, 12);
     let base = doubled.min(3600);
-    let spread = event.bytes().fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 997);
+    let spread = event.bytes().fold(tries, |sum, byte| (sum * 31 + i64::from(byte)) % 997);
     base + base * spread / 997 / 4
 }
 

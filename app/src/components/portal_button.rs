@@ -1,0 +1,21 @@
+//! The way to Stripe's customer portal.
+
+use leptos::prelude::*;
+
+/// A form of one button. With `flow="card"` it leads straight to another card.
+#[component]
+pub fn PortalButton(
+    label: &'static str,
+    #[prop(optional)] flow: &'static str,
+    /// Whether it is the page's one primary button.
+    #[prop(optional)]
+    is_primary: bool,
+) -> impl IntoView {
+    let class = if is_primary { "button button-primary" } else { "button" };
+    view! {
+        <form method="post" action="/api/billing/portal">
+            {(!flow.is_empty()).then(|| view! { <input type="hidden" name="flow" value=flow/> })}
+            <button class=class type="submit">{label}</button>
+        </form>
+    }
+}

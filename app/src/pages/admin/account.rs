@@ -1,0 +1,170 @@
+//! `/admin/account?id=`: one account, with everything that explains it.
+
+use billing::{AccountId, Catalog, Subscription, Timestamp};
+use leptos::prelude::*;
+use server::ledger::{Invoice, Payment, Purchase};
+use server::operations::{self, AccountDetail};
+use server::store::subscriptions::Revision;
+
+use super::Sections;
+use crate::components::{Banner, Day, Heading, InvoiceBadge, Moment, StatusBadge, Tone, UsageMeter, operator_page};
+use crate::failure::Failure;
+use crate::pages::billing::what_was_bought;
+use crate::query::{address, parameter};
+
+/// Entitlement and its reason, subscriptions with what made us look, usage, invoices, purchases.
+#[component]
+pub fn AccountPage() -> impl IntoView {
+    let id = AccountId::new(parameter("id").unwrap_or_default());
+    operator_page("Account", move |tollgate, permit| async move {
+        let found = operations::account(&tollgate, &permit, &id).await.map_err(Failure::store)?;
+        let detail = found.ok_or(Failure::NotFound)?;
+        let flags = detail.entitlement.flags.iter().map(operations::flag);
+        let flags = flags.map(|flag| view! { <Banner tone=Tone::Warning title=flag/> }).collect_view();
+        let meters = detail.usage.iter().cloned().map(|reading| view! { <UsageMeter reading/> }).collect_view();
+        Ok(view! {
+            <Heading title=detail.account.email.clone()/>
+            <Sections/>
+            {flags}
+            <div class="split">
+                <Standing detail=detail.clone() catalog=tollgate.catalog().clone()/>
+                <section class="card" aria-labelledby="usage-title">
+                    <h2 id="usage-title">"Usage"</h2>
+                    <div class="meters">{meters}</div>
+                </section>
+            </div>
+            <Subscriptions revisions=detail.subscriptions/>
+            <Ledger invoices=detail.invoices purchases=detail.purchases catalog=tollgate.catalog().clone()/>
+        }
+        .into_any())
+    })
+}
+
+#[component]
+fn Standing(detail: AccountDetail, catalog: Catalog) -> impl IntoView {
+    let entitlement = &detail.entitlement;
+    let plan = catalog.plan(&entitlement.tier).map_or_else(|| entitlement.tier.to_string(), |plan| plan.name.clone());
+    let customer = detail.customer.map(|customer| {
+        let href = address("/admin/events", &[("about", customer.as_str())]);
+        view! { <div><dt>"Customer"</dt><dd><a href=href><code>{customer.to_string()}</code></a></dd></div> }
+    });
+    view! {
+        <section class="card" aria-labelledby="standing-title">
+            <h2 id="standing-title">{plan}</h2>
+            <p>{operations::reason(&entitlement.because)}</p>
+            <dl class="facts">
+                {entitlement.until.map(|at| view! { <div><dt>"Until"</dt><dd><Moment at/></dd></div> })}
+                <div><dt>"Account"</dt><dd><code>{detail.account.id}</code></dd></div>
+                {customer}
+                <div><dt>"Signed up"</dt><dd><Moment at=Timestamp(detail.account.created_at)/></dd></div>
+                {detail.account.closed_at.map(|at| view! { <div><dt>"Closed"</dt><dd><Moment at=Timestamp(at)/></dd></div> })}
+            </dl>
+        </section>
+    }
+}
+
+#[component]
+fn Subscriptions(revisions: Vec<Revision>) -> impl IntoView {
+    if revisions.is_empty() {
+        return ().into_any();
+    }
+    let rows = revisions.into_iter().map(|revision| view! { <SubscriptionRow revision/> }).collect_view();
+    view! {
+        <section class="card" aria-labelledby="subscriptions-title">
+            <h2 id="subscriptions-title">"Subscriptions"</h2>
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Subscriptions">
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Subscription"</th>
+                            <th scope="col">"Status"</th>
+                            <th scope="col">"Period (UTC)"</th>
+                            <th scope="col">"Last changed here"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn SubscriptionRow(revision: Revision) -> impl IntoView {
+    let Revision { subscription, cause, written_at, version } = revision;
+    let href = address("/admin/events", &[("about", subscription.id.as_str())]);
+    let (id, period) = (subscription.id.to_string(), subscription.period());
+    let prices: Vec<String> =
+        subscription.items.iter().map(|item| item.lookup_key.clone().unwrap_or_else(|| item.price.to_string())).collect();
+    view! {
+        <tr>
+            <th scope="row"><a href=href><code>{id}</code></a><p class="quiet">{prices.join(", ")}</p></th>
+            <td><StatusBadge status=subscription.status.clone()/> <Ends subscription/></td>
+            <td><Day at=period.start/> " – " <Day at=period.end/></td>
+            <td><Moment at=written_at/><p class="quiet">{format!("change {version}, because of {cause}")}</p></td>
+        </tr>
+    }
+}
+
+#[component]
+fn Ends(subscription: Subscription) -> impl IntoView {
+    let ends = subscription.ends_at().filter(|_| !subscription.status.is_over());
+    ends.map(|at| view! { <p class="quiet">"ends on " <Moment at/></p> })
+}
+
+#[component]
+fn Ledger(invoices: Vec<Invoice>, purchases: Vec<(Purchase, Option<Payment>)>, catalog: Catalog) -> impl IntoView {
+    if invoices.is_empty() && purchases.is_empty() {
+        return ().into_any();
+    }
+    let invoices = invoices
+        .into_iter()
+        .map(|invoice| {
+            view! {
+                <tr>
+                    <th scope="row"><code>{invoice.id.to_string()}</code></th>
+                    <td>{invoice.number.clone()}</td>
+                    <td><Day at=invoice.created/></td>
+                    <td><InvoiceBadge status=invoice.status.clone()/></td>
+                    <td class="money">{invoice.total.to_string()}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let purchases = purchases
+        .into_iter()
+        .map(|(purchase, payment)| {
+            let state = payment.map_or_else(|| "nothing to pay".to_owned(), |payment| payment.status.as_str().to_owned());
+            view! {
+                <tr>
+                    <th scope="row"><code>{purchase.payment.as_ref().map_or("–", |id| id.as_str()).to_owned()}</code></th>
+                    <td>{what_was_bought(&purchase, &catalog)}</td>
+                    <td><Day at=purchase.created/></td>
+                    <td>{state}</td>
+                    <td class="money">{purchase.total.to_string()}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="card" aria-labelledby="ledger-title">
+            <h2 id="ledger-title">"Invoices and purchases"</h2>
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Invoices and purchases">
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"At Stripe"</th>
+                            <th scope="col">"What"</th>
+                            <th scope="col">"Date (UTC)"</th>
+                            <th scope="col">"Status"</th>
+                            <th scope="col" class="money">"Amount"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{invoices}{purchases}</tbody>
+                </table>
+            </div>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,90 @@
+//! `/admin/accounts?search=&after=`
+
+use billing::{Because, Catalog, Timestamp};
+use leptos::prelude::*;
+use server::operations::{self, AccountSummary};
+
+use super::{Older, Sections, account_address};
+use crate::components::{Day, Empty, Glyph, Heading, operator_page};
+use crate::failure::Failure;
+use crate::query::{after, parameter};
+
+/// Accounts, newest first, with what each may do and why.
+#[component]
+pub fn Accounts() -> impl IntoView {
+    let search = parameter("search").unwrap_or_default().trim().to_owned();
+    let place = after("after");
+    operator_page("Accounts", move |tollgate, permit| async move {
+        let table = operations::accounts(&tollgate, &permit, &search, &place).await.map_err(Failure::store)?;
+        let catalog = tollgate.catalog();
+        let body = if table.rows.is_empty() {
+            view! {
+                <Empty glyph=Glyph::Info title="No such account">
+                    "Everybody who signs up has one. Search for a part of an address, or for a Stripe customer."
+                </Empty>
+            }
+            .into_any()
+        } else {
+            let rows = table.rows.into_iter().map(|row| view! { <Row row catalog=catalog.clone()/> }).collect_view();
+            view! {
+                <div class="table-scroll" tabindex="0" role="region" aria-label="Accounts">
+                    <table>
+                        <thead>
+                            <tr>
+                                <th scope="col">"Owner"</th>
+                                <th scope="col">"Plan"</th>
+                                <th scope="col">"Because"</th>
+                                <th scope="col">"Customer"</th>
+                                <th scope="col">"Since (UTC)"</th>
+                            </tr>
+                        </thead>
+                        <tbody>{rows}</tbody>
+                    </table>
+                </div>
+                <Older path="/admin/accounts" kept=vec![("search", search.clone())] next=table.next/>
+            }
+            .into_any()
+        };
+        Ok(view! {
+            <Heading title="Accounts"/>
+            <Sections/>
+            <section class="card" aria-label="Accounts">
+                <form class="filter" method="get" action="/admin/accounts" role="search" aria-label="Search accounts">
+                    <div class="field">
+                        <label for="search">"Address, account or customer"</label>
+                        <input id="search" name="search" type="search" value=search placeholder="ada@, cus_…"/>
+                    </div>
+                    <button class="button" type="submit">"Search"</button>
+                </form>
+                {body}
+            </section>
+        }
+        .into_any())
+    })
+}
+
+#[component]
+fn Row(row: AccountSummary, catalog: Catalog) -> impl IntoView {
+    let AccountSummary { account, entitlement } = row;
+    let plan = catalog.plan(&entitlement.tier).map_or_else(|| entitlement.tier.to_string(), |plan| plan.name.clone());
+    let because = match &entitlement.because {
+        Because::NoSubscription => "no subscription".to_owned(),
+        Because::Subscription { status, rule, .. } => format!("{}: {}", status.as_str(), rule.words()),
+    };
+    let is_flagged = !entitlement.flags.is_empty();
+    view! {
+        <tr>
+            <th scope="row">
+                <a href=account_address(&account.id)>{account.email}</a>
+                {account.closed_at.map(|_| view! { " " <span class="badge">"closed"</span> })}
+            </th>
+            <td>{plan}</td>
+            <td>
+                {because}
+                {is_flagged.then(|| view! { " " <span class="badge badge-warning">"look"</span> })}
+            </td>
+            <td>{account.customer_id.map(|customer| view! { <code>{customer}</code> })}</td>
+            <td><Day at=Timestamp(account.created_at)/></td>
+        </tr>
+    }
+}

@@ -1,0 +1,204 @@
+//! Is everything in place? Each check says what it found, and what to do where something is missing.
+//!
+//! Nothing is changed. A check that cannot be made because another failed says so by its own failure
+//! (`tests/http/doctor.rs`).
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use crate::config::Env;
+use crate::store::inbox::{self, EventState};
+use crate::stripe::catalog::StripePrice;
+use crate::stripe::endpoints::{Endpoint, api_version};
+use crate::tollgate::Tollgate;
+use crate::webhook::events::handled;
+use crate::webhook::register;
+
+/// Seconds that our clock may differ from Stripe's before somebody should look.
+const SKEW_ODD: i64 = 30;
+/// Seconds at which signatures are about to be refused (they are at 300).
+const SKEW_BAD: i64 = 240;
+/// Seconds for which an event may wait before somebody should look.
+const WAITING_ODD: i64 = 15 * 60;
+/// Stripe's own address, where none is configured.
+const STRIPE: &str = "https://api.stripe.com/";
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It works, but somebody should look.
+    Odd,
+    /// It does not work.
+    Bad,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at, in a word or two.
+    pub what: String,
+    /// How it went.
+    pub verdict: Verdict,
+    /// What was found and what to do about it.
+    pub sentence: String,
+}
+
+fn check(what: &str, verdict: Verdict, sentence: impl Into<String>) -> Check {
+    Check { what: what.to_owned(), verdict, sentence: sentence.into() }
+}
+
+/// Makes all checks, in the order in which one would mend what is wrong.
+pub async fn examine(tollgate: &Tollgate) -> Vec<Check> {
+    let mut checks = vec![keys(tollgate), database(tollgate).await, inbox_state(tollgate).await];
+    checks.push(stripe(tollgate).await);
+    checks.push(clock(tollgate).await);
+    checks.push(endpoint(tollgate).await);
+    checks.extend(prices(tollgate).await);
+    checks
+}
+
+fn keys(tollgate: &Tollgate) -> Check {
+    let (config, what) = (tollgate.config(), "configuration");
+    let key = config.stripe.secret_key.expose_secret();
+    let is_live = key.starts_with("sk_live_") || key.starts_with("rk_live_");
+    match (config.env, is_live) {
+        (Env::Development, true) => {
+            check(what, Verdict::Odd, "A live Stripe key in development: real cards are charged. Use a test key.")
+        }
+        (Env::Production, false) => {
+            check(what, Verdict::Odd, "A test key in production: nobody pays. Use a live key when you go live.")
+        }
+        (Env::Development, false) => check(what, Verdict::Good, "Complete, for development, with a test key."),
+        (Env::Production, true) => check(what, Verdict::Good, "Complete, for production, with a live key."),
+    }
+}
+
+async fn database(tollgate: &Tollgate) -> Check {
+    let (what, engine) = ("database", if tollgate.db().postgres_pool().is_some() { "PostgreSQL" } else { "SQLite" });
+    match tollgate.db().is_ready().await {
+        Ok(true) => check(what, Verdict::Good, format!("{engine} answers and is up to date.")),
+        Ok(false) => check(what, Verdict::Bad, format!("{engine} answers, but lacks migrations: run `tollgate migrate`.")),
+        Err(error) => check(what, Verdict::Bad, format!("{engine} does not answer: {error}")),
+    }
+}
+
+async fn inbox_state(tollgate: &Tollgate) -> Check {
+    let what = "inbox";
+    let (counts, oldest) = match (inbox::count_by_state(tollgate.db()).await, inbox::oldest_pending(tollgate.db()).await)
+    {
+        (Ok(counts), Ok(oldest)) => (counts, oldest),
+        (Err(error), _) | (_, Err(error)) => return check(what, Verdict::Bad, format!("It cannot be read: {error}")),
+    };
+    let parked = counts.iter().find(|(state, _)| *state == EventState::Parked).map_or(0, |(_, count)| *count);
+    let waits = oldest.map_or(0, |oldest| tollgate.now().0 - oldest.0);
+    if parked > 0 {
+        let sentence = format!("{parked} events are parked: see `tollgate events list --state parked`.");
+        return check(what, Verdict::Odd, sentence);
+    }
+    if waits > WAITING_ODD {
+        let sentence = format!("An event has waited for {} minutes: is a server running?", waits / 60);
+        return check(what, Verdict::Odd, sentence);
+    }
+    check(what, Verdict::Good, "Nothing is parked and nothing has waited long.")
+}
+
+async fn stripe(tollgate: &Tollgate) -> Check {
+    let what = "Stripe";
+    match tollgate.gateway().is_reachable().await {
+        Ok(()) => check(what, Verdict::Good, format!("It answers, in version {}.", api_version())),
+        Err(error) => check(what, Verdict::Bad, format!("{error}. Is STRIPE_SECRET_KEY right?")),
+    }
+}
+
+/// Signatures are refused when the clocks differ by five minutes.
+async fn clock(tollgate: &Tollgate) -> Check {
+    let what = "clock";
+    let base = tollgate.config().stripe.api_base.as_ref().map_or(STRIPE, |base| base.as_str());
+    let Some(there) = stripes_time(base).await else {
+        return check(what, Verdict::Odd, "Stripe's answer does not say what time it is, so the clocks were not compared.");
+    };
+    let skew = tollgate.clock().wall().0 - there;
+    match skew.abs() {
+        0..=SKEW_ODD => check(what, Verdict::Good, format!("{skew} s from Stripe's.")),
+        off if off < SKEW_BAD => {
+            check(what, Verdict::Odd, format!("{skew} s from Stripe's: let the machine keep time (NTP)."))
+        }
+        _ => check(what, Verdict::Bad, format!("{skew} s from Stripe's: signatures are refused. Set the machine's clock.")),
+    }
+}
+
+/// What the `Date` of an answer says, in epoch seconds. No key is sent.
+async fn stripes_time(base: &str) -> Option<i64> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().ok()?;
+    let answer = client.get(format!("{base}v1/")).send().await.ok()?;
+    let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+    let since = httpdate::parse_http_date(date).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
+
+async fn endpoint(tollgate: &Tollgate) -> Check {
+    let (what, url) = ("webhook endpoint", register::address(tollgate));
+    let found = match tollgate.gateway().webhook_endpoint(&url).await {
+        Ok(found) => found,
+        Err(error) => return check(what, Verdict::Bad, format!("It cannot be looked up: {error}")),
+    };
+    let Some(endpoint) = found else {
+        let is_local = tollgate.config().env == Env::Development;
+        return if is_local {
+            check(what, Verdict::Odd, format!("None for {url}: `stripe listen` has to forward events."))
+        } else {
+            check(what, Verdict::Bad, format!("None for {url}: run `tollgate webhook register`."))
+        };
+    };
+    registered(&endpoint)
+}
+
+fn registered(endpoint: &Endpoint) -> Check {
+    let (what, lacks) = ("webhook endpoint", endpoint.lacks(&handled()));
+    if !endpoint.is_enabled {
+        return check(what, Verdict::Bad, "It is disabled at Stripe: run `tollgate webhook register`.");
+    }
+    if !lacks.is_empty() {
+        let sentence = format!("It is not sent {}: run `tollgate webhook register`.", lacks.join(", "));
+        return check(what, Verdict::Bad, sentence);
+    }
+    match endpoint.api_version.as_deref() {
+        Some(version) if version == api_version() => check(what, Verdict::Good, "It is sent every event that is handled."),
+        version => check(
+            what,
+            Verdict::Odd,
+            format!("It is sent every event that is handled, in version {}.", version.unwrap_or("of the account")),
+        ),
+    }
+}
+
+async fn prices(tollgate: &Tollgate) -> Vec<Check> {
+    let catalog = tollgate.catalog();
+    let plans = catalog.plans().iter().flat_map(|plan| &plan.prices);
+    let plans = plans.map(|price| (&price.lookup_key, &price.id, &price.amount));
+    let products = catalog.products().iter().map(|product| (&product.lookup_key, &product.id, &product.amount));
+    let mut checks = Vec::new();
+    for (lookup_key, id, amount) in plans.chain(products) {
+        let what = format!("price {lookup_key}");
+        let found = match id {
+            Some(id) => tollgate.gateway().price(id).await,
+            None => tollgate.gateway().find_price(lookup_key).await,
+        };
+        let (verdict, sentence) = match found {
+            Ok(Some(StripePrice { id, amount: Some(there), .. })) if there == *amount => {
+                (Verdict::Good, format!("{amount}, {id}."))
+            }
+            Ok(Some(StripePrice { id, amount: there, .. })) => {
+                let there = there.map_or_else(|| "no fixed amount".to_owned(), |there| there.to_string());
+                (Verdict::Odd, format!("plans.toml says {amount}, Stripe charges {there} ({id})."))
+            }
+            Ok(None) => (Verdict::Bad, "Stripe does not have it: run `tollgate catalog apply`.".to_owned()),
+            Err(error) => (Verdict::Bad, format!("It cannot be looked up: {error}")),
+        };
+        checks.push(check(&what, verdict, sentence));
+    }
+    checks
+}

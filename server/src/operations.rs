@@ -1,0 +1,213 @@
+//! What operators see and mend: events, accounts with their reasons, drift. Every function takes an
+//! [`OperatorPermit`]: nothing of anybody else can be had without one.
+
+use billing::{AccountId, Because, CustomerId, Entitlement, EventId, Flag, Timestamp, entitlement};
+
+use crate::access::OperatorPermit;
+use crate::ledger::{Invoice, Payment, Purchase};
+use crate::reconcile::{self, Finding, Mode};
+use crate::store::accounts::{self, AccountRow};
+use crate::store::drift::{self, Found, Run};
+use crate::store::inbox::{self, EventState, Filter, Listed};
+use crate::store::subscriptions::{self, Revision};
+use crate::store::{After, StoreError, customers, invoices, purchases};
+use crate::sync::SyncError;
+use crate::tollgate::Tollgate;
+use crate::usage::MeterReading;
+
+/// How many rows a page has.
+const PAGE: i64 = 50;
+
+/// How everything stands.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// How many events are in each state that any is in.
+    pub events: Vec<(EventState, i64)>,
+    /// When the event came that has been waiting longest.
+    pub oldest_pending: Option<Timestamp>,
+    /// The latest comparison with Stripe, and what it found.
+    pub drift: Option<(Run, Vec<Found>)>,
+}
+
+/// How everything stands.
+///
+/// # Errors
+/// The database failed.
+pub async fn overview(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Overview, StoreError> {
+    Ok(Overview {
+        events: inbox::count_by_state(tollgate.db()).await?,
+        oldest_pending: inbox::oldest_pending(tollgate.db()).await?,
+        drift: drift::latest(tollgate.db()).await?,
+    })
+}
+
+/// A page of a table, and where the next begins.
+#[derive(Clone, Debug)]
+pub struct Table<T> {
+    /// Newest first.
+    pub rows: Vec<T>,
+    /// `None` on the last page.
+    pub next: Option<After>,
+}
+
+impl<T> Table<T> {
+    fn new(mut rows: Vec<T>, after: impl Fn(&T) -> After) -> Self {
+        let most = usize::try_from(PAGE).unwrap_or(usize::MAX);
+        let more = rows.len() > most;
+        rows.truncate(most);
+        Self { next: rows.last().filter(|_| more).map(after), rows }
+    }
+}
+
+/// Events, newest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn events(
+    tollgate: &Tollgate,
+    _: &OperatorPermit,
+    filter: &Filter,
+    after: &After,
+) -> Result<Table<Listed>, StoreError> {
+    let rows = inbox::list(tollgate.db(), filter, after, PAGE + 1).await?;
+    Ok(Table::new(rows, |event| After { at: Timestamp(event.received_at), key: event.event_id.clone() }))
+}
+
+/// One event, whole.
+#[derive(Clone, Debug)]
+pub struct EventDetail {
+    /// As the list shows it.
+    pub listed: Listed,
+    /// The body that was signed. Customers' data: for operators' eyes.
+    pub payload: String,
+}
+
+/// One event.
+///
+/// # Errors
+/// The database failed.
+pub async fn event(
+    tollgate: &Tollgate,
+    _: &OperatorPermit,
+    id: &EventId,
+) -> Result<Option<EventDetail>, StoreError> {
+    let filter = Filter { state: None, about: Some(id.to_string()) };
+    let listed = inbox::list(tollgate.db(), &filter, &After::start(), PAGE).await?;
+    let listed = listed.into_iter().find(|event| event.event_id == id.as_str());
+    let payload = inbox::payload(tollgate.db(), id).await?;
+    Ok(listed.zip(payload).map(|(listed, payload)| EventDetail { listed, payload }))
+}
+
+/// Makes an event due again. `false` when there is none that could be applied.
+///
+/// # Errors
+/// The database failed.
+pub async fn replay(tollgate: &Tollgate, _: &OperatorPermit, id: &EventId) -> Result<bool, StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    let is_due = inbox::replay(&mut tx, id, tollgate.now()).await?;
+    tx.commit().await?;
+    tollgate.inbox_filled().notify_one();
+    Ok(is_due)
+}
+
+/// An account as a list shows it.
+#[derive(Clone, Debug)]
+pub struct AccountSummary {
+    /// The account.
+    pub account: AccountRow,
+    /// What it may do, and why.
+    pub entitlement: Entitlement,
+}
+
+/// Accounts, newest first; with `search`, those whose address or Stripe customer contains it.
+///
+/// # Errors
+/// The database failed.
+pub async fn accounts(
+    tollgate: &Tollgate,
+    _: &OperatorPermit,
+    search: &str,
+    after: &After,
+) -> Result<Table<AccountSummary>, StoreError> {
+    let rows = accounts::search(tollgate.db(), search, after, PAGE + 1).await?;
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let held = subscriptions::of_accounts(tollgate.db(), &ids).await?;
+    let summaries = rows
+        .into_iter()
+        .map(|account| {
+            let own: Vec<_> =
+                held.iter().filter(|stored| stored.account.as_str() == account.id).map(|s| s.object.clone()).collect();
+            AccountSummary { entitlement: entitlement(&own, tollgate.catalog(), tollgate.now()), account }
+        })
+        .collect();
+    Ok(Table::new(summaries, |row: &AccountSummary| After {
+        at: Timestamp(row.account.created_at),
+        key: row.account.id.clone(),
+    }))
+}
+
+/// One account, with everything that explains it.
+#[derive(Clone, Debug)]
+pub struct AccountDetail {
+    /// The account.
+    pub account: AccountRow,
+    /// Its customer at Stripe.
+    pub customer: Option<CustomerId>,
+    /// What it may do, and why.
+    pub entitlement: Entitlement,
+    /// Every subscription as it is known now, with what made us look.
+    pub subscriptions: Vec<Revision>,
+    /// What is used.
+    pub usage: Vec<MeterReading>,
+    /// The newest invoices.
+    pub invoices: Vec<Invoice>,
+    /// The newest purchases.
+    pub purchases: Vec<(Purchase, Option<Payment>)>,
+}
+
+/// One account, with everything that explains it.
+///
+/// # Errors
+/// The database failed.
+pub async fn account(
+    tollgate: &Tollgate,
+    _: &OperatorPermit,
+    id: &AccountId,
+) -> Result<Option<AccountDetail>, StoreError> {
+    let Some(account) = accounts::row(tollgate.db(), id).await? else { return Ok(None) };
+    let revisions = subscriptions::as_of(tollgate.db(), id, tollgate.now()).await?;
+    Ok(Some(AccountDetail {
+        account,
+        customer: customers::of_account(tollgate.db(), id).await?,
+        entitlement: tollgate.entitlement(id).await?,
+        subscriptions: revisions,
+        usage: tollgate.usage(id).await?,
+        invoices: invoices::of_account(tollgate.db(), id, &After::start(), PAGE).await?,
+        purchases: purchases::of_account(tollgate.db(), id, &After::start(), PAGE).await?,
+    }))
+}
+
+/// Compares with Stripe now, and mends what is safe.
+///
+/// # Errors
+/// Stripe or the database could not be read.
+pub async fn compare(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Vec<Finding>, SyncError> {
+    reconcile::reconcile(tollgate, Mode::Mend, reconcile::STRIPE_KEEPS_DAYS).await
+}
+
+/// Why an account has what it has, as a sentence for a person.
+pub fn reason(because: &Because) -> String {
+    match because {
+        Because::NoSubscription => "There is no subscription.".to_owned(),
+        Because::Subscription { id, status, rule } => format!("{id} is {}: {}.", status.as_str(), rule.words()),
+    }
+}
+
+/// What a person should look at, as a sentence.
+pub fn flag(flag: &Flag) -> String {
+    match flag {
+        Flag::StalePeriod(id) => format!("The period of {id} is over and Stripe has not moved it on."),
+        Flag::UnknownStatus(id, word) => format!("{id} has the status `{word}`, which this version does not know."),
+        Flag::UnknownPrice(id) => format!("{id} has a price that plans.toml does not name."),
+    }
+}

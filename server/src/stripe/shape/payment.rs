@@ -1,0 +1,58 @@
+//! A PaymentIntent with its latest charge.
+
+use billing::{CustomerId, PaymentIntentId};
+use serde_json::Value;
+
+use super::{Named, ShapeError, elements, id_of, money, number, text, time, words};
+use crate::ledger::{Card, Payment, PaymentStatus, Refund};
+
+/// Reads a PaymentIntent with its latest charge, with whose it is by our own word. The disputes
+/// are not in it: see [`super::dispute`].
+///
+/// # Errors
+/// No id, status, amount or time.
+pub fn payment(value: &Value) -> Result<Named<Payment>, ShapeError> {
+    let missing = |field| ShapeError { object: "payment_intent", field };
+    let charge = latest_charge(value);
+    let object = Payment {
+        id: PaymentIntentId::new(text(value, "/id").ok_or_else(|| missing("id"))?),
+        customer: id_of(value, "/customer").map(CustomerId::new),
+        status: PaymentStatus::from(text(value, "/status").ok_or_else(|| missing("status"))?.to_owned()),
+        amount: money(value, "/amount").ok_or_else(|| missing("amount"))?,
+        description: words(value, "/description"),
+        charge: id_of(value, "/latest_charge").or_else(|| charge.and_then(|charge| id_of(charge, "/id"))),
+        amount_refunded: charge.and_then(|charge| number(charge, "/amount_refunded")).unwrap_or_default(),
+        refunds: charge.map(refunds).unwrap_or_default(),
+        is_disputed: charge.and_then(|charge| charge.get("disputed")).and_then(Value::as_bool).unwrap_or(false),
+        disputes: Vec::new(),
+        card: charge.and_then(card),
+        receipt_url: charge.and_then(|charge| words(charge, "/receipt_url")),
+        failure: words(value, "/last_payment_error/message"),
+        created: time(value, "/created").ok_or_else(|| missing("created"))?,
+    };
+    Ok(Named { object, account: words(value, "/metadata/account_id") })
+}
+
+/// The charge as an object. Before `2022-11-15` a PaymentIntent had a list of charges, the latest first.
+fn latest_charge(intent: &Value) -> Option<&Value> {
+    intent.get("latest_charge").filter(|charge| charge.is_object()).or_else(|| elements(intent, "/charges").first())
+}
+
+fn refunds(charge: &Value) -> Vec<Refund> {
+    let read = |refund: &Value| {
+        Some(Refund {
+            id: words(refund, "/id")?,
+            amount: number(refund, "/amount")?,
+            status: words(refund, "/status").unwrap_or_default(),
+            created: time(refund, "/created")?,
+        })
+    };
+    let mut refunds: Vec<Refund> = elements(charge, "/refunds").iter().filter_map(read).collect();
+    refunds.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+    refunds
+}
+
+fn card(charge: &Value) -> Option<Card> {
+    let card = charge.pointer("/payment_method_details/card")?;
+    Some(Card { brand: words(card, "/brand")?, last4: words(card, "/last4")? })
+}

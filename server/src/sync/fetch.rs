@@ -1,0 +1,156 @@
+//! Asking Stripe about objects, and about what they cannot be understood without.
+//!
+//! What is written down is read first, then Stripe is asked: so that whoever writes knows what
+//! was there before the answer was given.
+
+use std::collections::BTreeSet;
+
+use billing::{CustomerId, Status, Subscription};
+
+use super::SyncError;
+use super::object::Object;
+use crate::ledger::{Customer, Invoice, InvoiceStatus, Payment, Purchase};
+use crate::store::{Stored, customers, invoices, payments, purchases, subscriptions};
+use crate::stripe::GatewayError;
+use crate::stripe::shape::{CheckoutSession, Named, SubscriptionShape};
+use crate::tollgate::Tollgate;
+
+/// Stripe's answer, beside what was written down before it was asked.
+#[derive(Debug)]
+pub(super) struct Fresh<T, S> {
+    pub(super) seen: Option<Stored<T>>,
+    pub(super) now: S,
+}
+
+/// Everything that was asked for, and what it implies. In the order in which it is written: rows of
+/// two kinds are always locked in the same order, so that two writers do not wait for each other.
+#[derive(Debug, Default)]
+pub(super) struct Fetched {
+    pub(super) customers: Vec<Fresh<Customer, Named<Customer>>>,
+    pub(super) subscriptions: Vec<Fresh<Subscription, SubscriptionShape>>,
+    pub(super) invoices: Vec<Fresh<Invoice, Named<Invoice>>>,
+    pub(super) payments: Vec<Fresh<Payment, Named<Payment>>>,
+    pub(super) sessions: Vec<Fresh<Purchase, CheckoutSession>>,
+}
+
+/// Asks about `wanted`, and about what follows from the answers.
+pub(super) async fn all(tollgate: &Tollgate, wanted: &BTreeSet<Object>) -> Result<Fetched, SyncError> {
+    let mut fetched = Fetched::default();
+    let mut asked = BTreeSet::new();
+    let mut open: Vec<Object> = wanted.iter().cloned().rev().collect();
+    while let Some(object) = open.pop() {
+        if asked.insert(object.clone()) {
+            let implied = fetched.add(tollgate, &object).await?;
+            open.extend(implied.into_iter().filter(|object| !asked.contains(object)));
+        }
+    }
+    fetched.sort();
+    Ok(fetched)
+}
+
+impl Fetched {
+    /// Asks about one object; what must be asked about besides.
+    async fn add(&mut self, tollgate: &Tollgate, object: &Object) -> Result<Vec<Object>, SyncError> {
+        let (db, gateway) = (tollgate.db(), tollgate.gateway());
+        match object {
+            Object::Subscription(id) => {
+                let seen = subscriptions::by_id(db, id).await?;
+                let now = match found(gateway.subscription(id).await)? {
+                    Some(now) => Some(now),
+                    // Only test data disappears at Stripe; what is gone gives nothing.
+                    None => seen.as_ref().map(|seen| gone(&seen.object)),
+                };
+                Ok(now.map_or_else(Vec::new, |now| self.add_subscription(seen, now)))
+            }
+            Object::CheckoutSession(id) => {
+                let seen = purchases::by_session(db, id).await?;
+                let Some(now) = found(gateway.checkout_session(id).await)? else { return Ok(Vec::new()) };
+                let subscription = now.subscription.clone().map(Object::Subscription);
+                let payment = now.purchase.as_ref().and_then(|purchase| purchase.payment.clone()).map(Object::Payment);
+                self.sessions.push(Fresh { seen, now });
+                Ok(subscription.into_iter().chain(payment).collect())
+            }
+            Object::Invoice(id) => {
+                let seen = invoices::by_id(db, id).await?;
+                let now = match found(gateway.invoice(id).await)? {
+                    Some(now) => now,
+                    // A draft may be deleted.
+                    None => match &seen {
+                        Some(seen) => Named { object: Invoice { status: InvoiceStatus::Void, ..seen.object.clone() }, account: None },
+                        None => return Ok(Vec::new()),
+                    },
+                };
+                let subscription = now.object.subscription.clone().map(Object::Subscription);
+                let payments: Vec<Object> = now.object.payments.iter().cloned().map(Object::Payment).collect();
+                self.invoices.push(Fresh { seen, now });
+                Ok(subscription.into_iter().chain(payments).collect())
+            }
+            Object::Payment(id) => {
+                let seen = payments::by_id(db, id).await?;
+                if let Some(now) = found(gateway.payment(id).await)? {
+                    self.payments.push(Fresh { seen, now });
+                }
+                Ok(Vec::new())
+            }
+            Object::Customer(id) => {
+                let seen = customers::by_id(db, id).await?;
+                let now = match found(gateway.customer(id).await)? {
+                    Some(now) => now,
+                    None => match &seen {
+                        Some(seen) => Named { object: Customer { is_deleted: true, ..seen.object.clone() }, account: None },
+                        None => return Ok(Vec::new()),
+                    },
+                };
+                self.customers.push(Fresh { seen, now });
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// A subscription, and its latest invoice if that is open: only the invoice's payment says
+    /// whether the customer has something to do.
+    fn add_subscription(&mut self, seen: Option<Stored<Subscription>>, now: SubscriptionShape) -> Vec<Object> {
+        let open = now.open_invoice.clone();
+        self.subscriptions.push(Fresh { seen, now });
+        open.into_iter().map(Object::Invoice).collect()
+    }
+
+    /// Whose all of it is at Stripe. What belongs together belongs to one customer.
+    pub(super) fn customer(&self) -> Option<&CustomerId> {
+        let of_sessions = self.sessions.iter().filter_map(|fresh| fresh.now.customer.as_ref());
+        let of_payments = self.payments.iter().filter_map(|fresh| fresh.now.object.customer.as_ref());
+        let of_invoices = self.invoices.iter().map(|fresh| &fresh.now.object.customer);
+        let of_subscriptions = self.subscriptions.iter().map(|fresh| &fresh.now.subscription.customer);
+        let of_customers = self.customers.iter().map(|fresh| &fresh.now.object.id);
+        of_sessions.chain(of_payments).chain(of_invoices).chain(of_subscriptions).chain(of_customers).next()
+    }
+
+    fn sort(&mut self) {
+        self.customers.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
+        self.subscriptions.sort_by(|a, b| a.now.subscription.id.cmp(&b.now.subscription.id));
+        self.invoices.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
+        self.payments.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
+        self.sessions.sort_by(|a, b| a.now.id.cmp(&b.now.id));
+    }
+}
+
+/// `None` for what Stripe does not have.
+fn found<T>(answer: Result<T, GatewayError>) -> Result<Option<T>, SyncError> {
+    match answer {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn gone(subscription: &Subscription) -> SubscriptionShape {
+    SubscriptionShape {
+        subscription: Subscription { status: Status::Canceled, ..subscription.clone() },
+        account: None,
+        attempt: None,
+        open_invoice_since: None,
+        open_invoice: None,
+        card: None,
+        has_more_items: false,
+    }
+}
