@@ -182,7 +182,8 @@ pub(crate) async fn ensure_customer(tollgate: &Tollgate, who: &SignedIn) -> Resu
     if let Some(customer) = customers::of_account(tollgate.db(), account).await? {
         return Ok(customer);
     }
-    let deleted = customers::ever(tollgate.db(), account).await?;
+    // Only the deleted ones are counted: a live one that somebody links meanwhile must not make another key.
+    let deleted = customers::deleted(tollgate.db(), account).await?;
     let made = tollgate.gateway().create_customer(account, &who.email, deleted).await?.object;
     let mut tx = tollgate.db().begin().await?;
     sync::link(&mut tx, &made.id, account, tollgate).await?;

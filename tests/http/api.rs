@@ -99,6 +99,7 @@ on_both_engines! {
         let list = browser.get("/dashboard/api-keys").await.body;
         assert!(!list.contains(&key), "a key is shown once");
         let permit_of = server::auth::SignedIn {
+            is_operator: false,
             user_id: billing::UserId::new(""),
             account_id: server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id,
             email: String::new(),

@@ -1,9 +1,9 @@
 //! From the click to the plan, over HTTP, with Stripe's page in between.
 
 use reqwest::Method;
-use server::store::checkouts::{Attempt, AttemptStatus};
-use server::store::{accounts, checkouts};
-use server::stripe::gateway::SubscriptionCheckout;
+use server::store::checkouts::{Attempt, AttemptStatus, Wanted};
+use server::store::{accounts, checkouts, customers};
+use server::stripe::checkout_sessions::{NewCheckout, Sells};
 
 use crate::support::{Browser, DECLINES, Harness, PAYS, Page, THREE_D_SECURE, on_both_engines};
 
@@ -305,30 +305,31 @@ on_both_engines! {
 async fn leave_a_session_nobody_heard_of(app: &Harness) {
     let (db, gateway) = (app.tollgate.db(), app.tollgate.gateway());
     let account = accounts::user_by_login(db, "ada@example.com").await.unwrap().unwrap().account_id;
-    let customer = gateway.create_customer(&account, "ada@example.com").await.unwrap();
+    let customer = gateway.create_customer(&account, "ada@example.com", 0).await.unwrap().object.id;
     let attempt = Attempt {
         id: "attempt".to_owned(),
         account_id: account.clone(),
-        purchase: "PRO/month".to_owned(),
+        customer_id: customer.clone(),
+        wanted: Wanted::Plan("PRO/month".to_owned()),
         price_id: gateway.price_by_lookup_key("tollgate_pro_month").await.unwrap(),
         trial_days: 14,
         status: AttemptStatus::Creating,
         session: None,
     };
     let mut tx = db.begin().await.unwrap();
-    assert!(accounts::link_customer(&mut tx, &customer, &account, app.tollgate.now()).await.unwrap());
+    assert!(customers::link(&mut tx, &customer, &account, app.tollgate.now()).await.unwrap());
     checkouts::insert(&mut tx, &attempt, app.tollgate.now()).await.unwrap();
     tx.commit().await.unwrap();
-    let asked = SubscriptionCheckout {
+    let asked = NewCheckout {
         attempt: &attempt.id,
         customer: &customer,
         account: &account,
         price: &attempt.price_id,
-        trial_days: 14,
+        sells: Sells::Plan { trial_days: 14 },
         success_url: &format!("{}/billing/success?session_id={{CHECKOUT_SESSION_ID}}", app.url),
         cancel_url: &format!("{}/pricing?notice=canceled", app.url),
     };
-    gateway.create_subscription_checkout(&asked).await.unwrap();
+    gateway.create_checkout(&asked).await.unwrap();
 }
 
 async fn stripe_list(app: &Harness, path: &str) -> usize {

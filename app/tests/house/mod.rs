@@ -8,7 +8,7 @@ use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
-use server::store::{accounts, subscriptions};
+use server::store::{accounts, customers, subscriptions};
 use server::{Db, Tollgate};
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -58,7 +58,7 @@ impl House {
         let user = accounts::user_by_login(db, email).await.unwrap().unwrap();
         let account: AccountId = user.account_id;
         let mut tx = db.begin().await.unwrap();
-        accounts::link_customer(&mut tx, &subscription.customer, &account, NOW).await.unwrap();
+        customers::link(&mut tx, &subscription.customer, &account, NOW).await.unwrap();
         assert!(subscriptions::write(&mut tx, &account, subscription, None, "a test", NOW).await.unwrap());
         tx.commit().await.unwrap();
         self.tollgate.access().forget(&account).await;

@@ -8,7 +8,7 @@ use crate::ledger::Customer;
 
 statements! {
     CUSTOMER_OF = "SELECT id FROM customer WHERE account_id = $1 AND NOT is_deleted";
-    CUSTOMERS_EVER = "SELECT COUNT(*) FROM customer WHERE account_id = $1";
+    DELETED_CUSTOMERS = "SELECT COUNT(*) FROM customer WHERE account_id = $1 AND is_deleted";
     ACCOUNT_OF = "SELECT account_id FROM customer WHERE id = $1";
     CUSTOMER_BY_ID = "SELECT id, account_id, email, name, is_deleted, version FROM customer WHERE id = $1";
     LINK_CUSTOMER = "INSERT INTO customer (id, account_id, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
@@ -34,12 +34,12 @@ pub async fn of_account(db: &Db, account: &AccountId) -> Result<Option<CustomerI
     Ok(query!(Db: db, fetch_optional as (String,), CUSTOMER_OF, account.as_str())?.map(|(id,)| CustomerId::new(id)))
 }
 
-/// How many customers the account has had, deleted ones too.
+/// How many customers of the account were deleted at Stripe.
 ///
 /// # Errors
 /// The database failed.
-pub async fn ever(db: &Db, account: &AccountId) -> Result<i64, StoreError> {
-    Ok(query!(Db: db, fetch_one as (i64,), CUSTOMERS_EVER, account.as_str())?.0)
+pub async fn deleted(db: &Db, account: &AccountId) -> Result<i64, StoreError> {
+    Ok(query!(Db: db, fetch_one as (i64,), DELETED_CUSTOMERS, account.as_str())?.0)
 }
 
 /// The account of a Stripe customer, deleted or not.
