@@ -111,16 +111,9 @@ pub async fn start_subscription(
 ) -> Result<String, CheckoutError> {
     let offer = Offer::plan(tollgate, plan, interval)?;
     refuse_second(&subscriptions::of_account(tollgate.db(), &who.account_id).await?)?;
-    let mut customer = ensure_customer(tollgate, who).await?;
-    let listed = match sync::all_of_customer(tollgate, &customer).await {
-        Ok(listed) => listed,
-        Err(error) => {
-            customer = replaced(tollgate, who, &customer, error.into()).await?;
-            sync::all_of_customer(tollgate, &customer).await?
-        }
-    };
-    refuse_second(&listed)?;
-    session_for(tollgate, who, customer, &offer).await
+    let customer = live_customer(tollgate, who).await?;
+    refuse_second(&sync::all_of_customer(tollgate, &customer).await?)?;
+    session_for(tollgate, &who.account_id, &customer, &offer).await
 }
 
 /// Leads to the Checkout Session for something that is bought once.
@@ -130,31 +123,24 @@ pub async fn start_subscription(
 #[tracing::instrument(skip_all, fields(account = %who.account_id))]
 pub async fn start_purchase(tollgate: &Tollgate, who: &SignedIn, product: &str) -> Result<String, CheckoutError> {
     let offer = Offer::Product(tollgate.catalog().product(product).ok_or(CheckoutError::Unknown)?);
-    let customer = ensure_customer(tollgate, who).await?;
-    session_for(tollgate, who, customer, &offer).await
+    let customer = live_customer(tollgate, who).await?;
+    session_for(tollgate, &who.account_id, &customer, &offer).await
 }
 
 /// The session for an offer, with whatever stands in its way cleared away.
 async fn session_for(
     tollgate: &Tollgate,
-    who: &SignedIn,
-    customer: CustomerId,
+    account: &AccountId,
+    customer: &CustomerId,
     offer: &Offer<'_>,
 ) -> Result<String, CheckoutError> {
     let price = offer.price(tollgate).await?;
-    let mut customer = customer;
     // Each round ends with a session, or has taken one thing out of its way.
     for _ in 0..4 {
-        let url = match take_attempt(tollgate, &who.account_id, &customer, &offer.wanted(), &price).await? {
+        let url = match take_attempt(tollgate, account, customer, &offer.wanted(), &price).await? {
             Taken::Ours(attempt) => match &attempt.session {
                 Some((session, _)) => reuse(tollgate, session, offer).await?,
-                None => match open_session(tollgate, &attempt).await {
-                    Ok(url) => Some(url),
-                    Err(error) => {
-                        customer = replaced(tollgate, who, &customer, error).await?;
-                        None
-                    }
-                },
+                None => Some(open_session(tollgate, &attempt).await?),
             },
             Taken::InTheWay(attempt) => {
                 clear_away(tollgate, &attempt).await?;
@@ -175,45 +161,26 @@ fn refuse_second(subscriptions: &[Subscription]) -> Result<(), CheckoutError> {
     Ok(())
 }
 
-/// The account's Stripe customer. Stripe's idempotency key makes two first requests end in
-/// one customer, and the unique account makes two answers end in one row.
-pub(crate) async fn ensure_customer(tollgate: &Tollgate, who: &SignedIn) -> Result<CustomerId, CheckoutError> {
-    let account = &who.account_id;
-    if let Some(customer) = customers::of_account(tollgate.db(), account).await? {
-        return Ok(customer);
+/// The account's Stripe customer, as Stripe has it now: one that was deleted there, heard of or not,
+/// gets a successor. Stripe's idempotency key makes two first requests end in one customer, and the
+/// unique account makes two answers end in one row.
+pub(crate) async fn live_customer(tollgate: &Tollgate, who: &SignedIn) -> Result<CustomerId, CheckoutError> {
+    let (db, account) = (tollgate.db(), &who.account_id);
+    if let Some(known) = customers::of_account(db, account).await? {
+        sync::objects(tollgate, &[Object::Customer(known)].into(), Along::reason("purchase")).await?;
+        if let Some(customer) = customers::of_account(db, account).await? {
+            return Ok(customer);
+        }
     }
     // Only the deleted ones are counted: a live one that somebody links meanwhile must not make another key.
-    let deleted = customers::deleted(tollgate.db(), account).await?;
+    let deleted = customers::deleted(db, account).await?;
     let made = tollgate.gateway().create_customer(account, &who.email, deleted).await?.object;
-    let mut tx = tollgate.db().begin().await?;
+    let mut tx = db.begin().await?;
     sync::link(&mut tx, &made.id, account, tollgate).await?;
     // As Stripe has just said; if somebody else wrote meanwhile, they know better.
     customers::write(&mut tx, &made, 0, tollgate.now()).await?;
     tx.commit().await?;
-    customers::of_account(tollgate.db(), account).await?.ok_or(CheckoutError::InProgress)
-}
-
-/// The customer that takes the place of one of whom Stripe has just said, by refusing something,
-/// that it is no more: it was deleted before we heard of it.
-///
-/// # Errors
-/// What was refused, when it was refused for another reason.
-pub(crate) async fn replaced(
-    tollgate: &Tollgate,
-    who: &SignedIn,
-    customer: &CustomerId,
-    refused: CheckoutError,
-) -> Result<CustomerId, CheckoutError> {
-    let CheckoutError::Stripe(error) = &refused else { return Err(refused) };
-    if !error.names_what_is_gone() {
-        return Err(refused);
-    }
-    let object = Object::Customer(customer.clone());
-    sync::objects(tollgate, &[object].into(), Along::reason("purchase")).await?;
-    if customers::of_account(tollgate.db(), &who.account_id).await?.as_ref() == Some(customer) {
-        return Err(refused);
-    }
-    ensure_customer(tollgate, who).await
+    customers::of_account(db, account).await?.ok_or(CheckoutError::InProgress)
 }
 
 /// The account's open attempt where this purchase would stand.

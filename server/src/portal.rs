@@ -1,7 +1,7 @@
 //! The way to Stripe's customer portal, where people change cards, pay and cancel.
 
 use crate::auth::SignedIn;
-use crate::checkout::{CheckoutError, ensure_customer, replaced};
+use crate::checkout::{CheckoutError, live_customer};
 use crate::stripe::portal::PortalFlow;
 use crate::tollgate::Tollgate;
 
@@ -12,12 +12,6 @@ use crate::tollgate::Tollgate;
 #[tracing::instrument(skip_all, fields(account = %who.account_id))]
 pub async fn open(tollgate: &Tollgate, who: &SignedIn, flow: PortalFlow) -> Result<String, CheckoutError> {
     let back = format!("{}billing", tollgate.config().app_url);
-    let customer = ensure_customer(tollgate, who).await?;
-    match tollgate.gateway().portal(&customer, flow, &back).await {
-        Ok(url) => Ok(url),
-        Err(error) => {
-            let next = replaced(tollgate, who, &customer, error.into()).await?;
-            Ok(tollgate.gateway().portal(&next, flow, &back).await?)
-        }
-    }
+    let customer = live_customer(tollgate, who).await?;
+    Ok(tollgate.gateway().portal(&customer, flow, &back).await?)
 }

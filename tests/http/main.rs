@@ -5,11 +5,20 @@
 
 mod support;
 
+mod admin;
 mod api;
 mod auth;
+mod catalog;
 mod checkout;
+mod closing;
+mod customer;
+mod doctor;
 mod guard;
+mod ledger;
 mod pages;
+mod portal;
+mod purchase;
 mod reconcile;
 mod start;
+mod trial;
 mod webhook;

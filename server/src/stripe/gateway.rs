@@ -60,11 +60,6 @@ impl GatewayError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
-    /// Whether Stripe says that an object that the request names is not there, or is no more.
-    pub fn names_what_is_gone(&self) -> bool {
-        matches!(self, Self::Refused { code: Some(code), .. } if code == "resource_missing")
-    }
-
     /// Whether Stripe gave a final answer to this very request.
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::NoSuchPrice(_))

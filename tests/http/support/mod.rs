@@ -7,11 +7,13 @@ mod stripe;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use billing::AccountId;
 use sandbox::Sandbox;
+use serde_json::Value;
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
-use server::store::inbox;
+use server::store::{accounts, credits, inbox};
 use server::{Db, Tollgate, access, catalog_apply, http, webhook};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -126,6 +128,25 @@ impl Harness {
         page.location()
     }
 
+    /// Sends the browser to Checkout for something that is bought once and pays there.
+    pub async fn buy(&self, browser: &Browser, product: &str, card: &str) -> Page {
+        let page = browser.post("/api/billing/checkout", &[("product", product)]).await;
+        assert_eq!(page.status, 303, "no Checkout:\n{}", page.body);
+        pay(&page.location(), card).await
+    }
+
+    /// The account of somebody who has signed up.
+    pub async fn account(&self, email: &str) -> AccountId {
+        accounts::user_by_login(self.tollgate.db(), email).await.unwrap().expect("they have signed up").account_id
+    }
+
+    /// Extra AI generations that somebody has left.
+    pub async fn credits(&self, email: &str) -> i64 {
+        let balances = credits::balances(self.tollgate.db(), &self.account(email).await).await.unwrap();
+        let of_meter = balances.into_iter().find(|(meter, ..)| meter == "aiGenerationsPerMonth");
+        of_meter.map_or(0, |(_, granted, consumed)| granted - consumed)
+    }
+
     /// Waits until every event that Stripe has sent was taken and applied, whoever applies it.
     pub async fn settled(&self) {
         let delivered = tokio::time::timeout(Duration::from_secs(30), self.sandbox.deliveries_settled()).await;
@@ -150,6 +171,14 @@ impl Harness {
         let page = Page::of(request.bearer_auth("sk_test_sandbox").form(fields)).await;
         assert_eq!(page.status, 200, "{path}: {}", page.body);
         page.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// What Stripe lists there, newest first.
+    pub async fn stripe_lists(&self, path: &str) -> Vec<Value> {
+        let request = Browser::new(&self.sandbox.url()).request(reqwest::Method::GET, path);
+        let page = Page::of(request.bearer_auth("sk_test_sandbox")).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+        page.json()["data"].as_array().unwrap().clone()
     }
 
     /// How many API calls of this kind Stripe has carried out.

@@ -1,0 +1,127 @@
+//! The operators' pages: for operators, and for nobody else.
+
+use server::store::accounts::{self, Role};
+
+use crate::support::{Browser, Harness, PAYS, on_both_engines};
+
+const PAGES: [&str; 5] =
+    ["/admin", "/admin/events", "/admin/event?id=evt_1", "/admin/accounts", "/admin/account?id=1"];
+
+on_both_engines! {
+    async fn for_anybody_but_an_operator_nothing_is_there(engine) {
+        let app = Harness::start(engine).await;
+        let customer = app.signed_up("ada@example.com").await;
+        app.subscribe(&customer, "ENTERPRISE", PAYS).await;
+        app.settled().await;
+        for path in PAGES.into_iter().chain(["/admin/x", "/ADMIN", "/admin/", "/%61dmin/events", "/x/../admin"]) {
+            assert_eq!(customer.get(path).await.status, 404, "{path}");
+            let anonymous = app.browser().get(path).await;
+            assert!(anonymous.location().starts_with("/login"), "{path}");
+        }
+        for (path, fields) in [("/admin/replay", vec![("id", "evt_1")]), ("/admin/compare", vec![])] {
+            assert_eq!(customer.post(path, &fields).await.status, 404, "{path}");
+        }
+        assert!(!customer.get("/dashboard").await.body.contains("/admin"));
+    }
+
+    async fn an_operator_sees_events_and_accounts_and_why(engine) {
+        let app = Harness::start(engine).await;
+        let customer = app.signed_up("ada@example.com").await;
+        app.subscribe(&customer, "PRO", PAYS).await;
+        app.settled().await;
+        let operator = operator(&app).await;
+        assert!(operator.get("/dashboard").await.body.contains("/admin"));
+        let overview = operator.get("/admin").await.body;
+        assert!(overview.contains("done") && overview.contains("Not compared yet"), "{overview}");
+
+        let events = operator.get("/admin/events?state=done&about=customer.subscription.created").await.body;
+        assert_eq!(events.matches("/admin/event?id=evt_").count(), 1, "{events}");
+        let id = events.split("/admin/event?id=").nth(1).unwrap().split('"').next().unwrap();
+        let event = operator.get(&format!("/admin/event?id={id}")).await;
+        assert!(event.status == 200 && event.body.contains("\"type\": \"customer.subscription.created\""), "{}", event.status);
+        assert_eq!(operator.get("/admin/event?id=evt_none").await.status, 404);
+
+        let accounts = operator.get("/admin/accounts?search=ADA@").await.body;
+        assert!(accounts.contains("ada@example.com") && accounts.contains("trialing: the period is paid for"), "{accounts}");
+        assert!(!accounts.contains("operator@example.com"));
+        assert!(!operator.get("/admin/accounts?search=%25").await.body.contains("ada@example.com"), "a % means itself");
+        let account = app.account("ada@example.com").await;
+        let detail = operator.get(&format!("/admin/account?id={account}")).await.body;
+        assert!(detail.contains("tollgate_pro_month") && detail.contains("because of evt_"), "{detail}");
+    }
+
+    async fn a_parked_event_is_seen_and_applied_again(engine) {
+        let app = Harness::start(engine).await;
+        let operator = operator(&app).await;
+        let customer = app.signed_up("ada@example.com").await;
+        app.subscribe(&customer, "PRO", PAYS).await;
+        app.settled().await;
+        let id = app.stripe_lists("/v1/events?type=customer.subscription.created").await[0]["id"].as_str().unwrap().to_owned();
+        park(&app, &id).await;
+        let listed = operator.get("/admin/events?state=parked").await.body;
+        assert!(listed.contains(&id) && listed.contains("for a test"), "{listed}");
+        let replayed = operator.post("/admin/replay", &[("id", &id)]).await;
+        assert_eq!(replayed.status, 303);
+        app.applied().await;
+        let detail = operator.get(&replayed.location()).await.body;
+        assert!(detail.contains("badge-good"), "{detail}");
+        assert_eq!(operator.post("/admin/replay", &[("id", "evt_none")]).await.status, 404);
+    }
+
+    async fn comparing_shows_what_differs(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.hold_deliveries(true);
+        let operator = operator(&app).await;
+        let customer = app.signed_up("ada@example.com").await;
+        app.subscribe(&customer, "PRO", PAYS).await;
+        let compared = operator.post("/admin/compare", &[]).await;
+        assert_eq!(compared.location(), "/admin?notice=compared");
+        let overview = operator.get("/admin").await.body;
+        assert!(overview.contains("is trialing at Stripe and unknown here"), "{overview}");
+        assert!(overview.contains("Mended"), "{overview}");
+        app.applied().await;
+        assert!(customer.opens("/dashboard/analytics").await);
+    }
+
+    async fn events_and_accounts_are_shown_page_by_page(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.hold_deliveries(true);
+        let operator = operator(&app).await;
+        for index in 0..120 {
+            let body = crate::support::event(&format!("evt_{index:03}"), "balance.available", &serde_json::json!({}));
+            let signed = crate::support::signed(&body, &crate::support::WEBHOOK_SECRETS[..1], 0);
+            let request = app.browser().request(reqwest::Method::POST, "/api/stripe/webhook");
+            crate::support::Page::of(request.header("stripe-signature", signed).body(body)).await;
+        }
+        let mut seen = Vec::new();
+        let mut path = "/admin/events?state=ignored".to_owned();
+        loop {
+            let body = operator.get(&path).await.body;
+            seen.extend((0..120).map(|index| format!("evt_{index:03}")).filter(|id| body.contains(&format!("id={id}\""))));
+            let Some(next) = body.split("href=\"/admin/events?state=ignored&amp;after=").nth(1) else { break };
+            path = format!("/admin/events?state=ignored&after={}", next.split('"').next().unwrap());
+        }
+        assert_eq!(seen.len(), 120, "each once");
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), 120, "and none twice");
+    }
+}
+
+async fn operator(app: &Harness) -> Browser {
+    let browser = app.signed_up("operator@example.com").await;
+    let mut tx = app.tollgate.db().begin().await.unwrap();
+    assert!(accounts::set_role(&mut tx, "operator@example.com", Role::Operator).await.unwrap());
+    tx.commit().await.unwrap();
+    browser
+}
+
+/// Parks an event as a worker does that has tried too often.
+async fn park(app: &Harness, id: &str) {
+    use server::store::inbox::{self, EventState};
+    let event = billing::EventId::new(id);
+    let mut tx = app.tollgate.db().begin().await.unwrap();
+    assert!(inbox::replay(&mut tx, &event, app.tollgate.now().plus_days(1)).await.unwrap());
+    inbox::postpone(&mut tx, &event, EventState::Parked, app.tollgate.now(), "for a test").await.unwrap();
+    tx.commit().await.unwrap();
+}

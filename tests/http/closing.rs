@@ -1,0 +1,103 @@
+//! Closing an account: what is paid ends at Stripe first, and the ledger stays.
+
+use server::reconcile::{Drift, Mode, reconcile};
+use server::store::{After, accounts, invoices, purchases};
+
+use crate::support::{Harness, PAYS, on_both_engines};
+
+const RIGHT: [(&str, &str); 1] = [("password", "correct horse")];
+
+on_both_engines! {
+    async fn closing_ends_the_subscription_and_keeps_what_was_paid(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.buy(&browser, "ai-500", PAYS).await;
+        app.settled().await;
+        let account = app.account("ada@example.com").await;
+        let page = browser.post("/account/close", &RIGHT).await;
+        assert_eq!((page.status, page.location()), (303, "/?notice=closed".to_owned()));
+
+        let statuses: Vec<_> = app.stripe_lists("/v1/subscriptions?status=all").await;
+        assert_eq!(statuses[0]["status"], "canceled");
+        assert!(browser.get("/dashboard").await.location().starts_with("/login"), "nobody is signed in any more");
+        let login = [("email", "ada@example.com"), ("password", "correct horse")];
+        assert_eq!(browser.post("/login", &login).await.status, 401);
+        app.settled().await;
+        let db = app.tollgate.db();
+        assert_eq!(invoices::of_account(db, &account, &After::start(), 9).await.unwrap().len(), 1);
+        assert_eq!(purchases::of_account(db, &account, &After::start(), 9).await.unwrap().len(), 1);
+    }
+
+    async fn a_stripe_that_cannot_be_told_stops_it_and_nothing_is_deleted(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        app.sandbox.fail_next(100, 503);
+        let page = browser.post("/account/close", &RIGHT).await;
+        app.sandbox.fail_next(0, 503);
+        assert_eq!(page.status, 503);
+        assert!(page.body.contains("nothing was deleted"), "{}", page.body);
+        assert!(browser.opens("/dashboard/analytics").await, "everything is as it was");
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "trialing");
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303, "and it can be done later");
+    }
+
+    async fn a_wrong_password_closes_nothing(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        for _ in 0..10 {
+            let page = browser.post("/account/close", &[("password", "a guess")]).await;
+            assert_eq!(page.status, 401);
+            assert!(page.body.contains("password-fault"), "the error stands at the field");
+        }
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 429, "guessing is limited as at the login");
+        assert!(browser.opens("/dashboard").await);
+    }
+
+    async fn an_open_checkout_is_closed_with_the_account(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let plan = app.open_checkout(&browser, "PRO").await;
+        let pack = browser.post("/api/billing/checkout", &[("product", "ai-500")]).await.location();
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
+        for checkout in [plan, pack] {
+            assert_eq!(crate::support::pay(&checkout, PAYS).await.status, 410, "nobody can pay for what is closed");
+        }
+    }
+
+    async fn the_address_is_free_again_but_the_trial_is_not(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
+        let again = app.signed_up("ada@example.com").await;
+        assert!(!again.opens("/dashboard/analytics").await);
+        app.subscribe(&again, "PRO", PAYS).await;
+        app.settled().await;
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "active", "no second trial");
+    }
+
+    async fn what_goes_on_for_a_closed_account_is_found_and_ended(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let account = app.account("ada@example.com").await;
+        let mut tx = app.tollgate.db().begin().await.unwrap();
+        accounts::close(&mut tx, &account, app.tollgate.now()).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let is_billed = |drift: &Drift| matches!(drift, Drift::DeletedButBilled { .. });
+        let looked = reconcile(&app.tollgate, Mode::DryRun, 30).await.unwrap();
+        assert!(looked.iter().any(|finding| is_billed(&finding.drift) && !finding.is_mended), "{looked:?}");
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 1, "a dry run changes nothing");
+        let mended = reconcile(&app.tollgate, Mode::Mend, 30).await.unwrap();
+        assert!(mended.iter().any(|finding| is_billed(&finding.drift) && finding.is_mended), "{mended:?}");
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 0);
+        app.settled().await;
+        assert_eq!(reconcile(&app.tollgate, Mode::Mend, 30).await.unwrap(), []);
+    }
+}

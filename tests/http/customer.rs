@@ -1,0 +1,57 @@
+//! Customers that are changed or deleted at Stripe.
+
+use reqwest::Method;
+use server::store::customers;
+
+use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
+
+on_both_engines! {
+    async fn who_was_deleted_at_stripe_gets_another_customer_with_the_next_purchase(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let account = app.account("ada@example.com").await;
+        let first = customers::of_account(app.tollgate.db(), &account).await.unwrap().unwrap();
+        delete(&app, first.as_str()).await;
+        app.settled().await;
+        assert!(!browser.opens("/dashboard/analytics").await, "Stripe has ended the subscription");
+        assert_eq!(customers::of_account(app.tollgate.db(), &account).await.unwrap(), None);
+
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await);
+        let second = customers::of_account(app.tollgate.db(), &account).await.unwrap().unwrap();
+        assert_ne!(second, first);
+    }
+
+    async fn a_purchase_goes_on_when_the_deletion_was_not_heard_of(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.open_checkout(&browser, "PRO").await;
+        app.sandbox.hold_deliveries(true);
+        let account = app.account("ada@example.com").await;
+        let first = customers::of_account(app.tollgate.db(), &account).await.unwrap().unwrap();
+        delete(&app, first.as_str()).await;
+        assert_eq!(app.subscribe(&browser, "PRO", PAYS).await.status, 303);
+        assert_eq!(app.buy(&browser, "ai-500", PAYS).await.status, 303);
+        assert_eq!(browser.post("/api/billing/portal", &[]).await.status, 303);
+    }
+
+    async fn what_is_changed_at_stripe_is_known_here(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.open_checkout(&browser, "PRO").await;
+        let account = app.account("ada@example.com").await;
+        let id = customers::of_account(app.tollgate.db(), &account).await.unwrap().unwrap();
+        app.stripe_makes(&format!("/v1/customers/{id}"), &[("email", "billing@example.com"), ("name", "Ada Ltd")]).await;
+        app.settled().await;
+        let stored = customers::by_id(app.tollgate.db(), &id).await.unwrap().unwrap().object;
+        assert_eq!((stored.email.as_deref(), stored.name.as_deref()), (Some("billing@example.com"), Some("Ada Ltd")));
+    }
+}
+
+async fn delete(app: &Harness, customer: &str) {
+    let request = Browser::new(&app.sandbox.url()).request(Method::DELETE, &format!("/v1/customers/{customer}"));
+    assert_eq!(Page::of(request.bearer_auth("sk_test_sandbox")).await.status, 200);
+}

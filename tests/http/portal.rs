@@ -1,0 +1,55 @@
+//! The way to Stripe's portal and back.
+
+use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
+
+on_both_engines! {
+    async fn the_portal_opens_and_leads_back(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let address = browser.post("/api/billing/portal", &[]).await.location();
+        assert!(address.starts_with(&app.sandbox.url()), "{address}");
+        let portal = Browser::new("").get(&address).await;
+        assert_eq!(portal.status, 200);
+        assert!(portal.body.contains(&format!("{}/billing", app.url)), "{}", portal.body);
+        let configurations = app.stripe_lists("/v1/billing_portal/configurations").await;
+        assert_eq!(configurations.len(), 1);
+        browser.post("/api/billing/portal", &[("flow", "card")]).await.location();
+        assert_eq!(app.stripe_lists("/v1/billing_portal/configurations").await.len(), 1, "it is made once");
+    }
+
+    async fn cancelling_in_the_portal_is_said_here_and_can_be_taken_back(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let portal = browser.post("/api/billing/portal", &[]).await.location();
+        let id = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        let press = async |what: &str| Browser::new("").post(&format!("{portal}/{what}/{id}"), &[]).await.status;
+        assert_eq!(press("cancel").await, 303);
+        app.settled().await;
+        let billing = browser.get("/billing").await.body;
+        assert!(billing.contains("Pro is cancelled.") && billing.contains("Keep the plan"), "{billing}");
+        assert!(browser.opens("/dashboard/analytics").await, "it is open until it ends");
+        assert_eq!(press("resume").await, 303);
+        app.settled().await;
+        assert!(!browser.get("/billing").await.body.contains("is cancelled."));
+    }
+
+    async fn nobody_is_led_to_anybody_elses_portal(engine) {
+        let app = Harness::start(engine).await;
+        let ada = app.signed_up("ada@example.com").await;
+        let eve = app.signed_up("eve@example.org").await;
+        app.subscribe(&ada, "PRO", PAYS).await;
+        let portal = eve.post("/api/billing/portal", &[]).await.location();
+        assert!(!Browser::new("").get(&portal).await.body.contains("Cancel plan"));
+        for fields in [vec![("customer", "cus_1")], vec![("flow", "everything")]] {
+            assert_eq!(eve.post("/api/billing/portal", &fields).await.status, 422);
+        }
+        let anonymous = app.browser().post("/api/billing/portal", &[]).await;
+        assert!(anonymous.location().starts_with("/login"));
+        let foreign = eve.request(reqwest::Method::POST, "/api/billing/portal").header("origin", "https://evil.example");
+        assert_eq!(Page::of(foreign).await.status, 403);
+    }
+}

@@ -1,0 +1,172 @@
+//! Buying something once: from the click to the credits, and back again by a refund.
+
+use crate::support::{DECLINES, Harness, PAYS, THREE_D_SECURE, on_both_engines};
+
+const PACK: [(&str, &str); 1] = [("product", "ai-500")];
+
+on_both_engines! {
+    async fn paying_adds_credits_before_any_webhook_comes(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.hold_deliveries(true);
+        let browser = app.signed_up("ada@example.com").await;
+        let back = app.buy(&browser, "ai-500", PAYS).await;
+        let success = browser.get(&back.location()).await;
+        assert_eq!(success.status, 200);
+        assert!(success.body.contains("500 AI generations"), "{}", success.body);
+        assert_eq!(app.credits("ada@example.com").await, 500);
+        assert!(!browser.opens("/dashboard/analytics").await, "a credit pack is no plan");
+    }
+
+    async fn paying_adds_credits_without_coming_back(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.buy(&browser, "ai-2500", PAYS).await;
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 2_500);
+        let billing = browser.get("/billing").await.body;
+        assert!(billing.contains("2,500 AI generations") && billing.contains("$60") && billing.contains("Receipt"), "{billing}");
+    }
+
+    async fn what_is_told_five_times_is_granted_once(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.buy(&browser, "ai-500", THREE_D_SECURE).await;
+        app.settled().await;
+        for event in app.stripe_lists("/v1/events?limit=100").await {
+            assert!(app.sandbox.replay(event["id"].as_str().unwrap(), 5));
+        }
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 500);
+    }
+
+    async fn a_pack_can_be_bought_again_when_it_was_paid(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        for _ in 0..2 {
+            app.buy(&browser, "ai-500", PAYS).await;
+            app.settled().await;
+        }
+        assert_eq!(app.credits("ada@example.com").await, 1_000);
+    }
+
+    async fn a_double_click_makes_one_session_and_another_product_another(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let second_node = browser.at(&app.second_node().await);
+        let clicks: Vec<_> = (0..6)
+            .map(|index| {
+                let browser = if index % 2 == 0 { browser.clone() } else { second_node.clone() };
+                tokio::spawn(async move { browser.post("/api/billing/checkout", &PACK).await.location() })
+            })
+            .collect();
+        let mut addresses = Vec::new();
+        for click in clicks {
+            addresses.push(click.await.unwrap());
+        }
+        addresses.dedup();
+        assert_eq!(addresses.len(), 1, "{addresses:?}");
+        let other = browser.post("/api/billing/checkout", &[("product", "ai-2500")]).await.location();
+        assert_ne!(other, addresses[0]);
+        assert_eq!(app.stripe_lists("/v1/checkout/sessions?status=open").await.len(), 2, "each product has its own");
+        assert_eq!(app.stripe_lists("/v1/customers").await.len(), 1);
+    }
+
+    async fn a_click_in_a_tab_that_is_behind_shows_what_was_bought_in_the_other(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.hold_deliveries(true);
+        let browser = app.signed_up("ada@example.com").await;
+        app.buy(&browser, "ai-500", PAYS).await;
+        let page = browser.post("/api/billing/checkout", &PACK).await;
+        assert!(page.location().starts_with("/billing/success?session_id=cs_"), "{}", page.location());
+        assert!(browser.get(&page.location()).await.body.contains("500 AI generations"));
+        assert_eq!(app.credits("ada@example.com").await, 500);
+    }
+
+    async fn a_declined_card_grants_nothing_and_another_may_be_tried(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let checkout = browser.post("/api/billing/checkout", &PACK).await.location();
+        assert_eq!(crate::support::pay(&checkout, DECLINES).await.status, 402);
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 0);
+        assert_eq!(crate::support::pay(&checkout, PAYS).await.status, 303);
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 500);
+    }
+
+    async fn a_refund_takes_its_share_back_and_the_page_says_so(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.buy(&browser, "ai-500", PAYS).await;
+        app.settled().await;
+        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        app.stripe_makes("/v1/refunds", &[("payment_intent", &payment), ("amount", "500")]).await;
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 333, "two thirds of 500, rounded down");
+        assert!(browser.get("/billing").await.body.contains("$5 came back"));
+        app.stripe_makes("/v1/refunds", &[("payment_intent", &payment)]).await;
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 0);
+        let billing = browser.get("/billing").await.body;
+        assert!(billing.contains("Refunded") && !billing.contains("in part"), "{billing}");
+    }
+
+    async fn a_refund_that_is_heard_of_before_the_purchase_counts_all_the_same(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.hold_deliveries(true);
+        let browser = app.signed_up("ada@example.com").await;
+        let back = app.buy(&browser, "ai-500", PAYS).await.location();
+        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        app.stripe_makes("/v1/refunds", &[("payment_intent", &payment)]).await;
+        let success = browser.get(&back).await;
+        assert_eq!(success.status, 200);
+        assert_eq!(app.credits("ada@example.com").await, 0);
+        app.sandbox.hold_deliveries(false);
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 0);
+    }
+
+    async fn somebody_elses_session_shows_nothing(engine) {
+        let app = Harness::start(engine).await;
+        let ada = app.signed_up("ada@example.com").await;
+        let back = app.buy(&ada, "ai-500", PAYS).await.location();
+        let eve = app.signed_up("eve@example.com").await;
+        assert_eq!(eve.get(&back).await.status, 404);
+        app.settled().await;
+        assert_eq!(app.credits("eve@example.com").await, 0);
+        assert_eq!(app.credits("ada@example.com").await, 500);
+    }
+
+    async fn the_browser_chooses_nothing_but_the_product(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let before = app.sandbox.requests().len();
+        let refused: [&[(&str, &str)]; 6] = [
+            &[],
+            &[("product", "gold")],
+            &[("product", "ai-500"), ("quantity", "0")],
+            &[("product", "ai-500"), ("price", "price_1")],
+            &[("product", "ai-500"), ("amount", "1")],
+            &[("product", "ai-500"), ("product", "ai-2500")],
+        ];
+        for fields in refused {
+            let page = browser.post("/api/billing/checkout", fields).await;
+            assert!((400..500).contains(&page.status), "{fields:?}: {}", page.status);
+        }
+        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not have been asked");
+        let page = app.browser().post("/api/billing/checkout", &PACK).await;
+        assert!(page.status == 303 && page.location().starts_with("/login"), "{}", page.status);
+    }
+
+    async fn a_payment_of_a_strangers_guest_is_nobodys(engine) {
+        let app = Harness::start(engine).await;
+        let card = app.stripe_makes("/v1/payment_methods", &[("type", "card"), ("card[token]", "tok_visa")]).await;
+        let fields = [("amount", "1000"), ("currency", "usd"), ("payment_method", card.as_str()), ("confirm", "true"), ("return_url", "http://shop.test/")];
+        app.stripe_makes("/v1/payment_intents", &fields).await;
+        app.settled().await;
+        let page = app.stripe_lists("/v1/events?type=payment_intent.succeeded").await;
+        let event = billing::EventId::new(page[0]["id"].as_str().unwrap());
+        let (state, ..) = server::store::inbox::standing(app.tollgate.db(), &event).await.unwrap().unwrap();
+        assert_eq!(state, server::store::inbox::EventState::Ignored);
+    }
+}

@@ -1,0 +1,81 @@
+//! One trial a person, whichever way they come back.
+
+use crate::support::{Harness, PAYS, on_both_engines};
+
+/// Another card that pays.
+const OTHER_CARD: &str = "5555555555554444";
+
+on_both_engines! {
+    async fn a_card_that_had_a_trial_gets_no_second_one(engine) {
+        let app = Harness::start(engine).await;
+        let ada = app.signed_up("ada@example.com").await;
+        app.subscribe(&ada, "PRO", PAYS).await;
+        app.settled().await;
+        let eve = app.signed_up("eve@example.org").await;
+        let checkout = app.open_checkout(&eve, "ENTERPRISE").await;
+        let offered = crate::support::Browser::new("").get(&checkout).await.body;
+        let back = crate::support::pay(&checkout, PAYS).await.location();
+        let success = eve.get(&back).await;
+        assert!(success.body.contains("It renews on"), "the page says that the plan has begun: {}", success.body);
+        assert!(eve.opens("/dashboard/support").await, "who pays is let in");
+        assert_eq!(statuses(&app).await, ["active", "trialing"]);
+        assert!(offered.contains("charged at once"), "the terms stand on the page where one pays: {offered}");
+    }
+
+    async fn the_same_is_so_when_only_the_webhook_tells(engine) {
+        let app = Harness::start(engine).await;
+        for email in ["ada@example.com", "eve@example.org"] {
+            let browser = app.signed_up(email).await;
+            app.subscribe(&browser, "PRO", PAYS).await;
+            app.settled().await;
+        }
+        assert_eq!(statuses(&app).await, ["active", "trialing"]);
+    }
+
+    async fn another_person_with_another_card_has_a_trial(engine) {
+        let app = Harness::start(engine).await;
+        let ada = app.signed_up("ada@example.com").await;
+        app.subscribe(&ada, "PRO", PAYS).await;
+        let eve = app.signed_up("eve@example.org").await;
+        app.subscribe(&eve, "PRO", OTHER_CARD).await;
+        app.settled().await;
+        assert_eq!(statuses(&app).await, ["trialing", "trialing"]);
+    }
+
+    async fn two_checkouts_of_one_person_at_once_end_in_one_trial(engine) {
+        let app = Harness::start(engine).await;
+        let first = app.signed_up("ada.lovelace@gmail.com").await;
+        let second = app.signed_up("adalovelace+2@gmail.com").await;
+        let checkouts = [app.open_checkout(&first, "PRO").await, app.open_checkout(&second, "PRO").await];
+        for (checkout, card) in checkouts.iter().zip([PAYS, OTHER_CARD]) {
+            assert_eq!(crate::support::pay(checkout, card).await.status, 303);
+        }
+        app.settled().await;
+        let mut statuses = statuses(&app).await;
+        statuses.sort();
+        assert_eq!(statuses, ["active", "trialing"]);
+    }
+
+    async fn a_trial_that_an_operator_gives_is_left_alone(engine) {
+        let app = Harness::start(engine).await;
+        let ada = app.signed_up("ada@example.com").await;
+        app.subscribe(&ada, "PRO", PAYS).await;
+        app.settled().await;
+        let id = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        let customer = app.stripe_lists("/v1/customers").await[0]["id"].as_str().unwrap().to_owned();
+        let cancel = crate::support::Browser::new(&app.sandbox.url())
+            .request(reqwest::Method::DELETE, &format!("/v1/subscriptions/{id}"));
+        assert_eq!(crate::support::Page::of(cancel.bearer_auth("sk_test_sandbox")).await.status, 200);
+        let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
+        let fields = [("customer", customer.as_str()), ("items[0][price]", price.as_str()), ("trial_period_days", "30")];
+        app.stripe_makes("/v1/subscriptions", &fields).await;
+        app.settled().await;
+        assert_eq!(statuses(&app).await, ["trialing", "canceled"]);
+        assert!(ada.opens("/dashboard/analytics").await);
+    }
+}
+
+async fn statuses(app: &Harness) -> Vec<String> {
+    let all = app.stripe_lists("/v1/subscriptions?status=all").await;
+    all.iter().map(|each| each["status"].as_str().unwrap().to_owned()).collect()
+}
