@@ -420,7 +420,7 @@ impl Tx<'_> {
     pub(crate) fn quietly(&mut self, id: &str, work: impl FnOnce(&mut Value)) {
         if let Some(mut object) = self.get(id).cloned() {
             work(&mut object);
-            self.put(object);
+            self.write(id.to_owned(), object);
         }
     }
 
