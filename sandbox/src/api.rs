@@ -8,21 +8,26 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::error::ApiError;
 use crate::expand;
 use crate::fields::Fields;
 use crate::form::{self, Node};
-use crate::http::{self, Call, Route};
+use crate::http::{self, Call, Route, meters};
 use crate::idempotency::Keyed;
 use crate::params;
 use crate::shape;
-use crate::state::{RequestLine, Shared, request_id};
+use crate::state::{Faults, REQUEST, Shared, request_id};
 use crate::store::{Origin, Tx};
 
 /// More than any honest request.
 const LARGEST_BODY: usize = 1 << 20;
+
+/// What is sent instead of JSON when answers are garbled.
+const GARBAGE: &str = "<html><head><title>Bad Gateway</title></head><body>{\"object\": \"cust";
 
 /// What is sent back.
 struct Answer {
@@ -30,11 +35,15 @@ struct Answer {
     body: Value,
     /// The request whose answer this is again.
     replayed: Option<String>,
+    /// What it was about: the object in the path, and all that was written.
+    touched: BTreeSet<String>,
+    /// What the sandbox did to it on purpose.
+    fault: Option<&'static str>,
 }
 
 impl Answer {
     fn new(status: u16, body: Value) -> Self {
-        Self { status, body, replayed: None }
+        Self { status, body, replayed: None, touched: BTreeSet::new(), fault: None }
     }
 
     fn failed(error: &ApiError) -> Self {
@@ -67,6 +76,7 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         version: text("stripe-version").unwrap_or_else(|| shape::DEFAULT_VERSION.to_owned()),
         idempotency_key: text("idempotency-key").filter(|key| !key.is_empty()),
     };
+    let begun = Instant::now();
     let answer = match (authorize(&shared, &parts.headers), to_bytes(body, LARGEST_BODY).await) {
         (Err(error), _) => Answer::failed(&error),
         (Ok(()), Err(_)) => {
@@ -82,13 +92,33 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
             carry_out(&shared, &sent).await
         }
     };
-    shared.log(RequestLine {
-        method: sent.method.clone(),
-        path: sent.path.clone(),
-        status: answer.status,
-        idempotency_key: sent.idempotency_key.clone(),
-    });
-    respond(&sent, &answer)
+    let body = match answer.fault {
+        Some("garbled") => GARBAGE.to_owned(),
+        _ => serde_json::to_string_pretty(&answer.body).unwrap_or_default(),
+    };
+    shared.log(line(&shared, &sent, &answer, &body, begun.elapsed()));
+    respond(&sent, &answer, body)
+}
+
+/// How a call is logged.
+fn line(shared: &Shared, sent: &Sent, answer: &Answer, body: &str, took: Duration) -> Value {
+    let parameters: Vec<(String, String)> = form_urlencoded::parse(&sent.form).into_owned().collect();
+    json!({
+        "id": sent.id,
+        "object": REQUEST,
+        "created": shared.lock().store.now_millis() / 1000,
+        "method": sent.method,
+        "path": sent.path,
+        "parameters": parameters,
+        "version": sent.version,
+        "idempotency_key": sent.idempotency_key,
+        "status": answer.status,
+        "answer": body,
+        "replayed": answer.replayed,
+        "fault": answer.fault,
+        "touched": answer.touched,
+        "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    })
 }
 
 /// `Authorization: Bearer sk_…`, or Basic with the key as the user.
@@ -137,51 +167,98 @@ fn basic_user(encoded: &str) -> Option<String> {
 
 /// Carries a call out, with the misbehaviour that tests asked for.
 async fn carry_out(shared: &Shared, sent: &Sent) -> Answer {
-    let (injected, lost, delay) = {
-        let mut inner = shared.lock();
-        let injected = match &mut inner.failing {
-            (0, _) => None,
-            (left, status) => {
-                *left -= 1;
-                Some(*status)
-            }
-        };
-        let lost = injected.is_none() && inner.losing > 0;
-        inner.losing -= u32::from(lost);
-        (injected, lost, inner.delay)
+    let (fault, delay) = take_fault(shared);
+    if let Some(Fault::Failed(status)) = fault {
+        return Answer { fault: Some("failed"), ..Answer::failed(&ApiError::outage(status)) };
+    }
+    let understood = understand(sent);
+    let lanes = match lanes(shared, sent, understood.as_ref().ok()) {
+        Ok(lanes) => lanes,
+        Err(error) => return Answer::failed(&error),
     };
-    if let Some(status) = injected {
-        return Answer::failed(&ApiError::outage(status));
-    }
-    let key = sent.idempotency_key.clone().filter(|_| sent.method == "POST");
-    if let Some(key) = &key
-        && !shared.lock().keys_in_use.insert(key.clone())
-    {
-        return Answer::failed(&Keyed::in_use(key));
-    }
-    let release = Release { shared, key: &key };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
     let answer =
-        understand(sent).map_or_else(|error| Answer::failed(&error), |(route, call)| work(shared, sent, route, &call));
-    drop(release);
-    match lost {
-        true => Answer::failed(&ApiError::outage(500)),
-        false => answer,
+        understood.map_or_else(|error| Answer::failed(&error), |(route, call)| work(shared, sent, route, &call));
+    drop(lanes);
+    match fault {
+        Some(Fault::Lost) => Answer { fault: Some("lost"), ..Answer::failed(&ApiError::outage(500)) },
+        Some(Fault::Garbled) => Answer { status: 200, fault: Some("garbled"), ..answer },
+        Some(Fault::Failed(_)) | None => answer,
     }
 }
 
-/// Gives the idempotency key free, also when the client hangs up.
-struct Release<'a> {
-    shared: &'a Shared,
-    key: &'a Option<String>,
+/// What is done to one call on purpose.
+enum Fault {
+    Failed(u16),
+    Lost,
+    Garbled,
 }
 
-impl Drop for Release<'_> {
+fn take_fault(shared: &Shared) -> (Option<Fault>, Duration) {
+    let faults = &mut shared.lock().faults;
+    let fault = match faults {
+        Faults { failing: (left @ 1.., status), .. } => {
+            *left -= 1;
+            Some(Fault::Failed(*status))
+        }
+        Faults { losing: left @ 1.., .. } => {
+            *left -= 1;
+            Some(Fault::Lost)
+        }
+        Faults { garbling: left @ 1.., .. } => {
+            *left -= 1;
+            Some(Fault::Garbled)
+        }
+        _ => None,
+    };
+    (fault, faults.delay)
+}
+
+/// Takes what the call must have to itself.
+fn lanes<'a>(
+    shared: &'a Shared,
+    sent: &Sent,
+    understood: Option<&(&'static Route, Call)>,
+) -> Result<Lanes<'a>, ApiError> {
+    let mut lanes = Lanes { shared, taken: Vec::new() };
+    if let Some(key) = sent.idempotency_key.as_deref().filter(|_| sent.method == "POST") {
+        Keyed::check(key)?;
+        if !lanes.take(format!("key:{key}")) {
+            return Err(Keyed::in_use(key));
+        }
+    }
+    let meter = understood.filter(|(route, _)| route.endpoint == meters::REPORT).map(|(_, call)| meters::lane(call));
+    if let Some(meter) = meter
+        && !lanes.take(meter)
+    {
+        return Err(meters::in_flight());
+    }
+    Ok(lanes)
+}
+
+/// Gives free what a call had to itself, also when the client hangs up.
+struct Lanes<'a> {
+    shared: &'a Shared,
+    taken: Vec<String>,
+}
+
+impl Lanes<'_> {
+    fn take(&mut self, name: String) -> bool {
+        let free = self.shared.lock().in_use.insert(name.clone());
+        if free {
+            self.taken.push(name);
+        }
+        free
+    }
+}
+
+impl Drop for Lanes<'_> {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.shared.lock().keys_in_use.remove(key);
+        let mut inner = self.shared.lock();
+        for name in &self.taken {
+            inner.in_use.remove(name);
         }
     }
 }
@@ -213,15 +290,16 @@ fn work(shared: &Shared, sent: &Sent, route: &Route, call: &Call) -> Answer {
         if let Some(keyed) = &keyed
             && let Some(replay) = keyed.earlier(tx)?
         {
-            answer = Some(Answer { status: replay.status, body: replay.body, replayed: Some(replay.request) });
+            answer = Some(Answer { replayed: Some(replay.request), ..Answer::new(replay.status, replay.body) });
             return Ok(());
         }
         begun = true;
         let outcome = run(tx, route, call);
-        let given = match &outcome {
+        let mut given = match &outcome {
             Ok(body) => Answer::new(200, body.clone()),
             Err(error) => refused(tx, error, &call.version),
         };
+        given.touched = touched(tx, call);
         if let Some(keyed) = &keyed {
             keyed.keep(tx, given.status, &given.body);
         }
@@ -253,6 +331,14 @@ fn run(tx: &mut Tx<'_>, route: &Route, call: &Call) -> Result<Value, ApiError> {
     Ok(shape::render(&value, &call.version))
 }
 
+/// What of Stripe's objects a call is about.
+fn touched(tx: &Tx<'_>, call: &Call) -> BTreeSet<String> {
+    let ours = |id: &&str| !id.starts_with('_') && !id.starts_with("dlv_") && !id.starts_with("evt_");
+    let mut touched: BTreeSet<String> = tx.touched().into_iter().filter(ours).map(str::to_owned).collect();
+    touched.extend(Some(call.id.clone()).filter(|id| !id.is_empty()));
+    touched
+}
+
 /// An error's body, with the intent it is about as it is now.
 fn refused(tx: &Tx<'_>, error: &ApiError, version: &str) -> Answer {
     let mut answer = Answer::failed(error);
@@ -264,8 +350,7 @@ fn refused(tx: &Tx<'_>, error: &ApiError, version: &str) -> Answer {
     answer
 }
 
-fn respond(sent: &Sent, answer: &Answer) -> Response {
-    let body = serde_json::to_string_pretty(&answer.body).unwrap_or_default();
+fn respond(sent: &Sent, answer: &Answer, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut set = |name: &'static str, value: &str| {
@@ -273,7 +358,7 @@ fn respond(sent: &Sent, answer: &Answer) -> Response {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }
     };
-    set("content-type", "application/json");
+    set("content-type", if answer.fault == Some("garbled") { "text/html" } else { "application/json" });
     set("cache-control", "no-cache, no-store");
     set("request-id", &sent.id);
     set("stripe-version", &sent.version);

@@ -20,6 +20,21 @@ pub(crate) enum Behaviour {
     AuthenticatesOnce,
     /// Asks for 3-D Secure at every payment.
     AuthenticatesAlways,
+    /// Pays, and the cardholder complains to the bank at once.
+    Disputed(Complaint),
+    /// Pays; a refund is pending for a while.
+    RefundsLate,
+    /// Pays; a refund succeeds, and fails afterwards.
+    RefundsFail,
+}
+
+/// What a cardholder tells the bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    /// One of Stripe's reasons, e.g. `fraudulent`.
+    pub(crate) reason: &'static str,
+    /// Whether the bank only asks, and takes no money yet.
+    pub(crate) inquiry: bool,
 }
 
 /// A refusal, as the issuer gives it.
@@ -67,6 +82,10 @@ const fn card(number: &'static str, token: &'static str, behaviour: Behaviour, n
     TestCard { number, brand: "visa", country: "US", behaviour, token, note }
 }
 
+const fn disputed(reason: &'static str, inquiry: bool) -> Behaviour {
+    Behaviour::Disputed(Complaint { reason, inquiry })
+}
+
 const fn branded(number: &'static str, token: &'static str, brand: &'static str) -> TestCard {
     TestCard { number, brand, country: "US", behaviour: Behaviour::Pays, token, note: "" }
 }
@@ -106,6 +125,11 @@ pub(crate) const CARDS: &[TestCard] = &[
         )),
         "",
     ),
+    card("4000000000000259", "createDispute", disputed("fraudulent", false), "Pays, and is disputed"),
+    card("4000000000002685", "createDisputeProductNotReceived", disputed("product_not_received", false), ""),
+    card("4000000000001976", "createDisputeInquiry", disputed("fraudulent", true), "Pays, and the bank inquires"),
+    card("4000000000007726", "pendingRefund", Behaviour::RefundsLate, "Pays; refunds are pending first"),
+    card("4000000000005126", "refundFail", Behaviour::RefundsFail, "Pays; refunds fail later"),
     card("4000002760003184", "authenticationRequired", Behaviour::AuthenticatesAlways, ""),
     card("4000000000003220", "threeDSecure2Required", Behaviour::AuthenticatesAlways, ""),
     card("4000056655665556", "visa_debit", Behaviour::Pays, ""),

@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::{Date, Month, OffsetDateTime, Time};
 
+/// Seconds in an hour.
+pub(crate) const HOUR: i64 = 3_600;
 /// Seconds in a day.
 pub(crate) const DAY: i64 = 86_400;
 

@@ -1,15 +1,17 @@
 //! Signed delivery of events to webhook endpoints.
 //!
 //! Invariant: a delivery stays pending, across restarts too, until its endpoint answers 2xx,
-//! is deleted, or has failed thirty times. To one endpoint one delivery is under way at a time,
-//! in the order of events; one that failed waits its turn without holding up the others.
+//! is deleted, or has failed thirty times; or until somebody at the controls drops it. To one
+//! endpoint one delivery is under way at a time (or as many as were asked for), in the order in
+//! which they fall due; one that failed waits its turn without holding up the others. Proved by
+//! `held_deliveries_wait_and_arrive_in_order`.
 //! Source: "Verify webhook signatures manually", docs.stripe.com/webhooks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,11 +20,16 @@ use crate::clock;
 use crate::fields::Fields;
 use crate::shape;
 use crate::state::Shared;
+use crate::store::Store;
 
+/// How much of an endpoint's answer is kept, in bytes.
+const KEPT_OF_ANSWER: usize = 2_000;
 /// After how many failures a delivery is given up.
-const MOST_ATTEMPTS: i64 = 30;
+const MOST_TRIES: usize = 30;
 /// The first wait, in milliseconds; it doubles.
 const FIRST_WAIT: i64 = 250;
+/// How long the task sleeps when nothing is due, in milliseconds.
+const LOOK_AGAIN: i64 = 1_000;
 /// The longest wait, in milliseconds.
 const LONGEST_WAIT: i64 = 60_000;
 
@@ -56,6 +63,12 @@ pub(crate) fn signature(secret: &str, payload: &str, at: i64) -> String {
     format!("t={at},v1={}", hex::encode(mac.finalize().into_bytes()))
 }
 
+/// The signature that an endpoint would get now, by real time: receivers compare it with their
+/// own clock.
+pub(crate) fn signature_now(endpoint: &Value, payload: &str) -> String {
+    signature(endpoint.text("_secret"), payload, clock::real_millis() / 1000)
+}
+
 /// Delivers until it is told to stop; what is then under way is finished.
 pub(crate) async fn run(shared: Arc<Shared>, client: reqwest::Client, stop: CancellationToken) {
     let under_way = TaskTracker::new();
@@ -67,7 +80,7 @@ pub(crate) async fn run(shared: Arc<Shared>, client: reqwest::Client, stop: Canc
             let client = client.clone();
             under_way.spawn(async move {
                 let outcome = post(&client, &attempt).await;
-                note(&shared, &attempt, outcome);
+                note(&shared, &attempt, &outcome);
             });
         }
         shared.settled.notify_waiters();
@@ -81,58 +94,74 @@ pub(crate) async fn run(shared: Arc<Shared>, client: reqwest::Client, stop: Canc
     under_way.wait().await;
 }
 
-/// What is due now, at most one delivery per endpoint, and how long to wait for more.
+/// What is to be tried now, and how long to wait for more.
 fn due(shared: &Shared) -> (Vec<Attempt>, Duration) {
     let mut inner = shared.lock();
-    let now = inner.store.now_millis();
-    let mut wait = 1_000;
-    let mut attempts = Vec::new();
-    if inner.holding {
-        return (attempts, Duration::from_millis(wait));
+    let mut chosen: Vec<String> = inner.at_once.drain(..).collect();
+    let mut wait = LOOK_AGAIN;
+    if !inner.holding {
+        let now = inner.store.now_millis();
+        for (endpoint, queue) in inner.store.queues() {
+            let busy = inner.under_way.values().filter(|to| *to == endpoint).count();
+            let waiting = queue.filter(|(_, id)| !inner.under_way.contains_key(*id));
+            for (due, id) in waiting.take(inner.abreast.saturating_sub(busy)) {
+                if due > now {
+                    wait = wait.min(due - now);
+                    break;
+                }
+                chosen.push(id.to_owned());
+            }
+        }
     }
-    let mut pending: Vec<Value> = inner.store.newest("_delivery").cloned().collect();
-    pending.reverse();
-    pending.sort_by_key(|delivery| delivery.int("attempts") > 0);
-    for delivery in pending {
-        let endpoint = delivery.text("endpoint");
-        let until = delivery.int("due") - now;
-        if until > 0 {
-            wait = wait.min(u64::try_from(until).unwrap_or(wait));
-            continue;
-        }
-        if inner.busy.contains(endpoint) {
-            continue;
-        }
-        let Some((url, secret, payload)) = contents(&inner.store, &delivery) else {
+    let mut attempts = Vec::new();
+    for id in chosen {
+        let Some(attempt) = attempt(&inner.store, &id).filter(|_| !inner.under_way.contains_key(&id)) else {
             continue;
         };
-        inner.busy.insert(endpoint.to_owned());
-        attempts.push(Attempt {
-            delivery: delivery.text("id").to_owned(),
-            endpoint: endpoint.to_owned(),
-            url,
-            secret,
-            payload,
-        });
+        inner.under_way.insert(id, attempt.endpoint.clone());
+        attempts.push(attempt);
     }
-    (attempts, Duration::from_millis(wait))
+    (attempts, Duration::from_millis(u64::try_from(wait).unwrap_or(1)))
 }
 
-/// Address, secret and body: the event in the endpoint's API version.
-fn contents(store: &crate::store::Store, delivery: &Value) -> Option<(String, String, String)> {
+/// Address, secret and body of a pending delivery: the event in the endpoint's API version.
+fn attempt(store: &Store, id: &str) -> Option<Attempt> {
+    let delivery = store.get(id).filter(|delivery| delivery.text("state") == "pending")?;
     let endpoint = store.get(delivery.text("endpoint"))?;
-    let event = store.get(delivery.text("event"))?;
+    let (payload, url) = (payload(store, delivery)?, endpoint.text("url").to_owned());
+    Some(Attempt {
+        delivery: id.to_owned(),
+        endpoint: endpoint.text("id").to_owned(),
+        url,
+        secret: endpoint.text("_secret").to_owned(),
+        payload,
+    })
+}
+
+/// The body that is signed and sent.
+pub(crate) fn payload(store: &Store, delivery: &Value) -> Option<String> {
+    payload_for(store, delivery.text("event"), store.get(delivery.text("endpoint"))?)
+}
+
+/// An event as an endpoint gets it.
+pub(crate) fn payload_for(store: &Store, event: &str, endpoint: &Value) -> Option<String> {
+    let event = store.get(event).filter(|found| found.text("object") == "event")?;
     let version = endpoint.some("api_version").unwrap_or(shape::DEFAULT_VERSION);
     let mut event = shape::render(event, version);
     event.set("api_version", version);
-    let payload = serde_json::to_string_pretty(&event).ok()?;
-    let (url, secret) = (endpoint.text("url"), endpoint.text("_secret"));
-    Some((url.to_owned(), secret.to_owned(), payload))
+    serde_json::to_string_pretty(&event).ok()
 }
 
-async fn post(client: &reqwest::Client, attempt: &Attempt) -> Result<u16, String> {
+/// What an endpoint answered: the status and the beginning of the body; or why there is none.
+struct Outcome {
+    answer: Result<(u16, String), String>,
+    took: Duration,
+}
+
+async fn post(client: &reqwest::Client, attempt: &Attempt) -> Outcome {
     // Signed with real time: receivers compare it with their own clock.
     let at = clock::real_millis() / 1000;
+    let begun = Instant::now();
     let answer = client
         .post(&attempt.url)
         .header("content-type", "application/json; charset=utf-8")
@@ -140,39 +169,51 @@ async fn post(client: &reqwest::Client, attempt: &Attempt) -> Result<u16, String
         .body(attempt.payload.clone())
         .send()
         .await;
-    match answer {
-        Ok(answer) => Ok(answer.status().as_u16()),
+    let answer = match answer {
+        Ok(answer) => {
+            let status = answer.status().as_u16();
+            let body = answer.bytes().await.unwrap_or_default();
+            let kept = &body[..body.len().min(KEPT_OF_ANSWER)];
+            Ok((status, String::from_utf8_lossy(kept).into_owned()))
+        }
         Err(error) => Err(error.without_url().to_string()),
-    }
+    };
+    Outcome { answer, took: begun.elapsed() }
 }
 
 /// Writes down what became of an attempt.
-fn note(shared: &Shared, attempt: &Attempt, outcome: Result<u16, String>) {
+fn note(shared: &Shared, attempt: &Attempt, outcome: &Outcome) {
     let now = shared.lock().store.now_millis();
     shared.by_itself(|tx| {
         let Some(mut delivery) = tx.lookup("_delivery", &attempt.delivery).cloned() else {
             return Ok(());
         };
-        let attempts = delivery.int("attempts") + 1;
-        delivery.set("attempts", attempts);
-        delivery.set("last_status", outcome.as_ref().ok().copied());
-        delivery.set("last_error", outcome.as_ref().err().cloned());
-        let delivered = outcome.is_ok_and(|status| (200..300).contains(&status));
-        if delivered || attempts >= MOST_ATTEMPTS {
-            delivery.set("object", "_delivered");
-            delivery.set("state", if delivered { "delivered" } else { "failed" });
-        } else {
-            let doubled = FIRST_WAIT << u32::try_from(attempts - 1).unwrap_or(0).min(16);
-            delivery.set("due", now + doubled.min(LONGEST_WAIT));
-        }
-        tx.put(delivery.clone());
+        let mut tries = delivery.list("tries").to_vec();
+        tries.push(json!({
+            "at": now / 1000,
+            "status": outcome.answer.as_ref().ok().map(|(status, _)| *status),
+            "answer": outcome.answer.as_ref().ok().map(|(_, body)| body),
+            "error": outcome.answer.as_ref().err(),
+            "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+        }));
+        let count = tries.len();
+        delivery.set("tries", tries);
+        let delivered = outcome.answer.as_ref().is_ok_and(|(status, _)| (200..300).contains(status));
         if delivered {
+            delivery.set("state", "delivered");
             tx.quietly(delivery.text("event"), |event| {
                 event.set("pending_webhooks", (event.int("pending_webhooks") - 1).max(0));
             });
+        } else if delivery.text("state") == "pending" {
+            let doubled = FIRST_WAIT << u32::try_from(count - 1).unwrap_or(0).min(16);
+            delivery.set("due", now + doubled.min(LONGEST_WAIT));
+            if count >= MOST_TRIES {
+                delivery.set("state", "failed");
+            }
         }
+        tx.put(delivery);
         Ok(())
     });
-    shared.lock().busy.remove(&attempt.endpoint);
+    shared.lock().under_way.remove(&attempt.delivery);
     shared.wake.notify_one();
 }

@@ -124,6 +124,11 @@ impl ApiError {
         Self::new(status, kind, code, "An unknown error occurred (made on purpose by the sandbox).")
     }
 
+    /// Too many calls at once.
+    pub(crate) fn rate_limited(message: impl Into<Box<str>>) -> Self {
+        Self::new(429, "invalid_request_error", "rate_limit", message)
+    }
+
     /// The sandbox itself failed.
     pub(crate) fn internal(message: impl Into<Box<str>>) -> Self {
         Self::new(500, "api_error", "", message)

@@ -4,6 +4,10 @@ use serde_json::{Map, Value, json};
 
 use crate::fields::Fields;
 use crate::ids;
+use crate::store::Tx;
+
+/// Within how many milliseconds events overtake each other when they are shuffled.
+const SHUFFLED_WITHIN: i64 = 3_000;
 
 /// What `previous_attributes` says of a change: every field that differs, with its old value,
 /// descending into hashes and taking lists whole. `None` when nothing that shows differs.
@@ -40,8 +44,52 @@ pub(crate) fn wanted(endpoint: &Value, kind: &str) -> bool {
         && endpoint.list("enabled_events").iter().any(|wanted| wanted == "*" || wanted == kind)
 }
 
-/// A delivery (kind `_delivery` while pending, `_delivered` afterwards) of an event to an endpoint, due at a moment of the sandbox's clock
-/// (milliseconds).
+/// The endpoints that an event of a type goes to, oldest first.
+pub(crate) fn interested(tx: &Tx<'_>, kind: &str) -> Vec<String> {
+    let endpoints = tx.newest("webhook_endpoint").rev().filter(|endpoint| wanted(endpoint, kind));
+    endpoints.map(|endpoint| endpoint.text("id").to_owned()).collect()
+}
+
+/// The object that holds the conditions under which events travel.
+pub(crate) const CONDITIONS: &str = "_conditions";
+
+/// What can be set about them.
+pub(crate) const CONDITION_FIELDS: &[&str] =
+    &["delay_seconds", "drop_next", "drop_percent", "duplicate_next", "duplicate_percent", "shuffle"];
+
+/// Makes what must be delivered of an event to an endpoint, under the conditions that were set:
+/// it may get lost, come twice, late, or out of order.
+pub(crate) fn dispatch(tx: &mut Tx<'_>, event: &str, kind: &str, endpoint: &str) {
+    let mut due = tx.now() * 1000;
+    let Some(conditions) = tx.get(CONDITIONS).cloned() else {
+        return tx.put(delivery(event, kind, endpoint, due));
+    };
+    due += conditions.int("delay_seconds") * 1000;
+    if conditions.flag("shuffle") {
+        due += ids::below(SHUFFLED_WITHIN);
+    }
+    let mut made = delivery(event, kind, endpoint, due);
+    if happens(tx, &conditions, "drop") {
+        made.set("state", "dropped");
+    } else if happens(tx, &conditions, "duplicate") {
+        tx.put(delivery(event, kind, endpoint, due));
+    }
+    tx.put(made);
+}
+
+/// Whether one of the next ones, or one of a hundred, is to be treated so.
+fn happens(tx: &mut Tx<'_>, conditions: &Value, what: &str) -> bool {
+    let next = format!("{what}_next");
+    let left = conditions.int(&next);
+    if left > 0 {
+        tx.quietly(CONDITIONS, |conditions| conditions.set(&next, left - 1));
+        return true;
+    }
+    ids::below(100) < conditions.int(&format!("{what}_percent"))
+}
+
+/// A delivery of an event to an endpoint, due at a moment of the sandbox's clock (milliseconds).
+/// It is `pending` until it is `delivered`, `failed` or `dropped`.
 pub(crate) fn delivery(event: &str, kind: &str, endpoint: &str, due: i64) -> Value {
     json!({
         "id": ids::new("dlv_"),
@@ -50,10 +98,9 @@ pub(crate) fn delivery(event: &str, kind: &str, endpoint: &str, due: i64) -> Val
         "type": kind,
         "endpoint": endpoint,
         "state": "pending",
-        "attempts": 0,
+        "created": due / 1000,
         "due": due,
-        "last_status": null,
-        "last_error": null,
+        "tries": [],
     })
 }
 

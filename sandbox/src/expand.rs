@@ -10,16 +10,15 @@ use crate::fields::{Fields, list_of};
 use crate::shape;
 use crate::store::Tx;
 
-/// Stripe's limit on the depth of a path, without a list's leading `data`.
+/// Stripe's limit on the depth of a path; a list's `data` counts.
 const DEEPEST: usize = 4;
 
 /// Expands every path that a call asked for.
 pub(crate) fn expand(tx: &Tx<'_>, value: &mut Value, paths: &[Value], version: &str) -> Result<(), ApiError> {
     for path in paths.iter().filter_map(Value::as_str) {
         let segments: Vec<&str> = path.split('.').collect();
-        let depth = segments.iter().filter(|segment| **segment != "data").count();
-        if depth > DEEPEST {
-            let message = format!("You cannot expand more than {DEEPEST} levels of a property ({path}).");
+        if segments.len() > DEEPEST {
+            let message = format!("You cannot expand more than {DEEPEST} levels of a property. Property: {path}");
             return Err(ApiError::invalid("", message).on("expand"));
         }
         walk(tx, value, &segments, version).map_err(|()| {
@@ -43,6 +42,9 @@ fn walk(tx: &Tx<'_>, value: &mut Value, path: &[&str], version: &str) -> Result<
     let Some(child) = value.get_mut(*field) else {
         return Err(());
     };
+    if *field == "id" {
+        return Err(());
+    }
     replace(tx, child)?;
     match child {
         Value::Null => Ok(()),
@@ -77,7 +79,8 @@ fn included(tx: &Tx<'_>, object: &Value, field: &str, version: &str) -> Option<V
             Some(list_of(object.list("_line_items"), &format!("/v1/checkout/sessions/{id}/line_items")))
         }
         ("invoice", "payments") => {
-            Some(list_of(object.list("_payments"), &format!("/v1/invoice_payments?invoice={id}")))
+            let payments = tx.referring("invoice_payment", id).cloned().collect::<Vec<_>>();
+            Some(list_of(&payments, &format!("/v1/invoice_payments?invoice={id}")))
         }
         ("invoice", "confirmation_secret") => {
             let intent = tx.get(object.text("_payment_intent"));
@@ -93,9 +96,7 @@ fn included(tx: &Tx<'_>, object: &Value, field: &str, version: &str) -> Option<V
             Some(object["parent"]["subscription_details"]["subscription"].clone())
         }
         ("customer", "subscriptions") => {
-            let data = tx.newest("subscription").into_iter().filter(|subscription| {
-                subscription.text("customer") == id && subscription.text("status") != "canceled"
-            });
+            let data = tx.referring("subscription", id).filter(|found| found.text("status") != "canceled");
             Some(list_of(&data.cloned().collect::<Vec<_>>(), &format!("/v1/customers/{id}/subscriptions")))
         }
         ("customer", "sources") => Some(list_of(&[], &format!("/v1/customers/{id}/sources"))),
@@ -104,7 +105,7 @@ fn included(tx: &Tx<'_>, object: &Value, field: &str, version: &str) -> Option<V
             serde_json::json!({ "automatic_tax": "unrecognized_location", "ip_address": null, "location": null, "provider": "stripe" }),
         ),
         ("charge", "refunds") => {
-            let refunds = tx.newest("refund").into_iter().filter(|refund| refund.text("charge") == id);
+            let refunds = tx.referring("refund", id);
             Some(list_of(&refunds.cloned().collect::<Vec<_>>(), &format!("/v1/charges/{id}/refunds")))
         }
         _ => None,

@@ -5,6 +5,8 @@
 //! `a[][b]=1&a[][c]=2&a[][b]=3` starts a new element where a key repeats.
 //! Proved by `any_tree_survives_the_round_trip`.
 
+use serde_json::Value;
+
 use crate::error::ApiError;
 
 /// One node of the parsed form.
@@ -31,6 +33,20 @@ pub(crate) fn parse(raw: &[u8]) -> Result<Node, ApiError> {
         insert(&mut root, &path, &value, &name)?;
     }
     Ok(Node::Branch(root))
+}
+
+/// The same tree from JSON: `null` is the empty text.
+pub(crate) fn from_json(value: &Value) -> Node {
+    match value {
+        Value::Object(map) => Node::Branch(map.iter().map(|(key, value)| (key.clone(), from_json(value))).collect()),
+        Value::Array(elements) => {
+            let numbered = elements.iter().enumerate();
+            Node::Branch(numbered.map(|(index, element)| (index.to_string(), from_json(element))).collect())
+        }
+        Value::Null => Node::Text(String::new()),
+        Value::String(text) => Node::Text(text.clone()),
+        other => Node::Text(other.to_string()),
+    }
 }
 
 /// `a[b][]` → `["a", "b", ""]`.

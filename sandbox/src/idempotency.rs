@@ -82,6 +82,21 @@ impl Keyed {
         }));
     }
 
+    /// Refuses a key that Stripe could not keep.
+    ///
+    /// # Errors
+    /// It has more than 255 characters.
+    pub(crate) fn check(key: &str) -> Result<(), ApiError> {
+        match key.chars().count() {
+            ..=255 => Ok(()),
+            length => {
+                let message =
+                    format!("Idempotency keys may have up to 255 characters; the one you passed has {length}.");
+                Err(ApiError::idempotency(400, "", message))
+            }
+        }
+    }
+
     /// The refusal while the first request with the key is still being worked on.
     pub(crate) fn in_use(key: &str) -> ApiError {
         let message = format!(

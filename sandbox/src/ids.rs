@@ -28,6 +28,13 @@ pub(crate) fn fingerprint(text: &str) -> String {
     letters(&Sha256::digest(format!("fingerprint:{text}")).into(), 16)
 }
 
+/// A random number from 0 up to `bound`, which it does not reach.
+pub(crate) fn below(bound: i64) -> i64 {
+    let random = random();
+    let number = i64::from_le_bytes(random[..8].try_into().unwrap_or_default());
+    number.rem_euclid(bound.max(1))
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
 fn random() -> [u8; 32] {
     let mut hash = Sha256::new();

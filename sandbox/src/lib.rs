@@ -20,11 +20,14 @@
 // The largest objects of Stripe are one `json!` each.
 #![recursion_limit = "256"]
 
+mod agenda;
 mod api;
+mod banks;
 mod cards;
 mod clock;
 mod config;
 mod control;
+mod controls;
 mod deliver;
 mod error;
 mod events;
@@ -36,10 +39,12 @@ mod hosted;
 mod http;
 mod idempotency;
 mod ids;
+mod index;
 mod money;
 mod objects;
 mod params;
 mod sandbox;
+mod settings;
 mod shape;
 mod state;
 mod store;
@@ -47,4 +52,5 @@ mod store;
 pub use config::{Config, Endpoint};
 pub use error::Error;
 pub use sandbox::{Sandbox, start};
-pub use state::RequestLine;
+pub use settings::AfterLastRetry;
+pub use state::{Delivery, RequestLine};

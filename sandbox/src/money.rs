@@ -22,6 +22,19 @@ pub(crate) fn is_currency(code: &str) -> bool {
     [ZERO_DECIMAL, THREE_DECIMAL, TWO_DECIMAL].iter().any(|codes| codes.contains(&code))
 }
 
+/// `quantity` units at a decimal price in minor units such as `0.25`, rounded half away from
+/// zero; Stripe allows twelve decimals.
+pub(crate) fn times(unit: &str, quantity: i64) -> i64 {
+    const SCALE: i128 = 1_000_000_000_000;
+    let (negative, digits) = unit.strip_prefix('-').map_or((false, unit), |digits| (true, digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction: String = format!("{fraction:0<12}").chars().take(12).collect();
+    let scaled = whole.parse::<i128>().unwrap_or(0) * SCALE + fraction.parse::<i128>().unwrap_or(0);
+    let product = scaled * i128::from(quantity);
+    let rounded = (product.abs() * 2 + SCALE) / (SCALE * 2) * product.signum();
+    i64::try_from(if negative { -rounded } else { rounded }).unwrap_or(i64::MAX)
+}
+
 /// "$19.00", "¥500", "KWD 1.250".
 pub(crate) fn format(amount: i64, currency: &str) -> String {
     let decimals = match currency {
@@ -46,6 +59,14 @@ pub(crate) fn format(amount: i64, currency: &str) -> String {
     }
 }
 
+/// A decimal price in minor units: "$0.0025", or like [`format()`] where there are no parts.
+pub(crate) fn format_decimal(unit: &str, currency: &str) -> String {
+    match unit.parse::<i64>() {
+        Ok(amount) => format(amount, currency),
+        Err(_) => format!("{unit} {} (in minor units)", currency.to_ascii_uppercase()),
+    }
+}
+
 fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -60,7 +81,16 @@ fn grouped(value: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::format;
+    use super::{format, times};
+
+    #[test]
+    fn parts_of_a_cent_are_multiplied_before_they_are_rounded() {
+        assert_eq!(times("0.25", 3), 1);
+        assert_eq!(times("0.5", 1), 1);
+        assert_eq!(times("0.000000000001", 1_000_000), 0);
+        assert_eq!(times("1900", 2), 3_800);
+        assert_eq!(times("-0.5", 3), -2);
+    }
 
     #[test]
     fn amounts_follow_the_currency() {

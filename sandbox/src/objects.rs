@@ -3,10 +3,12 @@
 //! Invariant: a typed SDK can read each of them. They are in the shape of the default API
 //! version; `shape.rs` renders older ones.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::banks::{self, TestAccount};
 use crate::cards::TestCard;
 use crate::fields::{Fields, metadata};
+use crate::flows::refund;
 use crate::ids;
 
 pub(crate) fn customer(params: &Value, now: i64) -> Value {
@@ -72,9 +74,9 @@ pub(crate) fn price(params: &Value, product: &str, amount: (Option<i64>, String)
         json!({
             "interval": recurring.text("interval"),
             "interval_count": recurring.some_int("interval_count").unwrap_or(1),
-            "meter": null,
+            "meter": recurring.some("meter"),
             "trial_period_days": null,
-            "usage_type": "licensed",
+            "usage_type": recurring.some("usage_type").unwrap_or("licensed"),
         })
     });
     json!({
@@ -116,50 +118,60 @@ pub(crate) fn plan(price: &Value) -> Value {
         "interval_count": recurring["interval_count"],
         "livemode": false,
         "metadata": price["metadata"],
-        "meter": null,
+        "meter": recurring["meter"],
         "nickname": price["nickname"],
         "product": price["product"],
         "tiers_mode": null,
         "transform_usage": null,
         "trial_period_days": null,
-        "usage_type": "licensed",
+        "usage_type": recurring["usage_type"],
     })
 }
 
 /// An unattached card. `_number` decides how it behaves and never leaves the sandbox.
-pub(crate) fn payment_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Value {
+pub(crate) fn card_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Value {
     let (exp_month, exp_year) = expiry;
     let last4 = &card.number[card.number.len() - 4..];
+    let details = json!({
+        "brand": card.brand,
+        "checks": {
+            "address_line1_check": null, "address_postal_code_check": null,
+            "cvc_check": "pass",
+        },
+        "country": card.country,
+        "display_brand": card.brand,
+        "exp_month": exp_month,
+        "exp_year": exp_year,
+        "fingerprint": ids::fingerprint(card.number),
+        "funding": "credit",
+        "generated_from": null,
+        "last4": last4,
+        "networks": { "available": [card.brand], "preferred": null },
+        "regulated_status": "unregulated",
+        "three_d_secure_usage": { "supported": true },
+        "wallet": null,
+    });
+    payment_method("card", details, card.number, now)
+}
+
+/// An unattached bank account.
+pub(crate) fn bank_method(account: &TestAccount, now: i64) -> Value {
+    payment_method(account.kind, banks::details(account), account.number, now)
+}
+
+fn payment_method(kind: &str, details: Value, number: &str, now: i64) -> Value {
     json!({
         "id": ids::new("pm_"),
         "object": "payment_method",
         "allow_redisplay": "unspecified",
         "billing_details": billing_details(),
-        "card": {
-            "brand": card.brand,
-            "checks": {
-                "address_line1_check": null, "address_postal_code_check": null,
-                "cvc_check": "pass",
-            },
-            "country": card.country,
-            "display_brand": card.brand,
-            "exp_month": exp_month,
-            "exp_year": exp_year,
-            "fingerprint": ids::fingerprint(card.number),
-            "funding": "credit",
-            "generated_from": null,
-            "last4": last4,
-            "networks": { "available": [card.brand], "preferred": null },
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": { "supported": true },
-            "wallet": null,
-        },
+        (kind): details,
         "created": now,
         "customer": null,
         "livemode": false,
         "metadata": {},
-        "type": "card",
-        "_number": card.number,
+        "type": kind,
+        "_number": number,
     })
 }
 
@@ -263,7 +275,6 @@ pub(crate) fn setup_intent(customer: Option<&str>, usage: &str, now: i64) -> Val
 /// code.
 pub(crate) fn charge(intent: &Value, method: &Value, failure: Option<(&str, &str, &str)>, now: i64) -> Value {
     let paid = failure.is_none();
-    let card = &method["card"];
     let (code, message) = failure.map_or((None, None), |(code, message, _)| (Some(code), Some(message)));
     let outcome = match failure {
         None => json!({
@@ -310,33 +321,7 @@ pub(crate) fn charge(intent: &Value, method: &Value, failure: Option<(&str, &str
         "paid": paid,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {
-            "card": {
-                "amount_authorized": if paid { intent["amount"].clone() } else { Value::Null },
-                "authorization_code": null,
-                "brand": card["brand"],
-                "checks": card["checks"],
-                "country": card["country"],
-                "exp_month": card["exp_month"],
-                "exp_year": card["exp_year"],
-                "extended_authorization": { "status": "disabled" },
-                "fingerprint": card["fingerprint"],
-                "funding": card["funding"],
-                "incremental_authorization": { "status": "unavailable" },
-                "installments": null,
-                "last4": card["last4"],
-                "mandate": null,
-                "multicapture": { "status": "unavailable" },
-                "network": card["brand"],
-                "network_token": { "used": false },
-                "network_transaction_id": null,
-                "overcapture": { "maximum_amount_capturable": intent["amount"], "status": "unavailable" },
-                "regulated_status": "unregulated",
-                "three_d_secure": null,
-                "wallet": null,
-            },
-            "type": "card",
-        },
+        "payment_method_details": charged_with(intent, method, paid),
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": null,
@@ -351,6 +336,43 @@ pub(crate) fn charge(intent: &Value, method: &Value, failure: Option<(&str, &str
         "status": if paid { "succeeded" } else { "failed" },
         "transfer_data": null,
         "transfer_group": null,
+        "_invoice": intent["_invoice"],
+    })
+}
+
+/// How a charge shows what it was made with.
+fn charged_with(intent: &Value, method: &Value, paid: bool) -> Value {
+    let kind = method.text("type");
+    if kind != "card" {
+        return json!({ (kind): method[kind], "type": kind });
+    }
+    let card = &method["card"];
+    json!({
+        "card": {
+            "amount_authorized": if paid { intent["amount"].clone() } else { Value::Null },
+            "authorization_code": null,
+            "brand": card["brand"],
+            "checks": card["checks"],
+            "country": card["country"],
+            "exp_month": card["exp_month"],
+            "exp_year": card["exp_year"],
+            "extended_authorization": { "status": "disabled" },
+            "fingerprint": card["fingerprint"],
+            "funding": card["funding"],
+            "incremental_authorization": { "status": "unavailable" },
+            "installments": null,
+            "last4": card["last4"],
+            "mandate": null,
+            "multicapture": { "status": "unavailable" },
+            "network": card["brand"],
+            "network_token": { "used": false },
+            "network_transaction_id": null,
+            "overcapture": { "maximum_amount_capturable": intent["amount"], "status": "unavailable" },
+            "regulated_status": "unregulated",
+            "three_d_secure": null,
+            "wallet": null,
+        },
+        "type": "card",
     })
 }
 
@@ -363,7 +385,7 @@ pub(crate) fn refund(charge: &Value, amount: i64, reason: Option<&str>, params: 
         "charge": charge["id"],
         "created": now,
         "currency": charge["currency"],
-        "destination_details": { "card": { "reference": null, "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund" }, "type": "card" },
+        "destination_details": refund::destination(charge),
         "metadata": metadata(params),
         "payment_intent": charge["payment_intent"],
         "reason": reason,
@@ -374,16 +396,83 @@ pub(crate) fn refund(charge: &Value, amount: i64, reason: Option<&str>, params: 
     })
 }
 
+/// What may be said about a disputed charge.
+const EVIDENCE: &[&str] = &[
+    "access_activity_log",
+    "billing_address",
+    "cancellation_policy",
+    "cancellation_policy_disclosure",
+    "cancellation_rebuttal",
+    "customer_communication",
+    "customer_email_address",
+    "customer_name",
+    "customer_purchase_ip",
+    "customer_signature",
+    "duplicate_charge_documentation",
+    "duplicate_charge_explanation",
+    "duplicate_charge_id",
+    "product_description",
+    "receipt",
+    "refund_policy",
+    "refund_policy_disclosure",
+    "refund_refusal_explanation",
+    "service_date",
+    "service_documentation",
+    "shipping_address",
+    "shipping_carrier",
+    "shipping_date",
+    "shipping_documentation",
+    "shipping_tracking_number",
+    "uncategorized_file",
+    "uncategorized_text",
+];
+
+/// A dispute that has just been opened.
+pub(crate) fn dispute(charge: &Value, reason: &str, inquiry: bool, due_by: i64, now: i64) -> Value {
+    let mut evidence: Map<String, Value> = EVIDENCE.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    evidence.insert("enhanced_evidence".to_owned(), json!({}));
+    let kind = charge["payment_method_details"].text("type");
+    json!({
+        "id": ids::new("du_"),
+        "object": "dispute",
+        "amount": charge["amount"],
+        "balance_transactions": [],
+        "charge": charge["id"],
+        "created": now,
+        "currency": charge["currency"],
+        "enhanced_eligibility_types": [],
+        "evidence": evidence,
+        "evidence_details": {
+            "due_by": due_by, "enhanced_eligibility": {}, "has_evidence": false, "past_due": false,
+            "submission_count": 0,
+        },
+        "is_charge_refundable": inquiry,
+        "livemode": false,
+        "metadata": {},
+        "payment_intent": charge["payment_intent"],
+        "payment_method_details": {
+            (kind): {
+                "brand": charge["payment_method_details"][kind]["brand"],
+                "case_type": if inquiry { "inquiry" } else { "chargeback" },
+                "network_reason_code": if reason == "fraudulent" { "10.4" } else { "13.1" },
+            },
+            "type": kind,
+        },
+        "reason": reason,
+        "status": if inquiry { "warning_needs_response" } else { "needs_response" },
+    })
+}
+
 /// One item of a subscription, for one period.
 pub(crate) fn subscription_item(
     subscription: &str,
     price: &Value,
-    quantity: i64,
+    quantity: Option<i64>,
     period: (i64, i64),
     params: &Value,
     now: i64,
 ) -> Value {
-    json!({
+    let mut item = json!({
         "id": ids::new("si_"),
         "object": "subscription_item",
         "billing_thresholds": null,
@@ -394,10 +483,14 @@ pub(crate) fn subscription_item(
         "metadata": metadata(params),
         "plan": plan(price),
         "price": price,
-        "quantity": quantity,
         "subscription": subscription,
         "tax_rates": [],
-    })
+    });
+    // What is metered has no quantity of its own.
+    if price["recurring"].text("usage_type") != "metered" {
+        item.set("quantity", quantity.unwrap_or(1));
+    }
+    item
 }
 
 /// A subscription without items, status and dates: its flow fills those in.
@@ -449,6 +542,68 @@ pub(crate) fn subscription(customer: &str, currency: &str, now: i64) -> Value {
         "trial_end": null,
         "trial_settings": { "end_behavior": { "missing_payment_method": "create_invoice" } },
         "trial_start": null,
+    })
+}
+
+/// A schedule that has not started.
+pub(crate) fn subscription_schedule(customer: &str, phases: Vec<Value>, now: i64) -> Value {
+    json!({
+        "id": ids::new("sub_sched_"),
+        "object": "subscription_schedule",
+        "application": null,
+        "billing_mode": { "flexible": { "proration_discounts": "included" }, "type": "flexible", "updated_at": null },
+        "canceled_at": null,
+        "completed_at": null,
+        "created": now,
+        "current_phase": null,
+        "customer": customer,
+        "default_settings": {
+            "application_fee_percent": null,
+            "automatic_tax": { "disabled_reason": null, "enabled": false, "liability": null },
+            "billing_cycle_anchor": "automatic",
+            "billing_thresholds": null,
+            "collection_method": "charge_automatically",
+            "default_payment_method": null,
+            "default_source": null,
+            "description": null,
+            "invoice_settings": { "account_tax_ids": null, "days_until_due": null, "issuer": { "type": "self" } },
+            "on_behalf_of": null,
+            "transfer_data": null,
+        },
+        "end_behavior": "release",
+        "livemode": false,
+        "metadata": {},
+        "phases": phases,
+        "released_at": null,
+        "released_subscription": null,
+        "status": "not_started",
+        "subscription": null,
+        "test_clock": null,
+    })
+}
+
+/// A phase of a schedule.
+pub(crate) fn schedule_phase(currency: &str, items: Vec<Value>, (start, end): (i64, i64)) -> Value {
+    json!({
+        "add_invoice_items": [],
+        "application_fee_percent": null,
+        "billing_cycle_anchor": null,
+        "billing_thresholds": null,
+        "collection_method": null,
+        "currency": currency,
+        "default_payment_method": null,
+        "default_tax_rates": [],
+        "description": null,
+        "discounts": [],
+        "end_date": end,
+        "invoice_settings": null,
+        "items": items,
+        "metadata": {},
+        "on_behalf_of": null,
+        "proration_behavior": "create_prorations",
+        "start_date": start,
+        "transfer_data": null,
+        "trial_end": null,
     })
 }
 
@@ -528,6 +683,24 @@ pub(crate) fn invoice(customer: &Value, currency: &str, reason: &str, period: (i
         "total_pretax_credit_amounts": [],
         "total_taxes": [],
         "webhooks_delivered_at": now,
+    })
+}
+
+/// The way in which an invoice is to be paid.
+pub(crate) fn invoice_payment(invoice: &Value, intent: &Value, now: i64) -> Value {
+    json!({
+        "id": ids::new("inpay_"),
+        "object": "invoice_payment",
+        "amount_paid": null,
+        "amount_requested": intent["amount"],
+        "created": now,
+        "currency": invoice["currency"],
+        "invoice": invoice["id"],
+        "is_default": true,
+        "livemode": false,
+        "payment": { "payment_intent": intent["id"], "type": "payment_intent" },
+        "status": "open",
+        "status_transitions": { "canceled_at": null, "paid_at": null },
     })
 }
 
@@ -694,6 +867,25 @@ pub(crate) fn account(now: i64) -> Value {
             "payments": { "statement_descriptor": "SANDBOX", "statement_descriptor_kana": null, "statement_descriptor_kanji": null },
         },
         "type": "standard",
+    })
+}
+
+/// A meter that sums up values.
+pub(crate) fn meter(display_name: &str, event_name: &str, now: i64) -> Value {
+    json!({
+        "id": ids::new("mtr_test_"),
+        "object": "billing.meter",
+        "created": now,
+        "customer_mapping": { "event_payload_key": "stripe_customer_id", "type": "by_id" },
+        "default_aggregation": { "formula": "sum" },
+        "display_name": display_name,
+        "event_name": event_name,
+        "event_time_window": null,
+        "livemode": false,
+        "status": "active",
+        "status_transitions": { "deactivated_at": null },
+        "updated": now,
+        "value_settings": { "event_payload_key": "value" },
     })
 }
 

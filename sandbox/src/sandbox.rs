@@ -3,18 +3,21 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{any, get, post};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Endpoint};
 use crate::error::Error;
-use crate::state::{RequestLine, Shared};
-use crate::{api, control, deliver, hosted};
+use crate::settings::{AfterLastRetry, Settings};
+use crate::state::{Delivery, REQUEST, RequestLine, Shared};
+use crate::{api, control, controls, deliver, hosted};
 
 /// A running sandbox. Dropping it stops it without waiting; [`Sandbox::shutdown`] waits.
 pub struct Sandbox {
@@ -59,6 +62,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(control::home))
         .route("/_sandbox", get(control::overview))
         .route("/_sandbox/state", get(control::state))
+        .route("/_sandbox/api", any(control::api::answer))
+        .route("/_sandbox/api/{*path}", any(control::api::answer))
         .route("/_sandbox/style.css", get(hosted::style))
         .route("/c/pay/{session}", get(hosted::checkout::show).post(hosted::checkout::submit))
         .route(
@@ -121,40 +126,127 @@ impl Sandbox {
 
     /// The API calls answered so far, oldest first.
     pub fn requests(&self) -> Vec<RequestLine> {
-        self.shared.lock().requests.iter().cloned().collect()
+        self.shared.lock().store.newest(REQUEST).rev().map(RequestLine::of).collect()
     }
 
     /// Holds all deliveries back, or lets them go.
     pub fn hold_deliveries(&self, hold: bool) {
-        self.shared.lock().holding = hold;
-        self.shared.wake.notify_one();
+        controls::hold(&self.shared, hold);
+    }
+
+    /// Every delivery there was, oldest first.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.shared.lock().store.newest("_delivery").rev().map(Delivery::of).collect()
+    }
+
+    /// The deliveries that are still to be made, in the order in which they would go.
+    pub fn pending_deliveries(&self) -> Vec<Delivery> {
+        let inner = self.shared.lock();
+        controls::pending(&inner).iter().filter_map(|id| inner.store.get(id)).map(Delivery::of).collect()
+    }
+
+    /// Makes one pending delivery now, even while deliveries are held; `false` when it is not
+    /// pending. [`Sandbox::deliveries_settled`] waits for it.
+    pub fn deliver(&self, delivery: &str) -> bool {
+        controls::deliver(&self.shared, delivery).is_ok()
+    }
+
+    /// Drops a pending delivery, as if it got lost; `false` when it is not pending.
+    pub fn drop_delivery(&self, delivery: &str) -> bool {
+        self.control(&format!("POST deliveries/{delivery}/drop"), &[]).is_ok()
+    }
+
+    /// Puts the pending deliveries in an order that depends on the seed alone.
+    pub fn shuffle_deliveries(&self, seed: i64) {
+        drop(controls::shuffle(&self.shared, seed));
+    }
+
+    /// How many deliveries to one endpoint may be under way at a time: one, unless more are
+    /// asked for here.
+    pub fn deliver_abreast(&self, deliveries: usize) {
+        self.shared.lock().abreast = deliveries.max(1);
+    }
+
+    /// The body and the `Stripe-Signature` header of an event as an endpoint would get them now,
+    /// for tests that deliver by themselves. `None` when there is no such event or endpoint.
+    pub fn signed(&self, event_id: &str, endpoint_url: &str) -> Option<(String, String)> {
+        let inner = self.shared.lock();
+        let endpoint = inner.store.newest("webhook_endpoint").find(|known| known["url"] == endpoint_url)?;
+        let payload = deliver::payload_for(&inner.store, event_id, endpoint)?;
+        let signature = deliver::signature_now(endpoint, &payload);
+        Some((payload, signature))
     }
 
     /// Answers the next `n` API calls with `status` without carrying them out.
     pub fn fail_next(&self, n: u32, status: u16) {
-        self.shared.lock().failing = (n, status);
+        self.shared.lock().faults.failing = (n, status);
     }
 
     /// Carries the next `n` API calls out but answers them with 500, as if the answer was lost.
     pub fn lose_next_answers(&self, n: u32) {
-        self.shared.lock().losing = n;
+        self.shared.lock().faults.losing = n;
+    }
+
+    /// Carries the next `n` API calls out but answers them with what is not JSON.
+    pub fn garble_next_answers(&self, n: u32) {
+        self.shared.lock().faults.garbling = n;
     }
 
     /// Makes every API call take that much longer before it is carried out.
     pub fn delay_calls(&self, delay: Duration) {
-        self.shared.lock().delay = delay;
+        self.shared.lock().faults.delay = delay;
+    }
+
+    /// What becomes of a subscription when the last retry has failed.
+    pub fn after_last_retry(&self, then: AfterLastRetry) {
+        self.shared.by_itself(|tx| {
+            Settings { after_last_retry: then, ..Settings::current(tx) }.keep(tx);
+            Ok(())
+        });
+    }
+
+    /// Declines the next `n` charges of a customer, whatever the card.
+    pub fn refuse_next_charges(&self, customer: &str, n: u32) {
+        drop(controls::refuse_next(&self.shared, customer, i64::from(n)));
+    }
+
+    /// Does what `/_sandbox/api` offers, e.g. `control("POST clock/advance", &[("days", "3")])`.
+    ///
+    /// # Errors
+    /// The answer that the API would give: `{"error": {"message": …}}`.
+    pub fn control(&self, endpoint: &str, parameters: &[(&str, &str)]) -> Result<Value, Value> {
+        let (method, path) = endpoint.split_once(' ').unwrap_or(("GET", endpoint));
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        control::api::call(&self.shared, method, &format!("/_sandbox/api/{path}"), &form)
     }
 
     /// Delivers an event again, `times` times, to every endpoint that wants it. `false` when
     /// there is no such event.
     pub fn replay(&self, event_id: &str, times: u32) -> bool {
-        self.shared.replay(event_id, times)
+        controls::replay(&self.shared, event_id, times, None).is_ok()
     }
 
-    /// Moves the sandbox's clock on: trials end, subscriptions renew, retries fall due, each at
-    /// its own moment.
+    /// What falls due next: when (in seconds), what, and of which object.
+    pub fn agenda(&self) -> Vec<(i64, &'static str, String)> {
+        let inner = self.shared.lock();
+        inner.store.agenda().map(|(at, what, id)| (at, what.name(), id.to_owned())).collect()
+    }
+
+    /// Moves the clock on to what falls due next, and tells when that was.
+    pub fn advance_to_next(&self) -> Option<i64> {
+        controls::go_to_next(&self.shared, None, None)
+    }
+
+    /// Moves the sandbox's clock on, by whole seconds: trials end, subscriptions renew, retries
+    /// fall due, each at its own moment.
     pub fn advance(&self, by: Duration) {
-        self.shared.advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
+        self.shared.advance(i64::try_from(by.as_millis().div_ceil(1000)).unwrap_or(i64::MAX));
+    }
+
+    /// How many whole seconds the sandbox's clock is ahead of real time, kept current: an
+    /// application in the same process can follow it. Signatures are made with real time.
+    pub fn clock_offset(&self) -> Arc<AtomicI64> {
+        Arc::clone(self.shared.lock().store.ahead())
     }
 
     /// The sandbox's time, in seconds since 1970.

@@ -43,26 +43,41 @@ fn render_object(map: &Map<String, Value>, version: &str) -> Value {
     }
     let mut shown = Value::Object(shown);
     match shown.text("object") {
-        "subscription" if before_basil(version) => old_subscription(&mut shown),
-        "invoice" if before_basil(version) => old_invoice(&mut shown, map),
-        "line_item" if before_basil(version) => old_line(&mut shown),
         "checkout.session" if version < DAHLIA && shown.text("ui_mode") == "hosted_page" => {
             shown.set("ui_mode", "hosted");
         }
         _ => {}
     }
+    if before_basil(version) {
+        match shown.text("object") {
+            "subscription" => old_subscription(&mut shown, map),
+            "subscription_item" => without(&mut shown, &["current_period_end", "current_period_start"]),
+            "invoice" => old_invoice(&mut shown, map),
+            "line_item" => old_line(&mut shown),
+            "invoiceitem" => old_item(&mut shown),
+            "payment_intent" | "charge" => {
+                shown.set("invoice", map.get("_invoice").cloned().unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
     shown
 }
 
-fn old_subscription(subscription: &mut Value) {
-    let Some(first) = subscription.data("items").first().cloned() else {
+fn without(object: &mut Value, fields: &[&str]) {
+    if let Value::Object(map) = object {
+        map.retain(|field, _| !fields.contains(&field.as_str()));
+    }
+}
+
+fn old_subscription(subscription: &mut Value, stored: &Map<String, Value>) {
+    let items = stored.get("items").cloned().unwrap_or_default();
+    let Some(first) = items.list("data").first() else {
         return;
     };
-    for key in ["current_period_start", "current_period_end"] {
+    for key in ["current_period_start", "current_period_end", "plan", "quantity"] {
         subscription.set(key, first[key].clone());
     }
-    subscription.set("plan", first["plan"].clone());
-    subscription.set("quantity", first["quantity"].clone());
     subscription.set("discount", Value::Null);
 }
 
@@ -73,21 +88,39 @@ fn old_invoice(invoice: &mut Value, stored: &Map<String, Value>) {
     invoice.set("subscription_details", json!({ "metadata": metadata }));
     let paid = invoice.text("status") == "paid";
     invoice.set("paid", paid);
-    invoice.set("paid_out_of_band", false);
-    invoice.set("tax", Value::Null);
-    invoice.set("discount", Value::Null);
+    invoice.set("paid_out_of_band", stored.get("_out_of_band").and_then(Value::as_bool).unwrap_or(false));
+    for field in ["application_fee_amount", "discount", "quote", "tax", "transfer_data"] {
+        invoice.set(field, Value::Null);
+    }
+    invoice.set("total_tax_amounts", json!([]));
     for (key, hidden) in [("payment_intent", "_payment_intent"), ("charge", "_charge")] {
         if invoice.get(key).is_none() {
             invoice.set(key, stored.get(hidden).cloned().unwrap_or_default());
         }
     }
+    without(invoice, &["parent", "total_taxes", "amount_overpaid", "confirmation_secret"]);
 }
 
 fn old_line(line: &mut Value) {
-    let item = line["parent"]["subscription_item_details"].clone();
-    line.set("subscription", item["subscription"].clone());
-    line.set("subscription_item", item["subscription_item"].clone());
-    line.set("proration", item.flag("proration"));
-    let kind = if item.is_object() { "subscription" } else { "invoiceitem" };
-    line.set("type", kind);
+    let parent = line["parent"].clone();
+    let of_subscription = &parent["subscription_item_details"];
+    let of_item = &parent["invoice_item_details"];
+    let details = if of_subscription.is_object() { of_subscription } else { of_item };
+    line.set("subscription", details["subscription"].clone());
+    line.set("subscription_item", of_subscription["subscription_item"].clone());
+    line.set("invoice_item", details["invoice_item"].clone());
+    line.set("proration", details.flag("proration"));
+    line.set("type", if of_subscription.is_object() { "subscription" } else { "invoiceitem" });
+    line.set("tax_amounts", json!([]));
+    line.set("tax_rates", json!([]));
+    without(line, &["parent", "taxes"]);
+}
+
+fn old_item(item: &mut Value) {
+    let owner = item["parent"]["subscription_details"].clone();
+    item.set("subscription", owner["subscription"].clone());
+    item.set("subscription_item", owner["subscription_item"].clone());
+    let unit = item["pricing"]["unit_amount_decimal"].clone();
+    item.set("unit_amount_decimal", unit);
+    without(item, &["parent", "net_amount"]);
 }

@@ -1,9 +1,11 @@
 //! What the running sandbox shares between its tasks, behind one lock.
 //!
-//! Invariant: the lock is taken and released inside one synchronous function, here.
+//! Invariant: the lock is taken and released inside one synchronous function, here or in
+//! `controls.rs`.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -18,18 +20,77 @@ use crate::store::{Origin, Store, Tx};
 
 /// How many requests the log keeps.
 const LOG: usize = 10_000;
+/// The kind of a logged request.
+pub(crate) const REQUEST: &str = "_request";
 
 /// An API call that the sandbox answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RequestLine {
+    /// `req_…`, as in the `Request-Id` header and in events.
+    pub id: String,
+    /// When, in seconds of the sandbox's clock.
+    pub at: i64,
     /// `GET`, `POST` or `DELETE`.
     pub method: String,
     /// The path without its query, e.g. `/v1/customers`.
     pub path: String,
+    /// The parameters as they were sent, of the query and of the body.
+    pub parameters: Vec<(String, String)>,
     /// The answer's HTTP status.
     pub status: u16,
+    /// The answer's body.
+    pub answer: String,
     /// The `Idempotency-Key` that was sent.
     pub idempotency_key: Option<String>,
+}
+
+impl RequestLine {
+    pub(crate) fn of(logged: &Value) -> Self {
+        let pair = |pair: &Value| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.as_str()?.to_owned()));
+        Self {
+            id: logged.text("id").to_owned(),
+            at: logged.int("created"),
+            method: logged.text("method").to_owned(),
+            path: logged.text("path").to_owned(),
+            parameters: logged.list("parameters").iter().filter_map(pair).collect(),
+            status: u16::try_from(logged.int("status")).unwrap_or_default(),
+            answer: logged.text("answer").to_owned(),
+            idempotency_key: logged.some("idempotency_key").map(str::to_owned),
+        }
+    }
+}
+
+/// An event on its way to an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// `dlv_…`
+    pub id: String,
+    /// The event's id.
+    pub event: String,
+    /// The event's type.
+    pub kind: String,
+    /// The endpoint's id.
+    pub endpoint: String,
+    /// `pending`, `delivered`, `failed` or `dropped`.
+    pub state: String,
+    /// The status of every try, `None` where there was no answer.
+    pub tries: Vec<Option<u16>>,
+}
+
+impl Delivery {
+    pub(crate) fn of(stored: &Value) -> Self {
+        let tries = stored.list("tries").iter();
+        Self {
+            id: stored.text("id").to_owned(),
+            event: stored.text("event").to_owned(),
+            kind: stored.text("type").to_owned(),
+            endpoint: stored.text("endpoint").to_owned(),
+            state: stored.text("state").to_owned(),
+            tries: tries.map(|one| one.some_int("status").and_then(|status| u16::try_from(status).ok())).collect(),
+        }
+    }
 }
 
 /// What the tasks share.
@@ -47,19 +108,36 @@ pub(crate) struct Shared {
 /// What the lock guards.
 pub(crate) struct Inner {
     pub(crate) store: Store,
-    pub(crate) requests: VecDeque<RequestLine>,
-    /// Idempotency keys of requests that are being worked on.
-    pub(crate) keys_in_use: HashSet<String>,
+    /// What requests that are being worked on have to themselves: their idempotency key, and a
+    /// customer's meter.
+    pub(crate) in_use: HashSet<String>,
+    pub(crate) faults: Faults,
+    pub(crate) holding: bool,
+    /// Deliveries to make now, even while all others are held.
+    pub(crate) at_once: VecDeque<String>,
+    /// How many deliveries may be under way to one endpoint: one, so that order is kept, unless
+    /// more are asked for.
+    pub(crate) abreast: usize,
+    /// Deliveries under way, and to which endpoint.
+    pub(crate) under_way: HashMap<String, String>,
+    caught_up: i64,
+}
+
+/// How the API misbehaves on purpose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Faults {
     /// How many further calls fail, and with which status.
     pub(crate) failing: (u32, u16),
     /// How many further calls are carried out but answered with 500.
     pub(crate) losing: u32,
+    /// How many further calls are carried out but answered with what is not JSON.
+    pub(crate) garbling: u32,
     /// How long each call waits before it is carried out.
-    pub(crate) delay: std::time::Duration,
-    pub(crate) holding: bool,
-    /// Endpoints that a delivery is under way to: one at a time, so that order is kept.
-    pub(crate) busy: HashSet<String>,
-    caught_up: i64,
+    pub(crate) delay: Duration,
+}
+
+impl Faults {
+    pub(crate) const NONE: Self = Self { failing: (0, 500), losing: 0, garbling: 0, delay: Duration::ZERO };
 }
 
 impl Shared {
@@ -67,13 +145,12 @@ impl Shared {
         let shared = Self {
             inner: Mutex::new(Inner {
                 store: Store::open(config.state_path.as_deref())?,
-                requests: VecDeque::new(),
-                keys_in_use: HashSet::new(),
-                failing: (0, 500),
-                losing: 0,
-                delay: std::time::Duration::ZERO,
+                in_use: HashSet::new(),
+                faults: Faults::NONE,
                 holding: false,
-                busy: HashSet::new(),
+                at_once: VecDeque::new(),
+                abreast: 1,
+                under_way: HashMap::new(),
                 caught_up: 0,
             }),
             base,
@@ -85,7 +162,7 @@ impl Shared {
             shared.add_endpoint(endpoint);
         }
         shared.by_itself(|tx| {
-            if tx.newest("account").is_empty() {
+            if tx.newest("account").next().is_none() {
                 tx.put(objects::account(tx.now()));
             }
             Ok(())
@@ -137,7 +214,7 @@ impl Shared {
     /// Adds an endpoint for all events, or gives the one with that url another secret.
     pub(crate) fn add_endpoint(&self, wanted: Endpoint) {
         self.by_itself(|tx| {
-            let known = tx.newest("webhook_endpoint").into_iter().find(|known| known.text("url") == wanted.url);
+            let known = tx.newest("webhook_endpoint").find(|known| known.text("url") == wanted.url);
             let mut endpoint =
                 known.cloned().unwrap_or_else(|| objects::webhook_endpoint(&wanted.url, &wanted.secret, tx.now()));
             endpoint.set("_secret", wanted.secret);
@@ -147,76 +224,31 @@ impl Shared {
         });
     }
 
-    /// Moves the clock on by milliseconds and does what falls due on the way.
-    pub(crate) fn advance(&self, by: i64) {
+    /// Moves the clock on by whole seconds and does what falls due on the way.
+    pub(crate) fn advance(&self, seconds: i64) {
         self.by_itself(|tx| {
-            let offset = tx.get("_clock").map_or(0, |clock| clock.int("offset"));
-            tx.put(json!({ "id": "_clock", "object": "_clock", "offset": offset.saturating_add(by) }));
+            let ahead = tx.get("_clock").map_or(0, |clock| clock.int("ahead"));
+            tx.put(json!({ "id": "_clock", "object": "_clock", "ahead": ahead.saturating_add(seconds.max(0)) }));
             Ok(())
         });
         self.catch_up();
     }
 
-    pub(crate) fn log(&self, line: RequestLine) {
-        let mut inner = self.lock();
-        if inner.requests.len() == LOG {
-            inner.requests.pop_front();
-        }
-        inner.requests.push_back(line);
-    }
-
-    /// Makes the deliveries of an event once more (`times` times).
-    pub(crate) fn replay(&self, event: &str, times: u32) -> bool {
-        let mut known = false;
+    /// Writes a call down.
+    pub(crate) fn log(&self, logged: Value) {
         self.by_itself(|tx| {
-            let Some(event) = tx.lookup("event", event).cloned() else {
-                return Ok(());
-            };
-            known = true;
-            let endpoints: Vec<Value> = tx
-                .newest("webhook_endpoint")
-                .into_iter()
-                .filter(|endpoint| crate::events::wanted(endpoint, event.text("type")))
-                .cloned()
-                .collect();
-            for _ in 0..times {
-                for endpoint in &endpoints {
-                    let due = tx.now() * 1000;
-                    tx.put(crate::events::delivery(event.text("id"), event.text("type"), endpoint.text("id"), due));
-                }
-            }
+            tx.put(logged);
+            tx.trim(REQUEST, LOG);
             Ok(())
         });
-        known
     }
 
     /// Whether nothing is pending, or only what is held back.
     pub(crate) fn is_settled(&self) -> bool {
         let inner = self.lock();
-        inner.busy.is_empty() && (inner.holding || inner.store.newest("_delivery").next().is_none())
-    }
-
-    /// What `/_sandbox/state` shows.
-    pub(crate) fn summary(&self) -> Value {
-        let inner = self.lock();
-        let count = |kind: &str| inner.store.newest(kind).count();
-        json!({
-            "object": "sandbox",
-            "now": inner.store.now_millis() / 1000,
-            "api_version": crate::shape::DEFAULT_VERSION,
-            "customers": count("customer"),
-            "subscriptions": count("subscription"),
-            "checkout_sessions": count("checkout.session"),
-            "invoices": count("invoice"),
-            "events": count("event"),
-            "webhook_endpoints": count("webhook_endpoint"),
-            "deliveries": {
-                "pending": count("_delivery"),
-                "in_flight": inner.busy.len(),
-                "held": inner.holding,
-            },
-            "requests": inner.requests.len(),
-        })
+        inner.under_way.is_empty()
+            && inner.at_once.is_empty()
+            && (inner.holding || inner.store.queues().next().is_none())
     }
 }
 

@@ -1,29 +1,39 @@
 //! Everything the sandbox remembers, and the journal that lets it survive a kill.
 //!
 //! All of it is objects: Stripe's own, and the sandbox's, whose kind starts with `_`
-//! (deliveries, idempotency records, the clock). A field that starts with `_` is likewise ours
-//! and is never rendered.
+//! (deliveries, requests, idempotency records, settings, the clock). A field that starts with
+//! `_` is likewise ours and is never rendered.
 //!
-//! Invariant: a transaction is whole or absent. It collects its writes beside the store, one
-//! journal line holds all of them, and only when that line is written do they become visible.
-//! Proved by `restart_keeps_state` and `a_torn_last_line_is_ignored`.
+//! Invariant: a transaction is whole or absent. It writes in place and remembers what was there
+//! before; one journal line holds all of it, and when that line cannot be written, or the work
+//! fails or panics, everything is put back. Nobody looks meanwhile: the store is behind one
+//! lock. Proved by `restart_keeps_state`, `a_torn_last_line_is_ignored` and
+//! `what_was_undone_leaves_no_trace`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::agenda::Due;
 use crate::clock;
 use crate::error::{ApiError, Error};
 use crate::events;
 use crate::fields::Fields;
 use crate::ids;
+use crate::index::Index;
 
 /// How long Stripe remembers an idempotency key.
 pub(crate) const IDEMPOTENCY_LIFE: i64 = clock::DAY;
+/// How many finished deliveries and how many requests outlive a restart.
+const HISTORY: usize = 1_000;
+/// The object that says how far the clock is ahead.
+const CLOCK: &str = "_clock";
 
 /// An object and its place in the order of creation. A removed object is `null`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,13 +43,15 @@ struct Entry {
     object: Value,
 }
 
-/// All objects by id, with an index by kind in order of creation.
+/// All objects by id, and where else to find them.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     objects: HashMap<String, Entry>,
-    kinds: BTreeMap<String, BTreeMap<u64, String>>,
+    index: Index,
     next: u64,
     journal: Option<File>,
+    /// Whole seconds that the sandbox's clock is ahead of real time, for others to follow.
+    ahead: Arc<AtomicI64>,
 }
 
 impl Store {
@@ -78,23 +90,33 @@ impl Store {
                 source,
             })?;
             for entry in entries {
-                self.apply(entry);
+                self.next = self.next.max(entry.seq + 1);
+                self.swap(entry);
             }
         }
+        self.forget();
         Ok(())
     }
 
-    fn compact(&self) -> Vec<u8> {
-        let now = clock::real_millis() / 1000 + self.clock_offset() / 1000;
-        let mut kept: Vec<&Entry> = self
-            .objects
-            .values()
-            .filter(|entry| match entry.object.text("object") {
-                "_idempotency" => entry.object.int("created") + IDEMPOTENCY_LIFE > now,
-                "_delivered" => false,
-                _ => true,
-            })
+    /// Lets go of what need not be kept for ever.
+    fn forget(&mut self) {
+        let now = self.now_millis() / 1000;
+        let expired = |record: &&Value| record.int("created") + IDEMPOTENCY_LIFE <= now;
+        let finished = |delivery: &&Value| delivery.text("state") != "pending";
+        let forgotten: Vec<String> = self
+            .newest("_idempotency")
+            .filter(expired)
+            .chain(self.newest("_request").skip(HISTORY))
+            .chain(self.newest("_delivery").filter(finished).skip(HISTORY))
+            .map(|object| object.text("id").to_owned())
             .collect();
+        for id in forgotten {
+            self.swap(Entry { seq: 0, id, object: Value::Null });
+        }
+    }
+
+    fn compact(&self) -> Vec<u8> {
+        let mut kept: Vec<&Entry> = self.objects.values().collect();
         kept.sort_by_key(|entry| entry.seq);
         let mut text = Vec::new();
         for entry in kept {
@@ -106,52 +128,30 @@ impl Store {
         text
     }
 
-    fn apply(&mut self, entry: Entry) {
-        self.next = self.next.max(entry.seq + 1);
-        if entry.object.is_null() {
-            if let Some(old) = self.objects.remove(&entry.id)
-                && let Some(index) = self.kinds.get_mut(old.object.text("object"))
-            {
-                index.remove(&entry.seq);
-            }
-            return;
+    /// Writes an entry (`null` removes) and gives the one that was there.
+    fn swap(&mut self, entry: Entry) -> Option<Entry> {
+        let before = self.objects.remove(&entry.id);
+        if let Some(before) = &before {
+            self.index.remove(before.seq, &before.id, &before.object);
         }
-        let kind = entry.object.text("object");
-        if let Some(old) = self.objects.get(&entry.id)
-            && old.object.text("object") != kind
-            && let Some(index) = self.kinds.get_mut(old.object.text("object"))
-        {
-            index.remove(&entry.seq);
+        if entry.id == CLOCK {
+            self.ahead.store(entry.object.int("ahead"), Ordering::SeqCst);
         }
-        self.kinds.entry(kind.to_owned()).or_default().insert(entry.seq, entry.id.clone());
-        self.objects.insert(entry.id.clone(), entry);
+        if !entry.object.is_null() {
+            self.index.add(entry.seq, &entry.id, &entry.object);
+            self.objects.insert(entry.id.clone(), entry);
+        }
+        before
     }
 
-    /// Makes a transaction's writes durable, then visible.
-    fn commit(&mut self, entries: Vec<Entry>) -> Result<(), ApiError> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        if let Some(journal) = &mut self.journal
-            && let Err(error) = append(journal, &entries)
-        {
-            tracing::error!(%error, "the sandbox cannot write its state file");
-            return Err(ApiError::internal("The sandbox cannot write its state file."));
-        }
-        for entry in entries {
-            self.apply(entry);
-        }
-        Ok(())
-    }
-
-    /// How far the sandbox's clock is ahead of real time, in milliseconds.
-    fn clock_offset(&self) -> i64 {
-        self.get("_clock").map_or(0, |clock| clock.int("offset"))
+    /// Whole seconds that the clock is ahead of real time, kept current.
+    pub(crate) fn ahead(&self) -> &Arc<AtomicI64> {
+        &self.ahead
     }
 
     /// The sandbox's time in milliseconds since 1970.
     pub(crate) fn now_millis(&self) -> i64 {
-        clock::real_millis() + self.clock_offset()
+        clock::real_millis() + self.ahead.load(Ordering::SeqCst) * 1000
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Value> {
@@ -159,9 +159,37 @@ impl Store {
     }
 
     /// All objects of a kind, newest first.
-    pub(crate) fn newest<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a Value> {
-        let index = self.kinds.get(kind);
-        index.into_iter().flat_map(|index| index.values().rev()).filter_map(|id| self.get(id))
+    pub(crate) fn newest<'a>(&'a self, kind: &str) -> impl DoubleEndedIterator<Item = &'a Value> + use<'a> {
+        self.index.newest(kind).filter_map(|id| self.get(id))
+    }
+
+    /// How many objects of a kind there are.
+    pub(crate) fn count(&self, kind: &str) -> usize {
+        self.index.count(kind)
+    }
+
+    /// All objects of a kind that name `id`, newest first.
+    pub(crate) fn referring<'a>(
+        &'a self,
+        kind: &'a str,
+        id: &str,
+    ) -> impl DoubleEndedIterator<Item = &'a Value> + use<'a> {
+        self.all_referring(id).filter(move |object| object.text("object") == kind)
+    }
+
+    /// All objects that name `id`, newest first.
+    pub(crate) fn all_referring<'a>(&'a self, id: &str) -> impl DoubleEndedIterator<Item = &'a Value> + use<'a> {
+        self.index.referring(id).filter_map(|id| self.get(id))
+    }
+
+    /// What falls due, earliest first: moment, what, and of which object.
+    pub(crate) fn agenda(&self) -> impl Iterator<Item = (i64, Due, &str)> {
+        self.index.agenda()
+    }
+
+    /// Each endpoint with its pending deliveries, the next one first.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = (i64, &str)>)> {
+        self.index.queues()
     }
 
     /// Runs `work` in a transaction and commits it, unless it fails with an error that leaves
@@ -171,13 +199,11 @@ impl Store {
         origin: Origin,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        let mut tx =
-            Tx { now: self.now_millis() / 1000, next: self.next, store: self, writes: BTreeMap::new(), origin };
+        let now = self.now_millis() / 1000;
+        let mut tx = Tx { now, next: self.next, undo: Vec::new(), store: self, origin };
         let outcome = work(&mut tx);
-        let kept = outcome.as_ref().err().is_none_or(ApiError::keeps_writes);
-        let writes = tx.writes;
-        if kept {
-            self.commit(writes.into_values().collect())?;
+        if outcome.as_ref().err().is_none_or(ApiError::keeps_writes) {
+            tx.commit()?;
         }
         outcome
     }
@@ -208,16 +234,58 @@ pub(crate) struct Origin {
     pub(crate) base: String,
 }
 
-/// A view of the store with uncommitted writes over it.
+/// The store while it is being changed. Dropped without a commit, it puts everything back.
 pub(crate) struct Tx<'a> {
-    store: &'a Store,
-    writes: BTreeMap<String, Entry>,
+    store: &'a mut Store,
+    /// What was there before each write, in the order of the writes.
+    undo: Vec<(String, Option<Entry>)>,
+    /// The store's counter at the beginning.
     next: u64,
     now: i64,
     pub(crate) origin: Origin,
 }
 
+impl Drop for Tx<'_> {
+    fn drop(&mut self) {
+        if self.undo.is_empty() {
+            return;
+        }
+        while let Some((id, before)) = self.undo.pop() {
+            self.store.swap(before.unwrap_or(Entry { seq: 0, id, object: Value::Null }));
+        }
+        self.store.next = self.next;
+    }
+}
+
 impl Tx<'_> {
+    /// Makes the writes durable; when that fails they are undone.
+    fn commit(mut self) -> Result<(), ApiError> {
+        if let Some(mut journal) = self.store.journal.take() {
+            let outcome = append(&mut journal, &self.written());
+            self.store.journal = Some(journal);
+            if let Err(error) = outcome {
+                tracing::error!(%error, "the sandbox cannot write its state file");
+                return Err(ApiError::internal("The sandbox cannot write its state file."));
+            }
+        }
+        self.undo.clear();
+        Ok(())
+    }
+
+    /// Every object that was written, as it is now.
+    fn written(&self) -> Vec<Entry> {
+        let entry = |id: &str| {
+            let gone = || Entry { seq: 0, id: id.to_owned(), object: Value::Null };
+            self.store.objects.get(id).cloned().unwrap_or_else(gone)
+        };
+        self.touched().into_iter().map(entry).collect()
+    }
+
+    /// The ids of what was written so far.
+    pub(crate) fn touched(&self) -> BTreeSet<&str> {
+        self.undo.iter().map(|(id, _)| id.as_str()).collect()
+    }
+
     /// The sandbox's time in seconds since 1970; one moment for the whole transaction.
     pub(crate) fn now(&self) -> i64 {
         self.now
@@ -233,10 +301,7 @@ impl Tx<'_> {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Value> {
-        match self.writes.get(id) {
-            Some(entry) => Some(&entry.object).filter(|object| !object.is_null()),
-            None => self.store.get(id),
-        }
+        self.store.get(id)
     }
 
     /// The object of that id if it is of that kind.
@@ -263,21 +328,37 @@ impl Tx<'_> {
     }
 
     /// All objects of a kind, newest first.
-    pub(crate) fn newest(&self, kind: &str) -> Vec<&Value> {
-        let mut found: BTreeMap<u64, &Value> = BTreeMap::new();
-        if let Some(index) = self.store.kinds.get(kind) {
-            for (seq, id) in index {
-                if let Some(object) = self.lookup(kind, id) {
-                    found.insert(*seq, object);
-                }
-            }
+    pub(crate) fn newest<'t>(&'t self, kind: &str) -> impl DoubleEndedIterator<Item = &'t Value> + use<'t> {
+        self.store.newest(kind)
+    }
+
+    /// All objects of a kind that name `id`, newest first.
+    pub(crate) fn referring<'t>(
+        &'t self,
+        kind: &'t str,
+        id: &str,
+    ) -> impl DoubleEndedIterator<Item = &'t Value> + use<'t> {
+        self.store.referring(kind, id)
+    }
+
+    /// The ids of all objects of a kind that name `id`, newest first.
+    pub(crate) fn ids_referring(&self, kind: &str, id: &str) -> Vec<String> {
+        self.referring(kind, id).map(|object| object.text("id").to_owned()).collect()
+    }
+
+    /// What falls due next.
+    pub(crate) fn next_due(&self) -> Option<(i64, Due, String)> {
+        self.store.agenda().next().map(|(moment, due, id)| (moment, due, id.to_owned()))
+    }
+
+    /// Removes the oldest objects of a kind beyond `most`.
+    pub(crate) fn trim(&mut self, kind: &str, most: usize) {
+        let surplus = self.store.count(kind).saturating_sub(most);
+        let oldest: Vec<String> =
+            self.newest(kind).rev().take(surplus).map(|object| object.text("id").to_owned()).collect();
+        for id in oldest {
+            self.remove(&id);
         }
-        for entry in self.writes.values() {
-            if entry.object.text("object") == kind {
-                found.insert(entry.seq, &entry.object);
-            }
-        }
-        found.into_values().rev().collect()
     }
 
     /// Writes an object under its `id`.
@@ -285,20 +366,25 @@ impl Tx<'_> {
         self.write(object.text("id").to_owned(), object);
     }
 
+    /// Writes an object that has no `id` of its own.
+    pub(crate) fn put_as(&mut self, id: String, object: Value) {
+        self.write(id, object);
+    }
+
     pub(crate) fn remove(&mut self, id: &str) {
         self.write(id.to_owned(), Value::Null);
     }
 
     fn write(&mut self, id: String, object: Value) {
-        let known = self.writes.get(&id).or_else(|| self.store.objects.get(&id));
-        let seq = match known {
+        let seq = match self.store.objects.get(&id) {
             Some(entry) => entry.seq,
             None => {
-                self.next += 1;
-                self.next
+                self.store.next += 1;
+                self.store.next
             }
         };
-        self.writes.insert(id.clone(), Entry { seq, id, object });
+        let before = self.store.swap(Entry { seq, id: id.clone(), object });
+        self.undo.push((id, before));
     }
 
     /// Writes a new object and emits the event that says so.
@@ -310,15 +396,22 @@ impl Tx<'_> {
     /// Changes an object and emits `event`. An `…updated` event carries the previous values, and
     /// is not emitted when nothing that shows has changed.
     pub(crate) fn change(&mut self, id: &str, event: &str, work: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
+        self.tell(id, &[event], work)
+    }
+
+    /// Changes an object and emits several events about it, as [`Tx::change`] does one.
+    pub(crate) fn tell(&mut self, id: &str, told: &[&str], work: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
         let before = self.get(id).cloned().ok_or_else(|| ApiError::internal(format!("{id} vanished")))?;
         let mut after = before.clone();
         work(&mut after);
         self.put(after.clone());
         let previous = events::previous(&before, &after);
-        match events::tells_previous(event) {
-            false => self.emit(event, &after, None),
-            true if previous.is_some() => self.emit(event, &after, previous),
-            true => {}
+        for event in told {
+            match events::tells_previous(event) {
+                false => self.emit(event, &after, None),
+                true if previous.is_some() => self.emit(event, &after, previous.clone()),
+                true => {}
+            }
         }
         Ok(after)
     }
@@ -327,21 +420,14 @@ impl Tx<'_> {
     pub(crate) fn quietly(&mut self, id: &str, work: impl FnOnce(&mut Value)) {
         if let Some(mut object) = self.get(id).cloned() {
             work(&mut object);
-            self.put(object);
+            self.write(id.to_owned(), object);
         }
     }
 
     /// Records an event about an object as it is now, and what must be delivered of it.
     pub(crate) fn emit(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
         let id = ids::new("evt_");
-        let due = self.now * 1000;
-        let endpoints: Vec<String> = self
-            .newest("webhook_endpoint")
-            .into_iter()
-            .rev()
-            .filter(|endpoint| events::wanted(endpoint, kind))
-            .map(|endpoint| endpoint.text("id").to_owned())
-            .collect();
+        let endpoints = events::interested(self, kind);
         let mut data = json!({ "object": object });
         if let Some(previous) = previous {
             data["previous_attributes"] = previous;
@@ -361,7 +447,49 @@ impl Tx<'_> {
             "type": kind,
         }));
         for endpoint in endpoints {
-            self.put(events::delivery(&id, kind, &endpoint, due));
+            events::dispatch(self, &id, kind, &endpoint);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(store: &Store) -> Vec<String> {
+        store.newest("customer").map(|customer| customer.text("name").to_owned()).collect()
+    }
+
+    #[test]
+    fn what_was_undone_leaves_no_trace() {
+        let mut store = Store::default();
+        let customer = |name: &str| json!({ "id": format!("cus_{name}"), "object": "customer", "name": name });
+        let session = json!({
+            "id": "cs_1", "object": "checkout.session", "status": "open", "expires_at": 7, "customer": "cus_a",
+        });
+        let kept = store.transaction(Origin::default(), |tx| {
+            tx.put(customer("a"));
+            tx.put(session.clone());
+            Ok(())
+        });
+        kept.expect("commits");
+        let undone: Result<(), _> = store.transaction(Origin::default(), |tx| {
+            tx.put(customer("b"));
+            tx.quietly("cus_a", |customer| customer.set("name", "changed"));
+            tx.quietly("cs_1", |session| session.set("status", "expired"));
+            tx.remove("cus_a");
+            assert!(tx.next_due().is_none() && tx.referring("checkout.session", "cus_a").count() == 1);
+            Err(ApiError::invalid("", "no"))
+        });
+        undone.expect_err("fails");
+        assert_eq!(names(&store), ["a"]);
+        assert_eq!(store.agenda().collect::<Vec<_>>(), [(7, Due::ExpireSession, "cs_1")]);
+        assert_eq!(store.referring("checkout.session", "cus_a").count(), 1);
+        let again = store.transaction(Origin::default(), |tx| {
+            tx.put(customer("c"));
+            Ok(())
+        });
+        again.expect("commits");
+        assert_eq!(names(&store), ["c", "a"], "newest first");
     }
 }

@@ -55,8 +55,11 @@ async fn unknown_parameters_are_refused_at_every_depth() {
 #[tokio::test]
 async fn what_the_sandbox_cannot_do_is_refused_by_name() {
     let world = World::new().await;
-    let error = world.post("/v1/customers", &[("balance", "100")]).await.refused(400, "sandbox_unsupported");
-    assert_eq!(error["param"], "balance");
+    let error = world
+        .post("/v1/customers", &[("cash_balance[settings][reconciliation_mode]", "manual")])
+        .await
+        .refused(400, "sandbox_unsupported");
+    assert_eq!(error["param"], "cash_balance");
     let error = world.post("/v1/checkout/sessions", &[("mode", "setup"), ("success_url", "http://a.test")]).await;
     error.refused(400, "sandbox_unsupported");
 }
@@ -187,15 +190,17 @@ async fn expansion_goes_deep_and_through_lists() {
     let payment = &subscription["latest_invoice"]["payments"]["data"][0];
     assert_eq!(payment["status"], "paid");
 
-    let path = "/v1/subscriptions?expand[]=data.customer&expand[]=data.items.data.price.product";
-    let list = world.get(path).await.ok();
-    let first = &data(&list)[0];
-    assert_eq!(first["customer"]["email"], "ada@example.com");
-    assert_eq!(first["items"]["data"][0]["price"]["product"]["name"], "Pro");
+    let list = world.get("/v1/subscriptions?expand[]=data.customer").await.ok();
+    assert_eq!(data(&list)[0]["customer"]["email"], "ada@example.com");
+    let path = format!("/v1/subscriptions/{}?expand[]=items.data.price.product", id(&subscription));
+    let deep = world.get(&path).await.ok();
+    assert_eq!(deep["items"]["data"][0]["price"]["product"]["name"], "Pro");
+    let deeper = world.get("/v1/subscriptions?expand[]=data.items.data.price.product").await.refused(400, "");
+    assert!(text(&deeper, "message").starts_with("You cannot expand more than 4 levels of a property."));
 
     let prices = world.get("/v1/prices?expand[]=data.product").await.ok();
     assert_eq!(data(&prices)[0]["product"]["name"], "Pro");
-    for path in ["status", "nothing", "_pending"] {
+    for path in ["status", "id", "nothing", "_pending"] {
         let refused = world.get(&format!("/v1/subscriptions/{}?expand[]={path}", id(&subscription))).await;
         assert_eq!(refused.status, 400, "{path}");
     }

@@ -6,11 +6,12 @@
 
 use serde_json::{Value, json};
 
+use crate::banks;
 use crate::cards;
 use crate::clock::DAY;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata, metadata};
-use crate::flows::invoice::{self, Bill};
+use crate::flows::invoice::{self, Bill, IfRefused};
 use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
 use crate::flows::subscription::{self, IfUnpaid, Wanted};
@@ -58,6 +59,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     copy(&mut session, params, ECHOED);
     merge_metadata(&mut session, params);
     session.set("mode", mode);
+    session.set("payment_method_types", method_types(params, subscribes, &currency)?);
     session.set("currency", currency);
     session.set("customer", params.some("customer"));
     if let Some(expires_at) = params.some_int("expires_at") {
@@ -110,6 +112,27 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     );
     tx.put(session.clone());
     Ok(session)
+}
+
+/// What can be paid with. When nothing is asked for, a one-time payment offers the bank debit of
+/// its currency too, as a Dashboard may be set to.
+fn method_types(params: &Value, subscribes: bool, currency: &str) -> Result<Vec<String>, ApiError> {
+    let debit = banks::kind_for(currency);
+    let sent = params.list("payment_method_types");
+    if sent.is_empty() {
+        let offered = Some("card").into_iter().chain(debit.filter(|_| !subscribes));
+        return Ok(offered.map(str::to_owned).collect());
+    }
+    for kind in sent.iter().filter_map(Value::as_str).filter(|kind| *kind != "card") {
+        if subscribes {
+            return Err(ApiError::unsupported("payment_method_types"));
+        }
+        if debit != Some(kind) {
+            let message = format!("The payment method `{kind}` cannot be used with the currency `{currency}`.");
+            return Err(ApiError::invalid("", message).on("payment_method_types"));
+        }
+    }
+    Ok(sent.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 /// Parameters that need or exclude each other.
@@ -208,7 +231,12 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
             let message = "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.";
             return Err(ApiError::invalid("", message).on(&param("price")));
         }
-        let quantity = sent.some_int("quantity").ok_or_else(|| {
+        let metered = price["recurring"].text("usage_type") == "metered";
+        if metered && sent.get("quantity").is_some() {
+            let message = "Quantity should not be specified where usage_type is `metered`.";
+            return Err(ApiError::invalid("", message).on(&param("quantity")));
+        }
+        let quantity = sent.some_int("quantity").or(metered.then_some(1)).ok_or_else(|| {
             let message = format!("Missing required param: {}.", param("quantity"));
             ApiError::invalid("parameter_missing", message).on(&param("quantity"))
         })?;
@@ -217,9 +245,12 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
             return Err(ApiError::invalid("parameter_invalid_integer", message).on(&param("quantity")));
         }
         let product = tx.get(price.text("product")).map_or("Product", |product| product.text("name"));
-        let amount = price.int("unit_amount") * quantity;
+        let amount = if metered { 0 } else { crate::money::times(price.text("unit_amount_decimal"), quantity) };
         let mut item = objects::session_item(&price, quantity, product, amount);
         item.set("metadata", metadata(sent));
+        if metered {
+            item.set("quantity", Value::Null);
+        }
         items.push(item);
     }
     if subscribes {
@@ -369,9 +400,16 @@ pub(crate) fn complete(
         "subscription" => subscribe(tx, &session, payer, method, presence)?,
         _ => buy(tx, &session, payer, method, presence)?,
     };
+    // A bank debit is only under way now.
+    let processing = tx.get(done.text("payment_intent")).is_some_and(|intent| intent.text("status") == "processing");
+    let payment_status = match charged {
+        false => "no_payment_required",
+        true if processing => "unpaid",
+        true => "paid",
+    };
     tx.quietly(id, |session| {
         session.set("status", "complete");
-        session.set("payment_status", if charged { "paid" } else { "no_payment_required" });
+        session.set("payment_status", payment_status);
         session.set("url", Value::Null);
         session.set("_pending", Value::Null);
         session.set(
@@ -445,7 +483,7 @@ fn subscribe(
             customer: &customer,
             items: recurring
                 .into_iter()
-                .map(|item| (item["price"].clone(), item.int("quantity"), json!({ "metadata": item["metadata"] })))
+                .map(|item| (item["price"].clone(), item.some_int("quantity"), json!({ "metadata": item["metadata"] })))
                 .collect(),
             once: once.into_iter().map(|item| (item["price"].clone(), item.int("quantity"))).collect(),
             trial_end: trial_end_of(session, tx.now()),
@@ -492,7 +530,7 @@ fn buy(
     let id = intent.text("id").to_owned();
     done["payment_intent"] = json!(id);
     if wants_invoice {
-        invoice::pay(tx, done.text("invoice"), &method, presence)?;
+        invoice::pay(tx, done.text("invoice"), &method, presence, IfRefused::Leave)?;
         let described = data.clone();
         tx.quietly(&id, |intent| describe(intent, &described));
     } else {
@@ -549,7 +587,7 @@ fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Value) -> Result<Val
     );
     let data = &session["invoice_creation"]["invoice_data"];
     copy(&mut draft, data, &["description", "footer", "metadata"]);
-    invoice::issue(tx, &draft)
+    invoice::issue(tx, &draft, &[])
 }
 
 /// Closes an open session unpaid.

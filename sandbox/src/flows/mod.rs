@@ -1,9 +1,16 @@
 //! The state changes behind the endpoints: each writes objects and emits their events in
 //! Stripe's order, inside the caller's transaction.
 
+pub(crate) mod change;
 pub(crate) mod checkout;
+pub(crate) mod cycle;
+pub(crate) mod debit;
+pub(crate) mod dispute;
 pub(crate) mod invoice;
+pub(crate) mod meter;
 pub(crate) mod payment;
 pub(crate) mod proration;
+pub(crate) mod refund;
+pub(crate) mod schedule;
 pub(crate) mod subscription;
 pub(crate) mod time;

@@ -1,14 +1,16 @@
-//! Charging cards: payment methods, PaymentIntents, SetupIntents, refunds.
+//! Charging: payment methods, PaymentIntents, SetupIntents.
 //!
 //! Invariant: money moves only through [`confirm`], which writes exactly one charge per
 //! attempt, paid or failed.
 
 use serde_json::{Value, json};
 
+use crate::banks::{self, TestAccount};
 use crate::cards::{self, Behaviour, Decline, TestCard};
 use crate::clock;
 use crate::error::ApiError;
 use crate::fields::Fields;
+use crate::flows::{debit, dispute};
 use crate::objects;
 use crate::store::Tx;
 
@@ -50,8 +52,8 @@ pub(crate) fn method(tx: &mut Tx<'_>, id: &str, param: &str) -> Result<Value, Ap
 /// the newest saved card with its number, as Stripe remembers what a token was attached as.
 pub(crate) fn of_customer(tx: &Tx<'_>, id: &str, customer: &str, param: &str) -> Result<Value, ApiError> {
     let number = cards::by_token(id).map(|card| card.number);
-    let methods = tx.newest("payment_method");
-    let mut owned = methods.into_iter().filter(|method| method.text("customer") == customer);
+    let methods = tx.referring("payment_method", customer);
+    let mut owned = methods.filter(|method| method.text("customer") == customer);
     let found = owned.find(|method| method.text("id") == id || number == Some(method.text("_number")));
     found.cloned().ok_or_else(|| {
         let message = "The customer does not have a payment method with that ID. The payment method must be attached to the customer.";
@@ -61,7 +63,14 @@ pub(crate) fn of_customer(tx: &Tx<'_>, id: &str, customer: &str, param: &str) ->
 
 /// Stores a new, unattached card.
 pub(crate) fn new_method(tx: &mut Tx<'_>, card: &TestCard, expiry: (i64, i64)) -> Value {
-    let method = objects::payment_method(card, expiry, tx.now());
+    let method = objects::card_method(card, expiry, tx.now());
+    tx.put(method.clone());
+    method
+}
+
+/// Stores a new, unattached bank account.
+pub(crate) fn new_account(tx: &mut Tx<'_>, account: &TestAccount) -> Value {
+    let method = objects::bank_method(account, tx.now());
     tx.put(method.clone());
     method
 }
@@ -125,6 +134,12 @@ pub(crate) fn default_method(customer: &Value) -> Option<String> {
 pub(crate) fn confirm(tx: &mut Tx<'_>, intent: &Value, method: &Value, presence: Presence) -> Result<Value, ApiError> {
     let id = intent.text("id").to_owned();
     let method_id = method.text("id").to_owned();
+    if let Some(decline) = told_to_refuse(tx, intent) {
+        return Err(refuse(tx, &id, method, decline)?);
+    }
+    if banks::of(method).is_some() {
+        return debit::begin(tx, intent, method);
+    }
     let behaviour = cards::behaviour(method);
     if let Some(decline) = cards::refusal_to_pay(behaviour) {
         return Err(refuse(tx, &id, method, decline)?);
@@ -157,15 +172,33 @@ pub(crate) fn confirm(tx: &mut Tx<'_>, intent: &Value, method: &Value, presence:
     let mut charge = charge;
     charge.set("receipt_url", format!("{}/receipts/{charge_id}", tx.origin.base));
     tx.create("charge.succeeded", &charge);
-    tx.change(&id, "payment_intent.succeeded", |intent| {
+    let paid = tx.change(&id, "payment_intent.succeeded", |intent| {
         let amount = intent["amount"].clone();
         intent.set("status", "succeeded");
         intent.set("amount_received", amount);
         intent.set("payment_method", method_id);
-        intent.set("latest_charge", charge_id);
+        intent.set("latest_charge", charge_id.as_str());
         intent.set("last_payment_error", Value::Null);
         intent.set("next_action", Value::Null);
-    })
+    })?;
+    if let Behaviour::Disputed(complaint) = behaviour {
+        dispute::open(tx, &charge_id, complaint)?;
+    }
+    Ok(paid)
+}
+
+/// How many further charges of a customer are declined, whatever the card; kept in this field.
+pub(crate) const REFUSE_NEXT: &str = "_refuse_next";
+
+/// The refusal that somebody at the controls asked for.
+fn told_to_refuse(tx: &mut Tx<'_>, intent: &Value) -> Option<Decline> {
+    let customer = intent.some("customer")?;
+    let left = tx.get(customer).map_or(0, |customer| customer.int(REFUSE_NEXT));
+    if left == 0 {
+        return None;
+    }
+    tx.quietly(customer, |customer| customer.set(REFUSE_NEXT, left - 1));
+    Some(cards::GENERIC)
 }
 
 /// Writes a declined attempt and gives the error that tells of it.
@@ -278,36 +311,6 @@ pub(crate) fn authenticate(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Va
 /// What Stripe says when 3-D Secure is failed.
 pub(crate) const AUTHENTICATION_FAILED: &str =
     "We are unable to authenticate your payment method. Please choose a different payment method and try again.";
-
-/// Gives money back.
-pub(crate) fn refund(
-    tx: &mut Tx<'_>,
-    charge: &Value,
-    amount: Option<i64>,
-    reason: Option<&str>,
-    params: &Value,
-) -> Result<Value, ApiError> {
-    let id = charge.text("id").to_owned();
-    let left = charge.int("amount_captured") - charge.int("amount_refunded");
-    if left == 0 {
-        let message = format!("Charge {id} has already been refunded.");
-        return Err(ApiError::invalid("charge_already_refunded", message));
-    }
-    let amount = amount.unwrap_or(left);
-    if amount <= 0 || amount > left {
-        let message = format!("Refund amount ({amount}) is greater than unrefunded amount on charge ({left})");
-        return Err(ApiError::invalid("", message).on("amount"));
-    }
-    let refund = objects::refund(charge, amount, reason, params, tx.now());
-    tx.put(refund.clone());
-    tx.change(&id, "charge.refunded", |charge| {
-        let refunded = charge.int("amount_refunded") + amount;
-        charge.set("amount_refunded", refunded);
-        charge.set("refunded", refunded == charge.int("amount_captured"));
-    })?;
-    tx.emit("refund.created", &refund, None);
-    Ok(refund)
-}
 
 /// Whether a card can be saved but asks for 3-D Secure first.
 pub(crate) fn asks_for_authentication(method: &Value) -> bool {

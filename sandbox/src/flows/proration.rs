@@ -25,7 +25,7 @@ pub(crate) fn remaining(amount: i64, period: (i64, i64), at: i64) -> i64 {
 
 /// The price of an item for a full period.
 pub(crate) fn full_price(item: &Value) -> i64 {
-    item["price"].int("unit_amount") * item.int("quantity")
+    crate::money::times(item["price"].text("unit_amount_decimal"), item.int("quantity"))
 }
 
 /// An item's current period.
@@ -33,28 +33,32 @@ pub(crate) fn period_of(item: &Value) -> (i64, i64) {
     (item.int("current_period_start"), item.int("current_period_end"))
 }
 
-/// An invoice line for an item over a period.
-pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64), proration: bool) -> Value {
+/// What a line or a pending item for `amount` says it is.
+fn describe(item: &Value, name: &str, amount: i64, from: i64, proration: bool) -> String {
+    let from = clock::short_date(from);
     let price = &item["price"];
-    let quantity = item.int("quantity");
-    let from = clock::short_date(period.0);
-    let description = match (proration, amount < 0) {
+    match (proration, amount < 0) {
         (true, true) => format!("Unused time on {name} after {from}"),
         (true, false) => format!("Remaining time on {name} after {from}"),
         _ => {
-            let recurring = &price["recurring"];
-            let unit = crate::money::format(price.int("unit_amount"), price.text("currency"));
-            format!("{quantity} × {name} (at {unit} / {})", recurring.text("interval"))
+            let unit = crate::money::format_decimal(price.text("unit_amount_decimal"), price.text("currency"));
+            let quantity = item.int("quantity");
+            format!("{quantity} × {name} (at {unit} / {})", price["recurring"].text("interval"))
         }
-    };
+    }
+}
+
+/// An invoice line for an item over a period.
+pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64)) -> Value {
+    let price = &item["price"];
     json!({
         "id": ids::new("il_"),
         "object": "line_item",
         "amount": amount,
         "currency": price["currency"],
-        "description": description,
+        "description": describe(item, name, amount, period.0, false),
         "discount_amounts": [],
-        "discountable": !proration,
+        "discountable": true,
         "discounts": [],
         "invoice": null,
         "livemode": false,
@@ -63,7 +67,7 @@ pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64), pr
             "invoice_item_details": null,
             "subscription_item_details": {
                 "invoice_item": null,
-                "proration": proration,
+                "proration": false,
                 "proration_details": { "credited_items": null },
                 "subscription": item["subscription"],
                 "subscription_item": item["id"],
@@ -73,10 +77,29 @@ pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64), pr
         "period": { "end": period.1, "start": period.0 },
         "pretax_credit_amounts": [],
         "pricing": pricing(price),
-        "quantity": quantity,
+        "quantity": item.int("quantity"),
         "subtotal": amount,
         "taxes": [],
     })
+}
+
+/// A pending invoice item for the rest of a period.
+pub(crate) fn item(customer: &Value, of: &Value, name: &str, amount: i64, period: (i64, i64), now: i64) -> Value {
+    let price = &of["price"];
+    let quantity = of.int("quantity");
+    let mut item = objects::invoice_item(customer, amount, price.text("currency"), quantity, Some(price), now);
+    item.set("description", describe(of, name, amount, period.0, true));
+    item.set("discountable", false);
+    item.set("period", json!({ "end": period.1, "start": period.0 }));
+    item.set("proration", true);
+    item.set(
+        "parent",
+        json!({
+            "subscription_details": { "subscription": of["subscription"], "subscription_item": of["id"] },
+            "type": "subscription_details",
+        }),
+    );
+    item
 }
 
 /// An invoice line of a one-time price.
@@ -115,6 +138,26 @@ pub(crate) fn one_time_line(price: &Value, quantity: i64, name: &str, now: i64) 
 
 /// An invoice line of a customer's pending item.
 pub(crate) fn item_line(item: &Value) -> Value {
+    let owner = &item["parent"]["subscription_details"];
+    let details = json!({
+        "invoice_item": item["id"],
+        "proration": item["proration"],
+        "proration_details": { "credited_items": null },
+        "subscription": owner["subscription"],
+    });
+    let parent = match owner.some("subscription_item") {
+        None => json!({
+            "invoice_item_details": details, "subscription_item_details": null, "type": "invoice_item_details",
+        }),
+        Some(of) => {
+            let mut details = details;
+            details.set("subscription_item", of);
+            json!({
+                "invoice_item_details": null, "subscription_item_details": details,
+                "type": "subscription_item_details",
+            })
+        }
+    };
     json!({
         "id": ids::new("il_"),
         "object": "line_item",
@@ -127,16 +170,7 @@ pub(crate) fn item_line(item: &Value) -> Value {
         "invoice": null,
         "livemode": false,
         "metadata": item["metadata"],
-        "parent": {
-            "invoice_item_details": {
-                "invoice_item": item["id"],
-                "proration": false,
-                "proration_details": { "credited_items": null },
-                "subscription": null,
-            },
-            "subscription_item_details": null,
-            "type": "invoice_item_details",
-        },
+        "parent": parent,
         "period": item["period"],
         "pretax_credit_amounts": [],
         "pricing": item["pricing"],
@@ -156,12 +190,22 @@ pub(crate) fn pricing(price: &Value) -> Value {
 }
 
 /// An item over to another price or quantity, keeping its id and period.
-pub(crate) fn with_price(item: &Value, price: &Value, quantity: i64) -> Value {
+pub(crate) fn with_price(item: &Value, price: &Value, quantity: Option<i64>) -> Value {
     let mut changed = item.clone();
     changed.set("plan", objects::plan(price));
     changed.set("price", price.clone());
-    changed.set("quantity", quantity);
+    match (is_metered(&changed), &mut changed) {
+        (true, Value::Object(fields)) => {
+            fields.remove("quantity");
+        }
+        (_, changed) => changed.set("quantity", quantity.or(item.some_int("quantity")).unwrap_or(1)),
+    }
     changed
+}
+
+/// Whether an item is billed afterwards, by what was reported.
+pub(crate) fn is_metered(item: &Value) -> bool {
+    item["price"]["recurring"].text("usage_type") == "metered"
 }
 
 #[cfg(test)]

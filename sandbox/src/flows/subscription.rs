@@ -1,24 +1,21 @@
-//! Subscriptions: born, changed, renewed, ended.
+//! Subscriptions: born, paid, ended. How they change is in `change.rs`, how they go from period
+//! to period in `cycle.rs`.
 //!
-//! Invariant: a subscription's status follows its latest invoice and the clock, never an
-//! event. Changes are computed first ([`Change`]) and applied afterwards, so that a preview
-//! shows exactly what the change will charge. Proved by `a_preview_agrees_with_the_charge`.
+//! Invariant: a subscription's status follows its latest invoice and the clock, never an event.
+//! Proved by `a_failed_first_payment_is_incomplete`.
 
 use serde_json::{Value, json};
 
 use crate::clock;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
-use crate::flows::invoice::{self, Bill};
+use crate::flows::invoice::{self, Bill, IfRefused};
 use crate::flows::payment::{self, Presence};
-use crate::flows::proration;
+use crate::flows::{change, meter, proration, schedule};
 use crate::objects;
 use crate::store::Tx;
 
-/// Days after a failed renewal at which it is tried again.
-const RETRY_DAYS: [i64; 3] = [3, 5, 7];
-
-const UPDATED: &str = "customer.subscription.updated";
+pub(crate) const UPDATED: &str = "customer.subscription.updated";
 
 /// What to do when the first (or a changed) invoice cannot be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +26,8 @@ pub(crate) enum IfUnpaid {
     Fail,
     /// No attempt is made: the client will confirm the payment.
     Wait,
+    /// A change waits until its invoice is paid.
+    Pend,
 }
 
 impl IfUnpaid {
@@ -37,6 +36,7 @@ impl IfUnpaid {
         match params.text("payment_behavior") {
             "error_if_incomplete" => Self::Fail,
             "default_incomplete" => Self::Wait,
+            "pending_if_incomplete" => Self::Pend,
             _ => Self::Allow,
         }
     }
@@ -46,7 +46,7 @@ impl IfUnpaid {
 pub(crate) struct Wanted<'a> {
     pub(crate) customer: &'a Value,
     /// Price, quantity and the item's own parameters.
-    pub(crate) items: Vec<(Value, i64, Value)>,
+    pub(crate) items: Vec<(Value, Option<i64>, Value)>,
     /// One-time prices billed with the first invoice.
     pub(crate) once: Vec<(Value, i64)>,
     pub(crate) trial_end: Option<i64>,
@@ -92,7 +92,9 @@ pub(crate) fn create(tx: &mut Tx<'_>, wanted: &Wanted<'_>) -> Result<Value, ApiE
     set_items(&mut subscription, items);
     settle_cancellation(&mut subscription, wanted.params, now);
 
-    let mut lines = regular_lines(tx, &subscription, period, trialing);
+    let pending = invoice::pending_items(tx, wanted.customer.text("id"), None);
+    let mut lines = invoice::lines_of(&pending);
+    lines.extend(regular_lines(tx, &subscription, period, trialing));
     for (price, quantity) in &wanted.once {
         lines.push(proration::one_time_line(price, *quantity, &name_of(tx, price), now));
     }
@@ -108,23 +110,26 @@ pub(crate) fn create(tx: &mut Tx<'_>, wanted: &Wanted<'_>) -> Result<Value, ApiE
         now,
     );
     let due = draft.int("amount_due");
-    let status = match (trialing, due) {
-        (true, _) => "trialing",
-        (false, 0) => "active",
-        (false, _) => "incomplete",
+    let sent = invoice::is_sent(&draft);
+    let status = match trialing {
+        true => "trialing",
+        false if due == 0 || sent => "active",
+        false => "incomplete",
     };
     subscription.set("status", status);
     subscription.set("latest_invoice", draft["id"].clone());
     tx.create("customer.subscription.created", &subscription);
-    let issued = invoice::issue(tx, &draft)?;
-    if due > 0 && wanted.if_unpaid != IfUnpaid::Wait {
+    let issued = invoice::issue(tx, &draft, &pending)?;
+    if sent {
+        invoice::send(tx, issued.text("id"))?;
+    } else if due > 0 && wanted.if_unpaid != IfUnpaid::Wait {
         collect(tx, &id, &issued, wanted.presence, wanted.if_unpaid)?;
     }
     tx.find("subscription", &id)
 }
 
 /// Pays an invoice of a subscription with its default payment method.
-fn collect(
+pub(crate) fn collect(
     tx: &mut Tx<'_>,
     id: &str,
     invoice: &Value,
@@ -137,7 +142,12 @@ fn collect(
         return Err(ApiError::invalid("resource_missing", message));
     };
     let method = payment::method(tx, &method, "default_payment_method")?;
-    match invoice::pay(tx, invoice.text("id"), &method, presence) {
+    // A first payment is the customer's to try again; what renews is tried again by itself.
+    let if_refused = match subscription.text("status") {
+        "active" | "past_due" => IfRefused::Retry,
+        _ => IfRefused::Leave,
+    };
+    match invoice::pay(tx, invoice.text("id"), &method, presence, if_refused) {
         Ok(invoice) if invoice.text("status") == "paid" => settled(tx, &invoice),
         Ok(_) if if_unpaid == IfUnpaid::Fail => Err(crate::cards::AUTHENTICATION_REQUIRED.error().without_trace()),
         Err(error) if if_unpaid == IfUnpaid::Fail => Err(error.without_trace()),
@@ -155,15 +165,21 @@ pub(crate) fn default_method(tx: &Tx<'_>, subscription: &Value) -> Option<String
     payment::default_method(customer)
 }
 
-/// What follows for the subscription when one of its invoices is paid.
+/// What follows for the subscription when one of its invoices is paid (or given up as
+/// uncollectible, which is as good).
 pub(crate) fn settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> {
     let Some(id) = invoice::subscription_of(invoice).map(str::to_owned) else {
         return Ok(());
     };
     let subscription = tx.find("subscription", &id)?;
-    if !matches!(subscription.text("status"), "incomplete" | "past_due" | "unpaid")
-        || subscription.text("latest_invoice") != invoice.text("id")
-    {
+    if subscription.text("latest_invoice") != invoice.text("id") {
+        return Ok(());
+    }
+    if subscription["pending_update"].is_object() {
+        return change::apply_pending(tx, &subscription);
+    }
+    let resumed = subscription.text("status") == "paused";
+    if !matches!(subscription.text("status"), "incomplete" | "past_due" | "unpaid") && !resumed {
         return Ok(());
     }
     let saves = subscription["payment_settings"].text("save_default_payment_method") == "on_subscription";
@@ -173,7 +189,8 @@ pub(crate) fn settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> 
         let method = payment::method(tx, used, "payment_method")?;
         payment::attach(tx, &method, subscription.text("customer"))?;
     }
-    tx.change(&id, UPDATED, |subscription| {
+    let told: &[&str] = if resumed { &[UPDATED, "customer.subscription.resumed"] } else { &[UPDATED] };
+    tx.tell(&id, told, |subscription| {
         subscription.set("status", "active");
         if let Some(used) = used.filter(|_| saves) {
             subscription.set("default_payment_method", used);
@@ -183,9 +200,25 @@ pub(crate) fn settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> 
 }
 
 /// The settings that creation and update share; what they mean is read where it matters.
-fn apply_settings(subscription: &mut Value, params: &Value) {
+pub(crate) fn apply_settings(subscription: &mut Value, params: &Value) {
     copy(subscription, params, &["description", "default_payment_method"]);
     merge_metadata(subscription, params);
+    if let Some(method) = params.some("collection_method") {
+        let days = params.some_int("days_until_due").filter(|_| method == "send_invoice");
+        subscription.set("collection_method", method);
+        subscription.set("days_until_due", days);
+    } else if params.get("days_until_due").is_some() {
+        copy(subscription, params, &["days_until_due"]);
+    }
+    match params.get("pause_collection") {
+        None => {}
+        Some(Value::Object(pause)) => {
+            let behavior = pause.get("behavior").cloned();
+            let resumes_at = pause.get("resumes_at").cloned();
+            subscription.set("pause_collection", json!({ "behavior": behavior, "resumes_at": resumes_at }));
+        }
+        Some(_) => subscription.set("pause_collection", Value::Null),
+    }
     if let Some(settings) = params.get("trial_settings").filter(|settings| settings.is_object()) {
         subscription.set("trial_settings", settings.clone());
     }
@@ -206,7 +239,7 @@ fn apply_settings(subscription: &mut Value, params: &Value) {
 }
 
 /// `cancel_at_period_end` and `cancel_at`, and what they imply.
-fn settle_cancellation(subscription: &mut Value, params: &Value, now: i64) {
+pub(crate) fn settle_cancellation(subscription: &mut Value, params: &Value, now: i64) {
     let at_end = params.get("cancel_at_period_end").and_then(Value::as_bool);
     let at = params.get("cancel_at");
     if at_end.is_none() && at.is_none() {
@@ -233,14 +266,14 @@ pub(crate) fn current_period(subscription: &Value) -> (i64, i64) {
     subscription.data("items").first().map_or((0, 0), proration::period_of)
 }
 
-fn set_items(subscription: &mut Value, items: Vec<Value>) {
+pub(crate) fn set_items(subscription: &mut Value, items: Vec<Value>) {
     let count = items.len();
     subscription["items"].set("data", items);
     subscription["items"].set("total_count", count);
 }
 
 /// The first moment after `from` that is a whole number of intervals after `anchor`.
-fn period_end(recurring: &Value, anchor: i64, from: i64) -> i64 {
+pub(crate) fn period_end(recurring: &Value, anchor: i64, from: i64) -> i64 {
     let (interval, every) = (recurring.text("interval"), recurring.int("interval_count").max(1));
     let mut count = 1;
     loop {
@@ -252,107 +285,27 @@ fn period_end(recurring: &Value, anchor: i64, from: i64) -> i64 {
     }
 }
 
-fn name_of(tx: &Tx<'_>, price: &Value) -> String {
+pub(crate) fn name_of(tx: &Tx<'_>, price: &Value) -> String {
     tx.get(price.text("product")).map_or_else(|| "Product".to_owned(), |product| product.text("name").to_owned())
 }
 
-/// The lines of a full period (of nothing, in a trial).
-fn regular_lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64), trial: bool) -> Vec<Value> {
-    let items = subscription.data("items").iter();
+/// The lines of a full period (of nothing, in a trial). What is metered is billed afterwards.
+pub(crate) fn regular_lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64), trial: bool) -> Vec<Value> {
+    let items = subscription.data("items").iter().filter(|item| !proration::is_metered(item));
     items
         .map(|item| {
             let name = name_of(tx, &item["price"]);
             if !trial {
-                return proration::line(item, &name, proration::full_price(item), period, false);
+                return proration::line(item, &name, proration::full_price(item), period);
             }
-            let mut line = proration::line(item, &name, 0, period, false);
+            let mut line = proration::line(item, &name, 0, period);
             line.set("description", format!("Trial period for {name}"));
             line
         })
         .collect()
 }
 
-/// What an update of items, trial or anchor comes to.
-pub(crate) struct Change {
-    /// The subscription as it will be, period and anchor included.
-    pub(crate) subscription: Value,
-    /// What the change itself bills, now or with the next invoice.
-    pub(crate) lines: Vec<Value>,
-    pub(crate) invoiced_now: bool,
-}
-
-/// Computes a change without writing anything. `params` are those of the update endpoint, or
-/// the `subscription_details` of a preview.
-pub(crate) fn plan_change(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Change, ApiError> {
-    let now = tx.now();
-    let at = params.some_int("proration_date").unwrap_or(now);
-    let period = current_period(subscription);
-    if params.get("proration_date").is_some() && !(period.0..=period.1).contains(&at) {
-        let message = "Cannot specify `proration_date` outside of the subscription's current billing period";
-        return Err(ApiError::invalid("", message).on("proration_date"));
-    }
-    let old = subscription.data("items").to_vec();
-    let new = changed_items(tx, subscription, params)?;
-    let prorates = params.text("proration_behavior") != "none";
-    let trialing = subscription.text("status") == "trialing";
-    let ends_trial = trialing && params.text("trial_end") == "now";
-    let new_trial = params.some_int("trial_end").filter(|end| *end > now);
-    let recurring = |items: &[Value]| {
-        items.first().map(|item| {
-            let recurring = &item["price"]["recurring"];
-            (recurring.text("interval").to_owned(), recurring.int("interval_count"))
-        })
-    };
-    let moves = !trialing
-        && new_trial.is_none()
-        && (recurring(&old) != recurring(&new) || params.text("billing_cycle_anchor") == "now");
-    let same = old.len() == new.len()
-        && old
-            .iter()
-            .zip(&new)
-            .all(|(old, new)| old["price"]["id"] == new["price"]["id"] && old["quantity"] == new["quantity"]);
-
-    let mut after = subscription.clone();
-    set_items(&mut after, new);
-    let mut lines = Vec::new();
-    if !trialing && prorates && (moves || !same || new_trial.is_some()) {
-        for item in &old {
-            let credit = -proration::remaining(proration::full_price(item), period, at);
-            lines.push(proration::line(item, &name_of(tx, &item["price"]), credit, (at, period.1), true));
-        }
-    }
-    let invoiced_now;
-    if let Some(end) = new_trial {
-        let started = subscription.some_int("trial_start").unwrap_or(now);
-        after.set("trial_start", started);
-        after.set("trial_end", end);
-        after.set("status", "trialing");
-        after.set("billing_cycle_anchor", end);
-        set_period(&mut after, (now, end));
-        invoiced_now = false;
-    } else if moves || ends_trial {
-        let end = period_end(&after.data("items").first().cloned().unwrap_or_default()["price"]["recurring"], now, now);
-        after.set("billing_cycle_anchor", now);
-        if ends_trial {
-            after.set("trial_end", now);
-            after.set("status", "active");
-        }
-        set_period(&mut after, (now, end));
-        lines.extend(regular_lines(tx, &after, (now, end), false));
-        invoiced_now = true;
-    } else {
-        if !trialing && prorates && !same {
-            for item in after.data("items").to_vec() {
-                let rest = proration::remaining(proration::full_price(&item), period, at);
-                lines.push(proration::line(&item, &name_of(tx, &item["price"]), rest, (at, period.1), true));
-            }
-        }
-        invoiced_now = params.text("proration_behavior") == "always_invoice" && !lines.is_empty();
-    }
-    Ok(Change { subscription: after, lines, invoiced_now })
-}
-
-fn set_period(subscription: &mut Value, period: (i64, i64)) {
+pub(crate) fn set_period(subscription: &mut Value, period: (i64, i64)) {
     let mut items = subscription.data("items").to_vec();
     for item in &mut items {
         item.set("current_period_start", period.0);
@@ -361,50 +314,22 @@ fn set_period(subscription: &mut Value, period: (i64, i64)) {
     set_items(subscription, items);
 }
 
-fn changed_items(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Vec<Value>, ApiError> {
-    let mut items = subscription.data("items").to_vec();
-    for (index, sent) in params.list("items").iter().enumerate() {
-        let param = |name: &str| format!("items[{index}][{name}]");
-        let price = match sent.some("price").or(sent.some("plan")) {
-            Some(id) => Some(recurring_price(tx, id, subscription.some("currency"), &param("price"))?),
-            None => None,
-        };
-        let Some(id) = sent.some("id") else {
-            let price = price.ok_or_else(|| {
-                let message = format!("Missing required param: {}.", param("price"));
-                ApiError::invalid("parameter_missing", message).on(&param("price"))
-            })?;
-            if items.iter().any(|item| item["price"]["id"] == price["id"]) {
-                let message =
-                    format!("Cannot add multiple subscription items with the same plan: {}", price.text("id"));
-                return Err(ApiError::invalid("", message).on(&param("price")));
-            }
-            let quantity = sent.some_int("quantity").unwrap_or(1);
-            let period = current_period(subscription);
-            items.push(objects::subscription_item(subscription.text("id"), &price, quantity, period, sent, tx.now()));
-            continue;
-        };
-        let position = items
-            .iter()
-            .position(|item| item.text("id") == id)
-            .ok_or_else(|| ApiError::missing_param("subscription_item", id, &param("id")))?;
-        if sent.flag("deleted") {
-            items.remove(position);
-            continue;
-        }
-        let item = &mut items[position];
-        let quantity = sent.some_int("quantity").unwrap_or_else(|| item.int("quantity"));
-        let price = price.unwrap_or_else(|| item["price"].clone());
-        let mut changed = proration::with_price(item, &price, quantity);
-        merge_metadata(&mut changed, sent);
-        *item = changed;
+/// Checks what belongs together among the parameters of a subscription.
+///
+/// # Errors
+/// An invoice that is sent needs to know by when it is due, and one that is charged does not.
+pub(crate) fn check_collection(current: &str, params: &Value) -> Result<(), ApiError> {
+    let sent = params.some("collection_method").unwrap_or(current) == "send_invoice";
+    let days = params.get("days_until_due").is_some();
+    if params.text("collection_method") == "send_invoice" && !days {
+        let message = "Must specify `days_until_due` if `collection_method` is `send_invoice`.";
+        return Err(ApiError::invalid("parameter_missing", message).on("days_until_due"));
     }
-    if items.is_empty() {
-        let message = "A subscription must have at least one active plan.";
-        return Err(ApiError::invalid("", message).on("items"));
+    if days && !sent {
+        let message = "Can only specify `days_until_due` if `collection_method` is `send_invoice`.";
+        return Err(ApiError::invalid("", message).on("days_until_due"));
     }
-    consistent_intervals(items.iter().map(|item| &item["price"]))?;
-    Ok(items)
+    Ok(())
 }
 
 /// All recurring prices of one subscription renew together.
@@ -445,200 +370,100 @@ pub(crate) fn recurring_price(tx: &Tx<'_>, id: &str, currency: Option<&str>, par
     Ok(price)
 }
 
-/// Applies an update.
-pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
-    let before = tx.find("subscription", id)?;
-    if matches!(before.text("status"), "canceled" | "incomplete_expired") {
-        let only_notes = params.as_object().is_some_and(|params| {
-            params.keys().all(|key| matches!(key.as_str(), "metadata" | "cancellation_details" | "expand"))
-        });
-        if !only_notes {
-            let message = "A canceled subscription can only update its cancellation_details and metadata.";
-            return Err(ApiError::invalid("", message));
-        }
-    }
-    let moment = tx.now();
-    if params.some_int("trial_end").is_some_and(|end| end <= moment) {
-        let message = "Invalid timestamp: must be an integer Unix timestamp in the future.";
-        return Err(ApiError::invalid("", message).on("trial_end"));
-    }
-    if let Some(method) = params.some("default_payment_method") {
-        payment::of_customer(tx, method, before.text("customer"), "default_payment_method")?;
-    }
-    if before.text("status") == "trialing" && params.text("trial_end") == "now" && ends_without_method(tx, &before)? {
-        tx.quietly(id, |subscription| subscription.set("trial_end", moment));
-        return tx.find("subscription", id);
-    }
-    let change = plan_change(tx, &before, params)?;
-    let draft = if change.invoiced_now {
-        let customer = tx.find("customer", before.text("customer"))?;
-        let mut lines = before.list("_pending").to_vec();
-        lines.extend(change.lines.iter().cloned());
-        Some(invoice::draw_up(
-            Bill {
-                customer: &customer,
-                subscription: Some(&change.subscription),
-                reason: "subscription_update",
-                currency: before.text("currency"),
-                period: current_period(&before),
-                lines,
-            },
-            moment,
-        ))
-    } else {
-        None
-    };
-    tx.change(id, UPDATED, |subscription| {
-        *subscription = change.subscription;
-        apply_settings(subscription, params);
-        settle_cancellation(subscription, params, moment);
-        if let Some(details) = params.get("cancellation_details") {
-            copy(&mut subscription["cancellation_details"], details, &["comment", "feedback"]);
-        }
-        match &draft {
-            Some(draft) => {
-                subscription.set("latest_invoice", draft["id"].clone());
-                subscription.set("_pending", json!([]));
-            }
-            None => {
-                let mut pending = subscription.list("_pending").to_vec();
-                pending.extend(change.lines);
-                subscription.set("_pending", pending);
-            }
-        }
-    })?;
-    if let Some(draft) = draft {
-        let issued = invoice::issue(tx, &draft)?;
-        if issued.text("status") != "paid" {
-            let presence = Presence::of(params);
-            collect(tx, id, &issued, presence, IfUnpaid::of(params))?;
-            let unpaid = tx.find("invoice", issued.text("id"))?.text("status") != "paid";
-            if unpaid {
-                past_due(tx, id, issued.text("id"))?;
-            }
-        }
-    }
-    tx.find("subscription", id)
-}
-
-/// Notes that the latest invoice could not be collected, and when it will be tried again.
-fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), ApiError> {
-    let now = tx.now();
-    let attempts = tx.find("invoice", invoice)?.int("attempt_count");
-    let next =
-        usize::try_from(attempts - 1).ok().and_then(|index| RETRY_DAYS.get(index)).map(|days| now + days * clock::DAY);
-    tx.quietly(invoice, |invoice| invoice.set("next_payment_attempt", next));
-    if next.is_none() {
-        return end(tx, id, "payment_failed").map(|_| ());
-    }
-    tx.change(id, UPDATED, |subscription| subscription.set("status", "past_due"))?;
-    Ok(())
-}
-
-/// Tries the open invoice of a past-due subscription again.
-pub(crate) fn retry(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
-    let subscription = tx.find("subscription", id)?;
-    let invoice = tx.find("invoice", subscription.text("latest_invoice"))?;
-    attempt(tx, id, &invoice)
-}
-
-/// Collects an issued invoice with nobody there; what fails makes the subscription past due.
-fn attempt(tx: &mut Tx<'_>, id: &str, issued: &Value) -> Result<(), ApiError> {
-    if issued.text("status") == "paid" {
-        return settled(tx, issued);
-    }
-    let subscription = tx.find("subscription", id)?;
-    let paid = match default_method(tx, &subscription) {
-        None => {
-            invoice::attempted(tx, issued.text("id"), false)?;
-            false
-        }
-        Some(method) => {
-            let method = payment::method(tx, &method, "default_payment_method")?;
-            match invoice::pay(tx, issued.text("id"), &method, Presence::OffSession) {
-                Ok(invoice) if invoice.text("status") == "paid" => {
-                    settled(tx, &invoice)?;
-                    true
-                }
-                Ok(_) => false,
-                Err(error) if error.is_card_error() => false,
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    if paid { Ok(()) } else { past_due(tx, id, issued.text("id")) }
-}
-
-/// Moves a subscription into its next period and bills it; ends a trial that ran out.
-pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
-    let now = tx.now();
-    let subscription = tx.find("subscription", id)?;
-    let trial_over = subscription.text("status") == "trialing";
-    if trial_over && ends_without_method(tx, &subscription)? {
-        return Ok(());
-    }
-    let previous = current_period(&subscription);
-    let start = previous.1;
-    let anchor = subscription.int("billing_cycle_anchor");
-    let recurring = &subscription.data("items").first().cloned().unwrap_or_default()["price"]["recurring"];
-    let next = (start, period_end(recurring, anchor, start));
-    let mut moved = subscription.clone();
-    set_period(&mut moved, next);
-    if trial_over {
-        moved.set("status", "active");
-    }
-    let mut lines = subscription.list("_pending").to_vec();
-    lines.extend(regular_lines(tx, &moved, next, false));
-    moved.set("_pending", json!([]));
-    let customer = tx.find("customer", subscription.text("customer"))?;
-    let draft = invoice::draw_up(
-        Bill {
-            customer: &customer,
-            subscription: Some(&moved),
-            reason: "subscription_cycle",
-            currency: subscription.text("currency"),
-            period: previous,
-            lines,
-        },
-        now,
-    );
-    moved.set("latest_invoice", draft["id"].clone());
-    tx.change(id, UPDATED, |subscription| *subscription = moved)?;
-    let issued = invoice::issue(tx, &draft)?;
-    attempt(tx, id, &issued)
-}
-
-/// What `trial_settings` say when a trial ends and there is no card. `false`: it goes on, with an
-/// invoice.
-fn ends_without_method(tx: &mut Tx<'_>, subscription: &Value) -> Result<bool, ApiError> {
-    if default_method(tx, subscription).is_some() {
-        return Ok(false);
-    }
-    let id = subscription.text("id");
-    match subscription["trial_settings"]["end_behavior"].text("missing_payment_method") {
-        "cancel" => end(tx, id, "payment_failed").map(|_| true),
-        "pause" => {
-            let paused = tx.change(id, UPDATED, |subscription| subscription.set("status", "paused"))?;
-            tx.emit("customer.subscription.paused", &paused, None);
-            Ok(true)
-        }
-        _ => Ok(false),
-    }
-}
-
 /// Ends a subscription now.
 pub(crate) fn end(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<Value, ApiError> {
     let now = tx.now();
-    tx.change(id, "customer.subscription.deleted", |subscription| {
+    schedule::subscription_ended(tx, id)?;
+    let ended = tx.change(id, "customer.subscription.deleted", |subscription| {
         let since = subscription.some_int("canceled_at").unwrap_or(now);
         subscription.set("status", "canceled");
         subscription.set("canceled_at", since);
         subscription.set("ended_at", now);
+        subscription.set("schedule", Value::Null);
         let details = &mut subscription["cancellation_details"];
         if details.some("reason").is_none() {
             details.set("reason", reason);
         }
-    })
+    })?;
+    invoice::stop_collecting(tx, id)?;
+    Ok(ended)
+}
+
+/// Ends a subscription at the moment that was set; what was used until then is billed.
+pub(crate) fn end_as_planned(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
+    let current = tx.find("subscription", id)?;
+    if current.data("items").iter().any(proration::is_metered) {
+        bill_the_end(tx, &current, false)?;
+    }
+    end(tx, id, "cancellation_requested").map(|_| ())
+}
+
+/// Ends a subscription because somebody asks for it.
+pub(crate) fn cancel(tx: &mut Tx<'_>, current: &Value, params: &Value) -> Result<Value, ApiError> {
+    let id = current.text("id");
+    if let Some(details) = params.get("cancellation_details") {
+        tx.quietly(id, |subscription| {
+            copy(&mut subscription["cancellation_details"], details, &["comment", "feedback"]);
+        });
+    }
+    if params.flag("invoice_now") {
+        bill_the_end(tx, current, params.flag("prorate"))?;
+    } else if params.flag("prorate") {
+        credit_the_rest(tx, current)?;
+    }
+    end(tx, id, "cancellation_requested")
+}
+
+/// The unused time as credit for the next invoice, whatever that will be for.
+fn credit_the_rest(tx: &mut Tx<'_>, current: &Value) -> Result<(), ApiError> {
+    if current.text("status") == "trialing" {
+        return Ok(());
+    }
+    let now = tx.now();
+    let customer = tx.find("customer", current.text("customer"))?;
+    for item in current.data("items").iter().filter(|item| !proration::is_metered(item)) {
+        let period = proration::period_of(item);
+        let credit = -proration::remaining(proration::full_price(item), period, now);
+        let name = name_of(tx, &item["price"]);
+        let item = proration::item(&customer, item, &name, credit, (now, period.1), now);
+        tx.create("invoiceitem.created", &item);
+    }
+    Ok(())
+}
+
+/// Bills what is pending and what was used, less the unused time when it is prorated: a total
+/// below nothing becomes credit.
+fn bill_the_end(tx: &mut Tx<'_>, current: &Value, prorates: bool) -> Result<(), ApiError> {
+    let now = tx.now();
+    let id = current.text("id");
+    if prorates {
+        credit_the_rest(tx, current)?;
+    }
+    let customer = tx.find("customer", current.text("customer"))?;
+    let pending = invoice::pending_items(tx, customer.text("id"), Some(id));
+    let mut lines = invoice::lines_of(&pending);
+    let (start, _) = current_period(current);
+    lines.extend(meter::lines(tx, current, (start, now)));
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let draft = invoice::draw_up(
+        Bill {
+            customer: &customer,
+            subscription: Some(current),
+            reason: "manual",
+            currency: current.text("currency"),
+            period: current_period(current),
+            lines,
+        },
+        now,
+    );
+    tx.quietly(id, |subscription| subscription.set("latest_invoice", draft["id"].clone()));
+    let issued = invoice::issue(tx, &draft, &pending)?;
+    if issued.text("status") == "open" && !invoice::is_sent(&issued) && default_method(tx, current).is_some() {
+        collect(tx, id, &issued, Presence::OffSession, IfUnpaid::Allow)?;
+    }
+    Ok(())
 }
 
 /// Gives up on a first payment that was never made: 23 hours after creation, as at Stripe.
@@ -650,35 +475,4 @@ pub(crate) fn expire_incomplete(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiErro
     })?;
     invoice::void(tx, subscription.text("latest_invoice"))?;
     Ok(())
-}
-
-/// The invoice that is to come: of a change, or of the next renewal.
-pub(crate) fn preview(tx: &Tx<'_>, subscription: &Value, details: &Value) -> Result<Value, ApiError> {
-    let change = plan_change(tx, subscription, details)?;
-    let customer = tx.find("customer", subscription.text("customer"))?;
-    let mut lines = subscription.list("_pending").to_vec();
-    lines.extend(change.lines);
-    let period = current_period(&change.subscription);
-    if !change.invoiced_now {
-        let recurring = &change.subscription.data("items").first().cloned().unwrap_or_default()["price"]["recurring"];
-        let anchor = change.subscription.int("billing_cycle_anchor");
-        let next = (period.1, period_end(recurring, anchor, period.1));
-        lines.extend(regular_lines(tx, &change.subscription, next, false));
-    }
-    let mut invoice = invoice::draw_up(
-        Bill {
-            customer: &customer,
-            subscription: Some(&change.subscription),
-            reason: if change.invoiced_now { "subscription_update" } else { "upcoming" },
-            currency: subscription.text("currency"),
-            period,
-            lines,
-        },
-        tx.now(),
-    );
-    let date = details.some_int("proration_date");
-    invoice["parent"]["subscription_details"].set("subscription_proration_date", date);
-    let id = invoice.text("id").replacen("in_", "upcoming_in_", 1);
-    invoice.set("id", id);
-    Ok(invoice)
 }

@@ -6,7 +6,8 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::fields::Fields;
-use crate::flows::{checkout, invoice, payment, subscription};
+use crate::flows::invoice::{self, Settlement};
+use crate::flows::{checkout, payment, subscription};
 use crate::hosted::{App, checkout::open, notice, page, see_other};
 use crate::store::Origin;
 
@@ -91,7 +92,7 @@ pub(crate) async fn submit_intent(State(shared): App, Path(id): Path<String>, bo
         let intent = payment::authenticate(tx, &id, passed(&body))?;
         let of_invoice = intent.some("_invoice").filter(|_| intent.text("status") == "succeeded");
         if let Some(of_invoice) = of_invoice {
-            let paid = invoice::mark_paid(tx, of_invoice, intent.some("latest_charge"))?;
+            let paid = invoice::mark_paid(tx, of_invoice, Settlement::Charge(intent.text("latest_charge")))?;
             subscription::settled(tx, &paid)?;
         }
         Ok(())

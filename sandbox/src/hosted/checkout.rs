@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
+use crate::banks;
 use crate::cards::CARDS;
 use crate::clock;
 use crate::error::ApiError;
@@ -26,6 +27,9 @@ pub(super) struct Typed {
     number: String,
     expiry: String,
     cvc: String,
+    /// `card`, or the kind of bank debit.
+    pay_with: String,
+    account: String,
 }
 
 impl Typed {
@@ -39,11 +43,26 @@ impl Typed {
                 "number" => &mut typed.number,
                 "expiry" => &mut typed.expiry,
                 "cvc" => &mut typed.cvc,
+                "pay_with" => &mut typed.pay_with,
+                "account" => &mut typed.account,
                 _ => continue,
             };
             value.trim().clone_into(field);
         }
         typed
+    }
+
+    /// Stores what was chosen to pay with: the card, or the bank account.
+    fn method(&self, tx: &mut Tx<'_>, session: &Value) -> Result<Value, Fault> {
+        let Some(kind) = debit_of(session).filter(|kind| self.pay_with == *kind || !takes_cards(session)) else {
+            return self.card(tx);
+        };
+        let account = banks::account(kind, &self.account)
+            .ok_or_else(|| fault("account", "Enter one of the test account numbers below."))?;
+        if self.name.is_empty() {
+            return Err(fault("name", "Enter the name of the account's holder."));
+        }
+        Ok(payment::new_account(tx, account))
     }
 
     /// Stores the card that was typed; who types is the caller's to note.
@@ -187,8 +206,17 @@ fn attempt(tx: &mut Tx<'_>, session: &Value, typed: &Typed) -> Result<Submitted,
     if !checkout::needs_card(session) {
         return checkout::submit(tx, id, &payer, None).map_err(Refused::Card);
     }
-    let method = typed.card(tx).map_err(Refused::Typed)?;
+    let method = typed.method(tx, session).map_err(Refused::Typed)?;
     checkout::submit(tx, id, &payer, Some(&method)).map_err(Refused::Card)
+}
+
+/// The bank debit that a session offers.
+fn debit_of(session: &Value) -> Option<&str> {
+    session.list("payment_method_types").iter().filter_map(Value::as_str).find(|kind| *kind != "card")
+}
+
+fn takes_cards(session: &Value) -> bool {
+    session.list("payment_method_types").iter().any(|kind| kind == "card")
 }
 
 fn plausible_email(email: &str) -> bool {
@@ -285,7 +313,7 @@ fn form(status: StatusCode, session: &Value, typed: &Typed, fault: Option<&Fault
             let amount = money::format(item.int("amount_total"), currency);
             let interval = interval_of(&item["price"]).unwrap_or_default();
             let quantity = match item.int("quantity") {
-                1 => String::new(),
+                0 | 1 => String::new(),
                 quantity => format!(" × {quantity}"),
             };
             format!(
@@ -297,9 +325,15 @@ fn form(status: StatusCode, session: &Value, typed: &Typed, fault: Option<&Fault
     let due = money::format(session.int("amount_total"), currency);
     let (title, price, terms, button) = (esc(&offer.title), esc(&offer.price), esc(&offer.terms), esc(&offer.button));
     let email = email_field(session, typed, fault);
-    let needs_card = checkout::needs_card(session);
-    let card = if needs_card { card_fields(typed, fault) } else { String::new() };
-    let cards = if needs_card { test_cards() } else { String::new() };
+    let (ways, examples) = match checkout::needs_card(session) {
+        true => (ways_to_pay(session, typed, fault), examples(session)),
+        false => (String::new(), String::new()),
+    };
+    let says = |place: &str| match session["custom_text"][place].some("message") {
+        Some(text) => format!(r#"<p class="muted">{}</p>"#, esc(text)),
+        None => String::new(),
+    };
+    let (before_button, after_button) = (says("submit"), says("after_submit"));
     let main = format!(
         r#"{back}
 <div class="columns">
@@ -315,14 +349,57 @@ fn form(status: StatusCode, session: &Value, typed: &Typed, fault: Option<&Fault
 <section class="card" aria-label="Payment">
 <form method="post" novalidate>
 {email}
-{card}
+{ways}
+{before_button}
 <button>{button}</button>
+{after_button}
 </form>
-{cards}
+{examples}
 </section>
 </div>"#
     );
     page(status, &offer.title, &main)
+}
+
+/// The fields of a card, of a bank account, or the choice between them. The choice hides what is
+/// not chosen by style alone, so that it works without a script.
+fn ways_to_pay(session: &Value, typed: &Typed, fault: Option<&Fault>) -> String {
+    let Some(kind) = debit_of(session) else {
+        return card_fields(typed, fault);
+    };
+    let label = if kind == "sepa_debit" { "IBAN" } else { "Account number" };
+    let account = field("account", label, &typed.account, r#"autocomplete="off""#, fault);
+    if !takes_cards(session) {
+        let name = field("name", "Account holder", &typed.name, r#"autocomplete="name""#, fault);
+        return format!("{account}{name}");
+    }
+    let checked = |chosen: bool| if chosen { " checked" } else { "" };
+    let debit = typed.pay_with == kind;
+    let name = field("name", "Name on card", &typed.name, r#"autocomplete="cc-name""#, fault);
+    format!(
+        r#"<fieldset class="ways"><legend>Pay with</legend>
+<label><input type="radio" name="pay_with" value="card"{card}>Card</label>
+<label><input type="radio" name="pay_with" value="{kind}"{bank}>Bank debit</label>
+</fieldset>
+<div class="by-card">{numbers}</div>
+<div class="by-bank">{account}</div>
+{name}"#,
+        card = checked(!debit),
+        bank = checked(debit),
+        numbers = card_numbers(typed, fault),
+    )
+}
+
+/// What can be typed in tests.
+fn examples(session: &Value) -> String {
+    let mut shown = if takes_cards(session) { test_cards() } else { String::new() };
+    if let Some(kind) = debit_of(session) {
+        let rows: String = banks::offered(kind)
+            .map(|account| format!("<div><dt>{}</dt><dd>{}</dd></div>", account.number, account.note))
+            .collect();
+        shown.push_str(&format!(r#"<h2>Test accounts</h2><dl class="cards">{rows}</dl>"#));
+    }
+    shown
 }
 
 /// A labelled field; a fault is tied to it.
@@ -353,6 +430,11 @@ fn email_field(session: &Value, typed: &Typed, fault: Option<&Fault>) -> String 
 }
 
 pub(super) fn card_fields(typed: &Typed, fault: Option<&Fault>) -> String {
+    let name = field("name", "Name on card", &typed.name, r#"autocomplete="cc-name""#, fault);
+    format!("{}{name}", card_numbers(typed, fault))
+}
+
+fn card_numbers(typed: &Typed, fault: Option<&Fault>) -> String {
     let numeric = r#"inputmode="numeric" autocomplete="#;
     let number = field(
         "number",
@@ -364,8 +446,7 @@ pub(super) fn card_fields(typed: &Typed, fault: Option<&Fault>) -> String {
     let expiry =
         field("expiry", "Expiry", &typed.expiry, &format!(r#"{numeric}"cc-exp" placeholder="MM / YY""#), fault);
     let cvc = field("cvc", "CVC", "", &format!(r#"{numeric}"cc-csc" maxlength="4""#), fault);
-    let name = field("name", "Name on card", &typed.name, r#"autocomplete="cc-name""#, fault);
-    format!(r#"{number}<div class="row">{expiry}{cvc}</div>{name}"#)
+    format!(r#"{number}<div class="row">{expiry}{cvc}</div>"#)
 }
 
 /// A card number as it stands on the card.

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::error::ApiError;
 use crate::fields::Fields;
+use crate::flows::invoice::{self, IfRefused};
 use crate::flows::payment::{self, Presence};
-use crate::flows::{invoice, subscription};
+use crate::flows::{change, subscription};
 use crate::hosted::checkout::{Fault, Typed, card_fields, interval_of, test_cards};
 use crate::hosted::{App, esc, link, notice, page, see_other};
 use crate::money;
@@ -85,7 +86,7 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
                 let method = payment::method(tx, &method, "payment_method")?;
                 let intent = open.text("_payment_intent");
                 tx.quietly(intent, |intent| intent.set("_return_url", address(session)));
-                match invoice::pay(tx, &due, &method, Presence::OnSession) {
+                match invoice::pay(tx, &due, &method, Presence::OnSession, IfRefused::Leave) {
                     Ok(paid) if paid.text("status") == "paid" => {
                         subscription::settled(tx, &paid)?;
                         return Ok(see_other(&address(session)));
@@ -134,7 +135,7 @@ fn set_end(shared: &Shared, id: &str, plan: &str, ends: bool) -> Response {
         if owned(tx, session, plan).is_none() {
             return Ok(not_offered());
         }
-        subscription::update(tx, plan, &json!({ "cancel_at_period_end": ends }))?;
+        change::update(tx, plan, &json!({ "cancel_at_period_end": ends }))?;
         Ok(see_other(&address(session)))
     })
 }
@@ -175,7 +176,7 @@ fn offers(tx: &Tx<'_>, session: &Value, feature: &str) -> bool {
 }
 
 fn running(tx: &Tx<'_>, customer: &str) -> Vec<Value> {
-    let all = tx.newest("subscription").into_iter().filter(|found| found.text("customer") == customer);
+    let all = tx.referring("subscription", customer);
     all.filter(|found| !matches!(found.text("status"), "canceled" | "incomplete_expired")).cloned().collect()
 }
 
@@ -236,8 +237,11 @@ fn overview(
             format!("{brand} ending in {last4}, expires {:02} / {}", card.int("exp_month"), card.int("exp_year"))
         },
     );
-    let invoices: Vec<Value> =
-        tx.newest("invoice").into_iter().filter(|found| found["customer"] == customer["id"]).cloned().collect();
+    let invoices: Vec<Value> = tx
+        .referring("invoice", customer.text("id"))
+        .filter(|found| found["customer"] == customer["id"])
+        .cloned()
+        .collect();
     let at = address(session);
     let due: String = invoices
         .iter()

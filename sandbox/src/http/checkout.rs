@@ -26,7 +26,7 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest("checkout.session");
     page(
         call,
-        all.into_iter().filter(|session| {
+        all.filter(|session| {
             matches_filters(call, session, &fields)
                 && email.is_none_or(|email| session["customer_details"].text("email") == email)
         }),

@@ -20,6 +20,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 const FIELDS: &[&str] = &[
     "address",
+    "balance",
     "description",
     "email",
     "invoice_prefix",
@@ -34,6 +35,9 @@ const FIELDS: &[&str] = &[
 fn apply(customer: &mut Value, params: &Value) {
     copy(customer, params, FIELDS);
     merge_metadata(customer, params);
+    if params.text("balance").is_empty() && params.get("balance").is_some_and(Value::is_string) {
+        customer.set("balance", 0);
+    }
     if let Some(settings) = params.get("invoice_settings") {
         let fields = ["default_payment_method", "footer"];
         copy(&mut customer["invoice_settings"], settings, &fields);
@@ -73,10 +77,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest("customer");
-    page(
-        call,
-        all.into_iter().filter(|customer| !customer.flag("deleted") && matches_filters(call, customer, &["email"])),
-    )
+    page(call, all.filter(|customer| !customer.flag("deleted") && matches_filters(call, customer, &["email"])))
 }
 
 fn retrieve(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -110,9 +111,7 @@ fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let customer = living(tx, &call.id)?;
     let running: Vec<String> = tx
-        .newest("subscription")
-        .into_iter()
-        .filter(|subscription| subscription.text("customer") == call.id)
+        .referring("subscription", &call.id)
         .filter(|subscription| !matches!(subscription.text("status"), "canceled" | "incomplete_expired"))
         .map(|subscription| subscription.text("id").to_owned())
         .collect();
@@ -126,11 +125,6 @@ fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 fn payment_methods(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     living(tx, &call.id)?;
-    let all = tx.newest("payment_method");
-    page(
-        call,
-        all.into_iter().filter(|method| {
-            method.text("customer") == call.id && matches_filters(call, method, &["type", "allow_redisplay"])
-        }),
-    )
+    let all = tx.referring("payment_method", &call.id);
+    page(call, all.filter(|method| matches_filters(call, method, &["type", "allow_redisplay"])))
 }

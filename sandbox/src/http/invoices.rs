@@ -1,13 +1,13 @@
-//! `/v1/invoices` and `/v1/invoiceitems`
+//! `/v1/invoices`, `/v1/invoiceitems` and `/v1/invoice_payments`
 
 use serde_json::{Value, json};
 
 use super::{Call, Route, deleted, in_range, matches_filters, page, route};
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
-use crate::flows::invoice::{self, Bill};
+use crate::flows::invoice::{self, Bill, IfRefused, Settlement};
 use crate::flows::payment::{self, Presence};
-use crate::flows::{proration, subscription};
+use crate::flows::{change, subscription};
 use crate::objects;
 use crate::store::Tx;
 
@@ -21,11 +21,15 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET /v1/invoices/:id/lines", lines),
     route("POST /v1/invoices/:id/pay", pay),
     route("POST /v1/invoices/:id/void", void),
+    route("POST /v1/invoices/:id/mark_uncollectible", mark_uncollectible),
+    route("POST /v1/invoices/:id/send", send),
     route("POST /v1/invoices/create_preview", preview),
     route("POST /v1/invoiceitems", create_item),
     route("GET /v1/invoiceitems", list_items),
     route("GET /v1/invoiceitems/:id", |tx, call| tx.find("invoiceitem", &call.id)),
     route("DELETE /v1/invoiceitems/:id", delete_item),
+    route("GET /v1/invoice_payments", list_payments),
+    route("GET /v1/invoice_payments/:id", |tx, call| tx.find("invoice_payment", &call.id)),
 ];
 
 /// A draft that takes up the customer's pending items when it is told to.
@@ -33,7 +37,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let customer = tx.customer(params.text("customer"))?;
     let items: Vec<Value> = match params.text("pending_invoice_items_behavior") {
-        "include" => pending(tx, customer.text("id")),
+        "include" => invoice::pending_items(tx, customer.text("id"), None),
         _ => Vec::new(),
     };
     let of_items = items.first().map(|item| item.text("currency"));
@@ -49,22 +53,28 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         reason: "manual",
         currency: &currency,
         period: (now, now),
-        lines: items.iter().map(proration::item_line).collect(),
+        lines: invoice::lines_of(&items),
     };
     let mut draft = invoice::draw_up(bill, now);
     draft.set("auto_advance", params.flag("auto_advance"));
     copy(&mut draft, params, &["default_payment_method", "description", "footer"]);
     merge_metadata(&mut draft, params);
-    for item in &items {
-        tx.quietly(item.text("id"), |item| item.set("invoice", draft["id"].clone()));
+    if params.text("collection_method") == "send_invoice" {
+        match (params.some_int("days_until_due"), params.some_int("due_date")) {
+            (None, None) => {
+                let message =
+                    "If invoice collection method is 'send_invoice', you must specify 'due_date' or 'days_until_due'.";
+                return Err(ApiError::invalid("parameter_missing", message).on("due_date"));
+            }
+            (Some(days), _) => invoice::send_later(&mut draft, days),
+            (None, Some(at)) => {
+                invoice::send_later(&mut draft, 0);
+                draft.set("due_date", at);
+            }
+        }
     }
-    tx.create("invoice.created", &draft);
+    invoice::store(tx, &draft, &items);
     Ok(draft)
-}
-
-fn pending(tx: &Tx<'_>, customer: &str) -> Vec<Value> {
-    let items = tx.newest("invoiceitem").into_iter().rev();
-    items.filter(|item| item.text("customer") == customer && item.some("invoice").is_none()).cloned().collect()
 }
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -92,13 +102,7 @@ fn draft(tx: &Tx<'_>, id: &str, done: &str) -> Result<Value, ApiError> {
 
 fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let invoice = draft(tx, &call.id, "deleted")?;
-    let items: Vec<String> = tx
-        .newest("invoiceitem")
-        .into_iter()
-        .filter(|item| item.text("invoice") == call.id)
-        .map(|item| item.text("id").to_owned())
-        .collect();
-    for item in items {
+    for item in tx.ids_referring("invoiceitem", &call.id) {
         tx.remove(&item);
     }
     tx.emit("invoice.deleted", &invoice, None);
@@ -142,7 +146,7 @@ fn list_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest("invoiceitem");
     page(
         call,
-        all.into_iter().filter(|item| {
+        all.filter(|item| {
             matches_filters(call, item, &["customer", "invoice"])
                 && pending.is_none_or(|pending| pending == item.some("invoice").is_none())
         }),
@@ -161,15 +165,34 @@ fn delete_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 }
 
 fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let owner = call.params.some("subscription").or(call.params.some("customer"));
+    match owner {
+        Some(id) => page(call, tx.referring("invoice", id).filter(|invoice| wanted(call, invoice))),
+        None => page(call, tx.newest("invoice").filter(|invoice| wanted(call, invoice))),
+    }
+}
+
+fn wanted(call: &Call, invoice: &Value) -> bool {
+    let due_date = call.params.get("due_date");
     let subscription = call.params.some("subscription");
-    let all = tx.newest("invoice");
+    matches_filters(call, invoice, &["customer", "status", "collection_method"])
+        && subscription.is_none_or(|id| invoice::subscription_of(invoice) == Some(id))
+        && (due_date.is_none() || in_range(due_date, invoice.int("due_date")))
+}
+
+fn list_payments(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let intent = params["payment"].some("payment_intent");
+    if params.get("payment").is_some() && intent.is_none() {
+        let message = "Missing required param: payment[payment_intent].";
+        return Err(ApiError::invalid("parameter_missing", message).on("payment[payment_intent]"));
+    }
+    let all = tx.newest("invoice_payment");
     page(
         call,
-        all.into_iter().filter(|invoice| {
-            matches_filters(call, invoice, &["customer", "status", "collection_method"])
-                && subscription.is_none_or(|id| invoice::subscription_of(invoice) == Some(id))
-                && (call.params.get("due_date").is_none()
-                    || in_range(call.params.get("due_date"), invoice.int("due_date")))
+        all.filter(|payment| {
+            matches_filters(call, payment, &["invoice", "status"])
+                && intent.is_none_or(|intent| payment["payment"].text("payment_intent") == intent)
         }),
     )
 }
@@ -196,7 +219,7 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         }
     }
     if call.params.flag("paid_out_of_band") {
-        let paid = invoice::mark_paid(tx, &call.id, None)?;
+        let paid = invoice::mark_paid(tx, &call.id, Settlement::OutOfBand)?;
         subscription::settled(tx, &paid)?;
         return tx.find("invoice", &call.id);
     }
@@ -212,23 +235,47 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         ApiError::invalid("invoice_payment_intent_requires_action", message)
     })?;
     let method = payment::method(tx, &method, "payment_method")?;
-    let paid = invoice::pay(tx, &call.id, &method, Presence::of(&call.params))?;
+    let paid = invoice::pay(tx, &call.id, &method, Presence::of(&call.params), IfRefused::Leave)?;
     if paid.text("status") == "paid" {
         subscription::settled(tx, &paid)?;
     }
     tx.find("invoice", &call.id)
 }
 
-fn void(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", &call.id)?;
-    if invoice.text("status") != "open" {
-        let message = format!(
-            "You can only pass in open invoices. This invoice isn't open: its status is {}.",
-            invoice.text("status")
-        );
-        return Err(ApiError::invalid("invoice_not_editable", message));
+/// An open invoice (or one of these statuses too), or the refusal of anything else.
+fn open(tx: &Tx<'_>, id: &str, also: &str) -> Result<Value, ApiError> {
+    let invoice = tx.find("invoice", id)?;
+    let status = invoice.text("status");
+    if status == "open" || status == also {
+        return Ok(invoice);
     }
+    let message = format!("You can only pass in open invoices. This invoice isn't open: its status is {status}.");
+    Err(ApiError::invalid("invoice_not_editable", message))
+}
+
+fn void(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    open(tx, &call.id, "uncollectible")?;
     invoice::void(tx, &call.id)
+}
+
+fn mark_uncollectible(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    open(tx, &call.id, "open")?;
+    let given_up = invoice::mark_uncollectible(tx, &call.id)?;
+    subscription::settled(tx, &given_up)?;
+    tx.find("invoice", &call.id)
+}
+
+/// Sends an invoice; a draft is finalized first.
+fn send(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let invoice = open(tx, &call.id, "draft")?;
+    if !invoice::is_sent(&invoice) {
+        let message = "You can only manually send an invoice if its collection method is 'send_invoice'.";
+        return Err(ApiError::invalid("", message));
+    }
+    if invoice.text("status") == "draft" {
+        invoice::finalize(tx, &call.id)?;
+    }
+    invoice::send(tx, &call.id)
 }
 
 fn preview(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -241,5 +288,5 @@ fn preview(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         return Err(ApiError::invalid("invoice_upcoming_none", message));
     }
     let details = call.params.get("subscription_details").cloned().unwrap_or(json!({}));
-    subscription::preview(tx, &current, &details)
+    change::preview(tx, &current, &details)
 }

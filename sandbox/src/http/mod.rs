@@ -11,11 +11,15 @@ use crate::store::Tx;
 
 mod checkout;
 mod customers;
+mod disputes;
 mod invoices;
+pub(crate) mod meters;
 mod payments;
 mod platform;
 mod portal;
 pub(crate) mod prices;
+mod refunds;
+mod schedules;
 mod subscriptions;
 
 /// One request, taken apart.
@@ -43,6 +47,10 @@ const ROUTES: &[&[Route]] = &[
     subscriptions::ROUTES,
     invoices::ROUTES,
     payments::ROUTES,
+    refunds::ROUTES,
+    disputes::ROUTES,
+    schedules::ROUTES,
+    meters::ROUTES,
     platform::ROUTES,
     portal::ROUTES,
 ];
@@ -51,18 +59,26 @@ pub(crate) const fn route(endpoint: &'static str, run: Handler) -> Route {
     Route { endpoint, run }
 }
 
-/// The route of a method and path, and the id in the path. A literal segment wins over `:id`.
+/// The route of a method and path, and the id in the path.
 pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, String)> {
-    let mut found: Option<(&'static Route, String)> = None;
-    for route in ROUTES.iter().copied().flatten() {
-        let (verb, pattern) = route.endpoint.split_once(' ')?;
+    let routes = || ROUTES.iter().copied().flatten();
+    let (place, id) = best(routes().map(|route| route.endpoint), method, path)?;
+    routes().nth(place).map(|route| (route, id))
+}
+
+/// Which of these endpoints a method and path mean, and the id in the path. A literal segment
+/// wins over `:id`.
+pub(crate) fn best(endpoints: impl Iterator<Item = &'static str>, method: &str, path: &str) -> Option<(usize, String)> {
+    let mut found = None;
+    for (place, endpoint) in endpoints.enumerate() {
+        let (verb, pattern) = endpoint.split_once(' ')?;
         let Some(id) = matches(pattern, path).filter(|_| verb == method) else {
             continue;
         };
         if id.is_empty() {
-            return Some((route, id));
+            return Some((place, id));
         }
-        found = Some((route, id));
+        found = Some((place, id));
     }
     found
 }
@@ -80,41 +96,59 @@ fn matches(pattern: &str, path: &str) -> Option<String> {
     }
 }
 
-/// One page of a list that is newest first.
+/// One page of a list that is newest first. Only what comes before its end is looked at.
 pub(crate) fn page<'a>(call: &Call, all: impl IntoIterator<Item = &'a Value>) -> Result<Value, ApiError> {
-    let all: Vec<&Value> = all.into_iter().collect();
     let limit = usize::try_from(call.params.some_int("limit").unwrap_or(10)).unwrap_or(10);
-    let position = |param: &str| -> Result<Option<usize>, ApiError> {
-        let Some(cursor) = call.params.some(param) else {
-            return Ok(None);
-        };
-        let found = all.iter().position(|object| object.text("id") == cursor);
-        match found {
-            Some(position) => Ok(Some(position)),
-            None => Err(ApiError::missing_param("object", cursor, param)),
-        }
-    };
-    let (start, end, more) = match (position("starting_after")?, position("ending_before")?) {
+    let mut all = all.into_iter();
+    let (data, more) = match (call.params.some("starting_after"), call.params.some("ending_before")) {
         (Some(_), Some(_)) => {
             let message = "You may only specify one of these parameters: starting_after, ending_before.";
             return Err(ApiError::invalid("", message).on("ending_before"));
         }
-        (None, Some(before)) => {
-            let start = before.saturating_sub(limit);
-            (start, before, start > 0)
+        (None, Some(end)) => {
+            let (before, found) = until(all, end);
+            found.ok_or_else(|| ApiError::missing_param("object", end, "ending_before"))?;
+            let start = before.len().saturating_sub(limit);
+            (before[start..].to_vec(), start > 0)
         }
         (after, None) => {
-            let start = after.map_or(0, |after| after + 1);
-            let end = (start + limit).min(all.len());
-            (start, end, end < all.len())
+            if let Some(start) = after {
+                let found = all.find(|object| object.text("id") == start);
+                found.ok_or_else(|| ApiError::missing_param("object", start, "starting_after"))?;
+            }
+            let data: Vec<&Value> = all.by_ref().take(limit).collect();
+            (data, all.next().is_some())
         }
     };
     Ok(json!({
         "object": "list",
-        "data": all[start..end],
+        "data": data,
         "has_more": more,
         "url": call.path,
     }))
+}
+
+/// What stands before the object of that id, and the object.
+fn until<'a>(all: impl Iterator<Item = &'a Value>, id: &str) -> (Vec<&'a Value>, Option<&'a Value>) {
+    let mut before = Vec::new();
+    for object in all {
+        if object.text("id") == id {
+            return (before, Some(object));
+        }
+        before.push(object);
+    }
+    (before, None)
+}
+
+/// A page of a kind, filtered by the fields that were sent; what belongs to one object is found
+/// by that.
+pub(crate) fn filtered(tx: &mut Tx<'_>, call: &Call, kind: &str, fields: &[&str]) -> Result<Value, ApiError> {
+    let owner = ["charge", "payment_intent", "subscription", "invoice", "customer"].into_iter();
+    let owner = owner.filter(|field| fields.contains(field)).find_map(|field| call.params.some(field));
+    match owner {
+        Some(id) => page(call, tx.referring(kind, id).filter(|object| matches_filters(call, object, fields))),
+        None => page(call, tx.newest(kind).filter(|object| matches_filters(call, object, fields))),
+    }
 }
 
 /// Whether an object matches the filters that were sent: equal fields, and `created`'s range.
@@ -154,8 +188,9 @@ mod tests {
     #[test]
     fn every_section_is_a_route() {
         let sections: BTreeSet<String> = crate::params::sections_known().into_iter().collect();
-        let routes: BTreeSet<String> =
-            ROUTES.iter().copied().flatten().map(|route| route.endpoint.to_owned()).collect();
+        let routes = ROUTES.iter().copied().flatten().map(|route| route.endpoint);
+        let controls = crate::controls::CONTROLS.iter().map(|control| control.endpoint);
+        let routes: BTreeSet<String> = routes.chain(controls).map(str::to_owned).collect();
         assert_eq!(sections, routes);
     }
 

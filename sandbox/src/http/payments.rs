@@ -1,14 +1,15 @@
-//! `/v1/payment_intents`, `/v1/setup_intents`, `/v1/payment_methods`, `/v1/charges` and
-//! `/v1/refunds`
+//! `/v1/payment_intents`, `/v1/setup_intents`, `/v1/payment_methods` and `/v1/charges`
 
 use serde_json::{Value, json};
 
-use super::{Call, Route, matches_filters, page, route};
+use super::{Call, Route, filtered, matches_filters, page, route};
+use crate::banks;
 use crate::cards;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
+use crate::flows::invoice::{self, IfRefused};
 use crate::flows::payment::{self, Presence};
-use crate::flows::{invoice, subscription};
+use crate::flows::subscription;
 use crate::objects;
 use crate::store::Tx;
 
@@ -31,15 +32,7 @@ pub(super) const ROUTES: &[Route] = &[
     route("POST /v1/payment_methods/:id/detach", detach),
     route("GET /v1/charges", |tx, call| filtered(tx, call, "charge", &["customer", "payment_intent"])),
     route("GET /v1/charges/:id", |tx, call| tx.find("charge", &call.id)),
-    route("POST /v1/refunds", create_refund),
-    route("GET /v1/refunds", |tx, call| filtered(tx, call, "refund", &["charge", "payment_intent"])),
-    route("GET /v1/refunds/:id", |tx, call| tx.find("refund", &call.id)),
 ];
-
-fn filtered(tx: &mut Tx<'_>, call: &Call, kind: &str, fields: &[&str]) -> Result<Value, ApiError> {
-    let all = tx.newest(kind);
-    page(call, all.into_iter().filter(|object| matches_filters(call, object, fields)))
-}
 
 fn create_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
@@ -104,7 +97,7 @@ fn confirm(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, Api
     }
     let of_invoice = intent.some("_invoice").map(str::to_owned);
     if let Some(invoice) = of_invoice {
-        let paid = invoice::pay(tx, &invoice, &method, Presence::of(params))?;
+        let paid = invoice::pay(tx, &invoice, &method, Presence::of(params), IfRefused::Leave)?;
         if paid.text("status") == "paid" {
             subscription::settled(tx, &paid)?;
         }
@@ -207,22 +200,41 @@ fn cancel_setup(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 fn create_method(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
-    let card = &params["card"];
-    let method = match (card.some("token"), card.some("number")) {
-        (Some(token), _) => payment::method(tx, token, "card[token]")?,
-        (None, Some(number)) => {
-            let expiry = (card.int("exp_month"), card.int("exp_year"));
-            let card = payment::card_of(number, expiry, tx.now())?;
-            payment::new_method(tx, card, expiry)
-        }
-        (None, None) => {
-            let message = "Missing required param: card[number].";
-            return Err(ApiError::invalid("parameter_missing", message).on("card[number]"));
-        }
+    let method = match params.text("type") {
+        "card" => new_card(tx, &params["card"])?,
+        kind => new_account(tx, kind, &params[kind])?,
     };
     let id = method.text("id").to_owned();
     tx.quietly(&id, |method| apply_method(method, params));
     tx.find("payment_method", &id)
+}
+
+fn new_card(tx: &mut Tx<'_>, card: &Value) -> Result<Value, ApiError> {
+    match (card.some("token"), card.some("number")) {
+        (Some(token), _) => payment::method(tx, token, "card[token]"),
+        (None, Some(number)) => {
+            let expiry = (card.int("exp_month"), card.int("exp_year"));
+            let card = payment::card_of(number, expiry, tx.now())?;
+            Ok(payment::new_method(tx, card, expiry))
+        }
+        (None, None) => {
+            let message = "Missing required param: card[number].";
+            Err(ApiError::invalid("parameter_missing", message).on("card[number]"))
+        }
+    }
+}
+
+fn new_account(tx: &mut Tx<'_>, kind: &str, sent: &Value) -> Result<Value, ApiError> {
+    let field = if kind == "sepa_debit" { "iban" } else { "account_number" };
+    let param = format!("{kind}[{field}]");
+    let number = sent.some(field).ok_or_else(|| {
+        ApiError::invalid("parameter_missing", format!("Missing required param: {param}.")).on(&param)
+    })?;
+    let account = banks::account(kind, number).ok_or_else(|| {
+        let message = "This is not one of the account numbers that Stripe has for tests.";
+        ApiError::invalid("", message).on(&param)
+    })?;
+    Ok(payment::new_account(tx, account))
 }
 
 fn apply_method(method: &mut Value, params: &Value) {
@@ -241,7 +253,7 @@ fn list_methods(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest("payment_method");
     page(
         call,
-        all.into_iter().filter(|method| {
+        all.filter(|method| {
             method.some("customer").is_some() && matches_filters(call, method, &["customer", "type", "allow_redisplay"])
         }),
     )
@@ -285,28 +297,4 @@ fn detach(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         })?;
     }
     tx.change(&call.id, "payment_method.detached", |method| method.set("customer", Value::Null))
-}
-
-fn create_refund(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let params = &call.params;
-    let charge = match (params.some("charge"), params.some("payment_intent")) {
-        (Some(id), _) => tx.named("charge", id, "charge")?,
-        (None, Some(id)) => {
-            let intent = tx.named("payment_intent", id, "payment_intent")?;
-            let charge = intent.some("latest_charge").filter(|_| intent.text("status") == "succeeded");
-            let charge = charge.ok_or_else(|| {
-                let message = format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
-                ApiError::invalid("", message).on("payment_intent")
-            })?;
-            tx.find("charge", charge)?
-        }
-        (None, None) => {
-            let message = "One of the following params should be provided for this request: payment_intent or charge.";
-            return Err(ApiError::invalid("parameter_missing", message).on("payment_intent"));
-        }
-    };
-    if !charge.flag("paid") {
-        return Err(ApiError::invalid("", "You cannot refund a charge that failed.").on("charge"));
-    }
-    payment::refund(tx, &charge, params.some_int("amount"), params.some("reason"), params)
 }

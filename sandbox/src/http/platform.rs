@@ -1,4 +1,6 @@
-//! `/v1/account`, `/v1/events` and `/v1/webhook_endpoints`
+//! `/v1/account`, `/v1/balance`, `/v1/events` and `/v1/webhook_endpoints`
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -11,6 +13,7 @@ use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
     route("GET /v1/account", account),
+    route("GET /v1/balance", balance),
     route("GET /v1/events", events),
     route("GET /v1/events/:id", |tx, call| tx.find("event", &call.id)),
     route("POST /v1/webhook_endpoints", create),
@@ -21,8 +24,34 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 fn account(tx: &mut Tx<'_>, _: &Call) -> Result<Value, ApiError> {
-    let known = tx.newest("account").first().map(|account| (*account).clone());
+    let known = tx.newest("account").next().cloned();
     known.ok_or_else(|| ApiError::internal("the account is made at start"))
+}
+
+/// What was charged, less what was given back and what is disputed; bank debits once they settle.
+fn balance(tx: &mut Tx<'_>, _: &Call) -> Result<Value, ApiError> {
+    let mut amounts: BTreeMap<&str, i64> = BTreeMap::from([("usd", 0)]);
+    for charge in tx.newest("charge").filter(|charge| charge.flag("paid")) {
+        *amounts.entry(charge.text("currency")).or_default() += charge.int("amount") - charge.int("amount_refunded");
+    }
+    for movement in tx.newest("dispute").flat_map(|dispute| dispute.list("balance_transactions")) {
+        *amounts.entry(movement.text("currency")).or_default() += movement.int("net");
+    }
+    let shown = |of: &dyn Fn(i64) -> i64| -> Vec<Value> {
+        let amounts = amounts.iter();
+        amounts
+            .map(|(currency, amount)| {
+                json!({ "amount": of(*amount), "currency": currency, "source_types": { "card": of(*amount) } })
+            })
+            .collect()
+    };
+    Ok(json!({
+        "object": "balance",
+        "available": shown(&|amount| amount),
+        "livemode": false,
+        "pending": shown(&|_| 0),
+        "refund_and_dispute_prefunding": { "available": [], "pending": [] },
+    }))
 }
 
 fn events(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -43,7 +72,7 @@ fn events(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest("event");
     page(
         call,
-        all.into_iter().filter(|event| {
+        all.filter(|event| {
             wanted(event.text("type"))
                 && in_range(params.get("created"), event.int("created"))
                 && delivered.is_none_or(|delivered| delivered == (event.int("pending_webhooks") == 0))
@@ -89,13 +118,10 @@ fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     tx.find("webhook_endpoint", &call.id)?;
-    let pending: Vec<Value> =
-        tx.newest("_delivery").into_iter().filter(|delivery| delivery.text("endpoint") == call.id).cloned().collect();
-    for mut delivery in pending {
-        delivery.set("object", "_delivered");
-        delivery.set("state", "dropped");
-        delivery.set("last_error", json!("the endpoint was deleted"));
-        tx.put(delivery);
+    let pending = tx.referring("_delivery", &call.id).filter(|delivery| delivery.text("state") == "pending");
+    let pending: Vec<String> = pending.map(|delivery| delivery.text("id").to_owned()).collect();
+    for delivery in pending {
+        tx.quietly(&delivery, |delivery| delivery.set("state", "dropped"));
     }
     tx.remove(&call.id);
     Ok(deleted("webhook_endpoint", &call.id))

@@ -46,7 +46,7 @@ fn configure(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest(CONFIGURATION);
-    page(call, all.into_iter().filter(|found| matches_filters(call, found, &["active", "is_default"])))
+    page(call, all.filter(|found| matches_filters(call, found, &["active", "is_default"])))
 }
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {

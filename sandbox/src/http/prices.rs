@@ -64,7 +64,7 @@ fn list_products(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest("product");
     page(
         call,
-        all.into_iter().filter(|product| {
+        all.filter(|product| {
             matches_filters(call, product, &["active", "shippable", "type", "url"])
                 && (ids.is_empty() || ids.contains(&product["id"]))
         }),
@@ -83,7 +83,7 @@ fn update_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 fn delete_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let product = tx.find("product", &call.id)?;
-    let priced = tx.newest("price").iter().any(|price| price.text("product") == call.id);
+    let priced = tx.referring("price", &call.id).next().is_some();
     if priced {
         let message = "This product cannot be deleted because it has one or more user-created prices.";
         return Err(ApiError::invalid("", message));
@@ -109,16 +109,13 @@ pub(crate) fn amount_of(params: &Value, prefix: &str) -> Result<(Option<i64>, St
             return Err(ApiError::invalid("", message).on(&param("unit_amount")));
         }
         (Some(amount), None) => (Some(amount), amount.to_string()),
-        (None, Some(text)) => match text.parse::<i64>() {
-            Ok(amount) => (Some(amount), text.to_owned()),
-            Err(_) => return Err(ApiError::unsupported(&param("unit_amount_decimal"))),
-        },
+        (None, Some(text)) => (text.parse().ok(), text.to_owned()),
         (None, None) => {
             let message = format!("Missing required param: {}.", param("unit_amount"));
             return Err(ApiError::invalid("parameter_missing", message).on(&param("unit_amount")));
         }
     };
-    if amount.is_some_and(|amount| amount < 0) {
+    if text.starts_with('-') {
         let message = "Invalid non-negative integer";
         return Err(ApiError::invalid("parameter_invalid_integer", message).on(&param("unit_amount")));
     }
@@ -127,11 +124,29 @@ pub(crate) fn amount_of(params: &Value, prefix: &str) -> Result<(Option<i64>, St
 
 fn new_price(tx: &mut Tx<'_>, params: &Value, product: &str, prefix: &str) -> Result<Value, ApiError> {
     let amount = amount_of(params, prefix)?;
+    check_meter(tx, &params["recurring"])?;
     let mut price = objects::price(params, product, amount, tx.now());
     copy(&mut price, params, &["active", "nickname"]);
     claim_lookup_key(tx, &mut price, params)?;
     tx.create("price.created", &price);
     Ok(price)
+}
+
+/// What is metered names its meter, and only that does.
+fn check_meter(tx: &Tx<'_>, recurring: &Value) -> Result<(), ApiError> {
+    let metered = recurring.text("usage_type") == "metered";
+    match recurring.some("meter") {
+        None if metered => {
+            let message = "Metered prices must be backed by a meter. Pass `recurring[meter]`.";
+            Err(ApiError::invalid("parameter_missing", message).on("recurring[meter]"))
+        }
+        Some(_) if !metered => {
+            let message = "`recurring[meter]` can only be set if `recurring[usage_type]` is `metered`.";
+            Err(ApiError::invalid("", message).on("recurring[meter]"))
+        }
+        Some(id) => tx.named("billing.meter", id, "recurring[meter]").map(|_| ()),
+        None => Ok(()),
+    }
 }
 
 /// A lookup key belongs to one price; `transfer_lookup_key` takes it from the one that has it.
@@ -142,7 +157,6 @@ fn claim_lookup_key(tx: &mut Tx<'_>, price: &mut Value, params: &Value) -> Resul
     };
     let owner = tx
         .newest("price")
-        .into_iter()
         .find(|other| other.text("lookup_key") == key && other["id"] != price["id"])
         .map(|other| other.text("id").to_owned());
     if let Some(owner) = owner {
@@ -181,10 +195,10 @@ fn list_prices(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let all = tx.newest("price");
     page(
         call,
-        all.into_iter().filter(|price| {
+        all.filter(|price| {
             matches_filters(call, price, &["active", "currency", "product", "type"])
                 && (keys.is_empty() || keys.contains(&price["lookup_key"]))
-                && ["interval", "usage_type"].iter().all(|field| {
+                && ["interval", "meter", "usage_type"].iter().all(|field| {
                     recurring.get(*field).is_none_or(|wanted| price["recurring"].get(*field) == Some(wanted))
                 })
         }),

@@ -1,15 +1,14 @@
-//! `/v1/subscriptions`
+//! `/v1/subscriptions` and `/v1/subscription_items`
 
 use serde_json::{Value, json};
 
-use super::{Call, Route, in_range, matches_filters, page, route};
+use super::{Call, Route, deleted, in_range, matches_filters, page, route};
 use crate::clock::DAY;
 use crate::error::ApiError;
-use crate::fields::{Fields, copy};
-use crate::flows::invoice::{self, Bill};
+use crate::fields::Fields;
 use crate::flows::payment::{self, Presence};
-use crate::flows::proration;
 use crate::flows::subscription::{self, IfUnpaid, Wanted};
+use crate::flows::{change, cycle};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -18,13 +17,19 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET /v1/subscriptions/:id", |tx, call| tx.find("subscription", &call.id)),
     route("POST /v1/subscriptions/:id", update),
     route("DELETE /v1/subscriptions/:id", cancel),
+    route("POST /v1/subscriptions/:id/resume", |tx, call| cycle::resume(tx, &call.id, &call.params)),
+    route("GET /v1/subscription_items", list_items),
+    route("POST /v1/subscription_items", create_item),
+    route("GET /v1/subscription_items/:id", |tx, call| item_of(tx, &call.id).map(|(_, item)| item)),
+    route("POST /v1/subscription_items/:id", update_item),
+    route("DELETE /v1/subscription_items/:id", delete_item),
 ];
 
 fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let customer = tx.customer(params.text("customer"))?;
     let mut currency = params.some("currency").map(str::to_owned);
-    let mut items: Vec<(Value, i64, Value)> = Vec::new();
+    let mut items: Vec<(Value, Option<i64>, Value)> = Vec::new();
     for (index, sent) in params.list("items").iter().enumerate() {
         let param = format!("items[{index}][price]");
         let id = sent.some("price").or(sent.some("plan")).ok_or_else(|| {
@@ -36,8 +41,13 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
             return Err(ApiError::invalid("", message).on(&param));
         }
         currency.get_or_insert_with(|| price.text("currency").to_owned());
-        items.push((price, sent.some_int("quantity").unwrap_or(1), sent.clone()));
+        if sent.get("quantity").is_some() && price["recurring"].text("usage_type") == "metered" {
+            let message = "Quantity should not be specified where usage_type is `metered`.";
+            return Err(ApiError::invalid("", message).on(&format!("items[{index}][quantity]")));
+        }
+        items.push((price, sent.some_int("quantity"), sent.clone()));
     }
+    subscription::check_collection("charge_automatically", params)?;
     subscription::consistent_intervals(items.iter().map(|(price, _, _)| price))?;
     let default = match params.some("default_payment_method") {
         None => None,
@@ -74,33 +84,34 @@ fn trial_end(params: &Value, now: i64) -> Result<Option<i64>, ApiError> {
 }
 
 fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    match call.params.some("customer") {
+        Some(id) => page(call, tx.referring("subscription", id).filter(|found| wanted(call, found))),
+        None => page(call, tx.newest("subscription").filter(|found| wanted(call, found))),
+    }
+}
+
+fn wanted(call: &Call, subscription: &Value) -> bool {
     let params = &call.params;
+    let status = subscription.text("status");
+    let of_status = match params.text("status") {
+        "" => status != "canceled",
+        "all" => true,
+        "ended" => matches!(status, "canceled" | "incomplete_expired"),
+        wanted => status == wanted,
+    };
     let price = params.some("price").or(params.some("plan"));
-    let all = tx.newest("subscription");
-    page(
-        call,
-        all.into_iter().filter(|subscription| {
-            let status = subscription.text("status");
-            let wanted = match params.text("status") {
-                "" => status != "canceled",
-                "all" => true,
-                "ended" => matches!(status, "canceled" | "incomplete_expired"),
-                wanted => status == wanted,
-            };
-            let (start, end) = subscription::current_period(subscription);
-            wanted
-                && matches_filters(call, subscription, &["customer", "collection_method"])
-                && in_range(params.get("current_period_start"), start)
-                && in_range(params.get("current_period_end"), end)
-                && price
-                    .is_none_or(|price| subscription.data("items").iter().any(|item| item["price"].text("id") == price))
-        }),
-    )
+    let has = |price: &str| subscription.data("items").iter().any(|item| item["price"].text("id") == price);
+    let (start, end) = subscription::current_period(subscription);
+    of_status
+        && matches_filters(call, subscription, &["customer", "collection_method"])
+        && in_range(params.get("current_period_start"), start)
+        && in_range(params.get("current_period_end"), end)
+        && price.is_none_or(has)
 }
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     tx.find("subscription", &call.id)?;
-    subscription::update(tx, &call.id, &call.params)
+    change::update(tx, &call.id, &call.params)
 }
 
 fn cancel(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -108,51 +119,53 @@ fn cancel(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     if matches!(current.text("status"), "canceled" | "incomplete_expired") {
         return Err(ApiError::missing("subscription", &call.id));
     }
-    let (prorate, invoice_now) = (call.params.flag("prorate"), call.params.flag("invoice_now"));
-    if prorate && !invoice_now {
-        return Err(ApiError::unsupported("prorate without invoice_now"));
-    }
-    if let Some(details) = call.params.get("cancellation_details") {
-        tx.quietly(&call.id, |subscription| {
-            copy(&mut subscription["cancellation_details"], details, &["comment", "feedback"]);
-        });
-    }
-    if invoice_now {
-        final_invoice(tx, &current, prorate)?;
-    }
-    subscription::end(tx, &call.id, "cancellation_requested")
+    subscription::cancel(tx, &current, &call.params)
 }
 
-/// Bills what is pending, less the unused time when it is prorated: it becomes credit.
-fn final_invoice(tx: &mut Tx<'_>, current: &Value, prorate: bool) -> Result<(), ApiError> {
-    let now = tx.now();
-    let mut lines = current.list("_pending").to_vec();
-    if prorate && current.text("status") != "trialing" {
-        for item in current.data("items") {
-            let period = proration::period_of(item);
-            let credit = -proration::remaining(proration::full_price(item), period, now);
-            let name = tx.get(item["price"].text("product")).map_or("Product", |product| product.text("name"));
-            lines.push(proration::line(item, name, credit, (now, period.1), true));
-        }
-    }
-    if lines.is_empty() {
-        return Ok(());
-    }
-    let customer = tx.find("customer", current.text("customer"))?;
-    let draft = invoice::draw_up(
-        Bill {
-            customer: &customer,
-            subscription: Some(current),
-            reason: "manual",
-            currency: current.text("currency"),
-            period: subscription::current_period(current),
-            lines,
-        },
-        now,
-    );
-    tx.quietly(current.text("id"), |subscription| {
-        subscription.set("latest_invoice", draft["id"].clone());
-        subscription.set("_pending", json!([]));
-    });
-    invoice::issue(tx, &draft).map(|_| ())
+fn list_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let id = call.params.text("subscription");
+    let subscription = tx.named("subscription", id, "subscription")?;
+    page(call, subscription.data("items"))
+}
+
+/// An item and the subscription that it belongs to.
+fn item_of(tx: &Tx<'_>, id: &str) -> Result<(String, Value), ApiError> {
+    let find = |subscription: &Value| {
+        let item = subscription.data("items").iter().find(|item| item.text("id") == id)?;
+        Some((subscription.text("id").to_owned(), item.clone()))
+    };
+    tx.newest("subscription").find_map(find).ok_or_else(|| ApiError::missing("subscription_item", id))
+}
+
+/// What of an item's parameters is about the change, not about the item.
+const ABOUT_THE_CHANGE: &[&str] = &["off_session", "payment_behavior", "proration_behavior", "proration_date"];
+
+/// The update of a subscription that changes one of its items.
+fn change_item(tx: &mut Tx<'_>, subscription: &str, item: Value, params: &Value) -> Result<Value, ApiError> {
+    let mut update = json!({ "items": [item] });
+    crate::fields::copy(&mut update, params, ABOUT_THE_CHANGE);
+    change::update(tx, subscription, &update)
+}
+
+fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let params = &call.params;
+    let subscription = tx.named("subscription", params.text("subscription"), "subscription")?;
+    let mut item = json!({});
+    crate::fields::copy(&mut item, params, &["metadata", "plan", "price", "quantity"]);
+    let changed = change_item(tx, subscription.text("id"), item, params)?;
+    changed.data("items").last().cloned().ok_or_else(|| ApiError::internal("the item is there"))
+}
+
+fn update_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let (subscription, _) = item_of(tx, &call.id)?;
+    let mut item = json!({ "id": call.id });
+    crate::fields::copy(&mut item, &call.params, &["metadata", "plan", "price", "quantity"]);
+    change_item(tx, &subscription, item, &call.params)?;
+    item_of(tx, &call.id).map(|(_, item)| item)
+}
+
+fn delete_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
+    let (subscription, _) = item_of(tx, &call.id)?;
+    change_item(tx, &subscription, json!({ "id": call.id, "deleted": true }), &call.params)?;
+    Ok(deleted("subscription_item", &call.id))
 }

@@ -25,7 +25,9 @@ const SOURCES: &[&str] = &[
     include_str!("invoices.params"),
     include_str!("payments.params"),
     include_str!("portal.params"),
+    include_str!("meters.params"),
     include_str!("platform.params"),
+    include_str!("sandbox.params"),
 ];
 
 static SECTIONS: LazyLock<BTreeMap<String, Vec<Field>>> =
@@ -67,6 +69,21 @@ enum Kind {
 #[cfg(test)]
 pub(crate) fn sections_known() -> Vec<String> {
     SECTIONS.keys().cloned().collect()
+}
+
+/// An endpoint's parameters and what each may hold, for people.
+pub(crate) fn described(endpoint: &str) -> Value {
+    let fields = SECTIONS.get(endpoint).map_or(&[][..], Vec::as_slice);
+    let shown = fields.iter().filter(|field| field.name != "expand").map(|field| {
+        let holds = match &field.kind {
+            Kind::Integer | Kind::Limit => "integer".to_owned(),
+            Kind::Boolean => "boolean".to_owned(),
+            Kind::Choice(words) => one_of(words),
+            _ => "text".to_owned(),
+        };
+        json!({ "name": field.name, "holds": holds, "required": field.required })
+    });
+    shown.collect()
 }
 
 /// Checks a parsed form against the endpoint's tree and gives it types: integers become

@@ -1,5 +1,7 @@
 //! The sandbox's own pages: what it is, and what has happened in it.
 
+pub(crate) mod api;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,8 +9,10 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::clock;
+use crate::controls;
 use crate::fields::Fields;
 use crate::hosted::{App, esc, link, page};
+use crate::state::REQUEST;
 
 /// How many rows each table shows.
 const ROWS: usize = 25;
@@ -30,7 +34,7 @@ pub(crate) async fn home(State(shared): App) -> Response {
 /// `GET /_sandbox/state`
 pub(crate) async fn state(State(shared): App) -> Json<Value> {
     shared.catch_up();
-    Json(shared.summary())
+    Json(controls::summary(&shared.lock()))
 }
 
 /// `GET /_sandbox`
@@ -64,32 +68,25 @@ pub(crate) async fn overview(State(shared): App) -> Response {
     let deliveries: Vec<Vec<String>> = inner
         .store
         .newest("_delivery")
-        .chain(inner.store.newest("_delivered"))
         .take(ROWS)
         .map(|delivery| {
             let url = inner.store.get(delivery.text("endpoint")).map_or("deleted", |endpoint| endpoint.text("url"));
-            let last = delivery.some_int("last_status").map(|status| status.to_string());
-            let last = last.unwrap_or_else(|| delivery.text("last_error").to_owned());
-            vec![
-                esc(delivery.text("type")),
-                esc(url),
-                esc(delivery.text("state")),
-                delivery.int("attempts").to_string(),
-                esc(&last),
-            ]
+            let tries = delivery.list("tries");
+            let last = tries.last().cloned().unwrap_or_default();
+            let last = last.some_int("status").map_or(last.text("error").to_owned(), |status| status.to_string());
+            vec![esc(delivery.text("type")), esc(url), esc(delivery.text("state")), tries.len().to_string(), esc(&last)]
         })
         .collect();
     let requests: Vec<Vec<String>> = inner
-        .requests
-        .iter()
-        .rev()
+        .store
+        .newest(REQUEST)
         .take(ROWS)
         .map(|line| {
             vec![
-                esc(&line.method),
-                esc(&line.path),
-                line.status.to_string(),
-                esc(line.idempotency_key.as_deref().unwrap_or_default()),
+                esc(line.text("method")),
+                esc(line.text("path")),
+                line.int("status").to_string(),
+                esc(line.text("idempotency_key")),
             ]
         })
         .collect();

@@ -1,0 +1,234 @@
+//! How a subscription goes from period to period: trials end, renewals are billed, payments are
+//! tried again, and collection pauses and resumes.
+//!
+//! Invariant: every period is billed once, at the moment it begins, and what happens to its
+//! invoice decides about the status. Proved by `a_jump_over_months_bills_each_of_them` and
+//! `a_failed_renewal_is_past_due_retried_and_given_up`.
+
+use serde_json::Value;
+
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::flows::invoice::{self, Bill, IfRefused};
+use crate::flows::meter;
+use crate::flows::payment::{self, Presence};
+use crate::flows::subscription::{
+    IfUnpaid, UPDATED, collect, current_period, default_method, end, period_end, regular_lines, set_period, settled,
+};
+use crate::settings::{AfterLastRetry, Settings};
+use crate::store::Tx;
+
+/// Moves a subscription into its next period and bills it; ends a trial that ran out.
+pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
+    let now = tx.now();
+    let subscription = tx.find("subscription", id)?;
+    let trial_over = subscription.text("status") == "trialing";
+    if trial_over && ends_without_method(tx, &subscription)? {
+        return Ok(());
+    }
+    let previous = current_period(&subscription);
+    let anchor = subscription.int("billing_cycle_anchor");
+    let recurring = &subscription.data("items").first().cloned().unwrap_or_default()["price"]["recurring"];
+    let next = (previous.1, period_end(recurring, anchor, previous.1));
+    let mut moved = subscription.clone();
+    set_period(&mut moved, next);
+    if trial_over {
+        moved.set("status", "active");
+    }
+    let customer = tx.find("customer", subscription.text("customer"))?;
+    let pending = invoice::pending_items(tx, customer.text("id"), Some(id));
+    let mut lines = invoice::lines_of(&pending);
+    if !trial_over {
+        lines.extend(meter::lines(tx, &subscription, previous));
+    }
+    lines.extend(regular_lines(tx, &moved, next, false));
+    let draft = invoice::draw_up(
+        Bill {
+            customer: &customer,
+            subscription: Some(&moved),
+            reason: "subscription_cycle",
+            currency: subscription.text("currency"),
+            period: previous,
+            lines,
+        },
+        now,
+    );
+    moved.set("latest_invoice", draft["id"].clone());
+    tx.change(id, UPDATED, |subscription| *subscription = moved)?;
+    bill(tx, id, draft, &pending)
+}
+
+/// What becomes of a renewal's draft: it is collected, now or in an hour, or held back.
+fn bill(tx: &mut Tx<'_>, id: &str, mut draft: Value, pending: &[Value]) -> Result<(), ApiError> {
+    let subscription = tx.find("subscription", id)?;
+    let pause = subscription["pause_collection"].some("behavior");
+    let waits = Settings::current(tx).draft_seconds;
+    let stays_draft = pause == Some("keep_as_draft") || subscription.text("status") == "unpaid";
+    if stays_draft {
+        draft.set("auto_advance", false);
+    } else if waits > 0 {
+        draft.set("automatically_finalizes_at", tx.now() + waits);
+    }
+    invoice::store(tx, &draft, pending);
+    if stays_draft || waits > 0 {
+        return Ok(());
+    }
+    let issued = invoice::finalize(tx, draft.text("id"))?;
+    match pause.filter(|_| issued.text("status") == "open") {
+        Some("void") => invoice::void(tx, issued.text("id")).map(|_| ()),
+        Some(_) => invoice::mark_uncollectible(tx, issued.text("id")).map(|_| ()),
+        None => attempt(tx, &issued),
+    }
+}
+
+/// Finalizes a draft whose hour is over, and collects it.
+pub(crate) fn finalize(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
+    let issued = invoice::finalize(tx, invoice)?;
+    attempt(tx, &issued)
+}
+
+/// Collects an issued invoice with nobody there; what fails makes its subscription past due.
+pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
+    let id = issued.text("id");
+    if issued.text("status") == "paid" {
+        return settled(tx, issued);
+    }
+    if invoice::is_sent(issued) {
+        return invoice::send(tx, id).map(|_| ());
+    }
+    let subscription = invoice::subscription_of(issued).and_then(|id| tx.get(id)).cloned();
+    let of_subscription = subscription.as_ref().and_then(|subscription| default_method(tx, subscription));
+    let method = of_subscription.or_else(|| tx.get(issued.text("customer")).and_then(payment::default_method));
+    let paid = match method {
+        None => {
+            let next = invoice::next_attempt(issued, tx.now());
+            invoice::attempted(tx, id, false, next)?;
+            false
+        }
+        Some(method) => {
+            let method = payment::method(tx, &method, "default_payment_method")?;
+            match invoice::pay(tx, id, &method, Presence::OffSession, IfRefused::Retry) {
+                Ok(invoice) if invoice.text("status") == "paid" => {
+                    settled(tx, &invoice)?;
+                    true
+                }
+                // A debit is under way: nothing has failed yet.
+                Ok(invoice) if invoice.flag("_debited") => true,
+                Ok(_) => false,
+                Err(error) if error.is_card_error() => false,
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    match subscription {
+        Some(subscription) if !paid => past_due(tx, subscription.text("id"), id),
+        _ => Ok(()),
+    }
+}
+
+/// Tries an open invoice again.
+pub(crate) fn retry(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
+    let invoice = tx.find("invoice", invoice)?;
+    attempt(tx, &invoice)
+}
+
+/// What a failed payment does to its subscription: it is past due while there are retries left,
+/// and then what the settings say.
+pub(crate) fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), ApiError> {
+    let invoice = tx.find("invoice", invoice)?;
+    invoice::set_delinquent(tx, invoice.text("customer"), true)?;
+    let subscription = tx.find("subscription", id)?;
+    if !matches!(subscription.text("status"), "active" | "past_due" | "trialing") {
+        return Ok(());
+    }
+    let status = match Settings::current(tx).after_last_retry {
+        _ if !invoice::is_exhausted(&invoice) => "past_due",
+        AfterLastRetry::PastDue => "past_due",
+        AfterLastRetry::Unpaid => "unpaid",
+        AfterLastRetry::Cancel => return end(tx, id, "payment_failed").map(|_| ()),
+    };
+    tx.change(id, UPDATED, |subscription| subscription.set("status", status))?;
+    Ok(())
+}
+
+/// An invoice that was sent and not paid by its day.
+pub(crate) fn overdue(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
+    tx.quietly(invoice, |invoice| invoice.set("_overdue", true));
+    let invoice = tx.find("invoice", invoice)?;
+    invoice::set_delinquent(tx, invoice.text("customer"), true)?;
+    let Some(id) = invoice::subscription_of(&invoice) else {
+        return Ok(());
+    };
+    let active = tx.find("subscription", id)?.text("status") == "active";
+    if active {
+        tx.change(id, UPDATED, |subscription| subscription.set("status", "past_due"))?;
+    }
+    Ok(())
+}
+
+/// What `trial_settings` say when a trial ends and there is no card. `false`: it goes on, with an
+/// invoice.
+pub(crate) fn ends_without_method(tx: &mut Tx<'_>, subscription: &Value) -> Result<bool, ApiError> {
+    if default_method(tx, subscription).is_some() || subscription.text("collection_method") == "send_invoice" {
+        return Ok(false);
+    }
+    let id = subscription.text("id");
+    match subscription["trial_settings"]["end_behavior"].text("missing_payment_method") {
+        "cancel" => end(tx, id, "payment_failed").map(|_| true),
+        "pause" => {
+            let told = [UPDATED, "customer.subscription.paused"];
+            tx.tell(id, &told, |subscription| subscription.set("status", "paused"))?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Lets collection go on at the time that was set.
+pub(crate) fn resume_collection(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
+    tx.change(id, UPDATED, |subscription| subscription.set("pause_collection", Value::Null))?;
+    Ok(())
+}
+
+/// Takes a paused subscription up again. It is active at once when nothing is due; else when its
+/// invoice is paid.
+///
+/// # Errors
+/// It is not paused; or its invoice is sent, or cannot be collected for want of a card.
+pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
+    let paused = tx.find("subscription", id)?;
+    if paused.text("status") != "paused" {
+        let message =
+            format!("Only subscriptions with status `paused` can be resumed; this one is `{}`.", paused.text("status"));
+        return Err(ApiError::invalid("", message));
+    }
+    let now = tx.now();
+    let anchored = params.text("billing_cycle_anchor") == "unchanged";
+    let mut moved = paused.clone();
+    let recurring = paused.data("items").first().cloned().unwrap_or_default()["price"]["recurring"].clone();
+    let anchor = if anchored { paused.int("billing_cycle_anchor") } else { now };
+    let period = (now, period_end(&recurring, anchor, now));
+    moved.set("billing_cycle_anchor", anchor);
+    set_period(&mut moved, period);
+    let customer = tx.find("customer", paused.text("customer"))?;
+    let pending = invoice::pending_items(tx, customer.text("id"), Some(id));
+    let mut lines = invoice::lines_of(&pending);
+    lines.extend(regular_lines(tx, &moved, period, false));
+    let bill = Bill {
+        customer: &customer,
+        subscription: Some(&moved),
+        reason: "subscription_update",
+        currency: paused.text("currency"),
+        period,
+        lines,
+    };
+    let draft = invoice::draw_up(bill, now);
+    moved.set("latest_invoice", draft["id"].clone());
+    tx.change(id, UPDATED, |subscription| *subscription = moved)?;
+    let issued = invoice::issue(tx, &draft, &pending)?;
+    match issued.text("status") {
+        "paid" => settled(tx, &issued)?,
+        _ => collect(tx, id, &issued, Presence::OnSession, IfUnpaid::Allow)?,
+    }
+    tx.find("subscription", id)
+}

@@ -1,0 +1,202 @@
+//! Usage that applications report, and what it comes to on an invoice.
+//!
+//! Invariant: an event counts once. Its identifier is refused again for 24 hours, after which
+//! Stripe promises nothing and neither does the sandbox. Proved by
+//! `usage_is_counted_once_and_billed_at_the_periods_end`.
+
+use serde_json::{Value, json};
+
+use crate::clock::{DAY, HOUR};
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::flows::proration;
+use crate::flows::subscription::name_of;
+use crate::ids;
+use crate::money;
+use crate::store::Tx;
+
+const EVENT: &str = "billing.meter_event";
+const METER: &str = "billing.meter";
+/// How old an event may be.
+const OLDEST: i64 = 35 * DAY;
+/// How far ahead of the clock an event may be, in seconds.
+const AHEAD: i64 = 300;
+/// How long an identifier is remembered, and an event can be cancelled.
+const REMEMBERED: i64 = DAY;
+
+/// The active meter of an event's name.
+fn meter_of<'a>(tx: &'a Tx<'_>, event_name: &str) -> Result<&'a Value, ApiError> {
+    let meter = tx.newest(METER).find(|meter| meter.text("event_name") == event_name);
+    let meter = meter.ok_or_else(|| {
+        let message = format!("No active meter found for event name '{event_name}'.");
+        ApiError::invalid("no_meter", message).on("event_name")
+    })?;
+    if meter.text("status") != "active" {
+        let message = format!("The meter for event name '{event_name}' has been deactivated.");
+        return Err(ApiError::invalid("archived_meter", message).on("event_name"));
+    }
+    Ok(meter)
+}
+
+/// Takes a reported event.
+///
+/// # Errors
+/// Stripe's codes for what does not count: no such meter or customer, no whole number as value,
+/// too long ago, in the future, or reported before.
+pub(crate) fn report(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
+    let now = tx.now();
+    let payload = &params["payload"];
+    let event_name = params.text("event_name");
+    let meter = meter_of(tx, event_name)?;
+    let customer = payload.some(meter["customer_mapping"].text("event_payload_key")).ok_or_else(|| {
+        ApiError::invalid("meter_event_no_customer_defined", "The payload names no customer.").on("payload")
+    })?;
+    if !tx.lookup("customer", customer).is_some_and(|customer| !customer.flag("deleted")) {
+        let message = format!("No such customer: '{customer}'");
+        return Err(ApiError::invalid("meter_event_customer_not_found", message).on("payload"));
+    }
+    let counts = meter["default_aggregation"].text("formula") == "count";
+    let key = meter["value_settings"].text("event_payload_key");
+    match payload.some(key) {
+        None if !counts => {
+            let message = format!("The payload has no value under '{key}'.");
+            return Err(ApiError::invalid("meter_event_value_not_found", message).on("payload"));
+        }
+        Some(value) if value.parse::<i64>().is_err() => {
+            let message = format!("The value '{value}' is not a whole number.");
+            return Err(ApiError::invalid("meter_event_invalid_value", message).on("payload"));
+        }
+        _ => {}
+    }
+    let timestamp = params.some_int("timestamp").unwrap_or(now);
+    if timestamp < now - OLDEST {
+        let message = "The timestamp must be within the past 35 calendar days.";
+        return Err(ApiError::invalid("timestamp_too_far_in_past", message).on("timestamp"));
+    }
+    if timestamp > now + AHEAD {
+        let message = "The timestamp must not be more than 5 minutes in the future.";
+        return Err(ApiError::invalid("timestamp_in_future", message).on("timestamp"));
+    }
+    let identifier = params.some("identifier").map_or_else(|| ids::new(""), str::to_owned);
+    let place = place_of(&identifier);
+    if let Some(known) = tx.get(&place).cloned() {
+        let received = known.int("created");
+        if received + REMEMBERED > now {
+            let message = format!("An event already exists with identifier {identifier}.");
+            return Err(ApiError::invalid("duplicate_meter_event", message).on("identifier"));
+        }
+        tx.put_as(format!("{place}:{received}"), known);
+    }
+    let event = json!({
+        "object": EVENT,
+        "created": now,
+        "event_name": event_name,
+        "identifier": identifier,
+        "livemode": false,
+        "payload": payload,
+        "timestamp": timestamp,
+    });
+    tx.put_as(place, event.clone());
+    Ok(event)
+}
+
+fn place_of(identifier: &str) -> String {
+    format!("_meter_event:{identifier}")
+}
+
+/// Takes an event back, within a day.
+///
+/// # Errors
+/// There is no such event of that meter, or it is too late.
+pub(crate) fn cancel(tx: &mut Tx<'_>, event_name: &str, identifier: &str) -> Result<Value, ApiError> {
+    meter_of(tx, event_name)?;
+    let place = place_of(identifier);
+    let known = tx.get(&place).filter(|event| event.text("event_name") == event_name);
+    let known = known.ok_or_else(|| {
+        let message = format!("No meter event found with identifier '{identifier}'.");
+        ApiError::invalid("resource_missing", message).on("cancel[identifier]")
+    })?;
+    if known.int("created") + REMEMBERED <= tx.now() {
+        let message = "Meter events can only be cancelled within 24 hours of being received.";
+        return Err(ApiError::invalid("", message).on("cancel[identifier]"));
+    }
+    tx.quietly(&place, |event| event.set("_cancelled", true));
+    Ok(json!({
+        "object": "billing.meter_event_adjustment",
+        "cancel": { "identifier": identifier },
+        "event_name": event_name,
+        "livemode": false,
+        "status": "complete",
+        "type": "cancel",
+    }))
+}
+
+/// What a customer used of a meter from a moment up to another.
+pub(crate) fn used(tx: &Tx<'_>, meter: &Value, customer: &str, (start, end): (i64, i64)) -> i64 {
+    let key = meter["value_settings"].text("event_payload_key");
+    let counted = tx.referring(EVENT, customer).filter(|event| {
+        event["event_name"] == meter["event_name"]
+            && (start..end).contains(&event.int("timestamp"))
+            && !event.flag("_cancelled")
+    });
+    let value = |event: &Value| event["payload"].text(key).parse::<i64>().unwrap_or(0);
+    match meter["default_aggregation"].text("formula") {
+        "count" => i64::try_from(counted.count()).unwrap_or(i64::MAX),
+        "last" => counted.max_by_key(|event| event.int("timestamp")).map_or(0, value),
+        _ => counted.map(value).sum(),
+    }
+}
+
+/// What a customer used of a meter, by hour, by day or as a whole.
+///
+/// # Errors
+/// The bounds do not fall on the minute (or on the hour or day that is grouped by).
+pub(crate) fn summaries(tx: &Tx<'_>, meter: &Value, params: &Value) -> Result<Vec<Value>, ApiError> {
+    let customer = tx.customer(params.text("customer"))?;
+    let (start, end) = (params.int("start_time"), params.int("end_time"));
+    let window = match params.text("value_grouping_window") {
+        "hour" => HOUR,
+        "day" => DAY,
+        _ => (end - start).max(60),
+    };
+    let grain = if params.get("value_grouping_window").is_some() { window } else { 60 };
+    for (name, moment) in [("start_time", start), ("end_time", end)] {
+        if moment % grain != 0 {
+            let message = "The timestamp must align with the boundaries of a minute, or of the grouping window.";
+            return Err(ApiError::invalid("", message).on(name));
+        }
+    }
+    let mut found = Vec::new();
+    let mut from = start;
+    while from < end {
+        let until = (from + window).min(end);
+        found.push(json!({
+            "id": format!("mtrusg_test_{}_{from}", meter.text("id")),
+            "object": "billing.meter_event_summary",
+            "aggregated_value": used(tx, meter, customer.text("id"), (from, until)),
+            "end_time": until,
+            "livemode": false,
+            "meter": meter["id"],
+            "start_time": from,
+        }));
+        from = until;
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// The invoice lines of what was used in a period.
+pub(crate) fn lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64)) -> Vec<Value> {
+    let items = subscription.data("items").iter().filter(|item| proration::is_metered(item));
+    items
+        .map(|item| {
+            let price = &item["price"];
+            let meter = tx.get(price["recurring"].text("meter"));
+            let quantity = meter.map_or(0, |meter| used(tx, meter, subscription.text("customer"), period));
+            let mut billed = item.clone();
+            billed.set("quantity", quantity);
+            let amount = money::times(price.text("unit_amount_decimal"), quantity);
+            proration::line(&billed, &name_of(tx, price), amount, period)
+        })
+        .collect()
+}

@@ -1,0 +1,154 @@
+//! Giving money back.
+//!
+//! Invariant: a charge's `amount_refunded` is the sum of its refunds that are pending or have
+//! succeeded; one that fails or is cancelled gives its amount back to the charge. Proved by
+//! `a_refund_that_fails_gives_its_amount_back`.
+
+use serde_json::{Value, json};
+
+use crate::cards::{self, Behaviour};
+use crate::clock::DAY;
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::objects;
+use crate::store::Tx;
+
+/// How long the bank takes over a refund that does not go through at once.
+const SETTLES_AFTER: i64 = DAY;
+/// What every change of a refund is told as: once for the refund, once for its charge.
+const UPDATED: &[&str] = &["refund.updated", "charge.refund.updated"];
+const FAILED: &[&str] = &["refund.failed", "refund.updated", "charge.refund.updated"];
+
+/// Refunds a charge, by `amount` or by what is left of it.
+///
+/// # Errors
+/// There is nothing left, or less than the amount; or the charge is disputed.
+pub(crate) fn create(
+    tx: &mut Tx<'_>,
+    charge: &Value,
+    amount: Option<i64>,
+    reason: Option<&str>,
+    params: &Value,
+) -> Result<Value, ApiError> {
+    let id = charge.text("id").to_owned();
+    let left = charge.int("amount_captured") - charge.int("amount_refunded");
+    if !charge.flag("paid") {
+        return Err(ApiError::invalid("", "You cannot refund a charge that has not succeeded.").on("charge"));
+    }
+    if left == 0 {
+        let message = format!("Charge {id} has already been refunded.");
+        return Err(ApiError::invalid("charge_already_refunded", message));
+    }
+    if tx.referring("dispute", &id).any(|dispute| !dispute.flag("is_charge_refundable")) {
+        let message = format!("Charge {id} has been charged back; cannot issue a refund.");
+        return Err(ApiError::invalid("charge_disputed", message));
+    }
+    let amount = amount.unwrap_or(left);
+    if amount <= 0 || amount > left {
+        let money = |amount| crate::money::format(amount, charge.text("currency"));
+        let message =
+            format!("Refund amount ({}) is greater than unrefunded amount on charge ({})", money(amount), money(left));
+        return Err(ApiError::invalid("", message).on("amount"));
+    }
+    let mut refund = objects::refund(charge, amount, reason, params, tx.now());
+    let behaviour = tx.get(charge.text("payment_method")).map_or(Behaviour::Pays, cards::behaviour);
+    let debit = charge["payment_method_details"].text("type") != "card";
+    let settles_at = tx.now() + SETTLES_AFTER;
+    if behaviour == Behaviour::RefundsLate || debit {
+        refund.set("status", "pending");
+        refund.set("_settles_at", settles_at);
+    } else if behaviour == Behaviour::RefundsFail {
+        refund.set("_settles_at", settles_at);
+    }
+    tx.create("refund.created", &refund);
+    count(tx, &id, amount, "charge.refunded")?;
+    if refund.get("_settles_at").is_some() {
+        return Ok(refund);
+    }
+    // The bank's reference number comes a moment later.
+    tx.tell(refund.text("id"), UPDATED, |refund| {
+        if let Some(details) = refund.get_mut("destination_details") {
+            details["card"].set("reference", "4242424242424242");
+            details["card"].set("reference_status", "available");
+        }
+    })
+}
+
+/// Adds to what a charge has refunded.
+fn count(tx: &mut Tx<'_>, charge: &str, amount: i64, event: &str) -> Result<(), ApiError> {
+    tx.change(charge, event, |charge| {
+        let refunded = charge.int("amount_refunded") + amount;
+        charge.set("amount_refunded", refunded);
+        charge.set("refunded", refunded == charge.int("amount_captured"));
+    })?;
+    Ok(())
+}
+
+/// What the bank decides in the end about a refund that it took its time over.
+pub(crate) fn decide(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
+    let succeeds = tx.find("refund", id)?.text("status") == "pending";
+    settle(tx, id, succeeds)
+}
+
+/// Ends a refund that is still under way.
+///
+/// # Errors
+/// It is not: it is settled, failed or cancelled already.
+pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<Value, ApiError> {
+    let refund = tx.find("refund", id)?;
+    if refund.get("_settles_at").is_none_or(Value::is_null) {
+        return Err(ApiError::invalid("", "This refund is settled already."));
+    }
+    if succeeds {
+        return tx.tell(id, UPDATED, |refund| {
+            refund.set("status", "succeeded");
+            refund.set("_settles_at", Value::Null);
+        });
+    }
+    let failed = tx.tell(id, FAILED, |refund| {
+        refund.set("status", "failed");
+        refund.set("failure_reason", "lost_or_stolen_card");
+        refund.set("failure_balance_transaction", Value::Null);
+        refund.set("_settles_at", Value::Null);
+    })?;
+    count(tx, failed.text("charge"), -failed.int("amount"), "charge.updated")?;
+    Ok(failed)
+}
+
+/// Takes a refund back that has not reached the bank yet.
+///
+/// # Errors
+/// It is not pending.
+pub(crate) fn cancel(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
+    let refund = tx.find("refund", id)?;
+    if !matches!(refund.text("status"), "pending" | "requires_action") {
+        let message = format!("You can only cancel a refund that is under way; this one is {}.", refund.text("status"));
+        return Err(ApiError::invalid("", message));
+    }
+    let canceled = tx.tell(id, UPDATED, |refund| {
+        refund.set("status", "canceled");
+        refund.set("_settles_at", Value::Null);
+    })?;
+    count(tx, canceled.text("charge"), -canceled.int("amount"), "charge.updated")?;
+    Ok(canceled)
+}
+
+/// Notes to a refund.
+pub(crate) fn annotate(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
+    tx.find("refund", id)?;
+    tx.tell(id, UPDATED, |refund| crate::fields::merge_metadata(refund, params))
+}
+
+/// Where a refund of a charge goes to.
+pub(crate) fn destination(charge: &Value) -> Value {
+    match charge["payment_method_details"].text("type") {
+        "card" => json!({
+            "card": {
+                "reference": null, "reference_status": "pending",
+                "reference_type": "acquirer_reference_number", "type": "refund",
+            },
+            "type": "card",
+        }),
+        kind => json!({ (kind): {}, "type": kind }),
+    }
+}

@@ -1,0 +1,333 @@
+//! Subscription schedules: changes that are planned ahead, phase by phase.
+//!
+//! Invariant: a phase begins the moment the one before it ends, and before the renewal of that
+//! moment is billed. Proved by `a_downgrade_waits_for_the_periods_end`.
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::error::ApiError;
+use crate::fields::{Fields, copy, merge_metadata, metadata};
+use crate::flows::change;
+use crate::flows::payment::Presence;
+use crate::flows::subscription::{self, IfUnpaid, UPDATED, Wanted, current_period, recurring_price};
+use crate::objects;
+use crate::store::Tx;
+
+const KIND: &str = "subscription_schedule";
+
+/// Makes a schedule: of a subscription there is, or of one to be.
+pub(crate) fn create(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
+    match params.some("from_subscription") {
+        Some(id) => adopt(tx, id, params),
+        None => plan(tx, params),
+    }
+}
+
+fn adopt(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
+    let others = ["customer", "end_behavior", "phases", "start_date", "default_settings"];
+    if let Some(param) = others.into_iter().find(|param| params.get(*param).is_some()) {
+        let message = format!("You cannot set `{param}` if `from_subscription` is set.");
+        return Err(ApiError::invalid("", message).on(param));
+    }
+    let subscription = tx.named("subscription", id, "from_subscription")?;
+    if matches!(subscription.text("status"), "canceled" | "incomplete_expired") {
+        let message = "You cannot create a subscription schedule from a subscription that has ended.";
+        return Err(ApiError::invalid("", message).on("from_subscription"));
+    }
+    if let Some(known) = subscription.some("schedule") {
+        let message = format!("You cannot migrate a subscription that is already attached to a schedule: `{known}`.");
+        return Err(ApiError::invalid("", message).on("from_subscription"));
+    }
+    let (start, end) = current_period(&subscription);
+    let items = subscription.data("items").iter().map(phase_item).collect::<Vec<_>>();
+    let phase = objects::schedule_phase(subscription.text("currency"), items, (start, end));
+    let mut schedule = objects::subscription_schedule(subscription.text("customer"), vec![phase], tx.now());
+    merge_metadata(&mut schedule, params);
+    schedule.set("subscription", id);
+    schedule.set("status", "active");
+    schedule.set("current_phase", json!({ "start_date": start, "end_date": end }));
+    tx.create("subscription_schedule.created", &schedule);
+    attach(tx, id, Some(schedule.text("id")))?;
+    Ok(schedule)
+}
+
+fn plan(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
+    let missing =
+        |param: &str| ApiError::invalid("parameter_missing", format!("Missing required param: {param}.")).on(param);
+    let customer = tx.customer(params.some("customer").ok_or_else(|| missing("customer"))?)?;
+    let now = tx.now();
+    let start = match params.get("start_date") {
+        None => return Err(missing("start_date")),
+        Some(start) => start.as_i64().unwrap_or(now),
+    };
+    if params.list("phases").is_empty() {
+        return Err(missing("phases"));
+    }
+    let phases = phases(tx, params, start)?;
+    let mut schedule = objects::subscription_schedule(customer.text("id"), phases, now);
+    copy(&mut schedule, params, &["end_behavior"]);
+    merge_metadata(&mut schedule, params);
+    tx.create("subscription_schedule.created", &schedule);
+    if start <= now {
+        begin(tx, schedule.text("id"))?;
+    }
+    tx.find(KIND, schedule.text("id"))
+}
+
+/// The phases that were sent, with their prices and moments.
+fn phases(tx: &Tx<'_>, params: &Value, start: i64) -> Result<Vec<Value>, ApiError> {
+    let mut made: Vec<Value> = Vec::new();
+    let mut from = start;
+    for (index, sent) in params.list("phases").iter().enumerate() {
+        let mut items = Vec::new();
+        let mut recurring = Value::Null;
+        let mut currency = String::new();
+        for (number, item) in sent.list("items").iter().enumerate() {
+            let param = format!("phases[{index}][items][{number}][price]");
+            let id = item.some("price").or(item.some("plan")).unwrap_or_default();
+            let price = recurring_price(tx, id, None, &param)?;
+            recurring = price["recurring"].clone();
+            price.text("currency").clone_into(&mut currency);
+            let mut wanted = item.clone();
+            wanted.set("price", price);
+            items.push(phase_item(&wanted));
+        }
+        from = sent.some_int("start_date").unwrap_or(from);
+        let end = end_of(sent, &recurring, from)?;
+        let mut phase = objects::schedule_phase(&currency, items, (from, end));
+        copy(&mut phase, sent, &["description", "proration_behavior"]);
+        phase.set("metadata", metadata(sent));
+        made.push(phase);
+        from = end;
+    }
+    Ok(made)
+}
+
+/// When a phase ends: at a moment, after some periods, or after the one that it has at least.
+fn end_of(sent: &Value, recurring: &Value, start: i64) -> Result<i64, ApiError> {
+    let (interval, every) = (recurring.text("interval"), recurring.int("interval_count").max(1));
+    let duration = &sent["duration"];
+    let end = match (sent.some_int("end_date"), sent.some_int("iterations"), duration.some("interval")) {
+        (Some(end), _, _) => end,
+        (None, Some(iterations), _) => clock::add_interval(start, interval, iterations * every),
+        (None, None, Some(unit)) => clock::add_interval(start, unit, duration.some_int("interval_count").unwrap_or(1)),
+        (None, None, None) => clock::add_interval(start, interval, every),
+    };
+    if end <= start {
+        let message = "The subscription schedule's phases must end after they start.";
+        return Err(ApiError::invalid("", message).on("phases"));
+    }
+    Ok(end)
+}
+
+/// An item of a phase: what of a subscription's item is planned.
+fn phase_item(item: &Value) -> Value {
+    json!({
+        "billing_thresholds": null,
+        "discounts": [],
+        "metadata": metadata(item),
+        "plan": item["price"]["id"],
+        "price": item["price"]["id"],
+        "quantity": item.some_int("quantity").unwrap_or(1),
+        "tax_rates": [],
+    })
+}
+
+fn attach(tx: &mut Tx<'_>, subscription: &str, schedule: Option<&str>) -> Result<(), ApiError> {
+    tx.change(subscription, UPDATED, |subscription| subscription.set("schedule", schedule))?;
+    Ok(())
+}
+
+/// A schedule that can still be changed.
+fn running(tx: &Tx<'_>, id: &str, done: &str) -> Result<Value, ApiError> {
+    let schedule = tx.find(KIND, id)?;
+    match schedule.text("status") {
+        "active" | "not_started" => Ok(schedule),
+        status => {
+            let message =
+                format!("You cannot {done} a subscription schedule that is currently in the `{status}` status.");
+            Err(ApiError::invalid("", message))
+        }
+    }
+}
+
+/// Changes what is planned. What changes about the current phase holds at once.
+pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
+    let schedule = running(tx, id, "update")?;
+    let start = schedule.list("phases").first().map_or(tx.now(), |phase| phase.int("start_date"));
+    let planned = match params.list("phases").is_empty() {
+        true => schedule.list("phases").to_vec(),
+        false => phases(tx, params, start)?,
+    };
+    let now = tx.now();
+    let active = schedule.text("status") == "active";
+    let current = planned.iter().find(|phase| phase.int("start_date") <= now && now < phase.int("end_date"));
+    let current = current.filter(|_| active).cloned();
+    if active && current.is_none() {
+        let message = "You must pass the current phase when you update the phases of an active schedule.";
+        return Err(ApiError::invalid("", message).on("phases"));
+    }
+    let updated = tx.change(id, "subscription_schedule.updated", |schedule| {
+        copy(schedule, params, &["end_behavior"]);
+        merge_metadata(schedule, params);
+        schedule.set("phases", planned);
+        if let Some(phase) = &current {
+            schedule.set("current_phase", json!({ "start_date": phase["start_date"], "end_date": phase["end_date"] }));
+        }
+    })?;
+    if let Some(phase) = current {
+        enter(tx, &updated, &phase, params.some("proration_behavior"))?;
+    }
+    tx.find(KIND, id)
+}
+
+/// Makes the subscription what a phase says.
+fn enter(tx: &mut Tx<'_>, schedule: &Value, phase: &Value, proration: Option<&str>) -> Result<(), ApiError> {
+    let subscription = tx.find("subscription", schedule.text("subscription"))?;
+    let items = items_to(subscription.data("items"), phase.list("items"));
+    let proration = proration.or(phase.some("proration_behavior")).unwrap_or("create_prorations");
+    let mut params = json!({ "items": items, "proration_behavior": proration });
+    let notes = &phase["metadata"];
+    if notes.as_object().is_some_and(|notes| !notes.is_empty()) {
+        params.set("metadata", notes.clone());
+    }
+    change::update(tx, subscription.text("id"), &params).map(|_| ())
+}
+
+/// The `items` parameter that turns one set of items into another: an item keeps its id where its
+/// price stays, or where one price takes another's place.
+fn items_to(old: &[Value], new: &[Value]) -> Vec<Value> {
+    let mut params = Vec::new();
+    let mut leaving: Vec<&Value> = Vec::new();
+    let mut arriving: Vec<&Value> = new.iter().collect();
+    for item in old {
+        let position = arriving.iter().position(|planned| planned["price"] == item["price"]["id"]);
+        match position.map(|position| arriving.remove(position)) {
+            Some(planned) => params.push(json!({ "id": item["id"], "quantity": planned["quantity"] })),
+            None => leaving.push(item),
+        }
+    }
+    for planned in arriving {
+        let mut param = json!({ "price": planned["price"], "quantity": planned["quantity"] });
+        if !leaving.is_empty() {
+            param.set("id", leaving.remove(0)["id"].clone());
+        }
+        params.push(param);
+    }
+    params.extend(leaving.into_iter().map(|item| json!({ "id": item["id"], "deleted": true })));
+    params
+}
+
+/// Begins the first phase: there is a subscription now.
+fn begin(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
+    let schedule = tx.find(KIND, id)?;
+    let customer = tx.customer(schedule.text("customer"))?;
+    let phase = schedule.list("phases").first().cloned().unwrap_or_default();
+    let mut items = Vec::new();
+    for item in phase.list("items") {
+        let price = recurring_price(tx, item.text("price"), None, "phases")?;
+        items.push((price, item.some_int("quantity"), item.clone()));
+    }
+    let made = subscription::create(
+        tx,
+        &Wanted {
+            customer: &customer,
+            items,
+            once: Vec::new(),
+            trial_end: None,
+            params: &json!({}),
+            default_payment_method: None,
+            if_unpaid: IfUnpaid::Allow,
+            presence: Presence::OffSession,
+        },
+    )?;
+    tx.change(id, "subscription_schedule.updated", |schedule| {
+        schedule.set("status", "active");
+        schedule.set("subscription", made["id"].clone());
+        schedule.set("current_phase", json!({ "start_date": phase["start_date"], "end_date": phase["end_date"] }));
+    })?;
+    attach(tx, made.text("id"), Some(id))
+}
+
+/// Goes on to the phase that is due, or ends after the last one.
+pub(crate) fn advance(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
+    let schedule = tx.find(KIND, id)?;
+    if schedule.text("status") == "not_started" {
+        return begin(tx, id);
+    }
+    let ended = schedule["current_phase"].int("end_date");
+    let next = schedule.list("phases").iter().find(|phase| phase.int("start_date") == ended).cloned();
+    let Some(phase) = next else {
+        return complete(tx, &schedule);
+    };
+    let updated = tx.change(id, "subscription_schedule.updated", |schedule| {
+        schedule.set("current_phase", json!({ "start_date": phase["start_date"], "end_date": phase["end_date"] }));
+    })?;
+    enter(tx, &updated, &phase, None)
+}
+
+fn complete(tx: &mut Tx<'_>, schedule: &Value) -> Result<(), ApiError> {
+    let now = tx.now();
+    let subscription = schedule.text("subscription");
+    tx.change(schedule.text("id"), "subscription_schedule.completed", |schedule| {
+        schedule.set("status", "completed");
+        schedule.set("completed_at", now);
+        schedule.set("current_phase", Value::Null);
+    })?;
+    match schedule.text("end_behavior") {
+        "cancel" => subscription::end_as_planned(tx, subscription),
+        _ => attach(tx, subscription, None),
+    }
+}
+
+/// Lets a subscription go on without its schedule.
+pub(crate) fn release(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
+    let schedule = running(tx, id, "release")?;
+    let now = tx.now();
+    let released = tx.change(id, "subscription_schedule.released", |schedule| {
+        let subscription = schedule["subscription"].take();
+        schedule.set("status", "released");
+        schedule.set("released_at", now);
+        schedule.set("released_subscription", subscription);
+        schedule.set("current_phase", Value::Null);
+    })?;
+    if let Some(subscription) = schedule.some("subscription") {
+        attach(tx, subscription, None)?;
+    }
+    Ok(released)
+}
+
+/// Cancels a schedule and its subscription.
+pub(crate) fn cancel(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
+    let schedule = running(tx, id, "cancel")?;
+    let canceled = stop(tx, id, "subscription_schedule.canceled")?;
+    if let Some(subscription) = schedule.some("subscription") {
+        let current = tx.find("subscription", subscription)?;
+        subscription::cancel(tx, &current, params)?;
+    }
+    Ok(canceled)
+}
+
+fn stop(tx: &mut Tx<'_>, id: &str, event: &str) -> Result<Value, ApiError> {
+    let now = tx.now();
+    tx.change(id, event, |schedule| {
+        schedule.set("status", "canceled");
+        schedule.set("canceled_at", now);
+        schedule.set("current_phase", Value::Null);
+    })
+}
+
+/// A schedule ends with its subscription.
+pub(crate) fn subscription_ended(tx: &mut Tx<'_>, subscription: &str) -> Result<(), ApiError> {
+    let ended = tx.find("subscription", subscription)?;
+    let active = tx.get(ended.text("schedule")).filter(|schedule| schedule.text("status") == "active");
+    let Some(id) = active.map(|schedule| schedule.text("id").to_owned()) else {
+        return Ok(());
+    };
+    let event = match ended.text("status") {
+        "past_due" | "unpaid" => "subscription_schedule.aborted",
+        _ => "subscription_schedule.canceled",
+    };
+    stop(tx, &id, event).map(|_| ())
+}

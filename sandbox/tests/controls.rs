@@ -1,0 +1,281 @@
+//! The controls: the clock, deliveries, faults, and who may use them.
+
+mod support;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{Receiver, World, data, id, settled, text};
+
+const DAY: u64 = 86_400;
+
+async fn customers(world: &World, count: usize) {
+    for _ in 0..count {
+        world.post("/v1/customers", &[]).await.ok();
+    }
+}
+
+async fn receiving(answers: &[u16]) -> (World, Receiver) {
+    let world = World::new().await;
+    let (receiver, url) = Receiver::start(answers).await;
+    world.sandbox.add_endpoint(Receiver::endpoint(&url));
+    (world, receiver)
+}
+
+#[tokio::test]
+async fn an_application_can_follow_the_clock() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("sandbox.jsonl");
+    let world = World::on(state.clone()).await;
+    let ahead = world.sandbox.clock_offset();
+    assert_eq!(ahead.load(Ordering::SeqCst), 0);
+    world.sandbox.advance(Duration::from_millis(1_500));
+    assert_eq!(ahead.load(Ordering::SeqCst), 2, "whole seconds");
+    world.sandbox.shutdown().await;
+    let again = World::on(state).await;
+    assert_eq!(again.sandbox.clock_offset().load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn the_clock_goes_to_what_is_next() {
+    let world = World::new().await;
+    let price = world.monthly_price().await;
+    let customer = world.customer_with("pm_card_visa").await;
+    let form = [("customer", customer.as_str()), ("items[0][price]", &price), ("trial_period_days", "14")];
+    let made = world.post("/v1/subscriptions", &form).await.ok();
+    let clock = world.sandbox.control("GET clock", &[("object", &id(&made))]).expect("shows");
+    assert_eq!(clock["due"][0]["what"], "trial_warning");
+    for (what, days) in [("trial_warning", 11), ("trial_end", 14), ("renewal", 44)] {
+        world.sandbox.control("POST clock/next", &[("what", what)]).expect("advances");
+        let ahead = world.sandbox.clock_offset().load(Ordering::SeqCst) / 86_400;
+        assert!((days..days + 3).contains(&ahead), "{what}: {ahead}");
+    }
+    world.sandbox.control("POST clock/next", &[("what", "dispute")]).expect_err("there is none");
+    world.sandbox.control("POST clock/advance", &[("hours", "-1")]).expect_err("only forward");
+    let before = world.sandbox.now();
+    world.sandbox.control("POST clock/advance", &[("days", "1"), ("hours", "1")]).expect("advances");
+    assert!(world.sandbox.now() - before >= 90_000);
+}
+
+#[tokio::test]
+async fn one_delivery_can_be_made_while_the_others_are_held() {
+    let (world, receiver) = receiving(&[]).await;
+    world.sandbox.hold_deliveries(true);
+    customers(&world, 3).await;
+    let pending = world.sandbox.pending_deliveries();
+    assert!(world.sandbox.deliver(&pending[1].id));
+    settled(&world.sandbox).await;
+    assert_eq!(receiver.events().iter().map(id).collect::<Vec<_>>(), [pending[1].event.clone()]);
+    assert!(!world.sandbox.deliver(&pending[1].id), "it was made");
+    assert!(world.sandbox.drop_delivery(&pending[0].id));
+    world.sandbox.hold_deliveries(false);
+    settled(&world.sandbox).await;
+    assert_eq!(receiver.events().len(), 2, "the dropped one is lost");
+    let states: Vec<String> = world.sandbox.deliveries().into_iter().map(|delivery| delivery.state).collect();
+    assert_eq!(states, ["dropped", "delivered", "delivered"]);
+}
+
+#[tokio::test]
+async fn a_seed_gives_an_order() {
+    let mut orders = Vec::new();
+    for seed in [7, 7, 8] {
+        let (world, receiver) = receiving(&[]).await;
+        world.sandbox.hold_deliveries(true);
+        customers(&world, 8).await;
+        let made: Vec<String> = world.sandbox.pending_deliveries().into_iter().map(|delivery| delivery.event).collect();
+        world.sandbox.shuffle_deliveries(seed);
+        world.sandbox.hold_deliveries(false);
+        settled(&world.sandbox).await;
+        let came: Vec<String> = receiver.events().iter().map(id).collect();
+        orders.push(came.iter().map(|event| made.iter().position(|known| known == event)).collect::<Vec<_>>());
+    }
+    assert_eq!(orders[0], orders[1]);
+    assert_ne!(orders[0], orders[2]);
+    assert!(!orders[0].is_sorted());
+}
+
+#[tokio::test]
+async fn events_get_lost_or_come_twice_or_late_when_they_are_told_to() {
+    let (world, receiver) = receiving(&[]).await;
+    let set = |parameters: &[(&str, &str)]| world.sandbox.control("POST conditions", parameters).expect("sets");
+    set(&[("drop_next", "1"), ("duplicate_next", "1")]);
+    customers(&world, 3).await;
+    settled(&world.sandbox).await;
+    assert_eq!(receiver.types().len(), 3, "one lost, one twice, one once");
+    let shown = set(&[("drop_percent", "100")]);
+    assert_eq!((&shown["drop_percent"], &shown["drop_next"]), (&json!(100), &json!(0)));
+    customers(&world, 2).await;
+    settled(&world.sandbox).await;
+    assert_eq!(receiver.types().len(), 3);
+    world.sandbox.control("POST conditions/clear", &[]).expect("clears");
+    set(&[("delay_seconds", "86400")]);
+    customers(&world, 1).await;
+    assert_eq!(world.sandbox.pending_deliveries().len(), 1);
+    world.sandbox.advance(Duration::from_secs(DAY + 1));
+    settled(&world.sandbox).await;
+    assert_eq!(receiver.types().len(), 4);
+}
+
+#[tokio::test]
+async fn all_that_is_pending_can_be_dropped_doubled_or_put_off() {
+    let (world, receiver) = receiving(&[]).await;
+    world.sandbox.hold_deliveries(true);
+    customers(&world, 2).await;
+    let done = world.sandbox.control("POST deliveries/duplicate", &[]).expect("doubles");
+    assert_eq!(done["deliveries"], 2);
+    world.sandbox.control("POST deliveries/delay", &[("seconds", "3600")]).expect("puts off");
+    world.sandbox.hold_deliveries(false);
+    assert_eq!(world.sandbox.pending_deliveries().len(), 4);
+    world.sandbox.advance(Duration::from_secs(3_601));
+    settled(&world.sandbox).await;
+    assert_eq!(receiver.types().len(), 4);
+    world.sandbox.hold_deliveries(true);
+    customers(&world, 2).await;
+    world.sandbox.control("POST deliveries/drop", &[]).expect("drops");
+    world.sandbox.control("POST deliveries/release", &[]).expect("releases");
+    settled(&world.sandbox).await;
+    assert_eq!(receiver.types().len(), 4);
+}
+
+#[tokio::test]
+async fn a_delivery_tells_every_try_and_its_answer() {
+    let (world, receiver) = receiving(&[500]).await;
+    customers(&world, 1).await;
+    settled(&world.sandbox).await;
+    assert_eq!(receiver.types().len(), 2);
+    let delivery = &world.sandbox.deliveries()[0];
+    assert_eq!(delivery.tries, [Some(500), Some(200)]);
+    let shown = world.sandbox.control(&format!("GET deliveries/{}", delivery.id), &[]).expect("shows");
+    let payload: Value = serde_json::from_str(&text(&shown, "payload")).expect("JSON");
+    assert_eq!(payload["type"], "customer.created");
+    let list = world.sandbox.control("GET deliveries", &[("state", "delivered")]).expect("lists");
+    assert_eq!(data(&list).len(), 1);
+}
+
+#[tokio::test]
+async fn a_test_can_deliver_by_itself() {
+    let (world, receiver) = receiving(&[]).await;
+    world.sandbox.hold_deliveries(true);
+    customers(&world, 1).await;
+    let event = world.sandbox.pending_deliveries()[0].event.clone();
+    let endpoints = world.get("/v1/webhook_endpoints").await.ok();
+    let url = text(&data(&endpoints)[0], "url");
+    let (payload, signature) = world.sandbox.signed(&event, &url).expect("signs");
+    world.http.post(&url).header("stripe-signature", signature).body(payload).send().await.expect("answers");
+    assert_eq!(receiver.events().iter().map(id).collect::<Vec<_>>(), [event]);
+    assert!(world.sandbox.signed("evt_none", &url).is_none());
+}
+
+#[tokio::test]
+async fn calls_fail_are_lost_or_garbled_when_they_are_told_to() {
+    let world = World::new().await;
+    world.sandbox.control("POST faults", &[("fail_next", "1"), ("status", "429")]).expect("sets");
+    world.post("/v1/customers", &[]).await.refused(429, "rate_limit");
+    world.sandbox.garble_next_answers(1);
+    let garbled = world.request("POST", "/v1/customers").send().await.expect("answers");
+    assert_eq!(garbled.status(), 200);
+    let body = garbled.text().await.expect("text");
+    assert!(serde_json::from_str::<Value>(&body).is_err(), "{body}");
+    assert_eq!(data(&world.get("/v1/customers").await.ok()).len(), 1, "the garbled call was carried out");
+    let shown = world.sandbox.control("GET requests", &[("path", "/v1/customers")]).expect("lists");
+    let faults: Vec<&str> = data(&shown).iter().filter_map(|request| request["fault"].as_str()).collect();
+    assert_eq!(faults, ["garbled", "failed"]);
+}
+
+#[tokio::test]
+async fn an_object_leads_to_its_requests_events_and_relatives() {
+    let world = World::new().await;
+    let price = world.monthly_price().await;
+    let customer = world.customer_with("pm_card_visa").await;
+    let form = [("customer", customer.as_str()), ("items[0][price]", &price)];
+    let made = world.keyed("subscribe", "/v1/subscriptions", &form).await.ok();
+    let shown = world.sandbox.control(&format!("GET objects/{}", id(&made)), &[]).expect("shows");
+    assert_eq!(shown["object"]["id"], made["id"]);
+    let has = |list: &str, field: &str, wanted: &str| {
+        shown[list].as_array().expect("a list").iter().any(|found| found[field] == wanted)
+    };
+    assert!(has("names", "id", &customer) && has("named_by", "object", "invoice"));
+    assert!(has("events", "type", "customer.subscription.created"));
+    assert!(has("requests", "path", "/v1/subscriptions"));
+    assert_eq!(shown["due"][0]["what"], "renewal");
+    let request = text(&shown["requests"][0], "id");
+    let request = world.sandbox.control(&format!("GET requests/{request}"), &[]).expect("shows");
+    assert_eq!((&request["idempotency_key"], &request["status"]), (&json!("subscribe"), &json!(200)));
+    assert_eq!(request["parameters"][0], json!(["customer", customer]));
+    assert!(text(&request, "answer").contains(&id(&made)));
+    world.sandbox.control("GET objects/nothing", &[]).expect_err("there is none");
+}
+
+#[tokio::test]
+async fn requests_and_deliveries_survive_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("sandbox.jsonl");
+    let world = World::on(state.clone()).await;
+    let (_, url) = Receiver::start(&[]).await;
+    world.sandbox.add_endpoint(Receiver::endpoint(&url));
+    customers(&world, 1).await;
+    settled(&world.sandbox).await;
+    let before = (world.sandbox.requests(), world.sandbox.deliveries());
+    world.sandbox.shutdown().await;
+    let again = World::on(state).await;
+    assert_eq!((again.sandbox.requests(), again.sandbox.deliveries()), before);
+}
+
+#[tokio::test]
+async fn every_control_is_listed_with_its_parameters() {
+    let world = World::new().await;
+    let url = format!("{}/_sandbox/api", world.sandbox.url());
+    let list: Value = world.http.get(url).send().await.expect("answers").json().await.expect("JSON");
+    let advance = data(&list).iter().find(|control| control["path"] == "/_sandbox/api/clock/advance");
+    let advance = advance.expect("is listed");
+    assert_eq!((advance["method"].as_str(), advance["about"].as_str()), (Some("POST"), Some("Moves the clock on.")));
+    assert_eq!(advance["parameters"][0], json!({ "name": "days", "holds": "integer", "required": false }));
+    let refused = world.sandbox.control("POST clock/advance", &[("weeks", "1")]).expect_err("is unknown");
+    assert_eq!(refused["error"]["param"], "weeks");
+}
+
+#[tokio::test]
+async fn another_site_cannot_drive_the_sandbox() {
+    let world = World::new().await;
+    let base = world.sandbox.url();
+    let post = async |headers: &[(&str, &str)]| {
+        let mut request = world.http.post(format!("{base}/_sandbox/api/deliveries/hold"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.expect("answers").status().as_u16()
+    };
+    assert_eq!(post(&[]).await, 200, "a program");
+    assert_eq!(post(&[("sec-fetch-site", "same-origin"), ("origin", &base)]).await, 200, "its own page");
+    assert_eq!(post(&[("sec-fetch-site", "cross-site")]).await, 403);
+    assert_eq!(post(&[("sec-fetch-site", "same-site")]).await, 403);
+    assert_eq!(post(&[("origin", "http://evil.example")]).await, 403);
+    assert_eq!(post(&[("origin", "null")]).await, 403);
+    let rebound = [("host", "evil.example"), ("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(post(&rebound).await, 403, "a name that was made to point here");
+}
+
+#[tokio::test]
+async fn json_is_understood_as_well_as_forms() {
+    let world = World::new().await;
+    let url = format!("{}/_sandbox/api/clock/advance", world.sandbox.url());
+    let answer = world.http.post(url).json(&json!({ "days": 2 })).send().await.expect("answers");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(world.sandbox.clock_offset().load(Ordering::SeqCst), 2 * 86_400);
+}
+
+#[tokio::test]
+async fn starting_and_stopping_takes_no_time_and_a_thousand_events_little() {
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        World::new().await.sandbox.shutdown().await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let (world, receiver) = receiving(&[]).await;
+    let begun = std::time::Instant::now();
+    customers(&world, 1_000).await;
+    settled(&world.sandbox).await;
+    assert_eq!(receiver.types().len(), 1_000);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
