@@ -27,7 +27,11 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
 
     #[cfg(feature = "sandbox")]
     let sandbox = crate::development::start_sandbox(&mut config, listener.local_addr()?).await?;
-    let tollgate = Tollgate::new(config, db, Clock::system(), assets)?;
+    #[cfg(feature = "sandbox")]
+    let clock = sandbox.as_ref().map_or_else(Clock::system, |sandbox| Clock::ahead(sandbox.clock_offset()));
+    #[cfg(not(feature = "sandbox"))]
+    let clock = Clock::system();
+    let tollgate = Tollgate::new(config, db, clock, assets)?;
     let router = http::router(&tollgate, app::pages(&tollgate)?)?;
 
     let stop = CancellationToken::new();

@@ -176,7 +176,7 @@ pub(crate) async fn live_customer(tollgate: &Tollgate, who: &SignedIn) -> Result
     let deleted = customers::deleted(db, account).await?;
     let made = tollgate.gateway().create_customer(account, &who.email, deleted).await?.object;
     let mut tx = db.begin().await?;
-    sync::link(&mut tx, &made.id, account, tollgate).await?;
+    sync::link(&mut tx, &made.id, account, false, tollgate).await?;
     // As Stripe has just said; if somebody else wrote meanwhile, they know better.
     customers::write(&mut tx, &made, 0, tollgate.now()).await?;
     tx.commit().await?;

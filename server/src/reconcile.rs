@@ -328,7 +328,8 @@ async fn deleted_but_billed(
     mode: Mode,
 ) -> Result<Option<Finding>, SyncError> {
     let (id, customer) = (&fetched.subscription.id, &fetched.subscription.customer);
-    let Some(account) = customers::account_of(tollgate.db(), customer).await? else { return Ok(None) };
+    let Some(stored) = customers::by_id(tollgate.db(), customer).await? else { return Ok(None) };
+    let account = stored.account;
     if !accounts::is_closed(tollgate.db(), &account).await? {
         return Ok(None);
     }

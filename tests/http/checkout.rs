@@ -317,7 +317,7 @@ async fn leave_a_session_nobody_heard_of(app: &Harness) {
         session: None,
     };
     let mut tx = db.begin().await.unwrap();
-    assert!(customers::link(&mut tx, &customer, &account, app.tollgate.now()).await.unwrap());
+    assert!(customers::link(&mut tx, &customer, &account, false, app.tollgate.now()).await.unwrap());
     checkouts::insert(&mut tx, &attempt, app.tollgate.now()).await.unwrap();
     tx.commit().await.unwrap();
     let asked = NewCheckout {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 mod admin;
@@ -12,6 +13,7 @@ mod catalog;
 mod checkout;
 mod closing;
 mod customer;
+mod delinquency;
 mod doctor;
 mod guard;
 mod ledger;

@@ -1,8 +1,15 @@
 //! Buying something once: from the click to the credits, and back again by a refund.
 
-use crate::support::{DECLINES, Harness, PAYS, THREE_D_SECURE, on_both_engines};
+use std::time::Duration;
+
+use crate::support::{Browser, DECLINES, Harness, PAYS, THREE_D_SECURE, on_both_engines};
 
 const PACK: [(&str, &str); 1] = [("product", "ai-500")];
+/// A card whose refunds fail at the bank.
+const REFUND_FAILS: &str = "4000000000005126";
+/// Bank accounts whose debit settles, and fails.
+const SETTLES: &str = "000123456789";
+const FAILS: &str = "000111111116";
 
 on_both_engines! {
     async fn paying_adds_credits_before_any_webhook_comes(engine) {
@@ -126,6 +133,73 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 0);
     }
 
+    async fn a_bank_debit_grants_when_the_money_has_come(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let back = debit(&app, &browser, SETTLES).await;
+        let success = browser.get(&back).await.body;
+        assert!(success.contains("Your payment is on its way"), "{success}");
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 0);
+        assert!(browser.get("/billing").await.body.contains("On its way"));
+        app.sandbox.advance(Duration::from_secs(5 * 86_400));
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 500);
+        assert!(browser.get(&back).await.body.contains("500 AI generations: paid"));
+    }
+
+    async fn a_bank_debit_that_fails_grants_nothing_and_says_why(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        debit(&app, &browser, FAILS).await;
+        app.sandbox.advance(Duration::from_secs(5 * 86_400));
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 0);
+        let billing = browser.get("/billing").await.body;
+        assert!(billing.contains("Not paid") && billing.contains("bank account"), "{billing}");
+    }
+
+    async fn a_dispute_takes_the_credits_while_it_is_open_and_gives_them_back_when_won(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.buy(&browser, "ai-500", PAYS).await;
+        app.settled().await;
+        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        let dispute = app.sandbox.control(&format!("POST payments/{payment}/dispute"), &[]).unwrap();
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 0);
+        assert!(browser.get("/billing").await.body.contains("$15 held by the bank"));
+        app.sandbox.control(&format!("POST disputes/{}/win", dispute["id"].as_str().unwrap()), &[]).unwrap();
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 500);
+    }
+
+    async fn a_dispute_that_is_lost_takes_the_credits_for_good(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.buy(&browser, "ai-500", PAYS).await;
+        app.settled().await;
+        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        let dispute = app.sandbox.control(&format!("POST payments/{payment}/dispute"), &[]).unwrap();
+        app.sandbox.control(&format!("POST disputes/{}/lose", dispute["id"].as_str().unwrap()), &[]).unwrap();
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 0);
+    }
+
+    async fn a_refund_that_fails_at_the_bank_gives_the_credits_back(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.buy(&browser, "ai-500", REFUND_FAILS).await;
+        app.settled().await;
+        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        app.stripe_makes("/v1/refunds", &[("payment_intent", &payment)]).await;
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 0);
+        app.sandbox.advance(Duration::from_secs(2 * 86_400));
+        app.settled().await;
+        assert_eq!(app.credits("ada@example.com").await, 500);
+    }
+
     async fn somebody_elses_session_shows_nothing(engine) {
         let app = Harness::start(engine).await;
         let ada = app.signed_up("ada@example.com").await;
@@ -169,4 +243,13 @@ on_both_engines! {
         let (state, ..) = server::store::inbox::standing(app.tollgate.db(), &event).await.unwrap().unwrap();
         assert_eq!(state, server::store::inbox::EventState::Ignored);
     }
+}
+
+/// Pays for a pack by bank debit; where Stripe leads back to.
+async fn debit(app: &Harness, browser: &Browser, account: &str) -> String {
+    let page = browser.post("/api/billing/checkout", &PACK).await;
+    let fields = [("email", ""), ("name", "Ada Lovelace"), ("pay_with", "us_bank_account"), ("account", account)];
+    let paid = Browser::new(&app.sandbox.url()).post(&page.location(), &fields).await;
+    assert_eq!(paid.status, 303, "{}", paid.body);
+    paid.location()
 }

@@ -132,7 +132,7 @@ on_both_engines! {
         let account = server::store::accounts::user_by_login(db, "ada@example.com").await.unwrap().unwrap().account_id;
         let mut tx = db.begin().await.unwrap();
         let customer = billing::CustomerId::new(customer);
-        assert!(server::store::customers::link(&mut tx, &customer, &account, app.tollgate.now()).await.unwrap());
+        assert!(server::store::customers::link(&mut tx, &customer, &account, false, app.tollgate.now()).await.unwrap());
         let revived = inbox::revive_unmatched(&mut tx, &customer, app.tollgate.now()).await.unwrap();
         assert!(revived > 0, "the events must have been kept");
         tx.commit().await.unwrap();

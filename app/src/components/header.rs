@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use server::Tollgate;
 use server::auth::{SignedIn, Visitor};
 
+use super::{Glyph, Icon};
 use crate::failure::Failure;
 
 /// The site's header.
@@ -58,8 +59,10 @@ fn SignedInBar(who: SignedIn) -> impl IntoView {
             </ul>
         </nav>
         <div class="site-account">
-            <a class="site-email" href="/account" title=email aria-current=current("/account")>
-                <span class="visually-hidden">"Account of "</span>{who.email.clone()}
+            <a class="site-who" href="/account" title=email aria-current=current("/account")>
+                <Icon glyph=Glyph::Person/>
+                <span class="visually-hidden">"Account"</span>
+                <span class="site-email">{who.email.clone()}</span>
             </a>
             <PlanBadge who/>
             <form method="post" action="/logout">

@@ -26,6 +26,8 @@ pub enum Glyph {
     Speech,
     /// A receipt.
     Receipt,
+    /// Head and shoulders.
+    Person,
     /// The sun.
     Sun,
     /// The moon.
@@ -52,6 +54,7 @@ impl Glyph {
             }
             Self::Speech => "M5 5h14a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1h-7l-4.5 3.5V17H5a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1",
             Self::Receipt => "M6 3.5h12v17l-3-2-3 2-3-2-3 2v-17M9.5 8.5h5M9.5 12.5h5",
+            Self::Person => "M12 4a4 4 0 1 0 0 8a4 4 0 1 0 0-8M4.5 20.5a7.5 6.5 0 0 1 15 0",
             Self::Sun => {
                 "M12 8a4 4 0 1 0 0 8a4 4 0 1 0 0-8M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M5.3 18.7l1.4-1.4M17.3 6.7l1.4-1.4"
             }

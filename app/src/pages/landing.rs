@@ -7,11 +7,13 @@ use server::Tollgate;
 use server::auth::Visitor;
 
 use crate::areas::AREAS;
-use crate::components::{Glyph, Icon, gains};
+use crate::components::{Banner, Glyph, Icon, Tone, gains};
+use crate::query::parameter;
 
 /// The start page.
 #[component]
 pub fn Landing() -> impl IntoView {
+    let is_closed = parameter("notice").as_deref() == Some("closed");
     let is_signed_in = expect_context::<Visitor>().signed_in.is_some();
     let (href, name) =
         if is_signed_in { ("/dashboard", "Open the dashboard") } else { ("/signup", "Create a free account") };
@@ -31,6 +33,11 @@ pub fn Landing() -> impl IntoView {
     view! {
         <Title text="Plans, limits and a gate that keeps them"/>
         <Meta name="description" content="Start free, pay when you grow. Every plan says what it includes, what is used and when it renews."/>
+        {is_closed.then(|| view! {
+            <Banner tone=Tone::Good title="Your account is closed.">
+                <p>"Nothing is charged any more. What you have paid is kept, as the law asks; everything else is deleted."</p>
+            </Banner>
+        })}
         <section class="hero" aria-labelledby="hero-title">
             <div class="hero-text">
                 <h1 id="hero-title">"Start free. "<span class="hero-turn">"Pay when you grow."</span></h1>

@@ -58,7 +58,7 @@ impl House {
         let user = accounts::user_by_login(db, email).await.unwrap().unwrap();
         let account: AccountId = user.account_id;
         let mut tx = db.begin().await.unwrap();
-        customers::link(&mut tx, &subscription.customer, &account, NOW).await.unwrap();
+        customers::link(&mut tx, &subscription.customer, &account, false, NOW).await.unwrap();
         assert!(subscriptions::write(&mut tx, &account, subscription, None, "a test", NOW).await.unwrap());
         tx.commit().await.unwrap();
         self.tollgate.access().forget(&account).await;

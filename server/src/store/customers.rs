@@ -11,7 +11,7 @@ statements! {
     DELETED_CUSTOMERS = "SELECT COUNT(*) FROM customer WHERE account_id = $1 AND is_deleted";
     ACCOUNT_OF = "SELECT account_id FROM customer WHERE id = $1";
     CUSTOMER_BY_ID = "SELECT id, account_id, email, name, is_deleted, version FROM customer WHERE id = $1";
-    LINK_CUSTOMER = "INSERT INTO customer (id, account_id, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    LINK_CUSTOMER = "INSERT INTO customer (id, account_id, is_deleted, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     UPDATE_CUSTOMER = "UPDATE customer SET email = $2, name = $3, is_deleted = $4, synced_at = $5, version = version + 1 \
         WHERE id = $1 AND version = $6";
 }
@@ -46,15 +46,7 @@ pub async fn deleted(db: &Db, account: &AccountId) -> Result<i64, StoreError> {
 ///
 /// # Errors
 /// The database failed.
-pub async fn account_of(db: &Db, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
-    Ok(query!(Db: db, fetch_optional as (String,), ACCOUNT_OF, customer.as_str())?.map(|(id,)| AccountId::new(id)))
-}
-
-/// The same inside a transaction.
-///
-/// # Errors
-/// The database failed.
-pub async fn account_of_in(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
+pub async fn account_of(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
     Ok(query!(Tx: tx, fetch_optional as (String,), ACCOUNT_OF, customer.as_str())?.map(|(id,)| AccountId::new(id)))
 }
 
@@ -77,7 +69,8 @@ pub async fn by_id(db: &Db, id: &CustomerId) -> Result<Option<Stored<Customer>>,
 }
 
 /// Links a Stripe customer to an account. `true` when the two are partners now, whoever linked
-/// them; `false` when either already has another partner.
+/// them; `false` when either already has another partner. One that was deleted at Stripe is no
+/// obstacle to another.
 ///
 /// # Errors
 /// The database failed.
@@ -85,12 +78,13 @@ pub async fn link(
     tx: &mut Tx,
     customer: &CustomerId,
     account: &AccountId,
+    is_deleted: bool,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    if query!(Tx: &mut *tx, execute, LINK_CUSTOMER, customer.as_str(), account.as_str(), at.0)? > 0 {
+    if query!(Tx: &mut *tx, execute, LINK_CUSTOMER, customer.as_str(), account.as_str(), is_deleted, at.0)? > 0 {
         return Ok(true);
     }
-    Ok(account_of_in(tx, customer).await?.is_some_and(|partner| partner == *account))
+    Ok(account_of(tx, customer).await?.is_some_and(|partner| partner == *account))
 }
 
 /// Writes a linked customer whole. `seen` is the version that was read before Stripe was asked.

@@ -43,6 +43,7 @@ statements! {
         WHERE event_id = $1 AND state = 'pending'";
     RELEASE = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL, attempts = attempts - 1 \
         WHERE lease_owner = $1 AND state = 'pending'";
+    RELEASE_ALL = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL AND state = 'pending'";
     REVIVE_UNMATCHED = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, \
         lease_owner = NULL, lease_until = NULL WHERE state IN ('unmatched', 'pending') AND customer_id = $1";
     NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) \
@@ -224,6 +225,15 @@ pub async fn postpone(
 /// The database failed.
 pub async fn release(tx: &mut Tx, owner: &str) -> Result<(), StoreError> {
     query!(Tx: tx, execute, RELEASE, owner).map(drop)
+}
+
+/// Lets go of everything that anybody holds: for a database that has one node, which has just
+/// started, so that whoever held it is gone.
+///
+/// # Errors
+/// The database failed.
+pub async fn release_all(tx: &mut Tx) -> Result<(), StoreError> {
+    query!(Tx: tx, execute, RELEASE_ALL).map(drop)
 }
 
 /// Makes the events of a customer that was just linked due again. That takes them away from those

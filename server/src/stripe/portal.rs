@@ -4,8 +4,6 @@ use billing::CustomerId;
 use serde_json::Value;
 use stripe_billing::billing_portal_configuration::{
     CreateBillingPortalConfiguration, CreateBillingPortalConfigurationFeatures,
-    CreateBillingPortalConfigurationFeaturesCustomerUpdate,
-    CreateBillingPortalConfigurationFeaturesCustomerUpdateAllowedUpdates as AllowedUpdates,
     CreateBillingPortalConfigurationFeaturesSubscriptionCancel,
     CreateBillingPortalConfigurationFeaturesSubscriptionCancelMode as CancelMode, InvoiceListParam,
     ListBillingPortalConfiguration, PaymentMethodUpdateParam,
@@ -86,13 +84,9 @@ impl Gateway {
     }
 
     async fn create_portal_configuration(&self) -> Result<String, GatewayError> {
-        let mut customer = CreateBillingPortalConfigurationFeaturesCustomerUpdate::new(true);
-        customer.allowed_updates =
-            Some(vec![AllowedUpdates::Address, AllowedUpdates::Email, AllowedUpdates::Name, AllowedUpdates::TaxId]);
         let mut cancel = CreateBillingPortalConfigurationFeaturesSubscriptionCancel::new(true);
         cancel.mode = Some(CancelMode::AtPeriodEnd);
         let mut features = CreateBillingPortalConfigurationFeatures::new();
-        features.customer_update = Some(customer);
         features.invoice_history = Some(InvoiceListParam::new(true));
         features.payment_method_update = Some(PaymentMethodUpdateParam::new(true));
         features.subscription_cancel = Some(cancel);

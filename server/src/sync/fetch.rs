@@ -3,7 +3,7 @@
 //! What is written down is read first, then Stripe is asked: so that whoever writes knows what
 //! was there before the answer was given.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use billing::{CustomerId, Status, Subscription};
 
@@ -42,6 +42,9 @@ pub(super) async fn all(tollgate: &Tollgate, wanted: &BTreeSet<Object>) -> Resul
         if asked.insert(object.clone()) {
             let implied = fetched.add(tollgate, &object).await?;
             open.extend(implied.into_iter().filter(|object| !asked.contains(object)));
+        }
+        if open.is_empty() {
+            open.extend(fetched.unknown_customer(tollgate).await?.filter(|object| !asked.contains(object)));
         }
     }
     fetched.sort();
@@ -117,12 +120,42 @@ impl Fetched {
 
     /// Whose all of it is at Stripe. What belongs together belongs to one customer.
     pub(super) fn customer(&self) -> Option<&CustomerId> {
-        let of_sessions = self.sessions.iter().filter_map(|fresh| fresh.now.customer.as_ref());
-        let of_payments = self.payments.iter().filter_map(|fresh| fresh.now.object.customer.as_ref());
-        let of_invoices = self.invoices.iter().map(|fresh| &fresh.now.object.customer);
-        let of_subscriptions = self.subscriptions.iter().map(|fresh| &fresh.now.subscription.customer);
-        let of_customers = self.customers.iter().map(|fresh| &fresh.now.object.id);
-        of_sessions.chain(of_payments).chain(of_invoices).chain(of_subscriptions).chain(of_customers).next()
+        self.parties().find_map(|(customer, _)| customer)
+    }
+
+    /// Each customer, with the accounts that its objects name.
+    pub(super) fn names_by_customer(&self) -> BTreeMap<CustomerId, BTreeSet<&str>> {
+        let mut names: BTreeMap<CustomerId, BTreeSet<&str>> = BTreeMap::new();
+        for (customer, name) in self.parties() {
+            if let Some(customer) = customer {
+                names.entry(customer.clone()).or_default().extend(name);
+            }
+        }
+        names
+    }
+
+    /// Whether the customer is no more.
+    pub(super) fn is_deleted(&self, customer: &CustomerId) -> bool {
+        self.customers.iter().any(|fresh| fresh.now.object.id == *customer && fresh.now.object.is_deleted)
+    }
+
+    /// Of each object, its customer and the account that it names.
+    fn parties(&self) -> impl Iterator<Item = (Option<&CustomerId>, Option<&str>)> {
+        let customers = self.customers.iter().map(|fresh| (Some(&fresh.now.object.id), &fresh.now.account));
+        let subscriptions =
+            self.subscriptions.iter().map(|fresh| (Some(&fresh.now.subscription.customer), &fresh.now.account));
+        let invoices = self.invoices.iter().map(|fresh| (Some(&fresh.now.object.customer), &fresh.now.account));
+        let payments = self.payments.iter().map(|fresh| (fresh.now.object.customer.as_ref(), &fresh.now.account));
+        let sessions = self.sessions.iter().map(|fresh| (fresh.now.customer.as_ref(), &fresh.now.account));
+        let all = customers.chain(subscriptions).chain(invoices).chain(payments).chain(sessions);
+        all.map(|(customer, name)| (customer, name.as_deref()))
+    }
+
+    /// The customer, if Stripe was never asked about it: it may name its account.
+    async fn unknown_customer(&self, tollgate: &Tollgate) -> Result<Option<Object>, SyncError> {
+        let Some(customer) = self.customer() else { return Ok(None) };
+        let is_known = customers::by_id(tollgate.db(), customer).await?.is_some_and(|stored| stored.version > 0);
+        Ok((!is_known).then(|| Object::Customer(customer.clone())))
     }
 
     fn sort(&mut self) {

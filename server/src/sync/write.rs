@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use billing::{AccountId, Catalog, CustomerId, Status, Subscription, SubscriptionId};
 
 use super::fetch::{Fetched, Fresh};
-use super::owner::{self, Owner};
+use super::owner::{Owner, Owners};
 use super::{Along, Outcome, SyncError, trial};
 use crate::access::CHANNEL;
 use crate::ledger::{Customer, Invoice, Payment, Purchase};
@@ -86,21 +86,22 @@ async fn steps(
     fetched: &Fetched,
     along: &Along<'_>,
 ) -> Result<Vec<Step>, StoreError> {
+    let owners = Owners::find(tx, tollgate, fetched).await?;
     let mut steps = Vec::new();
     for fresh in &fetched.customers {
-        steps.push(customer(tx, tollgate, fresh).await?);
+        steps.push(customer(tx, tollgate, &owners, fresh).await?);
     }
     for fresh in &fetched.subscriptions {
-        steps.push(subscription(tx, tollgate, fresh, along).await?);
+        steps.push(subscription(tx, tollgate, &owners, fresh, along).await?);
     }
     for fresh in &fetched.invoices {
-        steps.push(invoice(tx, tollgate, fresh).await?);
+        steps.push(invoice(tx, tollgate, &owners, fresh).await?);
     }
     for fresh in &fetched.payments {
-        steps.push(payment(tx, tollgate, fresh).await?);
+        steps.push(payment(tx, tollgate, &owners, fresh).await?);
     }
     for fresh in &fetched.sessions {
-        steps.push(session(tx, tollgate, fresh).await?);
+        steps.push(session(tx, tollgate, &owners, fresh).await?);
     }
     Ok(steps)
 }
@@ -119,10 +120,11 @@ macro_rules! account_or_return {
 async fn customer(
     tx: &mut Tx,
     tollgate: &Tollgate,
+    owners: &Owners,
     fresh: &Fresh<Customer, Named<Customer>>,
 ) -> Result<Step, StoreError> {
     let now = &fresh.now;
-    let account = account_or_return!(owner::of(tx, tollgate, Some(&now.object.id), now.account.as_deref()).await?);
+    let account = account_or_return!(owners.of(tx, Some(&now.object.id), None).await?);
     let seen = fresh.seen.as_ref().map_or(0, |seen| seen.version);
     let written = customers::write(tx, &now.object, seen, tollgate.now()).await?;
     Ok(if written { Step::Of(account) } else { Step::Raced })
@@ -131,12 +133,13 @@ async fn customer(
 async fn subscription(
     tx: &mut Tx,
     tollgate: &Tollgate,
+    owners: &Owners,
     fresh: &Fresh<Subscription, SubscriptionShape>,
     along: &Along<'_>,
 ) -> Result<Step, StoreError> {
     let (shape, at) = (&fresh.now, tollgate.now());
     let customer = &shape.subscription.customer;
-    let account = account_or_return!(owner::of(tx, tollgate, Some(customer), shape.account.as_deref()).await?);
+    let account = account_or_return!(owners.of(tx, Some(customer), None).await?);
     let seen = fresh.seen.as_ref();
     let now = remembered(shape, seen.map(|seen| &seen.object), tollgate.catalog());
     if !subscriptions::write(tx, &account, &now, seen, &along.cause(), at).await? {
@@ -152,11 +155,12 @@ async fn subscription(
 async fn invoice(
     tx: &mut Tx,
     tollgate: &Tollgate,
+    owners: &Owners,
     fresh: &Fresh<Invoice, Named<Invoice>>,
 ) -> Result<Step, StoreError> {
     let now = &fresh.now;
     let customer = &now.object.customer;
-    let account = account_or_return!(owner::of(tx, tollgate, Some(customer), now.account.as_deref()).await?);
+    let account = account_or_return!(owners.of(tx, Some(customer), None).await?);
     let seen = fresh.seen.as_ref().map(|seen| seen.version);
     let written = invoices::write(tx, &account, &now.object, seen, tollgate.now()).await?;
     Ok(if written { Step::Of(account) } else { Step::Raced })
@@ -165,10 +169,11 @@ async fn invoice(
 async fn payment(
     tx: &mut Tx,
     tollgate: &Tollgate,
+    owners: &Owners,
     fresh: &Fresh<Payment, Named<Payment>>,
 ) -> Result<Step, StoreError> {
     let now = &fresh.now;
-    let owner = owner::of(tx, tollgate, now.object.customer.as_ref(), now.account.as_deref()).await?;
+    let owner = owners.of(tx, now.object.customer.as_ref(), now.account.as_deref()).await?;
     let account = account_or_return!(owner);
     let seen = fresh.seen.as_ref().map(|seen| seen.version);
     if !payments::write(tx, &account, &now.object, seen, tollgate.now()).await? {
@@ -183,6 +188,7 @@ async fn payment(
 async fn session(
     tx: &mut Tx,
     tollgate: &Tollgate,
+    owners: &Owners,
     fresh: &Fresh<Purchase, CheckoutSession>,
 ) -> Result<Step, StoreError> {
     let now = &fresh.now;
@@ -194,7 +200,7 @@ async fn session(
     if let Some(status) = status {
         checkouts::close_session(tx, &now.id, status).await?;
     }
-    let account = account_or_return!(owner::of(tx, tollgate, now.customer.as_ref(), now.account.as_deref()).await?);
+    let account = account_or_return!(owners.of(tx, now.customer.as_ref(), now.account.as_deref()).await?);
     let Some(purchase) = &now.purchase else { return Ok(Step::Of(account)) };
     let before = fresh.seen.as_ref();
     let purchase = purchase.clone().described(tollgate.catalog(), before.map(|before| &before.object));

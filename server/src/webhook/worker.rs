@@ -42,6 +42,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Works until `stop`.
 pub async fn run(tollgate: Tollgate, stop: CancellationToken) {
     let mut worker = Worker::new(tollgate, stop);
+    worker.take_over().await;
     worker.work().await;
     worker.let_go().await;
 }
@@ -76,6 +77,21 @@ impl Worker {
             owner: ids::new_id(),
             at_work: JoinSet::new(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// On SQLite, which has one node, what is leased is leased by one that died.
+    async fn take_over(&self) {
+        if self.tollgate.db().postgres_pool().is_some() {
+            return;
+        }
+        let released = async {
+            let mut tx = self.tollgate.db().begin().await?;
+            inbox::release_all(&mut tx).await?;
+            tx.commit().await
+        };
+        if let Err(error) = released.await {
+            tracing::warn!(%error, "the leases of the last run stay until they run out");
         }
     }
 

@@ -1,5 +1,7 @@
 //! One running Tollgate per test: its own database, its own sandbox, its own ports.
 
+#![allow(dead_code, unused_imports, unused_macros, reason = "every test program uses its own part")]
+
 mod browser;
 mod database;
 mod stripe;
@@ -89,7 +91,8 @@ impl Harness {
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let tollgate = node(config.clone(), listener, &stop, &tasks).await;
+        let clock = Clock::ahead(sandbox.clock_offset());
+        let tollgate = node(config.clone(), clock, listener, &stop, &tasks).await;
         catalog_apply::apply(&tollgate).await.unwrap();
         Self { tollgate, sandbox, url, config, stop, tasks, _files: files }
     }
@@ -98,7 +101,7 @@ impl Harness {
     pub async fn second_node(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        node(self.config.clone(), listener, &self.stop, &self.tasks).await;
+        node(self.config.clone(), self.tollgate.clock().clone(), listener, &self.stop, &self.tasks).await;
         url
     }
 
@@ -208,10 +211,17 @@ pub fn config(app_url: &str, database_url: &str, stripe: &str) -> Config {
     Config::from_lookup(&value).unwrap()
 }
 
-async fn node(config: Config, listener: TcpListener, stop: &CancellationToken, tasks: &TaskTracker) -> Tollgate {
+/// One node, whose clock goes with the sandbox's.
+async fn node(
+    config: Config,
+    clock: Clock,
+    listener: TcpListener,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Tollgate {
     let db = Db::connect(&config.database_url).await.unwrap();
     db.migrate().await.unwrap();
-    let tollgate = Tollgate::new(config, db, Clock::system(), assets()).unwrap();
+    let tollgate = Tollgate::new(config, db, clock, assets()).unwrap();
     let router = http::router(&tollgate, app::pages(&tollgate).unwrap()).unwrap();
     tasks.spawn(webhook::worker::run(tollgate.clone(), stop.clone()));
     tasks.spawn(access::listen(tollgate.clone(), stop.clone()));
@@ -222,7 +232,7 @@ async fn node(config: Config, listener: TcpListener, stop: &CancellationToken, t
 }
 
 /// The files that the build made, or, for the HTTP tests alone, their names.
-fn assets() -> Assets {
+pub fn assets() -> Assets {
     let manifest = r#"{"script": "tollgate-0", "style": "style-0.css"}"#;
     let files = [
         ("manifest.json", manifest),
