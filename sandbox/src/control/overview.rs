@@ -79,8 +79,8 @@ fn warnings(faults: &Value, conditions: &Value) -> String {
 fn clock_panel(clock: &Value) -> String {
     let (now, ahead) = (clock.int("now"), clock.int("ahead"));
     let lead = match ahead {
-        0 => "the real time".to_owned(),
-        seconds => format!("{} ahead of the real time", span(seconds)),
+        0 => "UTC, in step with real time".to_owned(),
+        seconds => format!("UTC, {} ahead of real time", span(seconds)),
     };
     let jump = |label: &str, seconds: &str| button("clock/advance", label, &[("seconds", seconds)], HERE, "second");
     let step = form(

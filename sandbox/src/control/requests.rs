@@ -70,10 +70,13 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         })
         .collect();
     let touched: String = request.list("touched").iter().filter_map(Value::as_str).map(|id| format!("<li>{}</li>", to(id))).collect();
-    let told = ask(&shared, "events", "limit=100").map_or_else(|_| Vec::new(), |events| events.list("data").to_vec());
+    let told = match ask(&shared, "events", &format!("limit=100&object={id}")) {
+        Ok(events) => events,
+        Err(refusal) => return *refusal,
+    };
     let told: String = told
+        .list("data")
         .iter()
-        .filter(|event| event["request"].text("id") == id)
         .map(|event| format!("<li>{} {}</li>", to(event.text("id")), esc(event.text("type"))))
         .collect();
     let main = format!(

@@ -44,7 +44,7 @@ fn faults_form(faults: &Value) -> String {
     let statuses = [("500", "500, an outage"), ("503", "503, unavailable"), ("429", "429, too many requests")];
     let fields = [
         number("fail_next", "fail_next", "Fail the next calls", faults.int("fail_next")),
-        select("status", "… with", &statuses, &faults.int("status").to_string()),
+        select("status", "… with status", &statuses, &faults.int("status").to_string()),
         number("lose_next", "lose_next", "Lose the next answers", faults.int("lose_next")),
         number("garble_next", "garble_next", "Garble the next answers", faults.int("garble_next")),
         number("delay_ms", "delay_ms", "Slow every call by (ms)", faults.int("delay_ms")),
@@ -57,11 +57,11 @@ fn conditions_form(conditions: &Value) -> String {
     let order = [("false", "in order"), ("true", "out of order")];
     let fields = [
         field("drop_next", "Drop the next"),
-        field("drop_percent", "Drop of a hundred"),
+        field("drop_percent", "Drop, in percent"),
         field("duplicate_next", "Double the next"),
-        field("duplicate_percent", "Double of a hundred"),
+        field("duplicate_percent", "Double, in percent"),
         field("delay_seconds", "Late by (seconds)"),
-        field("abreast", "At a time to one endpoint"),
+        field("abreast", "At a time"),
         select("shuffle", "They come", &order, if conditions.flag("shuffle") { "true" } else { "false" }),
     ];
     form("conditions", &fields.concat(), "Apply", HERE)
