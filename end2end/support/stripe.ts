@@ -15,6 +15,20 @@ interface StripeObject {
   status: string;
 }
 
+/** Does something at the sandbox's controls, or looks at something. */
+export async function control(stripe: string, path: string, parameters?: Record<string, unknown>) {
+  const response = await fetch(`${stripe}/_sandbox/api/${path}`, {
+    ...(parameters && {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(parameters),
+    }),
+  });
+  const body = await response.json();
+  expect(response.ok, JSON.stringify(body)).toBe(true);
+  return body;
+}
+
 export class Stripe {
   constructor(readonly url: string) {}
 
@@ -37,6 +51,13 @@ export class Stripe {
       this.#call('GET', kind, { customer: customer.id, ...fields }),
     );
     return (await Promise.all(lists)).flatMap((list) => list.data);
+  }
+
+  /** The customer that somebody is at Stripe. */
+  async customer(email: string): Promise<StripeObject> {
+    const customers = await this.#call('GET', 'customers', { email });
+    expect(customers.data).toHaveLength(1);
+    return customers.data[0];
   }
 
   /** Every Checkout Session that somebody was given. */

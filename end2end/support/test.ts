@@ -58,4 +58,16 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
   },
 });
 
+/** The same, for tests that move the clock or steer the sandbox: theirs is nobody else's. */
+export const steering = test.extend<object, WorkerFixtures>({
+  tollgate: [
+    async ({}, use) => {
+      const tollgate = await Tollgate.start();
+      await use(tollgate);
+      await tollgate.stop();
+    },
+    { scope: 'worker' },
+  ],
+});
+
 export { expect };

@@ -1,7 +1,7 @@
 // The program under test, as people run it: one process on free ports, with a
 // database of its own and the offline Stripe inside.
 
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { openSync, closeSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL('../../target', import.meta.url));
 const binary = process.env.TOLLGATE_BIN ?? join(target, 'debug/tollgate');
@@ -84,6 +85,12 @@ export class Tollgate {
         throw new Error(`${binary} does not come up: ${failure ?? ''}\n${await readFile(logFile, 'utf8')}`);
       }
     }
+  }
+
+  /** What a command of the program prints. */
+  async run(...args: string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(binary, args, { cwd: this.folder, env: this.#env });
+    return stdout;
   }
 
   /** Asks the process to end, and waits until it has. */

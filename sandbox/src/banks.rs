@@ -52,6 +52,7 @@ const ACCOUNTS: &[TestAccount] = &[
     fails(ACH, "000222222227", "insufficient_funds", NO_FUNDS, ""),
     fails(ACH, "000333333335", "debit_not_authorized", REFUSED, ""),
     settles(SEPA, "AT611904300234573201", "Settles after four days"),
+    settles(SEPA, "AT321904300235473204", ""),
     settles(SEPA, "DE89370400440532013000", ""),
     fails(SEPA, "AT861904300235473202", "generic_decline", FAILED, "Fails after four days"),
     fails(SEPA, "DE62370400440532013001", "generic_decline", FAILED, ""),

@@ -62,6 +62,11 @@ pub(crate) fn stamp(timestamp: i64) -> String {
     format!("{} {hour:02}:{minute:02}:{second:02} UTC", moment.date())
 }
 
+/// "2026-12-07T14:03:09Z".
+pub(crate) fn iso(timestamp: i64) -> String {
+    stamp(timestamp).replacen(' ', "T", 1).replace(" UTC", "Z")
+}
+
 /// Whether a card that expires in that month can no longer be used at `now`.
 pub(crate) fn card_expired(year: i64, month: i64, now: i64) -> bool {
     let today =

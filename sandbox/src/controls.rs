@@ -615,7 +615,8 @@ pub(crate) fn related(inner: &Inner, id: &str) -> Result<Value, ApiError> {
     let names: Vec<Value> =
         crate::index::references(object).into_iter().filter_map(|id| store.get(id)).map(brief).collect();
     let own = |found: &&Value| !found.text("object").starts_with('_') && found.text("object") != "event";
-    let named_by: Vec<Value> = store.all_referring(id).filter(own).take(MOST).map(brief).collect();
+    let fresh = |found: &Value| !names.iter().any(|known| known["id"] == found["id"]);
+    let named_by: Vec<Value> = store.all_referring(id).filter(own).map(brief).filter(fresh).take(MOST).collect();
     let events = store.referring("event", id).take(MOST).map(|event| {
         json!({ "id": event["id"], "type": event["type"], "created": event["created"], "about": event["data"]["object"]["id"] })
     });
@@ -698,4 +699,20 @@ pub(crate) fn settle_payment(shared: &Shared, payment: &str, succeeds: bool) -> 
 /// Closes a dispute.
 pub(crate) fn close_dispute(shared: &Shared, id: &str, verdict: Verdict) -> Result<Value, ApiError> {
     on_object(shared, |tx| dispute::close(tx, id, verdict))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CONTROLS;
+
+    #[test]
+    fn the_documentation_names_every_control() {
+        let documentation = include_str!("../../docs/SANDBOX.md");
+        for control in CONTROLS {
+            let (method, path) = control.endpoint.split_once(' ').expect("a method and a path");
+            let short = path.strip_prefix("/_sandbox/api").expect("below /_sandbox/api");
+            let named = if short.is_empty() { path.to_owned() } else { format!("| `{method} {short}` | {} |", control.about) };
+            assert!(documentation.contains(&named), "{named}");
+        }
+    }
 }

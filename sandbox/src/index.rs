@@ -114,13 +114,14 @@ fn take(map: &mut HashMap<String, Ordered>, key: &str, seq: u64) {
     }
 }
 
-/// The ids that an object names. Of an event: what it is about, and whose that is.
+/// The ids that an object names. Of an event: what it is about, whose that is, and the request
+/// that caused it.
 pub(crate) fn references(object: &Value) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     match object.text("object") {
         "event" => {
             let about = &object["data"]["object"];
-            found.extend([about.text("id"), about.text("customer")]);
+            found.extend([about.text("id"), about.text("customer"), object["request"].text("id")]);
         }
         "_request" => found.extend(object.list("touched").iter().filter_map(Value::as_str)),
         _ => {

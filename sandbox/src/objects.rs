@@ -910,7 +910,7 @@ pub(crate) fn portal_configuration(now: i64) -> Value {
                 "proration_behavior": "none",
             },
             "subscription_update": {
-                "default_allowed_updates": [], "enabled": false, "proration_behavior": "none",
+                "default_allowed_updates": [], "enabled": false, "products": [], "proration_behavior": "none",
                 "schedule_at_period_end": { "conditions": [] },
             },
         },

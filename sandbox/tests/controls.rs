@@ -248,6 +248,7 @@ async fn another_site_cannot_drive_the_sandbox() {
     };
     assert_eq!(post(&[]).await, 200, "a program");
     assert_eq!(post(&[("sec-fetch-site", "same-origin"), ("origin", &base)]).await, 200, "its own page");
+    assert_eq!(post(&[("sec-fetch-site", "same-origin"), ("origin", "null")]).await, 200, "which sends no referrer");
     assert_eq!(post(&[("sec-fetch-site", "cross-site")]).await, 403);
     assert_eq!(post(&[("sec-fetch-site", "same-site")]).await, 403);
     assert_eq!(post(&[("origin", "http://evil.example")]).await, 403);

@@ -90,7 +90,136 @@ async fn a_refused_card_changes_nothing_and_a_link_lasts_an_hour() {
 async fn what_the_portal_cannot_do_is_refused() {
     let world = World::new().await;
     let customer = world.customer_with("pm_card_visa").await;
-    let form = [("customer", customer.as_str()), ("flow_data[type]", "payment_method_update")];
-    world.post("/v1/billing_portal/sessions", &form).await.refused(400, "sandbox_unsupported");
     world.post("/v1/billing_portal/sessions", &[("customer", &customer)]).await.refused(400, "");
+    let form = [("features[invoice_history][enabled]", "true"), ("login_page[enabled]", "true")];
+    world.post("/v1/billing_portal/configurations", &form).await.refused(400, "sandbox_unsupported");
+    let form = [("features[subscription_update][enabled]", "true")];
+    let refused = world.post("/v1/billing_portal/configurations", &form).await.refused(400, "parameter_missing");
+    assert_eq!(refused["param"], "features[subscription_update][products]");
+}
+
+/// A session that is for one thing, by a configuration with these features.
+async fn deep_link(world: &World, plan: &Value, features: &[(&str, &str)], flow: &[(&str, &str)]) -> String {
+    let configuration = id(&world.post("/v1/billing_portal/configurations", features).await.ok());
+    let customer = text(plan, "customer");
+    let mut form = vec![
+        ("customer", customer.as_str()),
+        ("configuration", &configuration),
+        ("return_url", "http://app.test/billing"),
+    ];
+    form.extend(flow);
+    let session = world.post("/v1/billing_portal/sessions", &form).await.ok();
+    text(&session, "url").replace(&world.sandbox.url(), "")
+}
+
+async fn subscribed(world: &World, card: &str) -> Value {
+    let price = world.monthly_price().await;
+    let customer = world.customer_with(card).await;
+    let form = [("customer", customer.as_str()), ("items[0][price]", &price)];
+    world.post("/v1/subscriptions", &form).await.ok()
+}
+
+#[tokio::test]
+async fn a_deep_link_is_for_one_thing_and_leads_back() {
+    let world = World::new().await;
+    let plan = subscribed(&world, "pm_card_visa").await;
+    let plan_id = id(&plan);
+    let features = [
+        ("features[subscription_cancel][enabled]", "true"),
+        ("features[subscription_cancel][mode]", "immediately"),
+        ("features[subscription_cancel][cancellation_reason][enabled]", "true"),
+        ("features[subscription_cancel][cancellation_reason][options][]", "too_expensive"),
+    ];
+    let flow = [
+        ("flow_data[type]", "subscription_cancel"),
+        ("flow_data[subscription_cancel][subscription]", plan_id.as_str()),
+        ("flow_data[after_completion][type]", "redirect"),
+        ("flow_data[after_completion][redirect][return_url]", "http://app.test/gone"),
+    ];
+    let path = deep_link(&world, &plan, &features, &flow).await;
+    let leads = world.page("GET", &path, &[]).await;
+    assert_eq!(leads.location, format!("{path}/cancel/{plan_id}"));
+    let asked = world.page("GET", &leads.location, &[]).await;
+    assert!(asked.body.contains("The plan ends now") && asked.body.contains("too expensive"), "{}", asked.body);
+    let done = world.page("POST", &leads.location, &[("feedback", "too_expensive")]).await;
+    assert_eq!(done.location, "http://app.test/gone");
+    let ended = fresh(&world, &plan).await;
+    assert_eq!((ended["status"].as_str(), ended["cancellation_details"]["feedback"].as_str()), (Some("canceled"), Some("too_expensive")));
+    assert_eq!(world.page("GET", &path, &[]).await.status, 200, "afterwards the link opens everything");
+
+    let configuration = [("features[subscription_cancel][enabled]", "true")];
+    let configuration = id(&world.post("/v1/billing_portal/configurations", &configuration).await.ok());
+    let off = [
+        ("customer", &*text(&plan, "customer")),
+        ("configuration", &configuration),
+        ("flow_data[type]", "payment_method_update"),
+    ];
+    world.post("/v1/billing_portal/sessions", &off).await.refused(400, "");
+}
+
+#[tokio::test]
+async fn another_plan_is_shown_with_its_price_before_it_is_taken() {
+    let world = World::new().await;
+    let plan = subscribed(&world, "pm_card_visa").await;
+    let dearer = world.price("4900", Some("month")).await;
+    let product = text(&world.get(&format!("/v1/prices/{dearer}")).await.ok(), "product");
+    let features = [
+        ("features[subscription_update][enabled]", "true"),
+        ("features[subscription_update][default_allowed_updates][]", "price"),
+        ("features[subscription_update][proration_behavior]", "always_invoice"),
+        ("features[subscription_update][products][0][product]", product.as_str()),
+        ("features[subscription_update][products][0][prices][]", &dearer),
+    ];
+    let plan_id = id(&plan);
+    let item = id(&plan["items"]["data"][0]);
+    let flow = [
+        ("flow_data[type]", "subscription_update_confirm"),
+        ("flow_data[subscription_update_confirm][subscription]", plan_id.as_str()),
+        ("flow_data[subscription_update_confirm][items][0][id]", &item),
+        ("flow_data[subscription_update_confirm][items][0][price]", &dearer),
+        ("flow_data[after_completion][type]", "hosted_confirmation"),
+        ("flow_data[after_completion][hosted_confirmation][custom_message]", "Welcome up."),
+    ];
+    let path = deep_link(&world, &plan, &features, &flow).await;
+    let leads = world.page("GET", &path, &[]).await;
+    let asked = world.page("GET", &leads.location, &[]).await;
+    assert!(asked.body.contains("$30.00 is due now."), "{}", asked.body);
+    let change = format!("{path}/change/{plan_id}");
+    let done = world.page("POST", &change, &[("price", &dearer)]).await;
+    assert!(done.body.contains("Welcome up."), "{}", done.body);
+    assert_eq!(fresh(&world, &plan).await["items"]["data"][0]["price"]["id"], dearer.as_str());
+    let other = world.price("1", Some("month")).await;
+    assert_eq!(world.page("POST", &change, &[("price", &other)]).await.status, 404, "only what is offered");
+    let listed = world.page("GET", &change, &[]).await;
+    assert!(listed.body.contains("your plan"), "{}", listed.body);
+}
+
+#[tokio::test]
+async fn a_customer_may_change_what_the_configuration_allows() {
+    let world = World::new().await;
+    let plan = subscribed(&world, "pm_card_visa").await;
+    let features = [
+        ("features[customer_update][enabled]", "true"),
+        ("features[customer_update][allowed_updates][]", "name"),
+    ];
+    let path = deep_link(&world, &plan, &features, &[]).await;
+    let form = [("name", "Ada King"), ("email", "other@example.com")];
+    assert_eq!(world.page("POST", &format!("{path}/details"), &form).await.status, 303);
+    let customer = world.get(&format!("/v1/customers/{}", text(&plan, "customer"))).await.ok();
+    assert_eq!((customer["name"].as_str(), customer["email"].as_str()), (Some("Ada King"), Some("ada@example.com")));
+}
+
+#[tokio::test]
+async fn an_open_invoice_is_paid_on_its_page() {
+    let world = World::new().await;
+    let plan = subscribed(&world, "pm_card_chargeCustomerFail").await;
+    assert_eq!(plan["status"], "incomplete");
+    let invoice = world.get(&format!("/v1/invoices/{}", text(&plan, "latest_invoice"))).await.ok();
+    let path = text(&invoice, "hosted_invoice_url").replace(&world.sandbox.url(), "");
+    assert!(world.page("GET", &path, &[]).await.body.contains("<button>Pay $19.00</button>"));
+    let card = |number| [("number", number), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada")];
+    assert_eq!(world.page("POST", &path, &card("4000000000000002")).await.status, 402);
+    assert_eq!(world.page("POST", &path, &card("4242424242424242")).await.status, 303);
+    assert_eq!(fresh(&world, &plan).await["status"], "active");
+    assert!(!world.page("GET", &path, &[]).await.body.contains("<button>Pay"));
 }

@@ -115,9 +115,17 @@ async fn old_versions_see_the_old_shape() {
     assert_eq!(before["subscription"], after["parent"]["subscription_details"]["subscription"]);
     assert!(after.get("subscription").is_none());
 
+    assert!(before.get("parent").is_none() && before["payment_intent"].is_string() && before["paid"] == true);
+    let line = &before["lines"]["data"][0];
+    assert!(line.get("parent").is_none() && line["subscription"] == before["subscription"] && line["type"] == "subscription");
+    let paid = object(&old, "payment_intent.succeeded");
+    assert_eq!((&paid["invoice"], object(&new, "payment_intent.succeeded").get("invoice")), (&before["id"], None));
+
     let request = world.request("GET", "/v1/subscriptions").header("stripe-version", "2024-06-20");
     let list = world.send(request).await.ok();
-    assert!(data(&list)[0]["current_period_start"].is_i64());
+    let subscription = &data(&list)[0];
+    assert!(subscription["current_period_start"].is_i64());
+    assert!(subscription["items"]["data"][0].get("current_period_start").is_none());
 }
 
 #[tokio::test]

@@ -341,6 +341,13 @@ pub(crate) enum Submitted {
 /// # Errors
 /// As [`complete`].
 pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&Value>) -> Result<Submitted, ApiError> {
+    let session = tx.find("checkout.session", id)?;
+    if let Some(method) = method
+        && !session.list("payment_method_types").contains(&method["type"])
+    {
+        let message = format!("This Checkout Session does not accept payment methods of type `{}`.", method.text("type"));
+        return Err(ApiError::invalid("", message).on("payment_method"));
+    }
     let asks = method.filter(|method| payment::asks_for_authentication(method));
     let Some(method) = asks else {
         return complete(tx, id, payer, method, Presence::OnSession).map(Submitted::Complete);

@@ -1,4 +1,4 @@
-//! Hosted invoices and receipts: a page and a small, real PDF.
+//! Hosted invoices and receipts: a page where what is open can be paid, and a small, real PDF.
 //!
 //! Invariant: an invoice opens only with the secret in its address, as at Stripe.
 
@@ -10,8 +10,13 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::fields::Fields;
-use crate::hosted::{App, esc, link, notice, page};
+use crate::flows::invoice::{self, IfRefused};
+use crate::flows::payment::Presence;
+use crate::flows::subscription;
+use crate::hosted::checkout::{Fault, Typed, card_fields, test_cards};
+use crate::hosted::{App, esc, link, notice, page, see_other};
 use crate::money;
+use crate::store::Origin;
 
 /// The part of the address that keeps an invoice private.
 #[derive(Debug, Deserialize)]
@@ -37,9 +42,65 @@ fn title_of(invoice: &Value) -> String {
 
 /// `GET /i/{invoice}`
 pub(crate) async fn show(State(shared): App, Path(id): Path<String>, Query(key): Query<Key>) -> Response {
+    shared.catch_up();
+    match find(&shared, &id, &key) {
+        Some(invoice) => shown(&invoice, StatusCode::OK, &Typed::default(), None),
+        None => unknown(),
+    }
+}
+
+/// `POST /i/{invoice}`: pays what is open, with the card that was typed.
+pub(crate) async fn pay(
+    State(shared): App,
+    Path(id): Path<String>,
+    Query(key): Query<Key>,
+    body: String,
+) -> Response {
     let Some(invoice) = find(&shared, &id, &key) else {
         return unknown();
     };
+    let typed = Typed::read(&body);
+    let mut answer = None;
+    let outcome = shared.transaction(Origin::default(), |tx| {
+        let back = tx.find("invoice", &id)?.text("hosted_invoice_url").to_owned();
+        if tx.find("invoice", &id)?.text("status") != "open" {
+            answer = Some(see_other(&back));
+            return Ok(());
+        }
+        let method = match typed.card(tx) {
+            Ok(method) => method,
+            Err(fault) => {
+                answer = Some(shown(&invoice, StatusCode::UNPROCESSABLE_ENTITY, &typed, Some(&fault)));
+                return Ok(());
+            }
+        };
+        let intent = invoice.text("_payment_intent");
+        tx.quietly(intent, |intent| intent.set("_return_url", back.as_str()));
+        let paid = invoice::pay(tx, &id, &method, Presence::OnSession, IfRefused::Leave);
+        if let Err(error) = &paid {
+            let fault = Fault { field: "number", message: error.message.to_string() };
+            answer = Some(shown(&invoice, StatusCode::PAYMENT_REQUIRED, &typed, Some(&fault)));
+        }
+        let paid = paid?;
+        if paid.text("status") == "paid" {
+            subscription::settled(tx, &paid)?;
+            answer = Some(see_other(&back));
+        } else {
+            answer = Some(see_other(&format!("/authenticate/{intent}")));
+        }
+        Ok(())
+    });
+    match (answer, outcome) {
+        (Some(answer), _) => answer,
+        (None, outcome) => {
+            let why = outcome.err().map_or_else(String::new, |error| error.message.to_string());
+            notice(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", &why, None)
+        }
+    }
+}
+
+/// The page of an invoice; an open one can be paid there.
+fn shown(invoice: &Value, status: StatusCode, typed: &Typed, fault: Option<&Fault>) -> Response {
     let currency = invoice.text("currency");
     let lines: String = invoice
         .data("lines")
@@ -52,27 +113,38 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, Query(key):
             )
         })
         .collect();
+    let due = money::format(invoice.int("amount_remaining"), currency);
+    let form = match invoice.text("status") {
+        "open" => format!(
+            r#"<h2>Pay this invoice</h2><form method="post" novalidate>{}<button>Pay {due}</button></form>{}"#,
+            card_fields(typed, fault),
+            test_cards()
+        ),
+        _ => String::new(),
+    };
     let main = format!(
         r#"<div class="card narrow">
 <h1>{title}</h1>
-<p class="muted">{to} · {date} · {status}</p>
+<p class="muted">{to} · {date} · {status}{by}</p>
 <ul class="lines">{lines}
 <li><strong>Total</strong><strong class="amount">{total}</strong></li>
 <li><span>Amount due</span><span class="amount">{due}</span></li>
 <li><span>Amount paid</span><span class="amount">{paid}</span></li>
 </ul>
 <p><a class="button" href="{pdf}">Download PDF</a></p>
+{form}
 </div>"#,
-        title = esc(&title_of(&invoice)),
+        title = esc(&title_of(invoice)),
         to = esc(invoice.some("customer_email").or(invoice.some("customer_name")).unwrap_or("Customer")),
         date = clock::long_date(invoice.int("created")),
         status = esc(invoice.text("status")),
+        by = invoice.some_int("due_date").map_or_else(String::new, |at| format!(" · due {}", clock::long_date(at))),
         total = money::format(invoice.int("total"), currency),
         due = money::format(invoice.int("amount_due"), currency),
         paid = money::format(invoice.int("amount_paid"), currency),
         pdf = link(invoice.text("invoice_pdf")),
     );
-    page(StatusCode::OK, &title_of(&invoice), &main)
+    page(status, &title_of(invoice), &main)
 }
 
 /// `GET /i/{invoice}/pdf`

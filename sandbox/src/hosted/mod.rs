@@ -43,6 +43,11 @@ pub(crate) fn link(url: &str) -> String {
 
 /// A whole page around its `main`.
 pub(crate) fn page(status: StatusCode, title: &str, main: &str) -> Response {
+    document(status, title, "", &format!("<main>\n{main}\n</main>"))
+}
+
+/// A whole page around its body; `head` goes into the head.
+pub(crate) fn document(status: StatusCode, title: &str, head: &str, body: &str) -> Response {
     let title = esc(title);
     let html = format!(
         r#"<!doctype html>
@@ -55,12 +60,10 @@ pub(crate) fn page(status: StatusCode, title: &str, main: &str) -> Response {
 <title>{title}</title>
 <link rel="stylesheet" href="/_sandbox/style.css">
 <link rel="icon" href="data:,">
-</head>
+{head}</head>
 <body>
 <header class="banner"><p><strong>Sandbox:</strong> no real money</p></header>
-<main>
-{main}
-</main>
+{body}
 </body>
 </html>
 "#

@@ -3,14 +3,15 @@
 //! Invariant: a session opens one customer's billing for an hour, and every action is about an
 //! object of that customer. What the configuration leaves out is neither shown nor done.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock;
 use crate::error::ApiError;
-use crate::fields::Fields;
+use crate::fields::{Fields, copy};
 use crate::flows::invoice::{self, IfRefused};
 use crate::flows::payment::{self, Presence};
 use crate::flows::{change, subscription};
@@ -26,9 +27,60 @@ const LIFE: i64 = 3_600;
 /// What stops an action.
 type Stop = Box<Response>;
 
-/// `GET /p/session/{session}`
+/// `GET /p/session/{session}`: everything, or the one thing that the link is for.
 pub(crate) async fn show(State(shared): App, Path(id): Path<String>) -> Response {
-    act(&shared, &id, |tx, session| overview(tx, session, &Typed::default(), None, StatusCode::OK))
+    act(&shared, &id, |tx, session| match flow_of(session) {
+        None | Some(Flow::ChangeCard) => overview(tx, session, &Typed::default(), None, StatusCode::OK),
+        Some(Flow::Cancel(plan)) => Ok(see_other(&format!("{}/cancel/{plan}", address(session)))),
+        Some(Flow::Change(plan)) => Ok(see_other(&format!("{}/change/{plan}", address(session)))),
+        Some(Flow::Confirm(plan, price)) => {
+            Ok(see_other(&format!("{}/change/{plan}?price={price}", address(session))))
+        }
+    })
+}
+
+/// The one thing that a link is for.
+enum Flow {
+    ChangeCard,
+    /// Of a subscription.
+    Cancel(String),
+    Change(String),
+    /// To a price.
+    Confirm(String, String),
+}
+
+/// What a link is still for; once that is done, it opens everything.
+fn flow_of(session: &Value) -> Option<Flow> {
+    let flow = session.get("flow").filter(|flow| flow.is_object() && !session.flag("_done"))?;
+    let kind = flow.text("type");
+    let plan = flow[kind].text("subscription").to_owned();
+    Some(match kind {
+        "subscription_cancel" => Flow::Cancel(plan),
+        "subscription_update" => Flow::Change(plan),
+        "subscription_update_confirm" => {
+            let price = flow[kind].list("items").first().map_or("", |item| item.text("price"));
+            Flow::Confirm(plan, price.to_owned())
+        }
+        _ => Flow::ChangeCard,
+    })
+}
+
+/// Where to go when something is done: where the link says, if it was for that.
+fn after(tx: &mut Tx<'_>, session: &Value) -> Response {
+    if flow_of(session).is_none() {
+        return see_other(&address(session));
+    }
+    tx.quietly(session.text("id"), |session| session.set("_done", true));
+    let then = &session["flow"]["after_completion"];
+    match then.text("type") {
+        "redirect" => see_other(then["redirect"].text("return_url")),
+        "hosted_confirmation" => {
+            let text = then["hosted_confirmation"].some("custom_message").unwrap_or("Your changes are saved.");
+            let back = session.some("return_url").map(|url| (url, "Back"));
+            notice(StatusCode::OK, "Done", text, back)
+        }
+        _ => see_other(&address(session)),
+    }
 }
 
 /// `POST /p/session/{session}`: another card.
@@ -40,7 +92,7 @@ pub(crate) async fn change_card(State(shared): App, Path(id): Path<String>, body
         }
         let fault = match typed.card(tx) {
             Ok(method) => match save(tx, session.text("customer"), &method, &typed) {
-                Ok(()) => return Ok(see_other(&address(session))),
+                Ok(()) => return Ok(after(tx, session)),
                 Err(error) if error.is_card_error() => Fault { field: "number", message: error.message.to_string() },
                 Err(error) => return Err(error),
             },
@@ -105,37 +157,202 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
 /// `GET /p/session/{session}/cancel/{subscription}`: asks, and says what follows.
 pub(crate) async fn ask(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
     act(&shared, &id, |tx, session| {
-        let Some(plan) = owned(tx, session, &plan) else {
+        let Some(plan) = owned(tx, session, &plan, CANCEL) else {
             return Ok(not_offered());
+        };
+        let settings = feature(tx, session, CANCEL);
+        let follows = match settings.text("mode") {
+            "immediately" => "The plan ends now, and you are not charged again.".to_owned(),
+            _ => format!(
+                "The plan stays as it is until {}. Then it ends, and you are not charged again. Until then you can change your mind here.",
+                clock::long_date(subscription::current_period(&plan).1)
+            ),
         };
         let main = format!(
             r#"<div class="card narrow"><h1>Cancel {name}?</h1>
-<p>The plan stays as it is until {end}. Then it ends, and you are not charged again. Until then you can change your mind here.</p>
-<div class="actions"><form method="post"><button>Cancel plan</button></form><a class="button" href="{back}">Keep plan</a></div></div>"#,
+<p>{follows}</p>
+<form method="post">{reasons}<div class="actions"><button>Cancel plan</button><a class="button second" href="{back}">Keep plan</a></div></form></div>"#,
             name = esc(&name_of(tx, &plan)),
-            end = clock::long_date(subscription::current_period(&plan).1),
+            reasons = reasons(&settings["cancellation_reason"]),
             back = address(session),
         );
         Ok(page(StatusCode::OK, "Cancel plan", &main))
     })
 }
 
+/// The question why, where it is to be asked.
+fn reasons(asked: &Value) -> String {
+    if !asked.flag("enabled") {
+        return String::new();
+    }
+    let options: String = asked
+        .list("options")
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|reason| format!(r#"<option value="{reason}">{}</option>"#, reason.replace('_', " ")))
+        .collect();
+    format!(
+        r#"<div><label for="feedback">Why do you cancel?</label><select id="feedback" name="feedback"><option value="">I'd rather not say</option>{options}</select></div>"#
+    )
+}
+
 /// `POST /p/session/{session}/cancel/{subscription}`
-pub(crate) async fn cancel(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
-    set_end(&shared, &id, &plan, true)
+pub(crate) async fn cancel(State(shared): App, Path((id, plan)): Path<(String, String)>, body: String) -> Response {
+    let feedback = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "feedback");
+    let feedback = feedback.map(|(_, reason)| reason.into_owned()).filter(|reason| !reason.is_empty());
+    act(&shared, &id, |tx, session| {
+        let Some(current) = owned(tx, session, &plan, CANCEL) else {
+            return Ok(not_offered());
+        };
+        let settings = feature(tx, session, CANCEL);
+        let details = json!({ "feedback": feedback });
+        match settings.text("mode") {
+            "immediately" => {
+                let prorates = settings.text("proration_behavior") != "none";
+                let invoices = settings.text("proration_behavior") == "always_invoice";
+                let params = json!({ "prorate": prorates, "invoice_now": invoices, "cancellation_details": details });
+                subscription::cancel(tx, &current, &params)?;
+            }
+            _ => {
+                let params = json!({ "cancel_at_period_end": true, "cancellation_details": details });
+                change::update(tx, &plan, &params)?;
+            }
+        }
+        Ok(after(tx, session))
+    })
 }
 
 /// `POST /p/session/{session}/resume/{subscription}`
 pub(crate) async fn resume(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
-    set_end(&shared, &id, &plan, false)
-}
-
-fn set_end(shared: &Shared, id: &str, plan: &str, ends: bool) -> Response {
-    act(shared, id, |tx, session| {
-        if owned(tx, session, plan).is_none() {
+    act(&shared, &id, |tx, session| {
+        if owned(tx, session, &plan, CANCEL).is_none() {
             return Ok(not_offered());
         }
-        change::update(tx, plan, &json!({ "cancel_at_period_end": ends }))?;
+        change::update(tx, &plan, &json!({ "cancel_at_period_end": false }))?;
+        Ok(see_other(&address(session)))
+    })
+}
+
+/// The price that somebody looks at.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Chosen {
+    #[serde(default)]
+    price: String,
+}
+
+/// `GET /p/session/{session}/change/{subscription}`: the plans there are, and with `?price=` what
+/// changing to one of them costs.
+pub(crate) async fn plans(
+    State(shared): App,
+    Path((id, plan)): Path<(String, String)>,
+    Query(chosen): Query<Chosen>,
+) -> Response {
+    act(&shared, &id, |tx, session| {
+        let Some(plan) = owned(tx, session, &plan, CHANGE) else {
+            return Ok(not_offered());
+        };
+        let main = match offered_price(tx, session, &chosen.price) {
+            None => list_of_plans(tx, session, &plan),
+            Some(price) => question(tx, session, &plan, &price)?,
+        };
+        Ok(page(StatusCode::OK, "Change plan", &main))
+    })
+}
+
+/// The prices that a configuration lets one change to.
+fn offered_prices(tx: &Tx<'_>, session: &Value) -> Vec<Value> {
+    let products = feature(tx, session, CHANGE);
+    let prices = products.list("products").iter().flat_map(|product| product.list("prices"));
+    prices.filter_map(Value::as_str).filter_map(|id| tx.lookup("price", id)).cloned().collect()
+}
+
+fn offered_price(tx: &Tx<'_>, session: &Value, id: &str) -> Option<Value> {
+    offered_prices(tx, session).into_iter().find(|price| price.text("id") == id)
+}
+
+fn priced(price: &Value) -> String {
+    let amount = money::format_decimal(price.text("unit_amount_decimal"), price.text("currency"));
+    format!("{amount} {}", interval_of(price).unwrap_or_default())
+}
+
+fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
+    let current = plan.data("items").first().map_or("", |item| item["price"].text("id"));
+    let (at, id) = (address(session), plan.text("id"));
+    let rows: String = offered_prices(tx, session)
+        .iter()
+        .map(|price| {
+            let name = tx.get(price.text("product")).map_or("Plan", |product| product.text("name"));
+            let choice = match price.text("id") {
+                known if known == current => "your plan".to_owned(),
+                other => format!(r#"<a href="{at}/change/{id}?price={other}">Choose {}</a>"#, esc(name)),
+            };
+            format!("<li><span>{} · {}</span><span>{choice}</span></li>", esc(name), priced(price))
+        })
+        .collect();
+    format!(r#"<div class="card narrow"><h1>Change plan</h1><ul class="lines">{rows}</ul><p><a href="{at}">Back</a></p></div>"#)
+}
+
+/// What changes: the item that is there gets the price.
+fn change_to(tx: &Tx<'_>, session: &Value, plan: &Value, price: &str) -> Value {
+    let item = plan.data("items").first().map_or("", |item| item.text("id"));
+    let proration = feature(tx, session, CHANGE).some("proration_behavior").unwrap_or("none").to_owned();
+    json!({ "items": [{ "id": item, "price": price }], "proration_behavior": proration })
+}
+
+fn question(tx: &Tx<'_>, session: &Value, plan: &Value, price: &Value) -> Result<String, ApiError> {
+    let preview = change::preview(tx, plan, &change_to(tx, session, plan, price.text("id")))?;
+    let due = match preview.text("billing_reason") {
+        "upcoming" => "Nothing is due now.".to_owned(),
+        _ => format!("{} is due now.", money::format(preview.int("amount_due"), preview.text("currency"))),
+    };
+    let name = tx.get(price.text("product")).map_or("Plan", |product| product.text("name"));
+    Ok(format!(
+        r#"<div class="card narrow"><h1>Change to {name}?</h1><p class="price">{each}</p><p>{due}</p>
+<form method="post" action="{at}/change/{id}"><input type="hidden" name="price" value="{price}"><div class="actions"><button>Confirm</button><a class="button second" href="{at}">Keep plan</a></div></form></div>"#,
+        name = esc(name),
+        each = priced(price),
+        at = address(session),
+        id = plan.text("id"),
+        price = price.text("id"),
+    ))
+}
+
+/// `POST /p/session/{session}/change/{subscription}`
+pub(crate) async fn change_plan(
+    State(shared): App,
+    Path((id, plan)): Path<(String, String)>,
+    body: String,
+) -> Response {
+    let price = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "price");
+    let price = price.map(|(_, id)| id.into_owned()).unwrap_or_default();
+    act(&shared, &id, |tx, session| {
+        let (Some(current), Some(price)) = (owned(tx, session, &plan, CHANGE), offered_price(tx, session, &price)) else {
+            return Ok(not_offered());
+        };
+        let mut params = change_to(tx, session, &current, price.text("id"));
+        params.set("payment_behavior", "error_if_incomplete");
+        match change::update(tx, &plan, &params) {
+            Ok(_) => Ok(after(tx, session)),
+            Err(error) => Err(error),
+        }
+    })
+}
+
+/// `POST /p/session/{session}/details`: another name or address.
+pub(crate) async fn change_details(State(shared): App, Path(id): Path<String>, body: String) -> Response {
+    act(&shared, &id, |tx, session| {
+        let settings = feature(tx, session, "customer_update");
+        if !settings.flag("enabled") {
+            return Ok(not_offered());
+        }
+        let mut params = json!({});
+        for (name, value) in form_urlencoded::parse(body.as_bytes()) {
+            if settings.list("allowed_updates").iter().any(|allowed| *allowed == *name) {
+                params.set(&name, value.trim());
+            }
+        }
+        let customer = session.text("customer");
+        tx.change(customer, "customer.updated", |customer| copy(customer, &params, &["email", "name", "phone"]))?;
         Ok(see_other(&address(session)))
     })
 }
@@ -146,8 +363,10 @@ fn act(shared: &Shared, id: &str, work: impl FnOnce(&mut Tx<'_>, &Value) -> Resu
         Ok(session) => work(tx, &session),
         Err(stop) => Ok(*stop),
     });
-    outcome
-        .unwrap_or_else(|error| notice(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", &error.message, None))
+    outcome.unwrap_or_else(|error| {
+        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        notice(status, "That could not be done", &error.message, Some((&format!("/p/session/{id}"), "Back")))
+    })
 }
 
 fn session(tx: &Tx<'_>, id: &str) -> Result<Value, Stop> {
@@ -171,8 +390,16 @@ fn address(session: &Value) -> String {
     format!("/p/session/{}", session.text("id"))
 }
 
-fn offers(tx: &Tx<'_>, session: &Value, feature: &str) -> bool {
-    tx.get(session.text("configuration")).is_some_and(|found| found["features"][feature].flag("enabled"))
+const CANCEL: &str = "subscription_cancel";
+const CHANGE: &str = "subscription_update";
+
+/// What the session's configuration says of a feature.
+fn feature(tx: &Tx<'_>, session: &Value, name: &str) -> Value {
+    tx.get(session.text("configuration")).map(|found| found["features"][name].clone()).unwrap_or_default()
+}
+
+fn offers(tx: &Tx<'_>, session: &Value, name: &str) -> bool {
+    feature(tx, session, name).flag("enabled")
 }
 
 fn running(tx: &Tx<'_>, customer: &str) -> Vec<Value> {
@@ -180,10 +407,10 @@ fn running(tx: &Tx<'_>, customer: &str) -> Vec<Value> {
     all.filter(|found| !matches!(found.text("status"), "canceled" | "incomplete_expired")).cloned().collect()
 }
 
-/// The customer's running subscription of that id, where cancelling is offered.
-fn owned(tx: &Tx<'_>, session: &Value, id: &str) -> Option<Value> {
+/// The customer's running subscription of that id, where a feature is offered.
+fn owned(tx: &Tx<'_>, session: &Value, id: &str, name: &str) -> Option<Value> {
     let mut all = running(tx, session.text("customer")).into_iter();
-    all.find(|found| found.text("id") == id).filter(|_| offers(tx, session, "subscription_cancel"))
+    all.find(|found| found.text("id") == id).filter(|_| offers(tx, session, name))
 }
 
 fn name_of(tx: &Tx<'_>, plan: &Value) -> String {
@@ -207,14 +434,18 @@ fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
         format!("{amount} {}", interval_of(price).unwrap_or_default())
     });
     let (at, id) = (address(session), plan.text("id"));
-    let action = match (offers(tx, session, "subscription_cancel"), cancels) {
+    let change = match offers(tx, session, CHANGE) {
+        true => format!(r#"<p><a href="{at}/change/{id}">Change plan</a></p>"#),
+        false => String::new(),
+    };
+    let action = match (offers(tx, session, CANCEL), cancels) {
         (false, _) => String::new(),
         (true, true) => {
             format!(r#"<form method="post" action="{at}/resume/{id}"><button>Don't cancel</button></form>"#)
         }
         (true, false) => format!(r#"<p><a href="{at}/cancel/{id}">Cancel plan</a></p>"#),
     };
-    format!(r#"<h2>{}</h2><p class="price">{price}</p><p class="muted">{status}</p>{action}"#, esc(&name_of(tx, plan)))
+    format!(r#"<h2>{}</h2><p class="price">{price}</p><p class="muted">{status}</p>{change}{action}"#, esc(&name_of(tx, plan)))
 }
 
 fn overview(
@@ -279,6 +510,7 @@ fn overview(
         }
         false => String::new(),
     };
+    let details = details_form(tx, session, &customer);
     let back = session.some("return_url").map_or_else(String::new, |url| {
         let host = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or(url);
         format!(r#"<a class="back" href="{}">Return to {}</a>"#, link(url), esc(host))
@@ -287,8 +519,30 @@ fn overview(
         r#"{back}
 <div class="columns">
 <section><h1>Billing</h1>{shown}{due}{history}</section>
-<section class="card" aria-label="Payment method"><h2>Payment method</h2><p>{on_file}</p>{card}</section>
+<section class="card" aria-label="Payment method"><h2>Payment method</h2><p>{on_file}</p>{card}{details}</section>
 </div>"#
     );
     Ok(page(status, "Billing", &main))
+}
+
+/// The customer's own details, where they may be changed.
+fn details_form(tx: &Tx<'_>, session: &Value, customer: &Value) -> String {
+    let settings = feature(tx, session, "customer_update");
+    if !settings.flag("enabled") {
+        return String::new();
+    }
+    let fields: String = [("email", "E-mail", "email"), ("name", "Name", "name"), ("phone", "Phone", "tel")]
+        .into_iter()
+        .filter(|(name, _, _)| settings.list("allowed_updates").iter().any(|allowed| *allowed == *name))
+        .map(|(name, label, autocomplete)| {
+            let value = esc(customer.text(name));
+            format!(
+                r#"<div><label for="details-{name}">{label}</label><input id="details-{name}" name="{name}" value="{value}" autocomplete="{autocomplete}"></div>"#
+            )
+        })
+        .collect();
+    let at = address(session);
+    format!(
+        r#"<h2>Billing details</h2><form method="post" action="{at}/details">{fields}<button class="second">Save details</button></form>"#
+    )
 }

@@ -119,8 +119,8 @@ fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let customer = tx.customer(params.text("customer"))?;
     let quantity = params.some_int("quantity").unwrap_or(1);
-    let price = match params.some("price") {
-        Some(id) => Some(tx.named("price", id, "price")?),
+    let price = match params["pricing"].some("price") {
+        Some(id) => Some(tx.named("price", id, "pricing[price]")?),
         None => None,
     };
     let (amount, currency) = match (&price, params.some_int("amount")) {

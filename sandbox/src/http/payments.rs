@@ -64,9 +64,17 @@ fn create_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         intent
             .set("automatic_payment_methods", json!({ "allow_redirects": redirects, "enabled": automatic["enabled"] }));
     }
+    copy(&mut intent, params, &["payment_method_types"]);
     intent.set("_return_url", params.some("return_url"));
     if let Some(id) = params.some("payment_method") {
         let method = payment::method(tx, id, "payment_method")?;
+        if !intent.list("payment_method_types").contains(&method["type"]) {
+            let message = format!(
+                "The PaymentMethod provided ({}) is not allowed for this PaymentIntent. Please attach a PaymentMethod of one of the allowed types.",
+                method.text("type")
+            );
+            return Err(ApiError::invalid("payment_intent_invalid_parameter", message).on("payment_method"));
+        }
         intent.set("payment_method", method["id"].clone());
         intent.set("status", "requires_confirmation");
     }

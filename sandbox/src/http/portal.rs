@@ -37,9 +37,24 @@ fn apply(configuration: &mut Value, params: &Value) {
     }
 }
 
+/// What a configuration needs to make sense.
+fn check(tx: &Tx<'_>, configuration: &Value) -> Result<(), ApiError> {
+    let change = &configuration["features"]["subscription_update"];
+    if change.flag("enabled") && change.list("products").is_empty() {
+        let param = "features[subscription_update][products]";
+        return Err(ApiError::invalid("parameter_missing", format!("Missing required param: {param}.")).on(param));
+    }
+    for price in change.list("products").iter().flat_map(|product| product.list("prices")) {
+        let id = price.as_str().unwrap_or_default();
+        tx.named("price", id, "features[subscription_update][products]")?;
+    }
+    Ok(())
+}
+
 fn configure(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut configuration = objects::portal_configuration(tx.now());
     apply(&mut configuration, &call.params);
+    check(tx, &configuration)?;
     tx.create("billing_portal.configuration.created", &configuration);
     Ok(configuration)
 }
@@ -50,7 +65,9 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 }
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    tx.find(CONFIGURATION, &call.id)?;
+    let mut changed = tx.find(CONFIGURATION, &call.id)?;
+    apply(&mut changed, &call.params);
+    check(tx, &changed)?;
     let now = tx.now();
     tx.change(&call.id, "billing_portal.configuration.updated", |configuration| {
         apply(configuration, &call.params);
@@ -82,6 +99,49 @@ fn open(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     session.set("url", url);
     session.set("return_url", json!(back));
     copy(&mut session, params, &["locale"]);
+    if let Some(data) = params.get("flow_data") {
+        session.set("flow", flow(tx, data, &customer, &configuration)?);
+    }
     tx.create("billing_portal.session.created", &session);
     Ok(session)
+}
+
+/// A deep link into the portal: one thing to do, and where to go afterwards.
+fn flow(tx: &Tx<'_>, data: &Value, customer: &Value, configuration: &Value) -> Result<Value, ApiError> {
+    let kind = data.text("type");
+    let feature = match kind {
+        "subscription_update_confirm" => "subscription_update",
+        kind => kind,
+    };
+    if !configuration["features"][feature].flag("enabled") {
+        let message = format!("The flow `{kind}` needs the feature `{feature}`, which the configuration has off.");
+        return Err(ApiError::invalid("", message).on("flow_data[type]"));
+    }
+    if kind != "payment_method_update" {
+        let param = format!("flow_data[{kind}][subscription]");
+        let id = data[kind].some("subscription").ok_or_else(|| {
+            ApiError::invalid("parameter_missing", format!("Missing required param: {param}.")).on(&param)
+        })?;
+        let subscription = tx.named("subscription", id, &param)?;
+        if subscription["customer"] != customer["id"] || subscription.text("status") == "canceled" {
+            return Err(ApiError::missing_param("subscription", id, &param));
+        }
+        if kind == "subscription_cancel" && subscription.flag("cancel_at_period_end") {
+            let message = "This subscription is already set to be canceled.";
+            return Err(ApiError::invalid("", message).on(&param));
+        }
+    }
+    let after = &data["after_completion"];
+    let shown = |of: &str| Some(data[of].clone()).filter(|_| of == kind);
+    Ok(json!({
+        "after_completion": {
+            "hosted_confirmation": after["hosted_confirmation"],
+            "redirect": after["redirect"],
+            "type": after.some("type").unwrap_or("portal_homepage"),
+        },
+        "subscription_cancel": shown("subscription_cancel"),
+        "subscription_update": shown("subscription_update"),
+        "subscription_update_confirm": shown("subscription_update_confirm"),
+        "type": kind,
+    }))
 }

@@ -3,7 +3,8 @@
 //! The trees stand in the `.params` files beside this one, one section per endpoint, indented
 //! like the parameters nest. `name*` is required, `name[]` is a list, a type follows the name
 //! (none: the indented lines below are its fields), and `!` marks what is real at Stripe but
-//! without effect here: it is refused by name rather than ignored.
+//! without effect here: it is refused by name rather than ignored. `!*` stands for the many other
+//! names that Stripe has at such a place.
 //!
 //! Invariant: a request that passes holds only parameters the endpoint knows, at every depth,
 //! each of the declared type. Proved by `every_section_is_a_route` and the tests of
@@ -116,7 +117,9 @@ fn find_unknown(fields: &[Field], children: &[(String, Node)], prefix: &str, unk
     for (name, node) in children {
         let path = join(prefix, name);
         let Some(field) = fields.iter().find(|field| field.name == *name) else {
-            unknown.push(path);
+            if !has_others(fields) {
+                unknown.push(path);
+            }
             continue;
         };
         let (true, Kind::Object(inner), Node::Branch(below)) = (field.supported, &field.kind, node) else {
@@ -134,8 +137,17 @@ fn find_unknown(fields: &[Field], children: &[(String, Node)], prefix: &str, unk
     }
 }
 
+/// Whether Stripe has more names there than are listed: `!*`.
+fn has_others(fields: &[Field]) -> bool {
+    fields.iter().any(|field| field.name.is_empty())
+}
+
 fn read_object(fields: &[Field], children: &[(String, Node)], prefix: &str) -> Result<Value, ApiError> {
     let mut object = Map::new();
+    let listed = |name: &str| fields.iter().any(|field| field.name == name);
+    if let Some((other, _)) = children.iter().find(|(name, _)| !listed(name)) {
+        return Err(ApiError::unsupported(&join(prefix, other)));
+    }
     for field in fields {
         let path = join(prefix, &field.name);
         let sent = children.iter().find(|(name, _)| *name == field.name);

@@ -1,0 +1,281 @@
+//! What the control pages are made of: the frame, tables, forms, JSON.
+//!
+//! Invariant: every text that comes from outside goes through [`esc`], here or where it is put
+//! into a cell.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::api;
+use crate::clock;
+use crate::fields::Fields;
+use crate::hosted::{document, esc, notice};
+use crate::state::Shared;
+
+/// The pages, in the order of the navigation.
+const PAGES: [(&str, &str); 6] = [
+    ("/_sandbox", "Overview"),
+    ("/_sandbox/objects", "Objects"),
+    ("/_sandbox/events", "Events"),
+    ("/_sandbox/deliveries", "Deliveries"),
+    ("/_sandbox/requests", "Requests"),
+    ("/_sandbox/trouble", "Trouble"),
+];
+
+/// What a page was asked with.
+pub(super) struct Asked {
+    pairs: Vec<(String, String)>,
+}
+
+impl Asked {
+    pub(super) fn read(query: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned();
+        Self { pairs: pairs.filter(|(_, value)| !value.is_empty()).collect() }
+    }
+
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.pairs.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// The query with some values in the place of others; what is only about the page is left out.
+    pub(super) fn with(&self, changes: &[(&str, &str)]) -> String {
+        let kept = self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let kept = kept.filter(|(name, _)| *name != "done" && changes.iter().all(|(changed, _)| changed != name));
+        let changes = changes.iter().copied().filter(|(_, value)| !value.is_empty());
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(kept.chain(changes)).finish()
+    }
+}
+
+/// Asks the control API, as the page's client.
+///
+/// # Errors
+/// A page that says why not.
+pub(super) fn ask(shared: &Shared, path: &str, query: &str) -> Result<Value, Box<Response>> {
+    api::call(shared, "GET", &format!("/_sandbox/api/{path}"), query).map_err(|refused| {
+        let error = &refused["error"];
+        let status = match error.text("code") {
+            "resource_missing" => StatusCode::NOT_FOUND,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Box::new(notice(status, "Not found", error.text("message"), Some(("/_sandbox", "Overview"))))
+    })
+}
+
+/// A page of the control panel.
+pub(super) fn screen(active: &str, title: &str, asked: &Asked, main: &str) -> Response {
+    let links: String = PAGES
+        .into_iter()
+        .map(|(path, label)| {
+            let current = match path == active {
+                true => r#" aria-current="page""#,
+                false => "",
+            };
+            format!(r#"<li><a href="{path}"{current}>{label}</a></li>"#)
+        })
+        .collect();
+    let done = api::done(&json!({ "done": asked.get("done") }));
+    let done = done.map_or_else(String::new, |done| format!(r#"<p class="done" role="status">{done}</p>"#));
+    let body = format!(
+        r#"<nav class="pages" aria-label="Sandbox"><ul>{links}</ul></nav>
+<main class="control">
+{done}<h1>{}</h1>
+{main}
+</main>"#,
+        esc(title)
+    );
+    document(StatusCode::OK, &format!("{title} · Sandbox"), "", &body)
+}
+
+/// A moment of the sandbox's clock.
+pub(super) fn time(at: i64) -> String {
+    format!(r#"<time datetime="{}">{}</time>"#, clock::iso(at), clock::stamp(at).trim_end_matches(" UTC"))
+}
+
+/// A link to an object, an event, a delivery or a request, by its id.
+pub(super) fn to(id: &str) -> String {
+    if id.is_empty() {
+        return String::new();
+    }
+    let folder = match id.split('_').next() {
+        Some("evt") => "events",
+        Some("dlv") => "deliveries",
+        Some("req") => "requests",
+        _ => "objects",
+    };
+    format!(r#"<a href="/_sandbox/{folder}/{0}"><code>{0}</code></a>"#, esc(id))
+}
+
+/// A word that stands out by its meaning: good, bad, or under way.
+pub(super) fn badge(word: &str) -> String {
+    let tone = match word {
+        "delivered" | "succeeded" | "active" | "paid" | "complete" | "won" | "completed" => "good",
+        "failed" | "dropped" | "canceled" | "unpaid" | "past_due" | "lost" | "void" | "uncollectible" | "garbled" => {
+            "bad"
+        }
+        "" => return String::new(),
+        _ => "waits",
+    };
+    format!(r#"<span class="badge {tone}">{}</span>"#, esc(&word.replace('_', " ")))
+}
+
+/// An HTTP status as a badge.
+pub(super) fn status(code: i64) -> String {
+    let tone = match code {
+        200..=299 => "good",
+        300..=499 => "waits",
+        _ => "bad",
+    };
+    format!(r#"<span class="badge {tone}">{code}</span>"#)
+}
+
+/// A table of cells that are HTML already.
+pub(super) fn table(label: &str, heads: &[&str], rows: &[Vec<String>], empty: &str) -> String {
+    if rows.is_empty() {
+        return format!("<p class=\"muted\">{empty}</p>");
+    }
+    let heads: String = heads
+        .iter()
+        .map(|head| match *head {
+            "" => "<td></td>".to_owned(),
+            head => format!("<th scope=\"col\">{head}</th>"),
+        })
+        .collect();
+    let rows: String = rows
+        .iter()
+        .map(|cells| {
+            let cells: String = cells.iter().map(|cell| format!("<td>{cell}</td>")).collect();
+            format!("<tr>{cells}</tr>")
+        })
+        .collect();
+    format!(
+        "<div class=\"scroll\" role=\"region\" aria-label=\"{label}\" tabindex=\"0\"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+}
+
+/// The way to the older ones, and back to the newest.
+pub(super) fn pager(path: &str, asked: &Asked, list: &Value) -> String {
+    let last = list.list("data").last().map_or("", |object| object.text("id"));
+    let older = match list.flag("has_more") {
+        true => format!(r#"<a rel="next" href="{path}?{}">Older</a>"#, esc(&asked.with(&[("starting_after", last)]))),
+        false => String::new(),
+    };
+    let newest = match asked.get("starting_after") {
+        "" => String::new(),
+        _ => format!(r#"<a href="{path}?{}">Newest</a>"#, esc(&asked.with(&[("starting_after", "")]))),
+    };
+    match (newest.is_empty(), older.is_empty()) {
+        (true, true) => String::new(),
+        _ => format!(r#"<nav class="pager" aria-label="Pages of the list">{newest}{older}</nav>"#),
+    }
+}
+
+/// A form of one button that does something, and comes back.
+pub(super) fn button(path: &str, label: &str, fields: &[(&str, &str)], back: &str, class: &str) -> String {
+    let fields: String = fields
+        .iter()
+        .map(|(name, value)| format!(r#"<input type="hidden" name="{name}" value="{}">"#, esc(value)))
+        .collect();
+    format!(
+        r#"<form method="post" action="/_sandbox/api/{path}"><input type="hidden" name="back" value="{}">{fields}<button class="small {class}">{label}</button></form>"#,
+        esc(back)
+    )
+}
+
+/// A form of fields that does something, and comes back.
+pub(super) fn form(path: &str, fields: &str, label: &str, back: &str) -> String {
+    format!(
+        r#"<form class="inline" method="post" action="/_sandbox/api/{path}"><input type="hidden" name="back" value="{}">{fields}<button class="small">{label}</button></form>"#,
+        esc(back)
+    )
+}
+
+/// The form that filters a list.
+pub(super) fn filter(path: &str, fields: &str) -> String {
+    format!(r#"<form class="inline filter" method="get" action="{path}">{fields}<button class="small second">Filter</button></form>"#)
+}
+
+/// A labelled field for text.
+pub(super) fn text(id: &str, label: &str, value: &str) -> String {
+    format!(
+        r#"<div><label for="{id}">{label}</label><input id="{id}" name="{id}" value="{}" autocomplete="off"></div>"#,
+        esc(value)
+    )
+}
+
+/// A labelled field for a number, which may be named differently from its id.
+pub(super) fn number(id: &str, name: &str, label: &str, value: i64) -> String {
+    format!(
+        r#"<div><label for="{id}">{label}</label><input id="{id}" name="{name}" type="number" min="0" value="{value}"></div>"#
+    )
+}
+
+/// A labelled choice; options are values and labels.
+pub(super) fn select(id: &str, label: &str, options: &[(&str, &str)], chosen: &str) -> String {
+    let options: String = options
+        .iter()
+        .map(|(value, label)| {
+            let selected = if *value == chosen { " selected" } else { "" };
+            format!(r#"<option value="{value}"{selected}>{label}</option>"#)
+        })
+        .collect();
+    format!(r#"<div><label for="{id}">{label}</label><select id="{id}" name="{id}">{options}</select></div>"#)
+}
+
+/// JSON as people read it: ids lead to what they name, moments say when they are.
+pub(super) fn pretty(shared: &Shared, value: &Value) -> String {
+    let inner = shared.lock();
+    let known = |id: &str| inner.store.get(id).is_some();
+    let mut out = String::from(r#"<pre class="json" tabindex="0"><code>"#);
+    write(&mut out, "", value, 0, &known);
+    out.push_str("</code></pre>");
+    out
+}
+
+fn write(out: &mut String, key: &str, value: &Value, depth: usize, known: &dyn Fn(&str) -> bool) {
+    let indent = "  ".repeat(depth + 1);
+    let end = "  ".repeat(depth);
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            out.push_str("{\n");
+            for (place, (name, inner)) in map.iter().enumerate() {
+                out.push_str(&format!(r#"{indent}<span class="key">"{}"</span>: "#, esc(name)));
+                write(out, name, inner, depth + 1, known);
+                out.push_str(if place + 1 < map.len() { ",\n" } else { "\n" });
+            }
+            out.push_str(&format!("{end}}}"));
+        }
+        Value::Array(elements) if !elements.is_empty() => {
+            out.push_str("[\n");
+            for (place, inner) in elements.iter().enumerate() {
+                out.push_str(&indent);
+                write(out, key, inner, depth + 1, known);
+                out.push_str(if place + 1 < elements.len() { ",\n" } else { "\n" });
+            }
+            out.push_str(&format!("{end}]"));
+        }
+        Value::String(text) if text.contains('_') && known(text) => {
+            let link = to(text).replace("<code>", "").replace("</code>", "");
+            out.push_str(&format!("\"{link}\""));
+        }
+        Value::String(_) => out.push_str(&format!(r#"<span class="text">{}</span>"#, esc(&value.to_string()))),
+        Value::Number(number) if is_moment(number) => {
+            let at = number.as_i64().unwrap_or_default();
+            out.push_str(&format!(r#"<span class="number">{at}</span> <span class="aside">{}</span>"#, clock::stamp(at)));
+        }
+        other => out.push_str(&format!(r#"<span class="number">{}</span>"#, esc(&other.to_string()))),
+    }
+}
+
+/// Whether a number can only be a moment: between 2020 and 2100.
+fn is_moment(number: &serde_json::Number) -> bool {
+    number.as_i64().is_some_and(|at| (1_577_836_800..4_102_444_800).contains(&at))
+}
+
+/// Text that is JSON, or is not.
+pub(super) fn body(shared: &Shared, text: &str) -> String {
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) => pretty(shared, &value),
+        Err(_) => format!(r#"<pre class="json" tabindex="0"><code>{}</code></pre>"#, esc(text)),
+    }
+}
