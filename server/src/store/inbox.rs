@@ -148,8 +148,8 @@ pub async fn insert(tx: &mut Tx, event: &NewEvent<'_>, at: Timestamp) -> Result<
 }
 
 /// Takes a lease until `until` on at most `most` events that are due, oldest first by Stripe's time.
-/// Two nodes never hold the same event: what is due is read and leased in one statement,
-/// by one writer on SQLite and row by row on PostgreSQL, where nobody waits for another's rows.
+/// Two nodes never hold the same event or the same subject: they claim one after the other, and
+/// see what the other has. Nobody waits for a row that is being settled.
 ///
 /// # Errors
 /// The database failed.
@@ -165,6 +165,7 @@ pub async fn claim(
         return Ok(Vec::new());
     }
     let mut tx = db.begin().await?;
+    tx.lock("claim").await?;
     let claim = match &tx {
         Tx::Sqlite(_) => CLAIM,
         Tx::Postgres(_) => CLAIM_UNHELD,

@@ -505,6 +505,36 @@ on_both_engines! {
         assert_eq!(ids_of(&claim(&store, "other", NOW, 1).await), ["evt_2"]);
     }
 
+    async fn workers_on_two_nodes_are_never_at_one_subject_together(store) {
+        let other_node = store.another_node().await;
+        for shift in some_shifts() {
+            let (run, held) = (ids::new_id(), Held::default());
+            let id = |n: usize| format!("evt_{run}_{n}");
+            // The first ones are there when work begins, the others come while it goes on.
+            let early = shift.subjects.len() / 2;
+            let mut team = JoinSet::new();
+            for (n, subject) in shift.subjects.iter().enumerate() {
+                if n == early {
+                    for (worker, turns) in shift.workers.iter().enumerate() {
+                        let node = if worker % 2 == 0 { store.db.clone() } else { other_node.clone() };
+                        team.spawn(work(node, format!("worker {worker}"), turns.clone(), held.clone()));
+                    }
+                }
+                let subject = subject.map(|subject| format!("sub_{run}_{subject}"));
+                deliver(&store, Delivery { subject: subject.as_deref(), ..Delivery::new(&id(n)) }).await;
+            }
+            while let Some(done) = team.join_next().await {
+                assert!(done.is_ok(), "{done:?} in {shift:?}");
+            }
+            // Whoever found nothing for a moment has gone home.
+            work(store.db.clone(), "last".to_owned(), vec![(64, Ending::Settle)], held).await;
+            for n in 0..shift.subjects.len() {
+                assert_eq!(standing(&store, &id(n)).await.0, EventState::Done, "{shift:?}");
+            }
+        }
+        other_node.close().await;
+    }
+
     async fn a_worker_that_renews_keeps_what_it_is_at_work_on(store) {
         deliver(&store, Delivery::about("evt_1", "sub_1")).await;
         assert_eq!(ids_of(&claim(&store, "slow", NOW, 10).await), ["evt_1"]);
