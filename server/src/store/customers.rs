@@ -50,11 +50,21 @@ pub async fn account_of(db: &Db, customer: &CustomerId) -> Result<Option<Account
     Ok(query!(Db: db, fetch_optional as (String,), ACCOUNT_OF, customer.as_str())?.map(|(id,)| AccountId::new(id)))
 }
 
-/// The same inside a transaction.
+/// The same inside a transaction, during which a customer of nobody's stays nobody's: whoever
+/// writes that it is must not do so behind the back of a link that is under way.
 ///
 /// # Errors
 /// The database failed.
 pub async fn account_of_in(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
+    let account = partner(tx, customer).await?;
+    if account.is_some() {
+        return Ok(account);
+    }
+    tx.lock(customer.as_str()).await?;
+    partner(tx, customer).await
+}
+
+async fn partner(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
     Ok(query!(Tx: tx, fetch_optional as (String,), ACCOUNT_OF, customer.as_str())?.map(|(id,)| AccountId::new(id)))
 }
 
@@ -87,10 +97,11 @@ pub async fn link(
     account: &AccountId,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
+    tx.lock(customer.as_str()).await?;
     if query!(Tx: &mut *tx, execute, LINK_CUSTOMER, customer.as_str(), account.as_str(), at.0)? > 0 {
         return Ok(true);
     }
-    Ok(account_of_in(tx, customer).await?.is_some_and(|partner| partner == *account))
+    Ok(partner(tx, customer).await?.is_some_and(|partner| partner == *account))
 }
 
 /// Writes a linked customer whole. `seen` is the version that was read before Stripe was asked.

@@ -184,4 +184,35 @@ on_both_engines! {
         assert_eq!(of_account(&store, &account).await, None);
     }
 
+    /// Otherwise it would say that nobody owns the customer, after the link has looked for all who say so.
+    async fn whoever_asks_for_the_account_waits_for_a_link_that_is_under_way(store) {
+        let account = store.account("ada@example.com").await;
+        let mut linking = store.db.begin().await.unwrap();
+        assert!(customers::link(&mut linking, &CustomerId::new("cus_ada"), &account, NOW).await.unwrap());
+        let asking = tokio::spawn({
+            let store = store.clone();
+            async move {
+                let mut tx = store.db.begin().await.unwrap();
+                customers::account_of_in(&mut tx, &CustomerId::new("cus_ada")).await.unwrap()
+            }
+        });
+        store.until_waiting(&asking).await;
+        linking.commit().await.unwrap();
+        assert_eq!(asking.await.unwrap(), Some(account));
+    }
+
+    /// The other way round: a link waits for those who have found nobody and have yet to say so.
+    async fn a_link_waits_for_whoever_has_found_no_account(store) {
+        let account = store.account("ada@example.com").await;
+        let mut asking = store.db.begin().await.unwrap();
+        assert_eq!(customers::account_of_in(&mut asking, &CustomerId::new("cus_ada")).await.unwrap(), None);
+        let linking = tokio::spawn({
+            let (store, account) = (store.clone(), account.clone());
+            async move { link(&store, "cus_ada", &account).await }
+        });
+        store.until_waiting(&linking).await;
+        assert!(!linking.is_finished(), "linked while somebody holds that it is nobody's");
+        asking.commit().await.unwrap();
+        assert!(linking.await.unwrap());
+    }
 }

@@ -578,6 +578,33 @@ on_both_engines! {
         assert_eq!(ids_of(&claim(&store, "worker", NOW, 10).await), ["evt_refund"]);
     }
 
+    /// The link looks for what waits for it before it is told that this event does.
+    async fn an_event_that_is_named_while_its_customer_is_linked_is_not_left_unmatched(store) {
+        let account = store.account("ada@example.com").await;
+        deliver(&store, Delivery { customer: None, ..Delivery::new("evt_refund") }).await;
+        claim(&store, "worker", NOW, 10).await;
+
+        let cus_ada = CustomerId::new("cus_ada");
+        let mut linking = store.db.begin().await.unwrap();
+        assert!(customers::link(&mut linking, &cus_ada, &account, NOW).await.unwrap());
+        assert_eq!(inbox::revive_unmatched(&mut linking, &cus_ada, NOW).await.unwrap(), 0);
+        let applying = tokio::spawn({
+            let (store, event) = (store.clone(), EventId::new("evt_refund"));
+            async move {
+                inbox::name_customer(&store.db, std::slice::from_ref(&event), &cus_ada).await.unwrap();
+                let mut tx = store.db.begin().await.unwrap();
+                let found = customers::account_of_in(&mut tx, &cus_ada).await.unwrap();
+                let state = if found.is_some() { EventState::Done } else { EventState::Unmatched };
+                inbox::settle(&mut tx, &event, state, NOW).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        });
+        store.until_waiting(&applying).await;
+        linking.commit().await.unwrap();
+        applying.await.unwrap();
+        assert_eq!(standing(&store, "evt_refund").await.0, EventState::Done);
+    }
+
     async fn a_link_brings_back_what_waits_for_it_and_nothing_else(store) {
         for (id, state) in [("evt_done", EventState::Done), ("evt_unmatched", EventState::Unmatched)] {
             receive(&store, id, EventState::Pending).await;
