@@ -55,6 +55,30 @@ on_both_engines! {
         }
     }
 
+    async fn of_many_nodes_that_begin_at_once_one_does(store) {
+        for round in 0..5 {
+            let at = NOW.plus_days(round);
+            let begun = at_once(8, |n| {
+                let store = store.clone();
+                async move { begin(&store, &format!("run_{round}_{n}"), at, at.plus_seconds(-900)).await }
+            })
+            .await;
+            assert_eq!(begun.iter().filter(|begun| **begun).count(), 1, "round {round}");
+        }
+    }
+
+    async fn whoever_begins_while_another_is_beginning_waits_to_see_whether_it_did(store) {
+        let mut first = store.db.begin().await.unwrap();
+        assert!(drift::begin(&mut first, "run_1", false, NOW, NOW.plus_seconds(-900)).await.unwrap());
+        let second = tokio::spawn({
+            let store = store.clone();
+            async move { begin(&store, "run_2", NOW, NOW.plus_seconds(-900)).await }
+        });
+        store.until_waiting(&second).await;
+        first.commit().await.unwrap();
+        assert!(!second.await.unwrap());
+    }
+
     async fn what_was_found_comes_back_in_its_order(store) {
         assert!(drift::latest(&store.db).await.unwrap().is_none());
         let all = vec![
