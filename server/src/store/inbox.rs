@@ -38,7 +38,8 @@ statements! {
     NAME_CUSTOMER = "UPDATE webhook_event SET customer_id = $2 WHERE event_id = $1 AND customer_id IS NULL";
     RENEW = "UPDATE webhook_event SET lease_until = $2 WHERE lease_owner = $1 AND state = 'pending'";
     SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, lease_owner = NULL, lease_until = NULL, last_error = NULL \
-        WHERE event_id = $1 AND state <> 'done' AND ($2 <> 'unmatched' OR lease_owner IS NOT NULL)";
+        WHERE event_id = $1 AND state <> 'done' AND ($2 <> 'unmatched' OR (lease_owner IS NOT NULL \
+        AND NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = webhook_event.customer_id)))";
     POSTPONE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
         WHERE event_id = $1 AND state = 'pending'";
     RELEASE = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL, attempts = attempts - 1 \
@@ -196,8 +197,8 @@ pub async fn name_customer(db: &Db, events: &[EventId], customer: &CustomerId) -
     tx.commit().await
 }
 
-/// Marks an event, in the transaction that holds its effects. What is done stays done, and only
-/// who still holds the lease may say that nobody owns the customer: see [`revive_unmatched`].
+/// Marks an event, in the transaction that holds its effects. What is done stays done, and nobody
+/// may say that a customer is nobody's once it was linked: see [`revive_unmatched`].
 ///
 /// # Errors
 /// The database failed.

@@ -605,6 +605,21 @@ on_both_engines! {
         assert_eq!(standing(&store, "evt_refund").await.0, EventState::Done);
     }
 
+    /// Two were at it; the one who looked before the link comes late, and the other still has it in hand.
+    async fn a_late_word_that_there_is_no_account_takes_nothing_from_whoever_tries_again(store) {
+        let account = store.account("ada@example.com").await;
+        receive(&store, "evt_1", EventState::Pending).await;
+        assert_eq!(claim(&store, "early", NOW, 10).await.len(), 1);
+        store.customer(&account, "cus_ada").await;
+        revive(&store).await;
+        assert_eq!(claim(&store, "late", NOW, 10).await.len(), 1);
+
+        settle(&store, "evt_1", EventState::Unmatched).await;
+        assert_eq!(standing(&store, "evt_1").await.0, EventState::Pending);
+        postpone(&store, "evt_1", EventState::Pending, NOW.plus_seconds(4)).await;
+        assert_eq!(ids_of(&claim(&store, "other", NOW.plus_seconds(4), 10).await), ["evt_1"]);
+    }
+
     async fn a_link_brings_back_what_waits_for_it_and_nothing_else(store) {
         for (id, state) in [("evt_done", EventState::Done), ("evt_unmatched", EventState::Unmatched)] {
             receive(&store, id, EventState::Pending).await;
