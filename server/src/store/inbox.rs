@@ -36,7 +36,7 @@ statements! {
         WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1";
     CLAIM = claim!("");
     NAME_CUSTOMER = "UPDATE webhook_event SET customer_id = $2 WHERE event_id = $1 AND customer_id IS NULL";
-    RENEW = "UPDATE webhook_event SET lease_until = $2 WHERE lease_owner = $1 AND state = 'pending'";
+    RENEW = "UPDATE webhook_event SET lease_until = $3 WHERE lease_owner = $1 AND state = 'pending' AND lease_until > $2";
     SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, lease_owner = NULL, lease_until = NULL, last_error = NULL \
         WHERE event_id = $1 AND state <> 'done' AND ($2 <> 'unmatched' OR (lease_owner IS NOT NULL \
         AND NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = webhook_event.customer_id)))";
@@ -177,12 +177,13 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Holds on to what `owner` is at work on.
+/// Holds on to what `owner` is at work on. A lease that has run out is lost: somebody else may be
+/// at the same subject by now.
 ///
 /// # Errors
 /// The database failed.
-pub async fn renew(tx: &mut Tx, owner: &str, until: Timestamp) -> Result<(), StoreError> {
-    query!(Tx: tx, execute, RENEW, owner, until.0).map(drop)
+pub async fn renew(tx: &mut Tx, owner: &str, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+    query!(Tx: tx, execute, RENEW, owner, now.0, until.0).map(drop)
 }
 
 /// Says whose events are that do not say it themselves, such as those of a refund.

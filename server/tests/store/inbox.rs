@@ -116,7 +116,7 @@ async fn standing(store: &Store, id: &str) -> (EventState, i64, Option<String>) 
 
 async fn renew(store: &Store, owner: &str, now: Timestamp) {
     let mut tx = store.db.begin().await.unwrap();
-    inbox::renew(&mut tx, owner, now.plus_seconds(LEASE)).await.unwrap();
+    inbox::renew(&mut tx, owner, now, now.plus_seconds(LEASE)).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -556,6 +556,19 @@ on_both_engines! {
         renew(&store, "worker", NOW).await;
         assert!(replay(&store, "evt_1").await);
         assert_eq!(ids_of(&claim(&store, "other", NOW, 10).await), ["evt_1"]);
+    }
+
+    /// Somebody else may be at the same subject by then.
+    async fn a_lease_that_has_run_out_is_not_renewed(store) {
+        deliver(&store, Delivery { received: NOW.plus_seconds(1), ..Delivery::about("evt_1", "sub_1") }).await;
+        let began = NOW.plus_seconds(1);
+        assert_eq!(ids_of(&claim(&store, "stalled", began, 1).await), ["evt_1"]);
+        deliver(&store, Delivery::about("evt_2", "sub_1")).await;
+        let over = began.plus_seconds(LEASE);
+        assert_eq!(ids_of(&claim(&store, "other", over, 1).await), ["evt_2"]);
+        renew(&store, "stalled", over).await;
+        settle(&store, "evt_2", EventState::Done).await;
+        assert_eq!(ids_of(&claim(&store, "other", over, 1).await), ["evt_1"]);
     }
 
     async fn an_event_that_does_not_say_whose_it_is_is_told_once(store) {
