@@ -186,6 +186,13 @@ on_both_engines! {
         assert!(found(&store, "nobody").await.is_empty());
     }
 
+    async fn accounts_are_found_by_letters_beyond_ascii_in_any_case(store) {
+        store.account("Örjan@Example.com").await;
+        for text in ["örjan", "ÖRJAN", "Ö"] {
+            assert_eq!(found(&store, text).await, ["Örjan@Example.com"], "{text}");
+        }
+    }
+
     async fn accounts_are_found_by_their_id_and_by_their_customer(store) {
         let ada = store.account("ada@example.com").await;
         store.account("eve@example.com").await;
@@ -232,6 +239,16 @@ on_both_engines! {
             }
             assert_eq!(seen, all, "in pages of {size}");
         }
+    }
+
+    /// Anybody may sign up with an address that has somebody else's account id in it.
+    async fn an_account_is_found_by_its_id_whoever_else_writes_it_into_their_address(store) {
+        let ada = store.account("ada@example.com").await;
+        for n in 0..3 {
+            sign_up_at(&store, &format!("{ada}-{n}@example.com"), NOW.plus_days(1)).await.unwrap();
+        }
+        let row = accounts::row(&store.db, &ada).await.unwrap().expect("it is there");
+        assert_eq!((row.id.as_str(), row.email.as_str()), (ada.as_str(), "ada@example.com"));
     }
 
     async fn closing_an_account_deletes_whoever_belongs_to_no_other(store) {
