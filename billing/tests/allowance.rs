@@ -97,10 +97,13 @@ proptest! {
                 prop_assert!(standing.overage.checked_add(taken.overage).is_some_and(|sum| sum <= MOST) || taken.overage == 0);
             }
             None if bill => prop_assert!(quantity > MOST - standing.overage.min(MOST)),
-            None => prop_assert!(match standing.limit {
-                Limit::Unlimited => quantity > standing.included_left(),
-                Limit::Finite(_) => matches!(standing.left(), Limit::Finite(left) if left < quantity),
-            }),
+            None => {
+                let is_more = match standing.left() {
+                    Limit::Unlimited => quantity > standing.included_left(),
+                    Limit::Finite(left) => quantity > left,
+                };
+                prop_assert!(is_more);
+            }
         }
     }
 

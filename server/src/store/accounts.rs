@@ -6,6 +6,20 @@ use secrecy::SecretString;
 use super::After;
 use super::db::{Db, StoreError, Tx, query, statements};
 
+/// Accounts with their owner's address and their customer, one row each.
+macro_rules! account_rows {
+    ($which:literal, $order:literal) => {
+        concat!(
+            "SELECT a.id, COALESCE(MIN(u.email), a.name) AS email, MIN(c.id) AS customer_id, a.created_at, a.closed_at \
+            FROM account a LEFT JOIN membership m ON m.account_id = a.id AND m.role = 'owner' \
+            LEFT JOIN app_user u ON u.id = m.user_id LEFT JOIN customer c ON c.account_id = a.id AND NOT c.is_deleted ",
+            $which,
+            " GROUP BY a.id, a.name, a.created_at, a.closed_at ",
+            $order
+        )
+    };
+}
+
 statements! {
     INSERT_USER = "INSERT INTO app_user (id, email, login_key, email_canonical, password_hash, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (login_key) DO NOTHING";
@@ -18,12 +32,9 @@ statements! {
     OWNER_CANONICAL_EMAIL = "SELECT u.email_canonical FROM app_user u JOIN membership m ON m.user_id = u.id \
         WHERE m.account_id = $1 AND m.role = 'owner' ORDER BY u.created_at, u.id LIMIT 1";
     // What is searched for is bound as a pattern that has no wildcards of its own: see `like`.
-    SEARCH_ACCOUNTS = "SELECT a.id, COALESCE(MIN(u.email), a.name) AS email, MIN(c.id) AS customer_id, a.created_at, a.closed_at \
-        FROM account a LEFT JOIN membership m ON m.account_id = a.id AND m.role = 'owner' \
-        LEFT JOIN app_user u ON u.id = m.user_id LEFT JOIN customer c ON c.account_id = a.id AND NOT c.is_deleted \
-        WHERE ($1 = '' OR LOWER(u.email) LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
-        AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4)) \
-        GROUP BY a.id, a.name, a.created_at, a.closed_at ORDER BY a.created_at DESC, a.id DESC LIMIT $5";
+    SEARCH_ACCOUNTS = account_rows!("WHERE ($1 = '' OR u.login_key LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
+        AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4))", "ORDER BY a.created_at DESC, a.id DESC LIMIT $5");
+    ACCOUNT_ROW = account_rows!("WHERE a.id = $1", "");
     ACCOUNT_CLOSED = "SELECT id FROM account WHERE id = $1 AND closed_at IS NOT NULL";
     ACCOUNT_EXISTS = "SELECT id FROM account WHERE id = $1";
     LOCK_ACCOUNT = "UPDATE account SET name = name WHERE id = $1 AND closed_at IS NULL";
@@ -202,7 +213,7 @@ pub async fn search(db: &Db, text: &str, after: &After, most: i64) -> Result<Vec
 /// # Errors
 /// The database failed.
 pub async fn row(db: &Db, id: &AccountId) -> Result<Option<AccountRow>, StoreError> {
-    Ok(search(db, id.as_str(), &After::start(), 2).await?.into_iter().find(|row| row.id == id.as_str()))
+    query!(Db: db, fetch_optional as AccountRow, ACCOUNT_ROW, id.as_str())
 }
 
 /// The pattern for what contains `text`, in which nothing of `text` is a wildcard.

@@ -42,11 +42,22 @@ pub async fn deleted(db: &Db, account: &AccountId) -> Result<i64, StoreError> {
     Ok(query!(Db: db, fetch_one as (i64,), DELETED_CUSTOMERS, account.as_str())?.0)
 }
 
-/// The account of a Stripe customer, deleted or not.
+/// The account of a Stripe customer, deleted or not. A customer of nobody's stays nobody's until
+/// the transaction ends: whoever writes that it is must not do so behind the back of a link that
+/// is under way.
 ///
 /// # Errors
 /// The database failed.
 pub async fn account_of(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
+    let account = partner(tx, customer).await?;
+    if account.is_some() {
+        return Ok(account);
+    }
+    tx.lock(customer.as_str()).await?;
+    partner(tx, customer).await
+}
+
+async fn partner(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
     Ok(query!(Tx: tx, fetch_optional as (String,), ACCOUNT_OF, customer.as_str())?.map(|(id,)| AccountId::new(id)))
 }
 
@@ -81,10 +92,11 @@ pub async fn link(
     is_deleted: bool,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
+    tx.lock(customer.as_str()).await?;
     if query!(Tx: &mut *tx, execute, LINK_CUSTOMER, customer.as_str(), account.as_str(), is_deleted, at.0)? > 0 {
         return Ok(true);
     }
-    Ok(account_of(tx, customer).await?.is_some_and(|partner| partner == *account))
+    Ok(partner(tx, customer).await?.is_some_and(|partner| partner == *account))
 }
 
 /// Writes a linked customer whole. `seen` is the version that was read before Stripe was asked.

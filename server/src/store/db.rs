@@ -245,8 +245,22 @@ impl Db {
 
 /// PostgreSQL's alone: SQLite has one node, which needs no telling.
 const NOTIFY: &str = "SELECT pg_notify($1, $2)";
+/// PostgreSQL's alone: SQLite lets one writer in at a time.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
 impl Tx {
+    /// Makes every other transaction that locks the same name wait until this one ends. For what
+    /// hangs on a row that is not there, which no row lock can hold.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn lock(&mut self, name: &str) -> Result<(), StoreError> {
+        if let Self::Postgres(tx) = self {
+            sqlx::query(LOCK).bind(name).execute(tx.conn()).await?;
+        }
+        Ok(())
+    }
+
     /// Tells the other nodes, once this is committed.
     ///
     /// # Errors

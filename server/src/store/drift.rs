@@ -55,6 +55,7 @@ pub async fn begin(
     at: Timestamp,
     busy_since: Timestamp,
 ) -> Result<bool, StoreError> {
+    tx.lock("reconcile_run").await?;
     query!(Tx: tx, execute, BEGIN_RUN, run, is_dry, at.0, busy_since.0).map(|begun| begun > 0)
 }
 

@@ -36,9 +36,10 @@ statements! {
         WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1";
     CLAIM = claim!("");
     NAME_CUSTOMER = "UPDATE webhook_event SET customer_id = $2 WHERE event_id = $1 AND customer_id IS NULL";
-    RENEW = "UPDATE webhook_event SET lease_until = $2 WHERE lease_owner = $1 AND state = 'pending'";
+    RENEW = "UPDATE webhook_event SET lease_until = $3 WHERE lease_owner = $1 AND state = 'pending' AND lease_until > $2";
     SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, lease_owner = NULL, lease_until = NULL, last_error = NULL \
-        WHERE event_id = $1 AND state <> 'done' AND ($2 <> 'unmatched' OR lease_owner IS NOT NULL)";
+        WHERE event_id = $1 AND state <> 'done' AND ($2 <> 'unmatched' OR (lease_owner IS NOT NULL \
+        AND NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = webhook_event.customer_id)))";
     POSTPONE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
         WHERE event_id = $1 AND state = 'pending'";
     RELEASE = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL, attempts = attempts - 1 \
@@ -149,8 +150,8 @@ pub async fn insert(tx: &mut Tx, event: &NewEvent<'_>, at: Timestamp) -> Result<
 }
 
 /// Takes a lease until `until` on at most `most` events that are due, oldest first by Stripe's time.
-/// Two nodes never hold the same event: what is due is read and leased in one statement,
-/// by one writer on SQLite and row by row on PostgreSQL, where nobody waits for another's rows.
+/// Two nodes never hold the same event or the same subject: they claim one after the other, and
+/// see what the other has. Nobody waits for a row that is being settled.
 ///
 /// # Errors
 /// The database failed.
@@ -166,6 +167,7 @@ pub async fn claim(
         return Ok(Vec::new());
     }
     let mut tx = db.begin().await?;
+    tx.lock("claim").await?;
     let claim = match &tx {
         Tx::Sqlite(_) => CLAIM,
         Tx::Postgres(_) => CLAIM_UNHELD,
@@ -176,12 +178,13 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Holds on to what `owner` is at work on.
+/// Holds on to what `owner` is at work on. A lease that has run out is lost: somebody else may be
+/// at the same subject by now.
 ///
 /// # Errors
 /// The database failed.
-pub async fn renew(tx: &mut Tx, owner: &str, until: Timestamp) -> Result<(), StoreError> {
-    query!(Tx: tx, execute, RENEW, owner, until.0).map(drop)
+pub async fn renew(tx: &mut Tx, owner: &str, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+    query!(Tx: tx, execute, RENEW, owner, now.0, until.0).map(drop)
 }
 
 /// Says whose events are that do not say it themselves, such as those of a refund.
@@ -196,8 +199,8 @@ pub async fn name_customer(db: &Db, events: &[EventId], customer: &CustomerId) -
     tx.commit().await
 }
 
-/// Marks an event, in the transaction that holds its effects. What is done stays done, and only
-/// who still holds the lease may say that nobody owns the customer: see [`revive_unmatched`].
+/// Marks an event, in the transaction that holds its effects. What is done stays done, and nobody
+/// may say that a customer is nobody's once it was linked: see [`revive_unmatched`].
 ///
 /// # Errors
 /// The database failed.

@@ -146,10 +146,10 @@ impl Worker {
     }
 
     async fn renew(&self) {
-        let until = self.tollgate.now().plus_seconds(LEASE);
+        let now = self.tollgate.now();
         let renewed = async {
             let mut tx = self.tollgate.db().begin().await?;
-            inbox::renew(&mut tx, &self.owner, until).await?;
+            inbox::renew(&mut tx, &self.owner, now, now.plus_seconds(LEASE)).await?;
             tx.commit().await
         };
         if let Err(error) = renewed.await {

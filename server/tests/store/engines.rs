@@ -10,7 +10,7 @@ use server::assets::Assets;
 use server::clock::Clock;
 use server::config::{Config, DatabaseUrl};
 use server::store::accounts::{self, NewUser};
-use server::store::subscriptions;
+use server::store::{Stored, customers, subscriptions};
 use server::{Db, Tollgate, ids};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -146,15 +146,18 @@ impl Store {
     pub async fn customer(&self, account: &AccountId, customer: &str) -> CustomerId {
         let customer = CustomerId::new(customer);
         let mut tx = self.db.begin().await.unwrap();
-        assert!(accounts::link_customer(&mut tx, &customer, account, NOW).await.unwrap());
+        assert!(customers::link(&mut tx, &customer, account, false, NOW).await.unwrap());
         tx.commit().await.unwrap();
         customer
     }
 
     /// Writes a subscription as one who has seen `version`; whether it was taken.
     pub async fn write(&self, account: &AccountId, subscription: &Subscription, version: Option<i64>) -> bool {
+        let there = subscriptions::by_id(&self.db, &subscription.id).await.unwrap();
+        let nothing = Stored { object: subscription.clone(), account: account.clone(), version: 0 };
+        let seen = version.map(|version| Stored { version, ..there.unwrap_or(nothing) });
         let mut tx = self.db.begin().await.unwrap();
-        let written = subscriptions::write(&mut tx, account, subscription, version, "evt_1", NOW).await.unwrap();
+        let written = subscriptions::write(&mut tx, account, subscription, seen.as_ref(), "evt_1", NOW).await.unwrap();
         tx.commit().await.unwrap();
         written
     }

@@ -1,31 +1,73 @@
 //! Events are written down once, held by one worker at a time, and settled once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use billing::{CustomerId, EventId, Timestamp};
-use server::ids;
-use server::store::inbox::{self, Claimed, EventState, NewEvent};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use server::store::inbox::{self, Claimed, EventState, Filter, Listed, NewEvent};
+use server::store::{After, customers};
+use server::{Db, ids};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use crate::engines::{NOW, Store, at_once};
 
 const LEASE: i64 = 120;
 
-/// Receives an event about `cus_ada`; whether it is new.
-async fn receive(store: &Store, id: &str, state: EventState) -> bool {
+/// An event about `cus_ada` that Stripe made five seconds before it comes.
+#[derive(Clone, Copy)]
+struct Delivery<'a> {
+    id: &'a str,
+    kind: &'a str,
+    subject: Option<&'a str>,
+    customer: Option<&'a str>,
+    state: EventState,
+    created: Timestamp,
+    received: Timestamp,
+}
+
+impl<'a> Delivery<'a> {
+    /// About a subject of its own.
+    fn new(id: &'a str) -> Self {
+        Self {
+            id,
+            kind: "customer.subscription.updated",
+            subject: Some(id),
+            customer: Some("cus_ada"),
+            state: EventState::Pending,
+            created: NOW.plus_seconds(-5),
+            received: NOW,
+        }
+    }
+
+    fn about(id: &'a str, subject: &'a str) -> Self {
+        Self { subject: Some(subject), ..Self::new(id) }
+    }
+}
+
+/// Whether it is new.
+async fn deliver(store: &Store, delivery: Delivery<'_>) -> bool {
     let row = NewEvent {
-        id: &EventId::new(id),
-        kind: "customer.subscription.updated",
+        id: &EventId::new(delivery.id),
+        kind: delivery.kind,
         api_version: Some("2026-09-30.endive"),
-        created: NOW.plus_seconds(-5),
-        subject: Some("sub_1"),
-        customer: Some("cus_ada"),
+        created: delivery.created,
+        subject: delivery.subject,
+        customer: delivery.customer,
         payload: r#"{"id":"evt"}"#,
-        state,
+        state: delivery.state,
     };
     let mut tx = store.db.begin().await.unwrap();
-    let new = inbox::insert(&mut tx, &row, NOW).await.unwrap();
+    let new = inbox::insert(&mut tx, &row, delivery.received).await.unwrap();
     tx.commit().await.unwrap();
     new
+}
+
+async fn receive(store: &Store, id: &str, state: EventState) -> bool {
+    deliver(store, Delivery { state, ..Delivery::new(id) }).await
 }
 
 async fn claim(store: &Store, owner: &str, now: Timestamp, most: i64) -> Vec<Claimed> {
@@ -72,6 +114,90 @@ async fn standing(store: &Store, id: &str) -> (EventState, i64, Option<String>) 
     inbox::standing(&store.db, &EventId::new(id)).await.unwrap().expect("the event is there")
 }
 
+async fn renew(store: &Store, owner: &str, now: Timestamp) {
+    let mut tx = store.db.begin().await.unwrap();
+    inbox::renew(&mut tx, owner, now, now.plus_seconds(LEASE)).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// The events that a filter lets through, newest first.
+async fn list(store: &Store, state: Option<EventState>, about: &str) -> Vec<Listed> {
+    let filter = Filter { state, about: Some(about.to_owned()).filter(|about| !about.is_empty()) };
+    inbox::list(&store.db, &filter, &After::start(), 100).await.unwrap()
+}
+
+async fn listed(store: &Store, state: Option<EventState>, about: &str) -> Vec<String> {
+    list(store, state, about).await.into_iter().map(|event| event.event_id).collect()
+}
+
+/// What a worker does with what it has claimed.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Settle,
+    Postpone,
+    LetGo,
+}
+
+/// Events about a few subjects, and workers that claim them in batches.
+#[derive(Clone, Debug)]
+struct Shift {
+    subjects: Vec<Option<u8>>,
+    workers: Vec<Vec<(i64, Ending)>>,
+}
+
+fn shift() -> impl Strategy<Value = Shift> {
+    let ending = prop_oneof![Just(Ending::Settle), Just(Ending::Postpone), Just(Ending::LetGo)];
+    let turns = prop::collection::vec((1_i64..6, ending), 0..4).prop_map(|mut turns| {
+        // Whoever settles nothing never comes to an end.
+        turns.push((3, Ending::Settle));
+        turns
+    });
+    let subjects = prop::collection::vec(prop::option::weighted(0.9, 0_u8..4), 30..40);
+    (subjects, prop::collection::vec(turns, 6)).prop_map(|(subjects, workers)| Shift { subjects, workers })
+}
+
+fn some_shifts() -> Vec<Shift> {
+    let mut runner = TestRunner::default();
+    (0..6).map(|_| shift().new_tree(&mut runner).expect("nothing is refused").current()).collect()
+}
+
+/// The subjects that somebody is at work on.
+type Held = Arc<Mutex<BTreeSet<String>>>;
+
+/// Works until nothing is pending any more, and fails when it is given what somebody else has.
+async fn work(node: Db, owner: String, turns: Vec<(i64, Ending)>, held: Held) {
+    for (most, ending) in turns.into_iter().cycle() {
+        let claimed = inbox::claim(&node, &owner, NOW, NOW.plus_seconds(LEASE), most).await.unwrap();
+        if claimed.is_empty() {
+            if inbox::next_due(&node).await.unwrap().is_none() {
+                return;
+            }
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let subjects: BTreeSet<String> = claimed.iter().filter_map(|event| event.subject.clone()).collect();
+        for subject in &subjects {
+            assert!(held.lock().await.insert(subject.clone()), "{owner} got {subject}, which another is at work on");
+        }
+        // Something that takes a while.
+        inbox::count(&node).await.unwrap();
+        for subject in &subjects {
+            held.lock().await.remove(subject);
+        }
+        let mut tx = node.begin().await.unwrap();
+        for event in &claimed {
+            let id = EventId::new(&event.event_id);
+            match ending {
+                Ending::Settle => inbox::settle(&mut tx, &id, EventState::Done, NOW).await.unwrap(),
+                Ending::Postpone => inbox::postpone(&mut tx, &id, EventState::Pending, NOW, "later").await.unwrap(),
+                Ending::LetGo => {}
+            }
+        }
+        inbox::release(&mut tx, &owner).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
 on_both_engines! {
     async fn an_event_is_written_down_once(store) {
         assert!(receive(&store, "evt_1", EventState::Pending).await);
@@ -94,14 +220,14 @@ on_both_engines! {
     }
 
     async fn a_claimed_event_is_what_was_delivered(store) {
-        receive(&store, "evt_1", EventState::Pending).await;
+        deliver(&store, Delivery::about("evt_1", "sub_1")).await;
         let claimed = claim(&store, "worker", NOW, 10).await;
         let [event] = claimed.as_slice() else { panic!("{claimed:?}") };
         assert_eq!(event.event_id, "evt_1");
         assert_eq!(event.kind, "customer.subscription.updated");
         assert_eq!((event.subject.as_deref(), event.customer_id.as_deref()), (Some("sub_1"), Some("cus_ada")));
         assert_eq!(event.payload, r#"{"id":"evt"}"#);
-        assert_eq!(event.attempts, 0, "never tried before");
+        assert_eq!((event.created, event.attempts), (NOW.0 - 5, 1), "this is the first try");
     }
 
     async fn an_event_that_changes_nothing_is_kept_and_not_claimed(store) {
@@ -134,14 +260,6 @@ on_both_engines! {
         assert_eq!(claimed.len(), 100, "nobody is told that nothing is due while something is");
     }
 
-    async fn the_oldest_come_first_and_no_more_than_asked_for(store) {
-        for id in ["evt_a", "evt_b", "evt_c"] {
-            receive(&store, id, EventState::Pending).await;
-        }
-        assert_eq!(ids_of(&claim(&store, "worker", NOW, 2).await), ["evt_a", "evt_b"]);
-        assert_eq!(ids_of(&claim(&store, "worker", NOW, 2).await), ["evt_c"]);
-    }
-
     async fn a_lease_that_has_run_out_lets_another_worker_in(store) {
         receive(&store, "evt_1", EventState::Pending).await;
         assert_eq!(claim(&store, "killed", NOW, 10).await.len(), 1);
@@ -150,7 +268,7 @@ on_both_engines! {
         assert!(claim(&store, "other", until.plus_seconds(-1), 10).await.is_empty());
         let claimed = claim(&store, "other", until, 10).await;
         assert_eq!(claimed.len(), 1);
-        assert_eq!(claimed[0].attempts, 1, "the try of the one that was killed counts");
+        assert_eq!(claimed[0].attempts, 2, "the try of the one that was killed counts");
     }
 
     async fn a_worker_that_stops_lets_go_of_what_it_has_not_settled(store) {
@@ -164,7 +282,7 @@ on_both_engines! {
 
         let claimed = claim(&store, "third", NOW, 10).await;
         assert_eq!(ids_of(&claimed), ["evt_b"], "neither what is done nor what another holds");
-        assert_eq!(claimed[0].attempts, 0, "an event that was only let go of was not tried");
+        assert_eq!(claimed[0].attempts, 1, "an event that was only let go of was not tried");
     }
 
     async fn a_postponed_event_waits_and_says_why(store) {
@@ -176,7 +294,7 @@ on_both_engines! {
         assert_eq!(inbox::next_due(&store.db).await.unwrap(), Some(next));
         assert!(claim(&store, "worker", next.plus_seconds(-1), 10).await.is_empty());
         let claimed = claim(&store, "worker", next, 10).await;
-        assert_eq!((claimed.len(), claimed[0].attempts), (1, 1));
+        assert_eq!((claimed.len(), claimed[0].attempts), (1, 2));
 
         settle(&store, "evt_1", EventState::Done).await;
         assert_eq!(standing(&store, "evt_1").await, (EventState::Done, 2, None), "an error that is over is not shown");
@@ -230,7 +348,7 @@ on_both_engines! {
         assert_eq!(inbox::next_due(&store.db).await.unwrap(), Some(later));
         let claimed = claim(&store, "worker", later, 10).await;
         assert_eq!(ids_of(&claimed), ["evt_1"], "what was done stays done");
-        assert_eq!(claimed[0].attempts, 0, "waiting was not its fault");
+        assert_eq!(claimed[0].attempts, 1, "waiting was not its fault");
     }
 
     /// Somebody looked for the account, found none, and says so after it was linked.
@@ -301,28 +419,7 @@ on_both_engines! {
         assert!(!replay(&store, "evt_none").await);
         let claimed = claim(&store, "worker", NOW, 10).await;
         assert_eq!(ids_of(&claimed), ["evt_done", "evt_parked", "evt_pending", "evt_unmatched"]);
-        assert!(claimed.iter().all(|event| event.attempts == 0), "all its tries are before it");
-    }
-
-    async fn events_are_listed_newest_first_and_by_state(store) {
-        for id in ["evt_a", "evt_b", "evt_c"] {
-            receive(&store, id, EventState::Pending).await;
-        }
-        claim(&store, "worker", NOW, 1).await;
-        postpone(&store, "evt_a", EventState::Parked, NOW).await;
-        let listed = async |state, most| -> Vec<String> {
-            inbox::list(&store.db, state, most).await.unwrap().into_iter().map(|event| event.event_id).collect()
-        };
-        assert_eq!(listed(None, 10).await, ["evt_c", "evt_b", "evt_a"]);
-        assert_eq!(listed(None, 2).await, ["evt_c", "evt_b"]);
-        assert_eq!(listed(Some(EventState::Pending), 10).await, ["evt_c", "evt_b"]);
-        assert_eq!(listed(Some(EventState::Parked), 10).await, ["evt_a"]);
-        assert!(listed(Some(EventState::Done), 10).await.is_empty());
-
-        let parked = inbox::list(&store.db, Some(EventState::Parked), 1).await.unwrap().remove(0);
-        assert_eq!((parked.state.as_str(), parked.attempts, parked.received_at), ("parked", 1, NOW.0));
-        assert_eq!((parked.subject.as_deref(), parked.customer_id.as_deref()), (Some("sub_1"), Some("cus_ada")));
-        assert_eq!(parked.last_error.as_deref(), Some("Stripe is down"));
+        assert!(claimed.iter().all(|event| event.attempts == 1), "all its tries are before it");
     }
 
     async fn the_bytes_that_were_signed_are_kept(store) {
@@ -337,5 +434,311 @@ on_both_engines! {
         settle(&store, "evt_none", EventState::Done).await;
         postpone(&store, "evt_none", EventState::Parked, NOW).await;
         assert_eq!(inbox::count(&store.db).await.unwrap(), 0);
+    }
+
+    async fn what_is_claimed_together_comes_in_the_order_in_which_it_happened(store) {
+        // Delivered in another order, two of them made in one second.
+        for (id, ago) in [("evt_c", 1), ("evt_b", 3), ("evt_a", 3), ("evt_d", 9)] {
+            deliver(&store, Delivery { created: NOW.plus_seconds(-ago), ..Delivery::about(id, "sub_1") }).await;
+        }
+        assert_eq!(ids_of(&claim(&store, "worker", NOW, 10).await), ["evt_d", "evt_a", "evt_b", "evt_c"]);
+    }
+
+    async fn those_that_have_been_due_longest_come_first_and_no_more_than_asked_for(store) {
+        for (id, after) in [("evt_a", 3), ("evt_b", 1), ("evt_c", 2), ("evt_d", 2), ("evt_later", 100)] {
+            deliver(&store, Delivery { received: NOW.plus_seconds(after), ..Delivery::new(id) }).await;
+        }
+        let now = NOW.plus_seconds(10);
+        assert_eq!(ids_of(&claim(&store, "worker", now, 2).await), ["evt_b", "evt_c"]);
+        assert_eq!(ids_of(&claim(&store, "worker", now, 2).await), ["evt_a", "evt_d"]);
+        assert!(claim(&store, "worker", now, 2).await.is_empty());
+    }
+
+    async fn a_subject_is_worked_on_by_one_at_a_time(store) {
+        for (id, subject) in [("evt_1", "sub_1"), ("evt_2", "sub_1"), ("evt_3", "sub_2")] {
+            deliver(&store, Delivery::about(id, subject)).await;
+        }
+        assert_eq!(ids_of(&claim(&store, "one", NOW, 1).await), ["evt_1"]);
+        assert_eq!(ids_of(&claim(&store, "other", NOW, 10).await), ["evt_3"]);
+        deliver(&store, Delivery::about("evt_0", "sub_1")).await;
+        assert!(claim(&store, "other", NOW, 10).await.is_empty(), "what comes in meanwhile waits too");
+        assert!(claim(&store, "one", NOW, 10).await.is_empty(), "even for the one who is at work on it");
+        settle(&store, "evt_1", EventState::Done).await;
+        assert_eq!(ids_of(&claim(&store, "other", NOW, 10).await), ["evt_0", "evt_2"]);
+    }
+
+    async fn a_subject_is_free_again_whatever_became_of_what_held_it(store) {
+        use EventState::{Done, Parked, Pending, Unmatched};
+        for (turn, became) in [Some(Done), Some(Unmatched), Some(Parked), Some(Pending), None].into_iter().enumerate() {
+            let (subject, first, second) = (format!("sub_{turn}"), format!("evt_{turn}_1"), format!("evt_{turn}_2"));
+            deliver(&store, Delivery::about(&first, &subject)).await;
+            deliver(&store, Delivery::about(&second, &subject)).await;
+            assert_eq!(ids_of(&claim(&store, "one", NOW, 1).await), [first.as_str()]);
+            assert!(claim(&store, "other", NOW, 10).await.is_empty());
+            match became {
+                Some(state @ (Done | Unmatched)) => settle(&store, &first, state).await,
+                Some(state) => postpone(&store, &first, state, NOW.plus_days(1)).await,
+                None => release(&store, "one").await,
+            }
+            let free = claim(&store, "other", NOW, 10).await;
+            assert!(ids_of(&free).contains(&second.as_str()), "{became:?}");
+            for event in &free {
+                settle(&store, &event.event_id, Done).await;
+            }
+        }
+    }
+
+    async fn what_a_dead_worker_held_up_is_free_when_its_lease_ends(store) {
+        deliver(&store, Delivery::about("evt_1", "sub_1")).await;
+        deliver(&store, Delivery::about("evt_2", "sub_1")).await;
+        assert_eq!(ids_of(&claim(&store, "killed", NOW, 1).await), ["evt_1"]);
+        let until = NOW.plus_seconds(LEASE);
+        assert!(claim(&store, "other", until.plus_seconds(-1), 10).await.is_empty());
+        assert_eq!(ids_of(&claim(&store, "other", until, 10).await), ["evt_1", "evt_2"]);
+    }
+
+    async fn what_is_about_nothing_holds_up_nothing(store) {
+        for id in ["evt_1", "evt_2"] {
+            deliver(&store, Delivery { subject: None, ..Delivery::new(id) }).await;
+        }
+        assert_eq!(ids_of(&claim(&store, "one", NOW, 1).await), ["evt_1"]);
+        assert_eq!(ids_of(&claim(&store, "other", NOW, 1).await), ["evt_2"]);
+    }
+
+    async fn workers_on_two_nodes_are_never_at_one_subject_together(store) {
+        let other_node = store.another_node().await;
+        for shift in some_shifts() {
+            let (run, held) = (ids::new_id(), Held::default());
+            let id = |n: usize| format!("evt_{run}_{n}");
+            // The first ones are there when work begins, the others come while it goes on.
+            let early = shift.subjects.len() / 2;
+            let mut team = JoinSet::new();
+            for (n, subject) in shift.subjects.iter().enumerate() {
+                if n == early {
+                    for (worker, turns) in shift.workers.iter().enumerate() {
+                        let node = if worker % 2 == 0 { store.db.clone() } else { other_node.clone() };
+                        team.spawn(work(node, format!("worker {worker}"), turns.clone(), held.clone()));
+                    }
+                }
+                let subject = subject.map(|subject| format!("sub_{run}_{subject}"));
+                deliver(&store, Delivery { subject: subject.as_deref(), ..Delivery::new(&id(n)) }).await;
+            }
+            while let Some(done) = team.join_next().await {
+                assert!(done.is_ok(), "{done:?} in {shift:?}");
+            }
+            // Whoever found nothing for a moment has gone home.
+            work(store.db.clone(), "last".to_owned(), vec![(64, Ending::Settle)], held).await;
+            for n in 0..shift.subjects.len() {
+                assert_eq!(standing(&store, &id(n)).await.0, EventState::Done, "{shift:?}");
+            }
+        }
+        other_node.close().await;
+    }
+
+    async fn a_worker_that_renews_keeps_what_it_is_at_work_on(store) {
+        deliver(&store, Delivery::about("evt_1", "sub_1")).await;
+        assert_eq!(ids_of(&claim(&store, "slow", NOW, 10).await), ["evt_1"]);
+        deliver(&store, Delivery::about("evt_2", "sub_2")).await;
+        assert_eq!(ids_of(&claim(&store, "dead", NOW, 10).await), ["evt_2"]);
+        let renewed = NOW.plus_seconds(LEASE - 1);
+        renew(&store, "slow", renewed).await;
+
+        assert_eq!(ids_of(&claim(&store, "other", NOW.plus_seconds(LEASE), 10).await), ["evt_2"]);
+        let until = renewed.plus_seconds(LEASE);
+        assert!(!ids_of(&claim(&store, "other", until.plus_seconds(-1), 10).await).contains(&"evt_1"));
+        assert!(ids_of(&claim(&store, "other", until, 10).await).contains(&"evt_1"));
+    }
+
+    async fn what_is_settled_is_not_held_on_to(store) {
+        deliver(&store, Delivery::about("evt_1", "sub_1")).await;
+        claim(&store, "worker", NOW, 10).await;
+        settle(&store, "evt_1", EventState::Done).await;
+        renew(&store, "worker", NOW).await;
+        assert!(replay(&store, "evt_1").await);
+        assert_eq!(ids_of(&claim(&store, "other", NOW, 10).await), ["evt_1"]);
+    }
+
+    /// Somebody else may be at the same subject by then.
+    async fn a_lease_that_has_run_out_is_not_renewed(store) {
+        deliver(&store, Delivery { received: NOW.plus_seconds(1), ..Delivery::about("evt_1", "sub_1") }).await;
+        let began = NOW.plus_seconds(1);
+        assert_eq!(ids_of(&claim(&store, "stalled", began, 1).await), ["evt_1"]);
+        deliver(&store, Delivery::about("evt_2", "sub_1")).await;
+        let over = began.plus_seconds(LEASE);
+        assert_eq!(ids_of(&claim(&store, "other", over, 1).await), ["evt_2"]);
+        renew(&store, "stalled", over).await;
+        settle(&store, "evt_2", EventState::Done).await;
+        assert_eq!(ids_of(&claim(&store, "other", over, 1).await), ["evt_1"]);
+    }
+
+    async fn an_event_that_does_not_say_whose_it_is_is_told_once(store) {
+        deliver(&store, Delivery { customer: None, ..Delivery::new("evt_refund") }).await;
+        deliver(&store, Delivery { customer: Some("cus_eve"), ..Delivery::new("evt_eve") }).await;
+        let events = ["evt_refund", "evt_eve", "evt_none"].map(EventId::new);
+        inbox::name_customer(&store.db, &events, &CustomerId::new("cus_ada")).await.unwrap();
+        inbox::name_customer(&store.db, &events, &CustomerId::new("cus_bob")).await.unwrap();
+        assert_eq!(listed(&store, None, "cus_ada").await, ["evt_refund"]);
+        assert_eq!(listed(&store, None, "cus_eve").await, ["evt_eve"], "its own word counts");
+        assert!(listed(&store, None, "cus_bob").await.is_empty());
+    }
+
+    async fn an_event_that_was_told_whose_it_is_comes_back_when_that_customer_is_linked(store) {
+        deliver(&store, Delivery { customer: None, ..Delivery::new("evt_refund") }).await;
+        claim(&store, "worker", NOW, 10).await;
+        inbox::name_customer(&store.db, &[EventId::new("evt_refund")], &CustomerId::new("cus_ada")).await.unwrap();
+        settle(&store, "evt_refund", EventState::Unmatched).await;
+        revive(&store).await;
+        assert_eq!(ids_of(&claim(&store, "worker", NOW, 10).await), ["evt_refund"]);
+    }
+
+    /// The link looks for what waits for it before it is told that this event does.
+    async fn an_event_that_is_named_while_its_customer_is_linked_is_not_left_unmatched(store) {
+        let account = store.account("ada@example.com").await;
+        deliver(&store, Delivery { customer: None, ..Delivery::new("evt_refund") }).await;
+        claim(&store, "worker", NOW, 10).await;
+
+        let cus_ada = CustomerId::new("cus_ada");
+        let mut linking = store.db.begin().await.unwrap();
+        assert!(customers::link(&mut linking, &cus_ada, &account, false, NOW).await.unwrap());
+        assert_eq!(inbox::revive_unmatched(&mut linking, &cus_ada, NOW).await.unwrap(), 0);
+        let applying = tokio::spawn({
+            let (store, event) = (store.clone(), EventId::new("evt_refund"));
+            async move {
+                inbox::name_customer(&store.db, std::slice::from_ref(&event), &cus_ada).await.unwrap();
+                let mut tx = store.db.begin().await.unwrap();
+                let found = customers::account_of(&mut tx, &cus_ada).await.unwrap();
+                let state = if found.is_some() { EventState::Done } else { EventState::Unmatched };
+                inbox::settle(&mut tx, &event, state, NOW).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        });
+        store.until_waiting(&applying).await;
+        linking.commit().await.unwrap();
+        applying.await.unwrap();
+        assert_eq!(standing(&store, "evt_refund").await.0, EventState::Done);
+    }
+
+    /// Two were at it; the one who looked before the link comes late, and the other still has it in hand.
+    async fn a_late_word_that_there_is_no_account_takes_nothing_from_whoever_tries_again(store) {
+        let account = store.account("ada@example.com").await;
+        receive(&store, "evt_1", EventState::Pending).await;
+        assert_eq!(claim(&store, "early", NOW, 10).await.len(), 1);
+        store.customer(&account, "cus_ada").await;
+        revive(&store).await;
+        assert_eq!(claim(&store, "late", NOW, 10).await.len(), 1);
+
+        settle(&store, "evt_1", EventState::Unmatched).await;
+        assert_eq!(standing(&store, "evt_1").await.0, EventState::Pending);
+        postpone(&store, "evt_1", EventState::Pending, NOW.plus_seconds(4)).await;
+        assert_eq!(ids_of(&claim(&store, "other", NOW.plus_seconds(4), 10).await), ["evt_1"]);
+    }
+
+    async fn a_link_brings_back_what_waits_for_it_and_nothing_else(store) {
+        for (id, state) in [("evt_done", EventState::Done), ("evt_unmatched", EventState::Unmatched)] {
+            receive(&store, id, EventState::Pending).await;
+            claim(&store, "worker", NOW, 10).await;
+            settle(&store, id, state).await;
+        }
+        receive(&store, "evt_parked", EventState::Pending).await;
+        claim(&store, "worker", NOW, 10).await;
+        postpone(&store, "evt_parked", EventState::Parked, NOW).await;
+        receive(&store, "evt_ignored", EventState::Ignored).await;
+        deliver(&store, Delivery { customer: Some("cus_eve"), ..Delivery::new("evt_eve") }).await;
+        claim(&store, "worker", NOW, 10).await;
+        settle(&store, "evt_eve", EventState::Unmatched).await;
+
+        revive(&store).await;
+        assert_eq!(ids_of(&claim(&store, "worker", NOW, 10).await), ["evt_unmatched"]);
+    }
+
+    async fn a_listed_event_says_everything_about_it(store) {
+        let about = Delivery { kind: "refund.updated", ..Delivery::about("evt_1", "pi_1") };
+        deliver(&store, about).await;
+        claim(&store, "worker", NOW, 1).await;
+        postpone(&store, "evt_1", EventState::Parked, NOW).await;
+        let events = list(&store, None, "").await;
+        let [event] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((event.event_id.as_str(), event.kind.as_str()), ("evt_1", "refund.updated"));
+        assert_eq!((event.state.as_str(), event.attempts, event.received_at), ("parked", 1, NOW.0));
+        assert_eq!((event.subject.as_deref(), event.customer_id.as_deref()), (Some("pi_1"), Some("cus_ada")));
+        assert_eq!(event.last_error.as_deref(), Some("Stripe is down"));
+    }
+
+    async fn events_are_listed_newest_first_and_filtered(store) {
+        let paid = "invoice.paid";
+        deliver(&store, Delivery { received: NOW, ..Delivery::about("evt_a", "sub_1") }).await;
+        deliver(&store, Delivery { received: NOW.plus_seconds(2), kind: paid, ..Delivery::about("evt_b", "sub_1") }).await;
+        deliver(&store, Delivery { received: NOW.plus_seconds(1), kind: paid, ..Delivery::about("evt_c", "sub_2") }).await;
+        deliver(&store, Delivery { customer: Some("cus_eve"), subject: None, ..Delivery::new("evt_d") }).await;
+        settle(&store, "evt_c", EventState::Done).await;
+
+        assert_eq!(listed(&store, None, "").await, ["evt_b", "evt_c", "evt_d", "evt_a"]);
+        assert_eq!(listed(&store, Some(EventState::Pending), "").await, ["evt_b", "evt_d", "evt_a"]);
+        assert_eq!(listed(&store, Some(EventState::Done), "").await, ["evt_c"]);
+        assert!(listed(&store, Some(EventState::Parked), "").await.is_empty());
+        for (about, events) in [
+            (paid, &["evt_b", "evt_c"][..]),
+            ("sub_1", &["evt_b", "evt_a"]),
+            ("cus_ada", &["evt_b", "evt_c", "evt_a"]),
+            ("cus_eve", &["evt_d"]),
+            ("evt_c", &["evt_c"]),
+            ("invoice", &[]),
+            ("%", &[]),
+        ] {
+            assert_eq!(listed(&store, None, about).await, events, "{about}");
+        }
+        assert_eq!(listed(&store, Some(EventState::Pending), paid).await, ["evt_b"]);
+        assert!(listed(&store, Some(EventState::Done), "sub_1").await.is_empty());
+    }
+
+    async fn events_of_one_second_are_all_on_some_page_and_none_on_two(store) {
+        for n in 0..10 {
+            let customer = if n % 5 == 0 { "cus_eve" } else { "cus_ada" };
+            let received = NOW.plus_seconds(n / 4);
+            deliver(&store, Delivery { customer: Some(customer), received, ..Delivery::new(&format!("evt_{n}")) }).await;
+        }
+        for about in ["", "cus_ada"] {
+            let all = listed(&store, None, about).await;
+            let filter = Filter { state: None, about: Some(about.to_owned()) };
+            for size in [1, 2, 3, 10] {
+                let (mut after, mut seen) = (After::start(), Vec::new());
+                loop {
+                    let page = inbox::list(&store.db, &filter, &after, size).await.unwrap();
+                    let Some(last) = page.last() else { break };
+                    after = After { at: Timestamp(last.received_at), key: last.event_id.clone() };
+                    seen.extend(page.into_iter().map(|event| event.event_id));
+                }
+                assert_eq!(seen, all, "in pages of {size}");
+            }
+        }
+    }
+
+    async fn what_waits_is_counted(store) {
+        assert!(inbox::count_by_state(&store.db).await.unwrap().is_empty());
+        assert_eq!(inbox::oldest_pending(&store.db).await.unwrap(), None);
+        for (id, received) in [("evt_a", 1), ("evt_b", 2), ("evt_c", 3), ("evt_d", 4)] {
+            deliver(&store, Delivery { received: NOW.plus_seconds(received), ..Delivery::new(id) }).await;
+        }
+        receive(&store, "evt_ignored", EventState::Ignored).await;
+        settle(&store, "evt_a", EventState::Done).await;
+        postpone(&store, "evt_b", EventState::Pending, NOW.plus_days(1)).await;
+
+        let counts = inbox::count_by_state(&store.db).await.unwrap();
+        assert_eq!(counts, [(EventState::Done, 1), (EventState::Ignored, 1), (EventState::Pending, 3)]);
+        let oldest = inbox::oldest_pending(&store.db).await.unwrap();
+        assert_eq!(oldest, Some(NOW.plus_seconds(2)), "since it came, not since it was put off");
+        assert_eq!(inbox::count(&store.db).await.unwrap(), 5);
+    }
+
+    async fn customers_whom_nobody_owns_are_named_with_what_waits_for_them(store) {
+        for (id, customer) in [("evt_1", "cus_b"), ("evt_2", "cus_a"), ("evt_3", "cus_b"), ("evt_4", "cus_c")] {
+            deliver(&store, Delivery { customer: Some(customer), ..Delivery::new(id) }).await;
+        }
+        claim(&store, "worker", NOW, 10).await;
+        for id in ["evt_1", "evt_2", "evt_3"] {
+            settle(&store, id, EventState::Unmatched).await;
+        }
+        let waiting = inbox::unmatched_customers(&store.db).await.unwrap();
+        assert_eq!(waiting, [(CustomerId::new("cus_a"), 1), (CustomerId::new("cus_b"), 2)]);
     }
 }

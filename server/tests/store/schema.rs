@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use billing::{AccountId, CustomerId};
-use server::store::{accounts, statements};
+use server::store::{accounts, customers, statements};
 
 use crate::engines::{NOW, at_once};
 
@@ -26,7 +26,9 @@ on_both_engines! {
     async fn migrations_apply_a_second_time_without_effect(store) {
         let account = store.account("ada@example.com").await;
         store.db.migrate().await.unwrap();
-        assert!(accounts::account_exists(&store.db, &account).await.unwrap());
+        let mut tx = store.db.begin().await.unwrap();
+        assert!(accounts::exists(&mut tx, &account).await.unwrap());
+        drop(tx);
         assert!(store.db.is_ready().await.unwrap());
     }
 
@@ -60,7 +62,7 @@ on_both_engines! {
     async fn what_refers_to_nothing_is_refused(store) {
         let nobody = AccountId::new("nobody");
         let mut tx = store.db.begin().await.unwrap();
-        let linked = accounts::link_customer(&mut tx, &CustomerId::new("cus_stray"), &nobody, NOW).await;
+        let linked = customers::link(&mut tx, &CustomerId::new("cus_stray"), &nobody, false, NOW).await;
         assert!(linked.is_err(), "foreign keys are not watched: {linked:?}");
     }
 }
