@@ -1,5 +1,6 @@
 //! Random lives of customers, told in order and out of order.
 
+use std::any::Any;
 use std::time::Duration;
 
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
@@ -44,11 +45,17 @@ fn every_order_ends_in_what_stripe_says(engine: Engine) {
     let outcome = TestRunner::new(config).run(&history(), |steps| {
         // A failed assertion inside is a panic of the task, which the runner is told of.
         let told = runtime.block_on(async { tokio::spawn(live(engine, steps)).await });
-        told.map_err(|panic| TestCaseError::fail(panic.to_string()))
+        told.map_err(|panic| TestCaseError::fail(said(panic.into_panic())))
     });
     if let Err(error) = outcome {
         panic!("TOLLGATE_SEED={seed} TOLLGATE_CASES={cases}\n{error}");
     }
+}
+
+/// What a panic said.
+fn said(panic: Box<dyn Any + Send>) -> String {
+    let formatted = panic.downcast::<String>().map(|said| *said);
+    formatted.unwrap_or_else(|panic| (*panic.downcast::<&str>().expect("panics are of words")).to_owned())
 }
 
 fn new_seed() -> u64 {

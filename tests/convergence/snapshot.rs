@@ -1,5 +1,7 @@
 //! What a node says of everything that Stripe has, as lines that can be compared.
 
+use std::collections::BTreeSet;
+
 use billing::{CheckoutSessionId, CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
 use sandbox::Sandbox;
 use serde_json::Value;
@@ -74,9 +76,12 @@ impl Everything {
         for person in people() {
             let account = &person.account_id;
             let granted = credits::grants(db, account).await.unwrap();
-            let granted: Vec<_> = granted.into_iter().map(|(source, meter, units, _)| (source, meter, units)).collect();
+            let granted: BTreeSet<_> = granted.into_iter().map(|(source, meter, units, _)| (source, meter, units)).collect();
             lines.push(format!("{account}: grants {granted:?}"));
-            lines.push(format!("{account}: balances {:?}", credits::balances(db, account).await.unwrap()));
+            // A balance of nothing says what no balance says.
+            let mut balances = credits::balances(db, account).await.unwrap();
+            balances.retain(|(_, granted, used)| (*granted, *used) != (0, 0));
+            lines.push(format!("{account}: balances {balances:?}"));
             lines.push(format!("{account}: {:?}", tollgate.entitlement(account).await.unwrap()));
         }
         lines
