@@ -106,7 +106,8 @@ test('calls fail on purpose until that is ended', async ({ page, tollgate }) => 
   expect((await account()).status).toBe(200);
 });
 
-test('the pages please axe in both schemes, and fit a phone', async ({ page, tollgate }) => {
+test('the pages please axe in both schemes, and fit a phone @javascript', async ({ page, tollgate }) => {
+  test.setTimeout(180_000);
   const first = async (kind: string) => (await control(tollgate.stripe, `objects?kind=${kind}&limit=1`)).data[0].id;
   const one = async (list: string) => (await control(tollgate.stripe, `${list}?limit=1`)).data[0].id;
   const paths = [

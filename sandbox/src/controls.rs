@@ -513,10 +513,9 @@ pub(crate) fn shuffle(shared: &Shared, seed: i64) -> Result<Value, ApiError> {
         .collect();
     pending.sort();
     shared.transaction(Origin::default(), |tx| {
-        let mut due = tx.now() * 1000;
-        for (_, id) in &pending {
+        let first = tx.now() * 1000;
+        for (due, (_, id)) in (first..).zip(&pending) {
             tx.quietly(id, |delivery| delivery.set("due", due));
-            due += 1;
         }
         Ok(json!({ "seed": seed, "deliveries": pending.len() }))
     })
@@ -711,7 +710,8 @@ mod tests {
         for control in CONTROLS {
             let (method, path) = control.endpoint.split_once(' ').expect("a method and a path");
             let short = path.strip_prefix("/_sandbox/api").expect("below /_sandbox/api");
-            let named = if short.is_empty() { path.to_owned() } else { format!("| `{method} {short}` | {} |", control.about) };
+            let named =
+                if short.is_empty() { path.to_owned() } else { format!("| `{method} {short}` | {} |", control.about) };
             assert!(documentation.contains(&named), "{named}");
         }
     }

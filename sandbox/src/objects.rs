@@ -151,15 +151,15 @@ pub(crate) fn card_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Valu
         "three_d_secure_usage": { "supported": true },
         "wallet": null,
     });
-    payment_method("card", details, card.number, now)
+    payment_method("card", &details, card.number, now)
 }
 
 /// An unattached bank account.
 pub(crate) fn bank_method(account: &TestAccount, now: i64) -> Value {
-    payment_method(account.kind, banks::details(account), account.number, now)
+    payment_method(account.kind, &banks::details(account), account.number, now)
 }
 
-fn payment_method(kind: &str, details: Value, number: &str, now: i64) -> Value {
+fn payment_method(kind: &str, details: &Value, number: &str, now: i64) -> Value {
     json!({
         "id": ids::new("pm_"),
         "object": "payment_method",
@@ -546,7 +546,7 @@ pub(crate) fn subscription(customer: &str, currency: &str, now: i64) -> Value {
 }
 
 /// A schedule that has not started.
-pub(crate) fn subscription_schedule(customer: &str, phases: Vec<Value>, now: i64) -> Value {
+pub(crate) fn subscription_schedule(customer: &str, phases: &[Value], now: i64) -> Value {
     json!({
         "id": ids::new("sub_sched_"),
         "object": "subscription_schedule",
@@ -583,7 +583,7 @@ pub(crate) fn subscription_schedule(customer: &str, phases: Vec<Value>, now: i64
 }
 
 /// A phase of a schedule.
-pub(crate) fn schedule_phase(currency: &str, items: Vec<Value>, (start, end): (i64, i64)) -> Value {
+pub(crate) fn schedule_phase(currency: &str, items: &[Value], (start, end): (i64, i64)) -> Value {
     json!({
         "add_invoice_items": [],
         "application_fee_percent": null,

@@ -87,7 +87,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/p/session/{session}/pay/{invoice}", post(hosted::portal::pay))
         .route("/p/session/{session}/cancel/{subscription}", get(hosted::portal::ask).post(hosted::portal::cancel))
         .route("/p/session/{session}/resume/{subscription}", post(hosted::portal::resume))
-        .route("/p/session/{session}/change/{subscription}", get(hosted::portal::plans).post(hosted::portal::change_plan))
+        .route(
+            "/p/session/{session}/change/{subscription}",
+            get(hosted::portal::plans).post(hosted::portal::change_plan),
+        )
         .route("/p/session/{session}/details", post(hosted::portal::change_details))
         .route("/i/{invoice}", get(hosted::invoice::show).post(hosted::invoice::pay))
         .route("/i/{invoice}/pdf", get(hosted::invoice::pdf))

@@ -195,7 +195,9 @@ async fn an_object_leads_to_its_requests_events_and_relatives() {
     let has = |list: &str, field: &str, wanted: &str| {
         shown[list].as_array().expect("a list").iter().any(|found| found[field] == wanted)
     };
-    assert!(has("names", "id", &customer) && has("named_by", "object", "invoice"));
+    assert!(has("names", "id", &customer) && has("names", "object", "invoice"));
+    let owner = world.sandbox.control(&format!("GET objects/{customer}"), &[]).expect("shows");
+    assert!(owner["named_by"].as_array().expect("a list").iter().any(|found| found["id"] == made["id"]));
     assert!(has("events", "type", "customer.subscription.created"));
     assert!(has("requests", "path", "/v1/subscriptions"));
     assert_eq!(shown["due"][0]["what"], "renewal");

@@ -114,11 +114,8 @@ async fn a_sent_invoice_is_past_due_after_its_day() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let customer = id(&world.post("/v1/customers", &[("email", "ada@example.com")]).await.ok());
-    let mut form = vec![
-        ("customer", customer.as_str()),
-        ("items[0][price]", &price),
-        ("collection_method", "send_invoice"),
-    ];
+    let mut form =
+        vec![("customer", customer.as_str()), ("items[0][price]", &price), ("collection_method", "send_invoice")];
     world.post("/v1/subscriptions", &form).await.refused(400, "parameter_missing");
     form.push(("days_until_due", "7"));
     let mark = world.event_types().await.len();

@@ -10,8 +10,7 @@ use support::{World, data, id, text};
 const DAY: u64 = 86_400;
 
 async fn meter(world: &World) -> String {
-    let form =
-        [("display_name", "API calls"), ("event_name", "api_calls"), ("default_aggregation[formula]", "sum")];
+    let form = [("display_name", "API calls"), ("event_name", "api_calls"), ("default_aggregation[formula]", "sum")];
     id(&world.post("/v1/billing/meters", &form).await.ok())
 }
 
@@ -119,9 +118,7 @@ async fn usage_is_summed_up_by_day() {
     world.sandbox.advance(Duration::from_secs(DAY));
     world.post("/v1/billing/meter_events", &event(&customer, "4", "b")).await.ok();
     let start = world.sandbox.now() / 86_400 * 86_400 - 86_400;
-    let query = |more: &str| {
-        format!("customer={customer}&start_time={start}&end_time={}{more}", start + 2 * 86_400)
-    };
+    let query = |more: &str| format!("customer={customer}&start_time={start}&end_time={}{more}", start + 2 * 86_400);
     let path = format!("/v1/billing/meters/{meter}/event_summaries");
     let whole = world.get(&format!("{path}?{}", query(""))).await.ok();
     assert_eq!(data(&whole)[0]["aggregated_value"], 7);

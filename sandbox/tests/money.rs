@@ -169,12 +169,8 @@ async fn debited(world: &World, account: &str) -> String {
     let session = id(&world.session("payment", &price, &[]).await);
     let page = world.page("GET", &format!("/c/pay/{session}"), &[]).await;
     assert!(page.body.contains("Bank debit"), "{}", page.body);
-    let form = [
-        ("pay_with", "us_bank_account"),
-        ("account", account),
-        ("name", "Ada Lovelace"),
-        ("email", "ada@example.com"),
-    ];
+    let form =
+        [("pay_with", "us_bank_account"), ("account", account), ("name", "Ada Lovelace"), ("email", "ada@example.com")];
     let done = world.submit(&session, &form).await;
     assert_eq!(done.status, 303, "{}", done.body);
     session

@@ -144,7 +144,10 @@ async fn a_deep_link_is_for_one_thing_and_leads_back() {
     let done = world.page("POST", &leads.location, &[("feedback", "too_expensive")]).await;
     assert_eq!(done.location, "http://app.test/gone");
     let ended = fresh(&world, &plan).await;
-    assert_eq!((ended["status"].as_str(), ended["cancellation_details"]["feedback"].as_str()), (Some("canceled"), Some("too_expensive")));
+    assert_eq!(
+        (ended["status"].as_str(), ended["cancellation_details"]["feedback"].as_str()),
+        (Some("canceled"), Some("too_expensive"))
+    );
     assert_eq!(world.page("GET", &path, &[]).await.status, 200, "afterwards the link opens everything");
 
     let configuration = [("features[subscription_cancel][enabled]", "true")];
@@ -198,10 +201,8 @@ async fn another_plan_is_shown_with_its_price_before_it_is_taken() {
 async fn a_customer_may_change_what_the_configuration_allows() {
     let world = World::new().await;
     let plan = subscribed(&world, "pm_card_visa").await;
-    let features = [
-        ("features[customer_update][enabled]", "true"),
-        ("features[customer_update][allowed_updates][]", "name"),
-    ];
+    let features =
+        [("features[customer_update][enabled]", "true"), ("features[customer_update][allowed_updates][]", "name")];
     let path = deep_link(&world, &plan, &features, &[]).await;
     let form = [("name", "Ada King"), ("email", "other@example.com")];
     assert_eq!(world.page("POST", &format!("{path}/details"), &form).await.status, 303);

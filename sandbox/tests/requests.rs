@@ -62,6 +62,9 @@ async fn what_the_sandbox_cannot_do_is_refused_by_name() {
     assert_eq!(error["param"], "cash_balance");
     let error = world.post("/v1/checkout/sessions", &[("mode", "setup"), ("success_url", "http://a.test")]).await;
     error.refused(400, "sandbox_unsupported");
+    let form = [("amount", "500"), ("currency", "usd"), ("payment_method_options[paypal][reference]", "r")];
+    let error = world.post("/v1/payment_intents", &form).await.refused(400, "sandbox_unsupported");
+    assert_eq!(error["param"], "payment_method_options[paypal]");
 }
 
 #[tokio::test]

@@ -117,7 +117,11 @@ async fn old_versions_see_the_old_shape() {
 
     assert!(before.get("parent").is_none() && before["payment_intent"].is_string() && before["paid"] == true);
     let line = &before["lines"]["data"][0];
-    assert!(line.get("parent").is_none() && line["subscription"] == before["subscription"] && line["type"] == "subscription");
+    assert!(
+        line.get("parent").is_none()
+            && line["subscription"] == before["subscription"]
+            && line["type"] == "subscription"
+    );
     let paid = object(&old, "payment_intent.succeeded");
     assert_eq!((&paid["invoice"], object(&new, "payment_intent.succeeded").get("invoice")), (&before["id"], None));
 

@@ -5,7 +5,9 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::overview::{last_answer, pending_actions, state_filter};
-use super::view::{Asked, ask, badge, body, button, filter, form, number, pager, screen, status, table, text, time, to};
+use super::view::{
+    Asked, ask, badge, body, button, filter, form, number, pager, screen, status, table, text, time, to,
+};
 use crate::fields::Fields;
 use crate::hosted::{App, esc};
 use crate::state::Shared;

@@ -46,7 +46,9 @@ pub(crate) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Respo
             .map(|(known, label)| {
                 let current = if known == kind { r#" aria-current="page""# } else { "" };
                 let count = inner.store.count(known);
-                format!(r#"<li><a href="{HERE}?kind={known}"{current}>{label} <span class="count">{count}</span></a></li>"#)
+                format!(
+                    r#"<li><a href="{HERE}?kind={known}"{current}>{label} <span class="count">{count}</span></a></li>"#
+                )
             })
             .collect()
     };
@@ -170,7 +172,11 @@ fn actions(object: &Value, back: &str) -> String {
             format!("{later}{}", act("subscriptions/:id/cancel", "Cancel now", &[]))
         }
         ("payment_intent", "processing") => {
-            format!("{}{}", act("payments/:id/settle", "Settle the debit", &[]), act("payments/:id/fail", "Fail the debit", &[]))
+            format!(
+                "{}{}",
+                act("payments/:id/settle", "Settle the debit", &[]),
+                act("payments/:id/fail", "Fail the debit", &[])
+            )
         }
         ("payment_intent", "succeeded") => paid_actions(object, back),
         ("charge", "succeeded") => paid_actions(object, back),
@@ -181,9 +187,14 @@ fn actions(object: &Value, back: &str) -> String {
             act("refunds/:id/cancel", "Take it back", &[])
         ),
         ("dispute", "won" | "lost" | "warning_closed") => String::new(),
-        ("dispute", _) => format!("{}{}", act("disputes/:id/win", "Win it", &[]), act("disputes/:id/lose", "Lose it", &[])),
+        ("dispute", _) => {
+            format!("{}{}", act("disputes/:id/win", "Win it", &[]), act("disputes/:id/lose", "Lose it", &[]))
+        }
         ("invoice", _) if object.some("hosted_invoice_url").is_some() => {
-            format!(r#"<a class="button small" href="{}">Open the hosted invoice</a>"#, link(object.text("hosted_invoice_url")))
+            format!(
+                r#"<a class="button small" href="{}">Open the hosted invoice</a>"#,
+                link(object.text("hosted_invoice_url"))
+            )
         }
         ("checkout.session", "open") => {
             format!(r#"<a class="button small" href="{}">Open the Checkout page</a>"#, link(object.text("url")))
@@ -206,6 +217,7 @@ fn paid_actions(payment: &Value, back: &str) -> String {
         back,
     );
     let dispute = button(&format!("payments/{id}/dispute"), "Dispute", &[("reason", "fraudulent")], back, "second");
-    let inquire = button(&format!("payments/{id}/dispute"), "Have the bank inquire", &[("inquiry", "true")], back, "second");
+    let inquire =
+        button(&format!("payments/{id}/dispute"), "Have the bank inquire", &[("inquiry", "true")], back, "second");
     format!("{part}{dispute}{inquire}")
 }

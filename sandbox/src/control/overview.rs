@@ -36,10 +36,10 @@ pub(crate) async fn show(State(shared): App, RawQuery(query): RawQuery) -> Respo
 <section class="card" aria-labelledby="clock"><h2 id="clock">Clock</h2>{clock}</section>
 <section class="card" aria-labelledby="deliveries"><h2 id="deliveries">Webhooks</h2>{deliveries}</section>
 </div>
-<section aria-labelledby="due"><h2 id="due">Falls due next</h2>{due}</section>
-<section aria-labelledby="events"><h2 id="events">Latest events</h2>{events}</section>
-<section aria-labelledby="requests"><h2 id="requests">Latest API requests</h2>{requests}</section>
-<section aria-labelledby="customers"><h2 id="customers">Newest customers</h2>{customers}</section>"#,
+<section><h2>Falls due next</h2>{due}</section>
+<section><h2>Latest events</h2>{events}</section>
+<section><h2>Latest API requests</h2>{requests}</section>
+<section><h2>Newest customers</h2>{customers}</section>"#,
         warnings = warnings(&faults, &conditions),
         clock = clock_panel(&clock),
         deliveries = deliveries_panel(&state["deliveries"]),
@@ -59,9 +59,13 @@ fn warnings(faults: &Value, conditions: &Value) -> String {
             said.push(what);
         }
     };
-    let plural = |count: i64, one: &str, many: &str| if count == 1 { one.to_owned() } else { format!("{count} {many}") };
+    let plural =
+        |count: i64, one: &str, many: &str| if count == 1 { one.to_owned() } else { format!("{count} {many}") };
     let (failing, losing, garbling) = (faults.int("fail_next"), faults.int("lose_next"), faults.int("garble_next"));
-    say(failing, format!("The next {} with {}.", plural(failing, "API call fails", "API calls fail"), faults.int("status")));
+    say(
+        failing,
+        format!("The next {} with {}.", plural(failing, "API call fails", "API calls fail"), faults.int("status")),
+    );
     say(losing, format!("The answer of the next {} lost.", plural(losing, "API call is", "API calls is")));
     say(garbling, format!("The answer of the next {} garbled.", plural(garbling, "API call is", "API calls is")));
     say(faults.int("delay_ms"), format!("Each API call takes {} ms longer.", faults.int("delay_ms")));
@@ -103,8 +107,12 @@ fn clock_panel(clock: &Value) -> String {
 fn span(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / clock::DAY, seconds % clock::DAY / clock::HOUR, seconds % clock::HOUR / 60);
     let parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds % 60, "s")];
-    let parts: Vec<String> =
-        parts.into_iter().filter(|(count, _)| *count > 0).take(2).map(|(count, unit)| format!("{count} {unit}")).collect();
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .take(2)
+        .map(|(count, unit)| format!("{count} {unit}"))
+        .collect();
     parts.join(" ")
 }
 
@@ -167,7 +175,12 @@ fn customers_table(customers: &Value) -> String {
         .list("data")
         .iter()
         .map(|customer| {
-            vec![to(customer.text("id")), esc(customer.text("email")), esc(customer.text("name")), time(customer.int("created"))]
+            vec![
+                to(customer.text("id")),
+                esc(customer.text("email")),
+                esc(customer.text("name")),
+                time(customer.int("created")),
+            ]
         })
         .collect();
     table("Newest customers", &["Customer", "E-mail", "Name", "Since"], &rows, "Customers appear here.")

@@ -69,7 +69,8 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
             vec![format!("<code>{}</code>", part(0)), format!("<code>{}</code>", part(1))]
         })
         .collect();
-    let touched: String = request.list("touched").iter().filter_map(Value::as_str).map(|id| format!("<li>{}</li>", to(id))).collect();
+    let touched: String =
+        request.list("touched").iter().filter_map(Value::as_str).map(|id| format!("<li>{}</li>", to(id))).collect();
     let told = match ask(&shared, "events", &format!("limit=100&object={id}")) {
         Ok(events) => events,
         Err(refusal) => return *refusal,
@@ -98,7 +99,8 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         took = request.int("took_ms"),
         version = esc(request.text("version")),
         key = esc(request.some("idempotency_key").unwrap_or("none")),
-        replayed = request.some("replayed").map_or_else(String::new, |first| format!("(the answer to {} again)", to(first))),
+        replayed =
+            request.some("replayed").map_or_else(String::new, |first| format!("(the answer to {} again)", to(first))),
         id = esc(&id),
         parameters = table("Parameters", &["Name", "Value"], &parameters, "None."),
         answer = body(&shared, request.text("answer")),

@@ -68,14 +68,15 @@ fn conditions_form(conditions: &Value) -> String {
 }
 
 fn settings_form(settings: &Value) -> String {
-    let then = [
-        ("cancel", "cancel the subscription"),
-        ("unpaid", "mark it unpaid"),
-        ("past_due", "leave it past due"),
-    ];
+    let then = [("cancel", "cancel the subscription"), ("unpaid", "mark it unpaid"), ("past_due", "leave it past due")];
     let fields = [
         select("after_last_retry", "After the last retry", &then, settings.text("after_last_retry")),
-        number("draft_seconds", "draft_seconds", "Renewal invoices stay drafts (seconds)", settings.int("draft_seconds")),
+        number(
+            "draft_seconds",
+            "draft_seconds",
+            "Renewal invoices stay drafts (seconds)",
+            settings.int("draft_seconds"),
+        ),
     ];
     form("settings", &fields.concat(), "Keep", HERE)
 }

@@ -192,7 +192,9 @@ pub(super) fn form(path: &str, fields: &str, label: &str, back: &str) -> String 
 
 /// The form that filters a list.
 pub(super) fn filter(path: &str, fields: &str) -> String {
-    format!(r#"<form class="inline filter" method="get" action="{path}">{fields}<button class="small second">Filter</button></form>"#)
+    format!(
+        r#"<form class="inline filter" method="get" action="{path}">{fields}<button class="small second">Filter</button></form>"#
+    )
 }
 
 /// A labelled field for text.
@@ -227,12 +229,12 @@ pub(super) fn pretty(shared: &Shared, value: &Value) -> String {
     let inner = shared.lock();
     let known = |id: &str| inner.store.get(id).is_some();
     let mut out = String::from(r#"<pre class="json" tabindex="0"><code>"#);
-    write(&mut out, "", value, 0, &known);
+    write(&mut out, value, 0, &known);
     out.push_str("</code></pre>");
     out
 }
 
-fn write(out: &mut String, key: &str, value: &Value, depth: usize, known: &dyn Fn(&str) -> bool) {
+fn write(out: &mut String, value: &Value, depth: usize, known: &dyn Fn(&str) -> bool) {
     let indent = "  ".repeat(depth + 1);
     let end = "  ".repeat(depth);
     match value {
@@ -240,7 +242,7 @@ fn write(out: &mut String, key: &str, value: &Value, depth: usize, known: &dyn F
             out.push_str("{\n");
             for (place, (name, inner)) in map.iter().enumerate() {
                 out.push_str(&format!(r#"{indent}<span class="key">"{}"</span>: "#, esc(name)));
-                write(out, name, inner, depth + 1, known);
+                write(out, inner, depth + 1, known);
                 out.push_str(if place + 1 < map.len() { ",\n" } else { "\n" });
             }
             out.push_str(&format!("{end}}}"));
@@ -249,7 +251,7 @@ fn write(out: &mut String, key: &str, value: &Value, depth: usize, known: &dyn F
             out.push_str("[\n");
             for (place, inner) in elements.iter().enumerate() {
                 out.push_str(&indent);
-                write(out, key, inner, depth + 1, known);
+                write(out, inner, depth + 1, known);
                 out.push_str(if place + 1 < elements.len() { ",\n" } else { "\n" });
             }
             out.push_str(&format!("{end}]"));
@@ -261,7 +263,10 @@ fn write(out: &mut String, key: &str, value: &Value, depth: usize, known: &dyn F
         Value::String(_) => out.push_str(&format!(r#"<span class="text">{}</span>"#, esc(&value.to_string()))),
         Value::Number(number) if is_moment(number) => {
             let at = number.as_i64().unwrap_or_default();
-            out.push_str(&format!(r#"<span class="number">{at}</span> <span class="aside">{}</span>"#, clock::stamp(at)));
+            out.push_str(&format!(
+                r#"<span class="number">{at}</span> <span class="aside">{}</span>"#,
+                clock::stamp(at)
+            ));
         }
         other => out.push_str(&format!(r#"<span class="number">{}</span>"#, esc(&other.to_string()))),
     }

@@ -345,7 +345,8 @@ pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&V
     if let Some(method) = method
         && !session.list("payment_method_types").contains(&method["type"])
     {
-        let message = format!("This Checkout Session does not accept payment methods of type `{}`.", method.text("type"));
+        let message =
+            format!("This Checkout Session does not accept payment methods of type `{}`.", method.text("type"));
         return Err(ApiError::invalid("", message).on("payment_method"));
     }
     let asks = method.filter(|method| payment::asks_for_authentication(method));

@@ -51,7 +51,7 @@ pub(crate) fn report(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError>
     let customer = payload.some(meter["customer_mapping"].text("event_payload_key")).ok_or_else(|| {
         ApiError::invalid("meter_event_no_customer_defined", "The payload names no customer.").on("payload")
     })?;
-    if !tx.lookup("customer", customer).is_some_and(|customer| !customer.flag("deleted")) {
+    if tx.lookup("customer", customer).is_none_or(|customer| customer.flag("deleted")) {
         let message = format!("No such customer: '{customer}'");
         return Err(ApiError::invalid("meter_event_customer_not_found", message).on("payload"));
     }

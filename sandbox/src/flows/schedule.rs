@@ -41,8 +41,8 @@ fn adopt(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
     }
     let (start, end) = current_period(&subscription);
     let items = subscription.data("items").iter().map(phase_item).collect::<Vec<_>>();
-    let phase = objects::schedule_phase(subscription.text("currency"), items, (start, end));
-    let mut schedule = objects::subscription_schedule(subscription.text("customer"), vec![phase], tx.now());
+    let phase = objects::schedule_phase(subscription.text("currency"), &items, (start, end));
+    let mut schedule = objects::subscription_schedule(subscription.text("customer"), &[phase], tx.now());
     merge_metadata(&mut schedule, params);
     schedule.set("subscription", id);
     schedule.set("status", "active");
@@ -65,7 +65,7 @@ fn plan(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
         return Err(missing("phases"));
     }
     let phases = phases(tx, params, start)?;
-    let mut schedule = objects::subscription_schedule(customer.text("id"), phases, now);
+    let mut schedule = objects::subscription_schedule(customer.text("id"), &phases, now);
     copy(&mut schedule, params, &["end_behavior"]);
     merge_metadata(&mut schedule, params);
     tx.create("subscription_schedule.created", &schedule);
@@ -95,7 +95,7 @@ fn phases(tx: &Tx<'_>, params: &Value, start: i64) -> Result<Vec<Value>, ApiErro
         }
         from = sent.some_int("start_date").unwrap_or(from);
         let end = end_of(sent, &recurring, from)?;
-        let mut phase = objects::schedule_phase(&currency, items, (from, end));
+        let mut phase = objects::schedule_phase(&currency, &items, (from, end));
         copy(&mut phase, sent, &["description", "proration_behavior"]);
         phase.set("metadata", metadata(sent));
         made.push(phase);

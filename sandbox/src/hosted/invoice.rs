@@ -50,12 +50,7 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, Query(key):
 }
 
 /// `POST /i/{invoice}`: pays what is open, with the card that was typed.
-pub(crate) async fn pay(
-    State(shared): App,
-    Path(id): Path<String>,
-    Query(key): Query<Key>,
-    body: String,
-) -> Response {
+pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): Query<Key>, body: String) -> Response {
     let Some(invoice) = find(&shared, &id, &key) else {
         return unknown();
     };

@@ -33,9 +33,7 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>) -> Response
         None | Some(Flow::ChangeCard) => overview(tx, session, &Typed::default(), None, StatusCode::OK),
         Some(Flow::Cancel(plan)) => Ok(see_other(&format!("{}/cancel/{plan}", address(session)))),
         Some(Flow::Change(plan)) => Ok(see_other(&format!("{}/change/{plan}", address(session)))),
-        Some(Flow::Confirm(plan, price)) => {
-            Ok(see_other(&format!("{}/change/{plan}?price={price}", address(session))))
-        }
+        Some(Flow::Confirm(plan, price)) => Ok(see_other(&format!("{}/change/{plan}?price={price}", address(session)))),
     })
 }
 
@@ -289,7 +287,9 @@ fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
             format!("<li><span>{} · {}</span><span>{choice}</span></li>", esc(name), priced(price))
         })
         .collect();
-    format!(r#"<div class="card narrow"><h1>Change plan</h1><ul class="lines">{rows}</ul><p><a href="{at}">Back</a></p></div>"#)
+    format!(
+        r#"<div class="card narrow"><h1>Change plan</h1><ul class="lines">{rows}</ul><p><a href="{at}">Back</a></p></div>"#
+    )
 }
 
 /// What changes: the item that is there gets the price.
@@ -326,7 +326,8 @@ pub(crate) async fn change_plan(
     let price = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "price");
     let price = price.map(|(_, id)| id.into_owned()).unwrap_or_default();
     act(&shared, &id, |tx, session| {
-        let (Some(current), Some(price)) = (owned(tx, session, &plan, CHANGE), offered_price(tx, session, &price)) else {
+        let (Some(current), Some(price)) = (owned(tx, session, &plan, CHANGE), offered_price(tx, session, &price))
+        else {
             return Ok(not_offered());
         };
         let mut params = change_to(tx, session, &current, price.text("id"));
@@ -445,7 +446,10 @@ fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
         }
         (true, false) => format!(r#"<p><a href="{at}/cancel/{id}">Cancel plan</a></p>"#),
     };
-    format!(r#"<h2>{}</h2><p class="price">{price}</p><p class="muted">{status}</p>{change}{action}"#, esc(&name_of(tx, plan)))
+    format!(
+        r#"<h2>{}</h2><p class="price">{price}</p><p class="muted">{status}</p>{change}{action}"#,
+        esc(&name_of(tx, plan))
+    )
 }
 
 fn overview(

@@ -141,7 +141,7 @@ fn item_of(tx: &Tx<'_>, id: &str) -> Result<(String, Value), ApiError> {
 const ABOUT_THE_CHANGE: &[&str] = &["off_session", "payment_behavior", "proration_behavior", "proration_date"];
 
 /// The update of a subscription that changes one of its items.
-fn change_item(tx: &mut Tx<'_>, subscription: &str, item: Value, params: &Value) -> Result<Value, ApiError> {
+fn change_item(tx: &mut Tx<'_>, subscription: &str, item: &Value, params: &Value) -> Result<Value, ApiError> {
     let mut update = json!({ "items": [item] });
     crate::fields::copy(&mut update, params, ABOUT_THE_CHANGE);
     change::update(tx, subscription, &update)
@@ -152,7 +152,7 @@ fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let subscription = tx.named("subscription", params.text("subscription"), "subscription")?;
     let mut item = json!({});
     crate::fields::copy(&mut item, params, &["metadata", "plan", "price", "quantity"]);
-    let changed = change_item(tx, subscription.text("id"), item, params)?;
+    let changed = change_item(tx, subscription.text("id"), &item, params)?;
     changed.data("items").last().cloned().ok_or_else(|| ApiError::internal("the item is there"))
 }
 
@@ -160,12 +160,12 @@ fn update_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let (subscription, _) = item_of(tx, &call.id)?;
     let mut item = json!({ "id": call.id });
     crate::fields::copy(&mut item, &call.params, &["metadata", "plan", "price", "quantity"]);
-    change_item(tx, &subscription, item, &call.params)?;
+    change_item(tx, &subscription, &item, &call.params)?;
     item_of(tx, &call.id).map(|(_, item)| item)
 }
 
 fn delete_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let (subscription, _) = item_of(tx, &call.id)?;
-    change_item(tx, &subscription, json!({ "id": call.id, "deleted": true }), &call.params)?;
+    change_item(tx, &subscription, &json!({ "id": call.id, "deleted": true }), &call.params)?;
     Ok(deleted("subscription_item", &call.id))
 }

@@ -355,16 +355,14 @@ fn fields_at(lines: &[(usize, &str)], at: &mut usize, depth: usize) -> Vec<Field
 }
 
 fn field(written: &str, kind: Kind) -> Field {
+    let supported = !written.starts_with('!');
     let name = written.trim_start_matches('!');
+    if name == "*" {
+        return Field { name: String::new(), required: false, list: false, supported, kind };
+    }
     let list = name.ends_with("[]");
     let name = name.trim_end_matches("[]");
-    Field {
-        name: name.trim_end_matches('*').to_owned(),
-        required: name.ends_with('*'),
-        list,
-        supported: !written.starts_with('!'),
-        kind,
-    }
+    Field { name: name.trim_end_matches('*').to_owned(), required: name.ends_with('*'), list, supported, kind }
 }
 
 fn named_kind(name: &str) -> Kind {
