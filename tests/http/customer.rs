@@ -38,6 +38,25 @@ on_both_engines! {
         assert_eq!(browser.post("/api/billing/portal", &[]).await.status, 303);
     }
 
+    async fn another_customer_takes_the_place_of_one_whose_deletion_was_not_heard_of(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.open_checkout(&browser, "PRO").await;
+        app.settled().await;
+        let account = app.account("ada@example.com").await;
+        let first = customers::of_account(app.tollgate.db(), &account).await.unwrap().unwrap();
+        app.sandbox.hold_deliveries(true);
+        delete(&app, first.as_str()).await;
+        app.sandbox.control("POST deliveries/drop", &[]).unwrap();
+        app.sandbox.hold_deliveries(false);
+
+        let second = app.stripe_makes("/v1/customers", &[("metadata[account_id]", account.as_str())]).await;
+        app.stripe_makes(&format!("/v1/customers/{second}"), &[("name", "Ada Ltd")]).await;
+        app.settled().await;
+        let linked = customers::of_account(app.tollgate.db(), &account).await.unwrap();
+        assert_eq!(linked.unwrap().as_str(), second);
+    }
+
     async fn what_is_changed_at_stripe_is_known_here(engine) {
         let app = Harness::start(engine).await;
         let browser = app.signed_up("ada@example.com").await;

@@ -62,7 +62,7 @@ fn ByDay(days: Vec<DayUsage>) -> impl IntoView {
         <div class="charts">{charts}</div>
         <details class="table-details">
             <summary>"Show the numbers"</summary>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Usage by day">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Usage by day, table">
                 <table>
                     <thead><tr><th scope="col">"Day (UTC)"</th>{heads}</tr></thead>
                     <tbody>{rows}</tbody>

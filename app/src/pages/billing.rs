@@ -280,7 +280,7 @@ fn Invoices(page: LedgerPage<Invoice>) -> impl IntoView {
         let older = page.next.as_ref().map(|next| address("/billing", &[("invoices", &after_value(next))]));
         let rows = page.rows.into_iter().map(|invoice| view! { <InvoiceRow invoice/> }).collect_view();
         view! {
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Invoices">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Invoices, table">
                 <table>
                     <thead>
                         <tr>
@@ -341,7 +341,7 @@ fn Purchases(page: LedgerPage<(Purchase, Option<Payment>)>, catalog: Catalog) ->
     view! {
         <section class="card" aria-labelledby="purchases-title">
             <h2 id="purchases-title">"Purchases"</h2>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Purchases">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Purchases, table">
                 <table>
                     <thead>
                         <tr>
@@ -456,7 +456,7 @@ fn History(catalog: Catalog, past: Vec<Subscription>) -> impl IntoView {
             })
             .collect_view();
         view! {
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Earlier subscriptions">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Earlier subscriptions, table">
                 <table>
                     <thead>
                         <tr>

@@ -4,7 +4,11 @@ use billing::CustomerId;
 use serde_json::Value;
 use stripe_billing::billing_portal_configuration::{
     CreateBillingPortalConfiguration, CreateBillingPortalConfigurationFeatures,
+    CreateBillingPortalConfigurationFeaturesCustomerUpdate,
+    CreateBillingPortalConfigurationFeaturesCustomerUpdateAllowedUpdates as CustomerUpdate,
     CreateBillingPortalConfigurationFeaturesSubscriptionCancel,
+    CreateBillingPortalConfigurationFeaturesSubscriptionCancelCancellationReason,
+    CreateBillingPortalConfigurationFeaturesSubscriptionCancelCancellationReasonOptions as Reason,
     CreateBillingPortalConfigurationFeaturesSubscriptionCancelMode as CancelMode, InvoiceListParam,
     ListBillingPortalConfiguration, PaymentMethodUpdateParam,
 };
@@ -86,7 +90,14 @@ impl Gateway {
     async fn create_portal_configuration(&self) -> Result<String, GatewayError> {
         let mut cancel = CreateBillingPortalConfigurationFeaturesSubscriptionCancel::new(true);
         cancel.mode = Some(CancelMode::AtPeriodEnd);
+        cancel.cancellation_reason = Some(CreateBillingPortalConfigurationFeaturesSubscriptionCancelCancellationReason::new(
+            true,
+            vec![Reason::TooExpensive, Reason::MissingFeatures, Reason::SwitchedService, Reason::TooComplex, Reason::Unused],
+        ));
+        let mut details = CreateBillingPortalConfigurationFeaturesCustomerUpdate::new(true);
+        details.allowed_updates = Some(vec![CustomerUpdate::Name, CustomerUpdate::Email, CustomerUpdate::Phone]);
         let mut features = CreateBillingPortalConfigurationFeatures::new();
+        features.customer_update = Some(details);
         features.invoice_history = Some(InvoiceListParam::new(true));
         features.payment_method_update = Some(PaymentMethodUpdateParam::new(true));
         features.subscription_cancel = Some(cancel);

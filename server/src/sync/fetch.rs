@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use billing::{CustomerId, Status, Subscription};
+use billing::{AccountId, CustomerId, Status, Subscription};
 
 use super::SyncError;
 use super::object::Object;
@@ -26,6 +26,9 @@ pub(super) struct Fresh<T, S> {
 /// two kinds are always locked in the same order, so that two writers do not wait for each other.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
+    /// Whom an account is linked to here, when something names the account that is another
+    /// customer's: perhaps it was deleted, and nobody told us.
+    pub(super) predecessors: Vec<Fresh<Customer, Named<Customer>>>,
     pub(super) customers: Vec<Fresh<Customer, Named<Customer>>>,
     pub(super) subscriptions: Vec<Fresh<Subscription, SubscriptionShape>>,
     pub(super) invoices: Vec<Fresh<Invoice, Named<Invoice>>>,
@@ -47,6 +50,7 @@ pub(super) async fn all(tollgate: &Tollgate, wanted: &BTreeSet<Object>) -> Resul
             open.extend(fetched.unknown_customer(tollgate).await?.filter(|object| !asked.contains(object)));
         }
     }
+    fetched.add_predecessors(tollgate).await?;
     fetched.sort();
     Ok(fetched)
 }
@@ -96,15 +100,7 @@ impl Fetched {
                 Ok(Vec::new())
             }
             Object::Customer(id) => {
-                let seen = customers::by_id(db, id).await?;
-                let now = match found(gateway.customer(id).await)? {
-                    Some(now) => now,
-                    None => match &seen {
-                        Some(seen) => Named { object: Customer { is_deleted: true, ..seen.object.clone() }, account: None },
-                        None => return Ok(Vec::new()),
-                    },
-                };
-                self.customers.push(Fresh { seen, now });
+                self.customers.extend(customer(tollgate, id).await?);
                 Ok(Vec::new())
             }
         }
@@ -158,6 +154,24 @@ impl Fetched {
         Ok((!is_known).then(|| Object::Customer(customer.clone())))
     }
 
+    /// The customers in whose place those would come who are not linked yet.
+    async fn add_predecessors(&mut self, tollgate: &Tollgate) -> Result<(), SyncError> {
+        let db = tollgate.db();
+        let mut predecessors = Vec::new();
+        for (id, names) in self.names_by_customer() {
+            if self.is_deleted(&id) || customers::by_id(db, &id).await?.is_some() {
+                continue;
+            }
+            for name in names {
+                if let Some(other) = customers::of_account(db, &AccountId::new(name)).await? {
+                    predecessors.extend(customer(tollgate, &other).await?);
+                }
+            }
+        }
+        self.predecessors = predecessors;
+        Ok(())
+    }
+
     fn sort(&mut self) {
         self.customers.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
         self.subscriptions.sort_by(|a, b| a.now.subscription.id.cmp(&b.now.subscription.id));
@@ -165,6 +179,19 @@ impl Fetched {
         self.payments.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
         self.sessions.sort_by(|a, b| a.now.id.cmp(&b.now.id));
     }
+}
+
+async fn customer(
+    tollgate: &Tollgate,
+    id: &CustomerId,
+) -> Result<Option<Fresh<Customer, Named<Customer>>>, SyncError> {
+    let seen = customers::by_id(tollgate.db(), id).await?;
+    let now = match (found(tollgate.gateway().customer(id).await)?, &seen) {
+        (Some(now), _) => now,
+        (None, Some(seen)) => Named { object: Customer { is_deleted: true, ..seen.object.clone() }, account: None },
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Fresh { seen, now }))
 }
 
 /// `None` for what Stripe does not have.

@@ -5,7 +5,7 @@
 //! once, the one who fetched first may hold the older answer; the version that was
 //! read before fetching decides, and the loser fetches again. So in whatever order
 //! events come, and however often, the end is what Stripe says
-//! (`tests/http/convergence.rs`).
+//! (`tests/convergence`).
 //!
 //! [`object`] names what can be asked about, `fetch` asks, `owner` finds out whose it
 //! is, `write` commits.

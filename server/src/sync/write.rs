@@ -86,6 +86,12 @@ async fn steps(
     fetched: &Fetched,
     along: &Along<'_>,
 ) -> Result<Vec<Step>, StoreError> {
+    for Fresh { seen, now } in &fetched.predecessors {
+        let seen = seen.as_ref().map_or(0, |seen| seen.version);
+        if !customers::write(tx, &now.object, seen, tollgate.now()).await? {
+            return Ok(vec![Step::Raced]);
+        }
+    }
     let owners = Owners::find(tx, tollgate, fetched).await?;
     let mut steps = Vec::new();
     for fresh in &fetched.customers {

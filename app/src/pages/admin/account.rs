@@ -72,7 +72,7 @@ fn Subscriptions(revisions: Vec<Revision>) -> impl IntoView {
     view! {
         <section class="card" aria-labelledby="subscriptions-title">
             <h2 id="subscriptions-title">"Subscriptions"</h2>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Subscriptions">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Subscriptions, table">
                 <table>
                     <thead>
                         <tr>
@@ -150,7 +150,7 @@ fn Ledger(invoices: Vec<Invoice>, purchases: Vec<(Purchase, Option<Payment>)>, c
     view! {
         <section class="card" aria-labelledby="ledger-title">
             <h2 id="ledger-title">"Invoices and purchases"</h2>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Invoices and purchases">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Invoices and purchases, table">
                 <table>
                     <thead>
                         <tr>

@@ -27,7 +27,7 @@ pub fn Accounts() -> impl IntoView {
         } else {
             let rows = table.rows.into_iter().map(|row| view! { <Row row catalog=catalog.clone()/> }).collect_view();
             view! {
-                <div class="table-scroll" tabindex="0" role="region" aria-label="Accounts">
+                <div class="table-scroll" tabindex="0" role="region" aria-label="Accounts, table">
                     <table>
                         <thead>
                             <tr>

@@ -52,7 +52,7 @@ fn Older(path: &'static str, kept: Vec<(&'static str, String)>, next: Option<Aft
 fn EventTable(events: Vec<Listed>) -> impl IntoView {
     let rows = events.into_iter().map(|event| view! { <EventRow event/> }).collect_view();
     view! {
-        <div class="table-scroll" tabindex="0" role="region" aria-label="Events">
+        <div class="table-scroll" tabindex="0" role="region" aria-label="Events, table">
             <table>
                 <thead>
                     <tr>
