@@ -45,6 +45,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// `plans.toml`, with the price ids of the environment.
     pub catalog: Arc<Catalog>,
+    /// `USAGE_HISTORY_DAYS`: how long the history of usage is kept, and its keys with it; for ever when `None`.
+    pub usage_history_days: Option<u32>,
     /// `RUST_LOG`: what is logged, in tracing's filter syntax.
     pub log: Option<String>,
     /// `TOLLGATE_SITE`: the folder with style and scripts, for a binary that has none inside.
@@ -163,13 +165,24 @@ impl Reader<'_> {
         let database_url = self.database_url(env);
         let stripe = self.stripe(env);
         let catalog = self.catalog();
+        let usage_history_days = self.usage_history_days();
         let log = self.value("RUST_LOG");
         let site_dir = self.value("TOLLGATE_SITE").unwrap_or_else(|| "target/site".to_owned()).into();
         match (app_url, bind_addr, database_url, stripe, catalog) {
             (Some(app_url), Some(bind_addr), Some(database_url), Some(stripe), Some(catalog))
                 if self.faults.is_empty() =>
             {
-                Ok(Config { env, app_url, bind_addr, database_url, stripe, catalog: Arc::new(catalog), log, site_dir })
+                Ok(Config {
+                    env,
+                    app_url,
+                    bind_addr,
+                    database_url,
+                    stripe,
+                    catalog: Arc::new(catalog),
+                    usage_history_days,
+                    log,
+                    site_dir,
+                })
             }
             _ => Err(ConfigFaults(self.faults)),
         }
@@ -320,6 +333,21 @@ impl Reader<'_> {
             api_base,
             sandbox: None,
         })
+    }
+
+    /// 90 days unless said otherwise; a key is remembered for as long, so less than a day is no answer.
+    fn usage_history_days(&mut self) -> Option<u32> {
+        match self.value("USAGE_HISTORY_DAYS").as_deref() {
+            None => Some(90),
+            Some("forever") => None,
+            Some(text) => {
+                let days = text.parse().ok().filter(|days| *days > 0);
+                if days.is_none() {
+                    self.fault("USAGE_HISTORY_DAYS must be a whole number of days from 1 up, or `forever`");
+                }
+                days
+            }
+        }
     }
 
     fn catalog(&mut self) -> Option<Catalog> {

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::{Db, StoreError};
 use crate::stripe::{Gateway, GatewayError};
+use crate::usage::Counting;
 use crate::webhook::intake::Intake;
 
 /// The application: configuration, database, Stripe, clock and caches. Cheap to clone;
@@ -27,6 +28,7 @@ struct Inner {
     access: Access,
     assets: Assets,
     intake: Intake,
+    counting: Counting,
     inbox_filled: Notify,
 }
 
@@ -47,6 +49,7 @@ impl Tollgate {
             access,
             assets,
             intake: Intake::default(),
+            counting: Counting::default(),
             inbox_filled: Notify::new(),
         })))
     }
@@ -94,6 +97,11 @@ impl Tollgate {
     /// Where events are written down together.
     pub(crate) fn intake(&self) -> &Intake {
         &self.0.intake
+    }
+
+    /// Where uses are counted together.
+    pub(crate) fn counting(&self) -> &Counting {
+        &self.0.counting
     }
 
     /// Rung when an event was written down, so that the worker need not wait.

@@ -57,9 +57,9 @@ pub async fn analytics(tollgate: &Tollgate, permit: &Permit) -> Result<Analytics
         days.insert(day, BTreeMap::new());
         day = day.plus_days(1);
     }
-    for (day, meter, used) in rows {
-        if let (Some(meter), Ok(used)) = (Meter::parse(&meter), u64::try_from(used)) {
-            days.entry(Timestamp(day)).or_default().insert(meter, used);
+    for row in rows {
+        if let (Some(meter), Ok(used)) = (Meter::parse(&row.meter), u64::try_from(row.used)) {
+            *days.entry(Timestamp(row.day)).or_default().entry(meter).or_default() += used;
         }
     }
     Ok(Analytics { meters, days: days.into_iter().map(|(day, counts)| DayUsage { day, counts }).collect() })

@@ -21,7 +21,7 @@ fn level(used: u64, limit: u64) -> &'static str {
 /// One meter: used, limit and when it begins anew.
 #[component]
 pub fn UsageMeter(reading: MeterReading) -> impl IntoView {
-    let MeterReading { meter, used, limit, window } = reading;
+    let MeterReading { meter, used, limit, window, .. } = reading;
     let id = format!("meter-{}", meter.as_str());
     let label = meter.label();
     let bar = match limit {
