@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,6 +48,10 @@ pub struct Config {
     pub catalog: Arc<Catalog>,
     /// `USAGE_HISTORY_DAYS`: how long the history of usage is kept, and its keys with it; for ever when `None`.
     pub usage_history_days: Option<u32>,
+    /// `AI_…`: what writes texts; the embedded default when `None`.
+    pub ai: Option<AiConfig>,
+    /// `API_CALLS_PER_SECOND`: how many calls of the API an account may make; any number when `None`.
+    pub api_calls_per_second: Option<NonZeroU32>,
     /// `RUST_LOG`: what is logged, in tracing's filter syntax.
     pub log: Option<String>,
     /// `TOLLGATE_SITE`: the folder with style and scripts, for a binary that has none inside.
@@ -58,6 +63,17 @@ impl Config {
     pub fn is_https(&self) -> bool {
         self.app_url.scheme() == "https"
     }
+}
+
+/// An endpoint that speaks OpenAI's chat completions.
+#[derive(Clone, Debug)]
+pub struct AiConfig {
+    /// `AI_BASE_URL`, such as `https://api.openai.com/v1`.
+    pub base_url: Url,
+    /// `AI_API_KEY`; some need none.
+    pub api_key: Option<SecretString>,
+    /// `AI_MODEL`.
+    pub model: String,
 }
 
 /// How to reach Stripe.
@@ -166,6 +182,8 @@ impl Reader<'_> {
         let stripe = self.stripe(env);
         let catalog = self.catalog();
         let usage_history_days = self.usage_history_days();
+        let ai = self.ai();
+        let api_calls_per_second = self.api_calls_per_second();
         let log = self.value("RUST_LOG");
         let site_dir = self.value("TOLLGATE_SITE").unwrap_or_else(|| "target/site".to_owned()).into();
         match (app_url, bind_addr, database_url, stripe, catalog) {
@@ -180,6 +198,8 @@ impl Reader<'_> {
                     stripe,
                     catalog: Arc::new(catalog),
                     usage_history_days,
+                    ai,
+                    api_calls_per_second,
                     log,
                     site_dir,
                 })
@@ -333,6 +353,42 @@ impl Reader<'_> {
             api_base,
             sandbox: None,
         })
+    }
+
+    /// All of it or nothing; a key alone opens nothing.
+    fn ai(&mut self) -> Option<AiConfig> {
+        let (base_url, key, model) = (self.value("AI_BASE_URL"), self.value("AI_API_KEY"), self.value("AI_MODEL"));
+        if base_url.is_none() && key.is_none() && model.is_none() {
+            return None;
+        }
+        let parsed = base_url
+            .as_deref()
+            .and_then(|text| Url::parse(text).ok())
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if parsed.is_none() {
+            self.fault("AI_BASE_URL is not an http(s) address such as https://api.openai.com/v1");
+        }
+        if model.is_none() {
+            self.fault("AI_MODEL is not set: the name of the model that AI_BASE_URL serves");
+        }
+        if key.as_deref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            self.fault("AI_API_KEY cannot be sent as a header");
+        }
+        Some(AiConfig { base_url: parsed?, api_key: key.map(SecretString::from), model: model? })
+    }
+
+    fn api_calls_per_second(&mut self) -> Option<NonZeroU32> {
+        match self.value("API_CALLS_PER_SECOND").as_deref() {
+            None => NonZeroU32::new(100),
+            Some("unlimited") => None,
+            Some(text) => {
+                let rate = text.parse().ok();
+                if rate.is_none() {
+                    self.fault("API_CALLS_PER_SECOND must be a whole number from 1 up, or `unlimited`");
+                }
+                rate
+            }
+        }
     }
 
     /// 90 days unless said otherwise; a key is remembered for as long, so less than a day is no answer.

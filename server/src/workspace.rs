@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use billing::{AccountId, Meter, Timestamp};
 use sha2::{Digest, Sha256};
 
-use crate::access::Permit;
+use crate::access::{CHANNEL, Permit};
 use crate::ids;
 use crate::store::workspace::{self as rows, NewApiKey};
 use crate::store::{StoreError, usage as usage_rows};
@@ -111,36 +111,38 @@ pub async fn create_api_key(tollgate: &Tollgate, permit: &Permit, name: &str) ->
     let row = NewApiKey { id: &id, name, hash: &hash, hint: &key[..9] };
     let mut tx = tollgate.db().begin().await?;
     rows::insert_api_key(&mut tx, permit.account_id(), &row, tollgate.now()).await?;
+    tx.notify(CHANNEL, permit.account_id().as_str()).await?;
     tx.commit().await?;
+    tollgate.access().forget(permit.account_id()).await;
     Ok(key)
 }
 
-/// Revokes a key at once. `false` when the account has no such key.
+/// Revokes a key at once, on every node. `false` when the account has no such key.
 ///
 /// # Errors
 /// The database failed.
 pub async fn revoke_api_key(tollgate: &Tollgate, permit: &Permit, id: &str) -> Result<bool, StoreError> {
     let mut tx = tollgate.db().begin().await?;
     let revoked = rows::revoke_api_key(&mut tx, permit.account_id(), id, tollgate.now()).await?;
+    tx.notify(CHANNEL, permit.account_id().as_str()).await?;
     tx.commit().await?;
+    tollgate.access().forget(permit.account_id()).await;
     Ok(revoked)
 }
 
-/// The account that a key opens; remembers, to the minute, that it was used.
+/// The account that a key opens, and the key's id; remembers, to the minute, that it was used.
 ///
 /// # Errors
 /// The database failed.
-pub async fn account_of_api_key(tollgate: &Tollgate, key: &str) -> Result<Option<AccountId>, StoreError> {
-    let Some((id, account, last_used)) = rows::api_key_by_hash(tollgate.db(), &api_key_hash(key)).await? else {
-        return Ok(None);
-    };
+pub async fn api_key_used(tollgate: &Tollgate, key: &str) -> Result<Option<(AccountId, String)>, StoreError> {
+    let Some(known) = tollgate.access().api_key(tollgate.db(), &api_key_hash(key)).await? else { return Ok(None) };
     let minute = Timestamp(tollgate.now().0 - tollgate.now().0.rem_euclid(60));
-    if last_used.is_none_or(|last| last < minute) {
+    if known.is_news(minute) {
         let mut tx = tollgate.db().begin().await?;
-        rows::touch_api_key(&mut tx, &id, minute).await?;
+        rows::touch_api_key(&mut tx, &known.id, minute).await?;
         tx.commit().await?;
     }
-    Ok(Some(account))
+    Ok(Some((known.account.clone(), known.id.clone())))
 }
 
 fn api_key_hash(key: &str) -> String {

@@ -15,6 +15,7 @@ mod closing;
 mod customer;
 mod delinquency;
 mod doctor;
+mod generate;
 mod guard;
 mod ledger;
 mod pages;

@@ -62,7 +62,7 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
 
     let guarded = pages
         .router
-        .merge(api::routes())
+        .merge(api::routes(tollgate))
         .fallback_service(pages.refusals.clone())
         .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
         .layer(sessions::layer(tollgate))
