@@ -7,7 +7,7 @@ use server::overview::LedgerPage;
 use server::{BillingOverview, Tollgate};
 
 use crate::components::{
-    Banner, Day, Empty, Glyph, Heading, InvoiceBadge, Moment, PortalButton, Refusal, StatusBadge, Tone, UsageMeter,
+    Banner, Day, Empty, Glyph, Heading, InvoiceBadge, Moment, PortalButton, Refusal, StatusBadge, Tone, UsageMeter, UsageNotices,
     signed_in_page,
 };
 use crate::failure::Failure;
@@ -31,6 +31,7 @@ pub fn Billing() -> impl IntoView {
             <Refusal/>
             <Returned notice/>
             <Notices tollgate=tollgate.clone() overview=overview.clone()/>
+            <UsageNotices notices=overview.notices.clone() here="/billing"/>
             <div class="split">
                 <CurrentPlan tollgate=tollgate.clone() overview=overview.clone()/>
                 <Usage overview=overview.clone()/>

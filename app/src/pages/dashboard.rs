@@ -6,7 +6,7 @@ use server::{BillingOverview, Tollgate};
 
 use super::billing::Notices;
 use crate::areas::{AREAS, Area};
-use crate::components::{Glyph, Heading, Icon, UsageMeter, signed_in_page};
+use crate::components::{Glyph, Heading, Icon, UsageMeter, UsageNotices, signed_in_page};
 use crate::failure::Failure;
 
 /// Where one lands after logging in.
@@ -38,6 +38,7 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     view! {
         <Heading title="Dashboard"/>
         <Notices tollgate=tollgate.clone() overview=overview.clone()/>
+        <UsageNotices notices=overview.notices.clone() here="/dashboard"/>
         <div class="split">
             <section class="card" aria-labelledby="usage-title">
                 <h2 id="usage-title">"Usage"</h2>
