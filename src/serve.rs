@@ -40,6 +40,7 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     tasks.spawn(access::listen(tollgate.clone(), stop.clone()));
     tasks.spawn(auth::sessions::sweep(tollgate.clone(), stop.clone()));
     tasks.spawn(usage::sweeper::run(tollgate.clone(), stop.clone()));
+    tasks.spawn(usage::outbox::run(tollgate.clone(), stop.clone()));
     tasks.spawn(reconcile::regularly(tollgate.clone(), stop.clone()));
     tasks.close();
 

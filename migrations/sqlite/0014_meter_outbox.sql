@@ -10,6 +10,7 @@ CREATE TABLE meter_event (
     state         TEXT   NOT NULL CHECK (state IN ('open', 'sealed', 'sent', 'parked')),
     attempts      BIGINT NOT NULL DEFAULT 0,
     next_attempt_at BIGINT NOT NULL,
+    attempted_at  BIGINT,                      -- the first try whose outcome may be unknown
     last_error    TEXT,
     sent_at       BIGINT
 );

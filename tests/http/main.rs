@@ -18,6 +18,7 @@ mod doctor;
 mod generate;
 mod guard;
 mod ledger;
+mod outbox;
 mod pages;
 mod portal;
 mod purchase;

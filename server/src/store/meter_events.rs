@@ -20,11 +20,12 @@ statements! {
         RETURNING lease_until";
     GIVE_SENDER = "UPDATE meter_sender SET lease_owner = NULL WHERE account_id = $1 AND meter = $2 AND lease_owner = $3";
     SEAL = "UPDATE meter_event SET state = 'sealed' WHERE account_id = $1 AND meter = $2 AND state = 'open' AND next_attempt_at <= $3";
-    SEALED = "SELECT id, account_id, meter, hour, quantity, attempts FROM meter_event \
+    SEALED = "SELECT id, account_id, meter, hour, quantity, attempts, attempted_at FROM meter_event \
         WHERE account_id = $1 AND meter = $2 AND state = 'sealed' AND next_attempt_at <= $3 ORDER BY hour, id LIMIT 50";
+    ATTEMPT = "UPDATE meter_event SET attempts = attempts + 1, attempted_at = COALESCE(attempted_at, $2) WHERE id = $1";
     SENT = "UPDATE meter_event SET state = 'sent', sent_at = $2, last_error = NULL WHERE id = $1 AND state = 'sealed'";
-    POSTPONE = "UPDATE meter_event SET attempts = attempts + 1, next_attempt_at = $2, last_error = $3, state = $4 \
-        WHERE id = $1 AND state = 'sealed'";
+    POSTPONE = "UPDATE meter_event SET next_attempt_at = $2, last_error = $3, state = $4, \
+        attempted_at = CASE WHEN $5 = 1 THEN NULL ELSE attempted_at END WHERE id = $1 AND state = 'sealed'";
     SENT_OF = "SELECT hour, quantity FROM meter_event WHERE account_id = $1 AND meter = $2 AND state = 'sent' \
         AND hour >= $3 AND hour < $4 ORDER BY hour";
     STATES = "SELECT state, COUNT(*) FROM meter_event GROUP BY state ORDER BY state";
@@ -47,6 +48,8 @@ pub struct Sealed {
     pub quantity: i64,
     /// How often it was tried.
     pub attempts: i64,
+    /// When it was first tried, if it may have come through since.
+    pub attempted_at: Option<i64>,
 }
 
 /// Adds to the open event of an hour, or begins one, which is due at `due`.
@@ -114,13 +117,33 @@ pub async fn sent(tx: &mut Tx, id: &str, at: Timestamp) -> Result<(), StoreError
     query!(Tx: tx, execute, SENT, id, at.0).map(drop)
 }
 
+/// Writes down that an event is about to be sent: should its outcome never be known.
+///
+/// # Errors
+/// The database failed.
+pub async fn attempt(tx: &mut Tx, id: &str, at: Timestamp) -> Result<(), StoreError> {
+    query!(Tx: tx, execute, ATTEMPT, id, at.0).map(drop)
+}
+
+/// What becomes of an event that was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Stripe said no: it did not count it.
+    Refused,
+    /// Nobody knows whether Stripe counted it.
+    Unknown,
+    /// A person must look.
+    Parked,
+}
+
 /// Puts an event off until `next`, or parks it, and says why.
 ///
 /// # Errors
 /// The database failed.
-pub async fn postpone(tx: &mut Tx, id: &str, next: Timestamp, why: &str, is_parked: bool) -> Result<(), StoreError> {
-    let state = if is_parked { "parked" } else { "sealed" };
-    query!(Tx: tx, execute, POSTPONE, id, next.0, why, state).map(drop)
+pub async fn postpone(tx: &mut Tx, id: &str, next: Timestamp, why: &str, fate: Fate) -> Result<(), StoreError> {
+    let state = if fate == Fate::Parked { "parked" } else { "sealed" };
+    let is_refused = i64::from(fate == Fate::Refused);
+    query!(Tx: tx, execute, POSTPONE, id, next.0, why, state, is_refused).map(drop)
 }
 
 /// What Stripe was told of the hours in `[from, to)`: hour and units.

@@ -9,6 +9,7 @@
 
 mod counting;
 pub mod credits;
+pub mod outbox;
 pub mod sweeper;
 pub mod thresholds;
 

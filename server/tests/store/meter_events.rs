@@ -2,7 +2,7 @@
 
 use billing::AccountId;
 use server::ids;
-use server::store::meter_events::{self as rows, Sealed};
+use server::store::meter_events::{self as rows, Fate, Sealed};
 
 use crate::engines::{NOW, Store, at_once};
 
@@ -64,7 +64,8 @@ on_both_engines! {
         let sealed = seal(&store, &account, 2).await;
         let mut tx = store.db.begin().await.unwrap();
         rows::sent(&mut tx, &sealed[0].id, NOW).await.unwrap();
-        rows::postpone(&mut tx, &sealed[1].id, NOW.plus_seconds(3 * HOUR), "Stripe is down", false).await.unwrap();
+        rows::attempt(&mut tx, &sealed[1].id, NOW).await.unwrap();
+        rows::postpone(&mut tx, &sealed[1].id, NOW.plus_seconds(3 * HOUR), "Stripe is down", Fate::Unknown).await.unwrap();
         tx.commit().await.unwrap();
         assert!(seal(&store, &account, 2).await.is_empty());
         let due = seal(&store, &account, 3).await;

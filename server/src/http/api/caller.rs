@@ -104,7 +104,8 @@ async fn authenticate(parts: &Parts, tollgate: &Tollgate) -> Result<(AccountId, 
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let sound = |key: &HeaderValue| {
-        key.to_str().ok().map(str::trim).filter(|key| (1..=MAX_KEY).contains(&key.len())).map(str::to_owned)
+        let is_sound = |key: &&str| (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        key.to_str().ok().filter(is_sound).map(str::to_owned)
     };
     match headers.get("idempotency-key").map(sound) {
         None => Ok(None),
@@ -113,7 +114,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
             StatusCode::BAD_REQUEST,
             "idempotency-key",
             "Bad Idempotency-Key",
-            "Use 1 to 255 visible ASCII characters.",
+            "Use 1 to 255 visible ASCII characters, without spaces.",
         )),
     }
 }

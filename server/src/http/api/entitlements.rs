@@ -53,7 +53,7 @@ pub(super) struct Reason {
     get,
     path = "/api/v1/entitlements",
     operation_id = "entitlements",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Counts the call once, however often it is sent.", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Counts the call once, however often it is sent.", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     responses(
         (status = 200, description = "What the account may do", body = Entitlements),
         (status = 400, description = "The `Idempotency-Key` is none", body = Problem, content_type = "application/problem+json"),

@@ -30,7 +30,7 @@ use crate::tollgate::Tollgate;
 use crate::usage::{HOLD, Reservation, Reserved, Use};
 
 /// The longest prompt, in characters.
-const MAX_PROMPT: usize = 8_000;
+const MAX_PROMPT: usize = 4_000;
 /// The longest that a text may take: less than a reservation holds, and than a request may take.
 const MAX_TIME: Duration = Duration::from_secs(55);
 
@@ -38,8 +38,8 @@ const MAX_TIME: Duration = Duration::from_secs(55);
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Prompt {
-    /// What to write about: 1 to 8,000 characters, not blanks alone.
-    #[schema(min_length = 1, max_length = 8000, pattern = r"[^\s\x00]", example = "A toll gate at dawn")]
+    /// What to write about: 1 to 4,000 characters, not blanks alone.
+    #[schema(min_length = 1, max_length = 4000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", example = "A toll gate at dawn")]
     prompt: String,
     /// Whether to send the text as it is written, as server-sent events. `Accept: text/event-stream` says so too.
     #[serde(default)]
@@ -75,7 +75,7 @@ struct Metadata<'a> {
     post,
     path = "/api/v1/generate",
     operation_id = "generate",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same text for the same key, for a day, counted once.", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same text for the same key, for a day, counted once.", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     request_body = Prompt,
     responses(
         (status = 200, description = "The text, whole or as it is written", content((Generated = "application/json"), (String = "text/event-stream"))),
@@ -303,7 +303,7 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Prompt, Problem> {
     })?;
     let detail = match prompt.prompt.chars().count() {
         _ if prompt.prompt.contains('\0') => "The prompt holds a NUL.",
-        MAX_PROMPT.. if prompt.prompt.chars().count() > MAX_PROMPT => "The prompt has more than 8,000 characters.",
+        MAX_PROMPT.. if prompt.prompt.chars().count() > MAX_PROMPT => "The prompt has more than 4,000 characters.",
         _ if prompt.prompt.trim().is_empty() => "The prompt is blank.",
         _ => return Ok(prompt),
     };

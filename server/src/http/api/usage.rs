@@ -79,7 +79,7 @@ pub(super) fn number(limit: Limit) -> Option<u64> {
     get,
     path = "/api/v1/usage",
     operation_id = "usage",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Counts the call once, however often it is sent.", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Counts the call once, however often it is sent.", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     responses(
         (status = 200, description = "How every meter stands", body = Usage),
         (status = 400, description = "The `Idempotency-Key` is none", body = Problem, content_type = "application/problem+json"),
