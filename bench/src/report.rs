@@ -132,8 +132,10 @@ impl Report {
     }
 }
 
-/// The page in `docs/`. What stands below its table is kept: it is written by people.
-pub fn document(report: &Report, seconds: u64) -> String {
+/// The page in `docs/`. `earlier` is the page as it was: from its first `##` on it was written by
+/// people, and is kept.
+pub fn document(report: &Report, seconds: u64, earlier: &str) -> String {
+    let kept = earlier.find("\n## ").map_or("", |at| &earlier[at..]);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!(
         "# Benchmark\n\n\
@@ -143,7 +145,7 @@ pub fn document(report: &Report, seconds: u64) -> String {
          Machine: {cores} cores, shared by the server, the database and the clients. Each figure: {seconds} s after a warm-up, the best \
          of several numbers of connections (16, 64, 256; pages 4, 16, 64; login 2, 4). Logging at `warn`. SQLite: WAL, \
          `synchronous=FULL`. PostgreSQL: as installed, `fsync` and `synchronous_commit` on.\n\n\
-         ![Requests per second beside a bare handler](benchmark.svg)\n\n{}",
+         ![Requests per second beside a bare handler](benchmark.svg)\n\n{}{kept}",
         report.table()
     )
 }

@@ -62,7 +62,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     }
     let table = report.table();
     println!("{table}");
-    std::fs::write(options.docs.join("BENCHMARK.md"), report::document(&report, options.seconds))?;
+    let page = options.docs.join("BENCHMARK.md");
+    let earlier = std::fs::read_to_string(&page).unwrap_or_default();
+    std::fs::write(&page, report::document(&report, options.seconds, &earlier))?;
     std::fs::write(options.docs.join("benchmark.svg"), report.plot())?;
     Ok(())
 }

@@ -46,6 +46,7 @@ pub fn ApiReference() -> impl IntoView {
 #[component]
 fn Operation(method: String, path: String, operation: Value, schemas: Value, base: String) -> impl IntoView {
     let id = text(&operation, "/operationId");
+    let name = format!("{method} {path}");
     let body = operation.pointer("/requestBody/content/application~1json/schema").map(|schema| resolved(schema, &schemas));
     let example = match method.as_str() {
         "POST" => format!(
@@ -53,6 +54,7 @@ fn Operation(method: String, path: String, operation: Value, schemas: Value, bas
         ),
         _ => format!("curl {base}{path} -H 'Authorization: Bearer tg_…'"),
     };
+    let has_headers = operation.get("parameters").is_some();
     let headers = operation
         .pointer("/parameters")
         .and_then(Value::as_array)
@@ -67,25 +69,32 @@ fn Operation(method: String, path: String, operation: Value, schemas: Value, bas
         .pointer("/responses/200/content/application~1json/schema")
         .map(|schema| resolved(schema, &schemas))
         .filter(|schema| schema.get("properties").is_some());
+    let (heading, labelled_by) = (id.clone(), id);
     view! {
-        <section class="card" aria-labelledby=id.clone()>
-            <h2 id=id.clone()><code>{format!("{method} {path}")}</code></h2>
+        <section class="card" aria-labelledby=labelled_by>
+            <h2 id=heading><code>{name.clone()}</code></h2>
             <p class="lead">{text(&operation, "/summary")}</p>
             <p>{text(&operation, "/description")}</p>
             <pre class="code" tabindex="0"><code>{example}</code></pre>
-            {body.map(|schema| view! { <h3>"What it takes"</h3> <Fields schema schemas=schemas.clone()/> })}
-            {answer.map(|schema| view! { <h3>"What it answers"</h3> <Fields schema schemas=schemas.clone()/> })}
-            <h3>"Headers"</h3>
-            <table><thead><tr><th scope="col">"Header"</th><th scope="col">"What for"</th></tr></thead><tbody>{headers}</tbody></table>
+            {body.map(|schema| view! { <h3>"What it takes"</h3> <Fields label=format!("Fields of {name}") schema schemas=schemas.clone()/> })}
+            {answer.map(|schema| view! { <h3>"What it answers"</h3> <Fields label=format!("Answer of {name}") schema schemas=schemas.clone()/> })}
+            {has_headers.then(|| view! {
+                <h3>"Headers"</h3>
+                <div class="table-scroll" tabindex="0" role="region" aria-label=format!("Headers of {name}")>
+                    <table><thead><tr><th scope="col">"Header"</th><th scope="col">"What for"</th></tr></thead><tbody>{headers}</tbody></table>
+                </div>
+            })}
             <h3>"Statuses"</h3>
-            <table><thead><tr><th scope="col">"Status"</th><th scope="col">"When"</th></tr></thead><tbody>{answers}</tbody></table>
+            <div class="table-scroll" tabindex="0" role="region" aria-label=format!("Statuses of {name}")>
+                <table><thead><tr><th scope="col">"Status"</th><th scope="col">"When"</th></tr></thead><tbody>{answers}</tbody></table>
+            </div>
         </section>
     }
 }
 
 /// The members of an object, and of the objects in it.
 #[component]
-fn Fields(schema: Value, schemas: Value) -> impl IntoView {
+fn Fields(label: String, schema: Value, schemas: Value) -> impl IntoView {
     let mut rows = Vec::new();
     collect("", &schema, &schemas, &mut rows);
     let rows = rows
@@ -93,10 +102,12 @@ fn Fields(schema: Value, schemas: Value) -> impl IntoView {
         .map(|(name, kind, what)| view! { <tr><th scope="row"><code>{name}</code></th><td>{kind}</td><td>{what}</td></tr> })
         .collect_view();
     view! {
-        <table>
-            <thead><tr><th scope="col">"Field"</th><th scope="col">"Kind"</th><th scope="col">"What it is"</th></tr></thead>
-            <tbody>{rows}</tbody>
-        </table>
+        <div class="table-scroll" tabindex="0" role="region" aria-label=label>
+            <table>
+                <thead><tr><th scope="col">"Field"</th><th scope="col">"Kind"</th><th scope="col">"What it is"</th></tr></thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
     }
 }
 

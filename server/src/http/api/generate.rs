@@ -58,6 +58,16 @@ pub(super) struct Generated {
     text: String,
 }
 
+/// One event of a text that is sent as it is written.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "what a stream is made of, for its description")]
+pub(super) struct TextEvent {
+    /// `delta`, `done` or `problem`.
+    event: String,
+    /// JSON: `text` of a `delta`; `id` and `model` when it is `done`; a problem document.
+    data: String,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
@@ -78,7 +88,7 @@ struct Metadata<'a> {
     params(("Idempotency-Key" = Option<String>, Header, description = "The same text for the same key, for a day, counted once.", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     request_body = Prompt,
     responses(
-        (status = 200, description = "The text, whole or as it is written", content((Generated = "application/json"), (String = "text/event-stream"))),
+        (status = 200, description = "The text, whole or as it is written", content((Generated = "application/json"), (TextEvent = "text/event-stream"))),
         (status = 400, description = "No JSON, or a bad `Idempotency-Key`", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "Nobody is known by what was sent", body = Problem, content_type = "application/problem+json"),
         (status = 402, description = "A limit is reached", body = Problem, content_type = "application/problem+json"),
