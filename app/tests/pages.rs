@@ -36,7 +36,9 @@ fn assert_sound(path: &str, answer: &Answer) {
 async fn public_pages_stand_without_an_account() {
     let house = House::new().await;
     let mut guest = house.stranger();
-    for path in ["/", "/pricing", "/pricing?interval=year", "/api-reference", "/signup", "/login", "/login?next=/billing"] {
+    for path in
+        ["/", "/pricing", "/pricing?interval=year", "/api-reference", "/signup", "/login", "/login?next=/billing"]
+    {
         let answer = guest.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_sound(path, &answer);
@@ -222,7 +224,11 @@ async fn the_meters_can_be_had_alone() {
     let mut guest = house.signed_up("ada@example.com").await;
     house.use_calls("ada@example.com", 7).await;
     let answer = guest.get("/dashboard/meters").await;
-    assert!(answer.html.starts_with("<div class=\"meter\"") && answer.html.contains("7 of 100 used"), "{}", answer.html);
+    assert!(
+        answer.html.starts_with("<div class=\"meter\"") && answer.html.contains("7 of 100 used"),
+        "{}",
+        answer.html
+    );
 }
 
 #[tokio::test]

@@ -77,7 +77,9 @@ impl Report {
                 100.0 * figures.rate / none
             );
         }
-        table.push_str("\n| engine | from a delivery until the state shows: median | longest of 50 |\n|---|---:|---:|\n");
+        table.push_str(
+            "\n| engine | from a delivery until the state shows: median | longest of 50 |\n|---|---:|---:|\n",
+        );
         for (engine, median, most) in &self.shows {
             let _ = writeln!(table, "| {} | {median:.1} ms | {most:.1} ms |", engine.name());
         }
@@ -124,7 +126,11 @@ impl Report {
             );
             if let Some(goal) = line.goal {
                 let x = LEFT as f64 + bare * scale * f64::from(goal) / 100.0;
-                let _ = writeln!(svg, "<line class=\"goal\" x1=\"{x:.0}\" x2=\"{x:.0}\" y1=\"{top}\" y2=\"{}\"/>", top + 34);
+                let _ = writeln!(
+                    svg,
+                    "<line class=\"goal\" x1=\"{x:.0}\" x2=\"{x:.0}\" y1=\"{top}\" y2=\"{}\"/>",
+                    top + 34
+                );
             }
         }
         svg.push_str("</svg>\n");

@@ -72,12 +72,10 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
 /// One engine, with a sandbox of its own in Stripe's place.
 async fn measure(options: &Options, engine: Engine, report: &mut Report) -> anyhow::Result<()> {
     let folder = TempDir::new()?;
-    let sandbox = sandbox::start(sandbox::Config {
-        addr: ([127, 0, 0, 1], 0).into(),
-        ..sandbox::Config::development()
-    })
-    .await
-    .context("the sandbox")?;
+    let sandbox =
+        sandbox::start(sandbox::Config { addr: ([127, 0, 0, 1], 0).into(), ..sandbox::Config::development() })
+            .await
+            .context("the sandbox")?;
     let database = database(options, engine, folder.path()).await?;
     let theirs = subscription_at(&sandbox.url()).await?;
     let customers = seed(&database, &sandbox.url(), &theirs).await?;
@@ -115,8 +113,7 @@ impl Bench<'_> {
     /// A page of somebody signed in, and the same bytes from the yardstick.
     async fn pages(&self, tollgate: &Program, customers: &[Customer], report: &mut Report) -> anyhow::Result<()> {
         let cookie = log_in(tollgate.port, &customers[1].email).await?;
-        for (what, path, goal) in
-            [("gated page", "/dashboard/analytics", Some(25)), ("billing page", "/billing", None)]
+        for (what, path, goal) in [("gated page", "/dashboard/analytics", Some(25)), ("billing page", "/billing", None)]
         {
             let asked = request("GET", path, tollgate.port, &[("cookie", &cookie)], b"");
             self.beside_bare(what, tollgate, asked, goal, &[4, 16, 64], report).await?;
@@ -132,7 +129,13 @@ impl Bench<'_> {
         let counts = [16, 64, 256];
         let yardstick = self.best(bare.port, &counts, 200, || Arc::new(Same(asks.clone()))).await?;
         let measured = self.best(tollgate.port, &counts, 200, || Arc::new(Same(asks.clone()))).await?;
-        report.add(Line { engine: self.engine, what: "usage record".to_owned(), measured, bare: Some(yardstick), goal: Some(30) });
+        report.add(Line {
+            engine: self.engine,
+            what: "usage record".to_owned(),
+            measured,
+            bare: Some(yardstick),
+            goal: Some(30),
+        });
         Ok(())
     }
 
@@ -156,14 +159,21 @@ impl Bench<'_> {
         let counts = [16, 64, 256];
         let deliveries = |path: &'static str, port| move || -> Arc<dyn Ask> { Arc::new(Deliveries::new(path, port)) };
         let yardstick = self.best(bare.port, &counts, 200, deliveries("/webhook", bare.port)).await?;
-        let measured =
-            self.best(tollgate.port, &counts, 200, deliveries("/api/stripe/webhook", tollgate.port)).await?;
-        report.add(Line { engine: self.engine, what: "webhook".to_owned(), measured, bare: Some(yardstick), goal: Some(50) });
+        let measured = self.best(tollgate.port, &counts, 200, deliveries("/api/stripe/webhook", tollgate.port)).await?;
+        report.add(Line {
+            engine: self.engine,
+            what: "webhook".to_owned(),
+            measured,
+            bare: Some(yardstick),
+            goal: Some(50),
+        });
         Ok(())
     }
 
     async fn login(&self, tollgate: &Program, report: &mut Report) -> anyhow::Result<()> {
-        let asks: Vec<Vec<u8>> = (2..crate::seed::ACCOUNTS).map(|number| login(tollgate.port, &format!("user{number}@example.com"))).collect();
+        let asks: Vec<Vec<u8>> = (2..crate::seed::ACCOUNTS)
+            .map(|number| login(tollgate.port, &format!("user{number}@example.com")))
+            .collect();
         let measured = self.best(tollgate.port, &[2, 4], 303, || Arc::new(Same(asks.clone()))).await?;
         report.add(Line { engine: self.engine, what: "login".to_owned(), measured, bare: None, goal: None });
         Ok(())
@@ -186,7 +196,11 @@ impl Bench<'_> {
             let cancel = if round % 2 == 0 { "true" } else { "false" };
             let fields = [("cancel_at_period_end", cancel)];
             stripe_makes(stripe, &format!("/v1/subscriptions/{subscription}"), &fields).await?;
-            let delivery = deliveries.of("customer.subscription.updated", &format!("evt_shows_{}_{round}", self.engine.name()), subscription);
+            let delivery = deliveries.of(
+                "customer.subscription.updated",
+                &format!("evt_shows_{}_{round}", self.engine.name()),
+                subscription,
+            );
             let began = Instant::now();
             if connection.ask(&delivery).await? != 200 {
                 bail!("a delivery was refused: {}", connection.said());

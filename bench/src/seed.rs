@@ -81,7 +81,7 @@ async fn customer(tollgate: &Tollgate, number: usize, id: &str, subscription: &s
         last_known_tier: None,
     };
     let mut tx = tollgate.db().begin().await?;
-    customers::link(&mut tx, &customer, &who.account_id, now).await?;
+    customers::link(&mut tx, &customer, &who.account_id, false, now).await?;
     subscriptions::write(&mut tx, &who.account_id, &subscription, None, "bench", now).await?;
     tx.commit().await?;
     let permit = access::require(tollgate, &who, Policy::Tier("ENTERPRISE")).await?;

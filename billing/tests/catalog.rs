@@ -498,7 +498,8 @@ fn overage_is_denied_unless_a_metered_price_is_named() {
     assert_eq!(billed.overage(Meter::ApiCalls), Overage::Bill);
     assert_eq!(billed.overage(Meter::AiGenerations), Overage::Deny);
     assert_eq!(billed.metered_price(Meter::ApiCalls).map(|price| price.event_name.as_str()), Some("api_calls"));
-    let denied = parse(&format!("{SOUND}\n[[meter]]\nkey = \"apiCallsPerMonth\"\noverage = \"deny\"\n")).expect("sound");
+    let denied =
+        parse(&format!("{SOUND}\n[[meter]]\nkey = \"apiCallsPerMonth\"\noverage = \"deny\"\n")).expect("sound");
     assert_eq!(denied.overage(Meter::ApiCalls), Overage::Deny);
 }
 

@@ -150,10 +150,8 @@ pub async fn analytics(tollgate: &Tollgate, permit: &Permit, range: Range) -> Re
         }
     }
     let names = key_names(tollgate, permit).await?;
-    let mut sources: Vec<SourceUsage> = sources
-        .into_iter()
-        .map(|(source, counts)| SourceUsage { key: name_of(&names, &source), counts })
-        .collect();
+    let mut sources: Vec<SourceUsage> =
+        sources.into_iter().map(|(source, counts)| SourceUsage { key: name_of(&names, &source), counts }).collect();
     sources.sort_by_key(|source| std::cmp::Reverse(source.counts.values().copied().max()));
     Ok(Analytics {
         notices: thresholds::notices(tollgate, permit.account_id(), &meters).await?,
@@ -170,7 +168,8 @@ pub async fn analytics(tollgate: &Tollgate, permit: &Permit, range: Range) -> Re
 pub async fn usage_as_csv(tollgate: &Tollgate, permit: &Permit, range: Range) -> Result<String, StoreError> {
     let now = tollgate.now();
     let window = billing::usage_window(permit.entitlement().window_anchor, now).start;
-    let rows = usage_rows::days(tollgate.db(), permit.account_id(), range.from(window, now), now.plus_seconds(1)).await?;
+    let rows =
+        usage_rows::days(tollgate.db(), permit.account_id(), range.from(window, now), now.plus_seconds(1)).await?;
     let names = key_names(tollgate, permit).await?;
     let mut csv = String::from("day,meter,api_key_id,api_key_name,used\r\n");
     for row in rows {

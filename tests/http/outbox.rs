@@ -37,10 +37,14 @@ struct Billed {
 async fn billed(engine: Engine) -> Billed {
     let catalog = Catalog::parse(&format!("{}{METERED}", include_str!("../../plans.toml")), &|_| None).unwrap();
     let mut kept = None;
-    let app = Harness::start_configured(engine, |_| {}, |config| {
-        config.catalog = Arc::new(catalog);
-        kept = Some(config.clone());
-    })
+    let app = Harness::start_configured(
+        engine,
+        |_| {},
+        |config| {
+            config.catalog = Arc::new(catalog);
+            kept = Some(config.clone());
+        },
+    )
     .await;
     let config = kept.unwrap();
     app.signed_up("ada@example.com").await;
@@ -98,8 +102,12 @@ impl Billed {
         };
         let seen = subscriptions::by_id(self.tollgate.db(), &subscription.id).await.unwrap();
         let mut tx = self.tollgate.db().begin().await.unwrap();
-        customers::link(&mut tx, &self.customer, &self.account, self.now).await.unwrap();
-        assert!(subscriptions::write(&mut tx, &self.account, &subscription, seen.as_ref(), "a test", self.now).await.unwrap());
+        customers::link(&mut tx, &self.customer, &self.account, false, self.now).await.unwrap();
+        assert!(
+            subscriptions::write(&mut tx, &self.account, &subscription, seen.as_ref(), "a test", self.now)
+                .await
+                .unwrap()
+        );
         tx.commit().await.unwrap();
         self.tollgate.access().forget(&self.account).await;
     }

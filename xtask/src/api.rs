@@ -28,8 +28,7 @@ pub fn run(project: &Project, rest: &[String]) -> anyhow::Result<()> {
 
     step("Asking the API whatever its description allows and forbids");
     let server = Server { binary, site: Some(site), sandbox: true };
-    let environment =
-        [("TOLLGATE_PLANS", plans.into_os_string()), ("API_CALLS_PER_SECOND", "unlimited".into())];
+    let environment = [("TOLLGATE_PLANS", plans.into_os_string()), ("API_CALLS_PER_SECOND", "unlimited".into())];
     let running = Running::start_with(&server, &environment)?;
     let cookie = Visitor::of(&running).sign_up()?.cookie.context("nobody is signed in")?;
     process::run(

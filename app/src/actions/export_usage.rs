@@ -23,7 +23,8 @@ pub async fn export(State(tollgate): State<Tollgate>, Who(who): Who, parts: Part
     match workspace::usage_as_csv(&tollgate, &permit, range).await {
         Ok(csv) => {
             let name = format!("attachment; filename=\"usage-{}.csv\"", range.as_str());
-            let headers = [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
+            let headers =
+                [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
             (headers, csv).into_response()
         }
         Err(cause) => document::failure(&tollgate, parts, Failure::store(cause)).await,

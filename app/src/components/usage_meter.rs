@@ -24,7 +24,9 @@ fn beyond(reading: &MeterReading) -> String {
     match reading.credits {
         0 => {}
         credits if credits > 0 => parts.push(format!("{} credits left.", grouped(credits.unsigned_abs()))),
-        credits => parts.push(format!("{} credits were refunded after they were used.", grouped(credits.unsigned_abs()))),
+        credits => {
+            parts.push(format!("{} credits were refunded after they were used.", grouped(credits.unsigned_abs())))
+        }
     }
     if reading.from_credits > 0 {
         parts.push(format!("{} used out of credits.", grouped(reading.from_credits)));

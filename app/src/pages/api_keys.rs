@@ -65,7 +65,8 @@ fn Row(key_: ApiKey) -> impl IntoView {
         None => view! { "not used yet" }.into_any(),
     };
     let name = key_.name.clone();
-    let counts: Vec<String> = key_.counts.iter().map(|(meter, count)| format!("{} {}", grouped(*count), meter.label())).collect();
+    let counts: Vec<String> =
+        key_.counts.iter().map(|(meter, count)| format!("{} {}", grouped(*count), meter.label())).collect();
     let counts = if counts.is_empty() { String::new() } else { format!("{} in the last 30 days", counts.join(", ")) };
     view! {
         <li class="row">

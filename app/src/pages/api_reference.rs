@@ -22,7 +22,9 @@ pub fn ApiReference() -> impl IntoView {
     let operations = each(&document, "/paths")
         .flat_map(|(path, item)| {
             let methods = item.as_object().into_iter().flatten();
-            methods.map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone())).collect::<Vec<_>>()
+            methods
+                .map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone()))
+                .collect::<Vec<_>>()
         })
         .map(|(method, path, operation)| {
             view! { <Operation method path operation schemas=schemas.clone() base=base.clone()/> }
@@ -47,7 +49,8 @@ pub fn ApiReference() -> impl IntoView {
 fn Operation(method: String, path: String, operation: Value, schemas: Value, base: String) -> impl IntoView {
     let id = text(&operation, "/operationId");
     let name = format!("{method} {path}");
-    let body = operation.pointer("/requestBody/content/application~1json/schema").map(|schema| resolved(schema, &schemas));
+    let body =
+        operation.pointer("/requestBody/content/application~1json/schema").map(|schema| resolved(schema, &schemas));
     let example = match method.as_str() {
         "POST" => format!(
             "curl {base}{path} -H 'Authorization: Bearer tg_…' \\\n  -H 'Content-Type: application/json' \\\n  -H 'Idempotency-Key: my-own-key' \\\n  -d '{{\"prompt\": \"A toll gate at dawn\"}}'"

@@ -30,7 +30,9 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
         .map(|area| {
             let locked = match area.policy.admits(&overview.entitlement, catalog) {
                 Admission::Admitted => None,
-                Admission::NotForSale | Admission::TooLow { .. } => area.opened_by(catalog).map(|plan| plan.name.clone()),
+                Admission::NotForSale | Admission::TooLow { .. } => {
+                    area.opened_by(catalog).map(|plan| plan.name.clone())
+                }
             };
             view! { <Tile area locked/> }
         })

@@ -140,7 +140,12 @@ mod tests {
     #[tokio::test]
     async fn what_ends_too_early_or_says_that_it_failed_is_an_error() {
         let piece = "data: {\"choices\":[{\"delta\":{\"content\":\"half\"}}]}\n\n";
-        for broken in [&[piece][..], &[piece, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n"], &["data: {\n\n"], &["<html>"]] {
+        for broken in [
+            &[piece][..],
+            &[piece, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n"],
+            &["data: {\n\n"],
+            &["<html>"],
+        ] {
             assert!(read_all(broken).await.last().is_some_and(Result::is_err), "{broken:?}");
         }
     }

@@ -33,11 +33,7 @@ pub async fn raise(
 ///
 /// # Errors
 /// The database failed.
-pub async fn open(
-    db: &Db,
-    account: &AccountId,
-    window: Timestamp,
-) -> Result<Vec<(String, i64, i64)>, StoreError> {
+pub async fn open(db: &Db, account: &AccountId, window: Timestamp) -> Result<Vec<(String, i64, i64)>, StoreError> {
     query!(Db: db, fetch_all as (String, i64, i64), OPEN, account.as_str(), window.0)
 }
 

@@ -271,7 +271,7 @@ pub async fn counters_of(
 /// # Errors
 /// The database failed.
 pub async fn create_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
-    for (sql, rows) in CREATE_COUNTERS.split(counters) {
+    for (sql, rows) in CREATE_COUNTERS.split(tx, counters) {
         query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.account_id.as_str(), row.meter.as_str(), row.window_start,
             row.window_end, row.subscription_id.as_deref(), row.included, row.used)?;
     }
@@ -288,7 +288,7 @@ pub async fn take_counters(tx: &mut Tx, keys: &[CounterKey]) -> Result<Vec<Count
         Tx::Sqlite(_) => &*COUNTERS,
         Tx::Postgres(_) => &*COUNTERS_LOCKED,
     };
-    for (sql, rows) in statement.split(keys) {
+    for (sql, rows) in statement.split(tx, keys) {
         all.extend(query_rows!(Tx: &mut *tx, fetch_all as Counter, sql, rows, |key| key.account.as_str(), key.meter, key.window.0)?);
     }
     Ok(all)
@@ -308,8 +308,9 @@ pub async fn take_balances(
         Tx::Sqlite(_) => &*BALANCES,
         Tx::Postgres(_) => &*BALANCES_LOCKED,
     };
-    for (sql, rows) in statement.split(keys) {
-        let read = query_rows!(Tx: &mut *tx, fetch_all as (String, String, i64, i64), sql, rows, |key| key.0.as_str(), key.1)?;
+    for (sql, rows) in statement.split(tx, keys) {
+        let read =
+            query_rows!(Tx: &mut *tx, fetch_all as (String, String, i64, i64), sql, rows, |key| key.0.as_str(), key.1)?;
         all.extend(read);
     }
     Ok(all)
@@ -321,7 +322,7 @@ pub async fn take_balances(
 /// The database failed.
 pub async fn records(tx: &mut Tx, keys: &[(&str, &str)]) -> Result<Vec<Record>, StoreError> {
     let mut all = Vec::new();
-    for (sql, rows) in RECORDS.split(keys) {
+    for (sql, rows) in RECORDS.split(tx, keys) {
         all.extend(query_rows!(Tx: &mut *tx, fetch_all as Record, sql, rows, |key| key.0, key.1)?);
     }
     Ok(all)
@@ -332,7 +333,7 @@ pub async fn records(tx: &mut Tx, keys: &[(&str, &str)]) -> Result<Vec<Record>, 
 /// # Errors
 /// The database failed, or one of the keys was taken meanwhile for another meter.
 pub async fn insert_records(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), StoreError> {
-    for (sql, rows) in INSERT_RECORDS.split(records) {
+    for (sql, rows) in INSERT_RECORDS.split(tx, records) {
         query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.record.account_id.as_str(),
             row.record.idempotency_key.as_str(), row.record.meter.as_str(), row.record.quantity, row.at.0,
             row.record.state.as_str(), row.record.window_start, row.record.from_credits, row.record.overage,
@@ -370,7 +371,7 @@ pub async fn delete_held(tx: &mut Tx, account: &str, key: &str, holder: &str) ->
 /// # Errors
 /// The database failed.
 pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
-    for (sql, rows) in WRITE_COUNTERS.split(counters) {
+    for (sql, rows) in WRITE_COUNTERS.split(tx, counters) {
         query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.account_id.as_str(), row.meter.as_str(), row.window_start,
             row.window_end, row.subscription_id.as_deref(), row.included, row.used, row.reserved, row.from_credits,
             row.held_credits, row.overage)?;
@@ -383,7 +384,7 @@ pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), Sto
 /// # Errors
 /// The database failed.
 pub async fn consume(tx: &mut Tx, moves: &[(&str, &str, i64)]) -> Result<(), StoreError> {
-    for (sql, rows) in CONSUME.split(moves) {
+    for (sql, rows) in CONSUME.split(tx, moves) {
         query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.0, row.1, row.2)?;
     }
     Ok(())
@@ -394,7 +395,7 @@ pub async fn consume(tx: &mut Tx, moves: &[(&str, &str, i64)]) -> Result<(), Sto
 /// # Errors
 /// The database failed.
 pub async fn count_days(tx: &mut Tx, days: &[(&str, &str, i64, &str, i64)]) -> Result<(), StoreError> {
-    for (sql, rows) in COUNT_DAYS.split(days) {
+    for (sql, rows) in COUNT_DAYS.split(tx, days) {
         query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.0, row.1, row.2, row.3, row.4)?;
     }
     Ok(())

@@ -106,10 +106,9 @@ impl Gateway {
         let page = Page::read(&list, |summary| {
             let value = summary.pointer("/aggregated_value").and_then(Value::as_f64);
             // Stripe sends it as a number that may have decimals; ours are whole.
-            value.map(|value| value as i64).ok_or(ShapeError {
-                object: "billing.meter_event_summary",
-                field: "aggregated_value",
-            })
+            value
+                .map(|value| value as i64)
+                .ok_or(ShapeError { object: "billing.meter_event_summary", field: "aggregated_value" })
         })?;
         Ok(page.data.into_iter().sum())
     }

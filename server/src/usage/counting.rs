@@ -208,10 +208,7 @@ async fn create_missing(
         let counters = counters_at(db, &place.account, place.window, place.subscription.as_deref()).await?;
         let has = |counter: &Counter| counter.meter == key.meter && counter.window_start == key.window.0;
         if !counters.iter().any(has) {
-            new.push(Counter {
-                used: whole(begins_with(&counters, place.meter, place.window)),
-                ..no_counter(place)
-            });
+            new.push(Counter { used: whole(begins_with(&counters, place.meter, place.window)), ..no_counter(place) });
         }
     }
     if !new.is_empty() {
@@ -297,8 +294,7 @@ impl<'a> Batch<'a> {
                 by_key.insert(key.clone(), counter);
             }
         }
-        let wanted: BTreeSet<(&str, &str)> =
-            asks.iter().map(|ask| (ask.place().account.as_str(), ask.key())).collect();
+        let wanted: BTreeSet<(&str, &str)> = asks.iter().map(|ask| (ask.place().account.as_str(), ask.key())).collect();
         let wanted: Vec<_> = wanted.into_iter().collect();
         let records = rows::records(tx, &wanted).await?;
         let mut batch = Self {
@@ -335,16 +331,15 @@ impl<'a> Batch<'a> {
     }
 
     fn standing(&self, key: &CounterKey, limit: Limit, credits: i64) -> Standing {
-        self.counters.get(key).map_or(
-            Standing { limit, used: 0, reserved: 0, credits, overage: 0 },
-            |counter| Standing {
+        self.counters.get(key).map_or(Standing { limit, used: 0, reserved: 0, credits, overage: 0 }, |counter| {
+            Standing {
                 limit,
                 used: count(counter.used),
                 reserved: count(counter.reserved),
                 credits,
                 overage: count(counter.overage),
-            },
-        )
+            }
+        })
     }
 
     fn credits_of(&self, place: &Place) -> i64 {
@@ -375,12 +370,14 @@ impl<'a> Batch<'a> {
             }
         }
         let quantity = count(take.quantity);
-        let mut taken = self.standing(&key, take.place.limit, self.credits_of(&take.place)).take(quantity, take.place.overage);
+        let mut taken =
+            self.standing(&key, take.place.limit, self.credits_of(&take.place)).take(quantity, take.place.overage);
         let holds = self.counters.get(&key).is_some_and(|counter| counter.reserved > 0 || counter.held_credits > 0);
         if holds && taken.is_none_or(|taken| taken.overage > 0) {
             // What was held for work that has died is to be had again.
             self.reclaim(tx, &key, take.now).await?;
-            taken = self.standing(&key, take.place.limit, self.credits_of(&take.place)).take(quantity, take.place.overage);
+            taken =
+                self.standing(&key, take.place.limit, self.credits_of(&take.place)).take(quantity, take.place.overage);
         }
         let Some(taken) = taken else { return Ok(self.answer(Verdict::Denied, &take.place)) };
 
@@ -446,7 +443,9 @@ impl<'a> Batch<'a> {
                 self.records.insert(named, counted);
                 self.counted.push((settle, held));
             }
-            Outcome::Release => self.release(&key, &held.account_id, &held.idempotency_key, &settle.holder, included, credits),
+            Outcome::Release => {
+                self.release(&key, &held.account_id, &held.idempotency_key, &settle.holder, included, credits)
+            }
         }
         self.answer(Verdict::Settled, place)
     }
@@ -535,7 +534,8 @@ impl<'a> Batch<'a> {
         rows::insert_records(tx, &new).await?;
         let changed: Vec<Counter> = self.changed.iter().filter_map(|key| self.counters.get(key)).cloned().collect();
         rows::write_counters(tx, &changed).await?;
-        let consumed: Vec<_> = self.consumed.iter().map(|((account, meter), by)| (account.as_str(), *meter, *by)).collect();
+        let consumed: Vec<_> =
+            self.consumed.iter().map(|((account, meter), by)| (account.as_str(), *meter, *by)).collect();
         rows::consume(tx, &consumed).await?;
         let days: Vec<_> = self
             .days

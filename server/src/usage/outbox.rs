@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::ids;
 use crate::store::meter_events::{self as rows, Fate, Sealed};
 use crate::store::{StoreError, customers};
-use crate::stripe::GatewayError;
 use crate::stripe::meters::MeterEvent;
+use crate::sync::SyncError;
 use crate::tollgate::Tollgate;
 
 /// Between two looks at what is due.
@@ -77,12 +77,7 @@ pub async fn send_due(tollgate: &Tollgate) -> Result<u64, StoreError> {
 }
 
 /// What is sealed and due of an account's meter; `None` when somebody else is at work on it.
-async fn take(
-    tollgate: &Tollgate,
-    account: &str,
-    meter: &str,
-    owner: &str,
-) -> Result<Option<Vec<Sealed>>, StoreError> {
+async fn take(tollgate: &Tollgate, account: &str, meter: &str, owner: &str) -> Result<Option<Vec<Sealed>>, StoreError> {
     let now = tollgate.now();
     let mut tx = tollgate.db().begin().await?;
     if !rows::take_sender(&mut tx, account, meter, owner, now, now.plus_seconds(LEASE)).await? {
@@ -166,23 +161,12 @@ pub struct Difference {
     pub counted: i64,
 }
 
-/// Why nothing could be compared.
-#[derive(Debug, thiserror::Error)]
-pub enum CompareError {
-    /// Stripe gave no usable answer.
-    #[error(transparent)]
-    Stripe(#[from] GatewayError),
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// Compares what was sent over the last thirty days with what Stripe has counted. What is newer
 /// than two hours is left out: Stripe adds up with a delay.
 ///
 /// # Errors
-/// See [`CompareError`].
-pub async fn compare(tollgate: &Tollgate) -> Result<Vec<Difference>, CompareError> {
+/// Stripe or the database could not be read.
+pub async fn compare(tollgate: &Tollgate) -> Result<Vec<Difference>, SyncError> {
     let hour = tollgate.now().0 - tollgate.now().0.rem_euclid(3600);
     let (from, to) = (Timestamp(hour).plus_days(-COMPARED_DAYS), Timestamp(hour - 3600));
     let mut differences = Vec::new();

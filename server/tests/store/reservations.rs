@@ -4,7 +4,7 @@ use billing::{AccountId, Limit, Meter};
 use server::Tollgate;
 use server::clock::Clock;
 use server::store::usage as rows;
-use server::usage::{MeterReading, Recorded, Reservation, Reserved, Use, UsageError, credits, sweeper};
+use server::usage::{MeterReading, Recorded, Reservation, Reserved, UsageError, Use, credits, sweeper};
 
 use crate::engines::{NOW, Store, at_once, tollgate};
 

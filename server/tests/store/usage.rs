@@ -3,7 +3,7 @@
 use billing::{AccountId, Limit, Meter, Timestamp};
 use server::clock::Clock;
 use server::store::usage as rows;
-use server::usage::{Recorded, Use, UsageError, sweeper};
+use server::usage::{Recorded, UsageError, Use, sweeper};
 use server::{Tollgate, ids};
 
 use crate::engines::{NOW, Store, at_once, pro, tollgate_with};
@@ -416,7 +416,14 @@ async fn grant(store: &Store, account: &AccountId, source: &str, units: i64) {
 }
 
 /// Changes the subscription's price and anchor, as a plan change at Stripe does.
-async fn write(store: &Store, tollgate: &Tollgate, account: &AccountId, version: i64, lookup_key: &str, anchor: Timestamp) {
+async fn write(
+    store: &Store,
+    tollgate: &Tollgate,
+    account: &AccountId,
+    version: i64,
+    lookup_key: &str,
+    anchor: Timestamp,
+) {
     let mut subscription = pro("sub_1", &billing::CustomerId::new("cus_ada"));
     subscription.items[0].lookup_key = Some(lookup_key.to_owned());
     subscription.billing_cycle_anchor = anchor;

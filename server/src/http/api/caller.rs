@@ -57,7 +57,8 @@ impl Caller {
             Some(_) if !body.is_empty() => fingerprint(body),
             _ => String::new(),
         };
-        let call = Use { fingerprint: &fingerprint, source: self.source.as_deref(), ..Use::new(Meter::ApiCalls, 1, &key) };
+        let call =
+            Use { fingerprint: &fingerprint, source: self.source.as_deref(), ..Use::new(Meter::ApiCalls, 1, &key) };
         match tollgate.record_use(&self.account, call).await {
             Ok(Recorded::Counted(reading) | Recorded::Repeated(reading)) => {
                 self.learned(reading);
@@ -104,7 +105,8 @@ async fn authenticate(parts: &Parts, tollgate: &Tollgate) -> Result<(AccountId, 
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let sound = |key: &HeaderValue| {
-        let is_sound = |key: &&str| (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_sound =
+            |key: &&str| (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         key.to_str().ok().filter(is_sound).map(str::to_owned)
     };
     match headers.get("idempotency-key").map(sound) {

@@ -39,7 +39,12 @@ const MAX_TIME: Duration = Duration::from_secs(55);
 #[serde(deny_unknown_fields)]
 pub(super) struct Prompt {
     /// What to write about: 1 to 4,000 characters, not blanks alone.
-    #[schema(min_length = 1, max_length = 4000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", example = "A toll gate at dawn")]
+    #[schema(
+        min_length = 1,
+        max_length = 4000,
+        pattern = r"^[^\x00]*[^\s\x00][^\x00]*$",
+        example = "A toll gate at dawn"
+    )]
     prompt: String,
     /// Whether to send the text as it is written, as server-sent events. `Accept: text/event-stream` says so too.
     #[serde(default)]
@@ -118,11 +123,8 @@ pub(super) async fn generate(
         None => format!("generation:{}", ids::new_id()),
     };
     let fingerprint = fingerprint(&body);
-    let wanted = Use {
-        fingerprint: &fingerprint,
-        source: caller.source.as_deref(),
-        ..Use::new(Meter::AiGenerations, 1, &key)
-    };
+    let wanted =
+        Use { fingerprint: &fingerprint, source: caller.source.as_deref(), ..Use::new(Meter::AiGenerations, 1, &key) };
     let is_stream = prompt.stream || wants_events(&headers);
     let reservation = match tollgate.reserve(&caller.account, wanted, HOLD).await {
         Ok(Reserved::Held(reservation, reading)) => {
@@ -144,7 +146,8 @@ pub(super) async fn generate(
         }
         Err(error) => return Err(Problem::of_usage(&error)),
     };
-    let work = Work { held: Held { tollgate: tollgate.clone(), reservation: Some(reservation) }, prompt: prompt.prompt };
+    let work =
+        Work { held: Held { tollgate: tollgate.clone(), reservation: Some(reservation) }, prompt: prompt.prompt };
     if is_stream {
         return Ok(events(tollgate, work).into_response());
     }

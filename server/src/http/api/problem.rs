@@ -86,12 +86,8 @@ impl Problem {
     /// 402.
     pub(super) fn limit_reached(tollgate: &Tollgate, reading: &MeterReading) -> Self {
         let used = reading.used.saturating_add(reading.reserved);
-        let detail = format!(
-            "{used} of {} {} are used until {}.",
-            reading.limit,
-            reading.meter.label(),
-            reading.window.end
-        );
+        let detail =
+            format!("{used} of {} {} are used until {}.", reading.limit, reading.meter.label(), reading.window.end);
         let limit = match reading.limit {
             Limit::Finite(limit) => Some(limit),
             Limit::Unlimited => None,
@@ -167,9 +163,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.as_json()));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response.headers_mut().extend(self.headers.into_iter().map(|(name, value)| (Some(name), value)));
         response
     }
