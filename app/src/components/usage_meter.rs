@@ -25,7 +25,7 @@ fn beyond(reading: &MeterReading) -> String {
         0 => {}
         credits if credits > 0 => parts.push(format!("{} credits left.", grouped(credits.unsigned_abs()))),
         credits => {
-            parts.push(format!("{} credits were refunded after they were used.", grouped(credits.unsigned_abs())))
+            parts.push(format!("{} credits were refunded after they were used.", grouped(credits.unsigned_abs())));
         }
     }
     if reading.from_credits > 0 {

@@ -53,12 +53,9 @@ impl OpenAi {
 }
 
 /// The pieces of text in a stream of events. An answer that ends without its end is none.
-fn pieces<B: AsRef<[u8]>>(
+fn pieces<B: AsRef<[u8]> + Send>(
     bytes: impl Stream<Item = Result<B, reqwest::Error>> + Send,
-) -> impl Stream<Item = Result<String, AiError>> + Send
-where
-    B: Send,
-{
+) -> impl Stream<Item = Result<String, AiError>> + Send {
     async_stream::stream! {
         let mut bytes = std::pin::pin!(bytes);
         let mut unread = Vec::new();

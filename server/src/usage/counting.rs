@@ -444,7 +444,7 @@ impl<'a> Batch<'a> {
                 self.counted.push((settle, held));
             }
             Outcome::Release => {
-                self.release(&key, &held.account_id, &held.idempotency_key, &settle.holder, included, credits)
+                self.release(&key, &held.account_id, &held.idempotency_key, &settle.holder, included, credits);
             }
         }
         self.answer(Verdict::Settled, place)

@@ -41,7 +41,7 @@ impl FromRequestParts<Tollgate> for Caller {
             Ok(burst) => known.set_burst(burst),
             Err(seconds) => return Err(Problem::too_fast(seconds)),
         }
-        let idempotency_key = idempotency_key(&parts.headers)?;
+        let idempotency_key = idempotency_key(&parts.headers).map_err(|problem| *problem)?;
         Ok(Self { account, source, idempotency_key, path: parts.uri.path().to_owned(), known })
     }
 }
@@ -103,7 +103,7 @@ async fn authenticate(parts: &Parts, tollgate: &Tollgate) -> Result<(AccountId, 
         .ok_or_else(|| Problem::unauthorized("Send a session cookie or `Authorization: Bearer tg_…`."))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> {
     let sound = |key: &HeaderValue| {
         let is_sound =
             |key: &&str| (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
@@ -112,12 +112,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     match headers.get("idempotency-key").map(sound) {
         None => Ok(None),
         Some(Some(key)) => Ok(Some(key)),
-        Some(None) => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "idempotency-key",
-            "Bad Idempotency-Key",
-            "Use 1 to 255 visible ASCII characters, without spaces.",
-        )),
+        Some(None) => {
+            let detail = "Use 1 to 255 visible ASCII characters, without spaces.";
+            let status = StatusCode::BAD_REQUEST;
+            Err(Problem::new(status, "idempotency-key", "Bad Idempotency-Key", detail).into())
+        }
     }
 }
 

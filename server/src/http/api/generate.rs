@@ -115,7 +115,7 @@ pub(super) async fn generate(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(rejection.status()))?;
-    let prompt = read(&headers, &body)?;
+    let prompt = read(&headers, &body).map_err(|problem| *problem)?;
     caller.count(&tollgate, &body).await?;
 
     let key = match &caller.idempotency_key {
@@ -300,19 +300,19 @@ fn wants_events(headers: &HeaderMap) -> bool {
     accept.split(',').any(|part| part.split(';').next().is_some_and(|kind| kind.trim() == "text/event-stream"))
 }
 
-fn read(headers: &HeaderMap, body: &[u8]) -> Result<Prompt, Problem> {
+fn read(headers: &HeaderMap, body: &[u8]) -> Result<Prompt, Box<Problem>> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         let detail = "Send the body as application/json.";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", "Not JSON", detail));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", "Not JSON", detail).into());
     }
     let prompt: Prompt = serde_json::from_slice(body).map_err(|error| {
         let (status, kind) = match error.classify() {
             serde_json::error::Category::Data => (StatusCode::UNPROCESSABLE_ENTITY, "prompt"),
             _ => (StatusCode::BAD_REQUEST, "json"),
         };
-        Problem::new(status, kind, "Not understood", format!("The body is not what is expected: {error}."))
+        Box::new(Problem::new(status, kind, "Not understood", format!("The body is not what is expected: {error}.")))
     })?;
     let detail = match prompt.prompt.chars().count() {
         _ if prompt.prompt.contains('\0') => "The prompt holds a NUL.",
@@ -320,7 +320,7 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Prompt, Problem> {
         _ if prompt.prompt.trim().is_empty() => "The prompt is blank.",
         _ => return Ok(prompt),
     };
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "prompt", "Not understood", detail))
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "prompt", "Not understood", detail).into())
 }
 
 fn unreadable(status: StatusCode) -> Problem {
