@@ -4,7 +4,7 @@
 with  = @sh xtask/setup/with.sh
 drive = -- sh xtask/setup/drive.sh
 
-.PHONY: help run test e2e build report lint fmt clean
+.PHONY: help run test e2e build bench report lint fmt clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -13,14 +13,17 @@ help: ## Show this list
 run: ## Start the app and an offline Stripe on SQLite; needs no account and no keys
 	$(with) rust $(drive) run $(ARGS)
 
-test: ## Run all tests: rules, store on both engines, HTTP, browser
-	$(with) rust postgres chromium node $(drive) test $(ARGS)
+test: ## Run all tests: rules, store on both engines, HTTP, the API against its description, browser
+	$(with) rust postgres chromium node schemathesis $(drive) test $(ARGS)
 
 e2e: ## Run the browser tests alone
 	$(with) rust postgres chromium node $(drive) test e2e $(ARGS)
 
 build: ## Leave one production binary in target/release, everything inside
 	$(with) rust $(drive) build $(ARGS)
+
+bench: ## Measure the release binary beside a bare handler; writes docs/BENCHMARK.md
+	$(with) rust postgres $(drive) bench $(ARGS)
 
 report: ## Weigh the first load of every page over the wire
 	$(with) rust $(drive) report $(ARGS)

@@ -18,6 +18,10 @@ use server::config::Config;
 use server::reconcile::Mode;
 use server::store::accounts::Role;
 
+/// A page is made of thousands of small pieces of memory (docs/BENCHMARK.md).
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Stripe billing for a Rust web app.
 #[derive(Debug, Parser)]
 #[command(version, about)]

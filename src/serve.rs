@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use server::clock::Clock;
 use server::config::Config;
-use server::{Tollgate, access, auth, http, reconcile, webhook};
+use server::{Tollgate, access, auth, http, reconcile, usage, webhook};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,6 +39,8 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     tasks.spawn(webhook::worker::run(tollgate.clone(), stop.clone()));
     tasks.spawn(access::listen(tollgate.clone(), stop.clone()));
     tasks.spawn(auth::sessions::sweep(tollgate.clone(), stop.clone()));
+    tasks.spawn(usage::sweeper::run(tollgate.clone(), stop.clone()));
+    tasks.spawn(usage::outbox::run(tollgate.clone(), stop.clone()));
     tasks.spawn(reconcile::regularly(tollgate.clone(), stop.clone()));
     tasks.close();
 

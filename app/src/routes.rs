@@ -45,6 +45,7 @@ const fn action(path: &'static str, policy: Policy) -> Entry {
 const TABLE: &[Entry] = &[
     page("/", Policy::Public),
     page("/pricing", Policy::Public),
+    page("/api-reference", Policy::Public),
     page("/signup", Policy::Public),
     page("/login", Policy::Public),
     action("/logout", Policy::Public),
@@ -59,7 +60,10 @@ const TABLE: &[Entry] = &[
     page("/account", Policy::SignedIn),
     action("/account/close", Policy::SignedIn),
     page("/dashboard", Policy::SignedIn),
+    action("/dashboard/meters", Policy::SignedIn),
+    action("/dashboard/notices/dismiss", Policy::SignedIn),
     page(ANALYTICS.path, ANALYTICS.policy),
+    action("/dashboard/analytics/export", ANALYTICS.policy),
     page(API_KEYS.path, API_KEYS.policy),
     action("/dashboard/api-keys/revoke", API_KEYS.policy),
     page(CUSTOM_DOMAIN.path, CUSTOM_DOMAIN.policy),

@@ -36,7 +36,9 @@ fn assert_sound(path: &str, answer: &Answer) {
 async fn public_pages_stand_without_an_account() {
     let house = House::new().await;
     let mut guest = house.stranger();
-    for path in ["/", "/pricing", "/pricing?interval=year", "/signup", "/login", "/login?next=/billing"] {
+    for path in
+        ["/", "/pricing", "/pricing?interval=year", "/api-reference", "/signup", "/login", "/login?next=/billing"]
+    {
         let answer = guest.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_sound(path, &answer);
@@ -174,6 +176,68 @@ async fn too_low_a_plan_is_led_to_the_one_that_opens_it() {
     assert_sound("/billing/upgrade", &upgrade);
     assert!(upgrade.html.contains("Get API keys with Pro"));
     assert!(upgrade.html.contains("name=\"plan\" value=\"PRO\""));
+}
+
+#[tokio::test]
+async fn a_meter_at_eighty_percent_is_said_and_can_be_dismissed() {
+    let house = House::new().await;
+    let mut guest = house.signed_up("ada@example.com").await;
+    house.use_calls("ada@example.com", 80).await;
+    for path in ["/dashboard", "/billing"] {
+        let answer = guest.get(path).await;
+        assert_sound(path, &answer);
+        assert!(answer.html.contains("You have used 80 of 100 API calls."), "{path}");
+    }
+    let form = "meter=apiCallsPerMonth&percent=80&next=%2Fbilling";
+    let answer = guest.post("/dashboard/notices/dismiss", form).await;
+    assert_eq!((answer.status, answer.location.as_deref()), (StatusCode::SEE_OTHER, Some("/billing")));
+    assert!(!guest.get("/dashboard").await.html.contains("You have used 80"));
+    house.use_calls("ada@example.com", 20).await;
+    assert!(guest.get("/dashboard").await.html.contains("You have used all of your 100 API calls."));
+    for wrong in ["meter=calls&percent=80", "meter=apiCallsPerMonth&percent=81", "meter=apiCallsPerMonth"] {
+        assert_eq!(guest.post("/dashboard/notices/dismiss", wrong).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+}
+
+#[tokio::test]
+async fn analytics_show_days_and_keys_in_a_table_and_export_them() {
+    let house = House::new().await;
+    let mut guest = house.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
+    house.use_calls("pro@example.com", 42).await;
+    for range in ["", "?range=7d", "?range=30d", "?range=90d", "?range=365d", "?range=nonsense"] {
+        let path = format!("/dashboard/analytics{range}");
+        let answer = guest.get(&path).await;
+        assert_sound(&path, &answer);
+        assert!(answer.html.contains("Signed in, without a key"), "{path}");
+        assert!(answer.html.contains("<svg") && answer.html.contains("42 in all, at most 42 a day"), "{path}");
+    }
+    let csv = guest.get("/dashboard/analytics/export?range=7d").await;
+    assert_eq!(csv.status, StatusCode::OK);
+    assert_eq!(csv.html, "day,meter,api_key_id,api_key_name,used\r\n2026-11-23,apiCallsPerMonth,,,42\r\n");
+    let mut free = house.signed_up("free@example.com").await;
+    assert_eq!(free.get("/dashboard/analytics/export").await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn the_meters_can_be_had_alone() {
+    let house = House::new().await;
+    let mut guest = house.signed_up("ada@example.com").await;
+    house.use_calls("ada@example.com", 7).await;
+    let answer = guest.get("/dashboard/meters").await;
+    assert!(
+        answer.html.starts_with("<div class=\"meter\"") && answer.html.contains("7 of 100 used"),
+        "{}",
+        answer.html
+    );
+}
+
+#[tokio::test]
+async fn the_reference_says_what_every_call_takes_and_answers() {
+    let house = House::new().await;
+    let answer = house.stranger().get("/api-reference").await;
+    for text in ["POST /api/v1/generate", "GET /api/v1/usage", "prompt", "meters.resets_at", "Idempotency-Key", "402"] {
+        assert!(answer.html.contains(text), "{text}");
+    }
 }
 
 #[tokio::test]

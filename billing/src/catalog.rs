@@ -10,8 +10,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::Overage;
 use crate::ids::PriceId;
 use crate::money::Money;
+use crate::subscription::Item;
 
 /// The name of a tier, such as `PRO`. Tiers are ordered by their place in the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -198,11 +200,22 @@ pub struct Product {
     pub grants: Option<(Meter, u64)>,
 }
 
+/// How use of a meter beyond the limit is billed: by the unit, through a meter at Stripe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeteredPrice {
+    /// The event name of Stripe's meter.
+    pub event_name: String,
+    /// Stripe's lookup key of the metered price. Only a subscription that has it as an item is billed.
+    pub lookup_key: String,
+}
+
 /// Everything that is sold, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     plans: Vec<Plan>,
     products: Vec<Product>,
+    /// The meters whose overage is billed.
+    metered: BTreeMap<Meter, MeteredPrice>,
     trial_days: u32,
     grace_days: u32,
 }
@@ -230,6 +243,26 @@ impl Catalog {
     /// The one-time products.
     pub fn products(&self) -> &[Product] {
         &self.products
+    }
+
+    /// What happens beyond the limit of a meter.
+    pub fn overage(&self, meter: Meter) -> Overage {
+        if self.metered.contains_key(&meter) { Overage::Bill } else { Overage::Deny }
+    }
+
+    /// How overage of a meter is billed; `None` where it is denied.
+    pub fn metered_price(&self, meter: Meter) -> Option<&MeteredPrice> {
+        self.metered.get(&meter)
+    }
+
+    /// Whether an item of a subscription is the metered price of `meter`.
+    pub fn bills(&self, meter: Meter, item: &Item) -> bool {
+        self.metered_price(meter).is_some_and(|price| item.lookup_key.as_deref() == Some(price.lookup_key.as_str()))
+    }
+
+    /// Whether an item bills use and so stands for no tier.
+    pub fn is_metered(&self, item: &Item) -> bool {
+        Meter::ALL.iter().any(|meter| self.bills(*meter, item))
     }
 
     /// Days of a first trial; 0 means none.

@@ -198,6 +198,7 @@ fn judge<'a>(subscription: &'a Subscription, catalog: &Catalog, now: Timestamp, 
     let lines: Vec<(Grant, Rule)> = subscription
         .items
         .iter()
+        .filter(|item| !catalog.is_metered(item))
         .filter_map(|item| {
             let known = catalog.tier_of_price(&item.price, item.lookup_key.as_deref());
             let rank = catalog.rank(known.or(subscription.last_known_tier.as_ref())?)?;

@@ -17,7 +17,7 @@ pub mod time;
 pub mod usage_window;
 
 pub use allowance::{Overage, Standing, Taken};
-pub use catalog::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, Plan, Price, Product, Tier};
+pub use catalog::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
 pub use entitlement::{Because, Entitlement, Flag, Rule, entitlement};
 pub use ids::{
     AccountId, CheckoutSessionId, CustomerId, EventId, InvoiceId, PaymentIntentId, PriceId, SubscriptionId, UserId,

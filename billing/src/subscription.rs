@@ -141,9 +141,11 @@ impl Subscription {
         self.cancel_at.into_iter().chain(with_period).min()
     }
 
-    /// The best tier among its items and whether every price was known.
+    /// The best tier among its items and whether every price was known. An item that bills use
+    /// is known and stands for no tier.
     pub fn tier<'a>(&'a self, catalog: &'a Catalog) -> (Option<&'a Tier>, bool) {
-        let known = || self.items.iter().map(|item| catalog.tier_of_price(&item.price, item.lookup_key.as_deref()));
+        let of_plans = || self.items.iter().filter(|item| !catalog.is_metered(item));
+        let known = || of_plans().map(|item| catalog.tier_of_price(&item.price, item.lookup_key.as_deref()));
         let all_known = !self.items.is_empty() && known().all(|tier| tier.is_some());
         let best = known().flatten().max_by_key(|tier| catalog.rank(tier));
         let kept = if all_known { None } else { self.last_known_tier.as_ref() };

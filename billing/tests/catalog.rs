@@ -2,7 +2,7 @@
 
 mod support;
 
-use billing::{Catalog, CatalogFaults, Currency, Feature, Interval, Limit, Meter, Money, PriceId, Tier};
+use billing::{Catalog, CatalogFaults, Currency, Feature, Interval, Limit, Meter, Money, Overage, PriceId, Tier};
 use proptest::prelude::*;
 use support::{PLANS, catalog, enterprise, free, pro};
 
@@ -479,4 +479,36 @@ proptest! {
             prop_assert!(!faults.is_empty());
         }
     }
+}
+
+// Metered prices
+
+const METER: &str = r#"
+[[meter]]
+key = "apiCallsPerMonth"
+overage = "bill"
+event_name = "api_calls"
+lookup_key = "api_calls_metered"
+"#;
+
+#[test]
+fn overage_is_denied_unless_a_metered_price_is_named() {
+    assert!(Meter::ALL.iter().all(|meter| catalog().overage(*meter) == Overage::Deny), "as shipped");
+    let billed = parse(&format!("{SOUND}{METER}")).expect("sound");
+    assert_eq!(billed.overage(Meter::ApiCalls), Overage::Bill);
+    assert_eq!(billed.overage(Meter::AiGenerations), Overage::Deny);
+    assert_eq!(billed.metered_price(Meter::ApiCalls).map(|price| price.event_name.as_str()), Some("api_calls"));
+    let denied =
+        parse(&format!("{SOUND}\n[[meter]]\nkey = \"apiCallsPerMonth\"\noverage = \"deny\"\n")).expect("sound");
+    assert_eq!(denied.overage(Meter::ApiCalls), Overage::Deny);
+}
+
+#[test]
+fn a_meter_that_cannot_be_billed_is_a_fault() {
+    let faults = |meter: &str| parse(&format!("{SOUND}{meter}")).expect_err("this is a fault").0.join("\n");
+    assert!(faults(&METER.replace("event_name = \"api_calls\"\n", "")).contains("belong to overage"));
+    assert!(faults(&METER.replace("\"bill\"", "\"sell\"")).contains("unknown overage `sell` (known: deny, bill)"));
+    assert!(faults(&METER.replace("apiCallsPerMonth", "calls")).contains("unknown meter `calls`"));
+    assert!(faults(&METER.repeat(2)).contains("meter `apiCallsPerMonth` stands twice"));
+    assert!(faults(&METER.replace("api_calls_metered", "pro_month")).contains("lookup_key `pro_month` stands twice"));
 }

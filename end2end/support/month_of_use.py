@@ -25,6 +25,8 @@ for meter, busy in METERS.items():
         swing = 0.72 + 0.28 * math.sin(1.7 * number + len(meter))
         used = round(busy * swing * (0.35 if weekday in (0, 6) else 1))
         total += used
-        database.execute("INSERT OR REPLACE INTO usage_day VALUES (?, ?, ?, ?)", (account, meter, day, used))
-    database.execute("INSERT OR REPLACE INTO usage_counter VALUES (?, ?, ?, ?, 0)", (account, meter, start, total))
+        database.execute("INSERT OR REPLACE INTO usage_day VALUES (?, ?, ?, '', ?)", (account, meter, day, used))
+    counter = "INSERT INTO usage_counter (account_id, meter, window_start, used, reserved) VALUES (?, ?, ?, ?, 0) \
+        ON CONFLICT DO UPDATE SET used = excluded.used"
+    database.execute(counter, (account, meter, start, total))
 database.commit()

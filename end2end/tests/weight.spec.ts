@@ -7,7 +7,7 @@ import { expect, test } from '../support/test.ts';
 /** Everything that a page may load, in bytes over the wire. */
 const BUDGET = 90_000;
 
-const WITHOUT_ISLANDS = ['/', '/signup', '/login', '/dashboard', '/billing', '/dashboard/analytics', '/dashboard/api-keys', '/dashboard/custom-domain'];
+const WITHOUT_ISLANDS = ['/', '/signup', '/login', '/dashboard', '/billing', '/dashboard/api-keys', '/api-reference', '/dashboard/custom-domain'];
 const WITH_ISLANDS = ['/pricing', '/billing/upgrade?next=/dashboard/support'];
 
 interface Loaded {
@@ -55,6 +55,26 @@ test('a page with islands stays within 90 kB, all included @javascript', async (
     expect(bytes, path).toBeLessThanOrEqual(BUDGET);
     info.annotations.push({ type: path, description: `${bytes} bytes` });
   }
+});
+
+test('meters follow what is used while one looks at them @javascript', async ({ page, email }) => {
+  await page.clock.install();
+  await signUp(page, email);
+  await subscribe(page);
+  await page.goto('/dashboard/analytics', { waitUntil: 'networkidle' });
+  const calls = page.locator('.meter', { hasText: 'API calls' });
+  await expect(calls).toContainText('0 of 10,000 used');
+  await page.request.get('/api/v1/entitlements');
+  await page.clock.runFor(11_000);
+  await expect(calls).toContainText('1 of 10,000 used');
+});
+
+test('the page of live meters stays within 90 kB, too @javascript', async ({ page, email }) => {
+  await signUp(page, email);
+  await subscribe(page);
+  const { bytes, scripts } = await load(page, '/dashboard/analytics');
+  expect(scripts).toHaveLength(2);
+  expect(bytes).toBeLessThanOrEqual(BUDGET);
 });
 
 test('a click on subscribe shows at once that it works, and a second one is not sent @javascript', async ({ page, email }) => {

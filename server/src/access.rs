@@ -6,30 +6,53 @@
 //! a node that has lost its line to them does not trust its cache. No answer from
 //! before a write is kept after it (`tests/store/access.rs`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use billing::{AccountId, Admission, Entitlement, Policy, Subscription, Tier};
+use billing::{AccountId, Admission, Entitlement, Policy, Subscription, Tier, Timestamp};
 use moka::future::Cache;
 use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::SignedIn;
-use crate::store::{Db, StoreError, subscriptions};
+use crate::store::{Db, StoreError, subscriptions, workspace};
 use crate::tollgate::Tollgate;
 
 /// The PostgreSQL channel that names accounts whose rights have changed.
 pub(crate) const CHANNEL: &str = "tollgate_access";
 
-/// Subscriptions by account, as of the last write.
+/// Subscriptions and API keys by account, as of the last write.
 #[derive(Debug)]
 pub struct Access {
     cache: Cache<AccountId, Arc<Vec<Subscription>>>,
+    /// Whose a key is, by its hash: that never changes. Whether it still opens anything does.
+    keys: Cache<String, Arc<KnownKey>>,
+    /// The ids of the keys that open something.
+    good_keys: Cache<AccountId, Arc<HashSet<String>>>,
     /// Counts the drops, so that a read that was under way during one is not kept.
     drops: AtomicU64,
     /// Whether this node hears of the writes of others.
     trusted: AtomicBool,
+}
+
+/// An API key that was seen.
+#[derive(Debug)]
+pub struct KnownKey {
+    /// Its id.
+    pub id: String,
+    /// Whose it is.
+    pub account: AccountId,
+    /// When its use was last written down, in epoch seconds.
+    last_used: AtomicI64,
+}
+
+impl KnownKey {
+    /// Whether its use at `at` is to be written down: the first that is asked about it is told yes.
+    pub(crate) fn is_news(&self, at: Timestamp) -> bool {
+        self.last_used.fetch_max(at.0, Ordering::SeqCst) < at.0
+    }
 }
 
 impl Access {
@@ -37,6 +60,8 @@ impl Access {
     pub fn new(db: &Db) -> Self {
         Self {
             cache: Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(300)).build(),
+            keys: Cache::builder().max_capacity(100_000).time_to_idle(Duration::from_secs(3600)).build(),
+            good_keys: Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(300)).build(),
             drops: AtomicU64::new(0),
             trusted: AtomicBool::new(db.postgres_pool().is_none()),
         }
@@ -47,17 +72,52 @@ impl Access {
     /// # Errors
     /// The database failed.
     pub async fn subscriptions(&self, db: &Db, account: &AccountId) -> Result<Arc<Vec<Subscription>>, StoreError> {
+        self.cached(&self.cache, account, subscriptions::of_account(db, account)).await
+    }
+
+    /// The API key with this hash, if it opens anything.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn api_key(&self, db: &Db, hash: &str) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        let known = match self.keys.get(hash).await {
+            Some(known) => known,
+            None => {
+                let Some((id, account, last_used)) = workspace::api_key_by_hash(db, hash).await? else {
+                    return Ok(None);
+                };
+                let last_used = AtomicI64::new(last_used.map_or(i64::MIN, |at| at.0));
+                let known = Arc::new(KnownKey { id, account, last_used });
+                self.keys.insert(hash.to_owned(), Arc::clone(&known)).await;
+                known
+            }
+        };
+        let good = async {
+            let keys = workspace::api_keys(db, &known.account).await?;
+            Ok(keys.into_iter().map(|key| key.id).collect())
+        };
+        let good = self.cached(&self.good_keys, &known.account, good).await?;
+        Ok(good.contains(&known.id).then_some(known))
+    }
+
+    /// What is cached of an account, or what `read` reads.
+    async fn cached<T: Send + Sync + 'static>(
+        &self,
+        cache: &Cache<AccountId, Arc<T>>,
+        account: &AccountId,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<Arc<T>, StoreError> {
         let trusted = self.trusted.load(Ordering::SeqCst);
-        if trusted && let Some(hit) = self.cache.get(account).await {
+        if trusted && let Some(hit) = cache.get(account).await {
             return Ok(hit);
         }
         let drops = self.drops.load(Ordering::SeqCst);
-        let read = Arc::new(subscriptions::of_account(db, account).await?);
+        let read = Arc::new(read.await?);
         if trusted {
-            self.cache.insert(account.clone(), Arc::clone(&read)).await;
+            cache.insert(account.clone(), Arc::clone(&read)).await;
             // A write that ended during the read has dropped nothing: the entry came after it.
             if self.drops.load(Ordering::SeqCst) != drops || !self.trusted.load(Ordering::SeqCst) {
-                self.cache.invalidate(account).await;
+                cache.invalidate(account).await;
             }
         }
         Ok(read)
@@ -67,12 +127,14 @@ impl Access {
     pub async fn forget(&self, account: &AccountId) {
         self.drops.fetch_add(1, Ordering::SeqCst);
         self.cache.invalidate(account).await;
+        self.good_keys.invalidate(account).await;
     }
 
     fn trust(&self, trusted: bool) {
         self.trusted.store(trusted, Ordering::SeqCst);
         self.drops.fetch_add(1, Ordering::SeqCst);
         self.cache.invalidate_all();
+        self.good_keys.invalidate_all();
     }
 }
 

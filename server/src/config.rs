@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,6 +46,12 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// `plans.toml`, with the price ids of the environment.
     pub catalog: Arc<Catalog>,
+    /// `USAGE_HISTORY_DAYS`: how long the history of usage is kept, and its keys with it; for ever when `None`.
+    pub usage_history_days: Option<u32>,
+    /// `AI_…`: what writes texts; the embedded default when `None`.
+    pub ai: Option<AiConfig>,
+    /// `API_CALLS_PER_SECOND`: how many calls of the API an account may make; any number when `None`.
+    pub api_calls_per_second: Option<NonZeroU32>,
     /// `RUST_LOG`: what is logged, in tracing's filter syntax.
     pub log: Option<String>,
     /// `TOLLGATE_SITE`: the folder with style and scripts, for a binary that has none inside.
@@ -56,6 +63,17 @@ impl Config {
     pub fn is_https(&self) -> bool {
         self.app_url.scheme() == "https"
     }
+}
+
+/// An endpoint that speaks OpenAI's chat completions.
+#[derive(Clone, Debug)]
+pub struct AiConfig {
+    /// `AI_BASE_URL`, such as `https://api.openai.com/v1`.
+    pub base_url: Url,
+    /// `AI_API_KEY`; some need none.
+    pub api_key: Option<SecretString>,
+    /// `AI_MODEL`.
+    pub model: String,
 }
 
 /// How to reach Stripe.
@@ -163,13 +181,28 @@ impl Reader<'_> {
         let database_url = self.database_url(env);
         let stripe = self.stripe(env);
         let catalog = self.catalog();
+        let usage_history_days = self.usage_history_days();
+        let ai = self.ai();
+        let api_calls_per_second = self.api_calls_per_second();
         let log = self.value("RUST_LOG");
         let site_dir = self.value("TOLLGATE_SITE").unwrap_or_else(|| "target/site".to_owned()).into();
         match (app_url, bind_addr, database_url, stripe, catalog) {
             (Some(app_url), Some(bind_addr), Some(database_url), Some(stripe), Some(catalog))
                 if self.faults.is_empty() =>
             {
-                Ok(Config { env, app_url, bind_addr, database_url, stripe, catalog: Arc::new(catalog), log, site_dir })
+                Ok(Config {
+                    env,
+                    app_url,
+                    bind_addr,
+                    database_url,
+                    stripe,
+                    catalog: Arc::new(catalog),
+                    usage_history_days,
+                    ai,
+                    api_calls_per_second,
+                    log,
+                    site_dir,
+                })
             }
             _ => Err(ConfigFaults(self.faults)),
         }
@@ -320,6 +353,57 @@ impl Reader<'_> {
             api_base,
             sandbox: None,
         })
+    }
+
+    /// All of it or nothing; a key alone opens nothing.
+    fn ai(&mut self) -> Option<AiConfig> {
+        let (base_url, key, model) = (self.value("AI_BASE_URL"), self.value("AI_API_KEY"), self.value("AI_MODEL"));
+        if base_url.is_none() && key.is_none() && model.is_none() {
+            return None;
+        }
+        let parsed = base_url
+            .as_deref()
+            .and_then(|text| Url::parse(text).ok())
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if parsed.is_none() {
+            self.fault("AI_BASE_URL is not an http(s) address such as https://api.openai.com/v1");
+        }
+        if model.is_none() {
+            self.fault("AI_MODEL is not set: the name of the model that AI_BASE_URL serves");
+        }
+        if key.as_deref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            self.fault("AI_API_KEY cannot be sent as a header");
+        }
+        Some(AiConfig { base_url: parsed?, api_key: key.map(SecretString::from), model: model? })
+    }
+
+    fn api_calls_per_second(&mut self) -> Option<NonZeroU32> {
+        match self.value("API_CALLS_PER_SECOND").as_deref() {
+            None => NonZeroU32::new(100),
+            Some("unlimited") => None,
+            Some(text) => {
+                let rate = text.parse().ok();
+                if rate.is_none() {
+                    self.fault("API_CALLS_PER_SECOND must be a whole number from 1 up, or `unlimited`");
+                }
+                rate
+            }
+        }
+    }
+
+    /// 90 days unless said otherwise; a key is remembered for as long, so less than a day is no answer.
+    fn usage_history_days(&mut self) -> Option<u32> {
+        match self.value("USAGE_HISTORY_DAYS").as_deref() {
+            None => Some(90),
+            Some("forever") => None,
+            Some(text) => {
+                let days = text.parse().ok().filter(|days| *days > 0);
+                if days.is_none() {
+                    self.fault("USAGE_HISTORY_DAYS must be a whole number of days from 1 up, or `forever`");
+                }
+                days
+            }
+        }
     }
 
     fn catalog(&mut self) -> Option<Catalog> {

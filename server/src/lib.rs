@@ -8,6 +8,7 @@
 //! Only this crate names sqlx, async-stripe and axum-login.
 
 pub mod access;
+pub mod ai;
 pub mod assets;
 pub mod auth;
 pub mod catalog_apply;

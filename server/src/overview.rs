@@ -5,7 +5,7 @@ use billing::{AccountId, Because, Entitlement, Subscription, entitlement};
 use crate::ledger::{Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase};
 use crate::store::{After, StoreError, accounts, customers, invoices, payments, purchases, subscriptions};
 use crate::tollgate::Tollgate;
-use crate::usage::{self, MeterReading};
+use crate::usage::{self, MeterReading, Notice, thresholds};
 
 /// How many invoices and purchases are shown at a time.
 const PAGE: usize = 12;
@@ -21,6 +21,8 @@ pub struct BillingOverview {
     pub past: Vec<Subscription>,
     /// All meters.
     pub usage: Vec<MeterReading>,
+    /// Meters that have come to 80 or 100 percent.
+    pub notices: Vec<Notice>,
     /// Whether a first trial is still to be had.
     pub trial_available: bool,
     /// Whether Stripe knows the account, so that there is a portal to open.
@@ -67,8 +69,10 @@ impl Tollgate {
             Because::Subscription { id, status, .. } if !status.is_over() => all.iter().find(|each| each.id == *id),
             _ => all.iter().find(|each| !each.status.is_over()),
         };
+        let usage = usage::readings(self, account, &entitlement).await?;
         Ok(BillingOverview {
-            usage: usage::readings(self, account, &entitlement).await?,
+            notices: thresholds::notices(self, account, &usage).await?,
+            usage,
             trial_available: self.trial_available(account).await?,
             has_customer: customers::of_account(self.db(), account).await?.is_some(),
             owed: self.owed(account, deciding).await?,

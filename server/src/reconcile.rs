@@ -18,6 +18,7 @@ use crate::store::{accounts, customers, inbox, subscriptions};
 use crate::stripe::shape::SubscriptionShape;
 use crate::sync::{self, Along, Object, Outcome, SyncError};
 use crate::tollgate::Tollgate;
+use crate::usage::outbox::{self, Difference};
 use crate::webhook::events::{Hint, handled};
 use crate::webhook::intake::Incoming;
 
@@ -89,6 +90,8 @@ pub enum Drift {
         /// How many.
         events: i64,
     },
+    /// Stripe has counted more or less use than it was told of.
+    BilledUse(Difference),
 }
 
 impl Drift {
@@ -102,6 +105,7 @@ impl Drift {
             Self::UnknownPrice { .. } => "unknown_price",
             Self::DeletedButBilled { .. } => "deleted_but_billed",
             Self::Unmatched { .. } => "unmatched",
+            Self::BilledUse(_) => "billed_use",
         }
     }
 
@@ -114,7 +118,8 @@ impl Drift {
             | Self::DeletedButBilled { subscription, .. } => subscription.as_str(),
             Self::DuplicateSubscription { customer, .. }
             | Self::OrphanCustomer { customer, .. }
-            | Self::Unmatched { customer, .. } => customer.as_str(),
+            | Self::Unmatched { customer, .. }
+            | Self::BilledUse(Difference { customer, .. }) => customer.as_str(),
         }
     }
 }
@@ -144,6 +149,9 @@ impl fmt::Display for Drift {
             }
             Self::Unmatched { customer, events } => {
                 write!(f, "{events} events of {customer} wait for an account that owns that customer")
+            }
+            Self::BilledUse(Difference { customer, meter, sent, counted, .. }) => {
+                write!(f, "{counted} {} of {customer} are counted at Stripe, which was told of {sent}", meter.label())
             }
         }
     }
@@ -218,6 +226,9 @@ async fn compare(tollgate: &Tollgate, run: &str, mode: Mode, days: i64) -> Resul
         let mut findings = compare_subscriptions(tollgate, mode).await?;
         findings.extend(compare_events(tollgate, mode, days).await?);
         findings.extend(compare_unmatched(tollgate, mode).await?);
+        // What was billed is not taken back by a program.
+        let used = outbox::compare(tollgate).await?;
+        findings.extend(used.into_iter().map(|difference| Finding::left(Drift::BilledUse(difference))));
         Ok::<_, SyncError>(findings)
     };
     let compared = compared.await;
@@ -312,7 +323,8 @@ fn unknown_prices(tollgate: &Tollgate, fetched: &SubscriptionShape) -> Vec<Findi
     }
     let items = subscription.items.iter();
     let unknown = items.filter(|item| {
-        tollgate.catalog().tier_of_price(&item.price, item.lookup_key.as_deref()).is_none()
+        !tollgate.catalog().is_metered(item)
+            && tollgate.catalog().tier_of_price(&item.price, item.lookup_key.as_deref()).is_none()
     });
     unknown
         .map(|item| {

@@ -6,11 +6,14 @@ use billing::{AccountId, Catalog, Entitlement, Timestamp};
 use tokio::sync::Notify;
 
 use crate::access::Access;
+use crate::ai::{Ai, AiError};
 use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::api::Limiter;
 use crate::store::{Db, StoreError};
 use crate::stripe::{Gateway, GatewayError};
+use crate::usage::Counting;
 use crate::webhook::intake::Intake;
 
 /// The application: configuration, database, Stripe, clock and caches. Cheap to clone;
@@ -27,7 +30,21 @@ struct Inner {
     access: Access,
     assets: Assets,
     intake: Intake,
+    counting: Counting,
+    ai: Ai,
+    limiter: Limiter,
     inbox_filled: Notify,
+}
+
+/// Why the parts do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum PartsError {
+    /// The Stripe key cannot be sent as a header.
+    #[error(transparent)]
+    Stripe(#[from] GatewayError),
+    /// The AI provider cannot be spoken to.
+    #[error(transparent)]
+    Ai(#[from] AiError),
 }
 
 impl Tollgate {
@@ -35,9 +52,11 @@ impl Tollgate {
     /// [`crate::webhook::worker`].
     ///
     /// # Errors
-    /// The Stripe key cannot be sent as a header.
-    pub fn new(config: Config, db: Db, clock: Clock, assets: Assets) -> Result<Self, GatewayError> {
+    /// See [`PartsError`].
+    pub fn new(config: Config, db: Db, clock: Clock, assets: Assets) -> Result<Self, PartsError> {
         let gateway = Gateway::new(&config.stripe)?;
+        let ai = Ai::new(config.ai.as_ref())?;
+        let limiter = Limiter::new(config.api_calls_per_second);
         let access = Access::new(&db);
         Ok(Self(Arc::new(Inner {
             config,
@@ -47,6 +66,9 @@ impl Tollgate {
             access,
             assets,
             intake: Intake::default(),
+            counting: Counting::default(),
+            ai,
+            limiter,
             inbox_filled: Notify::new(),
         })))
     }
@@ -94,6 +116,21 @@ impl Tollgate {
     /// Where events are written down together.
     pub(crate) fn intake(&self) -> &Intake {
         &self.0.intake
+    }
+
+    /// What writes texts.
+    pub(crate) fn ai(&self) -> &Ai {
+        &self.0.ai
+    }
+
+    /// The limit on API calls at once.
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.0.limiter
+    }
+
+    /// Where uses are counted together.
+    pub(crate) fn counting(&self) -> &Counting {
+        &self.0.counting
     }
 
     /// Rung when an event was written down, so that the worker need not wait.

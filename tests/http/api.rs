@@ -115,6 +115,70 @@ on_both_engines! {
         browser.post("/dashboard/api-keys/revoke", &[("id", &keys[0].id)]).await;
         assert_eq!(call(&app, &key).await.status, 401);
     }
+
+    async fn every_answer_says_what_is_left(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let page = browser.get("/api/v1/entitlements").await;
+        let (policy, left) = (page.header("ratelimit-policy").unwrap(), page.header("ratelimit").unwrap());
+        assert!(policy.starts_with("\"burst\";q=100;w=1, \"apiCallsPerMonth\";q=100;w="), "{policy}");
+        assert!(left.contains("\"apiCallsPerMonth\";r=99;t="), "{left}");
+        for (browser, path) in [(&app.browser(), "/api/v1/usage"), (&browser, "/api/v1/nowhere"), (&browser, "/api/v1/openapi.json")] {
+            let page = browser.get(path).await;
+            assert!(page.header("ratelimit").unwrap().starts_with("\"burst\";r="), "{path}: {}", page.status);
+        }
+    }
+
+    async fn what_is_not_there_is_a_problem_document_too(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let nowhere = browser.get("/api/v1/nowhere").await;
+        assert_eq!((nowhere.status, nowhere.json()["type"].clone()), (404, json!("urn:tollgate:problem:not-found")));
+        let wrong = Page::of(browser.request(Method::DELETE, "/api/v1/usage")).await;
+        assert_eq!((wrong.status, wrong.json()["type"].clone()), (405, json!("urn:tollgate:problem:method-not-allowed")));
+        assert!(wrong.header("allow").unwrap().contains("GET"));
+    }
+
+    async fn too_many_calls_at_once_are_429_and_count_nothing(engine) {
+        let app = Harness::start_configured(engine, |_| {}, |config| config.api_calls_per_second = std::num::NonZeroU32::new(5)).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let calls: Vec<_> = (0..40)
+            .map(|_| {
+                let browser = browser.clone();
+                tokio::spawn(async move { browser.get("/api/v1/entitlements").await })
+            })
+            .collect();
+        let mut passed = 0;
+        let mut refused = 0;
+        for call in calls {
+            let page = call.await.unwrap();
+            match page.status {
+                200 => passed += 1,
+                429 => {
+                    refused += 1;
+                    assert!(page.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+                    assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
+                }
+                other => panic!("{other}: {}", page.body),
+            }
+        }
+        assert!(passed >= 10 && refused > 0, "ten at once are let through: {passed}, {refused}");
+        let account = server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id;
+        let readings = app.tollgate.usage(&account).await.unwrap();
+        assert_eq!(readings.iter().find(|reading| reading.meter == billing::Meter::ApiCalls).unwrap().used, passed);
+    }
+
+    async fn the_description_names_every_path_and_no_other(engine) {
+        let app = Harness::start(engine).await;
+        let document = app.browser().get("/api/v1/openapi.json").await.json();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+        let paths: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(paths, ["/api/v1/entitlements", "/api/v1/generate", "/api/v1/openapi.json", "/api/v1/usage"]);
+        assert_eq!(document["servers"][0]["url"], json!(app.url));
+        for path in paths {
+            assert_ne!(app.browser().get(path).await.status, 404, "{path}");
+        }
+    }
 }
 
 async fn call(app: &Harness, key: &str) -> Page {

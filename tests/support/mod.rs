@@ -16,7 +16,7 @@ use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
 use server::store::{accounts, credits, inbox};
-use server::{Db, Tollgate, access, catalog_apply, http, webhook};
+use server::{Db, Tollgate, access, catalog_apply, http, usage, webhook};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -71,6 +71,15 @@ impl Harness {
 
     /// The same, after `prepare` has told the sandbox how to behave.
     pub async fn start_with(engine: Engine, prepare: impl FnOnce(&Sandbox)) -> Self {
+        Self::start_configured(engine, prepare, |_| {}).await
+    }
+
+    /// The same, with another configuration than the environment of a test gives.
+    pub async fn start_configured(
+        engine: Engine,
+        prepare: impl FnOnce(&Sandbox),
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let files = tempfile::tempdir().unwrap();
         let sandbox = sandbox::start(sandbox::Config {
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -82,7 +91,8 @@ impl Harness {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let database_url = engine.fresh_database(files.path()).await;
-        let config = config(&url, &database_url, &sandbox.url());
+        let mut config = config(&url, &database_url, &sandbox.url());
+        configure(&mut config);
         sandbox.add_endpoint(sandbox::Endpoint {
             url: format!("{url}/api/stripe/webhook"),
             secret: WEBHOOK_SECRETS[0].to_owned(),
@@ -225,6 +235,7 @@ async fn node(
     let router = http::router(&tollgate, app::pages(&tollgate).unwrap()).unwrap();
     tasks.spawn(webhook::worker::run(tollgate.clone(), stop.clone()));
     tasks.spawn(access::listen(tollgate.clone(), stop.clone()));
+    tasks.spawn(usage::sweeper::run(tollgate.clone(), stop.clone()));
     let stopped = stop.clone().cancelled_owned();
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tasks.spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stopped).await.unwrap() });

@@ -7,7 +7,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "a driver reads the clock and the environment; the app may not")]
 
+mod api;
 mod assets;
+mod bench;
 mod e2e;
 mod lint;
 mod postgres;
@@ -54,6 +56,12 @@ enum Task {
     },
     /// Check formatting, clippy on both sides, and dependencies.
     Lint,
+    /// Measure the release binary beside a bare handler, on both engines.
+    Bench {
+        /// Passed on to the benchmark.
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
     /// Weigh the first load of every page over the wire.
     Report,
 }
@@ -62,6 +70,7 @@ enum Task {
 enum Selection {
     Unit,
     Http,
+    Api,
     E2e,
     All,
 }
@@ -88,11 +97,13 @@ fn perform(task: Task) -> anyhow::Result<()> {
             let suites: &[Suite] = match selection {
                 Selection::Unit => &[Suite::Unit, Suite::Doc],
                 Selection::Http => &[Suite::Http],
+                Selection::Api => &[Suite::Api],
                 Selection::E2e => &[Suite::EndToEnd],
-                Selection::All => &[Suite::Unit, Suite::Doc, Suite::Http, Suite::EndToEnd],
+                Selection::All => &[Suite::Unit, Suite::Doc, Suite::Http, Suite::Api, Suite::EndToEnd],
             };
             suites::run(&project, suites, &rest)
         }
+        Task::Bench { rest } => bench::run(&project, &rest),
         Task::Lint => lint::lint(&project),
         Task::Report => {
             let site = site::build(&project)?;

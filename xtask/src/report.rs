@@ -5,6 +5,7 @@
 //! and one with islands stays within [`BUDGET`], everything included.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::Command;
@@ -38,7 +39,7 @@ pub struct Server {
 pub fn report(server: &Server) -> anyhow::Result<()> {
     step("Weighing the pages");
     let running = Running::start(server)?;
-    let anonymous = Visitor { origin: &running.origin, agent: agent(), cookie: None };
+    let anonymous = Visitor::of(&running);
     let mut weights = PUBLIC.map(|page| anonymous.weigh(page)).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     let customer = anonymous.sign_up()?;
     weights.extend(SIGNED_IN.map(|page| customer.weigh(page)).into_iter().collect::<anyhow::Result<Vec<_>>>()?);
@@ -79,13 +80,19 @@ impl Weight {
 }
 
 /// Somebody with a browser, signed in or not.
-struct Visitor<'a> {
+pub struct Visitor<'a> {
     origin: &'a str,
     agent: Agent,
-    cookie: Option<String>,
+    /// The session, once signed in.
+    pub cookie: Option<String>,
 }
 
-impl Visitor<'_> {
+impl<'a> Visitor<'a> {
+    /// A stranger to a server.
+    pub fn of(running: &'a Running) -> Self {
+        Self { origin: &running.origin, agent: agent(), cookie: None }
+    }
+
     fn weigh(&self, page: &str) -> anyhow::Result<Weight> {
         let answer = self.get(page)?;
         let html = answer.text()?;
@@ -122,7 +129,7 @@ impl Visitor<'_> {
     }
 
     /// Makes an account and stays signed in.
-    fn sign_up(&self) -> anyhow::Result<Self> {
+    pub fn sign_up(&self) -> anyhow::Result<Self> {
         let form = [("email", "report@example.com"), ("password", "correct horse battery staple")];
         let response = self
             .agent
@@ -195,8 +202,9 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// A server on free ports with a database of its own, stopped when dropped.
-struct Running {
-    origin: String,
+pub struct Running {
+    /// Where it is.
+    pub origin: String,
     // Dropped in this order: first the server, then its folder.
     _server: Group,
     _folder: tempfile::TempDir,
@@ -204,6 +212,11 @@ struct Running {
 
 impl Running {
     fn start(server: &Server) -> anyhow::Result<Self> {
+        Self::start_with(server, &[])
+    }
+
+    /// The same, with these variables besides.
+    pub fn start_with(server: &Server, environment: &[(&str, OsString)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let log = folder.path().join("log");
         let output = fs::File::create(&log).context("no log")?;
@@ -236,6 +249,7 @@ impl Running {
                 .env("STRIPE_PRO_PRICE_ID", "price_pro_of_nobody")
                 .env("STRIPE_ENTERPRISE_PRICE_ID", "price_enterprise_of_nobody");
         }
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
 
         let mut group = Group::spawn(&mut command)?;
         let deadline = Instant::now() + Duration::from_secs(30);

@@ -7,7 +7,7 @@ use anyhow::bail;
 use crate::postgres::Cluster;
 use crate::process::{self, interrupted, step};
 use crate::project::Project;
-use crate::{e2e, site};
+use crate::{api, e2e, site};
 
 /// A set of tests that is run by one command.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Suite {
     Doc,
     /// Tests beside the crates: the store on both engines, HTTP, the sandbox.
     Http,
+    /// The API against its own description, by schemathesis.
+    Api,
     /// Playwright.
     EndToEnd,
 }
@@ -28,6 +30,7 @@ impl Suite {
             Self::Unit => "unit and property",
             Self::Doc => "documentation",
             Self::Http => "store and HTTP",
+            Self::Api => "API description",
             Self::EndToEnd => "browser",
         }
     }
@@ -37,6 +40,7 @@ impl Suite {
             Self::Unit => &["--lib", "--bins"],
             Self::Doc => &["--doc"],
             Self::Http => &["--test", "*"],
+            Self::Api => return api::run(project, rest),
             Self::EndToEnd => return e2e::run(project, postgres, rest),
         };
         step(&format!("Testing: {}", self.name()));

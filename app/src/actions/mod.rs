@@ -7,8 +7,11 @@
 mod api_keys;
 mod close_account;
 mod custom_domain;
+mod dismiss_notice;
+mod export_usage;
 mod form;
 mod invoice;
+mod live_meters;
 mod log_in;
 mod log_out;
 mod operate;
@@ -48,6 +51,9 @@ pub fn all() -> Vec<(&'static str, MethodRouter<Tollgate>)> {
         ("/account/close", post(close_account::close)),
         ("/admin/replay", post(operate::replay)),
         ("/admin/compare", post(operate::compare)),
+        ("/dashboard/meters", get(live_meters::show)),
+        ("/dashboard/notices/dismiss", post(dismiss_notice::dismiss)),
+        ("/dashboard/analytics/export", get(export_usage::export)),
         ("/dashboard/api-keys", post(api_keys::create)),
         ("/dashboard/api-keys/revoke", post(api_keys::revoke)),
         ("/dashboard/custom-domain", post(custom_domain::set)),

@@ -18,6 +18,7 @@ mod portal_button;
 mod status_badge;
 mod upgrade_prompt;
 mod usage_meter;
+mod usage_notice;
 
 pub use banner::{Banner, Refusal, Tone};
 pub use empty::Empty;
@@ -34,3 +35,4 @@ pub use portal_button::PortalButton;
 pub use status_badge::{EventBadge, InvoiceBadge, StatusBadge};
 pub use upgrade_prompt::UpgradePrompt;
 pub use usage_meter::UsageMeter;
+pub use usage_notice::UsageNotices;

@@ -18,10 +18,30 @@ fn level(used: u64, limit: u64) -> &'static str {
     }
 }
 
+/// What there is beyond the limit: credits left and used, and what is billed.
+fn beyond(reading: &MeterReading) -> String {
+    let mut parts = Vec::new();
+    match reading.credits {
+        0 => {}
+        credits if credits > 0 => parts.push(format!("{} credits left.", grouped(credits.unsigned_abs()))),
+        credits => {
+            parts.push(format!("{} credits were refunded after they were used.", grouped(credits.unsigned_abs())));
+        }
+    }
+    if reading.from_credits > 0 {
+        parts.push(format!("{} used out of credits.", grouped(reading.from_credits)));
+    }
+    if reading.overage > 0 {
+        parts.push(format!("{} used beyond the limit, and billed.", grouped(reading.overage)));
+    }
+    parts.join(" ")
+}
+
 /// One meter: used, limit and when it begins anew.
 #[component]
 pub fn UsageMeter(reading: MeterReading) -> impl IntoView {
-    let MeterReading { meter, used, limit, window } = reading;
+    let MeterReading { meter, used, limit, window, .. } = reading;
+    let beyond = beyond(&reading);
     let id = format!("meter-{}", meter.as_str());
     let label = meter.label();
     let bar = match limit {
@@ -41,6 +61,10 @@ pub fn UsageMeter(reading: MeterReading) -> impl IntoView {
         Limit::Finite(0) => "Not part of this plan".to_owned(),
         Limit::Finite(limit) => format!("{} of {} used", grouped(used), grouped(limit)),
     };
+    let words = match reading.reserved {
+        0 => words,
+        reserved => format!("{words}, {} under way", grouped(reserved)),
+    };
     let ends = window.end;
     let note = match limit {
         Limit::Finite(limit) if limit > 0 && used >= limit => {
@@ -56,6 +80,7 @@ pub fn UsageMeter(reading: MeterReading) -> impl IntoView {
             </p>
             {bar}
             <p class="meter-note">{note}</p>
+            {(!beyond.is_empty()).then(|| view! { <p class="meter-note">{beyond}</p> })}
         </div>
     }
 }

@@ -1,46 +1,109 @@
-//! `/dashboard/analytics`: meters, and usage by day as bars and as a table.
+//! `/dashboard/analytics?range=`: meters, and usage by day as bars and as a table, and by key.
 
 use billing::Meter;
 use billing::money::grouped;
 use leptos::prelude::*;
 use server::Tollgate;
-use server::workspace::{self, DayUsage};
+use server::workspace::{self, DayUsage, Range, SourceUsage};
 
 use crate::areas::ANALYTICS;
-use crate::components::{Day, Empty, Gate, Glyph, UsageMeter};
+use crate::components::{Day, Empty, Gate, Glyph, UsageMeter, UsageNotices};
 use crate::failure::Failure;
+use crate::islands::LiveMeters;
+use crate::query::parameter;
 
-/// Usage over the current window.
+/// Usage over a range of days.
 #[component]
 pub fn Analytics() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
+    let range = parameter("range").as_deref().and_then(Range::parse).unwrap_or_default();
     let inside = move |permit| async move {
-        let analytics = workspace::analytics(&tollgate, &permit).await.map_err(Failure::store)?;
+        let analytics = workspace::analytics(&tollgate, &permit, range).await.map_err(Failure::store)?;
         let meters = analytics.meters.into_iter().map(|reading| view! { <UsageMeter reading/> }).collect_view();
         let is_empty = analytics.days.iter().all(|day| day.counts.values().all(|count| *count == 0));
         let by_day = if is_empty {
             view! {
-                <Empty glyph=Glyph::Chart title="Nothing used yet">
+                <Empty glyph=Glyph::Chart title="Nothing used in these days">
                     "Each call of the API appears here on the day it was made. " <a href="/dashboard/api-keys">"Create an API key"</a>
                 </Empty>
             }
             .into_any()
         } else {
-            view! { <ByDay days=analytics.days/> }.into_any()
+            view! { <ByDay days=analytics.days/> <ByKey sources=analytics.sources/> }.into_any()
         };
         Ok(view! {
+            <UsageNotices notices=analytics.notices here=ANALYTICS.path/>
             <section class="card" aria-labelledby="window-title">
                 <h2 id="window-title">"This period"</h2>
-                <div class="meters">{meters}</div>
+                <LiveMeters>{meters}</LiveMeters>
             </section>
             <section class="card" aria-labelledby="days-title">
-                <h2 id="days-title">"Day by day"</h2>
+                <div class="card-head">
+                    <h2 id="days-title">"Day by day"</h2>
+                    <Ranges chosen=range/>
+                </div>
                 {by_day}
+                <p class="actions">
+                    <a class="button" href=format!("{}/export?range={}", ANALYTICS.path, range.as_str()) download="">"Export as CSV"</a>
+                </p>
             </section>
         }
         .into_any())
     };
     view! { <Gate area=&ANALYTICS inside/> }
+}
+
+/// Links, so that it needs no script.
+#[component]
+fn Ranges(chosen: Range) -> impl IntoView {
+    let links = Range::ALL
+        .into_iter()
+        .map(|range| {
+            let href = format!("{}?range={}", ANALYTICS.path, range.as_str());
+            view! { <li><a href=href aria-current=(range == chosen).then_some("true")>{range.label()}</a></li> }
+        })
+        .collect_view();
+    view! {
+        <nav class="switch" aria-label="Days that are shown">
+            <ul>{links}</ul>
+        </nav>
+    }
+}
+
+/// Who has used how much.
+#[component]
+fn ByKey(sources: Vec<SourceUsage>) -> impl IntoView {
+    let heads =
+        Meter::ALL.iter().map(|meter| view! { <th scope="col" class="number">{meter.label()}</th> }).collect_view();
+    let rows = sources
+        .into_iter()
+        .map(|source| {
+            let counts = Meter::ALL
+                .iter()
+                .map(|meter| {
+                    let count = source.counts.get(meter).copied().unwrap_or(0);
+                    view! { <td class="number">{grouped(count)}</td> }
+                })
+                .collect_view();
+            let name = match source.key {
+                None => view! { "Signed in, without a key" }.into_any(),
+                Some(key) => {
+                    let revoked = (!key.is_good).then_some(", revoked");
+                    view! { {key.name} " " <code>{key.hint}</code> {revoked} }.into_any()
+                }
+            };
+            view! { <tr><th scope="row">{name}</th>{counts}</tr> }
+        })
+        .collect_view();
+    view! {
+        <h3 id="keys-title">"By key"</h3>
+        <div class="table-scroll" tabindex="0" role="region" aria-labelledby="keys-title">
+            <table>
+                <thead><tr><th scope="col">"Who"</th>{heads}</tr></thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
 }
 
 #[component]
@@ -79,19 +142,19 @@ fn count(day: &DayUsage, meter: Meter) -> u64 {
 const BAR: usize = 10;
 const STEP: usize = 14;
 const HEIGHT: u64 = 96;
-/// A window is a month: its first days do not fill the chart.
+/// A window is a month: its first days do not fill the chart, and nor does a week.
 const DAYS: usize = 30;
 
-/// One bar for each day of the window so far; the tallest fills the height.
+/// One bar for each day; the tallest fills the height.
 #[component]
 fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
     let counts: Vec<u64> = days.iter().map(|day| count(day, meter)).collect();
     let most = counts.iter().copied().max().unwrap_or(0);
-    let total: u64 = counts.iter().sum();
+    let total = counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
     let width = counts.len().max(DAYS) * STEP - (STEP - BAR);
     let words = match total {
-        0 => "None in this period".to_owned(),
-        _ => format!("{} in this period, at most {} a day", grouped(total), grouped(most)),
+        0 => "None in these days".to_owned(),
+        _ => format!("{} in all, at most {} a day", grouped(total), grouped(most)),
     };
     let said = format!("{}: {words}", meter.label());
     let first = days.first().filter(|_| total > 0).map(|day| day.day);

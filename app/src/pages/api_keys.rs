@@ -1,5 +1,6 @@
 //! `/dashboard/api-keys`: a key is shown once, when it is made.
 
+use billing::money::grouped;
 use leptos::prelude::*;
 use server::Tollgate;
 use server::workspace::{self, ApiKey};
@@ -19,7 +20,7 @@ pub fn ApiKeys() -> impl IntoView {
         let list = if keys.is_empty() {
             view! {
                 <Empty glyph=Glyph::Key title="No keys yet">
-                    "A key lets a program of yours call the API on your plan. Name one above to create it."
+                    "A key lets a program of yours call the API on your plan. Name one above to create it. " <a href="/api-reference">"What the API can do"</a>
                 </Empty>
             }
             .into_any()
@@ -64,11 +65,15 @@ fn Row(key_: ApiKey) -> impl IntoView {
         None => view! { "not used yet" }.into_any(),
     };
     let name = key_.name.clone();
+    let counts: Vec<String> =
+        key_.counts.iter().map(|(meter, count)| format!("{} {}", grouped(*count), meter.label())).collect();
+    let counts = if counts.is_empty() { String::new() } else { format!("{} in the last 30 days", counts.join(", ")) };
     view! {
         <li class="row">
             <div class="row-text">
                 <p class="row-title">{key_.name} " " <code>{key_.hint}</code></p>
                 <p class="quiet">"Created " <Day at=key_.created_at/> ", " {used}</p>
+                {(!counts.is_empty()).then(|| view! { <p class="quiet">{counts}</p> })}
             </div>
             <details class="confirm">
                 <summary class="button button-quiet" aria-label=format!("Revoke {name}")>"Revoke"</summary>

@@ -8,7 +8,7 @@ use server::{BillingOverview, Tollgate};
 
 use crate::components::{
     Banner, Day, Empty, Glyph, Heading, InvoiceBadge, Moment, PortalButton, Refusal, StatusBadge, Tone, UsageMeter,
-    signed_in_page,
+    UsageNotices, signed_in_page,
 };
 use crate::failure::Failure;
 use crate::query::{address, after, after_value, parameter};
@@ -31,6 +31,7 @@ pub fn Billing() -> impl IntoView {
             <Refusal/>
             <Returned notice/>
             <Notices tollgate=tollgate.clone() overview=overview.clone()/>
+            <UsageNotices notices=overview.notices.clone() here="/billing"/>
             <div class="split">
                 <CurrentPlan tollgate=tollgate.clone() overview=overview.clone()/>
                 <Usage overview=overview.clone()/>
@@ -397,17 +398,19 @@ pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
 /// How many units of which meter a purchase was good for on the day it was bought.
 pub fn what_it_grants(purchase: &Purchase) -> Option<String> {
     let granted: Vec<(Meter, u64)> = purchase.items.iter().filter_map(|item| item.grants).collect();
-    let words: Vec<String> = granted
-        .iter()
-        .map(|(meter, units)| format!("{} {}", billing::money::grouped(*units), meter.label()))
-        .collect();
+    let words: Vec<String> =
+        granted.iter().map(|(meter, units)| format!("{} {}", billing::money::grouped(*units), meter.label())).collect();
     (!words.is_empty()).then(|| words.join(" and "))
 }
 
 /// What became of a purchase: a word, its tone, and how much of it is gone.
 fn standing(purchase: &Purchase, payment: Option<&Payment>) -> (&'static str, Option<Tone>, Option<String>) {
     let Some(payment) = payment else {
-        return if purchase.is_settled { ("Paid", Some(Tone::Good), None) } else { ("On its way", Some(Tone::Info), None) };
+        return if purchase.is_settled {
+            ("Paid", Some(Tone::Good), None)
+        } else {
+            ("On its way", Some(Tone::Info), None)
+        };
     };
     let money = |minor| billing::Money::new(minor, payment.amount.currency.clone()).to_string();
     let (refunded, disputed) = (payment.amount_refunded, payment.amount_disputed());

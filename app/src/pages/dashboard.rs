@@ -6,7 +6,7 @@ use server::{BillingOverview, Tollgate};
 
 use super::billing::Notices;
 use crate::areas::{AREAS, Area};
-use crate::components::{Glyph, Heading, Icon, UsageMeter, signed_in_page};
+use crate::components::{Glyph, Heading, Icon, UsageMeter, UsageNotices, signed_in_page};
 use crate::failure::Failure;
 
 /// Where one lands after logging in.
@@ -30,7 +30,9 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
         .map(|area| {
             let locked = match area.policy.admits(&overview.entitlement, catalog) {
                 Admission::Admitted => None,
-                Admission::NotForSale | Admission::TooLow { .. } => area.opened_by(catalog).map(|plan| plan.name.clone()),
+                Admission::NotForSale | Admission::TooLow { .. } => {
+                    area.opened_by(catalog).map(|plan| plan.name.clone())
+                }
             };
             view! { <Tile area locked/> }
         })
@@ -38,6 +40,7 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     view! {
         <Heading title="Dashboard"/>
         <Notices tollgate=tollgate.clone() overview=overview.clone()/>
+        <UsageNotices notices=overview.notices.clone() here="/dashboard"/>
         <div class="split">
             <section class="card" aria-labelledby="usage-title">
                 <h2 id="usage-title">"Usage"</h2>

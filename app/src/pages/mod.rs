@@ -6,6 +6,7 @@ mod account;
 mod admin;
 mod analytics;
 mod api_keys;
+mod api_reference;
 mod billing;
 mod billing_success;
 mod billing_upgrade;
@@ -34,6 +35,7 @@ pub fn Pages() -> impl IntoView {
             <FlatRoutes fallback=NotFound>
                 <Route path=path!("/") view=landing::Landing ssr=SsrMode::Async/>
                 <Route path=path!("/pricing") view=pricing::Pricing ssr=SsrMode::Async/>
+                <Route path=path!("/api-reference") view=api_reference::ApiReference ssr=SsrMode::Async/>
                 <Route path=path!("/signup") view=sign_up::SignUp ssr=SsrMode::Async/>
                 <Route path=path!("/login") view=log_in::LogIn ssr=SsrMode::Async/>
                 <Route path=path!("/billing") view=billing::Billing ssr=SsrMode::Async/>

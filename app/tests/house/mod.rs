@@ -64,6 +64,14 @@ impl House {
         self.tollgate.access().forget(&account).await;
     }
 
+    /// Counts calls of the API as somebody's.
+    pub async fn use_calls(&self, email: &str, quantity: u64) {
+        let user = accounts::user_by_login(self.tollgate.db(), email).await.unwrap().unwrap();
+        let key = format!("{email} {quantity}");
+        let recorded = self.tollgate.record_usage(&user.account_id, billing::Meter::ApiCalls, quantity, &key).await;
+        assert!(matches!(recorded, Ok(server::usage::Recorded::Counted(_))), "{recorded:?}");
+    }
+
     pub fn stranger(&self) -> Guest<'_> {
         Guest { house: self, cookies: Vec::new() }
     }

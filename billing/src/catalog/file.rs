@@ -8,7 +8,7 @@ use std::fmt;
 
 use toml::{Table, Value};
 
-use super::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, Plan, Price, Product, Tier};
+use super::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
 use crate::ids::PriceId;
 use crate::money::{Currency, Money};
 
@@ -36,6 +36,7 @@ impl Reader<'_> {
         let grace_days = file.optional("grace_days", &DAYS, &mut self.faults).unwrap_or(DEFAULT_GRACE_DAYS);
         let plans = file.optional("plan", &TABLES, &mut self.faults).unwrap_or_default();
         let products = file.optional("product", &TABLES, &mut self.faults).unwrap_or_default();
+        let meters = file.optional("meter", &TABLES, &mut self.faults).unwrap_or_default();
         file.finish(&mut self.faults);
 
         if trial_days > LONGEST_TRIAL_DAYS {
@@ -51,6 +52,7 @@ impl Reader<'_> {
                 .enumerate()
                 .filter_map(|(place, table)| self.product(place, table))
                 .collect(),
+            metered: meters.into_iter().enumerate().filter_map(|(place, table)| self.meter(place, table)).collect(),
             trial_days,
             grace_days,
         }
@@ -216,6 +218,38 @@ impl Reader<'_> {
         }
         self.once("price id", &id);
         Some(id)
+    }
+
+    /// `None` where overage is denied, too.
+    fn meter(&mut self, place: usize, table: Table) -> Option<(Meter, MeteredPrice)> {
+        let mut entry = Entry::named("meter", "key", place, table);
+        let key = entry.required("key", &TEXT, &mut self.faults);
+        let overage = entry.required("overage", &TEXT, &mut self.faults);
+        let event_name = entry.optional("event_name", &NAME, &mut self.faults);
+        let lookup_key = entry.optional("lookup_key", &TEXT, &mut self.faults);
+        let owner = entry.finish(&mut self.faults);
+
+        let key = key?;
+        self.once("meter", &key);
+        if let Some(key) = &lookup_key {
+            self.once("lookup_key", key);
+        }
+        let meter = Meter::parse(&key);
+        if meter.is_none() {
+            self.unknown(&owner, "meter", &key, Meter::ALL);
+        }
+        match (overage.as_deref()?, event_name, lookup_key) {
+            ("deny", None, None) => None,
+            ("bill", Some(event_name), Some(lookup_key)) => Some((meter?, MeteredPrice { event_name, lookup_key })),
+            ("bill" | "deny", ..) => {
+                self.faults.push(format!("{owner}: `event_name` and `lookup_key` belong to overage = \"bill\", both"));
+                None
+            }
+            (other, ..) => {
+                self.unknown(&owner, "overage", other, &["deny", "bill"]);
+                None
+            }
+        }
     }
 
     fn money(&mut self, entry: &mut Entry) -> Option<Money> {

@@ -7,6 +7,7 @@
 
 pub mod api;
 mod gatekeeper;
+mod headers;
 pub mod health;
 mod origin;
 mod trace;
@@ -14,14 +15,14 @@ mod trace;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, StatusCode};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use tower::util::MapResponseLayer;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::auth::sessions;
@@ -62,7 +63,7 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
 
     let guarded = pages
         .router
-        .merge(api::routes())
+        .merge(api::routes(tollgate))
         .fallback_service(pages.refusals.clone())
         .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
         .layer(sessions::layer(tollgate))
@@ -85,19 +86,8 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
         .with_state(tollgate.clone())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAX_TIME))
         .layer(CatchPanicLayer::new())
-        .layer(header("x-content-type-options", "nosniff"))
-        .layer(header("referrer-policy", "same-origin"))
-        .layer(header("x-frame-options", "DENY"))
-        .layer(header("permissions-policy", "camera=(), geolocation=(), microphone=()"))
-        .layer(header("cross-origin-opener-policy", "same-origin"))
-        .layer(header("content-security-policy", "default-src 'none'; frame-ancestors 'none'"))
-        .layer(middleware::from_fn_with_state(tollgate.config().is_https(), trace::strict_transport))
+        .layer(MapResponseLayer::new(headers::add(tollgate.config().is_https())))
         .layer(trace::layer())
         .layer(PropagateRequestIdLayer::new(request_id.clone()))
         .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid)))
-}
-
-/// Sets a header where no page has set its own.
-fn header(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
-    SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
 }

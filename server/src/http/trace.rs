@@ -1,11 +1,9 @@
-//! One log line per request, with its id, and HSTS.
+//! One log line per request, with its id.
 //!
 //! The line has method, path, status and time. It has no query, no headers and no
 //! body: those may hold addresses, cookies and keys.
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Response, header};
-use axum::middleware::Next;
+use axum::http::Response;
 use tower_http::classify::{ServerErrorsAsFailures, SharedClassifier};
 use tower_http::trace::{DefaultOnRequest, MakeSpan, OnResponse, TraceLayer};
 use tracing::Span;
@@ -46,18 +44,4 @@ pub(super) fn layer() -> Layer {
         .on_body_chunk(())
         .on_eos(())
         .on_failure(())
-}
-
-/// Browsers that came over TLS once come over TLS always.
-pub(super) async fn strict_transport(
-    State(is_https): State<bool>,
-    request: Request,
-    next: Next,
-) -> Response<axum::body::Body> {
-    let mut response = next.run(request).await;
-    if is_https {
-        let value = HeaderValue::from_static("max-age=31536000; includeSubDomains");
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
-    }
-    response
 }

@@ -4,7 +4,9 @@
 //! transaction on it begins immediate, so that two writers queue up instead of
 //! failing half-way. Readers have a pool of their own (WAL).
 
+use std::fmt::Write;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -17,6 +19,15 @@ use crate::config::DatabaseUrl;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// How many prepared statements a connection keeps: more than there are.
+const STATEMENTS_KEPT: usize = 512;
+
+/// What SQLite's one writer keeps of the file in memory, in KiB: the upper levels of every index, so
+/// that a write into millions of rows reads next to nothing.
+const WRITER_CACHE: &str = "-65536";
+/// What each of its readers keeps.
+const READER_CACHE: &str = "-8192";
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +50,16 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The commit that was shared with others failed.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
+}
+
+impl StoreError {
+    /// Whether the database found fault with what was written, so that less of it may pass.
+    pub(crate) const fn is_about_what_was_written(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(_)))
+    }
 }
 
 /// A connected database. Cheap to clone.
@@ -134,7 +155,98 @@ macro_rules! query {
     };
 }
 
-pub(crate) use {query, statements};
+/// Runs one statement of a [`ManyRows`] with the binds of every row.
+macro_rules! query_rows {
+    ($kind:ident: $on:expr, execute, $sql:expr, $rows:expr, |$row:ident| $($bind:expr),+ $(,)?) => {
+        match $on {
+            $crate::store::db::$kind::Sqlite(on) => {
+                let mut query = sqlx::query($sql);
+                for $row in $rows { query = query$(.bind($bind))+; }
+                query.execute(on.conn()).await.map(|done| done.rows_affected())
+            }
+            $crate::store::db::$kind::Postgres(on) => {
+                let mut query = sqlx::query($sql);
+                for $row in $rows { query = query$(.bind($bind))+; }
+                query.execute(on.conn()).await.map(|done| done.rows_affected())
+            }
+        }
+        .map_err($crate::store::db::StoreError::from)
+    };
+    ($kind:ident: $on:expr, $fetch:ident as $as:ty, $sql:expr, $rows:expr, |$row:ident| $($bind:expr),+ $(,)?) => {
+        match $on {
+            $crate::store::db::$kind::Sqlite(on) => {
+                let mut query = sqlx::query_as::<_, $as>($sql);
+                for $row in $rows { query = query$(.bind($bind))+; }
+                query.$fetch(on.conn()).await
+            }
+            $crate::store::db::$kind::Postgres(on) => {
+                let mut query = sqlx::query_as::<_, $as>($sql);
+                for $row in $rows { query = query$(.bind($bind))+; }
+                query.$fetch(on.conn()).await
+            }
+        }
+        .map_err($crate::store::db::StoreError::from)
+    };
+}
+
+pub(crate) use {query, query_rows, statements};
+
+/// A statement that takes many rows at once, written out for a few numbers of them, so that each
+/// is prepared once and stays so.
+pub(crate) struct ManyRows {
+    texts: Vec<(usize, String)>,
+}
+
+impl ManyRows {
+    /// How many rows: more are sent as several statements, the largest first.
+    const SIZES: [usize; 4] = [64, 16, 4, 1];
+    /// The most for SQLite. It looks for each bind by its name among all of the statement's, so that
+    /// four times the binds cost sixteen times the looking, and there is no way over a network to save.
+    const MOST_ON_SQLITE: usize = 16;
+
+    /// `before`, then each row with its binds, then `after`. In `row` every `$` becomes the next bind.
+    pub(crate) fn new(before: &str, row: &str, after: &str) -> Self {
+        let texts = Self::SIZES.map(|size| {
+            let (mut text, mut bind) = (before.to_owned(), 0);
+            for number in 0..size {
+                text.push_str(if number == 0 { "" } else { ", " });
+                for piece in row.split_inclusive('$') {
+                    text.push_str(piece);
+                    if piece.ends_with('$') {
+                        bind += 1;
+                        // Writing to a text cannot fail.
+                        let _ = write!(text, "{bind}");
+                    }
+                }
+            }
+            text.push_str(after);
+            (size, text)
+        });
+        Self { texts: texts.into() }
+    }
+
+    /// The statements for all of `rows`, each with the rows it takes.
+    pub(crate) fn split<'a, T>(&'static self, tx: &Tx, rows: &'a [T]) -> Vec<(&'static str, &'a [T])> {
+        self.split_by(if matches!(tx, Tx::Sqlite(_)) { Self::MOST_ON_SQLITE } else { usize::MAX }, rows)
+    }
+
+    fn split_by<'a, T>(&'static self, most: usize, mut rows: &'a [T]) -> Vec<(&'static str, &'a [T])> {
+        let mut all = Vec::new();
+        for (size, text) in self.texts.iter().filter(|(size, _)| *size <= most) {
+            while rows.len() >= *size {
+                let (now, later) = rows.split_at(*size);
+                all.push((text.as_str(), now));
+                rows = later;
+            }
+        }
+        all
+    }
+
+    /// Every form of it, under one name.
+    pub(crate) fn named(&'static self, name: &'static str) -> Vec<(&'static str, &'static str)> {
+        self.texts.iter().map(|(_, text)| (name, text.as_str())).collect()
+    }
+}
 
 statements! {
     PING = "SELECT 1";
@@ -150,7 +262,8 @@ impl Db {
         match url {
             DatabaseUrl::Sqlite(url) => connect_sqlite(url).await,
             DatabaseUrl::Postgres(url) => {
-                let options = PgConnectOptions::from_str(url.expose_secret())?;
+                let options =
+                    PgConnectOptions::from_str(url.expose_secret())?.statement_cache_capacity(STATEMENTS_KEPT);
                 let pool = PgPoolOptions::new()
                     .max_connections(16)
                     .acquire_timeout(Duration::from_secs(5))
@@ -291,22 +404,57 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        // Every checkpoint waits for the disk twice: fewer of them, of 32 MB each.
+        .pragma("wal_autocheckpoint", "8192")
         .busy_timeout(Duration::from_secs(5));
     if let Some(folder) = options.get_filename().parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
     }
     // A database in memory lives in its connection: one connection must serve for both.
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    let pool = |connections| {
+    let pool = |connections, cached: &'static str| {
+        let options = options.clone().pragma("cache_size", cached);
         SqlitePoolOptions::new()
             .max_connections(connections)
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options.clone())
+            .connect_with(options)
     };
-    let write = pool(1).await?;
-    let read = if in_memory { write.clone() } else { pool(8).await? };
+    let write = pool(1, WRITER_CACHE).await?;
+    let read = if in_memory { write.clone() } else { pool(8, READER_CACHE).await? };
     Ok(Db::Sqlite(SqlitePools { read, write }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    static ROWS: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new("VALUES ", "($, CAST($ AS BIGINT))", " END"));
+
+    #[test]
+    fn rows_are_written_out_with_binds_that_count_on() {
+        let rows = [0; 5];
+        let [(four, first), (one, last)] = ROWS.split_by(64, &rows)[..] else { panic!("four and one") };
+        assert_eq!(one, "VALUES ($1, CAST($2 AS BIGINT)) END");
+        assert!(four.ends_with("($5, CAST($6 AS BIGINT)), ($7, CAST($8 AS BIGINT)) END"), "{four}");
+        assert_eq!((first.len(), last.len()), (4, 1));
+    }
+
+    #[test]
+    fn any_number_of_rows_is_sent_once() {
+        for number in 0..300 {
+            let rows: Vec<usize> = (0..number).collect();
+            let sent: Vec<usize> = ROWS
+                .split_by(if number % 2 == 0 { 64 } else { 16 }, &rows)
+                .into_iter()
+                .flat_map(|(_, rows)| rows.to_vec())
+                .collect();
+            assert_eq!(sent, rows);
+        }
+    }
 }

@@ -1,10 +1,13 @@
 //! Events from Stripe: written down before they are answered, claimed by lease,
 //! settled together with their effects.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use billing::{CustomerId, EventId, Timestamp};
 
 use super::After;
-use super::db::{Db, StoreError, Tx, query, statements};
+use super::db::{Db, ManyRows, StoreError, Tx, query, query_rows, statements};
 
 /// Leases the events that have been due longest, with an engine's words for rows that others hold.
 /// Events of a subject that somebody is at work on wait until that is done: what is said of one
@@ -147,6 +150,35 @@ pub async fn insert(tx: &mut Tx, event: &NewEvent<'_>, at: Timestamp) -> Result<
     query!(Tx: tx, execute, INSERT_EVENT, event.id.as_str(), event.kind, event.api_version, event.created.0, event.subject,
         event.customer, event.payload, event.state.as_str(), at.0)
     .map(|added| added > 0)
+}
+
+static INSERT_EVENTS: LazyLock<ManyRows> = LazyLock::new(|| {
+    ManyRows::new(
+        "INSERT INTO webhook_event \
+        (event_id, type, api_version, created, subject, customer_id, payload, state, next_attempt_at, received_at) VALUES ",
+        "($, $, $, $, $, $, $, $, $, $)",
+        " ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
+    )
+});
+
+/// The statement of many rows, for the test that prepares them all.
+pub(crate) fn many() -> Vec<(&'static str, &'static str)> {
+    INSERT_EVENTS.named("INSERT_EVENTS")
+}
+
+/// Writes events down, each with the time it came. The ids of those that are new. `events` must be
+/// sorted by id: two nodes that insert the same ones must not wait for each other.
+///
+/// # Errors
+/// As [`insert`]; none of them was written.
+pub async fn insert_all(tx: &mut Tx, events: &[(NewEvent<'_>, Timestamp)]) -> Result<HashSet<String>, StoreError> {
+    let mut new = HashSet::new();
+    for (sql, rows) in INSERT_EVENTS.split(tx, events) {
+        let inserted = query_rows!(Tx: &mut *tx, fetch_all as (String,), sql, rows, |row| row.0.id.as_str(), row.0.kind,
+            row.0.api_version, row.0.created.0, row.0.subject, row.0.customer, row.0.payload, row.0.state.as_str(), row.1.0, row.1.0)?;
+        new.extend(inserted.into_iter().map(|(id,)| id));
+    }
+    Ok(new)
 }
 
 /// Takes a lease until `until` on at most `most` events that are due, oldest first by Stripe's time.

@@ -12,8 +12,11 @@ pub mod credits;
 pub mod customers;
 pub mod db;
 pub mod drift;
+pub mod group_commit;
 pub mod inbox;
 pub mod invoices;
+pub mod meter_events;
+pub mod notices;
 pub mod payments;
 pub mod purchases;
 pub mod subscriptions;
@@ -25,10 +28,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use db::{Db, StoreError, Tx};
+pub use group_commit::GroupCommit;
 
 /// Every statement, by name, for the test that prepares them all.
 pub fn statements() -> Vec<(&'static str, &'static str)> {
-    [
+    let single = [
         accounts::STATEMENTS,
         checkouts::STATEMENTS,
         credits::STATEMENTS,
@@ -37,13 +41,16 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         drift::STATEMENTS,
         inbox::STATEMENTS,
         invoices::STATEMENTS,
+        meter_events::STATEMENTS,
+        notices::STATEMENTS,
         payments::STATEMENTS,
         purchases::STATEMENTS,
         subscriptions::STATEMENTS,
         usage::STATEMENTS,
         workspace::STATEMENTS,
     ]
-    .concat()
+    .concat();
+    [single, inbox::many(), usage::many()].concat()
 }
 
 /// One of Stripe's objects as it is written down. Every write counts its version up; whoever

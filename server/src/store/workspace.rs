@@ -7,10 +7,11 @@ use super::db::{Db, StoreError, Tx, query, statements};
 statements! {
     API_KEYS = "SELECT id, name, hint, created_at, last_used_at FROM api_key \
         WHERE account_id = $1 AND revoked_at IS NULL ORDER BY created_at DESC, id DESC";
+    API_KEY_NAMES = "SELECT id, name, hint, revoked_at FROM api_key WHERE account_id = $1";
     INSERT_API_KEY = "INSERT INTO api_key (id, account_id, name, key_hash, hint, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
     REVOKE_API_KEY = "UPDATE api_key SET revoked_at = $3 WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL";
-    API_KEY_BY_HASH = "SELECT k.id, k.account_id, k.last_used_at FROM api_key k WHERE k.key_hash = $1 AND k.revoked_at IS NULL";
-    TOUCH_API_KEY = "UPDATE api_key SET last_used_at = $2 WHERE id = $1";
+    API_KEY_BY_HASH = "SELECT k.id, k.account_id, k.last_used_at FROM api_key k WHERE k.key_hash = $1";
+    TOUCH_API_KEY = "UPDATE api_key SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
     CUSTOM_DOMAIN = "SELECT domain FROM custom_domain WHERE account_id = $1";
     DOMAIN_OWNER = "SELECT account_id FROM custom_domain WHERE domain = $1";
     SET_CUSTOM_DOMAIN = "INSERT INTO custom_domain (account_id, domain, created_at) VALUES ($1, $2, $3) \
@@ -59,6 +60,17 @@ pub async fn api_keys(db: &Db, account: &AccountId) -> Result<Vec<ApiKeyRow>, St
     query!(Db: db, fetch_all as ApiKeyRow, API_KEYS, account.as_str())
 }
 
+/// What the keys of an account are called, revoked ones too: id, name, first characters, when it was revoked.
+///
+/// # Errors
+/// The database failed.
+pub async fn api_key_names(
+    db: &Db,
+    account: &AccountId,
+) -> Result<Vec<(String, String, String, Option<i64>)>, StoreError> {
+    query!(Db: db, fetch_all as (String, String, String, Option<i64>), API_KEY_NAMES, account.as_str())
+}
+
 /// Adds a key.
 ///
 /// # Errors
@@ -80,7 +92,7 @@ pub async fn revoke_api_key(tx: &mut Tx, account: &AccountId, id: &str, at: Time
     query!(Tx: tx, execute, REVOKE_API_KEY, id, account.as_str(), at.0).map(|changed| changed > 0)
 }
 
-/// The key with this hash: its id, its account, and when it was last used.
+/// The key with this hash, revoked or not: its id, its account, and when it was last used.
 ///
 /// # Errors
 /// The database failed.

@@ -7,6 +7,7 @@ mod customers;
 pub mod endpoints;
 mod events;
 pub mod gateway;
+pub mod meters;
 mod payments;
 pub mod portal;
 pub mod shape;

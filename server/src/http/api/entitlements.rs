@@ -1,0 +1,86 @@
+//! `GET /api/v1/entitlements`
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
+use axum::extract::State;
+use billing::{Because, Feature, Meter, Rule, Status, SubscriptionId, Tier, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::caller::Caller;
+use super::problem::Problem;
+use super::usage::number;
+use crate::tollgate::Tollgate;
+
+/// What the account may do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Entitlements {
+    /// The plan.
+    #[schema(value_type = String, example = "PRO")]
+    tier: Tier,
+    /// What it opens.
+    #[schema(value_type = Vec<String>)]
+    features: BTreeSet<Feature>,
+    /// What it includes of each meter; null where there is no limit.
+    #[schema(value_type = BTreeMap<String, Option<u64>>)]
+    limits: BTreeMap<Meter, Option<u64>>,
+    /// Until when, if nothing more is heard; null on the free plan.
+    #[schema(value_type = Option<i64>)]
+    until: Option<Timestamp>,
+    /// Which subscription and which rule say so; null without one.
+    because: Option<Reason>,
+}
+
+/// Why the plan is what it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Reason {
+    /// The subscription that decided.
+    #[schema(value_type = String)]
+    subscription: SubscriptionId,
+    /// Its status at Stripe.
+    #[schema(value_type = String)]
+    status: Status,
+    /// The rule that decided.
+    #[schema(value_type = String)]
+    rule: Rule,
+}
+
+/// What the plan includes
+///
+/// The plan, its features and limits, and why. The call itself is counted first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/entitlements",
+    operation_id = "entitlements",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Counts the call once, however often it is sent.", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    responses(
+        (status = 200, description = "What the account may do", body = Entitlements),
+        (status = 400, description = "The `Idempotency-Key` is none", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Nobody is known by what was sent", body = Problem, content_type = "application/problem+json"),
+        (status = 402, description = "The limit on API calls is reached", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The plan has no API keys", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The `Idempotency-Key` was used for another request", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many calls at once", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not available; nothing was counted", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("key" = []), ("session" = [])),
+)]
+pub(super) async fn entitlements(
+    State(tollgate): State<Tollgate>,
+    caller: Caller,
+) -> Result<Json<Entitlements>, Problem> {
+    caller.count(&tollgate, b"").await?;
+    let entitlement = tollgate.entitlement(&caller.account).await.map_err(|error| Problem::unavailable(&error))?;
+    let because = match entitlement.because {
+        Because::NoSubscription => None,
+        Because::Subscription { id, status, rule } => Some(Reason { subscription: id, status, rule }),
+    };
+    Ok(Json(Entitlements {
+        limits: entitlement.limits.iter().map(|(meter, limit)| (*meter, number(*limit))).collect(),
+        tier: entitlement.tier,
+        features: entitlement.features,
+        until: entitlement.until,
+        because,
+    }))
+}
