@@ -13,10 +13,9 @@ use serde_json::Value;
 use server::Db;
 use server::store::inbox::{self, EventState};
 use server::store::{accounts, credits};
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::support::{Browser, Engine, PAYS, Page, WEBHOOK_SECRETS, config, pay};
+use crate::support::{Browser, Database, Engine, PAYS, Page, WEBHOOK_SECRETS, config, pay};
 
 const KILLS: usize = 50;
 const PURCHASES: usize = 30;
@@ -87,15 +86,14 @@ struct House {
     sandbox: Sandbox,
     db: Db,
     url: String,
-    database_url: String,
     client: reqwest::Client,
-    files: TempDir,
+    database: Database,
 }
 
 impl House {
     async fn new(engine: Engine) -> Self {
-        let files = tempfile::tempdir().unwrap();
-        let site = files.path().join("site");
+        let database = engine.fresh_database().await;
+        let site = database.files.path().join("site");
         std::fs::create_dir(&site).unwrap();
         std::fs::write(site.join("manifest.json"), r#"{"script": "tollgate-0", "style": "style-0.css"}"#).unwrap();
         let sandbox = sandbox::Config { addr: ([127, 0, 0, 1], 0).into(), ..sandbox::Config::development() };
@@ -104,11 +102,10 @@ impl House {
         let url = format!("http://{}", free_address());
         let secret = WEBHOOK_SECRETS[0].to_owned();
         sandbox.add_endpoint(sandbox::Endpoint { url: webhook(&url), secret, api_version: None });
-        let database_url = engine.fresh_database(files.path()).await;
-        let config = config(&url, &database_url, &sandbox.url());
+        let config = config(&url, &database.url, &sandbox.url());
         let db = Db::connect(&config.database_url).await.unwrap();
         db.migrate().await.unwrap();
-        Self { sandbox, db, url, database_url, client: reqwest::Client::new(), files }
+        Self { sandbox, db, url, client: reqwest::Client::new(), database }
     }
 
     /// Starts the program and waits until it answers.
@@ -117,10 +114,10 @@ impl House {
         let child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .arg("serve")
             .env_clear()
-            .current_dir(self.files.path())
+            .current_dir(self.database.files.path())
             .env("APP_URL", &self.url)
             .env("BIND_ADDR", address)
-            .env("DATABASE_URL", &self.database_url)
+            .env("DATABASE_URL", &self.database.url)
             .env("STRIPE_API_BASE", self.sandbox.url())
             .env("STRIPE_SECRET_KEY", "sk_test_sandbox")
             .env("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRETS.join(","))

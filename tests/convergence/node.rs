@@ -13,10 +13,9 @@ use server::store::accounts::{self, NewUser};
 use server::store::inbox;
 use server::webhook::worker;
 use server::{Db, Tollgate, http};
-use tempfile::TempDir;
 use tower::ServiceExt;
 
-use crate::support::{Engine, WEBHOOK_SECRETS, assets, config};
+use crate::support::{Database, Engine, WEBHOOK_SECRETS, assets, config};
 
 /// Its own database, the sandbox's clock, and nothing that runs by itself.
 pub struct Node {
@@ -25,7 +24,7 @@ pub struct Node {
     config: Config,
     /// Its endpoints at Stripe: in today's shape, and in the one before basil.
     endpoints: [String; 2],
-    _files: TempDir,
+    _database: Database,
 }
 
 /// The two people of every history: the same on every node.
@@ -40,9 +39,9 @@ pub fn people() -> [SignedIn; 2] {
 
 impl Node {
     pub async fn start(engine: Engine, sandbox: &Sandbox, name: &str) -> Self {
-        let files = tempfile::tempdir().unwrap();
+        let database = engine.fresh_database().await;
         let url = format!("http://{name}.test");
-        let config = config(&url, &engine.fresh_database(files.path()).await, &sandbox.url());
+        let config = config(&url, &database.url, &sandbox.url());
         let endpoints = [format!("{url}/now"), format!("{url}/then")];
         for (endpoint, version) in endpoints.iter().zip([None, Some("2024-06-20".to_owned())]) {
             let secret = WEBHOOK_SECRETS[0].to_owned();
@@ -62,7 +61,7 @@ impl Node {
             assert!(accounts::insert_user(&mut tx, &user).await.unwrap());
             tx.commit().await.unwrap();
         }
-        Self { router: router(&tollgate), tollgate, config, endpoints, _files: files }
+        Self { router: router(&tollgate), tollgate, config, endpoints, _database: database }
     }
 
     /// Starts it anew on the same database: what was only in memory is gone.

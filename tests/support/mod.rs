@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use browser::{Browser, Page};
-pub use database::Engine;
+pub use database::{Database, Engine};
 pub use stripe::{DECLINES, PAYS, THREE_D_SECURE, event, pay, signed};
 
 /// Declares tests that run on both engines.
@@ -60,7 +60,7 @@ pub struct Harness {
     config: Config,
     stop: CancellationToken,
     tasks: TaskTracker,
-    _files: tempfile::TempDir,
+    _database: Database,
 }
 
 impl Harness {
@@ -80,7 +80,6 @@ impl Harness {
         prepare: impl FnOnce(&Sandbox),
         configure: impl FnOnce(&mut Config),
     ) -> Self {
-        let files = tempfile::tempdir().unwrap();
         let sandbox = sandbox::start(sandbox::Config {
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             ..sandbox::Config::development()
@@ -90,8 +89,8 @@ impl Harness {
         prepare(&sandbox);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let database_url = engine.fresh_database(files.path()).await;
-        let mut config = config(&url, &database_url, &sandbox.url());
+        let database = engine.fresh_database().await;
+        let mut config = config(&url, &database.url, &sandbox.url());
         configure(&mut config);
         sandbox.add_endpoint(sandbox::Endpoint {
             url: format!("{url}/api/stripe/webhook"),
@@ -104,7 +103,7 @@ impl Harness {
         let clock = Clock::ahead(sandbox.clock_offset());
         let tollgate = node(config.clone(), clock, listener, &stop, &tasks).await;
         catalog_apply::apply(&tollgate).await.unwrap();
-        Self { tollgate, sandbox, url, config, stop, tasks, _files: files }
+        Self { tollgate, sandbox, url, config, stop, tasks, _database: database }
     }
 
     /// Starts another node on the same database and the same Stripe.
