@@ -453,6 +453,31 @@ fn what_is_odd_about_any_subscription_is_flagged_even_when_another_is_open() {
     assert_eq!(open.flags, [Flag::UnknownStatus(SubscriptionId::new("sub_2"), "new".into())]);
 }
 
+// The rules in words
+
+/// They follow "sub_1 is past_due: " and a full stop follows them.
+#[test]
+fn every_rule_has_words_of_its_own_that_end_a_sentence() {
+    let rules = [
+        Rule::PeriodPaid,
+        Rule::EndsLater,
+        Rule::InGrace,
+        Rule::GraceOver,
+        Rule::Ended,
+        Rule::StalePeriod,
+        Rule::StatusGivesNothing,
+        Rule::UnknownStatus,
+        Rule::UnknownPrice,
+    ];
+    let mut words: Vec<&str> = rules.iter().map(|rule| rule.words()).collect();
+    for each in &words {
+        assert!(each.starts_with(char::is_lowercase) && each.ends_with(char::is_alphabetic), "{each}");
+    }
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), rules.len(), "two rules are told apart");
+}
+
 // What holds for all
 
 fn any_status() -> impl Strategy<Value = Status> {

@@ -57,8 +57,15 @@ fn who_is_too_low_hears_the_lowest_plan_that_would_do() {
 }
 
 #[test]
+fn no_plan_opens_what_is_for_operators() {
+    for entitlement in everybody() {
+        assert_eq!(Policy::Operator.admits(&entitlement, &catalog()), Admission::NotForSale);
+    }
+}
+
+#[test]
 fn every_policy_of_the_shipped_catalogue_can_be_answered() {
-    for policy in [Policy::Public, Policy::SignedIn, Policy::Tier("FREE"), Policy::Tier("PRO")] {
+    for policy in [Policy::Public, Policy::SignedIn, Policy::Operator, Policy::Tier("FREE"), Policy::Tier("PRO")] {
         assert_eq!(policy.check(&catalog()), Ok(()));
     }
     for feature in Feature::ALL {

@@ -56,9 +56,11 @@ proptest! {
     fn giving_more_back_never_grants_more(
         units in 0_u64..1_000_000, amount in 1_i64..1_000_000, refunded in 0_i64..1_000_000, more in 0_i64..1_000_000,
     ) {
-        let before = Payment { refunded, ..paid(amount) }.units_of(units);
-        prop_assert!(Payment { refunded: refunded + more, ..paid(amount) }.units_of(units) <= before);
-        prop_assert!(Payment { refunded, disputed: more, ..paid(amount) }.units_of(units) <= before);
+        let before = Payment { refunded, ..paid(amount) };
+        let refunded_more = Payment { refunded: refunded + more, ..before };
+        let disputed_besides = Payment { disputed: more, ..before };
+        prop_assert!(refunded_more.units_of(units) <= before.units_of(units));
+        prop_assert!(disputed_besides.units_of(units) <= before.units_of(units));
     }
 
     #[test]

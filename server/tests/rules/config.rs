@@ -162,6 +162,29 @@ fn every_webhook_secret_must_be_one() {
     }
 }
 
+/// Everybody knows it, so anybody could sign an event with it.
+#[test]
+fn production_does_not_believe_what_the_sandbox_signs() {
+    for secrets in ["whsec_sandbox", "whsec_4d5e6f, whsec_sandbox", "whsec_sandbox,whsec_4d5e6f"] {
+        let shown = fault("STRIPE_WEBHOOK_SECRET", &production(&[("STRIPE_WEBHOOK_SECRET", secrets)]));
+        assert!(!shown.contains("4d5e6f"), "{shown}");
+        for base in ["https://stripe.example.com", "http://10.0.0.1:12111", "http://localhost.example.com"] {
+            let elsewhere = [("STRIPE_WEBHOOK_SECRET", secrets), ("STRIPE_API_BASE", base)];
+            fault("STRIPE_WEBHOOK_SECRET", &production(&elsewhere));
+        }
+    }
+    assert_eq!(SANDBOX_WEBHOOK_SECRET, "whsec_sandbox");
+}
+
+/// A production build is tried out against the sandbox beside it.
+#[test]
+fn production_may_talk_to_a_sandbox_on_this_machine() {
+    for base in ["http://127.0.0.1:12111", "http://localhost:12111", "http://[::1]:12111"] {
+        sound(&production(&[("STRIPE_WEBHOOK_SECRET", "whsec_sandbox"), ("STRIPE_API_BASE", base)]));
+    }
+    sound(&[("STRIPE_SECRET_KEY", "sk_test_1"), ("STRIPE_WEBHOOK_SECRET", "whsec_sandbox")]);
+}
+
 #[test]
 fn an_app_url_is_an_origin() {
     for url in ["https://app.example.com", "https://app.example.com/", "https://app.example.com:8443", "https://[::1]"]

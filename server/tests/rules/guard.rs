@@ -3,12 +3,13 @@
 use billing::{Feature, Policy, Timestamp, entitlement};
 use proptest::prelude::*;
 use server::config::Config;
-use server::guard::{PolicyTable, Route, Verdict, canonical, login_address, upgrade_address};
+use server::guard::{PolicyTable, Route, Standing, Verdict, canonical, login_address, upgrade_address};
 
 const PRO: Policy = Policy::Tier("PRO");
 
 const ROUTES: &[Route] = &[
     Route { path: "/", policy: Policy::Public },
+    Route { path: "/admin", policy: Policy::Operator },
     Route { path: "/billing", policy: Policy::SignedIn },
     Route { path: "/billing/upgrade", policy: Policy::Public },
     Route { path: "/dashboard", policy: Policy::SignedIn },
@@ -23,6 +24,11 @@ fn config() -> Config {
 
 fn table() -> PolicyTable {
     PolicyTable::new(ROUTES.to_vec(), &config().catalog).expect("the routes are sound")
+}
+
+/// Somebody on the free plan.
+fn standing(is_operator: bool) -> Standing {
+    Standing { entitlement: entitlement(&[], &config().catalog, Timestamp(1_777_636_800)), is_operator }
 }
 
 /// The declared path that covers `path`.
@@ -56,7 +62,7 @@ fn a_route_covers_whole_segments_only() {
 
 #[test]
 fn nothing_declared_lets_nobody_in() {
-    for path in ["/admin", "/x/dashboard", "/api/v1/usage", "/.env", "/x"] {
+    for path in ["/administrator", "/x/dashboard", "/api/v1/usage", "/.env", "/x"] {
         assert_eq!(covering(path), None, "{path}: the front page must not cover everything");
     }
     let empty = PolicyTable::new(Vec::new(), &config().catalog).expect("no route is no fault");
@@ -190,7 +196,7 @@ fn the_same_declaration_twice_is_no_fault() {
 #[test]
 fn the_verdict_goes_by_who_asks() {
     let catalog = config().catalog;
-    let free = entitlement(&[], &catalog, Timestamp(1_777_636_800));
+    let free = standing(false);
     let verdict = |path: &str, who| table().route(path).expect("it is declared").verdict(who, &catalog);
     assert_eq!(verdict("/", None), Verdict::Pass);
     assert_eq!(verdict("/dashboard", None), Verdict::SignIn);
@@ -199,6 +205,27 @@ fn the_verdict_goes_by_who_asks() {
     assert_eq!(verdict("/dashboard/analytics", Some(&free)), Verdict::Upgrade);
     assert_eq!(verdict("/dashboard/api-keys", Some(&free)), Verdict::Upgrade);
     assert_eq!(verdict("/dashboard/support", Some(&free)), Verdict::Upgrade);
+}
+
+/// For whom no plan would open it, it is not there.
+#[test]
+fn what_is_for_operators_is_hidden_from_everybody_else() {
+    let (catalog, customer, operator) = (config().catalog, standing(false), standing(true));
+    for path in ["/admin", "/admin/events", "/admin/accounts/0197ada"] {
+        let verdict = |who| table().route(path).expect("it is declared").verdict(who, &catalog);
+        assert_eq!(verdict(None), Verdict::SignIn, "{path}: they may turn out to be one");
+        assert_eq!(verdict(Some(&customer)), Verdict::Hide, "{path}");
+        assert_eq!(verdict(Some(&operator)), Verdict::Pass, "{path}");
+    }
+}
+
+#[test]
+fn an_operator_has_no_more_of_the_product_than_they_pay_for() {
+    let catalog = config().catalog;
+    let verdict = |path: &str| table().route(path).expect("it is declared").verdict(Some(&standing(true)), &catalog);
+    assert_eq!(verdict("/dashboard"), Verdict::Pass);
+    assert_eq!(verdict("/dashboard/analytics"), Verdict::Upgrade);
+    assert_eq!(verdict("/dashboard/api-keys"), Verdict::Upgrade);
 }
 
 #[test]

@@ -3,10 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
 
+mod clock;
 mod config;
+mod events;
+mod fixtures;
 mod guard;
-mod hint;
+mod ledger;
+mod ledger_shapes;
 mod password;
 mod safe_next;
 mod shape;
 mod signature;
+mod what_stripe_adds;

@@ -7,11 +7,16 @@ use server::store::{Stored, customers};
 use crate::engines::{NOW, Store, at_once};
 
 /// Tries to link; whether the two are partners now.
-async fn link(store: &Store, customer: &str, account: &AccountId) -> bool {
+async fn link_as(store: &Store, customer: &str, account: &AccountId, is_deleted: bool) -> bool {
     let mut tx = store.db.begin().await.unwrap();
-    let linked = customers::link(&mut tx, &CustomerId::new(customer), account, false, NOW).await.unwrap();
+    let linked = customers::link(&mut tx, &CustomerId::new(customer), account, is_deleted, NOW).await.unwrap();
     tx.commit().await.unwrap();
     linked
+}
+
+/// The same for a customer that is there.
+async fn link(store: &Store, customer: &str, account: &AccountId) -> bool {
+    link_as(store, customer, account, false).await
 }
 
 fn customer(id: &str) -> Customer {
@@ -35,9 +40,8 @@ async fn of_account(store: &Store, account: &AccountId) -> Option<String> {
 }
 
 async fn account_of(store: &Store, customer: &str) -> Option<AccountId> {
-    let customer = CustomerId::new(customer);
     let mut tx = store.db.begin().await.unwrap();
-    customers::account_of(&mut tx, &customer).await.unwrap()
+    customers::account_of(&mut tx, &CustomerId::new(customer)).await.unwrap()
 }
 
 on_both_engines! {
@@ -171,6 +175,20 @@ on_both_engines! {
         assert!(link(&store, "cus_ada", &ada).await);
         assert!(!link(&store, "cus_ada", &eve).await);
         assert!(stored(&store, "cus_ada").await.object.is_deleted);
+    }
+
+    /// An event about somebody who was deleted before we heard of them comes late.
+    async fn a_customer_that_is_deleted_already_is_linked_beside_the_one_that_is_there(store) {
+        let (ada, eve) = (store.account("ada@example.com").await, store.account("eve@example.com").await);
+        assert!(link(&store, "cus_live", &ada).await);
+        assert!(link_as(&store, "cus_dead", &ada, true).await);
+        assert!(link_as(&store, "cus_older", &ada, true).await, "there may be many");
+        assert!(link_as(&store, "cus_dead", &ada, true).await);
+        assert!(!link_as(&store, "cus_dead", &eve, true).await, "but each of one account");
+        assert_eq!(of_account(&store, &ada).await.as_deref(), Some("cus_live"));
+        assert_eq!(account_of(&store, "cus_dead").await, Some(ada.clone()));
+        assert_eq!(customers::deleted(&store.db, &ada).await.unwrap(), 2);
+        assert!(stored(&store, "cus_dead").await.object.is_deleted);
     }
 
     /// Whoever asked Stripe before the deletion, and writes after it, must not bring it back.

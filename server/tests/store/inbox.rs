@@ -285,6 +285,23 @@ on_both_engines! {
         assert_eq!(claimed[0].attempts, 1, "an event that was only let go of was not tried");
     }
 
+    /// What one node held that has just started again.
+    async fn everything_that_anybody_holds_can_be_let_go_of_at_once(store) {
+        for id in ["evt_a", "evt_b", "evt_c"] {
+            receive(&store, id, EventState::Pending).await;
+        }
+        assert_eq!(claim(&store, "killed", NOW, 1).await.len(), 1);
+        assert_eq!(claim(&store, "killed too", NOW, 1).await.len(), 1);
+        settle(&store, "evt_b", EventState::Done).await;
+        let mut tx = store.db.begin().await.unwrap();
+        inbox::release_all(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let claimed = claim(&store, "started", NOW, 10).await;
+        assert_eq!(ids_of(&claimed), ["evt_a", "evt_c"], "what is done stays done");
+        assert_eq!(claimed.iter().map(|event| event.attempts).collect::<Vec<_>>(), [2, 1], "a try that was killed counts");
+    }
+
     async fn a_postponed_event_waits_and_says_why(store) {
         receive(&store, "evt_1", EventState::Pending).await;
         claim(&store, "worker", NOW, 10).await;

@@ -1,0 +1,243 @@
+//! What each type of event makes us ask Stripe about, and whose it is.
+
+use billing::{CheckoutSessionId, CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use server::store::inbox::EventState;
+use server::stripe::shape::event;
+use server::sync::Object;
+use server::webhook::events::{Hint, handled};
+use server::webhook::intake::Incoming;
+
+use crate::fixtures::{SHAPES, any_json, fixture, kind_of, names, with};
+
+/// Every fixture, with what its event belongs to and what it makes us look at.
+const ABOUT: [(&str, &str, &str); 38] = [
+    ("charge.dispute.closed", "pi_3QxAda3", "pi_3QxAda3"),
+    ("charge.dispute.created", "pi_3QxAda3", "pi_3QxAda3"),
+    ("charge.dispute.funds_reinstated", "pi_3QxAda3", "pi_3QxAda3"),
+    ("charge.dispute.funds_withdrawn", "pi_3QxAda3", "pi_3QxAda3"),
+    ("charge.dispute.updated", "pi_3QxAda3", "pi_3QxAda3"),
+    ("charge.refund.updated", "pi_3QxAda5", "pi_3QxAda5"),
+    ("charge.refunded", "pi_3QxAda3", "pi_3QxAda3"),
+    ("checkout.session.async_payment_failed", "cs_test_a4QxAda", "cs_test_a4QxAda"),
+    ("checkout.session.async_payment_succeeded", "cs_test_a3QxAda", "cs_test_a3QxAda"),
+    ("checkout.session.completed", "cs_test_a1QxAda", "cs_test_a1QxAda"),
+    ("checkout.session.completed-by_bank_debit", "cs_test_a3QxAda", "cs_test_a3QxAda"),
+    ("checkout.session.completed-by_card", "cs_test_a2QxAda", "cs_test_a2QxAda"),
+    ("checkout.session.expired", "cs_test_a0QxAda", "cs_test_a0QxAda"),
+    ("customer.deleted", "cus_QxAda", "cus_QxAda"),
+    ("customer.subscription.created", "sub_1QxAda", "sub_1QxAda"),
+    ("customer.subscription.deleted", "sub_1QxAda", "sub_1QxAda"),
+    ("customer.subscription.paused", "sub_1QxAdaAgain", "sub_1QxAdaAgain"),
+    ("customer.subscription.pending_update_applied", "sub_1QxAda", "sub_1QxAda"),
+    ("customer.subscription.pending_update_expired", "sub_1QxAda", "sub_1QxAda"),
+    ("customer.subscription.resumed", "sub_1QxAdaAgain", "sub_1QxAdaAgain"),
+    ("customer.subscription.trial_will_end", "sub_1QxAdaAgain", "sub_1QxAdaAgain"),
+    ("customer.subscription.updated", "sub_1QxAda", "sub_1QxAda"),
+    ("customer.updated", "cus_QxAda", "cus_QxAda"),
+    ("invoice.finalized", "sub_1QxAda", "in_1QxAda4"),
+    ("invoice.marked_uncollectible", "sub_1QxAdaAgain", "in_1QxAda7"),
+    ("invoice.paid", "sub_1QxAda", "in_1QxAda1"),
+    ("invoice.payment_action_required", "sub_1QxAda", "in_1QxAda4"),
+    ("invoice.payment_failed", "sub_1QxAda", "in_1QxAda4"),
+    ("invoice.payment_succeeded", "sub_1QxAda", "in_1QxAda4"),
+    ("invoice.voided", "sub_1QxAda", "in_1QxAda2"),
+    ("payment_intent.canceled", "pi_3QxAda2", "pi_3QxAda2"),
+    ("payment_intent.payment_failed", "pi_3QxAda4", "pi_3QxAda4"),
+    ("payment_intent.processing", "pi_3QxAda5", "pi_3QxAda5"),
+    ("payment_intent.requires_action", "pi_3QxAda4", "pi_3QxAda4"),
+    ("payment_intent.succeeded", "pi_3QxAda4", "pi_3QxAda4"),
+    ("refund.created", "pi_3QxAda3", "pi_3QxAda3"),
+    ("refund.failed", "pi_3QxAda5", "pi_3QxAda5"),
+    ("refund.updated", "pi_3QxAda3", "pi_3QxAda3"),
+];
+
+fn envelope(kind: &str, object: &Value) -> Value {
+    json!({ "id": "evt_1", "type": kind, "created": 1_777_636_800, "data": { "object": object } })
+}
+
+fn hint(kind: &str, object: &Value) -> Option<Hint> {
+    Hint::of(&event(&envelope(kind, object)).expect("it is an event"))
+}
+
+/// About the object with this id, which is its own subject.
+fn itself(id: &str) -> Option<Hint> {
+    Some(Hint { subject: id.to_owned(), object: Object::of_id(id).expect("we follow it") })
+}
+
+/// An event as it goes into the inbox.
+fn incoming(value: &Value) -> Incoming {
+    Incoming::of(event(value).expect("it is an event"), value.to_string())
+}
+
+#[test]
+fn every_event_makes_us_look_at_what_it_is_about_in_both_shapes() {
+    assert_eq!(names(), ABOUT.map(|(name, ..)| name));
+    for (name, subject, object) in ABOUT {
+        for shape in SHAPES {
+            let found = Hint::of(&event(&fixture(shape, name)).unwrap());
+            let about = Hint { subject: subject.to_owned(), object: Object::of_id(object).expect("we follow it") };
+            assert_eq!(found, Some(about), "{shape}/{name}");
+        }
+    }
+}
+
+#[test]
+fn what_stripe_is_asked_to_send_is_named_once_and_in_order() {
+    let handled = handled();
+    let mut sorted = handled.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(handled, sorted);
+    assert!(handled.iter().all(|kind| !kind.contains('*')), "only what changes something");
+}
+
+#[test]
+fn an_invoice_belongs_to_its_subscription_wherever_that_stands() {
+    for object in [
+        json!({ "id": "in_1", "parent": { "subscription_details": { "subscription": "sub_1" } } }),
+        json!({ "id": "in_1", "parent": { "subscription_details": { "subscription": { "id": "sub_1" } } } }),
+        json!({ "id": "in_1", "subscription": "sub_1" }),
+        json!({ "id": "in_1", "subscription": { "id": "sub_1", "object": "subscription" } }),
+    ] {
+        let about = Hint { subject: "sub_1".to_owned(), object: Object::Invoice(InvoiceId::new("in_1")) };
+        assert_eq!(hint("invoice.paid", &object), Some(about), "{object}");
+    }
+}
+
+/// `stripe trigger invoice.payment_failed` sends such a one.
+#[test]
+fn an_invoice_of_no_subscription_is_its_own_subject() {
+    for object in [
+        json!({ "id": "in_1" }),
+        json!({ "id": "in_1", "subscription": null }),
+        json!({ "id": "in_1", "subscription": "" }),
+        json!({ "id": "in_1", "parent": null }),
+        json!({ "id": "in_1", "parent": { "type": "quote_details", "quote_details": { "quote": "qt_1" } } }),
+        json!({ "id": "in_1", "parent": { "subscription_details": null } }),
+    ] {
+        assert_eq!(hint("invoice.payment_failed", &object), itself("in_1"), "{object}");
+    }
+}
+
+#[test]
+fn whatever_happens_to_a_charge_is_about_its_payment() {
+    for kind in handled().into_iter().filter(|kind| kind.starts_with("charge.") || kind.starts_with("refund.")) {
+        for payment in [json!("pi_1"), json!({ "id": "pi_1", "object": "payment_intent" })] {
+            assert_eq!(hint(kind, &json!({ "id": "x_1", "payment_intent": payment })), itself("pi_1"), "{kind}");
+        }
+        for none in [json!({ "id": "ch_1" }), json!({ "id": "ch_1", "payment_intent": null })] {
+            assert_eq!(hint(kind, &none), None, "{kind}: a charge of an older integration is none of ours");
+        }
+    }
+}
+
+#[test]
+fn what_we_do_not_handle_changes_nothing() {
+    for kind in [
+        "customer.created",
+        "price.updated",
+        "charge.succeeded",
+        "invoice.created",
+        "invoice.upcoming",
+        "payment_intent.created",
+        "payment_method.attached",
+        "customer.subscription.hibernated",
+        "checkout.session.reopened",
+        "customer.subscription",
+        "v2.core.event_destination.ping",
+        "",
+    ] {
+        for object in
+            [json!({ "id": "sub_1", "subscription": "sub_1" }), json!({ "id": "pi_1", "payment_intent": "pi_1" })]
+        {
+            assert_eq!(hint(kind, &object), None, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn an_object_without_an_id_that_we_follow_gives_no_hint() {
+    for kind in handled() {
+        for object in [
+            json!({ "object": "subscription" }),
+            json!({ "id": "" }),
+            json!({ "id": null }),
+            json!({ "id": 7 }),
+            json!({ "id": "qt_1Quote" }),
+            json!({ "id": "nothing" }),
+            json!({ "id": "_" }),
+        ] {
+            assert_eq!(hint(kind, &object), None, "{kind}: {object}");
+        }
+    }
+}
+
+#[test]
+fn an_id_says_what_it_is_of() {
+    for (id, object) in [
+        ("sub_1Abc", Object::Subscription(SubscriptionId::new("sub_1Abc"))),
+        ("cs_test_a1b2", Object::CheckoutSession(CheckoutSessionId::new("cs_test_a1b2"))),
+        ("cs_live_a1b2", Object::CheckoutSession(CheckoutSessionId::new("cs_live_a1b2"))),
+        ("in_1Abc", Object::Invoice(InvoiceId::new("in_1Abc"))),
+        ("pi_3Abc", Object::Payment(PaymentIntentId::new("pi_3Abc"))),
+        ("cus_Abc", Object::Customer(CustomerId::new("cus_Abc"))),
+    ] {
+        assert_eq!(Object::of_id(id), Some(object.clone()), "{id}");
+        assert_eq!(object.id(), id);
+    }
+    for odd in ["", "in", "sub", "evt_1", "ch_1", "subscription_1", "SUB_1", " sub_1", "il_1", "ii_1"] {
+        assert_eq!(Object::of_id(odd), None, "{odd}");
+    }
+}
+
+#[test]
+fn an_event_goes_into_the_inbox_with_what_it_is_about_and_whose_it_is() {
+    for (name, subject, _) in ABOUT {
+        for shape in SHAPES {
+            let value = fixture(shape, name);
+            let written = incoming(&value);
+            assert_eq!((written.kind.as_str(), written.state), (kind_of(name), EventState::Pending), "{shape}/{name}");
+            assert_eq!(written.subject.as_deref(), Some(subject), "{shape}/{name}");
+            // Disputes do not say whose they are, and refunds only the newer ones.
+            let is_told = match value["data"]["object"]["object"].as_str().unwrap() {
+                "dispute" => false,
+                "refund" => shape == "basil_and_later",
+                _ => true,
+            };
+            assert_eq!(written.customer.as_deref(), is_told.then_some("cus_QxAda"), "{shape}/{name}");
+            assert_eq!(written.payload, value.to_string(), "the bytes that were signed");
+            assert_eq!(Some(written.created.0), value["created"].as_i64());
+            assert_eq!(written.api_version.as_deref(), value["api_version"].as_str());
+        }
+    }
+}
+
+#[test]
+fn an_expanded_customer_is_the_customer() {
+    let value = fixture("basil_and_later", "invoice.paid");
+    let value =
+        with(value, "/data/object/customer", json!({ "id": "cus_QxAda", "object": "customer", "deleted": true }));
+    assert_eq!(incoming(&value).customer.as_deref(), Some("cus_QxAda"));
+}
+
+#[test]
+fn an_event_that_changes_nothing_goes_into_the_inbox_as_ignored() {
+    let written = incoming(&envelope("price.updated", &json!({ "id": "price_1", "object": "price" })));
+    assert_eq!((written.state, written.subject, written.customer), (EventState::Ignored, None, None));
+}
+
+proptest! {
+    #[test]
+    fn no_event_type_makes_it_panic(kind in ".{0,60}") {
+        let _ = hint(&kind, &json!({ "id": "sub_1" }));
+    }
+
+    #[test]
+    fn no_object_makes_it_panic(kind in prop::sample::select(handled()), fields in prop::collection::btree_map("[a-z_]{1,8}|id|parent|payment_intent|customer|object", any_json(), 0..5)) {
+        let object = Value::Object(fields.into_iter().collect());
+        let _ = hint(kind, &object);
+        let _ = incoming(&envelope(kind, &object));
+    }
+}
