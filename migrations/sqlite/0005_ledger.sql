@@ -44,6 +44,7 @@ CREATE TABLE payment (
     card_last4      TEXT,
     receipt_url     TEXT,
     failure         TEXT,
+    failure_code    TEXT,
     created         BIGINT  NOT NULL,
     version         BIGINT  NOT NULL,
     synced_at       BIGINT  NOT NULL

@@ -198,11 +198,25 @@ pub struct Payment {
     pub receipt_url: Option<String>,
     /// Why the last attempt failed, in words for the customer.
     pub failure: Option<String>,
+    /// The same as Stripe's code.
+    pub failure_code: Option<String>,
     /// When it was begun.
     pub created: Timestamp,
 }
 
+/// Stripe's code of an attempt in the customer's absence at which the bank wanted a word with them.
+const AUTHENTICATION_REQUIRED: &str = "authentication_required";
+
 impl Payment {
+    /// Whether the customer's bank wants something of them, such as 3-D Secure.
+    pub fn needs_action(&self) -> bool {
+        match self.status {
+            PaymentStatus::RequiresAction => true,
+            PaymentStatus::RequiresPaymentMethod => self.failure_code.as_deref() == Some(AUTHENTICATION_REQUIRED),
+            _ => false,
+        }
+    }
+
     /// What banks hold back or have taken back.
     pub fn amount_disputed(&self) -> i64 {
         let taken = self.disputes.iter().filter(|dispute| dispute.status.takes_money());

@@ -2,7 +2,7 @@
 
 use billing::{AccountId, Because, Entitlement, Subscription, entitlement};
 
-use crate::ledger::{Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase};
+use crate::ledger::{Invoice, InvoiceStatus, Payment, Purchase};
 use crate::store::{After, StoreError, accounts, customers, invoices, payments, purchases, subscriptions};
 use crate::tollgate::Tollgate;
 use crate::usage::{self, MeterReading, Notice, thresholds};
@@ -90,7 +90,7 @@ impl Tollgate {
         let mut needs_action = false;
         for id in &invoice.payments {
             let payment = payments::by_id(self.db(), id).await?;
-            needs_action |= payment.is_some_and(|stored| stored.object.status == PaymentStatus::RequiresAction);
+            needs_action |= payment.is_some_and(|stored| stored.object.needs_action());
         }
         Ok(Some(Owed { invoice, needs_action }))
     }

@@ -94,7 +94,7 @@ on_both_engines! {
         app.settled().await;
         pass(&app, 14 * DAY).await;
         let billing = browser.get("/billing").await.body;
-        assert!(billing.contains("Your bank asks you to confirm $29 for Pro."), "the banner: {}", &billing[..200]);
+        assert!(billing.contains("Your bank asks you to confirm $29 for Pro."), "{billing}");
         let page = billing.split("href=\"/billing/invoice?id=").nth(1).unwrap().split('"').next().unwrap();
         let hosted = browser.get(&format!("/billing/invoice?id={page}")).await.location();
         assert_eq!(Browser::new("").get(&hosted).await.status, 200);

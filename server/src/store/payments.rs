@@ -10,13 +10,13 @@ statements! {
     PAYMENT_BY_ID = "SELECT * FROM payment WHERE id = $1";
     INSERT_PAYMENT = "INSERT INTO payment (id, account_id, customer_id, status, currency, amount, amount_refunded, \
         amount_disputed, is_disputed, description, charge_id, refunds, disputes, card_brand, card_last4, receipt_url, failure, \
-        created, synced_at, version) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1) \
+        failure_code, created, synced_at, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 1) \
         ON CONFLICT (id) DO NOTHING";
     UPDATE_PAYMENT = "UPDATE payment SET account_id = $2, customer_id = $3, status = $4, currency = $5, amount = $6, \
         amount_refunded = $7, amount_disputed = $8, is_disputed = $9, description = $10, charge_id = $11, refunds = $12, \
-        disputes = $13, card_brand = $14, card_last4 = $15, receipt_url = $16, failure = $17, created = $18, synced_at = $19, \
-        version = version + 1 WHERE id = $1 AND version = $20";
+        disputes = $13, card_brand = $14, card_last4 = $15, receipt_url = $16, failure = $17, failure_code = $18, created = $19, synced_at = $20, \
+        version = version + 1 WHERE id = $1 AND version = $21";
 }
 
 #[derive(sqlx::FromRow)]
@@ -37,6 +37,7 @@ pub(super) struct Row {
     card_last4: Option<String>,
     receipt_url: Option<String>,
     failure: Option<String>,
+    failure_code: Option<String>,
     created: i64,
     version: i64,
 }
@@ -57,6 +58,7 @@ impl Row {
             card: self.card_brand.zip(self.card_last4).map(|(brand, last4)| Card { brand, last4 }),
             receipt_url: self.receipt_url,
             failure: self.failure,
+            failure_code: self.failure_code,
             created: Timestamp(self.created),
             id: PaymentIntentId::new(self.id),
         };
@@ -103,6 +105,7 @@ pub async fn write(
                 payment.amount_disputed(), payment.is_disputed, payment.description.as_deref(),
                 payment.charge.as_deref(), refunds, disputes, card.map(|card| card.brand.as_str()),
                 card.map(|card| card.last4.as_str()), payment.receipt_url.as_deref(), payment.failure.as_deref(),
+                payment.failure_code.as_deref(),
                 payment.created.0, at.0 $(, $version)?)
         };
     }

@@ -66,6 +66,7 @@ fn payment() -> Payment {
         card: None,
         receipt_url: None,
         failure: None,
+        failure_code: None,
         created: MONTH,
     }
 }

@@ -332,6 +332,7 @@ fn a_payment_is_read_whole() {
         card: Some(Card { brand: "visa".to_owned(), last4: "4242".to_owned() }),
         receipt_url: Some("https://pay.stripe.com/receipts/payment/ch_3QxAda3".to_owned()),
         failure: None,
+        failure_code: None,
         created: PAID,
     };
     assert_eq!(read, Named { object: expected, account: Some("0197ada".to_owned()) });

@@ -55,6 +55,7 @@ fn payment(id: &str) -> Payment {
         card: None,
         receipt_url: None,
         failure: None,
+        failure_code: None,
         created: NOW,
     }
 }
@@ -217,6 +218,7 @@ on_both_engines! {
             card: Some(Card { brand: "visa".to_owned(), last4: "4242".to_owned() }),
             receipt_url: Some("https://pay.stripe.com/receipts/1".to_owned()),
             failure: Some("Your card was declined.".to_owned()),
+            failure_code: Some("card_declined".to_owned()),
             ..payment("pi_1")
         };
         assert!(write_payment(&store, &account, &full, None).await);

@@ -28,6 +28,7 @@ pub fn payment(value: &Value) -> Result<Named<Payment>, ShapeError> {
         card: charge.and_then(card),
         receipt_url: charge.and_then(|charge| words(charge, "/receipt_url")),
         failure: words(value, "/last_payment_error/message"),
+        failure_code: words(value, "/last_payment_error/code"),
         created: time(value, "/created").ok_or_else(|| missing("created"))?,
     };
     Ok(Named { object, account: words(value, "/metadata/account_id") })
