@@ -131,7 +131,7 @@ impl Row {
         let at = At { table: "checkout_attempt", row: &self.id };
         Ok(Attempt {
             status: AttemptStatus::parse(&self.status).ok_or_else(|| at.bad("status", &self.status))?,
-            trial_days: u32::try_from(self.trial_days).map_err(|error| at.bad("trial_days", error))?,
+            trial_days: u32::try_from(self.trial_days).map_err(|error| at.bad("trial_days", &error))?,
             wanted: match self.kind.as_str() {
                 "product" => Wanted::Product(self.purchase),
                 _ => Wanted::Plan(self.purchase),

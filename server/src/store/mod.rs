@@ -90,20 +90,20 @@ struct At<'a> {
 }
 
 impl At<'_> {
-    fn bad(self, column: &'static str, what: impl ToString) -> StoreError {
+    fn bad(self, column: &'static str, what: &impl ToString) -> StoreError {
         StoreError::BadRow { table: self.table, row: self.row.to_owned(), column, what: what.to_string() }
     }
 
     fn read<T: DeserializeOwned>(self, column: &'static str, json: &str) -> Result<T, StoreError> {
-        serde_json::from_str(json).map_err(|error| self.bad(column, error))
+        serde_json::from_str(json).map_err(|error| self.bad(column, &error))
     }
 
     fn json<T: Serialize>(self, column: &'static str, value: &T) -> Result<String, StoreError> {
-        serde_json::to_string(value).map_err(|error| self.bad(column, error))
+        serde_json::to_string(value).map_err(|error| self.bad(column, &error))
     }
 
     fn money(self, minor: i64, currency: &str) -> Result<Money, StoreError> {
-        let currency = Currency::parse(currency).map_err(|error| self.bad("currency", error))?;
+        let currency = Currency::parse(currency).map_err(|error| self.bad("currency", &error))?;
         Ok(Money::new(minor, currency))
     }
 }

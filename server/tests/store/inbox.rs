@@ -209,6 +209,35 @@ on_both_engines! {
         assert_eq!(standing(&store, "evt_1").await, (EventState::Done, 0, None));
     }
 
+    async fn of_many_events_in_one_write_the_new_ones_are_told(store) {
+        for id in ["evt_007", "evt_050"] {
+            receive(&store, id, EventState::Pending).await;
+        }
+        // More than any one statement takes, sorted, and some of them twice.
+        let mut ids: Vec<EventId> = (0..100).map(|n| EventId::new(format!("evt_{n:03}"))).collect();
+        ids.extend(["evt_003", "evt_050", "evt_099"].map(EventId::new));
+        ids.sort();
+        let row = |id| NewEvent {
+            id,
+            kind: "invoice.paid",
+            api_version: None,
+            created: NOW,
+            subject: None,
+            customer: None,
+            payload: "{}",
+            state: EventState::Pending,
+        };
+        let rows: Vec<(NewEvent<'_>, Timestamp)> = ids.iter().map(|id| (row(id), NOW)).collect();
+        let mut tx = store.db.begin().await.unwrap();
+        let new = inbox::insert_all(&mut tx, &rows).await.unwrap();
+        assert!(inbox::insert_all(&mut tx, &rows).await.unwrap().is_empty(), "all of them are there");
+        assert!(inbox::insert_all(&mut tx, &[]).await.unwrap().is_empty());
+        tx.commit().await.unwrap();
+        assert_eq!(new.len(), 98);
+        assert!(!new.contains("evt_007") && !new.contains("evt_050"), "they were there before");
+        assert_eq!(inbox::count(&store.db).await.unwrap(), 100);
+    }
+
     async fn twenty_deliveries_of_one_event_at_once_are_one_row(store) {
         let new = at_once(20, |_| {
             let store = store.clone();

@@ -197,7 +197,7 @@ on_both_engines! {
         }
         assert_eq!(stored(&store, "sub_1").await.version, 4, "every write counts, so that no older one comes after it");
         let active = (1, "active".to_owned(), "evt_1".to_owned());
-        assert_eq!(known(&store, &account, NOW.plus_days(9)).await, [active.clone()]);
+        assert_eq!(known(&store, &account, NOW.plus_days(9)).await, vec![active.clone()]);
 
         let canceled = Subscription { status: Status::Canceled, ..first };
         write_at(&store, &account, &canceled, "evt_2", NOW.plus_days(5)).await;
