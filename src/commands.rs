@@ -5,10 +5,10 @@ use billing::email::Email;
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
-use server::reconcile::{self, Mode};
-use server::webhook::register::{self, Registered};
 use server::doctor::{self, Verdict};
+use server::reconcile::{self, Mode};
 use server::store::accounts::{self, Role};
+use server::webhook::register::{self, Registered};
 use server::webhook::worker;
 use server::{Db, Tollgate, catalog_apply};
 

@@ -80,18 +80,22 @@ async fn database(tollgate: &Tollgate) -> Check {
     let (what, engine) = ("database", if tollgate.db().postgres_pool().is_some() { "PostgreSQL" } else { "SQLite" });
     match tollgate.db().is_ready().await {
         Ok(true) => check(what, Verdict::Good, format!("{engine} answers and is up to date.")),
-        Ok(false) => check(what, Verdict::Bad, format!("{engine} answers, but lacks migrations: run `tollgate migrate`.")),
+        Ok(false) => {
+            check(what, Verdict::Bad, format!("{engine} answers, but lacks migrations: run `tollgate migrate`."))
+        }
         Err(error) => check(what, Verdict::Bad, format!("{engine} does not answer: {error}")),
     }
 }
 
 async fn inbox_state(tollgate: &Tollgate) -> Check {
     let what = "inbox";
-    let (counts, oldest) = match (inbox::count_by_state(tollgate.db()).await, inbox::oldest_pending(tollgate.db()).await)
-    {
-        (Ok(counts), Ok(oldest)) => (counts, oldest),
-        (Err(error), _) | (_, Err(error)) => return check(what, Verdict::Bad, format!("It cannot be read: {error}")),
-    };
+    let (counts, oldest) =
+        match (inbox::count_by_state(tollgate.db()).await, inbox::oldest_pending(tollgate.db()).await) {
+            (Ok(counts), Ok(oldest)) => (counts, oldest),
+            (Err(error), _) | (_, Err(error)) => {
+                return check(what, Verdict::Bad, format!("It cannot be read: {error}"));
+            }
+        };
     let parked = counts.iter().find(|(state, _)| *state == EventState::Parked).map_or(0, |(_, count)| *count);
     let waits = oldest.map_or(0, |oldest| tollgate.now().0 - oldest.0);
     if parked > 0 {
@@ -118,7 +122,11 @@ async fn clock(tollgate: &Tollgate) -> Check {
     let what = "clock";
     let base = tollgate.config().stripe.api_base.as_ref().map_or(STRIPE, |base| base.as_str());
     let Some(there) = stripes_time(base).await else {
-        return check(what, Verdict::Odd, "Stripe's answer does not say what time it is, so the clocks were not compared.");
+        return check(
+            what,
+            Verdict::Odd,
+            "Stripe's answer does not say what time it is, so the clocks were not compared.",
+        );
     };
     let skew = tollgate.clock().wall().0 - there;
     match skew.abs() {
@@ -126,7 +134,11 @@ async fn clock(tollgate: &Tollgate) -> Check {
         off if off < SKEW_BAD => {
             check(what, Verdict::Odd, format!("{skew} s from Stripe's: let the machine keep time (NTP)."))
         }
-        _ => check(what, Verdict::Bad, format!("{skew} s from Stripe's: signatures are refused. Set the machine's clock.")),
+        _ => check(
+            what,
+            Verdict::Bad,
+            format!("{skew} s from Stripe's: signatures are refused. Set the machine's clock."),
+        ),
     }
 }
 
@@ -166,7 +178,9 @@ fn registered(endpoint: &Endpoint) -> Check {
         return check(what, Verdict::Bad, sentence);
     }
     match endpoint.api_version.as_deref() {
-        Some(version) if version == api_version() => check(what, Verdict::Good, "It is sent every event that is handled."),
+        Some(version) if version == api_version() => {
+            check(what, Verdict::Good, "It is sent every event that is handled.")
+        }
         version => check(
             what,
             Verdict::Odd,

@@ -277,9 +277,10 @@ async fn compare_subscriptions(tollgate: &Tollgate, mode: Mode) -> Result<Vec<Fi
     }
     // Which of them the person wants is not for a program to decide.
     let doubled = running.into_iter().filter(|(_, subscriptions)| subscriptions.len() > 1);
-    findings.extend(doubled.map(|(customer, subscriptions)| {
-        Finding::left(Drift::DuplicateSubscription { customer, subscriptions })
-    }));
+    findings.extend(
+        doubled
+            .map(|(customer, subscriptions)| Finding::left(Drift::DuplicateSubscription { customer, subscriptions })),
+    );
     Ok(findings)
 }
 

@@ -70,7 +70,8 @@ fn variable(name: &str) -> Option<u64> {
 
 /// One history, from its first purchase to the comparison.
 async fn live(engine: Engine, steps: Vec<Step>) {
-    let sandbox = sandbox::start(sandbox::Config { addr: ([127, 0, 0, 1], 0).into(), ..sandbox::Config::development() });
+    let sandbox =
+        sandbox::start(sandbox::Config { addr: ([127, 0, 0, 1], 0).into(), ..sandbox::Config::development() });
     let sandbox = sandbox.await.unwrap();
     sandbox.hold_deliveries(true);
     let in_order = Node::start(engine, &sandbox, "in-order").await;

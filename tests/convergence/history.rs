@@ -14,16 +14,24 @@ pub struct Step {
 /// What happens at Stripe.
 #[derive(Clone, Copy, Debug)]
 pub enum What {
-    Subscribe { enterprise: bool },
-    Buy { large: bool },
+    Subscribe {
+        enterprise: bool,
+    },
+    Buy {
+        large: bool,
+    },
     /// By bank debit, which takes days and may fail.
-    BuyByDebit { fails: bool },
+    BuyByDebit {
+        fails: bool,
+    },
     /// The clock goes on to whatever falls due next: a trial ends, a period begins, a retry is made.
     NextDue,
     /// The clock goes on.
     Days(u8),
     /// The next charges are declined.
-    Decline { charges: u8 },
+    Decline {
+        charges: u8,
+    },
     /// The open invoice is paid by hand.
     PayOpenInvoice,
     VoidOpenInvoice,
@@ -34,7 +42,9 @@ pub enum What {
     CancelNow,
     RefundPart,
     RefundAll,
-    Dispute { lost: bool },
+    Dispute {
+        lost: bool,
+    },
     Rename,
     /// Rare: it ends everything that runs.
     DeleteCustomer,
@@ -81,13 +91,8 @@ fn what() -> impl Strategy<Value = What> {
 fn telling() -> impl Strategy<Value = Telling> {
     let often = || prop::bool::weighted(0.5);
     let rarely = || prop::bool::weighted(0.1);
-    (any::<u64>(), often(), rarely(), rarely(), rarely()).prop_map(|(seed, old_shape, restart, death, outage)| Telling {
-        seed,
-        old_shape,
-        restart,
-        death,
-        outage,
-    })
+    (any::<u64>(), often(), rarely(), rarely(), rarely())
+        .prop_map(|(seed, old_shape, restart, death, outage)| Telling { seed, old_shape, restart, death, outage })
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -144,8 +144,14 @@ impl House {
 
     /// Buys packs at Stripe for the account, as its Checkout does.
     async fn buy(&self, account: &str) {
-        let customer = self.make("/v1/customers", &[("metadata[account_id]", account), ("email", "ada@example.com")]).await;
-        let price = [("currency", "usd"), ("unit_amount", "1500"), ("product_data[name]", "Pack"), ("lookup_key", "tollgate_ai_500")];
+        let customer =
+            self.make("/v1/customers", &[("metadata[account_id]", account), ("email", "ada@example.com")]).await;
+        let price = [
+            ("currency", "usd"),
+            ("unit_amount", "1500"),
+            ("product_data[name]", "Pack"),
+            ("lookup_key", "tollgate_ai_500"),
+        ];
         let price = self.make("/v1/prices", &price).await;
         for _ in 0..PURCHASES {
             let fields = [

@@ -76,7 +76,8 @@ impl Everything {
         for person in people() {
             let account = &person.account_id;
             let granted = credits::grants(db, account).await.unwrap();
-            let granted: BTreeSet<_> = granted.into_iter().map(|(source, meter, units, _)| (source, meter, units)).collect();
+            let granted: BTreeSet<_> =
+                granted.into_iter().map(|(source, meter, units, _)| (source, meter, units)).collect();
             lines.push(format!("{account}: grants {granted:?}"));
             // A balance of nothing says what no balance says.
             let mut balances = credits::balances(db, account).await.unwrap();

@@ -4,8 +4,7 @@ use server::store::accounts::{self, Role};
 
 use crate::support::{Browser, Harness, PAYS, on_both_engines};
 
-const PAGES: [&str; 5] =
-    ["/admin", "/admin/events", "/admin/event?id=evt_1", "/admin/accounts", "/admin/account?id=1"];
+const PAGES: [&str; 5] = ["/admin", "/admin/events", "/admin/event?id=evt_1", "/admin/accounts", "/admin/account?id=1"];
 
 on_both_engines! {
     async fn for_anybody_but_an_operator_nothing_is_there(engine) {

@@ -26,12 +26,21 @@ async fn a_second_run_changes_nothing_and_neither_does_looking() {
 async fn a_price_that_changed_is_made_anew_and_takes_the_lookup_key() {
     let app = Harness::start(Engine::Sqlite).await;
     let old = app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id;
-    let dearer = with_plans(&app, &PLANS.replace("amount = 2900\n", "amount = 3900\n").replace("\"Pro\"", "\"Professional\"")).await;
+    let dearer =
+        with_plans(&app, &PLANS.replace("amount = 2900\n", "amount = 3900\n").replace("\"Pro\"", "\"Professional\""))
+            .await;
     let looked = plan(&dearer).await.unwrap();
     assert!(matches!(&looked[..], [Change::UpdateProduct { .. }, Change::ReplacePrice { .. }]), "{looked:?}");
     let said = looked[1].to_string();
-    assert!(said.contains("$29") && said.contains("$39") && said.contains(old.as_str()) && said.contains("retired_prices"), "{said}");
-    assert_eq!(app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id, old, "looking changes nothing");
+    assert!(
+        said.contains("$29") && said.contains("$39") && said.contains(old.as_str()) && said.contains("retired_prices"),
+        "{said}"
+    );
+    assert_eq!(
+        app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id,
+        old,
+        "looking changes nothing"
+    );
 
     assert_eq!(apply(&dearer).await.unwrap(), looked);
     assert_eq!(plan(&dearer).await.unwrap(), []);

@@ -4,9 +4,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::Title;
+use server::Tollgate;
 use server::access::{self, OperatorPermit};
 use server::auth::{SignedIn, Visitor};
-use server::Tollgate;
 
 use super::FailureView;
 use crate::failure::Failure;

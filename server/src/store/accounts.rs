@@ -218,7 +218,11 @@ pub async fn row(db: &Db, id: &AccountId) -> Result<Option<AccountRow>, StoreErr
 
 /// The pattern for what contains `text`, in which nothing of `text` is a wildcard.
 fn like(text: &str) -> String {
-    let plain: String = text.to_lowercase().chars().flat_map(|c| ['!'].into_iter().filter(move |_| "%_!".contains(c)).chain([c])).collect();
+    let plain: String = text
+        .to_lowercase()
+        .chars()
+        .flat_map(|c| ['!'].into_iter().filter(move |_| "%_!".contains(c)).chain([c]))
+        .collect();
     format!("%{plain}%")
 }
 

@@ -153,9 +153,7 @@ impl Row {
 pub async fn open_of(tx: &mut Tx, account: &AccountId, wanted: &Wanted) -> Result<Option<Attempt>, StoreError> {
     let row = match wanted {
         Wanted::Plan(_) => query!(Tx: tx, fetch_optional as Row, OPEN_PLAN_OF, account.as_str())?,
-        Wanted::Product(key) => {
-            query!(Tx: tx, fetch_optional as Row, OPEN_PRODUCT_OF, account.as_str(), key.as_str())?
-        }
+        Wanted::Product(key) => query!(Tx: tx, fetch_optional as Row, OPEN_PRODUCT_OF, account.as_str(), key.as_str())?,
     };
     row.map(Row::read).transpose()
 }

@@ -70,12 +70,7 @@ pub async fn by_id(db: &Db, id: &CustomerId) -> Result<Option<Stored<Customer>>,
     Ok(row.map(|row| Stored {
         account: AccountId::new(row.account_id),
         version: row.version,
-        object: Customer {
-            id: CustomerId::new(row.id),
-            email: row.email,
-            name: row.name,
-            is_deleted: row.is_deleted,
-        },
+        object: Customer { id: CustomerId::new(row.id), email: row.email, name: row.name, is_deleted: row.is_deleted },
     }))
 }
 

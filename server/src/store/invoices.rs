@@ -87,7 +87,8 @@ pub async fn by_id(db: &Db, id: &InvoiceId) -> Result<Option<Stored<Invoice>>, S
 /// # Errors
 /// The database failed, or a row is broken.
 pub async fn of_account(db: &Db, account: &AccountId, after: &After, most: i64) -> Result<Vec<Invoice>, StoreError> {
-    let rows = query!(Db: db, fetch_all as Row, INVOICES_OF_ACCOUNT, account.as_str(), after.at.0, after.key.as_str(), most)?;
+    let rows =
+        query!(Db: db, fetch_all as Row, INVOICES_OF_ACCOUNT, account.as_str(), after.at.0, after.key.as_str(), most)?;
     rows.into_iter().map(|row| row.read().map(|stored| stored.object)).collect()
 }
 

@@ -73,7 +73,8 @@ pub async fn of_account(
     after: &After,
     most: i64,
 ) -> Result<Vec<(Purchase, Option<Payment>)>, StoreError> {
-    let rows = query!(Db: db, fetch_all as Row, PURCHASES_OF_ACCOUNT, account.as_str(), after.at.0, after.key.as_str(), most)?;
+    let rows =
+        query!(Db: db, fetch_all as Row, PURCHASES_OF_ACCOUNT, account.as_str(), after.at.0, after.key.as_str(), most)?;
     let paid = query!(Db: db, fetch_all as payments::Row, PAYMENTS_OF_PURCHASES, account.as_str(), after.at.0, after.key.as_str(), most)?;
     let paid: Vec<Payment> =
         paid.into_iter().map(|row| row.read().map(|stored| stored.object)).collect::<Result<_, _>>()?;

@@ -74,7 +74,9 @@ impl Gateway {
                 if trial_days > 0 {
                     subscription.trial_period_days = Some(trial_days);
                     subscription.trial_settings = Some(CreateCheckoutSessionSubscriptionDataTrialSettings::new(
-                        CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior::new(MissingPaymentMethod::Cancel),
+                        CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior::new(
+                            MissingPaymentMethod::Cancel,
+                        ),
                     ));
                     let mut texts = CreateCheckoutSessionCustomText::new();
                     texts.submit = Some(CustomTextPositionParam::new(TRIAL_TERMS));

@@ -90,10 +90,17 @@ impl Gateway {
     async fn create_portal_configuration(&self) -> Result<String, GatewayError> {
         let mut cancel = CreateBillingPortalConfigurationFeaturesSubscriptionCancel::new(true);
         cancel.mode = Some(CancelMode::AtPeriodEnd);
-        cancel.cancellation_reason = Some(CreateBillingPortalConfigurationFeaturesSubscriptionCancelCancellationReason::new(
-            true,
-            vec![Reason::TooExpensive, Reason::MissingFeatures, Reason::SwitchedService, Reason::TooComplex, Reason::Unused],
-        ));
+        cancel.cancellation_reason =
+            Some(CreateBillingPortalConfigurationFeaturesSubscriptionCancelCancellationReason::new(
+                true,
+                vec![
+                    Reason::TooExpensive,
+                    Reason::MissingFeatures,
+                    Reason::SwitchedService,
+                    Reason::TooComplex,
+                    Reason::Unused,
+                ],
+            ));
         let mut details = CreateBillingPortalConfigurationFeaturesCustomerUpdate::new(true);
         details.allowed_updates = Some(vec![CustomerUpdate::Name, CustomerUpdate::Email, CustomerUpdate::Phone]);
         let mut features = CreateBillingPortalConfigurationFeatures::new();
@@ -102,8 +109,7 @@ impl Gateway {
         features.payment_method_update = Some(PaymentMethodUpdateParam::new(true));
         features.subscription_cancel = Some(cancel);
         let ours = [("tollgate".to_owned(), CONFIGURATION.to_owned())];
-        let request =
-            CreateBillingPortalConfiguration::new(features).metadata(std::collections::HashMap::from(ours));
+        let request = CreateBillingPortalConfiguration::new(features).metadata(std::collections::HashMap::from(ours));
         let answer: Value = self.send(&request, Some(&format!("portal:{CONFIGURATION}"))).await?;
         shape::id_of(&answer, "/id")
             .ok_or(GatewayError::Shape(ShapeError { object: "billing_portal.configuration", field: "id" }))

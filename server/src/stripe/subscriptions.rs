@@ -55,10 +55,8 @@ impl Gateway {
         request: ListSubscription,
         after: Option<&str>,
     ) -> Result<Page<SubscriptionShape>, GatewayError> {
-        let mut request = request
-            .status(ListSubscriptionStatus::All)
-            .limit(PAGE)
-            .expand(vec!["data.latest_invoice".to_owned()]);
+        let mut request =
+            request.status(ListSubscriptionStatus::All).limit(PAGE).expand(vec!["data.latest_invoice".to_owned()]);
         if let Some(after) = after {
             request = request.starting_after(after);
         }
@@ -76,8 +74,7 @@ impl Gateway {
     async fn complete(&self, mut read: SubscriptionShape, value: &Value) -> Result<SubscriptionShape, GatewayError> {
         while read.has_more_items {
             let last = read.subscription.items.last().map(|item| item.id.clone()).unwrap_or_default();
-            let request =
-                ListSubscriptionItem::new(read.subscription.id.as_str()).limit(PAGE).starting_after(last);
+            let request = ListSubscriptionItem::new(read.subscription.id.as_str()).limit(PAGE).starting_after(last);
             let answer = self.send(&request, None).await?;
             let page = Page::read(&answer, |item| shape::subscription_item(item, value))?;
             read.has_more_items = page.next.is_some();

@@ -83,7 +83,10 @@ impl Fetched {
                     Some(now) => now,
                     // A draft may be deleted.
                     None => match &seen {
-                        Some(seen) => Named { object: Invoice { status: InvoiceStatus::Void, ..seen.object.clone() }, account: None },
+                        Some(seen) => Named {
+                            object: Invoice { status: InvoiceStatus::Void, ..seen.object.clone() },
+                            account: None,
+                        },
                         None => return Ok(Vec::new()),
                     },
                 };
@@ -181,10 +184,7 @@ impl Fetched {
     }
 }
 
-async fn customer(
-    tollgate: &Tollgate,
-    id: &CustomerId,
-) -> Result<Option<Fresh<Customer, Named<Customer>>>, SyncError> {
+async fn customer(tollgate: &Tollgate, id: &CustomerId) -> Result<Option<Fresh<Customer, Named<Customer>>>, SyncError> {
     let seen = customers::by_id(tollgate.db(), id).await?;
     let now = match (found(tollgate.gateway().customer(id).await)?, &seen) {
         (Some(now), _) => now,

@@ -29,7 +29,8 @@ pub(super) async fn claim(
     }
     let email = accounts::owner_canonical_email(tx, account).await?.map(TrialClaim::Email);
     let card = shape.card.clone().map(TrialClaim::Card);
-    let claims: Vec<TrialClaim> = [Some(TrialClaim::Account(account.clone())), email, card].into_iter().flatten().collect();
+    let claims: Vec<TrialClaim> =
+        [Some(TrialClaim::Account(account.clone())), email, card].into_iter().flatten().collect();
     subscriptions::claim_trial(tx, &claims, &subscription.id, now).await?;
     if subscription.status != Status::Trialing || shape.attempt.is_none() {
         return Ok(true);

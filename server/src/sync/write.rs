@@ -241,7 +241,11 @@ async fn grant(
 ///
 /// The start of a delinquency is the oldest invoice that is owed, as Stripe says it now: so it is
 /// the same whatever was heard of it meanwhile, and retries do not move it.
-pub(crate) fn remembered(fetched: &SubscriptionShape, before: Option<&Subscription>, catalog: &Catalog) -> Subscription {
+pub(crate) fn remembered(
+    fetched: &SubscriptionShape,
+    before: Option<&Subscription>,
+    catalog: &Catalog,
+) -> Subscription {
     let mut subscription = fetched.subscription.clone();
     subscription.past_due_since = fetched.open_invoice_since.filter(|_| subscription.status == Status::PastDue);
     subscription.last_known_tier = before.and_then(|before| before.last_known_tier.clone());

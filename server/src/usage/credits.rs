@@ -28,8 +28,7 @@ pub async fn set_granted(
 ) -> Result<(), StoreError> {
     let before = rows::take_grant(tx, source, account, meter, now).await?;
     // Less than nothing is nothing: a purchase takes no more back than it gave.
-    let granted =
-        Granted { account_id: account.to_string(), meter: meter.as_str().to_owned(), units: units.max(0) };
+    let granted = Granted { account_id: account.to_string(), meter: meter.as_str().to_owned(), units: units.max(0) };
     if before == granted {
         return Ok(());
     }

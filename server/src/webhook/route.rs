@@ -24,7 +24,9 @@ pub const MAX_BODY: usize = 1024 * 1024;
 #[tracing::instrument(skip_all, fields(event_id, event_type))]
 pub async fn receive(State(tollgate): State<Tollgate>, headers: HeaderMap, body: Bytes) -> Response {
     let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
-    if let Err(error) = signature::verify(header, &body, &tollgate.config().stripe.webhook_secrets, tollgate.clock().wall()) {
+    if let Err(error) =
+        signature::verify(header, &body, &tollgate.config().stripe.webhook_secrets, tollgate.clock().wall())
+    {
         tracing::warn!(%error, "webhook refused");
         return refuse(StatusCode::BAD_REQUEST, "Invalid signature");
     }

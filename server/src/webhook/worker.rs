@@ -187,11 +187,8 @@ async fn apply(tollgate: &Tollgate, events: &[Claimed]) -> Result<(), StoreError
     if objects.is_empty() {
         return park(tollgate, &ids, "nothing to look at is known for it").await;
     }
-    let unnamed: Vec<EventId> = events
-        .iter()
-        .filter(|event| event.customer_id.is_none())
-        .map(|event| EventId::new(&event.event_id))
-        .collect();
+    let unnamed: Vec<EventId> =
+        events.iter().filter(|event| event.customer_id.is_none()).map(|event| EventId::new(&event.event_id)).collect();
     let applied = sync::objects(tollgate, &objects, Along::events(&ids, &unnamed)).await;
     let Err(error) = applied else { return Ok(()) };
     for event in events {

@@ -95,8 +95,11 @@ fn SubscriptionRow(revision: Revision) -> impl IntoView {
     let Revision { subscription, cause, written_at, version } = revision;
     let href = address("/admin/events", &[("about", subscription.id.as_str())]);
     let (id, period) = (subscription.id.to_string(), subscription.period());
-    let prices: Vec<String> =
-        subscription.items.iter().map(|item| item.lookup_key.clone().unwrap_or_else(|| item.price.to_string())).collect();
+    let prices: Vec<String> = subscription
+        .items
+        .iter()
+        .map(|item| item.lookup_key.clone().unwrap_or_else(|| item.price.to_string()))
+        .collect();
     view! {
         <tr>
             <th scope="row"><a href=href><code>{id}</code></a><p class="quiet">{prices.join(", ")}</p></th>

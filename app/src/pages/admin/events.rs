@@ -21,8 +21,10 @@ pub fn Events() -> impl IntoView {
     operator_page("Events", move |tollgate, permit| async move {
         let filter = Filter { state, about: about.clone() };
         let table = operations::events(&tollgate, &permit, &filter, &place).await.map_err(Failure::store)?;
-        let kept =
-            vec![("state", state.map_or("", EventState::as_str).to_owned()), ("about", about.clone().unwrap_or_default())];
+        let kept = vec![
+            ("state", state.map_or("", EventState::as_str).to_owned()),
+            ("about", about.clone().unwrap_or_default()),
+        ];
         let body = if table.rows.is_empty() {
             view! {
                 <Empty glyph=Glyph::Info title="No such events">

@@ -77,7 +77,8 @@ fn Comparison(run: Run, found: Vec<Found>) -> impl IntoView {
     let rows = found
         .into_iter()
         .map(|one| {
-            let (word, class) = if one.is_mended { ("Mended", "badge badge-good") } else { ("Left", "badge badge-warning") };
+            let (word, class) =
+                if one.is_mended { ("Mended", "badge badge-good") } else { ("Left", "badge badge-warning") };
             view! { <li><span class=class>{word}</span> " " {one.sentence}</li> }
         })
         .collect_view();

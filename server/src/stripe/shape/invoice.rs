@@ -13,7 +13,11 @@ use crate::ledger::{Invoice, InvoiceStatus};
 pub fn invoice(value: &Value) -> Result<Named<Invoice>, ShapeError> {
     let missing = |field| ShapeError { object: "invoice", field };
     let amount = |pointer, field| number(value, pointer).ok_or_else(|| missing(field));
-    let account = ["/parent/subscription_details/metadata/account_id", "/subscription_details/metadata/account_id", "/metadata/account_id"];
+    let account = [
+        "/parent/subscription_details/metadata/account_id",
+        "/subscription_details/metadata/account_id",
+        "/metadata/account_id",
+    ];
     let object = Invoice {
         id: InvoiceId::new(text(value, "/id").ok_or_else(|| missing("id"))?),
         customer: CustomerId::new(id_of(value, "/customer").ok_or_else(|| missing("customer"))?),
@@ -48,7 +52,8 @@ pub fn invoice_subscription(invoice: &Value) -> Option<SubscriptionId> {
 /// of payments, before it had one PaymentIntent.
 fn payments(invoice: &Value) -> Vec<PaymentIntentId> {
     let listed = elements(invoice, "/payments").iter().filter_map(|payment| id_of(payment, "/payment/payment_intent"));
-    let mut all: Vec<PaymentIntentId> = listed.chain(id_of(invoice, "/payment_intent")).map(PaymentIntentId::new).collect();
+    let mut all: Vec<PaymentIntentId> =
+        listed.chain(id_of(invoice, "/payment_intent")).map(PaymentIntentId::new).collect();
     all.sort();
     all.dedup();
     all

@@ -36,14 +36,14 @@ pub fn subscription(value: &Value) -> Result<SubscriptionShape, ShapeError> {
     if items.is_empty() {
         return Err(missing("items.data[0]"));
     }
-    let open_invoice =
-        value.pointer("/latest_invoice").filter(|invoice| text(invoice, "/status") == Some("open"));
+    let open_invoice = value.pointer("/latest_invoice").filter(|invoice| text(invoice, "/status") == Some("open"));
     Ok(SubscriptionShape {
         account: text(value, "/metadata/account_id").map(str::to_owned),
         attempt: words(value, "/metadata/attempt_id"),
         open_invoice: open_invoice.and_then(|invoice| words(invoice, "/id")).map(InvoiceId::new),
-        open_invoice_since: open_invoice
-            .and_then(|invoice| time(invoice, "/status_transitions/finalized_at").or_else(|| time(invoice, "/created"))),
+        open_invoice_since: open_invoice.and_then(|invoice| {
+            time(invoice, "/status_transitions/finalized_at").or_else(|| time(invoice, "/created"))
+        }),
         card: words(value, "/default_payment_method/card/fingerprint"),
         has_more_items: value.pointer("/items/has_more").and_then(Value::as_bool).unwrap_or(false),
         subscription: Subscription {
