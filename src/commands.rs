@@ -126,7 +126,18 @@ pub async fn list_operators(config: &Config) -> anyhow::Result<()> {
 
 async fn tollgate(config: Config) -> anyhow::Result<Tollgate> {
     let db = connect(&config).await?;
-    Ok(Tollgate::new(config, db, Clock::system(), Assets::default())?)
+    let clock = clock(&config).await;
+    Ok(Tollgate::new(config, db, clock, Assets::default())?)
+}
+
+/// The time that the server goes by: the machine's, or the sandbox's when that is our Stripe.
+#[cfg_attr(not(feature = "sandbox"), expect(unused_variables, clippy::unused_async, reason = "one signature"))]
+pub async fn clock(config: &Config) -> Clock {
+    #[cfg(feature = "sandbox")]
+    let clock = crate::development::clock(config, None).await;
+    #[cfg(not(feature = "sandbox"))]
+    let clock = Clock::system();
+    clock
 }
 
 /// Connects to the configured database.

@@ -4,10 +4,13 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use anyhow::Context;
 use billing::email::Email;
 use sandbox::Sandbox;
+use server::clock::Clock;
 use server::config::{Config, DatabaseUrl, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
 use server::store::accounts::{self, Role};
 use server::{Tollgate, auth, catalog_apply};
@@ -44,6 +47,20 @@ pub async fn start_sandbox(config: &mut Config, app: SocketAddr) -> anyhow::Resu
             Ok(None)
         }
         Err(error) => Err(error).context("cannot start the sandbox (SANDBOX_ADDR)"),
+    }
+}
+
+/// The time that the app goes by: that of the offline Stripe, whose clock can be moved, whether it
+/// runs in this process or in another.
+pub async fn clock(config: &Config, here: Option<&Sandbox>) -> Clock {
+    let running = config.stripe.api_base.as_ref().filter(|_| config.stripe.is_sandbox());
+    match (here, running) {
+        (Some(sandbox), _) => Clock::ahead(sandbox.clock_offset()),
+        (None, Some(url)) => {
+            let offset = sandbox::offset_at(url.as_str()).await.unwrap_or_default();
+            Clock::ahead(Arc::new(AtomicI64::new(offset)))
+        }
+        (None, None) => Clock::system(),
     }
 }
 

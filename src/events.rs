@@ -3,13 +3,12 @@
 use anyhow::{Context, bail};
 use billing::{EventId, Timestamp};
 use server::Db;
-use server::clock::Clock;
 use server::config::Config;
 use server::store::After;
 use server::store::inbox::{self, EventState, Filter};
 
 use crate::EventsCommand;
-use crate::commands::connect;
+use crate::commands::{clock, connect};
 
 /// Runs one of the commands.
 pub async fn events(config: &Config, command: &EventsCommand) -> anyhow::Result<()> {
@@ -17,7 +16,7 @@ pub async fn events(config: &Config, command: &EventsCommand) -> anyhow::Result<
     let done = match command {
         EventsCommand::List { state, about, limit } => list(&db, state.as_deref(), about.clone(), *limit).await,
         EventsCommand::Show { id } => show(&db, &EventId::new(id)).await,
-        EventsCommand::Replay { id } => replay(&db, &EventId::new(id)).await,
+        EventsCommand::Replay { id } => replay(&db, &EventId::new(id), clock(config).await.now()).await,
     };
     db.close().await;
     done
@@ -64,9 +63,9 @@ async fn show(db: &Db, id: &EventId) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn replay(db: &Db, id: &EventId) -> anyhow::Result<()> {
+async fn replay(db: &Db, id: &EventId, now: Timestamp) -> anyhow::Result<()> {
     let mut tx = db.begin().await?;
-    if !inbox::replay(&mut tx, id, Clock::system().now()).await? {
+    if !inbox::replay(&mut tx, id, now).await? {
         bail!("there is no event {id} that could be applied");
     }
     tx.commit().await?;

@@ -4,18 +4,20 @@ use anyhow::{Context, bail};
 use billing::email::Email;
 use billing::{Catalog, Entitlement, Timestamp};
 use server::Db;
-use server::clock::Clock;
 use server::config::Config;
 use server::operations::{flag, reason};
 use server::store::{accounts, customers, subscriptions};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::commands::connect;
+use crate::commands::{clock, connect};
 
 /// Prints the entitlement as of a time, and what was known by then.
 pub async fn explain(config: &Config, email: &str, at: Option<&str>) -> anyhow::Result<()> {
-    let at = at.map(parse_time).transpose()?.unwrap_or_else(|| Clock::system().now());
+    let at = match at {
+        Some(text) => parse_time(text)?,
+        None => clock(config).await.now(),
+    };
     let db = connect(config).await?;
     let report = report(&db, &config.catalog, email, at).await;
     db.close().await;

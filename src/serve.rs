@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use server::clock::Clock;
 use server::config::Config;
 use server::{Tollgate, access, auth, http, reconcile, usage, webhook};
 use tokio::net::TcpListener;
@@ -28,9 +27,9 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     #[cfg(feature = "sandbox")]
     let sandbox = crate::development::start_sandbox(&mut config, listener.local_addr()?).await?;
     #[cfg(feature = "sandbox")]
-    let clock = sandbox.as_ref().map_or_else(Clock::system, |sandbox| Clock::ahead(sandbox.clock_offset()));
+    let clock = crate::development::clock(&config, sandbox.as_ref()).await;
     #[cfg(not(feature = "sandbox"))]
-    let clock = Clock::system();
+    let clock = commands::clock(&config).await;
     let tollgate = Tollgate::new(config, db, clock, assets)?;
     let router = http::router(&tollgate, app::pages(&tollgate)?)?;
 

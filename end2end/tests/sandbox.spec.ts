@@ -25,6 +25,11 @@ test('the clock is moved on, and to what falls due', async ({ page, tollgate, em
   await page.getByRole('button', { name: 'Move on' }).click();
   await expect(page.getByRole('status')).toHaveText('The clock was moved on.');
   await expect(page.getByText(/ahead of real time/)).toBeVisible();
+  // The command line is another process, and goes by the same time.
+  const explained = await tollgate.run('explain', email);
+  const asOf = Date.parse(/ as of (.*)/.exec(explained)![1]!);
+  expect(asOf).toBeGreaterThan(Date.now() + 1.9 * 86_400_000);
+  expect(explained).toContain('tier      PRO');
   const trial = page.getByRole('row').filter({ hasText: 'trial is announced to end' });
   await trial.getByRole('button', { name: 'Go there' }).first().click();
   await expect(page.getByRole('link', { name: 'customer.subscription.trial_will_end' }).first()).toBeVisible();

@@ -51,6 +51,6 @@ mod store;
 
 pub use config::{Config, Endpoint};
 pub use error::Error;
-pub use sandbox::{Sandbox, start};
+pub use sandbox::{Sandbox, offset_at, start};
 pub use settings::AfterLastRetry;
 pub use state::{Delivery, RequestLine};
