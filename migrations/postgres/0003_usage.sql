@@ -10,8 +10,10 @@ CREATE TABLE usage_counter (
     PRIMARY KEY (account_id, meter, window_start)
 );
 
+-- A record is only ever written under the lock of its counter, which refers to the account: to look
+-- the account up once more for each would cost more than writing it.
 CREATE TABLE usage_record (
-    account_id      TEXT   NOT NULL REFERENCES account (id),
+    account_id      TEXT   NOT NULL,
     idempotency_key TEXT   NOT NULL,
     meter           TEXT   NOT NULL,
     quantity        BIGINT NOT NULL,

@@ -24,6 +24,11 @@ use crate::stripe::shape::{CheckoutSession, SessionStatus, ShapeError};
 use crate::sync::{self, Along, Object, SyncError};
 use crate::tollgate::Tollgate;
 
+/// How often a purchase looks again. Each round ends with a session, or has taken one thing out of
+/// its way; a purchase that others began meanwhile takes two. Five of them at once are enough room:
+/// whoever gives up in the middle may leave none open.
+const ROUNDS: usize = 12;
+
 /// Why there is no session to go to.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
@@ -135,8 +140,7 @@ async fn session_for(
     offer: &Offer<'_>,
 ) -> Result<String, CheckoutError> {
     let price = offer.price(tollgate).await?;
-    // Each round ends with a session, or has taken one thing out of its way.
-    for _ in 0..4 {
+    for _ in 0..ROUNDS {
         let url = match take_attempt(tollgate, account, customer, &offer.wanted(), &price).await? {
             Taken::Ours(attempt) => match &attempt.session {
                 Some((session, _)) => reuse(tollgate, session, offer).await?,

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use billing::Catalog;
 use secrecy::SecretString;
@@ -87,8 +88,13 @@ pub struct StripeConfig {
     pub publishable_key: Option<String>,
     /// `STRIPE_API_BASE`, without `/v1`; Stripe's own when `None`.
     pub api_base: Option<Url>,
+    /// How long one try of a request may take.
+    pub patience: Duration,
     sandbox: Option<SocketAddr>,
 }
+
+/// Stripe answers most requests within a second; its slowest take a few.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl StripeConfig {
     /// Whether no keys were given and the offline Stripe stands in.
@@ -313,6 +319,7 @@ impl Reader<'_> {
                 webhook_secrets: vec![SANDBOX_WEBHOOK_SECRET.into()],
                 publishable_key,
                 api_base: api_base.or_else(|| Url::parse(&format!("http://{sandbox}")).ok()),
+                patience: PATIENCE,
                 sandbox: Some(sandbox),
             });
         }
@@ -351,6 +358,7 @@ impl Reader<'_> {
             webhook_secrets: webhook_secrets.into_iter().map(SecretString::from).collect(),
             publishable_key,
             api_base,
+            patience: PATIENCE,
             sandbox: None,
         })
     }

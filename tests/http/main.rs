@@ -17,6 +17,7 @@ mod delinquency;
 mod doctor;
 mod generate;
 mod guard;
+mod inbox;
 mod ledger;
 mod outbox;
 mod pages;

@@ -1,6 +1,5 @@
 //! Deliveries from Stripe and from those who would like to be Stripe.
 
-use billing::EventId;
 use reqwest::Method;
 use serde_json::json;
 use server::store::inbox::{self, EventState};
@@ -15,7 +14,7 @@ on_both_engines! {
         let body = event("evt_1", "balance.available", &json!({ "object": "balance" }));
         let page = deliver(&app, &body, Some(&signed(&body, &WEBHOOK_SECRETS[..1], 0))).await;
         assert_eq!((page.status, page.json()), (200, json!({ "received": true })));
-        assert_eq!(standing(&app, "evt_1").await, Some(EventState::Ignored));
+        assert_eq!(app.standing("evt_1").await, Some(EventState::Ignored));
     }
 
     async fn what_stripe_did_not_sign_is_400_and_leaves_nothing(engine) {
@@ -146,7 +145,7 @@ on_both_engines! {
         let checkout = app.open_checkout(&browser, "PRO").await;
         app.sandbox.fail_next(12, 500);
         assert_eq!(crate::support::pay(&checkout, PAYS).await.status, 303);
-        wait_until(async || browser.opens("/dashboard/analytics").await).await;
+        app.until(async || browser.opens("/dashboard/analytics").await).await;
     }
 
     async fn a_body_that_is_too_large_is_not_read(engine) {
@@ -190,19 +189,4 @@ fn request(app: &Harness, body: &str, header: Option<&str>) -> reqwest::RequestB
 
 async fn deliver(app: &Harness, body: &str, header: Option<&str>) -> Page {
     Page::of(request(app, body, header)).await
-}
-
-async fn standing(app: &Harness, event: &str) -> Option<EventState> {
-    inbox::standing(app.tollgate.db(), &EventId::new(event)).await.unwrap().map(|(state, ..)| state)
-}
-
-/// Asks until it is so, for at most a minute.
-async fn wait_until(so: impl AsyncFn() -> bool) {
-    let asking = async {
-        let mut pause = tokio::time::interval(std::time::Duration::from_millis(100));
-        while !so().await {
-            pause.tick().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(60), asking).await.expect("it becomes so in time");
 }

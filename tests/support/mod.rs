@@ -9,12 +9,13 @@ mod stripe;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use billing::AccountId;
+use billing::{AccountId, EventId};
 use sandbox::Sandbox;
 use serde_json::Value;
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
+use server::store::inbox::EventState;
 use server::store::{accounts, credits, inbox};
 use server::{Db, Tollgate, access, catalog_apply, http, usage, webhook};
 use tokio::net::TcpListener;
@@ -23,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 pub use browser::{Browser, Page};
 pub use database::{Database, Engine};
-pub use stripe::{DECLINES, PAYS, THREE_D_SECURE, event, pay, signed};
+pub use stripe::{DECLINES, PAYS, THREE_D_SECURE, deliver, event, pay, signed};
 
 /// Declares tests that run on both engines.
 macro_rules! on_both_engines {
@@ -60,7 +61,7 @@ pub struct Harness {
     config: Config,
     stop: CancellationToken,
     tasks: TaskTracker,
-    _database: Database,
+    pub database: Database,
 }
 
 impl Harness {
@@ -103,7 +104,7 @@ impl Harness {
         let clock = Clock::ahead(sandbox.clock_offset());
         let tollgate = node(config.clone(), clock, listener, &stop, &tasks).await;
         catalog_apply::apply(&tollgate).await.unwrap();
-        Self { tollgate, sandbox, url, config, stop, tasks, _database: database }
+        Self { tollgate, sandbox, url, config, stop, tasks, database }
     }
 
     /// Starts another node on the same database and the same Stripe.
@@ -175,6 +176,29 @@ impl Harness {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), applied).await.expect("events are applied in time");
+    }
+
+    /// Waits until it is so, for at most a minute.
+    pub async fn until(&self, so: impl AsyncFn() -> bool) {
+        let asking = async {
+            let mut pause = tokio::time::interval(Duration::from_millis(50));
+            while !so().await {
+                pause.tick().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it becomes so in time");
+    }
+
+    /// What became of an event; `None` when it was never written down.
+    pub async fn standing(&self, event: &str) -> Option<EventState> {
+        inbox::standing(self.tollgate.db(), &EventId::new(event)).await.unwrap().map(|(state, ..)| state)
+    }
+
+    /// Tells every node to stop, and waits until all have.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(Duration::from_secs(30), self.tasks.wait()).await.expect("they stop in time");
     }
 
     /// Makes something at Stripe behind our back; its id.

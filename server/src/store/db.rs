@@ -4,7 +4,6 @@
 //! transaction on it begins immediate, so that two writers queue up instead of
 //! failing half-way. Readers have a pool of their own (WAL).
 
-use std::fmt::Write;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,9 +55,20 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the database found fault with what was written, so that less of it may pass.
-    pub(crate) const fn is_about_what_was_written(&self) -> bool {
-        matches!(self, Self::Database(sqlx::Error::Database(_)))
+    /// Whether the database found fault with what was written, so that less of it may pass: not
+    /// whether it is busy, full, broken or going away.
+    pub(crate) fn is_about_what_was_written(&self) -> bool {
+        /// SQLite: busy, locked, out of memory, read-only, interrupted, i/o, corrupt, full, cannot open.
+        const SQLITE: [u32; 9] = [5, 6, 7, 8, 9, 10, 11, 13, 14];
+        /// PostgreSQL's classes: connection, resources, operator, system, internal.
+        const POSTGRES: [&str; 5] = ["08", "53", "57", "58", "XX"];
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        let code = error.code().unwrap_or_default();
+        match error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+            Some(_) => !POSTGRES.iter().any(|class| code.starts_with(class)),
+            // The lowest byte is the kind, those above say more about it.
+            None => !code.parse::<u32>().is_ok_and(|code| SQLITE.contains(&(code & 0xff))),
+        }
     }
 }
 
@@ -155,98 +165,7 @@ macro_rules! query {
     };
 }
 
-/// Runs one statement of a [`ManyRows`] with the binds of every row.
-macro_rules! query_rows {
-    ($kind:ident: $on:expr, execute, $sql:expr, $rows:expr, |$row:ident| $($bind:expr),+ $(,)?) => {
-        match $on {
-            $crate::store::db::$kind::Sqlite(on) => {
-                let mut query = sqlx::query($sql);
-                for $row in $rows { query = query$(.bind($bind))+; }
-                query.execute(on.conn()).await.map(|done| done.rows_affected())
-            }
-            $crate::store::db::$kind::Postgres(on) => {
-                let mut query = sqlx::query($sql);
-                for $row in $rows { query = query$(.bind($bind))+; }
-                query.execute(on.conn()).await.map(|done| done.rows_affected())
-            }
-        }
-        .map_err($crate::store::db::StoreError::from)
-    };
-    ($kind:ident: $on:expr, $fetch:ident as $as:ty, $sql:expr, $rows:expr, |$row:ident| $($bind:expr),+ $(,)?) => {
-        match $on {
-            $crate::store::db::$kind::Sqlite(on) => {
-                let mut query = sqlx::query_as::<_, $as>($sql);
-                for $row in $rows { query = query$(.bind($bind))+; }
-                query.$fetch(on.conn()).await
-            }
-            $crate::store::db::$kind::Postgres(on) => {
-                let mut query = sqlx::query_as::<_, $as>($sql);
-                for $row in $rows { query = query$(.bind($bind))+; }
-                query.$fetch(on.conn()).await
-            }
-        }
-        .map_err($crate::store::db::StoreError::from)
-    };
-}
-
-pub(crate) use {query, query_rows, statements};
-
-/// A statement that takes many rows at once, written out for a few numbers of them, so that each
-/// is prepared once and stays so.
-pub(crate) struct ManyRows {
-    texts: Vec<(usize, String)>,
-}
-
-impl ManyRows {
-    /// How many rows: more are sent as several statements, the largest first.
-    const SIZES: [usize; 4] = [64, 16, 4, 1];
-    /// The most for SQLite. It looks for each bind by its name among all of the statement's, so that
-    /// four times the binds cost sixteen times the looking, and there is no way over a network to save.
-    const MOST_ON_SQLITE: usize = 16;
-
-    /// `before`, then each row with its binds, then `after`. In `row` every `$` becomes the next bind.
-    pub(crate) fn new(before: &str, row: &str, after: &str) -> Self {
-        let texts = Self::SIZES.map(|size| {
-            let (mut text, mut bind) = (before.to_owned(), 0);
-            for number in 0..size {
-                text.push_str(if number == 0 { "" } else { ", " });
-                for piece in row.split_inclusive('$') {
-                    text.push_str(piece);
-                    if piece.ends_with('$') {
-                        bind += 1;
-                        // Writing to a text cannot fail.
-                        let _ = write!(text, "{bind}");
-                    }
-                }
-            }
-            text.push_str(after);
-            (size, text)
-        });
-        Self { texts: texts.into() }
-    }
-
-    /// The statements for all of `rows`, each with the rows it takes.
-    pub(crate) fn split<'a, T>(&'static self, tx: &Tx, rows: &'a [T]) -> Vec<(&'static str, &'a [T])> {
-        self.split_by(if matches!(tx, Tx::Sqlite(_)) { Self::MOST_ON_SQLITE } else { usize::MAX }, rows)
-    }
-
-    fn split_by<'a, T>(&'static self, most: usize, mut rows: &'a [T]) -> Vec<(&'static str, &'a [T])> {
-        let mut all = Vec::new();
-        for (size, text) in self.texts.iter().filter(|(size, _)| *size <= most) {
-            while rows.len() >= *size {
-                let (now, later) = rows.split_at(*size);
-                all.push((text.as_str(), now));
-                rows = later;
-            }
-        }
-        all
-    }
-
-    /// Every form of it, under one name.
-    pub(crate) fn named(&'static self, name: &'static str) -> Vec<(&'static str, &'static str)> {
-        self.texts.iter().map(|(_, text)| (name, text.as_str())).collect()
-    }
-}
+pub(crate) use {query, statements};
 
 statements! {
     PING = "SELECT 1";
@@ -426,35 +345,4 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
     let write = pool(1, WRITER_CACHE).await?;
     let read = if in_memory { write.clone() } else { pool(8, READER_CACHE).await? };
     Ok(Db::Sqlite(SqlitePools { read, write }))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::LazyLock;
-
-    use super::*;
-
-    static ROWS: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new("VALUES ", "($, CAST($ AS BIGINT))", " END"));
-
-    #[test]
-    fn rows_are_written_out_with_binds_that_count_on() {
-        let rows = [0; 5];
-        let [(four, first), (one, last)] = ROWS.split_by(64, &rows)[..] else { panic!("four and one") };
-        assert_eq!(one, "VALUES ($1, CAST($2 AS BIGINT)) END");
-        assert!(four.ends_with("($5, CAST($6 AS BIGINT)), ($7, CAST($8 AS BIGINT)) END"), "{four}");
-        assert_eq!((first.len(), last.len()), (4, 1));
-    }
-
-    #[test]
-    fn any_number_of_rows_is_sent_once() {
-        for number in 0..300 {
-            let rows: Vec<usize> = (0..number).collect();
-            let sent: Vec<usize> = ROWS
-                .split_by(if number % 2 == 0 { 64 } else { 16 }, &rows)
-                .into_iter()
-                .flat_map(|(_, rows)| rows.to_vec())
-                .collect();
-            assert_eq!(sent, rows);
-        }
-    }
 }

@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use billing::{CustomerId, EventId, Timestamp};
 
 use super::After;
-use super::db::{Db, ManyRows, StoreError, Tx, query, query_rows, statements};
+use super::db::{Db, StoreError, Tx, query, statements};
+use super::many_rows::{ManyRows, query_rows};
 
 /// Leases the events that have been due longest, with an engine's words for rows that others hold.
 /// Events of a subject that somebody is at work on wait until that is done: what is said of one
@@ -154,16 +155,17 @@ pub async fn insert(tx: &mut Tx, event: &NewEvent<'_>, at: Timestamp) -> Result<
 
 static INSERT_EVENTS: LazyLock<ManyRows> = LazyLock::new(|| {
     ManyRows::new(
+        "INSERT_EVENTS",
         "INSERT INTO webhook_event \
-        (event_id, type, api_version, created, subject, customer_id, payload, state, next_attempt_at, received_at) VALUES ",
-        "($, $, $, $, $, $, $, $, $, $)",
+        (event_id, type, api_version, created, subject, customer_id, payload, state, next_attempt_at, received_at)",
+        "$text, $text, $text, $bigint, $text, $text, $text, $text, $bigint, $bigint",
         " ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
     )
 });
 
-/// The statement of many rows, for the test that prepares them all.
-pub(crate) fn many() -> Vec<(&'static str, &'static str)> {
-    INSERT_EVENTS.named("INSERT_EVENTS")
+/// The statements of many rows, for the test that prepares them all.
+pub(crate) fn many() -> Vec<&'static ManyRows> {
+    vec![&INSERT_EVENTS]
 }
 
 /// Writes events down, each with the time it came. The ids of those that are new. `events` must be
@@ -174,7 +176,7 @@ pub(crate) fn many() -> Vec<(&'static str, &'static str)> {
 pub async fn insert_all(tx: &mut Tx, events: &[(NewEvent<'_>, Timestamp)]) -> Result<HashSet<String>, StoreError> {
     let mut new = HashSet::new();
     for (sql, rows) in INSERT_EVENTS.split(tx, events) {
-        let inserted = query_rows!(Tx: &mut *tx, fetch_all as (String,), sql, rows, |row| row.0.id.as_str(), row.0.kind,
+        let inserted = query_rows!(&mut *tx, fetch_all as (String,), sql, rows, |row| row.0.id.as_str(), row.0.kind,
             row.0.api_version, row.0.created.0, row.0.subject, row.0.customer, row.0.payload, row.0.state.as_str(), row.1.0, row.1.0)?;
         new.extend(inserted.into_iter().map(|(id,)| id));
     }

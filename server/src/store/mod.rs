@@ -15,6 +15,7 @@ pub mod drift;
 pub mod group_commit;
 pub mod inbox;
 pub mod invoices;
+mod many_rows;
 pub mod meter_events;
 pub mod notices;
 pub mod payments;
@@ -30,9 +31,9 @@ use serde::de::DeserializeOwned;
 pub use db::{Db, StoreError, Tx};
 pub use group_commit::GroupCommit;
 
-/// Every statement, by name, for the test that prepares them all.
+/// Every statement that is the same on both engines, by name.
 pub fn statements() -> Vec<(&'static str, &'static str)> {
-    let single = [
+    [
         accounts::STATEMENTS,
         checkouts::STATEMENTS,
         credits::STATEMENTS,
@@ -49,8 +50,12 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         usage::STATEMENTS,
         workspace::STATEMENTS,
     ]
-    .concat();
-    [single, inbox::many(), usage::many()].concat()
+    .concat()
+}
+
+/// Every statement of many rows, by name, as an engine is given it.
+pub fn statements_of_many_rows(db: &Db) -> Vec<(&'static str, &'static str)> {
+    [inbox::many(), usage::many(db)].concat().into_iter().flat_map(|many| many.forms(db)).collect()
 }
 
 /// One of Stripe's objects as it is written down. Every write counts its version up; whoever

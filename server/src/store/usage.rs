@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 
 use billing::{AccountId, Meter, Timestamp};
 
-use super::db::{Db, ManyRows, StoreError, Tx, query, query_rows, statements};
+use super::db::{Db, StoreError, Tx, query, statements};
+use super::many_rows::{ManyRows, query_rows};
 
 statements! {
     COUNTERS_OF_ACCOUNT = "SELECT account_id, meter, window_start, window_end, subscription_id, included, used, reserved, \
@@ -41,50 +42,54 @@ const LOCK: &str = " FOR UPDATE";
 
 static CREATE_COUNTERS: LazyLock<ManyRows> = LazyLock::new(|| {
     ManyRows::new(
-        "INSERT INTO usage_counter (account_id, meter, window_start, window_end, subscription_id, included, used, reserved) VALUES ",
-        "($, $, $, $, $, $, $, 0)",
+        "CREATE_COUNTERS",
+        "INSERT INTO usage_counter \
+        (account_id, meter, window_start, window_end, subscription_id, included, used, reserved)",
+        "$text, $text, $bigint, $bigint, $text, $bigint, $bigint, 0",
         " ON CONFLICT (account_id, meter, window_start) DO NOTHING",
     )
 });
 
-/// `after` closes the list of keys, `row` is one of them.
-fn counters(lock: &str) -> ManyRows {
-    let after = format!(") ORDER BY account_id, meter, window_start{lock}");
+fn counters(name: &'static str, lock: &str) -> ManyRows {
     ManyRows::new(
+        name,
         "SELECT account_id, meter, window_start, window_end, subscription_id, included, used, reserved, from_credits, \
-        held_credits, overage FROM usage_counter WHERE (account_id, meter, window_start) IN (VALUES ",
-        "($, $, CAST($ AS BIGINT))",
-        &after,
+        held_credits, overage FROM usage_counter WHERE (account_id, meter, window_start) IN (",
+        "$text, $text, $bigint",
+        &format!(") ORDER BY account_id, meter, window_start{lock}"),
     )
 }
 
-fn balances(lock: &str) -> ManyRows {
+fn balances(name: &'static str, lock: &str) -> ManyRows {
     ManyRows::new(
-        "SELECT account_id, meter, granted, consumed FROM credit_balance WHERE (account_id, meter) IN (VALUES ",
-        "($, $)",
+        name,
+        "SELECT account_id, meter, granted, consumed FROM credit_balance WHERE (account_id, meter) IN (",
+        "$text, $text",
         &format!(") ORDER BY account_id, meter{lock}"),
     )
 }
 
-static COUNTERS: LazyLock<ManyRows> = LazyLock::new(|| counters(""));
-static COUNTERS_LOCKED: LazyLock<ManyRows> = LazyLock::new(|| counters(LOCK));
-static BALANCES: LazyLock<ManyRows> = LazyLock::new(|| balances(""));
-static BALANCES_LOCKED: LazyLock<ManyRows> = LazyLock::new(|| balances(LOCK));
+static COUNTERS: LazyLock<ManyRows> = LazyLock::new(|| counters("COUNTERS", ""));
+static COUNTERS_LOCKED: LazyLock<ManyRows> = LazyLock::new(|| counters("COUNTERS_LOCKED", LOCK));
+static BALANCES: LazyLock<ManyRows> = LazyLock::new(|| balances("BALANCES", ""));
+static BALANCES_LOCKED: LazyLock<ManyRows> = LazyLock::new(|| balances("BALANCES_LOCKED", LOCK));
 
 static RECORDS: LazyLock<ManyRows> = LazyLock::new(|| {
     ManyRows::new(
+        "RECORDS",
         "SELECT account_id, idempotency_key, meter, quantity, state, fingerprint, window_start, from_credits, overage, \
-        holder, source, expires_at FROM usage_record WHERE (account_id, idempotency_key) IN (VALUES ",
-        "($, $)",
+        holder, source, expires_at FROM usage_record WHERE (account_id, idempotency_key) IN (",
+        "$text, $text",
         ")",
     )
 });
 
 static INSERT_RECORDS: LazyLock<ManyRows> = LazyLock::new(|| {
     ManyRows::new(
+        "INSERT_RECORDS",
         "INSERT INTO usage_record (account_id, idempotency_key, meter, quantity, recorded_at, state, window_start, \
-        from_credits, overage, fingerprint, source, metadata, holder, expires_at) VALUES ",
-        "($, $, $, $, $, $, $, $, $, $, $, $, $, $)",
+        from_credits, overage, fingerprint, source, metadata, holder, expires_at)",
+        "$text, $text, $text, $bigint, $bigint, $text, $bigint, $bigint, $bigint, $text, $text, $text, $text, $bigint",
         "",
     )
 });
@@ -92,9 +97,10 @@ static INSERT_RECORDS: LazyLock<ManyRows> = LazyLock::new(|| {
 // The rows are held: what is written is what was read and decided on.
 static WRITE_COUNTERS: LazyLock<ManyRows> = LazyLock::new(|| {
     ManyRows::new(
+        "WRITE_COUNTERS",
         "INSERT INTO usage_counter (account_id, meter, window_start, window_end, subscription_id, included, used, reserved, \
-        from_credits, held_credits, overage) VALUES ",
-        "($, $, $, $, $, $, $, $, $, $, $)",
+        from_credits, held_credits, overage)",
+        "$text, $text, $bigint, $bigint, $text, $bigint, $bigint, $bigint, $bigint, $bigint, $bigint",
         " ON CONFLICT (account_id, meter, window_start) DO UPDATE SET included = excluded.included, used = excluded.used, \
         reserved = excluded.reserved, from_credits = excluded.from_credits, held_credits = excluded.held_credits, \
         overage = excluded.overage",
@@ -103,33 +109,39 @@ static WRITE_COUNTERS: LazyLock<ManyRows> = LazyLock::new(|| {
 
 static CONSUME: LazyLock<ManyRows> = LazyLock::new(|| {
     ManyRows::new(
-        "INSERT INTO credit_balance (account_id, meter, granted, consumed) VALUES ",
-        "($, $, 0, $)",
+        "CONSUME",
+        "INSERT INTO credit_balance (account_id, meter, granted, consumed)",
+        "$text, $text, 0, $bigint",
         " ON CONFLICT (account_id, meter) DO UPDATE SET consumed = credit_balance.consumed + excluded.consumed",
     )
 });
 
 static COUNT_DAYS: LazyLock<ManyRows> = LazyLock::new(|| {
     ManyRows::new(
-        "INSERT INTO usage_day (account_id, meter, day, source, used) VALUES ",
-        "($, $, $, $, $)",
+        "COUNT_DAYS",
+        "INSERT INTO usage_day (account_id, meter, day, source, used)",
+        "$text, $text, $bigint, $text, $bigint",
         " ON CONFLICT (account_id, day, meter, source) DO UPDATE SET used = usage_day.used + excluded.used",
     )
 });
 
-/// Every statement of many rows, for the test that prepares them all.
-pub(crate) fn many() -> Vec<(&'static str, &'static str)> {
-    [
-        CREATE_COUNTERS.named("CREATE_COUNTERS"),
-        COUNTERS.named("COUNTERS"),
-        BALANCES.named("BALANCES"),
-        RECORDS.named("RECORDS"),
-        INSERT_RECORDS.named("INSERT_RECORDS"),
-        WRITE_COUNTERS.named("WRITE_COUNTERS"),
-        CONSUME.named("CONSUME"),
-        COUNT_DAYS.named("COUNT_DAYS"),
-    ]
-    .concat()
+/// The statements of many rows, for the test that prepares them all. Those that lock are
+/// PostgreSQL's alone.
+pub(crate) fn many(db: &Db) -> Vec<&'static ManyRows> {
+    let mut all: Vec<&'static ManyRows> = vec![
+        &CREATE_COUNTERS,
+        &COUNTERS,
+        &BALANCES,
+        &RECORDS,
+        &INSERT_RECORDS,
+        &WRITE_COUNTERS,
+        &CONSUME,
+        &COUNT_DAYS,
+    ];
+    if matches!(db, Db::Postgres(_)) {
+        all.extend([&*COUNTERS_LOCKED, &*BALANCES_LOCKED]);
+    }
+    all
 }
 
 /// One meter of an account in one window.
@@ -272,7 +284,7 @@ pub async fn counters_of(
 /// The database failed.
 pub async fn create_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
     for (sql, rows) in CREATE_COUNTERS.split(tx, counters) {
-        query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.account_id.as_str(), row.meter.as_str(), row.window_start,
+        query_rows!(&mut *tx, execute, sql, rows, |row| row.account_id.as_str(), row.meter.as_str(), row.window_start,
             row.window_end, row.subscription_id.as_deref(), row.included, row.used)?;
     }
     Ok(())
@@ -289,7 +301,7 @@ pub async fn take_counters(tx: &mut Tx, keys: &[CounterKey]) -> Result<Vec<Count
         Tx::Postgres(_) => &*COUNTERS_LOCKED,
     };
     for (sql, rows) in statement.split(tx, keys) {
-        all.extend(query_rows!(Tx: &mut *tx, fetch_all as Counter, sql, rows, |key| key.account.as_str(), key.meter, key.window.0)?);
+        all.extend(query_rows!(&mut *tx, fetch_all as Counter, sql, rows, |key| key.account.as_str(), key.meter, key.window.0)?);
     }
     Ok(all)
 }
@@ -310,7 +322,7 @@ pub async fn take_balances(
     };
     for (sql, rows) in statement.split(tx, keys) {
         let read =
-            query_rows!(Tx: &mut *tx, fetch_all as (String, String, i64, i64), sql, rows, |key| key.0.as_str(), key.1)?;
+            query_rows!(&mut *tx, fetch_all as (String, String, i64, i64), sql, rows, |key| key.0.as_str(), key.1)?;
         all.extend(read);
     }
     Ok(all)
@@ -323,7 +335,7 @@ pub async fn take_balances(
 pub async fn records(tx: &mut Tx, keys: &[(&str, &str)]) -> Result<Vec<Record>, StoreError> {
     let mut all = Vec::new();
     for (sql, rows) in RECORDS.split(tx, keys) {
-        all.extend(query_rows!(Tx: &mut *tx, fetch_all as Record, sql, rows, |key| key.0, key.1)?);
+        all.extend(query_rows!(&mut *tx, fetch_all as Record, sql, rows, |key| key.0, key.1)?);
     }
     Ok(all)
 }
@@ -334,7 +346,7 @@ pub async fn records(tx: &mut Tx, keys: &[(&str, &str)]) -> Result<Vec<Record>, 
 /// The database failed, or one of the keys was taken meanwhile for another meter.
 pub async fn insert_records(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), StoreError> {
     for (sql, rows) in INSERT_RECORDS.split(tx, records) {
-        query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.record.account_id.as_str(),
+        query_rows!(&mut *tx, execute, sql, rows, |row| row.record.account_id.as_str(),
             row.record.idempotency_key.as_str(), row.record.meter.as_str(), row.record.quantity, row.at.0,
             row.record.state.as_str(), row.record.window_start, row.record.from_credits, row.record.overage,
             row.record.fingerprint.as_str(), row.record.source.as_str(), row.metadata, row.record.holder.as_deref(),
@@ -372,7 +384,7 @@ pub async fn delete_held(tx: &mut Tx, account: &str, key: &str, holder: &str) ->
 /// The database failed.
 pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
     for (sql, rows) in WRITE_COUNTERS.split(tx, counters) {
-        query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.account_id.as_str(), row.meter.as_str(), row.window_start,
+        query_rows!(&mut *tx, execute, sql, rows, |row| row.account_id.as_str(), row.meter.as_str(), row.window_start,
             row.window_end, row.subscription_id.as_deref(), row.included, row.used, row.reserved, row.from_credits,
             row.held_credits, row.overage)?;
     }
@@ -385,7 +397,7 @@ pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), Sto
 /// The database failed.
 pub async fn consume(tx: &mut Tx, moves: &[(&str, &str, i64)]) -> Result<(), StoreError> {
     for (sql, rows) in CONSUME.split(tx, moves) {
-        query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.0, row.1, row.2)?;
+        query_rows!(&mut *tx, execute, sql, rows, |row| row.0, row.1, row.2)?;
     }
     Ok(())
 }
@@ -396,7 +408,7 @@ pub async fn consume(tx: &mut Tx, moves: &[(&str, &str, i64)]) -> Result<(), Sto
 /// The database failed.
 pub async fn count_days(tx: &mut Tx, days: &[(&str, &str, i64, &str, i64)]) -> Result<(), StoreError> {
     for (sql, rows) in COUNT_DAYS.split(tx, days) {
-        query_rows!(Tx: &mut *tx, execute, sql, rows, |row| row.0, row.1, row.2, row.3, row.4)?;
+        query_rows!(&mut *tx, execute, sql, rows, |row| row.0, row.1, row.2, row.3, row.4)?;
     }
     Ok(())
 }

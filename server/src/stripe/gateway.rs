@@ -22,8 +22,6 @@ use stripe_client_core::{RequestBuilder, StripeMethod};
 use super::shape::{ShapeError, text};
 use crate::config::StripeConfig;
 
-/// One attempt's deadline.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a request that may succeed on another try is sent in all.
 const TRIES: u32 = 4;
 
@@ -82,7 +80,7 @@ impl Gateway {
     /// The key cannot be sent as a header.
     pub fn new(config: &StripeConfig) -> Result<Self, GatewayError> {
         let mut builder = stripe::ClientBuilder::new(config.secret_key.expose_secret())
-            .timeout(TIMEOUT)
+            .timeout(config.patience)
             .request_strategy(RequestStrategy::Once)
             .app_info("tollgate", Some(env!("CARGO_PKG_VERSION").to_owned()), None);
         if let Some(base) = &config.api_base {

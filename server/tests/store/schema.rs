@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use billing::{AccountId, CustomerId};
-use server::store::{accounts, customers, statements};
+use server::store::{accounts, customers, statements, statements_of_many_rows};
 
 use crate::engines::{NOW, at_once};
 
 on_both_engines! {
     async fn every_statement_is_accepted(store) {
         let mut refused = Vec::new();
-        for (name, sql) in statements() {
+        for (name, sql) in [statements(), statements_of_many_rows(&store.db)].concat() {
             if let Err(error) = store.db.prepare(sql).await {
                 refused.push(format!("{name}: {error}"));
             }
