@@ -10,7 +10,7 @@ use server::reconcile::{self, Mode};
 use server::store::accounts::{self, Role};
 use server::webhook::register::{self, Registered};
 use server::webhook::worker;
-use server::{Db, Tollgate, catalog_apply};
+use server::{Db, Tollgate, access, catalog_apply};
 
 /// `migrate`: brings the database up to date.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
@@ -96,16 +96,14 @@ pub async fn doctor(config: Config) -> anyhow::Result<()> {
 }
 
 /// `operator add|remove`: gives somebody who has signed up the role of an operator, or takes it away.
-pub async fn set_operator(config: &Config, email: &str, role: Role) -> anyhow::Result<()> {
+pub async fn set_operator(config: Config, email: &str, role: Role) -> anyhow::Result<()> {
     let email = Email::parse(email)?;
-    let db = connect(config).await?;
-    db.migrate().await?;
-    let mut tx = db.begin().await?;
-    if !accounts::set_role(&mut tx, &email.login_key(), role).await? {
+    let tollgate = tollgate(config).await?;
+    tollgate.db().migrate().await?;
+    if !access::set_role(&tollgate, &email, role).await? {
         bail!("nobody has signed up as {}", email.as_str());
     }
-    tx.commit().await?;
-    db.close().await;
+    tollgate.db().close().await;
     println!("{} is {} now.", email.as_str(), role.as_str());
     Ok(())
 }

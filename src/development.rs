@@ -12,8 +12,8 @@ use billing::email::Email;
 use sandbox::Sandbox;
 use server::clock::Clock;
 use server::config::{Config, DatabaseUrl, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
-use server::store::accounts::{self, Role};
-use server::{Tollgate, auth, catalog_apply};
+use server::store::accounts::Role;
+use server::{Tollgate, access, auth, catalog_apply};
 
 /// Whom one can log in as: a customer to be, and an operator.
 const DEMO_EMAIL: &str = "demo@tollgate.test";
@@ -84,9 +84,7 @@ pub async fn furnish(tollgate: &Tollgate) -> anyhow::Result<()> {
     auth::create_user(tollgate, &Email::parse(DEMO_EMAIL)?, DEMO_PASSWORD.to_owned()).await?;
     let operator = Email::parse(OPERATOR_EMAIL)?;
     auth::create_user(tollgate, &operator, DEMO_PASSWORD.to_owned()).await?;
-    let mut tx = tollgate.db().begin().await?;
-    accounts::set_role(&mut tx, &operator.login_key(), Role::Operator).await?;
-    tx.commit().await?;
+    access::set_role(tollgate, &operator, Role::Operator).await?;
     println!();
     println!("  Tollgate   {}", tollgate.config().app_url);
     println!("  Sandbox    {sandbox}  (Stripe's place; cards like 4242 4242 4242 4242 pay)");

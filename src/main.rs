@@ -170,8 +170,8 @@ async fn run(command: Command, config: Config) -> anyhow::Result<()> {
         }
         Command::Doctor => commands::doctor(config).await,
         Command::Operator { command } => match command {
-            OperatorCommand::Add { email } => commands::set_operator(&config, &email, Role::Operator).await,
-            OperatorCommand::Remove { email } => commands::set_operator(&config, &email, Role::Customer).await,
+            OperatorCommand::Add { email } => commands::set_operator(config, &email, Role::Operator).await,
+            OperatorCommand::Remove { email } => commands::set_operator(config, &email, Role::Customer).await,
             OperatorCommand::List => commands::list_operators(&config).await,
         },
         Command::Events { command } => events::events(&config, &command).await,

@@ -31,6 +31,9 @@ pub struct Options {
     /// Seconds that each figure is measured for.
     #[arg(long, default_value_t = 5)]
     pub seconds: u64,
+    /// Measure only this much of it: usage, webhooks, pages, login. Nothing is written then.
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<String>,
     /// The numbers of history rows between which counting must not slow down.
     #[arg(long, value_delimiter = ',', default_values_t = [0, 100_000, 10_000_000])]
     pub history: Vec<u64>,
@@ -62,6 +65,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     }
     let table = report.table();
     println!("{table}");
+    if !options.only.is_empty() {
+        return Ok(());
+    }
     let page = options.docs.join("BENCHMARK.md");
     let earlier = std::fs::read_to_string(&page).unwrap_or_default();
     std::fs::write(&page, report::document(&report, options.seconds, &earlier))?;
@@ -83,11 +89,23 @@ async fn measure(options: &Options, engine: Engine, report: &mut Report) -> anyh
 
     {
         let tollgate = Program::tollgate(&options.binary, folder.path(), &database, &sandbox.url()).await?;
-        bench.usage(&tollgate, &customers, report).await?;
-        bench.state_shows(&tollgate, &customers[0], &sandbox.url(), &theirs, report).await?;
-        bench.webhooks(&tollgate, report).await?;
-        bench.pages(&tollgate, &customers, report).await?;
-        bench.login(&tollgate, report).await?;
+        let wants = |what: &str| options.only.is_empty() || options.only.iter().any(|only| only == what);
+        if wants("usage") {
+            bench.usage(&tollgate, &customers, report).await?;
+        }
+        if wants("webhooks") {
+            bench.state_shows(&tollgate, &customers[0], &sandbox.url(), &theirs, report).await?;
+            bench.webhooks(&tollgate, report).await?;
+        }
+        if wants("pages") {
+            bench.pages(&tollgate, &customers, report).await?;
+        }
+        if wants("login") {
+            bench.login(&tollgate, report).await?;
+        }
+    }
+    if !options.only.is_empty() {
+        return Ok(());
     }
     // With the server stopped, so that nothing of it is in the way of the filling.
     let mut rows = 0;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use billing::AccountId;
 
-use crate::access::CHANNEL;
+use crate::access::{CHANNEL, PEOPLE};
 use crate::auth::{self, LoginError, Session, SignedIn};
 use crate::checkout::{self, CheckoutError};
 use crate::store::{StoreError, accounts, checkouts, customers, subscriptions, workspace};
@@ -75,8 +75,10 @@ pub async fn close_account(
     workspace::delete_all(&mut tx, account).await?;
     accounts::close(&mut tx, account, tollgate.now()).await?;
     tx.notify(CHANNEL, account.as_str()).await?;
+    tx.notify(PEOPLE, "").await?;
     tx.commit().await?;
     tollgate.access().forget(account).await;
+    tollgate.access().forget_people();
     tracing::info!("account {account} is closed");
     // The user is gone already: a session that outlives this opens nothing.
     auth::logout(session).await.map_err(LoginError::from)?;

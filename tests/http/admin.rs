@@ -1,6 +1,8 @@
 //! The operators' pages: for operators, and for nobody else.
 
-use server::store::accounts::{self, Role};
+use billing::email::Email;
+use server::access;
+use server::store::accounts::Role;
 
 use crate::support::{Browser, Harness, PAYS, on_both_engines};
 
@@ -105,13 +107,28 @@ on_both_engines! {
         seen.dedup();
         assert_eq!(seen.len(), 120, "and none twice");
     }
+
+    async fn who_is_trusted_no_longer_sees_nothing_more_on_any_node(engine) {
+        let app = Harness::start(engine).await;
+        let other = app.second_node().await;
+        let browser = operator(&app).await;
+        app.until(async || opens_on_both(&browser, &other).await == [true, true]).await;
+        let email = Email::parse("operator@example.com").unwrap();
+        assert!(access::set_role(&app.tollgate, &email, Role::Customer).await.unwrap());
+        assert!(!browser.opens("/admin").await);
+        app.until(async || opens_on_both(&browser, &other).await == [false, false]).await;
+    }
+}
+
+/// On one node and on the other, where nobody is asked to sign in again.
+async fn opens_on_both(browser: &Browser, other: &str) -> [bool; 2] {
+    [browser.opens("/admin").await, browser.at(other).opens("/admin").await]
 }
 
 async fn operator(app: &Harness) -> Browser {
     let browser = app.signed_up("operator@example.com").await;
-    let mut tx = app.tollgate.db().begin().await.unwrap();
-    assert!(accounts::set_role(&mut tx, "operator@example.com", Role::Operator).await.unwrap());
-    tx.commit().await.unwrap();
+    let email = Email::parse("operator@example.com").unwrap();
+    assert!(access::set_role(&app.tollgate, &email, Role::Operator).await.unwrap());
     browser
 }
 

@@ -1,5 +1,7 @@
 //! Signing up, in and out, over HTTP.
 
+use std::time::Duration;
+
 use reqwest::Method;
 
 use crate::support::{Harness, Page, on_both_engines};
@@ -116,6 +118,35 @@ on_both_engines! {
         assert!(browser.opens("/dashboard").await);
         browser.post("/logout", &[]).await;
         assert!(!browser.opens("/dashboard").await);
+    }
+
+    async fn logging_out_ends_the_session_on_the_other_node_too(engine) {
+        let app = Harness::start(engine).await;
+        let other = app.second_node().await;
+        let browser = app.signed_up("ada@example.com").await;
+        // As one who has copied the cookie would go on using it.
+        let thief = app.browser();
+        let cookie = browser.cookie(&app.url).unwrap();
+        let opens = async |url: &str| {
+            let request = thief.at(url).request(Method::GET, "/dashboard").header("cookie", &cookie);
+            Page::of(request).await.status == 200
+        };
+        assert!(opens(&app.url).await && opens(&other).await);
+        assert_eq!(browser.post("/logout", &[]).await.status, 303);
+        assert!(!opens(&app.url).await);
+        app.until(async || !opens(&other).await).await;
+    }
+
+    async fn whoever_comes_back_stays_signed_in_and_a_page_that_is_read_writes_nothing(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let begins_anew = async || browser.get("/dashboard").await.header("set-cookie");
+        begins_anew().await;
+        assert_eq!(begins_anew().await, None);
+        app.sandbox.advance(Duration::from_secs(86_400));
+        let cookie = begins_anew().await.expect("the next day its time begins anew");
+        assert!(cookie.contains("Max-Age=1209"), "{cookie}");
+        assert_eq!(begins_anew().await, None);
     }
 
     async fn guessing_is_stopped_also_when_the_last_guess_is_right(engine) {

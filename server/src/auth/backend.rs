@@ -5,19 +5,18 @@ use billing::UserId;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::SignedIn;
-use crate::store::accounts::{self, Role, User};
-use crate::store::{Db, StoreError};
+use crate::store::StoreError;
+use crate::store::accounts::{Role, User};
+use crate::tollgate::Tollgate;
 
 /// Finds the users of sessions.
 #[derive(Clone, Debug)]
-pub struct Backend {
-    db: Db,
-}
+pub struct Backend(Tollgate);
 
 impl Backend {
-    /// Reads from `db`.
-    pub const fn new(db: Db) -> Self {
-        Self { db }
+    /// The users of this app.
+    pub const fn new(tollgate: Tollgate) -> Self {
+        Self(tollgate)
     }
 }
 
@@ -73,6 +72,7 @@ impl AuthnBackend for Backend {
     }
 
     async fn get_user(&self, id: &String) -> Result<Option<Identity>, StoreError> {
-        Ok(accounts::user_by_id(&self.db, &UserId::new(id)).await?.map(Identity::from))
+        let user = self.0.access().user(self.0.db(), &UserId::new(id)).await?;
+        Ok(user.map(|user| Identity::from(User::clone(&user))))
     }
 }

@@ -1,104 +1,159 @@
-//! Sign-in sessions in the database, on either engine.
+//! Sign-in sessions in the database, on either engine, cached like what they open
+//! ([`crate::access`]).
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum_login::{AuthManagerLayer, AuthManagerLayerBuilder};
+use billing::Timestamp;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::session::{Id, Record};
-use tower_sessions::session_store::{ExpiredDeletion, Result};
-use tower_sessions::{Expiry, SessionManagerLayer, SessionStore};
+use tower_sessions::session_store::{Error, ExpiredDeletion, Result};
+use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
 
 use super::Backend;
-use crate::store::Db;
+use crate::access::SESSIONS;
+use crate::store::{Db, StoreError};
 use crate::tollgate::Tollgate;
 
 /// Days without a visit after which a session ends.
 const DAYS: i64 = 14;
 
+/// The day of the last visit, in a session.
+const VISITED: &str = "visited";
+
 /// Where sessions lie.
 #[derive(Clone, Debug)]
-pub enum Sessions {
-    /// SQLite: read from many connections, written on the one that writes.
-    Sqlite {
-        /// For loading.
-        read: SqliteStore,
-        /// For everything else.
-        write: SqliteStore,
-    },
-    /// PostgreSQL.
+pub struct Sessions {
+    tollgate: Tollgate,
+    rows: Rows,
+}
+
+#[derive(Clone, Debug)]
+enum Rows {
+    /// Read from many connections, written on the one that writes.
+    Sqlite { read: SqliteStore, write: SqliteStore },
     Postgres(PostgresStore),
 }
 
-impl Sessions {
-    /// The sessions of this database. Its migrations made the table.
-    pub fn new(db: &Db) -> Self {
+impl Rows {
+    /// Of this database. Its migrations made the table.
+    fn new(db: &Db) -> Self {
         match (db.sqlite_pools(), db.postgres_pool()) {
             (Some((read, write)), _) => Self::Sqlite { read: SqliteStore::new(read), write: SqliteStore::new(write) },
             (None, Some(pool)) => Self::Postgres(PostgresStore::new(pool.clone())),
             (None, None) => unreachable!("a database is one or the other"),
         }
     }
+
+    fn read(&self) -> &dyn SessionStore {
+        match self {
+            Self::Sqlite { read, .. } => read,
+            Self::Postgres(store) => store,
+        }
+    }
+
+    fn write(&self) -> &dyn SessionStore {
+        match self {
+            Self::Sqlite { write, .. } => write,
+            Self::Postgres(store) => store,
+        }
+    }
+}
+
+impl Sessions {
+    /// The sessions of this app.
+    pub fn new(tollgate: &Tollgate) -> Self {
+        Self { rows: Rows::new(tollgate.db()), tollgate: tollgate.clone() }
+    }
+
+    /// Forgets a session here and on the other nodes, after it was changed or ended.
+    async fn changed(&self, id: &Id) -> Result<()> {
+        let hash = hash(id);
+        self.tollgate.access().forget_session(&hash).await;
+        let told = async {
+            if self.tollgate.db().postgres_pool().is_some() {
+                let mut tx = self.tollgate.db().begin().await?;
+                tx.notify(SESSIONS, &hash).await?;
+                tx.commit().await?;
+            }
+            Ok(())
+        };
+        told.await.map_err(|error: StoreError| Error::Backend(error.to_string()))
+    }
+}
+
+/// The id alone opens an account: it goes neither into memory for long nor over the wire.
+fn hash(id: &Id) -> String {
+    hex::encode(Sha256::digest(id.0.to_le_bytes()))
 }
 
 #[async_trait]
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> Result<()> {
-        match self {
-            Self::Sqlite { write, .. } => write.create(record).await,
-            Self::Postgres(store) => store.create(record).await,
-        }
+        self.rows.write().create(record).await
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
-        match self {
-            Self::Sqlite { write, .. } => write.save(record).await,
-            Self::Postgres(store) => store.save(record).await,
-        }
+        self.rows.write().save(record).await?;
+        self.changed(&record.id).await
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        match self {
-            Self::Sqlite { read, .. } => read.load(id).await,
-            Self::Postgres(store) => store.load(id).await,
-        }
+        let record = self.tollgate.access().session(&hash(id), self.rows.read().load(id)).await?;
+        let now = self.tollgate.clock().wall().0;
+        Ok(record.filter(|record| record.expiry_date.unix_timestamp() > now).map(|record| Record::clone(&record)))
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
-        match self {
-            Self::Sqlite { write, .. } => write.delete(id).await,
-            Self::Postgres(store) => store.delete(id).await,
-        }
+        self.rows.write().delete(id).await?;
+        self.changed(id).await
     }
 }
 
 #[async_trait]
 impl ExpiredDeletion for Sessions {
     async fn delete_expired(&self) -> Result<()> {
-        match self {
-            Self::Sqlite { write, .. } => write.delete_expired().await,
-            Self::Postgres(store) => store.delete_expired().await,
+        match &self.rows {
+            Rows::Sqlite { write, .. } => write.delete_expired().await,
+            Rows::Postgres(store) => store.delete_expired().await,
         }
+    }
+}
+
+/// Notes a visit, once a day: from then on the session lasts its whole time again. A page that is
+/// only read writes nothing else.
+pub(crate) async fn note_visit(session: &Session, now: Timestamp) {
+    let today = now.0.div_euclid(billing::time::DAY);
+    let noted = async {
+        if session.get::<i64>(VISITED).await? != Some(today) {
+            session.insert(VISITED, today).await?;
+        }
+        Ok::<(), tower_sessions::session::Error>(())
+    };
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, "a visit was not noted; the session ends when it would have");
     }
 }
 
 /// The layer that reads a request's session and user. The cookie is `Lax`, not `Strict`:
 /// people come back from Stripe signed in.
 pub fn layer(tollgate: &Tollgate) -> AuthManagerLayer<Backend, Sessions> {
-    let sessions = SessionManagerLayer::new(Sessions::new(tollgate.db()))
+    let sessions = SessionManagerLayer::new(Sessions::new(tollgate))
         .with_name("tollgate")
         .with_same_site(SameSite::Lax)
         .with_http_only(true)
         .with_secure(tollgate.config().is_https())
         .with_expiry(Expiry::OnInactivity(time::Duration::days(DAYS)));
-    AuthManagerLayerBuilder::new(Backend::new(tollgate.db().clone()), sessions).build()
+    AuthManagerLayerBuilder::new(Backend::new(tollgate.clone()), sessions).build()
 }
 
 /// Deletes expired sessions every hour until `stop`.
 pub async fn sweep(tollgate: Tollgate, stop: CancellationToken) {
-    let sessions = Sessions::new(tollgate.db());
+    let sessions = Sessions::new(&tollgate);
     while !stop.is_cancelled() {
         if let Err(error) = sessions.delete_expired().await {
             tracing::warn!(%error, "expired sessions stay for now");

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Executor, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::config::DatabaseUrl;
 
@@ -27,6 +27,10 @@ const STATEMENTS_KEPT: usize = 512;
 const WRITER_CACHE: &str = "-65536";
 /// What each of its readers keeps.
 const READER_CACHE: &str = "-8192";
+
+/// PostgreSQL's alone. A statement's plan is made once for each connection, and one that was made while
+/// a table was small would read all of it for ever after. Every statement here has its index.
+const USE_INDEXES: &str = "SET enable_seqscan = off";
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -186,6 +190,7 @@ impl Db {
                 let pool = PgPoolOptions::new()
                     .max_connections(16)
                     .acquire_timeout(Duration::from_secs(5))
+                    .after_connect(|connection, _| Box::pin(async { connection.execute(USE_INDEXES).await.map(drop) }))
                     .connect_with(options)
                     .await?;
                 Ok(Self::Postgres(PostgresPool(pool)))
@@ -261,12 +266,24 @@ impl Db {
         }
     }
 
+    /// A number that changes when another program has written to SQLite's file; always the same on
+    /// PostgreSQL, which has notifications.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn writes_of_others(&self) -> Result<i64, StoreError> {
+        match self {
+            // Asked on the connection that writes: its own writes do not count.
+            Self::Sqlite(pools) => Ok(sqlx::query_scalar(DATA_VERSION).fetch_one(&pools.write).await?),
+            Self::Postgres(_) => Ok(0),
+        }
+    }
+
     /// Prepares `sql` without running it.
     ///
     /// # Errors
     /// The engine does not accept it.
     pub async fn prepare(&self, sql: &str) -> Result<(), StoreError> {
-        use sqlx::Executor;
         match self {
             Self::Sqlite(pools) => drop(pools.write.prepare(sql).await?),
             Self::Postgres(pool) => drop(pool.0.prepare(sql).await?),
@@ -275,6 +292,8 @@ impl Db {
     }
 }
 
+/// SQLite's alone.
+const DATA_VERSION: &str = "PRAGMA data_version";
 /// PostgreSQL's alone: SQLite has one node, which needs no telling.
 const NOTIFY: &str = "SELECT pg_notify($1, $2)";
 /// PostgreSQL's alone: SQLite lets one writer in at a time.

@@ -121,6 +121,25 @@ async fn sqlite_caches_from_the_start() {
     .await;
 }
 
+/// The command line, for one: it is another process, and tells nobody.
+#[tokio::test]
+async fn sqlite_sees_what_another_program_has_written() {
+    crate::engines::on_sqlite(|store: Store| async move {
+        let (account, _) = subscriber(&store).await;
+        let tollgate = store.tollgate(&Clock::manual(NOW));
+        let stop = CancellationToken::new();
+        let listening = tokio::spawn(access::listen(tollgate.clone(), stop.clone()));
+        assert_eq!(tier(&tollgate, &account).await, Tier::new("PRO"));
+        for (status, expected) in [("canceled", "FREE"), ("active", "PRO"), ("canceled", "FREE")] {
+            write_unnoticed(&store, status).await;
+            until("it has seen it", || async { tier(&tollgate, &account).await == Tier::new(expected) }).await;
+        }
+        stop.cancel();
+        listening.await.unwrap();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn postgres_caches_nothing_without_a_line_to_the_other_nodes() {
     crate::engines::on_postgres(|store: Store| async move {
