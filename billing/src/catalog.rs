@@ -205,8 +205,18 @@ pub struct Product {
 pub struct MeteredPrice {
     /// The event name of Stripe's meter.
     pub event_name: String,
-    /// Stripe's lookup key of the metered price. Only a subscription that has it as an item is billed.
+    /// What the lookup keys of Stripe's metered prices begin with: see [`MeteredPrice::lookup_key_at`].
     pub lookup_key: String,
+    /// What a unit costs; `None` for prices that somebody else makes and changes.
+    pub unit: Option<Money>,
+}
+
+impl MeteredPrice {
+    /// The lookup key of the price for subscriptions of this interval: all items of one have the same.
+    /// Only a subscription that has it as an item is billed.
+    pub fn lookup_key_at(&self, interval: Interval) -> String {
+        format!("{}_{interval}", self.lookup_key)
+    }
 }
 
 /// Everything that is sold, checked.
@@ -257,7 +267,18 @@ impl Catalog {
 
     /// Whether an item of a subscription is the metered price of `meter`.
     pub fn bills(&self, meter: Meter, item: &Item) -> bool {
-        self.metered_price(meter).is_some_and(|price| item.lookup_key.as_deref() == Some(price.lookup_key.as_str()))
+        let Some((price, key)) = self.metered_price(meter).zip(item.lookup_key.as_deref()) else { return false };
+        Interval::ALL.iter().any(|interval| price.lookup_key_at(*interval) == key)
+    }
+
+    /// The meters whose overage is billed, and how.
+    pub fn metered_prices(&self) -> impl Iterator<Item = (Meter, &MeteredPrice)> {
+        self.metered.iter().map(|(meter, price)| (*meter, price))
+    }
+
+    /// The metered prices that belong into a subscription of `plan`: those of the meters that it limits.
+    pub fn metered_prices_of(&self, plan: &Plan) -> impl Iterator<Item = (Meter, &MeteredPrice)> {
+        self.metered_prices().filter(|(meter, _)| plan.limit(*meter) != Limit::Unlimited)
     }
 
     /// Whether an item bills use and so stands for no tier.

@@ -504,11 +504,26 @@ fn overage_is_denied_unless_a_metered_price_is_named() {
 }
 
 #[test]
+fn a_subscription_has_the_metered_prices_of_the_meters_that_its_plan_limits() {
+    let priced = METER.replace("event_name", "amount = 2\ncurrency = \"usd\"\nevent_name");
+    let of = |priced: &str| {
+        let catalog = parse(&format!("{SOUND}{priced}")).expect("sound");
+        let plan = catalog.plan_named("PRO").expect("it is sold");
+        catalog.metered_prices_of(plan).map(|(_, price)| price.clone()).collect::<Vec<_>>()
+    };
+    let [price] = &of(&priced)[..] else { panic!("one") };
+    assert_eq!(price.unit.as_ref().map(|unit| unit.minor), Some(2));
+    assert_eq!(price.lookup_key_at(Interval::Year), "api_calls_metered_year");
+    let unlimited = priced.replace("apiCallsPerMonth", "aiGenerationsPerMonth");
+    assert_eq!(of(&unlimited), [], "nothing is beyond what has no limit");
+}
+
+#[test]
 fn a_meter_that_cannot_be_billed_is_a_fault() {
     let faults = |meter: &str| parse(&format!("{SOUND}{meter}")).expect_err("this is a fault").0.join("\n");
     assert!(faults(&METER.replace("event_name = \"api_calls\"\n", "")).contains("belong to overage"));
     assert!(faults(&METER.replace("\"bill\"", "\"sell\"")).contains("unknown overage `sell` (known: deny, bill)"));
     assert!(faults(&METER.replace("apiCallsPerMonth", "calls")).contains("unknown meter `calls`"));
     assert!(faults(&METER.repeat(2)).contains("meter `apiCallsPerMonth` stands twice"));
-    assert!(faults(&METER.replace("api_calls_metered", "pro_month")).contains("lookup_key `pro_month` stands twice"));
+    assert!(faults(&METER.replace("api_calls_metered", "pro")).contains("lookup_key `pro_month` stands twice"));
 }

@@ -16,6 +16,11 @@ use crate::tollgate::Tollgate;
 /// One difference between `plans.toml` and Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// Stripe lacks the meter by which use is billed.
+    CreateMeter {
+        /// By which it is told of use.
+        event_name: String,
+    },
     /// Stripe lacks the product.
     CreateProduct {
         /// Stripe's id, which is ours to choose.
@@ -55,6 +60,7 @@ pub enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::CreateMeter { event_name } => write!(f, "create meter {event_name}"),
             Self::CreateProduct { id, name } => write!(f, "create product {id} ({name})"),
             Self::UpdateProduct { id, from, to } if from == to => write!(f, "update product {id} ({name})", name = to),
             Self::UpdateProduct { id, from, to } => write!(f, "update product {id} ({from} becomes {to})"),
@@ -86,10 +92,29 @@ pub async fn apply(tollgate: &Tollgate) -> Result<Vec<Change>, GatewayError> {
 async fn compare(tollgate: &Tollgate, change: bool) -> Result<Vec<Change>, GatewayError> {
     let mut changes = Vec::new();
     for wanted in wanted(tollgate) {
-        changes.extend(wanted.product(tollgate, change).await?);
-        for price in &wanted.prices {
-            changes.extend(price.compare(tollgate, &wanted.id, change).await?);
+        changes.extend(wanted.compare(tollgate, change).await?);
+    }
+    for (meter, price) in tollgate.catalog().metered_prices() {
+        let Some(unit) = &price.unit else { continue };
+        let mut there = tollgate.gateway().meter(&price.event_name).await?;
+        if there.is_none() {
+            changes.push(Change::CreateMeter { event_name: price.event_name.clone() });
+            if change {
+                there = Some(tollgate.gateway().create_meter(&price.event_name, meter.label()).await?);
+            }
         }
+        let keys: Vec<_> =
+            Interval::ALL.iter().map(|interval| (*interval, price.lookup_key_at(*interval))).collect();
+        let name = format!("{} beyond the plan", meter.label());
+        let prices = keys.iter().map(|(interval, lookup_key)| WantedPrice {
+            lookup_key,
+            amount: unit,
+            interval: Some(*interval),
+            // One that is yet to be made is nobody's.
+            meter: Some(there.as_deref().unwrap_or("to be made")),
+        });
+        let product = Wanted { id: product_id(&price.event_name), name: &name, description: "", prices: prices.collect() };
+        changes.extend(product.compare(tollgate, change).await?);
     }
     Ok(changes)
 }
@@ -106,6 +131,8 @@ struct WantedPrice<'a> {
     lookup_key: &'a str,
     amount: &'a Money,
     interval: Option<Interval>,
+    /// Stripe's id of the meter that it bills, if it bills use.
+    meter: Option<&'a str>,
 }
 
 /// A product for each plan and for each thing that is sold once.
@@ -123,6 +150,7 @@ fn wanted(tollgate: &Tollgate) -> Vec<Wanted<'_>> {
                 lookup_key: &price.lookup_key,
                 amount: &price.amount,
                 interval: Some(price.interval),
+                meter: None,
             })
             .collect(),
     });
@@ -130,7 +158,7 @@ fn wanted(tollgate: &Tollgate) -> Vec<Wanted<'_>> {
         id: product_id(&product.key),
         name: &product.name,
         description: &product.summary,
-        prices: vec![WantedPrice { lookup_key: &product.lookup_key, amount: &product.amount, interval: None }],
+        prices: vec![WantedPrice { lookup_key: &product.lookup_key, amount: &product.amount, interval: None, meter: None }],
     });
     plans.chain(products).filter(|wanted| !wanted.prices.is_empty()).collect()
 }
@@ -141,6 +169,14 @@ fn product_id(key: &str) -> String {
 }
 
 impl Wanted<'_> {
+    async fn compare(&self, tollgate: &Tollgate, change: bool) -> Result<Vec<Change>, GatewayError> {
+        let mut changes: Vec<Change> = self.product(tollgate, change).await?.into_iter().collect();
+        for price in &self.prices {
+            changes.extend(price.compare(tollgate, &self.id, change).await?);
+        }
+        Ok(changes)
+    }
+
     async fn product(&self, tollgate: &Tollgate, change: bool) -> Result<Option<Change>, GatewayError> {
         let gateway = tollgate.gateway();
         let should_be =
@@ -177,6 +213,7 @@ impl WantedPrice<'_> {
                 lookup_key: self.lookup_key,
                 amount: self.amount,
                 interval: self.interval,
+                meter: self.meter,
                 replaces: old,
             };
             gateway.create_price(&new).await?;
@@ -185,22 +222,26 @@ impl WantedPrice<'_> {
             }
         }
         let lookup_key = self.lookup_key.to_owned();
-        let to = words(Some(self.amount), self.interval.map(interval_words).as_deref());
+        let to = words(Some(self.amount), self.interval.map(interval_words).as_deref(), self.meter.is_some());
         Ok(Some(match there {
             None => Change::CreatePrice { lookup_key, amount: to },
-            Some(StripePrice { id, amount, interval }) => {
-                Change::ReplacePrice { lookup_key, old: id, from: words(amount.as_ref(), interval.as_deref()), to }
+            Some(StripePrice { id, amount, interval, meter }) => {
+                let from = words(amount.as_ref(), interval.as_deref(), meter.is_some());
+                Change::ReplacePrice { lookup_key, old: id, from, to }
             }
         }))
     }
 
     fn is(&self, price: &StripePrice) -> bool {
-        price.amount.as_ref() == Some(self.amount) && price.interval == self.interval.map(interval_words)
+        price.amount.as_ref() == Some(self.amount)
+            && price.interval == self.interval.map(interval_words)
+            && price.meter.as_deref() == self.meter
     }
 }
 
-fn words(amount: Option<&Money>, interval: Option<&str>) -> String {
+fn words(amount: Option<&Money>, interval: Option<&str>, is_metered: bool) -> String {
     let amount = amount.map_or_else(|| "no fixed amount".to_owned(), Money::to_string);
+    let amount = if is_metered { format!("{amount} for each use,") } else { amount };
     match interval {
         Some(interval) => format!("{amount} every {interval}"),
         None => format!("{amount} once"),

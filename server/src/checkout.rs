@@ -90,7 +90,18 @@ impl<'a> Offer<'a> {
         }
     }
 
-    /// Stripe's id of its price: as configured, else by its lookup key.
+    /// Stripe's ids of its price, as configured, else by its lookup key; and of what is billed beside it.
+    async fn prices(&self, tollgate: &Tollgate) -> Result<Prices, GatewayError> {
+        let mut metered = Vec::new();
+        if let Self::Plan(plan, price) = self {
+            for (_, metered_price) in tollgate.catalog().metered_prices_of(plan) {
+                let key = metered_price.lookup_key_at(price.interval);
+                metered.push(tollgate.gateway().price_by_lookup_key(&key).await?);
+            }
+        }
+        Ok(Prices { price: self.price(tollgate).await?, metered })
+    }
+
     async fn price(&self, tollgate: &Tollgate) -> Result<PriceId, GatewayError> {
         let (id, lookup_key) = match self {
             Self::Plan(_, price) => (&price.id, &price.lookup_key),
@@ -101,6 +112,13 @@ impl<'a> Offer<'a> {
             None => tollgate.gateway().price_by_lookup_key(lookup_key).await,
         }
     }
+}
+
+/// Stripe's prices of an offer.
+#[derive(Clone, Debug)]
+struct Prices {
+    price: PriceId,
+    metered: Vec<PriceId>,
 }
 
 /// Leads to the Checkout Session for a plan: Stripe's address to send the person to.
@@ -139,9 +157,9 @@ async fn session_for(
     customer: &CustomerId,
     offer: &Offer<'_>,
 ) -> Result<String, CheckoutError> {
-    let price = offer.price(tollgate).await?;
+    let prices = offer.prices(tollgate).await?;
     for _ in 0..ROUNDS {
-        let url = match take_attempt(tollgate, account, customer, &offer.wanted(), &price).await? {
+        let url = match take_attempt(tollgate, account, customer, &offer.wanted(), &prices).await? {
             Taken::Ours(attempt) => match &attempt.session {
                 Some((session, _)) => reuse(tollgate, session, offer).await?,
                 None => Some(open_session(tollgate, &attempt).await?),
@@ -201,7 +219,7 @@ async fn take_attempt(
     account: &AccountId,
     customer: &CustomerId,
     wanted: &Wanted,
-    price: &PriceId,
+    prices: &Prices,
 ) -> Result<Taken, CheckoutError> {
     let is_plan = matches!(wanted, Wanted::Plan(_));
     let has_trial = is_plan && tollgate.trial_available(account).await?;
@@ -218,7 +236,8 @@ async fn take_attempt(
         account_id: account.clone(),
         customer_id: customer.clone(),
         wanted: wanted.clone(),
-        price_id: price.clone(),
+        price_id: prices.price.clone(),
+        metered: prices.metered.clone(),
         trial_days,
         status: AttemptStatus::Creating,
         session: None,
@@ -297,6 +316,7 @@ async fn open_session(tollgate: &Tollgate, attempt: &Attempt) -> Result<String, 
         customer: &attempt.customer_id,
         account: &attempt.account_id,
         price: &attempt.price_id,
+        metered: &attempt.metered,
         sells,
         success_url: &format!("{app}billing/success?session_id={{CHECKOUT_SESSION_ID}}"),
         cancel_url: &format!("{app}{cancel}?notice=canceled"),

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use billing::Interval;
 use secrecy::ExposeSecret;
 
 use crate::config::Env;
@@ -194,7 +195,7 @@ async fn prices(tollgate: &Tollgate) -> Vec<Check> {
     let plans = catalog.plans().iter().flat_map(|plan| &plan.prices);
     let plans = plans.map(|price| (&price.lookup_key, &price.id, &price.amount));
     let products = catalog.products().iter().map(|product| (&product.lookup_key, &product.id, &product.amount));
-    let mut checks = Vec::new();
+    let mut checks = metered_prices(tollgate).await;
     for (lookup_key, id, amount) in plans.chain(products) {
         let what = format!("price {lookup_key}");
         let found = match id {
@@ -213,6 +214,30 @@ async fn prices(tollgate: &Tollgate) -> Vec<Check> {
             Err(error) => (Verdict::Bad, format!("It cannot be looked up: {error}")),
         };
         checks.push(check(&what, verdict, sentence));
+    }
+    checks
+}
+
+/// The meters that bill use, and their prices. One that is missing stands in the way of a Checkout.
+async fn metered_prices(tollgate: &Tollgate) -> Vec<Check> {
+    let gateway = tollgate.gateway();
+    let mut checks = Vec::new();
+    for (_, price) in tollgate.catalog().metered_prices() {
+        let meter = gateway.meter(&price.event_name).await;
+        let here = meter.as_ref().is_ok_and(Option::is_some);
+        let sentence = if here { "Stripe counts with it." } else { "Stripe does not have it: run `tollgate catalog apply`." };
+        checks.push(check(&format!("meter {}", price.event_name), if here { Verdict::Good } else { Verdict::Bad }, sentence));
+        for key in Interval::ALL.iter().map(|interval| price.lookup_key_at(*interval)) {
+            let (verdict, sentence) = match (gateway.find_price(&key).await, &meter) {
+                (Ok(Some(StripePrice { id, meter: Some(bills), .. })), Ok(Some(meter))) if bills == *meter => {
+                    (Verdict::Good, format!("It bills that meter, {id}."))
+                }
+                (Ok(Some(StripePrice { id, .. })), _) => (Verdict::Bad, format!("{id} does not bill that meter.")),
+                (Ok(None), _) => (Verdict::Bad, "Stripe does not have it: run `tollgate catalog apply`.".to_owned()),
+                (Err(error), _) => (Verdict::Bad, format!("It cannot be looked up: {error}")),
+            };
+            checks.push(check(&format!("price {key}"), verdict, sentence));
+        }
     }
     checks
 }

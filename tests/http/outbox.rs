@@ -1,6 +1,7 @@
 //! Use that is billed reaches Stripe once, whatever happens on the way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use billing::{
     AccountId, Catalog, CustomerId, Item, Meter, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp,
@@ -12,14 +13,14 @@ use server::store::{accounts, customers, meter_events, subscriptions};
 use server::usage::{Recorded, outbox};
 use server::{Db, Tollgate};
 
-use crate::support::{Engine, Harness, on_both_engines};
+use crate::support::{Engine, Harness, PAYS, on_both_engines};
 
 const METERED: &str = r#"
 [[meter]]
 key = "apiCallsPerMonth"
 overage = "bill"
 event_name = "api_calls"
-lookup_key = "api_calls_metered"
+lookup_key = "api_calls"
 "#;
 
 /// A node with a clock of its own, and somebody on it whose overage is billed.
@@ -34,14 +35,17 @@ struct Billed {
     config: Config,
 }
 
+fn catalog(meter: &str) -> Catalog {
+    Catalog::parse(&format!("{}{meter}", include_str!("../../plans.toml")), &|_| None).unwrap()
+}
+
 async fn billed(engine: Engine) -> Billed {
-    let catalog = Catalog::parse(&format!("{}{METERED}", include_str!("../../plans.toml")), &|_| None).unwrap();
     let mut kept = None;
     let app = Harness::start_configured(
         engine,
         |_| {},
         |config| {
-            config.catalog = Arc::new(catalog);
+            config.catalog = Arc::new(catalog(METERED));
             kept = Some(config.clone());
         },
     )
@@ -67,7 +71,7 @@ async fn billed(engine: Engine) -> Billed {
     let clock = Clock::manual(now);
     let tollgate = node(&config, &clock).await;
     let billed = Billed { app, tollgate, clock, now, account, customer, meter, config };
-    billed.subscribe(&["tollgate_pro_month", "api_calls_metered"]).await;
+    billed.subscribe(&["tollgate_pro_month", "api_calls_month"]).await;
     billed
 }
 
@@ -155,12 +159,36 @@ on_both_engines! {
         assert_eq!(billed.calls(), 2);
     }
 
+    async fn from_checkout_to_the_invoice_that_bills_what_was_used_beyond(engine) {
+        let priced = METERED.replace("event_name", "amount = 7\ncurrency = \"usd\"\nevent_name");
+        let app = Harness::start_configured(engine, |_| {}, |config| config.catalog = Arc::new(catalog(&priced))).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        // Nothing that is used in a trial is billed.
+        app.sandbox.advance(Duration::from_secs(15 * 86_400));
+        app.settled().await;
+
+        let account = app.account("ada@example.com").await;
+        let used = app.tollgate.record_usage(&account, Meter::ApiCalls, 10_005, "all at once").await.unwrap();
+        let Recorded::Counted(reading) = used else { panic!("{used:?}") };
+        assert_eq!((reading.used, reading.overage), (10_000, 5));
+        app.sandbox.advance(Duration::from_secs(2 * 3600));
+        assert_eq!(outbox::send_due(&app.tollgate).await.unwrap(), 1);
+
+        app.sandbox.advance(Duration::from_secs(32 * 86_400));
+        app.settled().await;
+        let invoices = app.stripe_lists("/v1/invoices?limit=10").await;
+        let renewal = invoices.iter().map(|invoice| invoice["total"].as_i64().unwrap()).max();
+        assert_eq!(renewal, Some(2_900 + 5 * 7), "{invoices:#?}");
+    }
+
     async fn an_hour_that_is_not_over_is_not_sent(engine) {
         let billed = billed(engine).await;
         billed.uses(0, 10_003, "now").await;
         assert_eq!(billed.sends().await, 0);
         billed.clock.set(billed.now.plus_seconds(3600));
-        billed.app.sandbox.advance(std::time::Duration::from_secs(3600));
+        billed.app.sandbox.advance(Duration::from_secs(3600));
         assert_eq!(billed.sends().await, 1);
     }
 

@@ -227,22 +227,27 @@ impl Reader<'_> {
         let overage = entry.required("overage", &TEXT, &mut self.faults);
         let event_name = entry.optional("event_name", &NAME, &mut self.faults);
         let lookup_key = entry.optional("lookup_key", &TEXT, &mut self.faults);
+        let unit = if entry.has("amount") || entry.has("currency") { self.money(&mut entry) } else { None };
         let owner = entry.finish(&mut self.faults);
 
         let key = key?;
         self.once("meter", &key);
         if let Some(key) = &lookup_key {
-            self.once("lookup_key", key);
+            for interval in Interval::ALL {
+                self.once("lookup_key", &format!("{key}_{interval}"));
+            }
         }
         let meter = Meter::parse(&key);
         if meter.is_none() {
             self.unknown(&owner, "meter", &key, Meter::ALL);
         }
         match (overage.as_deref()?, event_name, lookup_key) {
-            ("deny", None, None) => None,
-            ("bill", Some(event_name), Some(lookup_key)) => Some((meter?, MeteredPrice { event_name, lookup_key })),
+            ("deny", None, None) if unit.is_none() => None,
+            ("bill", Some(event_name), Some(lookup_key)) => {
+                Some((meter?, MeteredPrice { event_name, lookup_key, unit }))
+            }
             ("bill" | "deny", ..) => {
-                self.faults.push(format!("{owner}: `event_name` and `lookup_key` belong to overage = \"bill\", both"));
+                self.faults.push(format!("{owner}: `event_name` and `lookup_key` belong to overage = \"bill\", both; so does what a unit costs"));
                 None
             }
             (other, ..) => {
@@ -287,6 +292,10 @@ struct Entry {
 impl Entry {
     fn new(owner: String, table: Table) -> Self {
         Self { owner, table, asked: Vec::new() }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     /// A table that goes by its own `key`, or by its place where it has none.

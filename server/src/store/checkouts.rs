@@ -12,8 +12,8 @@ statements! {
         WHERE account_id = $1 AND kind = 'product' AND purchase = $2 AND status IN ('creating', 'open')";
     ALL_OPEN_OF = "SELECT * FROM checkout_attempt WHERE account_id = $1 AND status IN ('creating', 'open')";
     BY_SESSION = "SELECT * FROM checkout_attempt WHERE session_id = $1";
-    INSERT_ATTEMPT = "INSERT INTO checkout_attempt (id, account_id, customer_id, kind, purchase, price_id, trial_days, status, created_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'creating', $8)";
+    INSERT_ATTEMPT = "INSERT INTO checkout_attempt (id, account_id, customer_id, kind, purchase, price_id, trial_days, status, created_at, metered_prices) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'creating', $8, $9)";
     SET_OPEN = "UPDATE checkout_attempt SET status = 'open', session_id = $2, url = $3 \
         WHERE id = $1 AND status IN ('creating', 'open')";
     SET_STATUS = "UPDATE checkout_attempt SET status = $2 WHERE id = $1 AND status IN ('creating', 'open')";
@@ -96,6 +96,8 @@ pub struct Attempt {
     pub wanted: Wanted,
     /// Stripe's price.
     pub price_id: PriceId,
+    /// Stripe's prices of what is used beyond the plan.
+    pub metered: Vec<PriceId>,
     /// Days of trial; 0 for none.
     pub trial_days: u32,
     /// Where it stands.
@@ -107,8 +109,8 @@ pub struct Attempt {
 impl Attempt {
     /// Whether Stripe is asked the same for both, so that the session of one will do for the other.
     pub fn asks_the_same(&self, other: &Self) -> bool {
-        (&self.customer_id, &self.wanted, &self.price_id, self.trial_days)
-            == (&other.customer_id, &other.wanted, &other.price_id, other.trial_days)
+        (&self.customer_id, &self.wanted, &self.price_id, &self.metered, self.trial_days)
+            == (&other.customer_id, &other.wanted, &other.price_id, &other.metered, other.trial_days)
     }
 }
 
@@ -120,6 +122,7 @@ struct Row {
     kind: String,
     purchase: String,
     price_id: String,
+    metered_prices: String,
     trial_days: i64,
     status: String,
     session_id: Option<String>,
@@ -140,6 +143,7 @@ impl Row {
             account_id: AccountId::new(self.account_id),
             customer_id: CustomerId::new(self.customer_id),
             price_id: PriceId::new(self.price_id),
+            metered: self.metered_prices.split_whitespace().map(PriceId::new).collect(),
             id: self.id,
         })
     }
@@ -187,8 +191,10 @@ pub async fn by_session(db: &Db, session: &CheckoutSessionId) -> Result<Option<A
 /// # Errors
 /// The database failed, or the account has an open one in its place.
 pub async fn insert(tx: &mut Tx, attempt: &Attempt, at: Timestamp) -> Result<(), StoreError> {
+    let metered: Vec<&str> = attempt.metered.iter().map(PriceId::as_str).collect();
     query!(Tx: tx, execute, INSERT_ATTEMPT, attempt.id.as_str(), attempt.account_id.as_str(), attempt.customer_id.as_str(),
-        attempt.wanted.kind(), attempt.wanted.name(), attempt.price_id.as_str(), i64::from(attempt.trial_days), at.0)
+        attempt.wanted.kind(), attempt.wanted.name(), attempt.price_id.as_str(), i64::from(attempt.trial_days), at.0,
+        metered.join(" "))
     .map(drop)
 }
 

@@ -3,7 +3,7 @@
 use billing::{Interval, Money, PriceId};
 use serde_json::Value;
 use stripe_product::price::{
-    CreatePrice, CreatePriceRecurring, CreatePriceRecurringInterval, ListPrice, RetrievePrice, UpdatePrice,
+    CreatePrice, CreatePriceRecurring, CreatePriceRecurringInterval, CreatePriceRecurringUsageType, ListPrice, RetrievePrice, UpdatePrice,
 };
 use stripe_product::product::{CreateProduct, RetrieveProduct, UpdateProduct};
 
@@ -30,6 +30,8 @@ pub struct StripePrice {
     pub amount: Option<Money>,
     /// How often, in Stripe's words, such as `1 month`; `None` for a price that is paid once.
     pub interval: Option<String>,
+    /// The meter that it bills, if it bills use.
+    pub meter: Option<String>,
 }
 
 /// A price to be.
@@ -43,6 +45,8 @@ pub struct NewPrice<'a> {
     pub amount: &'a Money,
     /// How often; `None` is once.
     pub interval: Option<Interval>,
+    /// The meter whose use it bills; `None` for what is paid whatever is used.
+    pub meter: Option<&'a str>,
     /// The price that has the lookup key now and loses it.
     pub replaces: Option<&'a PriceId>,
 }
@@ -110,14 +114,20 @@ impl Gateway {
             .product(new.product)
             .transfer_lookup_key(new.replaces.is_some());
         if let Some(interval) = new.interval {
-            request = request.recurring(CreatePriceRecurring::new(match interval {
+            let mut recurring = CreatePriceRecurring::new(match interval {
                 Interval::Month => CreatePriceRecurringInterval::Month,
                 Interval::Year => CreatePriceRecurringInterval::Year,
-            }));
+            });
+            if let Some(meter) = new.meter {
+                recurring.meter = Some(meter.to_owned());
+                recurring.usage_type = Some(CreatePriceRecurringUsageType::Metered);
+            }
+            request = request.recurring(recurring);
         }
         let replaces = new.replaces.map_or("none", PriceId::as_str);
         let how_often = new.interval.map_or("once", Interval::as_str);
-        let key = format!("price:{}:{replaces}:{}:{how_often}", new.lookup_key, new.amount);
+        let of = new.meter.map(|meter| format!(":{meter}")).unwrap_or_default();
+        let key = format!("price:{}:{replaces}:{}:{how_often}{of}", new.lookup_key, new.amount);
         let answer = self.send(&request, Some(&key)).await?;
         self.remember_price(new.lookup_key, None);
         Ok(price(&answer)?)
@@ -180,5 +190,10 @@ fn price(value: &Value) -> Result<StripePrice, ShapeError> {
         let count = value.pointer("/recurring/interval_count").and_then(Value::as_u64).unwrap_or(1);
         format!("{count} {interval}")
     });
-    Ok(StripePrice { id: PriceId::new(id), amount: shape::money(value, "/unit_amount"), interval })
+    Ok(StripePrice {
+        id: PriceId::new(id),
+        amount: shape::money(value, "/unit_amount"),
+        interval,
+        meter: text(value, "/recurring/meter").map(str::to_owned),
+    })
 }

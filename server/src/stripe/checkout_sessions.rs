@@ -26,6 +26,8 @@ pub struct NewCheckout<'a> {
     pub account: &'a AccountId,
     /// What for.
     pub price: &'a PriceId,
+    /// What is billed by use beside it.
+    pub metered: &'a [PriceId],
     /// How it is paid.
     pub sells: Sells<'a>,
     /// Where Stripe sends people who paid; holds `{CHECKOUT_SESSION_ID}`.
@@ -58,12 +60,17 @@ impl Gateway {
         let mut line = CreateCheckoutSessionLineItems::new();
         line.price = Some(checkout.price.to_string());
         line.quantity = Some(1);
+        let metered = checkout.metered.iter().map(|price| {
+            let mut line = CreateCheckoutSessionLineItems::new();
+            line.price = Some(price.to_string());
+            line
+        });
         let mut named = metadata(checkout.account);
         named.insert("attempt_id".to_owned(), checkout.attempt.to_owned());
         let request = CreateCheckoutSession::new()
             .customer(checkout.customer.as_str())
             .client_reference_id(checkout.account.as_str())
-            .line_items(vec![line])
+            .line_items(std::iter::once(line).chain(metered).collect::<Vec<_>>())
             .success_url(checkout.success_url)
             .cancel_url(checkout.cancel_url);
         let request = match checkout.sells {

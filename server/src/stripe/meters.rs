@@ -25,6 +25,31 @@ pub struct MeterEvent<'a> {
 }
 
 #[derive(Serialize)]
+struct NewMeter<'a> {
+    display_name: &'a str,
+    event_name: &'a str,
+    default_aggregation: Aggregation,
+    customer_mapping: CustomerMapping,
+    value_settings: ValueSettings,
+}
+
+#[derive(Serialize)]
+struct Aggregation {
+    formula: &'static str,
+}
+
+#[derive(Serialize)]
+struct CustomerMapping {
+    r#type: &'static str,
+    event_payload_key: &'static str,
+}
+
+#[derive(Serialize)]
+struct ValueSettings {
+    event_payload_key: &'static str,
+}
+
+#[derive(Serialize)]
 struct Form<'a> {
     event_name: &'a str,
     identifier: &'a str,
@@ -61,6 +86,25 @@ impl Gateway {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes the meter that [`Gateway::report_use`] tells of use: the sum of it, by customer.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    pub async fn create_meter(&self, event_name: &str, display_name: &str) -> Result<String, GatewayError> {
+        let form = NewMeter {
+            display_name,
+            event_name,
+            default_aggregation: Aggregation { formula: "sum" },
+            customer_mapping: CustomerMapping { r#type: "by_id", event_payload_key: "stripe_customer_id" },
+            value_settings: ValueSettings { event_payload_key: "value" },
+        };
+        let path = "/billing/meters".to_owned();
+        let key = format!("meter:{event_name}");
+        let made = self.send(&Raw { method: StripeMethod::Post, path, form: Some(&form) }, Some(&key)).await?;
+        let id = text(&made, "/id").ok_or(ShapeError { object: "billing.meter", field: "id" })?;
+        Ok(id.to_owned())
     }
 
     /// The id of the active meter with this event name.

@@ -24,6 +24,7 @@ fn attempt_at(account: &AccountId, wanted: Wanted) -> Attempt {
         trial_days: if matches!(wanted, Wanted::Plan(_)) { 14 } else { 0 },
         wanted,
         price_id: PriceId::new("price_1"),
+        metered: vec![PriceId::new("price_calls"), PriceId::new("price_texts")],
         status: AttemptStatus::Creating,
         session: None,
     }
