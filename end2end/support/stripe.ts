@@ -7,6 +7,7 @@ export const CARDS = {
   declined: '4000 0000 0000 0002',
   failsWhenCharged: '4000 0000 0000 0341',
   asksForAuthentication: '4000 0025 0000 3155',
+  asksEveryTime: '4000 0027 6000 3184',
 } as const;
 
 /** What of Stripe's objects the tests read. */
@@ -70,6 +71,11 @@ export class Stripe {
     return this.#ofCustomer('subscriptions', email, { status: 'all' });
   }
 
+  /** Every payment of something that somebody bought once. */
+  payments(email: string): Promise<StripeObject[]> {
+    return this.#ofCustomer('payment_intents', email);
+  }
+
   async expire(session: string): Promise<void> {
     await this.#call('POST', `checkout/sessions/${session}/expire`);
   }
@@ -80,6 +86,25 @@ export class Stripe {
 
   async cancelNow(subscription: string): Promise<void> {
     await this.#call('DELETE', `subscriptions/${subscription}`);
+  }
+
+  /** Pays back the only payment that somebody made, whole or in part. */
+  async refund(email: string, amount?: number): Promise<void> {
+    const payments = await this.payments(email);
+    expect(payments).toHaveLength(1);
+    await control(this.url, `payments/${payments[0]!.id}/refund`, amount === undefined ? {} : { amount });
+  }
+
+  /** Moves the clock on. */
+  async advance(span: { days?: number; hours?: number; minutes?: number }): Promise<void> {
+    await control(this.url, 'clock/advance', span);
+  }
+
+  /** Moves the clock on to where the only subscription that somebody has is out of its trial. */
+  async endTrial(email: string): Promise<void> {
+    const subscriptions = await this.subscriptions(email);
+    expect(subscriptions).toHaveLength(1);
+    await control(this.url, 'clock/next', { what: 'trial_end', object: subscriptions[0]!.id });
   }
 }
 

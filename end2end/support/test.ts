@@ -70,4 +70,17 @@ export const steering = test.extend<object, WorkerFixtures>({
   ],
 });
 
+/** The same, for tests whose cards have had no trial and whose clock stands: each has a Tollgate of its own. */
+export const alone = test.extend<{ own: Tollgate }>({
+  own: async ({}, use) => {
+    const own = await Tollgate.start();
+    await use(own);
+    await own.stop();
+  },
+
+  baseURL: async ({ own }, use) => use(own.url),
+
+  stripe: async ({ own }, use) => use(new Stripe(own.stripe)),
+});
+
 export { expect };

@@ -103,8 +103,7 @@ async fn compare(tollgate: &Tollgate, change: bool) -> Result<Vec<Change>, Gatew
                 there = Some(tollgate.gateway().create_meter(&price.event_name, meter.label()).await?);
             }
         }
-        let keys: Vec<_> =
-            Interval::ALL.iter().map(|interval| (*interval, price.lookup_key_at(*interval))).collect();
+        let keys: Vec<_> = Interval::ALL.iter().map(|interval| (*interval, price.lookup_key_at(*interval))).collect();
         let name = format!("{} beyond the plan", meter.label());
         let prices = keys.iter().map(|(interval, lookup_key)| WantedPrice {
             lookup_key,
@@ -113,7 +112,8 @@ async fn compare(tollgate: &Tollgate, change: bool) -> Result<Vec<Change>, Gatew
             // One that is yet to be made is nobody's.
             meter: Some(there.as_deref().unwrap_or("to be made")),
         });
-        let product = Wanted { id: product_id(&price.event_name), name: &name, description: "", prices: prices.collect() };
+        let product =
+            Wanted { id: product_id(&price.event_name), name: &name, description: "", prices: prices.collect() };
         changes.extend(product.compare(tollgate, change).await?);
     }
     Ok(changes)
@@ -158,7 +158,12 @@ fn wanted(tollgate: &Tollgate) -> Vec<Wanted<'_>> {
         id: product_id(&product.key),
         name: &product.name,
         description: &product.summary,
-        prices: vec![WantedPrice { lookup_key: &product.lookup_key, amount: &product.amount, interval: None, meter: None }],
+        prices: vec![WantedPrice {
+            lookup_key: &product.lookup_key,
+            amount: &product.amount,
+            interval: None,
+            meter: None,
+        }],
     });
     plans.chain(products).filter(|wanted| !wanted.prices.is_empty()).collect()
 }

@@ -225,8 +225,13 @@ async fn metered_prices(tollgate: &Tollgate) -> Vec<Check> {
     for (_, price) in tollgate.catalog().metered_prices() {
         let meter = gateway.meter(&price.event_name).await;
         let here = meter.as_ref().is_ok_and(Option::is_some);
-        let sentence = if here { "Stripe counts with it." } else { "Stripe does not have it: run `tollgate catalog apply`." };
-        checks.push(check(&format!("meter {}", price.event_name), if here { Verdict::Good } else { Verdict::Bad }, sentence));
+        let sentence =
+            if here { "Stripe counts with it." } else { "Stripe does not have it: run `tollgate catalog apply`." };
+        checks.push(check(
+            &format!("meter {}", price.event_name),
+            if here { Verdict::Good } else { Verdict::Bad },
+            sentence,
+        ));
         for key in Interval::ALL.iter().map(|interval| price.lookup_key_at(*interval)) {
             let (verdict, sentence) = match (gateway.find_price(&key).await, &meter) {
                 (Ok(Some(StripePrice { id, meter: Some(bills), .. })), Ok(Some(meter))) if bills == *meter => {

@@ -9,7 +9,6 @@ use server::store::{After, subscriptions};
 
 use crate::support::{Harness, PAYS, deliver, event, on_both_engines, pay};
 
-
 on_both_engines! {
     async fn a_write_that_fails_half_way_leaves_nothing_of_it(engine) {
         let app = Harness::start(engine).await;
@@ -157,7 +156,11 @@ on_both_engines! {
 
 /// An event about a subscription that Stripe does not know.
 fn updated(id: &str, subscription: &str) -> String {
-    event(id, "customer.subscription.updated", &json!({ "id": subscription, "object": "subscription", "customer": "cus_1" }))
+    event(
+        id,
+        "customer.subscription.updated",
+        &json!({ "id": subscription, "object": "subscription", "customer": "cus_1" }),
+    )
 }
 
 /// Comes back later, when what failed is due again.

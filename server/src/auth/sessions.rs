@@ -35,7 +35,10 @@ pub struct Sessions {
 #[derive(Clone, Debug)]
 enum Rows {
     /// Read from many connections, written on the one that writes.
-    Sqlite { read: SqliteStore, write: SqliteStore },
+    Sqlite {
+        read: SqliteStore,
+        write: SqliteStore,
+    },
     Postgres(PostgresStore),
 }
 

@@ -176,8 +176,22 @@ pub(crate) fn many() -> Vec<&'static ManyRows> {
 pub async fn insert_all(tx: &mut Tx, events: &[(NewEvent<'_>, Timestamp)]) -> Result<HashSet<String>, StoreError> {
     let mut new = HashSet::new();
     for (sql, rows) in INSERT_EVENTS.split(tx, events) {
-        let inserted = query_rows!(&mut *tx, fetch_all as (String,), sql, rows, |row| row.0.id.as_str(), row.0.kind,
-            row.0.api_version, row.0.created.0, row.0.subject, row.0.customer, row.0.payload, row.0.state.as_str(), row.1.0, row.1.0)?;
+        let inserted = query_rows!(
+            &mut *tx,
+            fetch_all as (String,),
+            sql,
+            rows,
+            |row| row.0.id.as_str(),
+            row.0.kind,
+            row.0.api_version,
+            row.0.created.0,
+            row.0.subject,
+            row.0.customer,
+            row.0.payload,
+            row.0.state.as_str(),
+            row.1.0,
+            row.1.0
+        )?;
         new.extend(inserted.into_iter().map(|(id,)| id));
     }
     Ok(new)

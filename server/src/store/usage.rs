@@ -128,16 +128,8 @@ static COUNT_DAYS: LazyLock<ManyRows> = LazyLock::new(|| {
 /// The statements of many rows, for the test that prepares them all. Those that lock are
 /// PostgreSQL's alone.
 pub(crate) fn many(db: &Db) -> Vec<&'static ManyRows> {
-    let mut all: Vec<&'static ManyRows> = vec![
-        &CREATE_COUNTERS,
-        &COUNTERS,
-        &BALANCES,
-        &RECORDS,
-        &INSERT_RECORDS,
-        &WRITE_COUNTERS,
-        &CONSUME,
-        &COUNT_DAYS,
-    ];
+    let mut all: Vec<&'static ManyRows> =
+        vec![&CREATE_COUNTERS, &COUNTERS, &BALANCES, &RECORDS, &INSERT_RECORDS, &WRITE_COUNTERS, &CONSUME, &COUNT_DAYS];
     if matches!(db, Db::Postgres(_)) {
         all.extend([&*COUNTERS_LOCKED, &*BALANCES_LOCKED]);
     }
@@ -284,8 +276,19 @@ pub async fn counters_of(
 /// The database failed.
 pub async fn create_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
     for (sql, rows) in CREATE_COUNTERS.split(tx, counters) {
-        query_rows!(&mut *tx, execute, sql, rows, |row| row.account_id.as_str(), row.meter.as_str(), row.window_start,
-            row.window_end, row.subscription_id.as_deref(), row.included, row.used)?;
+        query_rows!(
+            &mut *tx,
+            execute,
+            sql,
+            rows,
+            |row| row.account_id.as_str(),
+            row.meter.as_str(),
+            row.window_start,
+            row.window_end,
+            row.subscription_id.as_deref(),
+            row.included,
+            row.used
+        )?;
     }
     Ok(())
 }
@@ -301,7 +304,15 @@ pub async fn take_counters(tx: &mut Tx, keys: &[CounterKey]) -> Result<Vec<Count
         Tx::Postgres(_) => &*COUNTERS_LOCKED,
     };
     for (sql, rows) in statement.split(tx, keys) {
-        all.extend(query_rows!(&mut *tx, fetch_all as Counter, sql, rows, |key| key.account.as_str(), key.meter, key.window.0)?);
+        all.extend(query_rows!(
+            &mut *tx,
+            fetch_all as Counter,
+            sql,
+            rows,
+            |key| key.account.as_str(),
+            key.meter,
+            key.window.0
+        )?);
     }
     Ok(all)
 }
@@ -346,11 +357,26 @@ pub async fn records(tx: &mut Tx, keys: &[(&str, &str)]) -> Result<Vec<Record>, 
 /// The database failed, or one of the keys was taken meanwhile for another meter.
 pub async fn insert_records(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), StoreError> {
     for (sql, rows) in INSERT_RECORDS.split(tx, records) {
-        query_rows!(&mut *tx, execute, sql, rows, |row| row.record.account_id.as_str(),
-            row.record.idempotency_key.as_str(), row.record.meter.as_str(), row.record.quantity, row.at.0,
-            row.record.state.as_str(), row.record.window_start, row.record.from_credits, row.record.overage,
-            row.record.fingerprint.as_str(), row.record.source.as_str(), row.metadata, row.record.holder.as_deref(),
-            row.record.expires_at)?;
+        query_rows!(
+            &mut *tx,
+            execute,
+            sql,
+            rows,
+            |row| row.record.account_id.as_str(),
+            row.record.idempotency_key.as_str(),
+            row.record.meter.as_str(),
+            row.record.quantity,
+            row.at.0,
+            row.record.state.as_str(),
+            row.record.window_start,
+            row.record.from_credits,
+            row.record.overage,
+            row.record.fingerprint.as_str(),
+            row.record.source.as_str(),
+            row.metadata,
+            row.record.holder.as_deref(),
+            row.record.expires_at
+        )?;
     }
     Ok(())
 }
@@ -384,9 +410,23 @@ pub async fn delete_held(tx: &mut Tx, account: &str, key: &str, holder: &str) ->
 /// The database failed.
 pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
     for (sql, rows) in WRITE_COUNTERS.split(tx, counters) {
-        query_rows!(&mut *tx, execute, sql, rows, |row| row.account_id.as_str(), row.meter.as_str(), row.window_start,
-            row.window_end, row.subscription_id.as_deref(), row.included, row.used, row.reserved, row.from_credits,
-            row.held_credits, row.overage)?;
+        query_rows!(
+            &mut *tx,
+            execute,
+            sql,
+            rows,
+            |row| row.account_id.as_str(),
+            row.meter.as_str(),
+            row.window_start,
+            row.window_end,
+            row.subscription_id.as_deref(),
+            row.included,
+            row.used,
+            row.reserved,
+            row.from_credits,
+            row.held_credits,
+            row.overage
+        )?;
     }
     Ok(())
 }

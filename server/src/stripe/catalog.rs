@@ -3,7 +3,8 @@
 use billing::{Interval, Money, PriceId};
 use serde_json::Value;
 use stripe_product::price::{
-    CreatePrice, CreatePriceRecurring, CreatePriceRecurringInterval, CreatePriceRecurringUsageType, ListPrice, RetrievePrice, UpdatePrice,
+    CreatePrice, CreatePriceRecurring, CreatePriceRecurringInterval, CreatePriceRecurringUsageType, ListPrice,
+    RetrievePrice, UpdatePrice,
 };
 use stripe_product::product::{CreateProduct, RetrieveProduct, UpdateProduct};
 
