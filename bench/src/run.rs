@@ -131,8 +131,12 @@ impl Bench<'_> {
     /// A page of somebody signed in, and the same bytes from the yardstick.
     async fn pages(&self, tollgate: &Program, customers: &[Customer], report: &mut Report) -> anyhow::Result<()> {
         let cookie = log_in(tollgate.port, &customers[1].email).await?;
-        for (what, path, goal) in [("gated page", "/dashboard/analytics", Some(25)), ("billing page", "/billing", None)]
-        {
+        let pages = [
+            ("gated page", "/dashboard/custom-domain", Some(25)),
+            ("analytics page", "/dashboard/analytics", None),
+            ("billing page", "/billing", None),
+        ];
+        for (what, path, goal) in pages {
             let asked = request("GET", path, tollgate.port, &[("cookie", &cookie)], b"");
             self.beside_bare(what, tollgate, asked, goal, &[4, 16, 64], report).await?;
         }

@@ -9,7 +9,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use tower::ServiceExt;
 
-use super::api;
 use crate::auth::{Session, Visitor, sessions};
 use crate::guard::{self, PolicyTable, Standing, Verdict};
 use crate::tollgate::Tollgate;
@@ -31,6 +30,12 @@ impl Gatekeeper {
     }
 }
 
+/// Says who made a request, and lets it pass: for what answers for itself.
+pub(super) async fn introduce(session: Session, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Visitor { signed_in: session.user.map(|identity| identity.signed_in) });
+    next.run(request).await
+}
+
 pub(super) async fn admit(
     State(Gatekeeper(keeper)): State<Gatekeeper>,
     session: Session,
@@ -50,10 +55,6 @@ pub(super) async fn admit(
     else {
         return refusal(&keeper.refusals, request, StatusCode::NOT_FOUND).await;
     };
-    if api::is_api(&canonical) && canonical == path {
-        // The API answers for itself: it takes keys too, and says no in JSON.
-        return next.run(request).await;
-    }
 
     let next_address = match request.uri().query() {
         Some(query) if request.method() == Method::GET => format!("{canonical}?{query}"),

@@ -2,8 +2,9 @@
 //! operators' addresses, and the layers around them.
 //!
 //! From the outside in: request id, log line, security headers, panic to 500;
-//! then for everything a person or a program of theirs reaches: origin check →
-//! session → guard → route. Assets, health and the webhook need no session.
+//! then for everything a person reaches: origin check → session → guard → route.
+//! The API for programs answers for itself, and so has no guard. Assets, health and
+//! the webhook need no session.
 
 pub mod api;
 mod gatekeeper;
@@ -61,13 +62,20 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
     let policies = PolicyTable::new(routes, tollgate.catalog()).map_err(RouteFaults)?;
     let keeper = gatekeeper::Gatekeeper::new(tollgate.clone(), policies, pages.refusals.clone());
 
+    let sessions = sessions::layer(tollgate);
+    let from_here = middleware::from_fn_with_state((tollgate.clone(), pages.refusals.clone()), origin::check);
+    let api = api::routes(tollgate)
+        .layer(middleware::from_fn(gatekeeper::introduce))
+        .layer(sessions.clone())
+        .layer(from_here.clone())
+        .layer(DefaultBodyLimit::max(MAX_FORM));
+
     let guarded = pages
         .router
-        .merge(api::routes(tollgate))
         .fallback_service(pages.refusals.clone())
         .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
-        .layer(sessions::layer(tollgate))
-        .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), origin::check))
+        .layer(sessions)
+        .layer(from_here)
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
 
@@ -78,7 +86,8 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
         )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .merge(tollgate.assets().routes());
+        .merge(tollgate.assets().routes())
+        .merge(api);
 
     let request_id = HeaderName::from_static("x-request-id");
     Ok(open

@@ -34,7 +34,7 @@ use crate::tollgate::Tollgate;
 pub(super) const ROUTES: &[Route] = &[Route { path: PREFIX, policy: Policy::Public }];
 const PREFIX: &str = "/api/v1";
 
-pub(super) fn is_api(canonical: &str) -> bool {
+fn is_api(canonical: &str) -> bool {
     canonical.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
