@@ -14,6 +14,8 @@ export const CARDS = {
 interface StripeObject {
   id: string;
   status: string;
+  /** Of a subscription. */
+  trial_end: number;
 }
 
 /** Does something at the sandbox's controls, or looks at something. */
@@ -100,11 +102,11 @@ export class Stripe {
     await control(this.url, 'clock/advance', span);
   }
 
-  /** Moves the clock on to where the only subscription that somebody has is out of its trial. */
+  /** Moves the clock on to the end of the trial of the only subscription that somebody has. */
   async endTrial(email: string): Promise<void> {
     const subscriptions = await this.subscriptions(email);
     expect(subscriptions).toHaveLength(1);
-    await control(this.url, 'clock/next', { what: 'trial_end', object: subscriptions[0]!.id });
+    await control(this.url, 'clock/advance', { to: subscriptions[0]!.trial_end });
   }
 }
 

@@ -2,8 +2,25 @@
 // At each stop `look` is called with the stop's name.
 
 import { expect, type Page } from '@playwright/test';
-import { CARDS, pay, sessionOf, type Stripe } from './stripe.ts';
-import { heading, logIn, openCheckout, signUp, subscribe, subscribeButton } from './steps.ts';
+import { CARDS, control, fillCard, pay, sessionOf, type Stripe } from './stripe.ts';
+import {
+  buy,
+  buyButton,
+  heading,
+  leavePortal,
+  logIn,
+  ON_STRIPE,
+  openCheckout,
+  openPortal,
+  PASSWORD,
+  seeGone,
+  seeOn,
+  signUp,
+  signUpOperator,
+  subscribe,
+  subscribeButton,
+} from './steps.ts';
+import type { Tollgate } from './tollgate.ts';
 import type { Watch } from './watch.ts';
 
 export interface Tour {
@@ -14,8 +31,13 @@ export interface Tour {
   look: (stop: string) => Promise<void>;
 }
 
+/** One past what takes a Tollgate of its own: its clock is moved, or its Stripe is steered. */
+export interface TourAlone extends Tour {
+  own: Tollgate;
+}
+
 export async function publicPages({ page, watch, look }: Tour): Promise<void> {
-  for (const path of ['/', '/pricing', '/pricing?plan=PRO&interval=year', '/signup', '/login']) {
+  for (const path of ['/', '/pricing', '/pricing?plan=PRO&interval=year', '/api-reference', '/signup', '/login']) {
     await page.goto(path);
     await look(path);
   }
@@ -144,16 +166,10 @@ export async function paidPages({ page, watch, stripe, email, look }: Tour): Pro
 
   const [subscription] = await stripe.subscriptions(email);
   await stripe.cancelAtPeriodEnd(subscription!.id);
-  await expect(async () => {
-    await page.goto('/billing');
-    await expect(page.getByText('Pro is cancelled.')).toBeVisible({ timeout: 500 });
-  }).toPass();
+  await seeOn(page, '/billing', page.getByText('Pro is cancelled.'));
   await look('billing, cancelled');
   await stripe.cancelNow(subscription!.id);
-  await expect(async () => {
-    await page.goto('/billing');
-    await expect(page.getByRole('rowheader', { name: 'Pro' })).toBeVisible({ timeout: 500 });
-  }).toPass();
+  await seeOn(page, '/billing', page.getByRole('rowheader', { name: 'Pro' }));
   await look('billing with history');
   await page.goto('/pricing');
   await look('/pricing after a trial');
@@ -181,4 +197,235 @@ export async function highestPages({ page, watch, email, look }: Tour): Promise<
   await look('support with a message');
 }
 
-export const TOURS = { 'public pages': publicPages, 'pages on Free': freePages, 'pages on Pro': paidPages, 'pages on Enterprise': highestPages };
+/** Use of the whole of a meter, credits for another, and what becomes of them. */
+export async function usedPages({ page, watch, stripe, email, look }: Tour): Promise<void> {
+  await signUp(page, email);
+  for (const [calls, name] of [[80, 'nearly used up'], [20, 'used up']] as const) {
+    for (let call = 0; call < calls; call += 1) expect((await page.request.get('/api/v1/usage')).status()).toBe(200);
+    for (const path of ['/dashboard', '/billing']) {
+      await page.goto(path);
+      await expect(page.getByRole('button', { name: 'Dismiss the notice about API calls' })).toBeVisible();
+      await look(`${path}, API calls ${name}`);
+    }
+  }
+
+  await page.goto('/billing');
+  await page.locator('input[name=product]').first().evaluate((input: HTMLInputElement) => (input.value = 'gold'));
+  watch.expect(422, /^\/api\/billing\/checkout$/);
+  await buyButton(page).click();
+  await expect(page.getByText('That is not for sale.')).toBeVisible();
+  await look('something that is not for sale');
+  await page.goto('/billing');
+  await buyButton(page).click();
+  await expect(page).toHaveURL(ON_STRIPE);
+  const session = sessionOf(page);
+  await look('Stripe’s Checkout for a pack');
+  await page.getByRole('link', { name: 'Back' }).click();
+  await expect(page.getByText('Nothing was bought.')).toBeVisible();
+  await look('billing, back without a pack');
+  await page.goto(`/billing/success?session_id=${session}`);
+  await look('success page, pack not paid');
+  await page.getByRole('link', { name: 'Go on with the payment' }).click();
+  await pay(page);
+  await expect(heading(page, '500 AI generations: paid')).toBeVisible();
+  await look('success page, pack paid');
+  const receipt = page.getByRole('link', { name: /^Receipt for/ });
+  await seeOn(page, '/billing', receipt);
+  await look('billing with a pack');
+  await page.goto('/dashboard');
+  await look('/dashboard with credits');
+  await page.goto('/billing');
+  await receipt.click();
+  await look('Stripe’s receipt');
+  await stripe.refund(email, 300);
+  await seeOn(page, '/billing', page.getByText('Refunded in part'));
+  await look('billing after a refund in part');
+  await stripe.refund(email, 1_200);
+  await seeOn(page, '/billing', page.getByText('Refunded', { exact: true }));
+  await look('billing after a refund');
+}
+
+/** A trial from its beginning to a payment that fails, and from there to one that does not. */
+export async function owingPages({ page, watch, stripe, email, look }: TourAlone): Promise<void> {
+  await signUp(page, email);
+  await subscribe(page, 'Pro', CARDS.failsWhenCharged);
+  await page.goto('/billing');
+  await expect(page.getByText('Your free trial of Pro is running.')).toBeVisible();
+  await look('billing in a trial');
+  await stripe.advance({ days: 11, hours: 12 });
+  for (const path of ['/billing', '/dashboard']) {
+    await page.goto(path);
+    await expect(page.getByText('Your free trial of Pro ends soon.')).toBeVisible();
+    await look(`${path}, the trial ends soon`);
+  }
+
+  await stripe.endTrial(email);
+  const failed = page.getByText('The last payment for Pro failed.');
+  await seeOn(page, '/billing', failed);
+  await seeOn(page, '/billing', page.getByRole('link', { name: 'Pay now' }));
+  await look('billing, past due');
+  await page.goto('/dashboard');
+  await expect(failed).toBeVisible();
+  await look('/dashboard, past due');
+  await stripe.advance({ days: 3, hours: 1 });
+  await seeOn(page, '/billing', page.getByText('Pro is closed because a payment failed.'));
+  await look('billing, closed after a failed payment');
+  await page.goto('/pricing');
+  await look('/pricing, closed after a failed payment');
+  await page.goto('/billing/upgrade?next=/dashboard/analytics');
+  await look('/billing/upgrade, closed after a failed payment');
+
+  await page.goto('/billing');
+  await page.getByRole('link', { name: 'Pay now' }).click();
+  await expect(page.getByRole('heading', { name: 'Pay this invoice' })).toBeVisible();
+  await look('Stripe’s invoice, open');
+  watch.expect(422, /^\/i\//);
+  await page.getByRole('button', { name: /^Pay / }).click();
+  await expect(page.getByLabel('Expiry')).toHaveAttribute('aria-invalid', 'true');
+  await look('Stripe’s invoice with a fault');
+
+  await openPortal(page, 'Change the card');
+  await look('the portal, past due');
+  watch.expect(422, /^\/p\/session\//);
+  await page.getByRole('button', { name: 'Save card' }).click();
+  await expect(page.getByLabel('Expiry')).toHaveAttribute('aria-invalid', 'true');
+  await look('the portal with a fault');
+  watch.expect(402, /^\/p\/session\//);
+  await page.getByRole('button', { name: /^Pay / }).click();
+  await expect(page.getByText('Your card was declined.')).toBeVisible();
+  await look('the portal, payment refused');
+  await fillCard(page, CARDS.pays);
+  await page.getByRole('button', { name: 'Save card' }).click();
+  await page.getByRole('button', { name: /^Pay / }).click();
+  await expect(page.getByText('Active, renews on')).toBeVisible();
+  await look('the portal, paid');
+  await leavePortal(page);
+  await seeGone(page, '/billing', page.getByText('Pro is closed because a payment failed.'));
+  await expect(page.getByText('To be paid')).toHaveCount(0);
+  await look('billing with invoices');
+  await page.getByRole('link', { name: /^View invoice/ }).first().click();
+  await look('Stripe’s invoice');
+
+  await openPortal(page);
+  await page.getByRole('link', { name: 'Cancel plan' }).click();
+  await look('the portal, about to cancel');
+  await page.getByRole('button', { name: 'Cancel plan' }).click();
+  await expect(page.getByText('Ends on')).toBeVisible();
+  await look('the portal, cancelled');
+  await stripe.advance({ hours: 2 });
+  watch.expect(410, /^\/p\/session\//);
+  await page.reload();
+  await look('the portal, closed');
+}
+
+/** A payment that the bank wants to see confirmed. */
+export async function confirmingPages({ page, stripe, email, look }: TourAlone): Promise<void> {
+  await signUp(page, email);
+  await openCheckout(page);
+  await pay(page, CARDS.asksEveryTime);
+  await page.getByRole('button', { name: 'Complete authentication' }).click();
+  await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await stripe.advance({ days: 10 });
+  await page.goto('/billing');
+  await stripe.endTrial(email);
+  await seeOn(page, '/billing', page.getByText('Your bank asks you to confirm $29 for Pro.'));
+  await look('billing, to be confirmed');
+  await page.goto('/dashboard');
+  await look('/dashboard, to be confirmed');
+}
+
+/** The way out. */
+export async function closingPages({ page, watch, email, look }: Tour): Promise<void> {
+  await signUp(page, email);
+  await page.goto('/account');
+  await look('/account on Free');
+  await subscribe(page);
+  await page.goto('/account');
+  await look('/account on Pro');
+  watch.expect(401, /^\/account\/close$/);
+  await page.getByLabel('Your password').fill('not the password');
+  await page.getByRole('button', { name: 'Close the account for good' }).click();
+  await expect(page.getByLabel('Your password')).toHaveAttribute('aria-invalid', 'true');
+  await look('/account, wrong password');
+  await page.getByLabel('Your password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Close the account for good' }).click();
+  await expect(page.getByText('Your account is closed.')).toBeVisible();
+  await look('/ after closing');
+}
+
+/** What operators see. */
+export async function operatorPages({ page, watch, own, stripe, email, look }: TourAlone): Promise<void> {
+  const customer = `somebody-far-away-${email}`;
+  await signUp(page, customer);
+  await page.goto('/account');
+  await look('/account with a long address');
+  await subscribe(page);
+  await buy(page);
+  watch.expect(404, /^\/admin$/);
+  await page.goto('/admin');
+  await look('/admin for anybody else');
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await expect(page).toHaveURL('/');
+
+  await signUpOperator(page, own, email);
+  await page.goto('/admin');
+  await expect(page.getByText('Not compared yet')).toBeVisible();
+  await look('/admin, not compared yet');
+  const [subscription] = await stripe.subscriptions(customer);
+  await expect.poll(async () => (await control(own.stripe, 'deliveries?state=pending')).data.length).toBe(0);
+  await control(own.stripe, 'deliveries/hold', {});
+  await control(own.stripe, `subscriptions/${subscription!.id}/cancel`, { at_period_end: true });
+  await control(own.stripe, 'deliveries/drop', {});
+  await control(own.stripe, 'deliveries/release', {});
+  await own.run('reconcile', '--dry-run');
+  await page.goto('/admin');
+  await expect(page.getByText('Left').first()).toBeVisible();
+  await look('/admin, what differs');
+  await page.getByRole('button', { name: 'Compare now' }).click();
+  await expect(page.getByText('Mended').first()).toBeVisible();
+  await look('/admin, what was mended');
+  await page.getByRole('button', { name: 'Compare now' }).click();
+  await expect(page.getByText('Nothing differed.')).toBeVisible();
+  await look('/admin, nothing differs');
+
+  for (const path of ['/admin/events', '/admin/events?state=done', '/admin/events?about=nothing']) {
+    await page.goto(path);
+    await look(path);
+  }
+  await page.goto('/admin/events');
+  await page.getByRole('link', { name: 'customer.subscription.created' }).click();
+  await look('/admin/event');
+  await page.getByRole('button', { name: 'Apply again' }).click();
+  await expect(page.getByText('It is due again.')).toBeVisible();
+  await look('/admin/event, due again');
+  watch.expect(404, /^\/admin\/event$/);
+  await page.goto('/admin/event?id=evt_nothing');
+  await look('/admin/event that is not there');
+
+  for (const path of ['/admin/accounts', '/admin/accounts?search=nobody']) {
+    await page.goto(path);
+    await look(path);
+  }
+  await page.goto('/admin/accounts');
+  await page.getByRole('link', { name: customer }).click();
+  await expect(heading(page, customer)).toBeVisible();
+  await look('/admin/account on Pro');
+  await page.goto('/admin/accounts');
+  await page.getByRole('link', { name: email, exact: true }).click();
+  await look('/admin/account on Free');
+}
+
+export const TOURS = {
+  'public pages': publicPages,
+  'pages on Free': freePages,
+  'pages on Pro': paidPages,
+  'pages on Enterprise': highestPages,
+  'pages about use and credits': usedPages,
+  'pages about closing': closingPages,
+};
+
+export const TOURS_ALONE = {
+  'pages about a failed payment': owingPages,
+  'pages about a payment to confirm': confirmingPages,
+  'pages for operators': operatorPages,
+};
