@@ -181,8 +181,9 @@ fn CurrentPlan(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let plan = catalog.plan(&overview.entitlement.tier).unwrap_or_else(|| catalog.free());
     let is_highest = overview.entitlement.rank + 1 == catalog.plans().len();
     let running = overview.subscription.as_ref().filter(|subscription| !subscription.status.is_over());
-    let facts =
-        running.map(|subscription| view! { <Facts subscription=subscription.clone() catalog=catalog.clone()/> });
+    let facts = running.map(|subscription| {
+        view! { <Facts subscription=subscription.clone() catalog=catalog.clone() now=tollgate.now()/> }
+    });
     view! {
         <section class="card current-plan" aria-labelledby="plan-title">
             <h2 id="plan-title">"Your plan"</h2>
@@ -200,7 +201,7 @@ fn CurrentPlan(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
 }
 
 #[component]
-fn Facts(subscription: Subscription, catalog: Catalog) -> impl IntoView {
+fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl IntoView {
     let price = price_of(&catalog, &subscription).map(|price| format!("{} per {}", price.amount, price.interval));
     let next = match (&subscription.status, subscription.ends_at()) {
         (_, Some(at)) => Some(("Ends", at)),
@@ -208,7 +209,10 @@ fn Facts(subscription: Subscription, catalog: Catalog) -> impl IntoView {
             Some(("First payment", subscription.trial_end.unwrap_or_else(|| subscription.period().end)))
         }
         (Status::Active, None) => Some(("Renews", subscription.period().end)),
-        (Status::PastDue, None) => Some(("Open until", grace_end(&catalog, &subscription))),
+        (Status::PastDue, None) => {
+            let end = grace_end(&catalog, &subscription);
+            Some((if end > now { "Open until" } else { "Closed since" }, end))
+        }
         _ => None,
     };
     view! {

@@ -71,7 +71,7 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
                 <div class="narrow outcome">
                     <Icon glyph=Glyph::Receipt/>
                     <h1>"Your payment is on its way"</h1>
-                    <p class="lead">"The payment is not confirmed yet. Some ways of paying take a few days; the plan opens by itself as soon as it is."</p>
+                    <p class="lead">"The payment is not confirmed yet. Some ways of paying take a few days; what you chose is yours as soon as it is, without another step."</p>
                     <AwaitPayment/>
                     <p class="actions">
                         <a class="button button-primary" href=again>"Check again"</a>
@@ -88,7 +88,7 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
                 <p class="lead">"Nothing was charged. The payment page is still open for you."</p>
                 <p class="actions">
                     <a class="button button-primary" href=url>"Go on with the payment"</a>
-                    <a class="button" href="/pricing">"Choose another plan"</a>
+                    <a class="button" href="/billing">"See your billing"</a>
                 </p>
             </div>
         }
@@ -97,7 +97,7 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
             <div class="narrow outcome">
                 <Icon glyph=Glyph::Alert/>
                 <h1>"That payment page has closed"</h1>
-                <p class="lead">"It was open for a day. Nothing was charged; choose the plan again to get a new one."</p>
+                <p class="lead">"It was open for a day. Nothing was charged; choose again to get a new one."</p>
                 <p class="actions">
                     <a class="button button-primary" href="/pricing">"See the plans"</a>
                     <a class="button" href="/billing">"See your billing"</a>

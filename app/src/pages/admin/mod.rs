@@ -25,7 +25,8 @@ fn Sections() -> impl IntoView {
     let links = SECTIONS
         .into_iter()
         .map(|(href, name)| {
-            let is_here = here == href || (href != "/admin" && href.starts_with(here.as_str()));
+            // An event or an account is shown under its own address: `/admin/event`.
+            let is_here = here == href || (here != "/admin" && href.starts_with(here.as_str()));
             view! { <li><a href=href aria-current=is_here.then_some("page")>{name}</a></li> }
         })
         .collect_view();

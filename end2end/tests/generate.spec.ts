@@ -1,0 +1,67 @@
+// Texts that a program asks for, and how they are counted.
+
+import { signUp, subscribe } from '../support/steps.ts';
+import { expect, test } from '../support/test.ts';
+
+const PROMPT = { prompt: 'A toll gate at dawn' };
+
+test('a key made on the page writes texts, and analytics says whose they were', async ({ page, email, playwright, tollgate }) => {
+  await signUp(page, email);
+  await subscribe(page);
+  await page.goto('/dashboard/api-keys');
+  await page.getByRole('textbox', { name: 'Name' }).fill('Poet');
+  await page.getByRole('button', { name: 'Create key' }).click();
+  const key = await page.getByLabel('New API key').inputValue();
+
+  const program = await playwright.request.newContext({ baseURL: tollgate.url });
+  expect((await program.post('/api/v1/generate', { data: PROMPT })).status()).toBe(401);
+  const headers = { authorization: `Bearer ${key}` };
+  const answer = await program.post('/api/v1/generate', { headers, data: PROMPT });
+  expect(answer.status()).toBe(200);
+  expect((await answer.json()).text).not.toBe('');
+
+  // The same key of a call is the same call: the same text, counted once.
+  const repeated = { ...headers, 'idempotency-key': 'once' };
+  const first = await program.post('/api/v1/generate', { headers: repeated, data: PROMPT });
+  const second = await program.post('/api/v1/generate', { headers: repeated, data: PROMPT });
+  expect(await second.json()).toEqual(await first.json());
+  await program.dispose();
+
+  await page.goto('/dashboard/analytics');
+  await expect(page.getByText('2 of 500 used')).toBeVisible();
+  await expect(page.getByText('2 of 10,000 used')).toBeVisible();
+  const row = page.getByRole('region', { name: 'By key' }).getByRole('row', { name: /^Poet/ });
+  await expect(row.getByRole('cell')).toHaveText(['2', '2']);
+  await page.goto('/dashboard/api-keys');
+  await expect(page.getByText('2 API calls, 2 AI generations in the last 30 days')).toBeVisible();
+});
+
+test('a text is sent as it is written', async ({ page, email }) => {
+  await signUp(page, email);
+  const answer = await page.request.post('/api/v1/generate', { data: { ...PROMPT, stream: true } });
+  expect(answer.headers()['content-type']).toContain('text/event-stream');
+  const events = (await answer.text()).split('\n').filter((line) => line.startsWith('event:'));
+  expect(events.at(0)).toMatch(/delta$/);
+  expect(events.at(-1)).toMatch(/done$/);
+});
+
+test('a limit that comes near is said until it is dismissed, and said again when it is reached', async ({ page, email }) => {
+  await signUp(page, email);
+  const generate = () => page.request.post('/api/v1/generate', { data: PROMPT });
+  for (let call = 0; call < 8; call += 1) expect((await generate()).status()).toBe(200);
+
+  await page.goto('/dashboard');
+  const near = page.getByText('You have used 8 of 10 AI generations.');
+  await expect(near).toBeVisible();
+  await page.getByRole('button', { name: 'Dismiss the notice about AI generations' }).click();
+  await expect(page).toHaveURL('/dashboard');
+  await expect(near).toHaveCount(0);
+  await page.goto('/billing');
+  await expect(near).toHaveCount(0);
+
+  for (let call = 8; call < 10; call += 1) expect((await generate()).status()).toBe(200);
+  expect((await generate()).status()).toBe(402);
+  await page.goto('/billing');
+  await expect(page.getByText('You have used all of your 10 AI generations.')).toBeVisible();
+  await expect(page.getByText('What goes beyond is refused.')).toBeVisible();
+});

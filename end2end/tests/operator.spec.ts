@@ -1,0 +1,181 @@
+// What operators see and mend, and nobody else.
+
+import { buy, heading, seeOn, signUp, signUpOperator, subscribe } from '../support/steps.ts';
+import { CARDS, control } from '../support/stripe.ts';
+import { alone as test, expect } from '../support/test.ts';
+
+/** The address of whoever the operator looks at. */
+const customer = (email: string) => `customer-${email}`;
+
+test('for anybody else none of it exists', async ({ page, email, own, watch }) => {
+  await page.goto('/admin');
+  await expect(page).toHaveURL(/\/login\?next=/);
+
+  await signUp(page, email);
+  await expect(page.getByRole('link', { name: 'Operations' })).toHaveCount(0);
+  watch.expect(404, /^\/admin/);
+  for (const path of ['/admin', '/admin/events', '/admin/event?id=evt_1', '/admin/accounts', '/admin/account?id=1']) {
+    await page.goto(path);
+    await expect(heading(page, 'There is nothing here'), path).toBeVisible();
+  }
+  for (const path of ['/admin/replay', '/admin/compare']) {
+    const form = path === '/admin/replay' ? { id: 'evt_1' } : {};
+    expect((await page.request.post(path, { form })).status(), path).toBe(404);
+  }
+
+  // … and none any more for somebody who was one.
+  await own.run('operator', 'add', email);
+  await expect.poll(async () => (await page.request.get('/admin')).status()).toBe(200);
+  await own.run('operator', 'remove', email);
+  await expect.poll(async () => (await page.request.get('/admin')).status()).toBe(404);
+});
+
+test('an operator filters the events, opens one, and applies it again', async ({ page, email, own, stripe, visitor }) => {
+  const other = await visitor();
+  await signUp(other.page, customer(email));
+  await subscribe(other.page);
+  const [subscription] = await stripe.subscriptions(customer(email));
+
+  await signUpOperator(page, own, email);
+  await page.goto('/dashboard');
+  await page.getByRole('link', { name: 'Operations' }).click();
+  await expect(heading(page, 'Operations')).toBeVisible();
+  const sections = page.getByRole('navigation', { name: 'Operations' });
+  await expect(sections.locator('[aria-current]')).toHaveText(['Overview']);
+  await sections.getByRole('link', { name: 'Events' }).click();
+  await expect(heading(page, 'Events')).toBeVisible();
+  await expect(sections.locator('[aria-current]')).toHaveText(['Events']);
+
+  const created = page.getByRole('link', { name: 'customer.subscription.created' });
+  await expect(async () => {
+    await page.getByLabel('State').selectOption('done');
+    await page.getByLabel('Type, id, object or customer').fill(subscription!.id);
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await expect(created).toBeVisible({ timeout: 500 });
+  }).toPass();
+  await expect(page.getByLabel('State')).toHaveValue('done');
+  await expect(page.getByLabel('Type, id, object or customer')).toHaveValue(subscription!.id);
+  const rows = page.getByRole('region', { name: 'Events, table' }).locator('tbody').getByRole('row');
+  for (const row of await rows.all()) {
+    await expect(row).toContainText('done');
+    await expect(row).toContainText(subscription!.id);
+  }
+
+  await created.click();
+  await expect(heading(page, 'customer.subscription.created')).toBeVisible();
+  await expect(page.getByRole('region', { name: 'As it was signed' })).toContainText(`"id": "${subscription!.id}"`);
+  await page.getByRole('button', { name: 'Apply again' }).click();
+  await expect(page.getByText('It is due again.')).toBeVisible();
+  await expect(async () => {
+    await page.reload();
+    await expect(page.getByText('done', { exact: true })).toBeVisible({ timeout: 500 });
+  }).toPass();
+
+  await page.goto('/admin/events?about=nothing');
+  await expect(page.getByText('No such events')).toBeVisible();
+});
+
+test('an event that Stripe kept answering wrongly is parked, and applied when an operator says so', async ({ page, email, own, stripe, visitor }) => {
+  const other = await visitor();
+  await signUp(other.page, customer(email));
+  await subscribe(other.page);
+  const [subscription] = await stripe.subscriptions(customer(email));
+  await signUpOperator(page, own, email);
+
+  await control(own.stripe, 'faults', { fail_next: 1_000_000, status: 400 });
+  await control(own.stripe, `subscriptions/${subscription!.id}/cancel`, { at_period_end: true });
+  const parked = page.getByRole('row').filter({ hasText: 'parked' }).getByRole('link', { name: 'customer.subscription.updated' });
+  let isKept = true;
+  await expect(async () => {
+    // It is tried fifteen times, later and later; what else happens wakes up whoever tries.
+    await control(own.stripe, 'clock/advance', { minutes: 90 });
+    await control(own.stripe, `subscriptions/${subscription!.id}/${isKept ? 'keep' : 'cancel'}`, isKept ? {} : { at_period_end: true });
+    isKept = !isKept;
+    await page.goto('/admin/events?state=parked');
+    await expect(parked.first()).toBeVisible({ timeout: 500 });
+  }).toPass({ timeout: 45_000, intervals: [100] });
+
+  await parked.first().click();
+  await expect(page.getByText('parked', { exact: true })).toBeVisible();
+  await expect(page.getByText('Stripe refused (400')).toBeVisible();
+  await control(own.stripe, 'faults/clear', {});
+  await page.getByRole('button', { name: 'Apply again' }).click();
+  await expect(page.getByText('It is due again.')).toBeVisible();
+  await expect(async () => {
+    await page.reload();
+    await expect(page.getByText('done', { exact: true })).toBeVisible({ timeout: 500 });
+  }).toPass();
+});
+
+test('an operator finds an account, and reads why it may what it may', async ({ page, email, own, stripe, visitor }) => {
+  const other = await visitor();
+  await signUp(other.page, customer(email));
+  await subscribe(other.page);
+  await buy(other.page);
+  const [subscription] = await stripe.subscriptions(customer(email));
+
+  await signUpOperator(page, own, email);
+  await page.goto('/admin/accounts');
+  await expect(page.getByRole('row', { name: customer(email) })).toContainText('Pro');
+  await page.getByRole('searchbox', { name: 'Address, account or customer' }).fill('customer-');
+  await page.getByRole('button', { name: 'Search' }).click();
+  const accounts = page.getByRole('region', { name: 'Accounts, table' }).locator('tbody').getByRole('row');
+  await expect(accounts).toHaveCount(1);
+  await expect(accounts).toContainText('trialing');
+
+  await page.getByRole('link', { name: customer(email) }).click();
+  await expect(heading(page, customer(email))).toBeVisible();
+  const standing = page.getByRole('region', { name: 'Pro', exact: true });
+  await expect(standing).toContainText(`${subscription!.id} is trialing: `);
+  await expect(standing).toContainText('Until');
+  await expect(page.getByRole('region', { name: 'Subscriptions, table' })).toContainText('tollgate_pro_month');
+  await expect(page.getByRole('region', { name: 'Invoices and purchases, table' })).toContainText('500 AI generations');
+  await page.getByRole('link', { name: (await stripe.customer(customer(email))).id }).click();
+  await expect(page.getByRole('link', { name: 'customer.subscription.created' })).toBeVisible();
+});
+
+test('an operator sees why a payment that failed still leaves a plan open', async ({ page, email, own, stripe, visitor }) => {
+  const other = await visitor();
+  await signUp(other.page, customer(email));
+  await subscribe(other.page, 'Pro', CARDS.failsWhenCharged);
+  await stripe.endTrial(customer(email));
+  await seeOn(other.page, '/billing', other.page.getByText('The last payment for Pro failed.'));
+
+  await signUpOperator(page, own, email);
+  await page.goto('/admin/accounts');
+  await expect(page.getByRole('row', { name: customer(email) })).toContainText('past_due');
+  await page.getByRole('link', { name: customer(email) }).click();
+  await expect(page.getByRole('region', { name: 'Pro', exact: true })).toContainText('past_due');
+});
+
+test('what was lost on the way is found by comparing, mended, and shown', async ({ page, email, own, stripe, visitor }) => {
+  const other = await visitor();
+  await signUp(other.page, customer(email));
+  await subscribe(other.page);
+  const [subscription] = await stripe.subscriptions(customer(email));
+  await signUpOperator(page, own, email);
+  await page.goto('/admin');
+  await expect(page.getByText('Not compared yet')).toBeVisible();
+
+  // Everything so far has arrived, so that what is dropped is the one change.
+  await expect.poll(async () => (await control(own.stripe, 'deliveries?state=pending')).data.length).toBe(0);
+  await control(own.stripe, 'deliveries/hold', {});
+  await control(own.stripe, `subscriptions/${subscription!.id}/cancel`, { at_period_end: true });
+  await control(own.stripe, 'deliveries/drop', {});
+  await control(own.stripe, 'deliveries/release', {});
+  await other.page.goto('/billing');
+  await expect(other.page.getByText('Pro is cancelled.')).toHaveCount(0);
+
+  expect(await own.run('reconcile')).toContain(`${subscription!.id} is trialing at Stripe and here`);
+  await page.goto('/admin');
+  const compared = page.getByRole('region', { name: 'Compared with Stripe' });
+  const mended = compared.getByRole('listitem').filter({ hasText: subscription!.id });
+  await expect(mended).toContainText('Mended');
+  await expect(mended).toContainText('not the same in every field');
+  await seeOn(other.page, '/billing', other.page.getByText('Pro is cancelled.'));
+
+  await page.goto('/admin');
+  await page.getByRole('button', { name: 'Compare now' }).click();
+  await expect(page.getByText('Compared with Stripe.')).toBeVisible();
+  await expect(compared).toContainText('Nothing differed.');
+});

@@ -1,0 +1,78 @@
+// Stripe's portal, and what is said here of what was done there.
+
+import { IN_PORTAL, leavePortal, openPortal, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
+import { CARDS, fillCard } from '../support/stripe.ts';
+import { alone as test, expect } from '../support/test.ts';
+
+test.beforeEach(async ({ page, email }) => signUp(page, email));
+
+test('somebody whose payment failed changes the card, pays, and the banner goes', async ({ page, email, stripe }) => {
+  await subscribe(page, 'Pro', CARDS.failsWhenCharged);
+  await stripe.endTrial(email);
+  const banner = page.getByText('The last payment for Pro failed.');
+  await seeOn(page, '/billing', banner);
+  await page.goto('/dashboard');
+  await expect(banner).toBeVisible();
+
+  await openPortal(page, 'Change the card');
+  await fillCard(page, CARDS.pays);
+  await page.getByRole('button', { name: 'Save card' }).click();
+  await expect(page.getByText('visa ending in 4242')).toBeVisible();
+  await page.getByRole('button', { name: 'Pay $29.00 now' }).click();
+  await expect(page.getByText('Active, renews on')).toBeVisible();
+
+  await leavePortal(page);
+  await seeGone(page, '/billing', banner);
+  const plan = page.getByRole('region', { name: 'Your plan' });
+  await expect(plan).toContainText('Active');
+  await expect(plan).toContainText('Renews');
+  await expect(page.getByRole('region', { name: 'Invoices, table' })).not.toContainText('To be paid');
+});
+
+test('a payment that failed is made on the page of its invoice', async ({ page, email, stripe }) => {
+  await subscribe(page, 'Pro', CARDS.failsWhenCharged);
+  await stripe.endTrial(email);
+  const banner = page.getByText('The last payment for Pro failed.');
+  await seeOn(page, '/billing', banner);
+
+  await page.getByRole('link', { name: 'Pay now' }).click();
+  await expect(page.getByRole('heading', { name: 'Pay this invoice' })).toBeVisible();
+  await fillCard(page, CARDS.pays);
+  await page.getByRole('button', { name: 'Pay $29.00' }).click();
+  await expect(page.getByRole('heading', { name: 'Pay this invoice' })).toHaveCount(0);
+  await seeGone(page, '/billing', banner);
+});
+
+test('a plan cancelled in the portal says until when it lasts, and goes on when that is taken back', async ({ page }) => {
+  await subscribe(page);
+  await openPortal(page);
+  await page.getByRole('link', { name: 'Cancel plan' }).click();
+  await page.getByLabel('Why do you cancel?').selectOption('unused');
+  await page.getByRole('button', { name: 'Cancel plan' }).click();
+  await expect(page).toHaveURL(IN_PORTAL);
+  await expect(page.getByText('Ends on')).toBeVisible();
+
+  await leavePortal(page);
+  const banner = page.getByText('Pro is cancelled.');
+  const plan = page.getByRole('region', { name: 'Your plan' });
+  await seeOn(page, '/billing', banner);
+  await expect(plan).toContainText('Ends');
+
+  await openPortal(page, 'Keep the plan');
+  await page.getByRole('button', { name: "Don't cancel" }).click();
+  await expect(page.getByText('Trial until')).toBeVisible();
+  await leavePortal(page);
+  await seeGone(page, '/billing', banner);
+  await expect(plan).toContainText('First payment');
+});
+
+test('a cancelled plan ends when its time is over', async ({ page, email, stripe }) => {
+  await subscribe(page);
+  const [subscription] = await stripe.subscriptions(email);
+  await stripe.cancelAtPeriodEnd(subscription!.id);
+  await seeOn(page, '/billing', page.getByText('Pro is cancelled.'));
+
+  await stripe.advance({ days: 14, minutes: 1 });
+  await seeOn(page, '/billing', page.getByRole('rowheader', { name: 'Pro' }));
+  await expect(page.getByRole('region', { name: 'Your plan' })).toContainText('Free');
+});

@@ -1,0 +1,110 @@
+// What is bought once: paid, shown, used, and given back.
+
+import { buy, buyButton, heading, ON_STRIPE, seeOn, signUp } from '../support/steps.ts';
+import { CARDS, pay, sessionOf } from '../support/stripe.ts';
+import { expect, test } from '../support/test.ts';
+
+test.beforeEach(async ({ page, email }) => signUp(page, email));
+
+test('a pack that was bought is added, and shown with its payment', async ({ page }) => {
+  await page.goto('/billing');
+  await expect(page.getByRole('heading', { name: 'Purchases' })).toHaveCount(0);
+  await buyButton(page).click();
+  await expect(page).toHaveURL(ON_STRIPE);
+  await expect(heading(page, 'Pay for 500 AI generations')).toBeVisible();
+  await pay(page);
+
+  await expect(heading(page, '500 AI generations: paid')).toBeVisible();
+  await expect(page.getByText('500 AI generations were added to your account.')).toBeVisible();
+  await page.getByRole('link', { name: 'See your billing' }).click();
+  await expect(page.getByText('500 credits left.')).toBeVisible();
+  const purchase = page.getByRole('region', { name: 'Purchases, table' }).getByRole('row', { name: /^500 AI generations/ });
+  await expect(purchase).toContainText('Paid');
+  await expect(purchase).toContainText('$15');
+
+  // Its address comes with the charge, which Stripe tells of in an event of its own.
+  const receipt = page.getByRole('link', { name: 'Receipt for 500 AI generations' });
+  await seeOn(page, '/billing', receipt);
+  await receipt.click();
+  await expect(heading(page, 'Receipt')).toBeVisible();
+  await expect(page.getByText('$15.00 paid on')).toBeVisible();
+});
+
+test('what was bought is used when the plan’s own is used up', async ({ page }) => {
+  const generate = () => page.request.post('/api/v1/generate', { data: { prompt: 'A toll gate at dawn' } });
+  for (let call = 0; call < 10; call += 1) expect((await generate()).status()).toBe(200);
+  expect((await generate()).status()).toBe(402);
+
+  await buy(page);
+  expect((await generate()).status()).toBe(200);
+  await page.goto('/billing');
+  await expect(page.getByText('499 credits left. 1 used out of credits.')).toBeVisible();
+});
+
+test('a declined card buys nothing', async ({ page, email, stripe, watch }) => {
+  await page.goto('/billing');
+  await buyButton(page).click();
+  await expect(page).toHaveURL(ON_STRIPE);
+  watch.expect(402, ON_STRIPE);
+  await pay(page, CARDS.declined);
+  await expect(page.getByText('Your card was declined.')).toBeVisible();
+
+  await page.getByRole('link', { name: 'Back' }).click();
+  await expect(page.getByText('Nothing was bought.')).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Purchases' })).toHaveCount(0);
+  await expect(page.getByText('credits left')).toHaveCount(0);
+  expect((await stripe.payments(email)).map(({ status }) => status)).not.toContain('succeeded');
+});
+
+test('a refund takes the credits back, and is shown', async ({ page, email, stripe }) => {
+  await buy(page);
+  await page.goto('/billing');
+  await expect(page.getByText('500 credits left.')).toBeVisible();
+
+  await stripe.refund(email);
+  await seeOn(page, '/billing', page.getByText('Refunded', { exact: true }));
+  await expect(page.getByText('credits left')).toHaveCount(0);
+});
+
+test('a refund in part takes a part of the credits back', async ({ page, email, stripe }) => {
+  await buy(page);
+  await stripe.refund(email, 300);
+  await seeOn(page, '/billing', page.getByText('Refunded in part'));
+  await expect(page.getByText('$3 came back')).toBeVisible();
+  await expect(page.getByText('400 credits left.')).toBeVisible();
+});
+
+test('a double click makes one session, and one payment', async ({ page, email, stripe }) => {
+  await page.goto('/billing');
+  await buyButton(page).dblclick();
+  await expect(page).toHaveURL(ON_STRIPE);
+  expect(await stripe.checkoutSessions(email)).toHaveLength(1);
+  await pay(page);
+  await expect(heading(page, '500 AI generations: paid')).toBeVisible();
+  expect(await stripe.payments(email)).toHaveLength(1);
+});
+
+test('buying in two tabs makes one session, and the second tab says that it is paid', async ({ page, context, email, stripe, watch }) => {
+  const other = await context.newPage();
+  for (const tab of [page, other]) await tab.goto('/billing');
+  await Promise.all([page, other].map((tab) => buyButton(tab).click()));
+  for (const tab of [page, other]) await expect(tab).toHaveURL(ON_STRIPE);
+  expect(sessionOf(other)).toBe(sessionOf(page));
+
+  await pay(page);
+  await expect(heading(page, '500 AI generations: paid')).toBeVisible();
+  watch.expect(409, ON_STRIPE);
+  await pay(other);
+  await expect(heading(other, 'Already completed')).toBeVisible();
+  await other.getByRole('link', { name: 'Continue' }).click();
+  await expect(heading(other, '500 AI generations: paid')).toBeVisible();
+  expect(await stripe.payments(email)).toHaveLength(1);
+});
+
+test('the same pack can be bought again', async ({ page, email, stripe }) => {
+  await buy(page);
+  await buy(page);
+  await page.goto('/billing');
+  await expect(page.getByText('1,000 credits left.')).toBeVisible();
+  expect(await stripe.payments(email)).toHaveLength(2);
+});
