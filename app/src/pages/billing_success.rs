@@ -30,8 +30,13 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
             let catalog = tollgate.catalog();
             let name = catalog.plan_named(&plan).map_or(plan.clone(), |plan| plan.name.clone());
             let next = match trial_end.filter(|end| *end > tollgate.now()) {
-                Some(end) => view! { "Your free trial runs until " <Moment at=end/> ". You can cancel any time before." }.into_any(),
-                None => view! { "It renews on " <Moment at=renews/> ". A receipt is on its way to your inbox." }.into_any(),
+                Some(end) => {
+                    view! { "Your free trial runs until " <Moment at=end/> ". You can cancel any time before." }
+                        .into_any()
+                }
+                None => {
+                    view! { "It renews on " <Moment at=renews/> ". A receipt is on its way to your inbox." }.into_any()
+                }
             };
             view! {
                 <div class="narrow outcome outcome-good">

@@ -94,6 +94,21 @@ fn pack() -> Purchase {
     purchase(vec![line()]).described(&catalog(), None)
 }
 
+/// At a renewal nobody is there to be asked: Stripe's word for that is a failure of the attempt.
+#[test]
+fn the_bank_wants_a_word_while_it_asks_and_after_it_could_not() {
+    let after = |status: PaymentStatus, code: Option<&str>| Payment {
+        status,
+        failure_code: code.map(str::to_owned),
+        ..payment()
+    };
+    assert!(after(PaymentStatus::RequiresAction, None).needs_action());
+    assert!(after(PaymentStatus::RequiresPaymentMethod, Some("authentication_required")).needs_action());
+    assert!(!after(PaymentStatus::RequiresPaymentMethod, Some("card_declined")).needs_action());
+    assert!(!after(PaymentStatus::RequiresPaymentMethod, None).needs_action());
+    assert!(!after(PaymentStatus::Succeeded, Some("authentication_required")).needs_action(), "it was given");
+}
+
 #[test]
 fn a_line_is_the_product_of_its_price() {
     let by_key = Bought { product: None, ..line() };
