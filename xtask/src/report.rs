@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use anyhow::{Context, bail};
-use ureq::Agent;
+use ureq::http::Response;
 use ureq::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, COOKIE, ORIGIN, SET_COOKIE};
+use ureq::{Agent, Body};
 
 use crate::postgres::free_port;
 use crate::process::{Group, interrupted, step};
@@ -22,8 +23,13 @@ use crate::process::{Group, interrupted, step};
 /// What a page with islands may weigh, in bytes.
 const BUDGET: usize = 90_000;
 
-const PUBLIC: [&str; 4] = ["/", "/pricing", "/signup", "/login"];
-const SIGNED_IN: [&str; 3] = ["/dashboard", "/billing", "/billing/upgrade"];
+const PUBLIC: [&str; 5] = ["/", "/pricing", "/signup", "/login", "/api-reference"];
+const SIGNED_IN: [&str; 4] = ["/dashboard", "/billing", "/billing/upgrade", "/account"];
+/// What a plan opens.
+const GATED: [&str; 4] =
+    ["/dashboard/analytics", "/dashboard/api-keys", "/dashboard/custom-domain", "/dashboard/support"];
+/// What is sold, as shipped.
+const PLANS: &str = include_str!("../../plans.toml");
 
 /// The program to be asked.
 pub struct Server {
@@ -43,17 +49,58 @@ pub fn report(server: &Server) -> anyhow::Result<()> {
     let mut weights = PUBLIC.map(|page| anonymous.weigh(page)).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     let customer = anonymous.sign_up()?;
     weights.extend(SIGNED_IN.map(|page| customer.weigh(page)).into_iter().collect::<anyhow::Result<Vec<_>>>()?);
+    weights.extend(gated(server)?);
 
     println!("\nFirst load over the wire, in bytes (brotli):\n");
-    println!("{:<18} {:>8} {:>8} {:>8} {:>8} {:>8}", "page", "html", "css", "js", "wasm", "total");
+    println!("{:<24} {:>8} {:>8} {:>8} {:>8} {:>8}", "page", "html", "css", "js", "wasm", "total");
     for Weight { page, html, css, js, wasm, .. } in &weights {
-        println!("{page:<18} {html:>8} {css:>8} {js:>8} {wasm:>8} {:>8}", html + css + js + wasm);
+        println!("{page:<24} {html:>8} {css:>8} {js:>8} {wasm:>8} {:>8}", html + css + js + wasm);
     }
     let faults: Vec<_> = weights.iter().filter_map(Weight::fault).collect();
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));
     }
     Ok(())
+}
+
+/// The pages that somebody on Free does not see: they are weighed with each plan as everybody's in
+/// turn, because nobody can pay where there is no Stripe.
+fn gated(server: &Server) -> anyhow::Result<Vec<Weight>> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let file = folder.path().join("plans.toml");
+    let mut weights: Vec<Weight> = Vec::new();
+    for place in 1..plans()?.len() {
+        fs::write(&file, everybodys(place)?).context("no plans")?;
+        let running = Running::start_with(server, &[("TOLLGATE_PLANS", file.clone().into_os_string())])?;
+        let customer = Visitor::of(&running).sign_up()?;
+        for page in GATED {
+            if weights.iter().all(|weight| weight.page != page) && customer.opens(page)? {
+                weights.push(customer.weigh(page)?);
+            }
+        }
+    }
+    match GATED.iter().find(|page| weights.iter().all(|weight| weight.page != **page)) {
+        Some(page) => bail!("no plan opens {page}, so it cannot be weighed"),
+        None => Ok(weights),
+    }
+}
+
+fn plans() -> anyhow::Result<Vec<toml::Value>> {
+    let file: toml::Table = PLANS.parse().context("plans.toml")?;
+    Ok(file.get("plan").and_then(toml::Value::as_array).context("plans.toml has no plans")?.clone())
+}
+
+/// `plans.toml` with the plan at `place` as everybody's, below those that are still paid for.
+fn everybodys(place: usize) -> anyhow::Result<String> {
+    let mut file: toml::Table = PLANS.parse().context("plans.toml")?;
+    let mut plans = plans()?;
+    let mut free = plans.remove(place);
+    // The one that was everybody's has no price and can only be the lowest.
+    plans.remove(0);
+    free.as_table_mut().context("a plan is a table")?.remove("price");
+    plans.insert(0, free);
+    file.insert("plan".to_owned(), toml::Value::Array(plans));
+    Ok(file.to_string())
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -114,12 +161,21 @@ impl<'a> Visitor<'a> {
         Ok(weight)
     }
 
-    fn get(&self, path: &str) -> anyhow::Result<Answer> {
+    /// Whether a page is shown rather than leading elsewhere.
+    fn opens(&self, path: &str) -> anyhow::Result<bool> {
+        Ok(self.ask(path)?.status() == 200)
+    }
+
+    fn ask(&self, path: &str) -> anyhow::Result<Response<Body>> {
         let mut request = self.agent.get(format!("{}{path}", self.origin)).header(ACCEPT_ENCODING, "br");
         if let Some(cookie) = &self.cookie {
             request = request.header(COOKIE, cookie);
         }
-        let mut response = request.call().with_context(|| format!("GET {path}"))?;
+        request.call().with_context(|| format!("GET {path}"))
+    }
+
+    fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        let mut response = self.ask(path)?;
         if response.status() != 200 {
             bail!("GET {path} answers {}", response.status());
         }
