@@ -108,7 +108,7 @@ impl Worker {
                 Some(done) = self.at_work.join_next() => report(done),
                 _ = renewal.tick(), if !self.at_work.is_empty() => self.renew().await,
                 () = self.tollgate.inbox_filled().notified(), if !is_full => {}
-                () = tokio::time::sleep(until_next_due(&self.tollgate).await), if !is_full => {}
+                () = something_due(&self.tollgate), if !is_full => {}
             }
         }
     }
@@ -234,12 +234,14 @@ fn backoff(tries: i64, event: &str) -> i64 {
     base + base * spread / 997 / 4
 }
 
-async fn until_next_due(tollgate: &Tollgate) -> Duration {
-    match inbox::next_due(tollgate.db()).await {
+/// Waits until an event is due, or [`IDLE`] has passed.
+async fn something_due(tollgate: &Tollgate) {
+    let wait = match inbox::next_due(tollgate.db()).await {
         Ok(Some(due)) => {
             let seconds = u64::try_from(due.0.saturating_sub(tollgate.now().0)).unwrap_or_default();
             Duration::from_secs(seconds.max(1)).min(IDLE)
         }
         _ => IDLE,
-    }
+    };
+    tokio::time::sleep(wait).await;
 }
