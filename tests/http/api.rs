@@ -90,9 +90,7 @@ on_both_engines! {
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
-        let page = browser.post("/dashboard/api-keys", &[("name", "build server")]).await;
-        let key = page.body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').find(|word| word.starts_with("tg_") && word.len() > 40);
-        let key = key.unwrap_or_else(|| panic!("the new key is shown: {}", page.body)).to_owned();
+        let key = new_key(&browser).await;
         let answer = call(&app, &key).await;
         assert_eq!((answer.status, &answer.json()["tier"]), (200, &json!("PRO")));
 
@@ -114,6 +112,26 @@ on_both_engines! {
         assert_eq!(call(&app, &key).await.status, 200, "somebody else's key cannot be revoked");
         browser.post("/dashboard/api-keys/revoke", &[("id", &keys[0].id)]).await;
         assert_eq!(call(&app, &key).await.status, 401);
+
+        let hers = new_key(&eve).await;
+        assert_eq!(call(&app, &hers).await.status, 200);
+        let newest = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        let cancel = Browser::new(&app.sandbox.url()).request(Method::DELETE, &format!("/v1/subscriptions/{newest}"));
+        assert_eq!(Page::of(cancel.bearer_auth("sk_test_sandbox")).await.status, 200);
+        app.settled().await;
+        let ended = call(&app, &hers).await;
+        assert_eq!((ended.status, &ended.json()["type"]), (403, &json!("urn:tollgate:problem:plan-too-low")));
+    }
+
+    async fn another_site_is_told_so_and_nothing_is_counted(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let foreign = browser.request(Method::POST, "/api/v1/generate").header("sec-fetch-site", "cross-site");
+        let page = Page::of(foreign.json(&json!({ "prompt": "a line" }))).await;
+        assert_eq!((page.status, &page.json()["type"]), (403, &json!("urn:tollgate:problem:foreign-origin")));
+        assert!(page.header("ratelimit").is_some());
+        let readings = app.tollgate.usage(&app.account("ada@example.com").await).await.unwrap();
+        assert!(readings.iter().all(|reading| reading.used == 0));
     }
 
     async fn every_answer_says_what_is_left(engine) {
@@ -158,6 +176,7 @@ on_both_engines! {
                     refused += 1;
                     assert!(page.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
                     assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
+                    assert!(page.header("ratelimit").unwrap().contains("\"burst\";r=0;"), "it says that some are left");
                 }
                 other => panic!("{other}: {}", page.body),
             }
@@ -179,6 +198,14 @@ on_both_engines! {
             assert_ne!(app.browser().get(path).await.status, 404, "{path}");
         }
     }
+}
+
+/// Makes an API key on its page, which shows it once.
+async fn new_key(browser: &Browser) -> String {
+    let page = browser.post("/dashboard/api-keys", &[("name", "build server")]).await;
+    let mut words = page.body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let key = words.find(|word| word.starts_with("tg_") && word.len() > 40);
+    key.unwrap_or_else(|| panic!("the new key is shown: {}", page.body)).to_owned()
 }
 
 async fn call(app: &Harness, key: &str) -> Page {

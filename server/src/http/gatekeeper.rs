@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use tower::ServiceExt;
 
-use crate::auth::{Session, Visitor, sessions};
+use crate::auth::{Session, Visitor};
 use crate::guard::{self, PolicyTable, Standing, Verdict};
 use crate::tollgate::Tollgate;
 
@@ -43,9 +43,6 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     let signed_in = session.user.map(|identity| identity.signed_in);
-    if signed_in.is_some() {
-        sessions::note_visit(&session.session, keeper.tollgate.now()).await;
-    }
     request.extensions_mut().insert(Visitor { signed_in: signed_in.clone() });
 
     let path = request.uri().path();

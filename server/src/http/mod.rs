@@ -63,19 +63,14 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
     let keeper = gatekeeper::Gatekeeper::new(tollgate.clone(), policies, pages.refusals.clone());
 
     let sessions = sessions::layer(tollgate);
-    let from_here = middleware::from_fn_with_state((tollgate.clone(), pages.refusals.clone()), origin::check);
-    let api = api::routes(tollgate)
-        .layer(middleware::from_fn(gatekeeper::introduce))
-        .layer(sessions.clone())
-        .layer(from_here.clone())
-        .layer(DefaultBodyLimit::max(MAX_FORM));
+    let api = api::routes(tollgate, sessions.clone()).layer(DefaultBodyLimit::max(MAX_FORM));
 
     let guarded = pages
         .router
         .fallback_service(pages.refusals.clone())
         .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
         .layer(sessions)
-        .layer(from_here)
+        .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), origin::check))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
 

@@ -16,17 +16,26 @@ use url::Url;
 use super::gatekeeper::refusal;
 use crate::tollgate::Tollgate;
 
+/// For pages: anybody else is shown why not.
 pub(super) async fn check(
     State((tollgate, refusals)): State<(Tollgate, Router)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let safe = request.method().is_safe() || request.headers().contains_key(header::AUTHORIZATION);
-    if safe || is_same_site(request.headers(), &tollgate.config().app_url) {
+    if is_from_here(&tollgate, &request) {
         return next.run(request).await;
     }
-    tracing::warn!("a request from another site was refused");
     refusal(&refusals, request, StatusCode::FORBIDDEN).await
+}
+
+/// Whether a request may change something for whoever's browser sends it.
+pub(super) fn is_from_here(tollgate: &Tollgate, request: &Request) -> bool {
+    let is_safe = request.method().is_safe() || request.headers().contains_key(header::AUTHORIZATION);
+    let is_ours = is_safe || is_same_site(request.headers(), &tollgate.config().app_url);
+    if !is_ours {
+        tracing::warn!("a request from another site was refused");
+    }
+    is_ours
 }
 
 fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {

@@ -38,6 +38,18 @@ on_both_engines! {
         assert_eq!(used(&tollgate, &account, Meter::AiGenerations).await, 0, "each meter by itself");
     }
 
+    async fn what_can_still_be_used_is_said_and_nothing_is_counted(store) {
+        let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
+        record(&tollgate, &account, 97, "key").await;
+        let mut said = Vec::new();
+        for quantity in [1, 3, 4] {
+            let (is_had, reading) = tollgate.check_usage(&account, Meter::ApiCalls, quantity).await.unwrap();
+            said.push((is_had, reading.expect("every meter is read").left()));
+        }
+        assert_eq!(said, [(true, Limit::Finite(3)), (true, Limit::Finite(3)), (false, Limit::Finite(3))]);
+        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 97);
+    }
+
     /// Three nodes, each with connections and a group of its own, and two hundred calls at once.
     async fn of_two_hundred_on_three_nodes_who_ask_for_the_last_call_one_gets_it(store) {
         let account = store.account("ada@example.com").await;

@@ -39,7 +39,10 @@ impl FromRequestParts<Tollgate> for Caller {
         let known = parts.extensions.get::<Shared>().cloned().unwrap_or_default();
         match tollgate.limiter().pass(&Who::Account(account.clone())) {
             Ok(burst) => known.set_burst(burst),
-            Err(seconds) => return Err(Problem::too_fast(seconds)),
+            Err(too_fast) => {
+                known.set_burst(Some(too_fast.burst));
+                return Err(Problem::too_fast(too_fast.seconds));
+            }
         }
         let idempotency_key = idempotency_key(&parts.headers).map_err(|problem| *problem)?;
         Ok(Self { account, source, idempotency_key, path: parts.uri.path().to_owned(), known })

@@ -56,8 +56,8 @@ impl Limiter {
         Self { limiter, per_second: per_second.map_or(0, NonZeroU32::get), calls: AtomicU32::new(0) }
     }
 
-    /// Lets one call through, or says how many seconds to wait.
-    pub(super) fn pass(&self, who: &Who) -> Result<Option<Burst>, u64> {
+    /// Lets one call through, or says how many seconds to wait. Either way what is left.
+    pub(super) fn pass(&self, who: &Who) -> Result<Option<Burst>, TooFast> {
         let Some(limiter) = &self.limiter else { return Ok(None) };
         // Who has not called for a while need not be remembered.
         if self.calls.fetch_add(1, Ordering::Relaxed) % 8192 == 8191 {
@@ -67,10 +67,19 @@ impl Limiter {
             Ok(state) => Ok(Some(Burst { per_second: self.per_second, left: state.remaining_burst_capacity() })),
             Err(not_yet) => {
                 let wait = not_yet.wait_time_from(DefaultClock::default().now());
-                Err(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                Err(TooFast { seconds, burst: Burst { per_second: self.per_second, left: 0 } })
             }
         }
     }
+}
+
+/// More calls than may be made at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TooFast {
+    /// Until the next is let through.
+    pub seconds: u64,
+    pub burst: Burst,
 }
 
 /// What is left of the calls at once.
@@ -99,7 +108,10 @@ pub(super) async fn announce(State(tollgate): State<Tollgate>, mut request: Requ
         match tollgate.limiter().pass(&Who::Peer(peer)) {
             Ok(burst) => known.burst = burst,
             // The answer was a cheap one; the next waits.
-            Err(seconds) => response = Problem::too_fast(seconds).into_response(),
+            Err(too_fast) => {
+                known.burst = Some(too_fast.burst);
+                response = Problem::too_fast(too_fast.seconds).into_response();
+            }
         }
     }
     write(&known, tollgate.now(), &mut response);

@@ -17,8 +17,9 @@ mod usage;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware;
-use axum::response::Response;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum_login::AuthManagerLayer;
 use billing::Policy;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,6 +28,9 @@ pub use limits::Limiter;
 pub use openapi::document;
 
 use self::problem::Problem;
+use super::{gatekeeper, origin};
+use crate::auth::Backend;
+use crate::auth::sessions::Sessions;
 use crate::guard::Route;
 use crate::tollgate::Tollgate;
 
@@ -47,13 +51,26 @@ fn described() -> OpenApiRouter<Tollgate> {
         .routes(routes!(openapi::openapi))
 }
 
-pub(super) fn routes(tollgate: &Tollgate) -> Router<Tollgate> {
+/// From the outside in: what is left, on every answer; origin check; session; call.
+pub(super) fn routes(tollgate: &Tollgate, sessions: AuthManagerLayer<Backend, Sessions>) -> Router<Tollgate> {
     let (router, _) = described().split_for_parts();
     router
         .route("/api/v1", axum::routing::any(nothing_here))
         .route("/api/v1/{*rest}", axum::routing::any(nothing_here))
         .method_not_allowed_fallback(not_this_way)
+        .layer(middleware::from_fn(gatekeeper::introduce))
+        .layer(sessions)
+        .layer(middleware::from_fn_with_state(tollgate.clone(), from_here))
         .layer(middleware::from_fn_with_state(tollgate.clone(), limits::announce))
+}
+
+/// No other site may use a signed-in browser's session.
+async fn from_here(State(tollgate): State<Tollgate>, request: Request, next: Next) -> Response {
+    if origin::is_from_here(&tollgate, &request) {
+        return next.run(request).await;
+    }
+    let detail = "This came from another site. Send an API key, or call from the app itself.";
+    IntoResponse::into_response(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Another site", detail))
 }
 
 async fn nothing_here(State(tollgate): State<Tollgate>) -> Problem {
@@ -64,9 +81,9 @@ async fn nothing_here(State(tollgate): State<Tollgate>) -> Problem {
 async fn not_this_way(request: Request) -> Response {
     let path = request.uri().path();
     if !is_api(path) {
-        return axum::response::IntoResponse::into_response(StatusCode::METHOD_NOT_ALLOWED);
+        return IntoResponse::into_response(StatusCode::METHOD_NOT_ALLOWED);
     }
     let detail = format!("{path} does not take {}.", request.method());
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail);
-    axum::response::IntoResponse::into_response(problem)
+    IntoResponse::into_response(problem)
 }
