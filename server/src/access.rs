@@ -248,12 +248,17 @@ async fn look(tollgate: &Tollgate) {
     let mut seen = None;
     loop {
         match tollgate.db().writes_of_others().await {
-            Ok(now) if seen.is_none_or(|seen| seen == now) => seen = Some(now),
+            Ok(now) if seen == Some(now) => {}
+            // Also at the first look: what was read before it may be older than what others wrote.
             Ok(now) => {
                 seen = Some(now);
                 tollgate.access().trust(true);
             }
-            Err(error) => tracing::warn!(%error, "the database does not say whether others have written"),
+            Err(error) => {
+                tracing::warn!(%error, "the database does not say whether others have written; reading from it");
+                seen = None;
+                tollgate.access().trust(false);
+            }
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -137,16 +137,13 @@ on_both_engines! {
         app.until(async || !opens(&other).await).await;
     }
 
-    async fn whoever_comes_back_stays_signed_in_and_a_page_that_is_read_writes_nothing(engine) {
+    async fn a_page_that_is_read_writes_no_session(engine) {
         let app = Harness::start(engine).await;
-        let browser = app.signed_up("ada@example.com").await;
-        let begins_anew = async || browser.get("/dashboard").await.header("set-cookie");
-        begins_anew().await;
-        assert_eq!(begins_anew().await, None);
+        let browser = app.signed_up(EMAIL).await;
         app.sandbox.advance(Duration::from_secs(86_400));
-        let cookie = begins_anew().await.expect("the next day its time begins anew");
-        assert!(cookie.contains("Max-Age=1209"), "{cookie}");
-        assert_eq!(begins_anew().await, None);
+        for _ in 0..2 {
+            assert_eq!(browser.get("/dashboard").await.header("set-cookie"), None);
+        }
     }
 
     async fn guessing_is_stopped_also_when_the_last_guess_is_right(engine) {

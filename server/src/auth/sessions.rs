@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum_login::{AuthManagerLayer, AuthManagerLayerBuilder};
-use billing::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, ExpiredDeletion, Result};
-use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
+use tower_sessions::{Expiry, SessionManagerLayer, SessionStore};
 use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
 
 use super::Backend;
@@ -19,11 +18,9 @@ use crate::access::SESSIONS;
 use crate::store::{Db, StoreError};
 use crate::tollgate::Tollgate;
 
-/// Days without a visit after which a session ends.
+/// Days after which a session ends. Reading a page does not write it: a page that is on its way while
+/// somebody logs out would write it back.
 const DAYS: i64 = 14;
-
-/// The day of the last visit, in a session.
-const VISITED: &str = "visited";
 
 /// Where sessions lie.
 #[derive(Clone, Debug)]
@@ -73,19 +70,26 @@ impl Sessions {
         Self { rows: Rows::new(tollgate.db()), tollgate: tollgate.clone() }
     }
 
-    /// Forgets a session here and on the other nodes, after it was changed or ended.
-    async fn changed(&self, id: &Id) -> Result<()> {
-        let hash = hash(id);
-        self.tollgate.access().forget_session(&hash).await;
-        let told = async {
-            if self.tollgate.db().postgres_pool().is_some() {
-                let mut tx = self.tollgate.db().begin().await?;
-                tx.notify(SESSIONS, &hash).await?;
-                tx.commit().await?;
+    /// Writes, and has the session forgotten here and on the other nodes whatever came of it. Whoever
+    /// asked may hang up: it is carried through.
+    async fn change(&self, id: Id, write: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        let tollgate = self.tollgate.clone();
+        let changing = tokio::spawn(async move {
+            let written = write.await;
+            let hash = hash(&id);
+            tollgate.access().forget_session(&hash).await;
+            written?;
+            if tollgate.db().postgres_pool().is_some() {
+                let told = async {
+                    let mut tx = tollgate.db().begin().await?;
+                    tx.notify(SESSIONS, &hash).await?;
+                    tx.commit().await
+                };
+                told.await.map_err(|error: StoreError| Error::Backend(error.to_string()))?;
             }
             Ok(())
-        };
-        told.await.map_err(|error: StoreError| Error::Backend(error.to_string()))
+        });
+        changing.await.unwrap_or_else(|error| Err(Error::Backend(error.to_string())))
     }
 }
 
@@ -101,8 +105,8 @@ impl SessionStore for Sessions {
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
-        self.rows.write().save(record).await?;
-        self.changed(&record.id).await
+        let (rows, record) = (self.rows.clone(), record.clone());
+        self.change(record.id, async move { rows.write().save(&record).await }).await
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
@@ -112,8 +116,8 @@ impl SessionStore for Sessions {
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
-        self.rows.write().delete(id).await?;
-        self.changed(id).await
+        let (rows, id) = (self.rows.clone(), *id);
+        self.change(id, async move { rows.write().delete(&id).await }).await
     }
 }
 
@@ -124,21 +128,6 @@ impl ExpiredDeletion for Sessions {
             Rows::Sqlite { write, .. } => write.delete_expired().await,
             Rows::Postgres(store) => store.delete_expired().await,
         }
-    }
-}
-
-/// Notes a visit, once a day: from then on the session lasts its whole time again. A page that is
-/// only read writes nothing else.
-pub(crate) async fn note_visit(session: &Session, now: Timestamp) {
-    let today = now.0.div_euclid(billing::time::DAY);
-    let noted = async {
-        if session.get::<i64>(VISITED).await? != Some(today) {
-            session.insert(VISITED, today).await?;
-        }
-        Ok::<(), tower_sessions::session::Error>(())
-    };
-    if let Err(error) = noted.await {
-        tracing::warn!(%error, "a visit was not noted; the session ends when it would have");
     }
 }
 

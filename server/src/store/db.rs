@@ -29,8 +29,9 @@ const WRITER_CACHE: &str = "-65536";
 const READER_CACHE: &str = "-8192";
 
 /// PostgreSQL's alone. A statement's plan is made once for each connection, and one that was made while
-/// a table was small would read all of it for ever after. Every statement here has its index.
-const USE_INDEXES: &str = "SET enable_seqscan = off";
+/// a table was small would read all of it for ever after. Every statement here has its index. What has
+/// none is thought very dear then, and must not be compiled for that.
+const USE_INDEXES: &str = "SET enable_seqscan = off; SET jit = off";
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
