@@ -112,8 +112,12 @@ async fn compare(tollgate: &Tollgate, change: bool) -> Result<Vec<Change>, Gatew
             // One that is yet to be made is nobody's.
             meter: Some(there.as_deref().unwrap_or("to be made")),
         });
-        let product =
-            Wanted { id: product_id(&price.event_name), name: &name, description: "", prices: prices.collect() };
+        let product = Wanted {
+            id: product_id(&format!("meter_{}", price.event_name)),
+            name: &name,
+            description: "",
+            prices: prices.collect(),
+        };
         changes.extend(product.compare(tollgate, change).await?);
     }
     Ok(changes)

@@ -223,23 +223,34 @@ async fn metered_prices(tollgate: &Tollgate) -> Vec<Check> {
     let gateway = tollgate.gateway();
     let mut checks = Vec::new();
     for (_, price) in tollgate.catalog().metered_prices() {
-        let meter = gateway.meter(&price.event_name).await;
-        let here = meter.as_ref().is_ok_and(Option::is_some);
-        let sentence =
-            if here { "Stripe counts with it." } else { "Stripe does not have it: run `tollgate catalog apply`." };
-        checks.push(check(
-            &format!("meter {}", price.event_name),
-            if here { Verdict::Good } else { Verdict::Bad },
-            sentence,
-        ));
+        let lacking = match price.unit {
+            Some(_) => "Stripe does not have it: run `tollgate catalog apply`.",
+            None => "Stripe does not have it: make it there, or say in plans.toml what a unit costs.",
+        };
+        let what = format!("meter {}", price.event_name);
+        let meter = match gateway.meter(&price.event_name).await {
+            Ok(Some(meter)) => meter,
+            Ok(None) => {
+                checks.push(check(&what, Verdict::Bad, lacking));
+                continue;
+            }
+            Err(error) => {
+                checks.push(check(&what, Verdict::Bad, format!("It cannot be looked up: {error}")));
+                continue;
+            }
+        };
+        checks.push(check(&what, Verdict::Good, "Stripe counts with it."));
         for key in Interval::ALL.iter().map(|interval| price.lookup_key_at(*interval)) {
-            let (verdict, sentence) = match (gateway.find_price(&key).await, &meter) {
-                (Ok(Some(StripePrice { id, meter: Some(bills), .. })), Ok(Some(meter))) if bills == *meter => {
-                    (Verdict::Good, format!("It bills that meter, {id}."))
+            let (verdict, sentence) = match gateway.find_price(&key).await {
+                Ok(Some(there)) if there.meter.as_ref() != Some(&meter) => {
+                    (Verdict::Bad, format!("{} does not bill that meter.", there.id))
                 }
-                (Ok(Some(StripePrice { id, .. })), _) => (Verdict::Bad, format!("{id} does not bill that meter.")),
-                (Ok(None), _) => (Verdict::Bad, "Stripe does not have it: run `tollgate catalog apply`.".to_owned()),
-                (Err(error), _) => (Verdict::Bad, format!("It cannot be looked up: {error}")),
+                Ok(Some(there)) if price.unit.is_some() && there.amount != price.unit => {
+                    (Verdict::Odd, format!("{} costs something else than plans.toml says.", there.id))
+                }
+                Ok(Some(there)) => (Verdict::Good, format!("It bills that meter, {}.", there.id)),
+                Ok(None) => (Verdict::Bad, lacking.to_owned()),
+                Err(error) => (Verdict::Bad, format!("It cannot be looked up: {error}")),
             };
             checks.push(check(&format!("price {key}"), verdict, sentence));
         }

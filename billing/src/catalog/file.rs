@@ -232,6 +232,9 @@ impl Reader<'_> {
 
         let key = key?;
         self.once("meter", &key);
+        if let Some(name) = &event_name {
+            self.once("event_name", name);
+        }
         if let Some(key) = &lookup_key {
             for interval in Interval::ALL {
                 self.once("lookup_key", &format!("{key}_{interval}"));
