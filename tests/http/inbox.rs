@@ -51,14 +51,16 @@ on_both_engines! {
         let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
         let url = app.url.clone();
         let said = |number: usize| deliver(url.clone(), updated(&format!("evt_{number}"), "sub_of_nobody"));
-        let deliveries: Vec<_> = (0..64).map(|number| tokio::spawn(said(number))).collect();
+        let mut deliveries: Vec<_> = (0..32).map(|number| tokio::spawn(said(number))).collect();
         let outage = app.database.take_away().await;
+        deliveries.extend((32..64).map(|number| tokio::spawn(said(number))));
         let mut answers = Vec::new();
         for delivery in deliveries {
             answers.push(delivery.await.unwrap());
         }
         outage.end().await;
         assert!(answers.iter().all(|status| [200, 500].contains(status)), "{answers:?}");
+        assert!(answers[32..].iter().all(|status| *status == 500), "it was away: {answers:?}");
         for (number, status) in answers.into_iter().enumerate() {
             let is_there = app.standing(&format!("evt_{number}")).await.is_some();
             assert!(is_there || status == 500, "evt_{number} was answered 200 and is lost");
