@@ -78,7 +78,10 @@ async fn live(engine: Engine, steps: Vec<Step>) {
     let mut out_of_order = Node::start(engine, &sandbox, "out-of-order").await;
     catalog_apply::apply(&in_order.tollgate).await.unwrap();
     let stripe = Stripe { sandbox: &sandbox };
-    let mut mail = Mail::default();
+    // Comparing with Stripe mends what was never told. So that it does not hide what was told and not
+    // taken in, nothing is lost in every other history, and it is looked at before anything is compared.
+    let loses = steps.first().is_some_and(|step| step.telling.seed % 2 == 0);
+    let mut mail = Mail { loses, ..Mail::default() };
 
     for step in steps {
         stripe.perform(step.what, &people()[step.who], step.who, &in_order.tollgate).await;
@@ -101,6 +104,12 @@ async fn live(engine: Engine, steps: Vec<Step>) {
         out_of_order.tell(&sandbox, &event, true).await;
     }
     out_of_order.work().await;
+    let everything = Everything::of(&sandbox).await;
+    let truth = everything.as_told_by(&in_order.tollgate).await;
+    if !loses {
+        assert_settled(&out_of_order.tollgate).await;
+        assert_same(&truth, &everything.as_told_by(&out_of_order.tollgate).await, "told everything, in any order");
+    }
     reconcile(&out_of_order.tollgate, Mode::Mend, ALL_DAYS).await.unwrap();
     out_of_order.work().await;
     assert_settled(&in_order.tollgate).await;
@@ -112,8 +121,6 @@ async fn live(engine: Engine, steps: Vec<Step>) {
     reconcile(&told_nothing.tollgate, Mode::Mend, ALL_DAYS).await.unwrap();
     told_nothing.work().await;
 
-    let everything = Everything::of(&sandbox).await;
-    let truth = everything.as_told_by(&in_order.tollgate).await;
     assert_same(&truth, &everything.as_told_by(&out_of_order.tollgate).await, "told out of order");
     assert_same(&truth, &everything.as_told_by(&told_nothing.tollgate).await, "told nothing");
     everything.assert_agrees(&in_order.tollgate).await;
@@ -144,6 +151,8 @@ fn assert_same(truth: &[String], told: &[String], who: &str) {
 struct Mail {
     heard: usize,
     waiting: Vec<String>,
+    /// Whether some of it never arrives.
+    loses: bool,
 }
 
 impl Mail {
@@ -168,7 +177,7 @@ impl Mail {
         for event in std::mem::take(&mut self.waiting) {
             match chance.below(20) {
                 // Never: comparing finds it.
-                0 => {}
+                0 if self.loses => {}
                 1..=5 => later.push(event),
                 6..=8 => {
                     node.tell(sandbox, &event, telling.old_shape).await;
