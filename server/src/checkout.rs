@@ -63,7 +63,7 @@ impl From<SyncError> for CheckoutError {
         match error {
             SyncError::Stripe(error) => Self::Stripe(error),
             SyncError::Store(error) => Self::Store(error),
-            SyncError::Contended(_) => Self::InProgress,
+            SyncError::Contended(_) | SyncError::TakenOver(_) => Self::InProgress,
         }
     }
 }

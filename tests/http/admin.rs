@@ -136,8 +136,13 @@ async fn operator(app: &Harness) -> Browser {
 async fn park(app: &Harness, id: &str) {
     use server::store::inbox::{self, EventState};
     let event = billing::EventId::new(id);
-    let mut tx = app.tollgate.db().begin().await.unwrap();
-    assert!(inbox::replay(&mut tx, &event, app.tollgate.now().plus_days(1)).await.unwrap());
-    inbox::postpone(&mut tx, &event, EventState::Parked, app.tollgate.now(), "for a test").await.unwrap();
+    let (db, later) = (app.tollgate.db(), app.tollgate.now().plus_days(1));
+    let mut tx = db.begin().await.unwrap();
+    assert!(inbox::replay(&mut tx, &event, later).await.unwrap());
+    tx.commit().await.unwrap();
+    let claimed = inbox::claim(db, "a test", later, later.plus_seconds(60), 100).await.unwrap();
+    let lease = claimed.iter().find(|claimed| claimed.event_id == id).unwrap().lease("a test");
+    let mut tx = db.begin().await.unwrap();
+    inbox::postpone(&mut tx, &lease, EventState::Parked, app.tollgate.now(), "for a test").await.unwrap();
     tx.commit().await.unwrap();
 }

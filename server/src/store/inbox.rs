@@ -42,10 +42,12 @@ statements! {
     NAME_CUSTOMER = "UPDATE webhook_event SET customer_id = $2 WHERE event_id = $1 AND customer_id IS NULL";
     RENEW = "UPDATE webhook_event SET lease_until = $3 WHERE lease_owner = $1 AND state = 'pending' AND lease_until > $2";
     SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, lease_owner = NULL, lease_until = NULL, last_error = NULL \
-        WHERE event_id = $1 AND state <> 'done' AND ($2 <> 'unmatched' OR (lease_owner IS NOT NULL \
-        AND NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = webhook_event.customer_id)))";
+        WHERE event_id = $1 AND state <> 'done' AND ((lease_owner = $4 AND attempts = $5) OR (lease_owner IS NULL AND $2 <> 'unmatched')) \
+        AND ($2 <> 'unmatched' OR NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = webhook_event.customer_id))";
+    HELD_BY_ANOTHER = "SELECT event_id FROM webhook_event \
+        WHERE event_id = $1 AND lease_owner IS NOT NULL AND (lease_owner <> $2 OR attempts <> $3)";
     POSTPONE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
-        WHERE event_id = $1 AND state = 'pending'";
+        WHERE event_id = $1 AND state = 'pending' AND lease_owner = $5 AND attempts = $6";
     RELEASE = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL, attempts = attempts - 1 \
         WHERE lease_owner = $1 AND state = 'pending'";
     RELEASE_ALL = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL AND state = 'pending'";
@@ -62,8 +64,9 @@ statements! {
     COUNT_STATES = "SELECT state, COUNT(*) FROM webhook_event GROUP BY state ORDER BY state";
     OLDEST_PENDING = "SELECT MIN(received_at) FROM webhook_event WHERE state = 'pending'";
     PAYLOAD = "SELECT payload FROM webhook_event WHERE event_id = $1";
-    REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = 0, next_attempt_at = $2, lease_owner = NULL, lease_until = NULL \
-        WHERE event_id = $1 AND state <> 'ignored'";
+    REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = CASE WHEN lease_until > $2 THEN attempts ELSE 0 END, \
+        next_attempt_at = $2, lease_owner = CASE WHEN lease_until > $2 THEN lease_owner END, \
+        lease_until = CASE WHEN lease_until > $2 THEN lease_until END WHERE event_id = $1 AND state <> 'ignored'";
     COUNT_EVENTS = "SELECT COUNT(*) FROM webhook_event";
 }
 
@@ -141,6 +144,25 @@ pub struct Claimed {
     pub attempts: i64,
     /// Stripe's time.
     pub created: i64,
+}
+
+impl Claimed {
+    /// By what `owner` holds it.
+    pub fn lease(&self, owner: &str) -> Lease {
+        Lease { event: EventId::new(&self.event_id), owner: owner.to_owned(), attempt: self.attempts }
+    }
+}
+
+/// By what a worker holds an event: this claim, and no later one. Whoever was away for longer than
+/// a lease lasts finds that somebody else, or an other claim of its own, is at the event by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Of which event.
+    pub event: EventId,
+    /// Whose it is.
+    pub owner: String,
+    /// Which try it is: every claim counts them up.
+    pub attempt: i64,
 }
 
 /// Writes an event down. `false` when it is there already.
@@ -250,24 +272,33 @@ pub async fn name_customer(db: &Db, events: &[EventId], customer: &CustomerId) -
 /// Marks an event, in the transaction that holds its effects. What is done stays done, and nobody
 /// may say that a customer is nobody's once it was linked: see [`revive_unmatched`].
 ///
+/// `false` when it was claimed again since: then whoever has it now applies it, and nothing of the
+/// transaction may be committed.
+///
 /// # Errors
 /// The database failed.
-pub async fn settle(tx: &mut Tx, event: &EventId, state: EventState, at: Timestamp) -> Result<(), StoreError> {
-    query!(Tx: tx, execute, SETTLE, event.as_str(), state.as_str(), at.0).map(drop)
+pub async fn settle(tx: &mut Tx, lease: &Lease, state: EventState, at: Timestamp) -> Result<bool, StoreError> {
+    let (event, owner) = (lease.event.as_str(), lease.owner.as_str());
+    let settled = query!(Tx: &mut *tx, execute, SETTLE, event, state.as_str(), at.0, owner, lease.attempt)?;
+    Ok(settled > 0
+        || query!(Tx: tx, fetch_optional as (String,), HELD_BY_ANOTHER, event, owner, lease.attempt)?.is_none())
 }
 
-/// Puts an event off until `next`, or parks it, and says why.
+/// Puts an event off until `next`, or parks it, and says why. One that was freed or claimed again
+/// since is left as it is.
 ///
 /// # Errors
 /// The database failed.
 pub async fn postpone(
     tx: &mut Tx,
-    event: &EventId,
+    lease: &Lease,
     state: EventState,
     next: Timestamp,
     why: &str,
 ) -> Result<(), StoreError> {
-    query!(Tx: tx, execute, POSTPONE, event.as_str(), state.as_str(), next.0, why).map(drop)
+    query!(Tx: tx, execute, POSTPONE, lease.event.as_str(), state.as_str(), next.0, why, lease.owner.as_str(),
+        lease.attempt)
+    .map(drop)
 }
 
 /// Lets go of everything that `owner` holds and has not settled.
@@ -397,8 +428,8 @@ pub async fn payload(db: &Db, event: &EventId) -> Result<Option<String>, StoreEr
     Ok(query!(Db: db, fetch_optional as (String,), PAYLOAD, event.as_str())?.map(|(payload,)| payload))
 }
 
-/// Makes an event due again, whatever became of it. `false` when there is none, or one of a
-/// type that changes nothing here.
+/// Makes an event due again, whatever became of it; one that somebody is at work on is left to
+/// them. `false` when there is none, or one of a type that changes nothing here.
 ///
 /// # Errors
 /// The database failed.

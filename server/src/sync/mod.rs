@@ -25,7 +25,8 @@ pub(crate) use owner::link;
 pub(crate) use trial::TERMS as TRIAL_TERMS;
 
 use self::write::{Written, remembered};
-use crate::store::{StoreError, inbox, subscriptions};
+use crate::store::inbox::{self, Lease};
+use crate::store::{StoreError, subscriptions};
 use crate::stripe::GatewayError;
 use crate::stripe::shape::{CheckoutSession, SubscriptionShape};
 use crate::tollgate::Tollgate;
@@ -45,6 +46,9 @@ pub enum SyncError {
     /// Others wrote the same objects every time.
     #[error("others kept writing {0}")]
     Contended(String),
+    /// It took so long that somebody else applies the events by now.
+    #[error("{0} was claimed again meanwhile")]
+    TakenOver(EventId),
 }
 
 /// What came of it.
@@ -61,8 +65,8 @@ pub enum Outcome {
 /// What is committed together with the objects.
 #[derive(Clone, Copy, Debug)]
 pub struct Along<'a> {
-    /// Events that this settles.
-    pub events: &'a [EventId],
+    /// Events that this settles, as they are held.
+    pub events: &'a [Lease],
     /// Those of them that do not say whose they are.
     pub unnamed: &'a [EventId],
     /// What made us look, where no event did: a word for the record.
@@ -76,7 +80,7 @@ impl<'a> Along<'a> {
     }
 
     /// Because of these events, of which `unnamed` do not say whose they are.
-    pub const fn events(events: &'a [EventId], unnamed: &'a [EventId]) -> Self {
+    pub const fn events(events: &'a [Lease], unnamed: &'a [EventId]) -> Self {
         Self { events, unnamed, reason: "events" }
     }
 
@@ -85,7 +89,7 @@ impl<'a> Along<'a> {
         if self.events.is_empty() {
             return self.reason.to_owned();
         }
-        let events: Vec<&str> = self.events.iter().map(EventId::as_str).collect();
+        let events: Vec<&str> = self.events.iter().map(|lease| lease.event.as_str()).collect();
         events.join(",")
     }
 }
@@ -113,6 +117,7 @@ async fn sync(
         match write::all(tollgate, &fetched, &along).await? {
             Written::Done(outcome) => return Ok((outcome, fetched)),
             Written::Raced => {}
+            Written::TakenOver(event) => return Err(SyncError::TakenOver(event)),
             Written::SecondTrial(id) => {
                 tracing::warn!(subscription = %id, "the trial of {id} is somebody's second one and ends now");
                 tollgate.gateway().end_trial(&id).await?;

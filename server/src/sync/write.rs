@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use billing::{AccountId, Catalog, CustomerId, Status, Subscription, SubscriptionId};
+use billing::{AccountId, Catalog, CustomerId, EventId, Status, Subscription, SubscriptionId};
 
 use super::fetch::{Fetched, Fresh};
 use super::owner::{Owner, Owners};
@@ -26,6 +26,8 @@ pub(super) enum Written {
     Raced,
     /// This subscription's trial is somebody's second one: end it and ask Stripe again.
     SecondTrial(SubscriptionId),
+    /// This event is somebody else's by now, and so is all that it led to.
+    TakenOver(EventId),
 }
 
 /// What one object came to.
@@ -62,8 +64,10 @@ pub(super) async fn all(tollgate: &Tollgate, fetched: &Fetched, along: &Along<'_
         Outcome::Unmatched(_) => EventState::Unmatched,
         Outcome::Nobody => EventState::Ignored,
     };
-    for event in along.events {
-        inbox::settle(&mut tx, event, state, tollgate.now()).await?;
+    for lease in along.events {
+        if !inbox::settle(&mut tx, lease, state, tollgate.now()).await? {
+            return Ok(Written::TakenOver(lease.event.clone()));
+        }
     }
     for account in &accounts {
         tx.notify(CHANNEL, account.as_str()).await?;

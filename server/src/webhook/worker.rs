@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::events::Hint;
 use crate::ids;
 use crate::store::StoreError;
-use crate::store::inbox::{self, Claimed, EventState};
+use crate::store::inbox::{self, Claimed, EventState, Lease};
 use crate::stripe::{GatewayError, shape};
 use crate::sync::{self, Along, Object, SyncError};
 use crate::tollgate::Tollgate;
@@ -131,13 +131,14 @@ impl Worker {
         let some = !groups.is_empty();
         for events in groups.into_values() {
             let (tollgate, stop, places) = (self.tollgate.clone(), self.stop.clone(), Arc::clone(&self.places));
+            let leases: Vec<Lease> = events.iter().map(|event| event.lease(&self.owner)).collect();
             self.at_work.spawn(async move {
                 let place = places.acquire().await;
                 // Whoever has not begun when it is time to stop does not begin.
                 if stop.is_cancelled() {
                     return Ok(());
                 }
-                let applied = apply(&tollgate, &events).await;
+                let applied = apply(&tollgate, &events, &leases).await;
                 drop(place);
                 applied
             });
@@ -180,19 +181,22 @@ fn report(done: Result<Result<(), StoreError>, tokio::task::JoinError>) {
     }
 }
 
-/// Applies the events of one subject.
-async fn apply(tollgate: &Tollgate, events: &[Claimed]) -> Result<(), StoreError> {
-    let ids: Vec<EventId> = events.iter().map(|event| EventId::new(&event.event_id)).collect();
+/// Applies the events of one subject, each of which is held by its lease.
+async fn apply(tollgate: &Tollgate, events: &[Claimed], leases: &[Lease]) -> Result<(), StoreError> {
     let objects: BTreeSet<Object> = events.iter().filter_map(about).collect();
     if objects.is_empty() {
-        return park(tollgate, &ids, "nothing to look at is known for it").await;
+        return park(tollgate, leases, "nothing to look at is known for it").await;
     }
     let unnamed: Vec<EventId> =
         events.iter().filter(|event| event.customer_id.is_none()).map(|event| EventId::new(&event.event_id)).collect();
-    let applied = sync::objects(tollgate, &objects, Along::events(&ids, &unnamed)).await;
-    let Err(error) = applied else { return Ok(()) };
-    for event in events {
-        put_off(tollgate, event, &error).await?;
+    match sync::objects(tollgate, &objects, Along::events(leases, &unnamed)).await {
+        Ok(_) => {}
+        Err(error @ SyncError::TakenOver(_)) => tracing::warn!(%error, "too slow: left to whoever has it now"),
+        Err(error) => {
+            for lease in leases {
+                put_off(tollgate, lease, &error).await?;
+            }
+        }
     }
     Ok(())
 }
@@ -203,24 +207,24 @@ fn about(event: &Claimed) -> Option<Object> {
     Hint::of(&shape::event(&value).ok()?).map(|hint| hint.object)
 }
 
-async fn put_off(tollgate: &Tollgate, event: &Claimed, error: &SyncError) -> Result<(), StoreError> {
+async fn put_off(tollgate: &Tollgate, lease: &Lease, error: &SyncError) -> Result<(), StoreError> {
     let most = match error {
         SyncError::Stripe(GatewayError::Shape(_)) => TRIES_OF_THE_UNREADABLE,
         _ => MOST_TRIES,
     };
-    let state = if event.attempts >= most { EventState::Parked } else { EventState::Pending };
-    let tries = event.attempts;
-    tracing::warn!(%error, tries, state = state.as_str(), "event {} could not be applied", event.event_id);
-    let next = tollgate.now().plus_seconds(backoff(tries, &event.event_id));
+    let (event, tries) = (&lease.event, lease.attempt);
+    let state = if tries >= most { EventState::Parked } else { EventState::Pending };
+    tracing::warn!(%error, tries, state = state.as_str(), "event {event} could not be applied");
+    let next = tollgate.now().plus_seconds(backoff(tries, event.as_str()));
     let mut tx = tollgate.db().begin().await?;
-    inbox::postpone(&mut tx, &EventId::new(&event.event_id), state, next, &error.to_string()).await?;
+    inbox::postpone(&mut tx, lease, state, next, &error.to_string()).await?;
     tx.commit().await
 }
 
-async fn park(tollgate: &Tollgate, events: &[EventId], why: &str) -> Result<(), StoreError> {
+async fn park(tollgate: &Tollgate, leases: &[Lease], why: &str) -> Result<(), StoreError> {
     let mut tx = tollgate.db().begin().await?;
-    for event in events {
-        inbox::postpone(&mut tx, event, EventState::Parked, tollgate.now(), why).await?;
+    for lease in leases {
+        inbox::postpone(&mut tx, lease, EventState::Parked, tollgate.now(), why).await?;
     }
     tx.commit().await
 }

@@ -131,6 +131,24 @@ impl Store {
         }
     }
 
+    /// The first column of the first row that a query finds, past `server::store`; `None` for NULL and for no row.
+    pub async fn text(&self, sql: &str) -> Option<String> {
+        match &self.raw {
+            Raw::Sqlite(options) => {
+                let mut connection: SqliteConnection = options.connect().await.expect("the database answers");
+                let row: Option<(Option<String>,)> = sqlx::query_as(sql).fetch_optional(&mut connection).await.unwrap();
+                connection.close().await.expect("the connection ends");
+                row?.0
+            }
+            Raw::Postgres(options) => {
+                let mut connection: PgConnection = options.connect().await.expect("the database answers");
+                let row: Option<(Option<String>,)> = sqlx::query_as(sql).fetch_optional(&mut connection).await.unwrap();
+                connection.close().await.expect("the connection ends");
+                row?.0
+            }
+        }
+    }
+
     /// Adds somebody; their personal account.
     pub async fn account(&self, email: &str) -> AccountId {
         let (user, account) = (UserId::new(ids::new_id()), AccountId::new(ids::new_id()));

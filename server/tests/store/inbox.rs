@@ -7,7 +7,7 @@ use billing::{CustomerId, EventId, Timestamp};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use server::store::inbox::{self, Claimed, EventState, Filter, Listed, NewEvent};
+use server::store::inbox::{self, Claimed, EventState, Filter, Lease, Listed, NewEvent};
 use server::store::{After, customers};
 use server::{Db, ids};
 use tokio::sync::Mutex;
@@ -78,15 +78,29 @@ fn ids_of(claimed: &[Claimed]) -> Vec<&str> {
     claimed.iter().map(|event| event.event_id.as_str()).collect()
 }
 
+/// The lease on an event, of whoever holds it; of nobody, when nobody does.
+async fn holding(store: &Store, id: &str) -> Lease {
+    let owner = store.text(&format!("SELECT lease_owner FROM webhook_event WHERE event_id = '{id}'")).await;
+    let event = EventId::new(id);
+    let attempt = inbox::standing(&store.db, &event).await.unwrap().map_or(0, |(_, attempts, _)| attempts);
+    Lease { event, owner: owner.unwrap_or_default(), attempt }
+}
+
 async fn settle(store: &Store, id: &str, state: EventState) {
+    assert!(settles(store, &holding(store, id).await, state).await);
+}
+
+/// Whether whoever holds this lease may still say so.
+async fn settles(store: &Store, lease: &Lease, state: EventState) -> bool {
     let mut tx = store.db.begin().await.unwrap();
-    inbox::settle(&mut tx, &EventId::new(id), state, NOW).await.unwrap();
+    let is_theirs = inbox::settle(&mut tx, lease, state, NOW).await.unwrap();
     tx.commit().await.unwrap();
+    is_theirs
 }
 
 async fn postpone(store: &Store, id: &str, state: EventState, next: Timestamp) {
     let mut tx = store.db.begin().await.unwrap();
-    inbox::postpone(&mut tx, &EventId::new(id), state, next, "Stripe is down").await.unwrap();
+    inbox::postpone(&mut tx, &holding(store, id).await, state, next, "Stripe is down").await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -186,10 +200,10 @@ async fn work(node: Db, owner: String, turns: Vec<(i64, Ending)>, held: Held) {
         }
         let mut tx = node.begin().await.unwrap();
         for event in &claimed {
-            let id = EventId::new(&event.event_id);
+            let lease = event.lease(&owner);
             match ending {
-                Ending::Settle => inbox::settle(&mut tx, &id, EventState::Done, NOW).await.unwrap(),
-                Ending::Postpone => inbox::postpone(&mut tx, &id, EventState::Pending, NOW, "later").await.unwrap(),
+                Ending::Settle => assert!(inbox::settle(&mut tx, &lease, EventState::Done, NOW).await.unwrap()),
+                Ending::Postpone => inbox::postpone(&mut tx, &lease, EventState::Pending, NOW, "later").await.unwrap(),
                 Ending::LetGo => {}
             }
         }
@@ -411,9 +425,9 @@ on_both_engines! {
     /// The same, but the link comes before the one who found none has committed.
     async fn a_link_waits_for_those_who_are_saying_that_there_is_none(store) {
         receive(&store, "evt_1", EventState::Pending).await;
-        assert_eq!(claim(&store, "worker", NOW, 10).await.len(), 1);
+        let lease = claim(&store, "worker", NOW, 10).await[0].lease("worker");
         let mut tx = store.db.begin().await.unwrap();
-        inbox::settle(&mut tx, &EventId::new("evt_1"), EventState::Unmatched, NOW).await.unwrap();
+        assert!(inbox::settle(&mut tx, &lease, EventState::Unmatched, NOW).await.unwrap());
 
         let linking = tokio::spawn({
             let store = store.clone();
@@ -438,8 +452,9 @@ on_both_engines! {
 
     async fn an_event_settled_in_a_transaction_that_fails_is_still_to_do(store) {
         receive(&store, "evt_1", EventState::Pending).await;
+        let held = holding(&store, "evt_1").await;
         let mut tx = store.db.begin().await.unwrap();
-        inbox::settle(&mut tx, &EventId::new("evt_1"), EventState::Done, NOW).await.unwrap();
+        assert!(inbox::settle(&mut tx, &held, EventState::Done, NOW).await.unwrap());
         drop(tx);
         assert_eq!(claim(&store, "worker", NOW, 10).await.len(), 1);
     }
@@ -617,6 +632,46 @@ on_both_engines! {
         assert_eq!(ids_of(&claim(&store, "other", over, 1).await), ["evt_1"]);
     }
 
+    /// Whoever was away for longer than a lease lasts, and comes back in the middle of what another is at.
+    async fn a_claim_that_was_lost_decides_nothing(store) {
+        for (event, next_owner) in [("evt_1", "other"), ("evt_2", "slow")] {
+            receive(&store, event, EventState::Pending).await;
+            let lost = claim(&store, "slow", NOW, 10).await[0].lease("slow");
+            let later = NOW.plus_seconds(LEASE);
+            let held = claim(&store, next_owner, later, 10).await[0].lease(next_owner);
+            for state in [EventState::Done, EventState::Unmatched, EventState::Ignored] {
+                assert!(!settles(&store, &lost, state).await, "{next_owner} has it");
+            }
+            let mut tx = store.db.begin().await.unwrap();
+            inbox::postpone(&mut tx, &lost, EventState::Parked, NOW, "Stripe is down").await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(standing(&store, event).await, (EventState::Pending, 2, None));
+            assert!(claim(&store, "third", later, 10).await.is_empty(), "{next_owner} has it still");
+            assert!(settles(&store, &held, EventState::Done).await);
+            assert!(settles(&store, &lost, EventState::Done).await, "nobody is at it any more, and done it is");
+        }
+    }
+
+    async fn a_failure_does_not_put_off_what_was_just_made_due(store) {
+        receive(&store, "evt_1", EventState::Pending).await;
+        let lease = claim(&store, "worker", NOW, 10).await[0].lease("worker");
+        revive(&store).await;
+        let mut tx = store.db.begin().await.unwrap();
+        inbox::postpone(&mut tx, &lease, EventState::Parked, NOW, "Stripe is down").await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(ids_of(&claim(&store, "other", NOW, 10).await), ["evt_1"]);
+    }
+
+    async fn what_somebody_is_at_work_on_is_replayed_by_them(store) {
+        receive(&store, "evt_1", EventState::Pending).await;
+        let lease = claim(&store, "worker", NOW, 10).await[0].lease("worker");
+        assert!(replay(&store, "evt_1").await);
+        assert!(claim(&store, "other", NOW, 10).await.is_empty(), "two would be at it");
+        assert!(settles(&store, &lease, EventState::Done).await);
+        assert!(replay(&store, "evt_1").await);
+        assert_eq!(ids_of(&claim(&store, "other", NOW, 10).await), ["evt_1"]);
+    }
+
     async fn an_event_that_does_not_say_whose_it_is_is_told_once(store) {
         deliver(&store, Delivery { customer: None, ..Delivery::new("evt_refund") }).await;
         deliver(&store, Delivery { customer: Some("cus_eve"), ..Delivery::new("evt_eve") }).await;
@@ -641,20 +696,20 @@ on_both_engines! {
     async fn an_event_that_is_named_while_its_customer_is_linked_is_not_left_unmatched(store) {
         let account = store.account("ada@example.com").await;
         deliver(&store, Delivery { customer: None, ..Delivery::new("evt_refund") }).await;
-        claim(&store, "worker", NOW, 10).await;
+        let lease = claim(&store, "worker", NOW, 10).await[0].lease("worker");
 
         let cus_ada = CustomerId::new("cus_ada");
         let mut linking = store.db.begin().await.unwrap();
         assert!(customers::link(&mut linking, &cus_ada, &account, false, NOW).await.unwrap());
         assert_eq!(inbox::revive_unmatched(&mut linking, &cus_ada, NOW).await.unwrap(), 0);
         let applying = tokio::spawn({
-            let (store, event) = (store.clone(), EventId::new("evt_refund"));
+            let store = store.clone();
             async move {
-                inbox::name_customer(&store.db, std::slice::from_ref(&event), &cus_ada).await.unwrap();
+                inbox::name_customer(&store.db, std::slice::from_ref(&lease.event), &cus_ada).await.unwrap();
                 let mut tx = store.db.begin().await.unwrap();
                 let found = customers::account_of(&mut tx, &cus_ada).await.unwrap();
                 let state = if found.is_some() { EventState::Done } else { EventState::Unmatched };
-                inbox::settle(&mut tx, &event, state, NOW).await.unwrap();
+                assert!(inbox::settle(&mut tx, &lease, state, NOW).await.unwrap());
                 tx.commit().await.unwrap();
             }
         });
@@ -668,12 +723,12 @@ on_both_engines! {
     async fn a_late_word_that_there_is_no_account_takes_nothing_from_whoever_tries_again(store) {
         let account = store.account("ada@example.com").await;
         receive(&store, "evt_1", EventState::Pending).await;
-        assert_eq!(claim(&store, "early", NOW, 10).await.len(), 1);
+        let early = claim(&store, "early", NOW, 10).await[0].lease("early");
         store.customer(&account, "cus_ada").await;
         revive(&store).await;
         assert_eq!(claim(&store, "late", NOW, 10).await.len(), 1);
 
-        settle(&store, "evt_1", EventState::Unmatched).await;
+        assert!(!settles(&store, &early, EventState::Unmatched).await);
         assert_eq!(standing(&store, "evt_1").await.0, EventState::Pending);
         postpone(&store, "evt_1", EventState::Pending, NOW.plus_seconds(4)).await;
         assert_eq!(ids_of(&claim(&store, "other", NOW.plus_seconds(4), 10).await), ["evt_1"]);
