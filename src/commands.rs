@@ -62,19 +62,22 @@ pub async fn webhook_register(config: Config) -> anyhow::Result<()> {
 pub async fn reconcile(config: Config, mode: Mode) -> anyhow::Result<()> {
     let tollgate = tollgate(config).await?;
     tollgate.db().migrate().await?;
-    let findings = reconcile::reconcile(&tollgate, mode, reconcile::STRIPE_KEEPS_DAYS).await?;
+    let (findings, broken_off) = match reconcile::reconcile(&tollgate, mode, reconcile::STRIPE_KEEPS_DAYS).await {
+        Ok(findings) => (findings, None),
+        Err(mut broken_off) => (std::mem::take(&mut broken_off.findings), Some(broken_off)),
+    };
     if mode == Mode::Mend {
         // A running server would do so within seconds, but there need be none.
         worker::work_off(&tollgate).await;
     }
-    if findings.is_empty() {
+    if findings.is_empty() && broken_off.is_none() {
         println!("Nothing differs from Stripe.");
     }
     for finding in findings {
         let word = if finding.is_mended { "mended " } else { "differs" };
         println!("{word}  {:22}  {}", finding.drift.kind(), finding.drift);
     }
-    Ok(())
+    broken_off.map_or(Ok(()), |broken_off| Err(broken_off.into()))
 }
 
 /// `doctor`: whether everything is in place. Fails when something does not work.

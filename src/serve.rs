@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use server::config::Config;
+use server::reconcile::Schedule;
 use server::{Tollgate, access, auth, http, reconcile, usage, webhook};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -40,7 +41,7 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     tasks.spawn(auth::sessions::sweep(tollgate.clone(), stop.clone()));
     tasks.spawn(usage::sweeper::run(tollgate.clone(), stop.clone()));
     tasks.spawn(usage::outbox::run(tollgate.clone(), stop.clone()));
-    tasks.spawn(reconcile::regularly(tollgate.clone(), stop.clone()));
+    tasks.spawn(reconcile::regularly(tollgate.clone(), Schedule::default(), stop.clone()));
     tasks.close();
 
     #[cfg(feature = "sandbox")]

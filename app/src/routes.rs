@@ -70,6 +70,7 @@ const TABLE: &[Entry] = &[
     page(SUPPORT.path, SUPPORT.policy),
     page("/admin", Policy::Operator),
     page("/admin/events", Policy::Operator),
+    page("/admin/drift", Policy::Operator),
     page("/admin/event", Policy::Operator),
     page("/admin/accounts", Policy::Operator),
     page("/admin/account", Policy::Operator),

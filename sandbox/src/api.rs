@@ -167,7 +167,7 @@ fn basic_user(encoded: &str) -> Option<String> {
 
 /// Carries a call out, with the misbehaviour that tests asked for.
 async fn carry_out(shared: &Shared, sent: &Sent) -> Answer {
-    let (fault, delay) = take_fault(shared);
+    let (fault, delay) = take_fault(shared, &sent.path);
     if let Some(Fault::Failed(status)) = fault {
         return Answer { fault: Some("failed"), ..Answer::failed(&ApiError::outage(status)) };
     }
@@ -179,9 +179,13 @@ async fn carry_out(shared: &Shared, sent: &Sent) -> Answer {
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let answer =
+    let mut answer =
         understood.map_or_else(|error| Answer::failed(&error), |(route, call)| work(shared, sent, route, &call));
     drop(lanes);
+    let mangled = shared.lock().faults.mangled.clone();
+    if !mangled.is_empty() {
+        mangle(&mut answer.body, &mangled);
+    }
     match fault {
         Some(Fault::Lost) => Answer { fault: Some("lost"), ..Answer::failed(&ApiError::outage(500)) },
         Some(Fault::Garbled) => Answer { status: 200, fault: Some("garbled"), ..answer },
@@ -196,8 +200,11 @@ enum Fault {
     Garbled,
 }
 
-fn take_fault(shared: &Shared) -> (Option<Fault>, Duration) {
+fn take_fault(shared: &Shared, path: &str) -> (Option<Fault>, Duration) {
     let faults = &mut shared.lock().faults;
+    if !path.starts_with(&faults.path) {
+        return (None, faults.delay);
+    }
     let fault = match faults {
         Faults { failing: (left @ 1.., status), .. } => {
             *left -= 1;
@@ -214,6 +221,18 @@ fn take_fault(shared: &Shared) -> (Option<Fault>, Duration) {
         _ => None,
     };
     (fault, faults.delay)
+}
+
+/// Leaves of an object, wherever it stands in an answer, no more than its id.
+fn mangle(answer: &mut Value, id: &str) {
+    match answer {
+        Value::Object(fields) if fields.get("id").is_some_and(|own| own == id) => {
+            fields.retain(|name, _| matches!(name.as_str(), "id" | "object"));
+        }
+        Value::Object(fields) => fields.values_mut().for_each(|value| mangle(value, id)),
+        Value::Array(values) => values.iter_mut().for_each(|value| mangle(value, id)),
+        _ => {}
+    }
 }
 
 /// Takes what the call must have to itself.

@@ -170,7 +170,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     see("GET /_sandbox/api/faults", "How the API misbehaves.", |shared, _| Ok(faults_shown(&shared.lock().faults))),
     act(
         "POST /_sandbox/api/faults",
-        "Fails the next calls, loses or garbles their answers, or slows every call down.",
+        "Fails the next calls (of those whose path begins with `path`), loses or garbles their answers, slows every call down, or leaves no more than its id of one object.",
         "The API misbehaves from now on.",
         |shared, call| Ok(set_faults(shared, &call.params)),
     ),
@@ -584,6 +584,8 @@ fn faults_shown(faults: &Faults) -> Value {
         "lose_next": faults.losing,
         "garble_next": faults.garbling,
         "delay_ms": u64::try_from(faults.delay.as_millis()).unwrap_or(u64::MAX),
+        "path": faults.path,
+        "mangle": faults.mangled,
     })
 }
 
@@ -598,6 +600,11 @@ fn set_faults(shared: &Shared, params: &Value) -> Value {
     faults.garbling = number("garble_next").unwrap_or(faults.garbling);
     if let Some(delay) = number("delay_ms") {
         faults.delay = Duration::from_millis(u64::from(delay));
+    }
+    for (name, held) in [("path", &mut faults.path), ("mangle", &mut faults.mangled)] {
+        if params.get(name).is_some() {
+            params.text(name).clone_into(held);
+        }
     }
     faults_shown(faults)
 }

@@ -196,6 +196,16 @@ impl Sandbox {
         self.shared.lock().faults.failing = (n, status);
     }
 
+    /// The misbehaviour of the next calls is of those whose path begins so; of all when it is empty.
+    pub fn only_calls_of(&self, path: &str) {
+        path.clone_into(&mut self.shared.lock().faults.path);
+    }
+
+    /// Leaves of an object, wherever it stands in an answer, no more than its id; `None` ends it.
+    pub fn mangle(&self, id: Option<&str>) {
+        id.unwrap_or_default().clone_into(&mut self.shared.lock().faults.mangled);
+    }
+
     /// Carries the next `n` API calls out but answers them with 500, as if the answer was lost.
     pub fn lose_next_answers(&self, n: u32) {
         self.shared.lock().faults.losing = n;

@@ -124,7 +124,7 @@ pub(crate) struct Inner {
 }
 
 /// How the API misbehaves on purpose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Faults {
     /// How many further calls fail, and with which status.
     pub(crate) failing: (u32, u16),
@@ -134,10 +134,21 @@ pub(crate) struct Faults {
     pub(crate) garbling: u32,
     /// How long each call waits before it is carried out.
     pub(crate) delay: Duration,
+    /// The calls that fail, are lost or garbled: those whose path begins so.
+    pub(crate) path: String,
+    /// The object of which every answer says no more than its id; nobody's id for none.
+    pub(crate) mangled: String,
 }
 
 impl Faults {
-    pub(crate) const NONE: Self = Self { failing: (0, 500), losing: 0, garbling: 0, delay: Duration::ZERO };
+    pub(crate) const NONE: Self = Self {
+        failing: (0, 500),
+        losing: 0,
+        garbling: 0,
+        delay: Duration::ZERO,
+        path: String::new(),
+        mangled: String::new(),
+    };
 }
 
 impl Shared {

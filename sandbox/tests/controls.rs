@@ -184,6 +184,26 @@ async fn calls_fail_are_lost_or_garbled_when_they_are_told_to() {
 }
 
 #[tokio::test]
+async fn calls_fail_by_their_path_and_an_object_is_mangled_wherever_it_stands() {
+    let world = World::new().await;
+    let price = world.monthly_price().await;
+    let customer = world.customer_with("pm_card_visa").await;
+    let subscription = world.post("/v1/subscriptions", &[("customer", &customer), ("items[0][price]", &price)]).await.ok();
+    world.sandbox.control("POST faults", &[("fail_next", "1"), ("status", "403"), ("path", "/v1/events")]).expect("sets");
+    world.get("/v1/customers").await.ok();
+    assert_eq!(world.get("/v1/events").await.status, 403);
+    world.get("/v1/events").await.ok();
+
+    let id = subscription["id"].as_str().expect("an id").to_owned();
+    world.sandbox.control("POST faults", &[("path", ""), ("mangle", &id)]).expect("sets");
+    let rest = serde_json::json!({ "id": id, "object": "subscription" });
+    assert_eq!(world.get(&format!("/v1/subscriptions/{id}")).await.ok(), rest);
+    assert_eq!(data(&world.get("/v1/subscriptions").await.ok()), [rest]);
+    world.sandbox.control("POST faults/clear", &[]).expect("clears");
+    assert_eq!(world.get(&format!("/v1/subscriptions/{id}")).await.ok()["customer"], subscription["customer"]);
+}
+
+#[tokio::test]
 async fn an_object_leads_to_its_requests_events_and_relatives() {
     let world = World::new().await;
     let price = world.monthly_price().await;

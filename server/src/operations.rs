@@ -5,13 +5,12 @@ use billing::{AccountId, Because, CustomerId, Entitlement, EventId, Flag, Timest
 
 use crate::access::OperatorPermit;
 use crate::ledger::{Invoice, Payment, Purchase};
-use crate::reconcile::{self, Finding, Mode};
+use crate::reconcile::{self, BrokenOff, Finding, Mode};
 use crate::store::accounts::{self, AccountRow};
-use crate::store::drift::{self, Found, Run};
+use crate::store::drift::{self, Run};
 use crate::store::inbox::{self, EventState, Filter, Listed};
 use crate::store::subscriptions::{self, Revision};
 use crate::store::{After, StoreError, customers, invoices, purchases};
-use crate::sync::SyncError;
 use crate::tollgate::Tollgate;
 use crate::usage::MeterReading;
 
@@ -25,8 +24,10 @@ pub struct Overview {
     pub events: Vec<(EventState, i64)>,
     /// When the event came that has been waiting longest.
     pub oldest_pending: Option<Timestamp>,
-    /// The latest comparison with Stripe, and what it found.
-    pub drift: Option<(Run, Vec<Found>)>,
+    /// The latest comparison with Stripe that came to an end.
+    pub comparison: Option<Run>,
+    /// How many differences of each class are there still.
+    pub drift: Vec<(String, i64)>,
 }
 
 /// How everything stands.
@@ -37,7 +38,8 @@ pub async fn overview(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Overvie
     Ok(Overview {
         events: inbox::count_by_state(tollgate.db()).await?,
         oldest_pending: inbox::oldest_pending(tollgate.db()).await?,
-        drift: drift::latest(tollgate.db()).await?,
+        comparison: drift::latest(tollgate.db()).await?,
+        drift: drift::count_left(tollgate.db()).await?,
     })
 }
 
@@ -183,11 +185,33 @@ pub async fn account(
     }))
 }
 
+/// What differs from Stripe or once did, newest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn drift(
+    tollgate: &Tollgate,
+    _: &OperatorPermit,
+    filter: &drift::Filter,
+    after: &After,
+) -> Result<Table<drift::Listed>, StoreError> {
+    let rows = drift::list(tollgate.db(), filter, after, PAGE + 1).await?;
+    Ok(Table::new(rows, |listed| After { at: Timestamp(listed.found_at), key: listed.id.clone() }))
+}
+
+/// The latest comparison with Stripe that came to an end.
+///
+/// # Errors
+/// The database failed.
+pub async fn comparison(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Option<Run>, StoreError> {
+    drift::latest(tollgate.db()).await
+}
+
 /// Compares with Stripe now, and mends what is safe.
 ///
 /// # Errors
 /// Stripe or the database could not be read.
-pub async fn compare(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Vec<Finding>, SyncError> {
+pub async fn compare(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Vec<Finding>, BrokenOff> {
     reconcile::reconcile(tollgate, Mode::Mend, reconcile::STRIPE_KEEPS_DAYS).await
 }
 

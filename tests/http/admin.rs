@@ -4,9 +4,11 @@ use billing::email::Email;
 use server::access;
 use server::store::accounts::Role;
 
+use crate::reconcile::stranger_subscribes;
 use crate::support::{Browser, Harness, PAYS, on_both_engines};
 
-const PAGES: [&str; 5] = ["/admin", "/admin/events", "/admin/event?id=evt_1", "/admin/accounts", "/admin/account?id=1"];
+const PAGES: [&str; 6] =
+    ["/admin", "/admin/events", "/admin/event?id=evt_1", "/admin/accounts", "/admin/account?id=1", "/admin/drift"];
 
 on_both_engines! {
     async fn for_anybody_but_an_operator_nothing_is_there(engine) {
@@ -76,12 +78,65 @@ on_both_engines! {
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "PRO", PAYS).await;
         let compared = operator.post("/admin/compare", &[]).await;
-        assert_eq!(compared.location(), "/admin?notice=compared");
-        let overview = operator.get("/admin").await.body;
-        assert!(overview.contains("is trialing at Stripe and unknown here"), "{overview}");
-        assert!(overview.contains("Mended"), "{overview}");
+        let found = operator.get(&compared.location()).await.body;
+        assert!(found.contains("Compared with Stripe.") && found.contains("is trialing at Stripe and unknown here"), "{found}");
         app.applied().await;
         assert!(customer.opens("/dashboard/analytics").await);
+        assert!(operator.get("/admin").await.body.contains("Nothing differs."));
+
+        let id = app.stripe_lists("/v1/events?type=customer.subscription.created").await[0]["id"].as_str().unwrap().to_owned();
+        let missed = operator.get(&format!("/admin/drift?kind=missed_event&state=mended&about={id}")).await.body;
+        assert_eq!(missed.matches(&format!("/admin/event?id={id}\"")).count(), 1, "{missed}");
+        assert!(!missed.contains("is trialing at Stripe"), "{missed}");
+        for nothing in ["kind=missed_event&state=left", "kind=unknown_price", "about=sub_none"] {
+            let body = operator.get(&format!("/admin/drift?{nothing}")).await.body;
+            assert!(body.contains("No such differences"), "{nothing}: {body}");
+        }
+    }
+
+    async fn what_could_not_be_compared_is_said_beside_what_was(engine) {
+        let app = Harness::start(engine).await;
+        let operator = operator(&app).await;
+        stranger_subscribes(&app).await;
+        app.settled().await;
+        operator.post("/admin/compare", &[]).await;
+        let overview = operator.get("/admin").await.body;
+        assert!(overview.contains("/admin/drift?state=left&amp;kind=orphan_customer"), "{overview}");
+        app.sandbox.fail_next(u32::MAX, 500);
+        let compared = operator.post("/admin/compare", &[]).await;
+        let page = operator.get(&compared.location()).await.body;
+        assert!(page.contains("It did not come to its end.") && page.contains("Stripe is unavailable"), "{page}");
+        assert!(!page.contains("Compared with Stripe."), "{page}");
+        assert!(page.contains("no account owns that customer"), "what was known before is known still: {page}");
+    }
+
+    async fn differences_are_shown_page_by_page(engine) {
+        let app = Harness::start(engine).await;
+        app.sandbox.hold_deliveries(true);
+        let operator = operator(&app).await;
+        let customer = app.signed_up("ada@example.com").await;
+        app.subscribe(&customer, "PRO", PAYS).await;
+        let subscription = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        for turn in 0..60 {
+            let fields = [("metadata[turn]", turn.to_string())];
+            let fields = fields.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>();
+            app.stripe_makes(&format!("/v1/subscriptions/{subscription}"), &fields).await;
+        }
+        operator.post("/admin/compare", &[]).await;
+        let updates = app.stripe_lists("/v1/events?type=customer.subscription.updated&limit=100").await;
+        let ids: Vec<&str> = updates.iter().map(|event| event["id"].as_str().unwrap()).collect();
+        assert!(ids.len() >= 60, "{}", ids.len());
+        let (mut seen, mut path) = (Vec::new(), "/admin/drift?kind=missed_event".to_owned());
+        loop {
+            let body = operator.get(&path).await.body;
+            seen.extend(ids.iter().filter(|id| body.contains(&format!("id={id}\""))).copied());
+            let Some(next) = body.split("href=\"/admin/drift?kind=missed_event&amp;after=").nth(1) else { break };
+            path = format!("/admin/drift?kind=missed_event&after={}", next.split('"').next().unwrap());
+        }
+        assert_eq!(seen.len(), ids.len(), "each once");
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), ids.len(), "and none twice");
     }
 
     async fn events_and_accounts_are_shown_page_by_page(engine) {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use billing::EventId;
 use serde_json::json;
 use server::config::Config;
-use server::store::inbox::{self, EventState, Filter, Listed};
+use server::store::inbox::{self, EventState, Filter, Listed, NewEvent};
 use server::store::{After, subscriptions};
+use server::webhook::worker;
 
 use crate::support::{Harness, PAYS, deliver, event, on_both_engines, pay};
 
@@ -127,11 +129,55 @@ on_both_engines! {
         app.sandbox.garble_next_answers(0);
         for event in parked {
             let mut tx = app.tollgate.db().begin().await.unwrap();
-            assert!(inbox::replay(&mut tx, &billing::EventId::new(event.event_id), app.tollgate.now()).await.unwrap());
+            assert!(inbox::replay(&mut tx, &EventId::new(event.event_id), app.tollgate.now()).await.unwrap());
             tx.commit().await.unwrap();
         }
         app.settled().await;
         assert!(browser.opens("/dashboard/analytics").await);
+    }
+
+    /// Whoever takes it up is killed by it, say: no error is ever written down.
+    async fn an_event_that_nobody_survives_does_not_go_round_for_ever(engine) {
+        let app = Harness::start(engine).await;
+        app.stop().await;
+        write_down(&app, "evt_fatal").await;
+        for _ in 0..worker::MOST_TRIES {
+            let (db, now) = (app.tollgate.db(), app.tollgate.now());
+            assert_eq!(inbox::claim(db, "dies", now, now.plus_seconds(60), 10).await.unwrap().len(), 1);
+            app.sandbox.advance(Duration::from_secs(60));
+        }
+        write_down(&app, "evt_other").await;
+        worker::work_off(&app.tollgate).await;
+        let parked = listed(&app, EventState::Parked).await;
+        assert_eq!(parked.iter().map(|event| event.event_id.as_str()).collect::<Vec<_>>(), ["evt_fatal"]);
+        assert!(parked[0].last_error.as_deref().unwrap().contains("no try came to an end"));
+        assert_eq!(app.standing("evt_other").await, Some(EventState::Ignored), "the others are applied");
+    }
+
+    /// Its node was away for so long that another has taken the events over.
+    async fn whoever_is_too_slow_writes_nothing(engine) {
+        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let checkout = app.open_checkout(&browser, "PRO").await;
+        assert_eq!(pay(&checkout, PAYS).await.status, 303);
+        let all = app.sandbox.pending_deliveries();
+        let created = all.iter().find(|delivery| delivery.kind == "customer.subscription.created").unwrap();
+        app.sandbox.delay_calls(Duration::from_millis(700));
+        assert!(app.sandbox.deliver(&created.id));
+        // It is asking Stripe, and a minute passes without a renewal.
+        app.until(async || pending(&app).await.iter().any(|event| event.attempts > 0)).await;
+        let (db, later) = (app.tollgate.db(), app.tollgate.now().plus_seconds(61));
+        let taken = inbox::claim(db, "another node", later, later.plus_seconds(600), 100).await.unwrap();
+        assert_eq!(taken.len(), 1);
+        app.stop().await;
+
+        let account = app.account("ada@example.com").await;
+        assert!(subscriptions::of_account(db, &account).await.unwrap().is_empty(), "it was another's to write");
+        assert_eq!(app.standing(&taken[0].event_id).await, Some(EventState::Pending));
+        app.sandbox.delay_calls(Duration::ZERO);
+        app.sandbox.advance(Duration::from_secs(700));
+        worker::work_off(&app.tollgate).await;
+        assert!(!subscriptions::of_account(db, &account).await.unwrap().is_empty());
     }
 
     async fn whoever_stops_finishes_what_is_begun_and_lets_go_of_the_rest(engine) {
@@ -163,6 +209,24 @@ fn updated(id: &str, subscription: &str) -> String {
         "customer.subscription.updated",
         &json!({ "id": subscription, "object": "subscription", "customer": "cus_1" }),
     )
+}
+
+/// Writes an event about a subscription of nobody down as the webhook does.
+async fn write_down(app: &Harness, id: &str) {
+    let (payload, event) = (updated(id, "sub_of_nobody"), EventId::new(id));
+    let new = NewEvent {
+        id: &event,
+        kind: "customer.subscription.updated",
+        api_version: None,
+        created: app.tollgate.now(),
+        subject: Some(id),
+        customer: Some("cus_1"),
+        payload: &payload,
+        state: EventState::Pending,
+    };
+    let mut tx = app.tollgate.db().begin().await.unwrap();
+    assert!(inbox::insert(&mut tx, &new, app.tollgate.now()).await.unwrap());
+    tx.commit().await.unwrap();
 }
 
 /// Comes back later, when what failed is due again.

@@ -107,12 +107,17 @@ impl Harness {
         Self { tollgate, sandbox, url, config, stop, tasks, database }
     }
 
-    /// Starts another node on the same database and the same Stripe.
+    /// Starts another node on the same database and the same Stripe; its address.
     pub async fn second_node(&self) -> String {
+        self.another_node().await.0
+    }
+
+    /// Starts another node on the same database and the same Stripe; its address and what it works with.
+    pub async fn another_node(&self) -> (String, Tollgate) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        node(self.config.clone(), self.tollgate.clock().clone(), listener, &self.stop, &self.tasks).await;
-        url
+        let clock = self.tollgate.clock().clone();
+        (url, node(self.config.clone(), clock, listener, &self.stop, &self.tasks).await)
     }
 
     /// A browser with its own cookies, which follows no redirect by itself.
@@ -207,6 +212,13 @@ impl Harness {
         let page = Page::of(request.bearer_auth("sk_test_sandbox").form(fields)).await;
         assert_eq!(page.status, 200, "{path}: {}", page.body);
         page.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Ends something at Stripe behind our back.
+    pub async fn stripe_deletes(&self, path: &str) {
+        let request = Browser::new(&self.sandbox.url()).request(reqwest::Method::DELETE, path);
+        let page = Page::of(request.bearer_auth("sk_test_sandbox")).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
     }
 
     /// What Stripe lists there, newest first.

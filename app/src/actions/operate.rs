@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use billing::EventId;
 use serde::Deserialize;
+use server::reconcile::BrokenOff;
 use server::sync::SyncError;
 use server::{Tollgate, access, operations};
 
@@ -54,10 +55,9 @@ pub async fn compare(
         return document::failure(&tollgate, parts, Failure::NotFound).await;
     };
     let failure = match operations::compare(&tollgate, &permit).await {
-        Ok(_) => return Redirect::to("/admin?notice=compared").into_response(),
-        Err(SyncError::Stripe(cause)) => Failure::stripe(&cause),
-        Err(SyncError::Store(cause)) => Failure::store(cause),
-        Err(SyncError::Contended(_)) => Failure::InProgress,
+        Err(BrokenOff { why: SyncError::Store(cause), .. }) => Failure::store(cause),
+        // What stood in the way is written down with the run, and so is what was found before.
+        Ok(_) | Err(_) => return Redirect::to("/admin/drift?notice=compared").into_response(),
     };
     document::failure(&tollgate, parts, failure).await
 }

@@ -44,6 +44,7 @@ pub fn Pages() -> impl IntoView {
                 <Route path=path!("/account") view=account::Account ssr=SsrMode::Async/>
                 <Route path=path!("/admin") view=admin::overview::Overview ssr=SsrMode::Async/>
                 <Route path=path!("/admin/events") view=admin::events::Events ssr=SsrMode::Async/>
+                <Route path=path!("/admin/drift") view=admin::drift::Drift ssr=SsrMode::Async/>
                 <Route path=path!("/admin/event") view=admin::event::EventPage ssr=SsrMode::Async/>
                 <Route path=path!("/admin/accounts") view=admin::accounts::Accounts ssr=SsrMode::Async/>
                 <Route path=path!("/admin/account") view=admin::account::AccountPage ssr=SsrMode::Async/>

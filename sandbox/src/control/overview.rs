@@ -68,6 +68,10 @@ fn warnings(faults: &Value, conditions: &Value) -> String {
     );
     say(losing, format!("The answer of the next {} lost.", plural(losing, "API call is", "API calls is")));
     say(garbling, format!("The answer of the next {} garbled.", plural(garbling, "API call is", "API calls is")));
+    let (path, mangled) = (faults.text("path"), faults.text("mangle"));
+    let any = i64::from(failing + losing + garbling > 0 && !path.is_empty());
+    say(any, format!("Calls are those of {}.", esc(path)));
+    say(i64::from(!mangled.is_empty()), format!("Answers leave out what {} is.", esc(mangled)));
     say(faults.int("delay_ms"), format!("Each API call takes {} ms longer.", faults.int("delay_ms")));
     let conditions_hold = ["delay_seconds", "drop_next", "drop_percent", "duplicate_next", "duplicate_percent"]
         .iter()

@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::view::{Asked, ask, button, form, number, screen, select};
+use super::view::{Asked, ask, button, form, number, screen, select, text};
 use crate::fields::Fields;
 use crate::hosted::App;
 
@@ -47,7 +47,9 @@ fn faults_form(faults: &Value) -> String {
         select("status", "… with status", &statuses, &faults.int("status").to_string()),
         number("lose_next", "lose_next", "Lose the next answers", faults.int("lose_next")),
         number("garble_next", "garble_next", "Garble the next answers", faults.int("garble_next")),
+        text("path", "… of those whose path begins with", faults.text("path")),
         number("delay_ms", "delay_ms", "Slow every call by (ms)", faults.int("delay_ms")),
+        text("mangle", "Leave no more than its id of", faults.text("mangle")),
     ];
     form("faults", &fields.concat(), "Apply", HERE)
 }

@@ -6,7 +6,7 @@ use stripe_core::event::ListEvent;
 use stripe_types::RangeQueryTs;
 
 use super::PAGE;
-use super::gateway::{Gateway, GatewayError, Page};
+use super::gateway::{Gateway, GatewayError, Page, Unread};
 use super::shape::{self, Event};
 
 impl Gateway {
@@ -19,12 +19,14 @@ impl Gateway {
         &self,
         since: Timestamp,
         after: Option<&str>,
-    ) -> Result<Page<(Event, Value)>, GatewayError> {
+    ) -> Result<Page<Result<(Event, Value), Unread>>, GatewayError> {
         let mut request = ListEvent::new().created(RangeQueryTs::gte(since.0)).limit(PAGE);
         if let Some(after) = after {
             request = request.starting_after(after);
         }
         let answer = self.send(&request, None).await?;
-        Ok(Page::read(&answer, |value| Ok((shape::event(value)?, value.clone())))?)
+        let page = Page::read_each(&answer, |value| Ok((shape::event(value)?, value.clone())))?;
+        let data = page.data.into_iter().map(|(id, read)| read.map_err(|error| Unread { id, error: error.into() }));
+        Ok(Page { data: data.collect(), next: page.next })
     }
 }

@@ -178,14 +178,32 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// One of a list that is not to be understood, where the others are.
+#[derive(Debug)]
+pub struct Unread {
+    /// Its id; empty when not even that is there.
+    pub id: String,
+    /// Why.
+    pub error: GatewayError,
+}
+
 impl<T> Page<T> {
-    /// Reads a list of Stripe's.
+    /// Reads a list of Stripe's, all of it.
     pub(super) fn read(list: &Value, read: impl Fn(&Value) -> Result<T, ShapeError>) -> Result<Self, ShapeError> {
+        let page = Page::read_each(list, read)?;
+        Ok(Self { data: page.data.into_iter().map(|(_, read)| read).collect::<Result<_, _>>()?, next: page.next })
+    }
+}
+
+impl<T> Page<(String, Result<T, ShapeError>)> {
+    /// Reads what can be read of a list of Stripe's, with the id of each.
+    pub(super) fn read_each(list: &Value, read: impl Fn(&Value) -> Result<T, ShapeError>) -> Result<Self, ShapeError> {
         let data = list.pointer("/data").and_then(Value::as_array);
         let data = data.ok_or(ShapeError { object: "list", field: "data" })?;
         let more = list.pointer("/has_more").and_then(Value::as_bool).unwrap_or(false);
-        let last = data.last().and_then(|last| text(last, "/id")).filter(|_| more);
-        Ok(Self { next: last.map(str::to_owned), data: data.iter().map(read).collect::<Result<_, _>>()? })
+        let id = |value: &Value| text(value, "/id").unwrap_or_default().to_owned();
+        let next = data.last().map(id).filter(|id| more && !id.is_empty());
+        Ok(Self { data: data.iter().map(|value| (id(value), read(value))).collect(), next })
     }
 }
 

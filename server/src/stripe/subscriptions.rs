@@ -9,7 +9,7 @@ use stripe_billing::subscription::{
 use stripe_billing::subscription_item::ListSubscriptionItem;
 
 use super::PAGE;
-use super::gateway::{Gateway, GatewayError, Page};
+use super::gateway::{Gateway, GatewayError, Page, Unread};
 use super::shape::{self, SubscriptionShape};
 
 impl Gateway {
@@ -24,11 +24,15 @@ impl Gateway {
         self.complete(shape::subscription(&answer)?, &answer).await
     }
 
-    /// A page of all subscriptions there are, ended ones too, newest first.
+    /// A page of all subscriptions there are, ended ones too, newest first. One that cannot be
+    /// understood does not stand in the way of the others.
     ///
     /// # Errors
     /// See [`GatewayError`].
-    pub async fn subscriptions_page(&self, after: Option<&str>) -> Result<Page<SubscriptionShape>, GatewayError> {
+    pub async fn subscriptions_page(
+        &self,
+        after: Option<&str>,
+    ) -> Result<Page<Result<SubscriptionShape, Unread>>, GatewayError> {
         self.list_subscriptions(ListSubscription::new(), after).await
     }
 
@@ -42,7 +46,9 @@ impl Gateway {
         loop {
             let request = ListSubscription::new().customer(customer.as_str());
             let page = self.list_subscriptions(request, after.as_deref()).await?;
-            all.extend(page.data);
+            for read in page.data {
+                all.push(read.map_err(|unread| unread.error)?);
+            }
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(all),
@@ -54,17 +60,25 @@ impl Gateway {
         &self,
         request: ListSubscription,
         after: Option<&str>,
-    ) -> Result<Page<SubscriptionShape>, GatewayError> {
+    ) -> Result<Page<Result<SubscriptionShape, Unread>>, GatewayError> {
         let mut request =
             request.status(ListSubscriptionStatus::All).limit(PAGE).expand(vec!["data.latest_invoice".to_owned()]);
         if let Some(after) = after {
             request = request.starting_after(after);
         }
         let answer = self.send(&request, None).await?;
-        let page = Page::read(&answer, |value| Ok((shape::subscription(value)?, value.clone())))?;
+        let page = Page::read_each(&answer, |value| Ok((shape::subscription(value)?, value.clone())))?;
         let mut data = Vec::with_capacity(page.data.len());
-        for (read, value) in page.data {
-            data.push(self.complete(read, &value).await?);
+        for (id, read) in page.data {
+            let whole = match read {
+                Ok((read, value)) => self.complete(read, &value).await,
+                Err(error) => Err(error.into()),
+            };
+            data.push(match whole {
+                // Then nothing can be said of the others either.
+                Err(error @ GatewayError::Unavailable(_)) => return Err(error),
+                whole => whole.map_err(|error| Unread { id, error }),
+            });
         }
         Ok(Page { data, next: page.next })
     }

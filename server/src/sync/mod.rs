@@ -128,6 +128,19 @@ async fn sync(
     Err(SyncError::Contended(names.join(", ")))
 }
 
+/// The customer whose the objects are, when [`objects`] would find that no account owns it. Nothing
+/// is written.
+///
+/// # Errors
+/// See [`SyncError`].
+pub(crate) async fn stranger(
+    tollgate: &Tollgate,
+    objects: &BTreeSet<Object>,
+) -> Result<Option<CustomerId>, SyncError> {
+    let fetched = fetch::all(tollgate, objects).await?;
+    Ok(write::stranger(tollgate, &fetched).await?)
+}
+
 /// Brings one subscription up to date.
 ///
 /// # Errors

@@ -83,6 +83,16 @@ pub(super) async fn all(tollgate: &Tollgate, fetched: &Fetched, along: &Along<'_
     Ok(Written::Done(outcome))
 }
 
+/// The customer whom nobody owns, when there is one: by writing everything, and taking it back.
+pub(super) async fn stranger(tollgate: &Tollgate, fetched: &Fetched) -> Result<Option<CustomerId>, StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    let steps = steps(&mut tx, tollgate, fetched, &Along::reason("looking")).await?;
+    Ok(steps.into_iter().find_map(|step| match step {
+        Step::Unmatched(customer) => Some(customer),
+        _ => None,
+    }))
+}
+
 /// Writes one object after the other. What cannot be written undoes the others: see [`all`].
 async fn steps(
     tx: &mut Tx,

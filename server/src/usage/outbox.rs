@@ -161,29 +161,47 @@ pub struct Difference {
     pub counted: i64,
 }
 
+/// An account's meter, of which use was billed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Billed {
+    /// Whose.
+    pub account: AccountId,
+    /// At Stripe.
+    pub customer: CustomerId,
+    /// Of what.
+    pub meter: Meter,
+}
+
+/// Everything of which use was ever billed and still is.
+///
+/// # Errors
+/// The database failed.
+pub async fn billed(tollgate: &Tollgate) -> Result<Vec<Billed>, StoreError> {
+    let mut billed = Vec::new();
+    for (account, key) in rows::senders(tollgate.db()).await? {
+        let account = AccountId::new(account);
+        let meter = Meter::parse(&key).filter(|meter| tollgate.catalog().metered_price(*meter).is_some());
+        let customer = customers::of_account(tollgate.db(), &account).await?;
+        billed.extend(meter.zip(customer).map(|(meter, customer)| Billed { account, customer, meter }));
+    }
+    Ok(billed)
+}
+
 /// Compares what was sent over the last thirty days with what Stripe has counted. What is newer
 /// than two hours is left out: Stripe adds up with a delay.
 ///
 /// # Errors
 /// Stripe or the database could not be read.
-pub async fn compare(tollgate: &Tollgate) -> Result<Vec<Difference>, SyncError> {
+pub async fn difference(tollgate: &Tollgate, billed: &Billed) -> Result<Option<Difference>, SyncError> {
     let hour = tollgate.now().0 - tollgate.now().0.rem_euclid(3600);
     let (from, to) = (Timestamp(hour).plus_days(-COMPARED_DAYS), Timestamp(hour - 3600));
-    let mut differences = Vec::new();
-    for (account, key) in rows::senders(tollgate.db()).await? {
-        let account = AccountId::new(account);
-        let Some(meter) = Meter::parse(&key) else { continue };
-        let Some(price) = tollgate.catalog().metered_price(meter) else { continue };
-        let Some(customer) = customers::of_account(tollgate.db(), &account).await? else { continue };
-        let sent = rows::sent_of(tollgate.db(), &account, &key, from, to).await?;
-        let sent = sent.iter().fold(0_i64, |sum, (_, units)| sum.saturating_add(*units));
-        let counted = match tollgate.gateway().meter(&price.event_name).await? {
-            Some(id) => tollgate.gateway().counted_use(&id, &customer, from, to).await?,
-            None => 0,
-        };
-        if sent != counted {
-            differences.push(Difference { account, customer, meter, sent, counted });
-        }
-    }
-    Ok(differences)
+    let Billed { account, customer, meter } = billed.clone();
+    let Some(price) = tollgate.catalog().metered_price(meter) else { return Ok(None) };
+    let sent = rows::sent_of(tollgate.db(), &account, meter.as_str(), from, to).await?;
+    let sent = sent.iter().fold(0_i64, |sum, (_, units)| sum.saturating_add(*units));
+    let counted = match tollgate.gateway().meter(&price.event_name).await? {
+        Some(id) => tollgate.gateway().counted_use(&id, &customer, from, to).await?,
+        None => 0,
+    };
+    Ok((sent != counted).then_some(Difference { account, customer, meter, sent, counted }))
 }

@@ -3,7 +3,8 @@
 //!
 //! A subject is worked on by one at a time, across nodes. What fails is tried again, later and
 //! later, and after [`MOST_TRIES`] it is parked for a person; an answer of Stripe's that cannot be
-//! read gets [`TRIES_OF_THE_UNREADABLE`]. A worker that is told to stop finishes the groups it is on
+//! read gets [`TRIES_OF_THE_UNREADABLE`]. What takes down whoever tries it is parked too, and does not
+//! go round for ever. A worker that is told to stop finishes the groups it is on
 //! and lets go of the rest; one that is killed loses its leases when they run out
 //! (`tests/http/inbox.rs`).
 
@@ -118,6 +119,7 @@ impl Worker {
         let now = self.tollgate.now();
         let claimed = inbox::claim(self.tollgate.db(), &self.owner, now, now.plus_seconds(LEASE), BATCH).await;
         let claimed = match claimed {
+            Ok(claimed) if claimed.is_empty() => return false,
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::error!(%error, "the inbox cannot be read");
@@ -126,9 +128,12 @@ impl Worker {
         };
         let mut groups: HashMap<Option<String>, Vec<Claimed>> = HashMap::new();
         for event in claimed {
+            if event.attempts > MOST_TRIES {
+                self.park_the_fatal(&event).await;
+                continue;
+            }
             groups.entry(event.subject.clone()).or_default().push(event);
         }
-        let some = !groups.is_empty();
         for events in groups.into_values() {
             let (tollgate, stop, places) = (self.tollgate.clone(), self.stop.clone(), Arc::clone(&self.places));
             let leases: Vec<Lease> = events.iter().map(|event| event.lease(&self.owner)).collect();
@@ -143,7 +148,16 @@ impl Worker {
                 applied
             });
         }
-        some
+        true
+    }
+
+    /// Of those who tried it, none came back to say how it went.
+    async fn park_the_fatal(&self, event: &Claimed) {
+        tracing::error!(event = event.event_id, "no try of this event came to an end; it is parked");
+        let why = "it was tried again and again, and no try came to an end: the logs of those times say why";
+        if let Err(error) = park(&self.tollgate, &[event.lease(&self.owner)], why).await {
+            tracing::error!(%error, "it could not be parked; its lease runs out by itself");
+        }
     }
 
     async fn renew(&self) {

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod accounts;
+pub mod drift;
 pub mod event;
 pub mod events;
 pub mod overview;
@@ -15,8 +16,12 @@ use server::store::inbox::{EventState, Listed};
 use crate::components::{EventBadge, Moment};
 use crate::query::{address, after_value};
 
-const SECTIONS: [(&str, &str); 3] =
-    [("/admin", "Overview"), ("/admin/events", "Events"), ("/admin/accounts", "Accounts")];
+const SECTIONS: [(&str, &str); 4] = [
+    ("/admin", "Overview"),
+    ("/admin/events", "Events"),
+    ("/admin/accounts", "Accounts"),
+    ("/admin/drift", "Drift"),
+];
 
 /// The ways between the pages of this section.
 #[component]

@@ -3,27 +3,26 @@
 use billing::Timestamp;
 use leptos::prelude::*;
 use server::operations;
-use server::store::drift::{Found, Run};
+use server::store::drift::{DriftState, Run};
 use server::store::inbox::EventState;
 
 use super::Sections;
-use crate::components::{Banner, Empty, EventBadge, Glyph, Heading, Moment, Tone, operator_page};
+use super::drift::{CompareNow, Comparison, kind_words};
+use crate::components::{EventBadge, Heading, Moment, operator_page};
 use crate::failure::Failure;
-use crate::query::{address, parameter};
+use crate::query::address;
 
 /// Events by state, and what differs from Stripe.
 #[component]
 pub fn Overview() -> impl IntoView {
-    let is_compared = parameter("notice").as_deref() == Some("compared");
     operator_page("Operations", move |tollgate, permit| async move {
         let overview = operations::overview(&tollgate, &permit).await.map_err(Failure::store)?;
         Ok(view! {
             <Heading title="Operations"/>
             <Sections/>
-            {is_compared.then(|| view! { <Banner tone=Tone::Good title="Compared with Stripe."/> })}
             <div class="split">
                 <Inbox events=overview.events oldest=overview.oldest_pending/>
-                <Drift drift=overview.drift/>
+                <Drift comparison=overview.comparison left=overview.drift/>
             </div>
         }
         .into_any())
@@ -50,46 +49,33 @@ fn Inbox(events: Vec<(EventState, i64)>, oldest: Option<Timestamp>) -> impl Into
 }
 
 #[component]
-fn Drift(drift: Option<(Run, Vec<Found>)>) -> impl IntoView {
-    let body = match drift {
-        None => view! {
-            <Empty glyph=Glyph::Info title="Not compared yet">
-                "Half a minute after a start, and then every hour, everything is compared with Stripe."
-            </Empty>
-        }
-        .into_any(),
-        Some((run, found)) => view! { <Comparison run found/> }.into_any(),
-    };
+fn Drift(comparison: Option<Run>, left: Vec<(String, i64)>) -> impl IntoView {
+    let was_compared = comparison.is_some();
     view! {
         <section class="card" aria-labelledby="drift-title">
             <h2 id="drift-title">"Compared with Stripe"</h2>
-            {body}
-            <form method="post" action="/admin/compare">
-                <button class="button" type="submit">"Compare now"</button>
-            </form>
+            <Comparison run=comparison/>
+            {was_compared.then(|| view! { <Left left/> })}
+            <div class="actions">
+                <CompareNow/>
+                <a class="button" href="/admin/drift">"All differences"</a>
+            </div>
         </section>
     }
 }
 
+/// What is there still, by class.
 #[component]
-fn Comparison(run: Run, found: Vec<Found>) -> impl IntoView {
-    let ended = run.finished_at.unwrap_or(run.started_at);
-    let rows = found
+fn Left(left: Vec<(String, i64)>) -> impl IntoView {
+    if left.is_empty() {
+        return view! { <p>"Nothing differs."</p> }.into_any();
+    }
+    let rows = left
         .into_iter()
-        .map(|one| {
-            let (word, class) =
-                if one.is_mended { ("Mended", "badge badge-good") } else { ("Left", "badge badge-warning") };
-            view! { <li><span class=class>{word}</span> " " {one.sentence}</li> }
+        .map(|(kind, count)| {
+            let href = address("/admin/drift", &[("state", DriftState::Left.as_str()), ("kind", &kind)]);
+            view! { <div><dt>{kind_words(&kind)}</dt><dd class="money"><a href=href>{billing::money::grouped(count.unsigned_abs())}</a></dd></div> }
         })
         .collect_view();
-    let is_empty = rows.is_empty();
-    view! {
-        <p class="quiet">"Last on " <Moment at=Timestamp(ended)/> {run.is_dry.then_some(", looking only")} "."</p>
-        {run.error.map(|error| view! { <Banner tone=Tone::Warning title="It did not come to its end."><p>{error}</p></Banner> })}
-        {if is_empty {
-            view! { <p>"Nothing differed."</p> }.into_any()
-        } else {
-            view! { <ul class="findings">{rows}</ul> }.into_any()
-        }}
-    }
+    view! { <dl class="facts">{rows}</dl> }.into_any()
 }

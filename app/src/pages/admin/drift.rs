@@ -1,0 +1,180 @@
+//! `/admin/drift?state=&kind=&about=&after=`
+
+use billing::{EventId, Timestamp};
+use leptos::prelude::*;
+use server::operations;
+use server::reconcile::Drift as Difference;
+use server::store::drift::{DriftState, Filter, Listed, Run};
+
+use super::{Older, Sections, event_address};
+use crate::components::{Banner, Empty, Glyph, Heading, Moment, Tone, operator_page};
+use crate::failure::Failure;
+use crate::query::{address, after, parameter};
+
+/// What differs from Stripe or once did, newest first, by class and by what became of it.
+#[component]
+pub fn Drift() -> impl IntoView {
+    let kind = parameter("kind").filter(|kind| Difference::KINDS.contains(&kind.as_str()));
+    let about = parameter("about").map(|about| about.trim().to_owned()).filter(|about| !about.is_empty());
+    let state = parameter("state").as_deref().and_then(DriftState::parse);
+    let filter = Filter { state, kind, subject: about };
+    let place = after("after");
+    let was_compared = parameter("notice").as_deref() == Some("compared");
+    operator_page("Drift", move |tollgate, permit| async move {
+        let run = operations::comparison(&tollgate, &permit).await.map_err(Failure::store)?;
+        let is_complete = run.as_ref().is_some_and(|run| run.error.is_none());
+        let table = operations::drift(&tollgate, &permit, &filter, &place).await.map_err(Failure::store)?;
+        let kept = vec![
+            ("state", filter.state.map_or("", DriftState::as_str).to_owned()),
+            ("kind", filter.kind.clone().unwrap_or_default()),
+            ("about", filter.subject.clone().unwrap_or_default()),
+        ];
+        let body = if table.rows.is_empty() {
+            view! {
+                <Empty glyph=Glyph::Info title="No such differences">
+                    "What a comparison with Stripe finds is listed here, with what became of it."
+                </Empty>
+            }
+            .into_any()
+        } else {
+            view! {
+                <DriftTable rows=table.rows/>
+                <Older path="/admin/drift" kept next=table.next/>
+            }
+            .into_any()
+        };
+        Ok(view! {
+            <Heading title="Drift"/>
+            <Sections/>
+            {(was_compared && is_complete).then(|| view! { <Banner tone=Tone::Good title="Compared with Stripe."/> })}
+            <section class="card" aria-label="Differences from Stripe">
+                <Comparison run/>
+                <CompareNow/>
+                <FilterForm filter/>
+                {body}
+            </section>
+        }
+        .into_any())
+    })
+}
+
+/// When everything was last compared, and what stood in the way if something did.
+#[component]
+pub(super) fn Comparison(run: Option<Run>) -> impl IntoView {
+    let Some(run) = run else {
+        return view! {
+            <Empty glyph=Glyph::Info title="Not compared yet">
+                "Half a minute after a start, and then every hour, everything is compared with Stripe."
+            </Empty>
+        }
+        .into_any();
+    };
+    let ended = run.finished_at.unwrap_or(run.started_at);
+    view! {
+        <p class="quiet">"Last on " <Moment at=Timestamp(ended)/> {run.is_dry.then_some(", looking only")} "."</p>
+        {run.error.map(|error| view! { <Banner tone=Tone::Warning title="It did not come to its end."><p>{error}</p></Banner> })}
+    }
+    .into_any()
+}
+
+/// Compares, mends what is safe, and shows what was found.
+#[component]
+pub(super) fn CompareNow() -> impl IntoView {
+    view! {
+        <form method="post" action="/admin/compare">
+            <button class="button" type="submit">"Compare now"</button>
+        </form>
+    }
+}
+
+/// A class as people say it.
+pub(super) fn kind_words(kind: &str) -> String {
+    kind.replace('_', " ")
+}
+
+#[component]
+fn FilterForm(filter: Filter) -> impl IntoView {
+    let states = DriftState::ALL.into_iter().map(|each| {
+        let is_chosen = filter.state == Some(each);
+        view! { <option value=each.as_str() selected=is_chosen>{each.as_str()}</option> }
+    });
+    let kinds = Difference::KINDS.into_iter().map(|each| {
+        let is_chosen = filter.kind.as_deref() == Some(each);
+        view! { <option value=each selected=is_chosen>{kind_words(each)}</option> }
+    });
+    view! {
+        <form class="filter" method="get" action="/admin/drift" role="search" aria-label="Filter differences">
+            <div class="field">
+                <label for="state">"State"</label>
+                <select id="state" name="state">
+                    <option value="">"any"</option>
+                    {states.collect_view()}
+                </select>
+            </div>
+            <div class="field">
+                <label for="kind">"Kind"</label>
+                <select id="kind" name="kind">
+                    <option value="">"any"</option>
+                    {kinds.collect_view()}
+                </select>
+            </div>
+            <div class="field">
+                <label for="about">"Object at Stripe"</label>
+                <input id="about" name="about" type="search" value=filter.subject placeholder="sub_…, cus_…, evt_…"/>
+            </div>
+            <button class="button" type="submit">"Filter"</button>
+        </form>
+    }
+}
+
+#[component]
+fn DriftTable(rows: Vec<Listed>) -> impl IntoView {
+    let rows = rows.into_iter().map(|row| view! { <DriftRow row/> }).collect_view();
+    view! {
+        <div class="table-scroll" tabindex="0" role="region" aria-label="Differences, table">
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">"What differs"</th>
+                        <th scope="col">"State"</th>
+                        <th scope="col">"About"</th>
+                        <th scope="col">"Found"</th>
+                        <th scope="col">"Last seen"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}
+
+#[component]
+fn DriftRow(row: Listed) -> impl IntoView {
+    let href = if row.subject.starts_with("evt_") {
+        event_address(&EventId::new(&row.subject))
+    } else {
+        address("/admin/events", &[("about", row.subject.as_str())])
+    };
+    view! {
+        <tr>
+            <th scope="row">
+                {kind_words(&row.kind)}
+                <p class="quiet">{row.sentence}</p>
+            </th>
+            <td>{DriftState::parse(&row.state).map(|state| view! { <DriftBadge state/> })}</td>
+            <td><a href=href><code>{row.subject}</code></a></td>
+            <td><Moment at=Timestamp(row.found_at)/></td>
+            <td><Moment at=Timestamp(row.seen_at)/></td>
+        </tr>
+    }
+}
+
+#[component]
+fn DriftBadge(state: DriftState) -> impl IntoView {
+    let class = match state {
+        DriftState::Left => "badge badge-warning",
+        DriftState::Mended => "badge badge-good",
+        DriftState::Gone => "badge",
+    };
+    view! { <span class=class>{state.as_str()}</span> }
+}

@@ -1,0 +1,255 @@
+//! Looking for what differs, and mending what is safe to mend.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use billing::{CustomerId, SubscriptionId};
+use serde_json::Value;
+
+use super::drift::{Drift, Finding};
+use super::{Mode, SyncError};
+use crate::store::{StoreError, accounts, customers, inbox, subscriptions};
+use crate::stripe::GatewayError;
+use crate::stripe::shape::{Event, SubscriptionShape};
+use crate::sync::{self, Along, Object, Outcome};
+use crate::tollgate::Tollgate;
+use crate::usage::outbox;
+use crate::webhook::events::{Hint, handled};
+use crate::webhook::intake::Incoming;
+
+/// What was found, and the first thing that kept something from being compared.
+pub(super) async fn everything(tollgate: &Tollgate, mode: Mode, days: i64) -> (Vec<Finding>, Option<SyncError>) {
+    let mut comparison = Comparison { tollgate, mode, findings: Vec::new() };
+    let mut first_error = None;
+    for part in [Part::Subscriptions, Part::Events, Part::Unmatched, Part::BilledUse] {
+        let compared = match part {
+            Part::Subscriptions => comparison.subscriptions().await,
+            Part::Events => comparison.events(days).await,
+            Part::Unmatched => comparison.unmatched().await,
+            Part::BilledUse => comparison.billed_use().await,
+        };
+        let Err(error) = compared else { continue };
+        // A key that may not list events, say, need not keep the rest from being compared.
+        let is_about_this_part = is_about_one(&error);
+        first_error.get_or_insert(error);
+        if !is_about_this_part {
+            break;
+        }
+    }
+    (comparison.findings, first_error)
+}
+
+enum Part {
+    Subscriptions,
+    Events,
+    Unmatched,
+    BilledUse,
+}
+
+struct Comparison<'a> {
+    tollgate: &'a Tollgate,
+    mode: Mode,
+    findings: Vec<Finding>,
+}
+
+impl Comparison<'_> {
+    async fn subscriptions(&mut self) -> Result<(), SyncError> {
+        let mut running: BTreeMap<CustomerId, Vec<SubscriptionId>> = BTreeMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.tollgate.gateway().subscriptions_page(after.as_deref()).await?;
+            for read in page.data {
+                let there = match read {
+                    Ok(there) => there,
+                    Err(unread) => {
+                        self.not_compared(&unread.id, &unread.error);
+                        continue;
+                    }
+                };
+                let subscription = &there.subscription;
+                if !subscription.status.is_over() {
+                    running.entry(subscription.customer.clone()).or_default().push(subscription.id.clone());
+                }
+                let compared = self.subscription(&there).await;
+                self.unless_alone(subscription.id.as_str(), compared)?;
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        // Which of them the person wants is not for a program to decide.
+        let doubled = running.into_iter().filter(|(_, subscriptions)| subscriptions.len() > 1);
+        let doubled = doubled.map(|(customer, subscriptions)| Drift::DuplicateSubscription { customer, subscriptions });
+        self.findings.extend(doubled.map(Finding::left));
+        Ok(())
+    }
+
+    async fn subscription(&mut self, there: &SubscriptionShape) -> Result<(), SyncError> {
+        self.unknown_prices(there);
+        if !sync::is_current(self.tollgate, there).await? {
+            self.wrong_subscription(there).await?;
+        }
+        if !there.subscription.status.is_over() {
+            self.deleted_but_billed(there).await?;
+        }
+        Ok(())
+    }
+
+    fn unknown_prices(&mut self, there: &SubscriptionShape) {
+        let (subscription, catalog) = (&there.subscription, self.tollgate.catalog());
+        if subscription.status.is_over() {
+            return;
+        }
+        let unknown = subscription.items.iter().filter(|item| {
+            !catalog.is_metered(item) && catalog.tier_of_price(&item.price, item.lookup_key.as_deref()).is_none()
+        });
+        self.findings.extend(unknown.map(|item| {
+            Finding::left(Drift::UnknownPrice { subscription: subscription.id.clone(), price: item.price.clone() })
+        }));
+    }
+
+    async fn wrong_subscription(&mut self, there: &SubscriptionShape) -> Result<(), SyncError> {
+        let there = &there.subscription;
+        let here = subscriptions::by_id(self.tollgate.db(), &there.id).await?.map(|stored| stored.object);
+        let wanted = BTreeSet::from([Object::Subscription(there.id.clone())]);
+        let stranger = match self.mode {
+            Mode::DryRun => sync::stranger(self.tollgate, &wanted).await?,
+            Mode::Mend => match sync::objects(self.tollgate, &wanted, Along::reason("reconcile")).await? {
+                Outcome::Unmatched(customer) => Some(customer),
+                Outcome::Written(_) => None,
+                // It is gone since it was listed.
+                Outcome::Nobody => return Ok(()),
+            },
+        };
+        match stranger {
+            // What somebody of another shop of the same owner once had is nothing to look at.
+            Some(_) if there.status.is_over() => {}
+            Some(customer) => {
+                self.left(Drift::OrphanCustomer { customer, subscription: there.id.clone() });
+            }
+            None => self.mended(Drift::WrongSubscription {
+                subscription: there.id.clone(),
+                here: here.map(|here| here.status.as_str().to_owned()),
+                there: there.status.as_str().to_owned(),
+            }),
+        }
+        Ok(())
+    }
+
+    /// Whoever closed their account was told that nothing is charged any more, so it is ended.
+    async fn deleted_but_billed(&mut self, there: &SubscriptionShape) -> Result<(), SyncError> {
+        let (id, customer) = (&there.subscription.id, &there.subscription.customer);
+        let Some(stored) = customers::by_id(self.tollgate.db(), customer).await? else { return Ok(()) };
+        let account = stored.account;
+        if !accounts::is_closed(self.tollgate.db(), &account).await? {
+            return Ok(());
+        }
+        if self.mode == Mode::Mend {
+            self.tollgate.gateway().cancel_subscription(id).await?;
+            sync::subscription(self.tollgate, id, Along::reason("account closed")).await?;
+        }
+        self.mended(Drift::DeletedButBilled { subscription: id.clone(), account });
+        Ok(())
+    }
+
+    async fn events(&mut self, days: i64) -> Result<(), SyncError> {
+        let since = self.tollgate.now().plus_days(-days);
+        let handled: BTreeSet<&str> = handled().into_iter().collect();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.tollgate.gateway().events_page(since, after.as_deref()).await?;
+            for read in page.data {
+                match read {
+                    // What changes nothing here is not missed.
+                    Ok((event, _)) if !handled.contains(event.kind.as_str()) || Hint::of(&event).is_none() => {}
+                    Ok((event, json)) => self.event(event, &json).await?,
+                    Err(unread) => self.not_compared(&unread.id, &unread.error),
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn event(&mut self, event: Event, json: &Value) -> Result<(), StoreError> {
+        if inbox::standing(self.tollgate.db(), &event.id).await?.is_some() {
+            return Ok(());
+        }
+        let drift = Drift::MissedEvent { event: event.id.clone(), kind: event.kind.clone() };
+        if self.mode == Mode::Mend {
+            let incoming = Incoming::of(event, json.to_string());
+            self.tollgate.intake().write(self.tollgate.db(), incoming, self.tollgate.now()).await?;
+            self.tollgate.inbox_filled().notify_one();
+        }
+        self.mended(drift);
+        Ok(())
+    }
+
+    /// Events of customers whom nobody owns: one that names an account of ours by now is linked.
+    async fn unmatched(&mut self) -> Result<(), SyncError> {
+        for (customer, events) in inbox::unmatched_customers(self.tollgate.db()).await? {
+            let linked = self.link(&customer).await;
+            let is_linked = self.unless_alone(customer.as_str(), linked)?;
+            if let Some(is_mended) = is_linked {
+                self.findings.push(Finding { drift: Drift::Unmatched { customer, events }, is_mended });
+            }
+        }
+        Ok(())
+    }
+
+    async fn link(&self, customer: &CustomerId) -> Result<bool, SyncError> {
+        if self.mode == Mode::DryRun {
+            return Ok(false);
+        }
+        let wanted = BTreeSet::from([Object::Customer(customer.clone())]);
+        let outcome = sync::objects(self.tollgate, &wanted, Along::reason("reconcile")).await?;
+        Ok(matches!(outcome, Outcome::Written(_)))
+    }
+
+    /// What was billed is not taken back by a program.
+    async fn billed_use(&mut self) -> Result<(), SyncError> {
+        for billed in outbox::billed(self.tollgate).await? {
+            let difference = outbox::difference(self.tollgate, &billed).await;
+            if let Some(Some(difference)) = self.unless_alone(billed.customer.as_str(), difference)? {
+                self.left(Drift::BilledUse(difference));
+            }
+        }
+        Ok(())
+    }
+
+    fn left(&mut self, drift: Drift) {
+        self.findings.push(Finding::left(drift));
+    }
+
+    /// Mended just now, unless this run only looks.
+    fn mended(&mut self, drift: Drift) {
+        self.findings.push(Finding { drift, is_mended: self.mode == Mode::Mend });
+    }
+
+    fn not_compared(&mut self, subject: &str, why: &impl ToString) {
+        self.left(Drift::NotCompared { subject: subject.to_owned(), why: why.to_string() });
+    }
+
+    /// What stands in the way of one object alone is named, and `None`; only what stands in the way
+    /// of all of them is an error.
+    fn unless_alone<T>(&mut self, subject: &str, result: Result<T, SyncError>) -> Result<Option<T>, SyncError> {
+        match result {
+            Ok(compared) => Ok(Some(compared)),
+            Err(error) if is_about_one(&error) => {
+                self.not_compared(subject, &error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+const fn is_about_one(error: &SyncError) -> bool {
+    match error {
+        SyncError::Contended(_) | SyncError::TakenOver(_) | SyncError::Store(StoreError::BadRow { .. }) => true,
+        SyncError::Stripe(error) => !matches!(error, GatewayError::Unavailable(_)),
+        SyncError::Store(_) => false,
+    }
+}
