@@ -379,13 +379,25 @@ export async function operatorPages({ page, watch, own, stripe, email, look }: T
   await control(own.stripe, 'deliveries/release', {});
   await own.run('reconcile', '--dry-run');
   await page.goto('/admin');
-  await expect(page.getByText('Left').first()).toBeVisible();
+  await expect(page.getByRole('link', { name: '1', exact: true }).first()).toBeVisible();
   await look('/admin, what differs');
+  await page.getByRole('link', { name: 'All differences' }).click();
+  await expect(page.getByText('left', { exact: true }).first()).toBeVisible();
+  await look('/admin/drift, what differs');
   await page.getByRole('button', { name: 'Compare now' }).click();
-  await expect(page.getByText('Mended').first()).toBeVisible();
-  await look('/admin, what was mended');
+  await expect(page.getByText('mended', { exact: true }).first()).toBeVisible();
+  await look('/admin/drift, what was mended');
+  await page.goto('/admin/drift?state=left');
+  await expect(page.getByText('No such differences')).toBeVisible();
+  await look('/admin/drift, nothing differs');
+  await control(own.stripe, 'faults', { fail_next: 1_000_000, status: 500 });
   await page.getByRole('button', { name: 'Compare now' }).click();
-  await expect(page.getByText('Nothing differed.')).toBeVisible();
+  await expect(page.getByText('It did not come to its end.')).toBeVisible();
+  await look('/admin/drift, Stripe is away');
+  await control(own.stripe, 'faults/clear', {});
+  await page.getByRole('button', { name: 'Compare now' }).click();
+  await page.goto('/admin');
+  await expect(page.getByText('Nothing differs.')).toBeVisible();
   await look('/admin, nothing differs');
 
   for (const path of ['/admin/events', '/admin/events?state=done', '/admin/events?about=nothing']) {

@@ -14,7 +14,7 @@ test('for anybody else none of it exists', async ({ page, email, own, watch }) =
   await signUp(page, email);
   await expect(page.getByRole('link', { name: 'Operations' })).toHaveCount(0);
   watch.expect(404, /^\/admin/);
-  for (const path of ['/admin', '/admin/events', '/admin/event?id=evt_1', '/admin/accounts', '/admin/account?id=1']) {
+  for (const path of ['/admin', '/admin/events', '/admin/event?id=evt_1', '/admin/accounts', '/admin/account?id=1', '/admin/drift']) {
     await page.goto(path);
     await expect(heading(page, 'There is nothing here'), path).toBeVisible();
   }
@@ -168,14 +168,24 @@ test('what was lost on the way is found by comparing, mended, and shown', async 
 
   expect(await own.run('reconcile')).toContain(`${subscription!.id} is trialing at Stripe and here`);
   await page.goto('/admin');
-  const compared = page.getByRole('region', { name: 'Compared with Stripe' });
-  const mended = compared.getByRole('listitem').filter({ hasText: subscription!.id });
-  await expect(mended).toContainText('Mended');
-  await expect(mended).toContainText('not the same in every field');
+  await expect(page.getByRole('region', { name: 'Compared with Stripe' })).toContainText('Nothing differs.');
+  await page.getByRole('link', { name: 'All differences' }).click();
+  await expect(heading(page, 'Drift')).toBeVisible();
+  await page.getByLabel('State').selectOption('mended');
+  await page.getByLabel('Kind').selectOption('wrong status');
+  await page.getByLabel('Object at Stripe').fill(subscription!.id);
+  await page.getByRole('button', { name: 'Filter' }).click();
+  const rows = page.getByRole('region', { name: 'Differences, table' }).locator('tbody').getByRole('row');
+  await expect(rows).toHaveCount(1);
+  await expect(rows).toContainText('not the same in every field');
+  await expect(rows).toContainText('mended');
+  await expect(page.getByLabel('Kind')).toHaveValue('wrong_status');
+  await rows.getByRole('link', { name: subscription!.id }).click();
+  await expect(heading(page, 'Events')).toBeVisible();
   await seeOn(other.page, '/billing', other.page.getByText('Pro is cancelled.'));
 
-  await page.goto('/admin');
+  await page.goto('/admin/drift?state=left');
+  await expect(page.getByText('No such differences')).toBeVisible();
   await page.getByRole('button', { name: 'Compare now' }).click();
   await expect(page.getByText('Compared with Stripe.')).toBeVisible();
-  await expect(compared).toContainText('Nothing differed.');
 });
