@@ -132,7 +132,7 @@ async fn tollgate(config: Config) -> anyhow::Result<Tollgate> {
 }
 
 /// The time that the server goes by: the machine's, or the sandbox's when that is our Stripe.
-#[cfg_attr(not(feature = "sandbox"), expect(unused_variables, clippy::unused_async, reason = "one signature"))]
+#[cfg_attr(not(feature = "sandbox"), expect(unused_variables, reason = "one signature"))]
 pub async fn clock(config: &Config) -> Clock {
     #[cfg(feature = "sandbox")]
     let clock = crate::development::clock(config, None).await;

@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use billing::email::Email;
@@ -57,10 +58,22 @@ pub async fn clock(config: &Config, here: Option<&Sandbox>) -> Clock {
     match (here, running) {
         (Some(sandbox), _) => Clock::ahead(sandbox.clock_offset()),
         (None, Some(url)) => {
-            let offset = sandbox::offset_at(url.as_str()).await.unwrap_or_default();
-            Clock::ahead(Arc::new(AtomicI64::new(offset)))
+            let offset = Arc::new(AtomicI64::new(sandbox::offset_at(url.as_str()).await.unwrap_or_default()));
+            tokio::spawn(follow(url.to_string(), Arc::clone(&offset)));
+            Clock::ahead(offset)
         }
         (None, None) => Clock::system(),
+    }
+}
+
+/// Keeps up with the clock of a sandbox in another process, which may be moved at any time.
+async fn follow(url: String, offset: Arc<AtomicI64>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // One that does not answer is being started anew: its clock goes on where it was.
+        if let Some(now) = sandbox::offset_at(&url).await {
+            offset.store(now, Ordering::Relaxed);
+        }
     }
 }
 

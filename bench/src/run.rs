@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use sandbox::Sandbox;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -31,12 +32,22 @@ pub struct Options {
     /// Seconds that each figure is measured for.
     #[arg(long, default_value_t = 5)]
     pub seconds: u64,
-    /// Measure only this much of it: usage, webhooks, pages, login. Nothing is written then.
-    #[arg(long, value_delimiter = ',')]
-    pub only: Vec<String>,
+    /// Measure only this much of it. Nothing is written then.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub only: Vec<Part>,
     /// The numbers of history rows between which counting must not slow down.
     #[arg(long, value_delimiter = ',', default_values_t = [0, 100_000, 10_000_000])]
     pub history: Vec<u64>,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    Usage,
+    Webhooks,
+    Pages,
+    Login,
+    History,
 }
 
 /// A database engine that is measured.
@@ -75,62 +86,79 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One engine, with a sandbox of its own in Stripe's place.
+/// One engine.
 async fn measure(options: &Options, engine: Engine, report: &mut Report) -> anyhow::Result<()> {
-    let folder = TempDir::new()?;
-    let sandbox =
-        sandbox::start(sandbox::Config { addr: ([127, 0, 0, 1], 0).into(), ..sandbox::Config::development() })
-            .await
-            .context("the sandbox")?;
-    let database = database(options, engine, folder.path()).await?;
-    let theirs = subscription_at(&sandbox.url()).await?;
-    let customers = seed(&database, &sandbox.url(), &theirs).await?;
-    let bench = Bench { options, engine, folder: folder.path(), time: Duration::from_secs(options.seconds) };
-
-    {
-        let tollgate = Program::tollgate(&options.binary, folder.path(), &database, &sandbox.url()).await?;
-        let wants = |what: &str| options.only.is_empty() || options.only.iter().any(|only| only == what);
-        if wants("usage") {
-            bench.usage(&tollgate, &customers, report).await?;
-        }
-        if wants("webhooks") {
-            bench.state_shows(&tollgate, &customers[0], &sandbox.url(), &theirs, report).await?;
-            bench.webhooks(&tollgate, report).await?;
-        }
-        if wants("pages") {
-            bench.pages(&tollgate, &customers, report).await?;
-        }
-        if wants("login") {
-            bench.login(&tollgate, report).await?;
-        }
+    let wants = |part: Part| options.only.is_empty() || options.only.contains(&part);
+    let bench = Bench { engine, time: Duration::from_secs(options.seconds) };
+    let house = House::new(options, engine, "of_all").await?;
+    let tollgate = house.start(options).await?;
+    if wants(Part::Usage) {
+        bench.usage(&tollgate, &house, report).await?;
     }
-    if !options.only.is_empty() {
+    if wants(Part::Webhooks) {
+        bench.state_shows(&tollgate, &house, report).await?;
+        bench.webhooks(&tollgate, &house, report).await?;
+    }
+    if wants(Part::Pages) {
+        bench.pages(&tollgate, &house, report).await?;
+    }
+    if wants(Part::Login) {
+        bench.login(&tollgate, report).await?;
+    }
+    drop(tollgate);
+    house.sandbox.shutdown().await;
+    if !wants(Part::History) {
         return Ok(());
     }
-    // With the server stopped, so that nothing of it is in the way of the filling.
+    // With a database of its own: what the others have counted is history, too.
+    let house = House::new(options, engine, "of_history").await?;
     let mut rows = 0;
     for wanted in &options.history {
         eprintln!("   filling the history to {wanted} rows");
-        history::fill(&database, &customers[0].account, rows, *wanted).await?;
+        // With no server running, so that nothing of it is in the way of the filling.
+        history::fill(&house.database, &house.customers[0].account, rows, *wanted).await?;
         rows = *wanted;
-        let tollgate = Program::tollgate(&options.binary, folder.path(), &database, &sandbox.url()).await?;
-        bench.history(&tollgate, &customers[0], *wanted, report).await?;
+        let tollgate = house.start(options).await?;
+        bench.history(&tollgate, &house.customers[0], *wanted, report).await?;
     }
-    sandbox.shutdown().await;
+    house.sandbox.shutdown().await;
     Ok(())
 }
 
-struct Bench<'a> {
-    options: &'a Options,
+/// A database with customers, and a sandbox of its own in Stripe's place.
+struct House {
+    folder: TempDir,
+    sandbox: Sandbox,
+    database: String,
+    theirs: AtStripe,
+    customers: Vec<Customer>,
+}
+
+impl House {
+    async fn new(options: &Options, engine: Engine, name: &str) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        let sandbox = sandbox::Config { addr: ([127, 0, 0, 1], 0).into(), ..sandbox::Config::development() };
+        let sandbox = sandbox::start(sandbox).await.context("the sandbox")?;
+        let database = database(options, engine, folder.path(), name).await?;
+        let theirs = subscription_at(&sandbox.url()).await?;
+        let customers = seed(&database, &sandbox.url(), &theirs).await?;
+        Ok(Self { folder, sandbox, database, theirs, customers })
+    }
+
+    async fn start(&self, options: &Options) -> anyhow::Result<Program> {
+        Program::tollgate(&options.binary, self.folder.path(), &self.database, &self.sandbox.url()).await
+    }
+}
+
+struct Bench {
     engine: Engine,
-    folder: &'a Path,
     time: Duration,
 }
 
-impl Bench<'_> {
+impl Bench {
     /// A page of somebody signed in, and the same bytes from the yardstick.
-    async fn pages(&self, tollgate: &Program, customers: &[Customer], report: &mut Report) -> anyhow::Result<()> {
-        let cookie = log_in(tollgate.port, &customers[1].email).await?;
+    async fn pages(&self, tollgate: &Program, house: &House, report: &mut Report) -> anyhow::Result<()> {
+        let cookie = log_in(tollgate.port, &house.customers[1].email).await?;
         let pages = [
             ("gated page", "/dashboard/custom-domain", Some(25)),
             ("analytics page", "/dashboard/analytics", None),
@@ -138,16 +166,16 @@ impl Bench<'_> {
         ];
         for (what, path, goal) in pages {
             let asked = request("GET", path, tollgate.port, &[("cookie", &cookie)], b"");
-            self.beside_bare(what, tollgate, asked, goal, &[4, 16, 64], report).await?;
+            self.beside_bare(what, tollgate, house, asked, goal, report).await?;
         }
         Ok(())
     }
 
     /// Calls of the API, each counted durably before it is answered.
-    async fn usage(&self, tollgate: &Program, customers: &[Customer], report: &mut Report) -> anyhow::Result<()> {
-        let asks: Vec<Vec<u8>> = customers.iter().map(|customer| call(tollgate.port, customer)).collect();
+    async fn usage(&self, tollgate: &Program, house: &House, report: &mut Report) -> anyhow::Result<()> {
+        let asks: Vec<Vec<u8>> = house.customers.iter().map(|customer| call(tollgate.port, customer)).collect();
         let answer = answer_to(tollgate.port, &asks[0]).await?;
-        let bare = Program::bare(self.folder, Some(&answer)).await?;
+        let bare = Program::bare(house.folder.path(), Some(&answer)).await?;
         let counts = [16, 64, 256];
         let yardstick = self.best(bare.port, &counts, 200, || Arc::new(Same(asks.clone()))).await?;
         let measured = self.best(tollgate.port, &counts, 200, || Arc::new(Same(asks.clone()))).await?;
@@ -170,14 +198,15 @@ impl Bench<'_> {
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let asked = call(tollgate.port, customer);
-        let measured = self.best(tollgate.port, &[256], 200, || Arc::new(Same(vec![asked.clone()]))).await?;
+        // The best of three rounds: what differs by chance between two of them would look like a slope.
+        let measured = self.best(tollgate.port, &[256; 3], 200, || Arc::new(Same(vec![asked.clone()]))).await?;
         report.add_history(self.engine, rows, measured);
         Ok(())
     }
 
     /// Deliveries of events that were never seen, each on disk before it is answered.
-    async fn webhooks(&self, tollgate: &Program, report: &mut Report) -> anyhow::Result<()> {
-        let bare = Program::bare(self.folder, None).await?;
+    async fn webhooks(&self, tollgate: &Program, house: &House, report: &mut Report) -> anyhow::Result<()> {
+        let bare = Program::bare(house.folder.path(), None).await?;
         let counts = [16, 64, 256];
         let deliveries = |path: &'static str, port| move || -> Arc<dyn Ask> { Arc::new(Deliveries::new(path, port)) };
         let yardstick = self.best(bare.port, &counts, 200, deliveries("/webhook", bare.port)).await?;
@@ -202,22 +231,16 @@ impl Bench<'_> {
     }
 
     /// From a delivery to the answer of the API that shows what it was about.
-    async fn state_shows(
-        &self,
-        tollgate: &Program,
-        customer: &Customer,
-        stripe: &str,
-        theirs: &AtStripe,
-        report: &mut Report,
-    ) -> anyhow::Result<()> {
-        let subscription = &theirs.subscription;
+    async fn state_shows(&self, tollgate: &Program, house: &House, report: &mut Report) -> anyhow::Result<()> {
+        let (subscription, stripe) = (&house.theirs.subscription, house.sandbox.url());
+        let customer = &house.customers[0];
         let mut connection = Connection::open(tollgate.port).await?;
         let deliveries = Deliveries::new("/api/stripe/webhook", tollgate.port);
         let mut times = Vec::new();
         for round in 0..51_u64 {
             let cancel = if round % 2 == 0 { "true" } else { "false" };
             let fields = [("cancel_at_period_end", cancel)];
-            stripe_makes(stripe, &format!("/v1/subscriptions/{subscription}"), &fields).await?;
+            stripe_makes(&stripe, &format!("/v1/subscriptions/{subscription}"), &fields).await?;
             let delivery = deliveries.of(
                 "customer.subscription.updated",
                 &format!("evt_shows_{}_{round}", self.engine.name()),
@@ -252,15 +275,16 @@ impl Bench<'_> {
         &self,
         what: &str,
         tollgate: &Program,
+        house: &House,
         asked: Vec<u8>,
         goal: Option<u32>,
-        counts: &[usize],
         report: &mut Report,
     ) -> anyhow::Result<()> {
+        let counts = [4, 16, 64];
         let answer = answer_to(tollgate.port, &asked).await?;
-        let bare = Program::bare(self.folder, Some(&answer)).await?;
-        let yardstick = self.best(bare.port, counts, 200, || Arc::new(Same(vec![asked.clone()]))).await?;
-        let measured = self.best(tollgate.port, counts, 200, || Arc::new(Same(vec![asked.clone()]))).await?;
+        let bare = Program::bare(house.folder.path(), Some(&answer)).await?;
+        let yardstick = self.best(bare.port, &counts, 200, || Arc::new(Same(vec![asked.clone()]))).await?;
+        let measured = self.best(tollgate.port, &counts, 200, || Arc::new(Same(vec![asked.clone()]))).await?;
         report.add(Line { engine: self.engine, what: what.to_owned(), measured, bare: Some(yardstick), goal });
         Ok(())
     }
@@ -283,7 +307,6 @@ impl Bench<'_> {
                 best = figures;
             }
         }
-        let _ = self.options;
         Ok(best)
     }
 }
@@ -355,11 +378,11 @@ async fn answer_to(port: u16, asked: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(bytes_of(&connection.answer().context("an answer")?))
 }
 
-async fn database(options: &Options, engine: Engine, folder: &Path) -> anyhow::Result<String> {
+async fn database(options: &Options, engine: Engine, folder: &Path, name: &str) -> anyhow::Result<String> {
     use sqlx::{Connection as _, Executor};
     match (engine, &options.postgres) {
         (Engine::Postgres, Some(url)) => {
-            let name = format!("bench_{}", std::process::id());
+            let name = format!("bench_{name}_{}", std::process::id());
             let mut connection = sqlx::PgConnection::connect(url).await.context("PostgreSQL")?;
             connection.execute(format!("CREATE DATABASE {name}").as_str()).await?;
             connection.close().await?;

@@ -22,6 +22,7 @@ use tower_sessions::session::Record;
 
 use crate::auth::SignedIn;
 use crate::store::accounts::{self, Role, User};
+use crate::store::db::SqlitePools;
 use crate::store::{Db, StoreError, subscriptions, workspace};
 use crate::tollgate::Tollgate;
 
@@ -40,7 +41,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What the database said as of the last write.
 #[derive(Debug)]
 pub struct Access {
-    cache: Cache<AccountId, Arc<Vec<Subscription>>>,
+    of_accounts: Cache<AccountId, Arc<Vec<Subscription>>>,
     /// By the hash of their id, which alone opens an account.
     sessions: Cache<String, Arc<Record>>,
     users: Cache<UserId, Arc<User>>,
@@ -76,7 +77,7 @@ impl Access {
     /// An empty cache. On PostgreSQL it is not used until [`listen`] has a line.
     pub fn new(db: &Db) -> Self {
         Self {
-            cache: of_the_last_write(),
+            of_accounts: of_the_last_write(),
             sessions: of_the_last_write(),
             users: of_the_last_write(),
             keys: Cache::builder().max_capacity(100_000).time_to_idle(Duration::from_secs(3600)).build(),
@@ -92,7 +93,7 @@ impl Access {
     /// The database failed.
     pub async fn subscriptions(&self, db: &Db, account: &AccountId) -> Result<Arc<Vec<Subscription>>, StoreError> {
         let read = async { subscriptions::of_account(db, account).await.map(Some) };
-        Ok(self.cached(&self.cache, account, read).await?.unwrap_or_default())
+        Ok(self.cached(&self.of_accounts, account, read).await?.unwrap_or_default())
     }
 
     /// The user with this id.
@@ -157,10 +158,12 @@ impl Access {
         }
         let drops = self.drops.load(Ordering::SeqCst);
         let Some(read) = read.await?.map(Arc::new) else { return Ok(None) };
-        if trusted {
+        let is_as_read =
+            || self.drops.load(Ordering::SeqCst) == drops && self.trusted.load(Ordering::SeqCst);
+        if trusted && is_as_read() {
             cache.insert(key.clone(), Arc::clone(&read)).await;
             // A write that ended during the read has dropped nothing: the entry came after it.
-            if self.drops.load(Ordering::SeqCst) != drops || !self.trusted.load(Ordering::SeqCst) {
+            if !is_as_read() {
                 cache.invalidate(key).await;
             }
         }
@@ -170,7 +173,7 @@ impl Access {
     /// Forgets an account, after a write was committed.
     pub async fn forget(&self, account: &AccountId) {
         self.drops.fetch_add(1, Ordering::SeqCst);
-        self.cache.invalidate(account).await;
+        self.of_accounts.invalidate(account).await;
         self.good_keys.invalidate(account).await;
     }
 
@@ -189,7 +192,7 @@ impl Access {
     fn trust(&self, trusted: bool) {
         self.trusted.store(trusted, Ordering::SeqCst);
         self.drops.fetch_add(1, Ordering::SeqCst);
-        self.cache.invalidate_all();
+        self.of_accounts.invalidate_all();
         self.good_keys.invalidate_all();
         self.users.invalidate_all();
         self.sessions.invalidate_all();
@@ -207,9 +210,9 @@ where
 /// Hears of what others write until `stop`: other nodes on PostgreSQL, other programs on SQLite.
 pub async fn listen(tollgate: Tollgate, stop: CancellationToken) {
     let hearing = async {
-        match tollgate.db().postgres_pool() {
-            Some(pool) => hear(&tollgate, pool).await,
-            None => look(&tollgate).await,
+        match tollgate.db() {
+            Db::Postgres(pool) => hear(&tollgate, pool.conn()).await,
+            Db::Sqlite(pools) => look(&tollgate, pools).await,
         }
     };
     tokio::select! {
@@ -244,10 +247,10 @@ async fn hear(tollgate: &Tollgate, pool: &sqlx::PgPool) {
     }
 }
 
-async fn look(tollgate: &Tollgate) {
+async fn look(tollgate: &Tollgate, pools: &SqlitePools) {
     let mut seen = None;
     loop {
-        match tollgate.db().writes_of_others().await {
+        match pools.writes_of_others().await {
             Ok(now) if seen == Some(now) => {}
             // Also at the first look: what was read before it may be older than what others wrote.
             Ok(now) => {

@@ -65,8 +65,8 @@ impl StoreError {
     pub(crate) fn is_about_what_was_written(&self) -> bool {
         /// SQLite: busy, locked, out of memory, read-only, interrupted, i/o, corrupt, full, cannot open.
         const SQLITE: [u32; 9] = [5, 6, 7, 8, 9, 10, 11, 13, 14];
-        /// PostgreSQL's classes: connection, resources, operator, system, internal.
-        const POSTGRES: [&str; 5] = ["08", "53", "57", "58", "XX"];
+        /// PostgreSQL's classes: connection, transaction (read-only, say), resources, operator, system, internal.
+        const POSTGRES: [&str; 6] = ["08", "25", "53", "57", "58", "XX"];
         let Self::Database(sqlx::Error::Database(error)) = self else { return false };
         let code = error.code().unwrap_or_default();
         match error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
@@ -96,6 +96,13 @@ pub struct SqlitePools {
 impl SqlitePools {
     pub(crate) const fn conn(&self) -> &SqlitePool {
         &self.read
+    }
+
+    /// A number that changes when another program has written to the file. PostgreSQL has
+    /// notifications for that.
+    pub(crate) async fn writes_of_others(&self) -> Result<i64, StoreError> {
+        // Asked on the connection that writes: its own writes do not count.
+        Ok(sqlx::query_scalar(DATA_VERSION).fetch_one(&self.write).await?)
     }
 }
 
@@ -264,19 +271,6 @@ impl Db {
                 pools.write.close().await;
             }
             Self::Postgres(pool) => pool.0.close().await,
-        }
-    }
-
-    /// A number that changes when another program has written to SQLite's file; always the same on
-    /// PostgreSQL, which has notifications.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn writes_of_others(&self) -> Result<i64, StoreError> {
-        match self {
-            // Asked on the connection that writes: its own writes do not count.
-            Self::Sqlite(pools) => Ok(sqlx::query_scalar(DATA_VERSION).fetch_one(&pools.write).await?),
-            Self::Postgres(_) => Ok(0),
         }
     }
 

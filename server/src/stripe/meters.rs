@@ -100,9 +100,17 @@ impl Gateway {
             customer_mapping: CustomerMapping { r#type: "by_id", event_payload_key: "stripe_customer_id" },
             value_settings: ValueSettings { event_payload_key: "value" },
         };
+        let made = self.make_meter(&form, &format!("meter:{event_name}")).await?;
+        // A key is remembered for a day: a meter that was put away since comes back as it was made.
+        match self.meter(event_name).await? {
+            Some(active) => Ok(active),
+            None => self.make_meter(&form, &format!("meter:{event_name}:after:{made}")).await,
+        }
+    }
+
+    async fn make_meter(&self, form: &NewMeter<'_>, key: &str) -> Result<String, GatewayError> {
         let path = "/billing/meters".to_owned();
-        let key = format!("meter:{event_name}");
-        let made = self.send(&Raw { method: StripeMethod::Post, path, form: Some(&form) }, Some(&key)).await?;
+        let made = self.send(&Raw { method: StripeMethod::Post, path, form: Some(form) }, Some(key)).await?;
         let id = text(&made, "/id").ok_or(ShapeError { object: "billing.meter", field: "id" })?;
         Ok(id.to_owned())
     }
