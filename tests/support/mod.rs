@@ -109,9 +109,16 @@ impl Harness {
 
     /// Starts another node on the same database and the same Stripe.
     pub async fn second_node(&self) -> String {
+        self.second_node_configured(|_| {}).await
+    }
+
+    /// The same, with another configuration than the first.
+    pub async fn second_node_configured(&self, configure: impl FnOnce(&mut Config)) -> String {
+        let mut config = self.config.clone();
+        configure(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        node(self.config.clone(), self.tollgate.clock().clone(), listener, &self.stop, &self.tasks).await;
+        node(config, self.tollgate.clock().clone(), listener, &self.stop, &self.tasks).await;
         url
     }
 
