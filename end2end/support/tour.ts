@@ -19,6 +19,7 @@ import {
   signUpOperator,
   subscribe,
   subscribeButton,
+  SUCCESS,
 } from './steps.ts';
 import type { Tollgate } from './tollgate.ts';
 import type { Watch } from './watch.ts';
@@ -36,7 +37,10 @@ export interface TourAlone extends Tour {
   own: Tollgate;
 }
 
-export async function publicPages({ page, watch, look }: Tour): Promise<void> {
+/** Another site. */
+const ELSEWHERE = 'http://elsewhere.example/';
+
+export async function publicPages({ page, watch, email, look }: Tour): Promise<void> {
   for (const path of ['/', '/pricing', '/pricing?plan=PRO&interval=year', '/api-reference', '/signup', '/login']) {
     await page.goto(path);
     await look(path);
@@ -55,10 +59,30 @@ export async function publicPages({ page, watch, look }: Tour): Promise<void> {
   await logIn(page, 'nobody@example.com', 'not the password');
   await expect(page.getByRole('alert')).toBeVisible();
   await look('login refused');
+  watch.expect(429, /^\/login$/);
+  for (let attempt = 0; attempt < 11; attempt += 1) {
+    await page.goto('/login');
+    await logIn(page, email, 'not the password');
+  }
+  await expect(page.getByText('Too many attempts.')).toBeVisible();
+  await look('login refused for a while');
 
   watch.expect(404, /^\/nothing-here$/);
   await page.goto('/nothing-here');
   await look('404');
+
+  const app = new URL('/login', page.url());
+  await page.route(ELSEWHERE, (route) =>
+    route.fulfill({
+      contentType: 'text/html',
+      body: `<title>Elsewhere</title><form method="post" action="${app}"><button>Go</button></form>`,
+    }),
+  );
+  await page.goto(ELSEWHERE);
+  watch.expect(403, /^\/login$/);
+  await page.getByRole('button', { name: 'Go' }).click();
+  await expect(heading(page, 'That request came from elsewhere')).toBeVisible();
+  await look('403');
 }
 
 export async function freePages({ page, watch, stripe, email, look }: Tour): Promise<void> {
@@ -334,6 +358,38 @@ export async function confirmingPages({ page, stripe, email, look }: TourAlone):
   await look('/dashboard, to be confirmed');
 }
 
+/** What is shown when Stripe does not answer, or not as it should: nothing can be begun, and nobody knows how a payment ended. */
+export async function troubledPages({ page, watch, own, email, look }: TourAlone): Promise<void> {
+  await signUp(page, email);
+  watch.expect(503, /^\/api\/billing\/subscribe$/);
+  await page.goto('/pricing');
+  await control(own.stripe, 'faults', { fail_next: 100, status: 500 });
+  await subscribeButton(page, 'Pro').click();
+  await expect(heading(page, 'The payment service does not answer')).toBeVisible({ timeout: 30_000 });
+  await look('503');
+  await control(own.stripe, 'faults', { fail_next: 1, status: 400 });
+  watch.expect(500, /^\/api\/billing\/subscribe$/);
+  await page.goto('/pricing');
+  await subscribeButton(page, 'Pro').click();
+  await expect(heading(page, 'Something broke on our side')).toBeVisible();
+  await look('500');
+  await control(own.stripe, 'faults/clear', {});
+
+  await openCheckout(page);
+  await control(own.stripe, 'deliveries/hold', {});
+  await control(own.stripe, 'faults', { fail_next: 100, status: 500 });
+  await pay(page);
+  await expect(heading(page, 'Your payment is on its way')).toBeVisible({ timeout: 30_000 });
+  // It looks again by itself; the look at it takes longer than its patience.
+  await page.route(SUCCESS, () => {});
+  await look('success page, Stripe does not answer');
+  await expect(heading(page, 'Your payment is on its way')).toBeVisible();
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  await control(own.stripe, 'faults/clear', {});
+  await page.goto('/billing');
+  await look('billing, a payment that is not known yet');
+}
+
 /** The way out. */
 export async function closingPages({ page, watch, email, look }: Tour): Promise<void> {
   await signUp(page, email);
@@ -439,5 +495,6 @@ export const TOURS = {
 export const TOURS_ALONE = {
   'pages about a failed payment': owingPages,
   'pages about a payment to confirm': confirmingPages,
+  'pages without a Stripe that answers': troubledPages,
   'pages for operators': operatorPages,
 };

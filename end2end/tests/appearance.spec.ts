@@ -1,4 +1,4 @@
-// Light and dark, months and years, motion and none.
+// Light and dark, months and years, columns, motion and none.
 
 import type { Page } from '@playwright/test';
 import { signUp } from '../support/steps.ts';
@@ -41,6 +41,24 @@ test('prices are shown by the month or by the year', async ({ page }) => {
   await expect(page.getByRole('link', { name: 'Yearly' })).toHaveAttribute('aria-current', 'true');
   await page.getByRole('link', { name: 'Monthly' }).click();
   await expect(pro).toContainText('$29 per month');
+});
+
+test('what is sold stands in columns, on a desk and on a small phone', async ({ page, email }) => {
+  await signUp(page, email);
+  for (const width of [1280, 320]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.goto('/billing');
+    const rows = page.getByRole('listitem').filter({ has: page.getByRole('button', { name: /^Buy / }) });
+    const places = await rows.evaluateAll((all) =>
+      all.map((row) => {
+        const [price, button] = ['.money', 'button'].map((part) => row.querySelector(part)!.getBoundingClientRect());
+        const isOneLine = price!.top < button!.bottom && button!.top < price!.bottom;
+        return { priceEnds: Math.round(price!.right), buttonBegins: Math.round(button!.left), isOneLine };
+      }),
+    );
+    expect(places.length, 'there is more than one thing to buy').toBeGreaterThan(1);
+    expect(places, `${width} px`).toEqual(places.map(() => ({ ...places[0]!, isOneLine: true })));
+  }
 });
 
 test('nothing moves for those who asked for that', async ({ page }) => {

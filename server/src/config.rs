@@ -32,6 +32,9 @@ pub enum Env {
     Production,
 }
 
+/// Stripe's slowest answer with all retries fits in.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Everything that can be set from outside.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,6 +56,8 @@ pub struct Config {
     pub ai: Option<AiConfig>,
     /// `API_CALLS_PER_SECOND`: how many calls of the API an account may make; any number when `None`.
     pub api_calls_per_second: Option<NonZeroU32>,
+    /// The longest that one request may take.
+    pub request_patience: Duration,
     /// `RUST_LOG`: what is logged, in tracing's filter syntax.
     pub log: Option<String>,
     /// `TOLLGATE_SITE`: the folder with style and scripts, for a binary that has none inside.
@@ -206,6 +211,7 @@ impl Reader<'_> {
                     usage_history_days,
                     ai,
                     api_calls_per_second,
+                    request_patience: REQUEST_PATIENCE,
                     log,
                     site_dir,
                 })

@@ -147,11 +147,55 @@ on_both_engines! {
         }
     }
 
+    async fn every_described_call_asks_who_calls_and_whether_they_may(engine) {
+        let app = Harness::start(engine).await;
+        let (ada, eve) = (app.signed_up("ada@example.com").await, app.signed_up("eve@example.com").await);
+        for browser in [&ada, &eve] {
+            app.subscribe(browser, "PRO", PAYS).await;
+        }
+        app.settled().await;
+        let (revoked, ended) = (new_key(&ada).await, new_key(&eve).await);
+        let id = ada.get("/dashboard/api-keys").await.body;
+        let id = id.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        ada.post("/dashboard/api-keys/revoke", &[("id", &id)]).await;
+        for subscription in app.stripe_lists("/v1/subscriptions").await {
+            let path = format!("/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
+            let cancel = Browser::new(&app.sandbox.url()).request(Method::DELETE, &path);
+            assert_eq!(Page::of(cancel.bearer_auth("sk_test_sandbox")).await.status, 200);
+        }
+        app.settled().await;
+
+        let keys = [(None, 401), (Some("tg_nobody"), 401), (Some(&*revoked), 401), (Some(&*ended), 403)];
+        let calls = described(&app).await;
+        assert!(calls.len() >= 3, "{calls:?}");
+        for (method, path) in calls {
+            for (key, status) in keys {
+                let request = app.browser().request(method.clone(), &path).json(&json!({ "prompt": "a story" }));
+                let page = Page::of(if let Some(key) = key { request.bearer_auth(key) } else { request }).await;
+                assert_eq!(page.status, status, "{method} {path} with {key:?}: {}", page.body);
+                assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
+                assert!(page.header("ratelimit").is_some(), "{method} {path} with {key:?}");
+            }
+        }
+        for email in ["ada@example.com", "eve@example.com"] {
+            let readings = app.tollgate.usage(&app.account(email).await).await.unwrap();
+            assert!(readings.iter().all(|reading| reading.used == 0), "{email} is charged for what was refused");
+        }
+    }
+
     async fn what_is_not_there_is_a_problem_document_too(engine) {
         let app = Harness::start(engine).await;
         let browser = app.signed_up("ada@example.com").await;
-        let nowhere = browser.get("/api/v1/nowhere").await;
-        assert_eq!((nowhere.status, nowhere.json()["type"].clone()), (404, json!("urn:tollgate:problem:not-found")));
+        for path in ["/api/v1", "/api/v1/", "/api/v1/nowhere", "/api/v1/usage/", "/api/v1//usage", "/api/v1/Usage"] {
+            for method in [Method::GET, Method::POST, Method::PUT] {
+                let nowhere = Page::of(browser.request(method.clone(), path)).await;
+                assert_eq!(nowhere.status, 404, "{method} {path}");
+                assert_eq!(nowhere.json()["type"], json!("urn:tollgate:problem:not-found"), "{method} {path}");
+            }
+        }
+        for path in ["/API/v1/usage", "//api/v1/usage", "/api/%76%31/usage"] {
+            assert_eq!(browser.get(path).await.status, 404, "{path}");
+        }
         let wrong = Page::of(browser.request(Method::DELETE, "/api/v1/usage")).await;
         assert_eq!((wrong.status, wrong.json()["type"].clone()), (405, json!("urn:tollgate:problem:method-not-allowed")));
         assert!(wrong.header("allow").unwrap().contains("GET"));
@@ -187,6 +231,24 @@ on_both_engines! {
         assert_eq!(readings.iter().find(|reading| reading.meter == billing::Meter::ApiCalls).unwrap().used, passed);
     }
 
+    async fn the_description_comes_compressed_to_who_takes_that(engine) {
+        let app = Harness::start(engine).await;
+        let ask = async |encoding: &str| {
+            let request = app.browser().request(Method::GET, "/api/v1/openapi.json").header("accept-encoding", encoding);
+            let answer = request.send().await.unwrap();
+            let header = answer.headers().get("content-encoding").map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(answer.headers()["vary"], "accept-encoding");
+            (header, answer.bytes().await.unwrap())
+        };
+        let (plain, whole) = ask("identity").await;
+        assert!(plain.is_none() && serde_json::from_slice::<Value>(&whole).is_ok());
+        for encoding in ["gzip", "br"] {
+            let (used, small) = ask(encoding).await;
+            assert_eq!(used.as_deref(), Some(encoding));
+            assert!(small.len() < whole.len() / 3, "{encoding}: {} of {}", small.len(), whole.len());
+        }
+    }
+
     async fn the_description_names_every_path_and_no_other(engine) {
         let app = Harness::start(engine).await;
         let document = app.browser().get("/api/v1/openapi.json").await.json();
@@ -198,6 +260,18 @@ on_both_engines! {
             assert_ne!(app.browser().get(path).await.status, 404, "{path}");
         }
     }
+}
+
+/// Every call in the description but for the description itself.
+async fn described(app: &Harness) -> Vec<(Method, String)> {
+    let document = app.browser().get("/api/v1/openapi.json").await.json();
+    let mut calls = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().filter(|_| path != "/api/v1/openapi.json") {
+            calls.push((method.to_uppercase().parse().unwrap(), path.clone()));
+        }
+    }
+    calls
 }
 
 /// Makes an API key on its page, which shows it once.

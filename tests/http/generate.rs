@@ -230,6 +230,19 @@ on_both_engines! {
         }
     }
 
+    async fn a_text_that_takes_too_long_is_answered_as_a_problem_and_given_back(engine) {
+        let (app, provider) = start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        provider.is(Mood::Hangs);
+        let (hasty, _) = app.another_node(|config| config.request_patience = Duration::from_secs(2)).await;
+        let page = generate(&browser.at(&hasty), "a story").await;
+        assert_eq!((page.status, &page.json()["type"]), (503, &json!("urn:tollgate:problem:late")));
+        assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
+        let left = page.header("ratelimit").unwrap();
+        assert!(left.contains("\"burst\";r=") && left.contains("\"aiGenerationsPerMonth\";r=9;"), "{left}");
+        until_given_back(&app).await;
+    }
+
     async fn a_stream_sends_the_text_as_it_is_written_and_counts_it_once(engine) {
         let (app, _provider) = start(engine).await;
         let browser = app.signed_up("ada@example.com").await;

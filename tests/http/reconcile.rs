@@ -219,7 +219,7 @@ on_both_engines! {
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
-        let nodes = [app.tollgate.clone(), app.another_node().await.1, app.another_node().await.1];
+        let nodes = [app.tollgate.clone(), app.another_node(|_| {}).await.1, app.another_node(|_| {}).await.1];
         for _ in 0..2 {
             let runs: Vec<_> = nodes
                 .iter()

@@ -109,15 +109,17 @@ impl Harness {
 
     /// Starts another node on the same database and the same Stripe; its address.
     pub async fn second_node(&self) -> String {
-        self.another_node().await.0
+        self.another_node(|_| {}).await.0
     }
 
-    /// Starts another node on the same database and the same Stripe; its address and what it works with.
-    pub async fn another_node(&self) -> (String, Tollgate) {
+    /// The same, with another configuration than the first; its address and what it works with.
+    pub async fn another_node(&self, configure: impl FnOnce(&mut Config)) -> (String, Tollgate) {
+        let mut config = self.config.clone();
+        configure(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let clock = self.tollgate.clock().clone();
-        (url, node(self.config.clone(), clock, listener, &self.stop, &self.tasks).await)
+        (url, node(config, clock, listener, &self.stop, &self.tasks).await)
     }
 
     /// A browser with its own cookies, which follows no redirect by itself.

@@ -68,6 +68,19 @@ impl Cluster {
         format!("postgres://tollgate@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// Makes a database of this name; its address.
+    pub fn database(&self, name: &str) -> anyhow::Result<String> {
+        let port = self.port.to_string();
+        process::run(self.program("createdb").args([
+            "--host=127.0.0.1",
+            "--username=tollgate",
+            "--port",
+            &port,
+            name,
+        ]))?;
+        Ok(format!("postgres://tollgate@127.0.0.1:{port}/{name}"))
+    }
+
     fn start_command(&self) -> Command {
         let mut command = self.program("pg_ctl");
         let options =

@@ -14,7 +14,7 @@ use std::{fs, thread};
 
 use anyhow::{Context, bail};
 use ureq::http::Response;
-use ureq::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, COOKIE, ORIGIN, SET_COOKIE};
+use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use ureq::{Agent, Body};
 
 use crate::postgres::free_port;
@@ -166,7 +166,13 @@ impl<'a> Visitor<'a> {
         Ok(self.ask(path)?.status() == 200)
     }
 
-    fn ask(&self, path: &str) -> anyhow::Result<Response<Body>> {
+    /// What a page says.
+    pub fn text(&self, path: &str) -> anyhow::Result<String> {
+        self.get(path)?.text()
+    }
+
+    /// Asks for a page, whatever the answer is.
+    pub fn ask(&self, path: &str) -> anyhow::Result<Response<Body>> {
         let mut request = self.agent.get(format!("{}{path}", self.origin)).header(ACCEPT_ENCODING, "br");
         if let Some(cookie) = &self.cookie {
             request = request.header(COOKIE, cookie);
@@ -184,15 +190,47 @@ impl<'a> Visitor<'a> {
         Ok(Answer { body, is_brotli })
     }
 
+    /// Sends a form to a page of this server, or to one elsewhere.
+    fn post(&self, address: &str, form: &[(&str, &str)]) -> anyhow::Result<Response<Body>> {
+        let is_ours = address.starts_with('/');
+        let mut request =
+            self.agent.post(if is_ours { format!("{}{address}", self.origin) } else { address.to_owned() });
+        if is_ours {
+            request = request.header(ORIGIN, self.origin);
+        }
+        if let Some(cookie) = self.cookie.as_ref().filter(|_| is_ours) {
+            request = request.header(COOKIE, cookie);
+        }
+        request.send_form(form.iter().copied()).with_context(|| format!("POST {address}"))
+    }
+
+    /// Subscribes to a plan on the sandbox's page, and comes back.
+    pub fn subscribe(&self, plan: &str) -> anyhow::Result<()> {
+        let checkout = led_to(&self.post("/api/billing/subscribe", &[("plan", plan), ("interval", "month")])?)?;
+        let card =
+            [("number", "4242424242424242"), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada"), ("email", "")];
+        let success = led_to(&self.post(&checkout, &card)?)?;
+        let success = success.strip_prefix(self.origin).context("Checkout leads elsewhere")?;
+        // This page asks Stripe itself, so there is no webhook to wait for.
+        self.get(success).map(drop)
+    }
+
+    /// Makes an API key, which is shown once.
+    pub fn new_api_key(&self) -> anyhow::Result<String> {
+        let page = self.post("/dashboard/api-keys", &[("name", "report")])?.body_mut().read_to_string()?;
+        let mut words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let key = words.find(|word| word.starts_with("tg_") && word.len() > 40);
+        Ok(key.context("no API key is shown")?.to_owned())
+    }
+
     /// Makes an account and stays signed in.
     pub fn sign_up(&self) -> anyhow::Result<Self> {
-        let form = [("email", "report@example.com"), ("password", "correct horse battery staple")];
-        let response = self
-            .agent
-            .post(format!("{}/signup", self.origin))
-            .header(ORIGIN, self.origin)
-            .send_form(form)
-            .context("POST /signup")?;
+        self.sign_up_as("report@example.com")
+    }
+
+    /// The same, with an address of one's own.
+    pub fn sign_up_as(&self, email: &str) -> anyhow::Result<Self> {
+        let response = self.post("/signup", &[("email", email), ("password", "correct horse battery staple")])?;
         if !response.status().is_redirection() {
             bail!("POST /signup answers {} instead of a redirect", response.status());
         }
@@ -219,6 +257,12 @@ impl Answer {
         brotli::Decompressor::new(&self.body[..], 4096).read_to_string(&mut text).context("the page is not brotli")?;
         Ok(text)
     }
+}
+
+/// Where an answer leads.
+fn led_to(response: &Response<Body>) -> anyhow::Result<String> {
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    Ok(location.with_context(|| format!("{} instead of a redirect", response.status()))?.to_owned())
 }
 
 fn agent() -> Agent {
@@ -261,6 +305,8 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
 pub struct Running {
     /// Where it is.
     pub origin: String,
+    /// Where its sandbox is, if it has one.
+    stripe: String,
     // Dropped in this order: first the server, then its folder.
     _server: Group,
     _folder: tempfile::TempDir,
@@ -319,7 +365,26 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(50));
         }
-        Ok(Self { origin, _server: group, _folder: folder })
+        Ok(Self { origin, stripe: format!("http://127.0.0.1:{sandbox_port}/v1"), _server: group, _folder: folder })
+    }
+
+    /// Ends every subscription at the sandbox.
+    pub fn end_subscriptions(&self) -> anyhow::Result<()> {
+        let (agent, authorization) = (agent(), "Bearer sk_test_sandbox");
+        let list = agent.get(format!("{}/subscriptions", self.stripe)).header(AUTHORIZATION, authorization).call()?;
+        let list: serde_json::Value = serde_json::from_reader(list.into_body().into_reader())?;
+        for subscription in list["data"].as_array().into_iter().flatten() {
+            let address = format!("{}/subscriptions/{}", self.stripe, subscription["id"].as_str().unwrap_or_default());
+            let ended = agent.delete(&address).header(AUTHORIZATION, authorization).call()?;
+            anyhow::ensure!(ended.status() == 200, "DELETE {address} answers {}", ended.status());
+        }
+        Ok(())
+    }
+
+    /// What the API answers to an API key.
+    pub fn status_for(&self, key: &str) -> anyhow::Result<u16> {
+        let call = agent().get(format!("{}/api/v1/usage", self.origin));
+        Ok(call.header(AUTHORIZATION, format!("Bearer {key}")).call()?.status().as_u16())
     }
 }
 

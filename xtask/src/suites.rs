@@ -40,7 +40,7 @@ impl Suite {
             Self::Unit => &["--lib", "--bins"],
             Self::Doc => &["--doc"],
             Self::Http => &["--test", "*"],
-            Self::Api => return api::run(project, rest),
+            Self::Api => return api::run(project, postgres, rest),
             Self::EndToEnd => return e2e::run(project, postgres, rest),
         };
         step(&format!("Testing: {}", self.name()));

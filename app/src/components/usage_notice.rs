@@ -31,7 +31,7 @@ fn UsageNotice(notice: Notice, here: &'static str) -> impl IntoView {
     view! {
         <Banner tone title>
             <p>{after} "The count begins anew on " <Moment at=ends/> "."</p>
-            <form class="banner-actions" method="post" action="/dashboard/notices/dismiss">
+            <form class="actions" method="post" action="/dashboard/notices/dismiss">
                 <input type="hidden" name="meter" value=reading.meter.as_str()/>
                 <input type="hidden" name="percent" value=threshold.percent().to_string()/>
                 <input type="hidden" name="next" value=here/>

@@ -258,7 +258,7 @@ fn Products(products: Vec<Product>) -> impl IntoView {
 fn ProductRow(product: Product) -> impl IntoView {
     let price = product.amount.to_string();
     view! {
-        <li class="row">
+        <li class="row row-sale">
             <div class="row-text">
                 <p class="row-title">{product.name.clone()}</p>
                 <p class="quiet">{product.summary.clone()}</p>

@@ -1,10 +1,10 @@
 //! The HTTP side: one router out of the pages, the webhook, the API and the
 //! operators' addresses, and the layers around them.
 //!
-//! From the outside in: request id, log line, security headers, panic to 500;
-//! then for everything a person reaches: origin check → session → guard → route.
-//! The API for programs answers for itself, and so has no guard. Assets, health and
-//! the webhook need no session.
+//! From the outside in: request id, log line, security headers; panic to 500 and an
+//! answer in time; then for everything a person reaches: origin check → session →
+//! guard → route. Assets, health and the webhook need no session. The API for programs
+//! answers for itself, late answers and panics included, and so has no guard.
 
 pub mod api;
 mod gatekeeper;
@@ -12,8 +12,6 @@ mod headers;
 pub mod health;
 mod origin;
 mod trace;
-
-use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, StatusCode};
@@ -33,8 +31,6 @@ use crate::webhook;
 
 /// The largest form or API body that is read.
 const MAX_FORM: usize = 64 * 1024;
-/// The longest that one request may take. Stripe's slowest answer with all retries fits in.
-const MAX_TIME: Duration = Duration::from_secs(60);
 
 /// What the pages bring along.
 #[derive(Debug)]
@@ -58,12 +54,11 @@ pub struct RouteFaults(pub Vec<String>);
 /// # Errors
 /// A route's policy is missing or cannot be met.
 pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> {
-    let routes = pages.routes.into_iter().chain(api::ROUTES.iter().copied()).collect();
-    let policies = PolicyTable::new(routes, tollgate.catalog()).map_err(RouteFaults)?;
+    let policies = PolicyTable::new(pages.routes, tollgate.catalog()).map_err(RouteFaults)?;
     let keeper = gatekeeper::Gatekeeper::new(tollgate.clone(), policies, pages.refusals.clone());
 
     let sessions = sessions::layer(tollgate);
-    let api = api::routes(tollgate, sessions.clone()).layer(DefaultBodyLimit::max(MAX_FORM));
+    let api = api::routes(tollgate, sessions.clone());
 
     let guarded = pages
         .router
@@ -74,7 +69,7 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
 
-    let open = Router::new()
+    let others = Router::new()
         .route(
             "/api/stripe/webhook",
             post(webhook::route::receive).layer(DefaultBodyLimit::max(webhook::route::MAX_BODY)),
@@ -82,14 +77,14 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(tollgate.assets().routes())
-        .merge(api);
+        .fallback_service(guarded.with_state(tollgate.clone()))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, tollgate.config().request_patience))
+        .layer(CatchPanicLayer::new());
 
     let request_id = HeaderName::from_static("x-request-id");
-    Ok(open
-        .fallback_service(guarded.with_state(tollgate.clone()))
+    Ok(others
+        .merge(api)
         .with_state(tollgate.clone())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAX_TIME))
-        .layer(CatchPanicLayer::new())
         .layer(MapResponseLayer::new(headers::add(tollgate.config().is_https())))
         .layer(trace::layer())
         .layer(PropagateRequestIdLayer::new(request_id.clone()))

@@ -1,10 +1,13 @@
 //! Who calls, whether they may, and that it counts.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use billing::{AccountId, Meter, Policy};
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
 use super::limits::{Shared, Who};
 use super::problem::Problem;
@@ -16,6 +19,8 @@ use crate::workspace;
 
 /// Keys are for plans from this one up.
 const KEYS_FROM: Policy = Policy::Tier("PRO");
+/// What to do for somebody who said nothing of themselves.
+const SEND_ONE: &str = "Send a session cookie or `Authorization: Bearer tg_…`.";
 /// The longest `Idempotency-Key`, as at Stripe.
 const MAX_KEY: usize = 255;
 
@@ -31,10 +36,38 @@ pub(super) struct Caller {
     known: Shared,
 }
 
-impl FromRequestParts<Tollgate> for Caller {
+/// Lets by who says who they are and is not too fast, and tells the handler who it is.
+pub(super) async fn identify(
+    State(tollgate): State<Tollgate>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let caller = Caller::of(&parts, &tollgate).await?;
+    parts.extensions.insert(caller);
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// The header that makes a repeated call count once, for the description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by hand, so that a bad one is a problem document")]
+pub(super) struct IdempotencyKey {
+    /// Counts the call once, however often it is sent.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    key: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, tollgate: &Tollgate) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get().cloned().ok_or_else(|| Problem::unauthorized(SEND_ONE))
+    }
+}
+
+impl Caller {
+    async fn of(parts: &Parts, tollgate: &Tollgate) -> Result<Self, Problem> {
         let (account, source) = authenticate(parts, tollgate).await?;
         let known = parts.extensions.get::<Shared>().cloned().unwrap_or_default();
         match tollgate.limiter().pass(&Who::Account(account.clone())) {
@@ -47,9 +80,7 @@ impl FromRequestParts<Tollgate> for Caller {
         let idempotency_key = idempotency_key(&parts.headers).map_err(|problem| *problem)?;
         Ok(Self { account, source, idempotency_key, path: parts.uri.path().to_owned(), known })
     }
-}
 
-impl Caller {
     /// Counts the call, once per `Idempotency-Key`. `body` is what the key must go with.
     pub(super) async fn count(&self, tollgate: &Tollgate, body: &[u8]) -> Result<(), Problem> {
         let key = match &self.idempotency_key {
@@ -101,9 +132,7 @@ async fn authenticate(parts: &Parts, tollgate: &Tollgate) -> Result<(AccountId, 
         };
     }
     let visitor = parts.extensions.get::<Visitor>().and_then(|visitor| visitor.signed_in.as_ref());
-    visitor
-        .map(|who| (who.account_id.clone(), None))
-        .ok_or_else(|| Problem::unauthorized("Send a session cookie or `Authorization: Bearer tg_…`."))
+    visitor.map(|who| (who.account_id.clone(), None)).ok_or_else(|| Problem::unauthorized(SEND_ONE))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> {

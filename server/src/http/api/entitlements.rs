@@ -8,8 +8,8 @@ use billing::{Because, Feature, Meter, Rule, Status, SubscriptionId, Tier, Times
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::caller::Caller;
-use super::problem::Problem;
+use super::caller::{Caller, IdempotencyKey};
+use super::problem::{Problem, Refusals};
 use super::usage::number;
 use crate::tollgate::Tollgate;
 
@@ -53,17 +53,8 @@ pub(super) struct Reason {
     get,
     path = "/api/v1/entitlements",
     operation_id = "entitlements",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Counts the call once, however often it is sent.", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
-    responses(
-        (status = 200, description = "What the account may do", body = Entitlements),
-        (status = 400, description = "The `Idempotency-Key` is none", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Nobody is known by what was sent", body = Problem, content_type = "application/problem+json"),
-        (status = 402, description = "The limit on API calls is reached", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The plan has no API keys", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The `Idempotency-Key` was used for another request", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many calls at once", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not available; nothing was counted", body = Problem, content_type = "application/problem+json"),
-    ),
+    params(IdempotencyKey),
+    responses((status = 200, description = "What the account may do", body = Entitlements), Refusals),
     security(("key" = []), ("session" = [])),
 )]
 pub(super) async fn entitlements(

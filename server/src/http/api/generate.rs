@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::{Caller, fingerprint};
-use super::problem::Problem;
+use super::problem::{Problem, Refusals};
 use crate::ai::{AiError, Pieces};
 use crate::ids;
 use crate::store::StoreError;
@@ -94,17 +94,13 @@ struct Metadata<'a> {
     request_body = Prompt,
     responses(
         (status = 200, description = "The text, whole or as it is written", content((Generated = "application/json"), (TextEvent = "text/event-stream"))),
+        Refusals,
         (status = 400, description = "No JSON, or a bad `Idempotency-Key`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Nobody is known by what was sent", body = Problem, content_type = "application/problem+json"),
-        (status = 402, description = "A limit is reached", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The plan has no API keys", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The `Idempotency-Key` is in use, or was used for another request", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The body is not `application/json`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The prompt is missing, blank or too long", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many calls at once", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "The provider did not write a text; no generation was counted", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not available; nothing was counted", body = Problem, content_type = "application/problem+json"),
     ),
     security(("key" = []), ("session" = [])),
 )]

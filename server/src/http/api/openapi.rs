@@ -33,7 +33,7 @@ pub(super) fn head() -> OpenApi {
 
 /// The whole description, for the app at its own address.
 pub fn document(tollgate: &Tollgate) -> OpenApi {
-    let mut document = super::described().into_openapi();
+    let mut document = super::described(tollgate).into_openapi();
     document.servers = Some(vec![Server::new(tollgate.config().app_url.as_str().trim_end_matches('/'))]);
     document
 }

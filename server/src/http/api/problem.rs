@@ -3,16 +3,22 @@
 //! What a program can act on are `status`, `type` and the members that a kind has of its
 //! own; `detail` is a sentence for people.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use billing::{Limit, Meter, Tier, Timestamp};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::store::StoreError;
 use crate::tollgate::Tollgate;
 use crate::usage::{MeterReading, UsageError};
+
+/// What to do when a call may have been counted.
+const NOT_TWICE: &str = "Ask again; with the same `Idempotency-Key`, nothing is counted twice.";
 
 /// Why a request was refused.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -132,6 +138,18 @@ impl Problem {
             .with(header::RETRY_AFTER, seconds)
     }
 
+    /// 500.
+    pub(super) fn broken() -> Self {
+        let detail = format!("The fault is ours and has been written down. {NOT_TWICE}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", "Something broke", detail)
+    }
+
+    /// 503: nobody knows how far it came.
+    pub(super) fn late() -> Self {
+        let detail = format!("There was no answer in time. {NOT_TWICE}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "late", "Not in time", detail)
+    }
+
     /// 503.
     pub(super) fn unavailable(error: &StoreError) -> Self {
         tracing::error!(%error, "an API call could not be answered");
@@ -166,6 +184,30 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response.headers_mut().extend(self.headers.into_iter().map(|(name, value)| (Some(name), value)));
         response
+    }
+}
+
+/// How any call that is counted may be refused, for its description.
+pub(super) struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let refusals = [
+            (StatusCode::BAD_REQUEST, "The `Idempotency-Key` is none"),
+            (StatusCode::UNAUTHORIZED, "Nobody is known by what was sent"),
+            (StatusCode::PAYMENT_REQUIRED, "A limit is reached"),
+            (StatusCode::FORBIDDEN, "The plan has no API keys, or another site sent this"),
+            (StatusCode::CONFLICT, "The `Idempotency-Key` was used for another request"),
+            (StatusCode::TOO_MANY_REQUESTS, "Too many calls at once"),
+            (StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours"),
+            (StatusCode::SERVICE_UNAVAILABLE, "Not available, or not in time"),
+        ];
+        let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let described = |description| {
+            let response = ResponseBuilder::new().description(description);
+            RefOr::T(response.content("application/problem+json", problem.clone()).build())
+        };
+        refusals.map(|(status, description)| (status.as_str().to_owned(), described(description))).into()
     }
 }
 

@@ -6,8 +6,8 @@ use billing::{Limit, Meter, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::caller::Caller;
-use super::problem::Problem;
+use super::caller::{Caller, IdempotencyKey};
+use super::problem::{Problem, Refusals};
 use crate::tollgate::Tollgate;
 use crate::usage::MeterReading;
 
@@ -79,17 +79,8 @@ pub(super) fn number(limit: Limit) -> Option<u64> {
     get,
     path = "/api/v1/usage",
     operation_id = "usage",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Counts the call once, however often it is sent.", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
-    responses(
-        (status = 200, description = "How every meter stands", body = Usage),
-        (status = 400, description = "The `Idempotency-Key` is none", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Nobody is known by what was sent", body = Problem, content_type = "application/problem+json"),
-        (status = 402, description = "The limit on API calls is reached", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The plan has no API keys", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The `Idempotency-Key` was used for another request", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many calls at once", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not available; nothing was counted", body = Problem, content_type = "application/problem+json"),
-    ),
+    params(IdempotencyKey),
+    responses((status = 200, description = "How every meter stands", body = Usage), Refusals),
     security(("key" = []), ("session" = [])),
 )]
 pub(super) async fn usage(State(tollgate): State<Tollgate>, caller: Caller) -> Result<Json<Usage>, Problem> {
