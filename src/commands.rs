@@ -6,7 +6,7 @@ use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
 use server::doctor::{self, Verdict};
-use server::reconcile::{self, Mode};
+use server::reconcile::{self, Drift, Mode};
 use server::store::accounts::{self, Role};
 use server::webhook::register::{self, Registered};
 use server::webhook::worker;
@@ -27,7 +27,14 @@ pub async fn catalog_plan(config: Config) -> anyhow::Result<()> {
     for change in &changes {
         println!("would {change}");
     }
-    println!("{}", if changes.is_empty() { "Stripe sells what plans.toml says." } else { "Nothing was changed." });
+    println!(
+        "{}",
+        if changes.is_empty() {
+            "Stripe sells what plans.toml says."
+        } else {
+            "Nothing was changed. `tollgate catalog apply` does it."
+        }
+    );
     Ok(())
 }
 
@@ -47,6 +54,9 @@ pub async fn webhook_register(config: Config) -> anyhow::Result<()> {
     match register::register(&tollgate).await? {
         Registered::Created { secret } => {
             println!("Stripe sends events to {address}. Shown this once:\nSTRIPE_WEBHOOK_SECRET={secret}");
+        }
+        Registered::Updated { added } if added.is_empty() => {
+            println!("Stripe sends events to {address} again: the endpoint was disabled.");
         }
         Registered::Updated { added } => println!("Stripe now sends to {address} as well:\n{}", added.join("\n")),
         Registered::Present => println!("Stripe sends every event that is handled to {address}."),
@@ -70,14 +80,35 @@ pub async fn reconcile(config: Config, mode: Mode) -> anyhow::Result<()> {
         // A running server would do so within seconds, but there need be none.
         worker::work_off(&tollgate).await;
     }
-    if findings.is_empty() && broken_off.is_none() {
-        println!("Nothing differs from Stripe.");
-    }
-    for finding in findings {
+    for finding in &findings {
         let word = if finding.is_mended { "mended " } else { "differs" };
         println!("{word}  {:22}  {}", finding.drift.kind(), finding.drift);
+        if let Some(sentence) = left_to_you(&finding.drift).filter(|_| !finding.is_mended) {
+            println!("         {sentence}");
+        }
+    }
+    let mended = findings.iter().filter(|finding| finding.is_mended).count();
+    match mode {
+        _ if findings.is_empty() && broken_off.is_some() => {}
+        _ if findings.is_empty() => println!("Nothing differs from Stripe."),
+        Mode::DryRun => println!("Nothing was changed. `tollgate reconcile` mends what is safe."),
+        Mode::Mend => println!("{mended} mended, {} left to you.", findings.len() - mended),
     }
     broken_off.map_or(Ok(()), |broken_off| Err(broken_off.into()))
+}
+
+/// What a person has to do about what no program mends.
+const fn left_to_you(drift: &Drift) -> Option<&'static str> {
+    match drift {
+        Drift::MissedEvent { .. } | Drift::WrongSubscription { .. } | Drift::DeletedButBilled { .. } => None,
+        Drift::DuplicateSubscription { .. } => Some("Ask which of them is wanted, and cancel the others at Stripe."),
+        Drift::OrphanCustomer { .. } | Drift::Unmatched { .. } => {
+            Some("If the customer is one of yours, link it: docs/OPERATIONS.md says how. If not, leave it.")
+        }
+        Drift::UnknownPrice { .. } => Some("Put the price into `retired_prices` of the plan that it is for."),
+        Drift::BilledUse(_) => Some("Compare with the meter's events in the Dashboard: docs/OPERATIONS.md, Usage."),
+        Drift::NotCompared { .. } => Some("Look at it in the Dashboard; it is tried again with the next comparison."),
+    }
 }
 
 /// `doctor`: whether everything is in place. Fails when something does not work.
@@ -91,29 +122,33 @@ pub async fn doctor(config: Config) -> anyhow::Result<()> {
         };
         println!("{word}  {:34}  {}", check.what, check.sentence);
     }
-    let bad = checks.iter().filter(|check| check.verdict == Verdict::Bad).count();
-    if bad > 0 {
-        bail!("{bad} of {} checks failed", checks.len());
+    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
+    match (count(Verdict::Bad), count(Verdict::Odd)) {
+        (0, 0) => println!("Everything is in place."),
+        (0, odd) => println!("It works. {odd} of {} checks want a look.", checks.len()),
+        (bad, _) => bail!("{bad} of {} checks failed", checks.len()),
     }
     Ok(())
 }
 
 /// `operator add|remove`: gives somebody who has signed up the role of an operator, or takes it away.
-pub async fn set_operator(config: Config, email: &str, role: Role) -> anyhow::Result<()> {
-    let email = Email::parse(email)?;
+pub async fn set_operator(config: Config, email: &Email, role: Role) -> anyhow::Result<()> {
     let tollgate = tollgate(config).await?;
     tollgate.db().migrate().await?;
-    if !access::set_role(&tollgate, &email, role).await? {
+    if !access::set_role(&tollgate, email, role).await? {
         bail!("nobody has signed up as {}", email.as_str());
     }
     tollgate.db().close().await;
-    println!("{} is {} now.", email.as_str(), role.as_str());
+    match role {
+        Role::Operator => println!("{} is an operator now.", email.as_str()),
+        Role::Customer => println!("{} is no operator any more.", email.as_str()),
+    }
     Ok(())
 }
 
 /// `operator list`: who may see and mend everybody's billing.
 pub async fn list_operators(config: &Config) -> anyhow::Result<()> {
-    let db = connect(config).await?;
+    let db = open(config).await?;
     let operators = accounts::operators(&db).await?;
     db.close().await;
     if operators.is_empty() {
@@ -146,4 +181,16 @@ pub async fn connect(config: &Config) -> anyhow::Result<Db> {
     Db::connect(&config.database_url)
         .await
         .with_context(|| format!("cannot open the database {:?}", config.database_url))
+}
+
+/// Connects to it for a command that only reads, and so does not bring it up to date.
+pub async fn open(config: &Config) -> anyhow::Result<Db> {
+    let db = connect(config).await?;
+    if !db.is_ready().await? {
+        bail!(
+            "the database {:?} is not up to date: run `tollgate migrate`, or see whether DATABASE_URL is the right one",
+            config.database_url
+        );
+    }
+    Ok(db)
 }

@@ -10,23 +10,22 @@ use server::store::{accounts, customers, subscriptions};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::commands::{clock, connect};
+use crate::commands::{clock, open};
 
 /// Prints the entitlement as of a time, and what was known by then.
-pub async fn explain(config: &Config, email: &str, at: Option<&str>) -> anyhow::Result<()> {
+pub async fn explain(config: &Config, email: &Email, at: Option<Timestamp>) -> anyhow::Result<()> {
     let at = match at {
-        Some(text) => parse_time(text)?,
+        Some(at) => at,
         None => clock(config).await.now(),
     };
-    let db = connect(config).await?;
+    let db = open(config).await?;
     let report = report(&db, &config.catalog, email, at).await;
     db.close().await;
     println!("{}", report?);
     Ok(())
 }
 
-async fn report(db: &Db, catalog: &Catalog, email: &str, at: Timestamp) -> anyhow::Result<String> {
-    let email = Email::parse(email)?;
+async fn report(db: &Db, catalog: &Catalog, email: &Email, at: Timestamp) -> anyhow::Result<String> {
     let Some(user) = accounts::user_by_login(db, &email.login_key()).await? else {
         bail!("nobody has signed up as {}", email.as_str());
     };
@@ -71,8 +70,8 @@ fn entitlement_lines(entitlement: &Entitlement) -> Vec<String> {
     lines
 }
 
-/// Epoch seconds, or RFC 3339.
-fn parse_time(text: &str) -> anyhow::Result<Timestamp> {
+/// The time that `--at` gives: epoch seconds, or RFC 3339.
+pub fn time(text: &str) -> anyhow::Result<Timestamp> {
     if let Ok(seconds) = text.parse() {
         return Ok(Timestamp(seconds));
     }

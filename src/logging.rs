@@ -6,10 +6,15 @@ use server::config::{Config, Env};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
+/// What a server logs unless `RUST_LOG` says otherwise.
+pub const OF_A_SERVER: &str = "info,sqlx=warn,hyper=warn";
+/// What a command logs: it prints by itself what it finds and does.
+pub const OF_A_COMMAND: &str = "warn,server::reconcile=off";
+
 /// Starts logging. Libraries that put payloads or identities into their spans are kept
 /// quiet whatever `RUST_LOG` says.
-pub fn start(config: &Config) {
-    let filter = config.log.as_deref().unwrap_or("info,sqlx=warn,hyper=warn");
+pub fn start(config: &Config, unless_said: &str) {
+    let filter = config.log.as_deref().unwrap_or(unless_said);
     let filter = ["stripe=off", "axum_login=info", "tower_sessions=warn", "tower_sessions_core=warn"]
         .iter()
         .filter_map(|quiet| quiet.parse::<Directive>().ok())

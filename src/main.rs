@@ -13,10 +13,13 @@ mod site;
 
 use std::process::ExitCode;
 
+use billing::Timestamp;
+use billing::email::Email;
 use clap::{Parser, Subcommand};
 use server::config::Config;
 use server::reconcile::Mode;
 use server::store::accounts::Role;
+use server::store::inbox::EventState;
 
 /// A page is made of thousands of small pieces of memory (docs/BENCHMARK.md).
 #[global_allocator]
@@ -67,10 +70,11 @@ enum Command {
     /// What somebody may do, and why.
     Explain {
         /// The address they signed up with.
-        email: String,
+        #[arg(value_parser = Email::parse)]
+        email: Email,
         /// As of when: RFC 3339, or seconds since 1970. Now, unless given.
-        #[arg(long)]
-        at: Option<String>,
+        #[arg(long, value_parser = explain::time)]
+        at: Option<Timestamp>,
     },
 }
 
@@ -87,12 +91,14 @@ enum OperatorCommand {
     /// Trust somebody who has signed up.
     Add {
         /// The address they signed up with.
-        email: String,
+        #[arg(value_parser = Email::parse)]
+        email: Email,
     },
     /// Trust them no longer.
     Remove {
         /// The address they signed up with.
-        email: String,
+        #[arg(value_parser = Email::parse)]
+        email: Email,
     },
     /// Everybody who is trusted.
     List,
@@ -109,8 +115,8 @@ enum EventsCommand {
     /// The newest events.
     List {
         /// Only those that are pending, done, ignored, unmatched or parked.
-        #[arg(long)]
-        state: Option<String>,
+        #[arg(long, value_parser = events::state)]
+        state: Option<EventState>,
         /// Only those of this type, or about this object or customer.
         #[arg(long)]
         about: Option<String>,
@@ -146,15 +152,16 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    logging::start(&config);
-    match run(cli.command.unwrap_or(Command::Serve), config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
+    let command = cli.command.unwrap_or(Command::Serve);
+    let is_server = matches!(command, Command::Serve);
+    logging::start(&config, if is_server { logging::OF_A_SERVER } else { logging::OF_A_COMMAND });
+    let Err(error) = run(command, config) else { return ExitCode::SUCCESS };
+    if is_server {
+        tracing::error!("{error:#}");
+    } else {
+        eprintln!("{error:#}");
     }
+    ExitCode::FAILURE
 }
 
 #[tokio::main]
@@ -175,6 +182,6 @@ async fn run(command: Command, config: Config) -> anyhow::Result<()> {
             OperatorCommand::List => commands::list_operators(&config).await,
         },
         Command::Events { command } => events::events(&config, &command).await,
-        Command::Explain { email, at } => explain::explain(&config, &email, at.as_deref()).await,
+        Command::Explain { email, at } => explain::explain(&config, &email, at).await,
     }
 }

@@ -1,11 +1,14 @@
 // The official Node SDK, of a current API version and of basil, against the sandbox: whatever it
-// can do in the life of a subscription, and webhooks that it verifies by itself.
+// can do in the life of a subscription, and webhooks that it verifies by itself. What it does for
+// somebody who has signed up is followed into the app, to what they see.
 
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { expect, steering as test } from '../support/test.ts';
+import { buy, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
 import { control } from '../support/stripe.ts';
+import { expect, steering as test } from '../support/test.ts';
+import type { Tollgate } from '../support/tollgate.ts';
 
 const SECRET_KEY = 'sk_test_sandbox';
 
@@ -35,8 +38,8 @@ async function receiver() {
 }
 
 /** A customer with a card, as its default. */
-async function customerWith(stripe: Client, card: string) {
-  const customer = await stripe.customers.create({ email: 'ada@example.com' });
+async function customerWith(stripe: Client, card: string, more: object = {}) {
+  const customer = await stripe.customers.create({ email: 'ada@example.com', ...more });
   const method = await stripe.paymentMethods.attach(card, { customer: customer.id });
   await stripe.customers.update(customer.id, { invoice_settings: { default_payment_method: method.id } });
   return customer;
@@ -49,6 +52,11 @@ async function monthly(stripe: Client, amount: number) {
     recurring: { interval: 'month' },
     product_data: { name: `For ${amount}` },
   });
+}
+
+/** The account of somebody who has signed up, as the command line names it. */
+async function accountOf(tollgate: Tollgate, email: string): Promise<string> {
+  return /^account +(\S+)$/m.exec(await tollgate.run('explain', email))![1]!;
 }
 
 for (const module of ['stripe', 'stripe-basil']) {
@@ -185,6 +193,50 @@ for (const module of ['stripe', 'stripe-basil']) {
       expect(() => stripe.webhooks.constructEvent(`${body} `, signature, endpoint.secret)).toThrow(/signature/i);
       await stripe.webhookEndpoints.del(endpoint.id);
       inbox.close();
+    });
+
+    test('what it sells to somebody who has signed up opens their pages, and closes them when it ends', async ({ page, tollgate, email }) => {
+      const { stripe } = await client(module, tollgate.stripe);
+      await signUp(page, email);
+      const analytics = page.getByRole('heading', { level: 1, name: 'Analytics', exact: true });
+      await page.goto('/dashboard/analytics');
+      await expect(page).toHaveURL(/\/billing\/upgrade\?/);
+      const account = await accountOf(tollgate, email);
+      const customer = await customerWith(stripe, 'pm_card_visa', { email, metadata: { account_id: account } });
+      const { data } = await stripe.prices.list({ lookup_keys: ['tollgate_pro_month'] });
+      const made = await stripe.subscriptions.create({ customer: customer.id, items: [{ price: data[0].id }] });
+      await seeOn(page, '/dashboard/analytics', analytics);
+      await page.goto('/billing');
+      const plan = page.getByRole('region', { name: 'Your plan' });
+      await expect(plan).toContainText('Pro');
+      await expect(plan).toContainText('Active');
+
+      await stripe.subscriptions.update(made.id, { cancel_at_period_end: true });
+      const cancelled = page.getByText('Pro is cancelled.');
+      await seeOn(page, '/billing', cancelled);
+      await stripe.subscriptions.update(made.id, { cancel_at_period_end: false });
+      await seeGone(page, '/billing', cancelled);
+      await stripe.subscriptions.cancel(made.id);
+      await seeGone(page, '/dashboard/analytics', analytics);
+      await expect(page).toHaveURL(/\/billing\/upgrade\?/);
+      expect(await tollgate.run('explain', email)).toContain(`${made.id}  canceled`);
+    });
+
+    test('what was bought in the browser is cancelled and paid back by it', async ({ page, tollgate, email }) => {
+      const { stripe } = await client(module, tollgate.stripe);
+      await signUp(page, email);
+      await subscribe(page);
+      await buy(page);
+      const customer = (await stripe.customers.list({ email })).data[0].id;
+      const [subscription] = (await stripe.subscriptions.list({ customer })).data;
+      await stripe.subscriptions.update(subscription.id, { cancel_at_period_end: true });
+      await seeOn(page, '/billing', page.getByText('Pro is cancelled.'));
+
+      await expect(page.getByText('500 credits left.')).toBeVisible();
+      const [session] = (await stripe.checkout.sessions.list({ customer })).data.filter((each: Client) => each.mode === 'payment');
+      await stripe.refunds.create({ payment_intent: session.payment_intent });
+      await seeOn(page, '/billing', page.getByText('Refunded', { exact: true }));
+      await expect(page.getByText('credits left')).toHaveCount(0);
     });
   });
 }

@@ -215,19 +215,23 @@ impl WantedPrice<'_> {
         if there.as_ref().is_some_and(|price| self.is(price)) {
             return Ok(None);
         }
-        let old = there.as_ref().map(|price| &price.id);
         if change {
+            let on_sale = there.as_ref().map(|price| price.id.clone());
+            let old = match &on_sale {
+                Some(_) => on_sale.clone(),
+                None => gateway.price_off_sale(self.lookup_key).await?,
+            };
             let new = NewPrice {
                 product,
                 lookup_key: self.lookup_key,
                 amount: self.amount,
                 interval: self.interval,
                 meter: self.meter,
-                replaces: old,
+                replaces: old.as_ref(),
             };
             gateway.create_price(&new).await?;
-            if let Some(old) = old {
-                gateway.archive_price(old).await?;
+            if let Some(old) = on_sale {
+                gateway.archive_price(&old).await?;
             }
         }
         let lookup_key = self.lookup_key.to_owned();

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use billing::Interval;
+use billing::{Interval, Money};
 use secrecy::ExposeSecret;
 
-use crate::config::Env;
+use crate::config::{Config, Env};
 use crate::store::inbox::{self, EventState};
-use crate::stripe::catalog::StripePrice;
+use crate::store::meter_events;
+use crate::stripe::catalog::{StripePrice, interval_words};
 use crate::stripe::endpoints::{Endpoint, api_version};
 use crate::tollgate::Tollgate;
 use crate::webhook::events::handled;
@@ -23,7 +24,7 @@ const SKEW_BAD: i64 = 240;
 /// Seconds for which an event may wait before somebody should look.
 const WAITING_ODD: i64 = 15 * 60;
 /// Stripe's own address, where none is configured.
-const STRIPE: &str = "https://api.stripe.com/";
+const STRIPE: &str = "https://api.stripe.com";
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +54,10 @@ fn check(what: &str, verdict: Verdict, sentence: impl Into<String>) -> Check {
 
 /// Makes all checks, in the order in which one would mend what is wrong.
 pub async fn examine(tollgate: &Tollgate) -> Vec<Check> {
-    let mut checks = vec![keys(tollgate), database(tollgate).await, inbox_state(tollgate).await];
+    let mut checks = vec![configuration(tollgate.config()), database(tollgate).await, inbox_state(tollgate).await];
+    if tollgate.catalog().metered_prices().next().is_some() {
+        checks.push(billed_use(tollgate).await);
+    }
     checks.push(stripe(tollgate).await);
     checks.push(clock(tollgate).await);
     checks.push(endpoint(tollgate).await);
@@ -61,10 +65,15 @@ pub async fn examine(tollgate: &Tollgate) -> Vec<Check> {
     checks
 }
 
-fn keys(tollgate: &Tollgate) -> Check {
-    let (config, what) = (tollgate.config(), "configuration");
+/// Whether what is configured belongs together. That it is complete was seen at the start.
+pub fn configuration(config: &Config) -> Check {
+    let what = "configuration";
     let key = config.stripe.secret_key.expose_secret();
     let is_live = key.starts_with("sk_live_") || key.starts_with("rk_live_");
+    if let (Env::Production, Some(base)) = (config.env, &config.stripe.api_base) {
+        let sentence = format!("STRIPE_API_BASE leads to {base} and not to Stripe: nobody pays. Take it out.");
+        return check(what, Verdict::Odd, sentence);
+    }
     match (config.env, is_live) {
         (Env::Development, true) => {
             check(what, Verdict::Odd, "A live Stripe key in development: real cards are charged. Use a test key.")
@@ -100,7 +109,9 @@ async fn inbox_state(tollgate: &Tollgate) -> Check {
     let parked = counts.iter().find(|(state, _)| *state == EventState::Parked).map_or(0, |(_, count)| *count);
     let waits = oldest.map_or(0, |oldest| tollgate.now().0 - oldest.0);
     if parked > 0 {
-        let sentence = format!("{parked} events are parked: see `tollgate events list --state parked`.");
+        let sentence = format!(
+            "Parked events: {parked}. `tollgate events list --state parked` says why; `tollgate events replay` applies one."
+        );
         return check(what, Verdict::Odd, sentence);
     }
     if waits > WAITING_ODD {
@@ -108,6 +119,22 @@ async fn inbox_state(tollgate: &Tollgate) -> Check {
         return check(what, Verdict::Odd, sentence);
     }
     check(what, Verdict::Good, "Nothing is parked and nothing has waited long.")
+}
+
+/// Use on its way to Stripe, which would otherwise be given away in silence.
+async fn billed_use(tollgate: &Tollgate) -> Check {
+    let what = "billed use";
+    let states = match meter_events::states(tollgate.db()).await {
+        Ok(states) => states,
+        Err(error) => return check(what, Verdict::Bad, format!("It cannot be read: {error}")),
+    };
+    match states.iter().find(|(state, _)| state == "parked") {
+        Some((_, parked)) => {
+            let sentence = format!("Parked, and so not billed: {parked}. docs/OPERATIONS.md, Usage, says what to do.");
+            check(what, Verdict::Odd, sentence)
+        }
+        None => check(what, Verdict::Good, "Nothing is parked on its way to Stripe."),
+    }
 }
 
 async fn stripe(tollgate: &Tollgate) -> Check {
@@ -130,15 +157,14 @@ async fn clock(tollgate: &Tollgate) -> Check {
         );
     };
     let skew = tollgate.clock().wall().0 - there;
+    let found = format!("{} s {} Stripe's", skew.abs(), if skew < 0 { "behind" } else { "ahead of" });
     match skew.abs() {
-        0..=SKEW_ODD => check(what, Verdict::Good, format!("{skew} s from Stripe's.")),
-        off if off < SKEW_BAD => {
-            check(what, Verdict::Odd, format!("{skew} s from Stripe's: let the machine keep time (NTP)."))
-        }
+        0..=SKEW_ODD => check(what, Verdict::Good, format!("{found}.")),
+        off if off < SKEW_BAD => check(what, Verdict::Odd, format!("{found}: let the machine keep time (NTP).")),
         _ => check(
             what,
             Verdict::Bad,
-            format!("{skew} s from Stripe's: signatures are refused. Set the machine's clock."),
+            format!("{found}: signatures are refused at 300. Set the machine's clock, and let it keep time (NTP)."),
         ),
     }
 }
@@ -146,7 +172,7 @@ async fn clock(tollgate: &Tollgate) -> Check {
 /// What the `Date` of an answer says, in epoch seconds. No key is sent.
 async fn stripes_time(base: &str) -> Option<i64> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().ok()?;
-    let answer = client.get(format!("{base}v1/")).send().await.ok()?;
+    let answer = client.get(format!("{}/v1/", base.trim_end_matches('/'))).send().await.ok()?;
     let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
     let since = httpdate::parse_http_date(date).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since.as_secs()).ok()
@@ -182,33 +208,44 @@ fn registered(endpoint: &Endpoint) -> Check {
         Some(version) if version == api_version() => {
             check(what, Verdict::Good, "It is sent every event that is handled.")
         }
-        version => check(
-            what,
-            Verdict::Odd,
-            format!("It is sent every event that is handled, in version {}.", version.unwrap_or("of the account")),
-        ),
+        version => {
+            let theirs =
+                version.map_or_else(|| "the account's version".to_owned(), |version| format!("version {version}"));
+            let sentence = format!(
+                "It is sent every event that is handled, but in {theirs} instead of {}: what that understands is \
+                understood here, too. To change it, delete {} at Stripe and run `tollgate webhook register`.",
+                api_version(),
+                endpoint.id
+            );
+            check(what, Verdict::Odd, sentence)
+        }
     }
 }
 
 async fn prices(tollgate: &Tollgate) -> Vec<Check> {
     let catalog = tollgate.catalog();
     let plans = catalog.plans().iter().flat_map(|plan| &plan.prices);
-    let plans = plans.map(|price| (&price.lookup_key, &price.id, &price.amount));
-    let products = catalog.products().iter().map(|product| (&product.lookup_key, &product.id, &product.amount));
+    let plans = plans.map(|price| (&price.lookup_key, &price.id, &price.amount, Some(price.interval)));
+    let products = catalog.products().iter().map(|product| (&product.lookup_key, &product.id, &product.amount, None));
     let mut checks = metered_prices(tollgate).await;
-    for (lookup_key, id, amount) in plans.chain(products) {
+    for (lookup_key, id, amount, interval) in plans.chain(products) {
         let what = format!("price {lookup_key}");
         let found = match id {
             Some(id) => tollgate.gateway().price(id).await,
             None => tollgate.gateway().find_price(lookup_key).await,
         };
+        let interval = interval.map(interval_words);
+        let wanted = charge(Some(amount), interval.as_deref());
         let (verdict, sentence) = match found {
-            Ok(Some(StripePrice { id, amount: Some(there), .. })) if there == *amount => {
-                (Verdict::Good, format!("{amount}, {id}."))
+            Ok(Some(StripePrice { id, meter: Some(meter), .. })) => {
+                (Verdict::Bad, format!("{id} bills the use that {meter} counts, where plans.toml says {wanted}."))
             }
-            Ok(Some(StripePrice { id, amount: there, .. })) => {
-                let there = there.map_or_else(|| "no fixed amount".to_owned(), |there| there.to_string());
-                (Verdict::Odd, format!("plans.toml says {amount}, Stripe charges {there} ({id})."))
+            Ok(Some(there)) if there.amount.as_ref() == Some(amount) && there.interval == interval => {
+                (Verdict::Good, format!("{wanted}, {}.", there.id))
+            }
+            Ok(Some(StripePrice { id, amount, interval, .. })) => {
+                let there = charge(amount.as_ref(), interval.as_deref());
+                (Verdict::Odd, format!("plans.toml says {wanted}, Stripe charges {there} ({id})."))
             }
             Ok(None) => (Verdict::Bad, "Stripe does not have it: run `tollgate catalog apply`.".to_owned()),
             Err(error) => (Verdict::Bad, format!("It cannot be looked up: {error}")),
@@ -218,14 +255,23 @@ async fn prices(tollgate: &Tollgate) -> Vec<Check> {
     checks
 }
 
+/// What is charged and how often, in words.
+fn charge(amount: Option<&Money>, interval: Option<&str>) -> String {
+    let amount = amount.map_or_else(|| "no fixed amount".to_owned(), Money::to_string);
+    interval.map_or_else(|| format!("{amount} once"), |interval| format!("{amount} every {interval}"))
+}
+
 /// The meters that bill use, and their prices. One that is missing stands in the way of a Checkout.
 async fn metered_prices(tollgate: &Tollgate) -> Vec<Check> {
     let gateway = tollgate.gateway();
     let mut checks = Vec::new();
     for (_, price) in tollgate.catalog().metered_prices() {
-        let lacking = match price.unit {
-            Some(_) => "Stripe does not have it: run `tollgate catalog apply`.",
-            None => "Stripe does not have it: make it there, or say in plans.toml what a unit costs.",
+        let (lacking, astray) = match price.unit {
+            Some(_) => ("Stripe does not have it: run `tollgate catalog apply`.", "run `tollgate catalog apply`"),
+            None => (
+                "Stripe does not have it: make it there, or say in plans.toml what a unit costs.",
+                "give its lookup key to a price that does",
+            ),
         };
         let what = format!("meter {}", price.event_name);
         let meter = match gateway.meter(&price.event_name).await {
@@ -243,7 +289,7 @@ async fn metered_prices(tollgate: &Tollgate) -> Vec<Check> {
         for key in Interval::ALL.iter().map(|interval| price.lookup_key_at(*interval)) {
             let (verdict, sentence) = match gateway.find_price(&key).await {
                 Ok(Some(there)) if there.meter.as_ref() != Some(&meter) => {
-                    (Verdict::Bad, format!("{} does not bill that meter.", there.id))
+                    (Verdict::Bad, format!("{} does not bill that meter: {astray}.", there.id))
                 }
                 Ok(Some(there)) if price.unit.is_some() && there.amount != price.unit => {
                     (Verdict::Odd, format!("{} costs something else than plans.toml says.", there.id))

@@ -1,5 +1,8 @@
 //! The program is killed in the middle of a load of events, fifty times. What was answered with 200
-//! is never lost, and nothing is granted twice.
+//! is never lost, nothing is granted twice, and no month of a subscription is left out or told twice.
+//!
+//! The sandbox stays, and the program goes by its clock: between a death and the next start a minute
+//! passes, so that the leases of the dead run out by themselves, as they do for an operator.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -7,18 +10,24 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use billing::EventId;
+use billing::{AccountId, EventId, Tier, Timestamp};
 use sandbox::Sandbox;
 use serde_json::Value;
 use server::Db;
+use server::config::{Config, SANDBOX_WEBHOOK_SECRET};
 use server::store::inbox::{self, EventState};
+use server::store::subscriptions::{self, Revision};
 use server::store::{accounts, credits};
 use tokio::task::JoinSet;
 
-use crate::support::{Browser, Database, Engine, PAYS, Page, WEBHOOK_SECRETS, config, pay};
+use crate::support::{Browser, Database, Engine, PAYS, Page, config, pay};
 
 const KILLS: usize = 50;
+/// Months that the subscription lives. It is killed as often in each.
+const MONTHS: usize = 5;
 const PURCHASES: usize = 30;
+/// Longer than the lease of an event.
+const UNTIL_LEASES_RUN_OUT: Duration = Duration::from_secs(61);
 /// Deliveries under way at a time.
 const AT_ONCE: usize = 24;
 
@@ -38,25 +47,41 @@ async fn survive(engine: Engine) {
     house.sign_up().await;
     drop(first);
     let account = accounts::user_by_login(&house.db, "ada@example.com").await.unwrap().unwrap().account_id;
-    house.buy(account.as_str()).await;
+    let customer = house.customer(account.as_str()).await;
+    house.buy(&customer, account.as_str()).await;
+    let subscription = house.subscribe(&customer).await;
 
-    let events: Vec<String> = house.sandbox.deliveries().into_iter().map(|delivery| delivery.event).collect();
-    let mut answered = BTreeSet::new();
-    for kill in 0..KILLS {
-        let running = house.start().await;
-        // Where in the list, and after how many answers: different every time, and the same in every run.
-        let load = events.iter().cycle().skip(kill * 37).take(events.len()).cloned().collect();
-        answered.extend(house.load_until_killed(running, load, 1 + kill * 7 % 60).await);
+    let (mut answered, mut heard) = (BTreeSet::new(), 0);
+    for month in 0..MONTHS {
+        if month > 0 {
+            house.renew(&subscription);
+        }
+        let events = house.events();
+        let news = &events[heard..];
+        for kill in (0..KILLS).filter(|kill| kill % MONTHS == month) {
+            let running = house.start_later().await;
+            // Where in the list, and after how many answers: different every time, and the same in every run.
+            let old = events.iter().cycle().skip(kill * 37).take(events.len());
+            let load = old.chain(news).cloned().collect();
+            answered.extend(house.load_until_killed(running, load, 1 + kill * 7 % 60).await);
+        }
+        // Stripe tells again what was not answered, before the month is over.
+        let running = house.start_later().await;
+        for event in news.iter().filter(|event| !answered.contains(*event)) {
+            assert_eq!(house.deliver(event).await, Some(200));
+        }
+        house.settled().await;
+        drop(running);
+        heard = events.len();
     }
+    let events = house.events();
     assert!(answered.len() > events.len() / 2, "the load reached {} of {} events", answered.len(), events.len());
     for event in &answered {
         let standing = inbox::standing(&house.db, &EventId::new(event)).await.unwrap();
         assert!(standing.is_some(), "{event} was answered with 200 and is gone");
     }
 
-    // Those that died held leases; their time passes.
-    house.let_leases_run_out().await;
-    let running = house.start().await;
+    let running = house.start_later().await;
     for event in &events {
         assert_eq!(house.deliver(event).await, Some(200));
     }
@@ -64,6 +89,7 @@ async fn survive(engine: Engine) {
     let balances = credits::balances(&house.db, &account).await.unwrap();
     let granted: i64 = balances.iter().map(|(_, granted, _)| granted).sum();
     assert_eq!(granted, 500 * i64::try_from(PURCHASES).unwrap());
+    house.was_pro_in_every_month(&account).await;
     for (state, count) in inbox::count_by_state(&house.db).await.unwrap() {
         assert!(matches!(state, EventState::Done | EventState::Ignored), "{count} events are {}", state.as_str());
     }
@@ -87,6 +113,7 @@ struct House {
     db: Db,
     url: String,
     client: reqwest::Client,
+    config: Config,
     database: Database,
 }
 
@@ -100,15 +127,22 @@ impl House {
         let sandbox = sandbox::start(sandbox).await.unwrap();
         sandbox.hold_deliveries(true);
         let url = format!("http://{}", free_address());
-        let secret = WEBHOOK_SECRETS[0].to_owned();
+        let secret = SANDBOX_WEBHOOK_SECRET.to_owned();
         sandbox.add_endpoint(sandbox::Endpoint { url: webhook(&url), secret, api_version: None });
         let config = config(&url, &database.url, &sandbox.url());
         let db = Db::connect(&config.database_url).await.unwrap();
         db.migrate().await.unwrap();
-        Self { sandbox, db, url, client: reqwest::Client::new(), database }
+        Self { sandbox, db, url, client: reqwest::Client::new(), config, database }
     }
 
-    /// Starts the program and waits until it answers.
+    /// Starts the program when whatever was leased by one that died is free again.
+    async fn start_later(&self) -> Running {
+        self.sandbox.advance(UNTIL_LEASES_RUN_OUT);
+        self.start().await
+    }
+
+    /// Starts the program in development, where it finds the sandbox and goes by its clock, and waits
+    /// until it answers.
     async fn start(&self) -> Running {
         let address = self.url.strip_prefix("http://").unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
@@ -118,9 +152,7 @@ impl House {
             .env("APP_URL", &self.url)
             .env("BIND_ADDR", address)
             .env("DATABASE_URL", &self.database.url)
-            .env("STRIPE_API_BASE", self.sandbox.url())
-            .env("STRIPE_SECRET_KEY", "sk_test_sandbox")
-            .env("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRETS.join(","))
+            .env("SANDBOX_ADDR", self.sandbox.url().strip_prefix("http://").unwrap())
             .env("TOLLGATE_SITE", Path::new("site"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -142,33 +174,63 @@ impl House {
         assert_eq!(Browser::new(&self.url).post("/signup", &fields).await.status, 303);
     }
 
+    /// Makes the account's customer at Stripe, with a card.
+    async fn customer(&self, account: &str) -> String {
+        let fields = [("metadata[account_id]", account), ("email", "ada@example.com")];
+        let customer = self.make("/v1/customers", &fields).await;
+        let card = self.make("/v1/payment_methods/pm_card_visa/attach", &[("customer", &customer)]).await;
+        let fields = [("invoice_settings[default_payment_method]", card.as_str())];
+        self.make(&format!("/v1/customers/{customer}"), &fields).await
+    }
+
+    /// Subscribes the customer to Pro.
+    async fn subscribe(&self, customer: &str) -> String {
+        let price = self.price("tollgate_pro_month").await;
+        self.make("/v1/subscriptions", &[("customer", customer), ("items[0][price]", &price)]).await
+    }
+
+    /// Moves the clock to the subscription's next month, and on until that is paid.
+    fn renew(&self, subscription: &str) {
+        let next = [("what", "renewal"), ("object", subscription)];
+        self.sandbox.control("POST clock/next", &next).expect("it renews");
+        self.sandbox.advance(Duration::from_secs(2 * 3600));
+    }
+
+    /// Every event that there was, oldest first.
+    fn events(&self) -> Vec<String> {
+        self.sandbox.deliveries().into_iter().map(|delivery| delivery.event).collect()
+    }
+
     /// Buys packs at Stripe for the account, as its Checkout does.
-    async fn buy(&self, account: &str) {
-        let customer =
-            self.make("/v1/customers", &[("metadata[account_id]", account), ("email", "ada@example.com")]).await;
-        let price = [
-            ("currency", "usd"),
-            ("unit_amount", "1500"),
-            ("product_data[name]", "Pack"),
-            ("lookup_key", "tollgate_ai_500"),
-        ];
-        let price = self.make("/v1/prices", &price).await;
+    async fn buy(&self, customer: &str, account: &str) {
+        let price = self.price("tollgate_ai_500").await;
         for _ in 0..PURCHASES {
             let fields = [
                 ("mode", "payment"),
-                ("customer", customer["id"].as_str().unwrap()),
+                ("customer", customer),
                 ("client_reference_id", account),
-                ("line_items[0][price]", price["id"].as_str().unwrap()),
+                ("line_items[0][price]", &price),
                 ("line_items[0][quantity]", "1"),
                 ("success_url", "http://app.test/"),
             ];
-            let session = self.make("/v1/checkout/sessions", &fields).await;
+            let session = self.call(reqwest::Method::POST, "/v1/checkout/sessions", &fields).await;
             assert_eq!(pay(session["url"].as_str().unwrap(), PAYS).await.status, 303);
         }
     }
 
-    async fn make(&self, path: &str, fields: &[(&str, &str)]) -> Value {
-        let request = Browser::new(&self.sandbox.url()).request(reqwest::Method::POST, path);
+    /// A price that the program has made at its start.
+    async fn price(&self, lookup_key: &str) -> String {
+        let path = format!("/v1/prices?lookup_keys[]={lookup_key}");
+        self.call(reqwest::Method::GET, &path, &[]).await["data"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes something at Stripe, or changes it; its id.
+    async fn make(&self, path: &str, fields: &[(&str, &str)]) -> String {
+        self.call(reqwest::Method::POST, path, fields).await["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, fields: &[(&str, &str)]) -> Value {
+        let request = Browser::new(&self.sandbox.url()).request(method, path);
         let page = Page::of(request.bearer_auth("sk_test_sandbox").form(fields)).await;
         assert_eq!(page.status, 200, "{path}: {}", page.body);
         page.json()
@@ -206,10 +268,26 @@ impl House {
         }
     }
 
-    async fn let_leases_run_out(&self) {
-        let mut tx = self.db.begin().await.unwrap();
-        inbox::release_all(&mut tx).await.unwrap();
-        tx.commit().await.unwrap();
+    /// The account has Pro, and has had it from the first month on: each month was written down
+    /// once, and the next begins where it ends.
+    async fn was_pro_in_every_month(&self, account: &AccountId) {
+        let now = Timestamp(self.sandbox.now());
+        let held = subscriptions::of_account(&self.db, account).await.unwrap();
+        let entitlement = billing::entitlement(&held, &self.config.catalog, now);
+        assert_eq!(entitlement.tier, Tier::new("PRO"), "{entitlement:?}");
+
+        let mut told: Vec<Revision> = Vec::new();
+        let mut at = now;
+        while let Some(revision) = subscriptions::as_of(&self.db, account, at).await.unwrap().pop() {
+            at = revision.written_at.plus_seconds(-1);
+            told.push(revision);
+        }
+        told.reverse();
+        assert_eq!(told.first().map(|first| first.version), Some(1), "{told:#?}");
+        assert_eq!(told.last().map(|last| &last.subscription), held.first(), "the last is what holds");
+        let months: Vec<_> = told.iter().map(|revision| revision.subscription.period()).collect();
+        assert_eq!(months.len(), MONTHS, "{told:#?}");
+        assert!(months.windows(2).all(|pair| pair[0].end == pair[1].start), "{months:?}");
     }
 
     /// Waits until every event is applied.

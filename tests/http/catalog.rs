@@ -49,6 +49,21 @@ async fn a_price_that_changed_is_made_anew_and_takes_the_lookup_key() {
     assert!(dearer.gateway().price(&old).await.unwrap().is_none(), "the old one is off sale");
 }
 
+/// It keeps its lookup key, and Stripe remembers what was asked for when it was made.
+#[tokio::test]
+async fn a_price_that_somebody_took_off_sale_is_made_again_each_time() {
+    let app = Harness::start(Engine::Sqlite).await;
+    for _ in 0..3 {
+        let old = app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id;
+        app.stripe_makes(&format!("/v1/prices/{old}"), &[("active", "false")]).await;
+        let applied = apply(&app.tollgate).await.unwrap();
+        assert!(matches!(&applied[..], [Change::CreatePrice { .. }]), "{applied:?}");
+        let new = app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap();
+        assert_ne!(new.expect("it is on sale again").id, old);
+        assert_eq!(plan(&app.tollgate).await.unwrap(), []);
+    }
+}
+
 /// A node with other plans, in front of the same Stripe.
 async fn with_plans(app: &Harness, plans: &str) -> Tollgate {
     let folder = tempfile::tempdir().unwrap();

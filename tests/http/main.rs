@@ -12,6 +12,7 @@ mod auth;
 mod catalog;
 mod checkout;
 mod closing;
+mod commands;
 mod customer;
 mod delinquency;
 mod doctor;

@@ -1,7 +1,14 @@
 //! The binary itself: what it refuses to start with, what it prints, how it stops.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use reqwest::Method;
+use server::config::{SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
+
+use crate::support::{Browser, Database, Engine, PAYS, Page, event, on_both_engines, pay, signed};
 
 /// The program in an empty environment and an empty folder.
 fn tollgate(files: &tempfile::TempDir, variables: &[(&str, &str)]) -> Command {
@@ -61,37 +68,155 @@ fn migrate_makes_the_database_and_may_run_again() {
     assert!(files.path().join("data/tollgate.db").exists());
 }
 
-#[test]
-fn serve_says_where_it_is_logs_no_secret_and_stops_when_told() {
-    let files = tempfile::tempdir().unwrap();
-    let site = files.path().join("site");
-    std::fs::create_dir(&site).unwrap();
-    std::fs::write(site.join("manifest.json"), r#"{"script": "s", "style": "s.css"}"#).unwrap();
-    let site = site.display().to_string();
-    let variables = [
-        ("BIND_ADDR", "127.0.0.1:0"),
-        ("SANDBOX_ADDR", "127.0.0.1:0"),
-        ("TOLLGATE_SITE", site.as_str()),
-        ("RUST_LOG", "trace"),
-    ];
-    let mut child = tollgate(&files, &variables).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut log = String::new();
-    for line in lines.by_ref() {
-        let line = line.unwrap();
-        log.push_str(&line);
-        log.push('\n');
-        if line.contains("serving http://localhost:3000/") {
-            break;
+const PASSWORD: &str = "correct horse battery";
+const WRONG_PASSWORD: &str = "wrong horse staple";
+/// Whatever is sent in a body, in a query or by somebody who is refused.
+const CONTENT: &str = "nobodys-business";
+
+on_both_engines! {
+    async fn serve_says_where_it_is_logs_no_secret_and_stops_when_told(engine) {
+        let database = engine.fresh_database().await;
+        let mut server = Server::start(engine, &database, "trace").await;
+        let mut secrets = use_everything(&server.url).await;
+        let log = server.stop(&database).await;
+        assert!(log.contains(&format!("serving {}/", server.url)), "it says where it is: {log}");
+        for happened in ["TRACE", "signed up", "logged in", "webhook refused", "evt_signed received", "path=\"/api/v1/generate\""] {
+            assert!(log.contains(happened), "what is to be silent has spoken: {happened}");
+        }
+        secrets.extend(
+            [SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET, "tollgate-demo", "argon2", PASSWORD, WRONG_PASSWORD, CONTENT]
+                .map(|secret| ("a constant", secret.to_owned())),
+        );
+        secrets.push(("an address", "ada@example.com".to_owned()));
+        secrets.push(("the database's password", DATABASE_PASSWORD.to_owned()));
+        for (what, secret) in secrets {
+            let line = log.lines().find(|line| line.contains(&secret) || line.contains(&in_a_form(&secret)));
+            assert!(line.is_none(), "{what}, {secret}, stands in the log: {}", line.unwrap_or_default());
         }
     }
-    let terminated = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(terminated.success());
-    for line in lines {
-        log.push_str(&line.unwrap());
+}
+
+/// Signs up, logs in, pays, is told of it, calls the API, and does each of them wrong, too. What of
+/// it must not be written down.
+async fn use_everything(url: &str) -> Vec<(&'static str, String)> {
+    let browser = Browser::new(url);
+    let credentials = |password| [("email", "ada@example.com"), ("password", password)];
+    assert_eq!(browser.post("/signup", &credentials(PASSWORD)).await.status, 303);
+    let other = Browser::new(url);
+    assert_eq!(other.post("/login", &credentials(WRONG_PASSWORD)).await.status, 401);
+    assert_eq!(other.post("/login", &credentials(PASSWORD)).await.status, 303);
+    assert_eq!(other.get(&format!("/pricing?q={CONTENT}")).await.status, 200);
+    let not_a_form = other.request(Method::POST, "/login").header("sec-fetch-site", "same-origin");
+    assert!(Page::of(not_a_form.json(&[PASSWORD, CONTENT])).await.status >= 400);
+
+    let checkout = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await.location();
+    assert_eq!(pay(&checkout, PAYS).await.status, 303);
+    until(async || browser.opens("/dashboard/analytics").await).await;
+    let page = browser.post("/dashboard/api-keys", &[("name", CONTENT)]).await.body;
+    let mut words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let key = words.find(|word| word.starts_with("tg_") && word.len() > 40).expect("the new key is shown").to_owned();
+    let calls = Browser::new(url);
+    let call = |key: &str| calls.request(Method::POST, "/api/v1/generate").bearer_auth(key);
+    assert_eq!(Page::of(call(&key).json(&serde_json::json!({ "prompt": CONTENT }))).await.status, 200);
+    assert_eq!(Page::of(call(&format!("tg_{CONTENT}")).body("{}")).await.status, 401);
+    let broken = call(&key).header("content-type", "application/json").body(format!("{{\"prompt\": \"{CONTENT}"));
+    assert_eq!(Page::of(broken).await.status, 400);
+
+    let body = event("evt_signed", "customer.updated", &serde_json::json!({ "id": "cus_1", "name": CONTENT }));
+    let signature = signed(&body, &[SANDBOX_WEBHOOK_SECRET], 0);
+    let forged = signed(&body, &["whsec_forged"], 0);
+    for (signature, status) in [(&signature, 200), (&forged, 400)] {
+        let delivery = calls.request(Method::POST, "/api/stripe/webhook").header("stripe-signature", signature);
+        assert_eq!(Page::of(delivery.body(body.clone())).await.status, status);
     }
-    assert!(child.wait().unwrap().success(), "{log}");
-    for secret in ["sk_test_sandbox", "whsec_sandbox", "tollgate-demo", "argon2id"] {
-        assert!(!log.contains(secret), "{secret} stands in the log");
+    let mut secrets = vec![("an API key", key[3..].to_owned())];
+    for header in [signature, forged] {
+        secrets.push(("a signature", header.rsplit_once('=').unwrap().1.to_owned()));
     }
+    for browser in [browser, other] {
+        let cookies = browser.cookie(url).expect("somebody is signed in");
+        let session = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("tollgate=")).expect("it is called so");
+        secrets.push(("a session", session.to_owned()));
+    }
+    secrets
+}
+
+/// As a form or a query spells it.
+fn in_a_form(text: &str) -> String {
+    text.replace(' ', "+").replace('@', "%40")
+}
+
+/// Waits until it is so.
+async fn until(so: impl AsyncFn() -> bool) {
+    let asking = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(50));
+        while !so().await {
+            pause.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it becomes so in time");
+}
+
+/// PostgreSQL takes any where it trusts this machine.
+const DATABASE_PASSWORD: &str = "hunter2";
+
+/// The program, serving, with the sandbox inside. Killed if a test fails before it is stopped.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    async fn start(engine: Engine, database: &Database, log: &str) -> Self {
+        let site = database.files.path().join("site");
+        std::fs::create_dir(&site).unwrap();
+        std::fs::write(site.join("manifest.json"), r#"{"script": "s", "style": "s.css"}"#).unwrap();
+        let address = free_address();
+        let url = format!("http://{address}");
+        let mut at = reqwest::Url::parse(&database.url).unwrap();
+        if matches!(engine, Engine::Postgres) && at.password().is_none() {
+            at.set_password(Some(DATABASE_PASSWORD)).unwrap();
+        }
+        let at = if matches!(engine, Engine::Postgres) { at.to_string() } else { database.url.clone() };
+        let variables = [
+            ("APP_URL", url.as_str()),
+            ("BIND_ADDR", &address.to_string()),
+            ("SANDBOX_ADDR", "127.0.0.1:0"),
+            ("DATABASE_URL", &at),
+            ("TOLLGATE_SITE", site.to_str().unwrap()),
+            ("RUST_LOG", log),
+        ];
+        let stderr = File::create(database.files.path().join("log")).unwrap();
+        let mut command = tollgate(&database.files, &variables);
+        let child = command.arg("serve").stderr(stderr).stdout(Stdio::null()).spawn().unwrap();
+        let server = Self { child, url };
+        let client = reqwest::Client::new();
+        until(async || {
+            client.get(format!("{}/readyz", server.url)).send().await.is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
+        server
+    }
+
+    /// Tells it to stop, as a supervisor does, and waits; what it has logged.
+    async fn stop(&mut self, database: &Database) -> String {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let log = || std::fs::read_to_string(database.files.path().join("log")).unwrap();
+        until(async || log().ends_with("stopped\n")).await;
+        assert!(self.child.wait().unwrap().success());
+        log()
+    }
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -48,7 +48,7 @@ pub struct NewPrice<'a> {
     pub interval: Option<Interval>,
     /// The meter whose use it bills; `None` for what is paid whatever is used.
     pub meter: Option<&'a str>,
-    /// The price that has the lookup key now and loses it.
+    /// The price that has the lookup key now, on sale or not, and loses it.
     pub replaces: Option<&'a PriceId>,
 }
 
@@ -79,6 +79,17 @@ impl Gateway {
         let request = ListPrice::new().lookup_keys(vec![key.to_owned()]).active(true).limit(1);
         let page = self.send(&request, None).await?;
         page.pointer("/data/0").map(price).transpose().map_err(Into::into)
+    }
+
+    /// The price that has this lookup key although it is off sale. It keeps the key, which no other
+    /// can have, until it is taken over.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    pub async fn price_off_sale(&self, key: &str) -> Result<Option<PriceId>, GatewayError> {
+        let request = ListPrice::new().lookup_keys(vec![key.to_owned()]).active(false).limit(1);
+        let page = self.send(&request, None).await?;
+        Ok(page.pointer("/data/0").map(price).transpose()?.map(|price| price.id))
     }
 
     /// The price with this id, if it is on sale.
