@@ -188,8 +188,12 @@ async fn calls_fail_by_their_path_and_an_object_is_mangled_wherever_it_stands() 
     let world = World::new().await;
     let price = world.monthly_price().await;
     let customer = world.customer_with("pm_card_visa").await;
-    let subscription = world.post("/v1/subscriptions", &[("customer", &customer), ("items[0][price]", &price)]).await.ok();
-    world.sandbox.control("POST faults", &[("fail_next", "1"), ("status", "403"), ("path", "/v1/events")]).expect("sets");
+    let subscription =
+        world.post("/v1/subscriptions", &[("customer", &customer), ("items[0][price]", &price)]).await.ok();
+    world
+        .sandbox
+        .control("POST faults", &[("fail_next", "1"), ("status", "403"), ("path", "/v1/events")])
+        .expect("sets");
     world.get("/v1/customers").await.ok();
     assert_eq!(world.get("/v1/events").await.status, 403);
     world.get("/v1/events").await.ok();

@@ -158,8 +158,7 @@ impl Access {
         }
         let drops = self.drops.load(Ordering::SeqCst);
         let Some(read) = read.await?.map(Arc::new) else { return Ok(None) };
-        let is_as_read =
-            || self.drops.load(Ordering::SeqCst) == drops && self.trusted.load(Ordering::SeqCst);
+        let is_as_read = || self.drops.load(Ordering::SeqCst) == drops && self.trusted.load(Ordering::SeqCst);
         if trusted && is_as_read() {
             cache.insert(key.clone(), Arc::clone(&read)).await;
             // A write that ended during the read has dropped nothing: the entry came after it.

@@ -60,7 +60,7 @@ on_both_engines! {
         app.subscribe(&customer, "PRO", PAYS).await;
         app.settled().await;
         let id = app.stripe_lists("/v1/events?type=customer.subscription.created").await[0]["id"].as_str().unwrap().to_owned();
-        park(&app, &id).await;
+        app.park(&[&id]).await;
         let listed = operator.get("/admin/events?state=parked").await.body;
         assert!(listed.contains(&id) && listed.contains("for a test"), "{listed}");
         let replayed = operator.post("/admin/replay", &[("id", &id)]).await;
@@ -185,19 +185,4 @@ async fn operator(app: &Harness) -> Browser {
     let email = Email::parse("operator@example.com").unwrap();
     assert!(access::set_role(&app.tollgate, &email, Role::Operator).await.unwrap());
     browser
-}
-
-/// Parks an event as a worker does that has tried too often.
-async fn park(app: &Harness, id: &str) {
-    use server::store::inbox::{self, EventState};
-    let event = billing::EventId::new(id);
-    let (db, later) = (app.tollgate.db(), app.tollgate.now().plus_days(1));
-    let mut tx = db.begin().await.unwrap();
-    assert!(inbox::replay(&mut tx, &event, later).await.unwrap());
-    tx.commit().await.unwrap();
-    let claimed = inbox::claim(db, "a test", later, later.plus_seconds(60), 100).await.unwrap();
-    let lease = claimed.iter().find(|claimed| claimed.event_id == id).unwrap().lease("a test");
-    let mut tx = db.begin().await.unwrap();
-    inbox::postpone(&mut tx, &lease, EventState::Parked, app.tollgate.now(), "for a test").await.unwrap();
-    tx.commit().await.unwrap();
 }

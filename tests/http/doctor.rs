@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use billing::{Catalog, EventId, Meter};
+use billing::{Catalog, Meter};
 use server::Tollgate;
 use server::assets::Assets;
 use server::catalog_apply::apply;
 use server::clock::Clock;
 use server::config::{Config, Env};
 use server::doctor::{Check, Verdict, configuration, examine};
-use server::store::inbox::{self, EventState};
 use server::usage::{Recorded, outbox};
 use server::webhook::register::register;
 
@@ -114,9 +113,7 @@ on_both_engines! {
         let later = said(&beside(&app, Clock::manual(now.plus_seconds(16 * 60)), |_| {}), "inbox").await;
         assert!(later.verdict == Verdict::Odd && later.sentence.contains("is a server running?"), "{later:?}");
 
-        let mut tx = app.tollgate.db().begin().await.unwrap();
-        inbox::postpone(&mut tx, &EventId::new("evt_1"), EventState::Parked, now, "for a test").await.unwrap();
-        tx.commit().await.unwrap();
+        app.park(&["evt_1"]).await;
         let parked = said(&app.tollgate, "inbox").await;
         assert!(parked.verdict == Verdict::Odd && parked.sentence.contains("events: 1."), "{parked:?}");
         assert!(parked.sentence.contains("`tollgate events list --state parked`"), "{parked:?}");

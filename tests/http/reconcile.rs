@@ -288,7 +288,8 @@ pub async fn stranger_subscribes(app: &Harness) -> String {
     let card = app.stripe_makes("/v1/payment_methods", &[("type", "card"), ("card[token]", "tok_visa")]).await;
     app.stripe_makes(&format!("/v1/payment_methods/{card}/attach"), &[("customer", &customer)]).await;
     let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
-    let fields = [("customer", customer.as_str()), ("items[0][price]", price.as_str()), ("default_payment_method", &card)];
+    let fields =
+        [("customer", customer.as_str()), ("items[0][price]", price.as_str()), ("default_payment_method", &card)];
     app.stripe_makes("/v1/subscriptions", &fields).await
 }
 

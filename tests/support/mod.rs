@@ -201,6 +201,23 @@ impl Harness {
         inbox::standing(self.tollgate.db(), &EventId::new(event)).await.unwrap().map(|(state, ..)| state)
     }
 
+    /// Parks events as a worker does that has tried too often.
+    pub async fn park(&self, events: &[&str]) {
+        let (db, later) = (self.tollgate.db(), self.tollgate.now().plus_days(1));
+        let mut tx = db.begin().await.unwrap();
+        for event in events {
+            assert!(inbox::replay(&mut tx, &EventId::new(*event), later).await.unwrap());
+        }
+        tx.commit().await.unwrap();
+        let claimed = inbox::claim(db, "a test", later, later.plus_seconds(60), 100).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        for event in events {
+            let lease = claimed.iter().find(|claimed| claimed.event_id == *event).unwrap().lease("a test");
+            inbox::postpone(&mut tx, &lease, EventState::Parked, self.tollgate.now(), "for a test").await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+
     /// Tells every node to stop, and waits until all have.
     pub async fn stop(&self) {
         self.stop.cancel();

@@ -133,10 +133,7 @@ async fn sync(
 ///
 /// # Errors
 /// See [`SyncError`].
-pub(crate) async fn stranger(
-    tollgate: &Tollgate,
-    objects: &BTreeSet<Object>,
-) -> Result<Option<CustomerId>, SyncError> {
+pub(crate) async fn stranger(tollgate: &Tollgate, objects: &BTreeSet<Object>) -> Result<Option<CustomerId>, SyncError> {
     let fetched = fetch::all(tollgate, objects).await?;
     Ok(write::stranger(tollgate, &fetched).await?)
 }

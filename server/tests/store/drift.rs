@@ -3,8 +3,8 @@
 use billing::{EventId, Timestamp};
 use server::StoreError;
 use server::store::After;
-use server::store::inbox::{self, EventState, NewEvent};
 use server::store::drift::{self, DriftState, Filter, Found, Listed};
+use server::store::inbox::{self, EventState, NewEvent};
 
 use crate::engines::{NOW, Store, at_once};
 

@@ -16,12 +16,8 @@ use server::store::inbox::{EventState, Listed};
 use crate::components::{EventBadge, Moment};
 use crate::query::{address, after_value};
 
-const SECTIONS: [(&str, &str); 4] = [
-    ("/admin", "Overview"),
-    ("/admin/events", "Events"),
-    ("/admin/accounts", "Accounts"),
-    ("/admin/drift", "Drift"),
-];
+const SECTIONS: [(&str, &str); 4] =
+    [("/admin", "Overview"), ("/admin/events", "Events"), ("/admin/accounts", "Accounts"), ("/admin/drift", "Drift")];
 
 /// The ways between the pages of this section.
 #[component]
