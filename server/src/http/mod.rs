@@ -7,6 +7,7 @@
 //! answers for itself, late answers and panics included, and so has no guard.
 
 pub mod api;
+mod backstop;
 mod gatekeeper;
 mod headers;
 pub mod health;
@@ -65,8 +66,9 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
         .fallback_service(pages.refusals.clone())
         .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
         .layer(sessions)
-        .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), origin::check))
+        .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals.clone()), origin::check))
         .layer(DefaultBodyLimit::max(MAX_FORM))
+        .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), backstop::hold))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
 
     let others = Router::new()
@@ -77,9 +79,9 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(tollgate.assets().routes())
-        .fallback_service(guarded.with_state(tollgate.clone()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, tollgate.config().request_patience))
-        .layer(CatchPanicLayer::new());
+        .layer(CatchPanicLayer::new())
+        .fallback_service(guarded.with_state(tollgate.clone()));
 
     let request_id = HeaderName::from_static("x-request-id");
     Ok(others

@@ -34,7 +34,7 @@ pub use limits::Limiter;
 pub use openapi::document;
 
 use self::problem::Problem;
-use super::{MAX_FORM, gatekeeper, origin};
+use super::{MAX_FORM, backstop, gatekeeper, origin};
 use crate::auth::Backend;
 use crate::auth::sessions::Sessions;
 use crate::tollgate::Tollgate;
@@ -87,8 +87,7 @@ async fn in_time(State(tollgate): State<Tollgate>, request: Request, next: Next)
 
 #[expect(clippy::needless_pass_by_value, reason = "as the layer hands it over")]
 fn broken(panic: Box<dyn Any + Send>) -> Response {
-    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!(panic = said.unwrap_or_default(), "an API call panicked");
+    tracing::error!(panic = backstop::said(&*panic), "an API call panicked");
     Problem::broken().into_response()
 }
 

@@ -1,0 +1,95 @@
+//! What a request does not come through: it takes too long, or something panics. Whoever asked for
+//! a page gets one that says so.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use futures::FutureExt;
+
+use super::gatekeeper::refusal;
+use crate::tollgate::Tollgate;
+
+/// For pages: the page for what happened, instead of none.
+pub(super) async fn hold(
+    State((tollgate, refusals)): State<(Tollgate, Router)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut asked = Request::new(Body::empty());
+    asked.method_mut().clone_from(&parts.method);
+    asked.uri_mut().clone_from(&parts.uri);
+    asked.headers_mut().clone_from(&parts.headers);
+    let answer = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind();
+    match tokio::time::timeout(tollgate.config().request_patience, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            tracing::error!(panic = said(&*panic), "a request panicked");
+            refusal(&refusals, asked, StatusCode::INTERNAL_SERVER_ERROR).await
+        }
+        Err(_) => {
+            tracing::error!("a request took too long");
+            refusal(&refusals, asked, StatusCode::SERVICE_UNAVAILABLE).await
+        }
+    }
+}
+
+/// What a panic says of itself.
+pub(super) fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::to_bytes;
+    use axum::response::IntoResponse;
+    use axum::routing::get;
+    use axum::{Extension, middleware};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::assets::Assets;
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::store::Db;
+
+    async fn asked(path: &str) -> (StatusCode, String) {
+        let config = Config::from_lookup(&|name| (name == "DATABASE_URL").then(|| "sqlite::memory:".to_owned()));
+        let mut config = config.unwrap();
+        config.request_patience = Duration::from_millis(50);
+        let db = Db::connect(&config.database_url).await.unwrap();
+        let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default()).unwrap();
+        let refusals = Router::new().fallback(
+            async |Extension(status): Extension<StatusCode>, request: Request| {
+                (status, format!("why {} is not there", request.uri())).into_response()
+            },
+        );
+        let router = Router::new()
+            .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
+            .route("/hangs", get(async || -> &'static str { std::future::pending().await }))
+            .route("/answers", get(async || "an answer"))
+            .layer(middleware::from_fn_with_state((tollgate, refusals), hold));
+        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 1000).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn whoever_asked_is_told_what_happened() {
+        assert_eq!(asked("/answers").await, (StatusCode::OK, "an answer".to_owned()));
+        let (status, page) = asked("/panics?x=1").await;
+        assert_eq!((status.as_u16(), page.as_str()), (500, "why /panics?x=1 is not there"));
+        let (status, page) = asked("/hangs").await;
+        assert_eq!((status.as_u16(), page.as_str()), (503, "why /hangs is not there"));
+    }
+}
