@@ -404,7 +404,7 @@ pub async fn delete_held(tx: &mut Tx, account: &str, key: &str, holder: &str) ->
     query!(Tx: tx, execute, DELETE_HELD, account, key, holder).map(drop)
 }
 
-/// Writes counters that were taken.
+/// Writes counters that were taken, no two of the same.
 ///
 /// # Errors
 /// The database failed.
@@ -431,7 +431,7 @@ pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), Sto
     Ok(())
 }
 
-/// Moves what is consumed of credits: account, meter's key, by how much.
+/// Moves what is consumed of credits: account, meter's key, by how much. No two of the same.
 ///
 /// # Errors
 /// The database failed.
