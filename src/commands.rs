@@ -70,19 +70,23 @@ pub async fn webhook_register(config: Config) -> anyhow::Result<()> {
 
 /// `reconcile [--dry-run]`: compares with Stripe and mends what is safe.
 pub async fn reconcile(config: Config, mode: Mode) -> anyhow::Result<()> {
+    if mode == Mode::DryRun {
+        // Whoever only looks does not migrate either.
+        open(&config).await?.close().await;
+    }
     let tollgate = tollgate(config).await?;
     tollgate.db().migrate().await?;
     let (findings, broken_off) = match reconcile::reconcile(&tollgate, mode, reconcile::STRIPE_KEEPS_DAYS).await {
         Ok(findings) => (findings, None),
         Err(mut broken_off) => (std::mem::take(&mut broken_off.findings), Some(broken_off)),
     };
-    if mode == Mode::Mend {
+    if mode == Mode::Mend && broken_off.is_none() {
         // A running server would do so within seconds, but there need be none.
         worker::work_off(&tollgate).await;
     }
     for finding in &findings {
         let word = if finding.is_mended { "mended " } else { "differs" };
-        println!("{word}  {:22}  {}", finding.drift.kind(), finding.drift);
+        println!("{word}  {:22}  {}", finding.drift.kind().as_str(), finding.drift);
         if let Some(sentence) = left_to_you(&finding.drift).filter(|_| !finding.is_mended) {
             println!("         {sentence}");
         }

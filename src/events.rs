@@ -73,7 +73,7 @@ async fn show(db: &Db, id: &EventId) -> anyhow::Result<()> {
 fn next_step(state: EventState, id: &EventId) -> Option<String> {
     match state {
         EventState::Pending | EventState::Done => None,
-        EventState::Ignored => Some("Its type changes nothing here.".to_owned()),
+        EventState::Ignored => Some("Its type changes nothing here, or it is about nothing of ours.".to_owned()),
         EventState::Unmatched => {
             Some("No account owns its customer. It is applied once one does: see docs/OPERATIONS.md.".to_owned())
         }
@@ -86,7 +86,7 @@ async fn replay(db: &Db, id: &EventId, now: Timestamp) -> anyhow::Result<()> {
     if !inbox::replay(&mut tx, id, now).await? {
         drop(tx);
         return match inbox::standing(db, id).await? {
-            Some(_) => bail!("{id} is ignored: its type changes nothing here, so there is nothing to apply"),
+            Some(_) => bail!("{id} is ignored: its type changes nothing here, or it is about nothing of ours"),
             None => unknown(id),
         };
     }

@@ -1,11 +1,13 @@
 //! What operators see and mend: events, accounts with their reasons, drift. Every function takes an
 //! [`OperatorPermit`]: nothing of anybody else can be had without one.
 
+use std::time::Duration;
+
 use billing::{AccountId, Because, CustomerId, Entitlement, EventId, Flag, Timestamp, entitlement};
 
 use crate::access::OperatorPermit;
 use crate::ledger::{Invoice, Payment, Purchase};
-use crate::reconcile::{self, BrokenOff, Finding, Mode};
+use crate::reconcile::{self, BrokenOff, Mode};
 use crate::store::accounts::{self, AccountRow};
 use crate::store::drift::{self, Run};
 use crate::store::inbox::{self, EventState, Filter, Listed};
@@ -16,6 +18,8 @@ use crate::usage::MeterReading;
 
 /// How many rows a page has.
 const PAGE: i64 = 50;
+/// How long an operator waits for a comparison.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How everything stands.
 #[derive(Clone, Debug)]
@@ -207,12 +211,21 @@ pub async fn comparison(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Optio
     drift::latest(tollgate.db()).await
 }
 
-/// Compares with Stripe now, and mends what is safe.
+/// Compares with Stripe now, and mends what is safe. `false` when that takes longer than a person
+/// waits: it goes on, and is written down when it has ended.
 ///
 /// # Errors
 /// Stripe or the database could not be read.
-pub async fn compare(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Vec<Finding>, BrokenOff> {
-    reconcile::reconcile(tollgate, Mode::Mend, reconcile::STRIPE_KEEPS_DAYS).await
+pub async fn compare(tollgate: &Tollgate, _: &OperatorPermit) -> Result<bool, BrokenOff> {
+    let comparing = tokio::spawn({
+        let tollgate = tollgate.clone();
+        async move { reconcile::reconcile(&tollgate, Mode::Mend, reconcile::STRIPE_KEEPS_DAYS).await }
+    });
+    match tokio::time::timeout(PATIENCE, comparing).await {
+        Ok(Ok(compared)) => compared.map(|_| true),
+        Ok(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Why an account has what it has, as a sentence for a person.

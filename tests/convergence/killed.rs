@@ -5,7 +5,6 @@
 //! passes, so that the leases of the dead run out by themselves, as they do for an operator.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -20,7 +19,7 @@ use server::store::subscriptions::{self, Revision};
 use server::store::{accounts, credits};
 use tokio::task::JoinSet;
 
-use crate::support::{Browser, Database, Engine, PAYS, Page, config, pay};
+use crate::support::{Browser, Database, Engine, PAYS, Page, config, free_address, pay};
 
 const KILLS: usize = 50;
 /// Months that the subscription lives. It is killed as often in each.
@@ -304,9 +303,4 @@ impl House {
 
 fn webhook(url: &str) -> String {
     format!("{url}/api/stripe/webhook")
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -150,7 +150,7 @@ on_both_engines! {
         worker::work_off(&app.tollgate).await;
         let parked = listed(&app, EventState::Parked).await;
         assert_eq!(parked.iter().map(|event| event.event_id.as_str()).collect::<Vec<_>>(), ["evt_fatal"]);
-        assert!(parked[0].last_error.as_deref().unwrap().contains("no try came to an end"));
+        assert!(parked[0].last_error.as_deref().unwrap().contains("did not come to an end"));
         assert_eq!(app.standing("evt_other").await, Some(EventState::Ignored), "the others are applied");
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use server::reconcile::{Drift, Finding, Mode, Schedule, reconcile, regularly, unless_another_did};
+use server::reconcile::{Drift, DriftKind, Finding, Mode, Schedule, reconcile, regularly, unless_another_did};
 use server::store::After;
 use server::store::drift::{self, Filter};
 use server::webhook::register::{Registered, register};
@@ -152,11 +152,11 @@ on_both_engines! {
             subscribes_again(&app, "tollgate_pro_month").await;
         }
         let mended = reconcile(&app.tollgate, Mode::Mend, DAYS).await.unwrap();
-        let count = |kind: &str| mended.iter().filter(|finding| finding.drift.kind() == kind && finding.is_mended).count();
+        let count = |kind: &str| mended.iter().filter(|finding| finding.drift.kind().as_str() == kind && finding.is_mended).count();
         assert_eq!(count("wrong_status"), MANY);
         assert!(count("missed_event") > 2 * MANY, "each was created and paid: {}", count("missed_event"));
         let Some(Drift::DuplicateSubscription { subscriptions, .. }) =
-            mended.iter().map(|finding| &finding.drift).find(|drift| drift.kind() == "duplicate_subscription")
+            mended.iter().map(|finding| &finding.drift).find(|drift| drift.kind() == DriftKind::DuplicateSubscription)
         else {
             panic!("they are one customer's")
         };
@@ -176,9 +176,9 @@ on_both_engines! {
         app.sandbox.mangle(Some(&of_eve));
         for mode in [Mode::DryRun, Mode::Mend] {
             let findings = reconcile(&app.tollgate, mode, DAYS).await.unwrap();
-            let unread: Vec<&Drift> = findings.iter().map(|finding| &finding.drift).filter(|drift| drift.kind() == "not_compared").collect();
+            let unread: Vec<&Drift> = findings.iter().map(|finding| &finding.drift).filter(|drift| drift.kind() == DriftKind::NotCompared).collect();
             assert!(unread.iter().any(|drift| drift.subject() == of_eve), "{mode:?}: {findings:?}");
-            let wrong: Vec<&str> = findings.iter().map(|finding| &finding.drift).filter(|drift| drift.kind() == "wrong_status").map(Drift::subject).collect();
+            let wrong: Vec<&str> = findings.iter().map(|finding| &finding.drift).filter(|drift| drift.kind() == DriftKind::WrongStatus).map(Drift::subject).collect();
             assert_eq!(wrong, [subscriptions[1]["id"].as_str().unwrap()], "{mode:?}");
         }
         assert!(ada.opens("/dashboard/analytics").await);
@@ -187,6 +187,34 @@ on_both_engines! {
         app.sandbox.mangle(None);
         assert!(kinds(&reconcile(&app.tollgate, Mode::Mend, DAYS).await.unwrap()).contains(&"wrong_status"));
         assert!(eve.opens("/dashboard/analytics").await);
+    }
+
+    async fn a_closed_account_is_charged_no_more_even_if_what_it_has_cannot_be_written_down(engine) {
+        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.open_checkout(&browser, "PRO").await;
+        let customer = app.stripe_lists("/v1/customers").await[0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(browser.post("/account/close", &[("password", "correct horse")]).await.status, 303);
+        let subscription = subscribes(&app, &customer).await;
+        // The subscription can be read, but not whose it is.
+        app.sandbox.only_calls_of(&format!("/v1/customers/{customer}"));
+        app.sandbox.fail_next(u32::MAX, 400);
+        let findings = reconcile(&app.tollgate, Mode::Mend, DAYS).await.unwrap();
+        assert!(kinds(&findings).contains(&"deleted_but_billed"), "{findings:?}");
+        let there = app.stripe_lists("/v1/subscriptions?status=all").await;
+        assert_eq!((there[0]["id"].as_str(), there[0]["status"].as_str()), (Some(subscription.as_str()), Some("canceled")));
+    }
+
+    async fn a_key_that_is_not_taken_is_said_once(engine) {
+        let app = Harness::start(engine).await;
+        for _ in 0..3 {
+            stranger_subscribes(&app).await;
+        }
+        app.settled().await;
+        app.sandbox.fail_next(u32::MAX, 401);
+        let calls = app.sandbox.requests().len();
+        let broken_off = reconcile(&app.tollgate, Mode::Mend, DAYS).await.unwrap_err();
+        assert_eq!((broken_off.findings.len(), app.sandbox.requests().len() - calls), (0, 1), "{broken_off:?}");
     }
 
     async fn what_was_found_before_stripe_went_away_is_kept(engine) {
@@ -247,9 +275,11 @@ on_both_engines! {
         let schedule = Schedule { first: Duration::from_millis(1), every: Duration::from_millis(20) };
         let running = tokio::spawn(regularly(app.tollgate.clone(), schedule, stop.clone()));
         app.until(async || browser.opens("/dashboard/analytics").await).await;
-        let first = drift::latest(app.tollgate.db()).await.unwrap().map(|run| run.id);
+        let latest = async || drift::latest(app.tollgate.db()).await.unwrap().map(|run| run.id);
+        app.until(async || latest().await.is_some()).await;
+        let first = latest().await;
         app.sandbox.advance(Duration::from_secs(16 * 60));
-        app.until(async || drift::latest(app.tollgate.db()).await.unwrap().map(|run| run.id) != first).await;
+        app.until(async || latest().await != first).await;
         stop.cancel();
         running.await.unwrap();
     }
@@ -276,7 +306,7 @@ on_both_engines! {
 
 /// What was found, in order of its class.
 fn kinds(findings: &[Finding]) -> Vec<&'static str> {
-    let mut kinds: Vec<&str> = findings.iter().map(|finding| finding.drift.kind()).collect();
+    let mut kinds: Vec<&str> = findings.iter().map(|finding| finding.drift.kind().as_str()).collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds
@@ -285,11 +315,15 @@ fn kinds(findings: &[Finding]) -> Vec<&'static str> {
 /// Somebody whom we do not know subscribes to Pro, at Stripe. The subscription.
 pub async fn stranger_subscribes(app: &Harness) -> String {
     let customer = app.stripe_makes("/v1/customers", &[("email", "stranger@example.com")]).await;
+    subscribes(app, &customer).await
+}
+
+/// A customer subscribes to Pro, past our Checkout. The subscription.
+async fn subscribes(app: &Harness, customer: &str) -> String {
     let card = app.stripe_makes("/v1/payment_methods", &[("type", "card"), ("card[token]", "tok_visa")]).await;
-    app.stripe_makes(&format!("/v1/payment_methods/{card}/attach"), &[("customer", &customer)]).await;
+    app.stripe_makes(&format!("/v1/payment_methods/{card}/attach"), &[("customer", customer)]).await;
     let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
-    let fields =
-        [("customer", customer.as_str()), ("items[0][price]", price.as_str()), ("default_payment_method", &card)];
+    let fields = [("customer", customer), ("items[0][price]", price.as_str()), ("default_payment_method", &card)];
     app.stripe_makes("/v1/subscriptions", &fields).await
 }
 

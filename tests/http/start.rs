@@ -1,14 +1,12 @@
 //! The binary itself: what it refuses to start with, what it prints, how it stops.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use reqwest::Method;
 use server::config::{SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
 
-use crate::support::{Browser, Database, Engine, PAYS, Page, event, on_both_engines, pay, signed};
+use crate::support::{Browser, Database, Engine, PAYS, Page, event, free_address, on_both_engines, pay, signed, until};
 
 /// The program in an empty environment and an empty folder.
 fn tollgate(files: &tempfile::TempDir, variables: &[(&str, &str)]) -> Command {
@@ -146,17 +144,6 @@ fn in_a_form(text: &str) -> String {
     text.replace(' ', "+").replace('@', "%40")
 }
 
-/// Waits until it is so.
-async fn until(so: impl AsyncFn() -> bool) {
-    let asking = async {
-        let mut pause = tokio::time::interval(Duration::from_millis(50));
-        while !so().await {
-            pause.tick().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it becomes so in time");
-}
-
 /// PostgreSQL takes any where it trusts this machine.
 const DATABASE_PASSWORD: &str = "hunter2";
 
@@ -210,13 +197,8 @@ impl Server {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let log = || std::fs::read_to_string(database.files.path().join("log")).unwrap();
-        until(async || log().ends_with("stopped\n")).await;
+        until(async || log().contains("INFO stopped\n")).await;
         assert!(self.child.wait().unwrap().success());
         log()
     }
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -185,15 +185,9 @@ impl Harness {
         tokio::time::timeout(Duration::from_secs(30), applied).await.expect("events are applied in time");
     }
 
-    /// Waits until it is so, for at most a minute.
+    /// See [`until`].
     pub async fn until(&self, so: impl AsyncFn() -> bool) {
-        let asking = async {
-            let mut pause = tokio::time::interval(Duration::from_millis(50));
-            while !so().await {
-                pause.tick().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it becomes so in time");
+        until(so).await;
     }
 
     /// What became of an event; `None` when it was never written down.
@@ -258,6 +252,22 @@ impl Drop for Harness {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Waits until it is so, for at most a minute.
+pub async fn until(so: impl AsyncFn() -> bool) {
+    let asking = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(50));
+        while !so().await {
+            pause.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it becomes so in time");
+}
+
+/// An address that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// The configuration of a test, as the environment would give it.

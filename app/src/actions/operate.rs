@@ -56,8 +56,9 @@ pub async fn compare(
     };
     let failure = match operations::compare(&tollgate, &permit).await {
         Err(BrokenOff { why: SyncError::Store(cause), .. }) => Failure::store(cause),
+        Ok(false) => return Redirect::to("/admin/drift?notice=comparing").into_response(),
         // What stood in the way is written down with the run, and so is what was found before.
-        Ok(_) | Err(_) => return Redirect::to("/admin/drift?notice=compared").into_response(),
+        Ok(true) | Err(_) => return Redirect::to("/admin/drift?notice=compared").into_response(),
     };
     document::failure(&tollgate, parts, failure).await
 }

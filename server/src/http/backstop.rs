@@ -68,11 +68,9 @@ mod tests {
         config.request_patience = Duration::from_millis(50);
         let db = Db::connect(&config.database_url).await.unwrap();
         let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default()).unwrap();
-        let refusals = Router::new().fallback(
-            async |Extension(status): Extension<StatusCode>, request: Request| {
-                (status, format!("why {} is not there", request.uri())).into_response()
-            },
-        );
+        let refusals = Router::new().fallback(async |Extension(status): Extension<StatusCode>, request: Request| {
+            (status, format!("why {} is not there", request.uri())).into_response()
+        });
         let router = Router::new()
             .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
             .route("/hangs", get(async || -> &'static str { std::future::pending().await }))

@@ -69,6 +69,8 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
         .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals.clone()), origin::check))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), backstop::hold))
+        // For a page of refusal that breaks itself.
+        .layer(CatchPanicLayer::new())
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
 
     let others = Router::new()

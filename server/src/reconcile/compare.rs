@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use billing::{CustomerId, SubscriptionId};
 use serde_json::Value;
 
-use super::drift::{Drift, Finding};
+use super::drift::{Drift, DriftKind, Finding};
 use super::{Mode, SyncError};
 use crate::store::{StoreError, accounts, customers, inbox, subscriptions};
 use crate::stripe::GatewayError;
@@ -16,33 +16,77 @@ use crate::usage::outbox;
 use crate::webhook::events::{Hint, handled};
 use crate::webhook::intake::Incoming;
 
-/// What was found, and the first thing that kept something from being compared.
-pub(super) async fn everything(tollgate: &Tollgate, mode: Mode, days: i64) -> (Vec<Finding>, Option<SyncError>) {
+/// What came of a comparison.
+pub(super) struct Compared {
+    /// What was found.
+    pub(super) findings: Vec<Finding>,
+    /// The classes of which all that there is was found.
+    pub(super) seen_whole: Vec<DriftKind>,
+    /// The first thing that kept a part from being compared.
+    pub(super) broken_off: Option<SyncError>,
+}
+
+/// Compares everything.
+pub(super) async fn everything(tollgate: &Tollgate, mode: Mode, days: i64) -> Compared {
     let mut comparison = Comparison { tollgate, mode, findings: Vec::new() };
-    let mut first_error = None;
+    let mut seen_whole = Vec::new();
+    let mut broken_off = None;
     for part in [Part::Subscriptions, Part::Events, Part::Unmatched, Part::BilledUse] {
+        let already = comparison.findings.len();
         let compared = match part {
             Part::Subscriptions => comparison.subscriptions().await,
             Part::Events => comparison.events(days).await,
             Part::Unmatched => comparison.unmatched().await,
             Part::BilledUse => comparison.billed_use().await,
         };
-        let Err(error) = compared else { continue };
-        // A key that may not list events, say, need not keep the rest from being compared.
-        let is_about_this_part = is_about_one(&error);
-        first_error.get_or_insert(error);
-        if !is_about_this_part {
-            break;
+        match compared {
+            Ok(()) => {
+                let found = &comparison.findings[already..];
+                let is_whole = found.iter().all(|finding| finding.drift.kind() != DriftKind::NotCompared);
+                seen_whole.extend_from_slice(part.kinds(is_whole));
+            }
+            Err(error) => {
+                // A key that may not list events, say, need not keep the rest from being compared.
+                let stands_in_the_way = scope(&error) == Scope::Everything;
+                broken_off.get_or_insert(error);
+                if stands_in_the_way {
+                    break;
+                }
+            }
         }
     }
-    (comparison.findings, first_error)
+    if broken_off.is_none() {
+        seen_whole.push(DriftKind::NotCompared);
+    }
+    Compared { findings: comparison.findings, seen_whole, broken_off }
 }
 
+#[derive(Clone, Copy)]
 enum Part {
     Subscriptions,
     Events,
     Unmatched,
     BilledUse,
+}
+
+impl Part {
+    /// The classes of which this part finds all, when none or some of its objects could not be read:
+    /// what is said of a customer follows from all their subscriptions.
+    const fn kinds(self, is_whole: bool) -> &'static [DriftKind] {
+        use DriftKind::{
+            BilledUse, DeletedButBilled, DuplicateSubscription, MissedEvent, OrphanCustomer, UnknownPrice, Unmatched,
+            WrongStatus,
+        };
+        match (self, is_whole) {
+            (Self::Subscriptions, true) => {
+                &[WrongStatus, UnknownPrice, DeletedButBilled, DuplicateSubscription, OrphanCustomer]
+            }
+            (Self::Subscriptions, false) => &[WrongStatus, UnknownPrice, DeletedButBilled],
+            (Self::Events, _) => &[MissedEvent],
+            (Self::Unmatched, _) => &[Unmatched],
+            (Self::BilledUse, _) => &[BilledUse],
+        }
+    }
 }
 
 struct Comparison<'a> {
@@ -86,11 +130,12 @@ impl Comparison<'_> {
 
     async fn subscription(&mut self, there: &SubscriptionShape) -> Result<(), SyncError> {
         self.unknown_prices(there);
+        // First, so that nothing that cannot be written down goes on being charged.
+        if !there.subscription.status.is_over() && self.deleted_but_billed(there).await? {
+            return Ok(());
+        }
         if !sync::is_current(self.tollgate, there).await? {
             self.wrong_subscription(there).await?;
-        }
-        if !there.subscription.status.is_over() {
-            self.deleted_but_billed(there).await?;
         }
         Ok(())
     }
@@ -136,20 +181,23 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Whoever closed their account was told that nothing is charged any more, so it is ended.
-    async fn deleted_but_billed(&mut self, there: &SubscriptionShape) -> Result<(), SyncError> {
+    /// Whoever closed their account was told that nothing is charged any more, so it is ended. Whether
+    /// this is such a one.
+    async fn deleted_but_billed(&mut self, there: &SubscriptionShape) -> Result<bool, SyncError> {
         let (id, customer) = (&there.subscription.id, &there.subscription.customer);
-        let Some(stored) = customers::by_id(self.tollgate.db(), customer).await? else { return Ok(()) };
+        let Some(stored) = customers::by_id(self.tollgate.db(), customer).await? else { return Ok(false) };
         let account = stored.account;
         if !accounts::is_closed(self.tollgate.db(), &account).await? {
-            return Ok(());
+            return Ok(false);
         }
         if self.mode == Mode::Mend {
             self.tollgate.gateway().cancel_subscription(id).await?;
-            sync::subscription(self.tollgate, id, Along::reason("account closed")).await?;
         }
         self.mended(Drift::DeletedButBilled { subscription: id.clone(), account });
-        Ok(())
+        if self.mode == Mode::Mend {
+            sync::subscription(self.tollgate, id, Along::reason("account closed")).await?;
+        }
+        Ok(true)
     }
 
     async fn events(&mut self, days: i64) -> Result<(), SyncError> {
@@ -237,7 +285,7 @@ impl Comparison<'_> {
     fn unless_alone<T>(&mut self, subject: &str, result: Result<T, SyncError>) -> Result<Option<T>, SyncError> {
         match result {
             Ok(compared) => Ok(Some(compared)),
-            Err(error) if is_about_one(&error) => {
+            Err(error) if scope(&error) == Scope::One => {
                 self.not_compared(subject, &error);
                 Ok(None)
             }
@@ -246,10 +294,22 @@ impl Comparison<'_> {
     }
 }
 
-const fn is_about_one(error: &SyncError) -> bool {
+/// What an error stands in the way of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// One object.
+    One,
+    /// What is read in the same way.
+    Part,
+    /// Whatever comes next, too.
+    Everything,
+}
+
+const fn scope(error: &SyncError) -> Scope {
     match error {
-        SyncError::Contended(_) | SyncError::TakenOver(_) | SyncError::Store(StoreError::BadRow { .. }) => true,
-        SyncError::Stripe(error) => !matches!(error, GatewayError::Unavailable(_)),
-        SyncError::Store(_) => false,
+        SyncError::Contended(_) | SyncError::TakenOver(_) | SyncError::Store(StoreError::BadRow { .. }) => Scope::One,
+        SyncError::Stripe(error) if error.is_about_one_object() => Scope::One,
+        SyncError::Stripe(GatewayError::Refused { status: 403, .. }) => Scope::Part,
+        SyncError::Stripe(_) | SyncError::Store(_) => Scope::Everything,
     }
 }

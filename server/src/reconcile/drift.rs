@@ -6,6 +6,64 @@ use billing::{AccountId, CustomerId, EventId, PriceId, SubscriptionId};
 
 use crate::usage::outbox::Difference;
 
+/// The class of a [`Drift`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftKind {
+    /// See [`Drift::MissedEvent`].
+    MissedEvent,
+    /// See [`Drift::WrongSubscription`].
+    WrongStatus,
+    /// See [`Drift::DuplicateSubscription`].
+    DuplicateSubscription,
+    /// See [`Drift::OrphanCustomer`].
+    OrphanCustomer,
+    /// See [`Drift::UnknownPrice`].
+    UnknownPrice,
+    /// See [`Drift::DeletedButBilled`].
+    DeletedButBilled,
+    /// See [`Drift::Unmatched`].
+    Unmatched,
+    /// See [`Drift::BilledUse`].
+    BilledUse,
+    /// See [`Drift::NotCompared`].
+    NotCompared,
+}
+
+impl DriftKind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::MissedEvent,
+        Self::WrongStatus,
+        Self::DuplicateSubscription,
+        Self::OrphanCustomer,
+        Self::UnknownPrice,
+        Self::DeletedButBilled,
+        Self::Unmatched,
+        Self::BilledUse,
+        Self::NotCompared,
+    ];
+
+    /// The word in the database and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MissedEvent => "missed_event",
+            Self::WrongStatus => "wrong_status",
+            Self::DuplicateSubscription => "duplicate_subscription",
+            Self::OrphanCustomer => "orphan_customer",
+            Self::UnknownPrice => "unknown_price",
+            Self::DeletedButBilled => "deleted_but_billed",
+            Self::Unmatched => "unmatched",
+            Self::BilledUse => "billed_use",
+            Self::NotCompared => "not_compared",
+        }
+    }
+
+    /// The class of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// Something that differs between Stripe and here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
@@ -72,31 +130,18 @@ pub enum Drift {
 }
 
 impl Drift {
-    /// All classes.
-    pub const KINDS: [&str; 9] = [
-        "missed_event",
-        "wrong_status",
-        "duplicate_subscription",
-        "orphan_customer",
-        "unknown_price",
-        "deleted_but_billed",
-        "unmatched",
-        "billed_use",
-        "not_compared",
-    ];
-
-    /// Its class, in one word of [`Drift::KINDS`].
-    pub const fn kind(&self) -> &'static str {
+    /// Its class.
+    pub const fn kind(&self) -> DriftKind {
         match self {
-            Self::MissedEvent { .. } => "missed_event",
-            Self::WrongSubscription { .. } => "wrong_status",
-            Self::DuplicateSubscription { .. } => "duplicate_subscription",
-            Self::OrphanCustomer { .. } => "orphan_customer",
-            Self::UnknownPrice { .. } => "unknown_price",
-            Self::DeletedButBilled { .. } => "deleted_but_billed",
-            Self::Unmatched { .. } => "unmatched",
-            Self::BilledUse(_) => "billed_use",
-            Self::NotCompared { .. } => "not_compared",
+            Self::MissedEvent { .. } => DriftKind::MissedEvent,
+            Self::WrongSubscription { .. } => DriftKind::WrongStatus,
+            Self::DuplicateSubscription { .. } => DriftKind::DuplicateSubscription,
+            Self::OrphanCustomer { .. } => DriftKind::OrphanCustomer,
+            Self::UnknownPrice { .. } => DriftKind::UnknownPrice,
+            Self::DeletedButBilled { .. } => DriftKind::DeletedButBilled,
+            Self::Unmatched { .. } => DriftKind::Unmatched,
+            Self::BilledUse(_) => DriftKind::BilledUse,
+            Self::NotCompared { .. } => DriftKind::NotCompared,
         }
     }
 
@@ -119,10 +164,11 @@ impl Drift {
     pub fn key(&self) -> String {
         let part = match self {
             Self::UnknownPrice { price, .. } => price.as_str(),
+            Self::OrphanCustomer { subscription, .. } => subscription.as_str(),
             Self::BilledUse(Difference { meter, .. }) => meter.as_str(),
             _ => "",
         };
-        [self.kind(), self.subject(), part].join(":")
+        [self.kind().as_str(), self.subject(), part].join(":")
     }
 }
 

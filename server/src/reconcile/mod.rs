@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use self::drift::{Drift, Finding};
+use self::compare::Compared;
+pub use self::drift::{Drift, DriftKind, Finding};
 use crate::ids;
 use crate::store::StoreError;
 use crate::store::drift::{self as store, Found};
@@ -101,7 +102,7 @@ pub async fn regularly(tollgate: Tollgate, schedule: Schedule, stop: Cancellatio
     }
 }
 
-/// Compares and mends, unless this or another node did lately. Whether it did.
+/// Compares and mends, unless this or another node did lately or is at it. Whether it did.
 ///
 /// # Errors
 /// See [`reconcile`].
@@ -118,13 +119,8 @@ pub async fn unless_another_did(tollgate: &Tollgate) -> Result<bool, BrokenOff> 
 }
 
 async fn carry_out(tollgate: &Tollgate, run: &str, mode: Mode, days: i64) -> Result<Vec<Finding>, BrokenOff> {
-    let (findings, broken_off) = compare::everything(tollgate, mode, days).await;
-    let found: Vec<Found> = findings.iter().map(found).collect();
-    let error = broken_off.as_ref().map(ToString::to_string);
-    let mut tx = tollgate.db().begin().await?;
-    store::end(&mut tx, run, &found, error.as_deref(), tollgate.now()).await?;
-    tx.commit().await?;
-    for finding in &findings {
+    let compared = compare::everything(tollgate, mode, days).await;
+    for finding in &compared.findings {
         let (drift, subject) = (finding.drift.to_string(), finding.drift.subject());
         if finding.is_mended {
             tracing::warn!(subject, "mended: {drift}");
@@ -132,16 +128,26 @@ async fn carry_out(tollgate: &Tollgate, run: &str, mode: Mode, days: i64) -> Res
             tracing::error!(subject, "differs from Stripe: {drift}");
         }
     }
-    match broken_off {
-        Some(why) => Err(BrokenOff { findings, why }),
-        None => Ok(findings),
+    let written = write_down(tollgate, run, &compared).await.err().map(SyncError::from);
+    match compared.broken_off.or(written) {
+        Some(why) => Err(BrokenOff { findings: compared.findings, why }),
+        None => Ok(compared.findings),
     }
+}
+
+async fn write_down(tollgate: &Tollgate, run: &str, compared: &Compared) -> Result<(), StoreError> {
+    let found: Vec<Found> = compared.findings.iter().map(found).collect();
+    let seen: Vec<&str> = compared.seen_whole.iter().map(|kind| kind.as_str()).collect();
+    let error = compared.broken_off.as_ref().map(ToString::to_string);
+    let mut tx = tollgate.db().begin().await?;
+    store::end(&mut tx, run, &found, &seen, error.as_deref(), tollgate.now()).await?;
+    tx.commit().await
 }
 
 fn found(finding: &Finding) -> Found {
     Found {
         key: finding.drift.key(),
-        kind: finding.drift.kind().to_owned(),
+        kind: finding.drift.kind().as_str().to_owned(),
         subject: finding.drift.subject().to_owned(),
         sentence: finding.drift.to_string(),
         is_mended: finding.is_mended,

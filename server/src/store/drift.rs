@@ -8,12 +8,13 @@ use super::db::{Db, StoreError, Tx, query, statements};
 
 statements! {
     BEGIN_RUN = "INSERT INTO reconcile_run (id, is_dry, started_at) SELECT $1, $2, $3 \
-        WHERE NOT EXISTS (SELECT 1 FROM reconcile_run WHERE started_at > $4)";
+        WHERE NOT EXISTS (SELECT 1 FROM reconcile_run WHERE started_at > $4 AND NOT is_dry AND error IS NULL)";
     END_RUN = "UPDATE reconcile_run SET finished_at = $2, error = $3 WHERE id = $1";
     SEE_AGAIN = "UPDATE drift SET sentence = $2, state = $3, seen_at = $4, run_id = $5 WHERE key = $1 AND state = 'left'";
     INSERT_DRIFT = "INSERT INTO drift (id, key, kind, subject, sentence, state, found_at, seen_at, run_id) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)";
-    CLOSE_GONE = "UPDATE drift SET state = 'gone', seen_at = $2 WHERE state = 'left' AND run_id <> $1 \
+    CLOSE_GONE = "UPDATE drift SET state = 'gone', seen_at = $2 WHERE state = 'left' AND run_id <> $1 AND kind = $3 \
+        AND seen_at <= (SELECT started_at FROM reconcile_run WHERE id = $1) \
         AND (kind <> 'missed_event' OR EXISTS (SELECT 1 FROM webhook_event e WHERE e.event_id = drift.subject)) \
         AND NOT EXISTS (SELECT 1 FROM drift n WHERE n.run_id = $1 AND n.kind = 'not_compared' AND n.subject = drift.subject)";
     LATEST_RUN = "SELECT id, is_dry, started_at, finished_at, error FROM reconcile_run \
@@ -117,7 +118,8 @@ pub struct Filter {
     pub subject: Option<String>,
 }
 
-/// Begins a run, unless another one, of whatever node, began after `busy_since`. `false` then.
+/// Begins a run, unless another one, of whatever node, began to mend after `busy_since` and was not
+/// kept from it. `false` then.
 ///
 /// # Errors
 /// The database failed.
@@ -132,9 +134,9 @@ pub async fn begin(
     query!(Tx: tx, execute, BEGIN_RUN, run, is_dry, at.0, busy_since.0).map(|begun| begun > 0)
 }
 
-/// Writes down what a run has found, or why it did not come to its end. What a run that came to its
-/// end did not find any more is gone; but an event that was missed is only once it is here, because
-/// not every run looks as far back.
+/// Writes down what a run has found, or why it did not come to its end. What was there when it began
+/// and was not found any more is gone, if the run has `seen_whole` what there is of that class; but an
+/// event that was missed is only once it is here, because not every run looks as far back.
 ///
 /// # Errors
 /// The database failed.
@@ -142,6 +144,7 @@ pub async fn end(
     tx: &mut Tx,
     run: &str,
     found: &[Found],
+    seen_whole: &[&str],
     error: Option<&str>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
@@ -155,8 +158,8 @@ pub async fn end(
                 state, at.0, run)?;
         }
     }
-    if error.is_none() {
-        query!(Tx: &mut *tx, execute, CLOSE_GONE, run, at.0)?;
+    for kind in seen_whole {
+        query!(Tx: &mut *tx, execute, CLOSE_GONE, run, at.0, *kind)?;
     }
     query!(Tx: tx, execute, END_RUN, run, at.0, error).map(drop)
 }

@@ -40,7 +40,8 @@ statements! {
         WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1";
     CLAIM = claim!("");
     NAME_CUSTOMER = "UPDATE webhook_event SET customer_id = $2 WHERE event_id = $1 AND customer_id IS NULL";
-    RENEW = "UPDATE webhook_event SET lease_until = $3 WHERE lease_owner = $1 AND state = 'pending' AND lease_until > $2";
+    RENEW = "UPDATE webhook_event SET lease_until = $5 WHERE event_id = $1 AND lease_owner = $2 AND attempts = $3 \
+        AND state = 'pending' AND lease_until > $4";
     SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, lease_owner = NULL, lease_until = NULL, last_error = NULL \
         WHERE event_id = $1 AND state <> 'done' AND ((lease_owner = $4 AND attempts = $5) OR (lease_owner IS NULL AND $2 <> 'unmatched')) \
         AND ($2 <> 'unmatched' OR NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = webhook_event.customer_id))";
@@ -48,8 +49,6 @@ statements! {
         WHERE event_id = $1 AND lease_owner IS NOT NULL AND (lease_owner <> $2 OR attempts <> $3)";
     POSTPONE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
         WHERE event_id = $1 AND state = 'pending' AND lease_owner = $5 AND attempts = $6";
-    RELEASE = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL, attempts = attempts - 1 \
-        WHERE lease_owner = $1 AND state = 'pending'";
     RELEASE_ALL = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL AND state = 'pending'";
     REVIVE_UNMATCHED = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, \
         lease_owner = NULL, lease_until = NULL WHERE state IN ('unmatched', 'pending') AND customer_id = $1";
@@ -248,13 +247,13 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Holds on to what `owner` is at work on. A lease that has run out is lost: somebody else may be
-/// at the same subject by now.
+/// Holds on to what is being worked on. A lease that has run out is lost: somebody else may be at the
+/// same subject by now.
 ///
 /// # Errors
 /// The database failed.
-pub async fn renew(tx: &mut Tx, owner: &str, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
-    query!(Tx: tx, execute, RENEW, owner, now.0, until.0).map(drop)
+pub async fn renew(tx: &mut Tx, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+    query!(Tx: tx, execute, RENEW, lease.event.as_str(), lease.owner.as_str(), lease.attempt, now.0, until.0).map(drop)
 }
 
 /// Says whose events are that do not say it themselves, such as those of a refund.
@@ -299,14 +298,6 @@ pub async fn postpone(
     query!(Tx: tx, execute, POSTPONE, lease.event.as_str(), state.as_str(), next.0, why, lease.owner.as_str(),
         lease.attempt)
     .map(drop)
-}
-
-/// Lets go of everything that `owner` holds and has not settled.
-///
-/// # Errors
-/// The database failed.
-pub async fn release(tx: &mut Tx, owner: &str) -> Result<(), StoreError> {
-    query!(Tx: tx, execute, RELEASE, owner).map(drop)
 }
 
 /// Lets go of everything that anybody holds: for a database that has one node, which has just

@@ -58,6 +58,16 @@ impl GatewayError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether another object might be had where this one was not.
+    pub const fn is_about_one_object(&self) -> bool {
+        match self {
+            // The key is not taken, or may not do such a thing.
+            Self::Refused { status, .. } => !matches!(status, 401 | 403),
+            Self::Shape(_) | Self::NoSuchPrice(_) => true,
+            Self::Unavailable(_) | Self::Request(_) => false,
+        }
+    }
+
     /// Whether Stripe gave a final answer to this very request.
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::NoSuchPrice(_))

@@ -76,7 +76,7 @@ impl Gateway {
             };
             data.push(match whole {
                 // Then nothing can be said of the others either.
-                Err(error @ GatewayError::Unavailable(_)) => return Err(error),
+                Err(error) if !error.is_about_one_object() => return Err(error),
                 whole => whole.map_err(|error| Unread { id, error }),
             });
         }

@@ -4,17 +4,16 @@
 //! A subject is worked on by one at a time, across nodes. What fails is tried again, later and
 //! later, and after [`MOST_TRIES`] it is parked for a person; an answer of Stripe's that cannot be
 //! read gets [`TRIES_OF_THE_UNREADABLE`]. What takes down whoever tries it is parked too, and does not
-//! go round for ever. A worker that is told to stop finishes the groups it is on
-//! and lets go of the rest; one that is killed loses its leases when they run out
-//! (`tests/http/inbox.rs`).
+//! go round for ever. Nothing is claimed that is not begun at once, and a lease is renewed only while
+//! its group is worked on: a worker that is told to stop finishes what it is on, and one that is killed
+//! loses its leases when they run out (`tests/http/inbox.rs`).
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use billing::EventId;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::events::Hint;
@@ -29,9 +28,7 @@ use crate::tollgate::Tollgate;
 const LEASE: i64 = 60;
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(15);
-/// Events claimed at a time.
-const BATCH: i64 = 64;
-/// Groups worked on at a time.
+/// Groups worked on at a time, and so the most events that are claimed at a time.
 const AT_ONCE: usize = 16;
 /// Tries after which an event is parked.
 pub const MOST_TRIES: i64 = 15;
@@ -51,34 +48,43 @@ pub async fn run(tollgate: Tollgate, stop: CancellationToken) {
 /// Works until nothing is due any more: for a command, beside which no server may be running.
 pub async fn work_off(tollgate: &Tollgate) {
     let mut worker = Worker::new(tollgate.clone(), CancellationToken::new());
+    let mut renewal = renewals();
     loop {
-        let claimed_some = worker.claim().await;
-        match worker.at_work.join_next().await {
-            Some(done) => report(done),
-            None if claimed_some => {}
-            None => break,
+        if worker.claim().await {
+            continue;
+        }
+        tokio::select! {
+            done = worker.at_work.join_next_with_id() => match done {
+                Some(done) => worker.put_down(done),
+                None => break,
+            },
+            _ = renewal.tick() => worker.renew().await,
         }
     }
     worker.let_go().await;
 }
+
+/// When leases are renewed. What was missed while there was nothing to renew is not made up for.
+fn renewals() -> Interval {
+    let mut renewals = tokio::time::interval(RENEW);
+    renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    renewals
+}
+
+type Done = Result<(task::Id, Result<(), StoreError>), JoinError>;
 
 struct Worker {
     tollgate: Tollgate,
     stop: CancellationToken,
     owner: String,
     at_work: JoinSet<Result<(), StoreError>>,
-    places: Arc<Semaphore>,
+    /// What each of those at work holds.
+    held: HashMap<task::Id, Vec<Lease>>,
 }
 
 impl Worker {
     fn new(tollgate: Tollgate, stop: CancellationToken) -> Self {
-        Self {
-            tollgate,
-            stop,
-            owner: ids::new_id(),
-            at_work: JoinSet::new(),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
-        }
+        Self { tollgate, stop, owner: ids::new_id(), at_work: JoinSet::new(), held: HashMap::new() }
     }
 
     /// On SQLite, which has one node, what is leased is leased by one that died.
@@ -97,27 +103,31 @@ impl Worker {
     }
 
     async fn work(&mut self) {
-        let mut renewal = tokio::time::interval(RENEW);
+        let mut renewal = renewals();
         while !self.stop.is_cancelled() {
-            let is_full = self.at_work.len() >= AT_ONCE;
-            let claimed_some = !is_full && self.claim().await;
-            if claimed_some {
+            if self.claim().await {
                 continue;
             }
+            let has_room = self.at_work.len() < AT_ONCE;
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                Some(done) = self.at_work.join_next() => report(done),
+                Some(done) = self.at_work.join_next_with_id() => self.put_down(done),
                 _ = renewal.tick(), if !self.at_work.is_empty() => self.renew().await,
-                () = self.tollgate.inbox_filled().notified(), if !is_full => {}
-                () = something_due(&self.tollgate), if !is_full => {}
+                () = self.tollgate.inbox_filled().notified(), if has_room => {}
+                () = something_due(&self.tollgate), if has_room => {}
             }
         }
     }
 
-    /// Claims what is due and sets to work on it. `false` when nothing was.
+    /// Claims as much of what is due as there is room for, and sets to work on it. `false` when that
+    /// was nothing.
     async fn claim(&mut self) -> bool {
+        let room = i64::try_from(AT_ONCE.saturating_sub(self.at_work.len())).unwrap_or_default();
+        if room == 0 {
+            return false;
+        }
         let now = self.tollgate.now();
-        let claimed = inbox::claim(self.tollgate.db(), &self.owner, now, now.plus_seconds(LEASE), BATCH).await;
+        let claimed = inbox::claim(self.tollgate.db(), &self.owner, now, now.plus_seconds(LEASE), room).await;
         let claimed = match claimed {
             Ok(claimed) if claimed.is_empty() => return false,
             Ok(claimed) => claimed,
@@ -135,28 +145,38 @@ impl Worker {
             groups.entry(event.subject.clone()).or_default().push(event);
         }
         for events in groups.into_values() {
-            let (tollgate, stop, places) = (self.tollgate.clone(), self.stop.clone(), Arc::clone(&self.places));
+            let tollgate = self.tollgate.clone();
             let leases: Vec<Lease> = events.iter().map(|event| event.lease(&self.owner)).collect();
-            self.at_work.spawn(async move {
-                let place = places.acquire().await;
-                // Whoever has not begun when it is time to stop does not begin.
-                if stop.is_cancelled() {
-                    return Ok(());
-                }
-                let applied = apply(&tollgate, &events, &leases).await;
-                drop(place);
-                applied
-            });
+            let held = leases.clone();
+            let begun = self.at_work.spawn(async move { apply(&tollgate, &events, &leases).await });
+            self.held.insert(begun.id(), held);
         }
         true
     }
 
-    /// Of those who tried it, none came back to say how it went.
+    /// Whoever tried it last did not come back to say how it went.
     async fn park_the_fatal(&self, event: &Claimed) {
-        tracing::error!(event = event.event_id, "no try of this event came to an end; it is parked");
-        let why = "it was tried again and again, and no try came to an end: the logs of those times say why";
+        tracing::error!(event = event.event_id, "the last try of this event did not come to an end; it is parked");
+        let why =
+            "it was tried again and again, and the last try did not come to an end: the log of that time says why";
         if let Err(error) = park(&self.tollgate, &[event.lease(&self.owner)], why).await {
             tracing::error!(%error, "it could not be parked; its lease runs out by itself");
+        }
+    }
+
+    /// Takes note that a group is done with. What could not be marked is held no longer than its lease.
+    fn put_down(&mut self, done: Done) {
+        let id = match &done {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        self.held.remove(&id);
+        match done {
+            Ok((_, Ok(()))) => {}
+            Ok((_, Err(error))) => {
+                tracing::error!(%error, "an event could not be marked; its lease runs out by itself");
+            }
+            Err(error) => tracing::error!(%error, "applying an event panicked; its lease runs out by itself"),
         }
     }
 
@@ -164,7 +184,9 @@ impl Worker {
         let now = self.tollgate.now();
         let renewed = async {
             let mut tx = self.tollgate.db().begin().await?;
-            inbox::renew(&mut tx, &self.owner, now, now.plus_seconds(LEASE)).await?;
+            for lease in self.held.values().flatten() {
+                inbox::renew(&mut tx, lease, now, now.plus_seconds(LEASE)).await?;
+            }
             tx.commit().await
         };
         if let Err(error) = renewed.await {
@@ -173,25 +195,9 @@ impl Worker {
     }
 
     async fn let_go(&mut self) {
-        while let Some(done) = self.at_work.join_next().await {
-            report(done);
+        while let Some(done) = self.at_work.join_next_with_id().await {
+            self.put_down(done);
         }
-        let released = async {
-            let mut tx = self.tollgate.db().begin().await?;
-            inbox::release(&mut tx, &self.owner).await?;
-            tx.commit().await
-        };
-        if let Err(error) = released.await {
-            tracing::warn!(%error, "leases not released; they run out by themselves");
-        }
-    }
-}
-
-fn report(done: Result<Result<(), StoreError>, tokio::task::JoinError>) {
-    match done {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "an event could not be marked; its lease runs out by itself"),
-        Err(error) => tracing::error!(%error, "applying an event panicked; its lease runs out by itself"),
     }
 }
 

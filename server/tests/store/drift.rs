@@ -8,6 +8,10 @@ use server::store::inbox::{self, EventState, NewEvent};
 
 use crate::engines::{NOW, Store, at_once};
 
+/// The classes that these tests know.
+const ALL: [&str; 6] =
+    ["missed_event", "wrong_status", "orphan_customer", "unknown_price", "billed_use", "not_compared"];
+
 /// Begins a run unless another began after `busy_since`; whether it did.
 async fn begin(store: &Store, run: &str, at: Timestamp, busy_since: Timestamp) -> bool {
     let mut tx = store.db.begin().await.unwrap();
@@ -16,9 +20,9 @@ async fn begin(store: &Store, run: &str, at: Timestamp, busy_since: Timestamp) -
     begun
 }
 
-async fn end(store: &Store, run: &str, found: &[Found], error: Option<&str>, at: Timestamp) {
+async fn end(store: &Store, run: &str, found: &[Found], seen_whole: &[&str], error: Option<&str>, at: Timestamp) {
     let mut tx = store.db.begin().await.unwrap();
-    drift::end(&mut tx, run, found, error, at).await.unwrap();
+    drift::end(&mut tx, run, found, seen_whole, error, at).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -48,7 +52,7 @@ async fn receive(store: &Store, id: &str) {
 /// A run of one node that did not look for others, over in a minute.
 async fn run(store: &Store, id: &str, at: Timestamp, found: &[Found]) {
     assert!(begin(store, id, at, Timestamp(i64::MAX)).await);
-    end(store, id, found, None, at.plus_seconds(60)).await;
+    end(store, id, found, &ALL, None, at.plus_seconds(60)).await;
 }
 
 async fn latest(store: &Store) -> Option<String> {
@@ -88,6 +92,17 @@ on_both_engines! {
         assert!(!begin(&store, "run_2", later, later.plus_seconds(-900)).await, "ten minutes ago is lately");
         let much_later = NOW.plus_seconds(900);
         assert!(begin(&store, "run_3", much_later, much_later.plus_seconds(-900)).await);
+    }
+
+    /// Nor does one that only looked, or was kept from it.
+    async fn a_run_that_mended_nothing_will_not_do_for_the_others(store) {
+        let mut tx = store.db.begin().await.unwrap();
+        assert!(drift::begin(&mut tx, "run_dry", true, NOW, NOW).await.unwrap());
+        tx.commit().await.unwrap();
+        assert!(begin(&store, "run_1", NOW.plus_seconds(60), NOW).await, "that one only looked");
+        end(&store, "run_1", &[], &[], Some("Stripe is unavailable"), NOW.plus_seconds(70)).await;
+        assert!(begin(&store, "run_2", NOW.plus_seconds(80), NOW).await, "that one was kept from it");
+        assert!(!begin(&store, "run_3", NOW.plus_seconds(90), NOW).await);
     }
 
     async fn whoever_asks_for_a_run_gets_one_however_lately_there_was_another(store) {
@@ -200,14 +215,24 @@ on_both_engines! {
         let all = ["orphan_customer", "missed_event", "wrong_status"].map(|kind| found(kind, &format!("of_{kind}"), false));
         run(&store, "run_1", NOW, &all).await;
         assert!(begin(&store, "run_2", NOW.plus_days(1), Timestamp(i64::MAX)).await);
-        end(&store, "run_2", &[], Some("Stripe is unavailable"), NOW.plus_days(1)).await;
-        assert_eq!(drift::count_left(&store.db).await.unwrap().len(), 3, "it broke off");
+        end(&store, "run_2", &[], &["wrong_status"], Some("Stripe is unavailable"), NOW.plus_days(1)).await;
+        assert_eq!(states(&about(&store, "of_orphan_customer").await), ["left"], "it did not come so far");
+        assert_eq!(states(&about(&store, "of_wrong_status").await), ["gone"], "it came that far");
+        run(&store, "run_again", NOW.plus_days(1), &all).await;
 
         run(&store, "run_3", NOW.plus_days(2), &[found("not_compared", "of_wrong_status", false)]).await;
         assert_eq!(states(&about(&store, "of_orphan_customer").await), ["gone"]);
         assert_eq!(states(&about(&store, "of_missed_event").await), ["left"], "that run looked less far back");
         let about_one = about(&store, "of_wrong_status").await;
-        assert_eq!(states(&about_one), ["left", "left"], "nobody could look at it: {about_one:?}");
+        assert_eq!(states(&about_one), ["left", "left", "gone"], "nobody could look at it: {about_one:?}");
+    }
+
+    /// Two at once: what began later has seen what the earlier one had read past.
+    async fn what_was_seen_after_a_run_began_is_not_gone_for_it(store) {
+        assert!(begin(&store, "run_early", NOW, Timestamp(i64::MAX)).await);
+        run(&store, "run_late", NOW.plus_seconds(60), &[found("orphan_customer", "cus_1", false)]).await;
+        end(&store, "run_early", &[], &ALL, None, NOW.plus_seconds(600)).await;
+        assert_eq!(states(&about(&store, "cus_1").await), ["left"]);
     }
 
     async fn a_missed_event_that_came_after_all_is_gone(store) {
@@ -220,7 +245,7 @@ on_both_engines! {
     async fn a_run_that_only_looked_says_so(store) {
         let mut tx = store.db.begin().await.unwrap();
         assert!(drift::begin(&mut tx, "run_1", true, NOW, NOW).await.unwrap());
-        drift::end(&mut tx, "run_1", &[], None, NOW).await.unwrap();
+        drift::end(&mut tx, "run_1", &[], &ALL, None, NOW).await.unwrap();
         tx.commit().await.unwrap();
         let run = drift::latest(&store.db).await.unwrap().expect("it has ended");
         assert!(run.is_dry);
@@ -228,7 +253,7 @@ on_both_engines! {
 
     async fn a_run_that_did_not_come_to_its_end_says_why(store) {
         assert!(begin(&store, "run_1", NOW, NOW).await);
-        end(&store, "run_1", &[found("missed_event", "evt_1", true)], Some("Stripe is unavailable"), NOW).await;
+        end(&store, "run_1", &[found("missed_event", "evt_1", true)], &[], Some("Stripe is unavailable"), NOW).await;
         let run = drift::latest(&store.db).await.unwrap().expect("it has ended");
         assert_eq!(run.error.as_deref(), Some("Stripe is unavailable"));
         assert_eq!(states(&about(&store, "evt_1").await), ["mended"], "what it had found by then is kept");
@@ -261,7 +286,7 @@ on_both_engines! {
     async fn nothing_is_found_by_a_run_that_never_began(store) {
         let mut tx = store.db.begin().await.unwrap();
         let ended: Result<(), StoreError> =
-            drift::end(&mut tx, "run_none", &[found("missed_event", "evt_1", true)], None, NOW).await;
+            drift::end(&mut tx, "run_none", &[found("missed_event", "evt_1", true)], &ALL, None, NOW).await;
         assert!(ended.is_err(), "what was found belongs to a run");
     }
 }

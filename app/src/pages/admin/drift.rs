@@ -3,7 +3,7 @@
 use billing::{EventId, Timestamp};
 use leptos::prelude::*;
 use server::operations;
-use server::reconcile::Drift as Difference;
+use server::reconcile::DriftKind;
 use server::store::drift::{DriftState, Filter, Listed, Run};
 
 use super::{Older, Sections, event_address};
@@ -14,12 +14,12 @@ use crate::query::{address, after, parameter};
 /// What differs from Stripe or once did, newest first, by class and by what became of it.
 #[component]
 pub fn Drift() -> impl IntoView {
-    let kind = parameter("kind").filter(|kind| Difference::KINDS.contains(&kind.as_str()));
+    let kind = parameter("kind").as_deref().and_then(DriftKind::parse);
     let about = parameter("about").map(|about| about.trim().to_owned()).filter(|about| !about.is_empty());
     let state = parameter("state").as_deref().and_then(DriftState::parse);
-    let filter = Filter { state, kind, subject: about };
+    let filter = Filter { state, kind: kind.map(|kind| kind.as_str().to_owned()), subject: about };
     let place = after("after");
-    let was_compared = parameter("notice").as_deref() == Some("compared");
+    let notice = parameter("notice");
     operator_page("Drift", move |tollgate, permit| async move {
         let run = operations::comparison(&tollgate, &permit).await.map_err(Failure::store)?;
         let is_complete = run.as_ref().is_some_and(|run| run.error.is_none());
@@ -46,7 +46,18 @@ pub fn Drift() -> impl IntoView {
         Ok(view! {
             <Heading title="Drift"/>
             <Sections/>
-            {(was_compared && is_complete).then(|| view! { <Banner tone=Tone::Good title="Compared with Stripe."/> })}
+            {match notice.as_deref() {
+                Some("compared") if is_complete => {
+                    view! { <Banner tone=Tone::Good title="Compared with Stripe."/> }.into_any()
+                }
+                Some("comparing") => view! {
+                    <Banner tone=Tone::Info title="Still comparing.">
+                        <p>"There is much to read. Reload this page in a while: what is found is listed when all of it was read."</p>
+                    </Banner>
+                }
+                .into_any(),
+                _ => ().into_any(),
+            }}
             <section class="card" aria-label="Differences from Stripe">
                 <Comparison run/>
                 <CompareNow/>
@@ -98,7 +109,7 @@ fn FilterForm(filter: Filter) -> impl IntoView {
         let is_chosen = filter.state == Some(each);
         view! { <option value=each.as_str() selected=is_chosen>{each.as_str()}</option> }
     });
-    let kinds = Difference::KINDS.into_iter().map(|each| {
+    let kinds = DriftKind::ALL.into_iter().map(DriftKind::as_str).map(|each| {
         let is_chosen = filter.kind.as_deref() == Some(each);
         view! { <option value=each selected=is_chosen>{kind_words(each)}</option> }
     });
@@ -139,7 +150,7 @@ fn DriftTable(rows: Vec<Listed>) -> impl IntoView {
                         <th scope="col">"State"</th>
                         <th scope="col">"About"</th>
                         <th scope="col">"Found"</th>
-                        <th scope="col">"Last seen"</th>
+                        <th scope="col">"Last looked at"</th>
                     </tr>
                 </thead>
                 <tbody>{rows}</tbody>
@@ -150,19 +161,24 @@ fn DriftTable(rows: Vec<Listed>) -> impl IntoView {
 
 #[component]
 fn DriftRow(row: Listed) -> impl IntoView {
-    let href = if row.subject.starts_with("evt_") {
+    let state = DriftState::parse(&row.state);
+    let is_event = row.subject.starts_with("evt_");
+    // An event that is not here cannot be shown.
+    let is_here = !is_event || (state != Some(DriftState::Left) && row.kind == DriftKind::MissedEvent.as_str());
+    let href = if is_event {
         event_address(&EventId::new(&row.subject))
     } else {
         address("/admin/events", &[("about", row.subject.as_str())])
     };
+    let subject = view! { <code>{row.subject}</code> };
     view! {
         <tr>
             <th scope="row">
                 {kind_words(&row.kind)}
                 <p class="quiet">{row.sentence}</p>
             </th>
-            <td>{DriftState::parse(&row.state).map(|state| view! { <DriftBadge state/> })}</td>
-            <td><a href=href><code>{row.subject}</code></a></td>
+            <td>{state.map(|state| view! { <DriftBadge state/> })}</td>
+            <td>{if is_here { view! { <a href=href>{subject}</a> }.into_any() } else { subject.into_any() }}</td>
             <td><Moment at=Timestamp(row.found_at)/></td>
             <td><Moment at=Timestamp(row.seen_at)/></td>
         </tr>
