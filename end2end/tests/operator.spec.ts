@@ -177,10 +177,10 @@ test('what was lost on the way is found by comparing, mended, and shown', async 
   await page.getByRole('button', { name: 'Filter' }).click();
   const rows = page.getByRole('region', { name: 'Differences, table' }).locator('tbody').getByRole('row');
   await expect(rows).toHaveCount(1);
-  await expect(rows).toContainText('not the same in every field');
+  await expect(rows).toContainText(`${subscription!.id} is trialing at Stripe and here, but not the same in every field`);
   await expect(rows).toContainText('mended');
   await expect(page.getByLabel('Kind')).toHaveValue('wrong_status');
-  await rows.getByRole('link', { name: subscription!.id }).click();
+  await rows.getByRole('link', { name: 'wrong status' }).click();
   await expect(heading(page, 'Events')).toBeVisible();
   await seeOn(other.page, '/billing', other.page.getByText('Pro is cancelled.'));
 

@@ -148,7 +148,6 @@ fn DriftTable(rows: Vec<Listed>) -> impl IntoView {
                     <tr>
                         <th scope="col">"What differs"</th>
                         <th scope="col">"State"</th>
-                        <th scope="col">"About"</th>
                         <th scope="col">"Found"</th>
                         <th scope="col">"Last looked at"</th>
                     </tr>
@@ -170,15 +169,14 @@ fn DriftRow(row: Listed) -> impl IntoView {
     } else {
         address("/admin/events", &[("about", row.subject.as_str())])
     };
-    let subject = view! { <code>{row.subject}</code> };
+    let words = kind_words(&row.kind);
     view! {
         <tr>
             <th scope="row">
-                {kind_words(&row.kind)}
+                {if is_here { view! { <a href=href>{words}</a> }.into_any() } else { words.into_any() }}
                 <p class="quiet">{row.sentence}</p>
             </th>
             <td>{state.map(|state| view! { <DriftBadge state/> })}</td>
-            <td>{if is_here { view! { <a href=href>{subject}</a> }.into_any() } else { subject.into_any() }}</td>
             <td><Moment at=Timestamp(row.found_at)/></td>
             <td><Moment at=Timestamp(row.seen_at)/></td>
         </tr>
