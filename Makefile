@@ -4,7 +4,7 @@
 with  = @sh xtask/setup/with.sh
 drive = -- sh xtask/setup/drive.sh
 
-.PHONY: help run test e2e build bench report lint fmt clean
+.PHONY: help run test nightly e2e build bench report lint fmt clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -15,6 +15,9 @@ run: ## Start the app and an offline Stripe on SQLite; needs no account and no k
 
 test: ## Run all tests: rules, store on both engines, HTTP, the API against its description, browser
 	$(with) rust postgres chromium node schemathesis $(drive) test $(ARGS)
+
+nightly: ## Tell thousands of random histories of events, on both engines (an hour or so)
+	$(with) rust postgres $(drive) nightly $(ARGS)
 
 e2e: ## Run the browser tests alone
 	$(with) rust postgres chromium node $(drive) test e2e $(ARGS)

@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod expected;
 mod histories;
 mod history;
 mod killed;

@@ -2,141 +2,306 @@
 
 use std::time::Duration;
 
-use sandbox::Sandbox;
+use sandbox::{AfterLastRetry, Sandbox};
 use serde_json::Value;
 use server::auth::SignedIn;
 use server::{Tollgate, checkout};
 
-use crate::history::What;
-use crate::support::{Browser, Page, pay};
+use crate::history::{After, ByHand, Card, Dispute, Invoices, Plan, What};
+use crate::node::{STRANGER, people};
+use crate::support::{Browser, DECLINES, Page};
 
-/// A card each, so that nobody is taken for the other.
-const CARDS: [&str; 2] = ["4242424242424242", "5555555555554444"];
+/// A card each, so that nobody is taken for another.
+const CARDS: [&str; 3] = ["4242424242424242", "5555555555554444", "378282246310005"];
+/// Asks for 3-D Secure every time.
+const ASKS: &str = "4000002760003184";
+/// The stranger's card as the API names it.
+const BY_HAND: &str = "pm_card_amex";
+const ASKS_BY_HAND: &str = "pm_card_authenticationRequired";
 
 /// The sandbox with a client of its API.
 pub struct Stripe<'a> {
     pub sandbox: &'a Sandbox,
+    client: Browser,
 }
 
-impl Stripe<'_> {
+impl<'a> Stripe<'a> {
+    pub fn new(sandbox: &'a Sandbox, client: &Browser) -> Self {
+        Self { sandbox, client: client.at(&sandbox.url()) }
+    }
+
     /// Does it. What cannot be done now, because there is nothing to do it to, is not done.
-    pub async fn perform(&self, what: What, who: &SignedIn, place: usize, app: &Tollgate) {
+    pub async fn perform(&self, what: What, place: usize, app: &Tollgate) {
+        let who = &people()[place];
         match what {
-            What::Subscribe { enterprise } => {
-                let plan = if enterprise { "ENTERPRISE" } else { "PRO" };
-                if let Ok(url) = checkout::start_subscription(app, who, plan, "month").await {
-                    pay(&url, CARDS[place]).await;
-                }
+            What::Subscribe { plan, .. } if place == STRANGER => {
+                self.subscribe_by_hand(who, plan, ByHand::Card).await;
             }
-            What::Buy { large } => {
+            What::Subscribe { plan, card } => self.subscribe(who, place, plan, card, app).await,
+            // A trial that an operator gives counts as the person's one. Which of two came first is
+            // what an order of events does not tell, so those who buy in the app are given none.
+            What::SubscribeByHand { how: ByHand::Trial, .. } if place != STRANGER => {}
+            What::SubscribeByHand { plan, how } => self.subscribe_by_hand(who, plan, how).await,
+            What::Buy { .. } | What::BuyByDebit { .. } if place == STRANGER => self.pay_by_hand(who).await,
+            What::Buy { large, card } => {
                 let url = checkout::start_purchase(app, who, if large { "ai-2500" } else { "ai-500" }).await.unwrap();
-                pay(&url, CARDS[place]).await;
+                self.pay(&url, place, card).await;
             }
             What::BuyByDebit { fails } => {
                 let url = checkout::start_purchase(app, who, "ai-500").await.unwrap();
                 self.pay_by_debit(&url, fails).await;
             }
+            What::Abandon if place == STRANGER => {}
+            What::Abandon => drop(checkout::start_purchase(app, who, "ai-2500").await.unwrap()),
+            What::GuestPays => {
+                let fields = [("amount", "700"), ("currency", "usd"), ("payment_method", BY_HAND), ("confirm", "true")];
+                self.call("POST", "/v1/payment_intents", &fields).await;
+            }
             What::NextDue => drop(self.sandbox.advance_to_next()),
             What::Days(days) => self.sandbox.advance(Duration::from_secs(u64::from(days) * 86_400)),
             What::Decline { charges } => {
                 for customer in self.customers(who).await {
-                    self.sandbox.refuse_next_charges(&customer, u32::from(charges));
+                    self.sandbox.refuse_next_charges(&id(&customer), u32::from(charges));
                 }
             }
+            What::AfterLastRetry(then) => self.sandbox.after_last_retry(match then {
+                After::Canceled => AfterLastRetry::Cancel,
+                After::Unpaid => AfterLastRetry::Unpaid,
+                After::PastDue => AfterLastRetry::PastDue,
+            }),
             What::PayOpenInvoice => self.on_open_invoice(who, "pay").await,
             What::VoidOpenInvoice => self.on_open_invoice(who, "void").await,
-            What::Upgrade => self.change_price(who, app, "tollgate_enterprise_month").await,
-            What::Downgrade => self.change_price(who, app, "tollgate_pro_month").await,
+            What::GiveUpOpenInvoice => self.on_open_invoice(who, "mark_uncollectible").await,
+            What::Upgrade => self.change_price(who, |_| "tollgate_enterprise_month", &[]).await,
+            What::UpgradeOncePaid => {
+                let waits = [("payment_behavior", "pending_if_incomplete")];
+                self.change_price(who, |_| "tollgate_enterprise_month", &waits).await;
+            }
+            What::Downgrade => self.change_price(who, |_| "tollgate_pro_month", &[]).await,
+            What::SwitchInterval => self.change_price(who, at_the_other_interval, &[]).await,
             What::CancelAtPeriodEnd => self.set(who, &[("cancel_at_period_end", "true")]).await,
             What::TakeCancellationBack => self.set(who, &[("cancel_at_period_end", "false")]).await,
             What::CancelNow => {
-                for id in self.running(who).await {
-                    self.call("DELETE", &format!("/v1/subscriptions/{id}"), &[]).await;
+                for subscription in self.of_customer(who, "subscriptions", "").await {
+                    self.call("DELETE", &format!("/v1/subscriptions/{}", id(&subscription)), &[]).await;
                 }
             }
+            What::PauseCollection(invoices) => {
+                let behavior = match invoices {
+                    Invoices::Void => "void",
+                    Invoices::Uncollectible => "mark_uncollectible",
+                    Invoices::Draft => "keep_as_draft",
+                };
+                self.set(who, &[("pause_collection[behavior]", behavior)]).await;
+            }
+            What::ResumeCollection => self.set(who, &[("pause_collection", "")]).await,
+            What::Resume => self.resume(who).await,
             What::RefundPart => self.refund(who, &[("amount", "500")]).await,
             What::RefundAll => self.refund(who, &[]).await,
-            What::Dispute { lost } => self.dispute(who, lost).await,
+            What::Dispute(dispute) => self.dispute(who, dispute).await,
+            What::RefundTheDisputed => {
+                self.dispute(who, Dispute::Inquiry).await;
+                self.refund(who, &[]).await;
+            }
             What::Rename => {
                 for customer in self.customers(who).await {
-                    self.call("POST", &format!("/v1/customers/{customer}"), &[("name", "Ada Ltd")]).await;
+                    self.call("POST", &format!("/v1/customers/{}", id(&customer)), &[("name", "Ada Ltd")]).await;
                 }
             }
+            // Of whom it was not said whose they are, it can never be said any more.
+            What::DeleteCustomer if place == STRANGER => {}
             What::DeleteCustomer => {
                 for customer in self.customers(who).await {
-                    self.call("DELETE", &format!("/v1/customers/{customer}"), &[]).await;
+                    self.call("DELETE", &format!("/v1/customers/{}", id(&customer)), &[]).await;
                 }
             }
+            What::Introduce => self.introduce(&people()[STRANGER]).await,
+        }
+    }
+
+    /// Tells Stripe whose the customer is that was made by hand.
+    pub async fn introduce(&self, who: &SignedIn) {
+        for customer in self.customers(who).await {
+            let named = [("metadata[account_id]", who.account_id.as_str())];
+            self.call("POST", &format!("/v1/customers/{}", id(&customer)), &named).await;
+        }
+    }
+
+    /// All there is, page by page, newest first.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let (mut all, mut after) = (Vec::<Value>::new(), String::new());
+        loop {
+            let request = self.client.request(reqwest::Method::GET, &format!("/v1/{path}{joint}limit=100{after}"));
+            let page = Page::of(request.bearer_auth("sk_test_sandbox")).await;
+            assert_eq!(page.status, 200, "{path}: {}", page.body);
+            let page = page.json();
+            all.extend(page["data"].as_array().unwrap().iter().cloned());
+            match (page["has_more"].as_bool(), all.last()) {
+                (Some(true), Some(last)) => after = format!("&starting_after={}", id(last)),
+                _ => return all,
+            }
+        }
+    }
+
+    /// What Stripe says of a customer, deleted or not.
+    pub async fn customer(&self, id: &str) -> Value {
+        self.call("GET", &format!("/v1/customers/{id}"), &[]).await
+    }
+
+    async fn call(&self, method: &str, path: &str, fields: &[(&str, &str)]) -> Value {
+        let request = self.client.request(method.parse().unwrap(), path);
+        Page::of(request.bearer_auth("sk_test_sandbox").form(fields)).await.json()
+    }
+
+    async fn subscribe(&self, who: &SignedIn, place: usize, plan: Plan, card: Card, app: &Tollgate) {
+        let (tier, interval) =
+            (if plan.enterprise { "ENTERPRISE" } else { "PRO" }, if plan.yearly { "year" } else { "month" });
+        // Whoever has a plan is not sold another. And of two people with one card, only the one who is
+        // heard of first has a trial, so such a card is one person's.
+        let card = if place == 0 { card } else { Card::Pays };
+        if let Ok(url) = checkout::start_subscription(app, who, tier, interval).await {
+            self.pay(&url, place, card).await;
+        }
+    }
+
+    /// Pays on Stripe's page.
+    async fn pay(&self, checkout: &str, place: usize, card: Card) {
+        if card == Card::DeclinesFirst {
+            self.submit(checkout, DECLINES).await;
+        }
+        self.submit(
+            checkout,
+            match card {
+                Card::Pays | Card::DeclinesFirst => CARDS[place],
+                Card::Asks => ASKS,
+                Card::RefundsLate => "4000000000007726",
+                Card::RefundsFail => "4000000000005126",
+                Card::Disputed => "4000000000000259",
+            },
+        )
+        .await;
+    }
+
+    async fn submit(&self, checkout: &str, card: &str) {
+        let fields = [("email", ""), ("name", "Ada Lovelace"), ("number", card), ("expiry", "12/40"), ("cvc", "123")];
+        let page = self.client.post(checkout, &fields).await;
+        if page.status == 303 && page.location().ends_with("/authenticate") {
+            self.client.post(&format!("{checkout}/authenticate"), &[("outcome", "complete")]).await;
         }
     }
 
     async fn pay_by_debit(&self, checkout: &str, fails: bool) {
         let account = if fails { "000111111116" } else { "000123456789" };
         let fields = [("email", ""), ("name", "Ada Lovelace"), ("pay_with", "us_bank_account"), ("account", account)];
-        Browser::new("").post(checkout, &fields).await;
+        self.client.post(checkout, &fields).await;
     }
 
-    async fn call(&self, method: &str, path: &str, fields: &[(&str, &str)]) -> Value {
-        let request = Browser::new(&self.sandbox.url()).request(method.parse().unwrap(), path);
-        Page::of(request.bearer_auth("sk_test_sandbox").form(fields)).await.json()
+    /// As an operator would in the Dashboard: Stripe is not told for whose account.
+    async fn subscribe_by_hand(&self, who: &SignedIn, plan: Plan, how: ByHand) {
+        let Some(customer) = self.customer_by_hand(who).await else { return };
+        let price = self.price(plan_key(plan)).await;
+        let method = match how {
+            ByHand::Card => Some(self.attach(BY_HAND, &customer).await),
+            ByHand::CardThatAsks => Some(self.attach(ASKS_BY_HAND, &customer).await),
+            ByHand::Trial => None,
+        };
+        let mut fields = vec![("customer", customer.as_str()), ("items[0][price]", price.as_str())];
+        match &method {
+            Some(method) => fields.push(("default_payment_method", method)),
+            None => fields.extend([
+                ("trial_period_days", "5"),
+                ("trial_settings[end_behavior][missing_payment_method]", "pause"),
+            ]),
+        }
+        self.call("POST", "/v1/subscriptions", &fields).await;
     }
 
-    async fn list(&self, path: &str) -> Vec<Value> {
-        let request = Browser::new(&self.sandbox.url()).request(reqwest::Method::GET, path);
-        let list = Page::of(request.bearer_auth("sk_test_sandbox")).await.json();
-        list["data"].as_array().cloned().unwrap_or_default()
+    async fn pay_by_hand(&self, who: &SignedIn) {
+        let Some(customer) = self.customer_by_hand(who).await else { return };
+        let method = self.attach(BY_HAND, &customer).await;
+        let fields = [
+            ("customer", customer.as_str()),
+            ("payment_method", method.as_str()),
+            ("amount", "1500"),
+            ("currency", "usd"),
+            ("confirm", "true"),
+        ];
+        self.call("POST", "/v1/payment_intents", &fields).await;
     }
 
-    /// The customers at Stripe of this account.
-    async fn customers(&self, who: &SignedIn) -> Vec<String> {
-        let all = self.list("/v1/customers?limit=100").await;
-        let own = all.iter().filter(|customer| customer["metadata"]["account_id"] == who.account_id.as_str());
-        own.map(|customer| customer["id"].as_str().unwrap().to_owned()).collect()
+    /// The customer of a person; the stranger's is made here, and nobody is told whose it is.
+    async fn customer_by_hand(&self, who: &SignedIn) -> Option<String> {
+        if let Some(known) = self.customers(who).await.first() {
+            return Some(id(known));
+        }
+        if *who != people()[STRANGER] {
+            return None;
+        }
+        Some(id(&self.call("POST", "/v1/customers", &[("email", &who.email)]).await))
+    }
+
+    /// Gives a card to a customer.
+    async fn attach(&self, card: &str, customer: &str) -> String {
+        id(&self.call("POST", &format!("/v1/payment_methods/{card}/attach"), &[("customer", customer)]).await)
+    }
+
+    async fn resume(&self, who: &SignedIn) {
+        for paused in self.of_customer(who, "subscriptions", "&status=paused").await {
+            let method = self.attach(BY_HAND, paused["customer"].as_str().unwrap()).await;
+            let path = format!("/v1/subscriptions/{}", id(&paused));
+            self.call("POST", &path, &[("default_payment_method", &method)]).await;
+            self.call("POST", &format!("{path}/resume"), &[]).await;
+        }
+    }
+
+    /// The customers at Stripe of this person that were not deleted.
+    async fn customers(&self, who: &SignedIn) -> Vec<Value> {
+        self.list(&format!("customers?email={}", who.email)).await
     }
 
     async fn of_customer(&self, who: &SignedIn, kind: &str, filter: &str) -> Vec<Value> {
         let mut found = Vec::new();
         for customer in self.customers(who).await {
-            found.extend(self.list(&format!("/v1/{kind}?customer={customer}&limit=100{filter}")).await);
+            found.extend(self.list(&format!("{kind}?customer={}{filter}", id(&customer))).await);
         }
         found
     }
 
-    async fn running(&self, who: &SignedIn) -> Vec<String> {
-        let all = self.of_customer(who, "subscriptions", "").await;
-        all.iter().map(|each| each["id"].as_str().unwrap().to_owned()).collect()
-    }
-
     async fn set(&self, who: &SignedIn, fields: &[(&str, &str)]) {
-        for id in self.running(who).await {
-            self.call("POST", &format!("/v1/subscriptions/{id}"), fields).await;
+        for subscription in self.of_customer(who, "subscriptions", "").await {
+            self.call("POST", &format!("/v1/subscriptions/{}", id(&subscription)), fields).await;
         }
     }
 
-    async fn change_price(&self, who: &SignedIn, app: &Tollgate, lookup_key: &str) {
-        let price = app.gateway().price_by_lookup_key(lookup_key).await.unwrap();
+    async fn price(&self, lookup_key: &str) -> String {
+        id(&self.list(&format!("prices?lookup_keys[]={lookup_key}")).await[0])
+    }
+
+    async fn change_price(&self, who: &SignedIn, to: impl Fn(&str) -> &'static str, how: &[(&str, &str)]) {
         for subscription in self.of_customer(who, "subscriptions", "").await {
-            let (id, item) = (&subscription["id"], &subscription["items"]["data"][0]["id"]);
-            let fields = [
-                ("items[0][id]", item.as_str().unwrap()),
+            let item = &subscription["items"]["data"][0];
+            let price = self.price(to(item["price"]["lookup_key"].as_str().unwrap())).await;
+            let mut fields = vec![
+                ("items[0][id]", item["id"].as_str().unwrap()),
                 ("items[0][price]", price.as_str()),
                 ("proration_behavior", "always_invoice"),
             ];
-            self.call("POST", &format!("/v1/subscriptions/{}", id.as_str().unwrap()), &fields).await;
+            fields.extend(how);
+            self.call("POST", &format!("/v1/subscriptions/{}", id(&subscription)), &fields).await;
         }
     }
 
     async fn on_open_invoice(&self, who: &SignedIn, what: &str) {
-        for invoice in self.of_customer(who, "invoices", "&status=open").await {
-            self.call("POST", &format!("/v1/invoices/{}/{what}", invoice["id"].as_str().unwrap()), &[]).await;
+        if let Some(invoice) = self.of_customer(who, "invoices", "&status=open").await.last() {
+            self.call("POST", &format!("/v1/invoices/{}/{what}", id(invoice)), &[]).await;
         }
     }
 
     /// The latest payment that went through, of a plan or of a purchase.
     async fn latest_payment(&self, who: &SignedIn) -> Option<String> {
         let all = self.of_customer(who, "payment_intents", "").await;
-        let paid = all.iter().find(|payment| payment["status"] == "succeeded")?;
-        Some(paid["id"].as_str().unwrap().to_owned())
+        all.iter().find(|payment| payment["status"] == "succeeded").map(id)
     }
 
     async fn refund(&self, who: &SignedIn, fields: &[(&str, &str)]) {
@@ -146,13 +311,38 @@ impl Stripe<'_> {
         }
     }
 
-    async fn dispute(&self, who: &SignedIn, lost: bool) {
+    async fn dispute(&self, who: &SignedIn, dispute: Dispute) {
         let Some(payment) = self.latest_payment(who).await else { return };
-        let disputed = self.sandbox.control(&format!("POST payments/{payment}/dispute"), &[]);
-        let Ok(dispute) = disputed else { return };
-        let id = dispute["id"].as_str().unwrap_or_default().to_owned();
-        if lost {
-            drop(self.sandbox.control(&format!("POST disputes/{id}/lose"), &[]));
+        let inquiry = if matches!(dispute, Dispute::Inquiry) { "true" } else { "false" };
+        let disputed = self.sandbox.control(&format!("POST payments/{payment}/dispute"), &[("inquiry", inquiry)]);
+        let Ok(disputed) = disputed else { return };
+        let opened = id(&disputed);
+        match dispute {
+            Dispute::Inquiry | Dispute::Open => {}
+            Dispute::Answered => {
+                let evidence = [("evidence[uncategorized_text]", "winning_evidence")];
+                self.call("POST", &format!("/v1/disputes/{opened}"), &evidence).await;
+            }
+            Dispute::Lost => drop(self.sandbox.control(&format!("POST disputes/{opened}/lose"), &[]).unwrap()),
         }
     }
+}
+
+/// The id of an object.
+pub fn id(object: &Value) -> String {
+    object["id"].as_str().unwrap_or_else(|| panic!("an object, not {object}")).to_owned()
+}
+
+fn plan_key(plan: Plan) -> &'static str {
+    match (plan.enterprise, plan.yearly) {
+        (false, false) => "tollgate_pro_month",
+        (false, true) => "tollgate_pro_year",
+        (true, false) => "tollgate_enterprise_month",
+        (true, true) => "tollgate_enterprise_year",
+    }
+}
+
+fn at_the_other_interval(lookup_key: &str) -> &'static str {
+    let enterprise = lookup_key.starts_with("tollgate_enterprise");
+    plan_key(Plan { enterprise, yearly: lookup_key.ends_with("_month") })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use server::Db;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
@@ -29,7 +30,20 @@ struct OnServer {
 impl Engine {
     /// A new, empty database.
     pub async fn fresh_database(self) -> Database {
-        let files = tempfile::tempdir().unwrap();
+        self.database_in(tempfile::tempdir().unwrap()).await
+    }
+
+    /// One whose commits do not wait for the disk, for what does not depend on that.
+    pub async fn hasty_database(self) -> Database {
+        let files = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let database = self.database_in(files).await;
+        if let Some(server) = &database.on_server {
+            server.say("ALTER DATABASE", "SET synchronous_commit = off").await.unwrap();
+        }
+        database
+    }
+
+    async fn database_in(self, files: TempDir) -> Database {
         match self {
             Self::Sqlite => {
                 let url = format!("sqlite:{}", files.path().join("tollgate.db").display());
@@ -46,6 +60,36 @@ impl Engine {
 }
 
 impl Database {
+    /// Takes everything out of every table, as if it had just been migrated. `db` is connected to it.
+    pub async fn empty(&self, db: &Db) {
+        if let Some(pool) = db.postgres_pool() {
+            // Not TRUNCATE, which makes every file of every table anew.
+            let all = "DO $$ DECLARE name text; BEGIN
+                SET LOCAL session_replication_role = replica;
+                FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> '_sqlx_migrations'
+                LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+            END $$";
+            pool.execute(all).await.unwrap();
+            return;
+        }
+        let names = "SELECT name FROM sqlite_master WHERE type = 'table' \
+            AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name <> '_sqlx_migrations'";
+        let names = self.texts(db, names).await;
+        let all: String = names.iter().map(|name| format!("DELETE FROM \"{name}\"; ")).collect();
+        self.run(&format!("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE; {all}COMMIT")).await;
+    }
+
+    /// What a query of one column of text says, a text for each row. `db` is connected to it.
+    pub async fn texts(&self, db: &Db, query: &str) -> Vec<String> {
+        match db.postgres_pool() {
+            Some(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
+            None => {
+                let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+                sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap()
+            }
+        }
+    }
+
     /// Makes the database refuse to write such events, whatever else was written with them.
     pub async fn refuse(&self, write: &str, when: &str) {
         let trigger = match self.on_server {

@@ -12,6 +12,7 @@ mod assets;
 mod bench;
 mod e2e;
 mod lint;
+mod nightly;
 mod postgres;
 mod process;
 mod project;
@@ -51,6 +52,12 @@ enum Task {
         #[arg(value_enum, default_value_t = Selection::All)]
         selection: Selection,
         /// Passed on to Playwright or to the test programs.
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+    /// Tell thousands of random histories of events, with a PostgreSQL of their own.
+    Nightly {
+        /// Passed on to the test program.
         #[arg(last = true)]
         rest: Vec<String>,
     },
@@ -103,6 +110,7 @@ fn perform(task: Task) -> anyhow::Result<()> {
             };
             suites::run(&project, suites, &rest)
         }
+        Task::Nightly { rest } => nightly::run(&project, &rest),
         Task::Bench { rest } => bench::run(&project, &rest),
         Task::Lint => lint::lint(&project),
         Task::Report => {

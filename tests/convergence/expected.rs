@@ -1,0 +1,266 @@
+//! What a node has to say of Stripe's objects, out of Stripe's own JSON.
+//!
+//! Written a second time, from Stripe's documentation, and with nothing of the program but the
+//! types that it keeps: so that a field that is read wrongly there is read rightly here. Every type
+//! is made of all its fields, so that a new one has to be held against Stripe before this compiles.
+
+use std::collections::BTreeSet;
+
+use billing::purchase::DisputeStatus;
+use billing::{
+    CheckoutSessionId, Currency, CustomerId, InvoiceId, Item, Meter, Money, PaymentIntentId, Period, PriceId, Status,
+    Subscription, SubscriptionId, Tier, Timestamp,
+};
+use serde_json::Value;
+use server::ledger::{
+    Bought, Card, Customer, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund,
+};
+use server::store::checkouts::AttemptStatus;
+
+use crate::snapshot::Everything;
+
+/// Days that stay open after a period's end, or after a payment failed (`plans.toml`).
+const GRACE: i64 = 3 * 86_400;
+
+pub fn customer(json: &Value) -> Customer {
+    Customer {
+        id: CustomerId::new(text(&json["id"])),
+        email: words(&json["email"]),
+        name: words(&json["name"]),
+        is_deleted: json["deleted"] == true,
+    }
+}
+
+pub fn subscription(all: &Everything, json: &Value) -> Subscription {
+    let items = json["items"]["data"].as_array().unwrap();
+    let tiers = items.iter().map(|item| tier(&item["price"]["lookup_key"]));
+    Subscription {
+        id: SubscriptionId::new(text(&json["id"])),
+        customer: CustomerId::new(text(&json["customer"])),
+        status: Status::from(text(&json["status"])),
+        created: at(&json["created"]),
+        billing_cycle_anchor: at(&json["billing_cycle_anchor"]),
+        cancel_at_period_end: json["cancel_at_period_end"].as_bool().unwrap(),
+        cancel_at: time(&json["cancel_at"]),
+        ended_at: time(&json["ended_at"]),
+        trial_end: time(&json["trial_end"]),
+        past_due_since: owed_since(all, json).map(Timestamp),
+        last_known_tier: tiers.max().map(|tier| Tier::new(NAMES[tier])),
+        items: items.iter().map(item).collect(),
+    }
+}
+
+fn item(json: &Value) -> Item {
+    Item {
+        id: text(&json["id"]),
+        price: PriceId::new(text(&json["price"]["id"])),
+        lookup_key: words(&json["price"]["lookup_key"]),
+        quantity: json["quantity"].as_u64().unwrap(),
+        period: Period { start: at(&json["current_period_start"]), end: at(&json["current_period_end"]) },
+    }
+}
+
+/// When the oldest invoice was written that a subscription which is past due still owes.
+fn owed_since(all: &Everything, subscription: &Value) -> Option<i64> {
+    let owed = |invoice: &&Value| {
+        invoice["status"] == "open"
+            && invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]
+            && subscription["status"] == "past_due"
+    };
+    all.invoices.iter().filter(owed).map(|invoice| invoice["created"].as_i64().unwrap()).min()
+}
+
+pub fn invoice(json: &Value) -> Invoice {
+    let payments = json["payments"]["data"].as_array().unwrap();
+    let payments: BTreeSet<String> =
+        payments.iter().map(|payment| text(&payment["payment"]["payment_intent"])).collect();
+    let times = &json["status_transitions"];
+    Invoice {
+        id: InvoiceId::new(text(&json["id"])),
+        customer: CustomerId::new(text(&json["customer"])),
+        subscription: words(&json["parent"]["subscription_details"]["subscription"]).map(SubscriptionId::new),
+        number: words(&json["number"]),
+        status: InvoiceStatus::from(text(&json["status"])),
+        reason: words(&json["billing_reason"]),
+        total: money(&json["total"], json),
+        amount_due: json["amount_due"].as_i64().unwrap(),
+        amount_paid: json["amount_paid"].as_i64().unwrap(),
+        amount_remaining: json["amount_remaining"].as_i64().unwrap(),
+        created: at(&json["created"]),
+        finalized_at: time(&times["finalized_at"]),
+        due_date: time(&json["due_date"]),
+        paid_at: time(&times["paid_at"]),
+        next_payment_attempt: time(&json["next_payment_attempt"]),
+        attempt_count: json["attempt_count"].as_i64().unwrap(),
+        payments: payments.into_iter().map(PaymentIntentId::new).collect(),
+    }
+}
+
+pub fn payment(all: &Everything, json: &Value) -> Payment {
+    let charge = &json["latest_charge"];
+    let card = &charge["payment_method_details"]["card"];
+    let mut refunds: Vec<Refund> = charge["refunds"]["data"].as_array().into_iter().flatten().map(refund).collect();
+    refunds.sort_by_key(|refund| (refund.created, refund.id.clone()));
+    let mut disputes: Vec<Dispute> =
+        all.disputes.iter().filter(|dispute| dispute["payment_intent"] == json["id"]).map(dispute).collect();
+    disputes.sort_by_key(|dispute| (dispute.created, dispute.id.clone()));
+    Payment {
+        id: PaymentIntentId::new(text(&json["id"])),
+        customer: words(&json["customer"]).map(CustomerId::new),
+        status: PaymentStatus::from(text(&json["status"])),
+        amount: money(&json["amount"], json),
+        description: words(&json["description"]),
+        charge: words(&charge["id"]),
+        amount_refunded: charge["amount_refunded"].as_i64().unwrap_or(0),
+        refunds,
+        is_disputed: charge["disputed"] == true,
+        disputes,
+        card: card.is_object().then(|| Card { brand: text(&card["brand"]), last4: text(&card["last4"]) }),
+        receipt_url: words(&charge["receipt_url"]),
+        failure: words(&json["last_payment_error"]["message"]),
+        failure_code: words(&json["last_payment_error"]["code"]),
+        created: at(&json["created"]),
+    }
+}
+
+fn refund(json: &Value) -> Refund {
+    Refund {
+        id: text(&json["id"]),
+        amount: json["amount"].as_i64().unwrap(),
+        status: text(&json["status"]),
+        created: at(&json["created"]),
+    }
+}
+
+fn dispute(json: &Value) -> Dispute {
+    Dispute {
+        id: text(&json["id"]),
+        amount: json["amount"].as_i64().unwrap(),
+        status: DisputeStatus::from(text(&json["status"])),
+        reason: words(&json["reason"]),
+        created: at(&json["created"]),
+    }
+}
+
+/// What was bought by a session; `None` for one that sold nothing, or a plan.
+pub fn purchase(json: &Value) -> Option<Purchase> {
+    let sold = json["mode"] == "payment" && json["status"] == "complete";
+    sold.then(|| Purchase {
+        session: CheckoutSessionId::new(text(&json["id"])),
+        payment: words(&json["payment_intent"]).map(PaymentIntentId::new),
+        is_settled: json["payment_status"] != "unpaid",
+        total: money(&json["amount_total"], json),
+        items: json["line_items"]["data"].as_array().unwrap().iter().map(bought).collect(),
+        created: at(&json["created"]),
+    })
+}
+
+fn bought(json: &Value) -> Bought {
+    let (product, units) = product(json);
+    Bought {
+        description: text(&json["description"]),
+        price: words(&json["price"]["id"]).map(PriceId::new),
+        lookup_key: words(&json["price"]["lookup_key"]),
+        quantity: json["quantity"].as_u64().unwrap(),
+        amount: json["amount_total"].as_i64().unwrap(),
+        product: Some(product.to_owned()),
+        grants: Some((Meter::AiGenerations, units)),
+    }
+}
+
+/// The product of a line, and how many units it adds (`plans.toml`).
+fn product(line: &Value) -> (&'static str, u64) {
+    match line["price"]["lookup_key"].as_str() {
+        Some("tollgate_ai_500") => ("ai-500", 500),
+        Some("tollgate_ai_2500") => ("ai-2500", 2_500),
+        other => panic!("{other:?} is no product"),
+    }
+}
+
+/// How many units a session is good for: what was paid for it and not taken back.
+pub fn worth(all: &Everything, session: &Value) -> i64 {
+    if session["mode"] != "payment" || session["status"] != "complete" || session["payment_status"] == "unpaid" {
+        return 0;
+    }
+    let units = i64::try_from(product(&session["line_items"]["data"][0]).1).unwrap();
+    let (total, payment) = (session["amount_total"].as_i64().unwrap(), &session["payment_intent"]);
+    let Some(paid) = all.payments.iter().find(|each| each["id"] == *payment) else { return units };
+    if paid["status"] != "succeeded" {
+        return 0;
+    }
+    let refunded = paid["latest_charge"]["amount_refunded"].as_i64().unwrap();
+    let taken = all.disputes.iter().filter(|dispute| {
+        dispute["payment_intent"] == *payment
+            && matches!(dispute["status"].as_str(), Some("needs_response" | "under_review" | "lost"))
+    });
+    let disputed: i64 = taken.map(|dispute| dispute["amount"].as_i64().unwrap()).sum();
+    units * (total - refunded - disputed).max(0) / total
+}
+
+/// Where an attempt to buy has come to, by its session. One that ran out may have been set aside
+/// for another before.
+pub fn attempt(session: &Value) -> &'static [AttemptStatus] {
+    match session["status"].as_str() {
+        Some("open") => &[AttemptStatus::Open],
+        Some("complete") => &[AttemptStatus::Complete],
+        Some("expired") => &[AttemptStatus::Expired, AttemptStatus::Superseded],
+        other => panic!("{other:?} is no status of a session"),
+    }
+}
+
+const NAMES: [&str; 3] = ["FREE", "PRO", "ENTERPRISE"];
+
+/// The place of a price's tier in [`NAMES`].
+fn tier(lookup_key: &Value) -> usize {
+    match lookup_key.as_str() {
+        Some("tollgate_pro_month" | "tollgate_pro_year") => 1,
+        Some("tollgate_enterprise_month" | "tollgate_enterprise_year") => 2,
+        other => panic!("{other:?} is no plan's"),
+    }
+}
+
+/// The tier that these subscriptions give at `now`, and until when if nothing more happens.
+pub fn access<'a>(
+    all: &Everything,
+    subscriptions: impl Iterator<Item = &'a Value>,
+    now: i64,
+) -> (&'static str, Option<Timestamp>) {
+    let open = subscriptions.filter_map(|json| Some((open_until(all, json)?, json))).filter(|(until, _)| now < *until);
+    let tiers = open.map(|(until, json)| (tier(&json["items"]["data"][0]["price"]["lookup_key"]), until));
+    tiers.max().map_or((NAMES[0], None), |(tier, until)| (NAMES[tier], Some(Timestamp(until))))
+}
+
+/// Until when a subscription is open, whatever the time is now; `None` when its status gives nothing.
+fn open_until(all: &Everything, json: &Value) -> Option<i64> {
+    let item = &json["items"]["data"][0];
+    let period_end = item["current_period_end"].as_i64().unwrap();
+    let patience = match json["status"].as_str().unwrap() {
+        "trialing" | "active" => period_end + GRACE,
+        "past_due" => owed_since(all, json).unwrap_or_else(|| item["current_period_start"].as_i64().unwrap()) + GRACE,
+        _ => return None,
+    };
+    let told_to_end = if json["cancel_at_period_end"] == true { Some(period_end) } else { None };
+    json["cancel_at"].as_i64().into_iter().chain(told_to_end).chain([patience]).min()
+}
+
+/// A text that is there.
+fn text(json: &Value) -> String {
+    json.as_str().unwrap_or_else(|| panic!("a text, not {json}")).to_owned()
+}
+
+/// A text that need not be there.
+fn words(json: &Value) -> Option<String> {
+    json.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn at(json: &Value) -> Timestamp {
+    time(json).unwrap_or_else(|| panic!("a time, not {json}"))
+}
+
+fn time(json: &Value) -> Option<Timestamp> {
+    json.as_i64().map(Timestamp)
+}
+
+fn money(amount: &Value, object: &Value) -> Money {
+    Money::new(amount.as_i64().unwrap(), Currency::parse(object["currency"].as_str().unwrap()).unwrap())
+}
