@@ -1,5 +1,7 @@
 //! One trial a person, whichever way they come back.
 
+use server::store::inbox::EventState;
+
 use crate::support::{Harness, PAYS, on_both_engines};
 
 /// Another card that pays.
@@ -66,13 +68,50 @@ on_both_engines! {
         let cancel = crate::support::Browser::new(&app.sandbox.url())
             .request(reqwest::Method::DELETE, &format!("/v1/subscriptions/{id}"));
         assert_eq!(crate::support::Page::of(cancel.bearer_auth("sk_test_sandbox")).await.status, 200);
-        let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
-        let fields = [("customer", customer.as_str()), ("items[0][price]", price.as_str()), ("trial_period_days", "30")];
-        app.stripe_makes("/v1/subscriptions", &fields).await;
+        gives_a_trial(&app, &customer).await;
         app.settled().await;
         assert_eq!(statuses(&app).await, ["trialing", "canceled"]);
         assert!(ada.opens("/dashboard/analytics").await);
     }
+
+    /// Which of the two is heard of first must not decide about money.
+    async fn a_trial_that_an_operator_gives_ends_none_that_was_bought_before(engine) {
+        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+        let ada = app.signed_up("ada@example.com").await;
+        app.subscribe(&ada, "PRO", PAYS).await;
+        let customer = app.stripe_lists("/v1/customers").await[0]["id"].as_str().unwrap().to_owned();
+        let given = gives_a_trial(&app, &customer).await;
+        let events = app.stripe_lists("/v1/events?type=customer.subscription.created").await;
+        let of_given = events.iter().find(|event| event["data"]["object"]["id"] == given.as_str()).unwrap()["id"].clone();
+        let first = app.sandbox.pending_deliveries().into_iter().find(|delivery| of_given == delivery.event.as_str()).unwrap();
+        assert!(app.sandbox.deliver(&first.id));
+        app.until(async || app.standing(&first.event).await == Some(EventState::Done)).await;
+        app.sandbox.hold_deliveries(false);
+        app.settled().await;
+        assert_eq!(statuses(&app).await, ["trialing", "trialing"]);
+    }
+
+    async fn whoever_was_given_a_trial_is_offered_none(engine) {
+        let app = Harness::start(engine).await;
+        let ada = app.signed_up("ada@example.com").await;
+        let account = app.account("ada@example.com").await.to_string();
+        let named = [("email", "ada@example.com"), ("metadata[account_id]", account.as_str())];
+        let customer = app.stripe_makes("/v1/customers", &named).await;
+        let given = gives_a_trial(&app, &customer).await;
+        app.settled().await;
+        app.stripe_deletes(&format!("/v1/subscriptions/{given}")).await;
+        app.settled().await;
+        app.subscribe(&ada, "PRO", PAYS).await;
+        app.settled().await;
+        assert_eq!(statuses(&app).await, ["active", "canceled"]);
+    }
+}
+
+/// An operator gives a customer a trial at Stripe, past our Checkout. The subscription.
+async fn gives_a_trial(app: &Harness, customer: &str) -> String {
+    let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
+    let fields = [("customer", customer), ("items[0][price]", price.as_str()), ("trial_period_days", "30")];
+    app.stripe_makes("/v1/subscriptions", &fields).await
 }
 
 async fn statuses(app: &Harness) -> Vec<String> {

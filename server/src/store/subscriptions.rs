@@ -31,7 +31,7 @@ statements! {
         WHERE r.account_id = $1 AND r.version = (SELECT MAX(l.version) FROM subscription_revision l \
         WHERE l.subscription_id = r.subscription_id AND l.written_at <= $2) ORDER BY r.written_at DESC, r.subscription_id DESC";
     CLAIM_TRIAL = "INSERT INTO trial_claim (claim, subscription_id, claimed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    TRIAL_CLAIMED = "SELECT claim FROM trial_claim WHERE claim IN ($1, $2) LIMIT 1";
+    TRIAL_CLAIMED = "SELECT claim FROM trial_claim WHERE claim IN ($1, $2, $3, $4) LIMIT 1";
     TRIAL_HOLDER = "SELECT subscription_id FROM trial_claim WHERE claim = $1";
 }
 
@@ -199,6 +199,8 @@ pub enum TrialClaim {
     Email(String),
     /// Somebody with this card, by Stripe's fingerprint, has had one.
     Card(String),
+    /// Any of these, of a trial that an operator has given at Stripe.
+    Given(Box<TrialClaim>),
 }
 
 impl TrialClaim {
@@ -207,6 +209,7 @@ impl TrialClaim {
             Self::Account(account) => account_claim(account),
             Self::Email(canonical) => email_claim(canonical),
             Self::Card(fingerprint) => format!("card:{fingerprint}"),
+            Self::Given(claim) => given(&claim.key()),
         }
     }
 }
@@ -241,8 +244,14 @@ pub async fn trial_holder(tx: &mut Tx, claim: &TrialClaim) -> Result<Option<Subs
 /// # Errors
 /// The database failed.
 pub async fn trial_claimed(db: &Db, account: &AccountId, canonical_email: &str) -> Result<bool, StoreError> {
-    let found = query!(Db: db, fetch_optional as (String,), TRIAL_CLAIMED, account_claim(account), email_claim(canonical_email))?;
+    let (account, email) = (account_claim(account), email_claim(canonical_email));
+    let (by_account, by_email) = (given(&account), given(&email));
+    let found = query!(Db: db, fetch_optional as (String,), TRIAL_CLAIMED, account, email, by_account, by_email)?;
     Ok(found.is_some())
+}
+
+fn given(claim: &str) -> String {
+    format!("given:{claim}")
 }
 
 fn account_claim(account: &AccountId) -> String {

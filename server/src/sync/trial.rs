@@ -3,8 +3,9 @@
 //! Who has had a trial is asked before Checkout, but the card is known only after it, and two
 //! Checkouts can be under way at once. So whoever is second is found out when the subscription is
 //! written: its trial ends there and then, as the Checkout page has said. Only trials of our own
-//! Checkout are held to this; one that an operator gives is nobody's but the operator's
-//! (`tests/http/trial.rs`).
+//! Checkout are held to this. One that an operator gives at Stripe is nobody's but the operator's: it
+//! ends no other, whichever is heard of first, and it is not ended; but whoever had it is offered none
+//! any more (`tests/http/trial.rs`).
 
 use billing::{AccountId, Status, Subscription, Timestamp};
 
@@ -29,10 +30,15 @@ pub(super) async fn claim(
     }
     let email = accounts::owner_canonical_email(tx, account).await?.map(TrialClaim::Email);
     let card = shape.card.clone().map(TrialClaim::Card);
-    let claims: Vec<TrialClaim> =
-        [Some(TrialClaim::Account(account.clone())), email, card].into_iter().flatten().collect();
+    let claims = [Some(TrialClaim::Account(account.clone())), email, card].into_iter().flatten();
+    if shape.attempt.is_none() {
+        let given: Vec<TrialClaim> = claims.map(|claim| TrialClaim::Given(Box::new(claim))).collect();
+        subscriptions::claim_trial(tx, &given, &subscription.id, now).await?;
+        return Ok(true);
+    }
+    let claims: Vec<TrialClaim> = claims.collect();
     subscriptions::claim_trial(tx, &claims, &subscription.id, now).await?;
-    if subscription.status != Status::Trialing || shape.attempt.is_none() {
+    if subscription.status != Status::Trialing {
         return Ok(true);
     }
     for claim in &claims {
