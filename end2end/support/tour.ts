@@ -438,10 +438,11 @@ export async function operatorPages({ page, watch, own, stripe, email, look }: T
   await expect(page.getByRole('link', { name: '1', exact: true }).first()).toBeVisible();
   await look('/admin, what differs');
   await page.getByRole('link', { name: 'All differences' }).click();
-  await expect(page.getByText('left', { exact: true }).first()).toBeVisible();
+  const differences = page.getByRole('region', { name: 'Differences, table' });
+  await expect(differences.getByText('left', { exact: true }).first()).toBeVisible();
   await look('/admin/drift, what differs');
   await page.getByRole('button', { name: 'Compare now' }).click();
-  await expect(page.getByText('mended', { exact: true }).first()).toBeVisible();
+  await expect(differences.getByText('mended', { exact: true }).first()).toBeVisible();
   await look('/admin/drift, what was mended');
   await page.goto('/admin/drift?state=left');
   await expect(page.getByText('No such differences')).toBeVisible();
