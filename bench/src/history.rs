@@ -28,6 +28,8 @@ pub async fn fill(database: &str, account: &str, have: u64, rows: u64) -> anyhow
             connection.execute(sql.as_str()).await.context("filling the history")?;
             from = to;
         }
+        // On the disk before anything is measured, which would wait for it otherwise.
+        connection.execute("PRAGMA synchronous = FULL").await?;
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
         connection.close().await?;
     } else {
