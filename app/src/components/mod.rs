@@ -4,6 +4,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "a component owns its properties")]
 
 mod banner;
+mod data_table;
 mod empty;
 mod failure_view;
 mod field;
@@ -21,6 +22,7 @@ mod usage_meter;
 mod usage_notice;
 
 pub use banner::{Banner, Refusal, Tone};
+pub use data_table::{Column, DataTable};
 pub use empty::Empty;
 pub use failure_view::FailureView;
 pub use field::{Field, TextField};

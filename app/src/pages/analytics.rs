@@ -7,7 +7,7 @@ use server::Tollgate;
 use server::workspace::{self, DayUsage, Range, SourceUsage};
 
 use crate::areas::ANALYTICS;
-use crate::components::{Day, Empty, Gate, Glyph, UsageMeter, UsageNotices};
+use crate::components::{Column, DataTable, Day, Empty, Gate, Glyph, UsageMeter, UsageNotices};
 use crate::failure::Failure;
 use crate::islands::LiveMeters;
 use crate::query::parameter;
@@ -73,8 +73,6 @@ fn Ranges(chosen: Range) -> impl IntoView {
 /// Who has used how much.
 #[component]
 fn ByKey(sources: Vec<SourceUsage>) -> impl IntoView {
-    let heads =
-        Meter::ALL.iter().map(|meter| view! { <th scope="col" class="number">{meter.label()}</th> }).collect_view();
     let rows = sources
         .into_iter()
         .map(|source| {
@@ -96,21 +94,14 @@ fn ByKey(sources: Vec<SourceUsage>) -> impl IntoView {
         })
         .collect_view();
     view! {
-        <h3 id="keys-title">"By key"</h3>
-        <div class="table-scroll" tabindex="0" role="region" aria-labelledby="keys-title">
-            <table>
-                <thead><tr><th scope="col">"Who"</th>{heads}</tr></thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
+        <h3>"By key"</h3>
+        <DataTable label="By key" columns=counted("Who")>{rows}</DataTable>
     }
 }
 
 #[component]
 fn ByDay(days: Vec<DayUsage>) -> impl IntoView {
     let charts = Meter::ALL.iter().map(|meter| view! { <Bars meter=*meter days=days.clone()/> }).collect_view();
-    let heads =
-        Meter::ALL.iter().map(|meter| view! { <th scope="col" class="number">{meter.label()}</th> }).collect_view();
     let rows = days
         .into_iter()
         .map(|day| {
@@ -125,14 +116,14 @@ fn ByDay(days: Vec<DayUsage>) -> impl IntoView {
         <div class="charts">{charts}</div>
         <details class="table-details">
             <summary>"Show the numbers"</summary>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Usage by day, table">
-                <table>
-                    <thead><tr><th scope="col">"Day (UTC)"</th>{heads}</tr></thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
+            <DataTable label="Usage by day, table" columns=counted("Day (UTC)")>{rows}</DataTable>
         </details>
     }
+}
+
+/// A column of names, and one for each meter.
+fn counted(first: &'static str) -> Vec<Column> {
+    std::iter::once(Column::Text(first)).chain(Meter::ALL.iter().map(|meter| Column::Number(meter.label()))).collect()
 }
 
 fn count(day: &DayUsage, meter: Meter) -> u64 {

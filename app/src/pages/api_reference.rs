@@ -8,7 +8,7 @@ use serde_json::Value;
 use server::Tollgate;
 use server::http::api;
 
-use crate::components::Heading;
+use crate::components::{Column, DataTable, Heading};
 
 /// Every call, what it takes and what it answers.
 #[component]
@@ -83,14 +83,17 @@ fn Operation(method: String, path: String, operation: Value, schemas: Value, bas
             {answer.map(|schema| view! { <h3>"What it answers"</h3> <Fields label=format!("Answer of {name}") schema schemas=schemas.clone()/> })}
             {has_headers.then(|| view! {
                 <h3>"Headers"</h3>
-                <div class="table-scroll" tabindex="0" role="region" aria-label=format!("Headers of {name}")>
-                    <table><thead><tr><th scope="col">"Header"</th><th scope="col">"What for"</th></tr></thead><tbody>{headers}</tbody></table>
-                </div>
+                <DataTable
+                    label=format!("Headers of {name}")
+                    columns=[Column::Text("Header"), Column::Text("What for")]
+                >
+                    {headers}
+                </DataTable>
             })}
             <h3>"Statuses"</h3>
-            <div class="table-scroll" tabindex="0" role="region" aria-label=format!("Statuses of {name}")>
-                <table><thead><tr><th scope="col">"Status"</th><th scope="col">"When"</th></tr></thead><tbody>{answers}</tbody></table>
-            </div>
+            <DataTable label=format!("Statuses of {name}") columns=[Column::Text("Status"), Column::Text("When")]>
+                {answers}
+            </DataTable>
         </section>
     }
 }
@@ -105,12 +108,9 @@ fn Fields(label: String, schema: Value, schemas: Value) -> impl IntoView {
         .map(|(name, kind, what)| view! { <tr><th scope="row"><code>{name}</code></th><td>{kind}</td><td>{what}</td></tr> })
         .collect_view();
     view! {
-        <div class="table-scroll" tabindex="0" role="region" aria-label=label>
-            <table>
-                <thead><tr><th scope="col">"Field"</th><th scope="col">"Kind"</th><th scope="col">"What it is"</th></tr></thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
+        <DataTable label=label columns=[Column::Text("Field"), Column::Text("Kind"), Column::Text("What it is")]>
+            {rows}
+        </DataTable>
     }
 }
 

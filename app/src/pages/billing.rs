@@ -7,8 +7,8 @@ use server::overview::LedgerPage;
 use server::{BillingOverview, Tollgate};
 
 use crate::components::{
-    Banner, Day, Empty, Glyph, Heading, InvoiceBadge, Moment, PortalButton, Refusal, StatusBadge, Tone, UsageMeter,
-    UsageNotices, signed_in_page,
+    Banner, Column, DataTable, Day, Empty, Glyph, Heading, InvoiceBadge, Moment, PortalButton, Refusal, StatusBadge,
+    Tone, UsageMeter, UsageNotices, signed_in_page,
 };
 use crate::failure::Failure;
 use crate::query::{address, after, after_value, parameter};
@@ -285,20 +285,12 @@ fn Invoices(page: LedgerPage<Invoice>) -> impl IntoView {
         let older = page.next.as_ref().map(|next| address("/billing", &[("invoices", &after_value(next))]));
         let rows = page.rows.into_iter().map(|invoice| view! { <InvoiceRow invoice/> }).collect_view();
         view! {
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Invoices, table">
-                <table>
-                    <thead>
-                        <tr>
-                            <th scope="col">"Number"</th>
-                            <th scope="col">"Date (UTC)"</th>
-                            <th scope="col">"Status"</th>
-                            <th scope="col" class="money">"Amount"</th>
-                            <th scope="col"><span class="visually-hidden">"See it"</span></th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
+            <DataTable
+                label="Invoices, table"
+                columns=[Column::Text("Number"), Column::Text("Date (UTC)"), Column::Text("Status"), Column::Money("Amount"), Column::Unseen("See it")]
+            >
+                {rows}
+            </DataTable>
             {older.map(|older| view! { <p class="actions"><a class="button" href=older>"Older invoices"</a></p> })}
         }
         .into_any()
@@ -346,20 +338,12 @@ fn Purchases(page: LedgerPage<(Purchase, Option<Payment>)>, catalog: Catalog) ->
     view! {
         <section class="card" aria-labelledby="purchases-title">
             <h2 id="purchases-title">"Purchases"</h2>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Purchases, table">
-                <table>
-                    <thead>
-                        <tr>
-                            <th scope="col">"What"</th>
-                            <th scope="col">"Date (UTC)"</th>
-                            <th scope="col">"Status"</th>
-                            <th scope="col" class="money">"Amount"</th>
-                            <th scope="col"><span class="visually-hidden">"Receipt"</span></th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
+            <DataTable
+                label="Purchases, table"
+                columns=[Column::Text("What"), Column::Text("Date (UTC)"), Column::Text("Status"), Column::Money("Amount"), Column::Unseen("Receipt")]
+            >
+                {rows}
+            </DataTable>
             {older.map(|older| view! { <p class="actions"><a class="button" href=older>"Older purchases"</a></p> })}
         </section>
     }
@@ -463,19 +447,12 @@ fn History(catalog: Catalog, past: Vec<Subscription>) -> impl IntoView {
             })
             .collect_view();
         view! {
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Earlier subscriptions, table">
-                <table>
-                    <thead>
-                        <tr>
-                            <th scope="col">"Plan"</th>
-                            <th scope="col">"Status"</th>
-                            <th scope="col">"Started (UTC)"</th>
-                            <th scope="col">"Ended (UTC)"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
+            <DataTable
+                label="Earlier subscriptions, table"
+                columns=[Column::Text("Plan"), Column::Text("Status"), Column::Text("Started (UTC)"), Column::Text("Ended (UTC)")]
+            >
+                {rows}
+            </DataTable>
         }
         .into_any()
     };

@@ -7,7 +7,9 @@ use server::operations::{self, AccountDetail};
 use server::store::subscriptions::Revision;
 
 use super::Sections;
-use crate::components::{Banner, Day, Heading, InvoiceBadge, Moment, StatusBadge, Tone, UsageMeter, operator_page};
+use crate::components::{
+    Banner, Column, DataTable, Day, Heading, InvoiceBadge, Moment, StatusBadge, Tone, UsageMeter, operator_page,
+};
 use crate::failure::Failure;
 use crate::pages::billing::what_was_bought;
 use crate::query::{address, parameter};
@@ -72,19 +74,12 @@ fn Subscriptions(revisions: Vec<Revision>) -> impl IntoView {
     view! {
         <section class="card" aria-labelledby="subscriptions-title">
             <h2 id="subscriptions-title">"Subscriptions"</h2>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Subscriptions, table">
-                <table>
-                    <thead>
-                        <tr>
-                            <th scope="col">"Subscription"</th>
-                            <th scope="col">"Status"</th>
-                            <th scope="col">"Period (UTC)"</th>
-                            <th scope="col">"Last changed here"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
+            <DataTable
+                label="Subscriptions, table"
+                columns=[Column::Text("Subscription"), Column::Text("Status"), Column::Text("Period (UTC)"), Column::Text("Last changed here")]
+            >
+                {rows}
+            </DataTable>
         </section>
     }
     .into_any()
@@ -153,20 +148,12 @@ fn Ledger(invoices: Vec<Invoice>, purchases: Vec<(Purchase, Option<Payment>)>, c
     view! {
         <section class="card" aria-labelledby="ledger-title">
             <h2 id="ledger-title">"Invoices and purchases"</h2>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Invoices and purchases, table">
-                <table>
-                    <thead>
-                        <tr>
-                            <th scope="col">"At Stripe"</th>
-                            <th scope="col">"What"</th>
-                            <th scope="col">"Date (UTC)"</th>
-                            <th scope="col">"Status"</th>
-                            <th scope="col" class="money">"Amount"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{invoices}{purchases}</tbody>
-                </table>
-            </div>
+            <DataTable
+                label="Invoices and purchases, table"
+                columns=[Column::Text("At Stripe"), Column::Text("What"), Column::Text("Date (UTC)"), Column::Text("Status"), Column::Money("Amount")]
+            >
+                {invoices}{purchases}
+            </DataTable>
         </section>
     }
     .into_any()

@@ -4,8 +4,9 @@ use billing::{Because, Catalog, Timestamp};
 use leptos::prelude::*;
 use server::operations::{self, AccountSummary};
 
+use super::filter::{FilterForm, Search};
 use super::{Older, Sections, account_address};
-use crate::components::{Day, Empty, Glyph, Heading, operator_page};
+use crate::components::{Column, DataTable, Day, Empty, Glyph, Heading, operator_page};
 use crate::failure::Failure;
 use crate::query::{after, parameter};
 
@@ -27,20 +28,12 @@ pub fn Accounts() -> impl IntoView {
         } else {
             let rows = table.rows.into_iter().map(|row| view! { <Row row catalog=catalog.clone()/> }).collect_view();
             view! {
-                <div class="table-scroll" tabindex="0" role="region" aria-label="Accounts, table">
-                    <table>
-                        <thead>
-                            <tr>
-                                <th scope="col">"Owner"</th>
-                                <th scope="col">"Plan"</th>
-                                <th scope="col">"Because"</th>
-                                <th scope="col">"Customer"</th>
-                                <th scope="col">"Since (UTC)"</th>
-                            </tr>
-                        </thead>
-                        <tbody>{rows}</tbody>
-                    </table>
-                </div>
+                <DataTable
+                    label="Accounts, table"
+                    columns=[Column::Text("Owner"), Column::Text("Plan"), Column::Text("Because"), Column::Text("Customer"), Column::Text("Since (UTC)")]
+                >
+                    {rows}
+                </DataTable>
                 <Older path="/admin/accounts" kept=vec![("search", search.clone())] next=table.next/>
             }
             .into_any()
@@ -49,13 +42,9 @@ pub fn Accounts() -> impl IntoView {
             <Heading title="Accounts"/>
             <Sections/>
             <section class="card" aria-label="Accounts">
-                <form class="filter" method="get" action="/admin/accounts" role="search" aria-label="Search accounts">
-                    <div class="field">
-                        <label for="search">"Address, account or customer"</label>
-                        <input id="search" name="search" type="search" value=search placeholder="ada@, cus_…"/>
-                    </div>
-                    <button class="button" type="submit">"Search"</button>
-                </form>
+                <FilterForm action="/admin/accounts" label="Search accounts" button="Search">
+                    <Search name="search" label="Address, account or customer" value=search placeholder="ada@, cus_…"/>
+                </FilterForm>
                 {body}
             </section>
         }

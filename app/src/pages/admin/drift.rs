@@ -6,8 +6,9 @@ use server::operations;
 use server::reconcile::DriftKind;
 use server::store::drift::{DriftState, Filter, Listed, Run};
 
+use super::filter::{Choice, FilterForm, Search};
 use super::{Older, Sections, event_address};
-use crate::components::{Banner, Empty, Glyph, Heading, Moment, Tone, operator_page};
+use crate::components::{Banner, Column, DataTable, Empty, Glyph, Heading, Moment, Tone, operator_page};
 use crate::failure::Failure;
 use crate::query::{address, after, parameter};
 
@@ -61,7 +62,16 @@ pub fn Drift() -> impl IntoView {
             <section class="card" aria-label="Differences from Stripe">
                 <Comparison run/>
                 <CompareNow/>
-                <FilterForm filter/>
+                <FilterForm action="/admin/drift" label="Filter differences">
+                    <Choice name="state" label="State" words=DriftState::ALL.map(DriftState::as_str).to_vec() chosen=filter.state.map(DriftState::as_str)/>
+                    <Choice name="kind" label="Kind" words=DriftKind::ALL.map(DriftKind::as_str).to_vec() chosen=kind.map(DriftKind::as_str)/>
+                    <Search
+                        name="about"
+                        label="Object at Stripe"
+                        value=filter.subject.unwrap_or_default()
+                        placeholder="sub_…, cus_…, evt_…"
+                    />
+                </FilterForm>
                 {body}
             </section>
         }
@@ -104,57 +114,15 @@ pub(super) fn kind_words(kind: &str) -> String {
 }
 
 #[component]
-fn FilterForm(filter: Filter) -> impl IntoView {
-    let states = DriftState::ALL.into_iter().map(|each| {
-        let is_chosen = filter.state == Some(each);
-        view! { <option value=each.as_str() selected=is_chosen>{each.as_str()}</option> }
-    });
-    let kinds = DriftKind::ALL.into_iter().map(DriftKind::as_str).map(|each| {
-        let is_chosen = filter.kind.as_deref() == Some(each);
-        view! { <option value=each selected=is_chosen>{kind_words(each)}</option> }
-    });
-    view! {
-        <form class="filter" method="get" action="/admin/drift" role="search" aria-label="Filter differences">
-            <div class="field">
-                <label for="state">"State"</label>
-                <select id="state" name="state">
-                    <option value="">"any"</option>
-                    {states.collect_view()}
-                </select>
-            </div>
-            <div class="field">
-                <label for="kind">"Kind"</label>
-                <select id="kind" name="kind">
-                    <option value="">"any"</option>
-                    {kinds.collect_view()}
-                </select>
-            </div>
-            <div class="field">
-                <label for="about">"Object at Stripe"</label>
-                <input id="about" name="about" type="search" value=filter.subject placeholder="sub_…, cus_…, evt_…"/>
-            </div>
-            <button class="button" type="submit">"Filter"</button>
-        </form>
-    }
-}
-
-#[component]
 fn DriftTable(rows: Vec<Listed>) -> impl IntoView {
     let rows = rows.into_iter().map(|row| view! { <DriftRow row/> }).collect_view();
     view! {
-        <div class="table-scroll" tabindex="0" role="region" aria-label="Differences, table">
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col">"What differs"</th>
-                        <th scope="col">"State"</th>
-                        <th scope="col">"Found"</th>
-                        <th scope="col">"Last looked at"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
+        <DataTable
+            label="Differences, table"
+            columns=[Column::Text("What differs"), Column::Text("State"), Column::Text("Found"), Column::Text("Last looked at")]
+        >
+            {rows}
+        </DataTable>
     }
 }
 

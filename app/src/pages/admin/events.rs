@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use server::operations;
 use server::store::inbox::{EventState, Filter};
 
+use super::filter::{Choice, FilterForm, Search};
 use super::{EventTable, Older, Sections};
 use crate::components::{Empty, Glyph, Heading, operator_page};
 use crate::failure::Failure;
@@ -43,34 +44,18 @@ pub fn Events() -> impl IntoView {
             <Heading title="Events"/>
             <Sections/>
             <section class="card" aria-label="Events">
-                <FilterForm state about=about.unwrap_or_default()/>
+                <FilterForm action="/admin/events" label="Filter events">
+                    <Choice name="state" label="State" words=STATES.map(EventState::as_str).to_vec() chosen=state.map(EventState::as_str)/>
+                    <Search
+                        name="about"
+                        label="Type, id, object or customer"
+                        value=about.unwrap_or_default()
+                        placeholder="invoice.paid, sub_…, cus_…"
+                    />
+                </FilterForm>
                 {body}
             </section>
         }
         .into_any())
     })
-}
-
-#[component]
-fn FilterForm(state: Option<EventState>, about: String) -> impl IntoView {
-    let options = STATES
-        .into_iter()
-        .map(|each| view! { <option value=each.as_str() selected=state == Some(each)>{each.as_str()}</option> })
-        .collect_view();
-    view! {
-        <form class="filter" method="get" action="/admin/events" role="search" aria-label="Filter events">
-            <div class="field">
-                <label for="state">"State"</label>
-                <select id="state" name="state">
-                    <option value="">"any"</option>
-                    {options}
-                </select>
-            </div>
-            <div class="field">
-                <label for="about">"Type, id, object or customer"</label>
-                <input id="about" name="about" type="search" value=about placeholder="invoice.paid, sub_…, cus_…"/>
-            </div>
-            <button class="button" type="submit">"Filter"</button>
-        </form>
-    }
 }

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod drift;
 pub mod event;
 pub mod events;
+mod filter;
 pub mod overview;
 
 use axum::http::request::Parts;
@@ -13,7 +14,7 @@ use leptos::prelude::*;
 use server::store::After;
 use server::store::inbox::{EventState, Listed};
 
-use crate::components::{EventBadge, Moment};
+use crate::components::{Column, DataTable, EventBadge, Moment};
 use crate::query::{address, after_value};
 
 const SECTIONS: [(&str, &str); 4] =
@@ -54,20 +55,12 @@ fn Older(path: &'static str, kept: Vec<(&'static str, String)>, next: Option<Aft
 fn EventTable(events: Vec<Listed>) -> impl IntoView {
     let rows = events.into_iter().map(|event| view! { <EventRow event/> }).collect_view();
     view! {
-        <div class="table-scroll" tabindex="0" role="region" aria-label="Events, table">
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col">"Event"</th>
-                        <th scope="col">"State"</th>
-                        <th scope="col">"About"</th>
-                        <th scope="col">"Received"</th>
-                        <th scope="col" class="money">"Tries"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
+        <DataTable
+            label="Events, table"
+            columns=[Column::Text("Event"), Column::Text("State"), Column::Text("About"), Column::Text("Received"), Column::Money("Tries")]
+        >
+            {rows}
+        </DataTable>
     }
 }
 
