@@ -59,7 +59,7 @@ on_both_engines! {
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "PRO", PAYS).await;
         app.settled().await;
-        let id = app.stripe_lists("/v1/events?type=customer.subscription.created").await[0]["id"].as_str().unwrap().to_owned();
+        let id = app.stripe_newest("/v1/events?type=customer.subscription.created").await;
         app.park(&[&id]).await;
         let listed = operator.get("/admin/events?state=parked").await.body;
         assert!(listed.contains(&id) && listed.contains("for a test"), "{listed}");
@@ -84,7 +84,7 @@ on_both_engines! {
         assert!(customer.opens("/dashboard/analytics").await);
         assert!(operator.get("/admin").await.body.contains("Nothing differs."));
 
-        let id = app.stripe_lists("/v1/events?type=customer.subscription.created").await[0]["id"].as_str().unwrap().to_owned();
+        let id = app.stripe_newest("/v1/events?type=customer.subscription.created").await;
         let missed = operator.get(&format!("/admin/drift?kind=missed_event&state=mended&about={id}")).await.body;
         assert_eq!(missed.matches(&format!("/admin/event?id={id}\"")).count(), 1, "{missed}");
         assert!(!missed.contains("is trialing at Stripe"), "{missed}");
@@ -116,7 +116,7 @@ on_both_engines! {
         let operator = operator(&app).await;
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "PRO", PAYS).await;
-        let subscription = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        let subscription = app.stripe_newest("/v1/subscriptions").await;
         for turn in 0..60 {
             let fields = [("metadata[turn]", turn.to_string())];
             let fields = fields.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>();

@@ -115,7 +115,7 @@ on_both_engines! {
 
         let hers = new_key(&eve).await;
         assert_eq!(call(&app, &hers).await.status, 200);
-        let newest = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        let newest = app.stripe_newest("/v1/subscriptions").await;
         let cancel = Browser::new(&app.sandbox.url()).request(Method::DELETE, &format!("/v1/subscriptions/{newest}"));
         assert_eq!(Page::of(cancel.bearer_auth("sk_test_sandbox")).await.status, 200);
         app.settled().await;

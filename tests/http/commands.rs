@@ -215,7 +215,7 @@ on_both_engines! {
         let pro = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
-        let ada = app.stripe_lists("/v1/customers").await[0]["id"].as_str().unwrap().to_owned();
+        let ada = app.stripe_newest("/v1/customers").await;
         let second = subscribed(&app, &ada, pro.as_str()).await;
         let stranger = app.stripe_makes("/v1/customers", &[("email", "stranger@example.com")]).await;
         subscribed(&app, &stranger, pro.as_str()).await;
@@ -223,11 +223,11 @@ on_both_engines! {
         let custom = app.stripe_makes("/v1/prices", &custom).await;
         let eve = app.signed_up("eve@example.com").await;
         app.open_checkout(&eve, "PRO").await;
-        let eves = app.stripe_lists("/v1/customers?email=eve@example.com").await[0]["id"].as_str().unwrap().to_owned();
+        let eves = app.stripe_newest("/v1/customers?email=eve@example.com").await;
         let by_hand = subscribed(&app, &eves, &custom).await;
         let gone = app.signed_up("gone@example.com").await;
         app.open_checkout(&gone, "PRO").await;
-        let gones = app.stripe_lists("/v1/customers?email=gone@example.com").await[0]["id"].as_str().unwrap().to_owned();
+        let gones = app.stripe_newest("/v1/customers?email=gone@example.com").await;
         assert_eq!(gone.post("/account/close", &[("password", "correct horse")]).await.status, 303);
         let billed = subscribed(&app, &gones, pro.as_str()).await;
         app.settled().await;
@@ -261,7 +261,7 @@ on_both_engines! {
 
     async fn the_endpoint_is_registered_once_and_its_secret_is_shown_once(engine) {
         let app = Harness::start(engine).await;
-        let there = app.stripe_lists("/v1/webhook_endpoints").await[0]["id"].as_str().unwrap().to_owned();
+        let there = app.stripe_newest("/v1/webhook_endpoints").await;
         let other = run(&app, &["webhook", "register"]).await.failed();
         assert!(other.contains(&there) && other.contains("delete it at Stripe and register again"), "{other}");
         stripe(&app, Method::DELETE, &format!("/v1/webhook_endpoints/{there}")).await;
@@ -304,7 +304,7 @@ on_both_engines! {
         let odd = run(&app, &["doctor"]).await.well();
         assert!(odd.lines().any(|line| line.starts_with("look  webhook endpoint ")), "{odd}");
         assert!(odd.contains("\nIt works. 1 of "), "{odd}");
-        let there = app.stripe_lists("/v1/webhook_endpoints").await[0]["id"].as_str().unwrap().to_owned();
+        let there = app.stripe_newest("/v1/webhook_endpoints").await;
         stripe(&app, Method::DELETE, &format!("/v1/webhook_endpoints/{there}")).await;
         run(&app, &["webhook", "register"]).await.well();
         let sound = run(&app, &["doctor"]).await.well();

@@ -65,7 +65,7 @@ on_both_engines! {
         let portal = browser.post("/api/billing/portal", &[]).await.location();
         let card = [("number", crate::support::PAYS), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada Lovelace")];
         assert_eq!(Browser::new("").post(&portal, &card).await.status, 303);
-        let owed = app.stripe_lists("/v1/invoices?status=open").await[0]["id"].as_str().unwrap().to_owned();
+        let owed = app.stripe_newest("/v1/invoices?status=open").await;
         assert_eq!(Browser::new("").post(&format!("{portal}/pay/{owed}"), &[]).await.status, 303);
         app.settled().await;
         assert!(browser.opens("/dashboard/analytics").await);
@@ -105,7 +105,7 @@ on_both_engines! {
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", crate::support::PAYS).await;
         app.settled().await;
-        let id = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        let id = app.stripe_newest("/v1/subscriptions").await;
         app.stripe_makes(&format!("/v1/subscriptions/{id}"), &[("cancel_at_period_end", "true")]).await;
         app.settled().await;
         pass(&app, 14 * DAY - 120).await;

@@ -14,15 +14,7 @@ use server::doctor::{Check, Verdict, configuration, examine};
 use server::usage::{Recorded, outbox};
 use server::webhook::register::register;
 
-use crate::support::{Browser, Engine, Harness, PAYS, Page, deliver, event, on_both_engines};
-
-const METERED: &str = r#"
-[[meter]]
-key = "apiCallsPerMonth"
-overage = "bill"
-event_name = "api_calls"
-lookup_key = "api_calls"
-"#;
+use crate::support::{Browser, Engine, Harness, METERED, PAYS, Page, deliver, event, on_both_engines};
 
 on_both_engines! {
     async fn a_sound_house_is_said_to_be_sound(engine) {
@@ -39,7 +31,7 @@ on_both_engines! {
 
     async fn what_is_missing_is_named_with_its_remedy(engine) {
         let app = Harness::start(engine).await;
-        let endpoint = app.stripe_lists("/v1/webhook_endpoints").await[0]["id"].as_str().unwrap().to_owned();
+        let endpoint = app.stripe_newest("/v1/webhook_endpoints").await;
         let gone = Browser::new(&app.sandbox.url()).request(reqwest::Method::DELETE, &format!("/v1/webhook_endpoints/{endpoint}"));
         assert_eq!(Page::of(gone.bearer_auth("sk_test_sandbox")).await.status, 200);
         let price = app.tollgate.gateway().find_price("tollgate_pro_year").await.unwrap().unwrap().id;

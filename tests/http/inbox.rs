@@ -79,7 +79,7 @@ on_both_engines! {
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
-        let subscription = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        let subscription = app.stripe_newest("/v1/subscriptions").await;
         let mut ends = false;
         for fault in ["is down", "has had enough", "is lying", "hangs up", "is slow"] {
             app.sandbox.hold_deliveries(true);

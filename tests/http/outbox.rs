@@ -13,15 +13,7 @@ use server::store::{accounts, customers, meter_events, subscriptions};
 use server::usage::{Recorded, outbox};
 use server::{Db, Tollgate};
 
-use crate::support::{Engine, Harness, PAYS, on_both_engines};
-
-const METERED: &str = r#"
-[[meter]]
-key = "apiCallsPerMonth"
-overage = "bill"
-event_name = "api_calls"
-lookup_key = "api_calls"
-"#;
+use crate::support::{Engine, Harness, METERED, PAYS, on_both_engines};
 
 /// A node with a clock of its own, and somebody on it whose overage is billed.
 struct Billed {

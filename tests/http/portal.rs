@@ -25,7 +25,7 @@ on_both_engines! {
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
         let portal = browser.post("/api/billing/portal", &[]).await.location();
-        let id = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        let id = app.stripe_newest("/v1/subscriptions").await;
         let press = async |what: &str| Browser::new("").post(&format!("{portal}/{what}/{id}"), &[]).await.status;
         assert_eq!(press("cancel").await, 303);
         app.settled().await;

@@ -106,7 +106,7 @@ on_both_engines! {
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", PAYS).await;
         app.settled().await;
-        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        let payment = app.stripe_newest("/v1/payment_intents").await;
         app.stripe_makes("/v1/refunds", &[("payment_intent", &payment), ("amount", "500")]).await;
         app.settled().await;
         assert_eq!(app.credits("ada@example.com").await, 333, "two thirds of 500, rounded down");
@@ -123,7 +123,7 @@ on_both_engines! {
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         let back = app.buy(&browser, "ai-500", PAYS).await.location();
-        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        let payment = app.stripe_newest("/v1/payment_intents").await;
         app.stripe_makes("/v1/refunds", &[("payment_intent", &payment)]).await;
         let success = browser.get(&back).await;
         assert_eq!(success.status, 200);
@@ -164,7 +164,7 @@ on_both_engines! {
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", PAYS).await;
         app.settled().await;
-        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        let payment = app.stripe_newest("/v1/payment_intents").await;
         let dispute = app.sandbox.control(&format!("POST payments/{payment}/dispute"), &[]).unwrap();
         app.settled().await;
         assert_eq!(app.credits("ada@example.com").await, 0);
@@ -179,7 +179,7 @@ on_both_engines! {
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", PAYS).await;
         app.settled().await;
-        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        let payment = app.stripe_newest("/v1/payment_intents").await;
         let dispute = app.sandbox.control(&format!("POST payments/{payment}/dispute"), &[]).unwrap();
         app.sandbox.control(&format!("POST disputes/{}/lose", dispute["id"].as_str().unwrap()), &[]).unwrap();
         app.settled().await;
@@ -191,7 +191,7 @@ on_both_engines! {
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", REFUND_FAILS).await;
         app.settled().await;
-        let payment = app.stripe_lists("/v1/payment_intents").await[0]["id"].as_str().unwrap().to_owned();
+        let payment = app.stripe_newest("/v1/payment_intents").await;
         app.stripe_makes("/v1/refunds", &[("payment_intent", &payment)]).await;
         app.settled().await;
         assert_eq!(app.credits("ada@example.com").await, 0);

@@ -59,7 +59,7 @@ on_both_engines! {
         assert!(!browser.opens("/dashboard/analytics").await);
         // Somebody says at Stripe whose it is, and no webhook tells.
         app.sandbox.hold_deliveries(true);
-        let customer = app.stripe_lists("/v1/customers").await[0]["id"].as_str().unwrap().to_owned();
+        let customer = app.stripe_newest("/v1/customers").await;
         let account = app.account("ada@example.com").await.to_string();
         app.stripe_makes(&format!("/v1/customers/{customer}"), &[("metadata[account_id]", &account)]).await;
 
@@ -78,7 +78,7 @@ on_both_engines! {
         app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await.to_string();
         app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await;
-        let customer = app.stripe_lists("/v1/customers").await[0]["id"].as_str().unwrap().to_owned();
+        let customer = app.stripe_newest("/v1/customers").await;
         app.stripe_makes(&format!("/v1/customers/{customer}"), &[("name", "Ada Ltd")]).await;
         app.settled().await;
         assert_eq!(kinds(&reconcile(&app.tollgate, Mode::Mend, DAYS).await.unwrap()), ["unmatched"]);
@@ -113,7 +113,7 @@ on_both_engines! {
         let app = Harness::start(engine).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
-        let subscription = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
+        let subscription = app.stripe_newest("/v1/subscriptions").await;
         let mut made = Vec::new();
         for name in ["Support", "Training"] {
             let fields = [
@@ -193,7 +193,7 @@ on_both_engines! {
         let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;
-        let customer = app.stripe_lists("/v1/customers").await[0]["id"].as_str().unwrap().to_owned();
+        let customer = app.stripe_newest("/v1/customers").await;
         assert_eq!(browser.post("/account/close", &[("password", "correct horse")]).await.status, 303);
         let subscription = subscribes(&app, &customer).await;
         // The subscription can be read, but not whose it is.

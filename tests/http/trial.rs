@@ -63,8 +63,8 @@ on_both_engines! {
         let ada = app.signed_up("ada@example.com").await;
         app.subscribe(&ada, "PRO", PAYS).await;
         app.settled().await;
-        let id = app.stripe_lists("/v1/subscriptions").await[0]["id"].as_str().unwrap().to_owned();
-        let customer = app.stripe_lists("/v1/customers").await[0]["id"].as_str().unwrap().to_owned();
+        let id = app.stripe_newest("/v1/subscriptions").await;
+        let customer = app.stripe_newest("/v1/customers").await;
         let cancel = crate::support::Browser::new(&app.sandbox.url())
             .request(reqwest::Method::DELETE, &format!("/v1/subscriptions/{id}"));
         assert_eq!(crate::support::Page::of(cancel.bearer_auth("sk_test_sandbox")).await.status, 200);
@@ -79,7 +79,7 @@ on_both_engines! {
         let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
         let ada = app.signed_up("ada@example.com").await;
         app.subscribe(&ada, "PRO", PAYS).await;
-        let customer = app.stripe_lists("/v1/customers").await[0]["id"].as_str().unwrap().to_owned();
+        let customer = app.stripe_newest("/v1/customers").await;
         let given = gives_a_trial(&app, &customer).await;
         let events = app.stripe_lists("/v1/events?type=customer.subscription.created").await;
         let of_given = events.iter().find(|event| event["data"]["object"]["id"] == given.as_str()).unwrap()["id"].clone();

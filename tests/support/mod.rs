@@ -242,6 +242,11 @@ impl Harness {
         page.json()["data"].as_array().unwrap().clone()
     }
 
+    /// The id of the newest that Stripe lists there.
+    pub async fn stripe_newest(&self, path: &str) -> String {
+        self.stripe_lists(path).await[0]["id"].as_str().unwrap().to_owned()
+    }
+
     /// How many API calls of this kind Stripe has carried out.
     pub fn stripe_calls(&self, method: &str, path: &str) -> usize {
         self.sandbox.requests().iter().filter(|call| call.method == method && call.path == path).count()
@@ -253,6 +258,15 @@ impl Drop for Harness {
         self.stop.cancel();
     }
 }
+
+/// Calls that are billed beyond the limit, to stand behind `plans.toml`; a price may follow.
+pub const METERED: &str = r#"
+[[meter]]
+key = "apiCallsPerMonth"
+overage = "bill"
+event_name = "api_calls"
+lookup_key = "api_calls"
+"#;
 
 /// Waits until it is so, for at most a minute.
 pub async fn until(so: impl AsyncFn() -> bool) {

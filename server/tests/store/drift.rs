@@ -4,9 +4,9 @@ use billing::{EventId, Timestamp};
 use server::StoreError;
 use server::store::After;
 use server::store::drift::{self, DriftState, Filter, Found, Listed};
-use server::store::inbox::{self, EventState, NewEvent};
+use server::store::inbox;
 
-use crate::engines::{NOW, Store, at_once};
+use crate::engines::{NOW, Store, at_once, new_event};
 
 /// The classes that these tests know.
 const ALL: [&str; 6] =
@@ -34,18 +34,8 @@ async fn forget(store: &Store, before: Timestamp) {
 
 /// What a webhook writes down.
 async fn receive(store: &Store, id: &str) {
-    let event = NewEvent {
-        id: &EventId::new(id),
-        kind: "invoice.paid",
-        api_version: None,
-        created: NOW,
-        subject: None,
-        customer: None,
-        payload: "{}",
-        state: EventState::Pending,
-    };
     let mut tx = store.db.begin().await.unwrap();
-    assert!(inbox::insert(&mut tx, &event, NOW).await.unwrap());
+    assert!(inbox::insert(&mut tx, &new_event(&EventId::new(id)), NOW).await.unwrap());
     tx.commit().await.unwrap();
 }
 

@@ -5,11 +5,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use billing::email::Email;
-use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp, UserId};
+use billing::{
+    AccountId, CustomerId, EventId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp, UserId,
+};
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::{Config, DatabaseUrl};
 use server::store::accounts::{self, NewUser};
+use server::store::inbox::{EventState, NewEvent};
 use server::store::{Stored, customers, subscriptions};
 use server::{Db, Tollgate, ids};
 use sqlx::postgres::PgConnectOptions;
@@ -85,6 +88,20 @@ fn admin() -> PgConnectOptions {
     );
     PgConnectOptions::from_str(&address)
         .expect("TOLLGATE_TEST_POSTGRES is of the form postgres://user@host:port/database")
+}
+
+/// An event that is to be applied, about nothing in particular.
+pub const fn new_event(id: &EventId) -> NewEvent<'_> {
+    NewEvent {
+        id,
+        kind: "invoice.paid",
+        api_version: None,
+        created: NOW,
+        subject: None,
+        customer: None,
+        payload: "{}",
+        state: EventState::Pending,
+    }
 }
 
 /// Runs a test to its end, whatever that is, so that the database can be cleared away.

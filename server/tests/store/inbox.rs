@@ -13,7 +13,7 @@ use server::{Db, ids};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::engines::{NOW, Store, at_once};
+use crate::engines::{NOW, Store, at_once, new_event};
 
 const LEASE: i64 = 120;
 
@@ -222,17 +222,7 @@ on_both_engines! {
         let mut ids: Vec<EventId> = (0..100).map(|n| EventId::new(format!("evt_{n:03}"))).collect();
         ids.extend(["evt_003", "evt_050", "evt_099"].map(EventId::new));
         ids.sort();
-        let row = |id| NewEvent {
-            id,
-            kind: "invoice.paid",
-            api_version: None,
-            created: NOW,
-            subject: None,
-            customer: None,
-            payload: "{}",
-            state: EventState::Pending,
-        };
-        let rows: Vec<(NewEvent<'_>, Timestamp)> = ids.iter().map(|id| (row(id), NOW)).collect();
+        let rows: Vec<(NewEvent<'_>, Timestamp)> = ids.iter().map(|id| (new_event(id), NOW)).collect();
         let mut tx = store.db.begin().await.unwrap();
         let new = inbox::insert_all(&mut tx, &rows).await.unwrap();
         assert!(inbox::insert_all(&mut tx, &rows).await.unwrap().is_empty(), "all of them are there");
