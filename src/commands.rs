@@ -70,12 +70,12 @@ pub async fn webhook_register(config: Config) -> anyhow::Result<()> {
 
 /// `reconcile [--dry-run]`: compares with Stripe and mends what is safe.
 pub async fn reconcile(config: Config, mode: Mode) -> anyhow::Result<()> {
-    if mode == Mode::DryRun {
-        // Whoever only looks does not migrate either.
-        open(&config).await?.close().await;
-    }
     let tollgate = tollgate(config).await?;
-    tollgate.db().migrate().await?;
+    match mode {
+        // Whoever only looks does not migrate either.
+        Mode::DryRun => require_ready(tollgate.db(), tollgate.config()).await?,
+        Mode::Mend => tollgate.db().migrate().await?,
+    }
     let (findings, broken_off) = match reconcile::reconcile(&tollgate, mode, reconcile::STRIPE_KEEPS_DAYS).await {
         Ok(findings) => (findings, None),
         Err(mut broken_off) => (std::mem::take(&mut broken_off.findings), Some(broken_off)),
@@ -190,11 +190,16 @@ pub async fn connect(config: &Config) -> anyhow::Result<Db> {
 /// Connects to it for a command that only reads, and so does not bring it up to date.
 pub async fn open(config: &Config) -> anyhow::Result<Db> {
     let db = connect(config).await?;
+    require_ready(&db, config).await?;
+    Ok(db)
+}
+
+async fn require_ready(db: &Db, config: &Config) -> anyhow::Result<()> {
     if !db.is_ready().await? {
         bail!(
             "the database {:?} is not up to date: run `tollgate migrate`, or see whether DATABASE_URL is the right one",
             config.database_url
         );
     }
-    Ok(db)
+    Ok(())
 }

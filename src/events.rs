@@ -57,11 +57,10 @@ fn line(event: &Listed) -> String {
 }
 
 async fn show(db: &Db, id: &EventId) -> anyhow::Result<()> {
-    let filter = Filter { state: None, about: Some(id.to_string()) };
-    let listed = inbox::list(db, &filter, &After::start(), 1).await?;
-    let found = listed.iter().find(|event| event.event_id == id.as_str());
-    let (Some(event), Some(payload)) = (found, inbox::payload(db, id).await?) else { return unknown(id) };
-    println!("{}", line(event));
+    let (Some(event), Some(payload)) = (inbox::by_id(db, id).await?, inbox::payload(db, id).await?) else {
+        return unknown(id);
+    };
+    println!("{}", line(&event));
     if let Some(sentence) = EventState::parse(&event.state).and_then(|state| next_step(state, id)) {
         println!("{sentence}");
     }

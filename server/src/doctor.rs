@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 
 use crate::config::{Config, Env};
 use crate::store::inbox::{self, EventState};
-use crate::store::meter_events;
+use crate::store::meter_events::{self, MeterEventState};
 use crate::stripe::catalog::{StripePrice, interval_words};
 use crate::stripe::endpoints::{Endpoint, api_version};
 use crate::tollgate::Tollgate;
@@ -128,7 +128,7 @@ async fn billed_use(tollgate: &Tollgate) -> Check {
         Ok(states) => states,
         Err(error) => return check(what, Verdict::Bad, format!("It cannot be read: {error}")),
     };
-    match states.iter().find(|(state, _)| state == "parked") {
+    match states.iter().find(|(state, _)| *state == MeterEventState::Parked) {
         Some((_, parked)) => {
             let sentence = format!("Parked, and so not billed: {parked}. docs/OPERATIONS.md, Usage, says what to do.");
             check(what, Verdict::Odd, sentence)

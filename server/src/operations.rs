@@ -93,9 +93,7 @@ pub struct EventDetail {
 /// # Errors
 /// The database failed.
 pub async fn event(tollgate: &Tollgate, _: &OperatorPermit, id: &EventId) -> Result<Option<EventDetail>, StoreError> {
-    let filter = Filter { state: None, about: Some(id.to_string()) };
-    let listed = inbox::list(tollgate.db(), &filter, &After::start(), PAGE).await?;
-    let listed = listed.into_iter().find(|event| event.event_id == id.as_str());
+    let listed = inbox::by_id(tollgate.db(), id).await?;
     let payload = inbox::payload(tollgate.db(), id).await?;
     Ok(listed.zip(payload).map(|(listed, payload)| EventDetail { listed, payload }))
 }

@@ -9,7 +9,8 @@ use billing::{
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
-use server::store::{accounts, customers, meter_events, subscriptions};
+use server::store::meter_events::{self, MeterEventState};
+use server::store::{accounts, customers, subscriptions};
 use server::usage::{Recorded, outbox};
 use server::{Db, Tollgate};
 
@@ -131,7 +132,7 @@ impl Billed {
         self.app.stripe_calls("POST", "/v1/billing/meter_events")
     }
 
-    async fn states(&self) -> Vec<(String, i64)> {
+    async fn states(&self) -> Vec<(MeterEventState, i64)> {
         meter_events::states(self.tollgate.db()).await.unwrap()
     }
 }
@@ -233,7 +234,7 @@ on_both_engines! {
         billed.uses(3, 10_005, "beyond").await;
         billed.clock.set(billed.now.plus_days(35));
         assert_eq!(billed.sends().await, 0);
-        assert_eq!(billed.states().await, [("parked".to_owned(), 1)]);
+        assert_eq!(billed.states().await, [(MeterEventState::Parked, 1)]);
         assert_eq!(billed.calls(), 0);
     }
 
@@ -245,7 +246,7 @@ on_both_engines! {
         billed.sends().await;
         billed.clock.set(billed.now.plus_days(1));
         assert_eq!(billed.sends().await, 0);
-        assert_eq!(billed.states().await, [("parked".to_owned(), 1)]);
+        assert_eq!(billed.states().await, [(MeterEventState::Parked, 1)]);
         assert_eq!(billed.counted().await, 5);
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use billing::{CustomerId, SubscriptionId};
+use billing::{AccountId, CustomerId, Subscription, SubscriptionId};
 use serde_json::Value;
 
 use super::drift::{Drift, DriftKind, Finding};
 use super::{Mode, SyncError};
-use crate::store::{StoreError, accounts, customers, inbox, subscriptions};
+use crate::store::{StoreError, Stored, customers, inbox, subscriptions};
 use crate::stripe::GatewayError;
 use crate::stripe::shape::{Event, SubscriptionShape};
 use crate::sync::{self, Along, Object, Outcome};
@@ -101,6 +101,11 @@ impl Comparison<'_> {
         let mut after: Option<String> = None;
         loop {
             let page = self.tollgate.gateway().subscriptions_page(after.as_deref()).await?;
+            let read = page.data.iter().flatten().map(|there| &there.subscription);
+            let (ids, customers): (Vec<&str>, Vec<&str>) =
+                read.map(|there| (there.id.as_str(), there.customer.as_str())).unzip();
+            let mut here = subscriptions::by_ids(self.tollgate.db(), &ids).await?;
+            let closed = customers::of_closed_accounts(self.tollgate.db(), &customers).await?;
             for read in page.data {
                 let there = match read {
                     Ok(there) => there,
@@ -109,12 +114,12 @@ impl Comparison<'_> {
                         continue;
                     }
                 };
-                let subscription = &there.subscription;
-                if !subscription.status.is_over() {
-                    running.entry(subscription.customer.clone()).or_default().push(subscription.id.clone());
+                let (id, customer) = (&there.subscription.id, &there.subscription.customer);
+                if !there.subscription.status.is_over() {
+                    running.entry(customer.clone()).or_default().push(id.clone());
                 }
-                let compared = self.subscription(&there).await;
-                self.unless_alone(subscription.id.as_str(), compared)?;
+                let compared = self.subscription(&there, here.remove(id).transpose(), closed.get(customer)).await;
+                self.unless_alone(id.as_str(), compared)?;
             }
             match page.next {
                 Some(next) => after = Some(next),
@@ -128,14 +133,20 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    async fn subscription(&mut self, there: &SubscriptionShape) -> Result<(), SyncError> {
+    async fn subscription(
+        &mut self,
+        there: &SubscriptionShape,
+        here: Result<Option<Stored<Subscription>>, StoreError>,
+        closed: Option<&AccountId>,
+    ) -> Result<(), SyncError> {
         self.unknown_prices(there);
-        // First, so that nothing that cannot be written down goes on being charged.
-        if !there.subscription.status.is_over() && self.deleted_but_billed(there).await? {
-            return Ok(());
+        // First, so that nothing that cannot be read or written here goes on being charged.
+        if let (Some(account), false) = (closed, there.subscription.status.is_over()) {
+            return self.deleted_but_billed(&there.subscription.id, account).await;
         }
-        if !sync::is_current(self.tollgate, there).await? {
-            self.wrong_subscription(there).await?;
+        let here = here?.map(|stored| stored.object);
+        if !sync::is_current(here.as_ref(), there, self.tollgate.catalog()) {
+            self.wrong_subscription(&there.subscription, here.as_ref()).await?;
         }
         Ok(())
     }
@@ -153,9 +164,7 @@ impl Comparison<'_> {
         }));
     }
 
-    async fn wrong_subscription(&mut self, there: &SubscriptionShape) -> Result<(), SyncError> {
-        let there = &there.subscription;
-        let here = subscriptions::by_id(self.tollgate.db(), &there.id).await?.map(|stored| stored.object);
+    async fn wrong_subscription(&mut self, there: &Subscription, here: Option<&Subscription>) -> Result<(), SyncError> {
         let wanted = BTreeSet::from([Object::Subscription(there.id.clone())]);
         let stranger = match self.mode {
             Mode::DryRun => sync::stranger(self.tollgate, &wanted).await?,
@@ -181,23 +190,16 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Whoever closed their account was told that nothing is charged any more, so it is ended. Whether
-    /// this is such a one.
-    async fn deleted_but_billed(&mut self, there: &SubscriptionShape) -> Result<bool, SyncError> {
-        let (id, customer) = (&there.subscription.id, &there.subscription.customer);
-        let Some(stored) = customers::by_id(self.tollgate.db(), customer).await? else { return Ok(false) };
-        let account = stored.account;
-        if !accounts::is_closed(self.tollgate.db(), &account).await? {
-            return Ok(false);
-        }
+    /// Whoever closed their account was told that nothing is charged any more, so it is ended.
+    async fn deleted_but_billed(&mut self, id: &SubscriptionId, account: &AccountId) -> Result<(), SyncError> {
         if self.mode == Mode::Mend {
             self.tollgate.gateway().cancel_subscription(id).await?;
         }
-        self.mended(Drift::DeletedButBilled { subscription: id.clone(), account });
+        self.mended(Drift::DeletedButBilled { subscription: id.clone(), account: account.clone() });
         if self.mode == Mode::Mend {
             sync::subscription(self.tollgate, id, Along::reason("account closed")).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     async fn events(&mut self, days: i64) -> Result<(), SyncError> {
@@ -206,11 +208,14 @@ impl Comparison<'_> {
         let mut after: Option<String> = None;
         loop {
             let page = self.tollgate.gateway().events_page(since, after.as_deref()).await?;
+            let ids: Vec<&str> = page.data.iter().flatten().map(|(event, _)| event.id.as_str()).collect();
+            let known = inbox::known(self.tollgate.db(), &ids).await?;
             for read in page.data {
                 match read {
                     // What changes nothing here is not missed.
                     Ok((event, _)) if !handled.contains(event.kind.as_str()) || Hint::of(&event).is_none() => {}
-                    Ok((event, json)) => self.event(event, &json).await?,
+                    Ok((event, _)) if known.contains(event.id.as_str()) => {}
+                    Ok((event, json)) => self.missed_event(event, &json).await?,
                     Err(unread) => self.not_compared(&unread.id, &unread.error),
                 }
             }
@@ -221,10 +226,7 @@ impl Comparison<'_> {
         }
     }
 
-    async fn event(&mut self, event: Event, json: &Value) -> Result<(), StoreError> {
-        if inbox::standing(self.tollgate.db(), &event.id).await?.is_some() {
-            return Ok(());
-        }
+    async fn missed_event(&mut self, event: Event, json: &Value) -> Result<(), StoreError> {
         let drift = Drift::MissedEvent { event: event.id.clone(), kind: event.kind.clone() };
         if self.mode == Mode::Mend {
             let incoming = Incoming::of(event, json.to_string());

@@ -35,7 +35,6 @@ statements! {
     SEARCH_ACCOUNTS = account_rows!("WHERE ($1 = '' OR u.login_key LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
         AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4))", "ORDER BY a.created_at DESC, a.id DESC LIMIT $5");
     ACCOUNT_ROW = account_rows!("WHERE a.id = $1", "");
-    ACCOUNT_CLOSED = "SELECT id FROM account WHERE id = $1 AND closed_at IS NOT NULL";
     ACCOUNT_EXISTS = "SELECT id FROM account WHERE id = $1";
     LOCK_ACCOUNT = "UPDATE account SET name = name WHERE id = $1 AND closed_at IS NULL";
     SET_ROLE = "UPDATE app_user SET role = $2 WHERE login_key = $1";
@@ -224,14 +223,6 @@ fn like(text: &str) -> String {
         .flat_map(|c| ['!'].into_iter().filter(move |_| "%_!".contains(c)).chain([c]))
         .collect();
     format!("%{plain}%")
-}
-
-/// Whether the account was closed.
-///
-/// # Errors
-/// The database failed.
-pub async fn is_closed(db: &Db, account: &AccountId) -> Result<bool, StoreError> {
-    Ok(query!(Db: db, fetch_optional as (String,), ACCOUNT_CLOSED, account.as_str())?.is_some())
 }
 
 /// Makes every other transaction that locks the same account wait until this one ends. `false`

@@ -1,10 +1,17 @@
 //! Stripe customers and whose they are. An account has one at a time.
 
+use std::collections::HashMap;
+
 use billing::{AccountId, CustomerId, Timestamp};
 
 use super::Stored;
-use super::db::{Db, StoreError, Tx, query, statements};
+use super::db::{Db, OfList, StoreError, Tx, list, of_list, query, statements};
 use crate::ledger::Customer;
+
+const OF_CLOSED: OfList = of_list!(
+    "SELECT c.id, c.account_id FROM customer c JOIN account a ON a.id = c.account_id WHERE a.closed_at IS NOT NULL AND c.id IN",
+    ""
+);
 
 statements! {
     CUSTOMER_OF = "SELECT id FROM customer WHERE account_id = $1 AND NOT is_deleted";
@@ -32,6 +39,15 @@ struct Row {
 /// The database failed.
 pub async fn of_account(db: &Db, account: &AccountId) -> Result<Option<CustomerId>, StoreError> {
     Ok(query!(Db: db, fetch_optional as (String,), CUSTOMER_OF, account.as_str())?.map(|(id,)| CustomerId::new(id)))
+}
+
+/// Those of these customers whose account was closed, with the account.
+///
+/// # Errors
+/// The database failed.
+pub async fn of_closed_accounts(db: &Db, customers: &[&str]) -> Result<HashMap<CustomerId, AccountId>, StoreError> {
+    let rows = query!(Db: db, fetch_all as (String, String), OF_CLOSED.on(db), list(customers))?;
+    Ok(rows.into_iter().map(|(customer, account)| (CustomerId::new(customer), AccountId::new(account))).collect())
 }
 
 /// How many customers of the account were deleted at Stripe.

@@ -287,6 +287,40 @@ impl Db {
     }
 }
 
+/// A statement about the members of a list, which is bound as one JSON text, in each engine's words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfList {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+impl OfList {
+    /// The statement for this engine.
+    pub(crate) const fn on(self, db: &Db) -> &'static str {
+        match db {
+            Db::Sqlite(_) => self.sqlite,
+            Db::Postgres(_) => self.postgres,
+        }
+    }
+}
+
+/// The list as it is bound.
+pub(crate) fn list(members: &[&str]) -> String {
+    serde_json::Value::from(members).to_string()
+}
+
+/// An [`OfList`] out of what stands before the list and what stands after it.
+macro_rules! of_list {
+    ($before:literal, $after:literal) => {
+        $crate::store::db::OfList {
+            sqlite: concat!($before, " (SELECT value FROM json_each($1)) ", $after),
+            postgres: concat!($before, " (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) ", $after),
+        }
+    };
+}
+
+pub(crate) use of_list;
+
 /// SQLite's alone.
 const DATA_VERSION: &str = "PRAGMA data_version";
 /// PostgreSQL's alone: SQLite has one node, which needs no telling.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use billing::{CustomerId, EventId, Timestamp};
 
 use super::After;
-use super::db::{Db, StoreError, Tx, query, statements};
+use super::db::{Db, OfList, StoreError, Tx, list as list_of, of_list, query, statements};
 use super::many_rows::{ManyRows, query_rows};
 
 /// Leases the events that have been due longest, with an engine's words for rows that others hold.
@@ -28,6 +28,8 @@ macro_rules! claim {
         )
     };
 }
+
+const KNOWN: OfList = of_list!("SELECT event_id FROM webhook_event WHERE event_id IN", "");
 
 /// PostgreSQL's alone: SQLite lets one writer in at a time.
 const CLAIM_UNHELD: &str = claim!(" FOR UPDATE OF e SKIP LOCKED");
@@ -55,6 +57,8 @@ statements! {
     NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) \
         FROM webhook_event WHERE state = 'pending'";
     EVENT_STATE = "SELECT state, attempts, last_error FROM webhook_event WHERE event_id = $1";
+    EVENT = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
+        WHERE event_id = $1";
     LIST_EVENTS = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
         WHERE ($1 = '' OR state = $1) AND ($2 = '' OR type = $2 OR event_id = $2 OR subject = $2 OR customer_id = $2) \
         AND (received_at < $3 OR (received_at = $3 AND event_id < $4)) ORDER BY received_at DESC, event_id DESC LIMIT $5";
@@ -383,6 +387,23 @@ pub struct Filter {
 pub async fn list(db: &Db, filter: &Filter, after: &After, most: i64) -> Result<Vec<Listed>, StoreError> {
     let (state, about) = (filter.state.map_or("", EventState::as_str), filter.about.as_deref().unwrap_or_default());
     query!(Db: db, fetch_all as Listed, LIST_EVENTS, state, about, after.at.0, after.key.as_str(), most)
+}
+
+/// One event as a list shows it.
+///
+/// # Errors
+/// The database failed.
+pub async fn by_id(db: &Db, event: &EventId) -> Result<Option<Listed>, StoreError> {
+    query!(Db: db, fetch_optional as Listed, EVENT, event.as_str())
+}
+
+/// Those of these events that were ever written down.
+///
+/// # Errors
+/// The database failed.
+pub async fn known(db: &Db, events: &[&str]) -> Result<HashSet<String>, StoreError> {
+    let rows = query!(Db: db, fetch_all as (String,), KNOWN.on(db), list_of(events))?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// The customers whom nobody owns, with how many events of theirs are kept.

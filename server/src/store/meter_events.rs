@@ -125,6 +125,36 @@ pub async fn attempt(tx: &mut Tx, id: &str, at: Timestamp) -> Result<(), StoreEr
     query!(Tx: tx, execute, ATTEMPT, id, at.0).map(drop)
 }
 
+/// Where use stands on its way to Stripe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeterEventState {
+    /// Its hour is not over: more may be added.
+    Open,
+    /// To be sent as it is.
+    Sealed,
+    /// Stripe has it.
+    Sent,
+    /// A person must look.
+    Parked,
+}
+
+impl MeterEventState {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Sealed => "sealed",
+            Self::Sent => "sent",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// The state of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Open, Self::Sealed, Self::Sent, Self::Parked].into_iter().find(|state| state.as_str() == word)
+    }
+}
+
 /// What becomes of an event that was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -141,9 +171,9 @@ pub enum Fate {
 /// # Errors
 /// The database failed.
 pub async fn postpone(tx: &mut Tx, id: &str, next: Timestamp, why: &str, fate: Fate) -> Result<(), StoreError> {
-    let state = if fate == Fate::Parked { "parked" } else { "sealed" };
+    let state = if fate == Fate::Parked { MeterEventState::Parked } else { MeterEventState::Sealed };
     let is_refused = i64::from(fate == Fate::Refused);
-    query!(Tx: tx, execute, POSTPONE, id, next.0, why, state, is_refused).map(drop)
+    query!(Tx: tx, execute, POSTPONE, id, next.0, why, state.as_str(), is_refused).map(drop)
 }
 
 /// What Stripe was told of the hours in `[from, to)`: hour and units.
@@ -172,8 +202,9 @@ pub async fn senders(db: &Db) -> Result<Vec<(String, String)>, StoreError> {
 ///
 /// # Errors
 /// The database failed.
-pub async fn states(db: &Db) -> Result<Vec<(String, i64)>, StoreError> {
-    query!(Db: db, fetch_all as (String, i64), STATES)
+pub async fn states(db: &Db) -> Result<Vec<(MeterEventState, i64)>, StoreError> {
+    let rows = query!(Db: db, fetch_all as (String, i64), STATES)?;
+    Ok(rows.into_iter().filter_map(|(state, count)| Some((MeterEventState::parse(&state)?, count))).collect())
 }
 
 /// Deletes what was sent of hours before `before`.

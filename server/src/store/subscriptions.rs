@@ -1,19 +1,15 @@
 //! Subscriptions as Stripe last described them, and who has had a trial.
 
+use std::collections::HashMap;
+
 use billing::{AccountId, CustomerId, Item, Status, Subscription, SubscriptionId, Tier, Timestamp};
 
-use super::db::{Db, StoreError, Tx, query, statements};
+use super::db::{Db, OfList, StoreError, Tx, list, of_list, query, statements};
 use super::{At, Stored};
 
-/// Subscriptions of a list of accounts, with an engine's words for what is in a JSON list.
-macro_rules! of_accounts {
-    ($listed:literal) => {
-        concat!("SELECT * FROM subscription WHERE account_id IN (SELECT ", $listed, ") ORDER BY created DESC, id DESC")
-    };
-}
-
-const OF_ACCOUNTS_SQLITE: &str = of_accounts!("value FROM json_each($1)");
-const OF_ACCOUNTS_POSTGRES: &str = of_accounts!("jsonb_array_elements_text(CAST($1 AS jsonb))");
+const OF_ACCOUNTS: OfList =
+    of_list!("SELECT * FROM subscription WHERE account_id IN", "ORDER BY created DESC, id DESC");
+const BY_IDS: OfList = of_list!("SELECT * FROM subscription WHERE id IN", "");
 
 statements! {
     OF_ACCOUNT = "SELECT * FROM subscription WHERE account_id = $1 ORDER BY created DESC, id DESC";
@@ -93,12 +89,20 @@ pub async fn of_account(db: &Db, account: &AccountId) -> Result<Vec<Subscription
 /// # Errors
 /// The database failed, or a row is broken.
 pub async fn of_accounts(db: &Db, accounts: &[&str]) -> Result<Vec<Stored<Subscription>>, StoreError> {
-    let of_accounts = match db {
-        Db::Sqlite(_) => OF_ACCOUNTS_SQLITE,
-        Db::Postgres(_) => OF_ACCOUNTS_POSTGRES,
-    };
-    let list = serde_json::Value::from(accounts).to_string();
-    query!(Db: db, fetch_all as Row, of_accounts, list)?.into_iter().map(Row::read).collect()
+    query!(Db: db, fetch_all as Row, OF_ACCOUNTS.on(db), list(accounts))?.into_iter().map(Row::read).collect()
+}
+
+/// Those of these subscriptions that are written down, by their ids. A row that is broken stands in
+/// the way of no other.
+///
+/// # Errors
+/// The database failed.
+pub async fn by_ids(
+    db: &Db,
+    ids: &[&str],
+) -> Result<HashMap<SubscriptionId, Result<Stored<Subscription>, StoreError>>, StoreError> {
+    let rows = query!(Db: db, fetch_all as Row, BY_IDS.on(db), list(ids))?;
+    Ok(rows.into_iter().map(|row| (SubscriptionId::new(&row.id), row.read())).collect())
 }
 
 /// The same inside a transaction.

@@ -18,7 +18,7 @@ mod write;
 
 use std::collections::BTreeSet;
 
-use billing::{AccountId, CheckoutSessionId, CustomerId, EventId, Subscription, SubscriptionId};
+use billing::{AccountId, Catalog, CheckoutSessionId, CustomerId, EventId, Subscription, SubscriptionId};
 
 pub use object::Object;
 pub(crate) use owner::link;
@@ -167,16 +167,19 @@ pub async fn checkout_session(
 /// See [`SyncError`].
 pub async fn all_of_customer(tollgate: &Tollgate, customer: &CustomerId) -> Result<Vec<Subscription>, SyncError> {
     let listed = tollgate.gateway().subscriptions_of(customer).await?;
+    let ids: Vec<&str> = listed.iter().map(|shape| shape.subscription.id.as_str()).collect();
+    let mut here = subscriptions::by_ids(tollgate.db(), &ids).await?;
     for shape in &listed {
-        if !is_current(tollgate, shape).await? {
-            subscription(tollgate, &shape.subscription.id, Along::reason("purchase")).await?;
+        let id = &shape.subscription.id;
+        let stored = here.remove(id).transpose()?.map(|stored| stored.object);
+        if !is_current(stored.as_ref(), shape, tollgate.catalog()) {
+            subscription(tollgate, id, Along::reason("purchase")).await?;
         }
     }
     Ok(listed.into_iter().map(|shape| shape.subscription).collect())
 }
 
 /// Whether a subscription is written down as Stripe says that it is.
-pub(crate) async fn is_current(tollgate: &Tollgate, there: &SubscriptionShape) -> Result<bool, StoreError> {
-    let here = subscriptions::by_id(tollgate.db(), &there.subscription.id).await?.map(|stored| stored.object);
-    Ok(here.as_ref() == Some(&remembered(there, here.as_ref(), tollgate.catalog())))
+pub(crate) fn is_current(here: Option<&Subscription>, there: &SubscriptionShape, catalog: &Catalog) -> bool {
+    here == Some(&remembered(there, here, catalog))
 }

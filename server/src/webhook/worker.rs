@@ -212,11 +212,7 @@ async fn apply(tollgate: &Tollgate, events: &[Claimed], leases: &[Lease]) -> Res
     match sync::objects(tollgate, &objects, Along::events(leases, &unnamed)).await {
         Ok(_) => {}
         Err(error @ SyncError::TakenOver(_)) => tracing::warn!(%error, "too slow: left to whoever has it now"),
-        Err(error) => {
-            for lease in leases {
-                put_off(tollgate, lease, &error).await?;
-            }
-        }
+        Err(error) => put_off(tollgate, leases, &error).await?,
     }
     Ok(())
 }
@@ -227,17 +223,20 @@ fn about(event: &Claimed) -> Option<Object> {
     Hint::of(&shape::event(&value).ok()?).map(|hint| hint.object)
 }
 
-async fn put_off(tollgate: &Tollgate, lease: &Lease, error: &SyncError) -> Result<(), StoreError> {
+async fn put_off(tollgate: &Tollgate, leases: &[Lease], error: &SyncError) -> Result<(), StoreError> {
     let most = match error {
         SyncError::Stripe(GatewayError::Shape(_)) => TRIES_OF_THE_UNREADABLE,
         _ => MOST_TRIES,
     };
-    let (event, tries) = (&lease.event, lease.attempt);
-    let state = if tries >= most { EventState::Parked } else { EventState::Pending };
-    tracing::warn!(%error, tries, state = state.as_str(), "event {event} could not be applied");
-    let next = tollgate.now().plus_seconds(backoff(tries, event.as_str()));
+    let why = error.to_string();
     let mut tx = tollgate.db().begin().await?;
-    inbox::postpone(&mut tx, lease, state, next, &error.to_string()).await?;
+    for lease in leases {
+        let (event, tries) = (&lease.event, lease.attempt);
+        let state = if tries >= most { EventState::Parked } else { EventState::Pending };
+        tracing::warn!(%error, tries, state = state.as_str(), "event {event} could not be applied");
+        let next = tollgate.now().plus_seconds(backoff(tries, event.as_str()));
+        inbox::postpone(&mut tx, lease, state, next, &why).await?;
+    }
     tx.commit().await
 }
 

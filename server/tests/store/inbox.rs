@@ -457,6 +457,20 @@ on_both_engines! {
         assert_eq!(inbox::payload(&store.db, &EventId::new("evt_none")).await.unwrap(), None);
     }
 
+    async fn of_many_events_those_are_known_that_were_written_down(store) {
+        for (id, state) in [("evt_1", EventState::Pending), ("evt_2", EventState::Ignored), ("evt_3", EventState::Pending)] {
+            receive(&store, id, state).await;
+        }
+        settle(&store, "evt_1", EventState::Done).await;
+        let mut known: Vec<String> = inbox::known(&store.db, &["evt_1", "evt_2", "evt_none", "evt'"]).await.unwrap().into_iter().collect();
+        known.sort();
+        assert_eq!(known, ["evt_1", "evt_2"]);
+        assert!(inbox::known(&store.db, &[]).await.unwrap().is_empty());
+        let listed = inbox::by_id(&store.db, &EventId::new("evt_2")).await.unwrap().expect("it is there");
+        assert_eq!((listed.event_id.as_str(), listed.state.as_str()), ("evt_2", "ignored"));
+        assert!(inbox::by_id(&store.db, &EventId::new("evt_none")).await.unwrap().is_none());
+    }
+
     async fn an_unknown_event_has_no_standing(store) {
         assert!(inbox::standing(&store.db, &EventId::new("evt_none")).await.unwrap().is_none());
         settle(&store, "evt_none", EventState::Done).await;

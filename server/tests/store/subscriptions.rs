@@ -283,6 +283,21 @@ on_both_engines! {
         assert!(of(&["\"", "']", "\\", "\n"]).await.is_empty(), "an id is text, whatever is in it");
     }
 
+    async fn of_many_a_broken_row_hides_no_other(store) {
+        let account = store.account("ada@example.com").await;
+        let customer = store.customer(&account, "cus_ada").await;
+        for id in ["sub_1", "sub_2", "sub_3"] {
+            write_at(&store, &account, &pro(id, &customer), "evt_1", NOW).await;
+        }
+        store.raw("UPDATE subscription SET items = '[]x' WHERE id = 'sub_2'").await;
+        let mut found = subscriptions::by_ids(&store.db, &["sub_1", "sub_2", "sub_none"]).await.unwrap();
+        let one = found.remove(&SubscriptionId::new("sub_1")).unwrap().unwrap();
+        assert_eq!(one, stored(&store, "sub_1").await);
+        assert!(found.remove(&SubscriptionId::new("sub_2")).unwrap().is_err());
+        assert!(found.is_empty(), "neither what is not there nor what was not asked for: {found:?}");
+        assert!(subscriptions::by_ids(&store.db, &[]).await.unwrap().is_empty());
+    }
+
     async fn a_broken_row_says_where_it_is(store) {
         let account = store.account("ada@example.com").await;
         let customer = store.customer(&account, "cus_ada").await;
