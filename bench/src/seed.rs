@@ -78,6 +78,7 @@ async fn customer(tollgate: &Tollgate, number: usize, id: &str, subscription: &s
         ended_at: None,
         trial_end: None,
         past_due_since: None,
+        pause: None,
         last_known_tier: None,
     };
     let mut tx = tollgate.db().begin().await?;

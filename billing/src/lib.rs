@@ -24,6 +24,6 @@ pub use ids::{
 };
 pub use money::{Currency, Money};
 pub use policy::{Admission, Policy};
-pub use subscription::{Item, Period, Status, Subscription};
+pub use subscription::{Item, Pause, PauseBehavior, Period, Status, Subscription};
 pub use time::Timestamp;
 pub use usage_window::{UsageWindow, usage_window};

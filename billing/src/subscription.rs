@@ -98,6 +98,59 @@ pub struct Item {
     pub period: Period,
 }
 
+/// What becomes of the invoices that are written while payments are paused: Stripe's `behavior`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum PauseBehavior {
+    /// They are charged afterwards.
+    KeepAsDraft,
+    /// They are written off.
+    MarkUncollectible,
+    /// They are void.
+    Void,
+    /// A value this version does not know.
+    Unknown(String),
+}
+
+impl PauseBehavior {
+    /// Stripe's word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::KeepAsDraft => "keep_as_draft",
+            Self::MarkUncollectible => "mark_uncollectible",
+            Self::Void => "void",
+            Self::Unknown(word) => word,
+        }
+    }
+}
+
+impl From<String> for PauseBehavior {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "keep_as_draft" => Self::KeepAsDraft,
+            "mark_uncollectible" => Self::MarkUncollectible,
+            "void" => Self::Void,
+            _ => Self::Unknown(word),
+        }
+    }
+}
+
+impl From<PauseBehavior> for String {
+    fn from(behavior: PauseBehavior) -> Self {
+        behavior.as_str().to_owned()
+    }
+}
+
+/// Payments are paused: nobody is charged. The status goes on as it was, and so does what it opens
+/// (Stripe docs, "Pause payment collection").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// What becomes of the invoices meanwhile.
+    pub behavior: PauseBehavior,
+    /// When it is over by itself; never when `None`.
+    pub resumes_at: Option<Timestamp>,
+}
+
 /// A subscription with all its items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
@@ -121,6 +174,9 @@ pub struct Subscription {
     pub ended_at: Option<Timestamp>,
     /// When its trial ends or ended.
     pub trial_end: Option<Timestamp>,
+    /// Whether payments are paused. Snapshots of before it was kept lack it.
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// The time of the first failed invoice of this delinquency; retries do not move it.
     pub past_due_since: Option<Timestamp>,
     /// The tier its prices meant when they were last all known.

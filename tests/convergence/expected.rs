@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use billing::purchase::DisputeStatus;
 use billing::{
-    CheckoutSessionId, Currency, CustomerId, InvoiceId, Item, Meter, Money, PaymentIntentId, Period, PriceId, Status,
-    Subscription, SubscriptionId, Tier, Timestamp,
+    CheckoutSessionId, Currency, CustomerId, InvoiceId, Item, Meter, Money, Pause, PauseBehavior, PaymentIntentId,
+    Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
 };
 use serde_json::Value;
 use server::ledger::{
@@ -44,6 +44,10 @@ pub fn subscription(all: &Everything, json: &Value) -> Subscription {
         cancel_at: time(&json["cancel_at"]),
         ended_at: time(&json["ended_at"]),
         trial_end: time(&json["trial_end"]),
+        pause: Some(&json["pause_collection"]).filter(|pause| pause.is_object()).map(|pause| Pause {
+            behavior: PauseBehavior::from(text(&pause["behavior"])),
+            resumes_at: time(&pause["resumes_at"]),
+        }),
         past_due_since: owed_since(all, json).map(Timestamp),
         last_known_tier: tiers.max().map(|tier| Tier::new(NAMES[tier])),
         items: items.iter().map(item).collect(),

@@ -95,6 +95,7 @@ impl Billed {
             ended_at: None,
             trial_end: None,
             past_due_since: None,
+            pause: None,
             last_known_tier: None,
         };
         let seen = subscriptions::by_id(self.tollgate.db(), &subscription.id).await.unwrap();

@@ -1,5 +1,7 @@
 //! The way to Stripe's portal and back.
 
+use std::time::Duration;
+
 use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
 
 on_both_engines! {
@@ -35,6 +37,28 @@ on_both_engines! {
         assert_eq!(press("resume").await, 303);
         app.settled().await;
         assert!(!browser.get("/billing").await.body.contains("is cancelled."));
+    }
+
+    async fn payments_that_are_paused_at_stripe_are_said_and_close_nothing(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let subscription = format!("/v1/subscriptions/{}", app.stripe_newest("/v1/subscriptions").await);
+        let until = app.tollgate.now().plus_days(400).0.to_string();
+        let pause = [("pause_collection[behavior]", "void"), ("pause_collection[resumes_at]", &until)];
+        app.stripe_makes(&subscription, &pause).await;
+        app.settled().await;
+        let billing = browser.get("/billing").await.body;
+        assert!(billing.contains("Payments for Pro are paused.") && billing.contains("Nothing is charged until"), "{billing}");
+        assert!(billing.contains("not charged later either"), "{billing}");
+        // Two months of invoices that nobody pays.
+        app.sandbox.advance(Duration::from_secs(75 * 86_400));
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await, "the plan stays as it is");
+        app.stripe_makes(&subscription, &[("pause_collection", "")]).await;
+        app.settled().await;
+        assert!(!browser.get("/billing").await.body.contains("are paused."));
     }
 
     async fn nobody_is_led_to_anybody_elses_portal(engine) {

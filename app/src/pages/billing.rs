@@ -1,6 +1,8 @@
 //! `/billing`: what one pays for, what happens next, what was.
 
-use billing::{Because, Catalog, Item, Meter, Price, Product, Rule, Status, Subscription, Timestamp};
+use billing::{
+    Because, Catalog, Item, Meter, Pause, PauseBehavior, Price, Product, Rule, Status, Subscription, Timestamp,
+};
 use leptos::prelude::*;
 use server::ledger::{Invoice, Payment, PaymentStatus, Purchase};
 use server::overview::LedgerPage;
@@ -83,6 +85,9 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
             .into_any(),
         );
     }
+    if let (Rule::PeriodPaid, Some(pause)) = (rule, &subscription.pause) {
+        return Some(view! { <Paused plan pause=pause.clone()/> }.into_any());
+    }
     let banner = match rule {
         Rule::PeriodPaid if *status == Status::Trialing => {
             let ends = subscription.trial_end.unwrap_or_else(|| subscription.period().end);
@@ -161,6 +166,27 @@ pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
         },
     };
     Some(banner)
+}
+
+/// Payments are paused, which only we can do: there is nothing to do for whoever reads it.
+#[component]
+fn Paused(plan: String, pause: Pause) -> impl IntoView {
+    let until = match pause.resumes_at {
+        Some(at) => view! { "Nothing is charged until " <Moment at/> ". " }.into_any(),
+        None => view! { "Nothing is charged until we go on with it. " }.into_any(),
+    };
+    let meanwhile = match pause.behavior {
+        PauseBehavior::KeepAsDraft => "What falls due meanwhile is charged then.",
+        PauseBehavior::MarkUncollectible | PauseBehavior::Void => {
+            "What falls due meanwhile is not charged later either."
+        }
+        PauseBehavior::Unknown(_) => "",
+    };
+    view! {
+        <Banner tone=Tone::Info title=format!("Payments for {plan} are paused.")>
+            <p>{until} "The plan stays as it is. " {meanwhile}</p>
+        </Banner>
+    }
 }
 
 /// The two ways to pay what is owed: on the invoice's page, or by another card.

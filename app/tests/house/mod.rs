@@ -98,6 +98,7 @@ pub fn subscription(lookup_key: &str, status: Status) -> Subscription {
         ended_at: None,
         trial_end: None,
         past_due_since: None,
+        pause: None,
         last_known_tier: None,
     }
 }

@@ -45,6 +45,7 @@ pub fn subscription(id: &str, price: &str) -> Subscription {
         ended_at: None,
         trial_end: None,
         past_due_since: None,
+        pause: None,
         last_known_tier: None,
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use billing::{AccountId, CustomerId, Item, Status, Subscription, SubscriptionId, Tier, Timestamp};
+use billing::{
+    AccountId, CustomerId, Item, Pause, PauseBehavior, Status, Subscription, SubscriptionId, Tier, Timestamp,
+};
 
 use super::db::{Db, OfList, StoreError, Tx, list, of_list, query, statements};
 use super::{At, Stored};
@@ -15,12 +17,13 @@ statements! {
     OF_ACCOUNT = "SELECT * FROM subscription WHERE account_id = $1 ORDER BY created DESC, id DESC";
     BY_ID = "SELECT * FROM subscription WHERE id = $1";
     INSERT = "INSERT INTO subscription (id, account_id, customer_id, status, items, created, billing_cycle_anchor, \
-        cancel_at_period_end, cancel_at, ended_at, trial_end, past_due_since, last_known_tier, synced_at, version) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1) ON CONFLICT (id) DO NOTHING";
+        cancel_at_period_end, cancel_at, ended_at, trial_end, pause_behavior, pause_resumes_at, past_due_since, \
+        last_known_tier, synced_at, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1) ON CONFLICT (id) DO NOTHING";
     UPDATE = "UPDATE subscription SET account_id = $2, customer_id = $3, status = $4, items = $5, created = $6, \
         billing_cycle_anchor = $7, cancel_at_period_end = $8, cancel_at = $9, ended_at = $10, trial_end = $11, \
-        past_due_since = $12, last_known_tier = $13, synced_at = $14, version = version + 1 \
-        WHERE id = $1 AND version = $15";
+        pause_behavior = $12, pause_resumes_at = $13, past_due_since = $14, last_known_tier = $15, synced_at = $16, \
+        version = version + 1 WHERE id = $1 AND version = $17";
     INSERT_REVISION = "INSERT INTO subscription_revision (subscription_id, version, account_id, snapshot, cause, written_at) \
         VALUES ($1, $2, $3, $4, $5, $6)";
     AS_OF = "SELECT r.subscription_id, r.version, r.snapshot, r.cause, r.written_at FROM subscription_revision r \
@@ -44,6 +47,8 @@ struct Row {
     cancel_at: Option<i64>,
     ended_at: Option<i64>,
     trial_end: Option<i64>,
+    pause_behavior: Option<String>,
+    pause_resumes_at: Option<i64>,
     past_due_since: Option<i64>,
     last_known_tier: Option<String>,
     version: i64,
@@ -66,6 +71,10 @@ impl Row {
                 cancel_at: self.cancel_at.map(Timestamp),
                 ended_at: self.ended_at.map(Timestamp),
                 trial_end: self.trial_end.map(Timestamp),
+                pause: self.pause_behavior.map(|behavior| Pause {
+                    behavior: PauseBehavior::from(behavior),
+                    resumes_at: self.pause_resumes_at.map(Timestamp),
+                }),
                 past_due_since: self.past_due_since.map(Timestamp),
                 last_known_tier: self.last_known_tier.map(Tier::new),
             },
@@ -141,12 +150,14 @@ pub async fn write(
 ) -> Result<bool, StoreError> {
     let row = At { table: "subscription", row: subscription.id.as_str() };
     let items = row.json("items", &subscription.items)?;
+    let pause = subscription.pause.as_ref();
     macro_rules! write {
         ($sql:expr $(, $version:expr)?) => {
             query!(Tx: &mut *tx, execute, $sql, subscription.id.as_str(), account.as_str(), subscription.customer.as_str(),
                 subscription.status.as_str(), items.as_str(), subscription.created.0, subscription.billing_cycle_anchor.0,
                 subscription.cancel_at_period_end, subscription.cancel_at.map(|at| at.0),
                 subscription.ended_at.map(|at| at.0), subscription.trial_end.map(|at| at.0),
+                pause.map(|pause| pause.behavior.as_str()), pause.and_then(|pause| pause.resumes_at).map(|at| at.0),
                 subscription.past_due_since.map(|at| at.0), subscription.last_known_tier.as_ref().map(Tier::as_str),
                 at.0 $(, $version)?)
         };

@@ -2,7 +2,8 @@
 //! guessed. What is paid is in `ledger_shapes.rs`.
 
 use billing::{
-    CheckoutSessionId, CustomerId, EventId, InvoiceId, Item, Period, PriceId, Status, SubscriptionId, Timestamp,
+    CheckoutSessionId, CustomerId, EventId, InvoiceId, Item, Pause, PauseBehavior, Period, PriceId, Status,
+    SubscriptionId, Timestamp,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -107,6 +108,24 @@ fn an_end_that_was_asked_for_is_read() {
     }
 }
 
+#[test]
+fn a_pause_of_payments_is_read() {
+    assert_eq!(shape::subscription(&subscription_object()).unwrap().subscription.pause, None);
+    for (word, behavior) in [
+        ("keep_as_draft", PauseBehavior::KeepAsDraft),
+        ("mark_uncollectible", PauseBehavior::MarkUncollectible),
+        ("void", PauseBehavior::Void),
+        ("donate", PauseBehavior::Unknown("donate".to_owned())),
+    ] {
+        for resumes_at in [None, Some(END)] {
+            let pause = json!({ "behavior": word, "resumes_at": resumes_at.map(|at| at.0) });
+            let value = with(subscription_object(), "/pause_collection", pause);
+            let read = shape::subscription(&value).unwrap().subscription;
+            assert_eq!(read.pause, Some(Pause { behavior: behavior.clone(), resumes_at }));
+        }
+    }
+}
+
 /// Items may have periods of their own since basil; the subscription's is none of theirs.
 #[test]
 fn an_items_own_period_counts_before_the_subscriptions() {
@@ -206,6 +225,8 @@ fn a_field_of_the_wrong_type_is_a_missing_one() {
         ("/trial_end", json!("soon")),
         ("/cancel_at", json!("2026-06-01")),
         ("/ended_at", json!({})),
+        ("/pause_collection", json!("until June")),
+        ("/pause_collection", json!({ "behavior": "void", "resumes_at": "soon" })),
     ] {
         let mut value = subscription_object();
         *value.pointer_mut(pointer).expect("it is there") = odd.clone();

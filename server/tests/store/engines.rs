@@ -247,6 +247,7 @@ pub fn pro(id: &str, customer: &CustomerId) -> Subscription {
         ended_at: None,
         trial_end: None,
         past_due_since: None,
+        pause: None,
         last_known_tier: None,
     }
 }

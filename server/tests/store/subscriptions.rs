@@ -1,7 +1,9 @@
 //! Subscriptions are written whole, by one writer at a time, and every change is kept; trials are
 //! once per person.
 
-use billing::{AccountId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp};
+use billing::{
+    AccountId, Item, Pause, PauseBehavior, Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
+};
 use server::StoreError;
 use server::store::Stored;
 use server::store::subscriptions::{self, TrialClaim};
@@ -70,6 +72,7 @@ on_both_engines! {
             ended_at: Some(Timestamp(4)),
             trial_end: Some(Timestamp(5)),
             past_due_since: Some(Timestamp(6)),
+            pause: Some(Pause { behavior: PauseBehavior::Void, resumes_at: Some(Timestamp(17)) }),
             last_known_tier: Some(Tier::new("PRO")),
         };
         let bare = pro("sub_bare", &customer);

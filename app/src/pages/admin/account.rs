@@ -98,7 +98,7 @@ fn SubscriptionRow(revision: Revision) -> impl IntoView {
     view! {
         <tr>
             <th scope="row"><a href=href><code>{id}</code></a><p class="quiet">{prices.join(", ")}</p></th>
-            <td><StatusBadge status=subscription.status.clone()/> <Ends subscription/></td>
+            <td><StatusBadge status=subscription.status.clone()/> <WhatIsToCome subscription/></td>
             <td><Day at=period.start/> " – " <Day at=period.end/></td>
             <td><Moment at=written_at/><p class="quiet">{format!("change {version}, because of {cause}")}</p></td>
         </tr>
@@ -106,9 +106,16 @@ fn SubscriptionRow(revision: Revision) -> impl IntoView {
 }
 
 #[component]
-fn Ends(subscription: Subscription) -> impl IntoView {
+fn WhatIsToCome(subscription: Subscription) -> impl IntoView {
     let ends = subscription.ends_at().filter(|_| !subscription.status.is_over());
-    ends.map(|at| view! { <p class="quiet">"ends on " <Moment at/></p> })
+    let paused = subscription.pause.map(|pause| {
+        let until = pause.resumes_at.map(|at| view! { " until " <Moment at/> });
+        view! { <p class="quiet">{format!("payments paused ({})", pause.behavior.as_str())} {until}</p> }
+    });
+    view! {
+        {ends.map(|at| view! { <p class="quiet">"ends on " <Moment at/></p> })}
+        {paused}
+    }
 }
 
 #[component]

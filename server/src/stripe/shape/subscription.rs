@@ -1,6 +1,8 @@
 //! A subscription, of either shape.
 
-use billing::{CustomerId, InvoiceId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
+use billing::{
+    CustomerId, InvoiceId, Item, Pause, PauseBehavior, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp,
+};
 use serde_json::Value;
 
 use super::{ShapeError, id_of, text, time, time_if_any, words};
@@ -58,10 +60,22 @@ pub fn subscription(value: &Value) -> Result<SubscriptionShape, ShapeError> {
             cancel_at: time_if_any(value, "/cancel_at").ok_or_else(|| missing("cancel_at"))?,
             ended_at: time_if_any(value, "/ended_at").ok_or_else(|| missing("ended_at"))?,
             trial_end: time_if_any(value, "/trial_end").ok_or_else(|| missing("trial_end"))?,
+            pause: pause(value)?,
             past_due_since: None,
             last_known_tier: None,
         },
     })
+}
+
+fn pause(value: &Value) -> Result<Option<Pause>, ShapeError> {
+    let missing = |field| ShapeError { object: "subscription", field };
+    let Some(pause) = value.pointer("/pause_collection").filter(|pause| !pause.is_null()) else { return Ok(None) };
+    Ok(Some(Pause {
+        behavior: PauseBehavior::from(
+            text(pause, "/behavior").ok_or_else(|| missing("pause_collection.behavior"))?.to_owned(),
+        ),
+        resumes_at: time_if_any(pause, "/resumes_at").ok_or_else(|| missing("pause_collection.resumes_at"))?,
+    }))
 }
 
 /// Reads one item of `subscription`, which holds the period in the older shape.
