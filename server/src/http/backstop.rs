@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt;
@@ -25,7 +25,10 @@ pub(super) async fn hold(
     let mut asked = Request::new(Body::empty());
     asked.method_mut().clone_from(&parts.method);
     asked.uri_mut().clone_from(&parts.uri);
-    asked.headers_mut().clone_from(&parts.headers);
+    // The theme is in it; the rest is of no use to a page that says why there is none.
+    if let Some(cookie) = parts.headers.get(header::COOKIE) {
+        asked.headers_mut().insert(header::COOKIE, cookie.clone());
+    }
     let answer = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind();
     match tokio::time::timeout(tollgate.config().request_patience, answer).await {
         Ok(Ok(response)) => response,
