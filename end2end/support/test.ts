@@ -17,10 +17,14 @@ interface Fixtures {
 }
 
 interface WorkerFixtures {
+  /** Who shares a Tollgate. Files whose tests move the clock or steer the sandbox name themselves, and share theirs with none. */
+  sharers: string;
   tollgate: Tollgate;
 }
 
 export const test = base.extend<Fixtures, WorkerFixtures>({
+  sharers: ['everybody', { scope: 'worker', option: true }],
+
   tollgate: [
     async ({}, use) => {
       const tollgate = await Tollgate.start();
@@ -56,18 +60,6 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     for (const { context } of opened) await context.close();
     expect(opened.flatMap(({ watch }) => watch.faults), 'a visitor’s browser complained').toEqual([]);
   },
-});
-
-/** The same, for tests that move the clock or steer the sandbox: theirs is nobody else's. */
-export const steering = test.extend<object, WorkerFixtures>({
-  tollgate: [
-    async ({}, use) => {
-      const tollgate = await Tollgate.start();
-      await use(tollgate);
-      await tollgate.stop();
-    },
-    { scope: 'worker' },
-  ],
 });
 
 /** The same, for tests whose cards have had no trial and whose clock stands: each has a Tollgate of its own. */

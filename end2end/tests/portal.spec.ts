@@ -26,7 +26,7 @@ test('somebody whose payment failed changes the card, pays, and the banner goes'
   const plan = page.getByRole('region', { name: 'Your plan' });
   await expect(plan).toContainText('Active');
   await expect(plan).toContainText('Renews');
-  await expect(page.getByRole('region', { name: 'Invoices, table' })).not.toContainText('To be paid');
+  await seeGone(page, '/billing', page.getByRole('region', { name: 'Invoices, table' }).getByText('To be paid'));
 });
 
 test('a payment that failed is made on the page of its invoice', async ({ page, email, stripe }) => {

@@ -3,7 +3,7 @@
 
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
-import { expect, steering as test } from '../support/test.ts';
+import { expect, test } from '../support/test.ts';
 import { control } from '../support/stripe.ts';
 import { heading, openCheckout, signUp, subscribe } from '../support/steps.ts';
 
@@ -13,6 +13,7 @@ async function follow(page: Page, prefix: string): Promise<void> {
   await expect(page.getByRole('main')).toBeVisible();
 }
 
+test.use({ sharers: 'the sandbox' });
 test.describe.configure({ mode: 'serial' });
 
 test('the clock is moved on, and to what falls due', async ({ page, tollgate, email }) => {

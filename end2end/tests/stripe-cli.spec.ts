@@ -7,10 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { expect, steering as test } from '../support/test.ts';
+import { expect, test } from '../support/test.ts';
 import { control } from '../support/stripe.ts';
 import { openCheckout, signUp } from '../support/steps.ts';
 import type { Tollgate } from '../support/tollgate.ts';
+
+test.use({ sharers: 'the Stripe CLI' });
 
 const cli = fileURLToPath(new URL('../node_modules/.bin/stripe', import.meta.url));
 

@@ -1,6 +1,6 @@
 // What a plan opens.
 
-import { heading, signUp, subscribe } from '../support/steps.ts';
+import { heading, seeOn, signUp, subscribe } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
 test('an API key is shown once, works, and is refused after it was revoked', async ({ page, email, playwright, tollgate, watch }) => {
@@ -86,18 +86,12 @@ test('a subscription cancelled at Stripe says until when it lasts, and then is h
   const [subscription] = await stripe.subscriptions(email);
 
   await stripe.cancelAtPeriodEnd(subscription!.id);
-  await expect(async () => {
-    await page.goto('/billing');
-    await expect(page.getByText('Pro is cancelled.')).toBeVisible({ timeout: 500 });
-  }).toPass();
+  await seeOn(page, '/billing', page.getByText('Pro is cancelled.'));
   await page.goto('/dashboard/analytics');
   await expect(heading(page, 'Analytics')).toBeVisible();
 
   await stripe.cancelNow(subscription!.id);
-  await expect(async () => {
-    await page.goto('/billing');
-    await expect(page.getByRole('rowheader', { name: 'Pro' })).toBeVisible({ timeout: 500 });
-  }).toPass();
+  await seeOn(page, '/billing', page.getByRole('rowheader', { name: 'Pro' }));
   await page.goto('/dashboard/analytics');
   await expect(page).toHaveURL(/\/billing\/upgrade\?/);
 });
