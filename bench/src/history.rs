@@ -8,9 +8,11 @@ pub async fn fill(database: &str, account: &str, have: u64, rows: u64) -> anyhow
     if rows <= have {
         return Ok(());
     }
-    // Spread over the last 80 days, oldest first, each with a key of its own.
+    // Spread over the last 80 days, oldest first, each with a key of its own, which sorts by time as
+    // those that the program makes.
+    let key = if database.starts_with("sqlite:") { "printf('%032x', n)" } else { "lpad(to_hex(n), 32, '0')" };
     let values = format!(
-        "'{account}', 'call:' || n, 'apiCallsPerMonth', 1, 1700000000 + n / 4, 'counted', 1700000000, 0, 0, '', ''"
+        "'{account}', 'call:' || {key}, 'apiCallsPerMonth', 1, 1700000000 + n / 4, 'counted', 1700000000, 0, 0, '', ''"
     );
     let columns = "account_id, idempotency_key, meter, quantity, recorded_at, state, window_start, from_credits, overage, \
         fingerprint, source";

@@ -79,6 +79,7 @@ impl Sessions {
             let hash = hash(&id);
             tollgate.access().forget_session(&hash).await;
             written?;
+            durable(&tollgate).await?;
             if tollgate.db().postgres_pool().is_some() {
                 let told = async {
                     let mut tx = tollgate.db().begin().await?;
@@ -93,6 +94,11 @@ impl Sessions {
     }
 }
 
+/// Returns when what was written is on the disk.
+async fn durable(tollgate: &Tollgate) -> Result<()> {
+    tollgate.db().so_far().durable().await.map_err(|error| Error::Backend(error.to_string()))
+}
+
 /// The id alone opens an account: it goes neither into memory for long nor over the wire.
 fn hash(id: &Id) -> String {
     hex::encode(Sha256::digest(id.0.to_le_bytes()))
@@ -101,7 +107,8 @@ fn hash(id: &Id) -> String {
 #[async_trait]
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> Result<()> {
-        self.rows.write().create(record).await
+        self.rows.write().create(record).await?;
+        durable(&self.tollgate).await
     }
 
     async fn save(&self, record: &Record) -> Result<()> {

@@ -1,8 +1,9 @@
-//! What a request does not come through: it takes too long, or something panics. Whoever asked for
-//! a page gets one that says so.
+//! What a request does not come through: it takes too long, or something panics. Whoever asked is
+//! told so: for a page by a page, for a call of the API by a problem ([`super::api`]).
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -29,22 +30,42 @@ pub(super) async fn hold(
     if let Some(cookie) = parts.headers.get(header::COOKIE) {
         asked.headers_mut().insert(header::COOKIE, cookie.clone());
     }
-    let answer = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind();
-    match tokio::time::timeout(tollgate.config().request_patience, answer).await {
-        Ok(Ok(response)) => response,
+    match answered(tollgate.config().request_patience, next.run(Request::from_parts(parts, body))).await {
+        Ok(response) => response,
+        Err(Unanswered::Broken) => refusal(&refusals, asked, StatusCode::INTERNAL_SERVER_ERROR).await,
+        Err(Unanswered::Late) => refusal(&refusals, asked, StatusCode::SERVICE_UNAVAILABLE).await,
+    }
+}
+
+/// Why there is no answer. The log says more.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unanswered {
+    /// It took too long.
+    Late,
+    /// Something panicked.
+    Broken,
+}
+
+/// The answer, if it comes in time.
+pub(super) async fn answered(
+    patience: Duration,
+    answer: impl Future<Output = Response>,
+) -> Result<Response, Unanswered> {
+    match tokio::time::timeout(patience, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(response)) => Ok(response),
         Ok(Err(panic)) => {
             tracing::error!(panic = said(&*panic), "a request panicked");
-            refusal(&refusals, asked, StatusCode::INTERNAL_SERVER_ERROR).await
+            Err(Unanswered::Broken)
         }
         Err(_) => {
             tracing::error!("a request took too long");
-            refusal(&refusals, asked, StatusCode::SERVICE_UNAVAILABLE).await
+            Err(Unanswered::Late)
         }
     }
 }
 
 /// What a panic says of itself.
-pub(super) fn said(panic: &(dyn Any + Send)) -> &str {
+fn said(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default()
 }

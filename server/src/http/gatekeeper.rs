@@ -30,12 +30,6 @@ impl Gatekeeper {
     }
 }
 
-/// Says who made a request, and lets it pass: for what answers for itself.
-pub(super) async fn introduce(session: Session, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Visitor { signed_in: session.user.map(|identity| identity.signed_in) });
-    next.run(request).await
-}
-
 pub(super) async fn admit(
     State(Gatekeeper(keeper)): State<Gatekeeper>,
     session: Session,

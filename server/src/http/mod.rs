@@ -18,6 +18,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, StatusCode};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use tower::ServiceBuilder;
 use tower::util::MapResponseLayer;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -61,36 +62,39 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, RouteFaults> 
     let sessions = sessions::layer(tollgate);
     let api = api::routes(tollgate, sessions.clone());
 
-    let guarded = pages
-        .router
-        .fallback_service(pages.refusals.clone())
-        .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit))
-        .layer(sessions)
-        .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals.clone()), origin::check))
-        .layer(DefaultBodyLimit::max(MAX_FORM))
-        .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), backstop::hold))
-        // For a page of refusal that breaks itself.
-        .layer(CatchPanicLayer::new())
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+    let guarded = pages.router.fallback_service(pages.refusals.clone()).layer(
+        ServiceBuilder::new()
+            .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+            // For a page of refusal that breaks itself.
+            .layer(CatchPanicLayer::new())
+            .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals.clone()), backstop::hold))
+            .layer(DefaultBodyLimit::max(MAX_FORM))
+            .layer(middleware::from_fn_with_state((tollgate.clone(), pages.refusals), origin::check))
+            .layer(sessions)
+            .layer(middleware::from_fn_with_state(keeper, gatekeeper::admit)),
+    );
 
-    let others = Router::new()
-        .route(
-            "/api/stripe/webhook",
-            post(webhook::route::receive).layer(DefaultBodyLimit::max(webhook::route::MAX_BODY)),
-        )
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .merge(tollgate.assets().routes())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, tollgate.config().request_patience))
-        .layer(CatchPanicLayer::new())
-        .fallback_service(guarded.with_state(tollgate.clone()));
+    let others =
+        Router::new()
+            .route(
+                "/api/stripe/webhook",
+                post(webhook::route::receive).layer(DefaultBodyLimit::max(webhook::route::MAX_BODY)),
+            )
+            .route("/healthz", get(health::alive))
+            .route("/readyz", get(health::ready))
+            .merge(tollgate.assets().routes())
+            .layer(ServiceBuilder::new().layer(CatchPanicLayer::new()).layer(TimeoutLayer::with_status_code(
+                StatusCode::SERVICE_UNAVAILABLE,
+                tollgate.config().request_patience,
+            )))
+            .fallback_service(guarded.with_state(tollgate.clone()));
 
     let request_id = HeaderName::from_static("x-request-id");
-    Ok(others
-        .merge(api)
-        .with_state(tollgate.clone())
-        .layer(MapResponseLayer::new(headers::add(tollgate.config().is_https())))
-        .layer(trace::layer())
-        .layer(PropagateRequestIdLayer::new(request_id.clone()))
-        .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid)))
+    Ok(others.merge(api).with_state(tollgate.clone()).layer(
+        ServiceBuilder::new()
+            .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
+            .layer(PropagateRequestIdLayer::new(request_id))
+            .layer(trace::layer())
+            .layer(MapResponseLayer::new(headers::add(tollgate.config().is_https()))),
+    ))
 }

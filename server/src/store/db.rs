@@ -2,7 +2,8 @@
 //!
 //! SQLite has one writer: its pool for writing holds one connection and every
 //! transaction on it begins immediate, so that two writers queue up instead of
-//! failing half-way. Readers have a pool of their own (WAL).
+//! failing half-way. Readers have a pool of their own (WAL). A commit is told of when
+//! it is durable, and holds up no other until then ([`super::log`]).
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Executor, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
+use super::log::{Log, Written};
 use crate::config::DatabaseUrl;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -91,6 +93,7 @@ pub enum Db {
 pub struct SqlitePools {
     read: SqlitePool,
     write: SqlitePool,
+    log: Log,
 }
 
 impl SqlitePools {
@@ -127,7 +130,7 @@ pub enum Tx {
 
 /// See [`Tx::Sqlite`].
 #[derive(Debug)]
-pub struct SqliteTx(Transaction<'static, Sqlite>);
+pub struct SqliteTx(Transaction<'static, Sqlite>, Log);
 
 impl SqliteTx {
     pub(crate) fn conn(&mut self) -> &mut SqliteConnection {
@@ -242,7 +245,9 @@ impl Db {
     /// No connection was free in time, or the database is gone.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
-            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx(pools.write.begin_with("BEGIN IMMEDIATE").await?)),
+            Self::Sqlite(pools) => {
+                Tx::Sqlite(SqliteTx(pools.write.begin_with("BEGIN IMMEDIATE").await?, pools.log.clone()))
+            }
             Self::Postgres(pool) => Tx::Postgres(PostgresTx(pool.0.begin().await?)),
         })
     }
@@ -252,6 +257,14 @@ impl Db {
         match self {
             Self::Sqlite(pools) => Some((pools.read.clone(), pools.write.clone())),
             Self::Postgres(_) => None,
+        }
+    }
+
+    /// All that has been committed by now, for whoever relies on it or has not committed it with a [`Tx`].
+    pub(crate) fn so_far(&self) -> Written {
+        match self {
+            Self::Sqlite(pools) => pools.log.so_far(),
+            Self::Postgres(_) => Written::durable_already(),
         }
     }
 
@@ -357,11 +370,24 @@ impl Tx {
     /// # Errors
     /// The database is gone; then nothing of it happened, or all of it did.
     pub async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(tx) => tx.0.commit().await?,
-            Self::Postgres(tx) => tx.0.commit().await?,
-        }
-        Ok(())
+        self.commit_ahead().await?.durable().await
+    }
+
+    /// Lets everybody see everything in it at once. Nobody may be told of it before it is durable.
+    ///
+    /// # Errors
+    /// As [`Tx::commit`].
+    pub async fn commit_ahead(self) -> Result<Written, StoreError> {
+        Ok(match self {
+            Self::Sqlite(SqliteTx(tx, log)) => {
+                tx.commit().await?;
+                log.so_far()
+            }
+            Self::Postgres(tx) => {
+                tx.0.commit().await?;
+                Written::durable_already()
+            }
+        })
     }
 }
 
@@ -369,7 +395,8 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
     let options = SqliteConnectOptions::from_str(url)?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        // What makes a commit durable is the log, as `super::log` has it.
+        .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true)
         .statement_cache_capacity(STATEMENTS_KEPT)
         // Every checkpoint waits for the disk twice: fewer of them, of 32 MB each.
@@ -392,5 +419,6 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
     };
     let write = pool(1, WRITER_CACHE).await?;
     let read = if in_memory { write.clone() } else { pool(8, READER_CACHE).await? };
-    Ok(Db::Sqlite(SqlitePools { read, write }))
+    let log = Log::new((!in_memory).then(|| options.get_filename().to_owned()));
+    Ok(Db::Sqlite(SqlitePools { read, write, log }))
 }

@@ -2,15 +2,17 @@
 //!
 //! A commit waits for the disk; under load that is most of what a small write costs. So what
 //! comes while a commit is under way waits for the next one, and that one takes all that
-//! waits, in the order it came. Alone, nobody waits for anybody. The commit runs apart from
-//! those who asked for it: one who hangs up holds up nobody. An answer is given only after
-//! the commit that holds what was asked for (`tests/store/intake.rs`, `tests/store/usage.rs`).
+//! waits, in the order it came. Alone, nobody waits for anybody. While a commit is on its way
+//! to the disk the next one is made. Both run apart from those who asked for them: one who
+//! hangs up holds up nobody. An answer is given only after the commit that holds what was asked
+//! for is durable (`tests/store/intake.rs`, `tests/store/usage.rs`).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::StoreError;
+use super::log::Written;
 
 /// The most in one commit: what waits at the connection count that suits one node.
 const MOST: usize = 256;
@@ -49,8 +51,8 @@ where
     A: Send + 'static,
 {
     /// Has `item` committed together with whatever else waits; returns when it is durable.
-    /// `commit` writes all it is given in one transaction and answers each, in their order.
-    /// When the database finds fault with what was written, each is tried alone: one bad item
+    /// `commit` writes all it is given in one transaction and answers each, in their order, with
+    /// what is still to be waited for. When the database finds fault with what was written, each is tried alone: one bad item
     /// does not refuse the others.
     ///
     /// # Errors
@@ -61,7 +63,7 @@ where
         commit: impl Fn(Arc<[T]>) -> F + Send + Sync + 'static,
     ) -> Result<A, StoreError>
     where
-        F: Future<Output = Result<Vec<A>, StoreError>> + Send + 'static,
+        F: Future<Output = Result<(Vec<A>, Written), StoreError>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let is_first = {
@@ -101,7 +103,7 @@ where
 {
     async fn run<F>(self, commit: impl Fn(Arc<[T]>) -> F + Send + Sync)
     where
-        F: Future<Output = Result<Vec<A>, StoreError>> + Send,
+        F: Future<Output = Result<(Vec<A>, Written), StoreError>> + Send,
     {
         loop {
             let batch = self.0.take();
@@ -110,28 +112,45 @@ where
             }
             let (items, answers): (Vec<T>, Vec<_>) = batch.into_iter().unzip();
             let items: Arc<[T]> = items.into();
-            let outcomes: Vec<Result<A, StoreError>> = match commit(Arc::clone(&items)).await {
-                Ok(all) => all.into_iter().map(Ok).collect(),
+            match commit(Arc::clone(&items)).await {
+                Ok((all, written)) if written.is_durable() => tell(answers, all.into_iter().map(Ok)),
+                Ok((all, written)) => drop(tokio::spawn(async move {
+                    match written.durable().await {
+                        Ok(()) => tell(answers, all.into_iter().map(Ok)),
+                        Err(error) => tell_all(answers, error),
+                    }
+                })),
                 // One that was alone is tried again, too: what it ran into may be written by now, and be seen.
                 Err(error) if error.is_about_what_was_written() => {
-                    let mut outcomes = Vec::new();
-                    for item in items.iter() {
-                        let alone = commit(Arc::from([item.clone()])).await;
-                        outcomes.push(alone.and_then(|mut one| one.pop().ok_or_else(unanswered)));
+                    for (item, answer) in items.iter().zip(answers) {
+                        tell([answer], [alone(commit(Arc::from([item.clone()]))).await]);
                     }
-                    outcomes
                 }
-                Err(error) => {
-                    let error = Arc::new(error);
-                    answers.iter().map(|_| Err(StoreError::Shared(Arc::clone(&error)))).collect()
-                }
-            };
-            for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                // Nobody listens any more: what was committed is committed all the same.
-                let _ = answer.send(outcome);
+                Err(error) => tell_all(answers, error),
             }
         }
     }
+}
+
+async fn alone<A>(commit: impl Future<Output = Result<(Vec<A>, Written), StoreError>>) -> Result<A, StoreError> {
+    let (mut one, written) = commit.await?;
+    written.durable().await?;
+    one.pop().ok_or_else(unanswered)
+}
+
+fn tell<A>(
+    answers: impl IntoIterator<Item = oneshot::Sender<Result<A, StoreError>>>,
+    outcomes: impl IntoIterator<Item = Result<A, StoreError>>,
+) {
+    for (answer, outcome) in answers.into_iter().zip(outcomes) {
+        // Nobody listens any more: what was committed is committed all the same.
+        let _ = answer.send(outcome);
+    }
+}
+
+fn tell_all<A>(answers: Vec<oneshot::Sender<Result<A, StoreError>>>, error: StoreError) {
+    let error = Arc::new(error);
+    tell(answers, std::iter::repeat_with(|| Err(StoreError::Shared(Arc::clone(&error)))));
 }
 
 impl<T, A> Drop for Running<T, A> {
@@ -158,7 +177,8 @@ mod tests {
         let group: GroupCommit<u32, u32> = GroupCommit::default();
         let panics = group.commit(1, |_| async { panic!("a fault of ours") }).await;
         assert!(panics.is_err());
-        let next = group.commit(2, |items: Arc<[u32]>| async move { Ok(items.to_vec()) }).await;
+        let next =
+            group.commit(2, |items: Arc<[u32]>| async move { Ok((items.to_vec(), Written::durable_already())) }).await;
         assert_eq!(next.unwrap(), 2);
     }
 

@@ -246,7 +246,8 @@ pub async fn claim(
         Tx::Postgres(_) => CLAIM_UNHELD,
     };
     let mut claimed = query!(Tx: &mut tx, fetch_all as Claimed, claim, now.0, most, owner, until.0)?;
-    tx.commit().await?;
+    // A lease need not outlive a power cut: what is done with it stands behind it in the log.
+    drop(tx.commit_ahead().await?);
     claimed.sort_by(|a, b| (a.created, &a.event_id).cmp(&(b.created, &b.event_id)));
     Ok(claimed)
 }

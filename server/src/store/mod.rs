@@ -15,6 +15,7 @@ pub mod drift;
 pub mod group_commit;
 pub mod inbox;
 pub mod invoices;
+pub mod log;
 mod many_rows;
 pub mod meter_events;
 pub mod notices;

@@ -17,6 +17,7 @@ use billing::{AccountId, Limit, Meter, Timestamp, UsageWindow};
 use super::thresholds::Threshold;
 use super::{MeterReading, midnight};
 use crate::ids;
+use crate::store::log::Written;
 use crate::store::usage::{self as rows, Counter, CounterKey, NewRecord, Record};
 use crate::store::{Db, StoreError, Tx, meter_events, notices};
 
@@ -153,11 +154,16 @@ impl KnownCounters {
     }
 }
 
-/// Decides about all of `asks` and commits. The answers stand in their order.
+/// Decides about all of `asks` and commits. The answers stand in their order, with what is to be
+/// waited for before they are given.
 ///
 /// # Errors
 /// The database failed; nothing was changed.
-pub(super) async fn decide(db: Db, known: KnownCounters, asks: Arc<[Ask]>) -> Result<Vec<Answer>, StoreError> {
+pub(super) async fn decide(
+    db: Db,
+    known: KnownCounters,
+    asks: Arc<[Ask]>,
+) -> Result<(Vec<Answer>, Written), StoreError> {
     let places: BTreeMap<CounterKey, &Place> =
         asks.iter().map(|ask| (ask.place().counter_key(), ask.place())).collect();
     let keys: Vec<CounterKey> = places.keys().cloned().collect();
@@ -178,10 +184,15 @@ pub(super) async fn decide(db: Db, known: KnownCounters, asks: Arc<[Ask]>) -> Re
                 Ask::Settle(settle) => batch.settle(settle),
             });
         }
-        if batch.write(&mut tx).await? {
-            tx.commit().await?;
-        }
-        return Ok(answers);
+        let written = if batch.write(&mut tx).await? {
+            tx.commit_ahead().await?
+        } else if answers.iter().any(|answer| answer.verdict == Verdict::Repeated) {
+            // Another commit counted it, and may be on its way to the disk still.
+            db.so_far()
+        } else {
+            Written::durable_already()
+        };
+        return Ok((answers, written));
     }
     Err(StoreError::BadRow {
         table: "usage_counter",

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::events::Hint;
 use crate::store::inbox::{self, EventState, NewEvent};
+use crate::store::log::Written;
 use crate::store::{Db, GroupCommit, StoreError};
 use crate::stripe::shape::{self, Event};
 
@@ -84,12 +85,12 @@ impl Intake {
     }
 }
 
-async fn write_all(db: Db, events: Arc<[(Incoming, Timestamp)]>) -> Result<Vec<bool>, StoreError> {
+async fn write_all(db: Db, events: Arc<[(Incoming, Timestamp)]>) -> Result<(Vec<bool>, Written), StoreError> {
     let mut rows: Vec<_> = events.iter().map(|(event, at)| (event.row(), *at)).collect();
     rows.sort_by_key(|(row, _)| row.id);
     let mut tx = db.begin().await?;
     let mut new = inbox::insert_all(&mut tx, &rows).await?;
-    tx.commit().await?;
+    let written = tx.commit_ahead().await?;
     // Of several deliveries of one event the first is the new one.
-    Ok(events.iter().map(|(event, _)| new.remove(event.id.as_str())).collect())
+    Ok((events.iter().map(|(event, _)| new.remove(event.id.as_str())).collect(), written))
 }

@@ -14,6 +14,7 @@ use server::config::{Config, DatabaseUrl};
 use server::store::accounts::{self, NewUser};
 use server::store::inbox::{EventState, NewEvent};
 use server::store::{Stored, customers, subscriptions};
+use server::webhook::intake::Incoming;
 use server::{Db, Tollgate, ids};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -100,6 +101,20 @@ pub const fn new_event(id: &EventId) -> NewEvent<'_> {
         subject: None,
         customer: None,
         payload: "{}",
+        state: EventState::Pending,
+    }
+}
+
+/// An event of a subscription on its way into the inbox.
+pub fn delivery(id: &str) -> Incoming {
+    Incoming {
+        id: EventId::new(id),
+        kind: "customer.subscription.updated".to_owned(),
+        api_version: None,
+        created: NOW,
+        subject: Some("sub_1".to_owned()),
+        customer: Some("cus_ada".to_owned()),
+        payload: "{}".to_owned(),
         state: EventState::Pending,
     }
 }

@@ -3,24 +3,11 @@
 use std::sync::Arc;
 
 use billing::EventId;
-use server::store::inbox::{self, EventState};
-use server::webhook::intake::{Incoming, Intake};
+use server::store::inbox;
+use server::webhook::intake::Intake;
 use tokio::task::JoinSet;
 
-use crate::engines::{NOW, Store, at_once, until};
-
-fn delivery(id: &str) -> Incoming {
-    Incoming {
-        id: EventId::new(id),
-        kind: "customer.subscription.updated".to_owned(),
-        api_version: None,
-        created: NOW,
-        subject: Some("sub_1".to_owned()),
-        customer: Some("cus_ada".to_owned()),
-        payload: "{}".to_owned(),
-        state: EventState::Pending,
-    }
-}
+use crate::engines::{NOW, Store, at_once, delivery, until};
 
 async fn is_kept(store: &Store, id: &str) -> bool {
     inbox::standing(&store.db, &EventId::new(id)).await.unwrap().is_some()

@@ -19,6 +19,7 @@ mod drift;
 mod inbox;
 mod intake;
 mod ledger;
+mod log;
 mod login_throttle;
 mod meter_events;
 mod reservations;

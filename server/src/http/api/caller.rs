@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::limits::{Shared, Who};
 use super::problem::Problem;
-use crate::auth::Visitor;
+use crate::auth::Session;
 use crate::ids;
 use crate::tollgate::Tollgate;
 use crate::usage::{MeterReading, Recorded, Use};
@@ -131,8 +131,9 @@ async fn authenticate(parts: &Parts, tollgate: &Tollgate) -> Result<(AccountId, 
             billing::Admission::NotForSale => Err(Problem::unauthorized("This API key opens nothing.")),
         };
     }
-    let visitor = parts.extensions.get::<Visitor>().and_then(|visitor| visitor.signed_in.as_ref());
-    visitor.map(|who| (who.account_id.clone(), None)).ok_or_else(|| Problem::unauthorized(SEND_ONE))
+    let identity = parts.extensions.get::<Session>().and_then(|session| session.user.as_ref());
+    let account = identity.map(|identity| identity.signed_in.account_id.clone());
+    account.map(|account| (account, None)).ok_or_else(|| Problem::unauthorized(SEND_ONE))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> {

@@ -5,14 +5,12 @@
 //! seconds until there is more (`t`). The meters are exact and shared by all nodes; `burst`,
 //! which is there to spare the machine, is each node's own.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use billing::{AccountId, Limit, Timestamp};
 use governor::clock::{Clock, DefaultClock};
@@ -96,13 +94,9 @@ pub(super) struct Known {
     pub meters: Vec<MeterReading>,
 }
 
-/// Stops who is too fast and unknown, and writes what is known of the limits on every answer.
-/// Those who say who they are are counted by [`super::caller::Caller`].
-pub(super) async fn announce(State(tollgate): State<Tollgate>, mut request: Request, next: Next) -> Response {
-    let known = Shared::default();
-    request.extensions_mut().insert(known.clone());
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let mut response = next.run(request).await;
+/// Stops who is too fast and unknown, and writes what is known of the limits on an answer. Those who
+/// say who they are are counted by [`super::caller::Caller`].
+pub(super) fn announce(tollgate: &Tollgate, known: &Shared, peer: Option<IpAddr>, mut response: Response) -> Response {
     let mut known = known.take();
     if known.burst.is_none() {
         match tollgate.limiter().pass(&Who::Peer(peer)) {

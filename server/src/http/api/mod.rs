@@ -16,16 +16,16 @@ mod openapi;
 pub mod problem;
 mod usage;
 
-use std::any::Any;
+use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
-use axum::middleware::{self, Next};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum_login::AuthManagerLayer;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::ServiceExt;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -33,11 +33,16 @@ use utoipa_axum::routes;
 pub use limits::Limiter;
 pub use openapi::document;
 
+use self::limits::Shared;
 use self::problem::Problem;
-use super::{MAX_FORM, backstop, gatekeeper, origin};
+use super::backstop::{self, Unanswered};
+use super::{MAX_FORM, origin};
 use crate::auth::Backend;
 use crate::auth::sessions::Sessions;
 use crate::tollgate::Tollgate;
+
+/// Every address that the API answers for.
+const ADDRESSES: [&str; 3] = ["/api/v1", "/api/v1/", "/api/v1/{*rest}"];
 
 /// The handlers together with their description.
 fn described(tollgate: &Tollgate) -> OpenApiRouter<Tollgate> {
@@ -53,51 +58,57 @@ fn described(tollgate: &Tollgate) -> OpenApiRouter<Tollgate> {
 
 /// What is described, and what answers for all that is not.
 pub(super) fn routes(tollgate: &Tollgate, sessions: AuthManagerLayer<Backend, Sessions>) -> Router<Tollgate> {
+    let api = Api::new(calls(tollgate), tollgate, sessions);
+    ADDRESSES.into_iter().fold(Router::new(), |router, path| router.route(path, any(answer).with_state(api.clone())))
+}
+
+fn calls(tollgate: &Tollgate) -> Router<Tollgate> {
     let (router, _) = described(tollgate).split_for_parts();
-    let router = router
-        .route("/api/v1", any(nothing_here))
-        .route("/api/v1/", any(nothing_here))
-        .route("/api/v1/{*rest}", any(nothing_here))
-        .method_not_allowed_fallback(not_this_way);
-    layered(router, tollgate, sessions)
+    let router = router.method_not_allowed_fallback(not_this_way);
+    ADDRESSES.into_iter().fold(router, |router, path| router.route(path, any(nothing_here)))
 }
 
-/// From the outside in: what is left, on every answer; panic to 500; an answer in time; origin check;
-/// session; call.
-fn layered(
-    router: Router<Tollgate>,
-    tollgate: &Tollgate,
-    sessions: AuthManagerLayer<Backend, Sessions>,
-) -> Router<Tollgate> {
-    router
-        .layer(DefaultBodyLimit::max(MAX_FORM))
-        .layer(middleware::from_fn(gatekeeper::introduce))
-        .layer(sessions)
-        .layer(middleware::from_fn_with_state(tollgate.clone(), from_here))
-        .layer(middleware::from_fn_with_state(tollgate.clone(), in_time))
-        .layer(CatchPanicLayer::custom(broken))
-        .layer(middleware::from_fn_with_state(tollgate.clone(), limits::announce))
+/// The calls, by how they say who makes them.
+#[derive(Clone)]
+struct Api {
+    tollgate: Tollgate,
+    /// A key says so by itself: no session is looked for beside it.
+    by_key: Router,
+    by_session: Router,
 }
 
-/// No call takes longer than a request may.
-async fn in_time(State(tollgate): State<Tollgate>, request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(tollgate.config().request_patience, next.run(request));
-    answer.await.unwrap_or_else(|_| Problem::late().into_response())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as the layer hands it over")]
-fn broken(panic: Box<dyn Any + Send>) -> Response {
-    tracing::error!(panic = backstop::said(&*panic), "an API call panicked");
-    Problem::broken().into_response()
-}
-
-/// No other site may use a signed-in browser's session.
-async fn from_here(State(tollgate): State<Tollgate>, request: Request, next: Next) -> Response {
-    if origin::is_from_here(&tollgate, &request) {
-        return next.run(request).await;
+impl Api {
+    fn new(calls: Router<Tollgate>, tollgate: &Tollgate, sessions: AuthManagerLayer<Backend, Sessions>) -> Self {
+        let by_key = calls.layer(DefaultBodyLimit::max(MAX_FORM)).with_state(tollgate.clone());
+        Self { tollgate: tollgate.clone(), by_session: by_key.clone().layer(sessions), by_key }
     }
-    let detail = "This came from another site. Send an API key, or call from the app itself.";
-    Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Another site", detail).into_response()
+
+    async fn call(&self, request: Request) -> Response {
+        let has_key = request.headers().contains_key(header::AUTHORIZATION);
+        let calls = if has_key { &self.by_key } else { &self.by_session };
+        let Ok(response) = calls.clone().oneshot(request).await;
+        response
+    }
+}
+
+/// Answers in any case: in time, also when a call breaks, not to another site, and with what is left.
+async fn answer(State(api): State<Api>, mut request: Request) -> Response {
+    let tollgate = &api.tollgate;
+    let known = Shared::default();
+    request.extensions_mut().insert(known.clone());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let response = if origin::is_from_here(tollgate, &request) {
+        match backstop::answered(tollgate.config().request_patience, api.call(request)).await {
+            Ok(response) => response,
+            Err(Unanswered::Late) => Problem::late().into_response(),
+            Err(Unanswered::Broken) => Problem::broken().into_response(),
+        }
+    } else {
+        // No other site may use a signed-in browser's session.
+        let detail = "This came from another site. Send an API key, or call from the app itself.";
+        Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Another site", detail).into_response()
+    };
+    limits::announce(tollgate, &known, peer, response)
 }
 
 async fn nothing_here(State(tollgate): State<Tollgate>) -> Problem {
@@ -114,7 +125,6 @@ async fn not_this_way(request: Request) -> Problem {
 mod tests {
     use axum::body::Body;
     use axum::routing::get;
-    use tower::ServiceExt;
 
     use super::*;
     use crate::assets::Assets;
@@ -134,8 +144,8 @@ mod tests {
     async fn a_call_that_panics_is_answered_as_any_other_and_says_what_is_left() {
         let tollgate = tollgate().await;
         let panics = Router::new().route("/", get(async || -> &'static str { panic!("on purpose") }));
-        let router = layered(panics, &tollgate, sessions::layer(&tollgate)).with_state(tollgate);
-        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        let api = Api::new(panics, &tollgate, sessions::layer(&tollgate));
+        let response = answer(State(api), Request::new(Body::empty())).await;
         let header = |name: &str| response.headers()[name].to_str().unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(header("content-type"), "application/problem+json");
@@ -145,9 +155,9 @@ mod tests {
     #[tokio::test]
     async fn no_route_is_without_a_description() {
         let tollgate = tollgate().await;
-        let routes = format!("{:?}", routes(&tollgate, sessions::layer(&tollgate)));
-        let mut served: Vec<&str> = routes.split('"').filter(|part| part.starts_with("/api")).collect();
-        served.retain(|path| !["/api/v1", "/api/v1/", "/api/v1/{*rest}"].contains(path));
+        let calls = format!("{:?}", calls(&tollgate));
+        let mut served: Vec<&str> = calls.split('"').filter(|part| part.starts_with("/api")).collect();
+        served.retain(|path| !ADDRESSES.contains(path));
         served.sort_unstable();
         served.dedup();
         let document = document(&tollgate);
