@@ -149,7 +149,7 @@ pub fn document(report: &Report, seconds: u64, earlier: &str) -> String {
          the same bytes (for webhooks: that checks the same signature), in the same run, asked by the same clients \
          on the same machine. Made by it: this table and the plot.\n\n\
          Machine: {cores} cores, shared by the server, the database and the clients. Each figure: {seconds} s after a warm-up, the best \
-         of several numbers of connections (16, 64, 256; pages 4, 16, 64; login 2, 4). Logging at `warn`. Both engines \
+         of several numbers of connections (16, 64, 256; pages 4, 16, 64; login 2, 4) and of three rounds with that one. Logging at `warn`. Both engines \
          have what was committed on the disk before it is answered; PostgreSQL is as installed.\n\n\
          ![Requests per second beside a bare handler](benchmark.svg)\n\n{}{kept}",
         report.table()

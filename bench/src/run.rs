@@ -198,8 +198,7 @@ impl Bench {
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let asked = call(tollgate.port, customer);
-        // The best of three rounds: what differs by chance between two of them would look like a slope.
-        let measured = self.best(tollgate.port, &[256; 3], 200, || Arc::new(Same(vec![asked.clone()]))).await?;
+        let measured = self.best(tollgate.port, &[256], 200, || Arc::new(Same(vec![asked.clone()]))).await?;
         report.add_history(self.engine, rows, measured);
         Ok(())
     }
@@ -289,7 +288,8 @@ impl Bench {
         Ok(())
     }
 
-    /// The best of several numbers of connections, each warmed up.
+    /// The best of several numbers of connections, each warmed up, and of three rounds with the best of
+    /// them: between two rounds of the same lies up to a fifth on a machine that is shared.
     async fn best(
         &self,
         port: u16,
@@ -299,15 +299,28 @@ impl Bench {
     ) -> anyhow::Result<Figures> {
         let mut best = Figures::default();
         for connections in counts {
-            let ask = ask();
-            drive(port, Arc::clone(&ask), *connections, self.time / 5, status).await?;
-            let figures = drive(port, ask, *connections, self.time, status).await?;
-            eprintln!("   {connections:>4} connections: {:>9.0}/s, {:.2} ms", figures.rate, figures.median);
-            if figures.rate > best.rate {
-                best = figures;
-            }
+            best = self.better(best, port, *connections, status, ask()).await?;
+        }
+        let suits = best.connections;
+        for _ in 0..2 {
+            best = self.better(best, port, suits, status, ask()).await?;
         }
         Ok(best)
+    }
+
+    /// One more round, and which is better.
+    async fn better(
+        &self,
+        best: Figures,
+        port: u16,
+        connections: usize,
+        status: u16,
+        ask: Arc<dyn Ask>,
+    ) -> anyhow::Result<Figures> {
+        drive(port, Arc::clone(&ask), connections, self.time / 5, status).await?;
+        let figures = drive(port, ask, connections, self.time, status).await?;
+        eprintln!("   {connections:>4} connections: {:>9.0}/s, {:.2} ms", figures.rate, figures.median);
+        Ok(if figures.rate > best.rate { figures } else { best })
     }
 }
 

@@ -224,10 +224,13 @@ impl Db {
     /// Whether the database answers and has every migration this program knows.
     ///
     /// # Errors
-    /// It does not answer.
+    /// It does not answer, or keeps nothing any more.
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
         let known = match self {
-            Self::Sqlite(_) => SQLITE_MIGRATIONS.iter().count(),
+            Self::Sqlite(pools) => {
+                pools.log.is_sound()?;
+                SQLITE_MIGRATIONS.iter().count()
+            }
             Self::Postgres(_) => POSTGRES_MIGRATIONS.iter().count(),
         };
         let applied = match query!(Db: self, fetch_one as (i64,), MIGRATIONS_APPLIED) {
@@ -419,6 +422,8 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
     };
     let write = pool(1, WRITER_CACHE).await?;
     let read = if in_memory { write.clone() } else { pool(8, READER_CACHE).await? };
-    let log = Log::new((!in_memory).then(|| options.get_filename().to_owned()));
+    // As SQLite does: its log stands beside the file that a link leads to.
+    let file = if in_memory { None } else { Some(options.get_filename().canonicalize().map_err(sqlx::Error::Io)?) };
+    let log = Log::new(file);
     Ok(Db::Sqlite(SqlitePools { read, write, log }))
 }

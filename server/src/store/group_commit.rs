@@ -52,11 +52,11 @@ where
 {
     /// Has `item` committed together with whatever else waits; returns when it is durable.
     /// `commit` writes all it is given in one transaction and answers each, in their order, with
-    /// what is still to be waited for. When the database finds fault with what was written, each is tried alone: one bad item
-    /// does not refuse the others.
+    /// what is still to be waited for. When the database finds fault with what was written, each is
+    /// tried alone: one bad item does not refuse the others.
     ///
     /// # Errors
-    /// It could not be committed; nothing of it was.
+    /// It could not be committed, or not made durable: then it may be seen all the same.
     pub async fn commit<F>(
         &self,
         item: T,

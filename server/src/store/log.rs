@@ -12,9 +12,9 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -34,6 +34,9 @@ struct Inner {
     committed: AtomicU64,
     /// How many of these times are on the disk.
     flushed: AtomicU64,
+    /// Whether the disk has refused the log once. The system forgets then what it could not write, and
+    /// says of the rest that it is there: only who reads it anew, after a restart, knows what is.
+    is_broken: AtomicBool,
     flushing: GroupCommit<(), ()>,
 }
 
@@ -44,8 +47,13 @@ impl Log {
             path.as_mut_os_string().push("-wal");
             path
         });
-        let (committed, flushed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self(Arc::new(Inner { file, committed, flushed, flushing: GroupCommit::default() }))
+        Self(Arc::new(Inner {
+            file,
+            committed: AtomicU64::new(0),
+            flushed: AtomicU64::new(0),
+            is_broken: AtomicBool::new(false),
+            flushing: GroupCommit::default(),
+        }))
     }
 
     /// All that has been committed by now.
@@ -53,24 +61,38 @@ impl Log {
         Written(Some((self.clone(), self.0.committed.fetch_add(1, Ordering::SeqCst) + 1)))
     }
 
+    /// Whether what is committed can still be made durable.
+    ///
+    /// # Errors
+    /// The disk has refused the log since the start.
+    pub(super) fn is_sound(&self) -> Result<(), StoreError> {
+        let broken = || sqlx::Error::Io(std::io::Error::other("the disk has refused SQLite's log; restart"));
+        if self.0.is_broken.load(Ordering::SeqCst) { Err(broken().into()) } else { Ok(()) }
+    }
+
     async fn flush(&self) -> Result<(), StoreError> {
         let upto = self.0.committed.load(Ordering::SeqCst);
-        if let Some(file) = self.0.file.clone() {
-            tokio::task::spawn_blocking(move || sync(&file)).await.map_err(|_| sqlx::Error::WorkerCrashed)??;
-        }
+        let log = self.clone();
+        tokio::task::spawn_blocking(move || log.sync()).await.map_err(|_| sqlx::Error::WorkerCrashed)??;
         self.0.flushed.fetch_max(upto, Ordering::SeqCst);
         Ok(())
     }
-}
 
-/// The log goes to the disk; a log that is not there was taken into the database and is there whole.
-fn sync(log: &Path) -> Result<(), sqlx::Error> {
-    // Opened anew each time: whoever closes the last connection deletes it. For writing, because
-    // not every system syncs what was opened for reading.
-    match OpenOptions::new().write(true).open(log) {
-        Ok(file) => file.sync_data().map_err(sqlx::Error::Io),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(sqlx::Error::Io(error)),
+    /// The log goes to the disk; one that is not there was taken into the database and is there whole.
+    fn sync(&self) -> Result<(), StoreError> {
+        self.is_sound()?;
+        let Some(path) = &self.0.file else { return Ok(()) };
+        // Opened anew each time: whoever closes the last connection deletes it. For writing, because
+        // not every system syncs what was opened for reading.
+        let log = match OpenOptions::new().write(true).open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(sqlx::Error::Io)?,
+        };
+        log.sync_data().map_err(|error| {
+            tracing::error!(%error, "the disk has refused SQLite's log: nothing is written down until a restart");
+            self.0.is_broken.store(true, Ordering::SeqCst);
+            sqlx::Error::Io(error).into()
+        })
     }
 }
 
@@ -97,6 +119,7 @@ impl Written {
     pub fn durable(self) -> BoxFuture<'static, Result<(), StoreError>> {
         async move {
             let Some((log, number)) = self.0 else { return Ok(()) };
+            log.is_sound()?;
             if log.0.flushed.load(Ordering::SeqCst) >= number {
                 return Ok(());
             }

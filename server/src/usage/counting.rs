@@ -52,6 +52,8 @@ pub(super) struct Take {
     /// From 1 to [`MOST`].
     pub quantity: i64,
     pub key: String,
+    /// Whether the key was made for this use, so that nothing can be known under it.
+    pub is_new_key: bool,
     pub fingerprint: String,
     pub source: String,
     pub metadata: Option<String>,
@@ -116,6 +118,10 @@ impl Ask {
             Self::Take(take) => &take.key,
             Self::Settle(settle) => &settle.key,
         }
+    }
+
+    fn is_of_new_key(&self) -> bool {
+        matches!(self, Self::Take(take) if take.is_new_key)
     }
 }
 
@@ -294,18 +300,20 @@ impl<'a> Batch<'a> {
         keys: &[CounterKey],
         counters: Vec<Counter>,
     ) -> Result<Self, StoreError> {
-        let mut by_key = BTreeMap::new();
-        for counter in counters {
-            let found = keys.iter().find(|key| {
-                key.account.as_str() == counter.account_id
-                    && key.meter == counter.meter
-                    && key.window.0 == counter.window_start
-            });
-            if let Some(key) = found {
-                by_key.insert(key.clone(), counter);
-            }
-        }
-        let wanted: BTreeSet<(&str, &str)> = asks.iter().map(|ask| (ask.place().account.as_str(), ask.key())).collect();
+        let named: HashMap<_, _> =
+            keys.iter().map(|key| ((key.account.as_str(), key.meter, key.window.0), key)).collect();
+        let by_key = counters
+            .into_iter()
+            .filter_map(|counter| {
+                let key = named.get(&(&counter.account_id, &counter.meter, counter.window_start))?;
+                Some(((*key).clone(), counter))
+            })
+            .collect();
+        let wanted: BTreeSet<(&str, &str)> = asks
+            .iter()
+            .filter(|ask| !ask.is_of_new_key())
+            .map(|ask| (ask.place().account.as_str(), ask.key()))
+            .collect();
         let wanted: Vec<_> = wanted.into_iter().collect();
         let records = rows::records(tx, &wanted).await?;
         let mut batch = Self {
@@ -333,9 +341,10 @@ impl<'a> Batch<'a> {
         let limited = asks.iter().map(Ask::place).filter(|place| place.limit != Limit::Unlimited);
         let wanted: BTreeSet<_> = limited.map(|place| (place.account.clone(), place.meter.as_str())).collect();
         let wanted: Vec<_> = wanted.into_iter().collect();
+        let named: HashMap<(&str, &str), _> = wanted.iter().map(|key| ((key.0.as_str(), key.1), key)).collect();
         for (account, meter, granted, consumed) in rows::take_balances(tx, &wanted).await? {
-            if let Some(key) = wanted.iter().find(|(of, key)| of.as_str() == account && *key == meter) {
-                self.credits.insert(key.clone(), granted.saturating_sub(consumed));
+            if let Some(key) = named.get(&(&account, &meter)) {
+                self.credits.insert((*key).clone(), granted.saturating_sub(consumed));
             }
         }
         Ok(())

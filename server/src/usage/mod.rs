@@ -94,6 +94,9 @@ pub struct Use<'a> {
     pub quantity: u64,
     /// Names the use: it counts once, however often it is sent.
     pub key: &'a str,
+    /// Whether the key was made for this use alone, so that it need not be looked for. A key that is
+    /// there all the same is an error.
+    pub is_new_key: bool,
     /// Of the request behind it: the same key with another one is an error. May be empty.
     pub fingerprint: &'a str,
     /// The API key that was used, if any: its id.
@@ -105,7 +108,7 @@ pub struct Use<'a> {
 impl<'a> Use<'a> {
     /// A use with nothing more to say about it.
     pub const fn new(meter: Meter, quantity: u64, key: &'a str) -> Self {
-        Self { meter, quantity, key, fingerprint: "", source: None, metadata: None }
+        Self { meter, quantity, key, is_new_key: false, fingerprint: "", source: None, metadata: None }
     }
 }
 
@@ -279,6 +282,7 @@ impl Tollgate {
             quantity: quantity.ok_or(UsageError::Quantity)?,
             place: self.place(account, wanted.meter, now).await?,
             key: wanted.key.to_owned(),
+            is_new_key: wanted.is_new_key,
             fingerprint: wanted.fingerprint.to_owned(),
             source: wanted.source.unwrap_or_default().to_owned(),
             metadata: wanted.metadata,

@@ -50,6 +50,24 @@ on_both_engines! {
         assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 97);
     }
 
+    async fn a_key_that_is_called_new_and_is_not_counts_nothing_and_refuses_nobody_else(store) {
+        let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
+        record(&tollgate, &account, 1, "taken").await;
+        let answers = at_once(20, |n| {
+            let (tollgate, account) = (tollgate.clone(), account.clone());
+            async move {
+                let key = if n == 7 { "taken".to_owned() } else { format!("new {n}") };
+                let wanted = Use { is_new_key: true, ..Use::new(Meter::ApiCalls, 1, &key) };
+                (n, tollgate.record_use(&account, wanted).await)
+            }
+        })
+        .await;
+        for (n, answer) in &answers {
+            assert_eq!(matches!(answer, Ok(Recorded::Counted(_))), *n != 7, "{n}: {answer:?}");
+        }
+        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 20);
+    }
+
     /// Three nodes, each with connections and a group of its own, and two hundred calls at once.
     async fn of_two_hundred_on_three_nodes_who_ask_for_the_last_call_one_gets_it(store) {
         let account = store.account("ada@example.com").await;

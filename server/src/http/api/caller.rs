@@ -91,8 +91,12 @@ impl Caller {
             Some(_) if !body.is_empty() => fingerprint(body),
             _ => String::new(),
         };
-        let call =
-            Use { fingerprint: &fingerprint, source: self.source.as_deref(), ..Use::new(Meter::ApiCalls, 1, &key) };
+        let call = Use {
+            is_new_key: self.idempotency_key.is_none(),
+            fingerprint: &fingerprint,
+            source: self.source.as_deref(),
+            ..Use::new(Meter::ApiCalls, 1, &key)
+        };
         match tollgate.record_use(&self.account, call).await {
             Ok(Recorded::Counted(reading) | Recorded::Repeated(reading)) => {
                 self.learned(reading);
