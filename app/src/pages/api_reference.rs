@@ -17,7 +17,7 @@ pub fn ApiReference() -> impl IntoView {
     // It is made of texts and maps of texts: there is nothing to fail on.
     let document = serde_json::to_value(api::document(&tollgate)).unwrap_or_default();
     let base = tollgate.config().app_url.as_str().trim_end_matches('/').to_owned();
-    let description = text(&document, "/info/description");
+    let description = text(&document, "/info/description").replace('`', "");
     let schemas = document.pointer("/components/schemas").cloned().unwrap_or_default();
     let operations = each(&document, "/paths")
         .flat_map(|(path, item)| {
@@ -63,10 +63,15 @@ fn Operation(method: String, path: String, operation: Value, schemas: Value, bas
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .map(|parameter| view! { <tr><th scope="row"><code>{text(parameter, "/name")}</code></th><td>{text(parameter, "/description")}</td></tr> })
+        .map(|parameter| {
+            let name = text(parameter, "/name");
+            view! { <tr><th scope="row"><code>{name}</code></th><td class="prose">{prose(&text(parameter, "/description"))}</td></tr> }
+        })
         .collect_view();
     let answers = each(&operation, "/responses")
-        .map(|(status, answer)| view! { <tr><th scope="row" class="number">{status}</th><td>{text(&answer, "/description")}</td></tr> })
+        .map(|(status, answer)| {
+            view! { <tr><th scope="row">{status}</th><td class="prose">{prose(&text(&answer, "/description"))}</td></tr> }
+        })
         .collect_view();
     let answer = operation
         .pointer("/responses/200/content/application~1json/schema")
@@ -76,8 +81,8 @@ fn Operation(method: String, path: String, operation: Value, schemas: Value, bas
     view! {
         <section class="card" aria-labelledby=labelled_by>
             <h2 id=heading><code>{name.clone()}</code></h2>
-            <p class="lead">{text(&operation, "/summary")}</p>
-            <p>{text(&operation, "/description")}</p>
+            <p class="lead">{prose(&text(&operation, "/summary"))}</p>
+            <p>{prose(&text(&operation, "/description"))}</p>
             <pre class="code" tabindex="0"><code>{example}</code></pre>
             {body.map(|schema| view! { <h3>"What it takes"</h3> <Fields label=format!("Fields of {name}") schema schemas=schemas.clone()/> })}
             {answer.map(|schema| view! { <h3>"What it answers"</h3> <Fields label=format!("Answer of {name}") schema schemas=schemas.clone()/> })}
@@ -105,7 +110,9 @@ fn Fields(label: String, schema: Value, schemas: Value) -> impl IntoView {
     collect("", &schema, &schemas, &mut rows);
     let rows = rows
         .into_iter()
-        .map(|(name, kind, what)| view! { <tr><th scope="row"><code>{name}</code></th><td>{kind}</td><td>{what}</td></tr> })
+        .map(|(name, kind, what)| {
+            view! { <tr><th scope="row"><code>{name}</code></th><td>{kind}</td><td class="prose">{prose(&what)}</td></tr> }
+        })
         .collect_view();
     view! {
         <DataTable label=label columns=[Column::Text("Field"), Column::Text("Kind"), Column::Text("What it is")]>
@@ -138,6 +145,15 @@ fn kind(schema: &Value) -> String {
         Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
         _ => "object".to_owned(),
     }
+}
+
+/// A description, with what stands between backticks as code.
+fn prose(text: &str) -> impl IntoView + use<> {
+    let pieces = text.split('`').enumerate().map(|(number, piece)| {
+        let piece = piece.to_owned();
+        if number % 2 == 0 { piece.into_any() } else { view! { <code>{piece}</code> }.into_any() }
+    });
+    pieces.collect_view()
 }
 
 fn text(value: &Value, pointer: &str) -> String {
