@@ -15,6 +15,7 @@ pub mod purchase;
 pub mod subscription;
 pub mod time;
 pub mod usage_window;
+mod words;
 
 pub use allowance::{Overage, Standing, Taken};
 pub use catalog::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};

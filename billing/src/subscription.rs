@@ -4,73 +4,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Tier};
 use crate::ids::{CustomerId, PriceId, SubscriptionId};
+use crate::stripe_words;
 use crate::time::Timestamp;
 
-/// Stripe's subscription status. A value that Stripe adds later is kept as it came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum Status {
-    /// In its trial.
-    Trialing,
-    /// Paid.
-    Active,
-    /// A renewal failed and Stripe is trying again.
-    PastDue,
-    /// Stripe gave up and left it open.
-    Unpaid,
-    /// The trial ended without a card.
-    Paused,
-    /// The first payment has not gone through yet.
-    Incomplete,
-    /// The first payment never went through.
-    IncompleteExpired,
-    /// Over.
-    Canceled,
-    /// A value this version does not know.
-    Unknown(String),
+stripe_words! {
+    /// Stripe's subscription status. A value that Stripe adds later is kept as it came.
+    Status {
+        /// In its trial.
+        Trialing = "trialing",
+        /// Paid.
+        Active = "active",
+        /// A renewal failed and Stripe is trying again.
+        PastDue = "past_due",
+        /// Stripe gave up and left it open.
+        Unpaid = "unpaid",
+        /// The trial ended without a card.
+        Paused = "paused",
+        /// The first payment has not gone through yet.
+        Incomplete = "incomplete",
+        /// The first payment never went through.
+        IncompleteExpired = "incomplete_expired",
+        /// Over.
+        Canceled = "canceled",
+    }
 }
 
 impl Status {
-    /// Stripe's word.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Trialing => "trialing",
-            Self::Active => "active",
-            Self::PastDue => "past_due",
-            Self::Unpaid => "unpaid",
-            Self::Paused => "paused",
-            Self::Incomplete => "incomplete",
-            Self::IncompleteExpired => "incomplete_expired",
-            Self::Canceled => "canceled",
-            Self::Unknown(word) => word,
-        }
-    }
-
     /// Whether it has ended for good: it can be followed by a new subscription.
     pub const fn is_over(&self) -> bool {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
-    }
-}
-
-impl From<String> for Status {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "trialing" => Self::Trialing,
-            "active" => Self::Active,
-            "past_due" => Self::PastDue,
-            "unpaid" => Self::Unpaid,
-            "paused" => Self::Paused,
-            "incomplete" => Self::Incomplete,
-            "incomplete_expired" => Self::IncompleteExpired,
-            "canceled" => Self::Canceled,
-            _ => Self::Unknown(word),
-        }
-    }
-}
-
-impl From<Status> for String {
-    fn from(status: Status) -> Self {
-        status.as_str().to_owned()
     }
 }
 
@@ -98,46 +60,15 @@ pub struct Item {
     pub period: Period,
 }
 
-/// What becomes of the invoices that are written while payments are paused: Stripe's `behavior`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum PauseBehavior {
-    /// They are charged afterwards.
-    KeepAsDraft,
-    /// They are written off.
-    MarkUncollectible,
-    /// They are void.
-    Void,
-    /// A value this version does not know.
-    Unknown(String),
-}
-
-impl PauseBehavior {
-    /// Stripe's word.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::KeepAsDraft => "keep_as_draft",
-            Self::MarkUncollectible => "mark_uncollectible",
-            Self::Void => "void",
-            Self::Unknown(word) => word,
-        }
-    }
-}
-
-impl From<String> for PauseBehavior {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "keep_as_draft" => Self::KeepAsDraft,
-            "mark_uncollectible" => Self::MarkUncollectible,
-            "void" => Self::Void,
-            _ => Self::Unknown(word),
-        }
-    }
-}
-
-impl From<PauseBehavior> for String {
-    fn from(behavior: PauseBehavior) -> Self {
-        behavior.as_str().to_owned()
+stripe_words! {
+    /// What becomes of the invoices that are written while payments are paused: Stripe's `behavior`.
+    PauseBehavior {
+        /// They are charged afterwards.
+        KeepAsDraft = "keep_as_draft",
+        /// They are written off.
+        MarkUncollectible = "mark_uncollectible",
+        /// They are void.
+        Void = "void",
     }
 }
 

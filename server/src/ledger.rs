@@ -7,7 +7,7 @@
 use billing::purchase::{self, DisputeStatus};
 use billing::{
     Catalog, CheckoutSessionId, CustomerId, InvoiceId, Meter, Money, PaymentIntentId, PriceId, SubscriptionId,
-    Timestamp,
+    Timestamp, stripe_words,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,32 +22,6 @@ pub struct Customer {
     pub name: Option<String>,
     /// Whether it was deleted at Stripe. It never comes back; its account gets another one.
     pub is_deleted: bool,
-}
-
-/// Declares an enum of Stripe's words that keeps the words it does not know.
-macro_rules! stripe_words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)*
-            /// A value this version does not know.
-            Unknown(String),
-        }
-
-        impl $name {
-            /// Stripe's word.
-            pub fn as_str(&self) -> &str {
-                match self { $(Self::$variant => $word,)* Self::Unknown(word) => word }
-            }
-        }
-
-        impl From<String> for $name {
-            fn from(word: String) -> Self {
-                match word.as_str() { $($word => Self::$variant,)* _ => Self::Unknown(word) }
-            }
-        }
-    };
 }
 
 stripe_words! {
