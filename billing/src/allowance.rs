@@ -7,7 +7,7 @@
 //! on where it was left. When a subscription's anchor moves (a change between monthly and
 //! yearly, a trial that ends early), its window is cut short and another begins: then the cut
 //! one included its share by time, and what was used beyond that share counts in the next one
-//! ([`carried`]). So nobody loses what was included, and nobody gets it twice by switching back
+//! ([`carried_over`]). So nobody loses what was included, and nobody gets it twice by switching back
 //! and forth (`tests/allowance.rs`).
 
 use crate::catalog::Limit;
@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 use crate::usage_window::UsageWindow;
 
 /// The most that is ever counted of anything: what a database's whole number holds.
-pub const MOST: u64 = i64::MAX as u64;
+pub const MAX_UNITS: u64 = i64::MAX as u64;
 
 /// What happens beyond the allowance and the credits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Overage {
 
 /// How things stand with one meter in one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Allowance {
     /// What the plan includes.
     pub limit: Limit,
     /// Used of that.
@@ -44,7 +44,7 @@ pub struct Standing {
 
 /// What one use was taken from. The parts add up to its quantity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct Allocation {
     /// From the allowance.
     pub included: u64,
     /// From credits.
@@ -53,12 +53,12 @@ pub struct Taken {
     pub overage: u64,
 }
 
-impl Standing {
+impl Allowance {
     /// What is left of the allowance.
     pub fn included_left(&self) -> u64 {
         let limit = match self.limit {
-            Limit::Finite(limit) => limit.min(MOST),
-            Limit::Unlimited => MOST,
+            Limit::Finite(limit) => limit.min(MAX_UNITS),
+            Limit::Unlimited => MAX_UNITS,
         };
         limit.saturating_sub(self.used).saturating_sub(self.reserved)
     }
@@ -72,15 +72,15 @@ impl Standing {
     }
 
     /// Takes `quantity`; `None` when there is not as much, and then nothing of it.
-    pub fn take(&self, quantity: u64, overage: Overage) -> Option<Taken> {
+    pub fn take(&self, quantity: u64, overage: Overage) -> Option<Allocation> {
         let included = quantity.min(self.included_left());
         let credits = (quantity - included).min(self.credits_left());
         let beyond = quantity - included - credits;
         let is_had = match overage {
             Overage::Deny => beyond == 0,
-            Overage::Bill => beyond <= MOST.saturating_sub(self.overage),
+            Overage::Bill => beyond <= MAX_UNITS.saturating_sub(self.overage),
         };
-        is_had.then_some(Taken { included, credits, overage: beyond })
+        is_had.then_some(Allocation { included, credits, overage: beyond })
     }
 
     fn credits_left(&self) -> u64 {
@@ -90,7 +90,7 @@ impl Standing {
 
 /// What of `used` in a window that was cut short at `cut` counts in the window that follows: all
 /// beyond its share of `limit` by time, rounded in favour of whoever used it.
-pub fn carried(used: u64, limit: Limit, window: UsageWindow, cut: Timestamp) -> u64 {
+pub fn carried_over(used: u64, limit: Limit, window: UsageWindow, cut: Timestamp) -> u64 {
     let Limit::Finite(limit) = limit else { return 0 };
     let length = i128::from(window.end.0) - i128::from(window.start.0);
     let elapsed = (i128::from(cut.0) - i128::from(window.start.0)).clamp(0, length.max(0));

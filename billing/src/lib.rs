@@ -17,7 +17,7 @@ pub mod time;
 pub mod usage_window;
 mod words;
 
-pub use allowance::{Overage, Standing, Taken};
+pub use allowance::{Allocation, Allowance, Overage};
 pub use catalog::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
 pub use entitlement::{Because, Entitlement, Flag, Rule, entitlement};
 pub use ids::{

@@ -1,59 +1,59 @@
 //! What a use is taken from, and what is carried over when a window is cut short.
 
-use billing::allowance::{MOST, Overage, Standing, Taken, carried};
+use billing::allowance::{Allocation, Allowance, MAX_UNITS, Overage, carried_over};
 use billing::{Limit, Timestamp, UsageWindow, usage_window};
 use proptest::prelude::*;
 use time::macros::datetime;
 
-fn standing(limit: u64, used: u64, reserved: u64, credits: i64) -> Standing {
-    Standing { limit: Limit::Finite(limit), used, reserved, credits, overage: 0 }
+fn allowance(limit: u64, used: u64, reserved: u64, credits: i64) -> Allowance {
+    Allowance { limit: Limit::Finite(limit), used, reserved, credits, overage: 0 }
 }
 
-fn taken(included: u64, credits: u64, overage: u64) -> Option<Taken> {
-    Some(Taken { included, credits, overage })
+fn taken(included: u64, credits: u64, overage: u64) -> Option<Allocation> {
+    Some(Allocation { included, credits, overage })
 }
 
 #[test]
 fn the_allowance_is_used_before_credits_and_credits_before_the_bill() {
-    let standing = standing(100, 95, 2, 10);
-    assert_eq!(standing.take(3, Overage::Deny), taken(3, 0, 0));
-    assert_eq!(standing.take(5, Overage::Deny), taken(3, 2, 0));
-    assert_eq!(standing.take(13, Overage::Deny), taken(3, 10, 0));
-    assert_eq!(standing.take(14, Overage::Deny), None, "refused whole");
-    assert_eq!(standing.take(14, Overage::Bill), taken(3, 10, 1));
+    let allowance = allowance(100, 95, 2, 10);
+    assert_eq!(allowance.take(3, Overage::Deny), taken(3, 0, 0));
+    assert_eq!(allowance.take(5, Overage::Deny), taken(3, 2, 0));
+    assert_eq!(allowance.take(13, Overage::Deny), taken(3, 10, 0));
+    assert_eq!(allowance.take(14, Overage::Deny), None, "refused whole");
+    assert_eq!(allowance.take(14, Overage::Bill), taken(3, 10, 1));
 }
 
 #[test]
 fn credits_below_zero_give_nothing_and_take_nothing() {
-    let standing = standing(100, 99, 0, -40);
-    assert_eq!(standing.left(), Limit::Finite(1));
-    assert_eq!(standing.take(1, Overage::Deny), taken(1, 0, 0));
-    assert_eq!(standing.take(2, Overage::Deny), None);
-    assert_eq!(standing.take(2, Overage::Bill), taken(1, 0, 1));
+    let allowance = allowance(100, 99, 0, -40);
+    assert_eq!(allowance.left(), Limit::Finite(1));
+    assert_eq!(allowance.take(1, Overage::Deny), taken(1, 0, 0));
+    assert_eq!(allowance.take(2, Overage::Deny), None);
+    assert_eq!(allowance.take(2, Overage::Bill), taken(1, 0, 1));
 }
 
 #[test]
 fn a_limit_that_was_lowered_below_what_is_used_leaves_nothing() {
-    assert_eq!(standing(100, 5_000, 0, 0).left(), Limit::Finite(0));
+    assert_eq!(allowance(100, 5_000, 0, 0).left(), Limit::Finite(0));
 }
 
 #[test]
 fn unlimited_takes_no_credits_and_ends_where_numbers_do() {
-    let standing = Standing { limit: Limit::Unlimited, used: MOST - 1, reserved: 0, credits: 0, overage: 0 };
-    assert_eq!(standing.left(), Limit::Unlimited);
-    assert_eq!(standing.take(1, Overage::Deny), taken(1, 0, 0));
-    assert_eq!(standing.take(2, Overage::Deny), None);
+    let allowance = Allowance { limit: Limit::Unlimited, used: MAX_UNITS - 1, reserved: 0, credits: 0, overage: 0 };
+    assert_eq!(allowance.left(), Limit::Unlimited);
+    assert_eq!(allowance.take(1, Overage::Deny), taken(1, 0, 0));
+    assert_eq!(allowance.take(2, Overage::Deny), None);
 }
 
 #[test]
 fn a_window_cut_in_the_middle_included_half() {
     let window = UsageWindow { start: Timestamp(0), end: Timestamp(1_000) };
     let limit = Limit::Finite(100);
-    assert_eq!(carried(50, limit, window, Timestamp(500)), 0);
-    assert_eq!(carried(80, limit, window, Timestamp(500)), 30);
-    assert_eq!(carried(80, limit, window, Timestamp(0)), 80);
-    assert_eq!(carried(80, limit, window, Timestamp(1_000)), 0);
-    assert_eq!(carried(80, Limit::Unlimited, window, Timestamp(0)), 0);
+    assert_eq!(carried_over(50, limit, window, Timestamp(500)), 0);
+    assert_eq!(carried_over(80, limit, window, Timestamp(500)), 30);
+    assert_eq!(carried_over(80, limit, window, Timestamp(0)), 80);
+    assert_eq!(carried_over(80, limit, window, Timestamp(1_000)), 0);
+    assert_eq!(carried_over(80, Limit::Unlimited, window, Timestamp(0)), 0);
 }
 
 /// Using all there is, moving the anchor, and using all there is again, day after day.
@@ -65,7 +65,7 @@ fn moving_the_anchor_every_day_gives_no_more_than_the_time_that_has_passed() {
     for day in 0..31 {
         let now = start.plus_days(day);
         if let Some((window, used)) = before {
-            carry = carried(used, limit, window, now);
+            carry = carried_over(used, limit, window, now);
         }
         let window = usage_window(Some(now), now);
         let free = 10_000 - carry;
@@ -76,30 +76,30 @@ fn moving_the_anchor_every_day_gives_no_more_than_the_time_that_has_passed() {
     assert!((19_600..=19_800).contains(&sum), "{sum}");
 }
 
-fn any_standing() -> impl Strategy<Value = Standing> {
-    let count = prop_oneof![0..200_u64, Just(MOST), 0..=MOST];
+fn any_allowance() -> impl Strategy<Value = Allowance> {
+    let count = prop_oneof![0..200_u64, Just(MAX_UNITS), 0..=MAX_UNITS];
     let limit = prop_oneof![3 => (0..300_u64).prop_map(Limit::Finite), 1 => Just(Limit::Unlimited), 1 => any::<u64>().prop_map(Limit::Finite)];
     (limit, count.clone(), 0..50_u64, -50..200_i64, count)
-        .prop_map(|(limit, used, reserved, credits, overage)| Standing { limit, used, reserved, credits, overage })
+        .prop_map(|(limit, used, reserved, credits, overage)| Allowance { limit, used, reserved, credits, overage })
 }
 
 proptest! {
     #[test]
-    fn a_use_is_taken_whole_or_not_at_all(standing in any_standing(), quantity in prop_oneof![1..300_u64, 1..=MOST], bill: bool) {
+    fn a_use_is_taken_whole_or_not_at_all(allowance in any_allowance(), quantity in prop_oneof![1..300_u64, 1..=MAX_UNITS], bill: bool) {
         let policy = if bill { Overage::Bill } else { Overage::Deny };
-        match standing.take(quantity, policy) {
+        match allowance.take(quantity, policy) {
             Some(taken) => {
                 prop_assert_eq!(taken.included + taken.credits + taken.overage, quantity);
-                prop_assert!(taken.included <= standing.included_left());
-                prop_assert!(taken.credits == 0 || i64::try_from(taken.credits).is_ok_and(|credits| credits <= standing.credits));
-                prop_assert!(taken.credits == 0 || taken.included == standing.included_left());
+                prop_assert!(taken.included <= allowance.included_left());
+                prop_assert!(taken.credits == 0 || i64::try_from(taken.credits).is_ok_and(|credits| credits <= allowance.credits));
+                prop_assert!(taken.credits == 0 || taken.included == allowance.included_left());
                 prop_assert!(taken.overage == 0 || bill);
-                prop_assert!(standing.overage.checked_add(taken.overage).is_some_and(|sum| sum <= MOST) || taken.overage == 0);
+                prop_assert!(allowance.overage.checked_add(taken.overage).is_some_and(|sum| sum <= MAX_UNITS) || taken.overage == 0);
             }
-            None if bill => prop_assert!(quantity > MOST - standing.overage.min(MOST)),
+            None if bill => prop_assert!(quantity > MAX_UNITS - allowance.overage.min(MAX_UNITS)),
             None => {
-                let is_more = match standing.left() {
-                    Limit::Unlimited => quantity > standing.included_left(),
+                let is_more = match allowance.left() {
+                    Limit::Unlimited => quantity > allowance.included_left(),
                     Limit::Finite(left) => quantity > left,
                 };
                 prop_assert!(is_more);
@@ -108,10 +108,10 @@ proptest! {
     }
 
     #[test]
-    fn what_is_left_can_be_taken_and_one_more_cannot(standing in any_standing()) {
-        if let Limit::Finite(left) = standing.left() {
-            prop_assert!(left == 0 || standing.take(left, Overage::Deny).is_some());
-            prop_assert!(standing.take(left + 1, Overage::Deny).is_none());
+    fn what_is_left_can_be_taken_and_one_more_cannot(allowance in any_allowance()) {
+        if let Limit::Finite(left) = allowance.left() {
+            prop_assert!(left == 0 || allowance.take(left, Overage::Deny).is_some());
+            prop_assert!(allowance.take(left + 1, Overage::Deny).is_none());
         }
     }
 
@@ -133,7 +133,7 @@ proptest! {
             let used = free * percent / 100;
             sum += used;
             shares += (u128::from(limit) * u128::try_from(cut.0 - window.start.0).unwrap()).div_ceil(u128::try_from(window.end.0 - window.start.0).unwrap());
-            let next = carried(carry + used, Limit::Finite(limit), window, cut);
+            let next = carried_over(carry + used, Limit::Finite(limit), window, cut);
             // What was not used beyond the share is not held against anybody.
             prop_assert!(next <= used + carry);
             carry = next;

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use billing::allowance::{MOST, Overage, Standing, carried};
+use billing::allowance::{Allowance, MAX_UNITS, Overage, carried_over};
 use billing::{AccountId, Limit, Meter, Timestamp, UsageWindow};
 
 use super::thresholds::Threshold;
@@ -49,7 +49,7 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Take {
     pub place: Place,
-    /// From 1 to [`MOST`].
+    /// From 1 to [`MAX_UNITS`].
     pub quantity: i64,
     pub key: String,
     /// Whether the key was made for this use, so that nothing can be known under it.
@@ -256,7 +256,7 @@ pub(super) fn begins_with(counters: &[Counter], meter: Meter, window: UsageWindo
     cut.map_or(0, |cut| {
         let limit = if cut.included == i64::MAX { Limit::Unlimited } else { Limit::Finite(count(cut.included)) };
         let span = UsageWindow { start: Timestamp(cut.window_start), end: Timestamp(cut.window_end) };
-        carried(count(cut.used), limit, span, window.start)
+        carried_over(count(cut.used), limit, span, window.start)
     })
 }
 
@@ -350,9 +350,9 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn standing(&self, key: &CounterKey, limit: Limit, credits: i64) -> Standing {
-        self.counters.get(key).map_or(Standing { limit, used: 0, reserved: 0, credits, overage: 0 }, |counter| {
-            Standing {
+    fn allowance(&self, key: &CounterKey, limit: Limit, credits: i64) -> Allowance {
+        self.counters.get(key).map_or(Allowance { limit, used: 0, reserved: 0, credits, overage: 0 }, |counter| {
+            Allowance {
                 limit,
                 used: count(counter.used),
                 reserved: count(counter.reserved),
@@ -391,13 +391,13 @@ impl<'a> Batch<'a> {
         }
         let quantity = count(take.quantity);
         let mut taken =
-            self.standing(&key, take.place.limit, self.credits_of(&take.place)).take(quantity, take.place.overage);
+            self.allowance(&key, take.place.limit, self.credits_of(&take.place)).take(quantity, take.place.overage);
         let holds = self.counters.get(&key).is_some_and(|counter| counter.reserved > 0 || counter.held_credits > 0);
         if holds && taken.is_none_or(|taken| taken.overage > 0) {
             // What was held for work that has died is to be had again.
             self.reclaim(tx, &key, take.now).await?;
             taken =
-                self.standing(&key, take.place.limit, self.credits_of(&take.place)).take(quantity, take.place.overage);
+                self.allowance(&key, take.place.limit, self.credits_of(&take.place)).take(quantity, take.place.overage);
         }
         let Some(taken) = taken else { return Ok(self.answer(Verdict::Denied, &take.place)) };
 
@@ -424,7 +424,7 @@ impl<'a> Batch<'a> {
                 counter.held_credits += credits;
             });
         } else {
-            let before = self.standing(&key, take.place.limit, 0);
+            let before = self.allowance(&key, take.place.limit, 0);
             self.change(&key, &take.place, |counter| {
                 counter.used += included;
                 counter.from_credits += credits;
@@ -450,7 +450,7 @@ impl<'a> Batch<'a> {
         let (included, credits, overage) = (held.included(), held.from_credits, held.overage);
         match &settle.outcome {
             Outcome::Commit { .. } => {
-                let before = self.standing(&key, place.limit, 0);
+                let before = self.allowance(&key, place.limit, 0);
                 self.change(&key, place, |counter| {
                     counter.reserved -= included;
                     counter.held_credits -= credits;
@@ -515,10 +515,10 @@ impl<'a> Batch<'a> {
 
     /// What follows from a use: the day shows it, a threshold may have been come to, and what is
     /// beyond the allowance is billed.
-    fn used(&mut self, key: &CounterKey, place: &Place, before: Standing, record: &Record, now: Timestamp) {
+    fn used(&mut self, key: &CounterKey, place: &Place, before: Allowance, record: &Record, now: Timestamp) {
         let day = (key.account.clone(), key.meter, midnight(now).0, record.source.clone());
         *self.days.entry(day).or_default() += record.quantity;
-        let after = self.standing(key, place.limit, 0);
+        let after = self.allowance(key, place.limit, 0);
         for threshold in Threshold::ALL {
             if threshold.is_reached(after.used, place.limit) && !threshold.is_reached(before.used, place.limit) {
                 self.raised.insert((key.clone(), threshold.percent()), now);
@@ -578,7 +578,7 @@ impl<'a> Batch<'a> {
 /// A limit as a counter keeps it.
 fn ceiling(limit: Limit) -> i64 {
     match limit {
-        Limit::Finite(limit) => whole(limit.min(MOST - 1)),
+        Limit::Finite(limit) => whole(limit.min(MAX_UNITS - 1)),
         Limit::Unlimited => i64::MAX,
     }
 }

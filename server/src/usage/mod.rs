@@ -15,7 +15,7 @@ pub mod thresholds;
 
 use std::sync::Arc;
 
-use billing::allowance::{MOST, Standing};
+use billing::allowance::{Allowance, MAX_UNITS};
 use billing::{AccountId, Because, Entitlement, Limit, Meter, Overage, Timestamp, UsageWindow, usage_window};
 
 pub use thresholds::{Notice, Threshold};
@@ -64,8 +64,8 @@ impl MeterReading {
         }
     }
 
-    fn standing(&self) -> Standing {
-        Standing {
+    fn allowance(&self) -> Allowance {
+        Allowance {
             limit: self.limit,
             used: self.used,
             reserved: self.reserved,
@@ -76,7 +76,7 @@ impl MeterReading {
 
     /// What can still be used without being billed.
     pub fn left(&self) -> Limit {
-        self.standing().left()
+        self.allowance().left()
     }
 
     /// All that was used in the window, whatever it was taken from.
@@ -151,7 +151,7 @@ pub enum UsageError {
     #[error("this idempotency key was used for another request")]
     KeyReused,
     /// A quantity of zero, or beyond what can be counted.
-    #[error("a quantity must be from 1 to {MOST}")]
+    #[error("a quantity must be from 1 to {MAX_UNITS}")]
     Quantity,
     /// The database failed; nothing was counted.
     #[error(transparent)]
@@ -187,7 +187,8 @@ impl Tollgate {
     ) -> Result<(bool, Option<MeterReading>), StoreError> {
         let place = self.place(account, meter, self.now()).await?;
         let reading = self.usage(account).await?.into_iter().find(|reading| reading.meter == meter);
-        let is_had = reading.as_ref().is_some_and(|reading| reading.standing().take(quantity, place.overage).is_some());
+        let is_had =
+            reading.as_ref().is_some_and(|reading| reading.allowance().take(quantity, place.overage).is_some());
         Ok((is_had, reading))
     }
 
