@@ -62,7 +62,7 @@ async fn report(db: &Db, catalog: &Catalog, email: &Email, at: Timestamp) -> any
 fn entitlement_lines(entitlement: &Entitlement) -> Vec<String> {
     let mut lines = vec![
         format!("tier      {}", entitlement.tier),
-        format!("because   {}", reason(&entitlement.because)),
+        format!("because   {}", reason(&entitlement.reason)),
         format!("until     {}", entitlement.until.map_or_else(|| "no end".to_owned(), |until| until.to_string())),
     ];
     lines.extend(entitlement.limits.iter().map(|(meter, limit)| format!("limit     {limit} {}", meter.label())));

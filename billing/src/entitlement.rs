@@ -32,7 +32,7 @@ pub struct Entitlement {
     /// How much is included per window.
     pub limits: BTreeMap<Meter, Limit>,
     /// Which subscription and which rule say so.
-    pub because: Because,
+    pub reason: Reason,
     /// When this ends if nothing more is heard from Stripe; `None` for the free tier.
     pub until: Option<Timestamp>,
     /// Where usage windows are counted from; `None` means calendar months.
@@ -50,7 +50,7 @@ impl Entitlement {
 
 /// Why the tier is what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Because {
+pub enum Reason {
     /// There is no subscription at all.
     NoSubscription,
     /// This subscription, in this status, by this rule.
@@ -89,7 +89,7 @@ pub enum Rule {
 
 impl Rule {
     /// The rule as people say it.
-    pub const fn words(self) -> &'static str {
+    pub const fn describe(self) -> &'static str {
         match self {
             Self::PeriodPaid => "the period is paid for",
             Self::EndsLater => "it was told to end, and the end has not come",
@@ -121,23 +121,25 @@ pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Times
     let mut subscriptions: Vec<&Subscription> = subscriptions.iter().collect();
     subscriptions.sort_by(|a, b| a.id.cmp(&b.id));
     let mut flags = Vec::new();
-    let verdicts: Vec<Verdict<'_>> =
-        subscriptions.into_iter().map(|subscription| judge(subscription, catalog, now, &mut flags)).collect();
+    let assessments: Vec<Assessment<'_>> =
+        subscriptions.into_iter().map(|subscription| assess(subscription, catalog, now, &mut flags)).collect();
 
-    let best = verdicts
+    let best = assessments
         .iter()
-        .filter_map(|verdict| verdict.grant.map(|grant| (grant, verdict)))
-        .filter(|(grant, _)| grant.rank > 0)
-        .max_by_key(|(grant, _)| *grant);
+        .filter_map(|assessment| assessment.access.map(|access| (access, assessment)))
+        .filter(|(access, _)| access.rank > 0)
+        .max_by_key(|(access, _)| *access);
     let (plan, until, window_anchor, deciding) = match best {
-        Some((grant, verdict)) => (
-            &catalog.plans()[grant.rank],
-            Some(grant.until),
-            Some(verdict.subscription.billing_cycle_anchor),
-            Some(verdict),
+        Some((access, assessment)) => (
+            &catalog.plans()[access.rank],
+            Some(access.until),
+            Some(assessment.subscription.billing_cycle_anchor),
+            Some(assessment),
         ),
         // Nothing is open: the newest subscription is the one that people ask about.
-        None => (catalog.free(), None, None, verdicts.iter().max_by_key(|verdict| verdict.subscription.created)),
+        None => {
+            (catalog.free(), None, None, assessments.iter().max_by_key(|assessment| assessment.subscription.created))
+        }
     };
 
     Entitlement {
@@ -145,7 +147,7 @@ pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Times
         rank: catalog.rank(&plan.tier).unwrap_or_default(),
         features: plan.features.clone(),
         limits: plan.limits.clone(),
-        because: deciding.map_or(Because::NoSubscription, Verdict::because),
+        reason: deciding.map_or(Reason::NoSubscription, Assessment::reason),
         until,
         window_anchor,
         flags,
@@ -154,20 +156,20 @@ pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Times
 
 /// A tier, by its rank, up to but not including `until`. The higher is the better, then the longer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Grant {
+struct Access {
     rank: usize,
     until: Timestamp,
 }
 
-struct Verdict<'a> {
+struct Assessment<'a> {
     subscription: &'a Subscription,
     rule: Rule,
-    grant: Option<Grant>,
+    access: Option<Access>,
 }
 
-impl Verdict<'_> {
-    fn because(&self) -> Because {
-        Because::Subscription {
+impl Assessment<'_> {
+    fn reason(&self) -> Reason {
+        Reason::Subscription {
             id: self.subscription.id.clone(),
             status: self.subscription.status.clone(),
             rule: self.rule,
@@ -175,9 +177,14 @@ impl Verdict<'_> {
     }
 }
 
-fn judge<'a>(subscription: &'a Subscription, catalog: &Catalog, now: Timestamp, flags: &mut Vec<Flag>) -> Verdict<'a> {
+fn assess<'a>(
+    subscription: &'a Subscription,
+    catalog: &Catalog,
+    now: Timestamp,
+    flags: &mut Vec<Flag>,
+) -> Assessment<'a> {
     let id = || subscription.id.clone();
-    let refuse = |rule| Verdict { subscription, rule, grant: None };
+    let refuse = |rule| Assessment { subscription, rule, access: None };
 
     match &subscription.status {
         Status::Trialing | Status::Active | Status::PastDue => {}
@@ -195,7 +202,7 @@ fn judge<'a>(subscription: &'a Subscription, catalog: &Catalog, now: Timestamp, 
     }
 
     // Each item by its own period: a yearly add-on does not keep a monthly plan open.
-    let lines: Vec<(Grant, Rule)> = subscription
+    let lines: Vec<(Access, Rule)> = subscription
         .items
         .iter()
         .filter(|item| !catalog.is_metered(item))
@@ -203,15 +210,15 @@ fn judge<'a>(subscription: &'a Subscription, catalog: &Catalog, now: Timestamp, 
             let known = catalog.tier_of_price(&item.price, item.lookup_key.as_deref());
             let rank = catalog.rank(known.or(subscription.last_known_tier.as_ref())?)?;
             let (rule, until) = span(subscription, item.period, catalog);
-            Some((Grant { rank, until }, rule))
+            Some((Access { rank, until }, rule))
         })
         .collect();
-    if lines.iter().any(|(grant, rule)| *rule == Rule::PeriodPaid && now >= grant.until) {
+    if lines.iter().any(|(access, rule)| *rule == Rule::PeriodPaid && now >= access.until) {
         flags.push(Flag::StalePeriod(id()));
     }
-    match lines.into_iter().max_by_key(|(grant, _)| (now < grant.until, *grant)) {
+    match lines.into_iter().max_by_key(|(access, _)| (now < access.until, *access)) {
         None => refuse(Rule::UnknownPrice),
-        Some((grant, rule)) if now < grant.until => Verdict { subscription, rule, grant: Some(grant) },
+        Some((access, rule)) if now < access.until => Assessment { subscription, rule, access: Some(access) },
         Some((_, Rule::EndsLater)) => refuse(Rule::Ended),
         Some((_, Rule::InGrace)) => refuse(Rule::GraceOver),
         Some(_) => refuse(Rule::StalePeriod),

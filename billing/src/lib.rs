@@ -19,7 +19,7 @@ mod words;
 
 pub use allowance::{Allocation, Allowance, Overage};
 pub use catalog::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
-pub use entitlement::{Because, Entitlement, Flag, Rule, entitlement};
+pub use entitlement::{Entitlement, Flag, Reason, Rule, entitlement};
 pub use ids::{
     AccountId, CheckoutSessionId, CustomerId, EventId, InvoiceId, PaymentIntentId, PriceId, SubscriptionId, UserId,
 };

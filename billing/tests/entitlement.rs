@@ -4,7 +4,7 @@ mod support;
 
 use billing::time::DAY;
 use billing::{
-    Because, Entitlement, Feature, Flag, Item, Limit, Meter, Period, PriceId, Rule, Status, Subscription,
+    Entitlement, Feature, Flag, Item, Limit, Meter, Period, PriceId, Reason, Rule, Status, Subscription,
     SubscriptionId, Tier, Timestamp, entitlement,
 };
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn assert_pro_ends_exactly(subscription: &Subscription, end: Timestamp) {
 
 #[track_caller]
 fn assert_because(entitlement: &Entitlement, id: &str, status: Status, rule: Rule) {
-    assert_eq!(entitlement.because, Because::Subscription { id: SubscriptionId::new(id), status, rule });
+    assert_eq!(entitlement.reason, Reason::Subscription { id: SubscriptionId::new(id), status, rule });
 }
 
 fn in_status(status: Status) -> Subscription {
@@ -47,7 +47,7 @@ fn no_subscription_is_free_by_calendar_months_without_end() {
     let free_plan = at(&[], START);
     assert_eq!(free_plan.tier, free());
     assert_eq!(free_plan.rank, 0);
-    assert_eq!(free_plan.because, Because::NoSubscription);
+    assert_eq!(free_plan.reason, Reason::NoSubscription);
     assert_eq!((free_plan.until, free_plan.window_anchor), (None, None));
     assert_eq!(free_plan.limit(Meter::ApiCalls), Limit::Finite(100));
     assert!(free_plan.features.is_empty());
@@ -469,7 +469,7 @@ fn every_rule_has_words_of_its_own_that_end_a_sentence() {
         Rule::UnknownStatus,
         Rule::UnknownPrice,
     ];
-    let mut words: Vec<&str> = rules.iter().map(|rule| rule.words()).collect();
+    let mut words: Vec<&str> = rules.iter().map(|rule| rule.describe()).collect();
     for each in &words {
         assert!(each.starts_with(char::is_lowercase) && each.ends_with(char::is_alphabetic), "{each}");
     }
@@ -623,9 +623,9 @@ proptest! {
 
     #[test]
     fn the_reason_names_a_subscription_of_the_account_as_it_is(all in subscriptions(near()), now in near()) {
-        match at(&all, now).because {
-            Because::NoSubscription => prop_assert!(all.is_empty()),
-            Because::Subscription { id, status, .. } => {
+        match at(&all, now).reason {
+            Reason::NoSubscription => prop_assert!(all.is_empty()),
+            Reason::Subscription { id, status, .. } => {
                 prop_assert!(all.iter().any(|s| s.id == id && s.status == status));
             }
         }

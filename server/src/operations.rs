@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use billing::{AccountId, Because, CustomerId, Entitlement, EventId, Flag, Timestamp, entitlement};
+use billing::{AccountId, CustomerId, Entitlement, EventId, Flag, Reason, Timestamp, entitlement};
 
 use crate::access::OperatorPermit;
 use crate::ledger::{Invoice, Payment, Purchase};
@@ -227,10 +227,10 @@ pub async fn compare(tollgate: &Tollgate, _: &OperatorPermit) -> Result<bool, Br
 }
 
 /// Why an account has what it has, as a sentence for a person.
-pub fn reason(because: &Because) -> String {
-    match because {
-        Because::NoSubscription => "There is no subscription.".to_owned(),
-        Because::Subscription { id, status, rule } => format!("{id} is {}: {}.", status.as_str(), rule.words()),
+pub fn reason(reason: &Reason) -> String {
+    match reason {
+        Reason::NoSubscription => "There is no subscription.".to_owned(),
+        Reason::Subscription { id, status, rule } => format!("{id} is {}: {}.", status.as_str(), rule.describe()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the billing page shows.
 
-use billing::{AccountId, Because, Entitlement, Subscription, entitlement};
+use billing::{AccountId, Entitlement, Reason, Subscription, entitlement};
 
 use crate::ledger::{Invoice, InvoiceStatus, Payment, Purchase};
 use crate::store::{After, StoreError, accounts, customers, invoices, payments, purchases, subscriptions};
@@ -65,8 +65,8 @@ impl Tollgate {
     pub async fn billing_overview(&self, account: &AccountId) -> Result<BillingOverview, StoreError> {
         let all = self.access().subscriptions(self.db(), account).await?;
         let entitlement = entitlement(&all, self.catalog(), self.now());
-        let deciding = match &entitlement.because {
-            Because::Subscription { id, status, .. } if !status.is_over() => all.iter().find(|each| each.id == *id),
+        let deciding = match &entitlement.reason {
+            Reason::Subscription { id, status, .. } if !status.is_over() => all.iter().find(|each| each.id == *id),
             _ => all.iter().find(|each| !each.status.is_over()),
         };
         let usage = usage::readings(self, account, &entitlement).await?;

@@ -1,7 +1,7 @@
 //! `/billing`: what one pays for, what happens next, what was.
 
 use billing::{
-    Because, Catalog, Item, Meter, Pause, PauseBehavior, Price, Product, Rule, Status, Subscription, Timestamp,
+    Catalog, Item, Meter, Pause, PauseBehavior, Price, Product, Reason, Rule, Status, Subscription, Timestamp,
 };
 use leptos::prelude::*;
 use server::ledger::{Invoice, Payment, PaymentStatus, Purchase};
@@ -66,7 +66,7 @@ fn Returned(notice: Option<String>) -> impl IntoView {
 pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let catalog = tollgate.catalog();
     let subscription = overview.subscription.as_ref()?;
-    let Because::Subscription { id, status, rule } = &overview.entitlement.because else { return None };
+    let Reason::Subscription { id, status, rule } = &overview.entitlement.reason else { return None };
     if *id != subscription.id {
         return None;
     }

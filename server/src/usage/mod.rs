@@ -16,7 +16,7 @@ pub mod thresholds;
 use std::sync::Arc;
 
 use billing::allowance::{Allowance, MAX_UNITS};
-use billing::{AccountId, Because, Entitlement, Limit, Meter, Overage, Timestamp, UsageWindow, usage_window};
+use billing::{AccountId, Entitlement, Limit, Meter, Overage, Reason, Timestamp, UsageWindow, usage_window};
 
 pub use thresholds::{Notice, Threshold};
 
@@ -329,8 +329,8 @@ impl Tollgate {
 
 /// The subscription whose windows count; none on the free plan.
 fn deciding(entitlement: &Entitlement) -> Option<&str> {
-    match (&entitlement.because, entitlement.window_anchor) {
-        (Because::Subscription { id, .. }, Some(_)) => Some(id.as_str()),
+    match (&entitlement.reason, entitlement.window_anchor) {
+        (Reason::Subscription { id, .. }, Some(_)) => Some(id.as_str()),
         _ => None,
     }
 }

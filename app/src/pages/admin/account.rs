@@ -53,7 +53,7 @@ fn Standing(detail: AccountDetail, catalog: Catalog) -> impl IntoView {
     view! {
         <section class="card" aria-labelledby="standing-title">
             <h2 id="standing-title">{plan}</h2>
-            <p>{operations::reason(&entitlement.because)}</p>
+            <p>{operations::reason(&entitlement.reason)}</p>
             <dl class="facts">
                 {entitlement.until.map(|at| view! { <div><dt>"Until"</dt><dd><Moment at/></dd></div> })}
                 <div><dt>"Account"</dt><dd><code>{detail.account.id}</code></dd></div>

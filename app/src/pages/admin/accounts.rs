@@ -1,6 +1,6 @@
 //! `/admin/accounts?search=&after=`
 
-use billing::{Because, Catalog, Timestamp};
+use billing::{Catalog, Reason, Timestamp};
 use leptos::prelude::*;
 use server::operations::{self, AccountSummary};
 
@@ -56,9 +56,9 @@ pub fn Accounts() -> impl IntoView {
 fn Row(row: AccountSummary, catalog: Catalog) -> impl IntoView {
     let AccountSummary { account, entitlement } = row;
     let plan = catalog.plan(&entitlement.tier).map_or_else(|| entitlement.tier.to_string(), |plan| plan.name.clone());
-    let because = match &entitlement.because {
-        Because::NoSubscription => "no subscription".to_owned(),
-        Because::Subscription { status, rule, .. } => format!("{}: {}", status.as_str(), rule.words()),
+    let because = match &entitlement.reason {
+        Reason::NoSubscription => "no subscription".to_owned(),
+        Reason::Subscription { status, rule, .. } => format!("{}: {}", status.as_str(), rule.describe()),
     };
     let is_flagged = !entitlement.flags.is_empty();
     view! {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
-use billing::{Because, Feature, Meter, Rule, Status, SubscriptionId, Tier, Timestamp};
+use billing::{Feature, Meter, Rule, Status, SubscriptionId, Tier, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -63,9 +63,9 @@ pub(super) async fn entitlements(
 ) -> Result<Json<Entitlements>, Problem> {
     caller.count(&tollgate, b"").await?;
     let entitlement = tollgate.entitlement(&caller.account).await.map_err(|error| Problem::unavailable(&error))?;
-    let because = match entitlement.because {
-        Because::NoSubscription => None,
-        Because::Subscription { id, status, rule } => Some(Reason { subscription: id, status, rule }),
+    let because = match entitlement.reason {
+        billing::Reason::NoSubscription => None,
+        billing::Reason::Subscription { id, status, rule } => Some(Reason { subscription: id, status, rule }),
     };
     Ok(Json(Entitlements {
         limits: entitlement.limits.iter().map(|(meter, limit)| (*meter, number(*limit))).collect(),
