@@ -233,7 +233,7 @@ pub struct Catalog {
 /// All that is wrong with a `plans.toml`, one line each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
-pub struct CatalogFaults(pub Vec<String>);
+pub struct CatalogErrors(pub Vec<String>);
 
 impl Catalog {
     /// Reads `plans.toml`. `environment` gives the value of a variable that a price
@@ -241,7 +241,7 @@ impl Catalog {
     ///
     /// # Errors
     /// Every fault there is, at once; only a text that is not TOML at all has a single one.
-    pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CatalogFaults> {
+    pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CatalogErrors> {
         file::read(text, environment)
     }
 

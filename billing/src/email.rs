@@ -12,7 +12,7 @@ pub struct Email {
 
 /// Why an address was refused, in words for the person who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EmailFault {
+pub enum EmailError {
     /// Nothing was typed.
     #[error("Enter your e-mail address.")]
     Empty,
@@ -29,18 +29,18 @@ impl Email {
     /// only a mail that arrives proves an address.
     ///
     /// # Errors
-    /// See [`EmailFault`].
-    pub fn parse(text: &str) -> Result<Self, EmailFault> {
+    /// See [`EmailError`].
+    pub fn parse(text: &str) -> Result<Self, EmailError> {
         let text = text.trim();
         if text.is_empty() {
-            return Err(EmailFault::Empty);
+            return Err(EmailError::Empty);
         }
         // Checked as it will be looked up: outside ASCII, lower case can be longer.
         let folded = text.to_lowercase();
         if folded.len() > 254 {
-            return Err(EmailFault::TooLong);
+            return Err(EmailError::TooLong);
         }
-        let (local, host) = folded.rsplit_once('@').ok_or(EmailFault::Malformed)?;
+        let (local, host) = folded.rsplit_once('@').ok_or(EmailError::Malformed)?;
         let host_is_sound = host.contains('.')
             && host.split('.').all(|label| {
                 !label.is_empty()
@@ -51,7 +51,7 @@ impl Email {
         let local_is_sound = !local.is_empty()
             && local.len() <= 64
             && !local.chars().any(|c| c.is_whitespace() || c.is_control() || "<>()[],;:\\\"@".contains(c));
-        if host_is_sound && local_is_sound { Ok(Self { given: text.to_owned() }) } else { Err(EmailFault::Malformed) }
+        if host_is_sound && local_is_sound { Ok(Self { given: text.to_owned() }) } else { Err(EmailError::Malformed) }
     }
 
     /// The address as it was typed, trimmed.

@@ -18,7 +18,7 @@ pub mod usage_window;
 mod words;
 
 pub use allowance::{Allocation, Allowance, Overage};
-pub use catalog::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
+pub use catalog::{Catalog, CatalogErrors, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
 pub use entitlement::{Entitlement, Flag, Reason, Rule, entitlement};
 pub use ids::{
     AccountId, CheckoutSessionId, CustomerId, EventId, InvoiceId, PaymentIntentId, PriceId, SubscriptionId, UserId,

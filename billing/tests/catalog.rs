@@ -2,7 +2,7 @@
 
 mod support;
 
-use billing::{Catalog, CatalogFaults, Currency, Feature, Interval, Limit, Meter, Money, Overage, PriceId, Tier};
+use billing::{Catalog, CatalogErrors, Currency, Feature, Interval, Limit, Meter, Money, Overage, PriceId, Tier};
 use proptest::prelude::*;
 use support::{PLANS, catalog, enterprise, free, pro};
 
@@ -40,7 +40,7 @@ meter = "aiGenerationsPerMonth"
 quantity = 100
 "#;
 
-fn parse(text: &str) -> Result<Catalog, CatalogFaults> {
+fn parse(text: &str) -> Result<Catalog, CatalogErrors> {
     Catalog::parse(text, &|_| None)
 }
 
@@ -462,7 +462,7 @@ quantity = 1
         assert_eq!(faults.iter().filter(|fault| fault.contains(words)).count(), 1, "{words}: {faults:#?}");
     }
     assert_eq!(faults.len(), expected.len(), "{faults:#?}");
-    assert_eq!(CatalogFaults(faults.clone()).to_string(), faults.join("\n"));
+    assert_eq!(CatalogErrors(faults.clone()).to_string(), faults.join("\n"));
 }
 
 proptest! {
@@ -475,7 +475,7 @@ proptest! {
     fn any_line_left_out_gives_a_catalogue_or_faults_but_no_panic(skipped in 0..SOUND.lines().count()) {
         let text: Vec<&str> =
             SOUND.lines().enumerate().filter(|(place, _)| *place != skipped).map(|(_, line)| line).collect();
-        if let Err(CatalogFaults(faults)) = parse(&text.join("\n")) {
+        if let Err(CatalogErrors(faults)) = parse(&text.join("\n")) {
             prop_assert!(!faults.is_empty());
         }
     }

@@ -1,6 +1,6 @@
 //! Addresses: which are accepted, and which are one person's.
 
-use billing::email::{Email, EmailFault};
+use billing::email::{Email, EmailError};
 use proptest::prelude::*;
 
 fn canonical(text: &str) -> String {
@@ -67,7 +67,7 @@ fn usual_and_unusual_addresses_are_accepted() {
 #[test]
 fn nothing_typed_is_told_apart_from_a_wrong_address() {
     for text in ["", "   ", "\t\n"] {
-        assert_eq!(Email::parse(text), Err(EmailFault::Empty), "{text:?}");
+        assert_eq!(Email::parse(text), Err(EmailError::Empty), "{text:?}");
     }
 }
 
@@ -96,7 +96,7 @@ fn malformed_addresses_are_refused() {
         "\"ada\"@example.com",
         "ada;eve@example.com",
     ] {
-        assert_eq!(Email::parse(text), Err(EmailFault::Malformed), "{text:?}");
+        assert_eq!(Email::parse(text), Err(EmailError::Malformed), "{text:?}");
     }
 }
 
@@ -104,8 +104,8 @@ fn malformed_addresses_are_refused() {
 fn an_address_is_at_most_254_bytes_and_its_name_64() {
     let host = |length: usize| format!("{}.com", "h".repeat(length - 4));
     assert!(Email::parse(&format!("{}@{}", "a".repeat(64), host(189))).is_ok());
-    assert_eq!(Email::parse(&format!("{}@{}", "a".repeat(64), host(190))), Err(EmailFault::TooLong));
-    assert_eq!(Email::parse(&format!("{}@{}", "a".repeat(65), host(20))), Err(EmailFault::Malformed));
+    assert_eq!(Email::parse(&format!("{}@{}", "a".repeat(64), host(190))), Err(EmailError::TooLong));
+    assert_eq!(Email::parse(&format!("{}@{}", "a".repeat(65), host(20))), Err(EmailError::Malformed));
 }
 
 /// Mostly addresses, many of them at the edge of one.

@@ -8,7 +8,7 @@ use std::fmt;
 
 use toml::{Table, Value};
 
-use super::{Catalog, CatalogFaults, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
+use super::{Catalog, CatalogErrors, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
 use crate::ids::PriceId;
 use crate::money::{Currency, Money};
 
@@ -16,11 +16,11 @@ use crate::money::{Currency, Money};
 const LONGEST_TRIAL_DAYS: u32 = 730;
 const DEFAULT_GRACE_DAYS: u32 = 3;
 
-pub(super) fn read(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Catalog, CatalogFaults> {
-    let table: Table = toml::from_str(text).map_err(|error| CatalogFaults(vec![error.to_string()]))?;
+pub(super) fn read(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Catalog, CatalogErrors> {
+    let table: Table = toml::from_str(text).map_err(|error| CatalogErrors(vec![error.to_string()]))?;
     let mut reader = Reader { environment, seen: BTreeSet::new(), faults: Vec::new() };
     let catalog = reader.catalog(Entry::new("top level".to_owned(), table));
-    if reader.faults.is_empty() { Ok(catalog) } else { Err(CatalogFaults(reader.faults)) }
+    if reader.faults.is_empty() { Ok(catalog) } else { Err(CatalogErrors(reader.faults)) }
 }
 
 struct Reader<'e> {

@@ -11,7 +11,7 @@ mod throttle;
 
 use std::net::IpAddr;
 
-use billing::email::{Email, EmailFault};
+use billing::email::{Email, EmailError};
 use billing::{AccountId, UserId};
 
 pub use backend::{Backend, Identity};
@@ -82,7 +82,7 @@ pub const PASSWORD_MOST: usize = 256;
 pub enum SignUpError {
     /// The address is not usable.
     #[error(transparent)]
-    Email(#[from] EmailFault),
+    Email(#[from] EmailError),
     /// The password is not usable.
     #[error(transparent)]
     Password(#[from] PasswordFault),

@@ -1,6 +1,6 @@
 //! What people are told about passwords and addresses is what is checked.
 
-use billing::email::{Email, EmailFault};
+use billing::email::{Email, EmailError};
 use server::auth::{PASSWORD_LEAST, PASSWORD_MOST, PasswordFault};
 
 #[test]
@@ -17,7 +17,7 @@ fn an_address_longer_than_mail_systems_take_is_refused() {
     let host = format!("{}.{}.{}.com", "a".repeat(60), "b".repeat(60), "c".repeat(60));
     let address = |local: usize| format!("{}@{host}", "x".repeat(local));
     assert!(Email::parse(&address(64)).is_ok());
-    assert_eq!(Email::parse(&address(65)), Err(EmailFault::Malformed));
+    assert_eq!(Email::parse(&address(65)), Err(EmailError::Malformed));
     let long_host = format!("x@{}.com", ["d".repeat(60).as_str(); 5].join("."));
-    assert_eq!(Email::parse(&long_host), Err(EmailFault::TooLong));
+    assert_eq!(Email::parse(&long_host), Err(EmailError::TooLong));
 }
