@@ -24,12 +24,12 @@ pub enum Admission {
     /// Come in.
     Admitted,
     /// The plan is too low; the lowest that would do.
-    TooLow {
+    UpgradeRequired {
         /// Its tier.
         needed: Tier,
     },
     /// It is not a matter of a plan.
-    NotForSale,
+    Forbidden,
 }
 
 impl Policy {
@@ -52,16 +52,16 @@ impl Policy {
     pub fn admits(self, entitlement: &Entitlement, catalog: &Catalog) -> Admission {
         match self {
             Self::Public | Self::SignedIn => Admission::Admitted,
-            Self::Operator => Admission::NotForSale,
+            Self::Operator => Admission::Forbidden,
             Self::Tier(name) => {
                 let needed = Tier::new(name);
                 let open = catalog.rank(&needed).is_some_and(|rank| entitlement.rank >= rank);
-                if open { Admission::Admitted } else { Admission::TooLow { needed } }
+                if open { Admission::Admitted } else { Admission::UpgradeRequired { needed } }
             }
             Self::Feature(feature) => match catalog.cheapest_with(feature) {
                 Some(_) if entitlement.features.contains(&feature) => Admission::Admitted,
-                Some(plan) => Admission::TooLow { needed: plan.tier.clone() },
-                None => Admission::TooLow { needed: catalog.free().tier.clone() },
+                Some(plan) => Admission::UpgradeRequired { needed: plan.tier.clone() },
+                None => Admission::UpgradeRequired { needed: catalog.free().tier.clone() },
             },
         }
     }

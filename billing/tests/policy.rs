@@ -44,22 +44,28 @@ fn the_order_is_the_files_and_not_the_alphabets() {
     // ENTERPRISE sorts before FREE and PRO as a word.
     assert!(enterprise() < pro());
     let [_, on_pro, _] = everybody();
-    assert_eq!(Policy::Tier("ENTERPRISE").admits(&on_pro, &catalog()), Admission::TooLow { needed: enterprise() });
+    assert_eq!(
+        Policy::Tier("ENTERPRISE").admits(&on_pro, &catalog()),
+        Admission::UpgradeRequired { needed: enterprise() }
+    );
 }
 
 #[test]
 fn who_is_too_low_hears_the_lowest_plan_that_would_do() {
     let [on_free, on_pro, _] = everybody();
     let needed = |policy: Policy, who: &Entitlement| policy.admits(who, &catalog());
-    assert_eq!(needed(Policy::Tier("PRO"), &on_free), Admission::TooLow { needed: pro() });
-    assert_eq!(needed(Policy::Feature(Feature::CustomDomain), &on_free), Admission::TooLow { needed: pro() });
-    assert_eq!(needed(Policy::Feature(Feature::PrioritySupport), &on_pro), Admission::TooLow { needed: enterprise() });
+    assert_eq!(needed(Policy::Tier("PRO"), &on_free), Admission::UpgradeRequired { needed: pro() });
+    assert_eq!(needed(Policy::Feature(Feature::CustomDomain), &on_free), Admission::UpgradeRequired { needed: pro() });
+    assert_eq!(
+        needed(Policy::Feature(Feature::PrioritySupport), &on_pro),
+        Admission::UpgradeRequired { needed: enterprise() }
+    );
 }
 
 #[test]
 fn no_plan_opens_what_is_for_operators() {
     for entitlement in everybody() {
-        assert_eq!(Policy::Operator.admits(&entitlement, &catalog()), Admission::NotForSale);
+        assert_eq!(Policy::Operator.admits(&entitlement, &catalog()), Admission::Forbidden);
     }
 }
 
@@ -101,6 +107,6 @@ fn a_lapsed_plan_admits_no_longer() {
     let lapsed = entitlement(std::slice::from_ref(&pro), &catalog, pro.period().end.plus_days(3));
     assert_eq!(
         Policy::Feature(Feature::CustomDomain).admits(&lapsed, &catalog),
-        Admission::TooLow { needed: Tier::new("PRO") }
+        Admission::UpgradeRequired { needed: Tier::new("PRO") }
     );
 }

@@ -311,8 +311,8 @@ pub async fn require(tollgate: &Tollgate, who: &SignedIn, policy: Policy) -> Res
     let entitlement = tollgate.entitlement(&who.account_id).await?;
     match policy.admits(&entitlement, tollgate.catalog()) {
         Admission::Admitted => Ok(Permit { account: who.account_id.clone(), entitlement }),
-        Admission::TooLow { needed } => Err(AccessError::TooLow { needed }),
-        Admission::NotForSale => Err(AccessError::NotForSale),
+        Admission::UpgradeRequired { needed } => Err(AccessError::TooLow { needed }),
+        Admission::Forbidden => Err(AccessError::NotForSale),
     }
 }
 

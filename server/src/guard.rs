@@ -97,8 +97,8 @@ impl Route {
             (Policy::Operator, Some(standing)) if standing.is_operator => Verdict::Pass,
             (policy, Some(standing)) => match policy.admits(&standing.entitlement, catalog) {
                 Admission::Admitted => Verdict::Pass,
-                Admission::TooLow { .. } => Verdict::Upgrade,
-                Admission::NotForSale => Verdict::Hide,
+                Admission::UpgradeRequired { .. } => Verdict::Upgrade,
+                Admission::Forbidden => Verdict::Hide,
             },
         }
     }

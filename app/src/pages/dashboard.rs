@@ -30,7 +30,7 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
         .map(|area| {
             let locked = match area.policy.admits(&overview.entitlement, catalog) {
                 Admission::Admitted => None,
-                Admission::NotForSale | Admission::TooLow { .. } => {
+                Admission::Forbidden | Admission::UpgradeRequired { .. } => {
                     area.opened_by(catalog).map(|plan| plan.name.clone())
                 }
             };

@@ -131,8 +131,8 @@ async fn authenticate(parts: &Parts, tollgate: &Tollgate) -> Result<(AccountId, 
         let entitlement = tollgate.entitlement(&account).await.map_err(|error| Problem::unavailable(&error))?;
         return match KEYS_FROM.admits(&entitlement, tollgate.catalog()) {
             billing::Admission::Admitted => Ok((account, Some(id))),
-            billing::Admission::TooLow { needed } => Err(Problem::too_low(tollgate, needed)),
-            billing::Admission::NotForSale => Err(Problem::unauthorized("This API key opens nothing.")),
+            billing::Admission::UpgradeRequired { needed } => Err(Problem::too_low(tollgate, needed)),
+            billing::Admission::Forbidden => Err(Problem::unauthorized("This API key opens nothing.")),
         };
     }
     let identity = parts.extensions.get::<Session>().and_then(|session| session.user.as_ref());
