@@ -31,7 +31,7 @@ stripe_words! {
 
 impl Status {
     /// Whether it has ended for good: it can be followed by a new subscription.
-    pub const fn is_over(&self) -> bool {
+    pub const fn has_ended(&self) -> bool {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
 }

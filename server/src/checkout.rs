@@ -177,7 +177,7 @@ async fn session_for(
 }
 
 fn refuse_second(subscriptions: &[Subscription]) -> Result<(), CheckoutError> {
-    if subscriptions.iter().any(|subscription| !subscription.status.is_over()) {
+    if subscriptions.iter().any(|subscription| !subscription.status.has_ended()) {
         return Err(CheckoutError::AlreadySubscribed);
     }
     Ok(())

@@ -68,7 +68,7 @@ pub async fn close_account(
     if !accounts::lock_account(&mut tx, account).await? {
         return Err(CloseError::InProgress);
     }
-    let is_running = subscriptions::of_account_in(&mut tx, account).await?.iter().any(|each| !each.status.is_over());
+    let is_running = subscriptions::of_account_in(&mut tx, account).await?.iter().any(|each| !each.status.has_ended());
     if is_running || checkouts::has_open(&mut tx, account).await? {
         return Err(CloseError::InProgress);
     }
@@ -94,7 +94,7 @@ async fn end_everything(tollgate: &Tollgate, account: &AccountId) -> Result<(), 
     }
     let Some(customer) = customers::of_account(tollgate.db(), account).await? else { return Ok(()) };
     for running in tollgate.gateway().subscriptions_of(&customer).await? {
-        if running.subscription.status.is_over() {
+        if running.subscription.status.has_ended() {
             continue;
         }
         let id = &running.subscription.id;

@@ -66,8 +66,8 @@ impl Tollgate {
         let all = self.access().subscriptions(self.db(), account).await?;
         let entitlement = entitlement(&all, self.catalog(), self.now());
         let deciding = match &entitlement.reason {
-            Reason::Subscription { id, status, .. } if !status.is_over() => all.iter().find(|each| each.id == *id),
-            _ => all.iter().find(|each| !each.status.is_over()),
+            Reason::Subscription { id, status, .. } if !status.has_ended() => all.iter().find(|each| each.id == *id),
+            _ => all.iter().find(|each| !each.status.has_ended()),
         };
         let usage = usage::readings(self, account, &entitlement).await?;
         Ok(BillingOverview {
@@ -77,14 +77,14 @@ impl Tollgate {
             has_customer: customers::of_account(self.db(), account).await?.is_some(),
             owed: self.owed(account, deciding).await?,
             subscription: deciding.cloned(),
-            past: all.iter().filter(|each| each.status.is_over()).cloned().collect(),
+            past: all.iter().filter(|each| each.status.has_ended()).cloned().collect(),
             entitlement,
         })
     }
 
     /// The oldest invoice that is owed for a subscription that has not ended.
     async fn owed(&self, account: &AccountId, running: Option<&Subscription>) -> Result<Option<Owed>, StoreError> {
-        let Some(running) = running.filter(|running| !running.status.is_over()) else { return Ok(None) };
+        let Some(running) = running.filter(|running| !running.status.has_ended()) else { return Ok(None) };
         let open = invoices::oldest_open(self.db(), account, &running.id).await?;
         let Some(invoice) = open.filter(|invoice| invoice.status == InvoiceStatus::Open) else { return Ok(None) };
         let mut needs_action = false;

@@ -225,7 +225,7 @@ pub async fn assert_recorded(node: &Node) {
         let [before, after] =
             [before, after].map(|revision| serde_json::from_str::<Subscription>(revision[3]).unwrap());
         assert!(
-            !before.status.is_over() || after.status.is_over(),
+            !before.status.has_ended() || after.status.has_ended(),
             "what has ended began again: {before:?}, {after:?}"
         );
         assert!(before.period().start <= after.period().start, "a period that was over is back: {before:?}, {after:?}");

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 pub fn Account() -> impl IntoView {
     signed_in_page("Account", |tollgate, who| async move {
         let overview = tollgate.billing_overview(&who.account_id).await.map_err(Failure::store)?;
-        let running = overview.subscription.is_some_and(|subscription| !subscription.status.is_over());
+        let running = overview.subscription.is_some_and(|subscription| !subscription.status.has_ended());
         let consequence = if running {
             "Your subscription ends at once and nothing more is charged; what is left of the period is not paid back."
         } else {

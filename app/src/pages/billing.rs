@@ -206,7 +206,7 @@ fn CurrentPlan(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let catalog = tollgate.catalog();
     let plan = catalog.plan(&overview.entitlement.tier).unwrap_or_else(|| catalog.free());
     let is_highest = overview.entitlement.rank + 1 == catalog.plans().len();
-    let running = overview.subscription.as_ref().filter(|subscription| !subscription.status.is_over());
+    let running = overview.subscription.as_ref().filter(|subscription| !subscription.status.has_ended());
     let facts = running.map(|subscription| {
         view! { <Facts subscription=subscription.clone() catalog=catalog.clone() now=tollgate.now()/> }
     });

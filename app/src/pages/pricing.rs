@@ -89,7 +89,7 @@ pub fn offer(plan: &Plan, overview: Option<&BillingOverview>, trial: bool) -> Of
 }
 
 fn has_subscription(overview: &BillingOverview) -> bool {
-    overview.subscription.as_ref().is_some_and(|subscription| !subscription.status.is_over())
+    overview.subscription.as_ref().is_some_and(|subscription| !subscription.status.has_ended())
 }
 
 /// Links, so that it needs no script; the chosen plan stays chosen.

@@ -115,7 +115,7 @@ impl Comparison<'_> {
                     }
                 };
                 let (id, customer) = (&there.subscription.id, &there.subscription.customer);
-                if !there.subscription.status.is_over() {
+                if !there.subscription.status.has_ended() {
                     running.entry(customer.clone()).or_default().push(id.clone());
                 }
                 let compared = self.subscription(&there, here.remove(id).transpose(), closed.get(customer)).await;
@@ -141,7 +141,7 @@ impl Comparison<'_> {
     ) -> Result<(), SyncError> {
         self.unknown_prices(there);
         // First, so that nothing that cannot be read or written here goes on being charged.
-        if let (Some(account), false) = (closed, there.subscription.status.is_over()) {
+        if let (Some(account), false) = (closed, there.subscription.status.has_ended()) {
             return self.deleted_but_billed(&there.subscription.id, account).await;
         }
         let here = here?.map(|stored| stored.object);
@@ -153,7 +153,7 @@ impl Comparison<'_> {
 
     fn unknown_prices(&mut self, there: &SubscriptionShape) {
         let (subscription, catalog) = (&there.subscription, self.tollgate.catalog());
-        if subscription.status.is_over() {
+        if subscription.status.has_ended() {
             return;
         }
         let unknown = subscription.items.iter().filter(|item| {
@@ -177,7 +177,7 @@ impl Comparison<'_> {
         };
         match stranger {
             // What somebody of another shop of the same owner once had is nothing to look at.
-            Some(_) if there.status.is_over() => {}
+            Some(_) if there.status.has_ended() => {}
             Some(customer) => {
                 self.left(Drift::OrphanCustomer { customer, subscription: there.id.clone() });
             }

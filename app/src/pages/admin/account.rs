@@ -107,7 +107,7 @@ fn SubscriptionRow(revision: Revision) -> impl IntoView {
 
 #[component]
 fn WhatIsToCome(subscription: Subscription) -> impl IntoView {
-    let ends = subscription.ends_at().filter(|_| !subscription.status.is_over());
+    let ends = subscription.ends_at().filter(|_| !subscription.status.has_ended());
     let paused = subscription.pause.map(|pause| {
         let until = pause.resumes_at.map(|at| view! { " until " <Moment at/> });
         view! { <p class="quiet">{format!("payments paused ({})", pause.behavior.as_str())} {until}</p> }
