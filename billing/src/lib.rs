@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod email;
 pub mod entitlement;
 pub mod ids;
+pub mod ledger;
 pub mod money;
 pub mod policy;
 pub mod purchase;

@@ -15,7 +15,6 @@ use billing::{
 
 use crate::auth::SignedIn;
 use crate::ids;
-use crate::ledger::Purchase;
 use crate::store::checkouts::{Attempt, AttemptStatus, Wanted};
 use crate::store::{StoreError, accounts, checkouts, customers, purchases, subscriptions};
 use crate::stripe::GatewayError;
@@ -23,6 +22,7 @@ use crate::stripe::checkout_sessions::{NewCheckout, Sells};
 use crate::stripe::shape::{CheckoutSession, SessionStatus, ShapeError};
 use crate::sync::{self, Along, Object, SyncError};
 use crate::tollgate::Tollgate;
+use billing::ledger::Purchase;
 
 /// How often a purchase looks again. Each round ends with a session, or has taken one thing out of
 /// its way; a purchase that others began meanwhile takes two. Five of them at once are enough room:

@@ -20,7 +20,6 @@ pub mod doctor;
 pub mod guard;
 pub mod http;
 pub mod ids;
-pub mod ledger;
 pub mod operations;
 pub mod overview;
 pub mod portal;

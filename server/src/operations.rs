@@ -6,7 +6,6 @@ use std::time::Duration;
 use billing::{AccountId, CustomerId, Entitlement, EventId, Flag, Reason, Timestamp, entitlement};
 
 use crate::access::OperatorPermit;
-use crate::ledger::{Invoice, Payment, Purchase};
 use crate::reconcile::{self, BrokenOff, Mode};
 use crate::store::accounts::{self, AccountRow};
 use crate::store::drift::{self, Run};
@@ -15,6 +14,7 @@ use crate::store::subscriptions::{self, Revision};
 use crate::store::{After, StoreError, customers, invoices, purchases};
 use crate::tollgate::Tollgate;
 use crate::usage::MeterReading;
+use billing::ledger::{Invoice, Payment, Purchase};
 
 /// How many rows a page has.
 const PAGE: i64 = 50;

@@ -6,15 +6,15 @@
 
 use std::collections::BTreeSet;
 
+use billing::ledger::{
+    Bought, Card, Customer, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund,
+};
 use billing::purchase::DisputeStatus;
 use billing::{
     CheckoutSessionId, Currency, CustomerId, InvoiceId, Item, Meter, Money, Pause, PauseBehavior, PaymentIntentId,
     Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
 };
 use serde_json::Value;
-use server::ledger::{
-    Bought, Card, Customer, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund,
-};
 use server::store::checkouts::AttemptStatus;
 
 use crate::snapshot::Everything;

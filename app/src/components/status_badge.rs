@@ -1,8 +1,8 @@
 //! Statuses in words. The tone never says what the word does not.
 
 use billing::Status;
+use billing::ledger::InvoiceStatus;
 use leptos::prelude::*;
-use server::ledger::InvoiceStatus;
 use server::store::inbox::EventState;
 
 use super::Tone;

@@ -1,10 +1,10 @@
 //! `/billing`: what one pays for, what happens next, what was.
 
+use billing::ledger::{Invoice, Payment, PaymentStatus, Purchase};
 use billing::{
     Catalog, Item, Meter, Pause, PauseBehavior, Price, Product, Reason, Rule, Status, Subscription, Timestamp,
 };
 use leptos::prelude::*;
-use server::ledger::{Invoice, Payment, PaymentStatus, Purchase};
 use server::overview::LedgerPage;
 use server::{BillingOverview, Tollgate};
 
@@ -333,7 +333,7 @@ fn Invoices(page: LedgerPage<Invoice>) -> impl IntoView {
 fn InvoiceRow(invoice: Invoice) -> impl IntoView {
     let number = invoice.number.clone().unwrap_or_else(|| "–".to_owned());
     let pdf = address("/billing/invoice", &[("id", invoice.id.as_str()), ("as", "pdf")]);
-    let is_open = invoice.status == server::ledger::InvoiceStatus::Open;
+    let is_open = invoice.status == billing::ledger::InvoiceStatus::Open;
     let (word, page) = (if is_open { "Pay" } else { "View" }, pay_address(&invoice));
     view! {
         <tr>
@@ -400,7 +400,7 @@ fn PurchaseRow(purchase: Purchase, payment: Option<Payment>, catalog: Catalog) -
 
 /// The names of what was bought, as the catalogue or, for what it no longer has, Stripe says them.
 pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
-    let name = |item: &server::ledger::Bought| {
+    let name = |item: &billing::ledger::Bought| {
         let known = item.product.as_deref().and_then(|key| catalog.product(key));
         let name = known.map_or_else(|| item.description.clone(), |product| product.name.clone());
         if item.quantity > 1 { format!("{} × {name}", item.quantity) } else { name }

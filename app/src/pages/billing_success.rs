@@ -1,10 +1,10 @@
 //! `/billing/success?session_id=`: where Stripe sends people back to. It asks Stripe
 //! itself and so is right before any webhook has come.
 
+use billing::ledger::Purchase;
 use leptos::prelude::*;
 use server::Tollgate;
 use server::checkout::{self, Outcome};
-use server::ledger::Purchase;
 
 use super::billing::{what_it_grants, what_was_bought};
 use crate::components::{Glyph, Icon, Moment, signed_in_page};

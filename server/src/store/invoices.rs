@@ -4,7 +4,7 @@ use billing::{AccountId, CustomerId, InvoiceId, SubscriptionId, Timestamp};
 
 use super::db::{Db, StoreError, Tx, query, statements};
 use super::{After, At, Stored};
-use crate::ledger::{Invoice, InvoiceStatus};
+use billing::ledger::{Invoice, InvoiceStatus};
 
 statements! {
     INVOICE_BY_ID = "SELECT * FROM invoice WHERE id = $1";

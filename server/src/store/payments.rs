@@ -4,7 +4,7 @@ use billing::{AccountId, CustomerId, PaymentIntentId, Timestamp};
 
 use super::db::{Db, StoreError, Tx, query, statements};
 use super::{At, Stored};
-use crate::ledger::{Card, Payment, PaymentStatus};
+use billing::ledger::{Card, Payment, PaymentStatus};
 
 statements! {
     PAYMENT_BY_ID = "SELECT * FROM payment WHERE id = $1";

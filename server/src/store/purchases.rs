@@ -4,7 +4,7 @@ use billing::{AccountId, CheckoutSessionId, PaymentIntentId, Timestamp};
 
 use super::db::{Db, StoreError, Tx, query, statements};
 use super::{After, At, Stored, payments};
-use crate::ledger::{Payment, Purchase};
+use billing::ledger::{Payment, Purchase};
 
 statements! {
     PURCHASE_BY_SESSION = "SELECT * FROM purchase WHERE session_id = $1";

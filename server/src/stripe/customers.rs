@@ -5,7 +5,7 @@ use stripe_core::customer::{CreateCustomer, RetrieveCustomer};
 
 use super::gateway::{Gateway, GatewayError, metadata};
 use super::shape::{self, Named};
-use crate::ledger::Customer;
+use billing::ledger::Customer;
 
 impl Gateway {
     /// The customer of an account: made once, however often and from wherever it is asked for. An

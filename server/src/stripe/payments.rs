@@ -10,7 +10,7 @@ use stripe_shared::InvoiceStatus;
 use super::PAGE;
 use super::gateway::{Gateway, GatewayError, Page};
 use super::shape::{self, Named};
-use crate::ledger::{Dispute, Invoice, Payment};
+use billing::ledger::{Dispute, Invoice, Payment};
 
 impl Gateway {
     /// An invoice as it is now, with the ids of its payments.

@@ -9,11 +9,11 @@ use billing::{AccountId, CustomerId, Status, Subscription};
 
 use super::SyncError;
 use super::object::Object;
-use crate::ledger::{Customer, Invoice, InvoiceStatus, Payment, Purchase};
 use crate::store::{Stored, customers, invoices, payments, purchases, subscriptions};
 use crate::stripe::GatewayError;
 use crate::stripe::shape::{CheckoutSession, Named, SubscriptionShape};
 use crate::tollgate::Tollgate;
+use billing::ledger::{Customer, Invoice, InvoiceStatus, Payment, Purchase};
 
 /// Stripe's answer, beside what was written down before it was asked.
 #[derive(Debug)]

@@ -9,13 +9,13 @@ use super::fetch::{Fetched, Fresh};
 use super::owner::{Owner, Owners};
 use super::{Along, Outcome, SyncError, trial};
 use crate::access::CHANNEL;
-use crate::ledger::{Customer, Invoice, Payment, Purchase};
 use crate::store::checkouts::AttemptStatus;
 use crate::store::inbox::EventState;
 use crate::store::{StoreError, Stored, Tx, checkouts, customers, inbox, invoices, payments, purchases, subscriptions};
 use crate::stripe::shape::{CheckoutSession, Named, SessionStatus, SubscriptionShape};
 use crate::tollgate::Tollgate;
 use crate::usage::credits;
+use billing::ledger::{Customer, Invoice, Payment, Purchase};
 
 /// How an attempt to write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

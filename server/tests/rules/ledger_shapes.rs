@@ -1,15 +1,15 @@
 //! Invoices, payments, disputes, customers and purchases are read in both shapes, and an amount or a
 //! date that is missing is never guessed.
 
+use billing::ledger::{
+    Bought, Card, Customer, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund,
+};
 use billing::purchase::DisputeStatus;
 use billing::{
     CheckoutSessionId, Currency, CustomerId, InvoiceId, Money, PaymentIntentId, PriceId, SubscriptionId, Timestamp,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use server::ledger::{
-    Bought, Card, Customer, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund,
-};
 use server::stripe::shape::{self, Named};
 
 use crate::fixtures::{SHAPES, any_json, names, object, with, without};

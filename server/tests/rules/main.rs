@@ -8,7 +8,6 @@ mod config;
 mod events;
 mod fixtures;
 mod guard;
-mod ledger;
 mod ledger_shapes;
 mod password;
 mod safe_next;

@@ -1,7 +1,7 @@
 //! An account has one Stripe customer at a time, and a customer one account for ever.
 
+use billing::ledger::Customer;
 use billing::{AccountId, CustomerId};
-use server::ledger::Customer;
 use server::store::{Stored, customers};
 
 use crate::engines::{NOW, Store, at_once};

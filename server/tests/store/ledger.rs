@@ -1,13 +1,13 @@
 //! Invoices, payments and purchases stand under Stripe's own ids, are written whole, and the older
 //! of two answers never comes last.
 
+use billing::ledger::{Bought, Card, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund};
 use billing::purchase::DisputeStatus;
 use billing::{
     AccountId, CheckoutSessionId, Currency, CustomerId, InvoiceId, Meter, Money, PaymentIntentId, PriceId,
     SubscriptionId, Timestamp,
 };
 use server::StoreError;
-use server::ledger::{Bought, Card, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund};
 use server::store::{After, Stored, invoices, payments, purchases};
 
 use crate::engines::{NOW, Store, at_once};

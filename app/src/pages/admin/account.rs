@@ -1,8 +1,8 @@
 //! `/admin/account?id=`: one account, with everything that explains it.
 
+use billing::ledger::{Invoice, Payment, Purchase};
 use billing::{AccountId, Catalog, Subscription, Timestamp};
 use leptos::prelude::*;
-use server::ledger::{Invoice, Payment, Purchase};
 use server::operations::{self, AccountDetail};
 use server::store::subscriptions::Revision;
 

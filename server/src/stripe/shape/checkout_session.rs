@@ -4,7 +4,7 @@ use billing::{CheckoutSessionId, CustomerId, PaymentIntentId, PriceId, Subscript
 use serde_json::Value;
 
 use super::{ShapeError, elements, id_of, money, number, text, time, words};
-use crate::ledger::{Bought, Purchase};
+use billing::ledger::{Bought, Purchase};
 
 /// A Checkout Session, reduced to what decides.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use billing::CustomerId;
 use serde_json::Value;
 
 use super::{Named, ShapeError, text, words};
-use crate::ledger::Customer;
+use billing::ledger::Customer;
 
 /// Reads a customer, with whose it is by our own word. One that was deleted has nothing but its id.
 ///

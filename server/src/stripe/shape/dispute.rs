@@ -4,7 +4,7 @@ use billing::purchase::DisputeStatus;
 use serde_json::Value;
 
 use super::{ShapeError, number, text, time, words};
-use crate::ledger::Dispute;
+use billing::ledger::Dispute;
 
 /// Reads a dispute.
 ///

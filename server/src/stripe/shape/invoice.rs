@@ -4,7 +4,7 @@ use billing::{CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
 use serde_json::Value;
 
 use super::{Named, ShapeError, elements, id_of, money, number, text, time, time_if_any, words};
-use crate::ledger::{Invoice, InvoiceStatus};
+use billing::ledger::{Invoice, InvoiceStatus};
 
 /// Reads an invoice of either shape, with whose it is by our own word.
 ///

@@ -4,7 +4,7 @@ use billing::{CustomerId, PaymentIntentId};
 use serde_json::Value;
 
 use super::{Named, ShapeError, elements, id_of, money, number, text, time, words};
-use crate::ledger::{Card, Payment, PaymentStatus, Refund};
+use billing::ledger::{Card, Payment, PaymentStatus, Refund};
 
 /// Reads a PaymentIntent with its latest charge, with whose it is by our own word. The disputes
 /// are not in it: see [`super::dispute`].

@@ -1,12 +1,12 @@
 //! What a purchase grants follows from what was promised and from its payment as it is now, and from
 //! nothing that happened in between.
 
+use billing::ledger::{Bought, Dispute, Grant, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund};
 use billing::purchase::DisputeStatus;
 use billing::{Catalog, CheckoutSessionId, Currency, Meter, Money, PaymentIntentId, PriceId, Timestamp};
 use proptest::prelude::*;
-use server::ledger::{Bought, Dispute, Grant, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund};
 
-const PLANS: &str = include_str!("../../../plans.toml");
+const PLANS: &str = include_str!("../../plans.toml");
 const MONTH: Timestamp = Timestamp(1_812_628_800);
 
 /// The shipped catalogue.

@@ -2,14 +2,16 @@
 //!
 //! These are Stripe's objects reduced to what people and operators ask about. They are written
 //! whole, each under Stripe's own id, so that an event that comes twice or late adds nothing
-//! (`tests/store/ledger.rs`). Amounts are in the currency's minor unit.
+//! (`server/tests/store/ledger.rs`). Amounts are in the currency's minor unit.
 
-use billing::purchase::{self, DisputeStatus};
-use billing::{
-    Catalog, CheckoutSessionId, CustomerId, InvoiceId, Meter, Money, PaymentIntentId, PriceId, SubscriptionId,
-    Timestamp, stripe_words,
-};
 use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Catalog, Meter};
+use crate::ids::{CheckoutSessionId, CustomerId, InvoiceId, PaymentIntentId, PriceId, SubscriptionId};
+use crate::money::Money;
+use crate::purchase::{self, DisputeStatus};
+use crate::stripe_words;
+use crate::time::Timestamp;
 
 /// A Stripe customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
