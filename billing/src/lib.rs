@@ -12,11 +12,10 @@ pub mod ids;
 pub mod ledger;
 pub mod money;
 pub mod policy;
-pub mod purchase;
+mod stripe_enum;
 pub mod subscription;
 pub mod time;
 pub mod usage_window;
-mod words;
 
 pub use allowance::{Allocation, Allowance, Overage};
 pub use catalog::{Catalog, CatalogErrors, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Tier};
 use crate::ids::{CustomerId, PriceId, SubscriptionId};
-use crate::stripe_words;
+use crate::stripe_enum::stripe_enum;
 use crate::time::Timestamp;
 
-stripe_words! {
+stripe_enum! {
     /// Stripe's subscription status. A value that Stripe adds later is kept as it came.
     Status {
         /// In its trial.
@@ -60,7 +60,7 @@ pub struct Item {
     pub period: Period,
 }
 
-stripe_words! {
+stripe_enum! {
     /// What becomes of the invoices that are written while payments are paused: Stripe's `behavior`.
     PauseBehavior {
         /// They are charged afterwards.

@@ -8,6 +8,7 @@
 //! list of the customer's subscriptions is asked before a plan is sold (`tests/http/checkout.rs`,
 //! `tests/http/purchase.rs`).
 
+use billing::ledger::Purchase;
 use billing::{
     AccountId, CheckoutSessionId, CustomerId, Interval, Plan, Price, PriceId, Product, Subscription, SubscriptionId,
     Timestamp,
@@ -22,7 +23,6 @@ use crate::stripe::checkout_sessions::{NewCheckout, Sells};
 use crate::stripe::shape::{CheckoutSession, SessionStatus, ShapeError};
 use crate::sync::{self, Along, Object, SyncError};
 use crate::tollgate::Tollgate;
-use billing::ledger::Purchase;
 
 /// How often a purchase looks again. Each round ends with a session, or has taken one thing out of
 /// its way; a purchase that others began meanwhile takes two. Five of them at once are enough room:

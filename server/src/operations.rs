@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use billing::ledger::{Invoice, Payment, Purchase};
 use billing::{AccountId, CustomerId, Entitlement, EventId, Flag, Reason, Timestamp, entitlement};
 
 use crate::access::OperatorPermit;
@@ -14,7 +15,6 @@ use crate::store::subscriptions::{self, Revision};
 use crate::store::{After, StoreError, customers, invoices, purchases};
 use crate::tollgate::Tollgate;
 use crate::usage::MeterReading;
-use billing::ledger::{Invoice, Payment, Purchase};
 
 /// How many rows a page has.
 const PAGE: i64 = 50;

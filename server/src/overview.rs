@@ -1,11 +1,11 @@
 //! What the billing page shows.
 
+use billing::ledger::{Invoice, InvoiceStatus, Payment, Purchase};
 use billing::{AccountId, Entitlement, Reason, Subscription, entitlement};
 
 use crate::store::{After, StoreError, accounts, customers, invoices, payments, purchases, subscriptions};
 use crate::tollgate::Tollgate;
 use crate::usage::{self, MeterReading, Notice, thresholds};
-use billing::ledger::{Invoice, InvoiceStatus, Payment, Purchase};
 
 /// How many invoices and purchases are shown at a time.
 const PAGE: usize = 12;

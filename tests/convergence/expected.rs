@@ -7,9 +7,8 @@
 use std::collections::BTreeSet;
 
 use billing::ledger::{
-    Bought, Card, Customer, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund,
+    Card, Customer, Dispute, DisputeStatus, Invoice, InvoiceStatus, LineItem, Payment, PaymentStatus, Purchase, Refund,
 };
-use billing::purchase::DisputeStatus;
 use billing::{
     CheckoutSessionId, Currency, CustomerId, InvoiceId, Item, Meter, Money, Pause, PauseBehavior, PaymentIntentId,
     Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
@@ -152,16 +151,16 @@ pub fn purchase(json: &Value) -> Option<Purchase> {
     sold.then(|| Purchase {
         session: CheckoutSessionId::new(text(&json["id"])),
         payment: words(&json["payment_intent"]).map(PaymentIntentId::new),
-        is_settled: json["payment_status"] != "unpaid",
+        is_paid: json["payment_status"] != "unpaid",
         total: money(&json["amount_total"], json),
         items: json["line_items"]["data"].as_array().unwrap().iter().map(bought).collect(),
         created: at(&json["created"]),
     })
 }
 
-fn bought(json: &Value) -> Bought {
+fn bought(json: &Value) -> LineItem {
     let (product, units) = product(json);
-    Bought {
+    LineItem {
         description: text(&json["description"]),
         price: words(&json["price"]["id"]).map(PriceId::new),
         lookup_key: words(&json["price"]["lookup_key"]),

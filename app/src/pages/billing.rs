@@ -400,7 +400,7 @@ fn PurchaseRow(purchase: Purchase, payment: Option<Payment>, catalog: Catalog) -
 
 /// The names of what was bought, as the catalogue or, for what it no longer has, Stripe says them.
 pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
-    let name = |item: &billing::ledger::Bought| {
+    let name = |item: &billing::ledger::LineItem| {
         let known = item.product.as_deref().and_then(|key| catalog.product(key));
         let name = known.map_or_else(|| item.description.clone(), |product| product.name.clone());
         if item.quantity > 1 { format!("{} × {name}", item.quantity) } else { name }
@@ -420,7 +420,7 @@ pub fn what_it_grants(purchase: &Purchase) -> Option<String> {
 /// What became of a purchase: a word, its tone, and how much of it is gone.
 fn standing(purchase: &Purchase, payment: Option<&Payment>) -> (&'static str, Option<Tone>, Option<String>) {
     let Some(payment) = payment else {
-        return if purchase.is_settled {
+        return if purchase.is_paid {
             ("Paid", Some(Tone::Good), None)
         } else {
             ("On its way", Some(Tone::Info), None)

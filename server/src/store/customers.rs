@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use billing::ledger::Customer;
 use billing::{AccountId, CustomerId, Timestamp};
 
 use super::Stored;
 use super::db::{Db, OfList, StoreError, Tx, list, of_list, query, statements};
-use billing::ledger::Customer;
 
 const OF_CLOSED: OfList = of_list!(
     "SELECT c.id, c.account_id FROM customer c JOIN account a ON a.id = c.account_id WHERE a.closed_at IS NOT NULL AND c.id IN",

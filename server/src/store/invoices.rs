@@ -1,10 +1,10 @@
 //! Invoices as Stripe last described them.
 
+use billing::ledger::{Invoice, InvoiceStatus};
 use billing::{AccountId, CustomerId, InvoiceId, SubscriptionId, Timestamp};
 
 use super::db::{Db, StoreError, Tx, query, statements};
 use super::{After, At, Stored};
-use billing::ledger::{Invoice, InvoiceStatus};
 
 statements! {
     INVOICE_BY_ID = "SELECT * FROM invoice WHERE id = $1";

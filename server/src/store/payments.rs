@@ -1,10 +1,10 @@
 //! Payments as Stripe last described them: PaymentIntents with their refunds and disputes.
 
+use billing::ledger::{Card, Payment, PaymentStatus};
 use billing::{AccountId, CustomerId, PaymentIntentId, Timestamp};
 
 use super::db::{Db, StoreError, Tx, query, statements};
 use super::{At, Stored};
-use billing::ledger::{Card, Payment, PaymentStatus};
 
 statements! {
     PAYMENT_BY_ID = "SELECT * FROM payment WHERE id = $1";

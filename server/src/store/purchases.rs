@@ -1,10 +1,10 @@
 //! What was bought once, as Stripe last described it.
 
+use billing::ledger::{Payment, Purchase};
 use billing::{AccountId, CheckoutSessionId, PaymentIntentId, Timestamp};
 
 use super::db::{Db, StoreError, Tx, query, statements};
 use super::{After, At, Stored, payments};
-use billing::ledger::{Payment, Purchase};
 
 statements! {
     PURCHASE_BY_SESSION = "SELECT * FROM purchase WHERE session_id = $1";
@@ -39,7 +39,7 @@ impl Row {
             total: at.money(self.total, &self.currency)?,
             items: at.read("items", &self.items)?,
             payment: self.payment_id.map(PaymentIntentId::new),
-            is_settled: self.is_settled,
+            is_paid: self.is_settled,
             created: Timestamp(self.created),
             session: CheckoutSessionId::new(self.session_id),
         };
@@ -104,7 +104,7 @@ pub async fn write(
     macro_rules! write {
         ($sql:expr $(, $version:expr)?) => {
             query!(Tx: tx, execute, $sql, purchase.session.as_str(), account.as_str(),
-                purchase.payment.as_ref().map(PaymentIntentId::as_str), purchase.is_settled,
+                purchase.payment.as_ref().map(PaymentIntentId::as_str), purchase.is_paid,
                 purchase.total.currency.as_str(), purchase.total.minor, items, purchase.created.0, at.0 $(, $version)?)
         };
     }

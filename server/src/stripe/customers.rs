@@ -1,11 +1,11 @@
 //! Customers.
 
+use billing::ledger::Customer;
 use billing::{AccountId, CustomerId};
 use stripe_core::customer::{CreateCustomer, RetrieveCustomer};
 
 use super::gateway::{Gateway, GatewayError, metadata};
 use super::shape::{self, Named};
-use billing::ledger::Customer;
 
 impl Gateway {
     /// The customer of an account: made once, however often and from wherever it is asked for. An

@@ -1,5 +1,6 @@
 //! Invoices, payments and disputes.
 
+use billing::ledger::{Dispute, Invoice, Payment};
 use billing::{InvoiceId, PaymentIntentId, SubscriptionId, Timestamp};
 use serde_json::Value;
 use stripe_billing::invoice::{ListInvoice, RetrieveInvoice};
@@ -10,7 +11,6 @@ use stripe_shared::InvoiceStatus;
 use super::PAGE;
 use super::gateway::{Gateway, GatewayError, Page};
 use super::shape::{self, Named};
-use billing::ledger::{Dispute, Invoice, Payment};
 
 impl Gateway {
     /// An invoice as it is now, with the ids of its payments.

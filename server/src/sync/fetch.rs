@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use billing::ledger::{Customer, Invoice, InvoiceStatus, Payment, Purchase};
 use billing::{AccountId, CustomerId, Status, Subscription};
 
 use super::SyncError;
@@ -13,7 +14,6 @@ use crate::store::{Stored, customers, invoices, payments, purchases, subscriptio
 use crate::stripe::GatewayError;
 use crate::stripe::shape::{CheckoutSession, Named, SubscriptionShape};
 use crate::tollgate::Tollgate;
-use billing::ledger::{Customer, Invoice, InvoiceStatus, Payment, Purchase};
 
 /// Stripe's answer, beside what was written down before it was asked.
 #[derive(Debug)]

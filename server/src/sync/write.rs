@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use billing::ledger::{Customer, Invoice, Payment, Purchase};
 use billing::{AccountId, Catalog, CustomerId, EventId, Status, Subscription, SubscriptionId};
 
 use super::fetch::{Fetched, Fresh};
@@ -15,7 +16,6 @@ use crate::store::{StoreError, Stored, Tx, checkouts, customers, inbox, invoices
 use crate::stripe::shape::{CheckoutSession, Named, SessionStatus, SubscriptionShape};
 use crate::tollgate::Tollgate;
 use crate::usage::credits;
-use billing::ledger::{Customer, Invoice, Payment, Purchase};
 
 /// How an attempt to write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,9 +2,8 @@
 //! date that is missing is never guessed.
 
 use billing::ledger::{
-    Bought, Card, Customer, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund,
+    Card, Customer, Dispute, DisputeStatus, Invoice, InvoiceStatus, LineItem, Payment, PaymentStatus, Purchase, Refund,
 };
-use billing::purchase::DisputeStatus;
 use billing::{
     CheckoutSessionId, Currency, CustomerId, InvoiceId, Money, PaymentIntentId, PriceId, SubscriptionId, Timestamp,
 };
@@ -538,7 +537,7 @@ fn what_was_bought_is_read_whole_and_the_same_in_both_shapes() {
     for folder in SHAPES {
         let read =
             purchase(&session_answer(folder, "checkout.session.completed-by_card")).expect("something was bought");
-        let line = Bought {
+        let line = LineItem {
             description: "500 AI generations".to_owned(),
             price: Some(PriceId::new("price_1QxAi500")),
             lookup_key: Some("tollgate_ai_500".to_owned()),
@@ -550,7 +549,7 @@ fn what_was_bought_is_read_whole_and_the_same_in_both_shapes() {
         let expected = Purchase {
             session: CheckoutSessionId::new("cs_test_a2QxAda"),
             payment: Some(PaymentIntentId::new("pi_3QxAda3")),
-            is_settled: true,
+            is_paid: true,
             total: usd(1_500),
             items: vec![line],
             created: PAID.plus_seconds(-183),
@@ -565,8 +564,8 @@ fn a_bank_debit_is_bought_at_once_and_settled_when_the_money_is_there() {
         let settled = |name: &str| {
             let answer = shape::checkout_session(&session_answer(folder, name)).unwrap();
             let purchase = answer.purchase.expect("something was bought");
-            assert_eq!(answer.paid, purchase.is_settled, "{folder}/{name}");
-            (purchase.session.to_string(), purchase.is_settled)
+            assert_eq!(answer.paid, purchase.is_paid, "{folder}/{name}");
+            (purchase.session.to_string(), purchase.is_paid)
         };
         let first = "cs_test_a3QxAda".to_owned();
         assert_eq!(settled("checkout.session.completed-by_bank_debit"), (first.clone(), false));
@@ -582,7 +581,7 @@ fn what_costs_nothing_is_bought_and_settled_without_a_payment() {
     let value = with(value, "/payment_intent", json!(null));
     let value = with(with(value, "/amount_total", json!(0)), "/payment_status", json!("no_payment_required"));
     let read = purchase(&value).expect("something was bought");
-    assert_eq!((read.payment, read.is_settled, read.total), (None, true, usd(0)));
+    assert_eq!((read.payment, read.is_paid, read.total), (None, true, usd(0)));
 }
 
 #[test]

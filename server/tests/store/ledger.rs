@@ -1,8 +1,9 @@
 //! Invoices, payments and purchases stand under Stripe's own ids, are written whole, and the older
 //! of two answers never comes last.
 
-use billing::ledger::{Bought, Card, Dispute, Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase, Refund};
-use billing::purchase::DisputeStatus;
+use billing::ledger::{
+    Card, Dispute, DisputeStatus, Invoice, InvoiceStatus, LineItem, Payment, PaymentStatus, Purchase, Refund,
+};
 use billing::{
     AccountId, CheckoutSessionId, Currency, CustomerId, InvoiceId, Meter, Money, PaymentIntentId, PriceId,
     SubscriptionId, Timestamp,
@@ -65,7 +66,7 @@ fn purchase(session: &str) -> Purchase {
     Purchase {
         session: CheckoutSessionId::new(session),
         payment: None,
-        is_settled: true,
+        is_paid: true,
         total: money(0, "usd"),
         items: Vec::new(),
         created: NOW,
@@ -230,7 +231,7 @@ on_both_engines! {
 
     async fn a_purchase_comes_back_as_it_was_written(store) {
         let account = ada(&store).await;
-        let line = Bought {
+        let line = LineItem {
             description: "500 AI generations".to_owned(),
             price: Some(PriceId::new("price_ai")),
             lookup_key: Some("tollgate_ai_500".to_owned()),
@@ -239,10 +240,10 @@ on_both_engines! {
             product: Some("ai-500".to_owned()),
             grants: Some((Meter::AiGenerations, 1_000)),
         };
-        let gift = Bought { price: None, lookup_key: None, amount: 0, product: None, grants: None, ..line.clone() };
+        let gift = LineItem { price: None, lookup_key: None, amount: 0, product: None, grants: None, ..line.clone() };
         let full = Purchase {
             payment: Some(PaymentIntentId::new("pi_1")),
-            is_settled: false,
+            is_paid: false,
             total: money(3_000, "eur"),
             items: vec![line, gift],
             ..purchase("cs_1")
@@ -298,11 +299,11 @@ on_both_engines! {
         assert!(!write_payment(&store, &account, &Payment { amount_refunded: 500, ..payment("pi_1") }, Some(1)).await);
         assert_eq!(stored_payment(&store, "pi_1").await.object.amount_refunded, 1_500);
 
-        write_purchase(&store, &account, &Purchase { is_settled: false, ..purchase("cs_1") }, None).await;
+        write_purchase(&store, &account, &Purchase { is_paid: false, ..purchase("cs_1") }, None).await;
         assert!(write_purchase(&store, &account, &purchase("cs_1"), Some(1)).await);
-        let older = Purchase { is_settled: false, ..purchase("cs_1") };
+        let older = Purchase { is_paid: false, ..purchase("cs_1") };
         assert!(!write_purchase(&store, &account, &older, Some(1)).await);
-        assert!(stored_purchase(&store, "cs_1").await.object.is_settled);
+        assert!(stored_purchase(&store, "cs_1").await.object.is_paid);
     }
 
     async fn nothing_is_updated_that_is_not_there(store) {

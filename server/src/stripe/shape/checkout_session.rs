@@ -1,10 +1,10 @@
 //! A Checkout Session.
 
+use billing::ledger::{LineItem, Purchase};
 use billing::{CheckoutSessionId, CustomerId, PaymentIntentId, PriceId, SubscriptionId};
 use serde_json::Value;
 
 use super::{ShapeError, elements, id_of, money, number, text, time, words};
-use billing::ledger::{Bought, Purchase};
 
 /// A Checkout Session, reduced to what decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,18 +74,18 @@ fn purchase(value: &Value, id: &CheckoutSessionId) -> Result<Purchase, ShapeErro
     Ok(Purchase {
         session: id.clone(),
         payment: id_of(value, "/payment_intent").map(PaymentIntentId::new),
-        is_settled: is_paid(value),
+        is_paid: is_paid(value),
         total: money(value, "/amount_total").ok_or_else(|| missing("amount_total"))?,
-        items: elements(value, "/line_items").iter().map(|item| bought(item, value)).collect(),
+        items: elements(value, "/line_items").iter().map(|item| line_item(item, value)).collect(),
         created: time(value, "/created").ok_or_else(|| missing("created"))?,
     })
 }
 
 /// One line. Which product it is and what that grants is for the catalogue to say; where a
 /// session has one line, the name that we gave the session stands in for a price that nobody knows.
-fn bought(item: &Value, session: &Value) -> Bought {
+fn line_item(item: &Value, session: &Value) -> LineItem {
     let is_only = elements(session, "/line_items").len() == 1;
-    Bought {
+    LineItem {
         description: words(item, "/description").unwrap_or_default(),
         price: id_of(item, "/price").map(PriceId::new),
         lookup_key: words(item, "/price/lookup_key"),

@@ -1,10 +1,10 @@
 //! A customer.
 
 use billing::CustomerId;
+use billing::ledger::Customer;
 use serde_json::Value;
 
 use super::{Named, ShapeError, text, words};
-use billing::ledger::Customer;
 
 /// Reads a customer, with whose it is by our own word. One that was deleted has nothing but its id.
 ///

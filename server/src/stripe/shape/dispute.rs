@@ -1,10 +1,9 @@
 //! A dispute of a charge.
 
-use billing::purchase::DisputeStatus;
+use billing::ledger::{Dispute, DisputeStatus};
 use serde_json::Value;
 
 use super::{ShapeError, number, text, time, words};
-use billing::ledger::Dispute;
 
 /// Reads a dispute.
 ///

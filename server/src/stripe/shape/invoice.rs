@@ -1,10 +1,10 @@
 //! An invoice, of either shape.
 
+use billing::ledger::{Invoice, InvoiceStatus};
 use billing::{CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
 use serde_json::Value;
 
 use super::{Named, ShapeError, elements, id_of, money, number, text, time, time_if_any, words};
-use billing::ledger::{Invoice, InvoiceStatus};
 
 /// Reads an invoice of either shape, with whose it is by our own word.
 ///

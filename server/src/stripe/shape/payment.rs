@@ -1,10 +1,10 @@
 //! A PaymentIntent with its latest charge.
 
+use billing::ledger::{Card, Payment, PaymentStatus, Refund};
 use billing::{CustomerId, PaymentIntentId};
 use serde_json::Value;
 
 use super::{Named, ShapeError, elements, id_of, money, number, text, time, words};
-use billing::ledger::{Card, Payment, PaymentStatus, Refund};
 
 /// Reads a PaymentIntent with its latest charge, with whose it is by our own word. The disputes
 /// are not in it: see [`super::dispute`].
