@@ -10,22 +10,12 @@
 //! ([`carried_over`]). So nobody loses what was included, and nobody gets it twice by switching back
 //! and forth (`tests/allowance.rs`).
 
-use crate::catalog::Limit;
+use crate::limit::{Limit, Overage};
 use crate::time::Timestamp;
 use crate::usage_window::UsageWindow;
 
 /// The most that is ever counted of anything: what a database's whole number holds.
 pub const MAX_UNITS: u64 = i64::MAX as u64;
-
-/// What happens beyond the allowance and the credits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overage {
-    /// Nothing more is to be had.
-    #[default]
-    Deny,
-    /// It goes on and is billed by the unit.
-    Bill,
-}
 
 /// How things stand with one meter in one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

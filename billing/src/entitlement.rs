@@ -15,8 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, Feature, Limit, Meter, Tier};
+use crate::catalog::{Catalog, Tier};
 use crate::ids::SubscriptionId;
+use crate::keys::{Feature, Meter};
+use crate::limit::Limit;
 use crate::subscription::{Period, Status, Subscription};
 use crate::time::Timestamp;
 
@@ -205,7 +207,7 @@ fn assess<'a>(
     let lines: Vec<(Access, Rule)> = subscription
         .items
         .iter()
-        .filter(|item| !catalog.is_metered(item))
+        .filter(|item| !catalog.is_metered(item.lookup_key.as_deref()))
         .filter_map(|item| {
             let known = catalog.tier_of_price(&item.price, item.lookup_key.as_deref());
             let rank = catalog.rank(known.or(subscription.last_known_tier.as_ref())?)?;

@@ -9,7 +9,9 @@ pub mod catalog;
 pub mod email;
 pub mod entitlement;
 pub mod ids;
+mod keys;
 pub mod ledger;
+mod limit;
 pub mod money;
 pub mod policy;
 mod stripe_enum;
@@ -17,12 +19,14 @@ pub mod subscription;
 pub mod time;
 pub mod usage_window;
 
-pub use allowance::{Allocation, Allowance, Overage};
-pub use catalog::{Catalog, CatalogErrors, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
+pub use allowance::{Allocation, Allowance};
+pub use catalog::{Catalog, CatalogErrors, Interval, MeteredPrice, Plan, Price, Product, Tier};
 pub use entitlement::{Entitlement, Flag, Reason, Rule, entitlement};
 pub use ids::{
     AccountId, CheckoutSessionId, CustomerId, EventId, InvoiceId, PaymentIntentId, PriceId, SubscriptionId, UserId,
 };
+pub use keys::{Feature, Meter};
+pub use limit::{Limit, Overage};
 pub use money::{Currency, Money};
 pub use policy::{Admission, Policy};
 pub use subscription::{Item, Pause, PauseBehavior, Period, Status, Subscription};

@@ -1,7 +1,8 @@
 //! Who may come in: what a route asks for, and whether an entitlement meets it.
 
-use crate::catalog::{Catalog, Feature, Tier};
+use crate::catalog::{Catalog, Tier};
 use crate::entitlement::Entitlement;
+use crate::keys::Feature;
 
 /// What a route asks of its visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

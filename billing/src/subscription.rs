@@ -131,7 +131,7 @@ impl Subscription {
     /// The best tier among its items and whether every price was known. An item that bills use
     /// is known and stands for no tier.
     pub fn tier<'a>(&'a self, catalog: &'a Catalog) -> (Option<&'a Tier>, bool) {
-        let of_plans = || self.items.iter().filter(|item| !catalog.is_metered(item));
+        let of_plans = || self.items.iter().filter(|item| !catalog.is_metered(item.lookup_key.as_deref()));
         let known = || of_plans().map(|item| catalog.tier_of_price(&item.price, item.lookup_key.as_deref()));
         let all_known = !self.items.is_empty() && known().all(|tier| tier.is_some());
         let best = known().flatten().max_by_key(|tier| catalog.rank(tier));

@@ -1,7 +1,7 @@
 //! What a use is taken from, and what is carried over when a window is cut short.
 
-use billing::allowance::{Allocation, Allowance, MAX_UNITS, Overage, carried_over};
-use billing::{Limit, Timestamp, UsageWindow, usage_window};
+use billing::allowance::{Allocation, Allowance, MAX_UNITS, carried_over};
+use billing::{Limit, Overage, Timestamp, UsageWindow, usage_window};
 use proptest::prelude::*;
 use time::macros::datetime;
 

@@ -8,19 +8,35 @@ use std::fmt;
 
 use toml::{Table, Value};
 
-use super::{Catalog, CatalogErrors, Feature, Interval, Limit, Meter, MeteredPrice, Plan, Price, Product, Tier};
+use crate::catalog::error::CatalogErrors;
+use crate::catalog::interval::Interval;
+use crate::catalog::lookup::Catalog;
+use crate::catalog::metered_price::MeteredPrice;
+use crate::catalog::plan::{Plan, Price, Tier};
+use crate::catalog::product::Product;
 use crate::ids::PriceId;
+use crate::keys::{Feature, Meter};
+use crate::limit::Limit;
 use crate::money::{Currency, Money};
 
 /// Stripe takes no longer trial than this (Stripe API, `trial_period_days`).
 const LONGEST_TRIAL_DAYS: u32 = 730;
 const DEFAULT_GRACE_DAYS: u32 = 3;
 
-pub(super) fn read(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Catalog, CatalogErrors> {
-    let table: Table = toml::from_str(text).map_err(|error| CatalogErrors(vec![error.to_string()]))?;
-    let mut reader = Reader { environment, seen: BTreeSet::new(), faults: Vec::new() };
-    let catalog = reader.catalog(Entry::new("top level".to_owned(), table));
-    if reader.faults.is_empty() { Ok(catalog) } else { Err(CatalogErrors(reader.faults)) }
+impl Catalog {
+    /// Reads `plans.toml`.
+    ///
+    /// `environment` returns the value of a variable that a price names with `env = "…"`; an empty
+    /// value counts as unset, and surrounding whitespace is trimmed.
+    ///
+    /// # Errors
+    /// All errors at once; text that is not TOML at all has a single one.
+    pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CatalogErrors> {
+        let table: Table = toml::from_str(text).map_err(|error| CatalogErrors(vec![error.to_string()]))?;
+        let mut reader = Reader { environment, seen: BTreeSet::new(), faults: Vec::new() };
+        let catalog = reader.catalog(Entry::new("top level".to_owned(), table));
+        if reader.faults.is_empty() { Ok(catalog) } else { Err(CatalogErrors(reader.faults)) }
+    }
 }
 
 struct Reader<'e> {

@@ -8,8 +8,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, Meter};
+use crate::catalog::Catalog;
 use crate::ids::{CheckoutSessionId, PaymentIntentId, PriceId};
+use crate::keys::Meter;
 use crate::ledger::payment::{Payment, PaymentStatus};
 use crate::money::Money;
 use crate::time::Timestamp;

@@ -157,7 +157,8 @@ impl Comparison<'_> {
             return;
         }
         let unknown = subscription.items.iter().filter(|item| {
-            !catalog.is_metered(item) && catalog.tier_of_price(&item.price, item.lookup_key.as_deref()).is_none()
+            !catalog.is_metered(item.lookup_key.as_deref())
+                && catalog.tier_of_price(&item.price, item.lookup_key.as_deref()).is_none()
         });
         self.findings.extend(unknown.map(|item| {
             Finding::left(Drift::UnknownPrice { subscription: subscription.id.clone(), price: item.price.clone() })

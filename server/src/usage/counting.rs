@@ -11,8 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use billing::allowance::{Allowance, MAX_UNITS, Overage, carried_over};
-use billing::{AccountId, Limit, Meter, Timestamp, UsageWindow};
+use billing::allowance::{Allowance, MAX_UNITS, carried_over};
+use billing::{AccountId, Limit, Meter, Overage, Timestamp, UsageWindow};
 
 use super::thresholds::Threshold;
 use super::{MeterReading, midnight};

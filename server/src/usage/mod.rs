@@ -315,7 +315,7 @@ impl Tollgate {
             && subscriptions
                 .iter()
                 .filter(|each| Some(each.id.as_str()) == subscription.as_deref())
-                .any(|each| each.items.iter().any(|item| self.catalog().bills(meter, item)));
+                .any(|each| each.items.iter().any(|item| self.catalog().bills(meter, item.lookup_key.as_deref())));
         Ok(Place {
             account: account.clone(),
             meter,

@@ -1,0 +1,123 @@
+//! The validated catalogue and the questions it answers.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::metered_price::MeteredPrice;
+use crate::catalog::plan::{Plan, Tier};
+use crate::catalog::product::Product;
+use crate::ids::PriceId;
+use crate::keys::{Feature, Meter};
+use crate::limit::{Limit, Overage};
+
+/// Everything that is sold, validated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Catalog {
+    pub(super) plans: Vec<Plan>,
+    pub(super) products: Vec<Product>,
+    /// The meters whose overage is billed.
+    pub(super) metered: BTreeMap<Meter, MeteredPrice>,
+    pub(super) trial_days: u32,
+    pub(super) grace_days: u32,
+}
+
+impl Catalog {
+    /// Returns the plans, lowest tier first.
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// Returns the one-time products.
+    pub fn products(&self) -> &[Product] {
+        &self.products
+    }
+
+    /// Returns the length of a first trial in days; 0 means no trial.
+    pub const fn trial_days(&self) -> u32 {
+        self.trial_days
+    }
+
+    /// Returns the days of access after a failed payment, and after a period that was not renewed.
+    pub const fn grace_days(&self) -> u32 {
+        self.grace_days
+    }
+
+    /// Returns the lowest plan, which every account has without paying.
+    pub fn free(&self) -> &Plan {
+        &self.plans[0]
+    }
+
+    /// Returns the plan of this tier.
+    pub fn plan(&self, tier: &Tier) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.tier == *tier)
+    }
+
+    /// Returns the plan whose tier has this name, ignoring ASCII case.
+    pub fn plan_named(&self, name: &str) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.tier.as_str().eq_ignore_ascii_case(name))
+    }
+
+    /// Returns the product with this key.
+    pub fn product(&self, key: &str) -> Option<&Product> {
+        self.products.iter().find(|product| product.key == key)
+    }
+
+    /// Returns the tier's place, 0 being the lowest; `None` if the catalogue lacks it.
+    pub fn rank(&self, tier: &Tier) -> Option<usize> {
+        self.plans.iter().position(|plan| plan.tier == *tier)
+    }
+
+    /// Returns the tier that a Stripe price stands for, by its id or, failing that, its lookup key.
+    pub fn tier_of_price(&self, id: &PriceId, lookup_key: Option<&str>) -> Option<&Tier> {
+        let by_id = self.plans.iter().find(|plan| {
+            plan.retired_prices.contains(id) || plan.prices.iter().any(|price| price.id.as_ref() == Some(id))
+        });
+        let by_key = || {
+            let key = lookup_key?;
+            self.plans.iter().find(|plan| plan.prices.iter().any(|price| price.lookup_key == key))
+        };
+        by_id.or_else(by_key).map(|plan| &plan.tier)
+    }
+
+    /// Returns the product that a Stripe price stands for, by its id or, failing that, its lookup key.
+    pub fn product_of_price(&self, id: &PriceId, lookup_key: Option<&str>) -> Option<&Product> {
+        let by_id = |product: &&Product| product.id.as_ref() == Some(id) || product.retired_prices.contains(id);
+        let by_key = |product: &&Product| lookup_key == Some(product.lookup_key.as_str());
+        self.products.iter().find(by_id).or_else(|| self.products.iter().find(by_key))
+    }
+
+    /// Returns the lowest plan that includes `feature`.
+    pub fn cheapest_with(&self, feature: Feature) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.features.contains(&feature))
+    }
+
+    /// Returns what happens to usage of `meter` beyond the limit.
+    pub fn overage(&self, meter: Meter) -> Overage {
+        if self.metered_price(meter).is_some() { Overage::Bill } else { Overage::Deny }
+    }
+
+    /// Returns how overage of `meter` is billed; `None` if it is denied.
+    pub fn metered_price(&self, meter: Meter) -> Option<&MeteredPrice> {
+        self.metered.get(&meter)
+    }
+
+    /// Returns the meters whose overage is billed, with their prices.
+    pub fn metered_prices(&self) -> impl Iterator<Item = (Meter, &MeteredPrice)> {
+        self.metered.iter().map(|(meter, price)| (*meter, price))
+    }
+
+    /// Returns the metered prices that a subscription to `plan` has: those of the meters it limits.
+    pub fn metered_prices_of(&self, plan: &Plan) -> impl Iterator<Item = (Meter, &MeteredPrice)> {
+        self.metered_prices().filter(|(meter, _)| plan.limit(*meter) != Limit::Unlimited)
+    }
+
+    /// Returns `true` if `lookup_key` is that of a metered price of `meter`.
+    pub fn bills(&self, meter: Meter, lookup_key: Option<&str>) -> bool {
+        let Some((price, key)) = self.metered_price(meter).zip(lookup_key) else { return false };
+        price.has_lookup_key(key)
+    }
+
+    /// Returns `true` if `lookup_key` is that of a metered price, which stands for no tier.
+    pub fn is_metered(&self, lookup_key: Option<&str>) -> bool {
+        self.metered_prices().any(|(meter, _)| self.bills(meter, lookup_key))
+    }
+}

@@ -1,0 +1,19 @@
+//! Everything that is sold: plans with their prices and limits, and one-time products.
+//!
+//! The only source is `plans.toml`. It is read and validated as a whole: every error is
+//! reported, and none is corrected silently (`tests/catalog.rs`).
+
+mod error;
+mod file;
+mod interval;
+mod lookup;
+mod metered_price;
+mod plan;
+mod product;
+
+pub use error::CatalogErrors;
+pub use interval::Interval;
+pub use lookup::Catalog;
+pub use metered_price::MeteredPrice;
+pub use plan::{Plan, Price, Tier};
+pub use product::Product;
