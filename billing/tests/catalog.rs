@@ -446,9 +446,9 @@ quantity = 1
         "trial_days = 1000",
         "`name` is missing",
         "`flying`",
-        "limit of `apiCallsPerMonth`",
-        "limits lack `aiGenerationsPerMonth`",
-        "tier `free` stands twice",
+        "limits: `apiCallsPerMonth`",
+        "`limits` has no `aiGenerationsPerMonth`",
+        "tier `free` appears twice",
         "`color`",
         "`seats`",
         "`fortnight`",
@@ -521,9 +521,14 @@ fn a_subscription_has_the_metered_prices_of_the_meters_that_its_plan_limits() {
 #[test]
 fn a_meter_that_cannot_be_billed_is_a_fault() {
     let faults = |meter: &str| parse(&format!("{SOUND}{meter}")).expect_err("this is a fault").0.join("\n");
-    assert!(faults(&METER.replace("event_name = \"api_calls\"\n", "")).contains("belong to overage"));
+    assert!(
+        faults(&METER.replace("event_name = \"api_calls\"\n", ""))
+            .contains("overage = \"bill\" needs `event_name` and `lookup_key`")
+    );
+    assert!(faults(&METER.replace("\"bill\"", "\"deny\"")).contains("need overage = \"bill\""));
+    assert!(faults(&METER.replace("overage = \"bill\"\n", "")).contains("need overage = \"bill\""));
     assert!(faults(&METER.replace("\"bill\"", "\"sell\"")).contains("unknown overage `sell` (known: deny, bill)"));
     assert!(faults(&METER.replace("apiCallsPerMonth", "calls")).contains("unknown meter `calls`"));
-    assert!(faults(&METER.repeat(2)).contains("meter `apiCallsPerMonth` stands twice"));
-    assert!(faults(&METER.replace("api_calls_metered", "pro")).contains("lookup_key `pro_month` stands twice"));
+    assert!(faults(&METER.repeat(2)).contains("meter `apiCallsPerMonth` appears twice"));
+    assert!(faults(&METER.replace("api_calls_metered", "pro")).contains("lookup_key `pro_month` appears twice"));
 }

@@ -4,12 +4,14 @@
 //! reported, and none is corrected silently (`tests/catalog.rs`).
 
 mod error;
-mod file;
+mod field;
 mod interval;
 mod lookup;
 mod metered_price;
 mod plan;
 mod product;
+mod table;
+mod validate;
 
 pub use error::CatalogErrors;
 pub use interval::Interval;

@@ -1,0 +1,324 @@
+//! From the text of `plans.toml` to a [`Catalog`], or to everything that is wrong with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use toml::{Table, Value};
+
+use crate::catalog::error::CatalogErrors;
+use crate::catalog::field::{Amount, Expected, Field, LimitValue, Text};
+use crate::catalog::interval::Interval;
+use crate::catalog::lookup::Catalog;
+use crate::catalog::metered_price::MeteredPrice;
+use crate::catalog::plan::{Plan, Price, Tier};
+use crate::catalog::product::Product;
+use crate::catalog::table::{FileTable, MeterTable, PlanTable, PriceTable, ProductTable, read};
+use crate::ids::PriceId;
+use crate::keys::{Feature, Meter};
+use crate::limit::Limit;
+use crate::money::{Currency, Money};
+
+/// The longest trial Stripe accepts (Stripe API, `trial_period_days`).
+const MAX_TRIAL_DAYS: u32 = 730;
+const DEFAULT_GRACE_DAYS: u32 = 3;
+
+impl Catalog {
+    /// Reads `plans.toml`.
+    ///
+    /// `environment` returns the value of a variable that a price names with `env = "…"`. An empty
+    /// value counts as unset, and surrounding whitespace is trimmed.
+    ///
+    /// # Errors
+    /// All errors together; text that is not TOML has a single one.
+    pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CatalogErrors> {
+        let file: Table = toml::from_str(text).map_err(|error| CatalogErrors(vec![error.to_string()]))?;
+        let mut validator = Validator { environment, seen: BTreeSet::new(), errors: Vec::new() };
+        let catalog = validator.catalog(file);
+        if validator.errors.is_empty() { Ok(catalog) } else { Err(CatalogErrors(validator.errors)) }
+    }
+}
+
+struct Validator<'e> {
+    environment: &'e dyn Fn(&str) -> Option<String>,
+    /// The names that must be unique in the file: kind, and name in lower case.
+    seen: BTreeSet<(&'static str, String)>,
+    errors: Vec<String>,
+}
+
+impl Validator<'_> {
+    fn catalog(&mut self, file: Table) -> Catalog {
+        let owner = "top level";
+        let file: FileTable = read(owner, file, &mut self.errors);
+        let trial_days = self.optional(owner, "trial_days", file.trial_days).unwrap_or_default();
+        let grace_days = self.optional(owner, "grace_days", file.grace_days).unwrap_or(DEFAULT_GRACE_DAYS);
+        let plans = self.optional(owner, "plan", file.plan).unwrap_or_default();
+        let products = self.optional(owner, "product", file.product).unwrap_or_default();
+        let meters = self.optional(owner, "meter", file.meter).unwrap_or_default();
+
+        if trial_days > MAX_TRIAL_DAYS {
+            self.errors.push(format!("trial_days = {trial_days}: Stripe accepts at most {MAX_TRIAL_DAYS}"));
+        }
+        if plans.is_empty() {
+            self.errors.push("no [[plan]]: at least the free plan is required".to_owned());
+        }
+        Catalog {
+            plans: plans.into_iter().enumerate().map(|(place, table)| self.plan(place, table)).collect(),
+            products: products
+                .into_iter()
+                .enumerate()
+                .filter_map(|(place, table)| self.product(place, table))
+                .collect(),
+            metered: meters.into_iter().enumerate().filter_map(|(place, table)| self.meter(place, table)).collect(),
+            trial_days,
+            grace_days,
+        }
+    }
+
+    fn plan(&mut self, place: usize, table: Table) -> Plan {
+        let owner = owner("plan", "tier", place, &table);
+        let table: PlanTable = read(&owner, table, &mut self.errors);
+        let tier = self.required(&owner, "tier", table.tier).map(|name| name.0).unwrap_or_default();
+        let name = self.required(&owner, "name", table.name).map(|name| name.0).unwrap_or_default();
+        let summary = self.optional(&owner, "summary", table.summary).unwrap_or_default();
+        let limits = self.optional(&owner, "limits", table.limits).unwrap_or_default();
+        let features = self.optional(&owner, "features", table.features).unwrap_or_default();
+        let prices = self.optional(&owner, "price", table.price).unwrap_or_default();
+        let retired = self.optional(&owner, "retired_prices", table.retired_prices).unwrap_or_default();
+
+        self.unique("tier", &tier);
+        if place == 0 && !prices.is_empty() {
+            self.errors.push(format!("{owner} is the first plan, which is free: it cannot have a price"));
+        }
+        if place > 0 && prices.is_empty() {
+            self.errors.push(format!("{owner} has no [[plan.price]]: only the first plan is free"));
+        }
+        let mut sold = BTreeSet::new();
+        let prices = prices
+            .into_iter()
+            .enumerate()
+            .filter_map(|(place, table)| self.price(&owner, place, table, &mut sold))
+            .collect();
+        Plan {
+            tier: Tier::new(tier),
+            name,
+            summary,
+            limits: self.limits(&owner, limits),
+            features: self.features(&owner, &features),
+            prices,
+            retired_prices: self.retired_prices(retired),
+        }
+    }
+
+    fn limits(&mut self, owner: &str, values: BTreeMap<String, Field<LimitValue>>) -> BTreeMap<Meter, Limit> {
+        for meter in Meter::ALL {
+            if !values.contains_key(meter.as_str()) {
+                self.errors.push(format!("{owner}: `limits` has no `{meter}`"));
+            }
+        }
+        let mut limits = BTreeMap::new();
+        for (key, value) in values {
+            let Some(meter) = self.meter_named(owner, &key) else { continue };
+            let limit = match self.optional(&format!("{owner}, limits"), &key, value) {
+                Some(LimitValue::Finite(limit)) => Limit::Finite(limit),
+                Some(LimitValue::Unlimited(_)) => Limit::Unlimited,
+                None => continue,
+            };
+            limits.insert(meter, limit);
+        }
+        limits
+    }
+
+    fn features(&mut self, owner: &str, keys: &[Text]) -> BTreeSet<Feature> {
+        let mut features = BTreeSet::new();
+        for Text(key) in keys {
+            match Feature::parse(key) {
+                Some(feature) if features.insert(feature) => {}
+                Some(feature) => self.errors.push(format!("{owner}: feature `{feature}` appears twice")),
+                None => self.unknown(owner, "feature", key, Feature::ALL),
+            }
+        }
+        features
+    }
+
+    fn price(
+        &mut self,
+        plan: &str,
+        place: usize,
+        table: Table,
+        sold: &mut BTreeSet<(Interval, Currency)>,
+    ) -> Option<Price> {
+        let owner = format!("{plan}, price {}", place + 1);
+        let table: PriceTable = read(&owner, table, &mut self.errors);
+        let interval = self.required(&owner, "interval", table.interval);
+        let amount = self.money(&owner, table.amount, table.currency);
+        let lookup_key = self.lookup_key(&owner, table.lookup_key);
+        let id = self.configured_id(&owner, table.env);
+
+        let Text(name) = interval?;
+        let Some(interval) = Interval::parse(&name) else {
+            self.unknown(&owner, "interval", &name, Interval::ALL);
+            return None;
+        };
+        let amount = amount?;
+        if !sold.insert((interval, amount.currency.clone())) {
+            self.errors.push(format!("{plan}: two prices per {interval} in {}", amount.currency.as_str()));
+        }
+        Some(Price { interval, amount, lookup_key: lookup_key?, id })
+    }
+
+    fn product(&mut self, place: usize, table: Table) -> Option<Product> {
+        let owner = owner("product", "key", place, &table);
+        let table: ProductTable = read(&owner, table, &mut self.errors);
+        let key = self.required(&owner, "key", table.key).map(|key| key.0);
+        let name = self.required(&owner, "name", table.name).map(|name| name.0);
+        let summary = self.optional(&owner, "summary", table.summary).unwrap_or_default();
+        let amount = self.money(&owner, table.amount, table.currency);
+        let lookup_key = self.lookup_key(&owner, table.lookup_key);
+        let id = self.configured_id(&owner, table.env);
+        let retired = self.optional(&owner, "retired_prices", table.retired_prices).unwrap_or_default();
+        let grants = self.grants(&owner, table.meter, table.quantity);
+
+        self.unique("product", key.as_deref().unwrap_or_default());
+        Some(Product {
+            key: key?,
+            name: name?,
+            summary,
+            amount: amount?,
+            lookup_key: lookup_key?,
+            id,
+            retired_prices: self.retired_prices(retired),
+            grants,
+        })
+    }
+
+    /// The credits that a product adds: a meter and how many units.
+    fn grants(&mut self, owner: &str, meter: Field<Text>, quantity: Field<u64>) -> Option<(Meter, u64)> {
+        let is_half = meter.is_missing() != quantity.is_missing();
+        let meter = self.optional(owner, "meter", meter);
+        let quantity = self.optional(owner, "quantity", quantity);
+        if is_half || quantity == Some(0) {
+            self.errors.push(format!("{owner}: `meter` and a `quantity` of 1 or more go together"));
+        }
+        let Text(key) = meter?;
+        self.meter_named(owner, &key).zip(quantity)
+    }
+
+    fn meter(&mut self, place: usize, table: Table) -> Option<(Meter, MeteredPrice)> {
+        let owner = owner("meter", "key", place, &table);
+        let mut table: MeterTable = read(&owner, table, &mut self.errors);
+        let key = self.required(&owner, "key", std::mem::take(&mut table.key)).map(|key| key.0);
+        let billing = self.metered_price(&owner, table);
+        let key = key?;
+        self.unique("meter", &key);
+        self.meter_named(&owner, &key).zip(billing)
+    }
+
+    /// How overage of a meter is billed; `None` if it is denied.
+    fn metered_price(&mut self, owner: &str, table: MeterTable) -> Option<MeteredPrice> {
+        let is_named = !table.event_name.is_missing() && !table.lookup_key.is_missing();
+        let has_unit = !table.amount.is_missing() || !table.currency.is_missing();
+        let has_price = !table.event_name.is_missing() || !table.lookup_key.is_missing() || has_unit;
+        let overage = self.optional(owner, "overage", table.overage);
+        let event_name = self.optional(owner, "event_name", table.event_name).map(|name| name.0);
+        let lookup_key = self.optional(owner, "lookup_key", table.lookup_key).map(|key| key.0);
+        let unit = if has_unit { self.money(owner, table.amount, table.currency) } else { None };
+
+        match overage.as_ref().map_or("deny", |overage| overage.0.as_str()) {
+            "bill" if is_named => {}
+            "bill" => self.errors.push(format!("{owner}: overage = \"bill\" needs `event_name` and `lookup_key`")),
+            "deny" if has_price => {
+                self.errors.push(format!("{owner}: `event_name`, `lookup_key` and a price need overage = \"bill\""));
+            }
+            "deny" => {}
+            other => self.unknown(owner, "overage", other, &["deny", "bill"]),
+        }
+        let price = MeteredPrice { event_name: event_name?, lookup_key: lookup_key?, unit };
+        self.unique("event_name", &price.event_name);
+        for interval in Interval::ALL {
+            self.unique("lookup_key", &price.lookup_key_at(*interval));
+        }
+        Some(price)
+    }
+
+    fn money(&mut self, owner: &str, amount: Field<Amount>, currency: Field<Text>) -> Option<Money> {
+        let amount = self.required(owner, "amount", amount);
+        let Text(code) = self.required(owner, "currency", currency)?;
+        match Currency::parse(&code) {
+            Ok(currency) => amount.map(|Amount(minor)| Money::new(minor, currency)),
+            Err(error) => {
+                self.errors.push(format!("{owner}: {error}"));
+                None
+            }
+        }
+    }
+
+    fn lookup_key(&mut self, owner: &str, field: Field<Text>) -> Option<String> {
+        let Text(key) = self.required(owner, "lookup_key", field)?;
+        self.unique("lookup_key", &key);
+        Some(key)
+    }
+
+    /// The price id that the environment configures, if it does.
+    fn configured_id(&mut self, owner: &str, variable: Field<Text>) -> Option<PriceId> {
+        let Text(variable) = self.optional(owner, "env", variable)?;
+        self.unique("env", &variable);
+        let id = (self.environment)(&variable)?.trim().to_owned();
+        if id.is_empty() {
+            return None;
+        }
+        self.unique("price id", &id);
+        Some(PriceId::new(id))
+    }
+
+    fn retired_prices(&mut self, ids: Vec<Text>) -> BTreeSet<PriceId> {
+        for Text(id) in &ids {
+            self.unique("price id", id);
+        }
+        ids.into_iter().map(|Text(id)| PriceId::new(id)).collect()
+    }
+
+    fn meter_named(&mut self, owner: &str, key: &str) -> Option<Meter> {
+        let meter = Meter::parse(key);
+        if meter.is_none() {
+            self.unknown(owner, "meter", key, Meter::ALL);
+        }
+        meter
+    }
+
+    fn required<T: Expected>(&mut self, owner: &str, key: &str, field: Field<T>) -> Option<T> {
+        if field.is_missing() {
+            self.errors.push(format!("{owner}: `{key}` is missing"));
+        }
+        self.optional(owner, key, field)
+    }
+
+    fn optional<T: Expected>(&mut self, owner: &str, key: &str, field: Field<T>) -> Option<T> {
+        match field {
+            Field::Missing => None,
+            Field::Valid(value) => Some(value),
+            Field::Invalid => {
+                self.errors.push(format!("{owner}: `{key}` must be {}", T::EXPECTED));
+                None
+            }
+        }
+    }
+
+    fn unique(&mut self, kind: &'static str, name: &str) {
+        if !name.is_empty() && !self.seen.insert((kind, name.to_ascii_lowercase())) {
+            self.errors.push(format!("{kind} `{name}` appears twice"));
+        }
+    }
+
+    fn unknown<T: fmt::Display>(&mut self, owner: &str, kind: &str, name: &str, known: &[T]) {
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        self.errors.push(format!("{owner}: unknown {kind} `{name}` (known: {})", known.join(", ")));
+    }
+}
+
+/// What error messages call a table: by the name under `key` or, without one, by its place.
+fn owner(kind: &str, key: &str, place: usize, table: &Table) -> String {
+    match table.get(key) {
+        Some(Value::String(name)) => format!("{kind} `{name}`"),
+        _ => format!("{kind} {}", place + 1),
+    }
+}
