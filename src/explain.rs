@@ -38,7 +38,7 @@ async fn report(db: &Db, catalog: &Catalog, email: &Email, at: Timestamp) -> any
         format!("account   {}", user.account_id),
         format!("customer  {}", customer.map_or_else(|| "none".to_owned(), |id| id.to_string())),
     ];
-    lines.extend(entitlement_lines(&billing::entitlement(&all, catalog, at)));
+    lines.extend(entitlement_lines(&billing::entitlement(&all, catalog, at), catalog));
     if known.is_empty() {
         lines.push("No subscription was known by then.".to_owned());
     }
@@ -59,13 +59,14 @@ async fn report(db: &Db, catalog: &Catalog, email: &Email, at: Timestamp) -> any
     Ok(lines.join("\n"))
 }
 
-fn entitlement_lines(entitlement: &Entitlement) -> Vec<String> {
+fn entitlement_lines(entitlement: &Entitlement, catalog: &Catalog) -> Vec<String> {
     let mut lines = vec![
         format!("tier      {}", entitlement.tier),
         format!("because   {}", reason(&entitlement.reason)),
         format!("until     {}", entitlement.until.map_or_else(|| "no end".to_owned(), |until| until.to_string())),
     ];
-    lines.extend(entitlement.limits.iter().map(|(meter, limit)| format!("limit     {limit} {}", meter.label())));
+    let limits = catalog.meters().iter();
+    lines.extend(limits.map(|each| format!("limit     {} {}", entitlement.limit(each.meter), each.label)));
     lines.extend(entitlement.flags.iter().map(|found| format!("flag      {}", flag(found))));
     lines
 }

@@ -2,6 +2,7 @@
 //! the dashboard's tiles, the pages and the upgrade page all read them here.
 
 use billing::{Catalog, Feature, Plan, Policy, Tier};
+use server::product;
 
 /// One part of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub const ANALYTICS: Area = Area {
     title: "Analytics",
     summary: "See what is used, day by day.",
     policy: Policy::Tier("PRO"),
-    feature: Some(Feature::AdvancedAnalytics),
+    feature: Some(product::ADVANCED_ANALYTICS),
 };
 
 /// Keys for the public API.
@@ -42,7 +43,7 @@ pub const CUSTOM_DOMAIN: Area = Area {
     title: "Custom domain",
     summary: "Serve under a name of your own.",
     policy: Policy::Tier("PRO"),
-    feature: Some(Feature::CustomDomain),
+    feature: Some(product::CUSTOM_DOMAIN),
 };
 
 /// Messages that are answered first.
@@ -51,7 +52,7 @@ pub const SUPPORT: Area = Area {
     title: "Support",
     summary: "Write to us and be answered first.",
     policy: Policy::Tier("ENTERPRISE"),
-    feature: Some(Feature::PrioritySupport),
+    feature: Some(product::PRIORITY_SUPPORT),
 };
 
 /// The most characters that a message's subject has.

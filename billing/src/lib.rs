@@ -20,7 +20,9 @@ pub mod time;
 pub mod usage_window;
 
 pub use allowance::{Allocation, Allowance};
-pub use catalog::{Catalog, CatalogErrors, Interval, MeteredPrice, Plan, Price, Product, Tier};
+pub use catalog::{
+    Catalog, CatalogErrors, FeatureDefinition, Interval, MeterDefinition, MeteredPrice, Plan, Price, Product, Tier,
+};
 pub use entitlement::{Entitlement, Flag, Reason, Rule, entitlement};
 pub use ids::{
     AccountId, CheckoutSessionId, CustomerId, EventId, InvoiceId, PaymentIntentId, PriceId, SubscriptionId, UserId,

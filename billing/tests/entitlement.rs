@@ -4,11 +4,14 @@ mod support;
 
 use billing::time::DAY;
 use billing::{
-    Entitlement, Feature, Flag, Item, Limit, Meter, Period, PriceId, Reason, Rule, Status, Subscription,
-    SubscriptionId, Tier, Timestamp, entitlement,
+    Entitlement, Flag, Item, Limit, Period, PriceId, Reason, Rule, Status, Subscription, SubscriptionId, Tier,
+    Timestamp, entitlement,
 };
 use proptest::prelude::*;
-use support::{END, GRACE, START, catalog, enterprise, free, item, pro, subscription};
+use support::{
+    ADVANCED_ANALYTICS, AI_GENERATIONS, API_CALLS, CUSTOM_DOMAIN, END, GRACE, START, catalog, enterprise, free, item,
+    pro, subscription,
+};
 
 fn at(subscriptions: &[Subscription], now: Timestamp) -> Entitlement {
     entitlement(subscriptions, &catalog(), now)
@@ -49,7 +52,7 @@ fn no_subscription_is_free_by_calendar_months_without_end() {
     assert_eq!(free_plan.rank, 0);
     assert_eq!(free_plan.reason, Reason::NoSubscription);
     assert_eq!((free_plan.until, free_plan.window_anchor), (None, None));
-    assert_eq!(free_plan.limit(Meter::ApiCalls), Limit::Finite(100));
+    assert_eq!(free_plan.limit(API_CALLS), Limit::Finite(100));
     assert!(free_plan.features.is_empty());
     assert!(free_plan.flags.is_empty());
 }
@@ -60,9 +63,9 @@ fn no_subscription_is_free_by_calendar_months_without_end() {
 fn active_has_the_tier_of_its_price_with_features_and_limits() {
     let open = at(&[subscription("sub_1", "price_pro")], START);
     assert_eq!((open.tier.clone(), open.rank), (pro(), 1));
-    assert_eq!(open.features, [Feature::AdvancedAnalytics, Feature::CustomDomain].into());
-    assert_eq!(open.limit(Meter::ApiCalls), Limit::Finite(10_000));
-    assert_eq!(open.limit(Meter::AiGenerations), Limit::Finite(500));
+    assert_eq!(open.features, [ADVANCED_ANALYTICS, CUSTOM_DOMAIN].into());
+    assert_eq!(open.limit(API_CALLS), Limit::Finite(10_000));
+    assert_eq!(open.limit(AI_GENERATIONS), Limit::Finite(500));
     assert_eq!(open.window_anchor, Some(START));
     assert!(open.flags.is_empty());
     assert_because(&open, "sub_1", Status::Active, Rule::PeriodPaid);
@@ -391,7 +394,7 @@ fn an_unknown_item_with_a_longer_period_does_not_keep_the_known_one_open() {
 fn the_best_subscription_counts() {
     let open = at(&[subscription("sub_1", "price_pro"), subscription("sub_2", "price_ent")], START);
     assert_eq!(open.tier, enterprise());
-    assert_eq!(open.limit(Meter::ApiCalls), Limit::Unlimited);
+    assert_eq!(open.limit(API_CALLS), Limit::Unlimited);
     assert_because(&open, "sub_2", Status::Active, Rule::PeriodPaid);
 }
 

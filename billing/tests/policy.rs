@@ -2,8 +2,10 @@
 
 mod support;
 
-use billing::{Admission, Catalog, Entitlement, Feature, Policy, Tier, entitlement};
-use support::{PLANS, START, catalog, enterprise, pro, subscription};
+use billing::{Admission, Catalog, Entitlement, Policy, Tier, entitlement};
+use support::{
+    ADVANCED_ANALYTICS, CUSTOM_DOMAIN, PLANS, PRIORITY_SUPPORT, START, catalog, enterprise, pro, subscription,
+};
 
 /// What somebody on each shipped tier has, lowest first.
 fn everybody() -> [Entitlement; 3] {
@@ -34,9 +36,9 @@ fn a_tier_admits_itself_and_what_is_above_it() {
 
 #[test]
 fn a_feature_admits_the_plans_that_have_it() {
-    assert_eq!(admitted(Policy::Feature(Feature::AdvancedAnalytics)), [false, true, true]);
-    assert_eq!(admitted(Policy::Feature(Feature::CustomDomain)), [false, true, true]);
-    assert_eq!(admitted(Policy::Feature(Feature::PrioritySupport)), [false, false, true]);
+    assert_eq!(admitted(Policy::Feature(ADVANCED_ANALYTICS)), [false, true, true]);
+    assert_eq!(admitted(Policy::Feature(CUSTOM_DOMAIN)), [false, true, true]);
+    assert_eq!(admitted(Policy::Feature(PRIORITY_SUPPORT)), [false, false, true]);
 }
 
 #[test]
@@ -55,11 +57,8 @@ fn who_is_too_low_hears_the_lowest_plan_that_would_do() {
     let [on_free, on_pro, _] = everybody();
     let needed = |policy: Policy, who: &Entitlement| policy.admits(who, &catalog());
     assert_eq!(needed(Policy::Tier("PRO"), &on_free), Admission::UpgradeRequired { needed: pro() });
-    assert_eq!(needed(Policy::Feature(Feature::CustomDomain), &on_free), Admission::UpgradeRequired { needed: pro() });
-    assert_eq!(
-        needed(Policy::Feature(Feature::PrioritySupport), &on_pro),
-        Admission::UpgradeRequired { needed: enterprise() }
-    );
+    assert_eq!(needed(Policy::Feature(CUSTOM_DOMAIN), &on_free), Admission::UpgradeRequired { needed: pro() });
+    assert_eq!(needed(Policy::Feature(PRIORITY_SUPPORT), &on_pro), Admission::UpgradeRequired { needed: enterprise() });
 }
 
 #[test]
@@ -74,8 +73,8 @@ fn every_policy_of_the_shipped_catalogue_can_be_answered() {
     for policy in [Policy::Public, Policy::SignedIn, Policy::Operator, Policy::Tier("FREE"), Policy::Tier("PRO")] {
         assert_eq!(policy.check(&catalog()), Ok(()));
     }
-    for feature in Feature::ALL {
-        assert_eq!(Policy::Feature(*feature).check(&catalog()), Ok(()));
+    for definition in catalog().features() {
+        assert_eq!(Policy::Feature(definition.feature).check(&catalog()), Ok(()));
     }
 }
 
@@ -91,7 +90,7 @@ fn a_tier_that_no_plan_has_is_refused_by_name_and_admits_nobody() {
 #[test]
 fn a_feature_that_no_plan_has_is_refused_by_name_and_admits_nobody() {
     let without = Catalog::parse(&PLANS.replace(", \"prioritySupport\"", ""), &|_| None).expect("still sound");
-    let policy = Policy::Feature(Feature::PrioritySupport);
+    let policy = Policy::Feature(PRIORITY_SUPPORT);
     let fault = policy.check(&without).expect_err("no plan has it");
     assert!(fault.contains("`prioritySupport`"), "{fault}");
     // Not even somebody who has it from the days when a plan did.
@@ -106,7 +105,7 @@ fn a_lapsed_plan_admits_no_longer() {
     let pro = subscription("sub_1", "price_pro");
     let lapsed = entitlement(std::slice::from_ref(&pro), &catalog, pro.period().end.plus_days(3));
     assert_eq!(
-        Policy::Feature(Feature::CustomDomain).admits(&lapsed, &catalog),
+        Policy::Feature(CUSTOM_DOMAIN).admits(&lapsed, &catalog),
         Admission::UpgradeRequired { needed: Tier::new("PRO") }
     );
 }

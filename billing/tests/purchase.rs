@@ -1,11 +1,13 @@
 //! The credits a purchase grants follow from what was promised and from its payment's current state,
 //! never from what happened in between.
 
-use billing::ledger::{CreditGrant, Dispute, DisputeStatus, LineItem, Payment, PaymentStatus, Purchase, Refund};
-use billing::{Catalog, CheckoutSessionId, Currency, Meter, Money, PaymentIntentId, PriceId, Timestamp};
-use proptest::prelude::*;
+mod support;
 
-const PLANS: &str = include_str!("../../plans.toml");
+use billing::ledger::{CreditGrant, Dispute, DisputeStatus, LineItem, Payment, PaymentStatus, Purchase, Refund};
+use billing::{Catalog, CheckoutSessionId, Currency, Money, PaymentIntentId, PriceId, Timestamp};
+use proptest::prelude::*;
+use support::{AI_GENERATIONS, PLANS};
+
 const CREATED: Timestamp = Timestamp(1_812_628_800);
 
 /// The shipped catalogue.
@@ -85,7 +87,7 @@ fn first(purchase: &Purchase) -> (Option<&str>, Option<u64>) {
 fn units(purchase: &Purchase, payment: Option<&Payment>) -> u64 {
     let grants = purchase.grants(payment);
     let [grant] = grants.as_slice() else { panic!("{grants:?}") };
-    assert_eq!((grant.source.as_str(), grant.meter), ("cs_1", Meter::AiGenerations));
+    assert_eq!((grant.source.as_str(), grant.meter), ("cs_1", AI_GENERATIONS));
     grant.units
 }
 
@@ -95,7 +97,7 @@ fn pack() -> Purchase {
 
 /// A purchase for `total` that promises `units`.
 fn promising(units: u64, total: i64) -> Purchase {
-    let item = LineItem { grants: Some((Meter::AiGenerations, units)), ..line() };
+    let item = LineItem { grants: Some((AI_GENERATIONS, units)), ..line() };
     Purchase { total: usd(total), ..purchase(vec![item]) }
 }
 
@@ -199,7 +201,7 @@ fn each_line_grants_under_a_key_of_its_own() {
     let unknown = LineItem { lookup_key: None, product: None, ..line() };
     let bigger = LineItem { lookup_key: Some("tollgate_ai_2500".to_owned()), product: None, ..line() };
     let described = purchase(vec![line(), unknown, bigger]).described(&catalog(), None);
-    let grant = |source: &str, units| CreditGrant { source: source.to_owned(), meter: Meter::AiGenerations, units };
+    let grant = |source: &str, units| CreditGrant { source: source.to_owned(), meter: AI_GENERATIONS, units };
     assert_eq!(described.grants(Some(&payment())), [grant("cs_1", 500), grant("cs_1#2", 2_500)]);
 }
 

@@ -100,11 +100,13 @@ async fn compare(tollgate: &Tollgate, change: bool) -> Result<Vec<Change>, Gatew
         if there.is_none() {
             changes.push(Change::CreateMeter { event_name: price.event_name.clone() });
             if change {
-                there = Some(tollgate.gateway().create_meter(&price.event_name, meter.label()).await?);
+                there = Some(
+                    tollgate.gateway().create_meter(&price.event_name, tollgate.catalog().meter_label(meter)).await?,
+                );
             }
         }
         let keys: Vec<_> = Interval::ALL.iter().map(|interval| (*interval, price.lookup_key_at(*interval))).collect();
-        let name = format!("{} beyond the plan", meter.label());
+        let name = format!("{} beyond the plan", tollgate.catalog().meter_label(meter));
         let prices = keys.iter().map(|(interval, lookup_key)| WantedPrice {
             lookup_key,
             amount: unit,

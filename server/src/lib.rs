@@ -23,6 +23,7 @@ pub mod ids;
 pub mod operations;
 pub mod overview;
 pub mod portal;
+pub mod product;
 pub mod reconcile;
 pub mod store;
 pub mod stripe;

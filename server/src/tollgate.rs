@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use billing::{AccountId, Catalog, Entitlement, Timestamp};
+use billing::{AccountId, Catalog, CatalogErrors, Entitlement, Timestamp};
 use tokio::sync::Notify;
 
 use crate::access::Access;
@@ -11,6 +11,7 @@ use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::api::Limiter;
+use crate::product;
 use crate::store::{Db, StoreError};
 use crate::stripe::{Gateway, GatewayError};
 use crate::usage::Counting;
@@ -45,6 +46,9 @@ pub enum PartsError {
     /// The AI provider cannot be spoken to.
     #[error(transparent)]
     Ai(#[from] AiError),
+    /// `plans.toml` does not declare a feature or meter that code names.
+    #[error(transparent)]
+    Catalog(#[from] CatalogErrors),
 }
 
 impl Tollgate {
@@ -54,6 +58,7 @@ impl Tollgate {
     /// # Errors
     /// See [`PartsError`].
     pub fn new(config: Config, db: Db, clock: Clock, assets: Assets) -> Result<Self, PartsError> {
+        product::check(&config.catalog)?;
         let gateway = Gateway::new(&config.stripe)?;
         let ai = Ai::new(config.ai.as_ref())?;
         let limiter = Limiter::new(config.api_calls_per_second);

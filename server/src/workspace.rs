@@ -143,7 +143,7 @@ pub async fn analytics(tollgate: &Tollgate, permit: &Permit, range: Range) -> Re
     }
     let mut sources: BTreeMap<String, BTreeMap<Meter, u64>> = BTreeMap::new();
     for row in rows {
-        let (Some(meter), Ok(used)) = (Meter::parse(&row.meter), u64::try_from(row.used)) else { continue };
+        let (Some(meter), Ok(used)) = (tollgate.catalog().meter(&row.meter), u64::try_from(row.used)) else { continue };
         for counts in [days.entry(Timestamp(row.day)).or_default(), sources.entry(row.source).or_default()] {
             let count = counts.entry(meter).or_default();
             *count = count.saturating_add(used);
@@ -230,7 +230,7 @@ pub async fn api_keys(tollgate: &Tollgate, permit: &Permit) -> Result<Vec<ApiKey
     let counts = |id: &str| {
         let mut counts: BTreeMap<Meter, u64> = BTreeMap::new();
         for row in days.iter().filter(|row| row.source == id) {
-            if let (Some(meter), Ok(used)) = (Meter::parse(&row.meter), u64::try_from(row.used)) {
+            if let (Some(meter), Ok(used)) = (tollgate.catalog().meter(&row.meter), u64::try_from(row.used)) {
                 *counts.entry(meter).or_default() += used;
             }
         }

@@ -167,7 +167,7 @@ fn bought(json: &Value) -> LineItem {
         quantity: json["quantity"].as_u64().unwrap(),
         amount: json["amount_total"].as_i64().unwrap(),
         product: Some(product.to_owned()),
-        grants: Some((Meter::AiGenerations, units)),
+        grants: Some((Meter::new("aiGenerationsPerMonth"), units)),
     }
 }
 

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
+use server::product::API_CALLS;
 
 on_both_engines! {
     async fn a_session_reads_its_entitlements_and_each_call_counts(engine) {
@@ -67,7 +68,7 @@ on_both_engines! {
         let app = Harness::start(engine).await;
         let browser = app.signed_up("ada@example.com").await;
         let account = server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id;
-        app.tollgate.record_usage(&account, billing::Meter::ApiCalls, 99, "all but one").await.unwrap();
+        app.tollgate.record_usage(&account, API_CALLS, 99, "all but one").await.unwrap();
         let second_node = browser.at(&app.second_node().await);
         let calls: Vec<_> = (0..40)
             .map(|index| {
@@ -228,7 +229,7 @@ on_both_engines! {
         assert!(passed >= 10 && refused > 0, "ten at once are let through: {passed}, {refused}");
         let account = server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id;
         let readings = app.tollgate.usage(&account).await.unwrap();
-        assert_eq!(readings.iter().find(|reading| reading.meter == billing::Meter::ApiCalls).unwrap().used, passed);
+        assert_eq!(readings.iter().find(|reading| reading.meter == API_CALLS).unwrap().used, passed);
     }
 
     async fn the_description_comes_compressed_to_who_takes_that(engine) {

@@ -1,20 +1,19 @@
 //! Whether everything is in place. What the command prints of it is in `commands.rs`, and so is a
 //! database that lacks a migration.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use billing::{Catalog, Meter};
 use server::Tollgate;
 use server::assets::Assets;
 use server::catalog_apply::apply;
 use server::clock::Clock;
 use server::config::{Config, Env};
 use server::doctor::{Check, Verdict, configuration, examine};
+use server::product::API_CALLS;
 use server::usage::{Recorded, outbox};
 use server::webhook::register::register;
 
-use crate::support::{Browser, Engine, Harness, METERED, PAYS, Page, deliver, event, on_both_engines};
+use crate::support::{Browser, Engine, Harness, PAYS, Page, deliver, event, metered_catalog, on_both_engines};
 
 on_both_engines! {
     async fn a_sound_house_is_said_to_be_sound(engine) {
@@ -158,7 +157,7 @@ on_both_engines! {
         app.sandbox.advance(Duration::from_secs(15 * 86_400));
         app.settled().await;
         let account = app.account("ada@example.com").await;
-        let used = app.tollgate.record_usage(&account, Meter::ApiCalls, 10_005, "all at once").await.unwrap();
+        let used = app.tollgate.record_usage(&account, API_CALLS, 10_005, "all at once").await.unwrap();
         assert!(matches!(used, Recorded::Counted(_)));
         let too_late = beside(&app, Clock::manual(app.tollgate.now().plus_days(36)), |_| {});
         assert_eq!(outbox::send_due(&too_late).await.unwrap(), 0);
@@ -226,8 +225,7 @@ fn beside(app: &Harness, clock: Clock, configure: impl FnOnce(&mut Config)) -> T
 
 /// With API calls that are billed beyond the limit, at a unit's price or at one that is made at Stripe.
 async fn metered(engine: Engine, price: &str) -> Harness {
-    let plans = format!("{}{METERED}{price}", include_str!("../../plans.toml"));
-    let catalog = Arc::new(Catalog::parse(&plans, &|_| None).unwrap());
+    let catalog = metered_catalog(price);
     Harness::start_configured(engine, |_| {}, |config| config.catalog = catalog).await
 }
 

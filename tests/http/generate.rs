@@ -9,10 +9,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use billing::{AccountId, Meter};
+use billing::AccountId;
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::config::AiConfig;
+use server::product::AI_GENERATIONS;
 use server::store::{accounts, usage as rows};
 use server::usage::MeterReading;
 use tokio::net::TcpListener;
@@ -130,7 +131,7 @@ async fn account(app: &Harness) -> AccountId {
 
 async fn reading(app: &Harness) -> MeterReading {
     let readings = app.tollgate.usage(&account(app).await).await.unwrap();
-    readings.into_iter().find(|reading| reading.meter == Meter::AiGenerations).unwrap()
+    readings.into_iter().find(|reading| reading.meter == AI_GENERATIONS).unwrap()
 }
 
 /// Used, and held.
@@ -164,7 +165,7 @@ on_both_engines! {
         let usage = browser.get("/api/v1/usage").await.json();
         let used: Vec<_> = usage["meters"].as_array().unwrap().iter().map(|meter| meter["used"].as_u64().unwrap()).collect();
         assert_eq!(used, [2, 1], "a call each, and one generation");
-        let records = rows::records_of(app.tollgate.db(), &account(&app).await, Meter::AiGenerations, 10).await.unwrap();
+        let records = rows::records_of(app.tollgate.db(), &account(&app).await, AI_GENERATIONS, 10).await.unwrap();
         let metadata: Value = serde_json::from_str(records[0].3.as_deref().unwrap()).unwrap();
         assert_eq!((&metadata["promptLength"], &metadata["model"]), (&json!(19), &json!("tollgate-local")));
     }

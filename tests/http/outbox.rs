@@ -1,20 +1,18 @@
 //! Use that is billed reaches Stripe once, whatever happens on the way.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use billing::{
-    AccountId, Catalog, CustomerId, Item, Meter, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp,
-};
+use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
+use server::product::API_CALLS;
 use server::store::meter_events::{self, MeterEventState};
 use server::store::{accounts, customers, subscriptions};
 use server::usage::{Recorded, outbox};
 use server::{Db, Tollgate};
 
-use crate::support::{Engine, Harness, METERED, PAYS, on_both_engines};
+use crate::support::{Engine, Harness, PAYS, metered_catalog, on_both_engines};
 
 /// A node with a clock of its own, and somebody on it whose overage is billed.
 struct Billed {
@@ -28,17 +26,13 @@ struct Billed {
     config: Config,
 }
 
-fn catalog(meter: &str) -> Catalog {
-    Catalog::parse(&format!("{}{meter}", include_str!("../../plans.toml")), &|_| None).unwrap()
-}
-
 async fn billed(engine: Engine) -> Billed {
     let mut kept = None;
     let app = Harness::start_configured(
         engine,
         |_| {},
         |config| {
-            config.catalog = Arc::new(catalog(METERED));
+            config.catalog = metered_catalog("");
             kept = Some(config.clone());
         },
     )
@@ -113,7 +107,7 @@ impl Billed {
     /// Uses so much, so many hours ago.
     async fn uses(&self, hours_ago: i64, quantity: u64, key: &str) -> Recorded {
         self.clock.set(self.now.plus_seconds(-hours_ago * 3600));
-        let recorded = self.tollgate.record_usage(&self.account, Meter::ApiCalls, quantity, key).await.unwrap();
+        let recorded = self.tollgate.record_usage(&self.account, API_CALLS, quantity, key).await.unwrap();
         self.clock.set(self.now);
         recorded
     }
@@ -154,8 +148,8 @@ on_both_engines! {
     }
 
     async fn from_checkout_to_the_invoice_that_bills_what_was_used_beyond(engine) {
-        let priced = METERED.replace("event_name", "amount = 7\ncurrency = \"usd\"\nevent_name");
-        let app = Harness::start_configured(engine, |_| {}, |config| config.catalog = Arc::new(catalog(&priced))).await;
+        let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
+        let app = Harness::start_configured(engine, |_| {}, |config| config.catalog = priced).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -164,7 +158,7 @@ on_both_engines! {
         app.settled().await;
 
         let account = app.account("ada@example.com").await;
-        let used = app.tollgate.record_usage(&account, Meter::ApiCalls, 10_005, "all at once").await.unwrap();
+        let used = app.tollgate.record_usage(&account, API_CALLS, 10_005, "all at once").await.unwrap();
         let Recorded::Counted(reading) = used else { panic!("{used:?}") };
         assert_eq!((reading.used, reading.overage), (10_000, 5));
         app.sandbox.advance(Duration::from_secs(2 * 3600));

@@ -7,9 +7,10 @@ mod database;
 mod stripe;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use billing::{AccountId, EventId};
+use billing::{AccountId, Catalog, EventId};
 use sandbox::Sandbox;
 use serde_json::Value;
 use server::assets::Assets;
@@ -259,14 +260,13 @@ impl Drop for Harness {
     }
 }
 
-/// Calls that are billed beyond the limit, to stand behind `plans.toml`; a price may follow.
-pub const METERED: &str = r#"
-[[meter]]
-key = "apiCallsPerMonth"
-overage = "bill"
-event_name = "api_calls"
-lookup_key = "api_calls"
-"#;
+/// The shipped catalogue, with API calls billed beyond the limit; `price` may add the price of a unit.
+pub fn metered_catalog(price: &str) -> Arc<Catalog> {
+    let meter = "key = \"apiCallsPerMonth\"\n";
+    let billed = "overage = \"bill\"\nevent_name = \"api_calls\"\nlookup_key = \"api_calls\"\n";
+    let plans = include_str!("../../plans.toml").replace(meter, &format!("{meter}{billed}{price}\n"));
+    Arc::new(Catalog::parse(&plans, &|_| None).unwrap())
+}
 
 /// Waits until it is so, for at most a minute.
 pub async fn until(so: impl AsyncFn() -> bool) {

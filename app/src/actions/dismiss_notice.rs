@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
-use billing::Meter;
 use serde::Deserialize;
 use server::Tollgate;
 use server::auth::safe_next;
@@ -28,7 +27,7 @@ pub async fn dismiss(
     Who(who): Who,
     Form(form): Form<Dismiss>,
 ) -> Response {
-    let (Some(meter), Some(threshold)) = (Meter::parse(&form.meter), Threshold::parse(form.percent)) else {
+    let (Some(meter), Some(threshold)) = (tollgate.catalog().meter(&form.meter), Threshold::parse(form.percent)) else {
         return document::failure(&tollgate, parts, Failure::Malformed).await;
     };
     match tollgate.dismiss_notice(&who.account_id, meter, threshold).await {

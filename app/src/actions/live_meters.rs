@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use server::Tollgate;
 
 use super::Who;
-use crate::components::UsageMeter;
+use crate::components::usage_meters;
 use crate::document;
 use crate::failure::Failure;
 
@@ -15,8 +15,8 @@ pub async fn show(State(tollgate): State<Tollgate>, Who(who): Who, parts: Parts)
     match tollgate.usage(&who.account_id).await {
         Ok(readings) => {
             let owner = Owner::new();
-            let meters = readings.into_iter().map(|reading| view! { <UsageMeter reading/> });
-            let html = owner.with(|| meters.map(|meter| meter.into_any().to_html()).collect::<String>());
+            let meters = || usage_meters(readings, tollgate.catalog()).into_iter();
+            let html = owner.with(|| meters().map(|meter| meter.to_html()).collect::<String>());
             Html(html).into_response()
         }
         Err(cause) => document::failure(&tollgate, parts, Failure::store(cause)).await,

@@ -4,14 +4,14 @@
 use leptos::prelude::*;
 
 /// What stands above a column.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Column {
     /// Words.
     Text(&'static str),
     /// Amounts, one below the other.
     Money(&'static str),
     /// Counts, one below the other.
-    Number(&'static str),
+    Number(String),
     /// Said and not shown, for a column of links.
     Unseen(&'static str),
 }

@@ -36,5 +36,5 @@ pub use plan_card::{Offer, PlanCard, gains};
 pub use portal_button::PortalButton;
 pub use status_badge::{EventBadge, InvoiceBadge, StatusBadge};
 pub use upgrade_prompt::UpgradePrompt;
-pub use usage_meter::UsageMeter;
+pub use usage_meter::usage_meters;
 pub use usage_notice::UsageNotices;

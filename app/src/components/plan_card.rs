@@ -1,6 +1,6 @@
 //! One plan as it is sold: the price first, then what is gained.
 
-use billing::{Catalog, Interval, Limit, Meter, Money, Plan};
+use billing::{Catalog, Interval, Limit, Money, Plan};
 use leptos::prelude::*;
 
 use super::{Glyph, Icon};
@@ -57,7 +57,7 @@ pub fn PlanCard(
     let below = catalog.plans().iter().rev().find(|other| catalog.rank(&other.tier) < catalog.rank(&plan.tier));
     let gains_intro =
         below.map_or_else(|| "What you get".to_owned(), |below| format!("Everything in {}, and", below.name));
-    let gains = gains(&plan, below)
+    let gains = gains(&catalog, &plan, below)
         .into_iter()
         .map(|gain| view! { <li><Icon glyph=Glyph::Check/> <span>{gain}</span></li> })
         .collect_view();
@@ -154,16 +154,18 @@ fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> imp
 }
 
 /// What a plan gives that the one `below` it does not, a line each.
-pub fn gains(plan: &Plan, below: Option<&Plan>) -> Vec<String> {
+pub fn gains(catalog: &Catalog, plan: &Plan, below: Option<&Plan>) -> Vec<String> {
     let has_below = |meter| below.is_some_and(|below| below.limit(meter) == plan.limit(meter));
-    let meters = Meter::ALL.iter().filter_map(|meter| match plan.limit(*meter) {
+    let meters = catalog.meters().iter().filter_map(|each| match plan.limit(each.meter) {
         Limit::Finite(0) => None,
-        _ if has_below(*meter) => None,
-        Limit::Finite(limit) => Some(format!("{} {} a month", Limit::Finite(limit), meter.label())),
-        Limit::Unlimited => Some(format!("Unlimited {}", meter.label())),
+        _ if has_below(each.meter) => None,
+        limit @ Limit::Finite(_) => Some(format!("{limit} {} a month", each.label)),
+        Limit::Unlimited => Some(format!("Unlimited {}", each.label)),
     });
-    let features = plan.features.iter().filter(|feature| !below.is_some_and(|below| below.features.contains(feature)));
-    meters.chain(features.map(|feature| feature.label().to_owned())).collect()
+    let is_new =
+        |feature| plan.features.contains(feature) && !below.is_some_and(|below| below.features.contains(feature));
+    let features = catalog.features().iter().filter(|each| is_new(&each.feature));
+    meters.chain(features.map(|each| each.label.clone())).collect()
 }
 
 /// What a year costs less than twelve months, if it does.
@@ -181,9 +183,12 @@ fn saving(plan: &Plan, interval: Interval) -> Option<Money> {
 mod tests {
     use super::*;
 
+    fn catalog() -> Catalog {
+        Catalog::parse(include_str!("../../../plans.toml"), &|_| None).unwrap()
+    }
+
     fn plan(name: &str) -> Plan {
-        let catalog = Catalog::parse(include_str!("../../../plans.toml"), &|_| None).unwrap();
-        catalog.plan_named(name).unwrap().clone()
+        catalog().plan_named(name).unwrap().clone()
     }
 
     #[test]
@@ -196,11 +201,11 @@ mod tests {
     #[test]
     fn a_card_names_what_is_gained_limits_before_features() {
         assert_eq!(
-            gains(&plan("PRO"), Some(&plan("FREE"))),
+            gains(&catalog(), &plan("PRO"), Some(&plan("FREE"))),
             ["10,000 API calls a month", "500 AI generations a month", "Advanced analytics", "Custom domain"]
         );
         assert_eq!(
-            gains(&plan("ENTERPRISE"), Some(&plan("PRO"))),
+            gains(&catalog(), &plan("ENTERPRISE"), Some(&plan("PRO"))),
             ["Unlimited API calls", "Unlimited AI generations", "Priority support"]
         );
     }

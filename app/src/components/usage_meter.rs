@@ -1,7 +1,7 @@
 //! How much of a meter is used: in words first, the bar repeats them.
 
-use billing::Limit;
 use billing::money::grouped;
+use billing::{Catalog, Limit};
 use leptos::prelude::*;
 use server::MeterReading;
 
@@ -37,13 +37,21 @@ fn beyond(reading: &MeterReading) -> String {
     parts.join(" ")
 }
 
-/// One meter: used, limit and when it begins anew.
+/// A meter for each reading, under its label from the catalogue.
+pub fn usage_meters(readings: Vec<MeterReading>, catalog: &Catalog) -> Vec<AnyView> {
+    let meter = |reading: MeterReading| {
+        let label = catalog.meter_label(reading.meter).to_owned();
+        view! { <UsageMeter label reading/> }.into_any()
+    };
+    readings.into_iter().map(meter).collect()
+}
+
+/// One meter: used, limit and when it resets.
 #[component]
-pub fn UsageMeter(reading: MeterReading) -> impl IntoView {
+fn UsageMeter(label: String, reading: MeterReading) -> impl IntoView {
     let MeterReading { meter, used, limit, window, .. } = reading;
     let beyond = beyond(&reading);
     let id = format!("meter-{}", meter.as_str());
-    let label = meter.label();
     let bar = match limit {
         Limit::Unlimited => None,
         Limit::Finite(0) => None,

@@ -14,8 +14,7 @@ pub fn UsageNotices(notices: Vec<Notice>, here: &'static str) -> impl IntoView {
 
 #[component]
 fn UsageNotice(notice: Notice, here: &'static str) -> impl IntoView {
-    let Notice { threshold, reading, .. } = notice;
-    let label = reading.meter.label();
+    let Notice { label, threshold, reading, .. } = notice;
     let used = format!("{} of {} {label}", grouped(reading.used), reading.limit);
     let (tone, title) = match threshold {
         Threshold::Near => (Tone::Info, format!("You have used {used}.")),

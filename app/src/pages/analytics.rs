@@ -1,13 +1,13 @@
 //! `/dashboard/analytics?range=`: meters, and usage by day as bars and as a table, and by key.
 
-use billing::Meter;
 use billing::money::grouped;
+use billing::{Meter, MeterDefinition};
 use leptos::prelude::*;
 use server::Tollgate;
 use server::workspace::{self, DayUsage, Range, SourceUsage};
 
 use crate::areas::ANALYTICS;
-use crate::components::{Column, DataTable, Day, Empty, Gate, Glyph, UsageMeter, UsageNotices};
+use crate::components::{Column, DataTable, Day, Empty, Gate, Glyph, UsageNotices, usage_meters};
 use crate::failure::Failure;
 use crate::islands::LiveMeters;
 use crate::query::parameter;
@@ -19,7 +19,7 @@ pub fn Analytics() -> impl IntoView {
     let range = parameter("range").as_deref().and_then(Range::parse).unwrap_or_default();
     let inside = move |permit| async move {
         let analytics = workspace::analytics(&tollgate, &permit, range).await.map_err(Failure::store)?;
-        let meters = analytics.meters.into_iter().map(|reading| view! { <UsageMeter reading/> }).collect_view();
+        let meters = usage_meters(analytics.meters, tollgate.catalog());
         let is_empty = analytics.days.iter().all(|day| day.counts.values().all(|count| *count == 0));
         let by_day = if is_empty {
             view! {
@@ -29,7 +29,7 @@ pub fn Analytics() -> impl IntoView {
             }
             .into_any()
         } else {
-            view! { <ByDay days=analytics.days/> <ByKey sources=analytics.sources/> }.into_any()
+            view! { <ByDay meters=tollgate.catalog().meters().to_vec() days=analytics.days/> <ByKey meters=tollgate.catalog().meters().to_vec() sources=analytics.sources/> }.into_any()
         };
         Ok(view! {
             <UsageNotices notices=analytics.notices here=ANALYTICS.path/>
@@ -72,14 +72,14 @@ fn Ranges(chosen: Range) -> impl IntoView {
 
 /// Who has used how much.
 #[component]
-fn ByKey(sources: Vec<SourceUsage>) -> impl IntoView {
+fn ByKey(meters: Vec<MeterDefinition>, sources: Vec<SourceUsage>) -> impl IntoView {
     let rows = sources
         .into_iter()
         .map(|source| {
-            let counts = Meter::ALL
+            let counts = meters
                 .iter()
-                .map(|meter| {
-                    let count = source.counts.get(meter).copied().unwrap_or(0);
+                .map(|each| {
+                    let count = source.counts.get(&each.meter).copied().unwrap_or(0);
                     view! { <td class="number">{grouped(count)}</td> }
                 })
                 .collect_view();
@@ -95,19 +95,19 @@ fn ByKey(sources: Vec<SourceUsage>) -> impl IntoView {
         .collect_view();
     view! {
         <h3>"By key"</h3>
-        <DataTable label="By key" columns=counted("Who")>{rows}</DataTable>
+        <DataTable label="By key" columns=counted("Who", &meters)>{rows}</DataTable>
     }
 }
 
 #[component]
-fn ByDay(days: Vec<DayUsage>) -> impl IntoView {
-    let charts = Meter::ALL.iter().map(|meter| view! { <Bars meter=*meter days=days.clone()/> }).collect_view();
+fn ByDay(meters: Vec<MeterDefinition>, days: Vec<DayUsage>) -> impl IntoView {
+    let charts = meters.iter().map(|each| view! { <Bars meter=each.clone() days=days.clone()/> }).collect_view();
     let rows = days
         .into_iter()
         .map(|day| {
-            let counts = Meter::ALL
+            let counts = meters
                 .iter()
-                .map(|meter| view! { <td class="number">{grouped(count(&day, *meter))}</td> })
+                .map(|each| view! { <td class="number">{grouped(count(&day, each.meter))}</td> })
                 .collect_view();
             view! { <tr><th scope="row"><Day at=day.day/></th>{counts}</tr> }
         })
@@ -116,14 +116,14 @@ fn ByDay(days: Vec<DayUsage>) -> impl IntoView {
         <div class="charts">{charts}</div>
         <details class="table-details">
             <summary>"Show the numbers"</summary>
-            <DataTable label="Usage by day, table" columns=counted("Day (UTC)")>{rows}</DataTable>
+            <DataTable label="Usage by day, table" columns=counted("Day (UTC)", &meters)>{rows}</DataTable>
         </details>
     }
 }
 
 /// A column of names, and one for each meter.
-fn counted(first: &'static str) -> Vec<Column> {
-    std::iter::once(Column::Text(first)).chain(Meter::ALL.iter().map(|meter| Column::Number(meter.label()))).collect()
+fn counted(first: &'static str, meters: &[MeterDefinition]) -> Vec<Column> {
+    std::iter::once(Column::Text(first)).chain(meters.iter().map(|each| Column::Number(each.label.clone()))).collect()
 }
 
 fn count(day: &DayUsage, meter: Meter) -> u64 {
@@ -138,8 +138,8 @@ const DAYS: usize = 30;
 
 /// One bar for each day; the tallest fills the height.
 #[component]
-fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
-    let counts: Vec<u64> = days.iter().map(|day| count(day, meter)).collect();
+fn Bars(meter: MeterDefinition, days: Vec<DayUsage>) -> impl IntoView {
+    let counts: Vec<u64> = days.iter().map(|day| count(day, meter.meter)).collect();
     let most = counts.iter().copied().max().unwrap_or(0);
     let total = counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
     let width = counts.len().max(DAYS) * STEP - (STEP - BAR);
@@ -147,7 +147,7 @@ fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
         0 => "None in these days".to_owned(),
         _ => format!("{} in all, at most {} a day", grouped(total), grouped(most)),
     };
-    let said = format!("{}: {words}", meter.label());
+    let said = format!("{}: {words}", meter.label);
     let first = days.first().filter(|_| total > 0).map(|day| day.day);
     let bars = counts
         .iter()
@@ -169,7 +169,7 @@ fn Bars(meter: Meter, days: Vec<DayUsage>) -> impl IntoView {
     view! {
         <figure class="chart">
             <figcaption>
-                <span>{meter.label()}</span>
+                <span>{meter.label}</span>
                 <span class="quiet">{words}</span>
             </figcaption>
             {first.map(|first| view! {

@@ -1,5 +1,6 @@
 //! `/dashboard/api-keys`: a key is shown once, when it is made.
 
+use billing::Catalog;
 use billing::money::grouped;
 use leptos::prelude::*;
 use server::Tollgate;
@@ -25,7 +26,7 @@ pub fn ApiKeys() -> impl IntoView {
             }
             .into_any()
         } else {
-            view! { <ul class="rows">{keys.into_iter().map(|key| view! { <Row key_=key/> }).collect_view()}</ul> }
+            view! { <ul class="rows">{keys.into_iter().map(|key| view! { <Row counts=counts(&key, tollgate.catalog()) key_=key/> }).collect_view()}</ul> }
                 .into_any()
         };
         Ok(view! {
@@ -58,16 +59,20 @@ fn NewKey(secret: String) -> impl IntoView {
     }
 }
 
+/// How much was used with a key, as a phrase; empty if nothing was.
+fn counts(key: &ApiKey, catalog: &Catalog) -> String {
+    let used = catalog.meters().iter().filter_map(|each| Some((key.counts.get(&each.meter)?, &each.label)));
+    let counts: Vec<String> = used.map(|(count, label)| format!("{} {label}", grouped(*count))).collect();
+    if counts.is_empty() { String::new() } else { format!("{} in the last 30 days", counts.join(", ")) }
+}
+
 #[component]
-fn Row(key_: ApiKey) -> impl IntoView {
+fn Row(key_: ApiKey, counts: String) -> impl IntoView {
     let used = match key_.last_used_at {
         Some(at) => view! { "last used " <Moment at/> }.into_any(),
         None => view! { "not used yet" }.into_any(),
     };
     let name = key_.name.clone();
-    let counts: Vec<String> =
-        key_.counts.iter().map(|(meter, count)| format!("{} {}", grouped(*count), meter.label())).collect();
-    let counts = if counts.is_empty() { String::new() } else { format!("{} in the last 30 days", counts.join(", ")) };
     view! {
         <li class="row">
             <div class="row-text">

@@ -1,16 +1,14 @@
 //! `/billing`: what one pays for, what happens next, what was.
 
 use billing::ledger::{Invoice, Payment, PaymentStatus, Purchase};
-use billing::{
-    Catalog, Item, Meter, Pause, PauseBehavior, Price, Product, Reason, Rule, Status, Subscription, Timestamp,
-};
+use billing::{Catalog, Item, Pause, PauseBehavior, Price, Product, Reason, Rule, Status, Subscription, Timestamp};
 use leptos::prelude::*;
 use server::overview::LedgerPage;
 use server::{BillingOverview, Tollgate};
 
 use crate::components::{
     Banner, Column, DataTable, Day, Empty, Glyph, Heading, InvoiceBadge, Moment, PortalButton, Refusal, StatusBadge,
-    Tone, UsageMeter, UsageNotices, signed_in_page,
+    Tone, UsageNotices, signed_in_page, usage_meters,
 };
 use crate::failure::Failure;
 use crate::query::{address, after, after_value, parameter};
@@ -36,7 +34,7 @@ pub fn Billing() -> impl IntoView {
             <UsageNotices notices=overview.notices.clone() here="/billing"/>
             <div class="split">
                 <CurrentPlan tollgate=tollgate.clone() overview=overview.clone()/>
-                <Usage overview=overview.clone()/>
+                <Usage tollgate=tollgate.clone() overview=overview.clone()/>
             </div>
             <Products products=tollgate.catalog().products().to_vec()/>
             <Invoices page=invoices/>
@@ -251,8 +249,8 @@ fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl I
 }
 
 #[component]
-fn Usage(overview: BillingOverview) -> impl IntoView {
-    let meters = overview.usage.into_iter().map(|reading| view! { <UsageMeter reading/> }).collect_view();
+fn Usage(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
+    let meters = usage_meters(overview.usage, tollgate.catalog());
     view! {
         <section class="card" aria-labelledby="usage-title">
             <h2 id="usage-title">"Usage"</h2>
@@ -410,10 +408,11 @@ pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
 }
 
 /// How many units of which meter a purchase was good for on the day it was bought.
-pub fn what_it_grants(purchase: &Purchase) -> Option<String> {
-    let granted: Vec<(Meter, u64)> = purchase.items.iter().filter_map(|item| item.grants).collect();
-    let words: Vec<String> =
-        granted.iter().map(|(meter, units)| format!("{} {}", billing::money::grouped(*units), meter.label())).collect();
+pub fn what_it_grants(purchase: &Purchase, catalog: &Catalog) -> Option<String> {
+    let granted = purchase.items.iter().filter_map(|item| item.grants);
+    let words: Vec<String> = granted
+        .map(|(meter, units)| format!("{} {}", billing::money::grouped(units), catalog.meter_label(meter)))
+        .collect();
     (!words.is_empty()).then(|| words.join(" and "))
 }
 

@@ -116,7 +116,7 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
 #[component]
 fn Bought(tollgate: Tollgate, purchase: Purchase) -> impl IntoView {
     let what = what_was_bought(&purchase, tollgate.catalog());
-    let said = what_it_grants(&purchase).map(|granted| {
+    let said = what_it_grants(&purchase, tollgate.catalog()).map(|granted| {
         format!("{granted} were added to your account. They are used when your plan's own are used up.")
     });
     view! {

@@ -6,7 +6,7 @@ use server::{BillingOverview, Tollgate};
 
 use super::billing::Notices;
 use crate::areas::{AREAS, Area};
-use crate::components::{Glyph, Heading, Icon, UsageMeter, UsageNotices, signed_in_page};
+use crate::components::{Glyph, Heading, Icon, UsageNotices, signed_in_page, usage_meters};
 use crate::failure::Failure;
 
 /// Where one lands after logging in.
@@ -24,7 +24,7 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let is_highest = overview.entitlement.rank + 1 == catalog.plans().len();
     let plan = catalog.plan(&overview.entitlement.tier).unwrap_or_else(|| catalog.free());
     let (name, summary) = (plan.name.clone(), plan.summary.clone());
-    let meters = overview.usage.iter().cloned().map(|reading| view! { <UsageMeter reading/> }).collect_view();
+    let meters = usage_meters(overview.usage.clone(), tollgate.catalog());
     let tiles = AREAS
         .into_iter()
         .map(|area| {

@@ -86,7 +86,7 @@ fn Teaser() -> impl IntoView {
         .iter()
         .map(|plan| {
             let price = plan.price(Interval::Month).map_or_else(|| "$0".to_owned(), |price| price.amount.to_string());
-            let first = gains(plan, None).into_iter().next();
+            let first = gains(tollgate.catalog(), plan, None).into_iter().next();
             view! {
                 <li class="teaser-plan">
                     <span class="teaser-name">{plan.name.clone()}</span>

@@ -8,6 +8,7 @@ use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
+use server::product::API_CALLS;
 use server::store::{accounts, customers, subscriptions};
 use server::{Db, Tollgate};
 use tempfile::TempDir;
@@ -68,7 +69,7 @@ impl House {
     pub async fn use_calls(&self, email: &str, quantity: u64) {
         let user = accounts::user_by_login(self.tollgate.db(), email).await.unwrap().unwrap();
         let key = format!("{email} {quantity}");
-        let recorded = self.tollgate.record_usage(&user.account_id, billing::Meter::ApiCalls, quantity, &key).await;
+        let recorded = self.tollgate.record_usage(&user.account_id, API_CALLS, quantity, &key).await;
         assert!(matches!(recorded, Ok(server::usage::Recorded::Counted(_))), "{recorded:?}");
     }
 

@@ -1,7 +1,9 @@
 //! The validated catalogue and the questions it answers.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
+use crate::catalog::definition::{FeatureDefinition, MeterDefinition};
+use crate::catalog::error::CatalogErrors;
 use crate::catalog::metered_price::MeteredPrice;
 use crate::catalog::plan::{Plan, Tier};
 use crate::catalog::product::Product;
@@ -12,15 +14,62 @@ use crate::limit::{Limit, Overage};
 /// Everything that is sold, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
+    pub(super) features: Vec<FeatureDefinition>,
+    pub(super) meters: Vec<MeterDefinition>,
     pub(super) plans: Vec<Plan>,
     pub(super) products: Vec<Product>,
-    /// The meters whose overage is billed.
-    pub(super) metered: BTreeMap<Meter, MeteredPrice>,
     pub(super) trial_days: u32,
     pub(super) grace_days: u32,
 }
 
 impl Catalog {
+    /// Returns the declared features, in the order of the file.
+    pub fn features(&self) -> &[FeatureDefinition] {
+        &self.features
+    }
+
+    /// Returns the declared meters, in the order of the file.
+    pub fn meters(&self) -> &[MeterDefinition] {
+        &self.meters
+    }
+
+    /// Returns the declared feature with this key, which may be user input.
+    pub fn feature(&self, key: &str) -> Option<Feature> {
+        self.features.iter().map(|definition| definition.feature).find(|feature| feature.as_str() == key)
+    }
+
+    /// Returns the declared meter with this key, which may be user input.
+    pub fn meter(&self, key: &str) -> Option<Meter> {
+        self.meters.iter().map(|definition| definition.meter).find(|meter| meter.as_str() == key)
+    }
+
+    /// Returns the name of a feature on pages; its key if it is not declared.
+    pub fn feature_label(&self, feature: Feature) -> &str {
+        let definition = self.features.iter().find(|definition| definition.feature == feature);
+        definition.map_or(feature.as_str(), |definition| &definition.label)
+    }
+
+    /// Returns the name of a meter on pages; its key if it is not declared.
+    pub fn meter_label(&self, meter: Meter) -> &str {
+        self.definition(meter).map_or(meter.as_str(), |definition| &definition.label)
+    }
+
+    /// Checks that the features and meters that code names by constants are declared.
+    ///
+    /// # Errors
+    /// One for each that is missing, with those that are declared.
+    pub fn check_declared(&self, features: &[Feature], meters: &[Meter]) -> Result<(), CatalogErrors> {
+        let declared_features: Vec<Feature> = self.features.iter().map(|definition| definition.feature).collect();
+        let declared_meters: Vec<Meter> = self.meters.iter().map(|definition| definition.meter).collect();
+        let mut errors = undeclared("feature", features, &declared_features);
+        errors.extend(undeclared("meter", meters, &declared_meters));
+        if errors.is_empty() { Ok(()) } else { Err(CatalogErrors(errors)) }
+    }
+
+    fn definition(&self, meter: Meter) -> Option<&MeterDefinition> {
+        self.meters.iter().find(|definition| definition.meter == meter)
+    }
+
     /// Returns the plans, lowest tier first.
     pub fn plans(&self) -> &[Plan] {
         &self.plans
@@ -97,12 +146,12 @@ impl Catalog {
 
     /// Returns how overage of `meter` is billed; `None` if it is denied.
     pub fn metered_price(&self, meter: Meter) -> Option<&MeteredPrice> {
-        self.metered.get(&meter)
+        self.definition(meter)?.metered_price.as_ref()
     }
 
     /// Returns the meters whose overage is billed, with their prices.
     pub fn metered_prices(&self) -> impl Iterator<Item = (Meter, &MeteredPrice)> {
-        self.metered.iter().map(|(meter, price)| (*meter, price))
+        self.meters.iter().filter_map(|definition| Some((definition.meter, definition.metered_price.as_ref()?)))
     }
 
     /// Returns the metered prices that a subscription to `plan` has: those of the meters it limits.
@@ -120,4 +169,11 @@ impl Catalog {
     pub fn is_metered(&self, lookup_key: Option<&str>) -> bool {
         self.metered_prices().any(|(meter, _)| self.bills(meter, lookup_key))
     }
+}
+
+fn undeclared<T: PartialEq + fmt::Display>(kind: &str, named: &[T], declared: &[T]) -> Vec<String> {
+    let known: Vec<String> = declared.iter().map(ToString::to_string).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let missing = named.iter().filter(|key| !declared.contains(key));
+    missing.map(|key| format!("plans.toml does not declare the {kind} `{key}` (declared: {known})")).collect()
 }

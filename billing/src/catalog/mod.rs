@@ -3,6 +3,7 @@
 //! The only source is `plans.toml`. It is read and validated as a whole: every error is
 //! reported, and none is corrected silently (`tests/catalog.rs`).
 
+mod definition;
 mod error;
 mod field;
 mod interval;
@@ -13,6 +14,7 @@ mod product;
 mod table;
 mod validate;
 
+pub use definition::{FeatureDefinition, MeterDefinition};
 pub use error::CatalogErrors;
 pub use interval::Interval;
 pub use lookup::Catalog;

@@ -15,9 +15,18 @@ use crate::catalog::field::{Amount, Field, LimitValue, Name, Text};
 pub(super) struct FileTable {
     pub trial_days: Field<u32>,
     pub grace_days: Field<u32>,
+    pub feature: Field<Vec<Table>>,
     pub meter: Field<Vec<Table>>,
     pub plan: Field<Vec<Table>>,
     pub product: Field<Vec<Table>>,
+}
+
+/// A `[[feature]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FeatureTable {
+    pub key: Field<Name>,
+    pub label: Field<Text>,
 }
 
 /// A `[[meter]]`.
@@ -25,6 +34,7 @@ pub(super) struct FileTable {
 #[serde(default)]
 pub(super) struct MeterTable {
     pub key: Field<Name>,
+    pub label: Field<Text>,
     pub overage: Field<Text>,
     pub event_name: Field<Name>,
     pub lookup_key: Field<Text>,

@@ -5,6 +5,7 @@ use std::fmt;
 
 use toml::{Table, Value};
 
+use crate::catalog::definition::{FeatureDefinition, MeterDefinition};
 use crate::catalog::error::CatalogErrors;
 use crate::catalog::field::{Amount, Expected, Field, LimitValue, Text};
 use crate::catalog::interval::Interval;
@@ -12,7 +13,7 @@ use crate::catalog::lookup::Catalog;
 use crate::catalog::metered_price::MeteredPrice;
 use crate::catalog::plan::{Plan, Price, Tier};
 use crate::catalog::product::Product;
-use crate::catalog::table::{FileTable, MeterTable, PlanTable, PriceTable, ProductTable, read};
+use crate::catalog::table::{FeatureTable, FileTable, MeterTable, PlanTable, PriceTable, ProductTable, read};
 use crate::ids::PriceId;
 use crate::keys::{Feature, Meter};
 use crate::limit::Limit;
@@ -32,7 +33,13 @@ impl Catalog {
     /// All errors together; text that is not TOML has a single one.
     pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CatalogErrors> {
         let file: Table = toml::from_str(text).map_err(|error| CatalogErrors(vec![error.to_string()]))?;
-        let mut validator = Validator { environment, seen: BTreeSet::new(), errors: Vec::new() };
+        let mut validator = Validator {
+            environment,
+            features: Vec::new(),
+            meters: Vec::new(),
+            seen: BTreeSet::new(),
+            errors: Vec::new(),
+        };
         let catalog = validator.catalog(file);
         if validator.errors.is_empty() { Ok(catalog) } else { Err(CatalogErrors(validator.errors)) }
     }
@@ -40,6 +47,10 @@ impl Catalog {
 
 struct Validator<'e> {
     environment: &'e dyn Fn(&str) -> Option<String>,
+    /// The declared features, which plans may include.
+    features: Vec<Feature>,
+    /// The declared meters, which every plan limits.
+    meters: Vec<Meter>,
     /// The names that must be unique in the file: kind, and name in lower case.
     seen: BTreeSet<(&'static str, String)>,
     errors: Vec<String>,
@@ -51,9 +62,10 @@ impl Validator<'_> {
         let file: FileTable = read(owner, file, &mut self.errors);
         let trial_days = self.optional(owner, "trial_days", file.trial_days).unwrap_or_default();
         let grace_days = self.optional(owner, "grace_days", file.grace_days).unwrap_or(DEFAULT_GRACE_DAYS);
+        let features = self.optional(owner, "feature", file.feature).unwrap_or_default();
+        let meters = self.optional(owner, "meter", file.meter).unwrap_or_default();
         let plans = self.optional(owner, "plan", file.plan).unwrap_or_default();
         let products = self.optional(owner, "product", file.product).unwrap_or_default();
-        let meters = self.optional(owner, "meter", file.meter).unwrap_or_default();
 
         if trial_days > MAX_TRIAL_DAYS {
             self.errors.push(format!("trial_days = {trial_days}: Stripe accepts at most {MAX_TRIAL_DAYS}"));
@@ -61,14 +73,19 @@ impl Validator<'_> {
         if plans.is_empty() {
             self.errors.push("no [[plan]]: at least the free plan is required".to_owned());
         }
+        // Before the plans and products, which refer to them.
+        let features =
+            features.into_iter().enumerate().filter_map(|(place, table)| self.feature(place, table)).collect();
+        let meters = meters.into_iter().enumerate().filter_map(|(place, table)| self.meter(place, table)).collect();
         Catalog {
+            features,
+            meters,
             plans: plans.into_iter().enumerate().map(|(place, table)| self.plan(place, table)).collect(),
             products: products
                 .into_iter()
                 .enumerate()
                 .filter_map(|(place, table)| self.product(place, table))
                 .collect(),
-            metered: meters.into_iter().enumerate().filter_map(|(place, table)| self.meter(place, table)).collect(),
             trial_days,
             grace_days,
         }
@@ -110,7 +127,7 @@ impl Validator<'_> {
     }
 
     fn limits(&mut self, owner: &str, values: BTreeMap<String, Field<LimitValue>>) -> BTreeMap<Meter, Limit> {
-        for meter in Meter::ALL {
+        for meter in &self.meters {
             if !values.contains_key(meter.as_str()) {
                 self.errors.push(format!("{owner}: `limits` has no `{meter}`"));
             }
@@ -131,10 +148,10 @@ impl Validator<'_> {
     fn features(&mut self, owner: &str, keys: &[Text]) -> BTreeSet<Feature> {
         let mut features = BTreeSet::new();
         for Text(key) in keys {
-            match Feature::parse(key) {
-                Some(feature) if features.insert(feature) => {}
+            match self.features.iter().find(|feature| feature.as_str() == key) {
+                Some(feature) if features.insert(*feature) => {}
                 Some(feature) => self.errors.push(format!("{owner}: feature `{feature}` appears twice")),
-                None => self.unknown(owner, "feature", key, Feature::ALL),
+                None => self.errors.push(unknown(owner, "feature", key, &self.features)),
             }
         }
         features
@@ -156,7 +173,7 @@ impl Validator<'_> {
 
         let Text(name) = interval?;
         let Some(interval) = Interval::parse(&name) else {
-            self.unknown(&owner, "interval", &name, Interval::ALL);
+            self.errors.push(unknown(&owner, "interval", &name, Interval::ALL));
             return None;
         };
         let amount = amount?;
@@ -203,14 +220,27 @@ impl Validator<'_> {
         self.meter_named(owner, &key).zip(quantity)
     }
 
-    fn meter(&mut self, place: usize, table: Table) -> Option<(Meter, MeteredPrice)> {
+    fn feature(&mut self, place: usize, table: Table) -> Option<FeatureDefinition> {
+        let owner = owner("feature", "key", place, &table);
+        let table: FeatureTable = read(&owner, table, &mut self.errors);
+        let key = self.required(&owner, "key", table.key).map(|key| key.0);
+        let label = self.required(&owner, "label", table.label).map(|label| label.0);
+        let feature = Feature::declared(&key?);
+        self.unique("feature", feature.as_str());
+        self.features.push(feature);
+        Some(FeatureDefinition { feature, label: label? })
+    }
+
+    fn meter(&mut self, place: usize, table: Table) -> Option<MeterDefinition> {
         let owner = owner("meter", "key", place, &table);
         let mut table: MeterTable = read(&owner, table, &mut self.errors);
         let key = self.required(&owner, "key", std::mem::take(&mut table.key)).map(|key| key.0);
-        let billing = self.metered_price(&owner, table);
-        let key = key?;
-        self.unique("meter", &key);
-        self.meter_named(&owner, &key).zip(billing)
+        let label = self.required(&owner, "label", std::mem::take(&mut table.label)).map(|label| label.0);
+        let metered_price = self.metered_price(&owner, table);
+        let meter = Meter::declared(&key?);
+        self.unique("meter", meter.as_str());
+        self.meters.push(meter);
+        Some(MeterDefinition { meter, label: label?, metered_price })
     }
 
     /// How overage of a meter is billed; `None` if it is denied.
@@ -230,7 +260,7 @@ impl Validator<'_> {
                 self.errors.push(format!("{owner}: `event_name`, `lookup_key` and a price need overage = \"bill\""));
             }
             "deny" => {}
-            other => self.unknown(owner, "overage", other, &["deny", "bill"]),
+            other => self.errors.push(unknown(owner, "overage", other, &["deny", "bill"])),
         }
         let price = MeteredPrice { event_name: event_name?, lookup_key: lookup_key?, unit };
         self.unique("event_name", &price.event_name);
@@ -278,9 +308,9 @@ impl Validator<'_> {
     }
 
     fn meter_named(&mut self, owner: &str, key: &str) -> Option<Meter> {
-        let meter = Meter::parse(key);
+        let meter = self.meters.iter().copied().find(|meter| meter.as_str() == key);
         if meter.is_none() {
-            self.unknown(owner, "meter", key, Meter::ALL);
+            self.errors.push(unknown(owner, "meter", key, &self.meters));
         }
         meter
     }
@@ -308,11 +338,11 @@ impl Validator<'_> {
             self.errors.push(format!("{kind} `{name}` appears twice"));
         }
     }
+}
 
-    fn unknown<T: fmt::Display>(&mut self, owner: &str, kind: &str, name: &str, known: &[T]) {
-        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-        self.errors.push(format!("{owner}: unknown {kind} `{name}` (known: {})", known.join(", ")));
-    }
+fn unknown<T: fmt::Display>(owner: &str, kind: &str, name: &str, known: &[T]) -> String {
+    let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+    format!("{owner}: unknown {kind} `{name}` (known: {})", known.join(", "))
 }
 
 /// What error messages call a table: by the name under `key` or, without one, by its place.

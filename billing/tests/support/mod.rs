@@ -1,19 +1,33 @@
-//! The shipped catalogue and a subscription to start from.
+//! The shipped catalogue, the names it declares, and a subscription to start from.
 
-#![allow(dead_code, reason = "every test file is its own crate and uses its own part")]
+#![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
 
 use billing::time::DAY;
-use billing::{Catalog, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp};
+use billing::{
+    Catalog, CustomerId, Feature, Item, Meter, Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
+};
 use time::macros::datetime;
 
-/// `plans.toml` as it is shipped.
+/// `plans.toml` as shipped.
 pub const PLANS: &str = include_str!("../../../plans.toml");
 
-/// Start of the period that [`subscription`] has paid for.
+/// A feature of Pro and Enterprise.
+pub const ADVANCED_ANALYTICS: Feature = Feature::new("advancedAnalytics");
+/// A feature of Pro and Enterprise.
+pub const CUSTOM_DOMAIN: Feature = Feature::new("customDomain");
+/// A feature of Enterprise.
+pub const PRIORITY_SUPPORT: Feature = Feature::new("prioritySupport");
+
+/// Calls of the public API.
+pub const API_CALLS: Meter = Meter::new("apiCallsPerMonth");
+/// Generated texts.
+pub const AI_GENERATIONS: Meter = Meter::new("aiGenerationsPerMonth");
+
+/// The start of the paid period of a [`subscription`].
 pub const START: Timestamp = Timestamp(datetime!(2026-03-10 09:30:00 UTC).unix_timestamp());
-/// End of that period.
+/// The end of that period.
 pub const END: Timestamp = Timestamp(datetime!(2026-04-10 09:30:00 UTC).unix_timestamp());
-/// The grace of the shipped catalogue.
+/// The grace period of the shipped catalogue, in seconds.
 pub const GRACE: i64 = 3 * DAY;
 
 /// The shipped catalogue with the price ids `price_pro`, `price_pro_year`, `price_ent` and `price_ent_year`.
@@ -28,10 +42,10 @@ pub fn catalog() -> Catalog {
         };
         Some(id.to_owned())
     })
-    .expect("the shipped catalogue is sound")
+    .expect("the shipped catalogue is valid")
 }
 
-/// An active subscription to `price` that has paid for [`START`] to [`END`].
+/// An active subscription to `price`, paid from [`START`] to [`END`].
 pub fn subscription(id: &str, price: &str) -> Subscription {
     Subscription {
         id: SubscriptionId::new(id),
@@ -50,7 +64,7 @@ pub fn subscription(id: &str, price: &str) -> Subscription {
     }
 }
 
-/// One line for `price` that is paid for from `start` to `end`.
+/// An item for `price`, paid from `start` to `end`.
 pub fn item(price: &str, start: Timestamp, end: Timestamp) -> Item {
     Item {
         id: format!("si_{price}"),
@@ -61,17 +75,17 @@ pub fn item(price: &str, start: Timestamp, end: Timestamp) -> Item {
     }
 }
 
-/// The shipped tiers.
+/// The shipped free tier.
 pub fn free() -> Tier {
     Tier::new("FREE")
 }
 
-/// See [`free`].
+/// The shipped middle tier.
 pub fn pro() -> Tier {
     Tier::new("PRO")
 }
 
-/// See [`free`].
+/// The shipped highest tier.
 pub fn enterprise() -> Tier {
     Tier::new("ENTERPRISE")
 }

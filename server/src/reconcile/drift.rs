@@ -199,7 +199,7 @@ impl fmt::Display for Drift {
                 write!(f, "{events} events of {customer} wait for an account that owns that customer")
             }
             Self::BilledUse(Difference { customer, meter, sent, counted, .. }) => {
-                write!(f, "{counted} {} of {customer} are counted at Stripe, which was told of {sent}", meter.label())
+                write!(f, "Stripe counted {counted} units of {meter} for {customer}, but {sent} were sent")
             }
             Self::NotCompared { subject, why } => write!(f, "{subject} could not be compared: {why}"),
         }

@@ -343,9 +343,9 @@ pub(crate) async fn readings(
     let window = usage_window(entitlement.window_anchor, tollgate.now());
     let counters = counters_at(tollgate.db(), account, window, deciding(entitlement)).await?;
     let balances = credit_rows::balances(tollgate.db(), account).await?;
-    Ok(Meter::ALL
-        .iter()
-        .map(|&meter| {
+    let meters = tollgate.catalog().meters().iter().map(|definition| definition.meter);
+    Ok(meters
+        .map(|meter| {
             let limit = entitlement.limit(meter);
             let balance = balances.iter().find(|(key, ..)| key == meter.as_str());
             let credits = balance.map_or(0, |(_, granted, consumed)| granted.saturating_sub(*consumed));

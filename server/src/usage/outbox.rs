@@ -39,7 +39,7 @@ const COMPARED_DAYS: i64 = 30;
 /// Sends until `stop`.
 pub async fn run(tollgate: Tollgate, stop: CancellationToken) {
     // Without anything to bill there is nothing to look for.
-    if Meter::ALL.iter().all(|meter| tollgate.catalog().metered_price(*meter).is_none()) {
+    if tollgate.catalog().metered_prices().next().is_none() {
         return;
     }
     while !stop.is_cancelled() {
@@ -99,7 +99,7 @@ async fn send(tollgate: &Tollgate, event: &Sealed) -> Result<bool, StoreError> {
         let why = "tried more than a day ago, and perhaps counted: compare before it is sent again";
         return put_off(tollgate, event, why, Fate::Parked).await;
     }
-    let price = Meter::parse(&event.meter).and_then(|meter| tollgate.catalog().metered_price(meter));
+    let price = tollgate.catalog().meter(&event.meter).and_then(|meter| tollgate.catalog().metered_price(meter));
     let Some(price) = price else {
         return put_off(tollgate, event, "plans.toml no longer bills this meter", Fate::Refused).await;
     };
@@ -180,7 +180,7 @@ pub async fn billed(tollgate: &Tollgate) -> Result<Vec<Billed>, StoreError> {
     let mut billed = Vec::new();
     for (account, key) in rows::senders(tollgate.db()).await? {
         let account = AccountId::new(account);
-        let meter = Meter::parse(&key).filter(|meter| tollgate.catalog().metered_price(*meter).is_some());
+        let meter = tollgate.catalog().meter(&key).filter(|meter| tollgate.catalog().metered_price(*meter).is_some());
         let customer = customers::of_account(tollgate.db(), &account).await?;
         billed.extend(meter.zip(customer).map(|(meter, customer)| Billed { account, customer, meter }));
     }

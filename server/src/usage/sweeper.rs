@@ -57,7 +57,7 @@ pub async fn give_back_expired(tollgate: &Tollgate) -> Result<u64, StoreError> {
         let expired = rows::expired(tollgate.db(), now, BITE).await?;
         let is_last = i64::try_from(expired.len()).is_ok_and(|found| found < BITE);
         for hold in expired {
-            let Some(meter) = Meter::parse(&hold.meter) else { continue };
+            let Some(meter) = tollgate.catalog().meter(&hold.meter) else { continue };
             tracing::warn!(account = hold.account_id, meter = hold.meter, "a reservation has run out");
             let settle = Settle {
                 place: place_of(&hold, meter),

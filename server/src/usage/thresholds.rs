@@ -48,6 +48,8 @@ impl Threshold {
 /// A notice to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
+    /// The meter's name on pages.
+    pub label: String,
     /// What has come to it.
     pub threshold: Threshold,
     /// How the meter stands now.
@@ -78,7 +80,12 @@ pub(crate) async fn notices(
                 .filter_map(|(_, percent, at)| Some((Threshold::parse(*percent)?, Timestamp(*at))))
                 .filter(|(threshold, _)| threshold.is_reached(reading.used, reading.limit))
                 .max()
-                .map(|(threshold, raised_at)| Notice { threshold, reading: reading.clone(), raised_at })
+                .map(|(threshold, raised_at)| Notice {
+                    label: tollgate.catalog().meter_label(reading.meter).to_owned(),
+                    threshold,
+                    reading: reading.clone(),
+                    raised_at,
+                })
         })
         .collect())
 }

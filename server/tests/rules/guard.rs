@@ -1,9 +1,10 @@
 //! Whatever spelling a path comes in, the policy of what it means is asked.
 
-use billing::{Feature, Policy, Timestamp, entitlement};
+use billing::{Policy, Timestamp, entitlement};
 use proptest::prelude::*;
 use server::config::Config;
 use server::guard::{PolicyTable, Route, Standing, Verdict, canonical, login_address, upgrade_address};
+use server::product::{ADVANCED_ANALYTICS, PRIORITY_SUPPORT};
 
 const PRO: Policy = Policy::Tier("PRO");
 
@@ -13,9 +14,9 @@ const ROUTES: &[Route] = &[
     Route { path: "/billing", policy: Policy::SignedIn },
     Route { path: "/billing/upgrade", policy: Policy::Public },
     Route { path: "/dashboard", policy: Policy::SignedIn },
-    Route { path: "/dashboard/analytics", policy: Policy::Feature(Feature::AdvancedAnalytics) },
+    Route { path: "/dashboard/analytics", policy: Policy::Feature(ADVANCED_ANALYTICS) },
     Route { path: "/dashboard/api-keys", policy: PRO },
-    Route { path: "/dashboard/support", policy: Policy::Feature(Feature::PrioritySupport) },
+    Route { path: "/dashboard/support", policy: Policy::Feature(PRIORITY_SUPPORT) },
 ];
 
 fn config() -> Config {

@@ -10,6 +10,7 @@ mod fixtures;
 mod guard;
 mod ledger_shapes;
 mod password;
+mod product;
 mod safe_next;
 mod shape;
 mod signature;

@@ -5,10 +5,11 @@ use billing::ledger::{
     Card, Dispute, DisputeStatus, Invoice, InvoiceStatus, LineItem, Payment, PaymentStatus, Purchase, Refund,
 };
 use billing::{
-    AccountId, CheckoutSessionId, Currency, CustomerId, InvoiceId, Meter, Money, PaymentIntentId, PriceId,
-    SubscriptionId, Timestamp,
+    AccountId, CheckoutSessionId, Currency, CustomerId, InvoiceId, Money, PaymentIntentId, PriceId, SubscriptionId,
+    Timestamp,
 };
 use server::StoreError;
+use server::product::AI_GENERATIONS;
 use server::store::{After, Stored, invoices, payments, purchases};
 
 use crate::engines::{NOW, Store, at_once};
@@ -238,7 +239,7 @@ on_both_engines! {
             quantity: 2,
             amount: 3_000,
             product: Some("ai-500".to_owned()),
-            grants: Some((Meter::AiGenerations, 1_000)),
+            grants: Some((AI_GENERATIONS, 1_000)),
         };
         let gift = LineItem { price: None, lookup_key: None, amount: 0, product: None, grants: None, ..line.clone() };
         let full = Purchase {

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use billing::{EventId, Meter};
+use billing::EventId;
 use server::Db;
 use server::clock::Clock;
 use server::config::DatabaseUrl;
+use server::product::API_CALLS;
 use server::store::inbox;
 use server::usage::{Recorded, UsageError};
 use server::webhook::intake::Intake;
@@ -58,11 +59,11 @@ async fn what_the_disk_does_not_take_is_not_answered_and_counts_once_when_it_doe
     on_sqlite(|store: Store| async move {
         let (tollgate, intake) = (store.tollgate(&Clock::manual(NOW)), Intake::default());
         let account = store.account("ada@example.com").await;
-        let first = tollgate.record_usage(&account, Meter::ApiCalls, 1, "first").await;
+        let first = tollgate.record_usage(&account, API_CALLS, 1, "first").await;
         assert!(matches!(first, Ok(Recorded::Counted(_))), "{first:?}");
         let disk = BrokenDisk::out_of_reach(&store);
         for attempt in ["counted", "counted before"] {
-            let answer = tollgate.record_usage(&account, Meter::ApiCalls, 3, "key").await;
+            let answer = tollgate.record_usage(&account, API_CALLS, 3, "key").await;
             assert!(matches!(answer, Err(UsageError::Store(_))), "{attempt}: {answer:?}");
         }
         for attempt in ["new", "there already"] {
@@ -71,7 +72,7 @@ async fn what_the_disk_does_not_take_is_not_answered_and_counts_once_when_it_doe
         }
 
         disk.mend();
-        let answer = tollgate.record_usage(&account, Meter::ApiCalls, 3, "key").await.unwrap();
+        let answer = tollgate.record_usage(&account, API_CALLS, 3, "key").await.unwrap();
         let Recorded::Repeated(reading) = answer else { panic!("counted twice: {answer:?}") };
         assert_eq!(reading.used, 4);
         assert!(!intake.write(&store.db, delivery("evt_1"), NOW).await.unwrap(), "it was written down before");
@@ -84,10 +85,10 @@ async fn what_the_disk_does_not_take_is_not_answered_and_counts_once_when_it_doe
 async fn a_refusal_does_not_wait_for_the_disk() {
     on_sqlite(|store: Store| async move {
         let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
-        let all = tollgate.record_usage(&account, Meter::ApiCalls, 100, "all").await;
+        let all = tollgate.record_usage(&account, API_CALLS, 100, "all").await;
         assert!(matches!(all, Ok(Recorded::Counted(_))), "{all:?}");
         let disk = BrokenDisk::out_of_reach(&store);
-        let answer = tollgate.record_usage(&account, Meter::ApiCalls, 1, "key").await;
+        let answer = tollgate.record_usage(&account, API_CALLS, 1, "key").await;
         assert!(matches!(answer, Ok(Recorded::Denied(_))), "{answer:?}");
         disk.mend();
     })
@@ -112,20 +113,20 @@ async fn what_the_disk_has_refused_once_is_trusted_after_a_restart_only() {
     on_sqlite(|store: Store| async move {
         let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
         assert!(store.db.is_ready().await.unwrap());
-        let first = tollgate.record_usage(&account, Meter::ApiCalls, 1, "first").await;
+        let first = tollgate.record_usage(&account, API_CALLS, 1, "first").await;
         assert!(matches!(first, Ok(Recorded::Counted(_))), "{first:?}");
         let disk = BrokenDisk::refusing(&store);
         for key in ["second", "third"] {
-            let answer = tollgate.record_usage(&account, Meter::ApiCalls, 1, key).await;
+            let answer = tollgate.record_usage(&account, API_CALLS, 1, key).await;
             assert!(answer.is_err(), "{key}: {answer:?}");
         }
         disk.mend();
-        assert!(tollgate.record_usage(&account, Meter::ApiCalls, 1, "fourth").await.is_err());
+        assert!(tollgate.record_usage(&account, API_CALLS, 1, "fourth").await.is_err());
         assert!(store.db.is_ready().await.is_err(), "nobody should be sent here");
 
         let restarted = store.another_node().await;
         let tollgate = crate::engines::tollgate(restarted.clone(), &Clock::manual(NOW));
-        let answer = tollgate.record_usage(&account, Meter::ApiCalls, 1, "fifth").await;
+        let answer = tollgate.record_usage(&account, API_CALLS, 1, "fifth").await;
         assert!(matches!(answer, Ok(Recorded::Counted(_))), "{answer:?}");
         assert!(restarted.is_ready().await.unwrap());
         restarted.close().await;

@@ -1,8 +1,9 @@
 //! Work that can fail holds its units, and each ends once: counted, or given back.
 
-use billing::{AccountId, Limit, Meter};
+use billing::{AccountId, Limit};
 use server::Tollgate;
 use server::clock::Clock;
+use server::product::{AI_GENERATIONS, API_CALLS};
 use server::store::usage as rows;
 use server::usage::{MeterReading, Recorded, Reservation, Reserved, UsageError, Use, credits, sweeper};
 
@@ -11,7 +12,7 @@ use crate::engines::{NOW, Store, at_once, tollgate};
 const HOLD: i64 = 60;
 
 async fn reserve(tollgate: &Tollgate, account: &AccountId, quantity: u64, key: &str) -> Reserved {
-    tollgate.reserve(account, Use::new(Meter::AiGenerations, quantity, key), HOLD).await.unwrap()
+    tollgate.reserve(account, Use::new(AI_GENERATIONS, quantity, key), HOLD).await.unwrap()
 }
 
 async fn held(tollgate: &Tollgate, account: &AccountId, quantity: u64, key: &str) -> Reservation {
@@ -23,7 +24,7 @@ async fn held(tollgate: &Tollgate, account: &AccountId, quantity: u64, key: &str
 
 async fn reading(tollgate: &Tollgate, account: &AccountId) -> MeterReading {
     let readings = tollgate.usage(account).await.unwrap();
-    readings.into_iter().find(|reading| reading.meter == Meter::AiGenerations).unwrap()
+    readings.into_iter().find(|reading| reading.meter == AI_GENERATIONS).unwrap()
 }
 
 /// Used, held, and what can still be had, of the free plan's ten.
@@ -34,7 +35,7 @@ async fn state(tollgate: &Tollgate, account: &AccountId) -> (u64, u64, Limit) {
 
 async fn grant(store: &Store, account: &AccountId, units: i64) {
     let mut tx = store.db.begin().await.unwrap();
-    credits::set_granted(&mut tx, account, Meter::AiGenerations, "pi_1", units, NOW).await.unwrap();
+    credits::set_granted(&mut tx, account, AI_GENERATIONS, "pi_1", units, NOW).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -47,7 +48,7 @@ on_both_engines! {
         let committed = tollgate.commit(&reservation, Some(r#"{"promptLength":3}"#.to_owned()), None).await.unwrap();
         assert_eq!(committed.map(|reading| (reading.used, reading.reserved)), Some((4, 0)));
         assert_eq!(state(&tollgate, &account).await, (4, 0, Limit::Finite(6)));
-        let records = rows::records_of(&store.db, &account, Meter::AiGenerations, 10).await.unwrap();
+        let records = rows::records_of(&store.db, &account, AI_GENERATIONS, 10).await.unwrap();
         let metadata = Some(r#"{"promptLength":3}"#.to_owned());
         assert_eq!(records, [("key".to_owned(), "counted".to_owned(), 4, metadata)]);
     }
@@ -103,11 +104,11 @@ on_both_engines! {
         let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
         held(&tollgate, &account, 1, "key").await;
         let other = |wanted| tollgate.reserve(&account, wanted, HOLD);
-        assert!(matches!(other(Use::new(Meter::AiGenerations, 2, "key")).await, Err(UsageError::KeyReused)));
-        assert!(matches!(other(Use::new(Meter::ApiCalls, 1, "key")).await, Err(UsageError::KeyReused)));
-        let fingerprint = Use { fingerprint: "another", ..Use::new(Meter::AiGenerations, 1, "key") };
+        assert!(matches!(other(Use::new(AI_GENERATIONS, 2, "key")).await, Err(UsageError::KeyReused)));
+        assert!(matches!(other(Use::new(API_CALLS, 1, "key")).await, Err(UsageError::KeyReused)));
+        let fingerprint = Use { fingerprint: "another", ..Use::new(AI_GENERATIONS, 1, "key") };
         assert!(matches!(other(fingerprint).await, Err(UsageError::KeyReused)));
-        let recorded = tollgate.record_usage(&account, Meter::AiGenerations, 1, "key").await;
+        let recorded = tollgate.record_usage(&account, AI_GENERATIONS, 1, "key").await;
         assert!(matches!(recorded, Err(UsageError::KeyReused)), "to record is not to reserve");
     }
 
@@ -220,7 +221,7 @@ on_both_engines! {
             async move {
                 let key = format!("key {n}");
                 if n % 4 == 3 {
-                    let recorded = tollgate.record_usage(&account, Meter::AiGenerations, 1, &key).await.unwrap();
+                    let recorded = tollgate.record_usage(&account, AI_GENERATIONS, 1, &key).await.unwrap();
                     return u64::from(matches!(recorded, Recorded::Counted(_)));
                 }
                 match reserve(&tollgate, &account, 1 + n as u64 % 3, &key).await {

@@ -3,6 +3,7 @@
 use billing::{AccountId, Meter, Timestamp};
 use server::Tollgate;
 use server::clock::Clock;
+use server::product::API_CALLS;
 use server::usage::{Recorded, Threshold};
 
 use crate::engines::{NOW, at_once, pro};
@@ -14,7 +15,7 @@ async fn shown(tollgate: &Tollgate, account: &AccountId) -> Vec<(Meter, Threshol
 }
 
 async fn record(tollgate: &Tollgate, account: &AccountId, quantity: u64, key: &str) {
-    let recorded = tollgate.record_usage(account, Meter::ApiCalls, quantity, key).await.unwrap();
+    let recorded = tollgate.record_usage(account, API_CALLS, quantity, key).await.unwrap();
     assert!(matches!(recorded, Recorded::Counted(_)), "{recorded:?}");
 }
 
@@ -24,27 +25,27 @@ on_both_engines! {
         record(&tollgate, &account, 79, "a").await;
         assert_eq!(shown(&tollgate, &account).await, []);
         record(&tollgate, &account, 1, "b").await;
-        assert_eq!(shown(&tollgate, &account).await, [(Meter::ApiCalls, Threshold::Near)]);
+        assert_eq!(shown(&tollgate, &account).await, [(API_CALLS, Threshold::Near)]);
         record(&tollgate, &account, 20, "c").await;
-        assert_eq!(shown(&tollgate, &account).await, [(Meter::ApiCalls, Threshold::Reached)]);
+        assert_eq!(shown(&tollgate, &account).await, [(API_CALLS, Threshold::Reached)]);
     }
 
     async fn a_dismissed_notice_stays_away_until_the_next_threshold_or_the_next_window(store) {
         let clock = Clock::manual(NOW);
         let (tollgate, account) = (store.tollgate(&clock), store.account("ada@example.com").await);
         record(&tollgate, &account, 80, "a").await;
-        tollgate.dismiss_notice(&account, Meter::ApiCalls, Threshold::Near).await.unwrap();
+        tollgate.dismiss_notice(&account, API_CALLS, Threshold::Near).await.unwrap();
         assert_eq!(shown(&tollgate, &account).await, []);
         record(&tollgate, &account, 1, "b").await;
         assert_eq!(shown(&tollgate, &account).await, [], "once per window");
         record(&tollgate, &account, 19, "c").await;
-        assert_eq!(shown(&tollgate, &account).await, [(Meter::ApiCalls, Threshold::Reached)]);
-        tollgate.dismiss_notice(&account, Meter::ApiCalls, Threshold::Reached).await.unwrap();
+        assert_eq!(shown(&tollgate, &account).await, [(API_CALLS, Threshold::Reached)]);
+        tollgate.dismiss_notice(&account, API_CALLS, Threshold::Reached).await.unwrap();
         assert_eq!(shown(&tollgate, &account).await, []);
 
         clock.set(Timestamp(1_780_272_000));
         record(&tollgate, &account, 85, "d").await;
-        assert_eq!(shown(&tollgate, &account).await, [(Meter::ApiCalls, Threshold::Near)]);
+        assert_eq!(shown(&tollgate, &account).await, [(API_CALLS, Threshold::Near)]);
     }
 
     async fn a_higher_limit_makes_a_notice_untrue(store) {
@@ -64,14 +65,14 @@ on_both_engines! {
             async move { record(&tollgate, &account, 1, &format!("key {n}")).await }
         })
         .await;
-        assert_eq!(shown(&tollgate, &account).await, [(Meter::ApiCalls, Threshold::Reached)]);
+        assert_eq!(shown(&tollgate, &account).await, [(API_CALLS, Threshold::Reached)]);
     }
 
     async fn one_account_does_not_dismiss_anothers(store) {
         let tollgate = store.tollgate(&Clock::manual(NOW));
         let (ada, eve) = (store.account("ada@example.com").await, store.account("eve@example.com").await);
         record(&tollgate, &ada, 80, "a").await;
-        tollgate.dismiss_notice(&eve, Meter::ApiCalls, Threshold::Reached).await.unwrap();
+        tollgate.dismiss_notice(&eve, API_CALLS, Threshold::Reached).await.unwrap();
         assert_eq!(shown(&tollgate, &ada).await.len(), 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use billing::{AccountId, Limit, Meter, Timestamp};
 use server::clock::Clock;
+use server::product::{AI_GENERATIONS, API_CALLS};
 use server::store::usage as rows;
 use server::usage::{Recorded, UsageError, Use, sweeper};
 use server::{Tollgate, ids};
@@ -15,7 +16,7 @@ async fn used(tollgate: &Tollgate, account: &AccountId, meter: Meter) -> u64 {
 }
 
 async fn record(tollgate: &Tollgate, account: &AccountId, quantity: u64, key: &str) -> Recorded {
-    tollgate.record_usage(account, Meter::ApiCalls, quantity, key).await.unwrap()
+    tollgate.record_usage(account, API_CALLS, quantity, key).await.unwrap()
 }
 
 /// A subscriber on the plan with this lookup key.
@@ -32,10 +33,10 @@ on_both_engines! {
     async fn a_use_is_counted_and_read_back(store) {
         let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
         let Recorded::Counted(reading) = record(&tollgate, &account, 3, "key").await else { panic!("not counted") };
-        assert_eq!((reading.meter, reading.used, reading.limit), (Meter::ApiCalls, 3, Limit::Finite(100)));
+        assert_eq!((reading.meter, reading.used, reading.limit), (API_CALLS, 3, Limit::Finite(100)));
         assert!(reading.window.start <= NOW && NOW < reading.window.end);
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 3);
-        assert_eq!(used(&tollgate, &account, Meter::AiGenerations).await, 0, "each meter by itself");
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 3);
+        assert_eq!(used(&tollgate, &account, AI_GENERATIONS).await, 0, "each meter by itself");
     }
 
     async fn what_can_still_be_used_is_said_and_nothing_is_counted(store) {
@@ -43,11 +44,11 @@ on_both_engines! {
         record(&tollgate, &account, 97, "key").await;
         let mut said = Vec::new();
         for quantity in [1, 3, 4] {
-            let (is_had, reading) = tollgate.check_usage(&account, Meter::ApiCalls, quantity).await.unwrap();
+            let (is_had, reading) = tollgate.check_usage(&account, API_CALLS, quantity).await.unwrap();
             said.push((is_had, reading.expect("every meter is read").left()));
         }
         assert_eq!(said, [(true, Limit::Finite(3)), (true, Limit::Finite(3)), (false, Limit::Finite(3))]);
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 97);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 97);
     }
 
     async fn a_key_that_is_called_new_and_is_not_counts_nothing_and_refuses_nobody_else(store) {
@@ -57,7 +58,7 @@ on_both_engines! {
             let (tollgate, account) = (tollgate.clone(), account.clone());
             async move {
                 let key = if n == 7 { "taken".to_owned() } else { format!("new {n}") };
-                let wanted = Use { is_new_key: true, ..Use::new(Meter::ApiCalls, 1, &key) };
+                let wanted = Use { is_new_key: true, ..Use::new(API_CALLS, 1, &key) };
                 (n, tollgate.record_use(&account, wanted).await)
             }
         })
@@ -65,7 +66,7 @@ on_both_engines! {
         for (n, answer) in &answers {
             assert_eq!(matches!(answer, Ok(Recorded::Counted(_))), *n != 7, "{n}: {answer:?}");
         }
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 20);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 20);
     }
 
     /// Three nodes, each with connections and a group of its own, and two hundred calls at once.
@@ -82,7 +83,7 @@ on_both_engines! {
         .await;
         assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 1);
         assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Denied(_))).count(), 199);
-        assert_eq!(used(&nodes[2], &account, Meter::ApiCalls).await, 100);
+        assert_eq!(used(&nodes[2], &account, API_CALLS).await, 100);
         for other in others {
             other.close().await;
         }
@@ -99,7 +100,7 @@ on_both_engines! {
         })
         .await;
         assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 1);
-        assert_eq!(used(&nodes[0], &account, Meter::ApiCalls).await, 5);
+        assert_eq!(used(&nodes[0], &account, API_CALLS).await, 5);
         for other in others {
             other.close().await;
         }
@@ -114,7 +115,7 @@ on_both_engines! {
         for round in 0..10 {
             let answers = at_once(2, |n| {
                 let (tollgate, account) = (nodes[n].clone(), account.clone());
-                let meter = [Meter::ApiCalls, Meter::AiGenerations][n];
+                let meter = [API_CALLS, AI_GENERATIONS][n];
                 async move { tollgate.record_usage(&account, meter, 1, &format!("key {round}")).await }
             })
             .await;
@@ -138,7 +139,7 @@ on_both_engines! {
         .await;
         assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 40 * 9);
         for account in &accounts {
-            assert_eq!(used(&tollgate, account, Meter::ApiCalls).await, 99);
+            assert_eq!(used(&tollgate, account, API_CALLS).await, 99);
         }
     }
 
@@ -156,7 +157,7 @@ on_both_engines! {
             let (Recorded::Counted(reading) | Recorded::Denied(reading)) = answer else { panic!("{answer:?}") };
             assert_eq!(reading.used, 100);
         }
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 100);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 100);
     }
 
     async fn fifty_calls_at_once_under_the_limit_all_count(store) {
@@ -167,7 +168,7 @@ on_both_engines! {
         })
         .await;
         assert!(answers.iter().all(|answer| matches!(answer, Recorded::Counted(_))));
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 100);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 100);
     }
 
     async fn one_key_sent_twenty_times_at_once_counts_once(store) {
@@ -180,17 +181,17 @@ on_both_engines! {
         let count = |wanted: fn(&Recorded) -> bool| answers.iter().filter(|answer| wanted(answer)).count();
         assert_eq!(count(|answer| matches!(answer, Recorded::Counted(_))), 1);
         assert_eq!(count(|answer| matches!(answer, Recorded::Repeated(_))), 19);
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 5);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 5);
     }
 
     async fn a_key_used_for_something_else_is_refused(store) {
         let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
         record(&tollgate, &account, 5, "key").await;
-        let other_quantity = tollgate.record_usage(&account, Meter::ApiCalls, 6, "key").await;
+        let other_quantity = tollgate.record_usage(&account, API_CALLS, 6, "key").await;
         assert!(matches!(other_quantity, Err(UsageError::KeyReused)), "{other_quantity:?}");
-        let other_meter = tollgate.record_usage(&account, Meter::AiGenerations, 5, "key").await;
+        let other_meter = tollgate.record_usage(&account, AI_GENERATIONS, 5, "key").await;
         assert!(matches!(other_meter, Err(UsageError::KeyReused)), "{other_meter:?}");
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 5);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 5);
     }
 
     async fn a_key_is_its_accounts_own(store) {
@@ -207,19 +208,19 @@ on_both_engines! {
         assert_eq!((reading.used, reading.limit), (95, Limit::Finite(100)));
         assert!(matches!(record(&tollgate, &account, 5, "key").await, Recorded::Counted(_)), "a denied key is still free");
         assert!(matches!(record(&tollgate, &account, 101, "more").await, Recorded::Denied(_)));
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 100);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 100);
     }
 
     async fn more_than_the_whole_limit_is_refused_on_an_empty_counter(store) {
         let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
         assert!(matches!(record(&tollgate, &account, 101, "key").await, Recorded::Denied(_)));
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 0);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 0);
     }
 
     async fn a_quantity_that_cannot_be_counted_is_an_error(store) {
         let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
         for quantity in [0, u64::MAX, i64::MAX as u64 + 1] {
-            let refused = tollgate.record_usage(&account, Meter::ApiCalls, quantity, "key").await;
+            let refused = tollgate.record_usage(&account, API_CALLS, quantity, "key").await;
             assert!(matches!(refused, Err(UsageError::Quantity)), "{quantity}: {refused:?}");
         }
     }
@@ -230,7 +231,7 @@ on_both_engines! {
         let Recorded::Counted(reading) = record(&tollgate, &account, 1_000_000, "key").await else { panic!("denied") };
         assert_eq!((reading.used, reading.limit), (1_000_000, Limit::Unlimited));
         assert!(matches!(record(&tollgate, &account, 1_000_000, "another").await, Recorded::Counted(_)));
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 2_000_000);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 2_000_000);
     }
 
     async fn a_counter_that_is_full_denies_instead_of_failing(store) {
@@ -238,7 +239,7 @@ on_both_engines! {
         let tollgate = store.tollgate(&Clock::manual(NOW));
         assert!(matches!(record(&tollgate, &account, i64::MAX as u64, "all").await, Recorded::Counted(_)));
         assert!(matches!(record(&tollgate, &account, 1, "one more").await, Recorded::Denied(_)));
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, i64::MAX as u64);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, i64::MAX as u64);
     }
 
     async fn the_free_count_begins_anew_with_the_calendar_month_in_utc(store) {
@@ -253,7 +254,7 @@ on_both_engines! {
         let Recorded::Counted(reading) = record(&tollgate, &account, 1, "late").await else { panic!("denied") };
         assert_eq!((reading.used, reading.window.start), (1, first_of_june));
         assert!(matches!(record(&tollgate, &account, 100, "may").await, Recorded::Repeated(_)), "a key outlives its window");
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 1);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 1);
     }
 
     async fn the_paid_count_begins_anew_with_the_billing_anchor(store) {
@@ -282,13 +283,13 @@ on_both_engines! {
         })
         .await;
         assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 50);
-        assert_eq!(used(&nodes[0], &account, Meter::ApiCalls).await, 100);
+        assert_eq!(used(&nodes[0], &account, API_CALLS).await, 100);
         other.close().await;
     }
 
     async fn a_request_with_another_fingerprint_is_another_request(store) {
         let (tollgate, account) = (store.tollgate(&Clock::manual(NOW)), store.account("ada@example.com").await);
-        let wanted = |fingerprint| Use { fingerprint, ..Use::new(Meter::ApiCalls, 1, "key") };
+        let wanted = |fingerprint| Use { fingerprint, ..Use::new(API_CALLS, 1, "key") };
         assert!(matches!(tollgate.record_use(&account, wanted("one")).await, Ok(Recorded::Counted(_))));
         assert!(matches!(tollgate.record_use(&account, wanted("one")).await, Ok(Recorded::Repeated(_))));
         assert!(matches!(tollgate.record_use(&account, wanted("two")).await, Err(UsageError::KeyReused)));
@@ -338,7 +339,7 @@ on_both_engines! {
         .await;
         assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 30);
         let readings = nodes[1].usage(&account).await.unwrap();
-        let reading = readings.iter().find(|reading| reading.meter == Meter::ApiCalls).unwrap();
+        let reading = readings.iter().find(|reading| reading.meter == API_CALLS).unwrap();
         assert_eq!((reading.used, reading.from_credits, reading.credits), (100, 25, 0));
         other.close().await;
     }
@@ -368,7 +369,7 @@ on_both_engines! {
         clock.set(cut);
         write(&store, &tollgate, &account, 1, "tollgate_pro_year", cut).await;
         let carried = 10_000 - 100_000_u64.div_ceil(31);
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, carried, "before anything is counted, too");
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, carried, "before anything is counted, too");
         let Recorded::Counted(reading) = record(&tollgate, &account, 1, "one").await else { panic!("denied") };
         assert_eq!((reading.window.start, reading.used), (cut, carried + 1));
         let left = 10_000 - carried - 1;
@@ -406,7 +407,7 @@ on_both_engines! {
         for (day, source) in [(0, Some("key_a")), (0, Some("key_b")), (0, None), (1, Some("key_a")), (1, Some("key_a"))] {
             clock.set(NOW.plus_days(day));
             let key = ids::new_id();
-            let wanted = Use { source, ..Use::new(Meter::ApiCalls, 2, &key) };
+            let wanted = Use { source, ..Use::new(API_CALLS, 2, &key) };
             assert!(matches!(tollgate.record_use(&account, wanted).await, Ok(Recorded::Counted(_))));
         }
         let midnight = NOW.0 - NOW.0 % 86_400;
@@ -432,7 +433,7 @@ on_both_engines! {
         let days = rows::days(&store.db, &account, NOW.plus_days(-1), NOW.plus_days(30)).await.unwrap();
         assert_eq!(days.iter().map(|row| row.used).sum::<i64>(), 95);
         clock.set(NOW.plus_days(29));
-        assert_eq!(used(&tollgate, &account, Meter::ApiCalls).await, 95);
+        assert_eq!(used(&tollgate, &account, API_CALLS).await, 95);
         assert!(matches!(record(&tollgate, &account, 6, "more").await, Recorded::Denied(_)), "the counter is not asked to sum");
         assert!(matches!(record(&tollgate, &account, 5, "new").await, Recorded::Repeated(_)), "a key that is kept is known");
     }
@@ -441,7 +442,7 @@ on_both_engines! {
 /// Says what a purchase grants of calls.
 async fn grant(store: &Store, account: &AccountId, source: &str, units: i64) {
     let mut tx = store.db.begin().await.unwrap();
-    server::usage::credits::set_granted(&mut tx, account, Meter::ApiCalls, source, units, NOW).await.unwrap();
+    server::usage::credits::set_granted(&mut tx, account, API_CALLS, source, units, NOW).await.unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -8,7 +8,7 @@ use server::store::subscriptions::Revision;
 
 use super::Sections;
 use crate::components::{
-    Banner, Column, DataTable, Day, Heading, InvoiceBadge, Moment, StatusBadge, Tone, UsageMeter, operator_page,
+    Banner, Column, DataTable, Day, Heading, InvoiceBadge, Moment, StatusBadge, Tone, operator_page, usage_meters,
 };
 use crate::failure::Failure;
 use crate::pages::billing::what_was_bought;
@@ -23,7 +23,7 @@ pub fn AccountPage() -> impl IntoView {
         let detail = found.ok_or(Failure::NotFound)?;
         let flags = detail.entitlement.flags.iter().map(operations::flag);
         let flags = flags.map(|flag| view! { <Banner tone=Tone::Warning title=flag/> }).collect_view();
-        let meters = detail.usage.iter().cloned().map(|reading| view! { <UsageMeter reading/> }).collect_view();
+        let meters = usage_meters(detail.usage.clone(), tollgate.catalog());
         Ok(view! {
             <Heading title=detail.account.email.clone()/>
             <Sections/>

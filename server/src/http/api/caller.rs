@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use billing::{AccountId, Meter, Policy};
+use billing::{AccountId, Policy};
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
@@ -13,6 +13,7 @@ use super::limits::{Shared, Who};
 use super::problem::Problem;
 use crate::auth::Session;
 use crate::ids;
+use crate::product::API_CALLS;
 use crate::tollgate::Tollgate;
 use crate::usage::{MeterReading, Recorded, Use};
 use crate::workspace;
@@ -95,7 +96,7 @@ impl Caller {
             is_new_key: self.idempotency_key.is_none(),
             fingerprint: &fingerprint,
             source: self.source.as_deref(),
-            ..Use::new(Meter::ApiCalls, 1, &key)
+            ..Use::new(API_CALLS, 1, &key)
         };
         match tollgate.record_use(&self.account, call).await {
             Ok(Recorded::Counted(reading) | Recorded::Repeated(reading)) => {

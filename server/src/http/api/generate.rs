@@ -16,7 +16,6 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use billing::Meter;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,6 +24,7 @@ use super::caller::{Caller, fingerprint};
 use super::problem::{Problem, Refusals};
 use crate::ai::{AiError, Pieces};
 use crate::ids;
+use crate::product::AI_GENERATIONS;
 use crate::store::StoreError;
 use crate::tollgate::Tollgate;
 use crate::usage::{HOLD, Reservation, Reserved, Use};
@@ -120,7 +120,7 @@ pub(super) async fn generate(
     };
     let fingerprint = fingerprint(&body);
     let wanted =
-        Use { fingerprint: &fingerprint, source: caller.source.as_deref(), ..Use::new(Meter::AiGenerations, 1, &key) };
+        Use { fingerprint: &fingerprint, source: caller.source.as_deref(), ..Use::new(AI_GENERATIONS, 1, &key) };
     let is_stream = prompt.stream || wants_events(&headers);
     let reservation = match tollgate.reserve(&caller.account, wanted, HOLD).await {
         Ok(Reserved::Held(reservation, reading)) => {

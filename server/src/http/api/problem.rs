@@ -92,8 +92,12 @@ impl Problem {
     /// 402.
     pub(super) fn limit_reached(tollgate: &Tollgate, reading: &MeterReading) -> Self {
         let used = reading.used.saturating_add(reading.reserved);
-        let detail =
-            format!("{used} of {} {} are used until {}.", reading.limit, reading.meter.label(), reading.window.end);
+        let detail = format!(
+            "{used} of {} {} are used until {}.",
+            reading.limit,
+            tollgate.catalog().meter_label(reading.meter),
+            reading.window.end
+        );
         let limit = match reading.limit {
             Limit::Finite(limit) => Some(limit),
             Limit::Unlimited => None,

@@ -1,0 +1,27 @@
+//! What this app sells, by name.
+//!
+//! `plans.toml` declares the features and meters; these constants name them in code. Both are
+//! compared when the server starts, so a key that is misspelt here or missing there keeps it
+//! from starting (`tests/rules/product.rs`).
+
+use billing::{Catalog, CatalogErrors, Feature, Meter};
+
+/// Usage over time, by day and by API key.
+pub const ADVANCED_ANALYTICS: Feature = Feature::new("advancedAnalytics");
+/// Serving under the customer's own domain.
+pub const CUSTOM_DOMAIN: Feature = Feature::new("customDomain");
+/// Support requests that are answered first.
+pub const PRIORITY_SUPPORT: Feature = Feature::new("prioritySupport");
+
+/// Calls of the public API.
+pub const API_CALLS: Meter = Meter::new("apiCallsPerMonth");
+/// Generated texts.
+pub const AI_GENERATIONS: Meter = Meter::new("aiGenerationsPerMonth");
+
+/// Checks that the catalogue declares every feature and meter that this app names.
+///
+/// # Errors
+/// One for each that is missing, with those that are declared.
+pub fn check(catalog: &Catalog) -> Result<(), CatalogErrors> {
+    catalog.check_declared(&[ADVANCED_ANALYTICS, CUSTOM_DOMAIN, PRIORITY_SUPPORT], &[API_CALLS, AI_GENERATIONS])
+}
