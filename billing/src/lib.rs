@@ -1,8 +1,8 @@
-//! The billing rules, pure: no I/O, no clock, no environment, no randomness.
+//! The billing rules: plans, subscriptions, entitlement, usage and purchases.
 //!
-//! Everything here is a function of its arguments, so that every rule can be
-//! property-tested and runs the same on the server, in a test and in a browser.
-//! Time comes in as a [`Timestamp`]; plans come in as a [`Catalog`].
+//! Everything here is a pure function of its arguments: there is no I/O, clock, environment or
+//! randomness. Rules can therefore be property-tested, and they give the same answer on the
+//! server, in a test and in a browser. Time comes in as a [`Timestamp`], plans as a [`Catalog`].
 
 pub mod allowance;
 pub mod catalog;
@@ -30,7 +30,7 @@ pub use ids::{
 pub use keys::{Feature, Meter};
 pub use limit::{Limit, Overage};
 pub use money::{Currency, Money};
-pub use policy::{Admission, Policy};
+pub use policy::{Admission, Policy, PolicyError};
 pub use subscription::{Item, Pause, PauseBehavior, Period, Status, Subscription};
 pub use time::Timestamp;
 pub use usage_window::{UsageWindow, usage_window};

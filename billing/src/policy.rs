@@ -1,63 +1,72 @@
-//! Who may come in: what a route asks for, and whether an entitlement meets it.
+//! What a route requires, and whether an entitlement meets it.
 
 use crate::catalog::{Catalog, Tier};
 use crate::entitlement::Entitlement;
 use crate::keys::Feature;
 
-/// What a route asks of its visitor.
+/// What a route requires of a visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Anybody.
+    /// Nothing.
     Public,
-    /// Anybody signed in.
+    /// To be signed in.
     SignedIn,
-    /// Signed in, on this tier or a higher one.
+    /// To be signed in, on this tier or a higher one.
     Tier(&'static str),
-    /// Signed in, on a plan with this feature.
+    /// To be signed in, on a plan with this feature.
     Feature(Feature),
-    /// Signed in, and trusted with everybody's billing. No plan opens it.
+    /// To be signed in as an operator, who can see every account. No plan includes it.
     Operator,
 }
 
-/// The answer for somebody signed in.
+/// Why no visitor can ever meet a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// The catalogue has no such tier.
+    #[error("requires tier `{0}`, which no plan has")]
+    UnknownTier(&'static str),
+    /// No plan includes the feature.
+    #[error("requires feature `{0}`, which no plan has")]
+    UnknownFeature(Feature),
+}
+
+/// The answer to a signed-in visitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Come in.
+    /// The entitlement meets the policy.
     Admitted,
-    /// The plan is too low; the lowest that would do.
+    /// A higher plan is required.
     UpgradeRequired {
-        /// Its tier.
+        /// The lowest tier that meets the policy.
         needed: Tier,
     },
-    /// It is not a matter of a plan.
+    /// No plan meets the policy.
     Forbidden,
 }
 
 impl Policy {
-    /// Whether the catalogue can answer this policy at all.
-    ///
-    /// # Errors
-    /// A sentence that names the tier or feature that no plan has.
-    pub fn check(self, catalog: &Catalog) -> Result<(), String> {
+    /// Checks that at least one plan of the catalogue meets the policy.
+    pub fn check(self, catalog: &Catalog) -> Result<(), PolicyError> {
         match self {
             Self::Public | Self::SignedIn | Self::Operator => Ok(()),
             Self::Tier(name) if catalog.rank(&Tier::new(name)).is_some() => Ok(()),
-            Self::Tier(name) => Err(format!("asks for tier `{name}`, which no plan has")),
+            Self::Tier(name) => Err(PolicyError::UnknownTier(name)),
             Self::Feature(feature) if catalog.cheapest_with(feature).is_some() => Ok(()),
-            Self::Feature(feature) => Err(format!("asks for feature `{feature}`, which no plan has")),
+            Self::Feature(feature) => Err(PolicyError::UnknownFeature(feature)),
         }
     }
 
-    /// Whether somebody signed in with this entitlement may come in. A policy that the
-    /// catalogue cannot answer admits nobody.
+    /// Decides whether a signed-in visitor with this entitlement is admitted.
+    ///
+    /// A policy that fails [`Policy::check`] admits no one.
     pub fn admits(self, entitlement: &Entitlement, catalog: &Catalog) -> Admission {
         match self {
             Self::Public | Self::SignedIn => Admission::Admitted,
             Self::Operator => Admission::Forbidden,
             Self::Tier(name) => {
                 let needed = Tier::new(name);
-                let open = catalog.rank(&needed).is_some_and(|rank| entitlement.rank >= rank);
-                if open { Admission::Admitted } else { Admission::UpgradeRequired { needed } }
+                let is_met = catalog.rank(&needed).is_some_and(|rank| entitlement.rank >= rank);
+                if is_met { Admission::Admitted } else { Admission::UpgradeRequired { needed } }
             }
             Self::Feature(feature) => match catalog.cheapest_with(feature) {
                 Some(_) if entitlement.features.contains(&feature) => Admission::Admitted,

@@ -1,14 +1,14 @@
-//! Who may come in: tiers in order, features, and policies that nobody can meet.
+//! Which entitlements a policy admits, and policies that no plan can meet.
 
 mod support;
 
-use billing::{Admission, Catalog, Entitlement, Policy, Tier, entitlement};
+use billing::{Admission, Catalog, Entitlement, Policy, PolicyError, Tier, entitlement};
 use support::{
     ADVANCED_ANALYTICS, CUSTOM_DOMAIN, PLANS, PRIORITY_SUPPORT, START, catalog, enterprise, pro, subscription,
 };
 
-/// What somebody on each shipped tier has, lowest first.
-fn everybody() -> [Entitlement; 3] {
+/// The entitlement of each shipped tier, lowest first.
+fn every_tier() -> [Entitlement; 3] {
     let catalog = catalog();
     [
         entitlement(&[], &catalog, START),
@@ -18,7 +18,7 @@ fn everybody() -> [Entitlement; 3] {
 }
 
 fn admitted(policy: Policy) -> [bool; 3] {
-    everybody().map(|entitlement| policy.admits(&entitlement, &catalog()) == Admission::Admitted)
+    every_tier().map(|entitlement| policy.admits(&entitlement, &catalog()) == Admission::Admitted)
 }
 
 #[test]
@@ -28,24 +28,24 @@ fn public_and_signed_in_admit_every_tier() {
 }
 
 #[test]
-fn a_tier_admits_itself_and_what_is_above_it() {
+fn a_tier_admits_itself_and_every_higher_tier() {
     assert_eq!(admitted(Policy::Tier("FREE")), [true, true, true]);
     assert_eq!(admitted(Policy::Tier("PRO")), [false, true, true]);
     assert_eq!(admitted(Policy::Tier("ENTERPRISE")), [false, false, true]);
 }
 
 #[test]
-fn a_feature_admits_the_plans_that_have_it() {
+fn a_feature_admits_the_plans_that_include_it() {
     assert_eq!(admitted(Policy::Feature(ADVANCED_ANALYTICS)), [false, true, true]);
     assert_eq!(admitted(Policy::Feature(CUSTOM_DOMAIN)), [false, true, true]);
     assert_eq!(admitted(Policy::Feature(PRIORITY_SUPPORT)), [false, false, true]);
 }
 
 #[test]
-fn the_order_is_the_files_and_not_the_alphabets() {
-    // ENTERPRISE sorts before FREE and PRO as a word.
+fn tiers_rank_by_their_place_in_the_file_and_not_by_name() {
+    // By name, ENTERPRISE sorts before FREE and PRO.
     assert!(enterprise() < pro());
-    let [_, on_pro, _] = everybody();
+    let [_, on_pro, _] = every_tier();
     assert_eq!(
         Policy::Tier("ENTERPRISE").admits(&on_pro, &catalog()),
         Admission::UpgradeRequired { needed: enterprise() }
@@ -53,23 +53,23 @@ fn the_order_is_the_files_and_not_the_alphabets() {
 }
 
 #[test]
-fn who_is_too_low_hears_the_lowest_plan_that_would_do() {
-    let [on_free, on_pro, _] = everybody();
-    let needed = |policy: Policy, who: &Entitlement| policy.admits(who, &catalog());
+fn a_refusal_names_the_lowest_plan_that_meets_the_policy() {
+    let [on_free, on_pro, _] = every_tier();
+    let needed = |policy: Policy, entitlement: &Entitlement| policy.admits(entitlement, &catalog());
     assert_eq!(needed(Policy::Tier("PRO"), &on_free), Admission::UpgradeRequired { needed: pro() });
     assert_eq!(needed(Policy::Feature(CUSTOM_DOMAIN), &on_free), Admission::UpgradeRequired { needed: pro() });
     assert_eq!(needed(Policy::Feature(PRIORITY_SUPPORT), &on_pro), Admission::UpgradeRequired { needed: enterprise() });
 }
 
 #[test]
-fn no_plan_opens_what_is_for_operators() {
-    for entitlement in everybody() {
+fn no_plan_admits_to_operator_routes() {
+    for entitlement in every_tier() {
         assert_eq!(Policy::Operator.admits(&entitlement, &catalog()), Admission::Forbidden);
     }
 }
 
 #[test]
-fn every_policy_of_the_shipped_catalogue_can_be_answered() {
+fn the_shipped_catalogue_can_meet_every_policy() {
     for policy in [Policy::Public, Policy::SignedIn, Policy::Operator, Policy::Tier("FREE"), Policy::Tier("PRO")] {
         assert_eq!(policy.check(&catalog()), Ok(()));
     }
@@ -79,28 +79,30 @@ fn every_policy_of_the_shipped_catalogue_can_be_answered() {
 }
 
 #[test]
-fn a_tier_that_no_plan_has_is_refused_by_name_and_admits_nobody() {
+fn an_unknown_tier_is_an_error_and_admits_no_one() {
     for name in ["GOLD", "pro", "Pro ", ""] {
-        let fault = Policy::Tier(name).check(&catalog()).expect_err("no plan has it");
-        assert!(fault.contains(&format!("`{name}`")), "{fault}");
+        let error = Policy::Tier(name).check(&catalog()).expect_err("no plan has it");
+        assert_eq!(error, PolicyError::UnknownTier(name));
+        assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
         assert_eq!(admitted(Policy::Tier(name)), [false; 3]);
     }
 }
 
 #[test]
-fn a_feature_that_no_plan_has_is_refused_by_name_and_admits_nobody() {
-    let without = Catalog::parse(&PLANS.replace(", \"prioritySupport\"", ""), &|_| None).expect("still sound");
+fn a_feature_that_no_plan_includes_is_an_error_and_admits_no_one() {
+    let without = Catalog::parse(&PLANS.replace(", \"prioritySupport\"", ""), &|_| None).expect("still valid");
     let policy = Policy::Feature(PRIORITY_SUPPORT);
-    let fault = policy.check(&without).expect_err("no plan has it");
-    assert!(fault.contains("`prioritySupport`"), "{fault}");
-    // Not even somebody who has it from the days when a plan did.
-    for entitlement in everybody() {
+    let error = policy.check(&without).expect_err("no plan has it");
+    assert_eq!(error, PolicyError::UnknownFeature(PRIORITY_SUPPORT));
+    assert!(error.to_string().contains("`prioritySupport`"), "{error}");
+    // Not even an entitlement from a time when a plan included it.
+    for entitlement in every_tier() {
         assert_ne!(policy.admits(&entitlement, &without), Admission::Admitted);
     }
 }
 
 #[test]
-fn a_lapsed_plan_admits_no_longer() {
+fn a_lapsed_plan_is_no_longer_admitted() {
     let catalog = catalog();
     let pro = subscription("sub_1", "price_pro");
     let lapsed = entitlement(std::slice::from_ref(&pro), &catalog, pro.period().end.plus_days(3));
