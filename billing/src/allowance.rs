@@ -1,50 +1,52 @@
-//! What a use is taken from: the window's included allowance first, then credits, then,
-//! where that is sold, overage. Whole or not at all.
+//! What usage is taken from: the included allowance first, then credits, then billed overage.
+//! A request is granted as a whole or not at all.
 //!
-//! A window belongs to a subscription and its billing anchor; the free plan's is the calendar
-//! month. Within a window the count goes on whatever the plan becomes: an upgrade raises the
-//! limit and a downgrade lowers it. The free plan and a subscription count apart, and each goes
-//! on where it was left. When a subscription's anchor moves (a change between monthly and
-//! yearly, a trial that ends early), its window is cut short and another begins: then the cut
-//! one included its share by time, and what was used beyond that share counts in the next one
-//! ([`carried_over`]). So nobody loses what was included, and nobody gets it twice by switching back
-//! and forth (`tests/allowance.rs`).
+//! Usage is counted per window, and a window belongs to a subscription and its billing anchor; on
+//! the free plan it is the calendar month. Within a window the count continues across plan changes:
+//! an upgrade raises the limit and a downgrade lowers it. The free plan and a subscription are
+//! counted separately, and each count resumes where it stopped.
+//!
+//! When a subscription's anchor moves (a switch between monthly and yearly billing, a trial that
+//! ends early), its window is cut short and another begins. The window that was cut included a
+//! share of the limit proportional to its length, and usage beyond that share counts against the
+//! next window ([`carried_over`]). Switching back and forth therefore neither loses nor multiplies
+//! an allowance (`tests/allowance.rs`).
 
 use crate::limit::{Limit, Overage};
 use crate::time::Timestamp;
 use crate::usage_window::UsageWindow;
 
-/// The most that is ever counted of anything: what a database's whole number holds.
+/// The largest number of units that is ever counted: the maximum of a database integer.
 pub const MAX_UNITS: u64 = i64::MAX as u64;
 
-/// How things stand with one meter in one window.
+/// One meter's allowance in one window, and how much of it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// What the plan includes.
+    /// Units the plan includes.
     pub limit: Limit,
-    /// Used of that.
+    /// Included units that are used.
     pub used: u64,
-    /// Held of that by work that has not ended.
+    /// Included units that are reserved for work in progress.
     pub reserved: u64,
-    /// Credits left; below zero when used ones were refunded.
+    /// Credits left; negative if used credits were refunded.
     pub credits: i64,
-    /// Used beyond both, to be billed.
+    /// Units used beyond both, which are billed.
     pub overage: u64,
 }
 
-/// What one use was taken from. The parts add up to its quantity.
+/// Where the units of one request are taken from. The parts add up to the requested quantity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allocation {
-    /// From the allowance.
+    /// Units from the plan's allowance.
     pub included: u64,
-    /// From credits.
+    /// Units from credits.
     pub credits: u64,
-    /// From neither: billed.
+    /// Units from neither, which are billed.
     pub overage: u64,
 }
 
 impl Allowance {
-    /// What is left of the allowance.
+    /// Returns how many included units are left.
     pub fn included_left(&self) -> u64 {
         let limit = match self.limit {
             Limit::Finite(limit) => limit.min(MAX_UNITS),
@@ -53,7 +55,7 @@ impl Allowance {
         limit.saturating_sub(self.used).saturating_sub(self.reserved)
     }
 
-    /// What can be used without being billed; `Unlimited` where the plan says so.
+    /// Returns how many units can be used without being billed.
     pub fn left(&self) -> Limit {
         match self.limit {
             Limit::Unlimited => Limit::Unlimited,
@@ -61,16 +63,16 @@ impl Allowance {
         }
     }
 
-    /// Takes `quantity`; `None` when there is not as much, and then nothing of it.
+    /// Allocates `quantity` units; `None` if there are not enough for all of them.
     pub fn take(&self, quantity: u64, overage: Overage) -> Option<Allocation> {
         let included = quantity.min(self.included_left());
         let credits = (quantity - included).min(self.credits_left());
         let beyond = quantity - included - credits;
-        let is_had = match overage {
+        let is_granted = match overage {
             Overage::Deny => beyond == 0,
             Overage::Bill => beyond <= MAX_UNITS.saturating_sub(self.overage),
         };
-        is_had.then_some(Allocation { included, credits, overage: beyond })
+        is_granted.then_some(Allocation { included, credits, overage: beyond })
     }
 
     fn credits_left(&self) -> u64 {
@@ -78,8 +80,10 @@ impl Allowance {
     }
 }
 
-/// What of `used` in a window that was cut short at `cut` counts in the window that follows: all
-/// beyond its share of `limit` by time, rounded in favour of whoever used it.
+/// Returns how much of `used` counts against the next window after `window` was cut short at `cut`.
+///
+/// That is everything beyond the share of `limit` for the time that passed, rounded in the
+/// customer's favour.
 pub fn carried_over(used: u64, limit: Limit, window: UsageWindow, cut: Timestamp) -> u64 {
     let Limit::Finite(limit) = limit else { return 0 };
     let length = i128::from(window.end.0) - i128::from(window.start.0);
@@ -88,7 +92,7 @@ pub fn carried_over(used: u64, limit: Limit, window: UsageWindow, cut: Timestamp
     if length == 0 {
         return 0;
     }
-    // A window is a month at most: the product of its seconds and a count stays far below the type's end.
+    // Both factors fit 64 bits, so the product cannot overflow.
     let share = (u128::from(limit) * elapsed).div_ceil(length);
     used.saturating_sub(u64::try_from(share).unwrap_or(u64::MAX))
 }

@@ -1,15 +1,15 @@
-//! What an account may do right now, and why: one pure function.
+//! What an account may do at a given time, and why: one pure function.
 //!
 //! | Stripe status | access |
 //! |---|---|
-//! | `trialing`, `active` | the tier until the period's end + grace days; a period that has not moved on by then is stale: no access, flagged |
-//! | … told to end | the tier until exactly then |
-//! | `past_due` | the tier until the first failure + grace days |
+//! | `trialing`, `active` | the tier until the period's end plus the grace period; a period that was not renewed by then is stale: no access, flagged |
+//! | … set to cancel | the tier until exactly that time |
+//! | `past_due` | the tier until the first failed payment plus the grace period |
 //! | `incomplete`, `incomplete_expired`, `canceled`, `unpaid`, `paused` | none |
-//! | anything else, or a price never known | none, flagged |
+//! | any other status, or a price that was never known | none, flagged |
 //!
-//! Of several subscriptions the best one counts, and of one with several items the best
-//! item. Proved by `tests/entitlement.rs`.
+//! The statuses are Stripe's (Stripe docs, "How subscriptions work"). Of several subscriptions the
+//! best one counts, and of several items the best item. `tests/entitlement.rs` proves each row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,103 +22,104 @@ use crate::limit::Limit;
 use crate::subscription::{Period, Status, Subscription};
 use crate::time::Timestamp;
 
-/// What an account may do, as of one instant.
+/// What an account may do at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entitlement {
-    /// The tier that counts.
+    /// The tier.
     pub tier: Tier,
     /// The tier's place in the catalogue, 0 being the lowest.
     pub rank: usize,
-    /// What is open.
+    /// The features the tier includes.
     pub features: BTreeSet<Feature>,
-    /// How much is included per window.
+    /// Units of each meter included per usage window.
     pub limits: BTreeMap<Meter, Limit>,
-    /// Which subscription and which rule say so.
+    /// The subscription and the rule that decided.
     pub reason: Reason,
-    /// When this ends if nothing more is heard from Stripe; `None` for the free tier.
+    /// When the tier is lost unless Stripe reports a change; `None` for the free tier.
     pub until: Option<Timestamp>,
-    /// Where usage windows are counted from; `None` means calendar months.
+    /// The anchor of usage windows; `None` for calendar months.
     pub window_anchor: Option<Timestamp>,
-    /// What an operator should look at.
+    /// What an operator should look into.
     pub flags: Vec<Flag>,
 }
 
 impl Entitlement {
-    /// How much of `meter` is included per window.
+    /// Returns how much of `meter` is included per usage window.
     pub fn limit(&self, meter: Meter) -> Limit {
         self.limits.get(&meter).copied().unwrap_or(Limit::Finite(0))
     }
 }
 
-/// Why the tier is what it is.
+/// Why an account has its tier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
-    /// There is no subscription at all.
+    /// It has no subscription.
     NoSubscription,
-    /// This subscription, in this status, by this rule.
+    /// A subscription decided.
     Subscription {
-        /// Which one.
+        /// The subscription.
         id: SubscriptionId,
         /// Its status.
         status: Status,
-        /// The rule that decided.
+        /// The rule that was applied to it.
         rule: Rule,
     },
 }
 
-/// The rule that decided about one subscription.
+/// The rule that decided about a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Rule {
-    /// Paid for, or in trial: open until the period's end and the grace after it.
+    /// Paid or in trial: access until the period's end plus the grace period.
     PeriodPaid,
-    /// Told to end, and the end has not come: open until exactly then.
+    /// Set to cancel later: access until exactly then.
     EndsLater,
-    /// A payment failed and the grace runs: open until it is over.
+    /// A payment failed: access until the end of the grace period.
     InGrace,
-    /// A payment failed and the grace is over.
+    /// A payment failed and the grace period has ended.
     GraceOver,
-    /// Told to end, and the end has come.
+    /// The cancellation date has passed.
     Ended,
-    /// The period should have moved on by now and has not.
+    /// The period has ended and was not renewed.
     StalePeriod,
-    /// The status gives nothing: canceled, unpaid, paused or incomplete.
+    /// The status gives no access: canceled, unpaid, paused or incomplete.
     StatusGivesNothing,
-    /// The status is not one this version knows.
+    /// This version does not know the status.
     UnknownStatus,
     /// None of its prices was ever in the catalogue.
     UnknownPrice,
 }
 
 impl Rule {
-    /// The rule as people say it.
+    /// Describes the rule in words that complete a sentence such as `sub_1 is past_due: …`.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::PeriodPaid => "the period is paid for",
-            Self::EndsLater => "it was told to end, and the end has not come",
-            Self::InGrace => "a payment failed and the grace runs",
-            Self::GraceOver => "a payment failed and the grace is over",
-            Self::Ended => "it was told to end, and the end has come",
-            Self::StalePeriod => "the period should have moved on by now and has not",
-            Self::StatusGivesNothing => "the status gives nothing",
-            Self::UnknownStatus => "the status is not known to this version",
+            Self::EndsLater => "it is set to cancel and has not ended yet",
+            Self::InGrace => "a payment failed and the grace period is running",
+            Self::GraceOver => "a payment failed and the grace period has ended",
+            Self::Ended => "its cancellation date has passed",
+            Self::StalePeriod => "its period has ended and was not renewed",
+            Self::StatusGivesNothing => "this status gives no access",
+            Self::UnknownStatus => "this version does not know the status",
             Self::UnknownPrice => "none of its prices was ever in the catalogue",
         }
     }
 }
 
-/// Something about a subscription that a person should look at.
+/// Something about a subscription that an operator should look into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flag {
-    /// Its period has not moved on.
+    /// Its period has ended and was not renewed.
     StalePeriod(SubscriptionId),
-    /// Its status is new.
+    /// Its status is unknown.
     UnknownStatus(SubscriptionId, String),
-    /// It has a price that the catalogue does not name.
+    /// It has a price that is not in the catalogue.
     UnknownPrice(SubscriptionId),
 }
 
-/// What `subscriptions` give at `now`. Pure: the same arguments give the same answer, in
-/// whatever order the subscriptions are listed.
+/// Returns what `subscriptions` entitle an account to at `now`.
+///
+/// The order of the subscriptions does not matter.
 pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Timestamp) -> Entitlement {
     let mut subscriptions: Vec<&Subscription> = subscriptions.iter().collect();
     subscriptions.sort_by(|a, b| a.id.cmp(&b.id));
@@ -138,9 +139,10 @@ pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Times
             Some(assessment.subscription.billing_cycle_anchor),
             Some(assessment),
         ),
-        // Nothing is open: the newest subscription is the one that people ask about.
+        // Without access, the newest subscription is the one that customers ask about.
         None => {
-            (catalog.free(), None, None, assessments.iter().max_by_key(|assessment| assessment.subscription.created))
+            let newest = assessments.iter().max_by_key(|assessment| assessment.subscription.created);
+            (catalog.free(), None, None, newest)
         }
     };
 
@@ -156,13 +158,14 @@ pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Times
     }
 }
 
-/// A tier, by its rank, up to but not including `until`. The higher is the better, then the longer.
+/// A tier, by its rank, up to but not including `until`. A higher tier is better, then a longer one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Access {
     rank: usize,
     until: Timestamp,
 }
 
+/// The access that one subscription gives, if any, and the rule that decided.
 struct Assessment<'a> {
     subscription: &'a Subscription,
     rule: Rule,
@@ -186,16 +189,16 @@ fn assess<'a>(
     flags: &mut Vec<Flag>,
 ) -> Assessment<'a> {
     let id = || subscription.id.clone();
-    let refuse = |rule| Assessment { subscription, rule, access: None };
+    let deny = |rule| Assessment { subscription, rule, access: None };
 
     match &subscription.status {
         Status::Trialing | Status::Active | Status::PastDue => {}
         Status::Unpaid | Status::Paused | Status::Incomplete | Status::IncompleteExpired | Status::Canceled => {
-            return refuse(Rule::StatusGivesNothing);
+            return deny(Rule::StatusGivesNothing);
         }
-        Status::Unknown(word) => {
-            flags.push(Flag::UnknownStatus(id(), word.clone()));
-            return refuse(Rule::UnknownStatus);
+        Status::Unknown(status) => {
+            flags.push(Flag::UnknownStatus(id(), status.clone()));
+            return deny(Rule::UnknownStatus);
         }
     }
     let (_, all_known) = subscription.tier(catalog);
@@ -203,35 +206,36 @@ fn assess<'a>(
         flags.push(Flag::UnknownPrice(id()));
     }
 
-    // Each item by its own period: a yearly add-on does not keep a monthly plan open.
-    let lines: Vec<(Access, Rule)> = subscription
+    // Each item counts by its own period: a yearly add-on does not prolong a monthly plan.
+    let items: Vec<(Access, Rule)> = subscription
         .items
         .iter()
         .filter(|item| !catalog.is_metered(item.lookup_key.as_deref()))
         .filter_map(|item| {
             let known = catalog.tier_of_price(&item.price, item.lookup_key.as_deref());
             let rank = catalog.rank(known.or(subscription.last_known_tier.as_ref())?)?;
-            let (rule, until) = span(subscription, item.period, catalog);
+            let (rule, until) = access_end(subscription, item.period, catalog);
             Some((Access { rank, until }, rule))
         })
         .collect();
-    if lines.iter().any(|(access, rule)| *rule == Rule::PeriodPaid && now >= access.until) {
+    if items.iter().any(|(access, rule)| *rule == Rule::PeriodPaid && now >= access.until) {
         flags.push(Flag::StalePeriod(id()));
     }
-    match lines.into_iter().max_by_key(|(access, _)| (now < access.until, *access)) {
-        None => refuse(Rule::UnknownPrice),
+    match items.into_iter().max_by_key(|(access, _)| (now < access.until, *access)) {
+        None => deny(Rule::UnknownPrice),
         Some((access, rule)) if now < access.until => Assessment { subscription, rule, access: Some(access) },
-        Some((_, Rule::EndsLater)) => refuse(Rule::Ended),
-        Some((_, Rule::InGrace)) => refuse(Rule::GraceOver),
-        Some(_) => refuse(Rule::StalePeriod),
+        Some((_, Rule::EndsLater)) => deny(Rule::Ended),
+        Some((_, Rule::InGrace)) => deny(Rule::GraceOver),
+        Some(_) => deny(Rule::StalePeriod),
     }
 }
 
-/// Until when an item with this period stays open in a status that opens anything, and by which rule.
-fn span(subscription: &Subscription, period: Period, catalog: &Catalog) -> (Rule, Timestamp) {
+/// When an item with this period stops giving access, and the rule that says so. The status is one
+/// that gives access.
+fn access_end(subscription: &Subscription, period: Period, catalog: &Catalog) -> (Rule, Timestamp) {
     let grace = i64::from(catalog.grace_days());
     let (rule, end) = match subscription.status {
-        // A failure whose time we never learned can only have come with the period.
+        // If the time of the failure is unknown, the payment for this period is the one that failed.
         Status::PastDue => (Rule::InGrace, subscription.past_due_since.unwrap_or(period.start).plus_days(grace)),
         _ => (Rule::PeriodPaid, period.end.plus_days(grace)),
     };

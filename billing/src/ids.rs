@@ -1,4 +1,4 @@
-//! Identifiers as types, so that a customer id cannot be passed for an account id.
+//! Typed identifiers, so that a customer id cannot be passed where an account id is expected.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,12 +10,12 @@ macro_rules! ids {
         pub struct $name(String);
 
         impl $name {
-            /// Takes the identifier as it is; its form is the issuer's business.
+            /// Wraps an identifier without checking its form, which is up to its issuer.
             pub fn new(id: impl Into<String>) -> Self {
                 Self(id.into())
             }
 
-            /// The identifier as text.
+            /// Returns the identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -30,22 +30,22 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A person who can sign in. Ours.
+    /// Our id of a user, who can sign in.
     UserId;
-    /// What plans and usage belong to; a person reaches it through a membership. Ours.
+    /// Our id of an account, which plans and usage belong to. Users reach it through a membership.
     AccountId;
-    /// Stripe's `cus_…`.
+    /// Stripe's id of a customer, `cus_…`.
     CustomerId;
-    /// Stripe's `sub_…`.
+    /// Stripe's id of a subscription, `sub_…`.
     SubscriptionId;
-    /// Stripe's `price_…`.
+    /// Stripe's id of a price, `price_…`.
     PriceId;
-    /// Stripe's `cs_…`.
+    /// Stripe's id of a Checkout Session, `cs_…`.
     CheckoutSessionId;
-    /// Stripe's `in_…`.
+    /// Stripe's id of an invoice, `in_…`.
     InvoiceId;
-    /// Stripe's `pi_…`.
+    /// Stripe's id of a PaymentIntent, `pi_…`.
     PaymentIntentId;
-    /// Stripe's `evt_…`.
+    /// Stripe's id of an event, `evt_…`.
     EventId;
 }

@@ -1,18 +1,18 @@
-//! Amounts in a currency's minor unit. No floats anywhere.
+//! Amounts in a currency's minor unit, without floats.
 //!
-//! How many minor units make a major one is Stripe's list of zero-decimal and
-//! three-decimal currencies (Stripe docs, "Supported currencies"). The Ugandan
-//! shilling stands on that list but not here: the page's special cases have it, like
-//! the Icelandic króna, sent in hundredths.
+//! The number of decimal places follows Stripe's lists of zero-decimal and three-decimal
+//! currencies (Stripe docs, "Supported currencies"). The Ugandan shilling is on the first list but
+//! not on ours: it is one of the page's special cases, sent in hundredths like the Icelandic
+//! króna (`tests/money.rs`).
 
 use serde::{Deserialize, Serialize};
 
-/// An ISO 4217 code in lower case, as Stripe writes it.
+/// An ISO 4217 currency code in lower case, as Stripe writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency(String);
 
-/// A text that is no currency code.
+/// Text that is not a currency code.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a currency: three letters, such as `usd`")]
 pub struct NotACurrency(String);
@@ -22,10 +22,7 @@ const ZERO_DECIMAL: [&str; 15] =
 const THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
 impl Currency {
-    /// Reads a code in either case.
-    ///
-    /// # Errors
-    /// Anything but three ASCII letters.
+    /// Parses three ASCII letters in any case.
     pub fn parse(code: &str) -> Result<Self, NotACurrency> {
         if code.len() == 3 && code.bytes().all(|b| b.is_ascii_alphabetic()) {
             Ok(Self(code.to_ascii_lowercase()))
@@ -34,12 +31,12 @@ impl Currency {
         }
     }
 
-    /// The code in lower case.
+    /// Returns the code in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Decimal places between the minor and the major unit: 2 for USD, 0 for JPY, 3 for KWD.
+    /// Returns the number of decimal places: 2 for USD, 0 for JPY, 3 for KWD.
     pub fn exponent(&self) -> u32 {
         if ZERO_DECIMAL.contains(&self.as_str()) {
             0
@@ -74,23 +71,23 @@ impl From<Currency> for String {
     }
 }
 
-/// An amount of one currency.
+/// An amount in one currency.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Money {
-    /// In the currency's minor unit (cents of a dollar, whole yen); negative for what is given back.
+    /// The amount in the currency's minor unit (cents, whole yen); negative for a credit.
     pub minor: i64,
-    /// What it is an amount of.
+    /// The currency.
     pub currency: Currency,
 }
 
 impl Money {
-    /// `minor` units of `currency`.
+    /// Returns an amount of `minor` units of `currency`.
     pub const fn new(minor: i64, currency: Currency) -> Self {
         Self { minor, currency }
     }
 }
 
-/// `$29`, `$29.50`, `¥500`, `1.234 KWD`: whole amounts lose their zeros, thousands are grouped.
+/// Formats as `$29`, `$1,029.50`, `¥500` or `1.234 KWD`; whole amounts have no decimals.
 impl std::fmt::Display for Money {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let exponent = self.currency.exponent();
@@ -112,7 +109,7 @@ impl std::fmt::Display for Money {
     }
 }
 
-/// `10000` as `10,000`.
+/// Formats `10000` as `10,000`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,4 +1,4 @@
-//! A subscription as Stripe has it, reduced to what access depends on.
+//! A subscription as Stripe reports it, reduced to what access depends on.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,77 +8,77 @@ use crate::stripe_enum::stripe_enum;
 use crate::time::Timestamp;
 
 stripe_enum! {
-    /// Stripe's subscription status. A value that Stripe adds later is kept as it came.
+    /// The status of a subscription (Stripe API, "The Subscription object").
     Status {
         /// In its trial.
         Trialing = "trialing",
         /// Paid.
         Active = "active",
-        /// A renewal failed and Stripe is trying again.
+        /// A renewal failed and Stripe retries the payment.
         PastDue = "past_due",
-        /// Stripe gave up and left it open.
+        /// Stripe stopped retrying and left the subscription open.
         Unpaid = "unpaid",
-        /// The trial ended without a card.
+        /// The trial ended without a payment method.
         Paused = "paused",
-        /// The first payment has not gone through yet.
+        /// The first payment has not succeeded yet.
         Incomplete = "incomplete",
-        /// The first payment never went through.
+        /// The first payment did not succeed in time.
         IncompleteExpired = "incomplete_expired",
-        /// Over.
+        /// Canceled.
         Canceled = "canceled",
     }
 }
 
 impl Status {
-    /// Whether it has ended for good: it can be followed by a new subscription.
+    /// Returns `true` if the subscription has ended for good, so that a new one can be started.
     pub const fn has_ended(&self) -> bool {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
 }
 
-/// A span of time that is paid for: from `start`, up to but not including `end`.
+/// A paid span of time, from `start` up to but not including `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
-    /// First instant.
+    /// The first second.
     pub start: Timestamp,
-    /// First instant after.
+    /// The first second after the period.
     pub end: Timestamp,
 }
 
-/// One line of a subscription.
+/// One item of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Stripe's `si_…`.
     pub id: String,
-    /// What is charged.
+    /// The price it is charged at.
     pub price: PriceId,
-    /// The price's lookup key, if it has one.
+    /// The lookup key of the price.
     pub lookup_key: Option<String>,
-    /// How many.
+    /// The quantity.
     pub quantity: u64,
-    /// The period it is paid for.
+    /// The current period.
     pub period: Period,
 }
 
 stripe_enum! {
-    /// What becomes of the invoices that are written while payments are paused: Stripe's `behavior`.
+    /// What happens to invoices while payment collection is paused: Stripe's `behavior`.
     PauseBehavior {
-        /// They are charged afterwards.
+        /// They stay drafts and are charged later.
         KeepAsDraft = "keep_as_draft",
         /// They are written off.
         MarkUncollectible = "mark_uncollectible",
-        /// They are void.
+        /// They are voided.
         Void = "void",
     }
 }
 
-/// Payments are paused: nobody is charged. The status goes on as it was, and so does what it opens
-/// (Stripe docs, "Pause payment collection").
+/// Paused payment collection. The status stays as it was, and so does access (Stripe docs, "Pause
+/// payment collection").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// What becomes of the invoices meanwhile.
+    /// What happens to invoices in the meantime.
     pub behavior: PauseBehavior,
-    /// When it is over by itself; never when `None`.
+    /// When collection resumes by itself; `None` if it does not.
     pub resumes_at: Option<Timestamp>,
 }
 
@@ -87,54 +87,57 @@ pub struct Pause {
 pub struct Subscription {
     /// Stripe's `sub_…`.
     pub id: SubscriptionId,
-    /// Whose it is at Stripe.
+    /// The customer it belongs to.
     pub customer: CustomerId,
-    /// As Stripe last said.
+    /// The status Stripe last reported.
     pub status: Status,
-    /// All of them count, not only the first.
+    /// Every item; all of them count.
     pub items: Vec<Item>,
-    /// Stripe's `created`.
+    /// When Stripe created it.
     pub created: Timestamp,
-    /// Where monthly windows are counted from.
+    /// The anchor of its billing periods and usage windows.
     pub billing_cycle_anchor: Timestamp,
-    /// It will end when the period does.
+    /// Whether it is set to cancel at the end of the period.
     pub cancel_at_period_end: bool,
-    /// It will end then.
+    /// When it is set to cancel.
     pub cancel_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// When its trial ends or ended.
     pub trial_end: Option<Timestamp>,
-    /// Whether payments are paused. Snapshots of before it was kept lack it.
+    /// The pause of payment collection, if any. Missing in snapshots stored by older versions.
     #[serde(default)]
     pub pause: Option<Pause>,
-    /// The time of the first failed invoice of this delinquency; retries do not move it.
+    /// When the first unpaid invoice became due; retries do not move it.
     pub past_due_since: Option<Timestamp>,
-    /// The tier its prices meant when they were last all known.
+    /// The tier its prices stood for when all of them were last known.
     pub last_known_tier: Option<Tier>,
 }
 
 impl Subscription {
-    /// From the earliest start to the latest end of its items; empty at `created` without items.
+    /// Returns the span from the earliest start to the latest end of its items; without items, an
+    /// empty span at `created`.
     pub fn period(&self) -> Period {
         let start = self.items.iter().map(|item| item.period.start).min().unwrap_or(self.created);
         let end = self.items.iter().map(|item| item.period.end).max().unwrap_or(self.created);
         Period { start, end }
     }
 
-    /// When it ends, if it has been told to: at `cancel_at` or with the period, whichever comes first.
+    /// Returns when it is set to end: at `cancel_at` or with the period, whichever comes first.
     pub fn ends_at(&self) -> Option<Timestamp> {
         let with_period = self.cancel_at_period_end.then(|| self.period().end);
         self.cancel_at.into_iter().chain(with_period).min()
     }
 
-    /// The best tier among its items and whether every price was known. An item that bills use
-    /// is known and stands for no tier.
+    /// Returns the best tier among its items, and whether every price is known.
+    ///
+    /// If a price is unknown, the last known tier counts as well. A metered price is known and stands
+    /// for no tier.
     pub fn tier<'a>(&'a self, catalog: &'a Catalog) -> (Option<&'a Tier>, bool) {
-        let of_plans = || self.items.iter().filter(|item| !catalog.is_metered(item.lookup_key.as_deref()));
-        let known = || of_plans().map(|item| catalog.tier_of_price(&item.price, item.lookup_key.as_deref()));
-        let all_known = !self.items.is_empty() && known().all(|tier| tier.is_some());
-        let best = known().flatten().max_by_key(|tier| catalog.rank(tier));
+        let plan_items = || self.items.iter().filter(|item| !catalog.is_metered(item.lookup_key.as_deref()));
+        let tiers = || plan_items().map(|item| catalog.tier_of_price(&item.price, item.lookup_key.as_deref()));
+        let all_known = !self.items.is_empty() && tiers().all(|tier| tier.is_some());
+        let best = tiers().flatten().max_by_key(|tier| catalog.rank(tier));
         let kept = if all_known { None } else { self.last_known_tier.as_ref() };
         (best.into_iter().chain(kept).max_by_key(|tier| catalog.rank(tier)), all_known)
     }

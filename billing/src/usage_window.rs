@@ -1,31 +1,32 @@
-//! The span over which usage is counted against a limit. Always UTC.
+//! The window in which usage is counted against a limit, always in UTC.
 //!
-//! Calendar months without an anchor (the free plan). With one, months counted
-//! from the billing anchor, also inside yearly plans: 31 January, 28 February,
-//! 31 March. Each window is counted from the anchor itself, so a short month
-//! does not shorten the ones after it. Windows touch and never overlap
-//! (`tests/usage_window.rs`).
+//! Without an anchor (the free plan) a window is a calendar month. With one it is a month
+//! counted from the billing anchor, on yearly plans too: 31 January, 28 February, 31 March. Each
+//! window is computed from the anchor itself, so a short month does not shorten the ones after
+//! it. Stripe computes billing dates the same way (Stripe docs, "Set the subscription billing
+//! renewal date").
+//! Windows are adjacent and never overlap (`tests/usage_window.rs`).
 
 use time::{Date, Month, OffsetDateTime, Time};
 
 use crate::time::Timestamp;
 
-/// From `start`, up to but not including `end`.
+/// A span of time from `start` up to but not including `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageWindow {
-    /// First instant; the name of the window in the store.
+    /// The first second, which also identifies the window in the database.
     pub start: Timestamp,
-    /// First instant after: when the count begins anew.
+    /// The first second after the window, when the count resets.
     pub end: Timestamp,
 }
 
-/// The window that `now` lies in.
+/// Returns the window that contains `now`.
 pub fn usage_window(anchor: Option<Timestamp>, now: Timestamp) -> UsageWindow {
     let anchor = anchor.map_or_else(|| first_of_month(now), |anchor| anchor.utc());
     let at = now.utc();
     let mut months =
         (at.year() - anchor.year()) * 12 + i32::from(u8::from(at.month())) - i32::from(u8::from(anchor.month()));
-    // The difference in calendar months is right or one too many.
+    // The difference in calendar months is exact or one too many.
     if months_after(anchor, months) > now {
         months -= 1;
     }
@@ -37,8 +38,8 @@ fn first_of_month(now: Timestamp) -> OffsetDateTime {
     date.replace_day(1).unwrap_or(date).with_time(Time::MIDNIGHT).assume_utc()
 }
 
-/// `anchor` moved by whole months, its day cut to what the month has; the end of time
-/// where the calendar ends, so that its last windows still hold what lies beyond.
+/// `anchor` moved by whole months, with its day clamped to the length of the month. Outside the
+/// calendar it is the end of time, so that the last windows contain everything beyond.
 fn months_after(anchor: OffsetDateTime, months: i32) -> Timestamp {
     let index = anchor.year() * 12 + i32::from(u8::from(anchor.month())) - 1 + months;
     let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);

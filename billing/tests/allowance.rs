@@ -1,4 +1,4 @@
-//! What a use is taken from, and what is carried over when a window is cut short.
+//! What usage is taken from, and what is carried over when a window is cut short.
 
 use billing::allowance::{Allocation, Allowance, MAX_UNITS, carried_over};
 use billing::{Limit, Overage, Timestamp, UsageWindow, usage_window};
@@ -14,17 +14,17 @@ fn taken(included: u64, credits: u64, overage: u64) -> Option<Allocation> {
 }
 
 #[test]
-fn the_allowance_is_used_before_credits_and_credits_before_the_bill() {
+fn the_allowance_is_used_before_credits_and_credits_before_overage() {
     let allowance = allowance(100, 95, 2, 10);
     assert_eq!(allowance.take(3, Overage::Deny), taken(3, 0, 0));
     assert_eq!(allowance.take(5, Overage::Deny), taken(3, 2, 0));
     assert_eq!(allowance.take(13, Overage::Deny), taken(3, 10, 0));
-    assert_eq!(allowance.take(14, Overage::Deny), None, "refused whole");
+    assert_eq!(allowance.take(14, Overage::Deny), None, "rejected as a whole");
     assert_eq!(allowance.take(14, Overage::Bill), taken(3, 10, 1));
 }
 
 #[test]
-fn credits_below_zero_give_nothing_and_take_nothing() {
+fn negative_credits_neither_add_nor_remove_units() {
     let allowance = allowance(100, 99, 0, -40);
     assert_eq!(allowance.left(), Limit::Finite(1));
     assert_eq!(allowance.take(1, Overage::Deny), taken(1, 0, 0));
@@ -33,12 +33,12 @@ fn credits_below_zero_give_nothing_and_take_nothing() {
 }
 
 #[test]
-fn a_limit_that_was_lowered_below_what_is_used_leaves_nothing() {
+fn a_limit_lowered_below_current_usage_leaves_nothing() {
     assert_eq!(allowance(100, 5_000, 0, 0).left(), Limit::Finite(0));
 }
 
 #[test]
-fn unlimited_takes_no_credits_and_ends_where_numbers_do() {
+fn an_unlimited_meter_uses_no_credits_and_stops_at_the_largest_count() {
     let allowance = Allowance { limit: Limit::Unlimited, used: MAX_UNITS - 1, reserved: 0, credits: 0, overage: 0 };
     assert_eq!(allowance.left(), Limit::Unlimited);
     assert_eq!(allowance.take(1, Overage::Deny), taken(1, 0, 0));
@@ -46,7 +46,7 @@ fn unlimited_takes_no_credits_and_ends_where_numbers_do() {
 }
 
 #[test]
-fn a_window_cut_in_the_middle_included_half() {
+fn a_window_cut_in_half_included_half_the_limit() {
     let window = UsageWindow { start: Timestamp(0), end: Timestamp(1_000) };
     let limit = Limit::Finite(100);
     assert_eq!(carried_over(50, limit, window, Timestamp(500)), 0);
@@ -56,9 +56,9 @@ fn a_window_cut_in_the_middle_included_half() {
     assert_eq!(carried_over(80, Limit::Unlimited, window, Timestamp(0)), 0);
 }
 
-/// Using all there is, moving the anchor, and using all there is again, day after day.
+/// Uses up the allowance, moves the anchor and uses it up again, day after day.
 #[test]
-fn moving_the_anchor_every_day_gives_no_more_than_the_time_that_has_passed() {
+fn moving_the_anchor_every_day_gains_no_more_than_the_elapsed_shares() {
     let limit = Limit::Finite(10_000);
     let start = Timestamp::from(datetime!(2026-03-10 9:30 UTC));
     let (mut before, mut carry, mut sum): (Option<(UsageWindow, u64)>, u64, u64) = (None, 0, 0);
@@ -72,7 +72,7 @@ fn moving_the_anchor_every_day_gives_no_more_than_the_time_that_has_passed() {
         sum += free;
         before = Some((window, carry + free));
     }
-    // One allowance ahead, as everybody has, and a share for each of the thirty days.
+    // One allowance in advance, as every account has, and a share for each of the thirty days.
     assert!((19_600..=19_800).contains(&sum), "{sum}");
 }
 
@@ -85,7 +85,7 @@ fn any_allowance() -> impl Strategy<Value = Allowance> {
 
 proptest! {
     #[test]
-    fn a_use_is_taken_whole_or_not_at_all(allowance in any_allowance(), quantity in prop_oneof![1..300_u64, 1..=MAX_UNITS], bill: bool) {
+    fn a_request_is_granted_as_a_whole_or_not_at_all(allowance in any_allowance(), quantity in prop_oneof![1..300_u64, 1..=MAX_UNITS], bill: bool) {
         let policy = if bill { Overage::Bill } else { Overage::Deny };
         match allowance.take(quantity, policy) {
             Some(taken) => {
@@ -98,27 +98,27 @@ proptest! {
             }
             None if bill => prop_assert!(quantity > MAX_UNITS - allowance.overage.min(MAX_UNITS)),
             None => {
-                let is_more = match allowance.left() {
+                let is_too_much = match allowance.left() {
                     Limit::Unlimited => quantity > allowance.included_left(),
                     Limit::Finite(left) => quantity > left,
                 };
-                prop_assert!(is_more);
+                prop_assert!(is_too_much);
             }
         }
     }
 
     #[test]
-    fn what_is_left_can_be_taken_and_one_more_cannot(allowance in any_allowance()) {
+    fn exactly_what_is_left_can_be_taken(allowance in any_allowance()) {
         if let Limit::Finite(left) = allowance.left() {
             prop_assert!(left == 0 || allowance.take(left, Overage::Deny).is_some());
             prop_assert!(allowance.take(left + 1, Overage::Deny).is_none());
         }
     }
 
-    /// However often a window is cut and wherever, all that can be used is the shares of the
-    /// time that has passed and one allowance.
+    /// However often and wherever windows are cut, usage is at most the shares of the elapsed time plus
+    /// one allowance.
     #[test]
-    fn cutting_windows_gives_nothing_twice_and_takes_nothing(
+    fn cutting_windows_short_neither_multiplies_nor_loses_an_allowance(
         limit in 1..100_000_u64,
         cuts in prop::collection::vec((1..31 * 86_400_i64, 0..=100_u64), 1..12),
     ) {
@@ -129,18 +129,18 @@ proptest! {
             let window = usage_window(Some(now), now);
             let cut = Timestamp((now.0 + after).min(window.end.0));
             let free = limit.saturating_sub(carry);
-            prop_assert!(carry <= limit, "an allowance is never more than used up");
+            prop_assert!(carry <= limit, "no more than one allowance is carried over");
             let used = free * percent / 100;
             sum += used;
             shares += (u128::from(limit) * u128::try_from(cut.0 - window.start.0).unwrap()).div_ceil(u128::try_from(window.end.0 - window.start.0).unwrap());
             let next = carried_over(carry + used, Limit::Finite(limit), window, cut);
-            // What was not used beyond the share is not held against anybody.
+            // Only usage is carried over, never the unused rest of a share.
             prop_assert!(next <= used + carry);
             carry = next;
             now = cut;
         }
         prop_assert!(u128::from(sum) <= shares + u128::from(limit));
-        // And nobody loses: what is counted against the next window was used, and was beyond the shares.
+        // Nothing is lost either: what counts against the next window was used before.
         prop_assert!(u128::from(carry) <= u128::from(sum));
     }
 }

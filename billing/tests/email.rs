@@ -1,4 +1,4 @@
-//! Addresses: which are accepted, and which are one person's.
+//! E-mail addresses: which are accepted, and which belong to one person.
 
 use billing::email::{Email, EmailError};
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ fn case_does_not_make_another_person() {
 }
 
 #[test]
-fn an_alias_does_not_make_another_person_anywhere() {
+fn an_alias_does_not_make_another_person_at_any_host() {
     assert_eq!(canonical("ada+trial2@example.com"), "ada@example.com");
     assert_eq!(canonical("ada+a+b@example.com"), "ada@example.com");
     assert_eq!(canonical("ada+@example.com"), "ada@example.com");
@@ -28,14 +28,14 @@ fn dots_do_not_make_another_person_at_gmail() {
 }
 
 #[test]
-fn dots_make_another_person_everywhere_else() {
+fn dots_make_another_person_at_every_other_host() {
     assert_ne!(canonical("a.da@example.com"), canonical("ada@example.com"));
     assert_ne!(canonical("a.da@gmail.com.example"), canonical("ada@gmail.com.example"));
     assert_ne!(canonical("a.da@notgmail.com"), canonical("ada@notgmail.com"));
 }
 
 #[test]
-fn a_name_that_is_nothing_but_alias_or_dots_stays_a_name() {
+fn a_local_part_of_nothing_but_an_alias_or_dots_is_kept() {
     assert_eq!(canonical("+news@example.com"), "+news@example.com");
     for odd in ["...@gmail.com", ".+x@gmail.com", "+x@gmail.com"] {
         assert_eq!(canonical(odd), odd);
@@ -43,7 +43,7 @@ fn a_name_that_is_nothing_but_alias_or_dots_stays_a_name() {
 }
 
 #[test]
-fn the_login_key_changes_nothing_but_case() {
+fn the_login_key_differs_only_in_case() {
     let email = Email::parse("  Ada.B+Shop@GMail.com\n").expect("an accepted address");
     assert_eq!(email.as_str(), "Ada.B+Shop@GMail.com");
     assert_eq!(email.login_key(), "ada.b+shop@gmail.com");
@@ -65,14 +65,14 @@ fn usual_and_unusual_addresses_are_accepted() {
 }
 
 #[test]
-fn nothing_typed_is_told_apart_from_a_wrong_address() {
+fn an_empty_address_has_an_error_of_its_own() {
     for text in ["", "   ", "\t\n"] {
         assert_eq!(Email::parse(text), Err(EmailError::Empty), "{text:?}");
     }
 }
 
 #[test]
-fn malformed_addresses_are_refused() {
+fn malformed_addresses_are_rejected() {
     for text in [
         "ada",
         "@example.com",
@@ -101,14 +101,14 @@ fn malformed_addresses_are_refused() {
 }
 
 #[test]
-fn an_address_is_at_most_254_bytes_and_its_name_64() {
+fn an_address_has_at_most_254_bytes_and_its_local_part_64() {
     let host = |length: usize| format!("{}.com", "h".repeat(length - 4));
     assert!(Email::parse(&format!("{}@{}", "a".repeat(64), host(189))).is_ok());
     assert_eq!(Email::parse(&format!("{}@{}", "a".repeat(64), host(190))), Err(EmailError::TooLong));
     assert_eq!(Email::parse(&format!("{}@{}", "a".repeat(65), host(20))), Err(EmailError::Malformed));
 }
 
-/// Mostly addresses, many of them at the edge of one.
+/// Mostly valid addresses, and many that are nearly valid.
 fn nearly_an_address() -> impl Strategy<Value = String> {
     let local = prop_oneof!["[A-Za-z.+]{1,8}", "[a.+]{1,4}", "\\PC{1,6}"];
     let host = prop_oneof![
@@ -130,14 +130,14 @@ proptest! {
     #[test]
     fn the_login_key_is_an_address_and_its_own_login_key(text in nearly_an_address()) {
         if let Ok(email) = Email::parse(&text) {
-            let again = Email::parse(&email.login_key()).expect("the login key is accepted as typed");
+            let again = Email::parse(&email.login_key()).expect("the login key is an accepted address");
             prop_assert_eq!(again.login_key(), email.login_key());
             prop_assert_eq!(again.canonical(), email.canonical());
         }
     }
 
     #[test]
-    fn every_spelling_of_a_gmail_name_is_one_person(
+    fn every_spelling_of_a_gmail_address_is_one_person(
         name in "[a-z0-9]{1,12}", dots in any::<u16>(), upper in any::<u16>(), alias in "(\\+[a-z.]{0,6})?",
     ) {
         let mut spelling = String::new();

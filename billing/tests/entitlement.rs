@@ -1,4 +1,5 @@
-//! Who has which tier, until when and why: the status table sentence by sentence, then what holds for all.
+//! Which tier an account has, until when and why: the status table row by row, then properties that
+//! hold for all subscriptions.
 
 mod support;
 
@@ -21,7 +22,7 @@ fn tier_at(subscription: &Subscription, now: Timestamp) -> Tier {
     at(std::slice::from_ref(subscription), now).tier
 }
 
-/// PRO one second before `end`, FREE at it and after it.
+/// Asserts that the tier is PRO until one second before `end` and FREE from then on.
 #[track_caller]
 fn assert_pro_ends_exactly(subscription: &Subscription, end: Timestamp) {
     assert_eq!(tier_at(subscription, end.plus_seconds(-1)), pro(), "one second before");
@@ -31,7 +32,7 @@ fn assert_pro_ends_exactly(subscription: &Subscription, end: Timestamp) {
 }
 
 #[track_caller]
-fn assert_because(entitlement: &Entitlement, id: &str, status: Status, rule: Rule) {
+fn assert_reason(entitlement: &Entitlement, id: &str, status: Status, rule: Rule) {
     assert_eq!(entitlement.reason, Reason::Subscription { id: SubscriptionId::new(id), status, rule });
 }
 
@@ -46,7 +47,7 @@ fn past_due_since(since: Timestamp) -> Subscription {
 // No subscription
 
 #[test]
-fn no_subscription_is_free_by_calendar_months_without_end() {
+fn without_a_subscription_an_account_is_free_with_calendar_months_and_no_end() {
     let free_plan = at(&[], START);
     assert_eq!(free_plan.tier, free());
     assert_eq!(free_plan.rank, 0);
@@ -68,7 +69,7 @@ fn active_has_the_tier_of_its_price_with_features_and_limits() {
     assert_eq!(open.limit(AI_GENERATIONS), Limit::Finite(500));
     assert_eq!(open.window_anchor, Some(START));
     assert!(open.flags.is_empty());
-    assert_because(&open, "sub_1", Status::Active, Rule::PeriodPaid);
+    assert_reason(&open, "sub_1", Status::Active, Rule::PeriodPaid);
 }
 
 #[test]
@@ -80,28 +81,28 @@ fn active_keeps_the_tier_until_three_days_after_the_period() {
 fn trialing_keeps_the_tier_until_three_days_after_the_period() {
     let trial = Subscription { trial_end: Some(END), ..in_status(Status::Trialing) };
     assert_pro_ends_exactly(&trial, END.plus_seconds(GRACE));
-    assert_because(&at(&[trial], START), "sub_1", Status::Trialing, Rule::PeriodPaid);
+    assert_reason(&at(&[trial], START), "sub_1", Status::Trialing, Rule::PeriodPaid);
 }
 
 #[test]
-fn a_period_that_did_not_move_on_is_stale_and_flagged_but_not_before_the_patience_is_over() {
+fn a_period_that_was_not_renewed_is_stale_and_flagged_once_the_grace_period_ends() {
     let active = in_status(Status::Active);
-    let patient = at(std::slice::from_ref(&active), END.plus_seconds(GRACE - 1));
-    assert!(patient.flags.is_empty());
+    let in_grace = at(std::slice::from_ref(&active), END.plus_seconds(GRACE - 1));
+    assert!(in_grace.flags.is_empty());
     let stale = at(&[active], END.plus_seconds(GRACE));
-    assert_because(&stale, "sub_1", Status::Active, Rule::StalePeriod);
+    assert_reason(&stale, "sub_1", Status::Active, Rule::StalePeriod);
     assert_eq!(stale.flags, [Flag::StalePeriod(SubscriptionId::new("sub_1"))]);
     assert_eq!((stale.until, stale.window_anchor), (None, None));
 }
 
 #[test]
-fn a_renewal_opens_a_stale_subscription_again() {
+fn a_renewal_restores_access_to_a_stale_subscription() {
     let renewed = Subscription { items: vec![item("price_pro", END, END.plus_days(30))], ..in_status(Status::Active) };
     assert_pro_ends_exactly(&renewed, END.plus_days(30).plus_seconds(GRACE));
 }
 
 #[test]
-fn recovery_forgets_the_failure_before_it() {
+fn a_recovered_subscription_ignores_its_earlier_failure() {
     let recovered = Subscription { past_due_since: Some(START.plus_days(-90)), ..in_status(Status::Active) };
     assert_pro_ends_exactly(&recovered, END.plus_seconds(GRACE));
 }
@@ -113,7 +114,7 @@ fn past_due_inside_grace_keeps_the_tier() {
     let failed = past_due_since(START);
     let open = at(std::slice::from_ref(&failed), START.plus_days(2));
     assert_eq!(open.tier, pro());
-    assert_because(&open, "sub_1", Status::PastDue, Rule::InGrace);
+    assert_reason(&open, "sub_1", Status::PastDue, Rule::InGrace);
 }
 
 #[test]
@@ -122,20 +123,20 @@ fn past_due_ends_exactly_three_days_after_the_first_failure() {
 }
 
 #[test]
-fn past_due_after_grace_is_free_and_says_so_without_a_flag() {
+fn past_due_after_grace_is_free_without_a_flag() {
     let closed = at(&[past_due_since(START)], START.plus_seconds(GRACE));
-    assert_because(&closed, "sub_1", Status::PastDue, Rule::GraceOver);
+    assert_reason(&closed, "sub_1", Status::PastDue, Rule::GraceOver);
     assert!(closed.flags.is_empty());
 }
 
 #[test]
-fn past_due_does_not_get_the_period_it_has_not_paid_for() {
+fn past_due_gives_no_access_for_the_unpaid_period() {
     assert_eq!(tier_at(&past_due_since(START), END.plus_days(-1)), free());
 }
 
 #[test]
-fn a_retry_does_not_move_the_grace() {
-    // Stripe retries on the second day: the period it tries to collect is seen anew, the first failure stays.
+fn a_retry_does_not_extend_the_grace_period() {
+    // On the second day Stripe retries and reports the unpaid period again; the first failure stays.
     let first = past_due_since(START);
     let retried = Subscription {
         items: vec![item("price_pro", START.plus_days(2), END.plus_days(2))],
@@ -152,71 +153,71 @@ fn past_due_without_a_known_failure_counts_from_the_start_of_the_unpaid_period()
 }
 
 #[test]
-fn past_due_that_is_told_to_end_inside_the_grace_ends_there() {
+fn past_due_set_to_cancel_within_grace_ends_there() {
     let end = START.plus_days(1);
     let ending = Subscription { cancel_at: Some(end), ..past_due_since(START) };
     assert_pro_ends_exactly(&ending, end);
 }
 
 #[test]
-fn past_due_that_is_told_to_end_later_gets_no_more_than_the_grace() {
+fn past_due_set_to_cancel_later_gets_no_more_than_the_grace_period() {
     let ending = Subscription { cancel_at_period_end: true, cancel_at: Some(END), ..past_due_since(START) };
     assert_pro_ends_exactly(&ending, START.plus_seconds(GRACE));
 }
 
-// Told to end, still active
+// Set to cancel, still active
 
 #[test]
-fn cancel_at_period_end_keeps_the_tier_until_the_period_ends_and_no_grace_follows() {
+fn cancel_at_period_end_keeps_the_tier_until_the_period_ends_without_grace() {
     let ending = Subscription { cancel_at_period_end: true, ..in_status(Status::Active) };
     assert_pro_ends_exactly(&ending, END);
-    assert_because(&at(std::slice::from_ref(&ending), START), "sub_1", Status::Active, Rule::EndsLater);
+    assert_reason(&at(std::slice::from_ref(&ending), START), "sub_1", Status::Active, Rule::EndsLater);
     let ended = at(&[ending], END);
-    assert_because(&ended, "sub_1", Status::Active, Rule::Ended);
-    assert!(ended.flags.is_empty(), "an end that was asked for is nothing to look at");
+    assert_reason(&ended, "sub_1", Status::Active, Rule::Ended);
+    assert!(ended.flags.is_empty(), "a requested cancellation needs no attention");
 }
 
 #[test]
-fn a_trial_that_is_told_to_end_ends_with_the_trial() {
+fn a_trial_set_to_cancel_ends_with_the_trial() {
     let ending = Subscription { cancel_at_period_end: true, trial_end: Some(END), ..in_status(Status::Trialing) };
     assert_pro_ends_exactly(&ending, END);
 }
 
 #[test]
-fn cancel_at_inside_the_period_ends_then() {
+fn cancel_at_within_the_period_ends_access_then() {
     let end = START.plus_days(5);
     assert_pro_ends_exactly(&Subscription { cancel_at: Some(end), ..in_status(Status::Active) }, end);
 }
 
 #[test]
-fn cancel_at_between_the_period_and_its_grace_ends_then() {
+fn cancel_at_within_the_grace_period_ends_access_then() {
     let end = END.plus_days(1);
     assert_pro_ends_exactly(&Subscription { cancel_at: Some(end), ..in_status(Status::Active) }, end);
 }
 
 #[test]
-fn an_end_that_falls_on_the_last_second_of_patience_is_an_end_and_not_stale() {
+fn a_cancellation_at_the_end_of_the_grace_period_is_not_stale() {
     let end = END.plus_seconds(GRACE);
     let ended = at(&[Subscription { cancel_at: Some(end), ..in_status(Status::Active) }], end);
-    assert_because(&ended, "sub_1", Status::Active, Rule::Ended);
+    assert_reason(&ended, "sub_1", Status::Active, Rule::Ended);
     assert!(ended.flags.is_empty());
 }
 
 #[test]
-fn cancel_at_in_a_later_period_does_not_open_the_time_between() {
+fn cancel_at_in_a_later_period_gives_no_access_until_then() {
     let ending = Subscription { cancel_at: Some(END.plus_days(365)), ..in_status(Status::Active) };
     assert_pro_ends_exactly(&ending, END.plus_seconds(GRACE));
-    assert_because(&at(&[ending], START), "sub_1", Status::Active, Rule::PeriodPaid);
+    assert_reason(&at(&[ending], START), "sub_1", Status::Active, Rule::PeriodPaid);
 }
 
 #[test]
-fn of_cancel_at_and_the_periods_end_the_earlier_counts() {
+fn the_earlier_of_cancel_at_and_the_period_end_counts() {
     let both = |at| Subscription { cancel_at_period_end: true, cancel_at: Some(at), ..in_status(Status::Active) };
     assert_pro_ends_exactly(&both(END.plus_days(40)), END);
     assert_pro_ends_exactly(&both(START.plus_days(4)), START.plus_days(4));
 }
 
-// Statuses that give nothing
+// Statuses that give no access
 
 #[test]
 fn incomplete_incomplete_expired_canceled_unpaid_and_paused_are_free() {
@@ -224,32 +225,32 @@ fn incomplete_incomplete_expired_canceled_unpaid_and_paused_are_free() {
         let mut closed = in_status(status.clone());
         closed.past_due_since = Some(START);
         closed.last_known_tier = Some(enterprise());
-        let nothing = at(&[closed], START);
-        assert_eq!(nothing.tier, free(), "{status:?}");
-        assert_because(&nothing, "sub_1", status, Rule::StatusGivesNothing);
-        assert!(nothing.flags.is_empty());
+        let denied = at(&[closed], START);
+        assert_eq!(denied.tier, free(), "{status:?}");
+        assert_reason(&denied, "sub_1", status, Rule::StatusGivesNothing);
+        assert!(denied.flags.is_empty());
     }
 }
 
 #[test]
-fn a_failed_first_payment_gets_no_days_for_free() {
+fn a_failed_first_payment_gets_no_grace_period() {
     let incomplete = Subscription { past_due_since: Some(START), ..in_status(Status::Incomplete) };
     assert_eq!(tier_at(&incomplete, START), free());
 }
 
-// What is unknown
+// Unknown statuses and prices
 
 #[test]
-fn an_unknown_status_gives_nothing_and_is_flagged_with_its_word() {
+fn an_unknown_status_gives_no_access_and_is_flagged() {
     let new = Subscription { last_known_tier: Some(pro()), ..in_status(Status::from("dormant".to_owned())) };
-    let nothing = at(&[new], START);
-    assert_eq!(nothing.tier, free());
-    assert_because(&nothing, "sub_1", Status::Unknown("dormant".into()), Rule::UnknownStatus);
-    assert_eq!(nothing.flags, [Flag::UnknownStatus(SubscriptionId::new("sub_1"), "dormant".into())]);
+    let denied = at(&[new], START);
+    assert_eq!(denied.tier, free());
+    assert_reason(&denied, "sub_1", Status::Unknown("dormant".into()), Rule::UnknownStatus);
+    assert_eq!(denied.flags, [Flag::UnknownStatus(SubscriptionId::new("sub_1"), "dormant".into())]);
 }
 
 #[test]
-fn a_status_is_known_only_by_stripes_exact_word() {
+fn a_status_is_known_only_by_stripes_exact_string() {
     for word in ["Active", "ACTIVE", " active", "active ", "cancelled", ""] {
         let status = Status::from(word.to_owned());
         assert_eq!(status, Status::Unknown(word.to_owned()));
@@ -258,7 +259,7 @@ fn a_status_is_known_only_by_stripes_exact_word() {
 }
 
 #[test]
-fn every_status_keeps_stripes_word_through_json() {
+fn every_status_is_serialized_as_stripes_string() {
     for word in [
         "trialing",
         "active",
@@ -271,29 +272,29 @@ fn every_status_keeps_stripes_word_through_json() {
         "dormant",
     ] {
         let json = format!("{word:?}");
-        let status: Status = serde_json::from_str(&json).expect("any word is a status");
+        let status: Status = serde_json::from_str(&json).expect("any string is a status");
         assert_eq!(matches!(status, Status::Unknown(_)), word == "dormant");
-        assert_eq!(serde_json::to_string(&status).expect("a status is a word"), json);
+        assert_eq!(serde_json::to_string(&status).expect("a status is a string"), json);
     }
 }
 
 #[test]
-fn a_price_never_known_gives_nothing_and_is_flagged() {
-    let nothing = at(&[subscription("sub_1", "price_other")], START);
-    assert_eq!(nothing.tier, free());
-    assert_because(&nothing, "sub_1", Status::Active, Rule::UnknownPrice);
-    assert_eq!(nothing.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
+fn a_price_that_was_never_known_gives_no_access_and_is_flagged() {
+    let denied = at(&[subscription("sub_1", "price_other")], START);
+    assert_eq!(denied.tier, free());
+    assert_reason(&denied, "sub_1", Status::Active, Rule::UnknownPrice);
+    assert_eq!(denied.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
 }
 
 #[test]
-fn a_known_subscription_keeps_its_last_known_tier_when_its_price_is_forgotten() {
+fn a_subscription_keeps_its_last_known_tier_when_its_price_leaves_the_catalogue() {
     let paying = Subscription { last_known_tier: Some(pro()), ..subscription("sub_1", "price_forgotten") };
     assert_pro_ends_exactly(&paying, END.plus_seconds(GRACE));
     assert_eq!(at(&[paying], START).flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
 }
 
 #[test]
-fn a_forgotten_price_past_due_keeps_the_last_known_tier_no_longer_than_the_grace() {
+fn an_unknown_price_past_due_keeps_the_last_known_tier_only_for_the_grace_period() {
     let mut failing = past_due_since(START);
     failing.items = vec![item("price_forgotten", START, END)];
     failing.last_known_tier = Some(pro());
@@ -301,7 +302,7 @@ fn a_forgotten_price_past_due_keeps_the_last_known_tier_no_longer_than_the_grace
 }
 
 #[test]
-fn a_known_price_counts_more_than_the_last_known_tier() {
+fn a_known_price_outranks_the_last_known_tier() {
     let downgraded = Subscription { last_known_tier: Some(enterprise()), ..subscription("sub_1", "price_pro") };
     let open = at(&[downgraded], START);
     assert_eq!(open.tier, pro());
@@ -309,18 +310,18 @@ fn a_known_price_counts_more_than_the_last_known_tier() {
 }
 
 #[test]
-fn a_last_known_tier_that_is_sold_no_more_gives_nothing_and_is_flagged() {
+fn a_last_known_tier_that_left_the_catalogue_gives_no_access_and_is_flagged() {
     let old = Subscription { last_known_tier: Some(Tier::new("GOLD")), ..subscription("sub_1", "price_gold") };
-    let nothing = at(&[old], START);
-    assert_because(&nothing, "sub_1", Status::Active, Rule::UnknownPrice);
-    assert_eq!(nothing.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
+    let denied = at(&[old], START);
+    assert_reason(&denied, "sub_1", Status::Active, Rule::UnknownPrice);
+    assert_eq!(denied.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
 }
 
 #[test]
-fn a_last_known_tier_of_free_is_free_by_calendar_months() {
-    let nothing = at(&[Subscription { last_known_tier: Some(free()), ..subscription("sub_1", "price_x") }], START);
-    assert_eq!(nothing.tier, free());
-    assert_eq!((nothing.until, nothing.window_anchor), (None, None));
+fn a_last_known_tier_of_free_has_calendar_months() {
+    let denied = at(&[Subscription { last_known_tier: Some(free()), ..subscription("sub_1", "price_x") }], START);
+    assert_eq!(denied.tier, free());
+    assert_eq!((denied.until, denied.window_anchor), (None, None));
 }
 
 #[test]
@@ -333,17 +334,17 @@ fn a_price_is_known_by_its_lookup_key_too() {
 }
 
 #[test]
-fn a_subscription_without_items_gives_nothing_and_is_flagged() {
+fn a_subscription_without_items_gives_no_access_and_is_flagged() {
     let empty = Subscription { items: Vec::new(), ..in_status(Status::Active) };
-    let nothing = at(&[empty], START);
-    assert_because(&nothing, "sub_1", Status::Active, Rule::UnknownPrice);
-    assert_eq!(nothing.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
+    let denied = at(&[empty], START);
+    assert_reason(&denied, "sub_1", Status::Active, Rule::UnknownPrice);
+    assert_eq!(denied.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
 }
 
 // Several items
 
 #[test]
-fn every_item_counts_wherever_it_stands() {
+fn every_item_counts_whatever_its_place() {
     for order in [["price_pro", "price_ent"], ["price_ent", "price_pro"]] {
         let both = Subscription {
             items: order.map(|price| item(price, START, END)).to_vec(),
@@ -354,7 +355,7 @@ fn every_item_counts_wherever_it_stands() {
 }
 
 #[test]
-fn an_unknown_item_beside_a_known_one_is_flagged_and_takes_nothing_away() {
+fn an_unknown_item_is_flagged_and_does_not_affect_a_known_one() {
     let mut mixed = subscription("sub_1", "price_addon");
     mixed.items.push(item("price_pro", START, END));
     let open = at(&[mixed], START);
@@ -363,7 +364,7 @@ fn an_unknown_item_beside_a_known_one_is_flagged_and_takes_nothing_away() {
 }
 
 #[test]
-fn the_last_known_tier_stands_in_for_the_unknown_item_among_known_ones() {
+fn the_last_known_tier_stands_in_for_an_unknown_item() {
     let mut mixed = subscription("sub_1", "price_pro");
     mixed.items.push(item("price_forgotten", START, END));
     mixed.last_known_tier = Some(enterprise());
@@ -371,7 +372,7 @@ fn the_last_known_tier_stands_in_for_the_unknown_item_among_known_ones() {
 }
 
 #[test]
-fn a_longer_period_of_another_item_does_not_keep_a_stale_one_open() {
+fn a_longer_period_of_another_item_does_not_prolong_a_stale_one() {
     let mut mixed = subscription("sub_1", "price_ent");
     mixed.items.push(item("price_pro_year", START, START.plus_days(365)));
     let before = at(std::slice::from_ref(&mixed), END.plus_seconds(GRACE - 1));
@@ -382,7 +383,7 @@ fn a_longer_period_of_another_item_does_not_keep_a_stale_one_open() {
 }
 
 #[test]
-fn an_unknown_item_with_a_longer_period_does_not_keep_the_known_one_open() {
+fn an_unknown_item_with_a_longer_period_does_not_prolong_a_known_one() {
     let mut mixed = subscription("sub_1", "price_pro");
     mixed.items.push(item("price_addon", START, START.plus_days(365)));
     assert_eq!(tier_at(&mixed, END.plus_seconds(GRACE)), free());
@@ -395,29 +396,29 @@ fn the_best_subscription_counts() {
     let open = at(&[subscription("sub_1", "price_pro"), subscription("sub_2", "price_ent")], START);
     assert_eq!(open.tier, enterprise());
     assert_eq!(open.limit(API_CALLS), Limit::Unlimited);
-    assert_because(&open, "sub_2", Status::Active, Rule::PeriodPaid);
+    assert_reason(&open, "sub_2", Status::Active, Rule::PeriodPaid);
 }
 
 #[test]
-fn a_canceled_old_one_does_not_lower_an_active_new_one() {
+fn a_canceled_subscription_does_not_lower_a_newer_active_one() {
     let old = Subscription { ended_at: Some(START), created: START.plus_days(-60), ..in_status(Status::Canceled) };
     let new = subscription("sub_2", "price_pro");
     for pair in [[old.clone(), new.clone()], [new, old]] {
         let open = at(&pair, START);
         assert_eq!(open.tier, pro());
-        assert_because(&open, "sub_2", Status::Active, Rule::PeriodPaid);
+        assert_reason(&open, "sub_2", Status::Active, Rule::PeriodPaid);
     }
 }
 
 #[test]
-fn a_newer_subscription_that_gives_nothing_does_not_lower_an_older_active_one() {
+fn a_newer_subscription_without_access_does_not_lower_an_older_active_one() {
     let newer =
         Subscription { id: SubscriptionId::new("sub_2"), created: START.plus_days(1), ..in_status(Status::Incomplete) };
     assert_eq!(at(&[subscription("sub_1", "price_ent"), newer], START.plus_days(2)).tier, enterprise());
 }
 
 #[test]
-fn when_the_best_ends_the_next_takes_over() {
+fn when_the_best_subscription_ends_the_next_best_takes_over() {
     let best = Subscription { cancel_at_period_end: true, ..subscription("sub_1", "price_ent") };
     let next = Subscription {
         items: vec![item("price_pro_year", START, START.plus_days(365))],
@@ -431,36 +432,36 @@ fn when_the_best_ends_the_next_takes_over() {
 }
 
 #[test]
-fn of_two_of_one_tier_the_one_that_lasts_longer_counts() {
+fn of_two_subscriptions_to_one_tier_the_longer_one_counts() {
     let longer = Subscription {
         items: vec![item("price_pro_year", START, START.plus_days(365))],
         ..subscription("sub_1", "price_pro_year")
     };
     let open = at(&[subscription("sub_2", "price_pro"), longer], START);
     assert_eq!(open.until, Some(START.plus_days(365).plus_seconds(GRACE)));
-    assert_because(&open, "sub_1", Status::Active, Rule::PeriodPaid);
+    assert_reason(&open, "sub_1", Status::Active, Rule::PeriodPaid);
 }
 
 #[test]
-fn when_nothing_is_open_the_newest_subscription_is_the_reason() {
+fn without_access_the_newest_subscription_is_the_reason() {
     let old = Subscription { created: START.plus_days(-90), ..in_status(Status::Canceled) };
     let new = Subscription { id: SubscriptionId::new("sub_0"), ..in_status(Status::Unpaid) };
-    assert_because(&at(&[new, old], START), "sub_0", Status::Unpaid, Rule::StatusGivesNothing);
+    assert_reason(&at(&[new, old], START), "sub_0", Status::Unpaid, Rule::StatusGivesNothing);
 }
 
 #[test]
-fn what_is_odd_about_any_subscription_is_flagged_even_when_another_is_open() {
+fn flags_are_raised_even_when_another_subscription_gives_access() {
     let odd = Subscription { id: SubscriptionId::new("sub_2"), ..in_status(Status::Unknown("new".into())) };
     let open = at(&[subscription("sub_1", "price_pro"), odd], START);
     assert_eq!(open.tier, pro());
     assert_eq!(open.flags, [Flag::UnknownStatus(SubscriptionId::new("sub_2"), "new".into())]);
 }
 
-// The rules in words
+// Descriptions
 
-/// They follow "sub_1 is past_due: " and a full stop follows them.
+/// They stand between "sub_1 is past_due: " and a full stop.
 #[test]
-fn every_rule_has_words_of_its_own_that_end_a_sentence() {
+fn every_rule_has_a_description_of_its_own_that_completes_a_sentence() {
     let rules = [
         Rule::PeriodPaid,
         Rule::EndsLater,
@@ -472,16 +473,16 @@ fn every_rule_has_words_of_its_own_that_end_a_sentence() {
         Rule::UnknownStatus,
         Rule::UnknownPrice,
     ];
-    let mut words: Vec<&str> = rules.iter().map(|rule| rule.describe()).collect();
-    for each in &words {
+    let mut descriptions: Vec<&str> = rules.iter().map(|rule| rule.describe()).collect();
+    for each in &descriptions {
         assert!(each.starts_with(char::is_lowercase) && each.ends_with(char::is_alphabetic), "{each}");
     }
-    words.sort_unstable();
-    words.dedup();
-    assert_eq!(words.len(), rules.len(), "two rules are told apart");
+    descriptions.sort_unstable();
+    descriptions.dedup();
+    assert_eq!(descriptions.len(), rules.len(), "descriptions are unique");
 }
 
-// What holds for all
+// Properties
 
 fn any_status() -> impl Strategy<Value = Status> {
     prop_oneof![
@@ -506,7 +507,7 @@ fn any_tier() -> impl Strategy<Value = Tier> {
     prop_oneof![Just(free()), Just(pro()), Just(enterprise()), any::<String>().prop_map(Tier::new)]
 }
 
-/// Subscriptions whose times come from `time`, their ids all different.
+/// Subscriptions with times from `time` and distinct ids.
 fn subscriptions<S>(time: S) -> impl Strategy<Value = Vec<Subscription>>
 where
     S: Strategy<Value = Timestamp> + Clone + 'static,
@@ -555,18 +556,18 @@ where
     })
 }
 
-/// Close enough together that boundaries meet: half days of three months around [`START`].
+/// Times close enough for boundaries to coincide: half days of three months around [`START`].
 fn near() -> impl Strategy<Value = Timestamp> + Clone {
     (-90..90_i64).prop_map(|halves| START.plus_seconds(halves * DAY / 2))
 }
 
-fn anywhen() -> impl Strategy<Value = Timestamp> + Clone {
+fn any_time() -> impl Strategy<Value = Timestamp> + Clone {
     prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0_i64), Just(-1_i64)].prop_map(Timestamp)
 }
 
 proptest! {
     #[test]
-    fn the_order_of_the_subscriptions_never_matters(
+    fn the_order_of_subscriptions_does_not_matter(
         (listed, shuffled) in subscriptions(near()).prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
         now in near(),
     ) {
@@ -574,14 +575,14 @@ proptest! {
     }
 
     #[test]
-    fn one_more_subscription_never_lowers_the_tier(all in subscriptions(near()), now in near()) {
+    fn another_subscription_never_lowers_the_tier(all in subscriptions(near()), now in near()) {
         for count in 1..=all.len() {
             prop_assert!(at(&all[..count], now).rank >= at(&all[..count - 1], now).rank);
         }
     }
 
     #[test]
-    fn between_events_access_only_ever_closes(all in subscriptions(near()), now in near(), later in 0..100 * DAY) {
+    fn access_never_increases_between_events(all in subscriptions(near()), now in near(), later in 0..100 * DAY) {
         prop_assert!(at(&all, now.plus_seconds(later)).rank <= at(&all, now).rank);
     }
 
@@ -597,7 +598,7 @@ proptest! {
     }
 
     #[test]
-    fn only_a_status_that_is_known_to_give_access_does(all in subscriptions(near()), now in near()) {
+    fn only_statuses_known_to_give_access_do(all in subscriptions(near()), now in near()) {
         let opens = |s: &Subscription| matches!(s.status, Status::Active | Status::Trialing | Status::PastDue);
         let open = at(&all, now);
         if !all.iter().any(opens) {
@@ -608,7 +609,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_gets_more_than_the_best_tier_ever_bought(all in subscriptions(near()), now in near()) {
+    fn an_account_never_gets_more_than_the_best_tier_it_bought(all in subscriptions(near()), now in near()) {
         let catalog = catalog();
         let best = all.iter().filter_map(|s| catalog.rank(s.tier(&catalog).0?)).max().unwrap_or_default();
         prop_assert!(at(&all, now).rank <= best);
@@ -620,12 +621,12 @@ proptest! {
         let paid = open.rank > 0;
         prop_assert_eq!((open.until.is_some(), open.window_anchor.is_some()), (paid, paid));
         let plan = catalog();
-        let plan = plan.plan(&open.tier).expect("the tier is one of the catalogue");
+        let plan = plan.plan(&open.tier).expect("the tier is in the catalogue");
         prop_assert_eq!((&open.limits, &open.features), (&plan.limits, &plan.features));
     }
 
     #[test]
-    fn the_reason_names_a_subscription_of_the_account_as_it_is(all in subscriptions(near()), now in near()) {
+    fn the_reason_names_a_subscription_of_the_account_and_its_status(all in subscriptions(near()), now in near()) {
         match at(&all, now).reason {
             Reason::NoSubscription => prop_assert!(all.is_empty()),
             Reason::Subscription { id, status, .. } => {
@@ -635,7 +636,7 @@ proptest! {
     }
 
     #[test]
-    fn no_input_makes_it_panic(all in subscriptions(anywhen()), now in anywhen()) {
+    fn no_input_panics(all in subscriptions(any_time()), now in any_time()) {
         let open = at(&all, now);
         prop_assert!(open.until.is_none_or(|until| now < until));
     }

@@ -11,7 +11,7 @@ fn payment() -> Payment {
         id: PaymentIntentId::new("pi_1"),
         customer: None,
         status: PaymentStatus::Succeeded,
-        amount: Money::new(1_500, Currency::parse("usd").unwrap()),
+        amount: Money::new(1_500, Currency::parse("usd").expect("a currency")),
         description: None,
         charge: Some("ch_1".to_owned()),
         amount_refunded: 0,

@@ -25,7 +25,7 @@ fn halved() -> Catalog {
 }
 
 fn usd(minor: i64) -> Money {
-    Money::new(minor, Currency::parse("usd").unwrap())
+    Money::new(minor, Currency::parse("usd").expect("a currency"))
 }
 
 /// A line for the smaller pack, as read from Stripe.

@@ -83,7 +83,7 @@ pub(super) struct ProductTable {
 }
 
 /// Reads one table, which error messages call `owner`, and reports the keys it should not have.
-pub(super) fn read<T: DeserializeOwned + Default>(owner: &str, table: Table, errors: &mut Vec<String>) -> T {
+pub(super) fn read_table<T: DeserializeOwned + Default>(owner: &str, table: Table, errors: &mut Vec<String>) -> T {
     let mut unknown = Vec::new();
     let read = serde_ignored::deserialize(table, |path| unknown.push(path.to_string()));
     let known = known_keys::<T>().join(", ");

@@ -13,7 +13,7 @@ use crate::catalog::lookup::Catalog;
 use crate::catalog::metered_price::MeteredPrice;
 use crate::catalog::plan::{Plan, Price, Tier};
 use crate::catalog::product::Product;
-use crate::catalog::table::{FeatureTable, FileTable, MeterTable, PlanTable, PriceTable, ProductTable, read};
+use crate::catalog::table::{FeatureTable, FileTable, MeterTable, PlanTable, PriceTable, ProductTable, read_table};
 use crate::ids::PriceId;
 use crate::keys::{Feature, Meter};
 use crate::limit::Limit;
@@ -59,7 +59,7 @@ struct Validator<'e> {
 impl Validator<'_> {
     fn catalog(&mut self, file: Table) -> Catalog {
         let owner = "top level";
-        let file: FileTable = read(owner, file, &mut self.errors);
+        let file: FileTable = read_table(owner, file, &mut self.errors);
         let trial_days = self.optional(owner, "trial_days", file.trial_days).unwrap_or_default();
         let grace_days = self.optional(owner, "grace_days", file.grace_days).unwrap_or(DEFAULT_GRACE_DAYS);
         let features = self.optional(owner, "feature", file.feature).unwrap_or_default();
@@ -93,7 +93,7 @@ impl Validator<'_> {
 
     fn plan(&mut self, place: usize, table: Table) -> Plan {
         let owner = owner("plan", "tier", place, &table);
-        let table: PlanTable = read(&owner, table, &mut self.errors);
+        let table: PlanTable = read_table(&owner, table, &mut self.errors);
         let tier = self.required(&owner, "tier", table.tier).map(|name| name.0).unwrap_or_default();
         let name = self.required(&owner, "name", table.name).map(|name| name.0).unwrap_or_default();
         let summary = self.optional(&owner, "summary", table.summary).unwrap_or_default();
@@ -165,7 +165,7 @@ impl Validator<'_> {
         sold: &mut BTreeSet<(Interval, Currency)>,
     ) -> Option<Price> {
         let owner = format!("{plan}, price {}", place + 1);
-        let table: PriceTable = read(&owner, table, &mut self.errors);
+        let table: PriceTable = read_table(&owner, table, &mut self.errors);
         let interval = self.required(&owner, "interval", table.interval);
         let amount = self.money(&owner, table.amount, table.currency);
         let lookup_key = self.lookup_key(&owner, table.lookup_key);
@@ -185,7 +185,7 @@ impl Validator<'_> {
 
     fn product(&mut self, place: usize, table: Table) -> Option<Product> {
         let owner = owner("product", "key", place, &table);
-        let table: ProductTable = read(&owner, table, &mut self.errors);
+        let table: ProductTable = read_table(&owner, table, &mut self.errors);
         let key = self.required(&owner, "key", table.key).map(|key| key.0);
         let name = self.required(&owner, "name", table.name).map(|name| name.0);
         let summary = self.optional(&owner, "summary", table.summary).unwrap_or_default();
@@ -222,7 +222,7 @@ impl Validator<'_> {
 
     fn feature(&mut self, place: usize, table: Table) -> Option<FeatureDefinition> {
         let owner = owner("feature", "key", place, &table);
-        let table: FeatureTable = read(&owner, table, &mut self.errors);
+        let table: FeatureTable = read_table(&owner, table, &mut self.errors);
         let key = self.required(&owner, "key", table.key).map(|key| key.0);
         let label = self.required(&owner, "label", table.label).map(|label| label.0);
         let feature = Feature::declared(&key?);
@@ -233,7 +233,7 @@ impl Validator<'_> {
 
     fn meter(&mut self, place: usize, table: Table) -> Option<MeterDefinition> {
         let owner = owner("meter", "key", place, &table);
-        let mut table: MeterTable = read(&owner, table, &mut self.errors);
+        let mut table: MeterTable = read_table(&owner, table, &mut self.errors);
         let key = self.required(&owner, "key", std::mem::take(&mut table.key)).map(|key| key.0);
         let label = self.required(&owner, "label", std::mem::take(&mut table.label)).map(|label| label.0);
         let metered_price = self.metered_price(&owner, table);
