@@ -1,5 +1,5 @@
-//! What `make run` adds: the offline Stripe in the same process, its prices, and
-//! somebody to log in as. Not compiled into production binaries.
+//! What `make run` adds: the sandbox in the same process, its prices, and two users to log in as. Not
+//! compiled into production binaries.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -10,21 +10,25 @@ use std::time::Duration;
 
 use anyhow::Context;
 use billing::email::Email;
+use engine::catalog;
+use engine::clock::Clock;
+use engine::settings::DatabaseUrl;
 use sandbox::Sandbox;
-use server::clock::Clock;
-use server::config::{Config, DatabaseUrl, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
-use server::store::accounts::Role;
-use server::{Tollgate, access, auth, catalog_apply};
+use server::admin::OperatorPermit;
+use server::admin::roles::set_role;
+use server::config::{Config, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
+use server::store::users::Role;
+use server::{Tollgate, auth};
 
-/// Whom one can log in as: a customer to be, and an operator.
+/// The users: a customer, and an operator.
 const DEMO_EMAIL: &str = "demo@tollgate.test";
 const OPERATOR_EMAIL: &str = "operator@tollgate.test";
-/// Their password. Not a secret: it opens a sandbox.
+/// Their password. Not a secret: they exist only with the sandbox.
 const DEMO_PASSWORD: &str = "tollgate-demo";
 
-/// Starts the offline Stripe when no keys are configured; one that runs there already is used.
+/// Starts the sandbox if no keys are configured. One that already listens on its address is used.
 pub async fn start_sandbox(config: &mut Config, app: SocketAddr) -> anyhow::Result<Option<Sandbox>> {
-    let Some(addr) = config.stripe.sandbox_addr() else { return Ok(None) };
+    let Some(addr) = config.sandbox_addr else { return Ok(None) };
     let endpoint = sandbox::Endpoint {
         url: format!("http://{app}/api/stripe/webhook"),
         secret: SANDBOX_WEBHOOK_SECRET.to_owned(),
@@ -39,22 +43,22 @@ pub async fn start_sandbox(config: &mut Config, app: SocketAddr) -> anyhow::Resu
     .await;
     match started {
         Ok(sandbox) => {
-            // The port may have been left to the system.
+            // The port may be chosen by the system.
             config.stripe.api_base = Some(sandbox.url().parse().context("the sandbox's address")?);
             Ok(Some(sandbox))
         }
         Err(sandbox::Error::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
-            tracing::warn!("something listens on {addr} already; using it as the sandbox");
+            tracing::warn!("{addr} is in use; using it as the sandbox");
             Ok(None)
         }
         Err(error) => Err(error).context("cannot start the sandbox (SANDBOX_ADDR)"),
     }
 }
 
-/// The time that the app goes by: that of the offline Stripe, whose clock can be moved, whether it
-/// runs in this process or in another.
+/// The clock that the app goes by: the sandbox's, which can be advanced, whether it runs in this process
+/// or in another.
 pub async fn clock(config: &Config, here: Option<&Sandbox>) -> Clock {
-    let running = config.stripe.api_base.as_ref().filter(|_| config.stripe.is_sandbox());
+    let running = config.stripe.api_base.as_ref().filter(|_| config.is_sandbox());
     match (here, running) {
         (Some(sandbox), _) => Clock::ahead(sandbox.clock_offset()),
         (None, Some(url)) => {
@@ -66,43 +70,45 @@ pub async fn clock(config: &Config, here: Option<&Sandbox>) -> Clock {
     }
 }
 
-/// Keeps up with the clock of a sandbox in another process, which may be moved at any time.
+/// Follows the clock of a sandbox in another process, which can be advanced at any time.
 async fn follow(url: String, offset: Arc<AtomicI64>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        // One that does not answer is being started anew: its clock goes on where it was.
+        // A sandbox that does not answer is restarting, and keeps its clock.
         if let Some(now) = sandbox::offset_at(&url).await {
             offset.store(now, Ordering::Relaxed);
         }
     }
 }
 
-/// The sandbox remembers as long as the database does, so it lies beside it.
+/// Where the sandbox keeps its state: beside the database, for as long.
 fn state_path(config: &Config) -> Option<PathBuf> {
     match &config.database_url {
-        DatabaseUrl::Sqlite(url) if url.contains(":memory:") => None,
+        url if url.is_in_memory() => None,
         DatabaseUrl::Sqlite(url) => {
             let file = url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next().unwrap_or_default();
             Some(PathBuf::from(format!("{file}.sandbox")))
         }
-        DatabaseUrl::Postgres(_) => Some(PathBuf::from("data/sandbox")),
+        DatabaseUrl::Postgres { .. } => Some(PathBuf::from("data/sandbox")),
     }
 }
 
-/// Makes the prices and the demo user, and says where everything is.
-pub async fn furnish(tollgate: &Tollgate) -> anyhow::Result<()> {
-    let stripe = &tollgate.config().stripe;
-    let (true, Some(sandbox)) = (stripe.is_sandbox(), &stripe.api_base) else { return Ok(()) };
-    catalog_apply::apply(tollgate).await.context("cannot make the prices in the sandbox")?;
+/// Creates prices and users, and prints where everything is.
+pub async fn seed(tollgate: &Tollgate) -> anyhow::Result<()> {
+    let config = tollgate.config();
+    let (true, Some(sandbox)) = (config.is_sandbox(), &config.stripe.api_base) else { return Ok(()) };
+    catalog::apply_all(tollgate.gateway(), tollgate.catalog())
+        .await
+        .context("cannot create the prices in the sandbox")?;
     auth::create_user(tollgate, &Email::parse(DEMO_EMAIL)?, DEMO_PASSWORD.to_owned()).await?;
     let operator = Email::parse(OPERATOR_EMAIL)?;
     auth::create_user(tollgate, &operator, DEMO_PASSWORD.to_owned()).await?;
-    access::set_role(tollgate, &operator, Role::Operator).await?;
+    set_role(tollgate, &OperatorPermit::of_a_command(), &operator, Role::Operator).await?;
     println!();
     println!("  Tollgate   {}", tollgate.config().app_url);
-    println!("  Sandbox    {sandbox}  (Stripe's place; cards like 4242 4242 4242 4242 pay)");
-    println!("  Log in as  {DEMO_EMAIL}  with  {DEMO_PASSWORD}");
-    println!("  or as      {OPERATOR_EMAIL}, who sees everybody's billing, with the same password");
+    println!("  Sandbox    {sandbox}  (in place of Stripe; pay with card 4242 4242 4242 4242)");
+    println!("  Log in as  {DEMO_EMAIL}  and  {DEMO_PASSWORD}");
+    println!("  or as      {OPERATOR_EMAIL}, who sees everyone's billing, with the same password");
     println!();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Where log lines go: readable in development, one JSON object a line in production.
+//! Log lines: readable in development, one JSON object per line in production.
 
 use std::io::IsTerminal;
 
@@ -6,16 +6,16 @@ use server::config::{Config, Env};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
-/// What a server logs unless `RUST_LOG` says otherwise.
-pub const OF_A_SERVER: &str = "info,sqlx=warn,hyper=warn";
-/// What a command logs: it prints by itself what it finds and does.
-pub const OF_A_COMMAND: &str = "warn,server::reconcile=off";
+/// What a server logs by default.
+pub const SERVER: &str = "info,sqlx=warn,hyper=warn";
+/// What a command logs by default: it prints what it finds and does.
+pub const COMMAND: &str = "warn,engine::reconcile=off";
 
-/// Starts logging. Libraries that put payloads or identities into their spans are kept
-/// quiet whatever `RUST_LOG` says.
-pub fn start(config: &Config, unless_said: &str) {
-    let filter = config.log.as_deref().unwrap_or(unless_said);
-    let filter = ["stripe=off", "axum_login=info", "tower_sessions=warn", "tower_sessions_core=warn"]
+/// Starts logging. `RUST_LOG` replaces `default`, except for libraries that put payloads or identities
+/// into their spans.
+pub fn start(config: &Config, default: &str) {
+    let filter = config.log.as_deref().unwrap_or(default);
+    let filter = ["axum_login=info", "tower_sessions=warn", "tower_sessions_core=warn"]
         .iter()
         .filter_map(|quiet| quiet.parse::<Directive>().ok())
         .fold(EnvFilter::builder().parse_lossy(filter), EnvFilter::add_directive);

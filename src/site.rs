@@ -1,4 +1,4 @@
-//! Style, scripts and icons: inside the binary with the feature `embed`, else from a folder.
+//! Style sheet, scripts and icons: in the binary with the feature `embed`, otherwise from a folder.
 
 use server::assets::Assets;
 use server::config::Config;

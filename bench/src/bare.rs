@@ -1,4 +1,4 @@
-//! The yardstick: the least that axum can do to send the same bytes.
+//! The baseline: a minimal axum handler that sends the same bytes.
 
 use std::path::Path;
 
@@ -9,35 +9,34 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 
-use crate::load::Answer;
+use crate::response::Response as Recorded;
+use crate::signature::sign;
 
-/// What webhooks are signed with.
-pub const SECRET: &str = "whsec_bench_secret";
-
-/// Serves until the process is ended: `GET` anything is the given answer, `POST /webhook` checks
-/// the signature and says that it has received.
-pub async fn serve(port: u16, answer: Option<&Path>) -> anyhow::Result<()> {
-    let answer = match answer {
-        Some(path) => Answer::parse(&std::fs::read(path).context("the answer to send")?).context("an HTTP answer")?,
-        None => Answer::default(),
+/// Serves until the process is killed: any GET request gets the recorded response, and `POST /webhook`
+/// checks the signature.
+pub async fn serve(port: u16, response: Option<&Path>) -> anyhow::Result<()> {
+    let response = match response {
+        Some(path) => {
+            let bytes = std::fs::read(path).context("cannot read the response")?;
+            Recorded::parse(&bytes).context("not an HTTP response")?
+        }
+        None => Recorded::default(),
     };
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/webhook", post(receive))
         .fallback(send)
-        .with_state(answer);
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.context("the port is taken")?;
-    axum::serve(listener, router).await.context("serving")
+        .with_state(response);
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.context("cannot listen on the port")?;
+    axum::serve(listener, router).await.context("the server failed")
 }
 
-async fn send(State(answer): State<Answer>) -> Response {
-    let mut response = Response::new(Body::from(answer.body));
-    *response.headers_mut() = answer.headers;
+async fn send(State(recorded): State<Recorded>) -> Response {
+    let mut response = Response::new(Body::from(recorded.body));
+    *response.headers_mut() = recorded.headers;
     response
 }
 
@@ -49,18 +48,9 @@ async fn receive(headers: HeaderMap, body: Bytes) -> Response {
     ([("content-type", "application/json")], "{\"received\":true}").into_response()
 }
 
-/// The one `v1` of a header against the one secret.
+/// Checks the `v1` signature of a header.
 fn is_signed(header: &str, body: &[u8]) -> bool {
     let field = |name| header.split(',').find_map(|part| part.strip_prefix(name));
     let (Some(time), Some(signature)) = (field("t="), field("v1=")) else { return false };
     hex::decode(signature).is_ok_and(|signature| bool::from(sign(time, body).ct_eq(&signature)))
-}
-
-/// HMAC-SHA256 over `t.body`, as Stripe signs.
-pub fn sign(time: &str, body: &[u8]) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(time.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    mac.finalize().into_bytes().to_vec()
 }

@@ -1,15 +1,14 @@
-//! Years of use in one statement: rows as the program writes them, for one account.
+//! Years of usage records for one account, inserted by a few statements.
 
 use anyhow::Context;
-use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
-/// Brings the history of usage to `rows` records, of which there are `have`.
+/// Adds usage records until there are `rows`. `have` is their number so far.
 pub async fn fill(database: &str, account: &str, have: u64, rows: u64) -> anyhow::Result<()> {
     if rows <= have {
         return Ok(());
     }
-    // Spread over the last 80 days, oldest first, each with a key of its own, which sorts by time as
-    // those that the program makes.
+    // Spread over 80 days, the oldest first. Like the server's own keys, these sort by time.
     let key = if database.starts_with("sqlite:") { "printf('%032x', n)" } else { "lpad(to_hex(n), 32, '0')" };
     let values = format!(
         "'{account}', 'call:' || {key}, 'apiCallsPerMonth', 1, 1700000000 + n / 4, 'counted', 1700000000, 0, 0, '', ''"
@@ -17,9 +16,9 @@ pub async fn fill(database: &str, account: &str, have: u64, rows: u64) -> anyhow
     let columns = "account_id, idempotency_key, meter, quantity, recorded_at, state, window_start, from_credits, overage, \
         fingerprint, source";
     if database.starts_with("sqlite:") {
-        let mut connection = SqliteConnection::connect(database).await.context("the database")?;
+        let mut connection = SqliteConnection::connect(database).await.context("cannot connect to the database")?;
         connection.execute("PRAGMA synchronous = OFF").await?;
-        // In bites, so that the journal stays small.
+        // In batches, to keep the WAL small.
         let mut from = have;
         while from < rows {
             let to = (from + 500_000).min(rows);
@@ -27,19 +26,19 @@ pub async fn fill(database: &str, account: &str, have: u64, rows: u64) -> anyhow
                 "WITH RECURSIVE number(n) AS (SELECT {from} + 1 UNION ALL SELECT n + 1 FROM number WHERE n < {to}) \
                  INSERT INTO usage_record ({columns}) SELECT {values} FROM number"
             );
-            connection.execute(sql.as_str()).await.context("filling the history")?;
+            connection.execute(AssertSqlSafe(sql)).await.context("cannot insert usage records")?;
             from = to;
         }
-        // On the disk before anything is measured, which would wait for it otherwise.
+        // Written to disk now, so that the measurement does not wait for it.
         connection.execute("PRAGMA synchronous = FULL").await?;
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
         connection.close().await?;
     } else {
-        let mut connection = PgConnection::connect(database).await.context("the database")?;
+        let mut connection = PgConnection::connect(database).await.context("cannot connect to the database")?;
         let sql = format!(
             "INSERT INTO usage_record ({columns}) SELECT {values} FROM generate_series({have} + 1, {rows}) AS number(n)"
         );
-        connection.execute(sql.as_str()).await.context("filling the history")?;
+        connection.execute(AssertSqlSafe(sql)).await.context("cannot insert usage records")?;
         connection.execute("VACUUM ANALYZE usage_record").await?;
         connection.execute("CHECKPOINT").await?;
         connection.close().await?;

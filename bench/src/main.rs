@@ -1,31 +1,37 @@
-//! `make bench`: what a running Tollgate carries, beside a bare axum handler.
+//! `make bench`: the throughput of Tollgate, compared with a minimal axum handler.
 //!
-//! The program under test is the release binary in a process of its own, on a database of its
-//! own; the yardstick is this program once more, as a bare handler (`bench bare`), which sends
-//! the same bytes and, for webhooks, checks the same signature. Both are asked in the same
-//! run, by the same clients, over the same number of connections. What comes out is a table
-//! and a plot in `docs/`.
+//! The release binary runs in a separate process on a new database. The baseline is this program as a
+//! server (`bench bare`), which sends the same bytes and, for webhooks, checks the same signature. Both
+//! are measured in the same run, by the same clients, over the same number of connections. The results
+//! are a table and a plot in `docs/`.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock; the app may not")]
 
 mod bare;
+mod deliveries;
+mod engine;
 mod history;
 mod load;
+mod measure;
 mod program;
 mod report;
+mod response;
 mod run;
 mod seed;
+mod setup;
+mod signature;
+mod subscriber;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// The same as the program's.
+/// The allocator of the release binary.
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
-#[command(name = "bench", about = "Measures a running Tollgate")]
+#[command(name = "bench", about = "Measures the throughput of Tollgate")]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -33,16 +39,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measure, print the table, and write it with its plot into a folder.
+    /// Measure, print the table, and write it into a folder, with a plot.
     Run(run::Options),
-    /// The yardstick: a handler that checks a signature and sends given bytes.
+    /// Serve the baseline: a handler that checks a signature and sends recorded bytes.
     Bare {
-        /// The port on the loopback address.
+        /// The port to listen on, on the loopback address.
         #[arg(long)]
         port: u16,
-        /// What to send: head and body as they came from the program under test.
+        /// The response to send, headers and body as recorded.
         #[arg(long)]
-        answer: Option<PathBuf>,
+        response: Option<PathBuf>,
     },
 }
 
@@ -50,6 +56,6 @@ enum Task {
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Run(options) => run::run(&options).await,
-        Task::Bare { port, answer } => bare::serve(port, answer.as_deref()).await,
+        Task::Bare { port, response } => bare::serve(port, response.as_deref()).await,
     }
 }

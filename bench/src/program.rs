@@ -1,4 +1,4 @@
-//! Processes under test, stopped when they are dropped.
+//! Server processes, stopped when dropped.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -9,18 +9,22 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use tokio::process::{Child, Command};
 
-use crate::bare::SECRET;
-use crate::load::{Answer, Connection};
+use crate::load::{Connection, request};
+use crate::response::Response;
+use crate::signature::SECRET;
 
-/// A server on a port of its own.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+
+/// A server on a free port.
 pub struct Program {
-    /// Where it listens on the loopback address.
+    /// The port on the loopback address.
     pub port: u16,
     _child: Child,
 }
 
 impl Program {
-    /// The release binary on a database, with `stripe` in Stripe's place.
+    /// Starts the release binary on a database, with `stripe` in place of Stripe's API.
     pub async fn tollgate(binary: &Path, folder: &Path, database: &str, stripe: &str) -> anyhow::Result<Self> {
         let port = free_port()?;
         let log = File::create(folder.join("tollgate.log"))?;
@@ -44,62 +48,38 @@ impl Program {
         start(command, port, &folder.join("tollgate.log")).await
     }
 
-    /// The yardstick, with an answer to send.
-    pub async fn bare(folder: &Path, answer: Option<&[u8]>) -> anyhow::Result<Self> {
+    /// Starts the baseline, with a response to send.
+    pub async fn bare(folder: &Path, response: Option<&Response>) -> anyhow::Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["bare", "--port", &port.to_string()]);
-        if let Some(answer) = answer {
-            let path = folder.join("answer");
-            std::fs::write(&path, answer)?;
-            command.arg("--answer").arg(path);
+        if let Some(response) = response {
+            let path = folder.join("response");
+            std::fs::write(&path, response.to_bytes())?;
+            command.arg("--response").arg(path);
         }
         start(command, port, Path::new("")).await
     }
 }
 
 async fn start(mut command: Command, port: u16, log: &Path) -> anyhow::Result<Program> {
-    let mut child = command.kill_on_drop(true).stdin(Stdio::null()).spawn().context("cannot start a program")?;
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut child = command.kill_on_drop(true).stdin(Stdio::null()).spawn().context("cannot start the server")?;
+    let deadline = Instant::now() + START_TIMEOUT;
     let health = request("GET", "/healthz", port, &[], b"");
     loop {
         if let Ok(mut connection) = Connection::open(port).await
-            && connection.ask(&health).await.is_ok_and(|status| status == 200)
+            && connection.send(&health).await.is_ok_and(|status| status == 200)
         {
             return Ok(Program { port, _child: child });
         }
         if child.try_wait()?.is_some() || Instant::now() > deadline {
-            bail!("a program does not come up:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+            bail!("the server did not start:\n{}", std::fs::read_to_string(log).unwrap_or_default());
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
-/// The bytes of a request.
-pub fn request(method: &str, path: &str, port: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: {}\r\n", body.len());
-    for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    text.push_str("\r\n");
-    [text.as_bytes(), body].concat()
-}
-
-/// An answer as bytes that the yardstick can be given.
-pub fn bytes_of(answer: &Answer) -> Vec<u8> {
-    let mut bytes = b"HTTP/1.1 200 OK\r\n".to_vec();
-    for (name, value) in &answer.headers {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(b"\r\n");
-    bytes.extend_from_slice(&answer.body);
-    bytes
-}
-
-/// The names of scripts and style are all that is needed of a site.
+/// Creates a site with the manifest and a stylesheet, which is all that the pages need.
 fn site(folder: &Path) -> anyhow::Result<PathBuf> {
     let site = folder.join("site");
     std::fs::create_dir_all(site.join("pkg"))?;

@@ -1,18 +1,18 @@
-//! What was measured, as a table and as a plot.
+//! The results as a table and as a plot.
 
 use std::fmt::Write;
 
+use crate::engine::Engine;
 use crate::load::Figures;
-use crate::run::Engine;
 
-/// One thing that was measured.
+/// The result of one measurement.
 pub struct Line {
     pub engine: Engine,
     pub what: String,
     pub measured: Figures,
-    /// The yardstick in the same run.
+    /// The baseline, measured in the same run.
     pub bare: Option<Figures>,
-    /// The least percentage of the yardstick that was aimed at.
+    /// The target, as a percentage of the baseline.
     pub goal: Option<u32>,
 }
 
@@ -22,17 +22,17 @@ impl Line {
     }
 }
 
-/// Everything that was measured.
+/// All results.
 #[derive(Default)]
 pub struct Report {
     lines: Vec<Line>,
     history: Vec<(Engine, u64, Figures)>,
-    shows: Vec<(Engine, f64, f64)>,
+    webhook_latency: Vec<(Engine, f64, f64)>,
 }
 
 impl Report {
     pub fn add(&mut self, line: Line) {
-        let percent = line.percent().map(|percent| format!(", {percent:.0} % of bare")).unwrap_or_default();
+        let percent = line.percent().map(|percent| format!(", {percent:.0} % of the baseline")).unwrap_or_default();
         eprintln!("{}: {:.0}/s{percent}", line.what, line.measured.rate);
         self.lines.push(line);
     }
@@ -41,15 +41,16 @@ impl Report {
         self.history.push((engine, rows, figures));
     }
 
-    pub fn add_shows(&mut self, engine: Engine, median: f64, most: f64) {
-        eprintln!("the state shows after {median:.1} ms, at most {most:.1} ms");
-        self.shows.push((engine, median, most));
+    /// Adds the time from a delivery until the API shows its effect, in milliseconds.
+    pub fn add_webhook_latency(&mut self, engine: Engine, median: f64, longest: f64) {
+        eprintln!("webhook applied after {median:.1} ms, {longest:.1} ms at most");
+        self.webhook_latency.push((engine, median, longest));
     }
 
-    /// The figures, as Markdown.
+    /// The results as Markdown tables.
     pub fn table(&self) -> String {
         let mut table = String::from(
-            "| engine | what | per second | median | 99 % | connections | bare | of bare | goal |\n\
+            "| engine | request | per second | median | 99 % | connections | baseline | of baseline | target |\n\
              |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
         );
         for line in &self.lines {
@@ -65,7 +66,7 @@ impl Report {
                 grouped(rate),
             );
         }
-        table.push_str("\n| engine | history rows | usage records per second | of none |\n|---|---:|---:|---:|\n");
+        table.push_str("\n| engine | usage records in the database | new usage records per second | compared with none |\n|---|---:|---:|---:|\n");
         for (engine, rows, figures) in &self.history {
             let none = self.history.iter().find(|(of, ..)| of == engine).map_or(figures.rate, |(.., none)| none.rate);
             let _ = writeln!(
@@ -77,16 +78,14 @@ impl Report {
                 100.0 * figures.rate / none
             );
         }
-        table.push_str(
-            "\n| engine | from a delivery until the state shows: median | longest of 50 |\n|---|---:|---:|\n",
-        );
-        for (engine, median, most) in &self.shows {
-            let _ = writeln!(table, "| {} | {median:.1} ms | {most:.1} ms |", engine.name());
+        table.push_str("\n| engine | webhook delivered until applied: median | longest of 50 |\n|---|---:|---:|\n");
+        for (engine, median, longest) in &self.webhook_latency {
+            let _ = writeln!(table, "| {} | {median:.1} ms | {longest:.1} ms |", engine.name());
         }
         table
     }
 
-    /// Bars beside those of the yardstick, each pair on a scale of its own.
+    /// Bars beside those of the baseline, as SVG. Each pair has its own scale.
     pub fn plot(&self) -> String {
         const WIDTH: usize = 720;
         const LEFT: usize = 210;
@@ -96,10 +95,10 @@ impl Report {
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
              font-family=\"system-ui, sans-serif\" font-size=\"13\">\n\
-             <title>Requests per second beside a bare handler with the same bytes</title>\n\
+             <title>Requests per second compared with a minimal handler</title>\n\
              <style>text{{fill:#444}} .bare{{fill:#c9c9d2}} .ours{{fill:#5b5bd6}} .goal{{stroke:#c33;stroke-width:2}}\
              @media (prefers-color-scheme:dark){{text{{fill:#ccc}} .bare{{fill:#55555f}} .ours{{fill:#8e8ef0}}}}</style>\n\
-             <text x=\"10\" y=\"20\">Requests per second: Tollgate, and a bare axum handler with the same bytes (grey). Red: the goal.</text>\n"
+             <text x=\"10\" y=\"20\">Requests per second: Tollgate, and a minimal axum handler that sends the same bytes (grey). Red: the target.</text>\n"
         );
         for (number, line) in lines.iter().enumerate() {
             let (top, bare) = (34 + number * ROW, line.bare.map_or(1.0, |bare| bare.rate));
@@ -138,20 +137,20 @@ impl Report {
     }
 }
 
-/// The page in `docs/`. `earlier` is the page as it was: from its first `##` on it was written by
-/// people, and is kept.
+/// The page in `docs/`. Everything from the first `##` of the earlier page on is kept.
 pub fn document(report: &Report, seconds: u64, earlier: &str) -> String {
     let kept = earlier.find("\n## ").map_or("", |at| &earlier[at..]);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!(
         "# Benchmark\n\n\
-         `make bench` measures the release binary in a process of its own beside a bare axum handler that sends \
-         the same bytes (for webhooks: that checks the same signature), in the same run, asked by the same clients \
-         on the same machine. Made by it: this table and the plot.\n\n\
-         Machine: {cores} cores, shared by the server, the database and the clients. Each figure: {seconds} s after a warm-up, the best \
-         of several numbers of connections (16, 64, 256; pages 4, 16, 64; login 2, 4) and of three rounds with that one. Logging at `warn`. Both engines \
-         have what was committed on the disk before it is answered; PostgreSQL is as installed.\n\n\
-         ![Requests per second beside a bare handler](benchmark.svg)\n\n{}{kept}",
+         `make bench` compares the release binary with a baseline: a minimal axum handler that sends the same bytes \
+         (for webhooks: that checks the same signature), measured in the same run, by the same clients, on the same \
+         machine. It writes this table and the plot.\n\n\
+         Machine: {cores} cores, shared by the server, the database and the clients. Each figure is measured for \
+         {seconds} s after a warm-up; it is the best of several numbers of connections (16, 64, 256; pages 4, 16, 64; \
+         login 2, 4) and of three rounds with that number. The log level is `warn`. Both engines flush a commit to disk \
+         before the response; PostgreSQL has its default configuration.\n\n\
+         ![Requests per second compared with a minimal handler](benchmark.svg)\n\n{}{kept}",
         report.table()
     )
 }

@@ -1,51 +1,54 @@
-//! What is in the database before anything is measured.
+//! The accounts in the database before a measurement.
 
 use anyhow::Context;
 use billing::email::Email;
 use billing::{CustomerId, Item, Period, Policy, PriceId, Status, Subscription, SubscriptionId};
+use engine::Db;
+use engine::clock::Clock;
+use engine::store::{customers, subscriptions};
 use server::assets::Assets;
-use server::clock::Clock;
 use server::config::Config;
-use server::store::{customers, subscriptions};
-use server::{Db, Tollgate, access, auth, workspace};
+use server::workspace::api_keys;
+use server::{Tollgate, auth, store};
 
-use crate::run::AtStripe;
+use crate::signature::SECRET;
+use crate::subscriber::Subscriber;
 
-/// What everybody's password is.
+/// The password of every account.
 pub const PASSWORD: &str = "correct horse battery";
-/// How many accounts take turns.
+/// The number of accounts, which are used in turn.
 pub const ACCOUNTS: usize = 64;
 
-/// Somebody on the highest plan, who may call without end.
+/// A customer on the highest plan, which has no limits.
 #[derive(Clone, Debug)]
 pub struct Customer {
-    /// With which they log in.
+    /// The address for logging in.
     pub email: String,
-    /// `tg_…`
+    /// An API key, `tg_…`.
     pub api_key: String,
-    /// Their account.
+    /// The id of the account.
     pub account: String,
 }
 
-/// Makes the tables and the accounts. The first is the customer whom Stripe knows, too.
-pub async fn seed(database: &str, stripe: &str, theirs: &AtStripe) -> anyhow::Result<Vec<Customer>> {
+/// Creates the tables and the accounts. The first account belongs to the subscriber in the sandbox.
+pub async fn seed(database: &str, stripe: &str, subscriber: &Subscriber) -> anyhow::Result<Vec<Customer>> {
     let lookup = |name: &str| {
         Some(match name {
             "DATABASE_URL" => database.to_owned(),
             "STRIPE_API_BASE" => stripe.to_owned(),
             "STRIPE_SECRET_KEY" => "sk_test_sandbox".to_owned(),
-            "STRIPE_WEBHOOK_SECRET" => crate::bare::SECRET.to_owned(),
+            "STRIPE_WEBHOOK_SECRET" => SECRET.to_owned(),
             _ => return None,
         })
     };
     let config = Config::from_lookup(&lookup)?;
     let db = Db::connect(&config.database_url).await?;
-    db.migrate().await?;
+    store::migrate(&db).await?;
     let tollgate = Tollgate::new(config, db.clone(), Clock::system(), Assets::default())?;
     let mut customers = Vec::new();
     for number in 0..ACCOUNTS {
         let (id, subscription) = match number {
-            0 => (theirs.customer.clone(), theirs.subscription.clone()),
+            0 => (subscriber.customer.clone(), subscriber.subscription.clone()),
             _ => (format!("cus_{number}"), format!("sub_{number}")),
         };
         customers.push(customer(&tollgate, number, &id, &subscription).await?);
@@ -85,7 +88,8 @@ async fn customer(tollgate: &Tollgate, number: usize, id: &str, subscription: &s
     customers::link(&mut tx, &customer, &who.account_id, false, now).await?;
     subscriptions::write(&mut tx, &who.account_id, &subscription, None, "bench", now).await?;
     tx.commit().await?;
-    let permit = access::require(tollgate, &who, Policy::Tier("ENTERPRISE")).await?;
-    let api_key = workspace::create_api_key(tollgate, &permit, "bench").await?;
+    let entitlement = tollgate.entitlement(&who.account_id).await?;
+    let permit = engine::permit(tollgate.catalog(), &who.account_id, entitlement, Policy::Tier("ENTERPRISE"))?;
+    let api_key = api_keys::create_api_key(tollgate, &permit, "bench").await?;
     Ok(Customer { email, api_key, account: who.account_id.to_string() })
 }

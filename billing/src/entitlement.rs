@@ -233,11 +233,9 @@ fn assess<'a>(
 /// When an item with this period stops giving access, and the rule that says so. The status is one
 /// that gives access.
 fn access_end(subscription: &Subscription, period: Period, catalog: &Catalog) -> (Rule, Timestamp) {
-    let grace = i64::from(catalog.grace_days());
     let (rule, end) = match subscription.status {
-        // If the time of the failure is unknown, the payment for this period is the one that failed.
-        Status::PastDue => (Rule::InGrace, subscription.past_due_since.unwrap_or(period.start).plus_days(grace)),
-        _ => (Rule::PeriodPaid, period.end.plus_days(grace)),
+        Status::PastDue => (Rule::InGrace, subscription.grace_end_of(period, catalog)),
+        _ => (Rule::PeriodPaid, period.end.plus_days(i64::from(catalog.grace_days()))),
     };
     match subscription.ends_at() {
         Some(at) if at <= end => (Rule::EndsLater, at),

@@ -44,6 +44,11 @@ macro_rules! key {
                 Self(intern(key))
             }
 
+            /// Returns the one with this key, which the database holds: never a key that a user typed.
+            pub fn stored(key: &str) -> Self {
+                Self(intern(key))
+            }
+
             /// Returns the key used in `plans.toml`, in the database and in the API.
             pub const fn as_str(self) -> &'static str {
                 self.0

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, Tier};
+use crate::catalog::{Catalog, Price, Tier};
 use crate::ids::{CustomerId, PriceId, SubscriptionId};
 use crate::stripe_enum::stripe_enum;
 use crate::time::Timestamp;
@@ -127,6 +127,26 @@ impl Subscription {
     pub fn ends_at(&self) -> Option<Timestamp> {
         let with_period = self.cancel_at_period_end.then(|| self.period().end);
         self.cancel_at.into_iter().chain(with_period).min()
+    }
+
+    /// Returns when the grace after a failed payment of `period` ends. If the time of the failure is
+    /// unknown, the payment for this period is the one that failed.
+    pub(crate) fn grace_end_of(&self, period: Period, catalog: &Catalog) -> Timestamp {
+        self.past_due_since.unwrap_or(period.start).plus_days(i64::from(catalog.grace_days()))
+    }
+
+    /// Returns when the grace after a failed payment ends.
+    pub fn grace_end(&self, catalog: &Catalog) -> Timestamp {
+        self.grace_end_of(self.period(), catalog)
+    }
+
+    /// Returns the catalogue's price of its plan; `None` for a price that is no longer sold.
+    pub fn price<'a>(&self, catalog: &'a Catalog) -> Option<&'a Price> {
+        let plan = catalog.plan(self.tier(catalog).0?)?;
+        let is_of = |price: &Price, item: &Item| {
+            price.id.as_ref() == Some(&item.price) || item.lookup_key.as_deref() == Some(price.lookup_key.as_str())
+        };
+        plan.prices.iter().find(|price| self.items.iter().any(|item| is_of(price, item)))
     }
 
     /// Returns the best tier among its items, and whether every price is known.

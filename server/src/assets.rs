@@ -1,6 +1,6 @@
-//! Style, scripts and icons, in memory, with the compressed copies that the build made.
+//! Style sheet, scripts and icons, in memory, with the compressed copies that the build made.
 //!
-//! What lies under `pkg/` has its content's hash in its name and is cached for ever.
+//! Files below `pkg/` have a hash of their content in their names, so browsers cache them forever.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::get;
 use serde::Deserialize;
 
-/// All files that are served as they are.
+/// The files that are served unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Assets {
     files: Arc<BTreeMap<String, File>>,
@@ -35,32 +35,26 @@ struct Manifest {
     style: String,
 }
 
-/// What is wrong with the folder.
+/// Why the files could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum AssetsError {
-    /// It cannot be read.
+    /// A file cannot be read.
     #[error("assets: {0}: {1}")]
     Read(String, std::io::Error),
-    /// It has no readable `manifest.json`: the build did not finish.
-    #[error("assets: no usable manifest.json; build them first (`make run` does)")]
+    /// There is no valid `manifest.json`: the build did not finish.
+    #[error("assets: no valid manifest.json; build them first (`make run` does)")]
     Manifest,
 }
 
 impl Assets {
     /// Reads the folder that the build wrote.
-    ///
-    /// # Errors
-    /// See [`AssetsError`].
     pub fn from_dir(dir: &Path) -> Result<Self, AssetsError> {
         let mut files = Vec::new();
         read_below(dir, dir, &mut files)?;
         Self::from_files(files)
     }
 
-    /// Takes files by their path below the site's root, such as `pkg/style-1a2b.css`.
-    ///
-    /// # Errors
-    /// No usable manifest among them.
+    /// Creates assets from files and their paths below the site's root, such as `pkg/style-1a2b.css`.
     pub fn from_files(files: impl IntoIterator<Item = (String, Bytes)>) -> Result<Self, AssetsError> {
         let mut all: BTreeMap<String, Bytes> = files.into_iter().collect();
         let manifest = all.remove("manifest.json").ok_or(AssetsError::Manifest)?;
@@ -85,17 +79,17 @@ impl Assets {
         })
     }
 
-    /// The stylesheet's path.
+    /// The path of the style sheet.
     pub fn style_path(&self) -> &str {
         &self.style_path
     }
 
-    /// The name from which the paths of script and wasm are made: `/pkg/<name>.js`.
+    /// The name of script and wasm: `/pkg/<name>.js`.
     pub fn script_name(&self) -> &str {
         &self.script_name
     }
 
-    /// A route for every file.
+    /// Returns a route for every file.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         self.files.iter().fold(Router::new(), |router, (path, file)| {
             let (path, file) = (path.clone(), file.clone());
@@ -128,7 +122,7 @@ impl File {
     }
 }
 
-/// Whether an `Accept-Encoding` names a coding and does not refuse it with `q=0`.
+/// Whether an `Accept-Encoding` header accepts a coding.
 fn accepts(header: &str, coding: &str) -> bool {
     header.split(',').any(|part| {
         let mut pieces = part.split(';').map(str::trim);

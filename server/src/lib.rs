@@ -1,39 +1,19 @@
-//! The back end.
+//! The app's back end, around the billing engine: users and sessions, the workspace behind the gated
+//! pages, operators, the API, and HTTP.
 //!
-//! The way of a request: route → session → guard → page → one function here →
-//! store or Stripe → view. The way of a Stripe event: raw bytes → signature →
-//! inbox row → 200; worker → ask Stripe again → one transaction → cached access
-//! dropped.
-//!
-//! Only this crate names sqlx, async-stripe and axum-login.
+//! A request: route → session → gate → page or server function → one function here or in the engine →
+//! database or Stripe → view.
 
-pub mod access;
+pub mod admin;
 pub mod ai;
 pub mod assets;
 pub mod auth;
-pub mod catalog_apply;
-pub mod checkout;
-pub mod clock;
 pub mod closing;
 pub mod config;
-pub mod doctor;
-pub mod guard;
 pub mod http;
-pub mod ids;
-pub mod operations;
-pub mod overview;
-pub mod portal;
 pub mod product;
-pub mod reconcile;
 pub mod store;
-pub mod stripe;
-pub mod sync;
 mod tollgate;
-pub mod usage;
-pub mod webhook;
 pub mod workspace;
 
-pub use overview::BillingOverview;
-pub use store::{Db, StoreError};
-pub use tollgate::Tollgate;
-pub use usage::MeterReading;
+pub use tollgate::{Tollgate, TollgateError};

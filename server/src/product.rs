@@ -4,7 +4,7 @@
 //! compared when the server starts, so a key that is misspelt here or missing there keeps it
 //! from starting (`tests/rules/product.rs`).
 
-use billing::{Catalog, CatalogErrors, Feature, Meter};
+use billing::{Feature, Meter};
 
 /// Usage over time, by day and by API key.
 pub const ADVANCED_ANALYTICS: Feature = Feature::new("advancedAnalytics");
@@ -18,10 +18,7 @@ pub const API_CALLS: Meter = Meter::new("apiCallsPerMonth");
 /// Generated texts.
 pub const AI_GENERATIONS: Meter = Meter::new("aiGenerationsPerMonth");
 
-/// Checks that the catalogue declares every feature and meter that this app names.
-///
-/// # Errors
-/// One for each that is missing, with those that are declared.
-pub fn check(catalog: &Catalog) -> Result<(), CatalogErrors> {
-    catalog.check_declared(&[ADVANCED_ANALYTICS, CUSTOM_DOMAIN, PRIORITY_SUPPORT], &[API_CALLS, AI_GENERATIONS])
-}
+/// All features that code names.
+pub const FEATURES: &[Feature] = &[ADVANCED_ANALYTICS, CUSTOM_DOMAIN, PRIORITY_SUPPORT];
+/// All meters that code names.
+pub const METERS: &[Meter] = &[API_CALLS, AI_GENERATIONS];

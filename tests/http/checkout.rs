@@ -19,7 +19,8 @@ on_both_engines! {
         assert_eq!(back.status, 303);
         let success = browser.get(&back.location()).await;
         assert_eq!(success.status, 200);
-        assert!(success.body.contains("Pro"), "{}", success.body);
+        assert!(success.body.contains("<h1>You are on Pro</h1>"), "{}", success.body);
+        assert!(success.body.contains("Your free trial runs until"), "{}", success.body);
         assert!(browser.opens("/dashboard/analytics").await);
     }
 

@@ -55,21 +55,35 @@ on_both_engines! {
     async fn no_spelling_of_a_gated_path_opens_it(engine) {
         let app = Harness::start(engine).await;
         let free = app.signed_up("ada@example.com").await;
-        let spellings = [
+        let gated = [
             "/dashboard/analytics/", "/dashboard//analytics", "//dashboard/analytics", "/dashboard/./analytics",
             "/dashboard/x/../analytics", "/x/../dashboard/analytics", "/dashboard/%61nalytics", "/dashboard/%2561nalytics",
             "/dashboard%2Fanalytics", "/dashboard/%2e%2e/dashboard/analytics", "/dashboard/..%2Fdashboard%2Fanalytics",
             "/Dashboard/Analytics", "/DASHBOARD/analytics", "/dashboard/analytics;x=1", "/dashboard;x/analytics",
-            "/dashboard\\analytics", "/dashboard/analytics%00", "/dashboard/analytics.", "/dashboard/analytics%20",
-            "/dashboard/analytics.json", "/dashboard/analytics/..", "/pricing/../dashboard/analytics", "/./dashboard/analytics",
+            "/dashboard\\analytics", "/dashboard/analytics.", "/dashboard/analytics%20", "/pricing/../dashboard/analytics",
+            "/./dashboard/analytics",
         ];
-        for browser in [app.browser(), free] {
-            for path in spellings {
-                for method in ["GET", "POST", "HEAD", "PUT"] {
-                    let answer = raw(&app.url, method, path, &browser).await;
-                    assert!(!answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
-                }
+        let anonymous = app.browser();
+        for method in ["GET", "POST", "HEAD", "PUT"] {
+            for path in gated {
+                let answer = raw(&app.url, method, path, &anonymous).await;
+                assert_eq!(answer, (303, "/login?next=/dashboard/analytics".to_owned()), "{method} {path}");
+                let answer = raw(&app.url, method, path, &free).await;
+                let upgrade = "/billing/upgrade?feature=analytics&next=/dashboard/analytics";
+                assert_eq!(answer, (303, upgrade.to_owned()), "{method} {path}");
             }
+            // What only resembles the gated page is what it says, and nothing of that page.
+            let beside = "/dashboard/analytics.json";
+            let answer = raw(&app.url, method, beside, &anonymous).await;
+            assert_eq!(answer, (303, format!("/login?next={beside}")), "{method}");
+            assert_eq!(raw(&app.url, method, beside, &free).await, (404, String::new()), "{method}");
+            for browser in [&anonymous, &free] {
+                let answer = raw(&app.url, method, "/dashboard/analytics%00", browser).await;
+                assert_eq!(answer, (404, String::new()), "{method}");
+            }
+            let above = raw(&app.url, method, "/dashboard/analytics/..", &free).await;
+            let led = if matches!(method, "GET" | "HEAD") { (308, "/dashboard".to_owned()) } else { (404, String::new()) };
+            assert_eq!(above, led, "{method}");
         }
     }
 
@@ -125,8 +139,9 @@ on_both_engines! {
     }
 }
 
-/// Sends the request line as it is: a client library would tidy the path up first.
-async fn raw(url: &str, method: &str, path: &str, browser: &Browser) -> String {
+/// Sends the request line as it is, because a client library would tidy the path up first; the
+/// status and where it leads.
+async fn raw(url: &str, method: &str, path: &str, browser: &Browser) -> (u16, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let host = url.trim_start_matches("http://");
     let cookie = browser.cookie(url).unwrap_or_default();
@@ -137,5 +152,8 @@ async fn raw(url: &str, method: &str, path: &str, browser: &Browser) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let location = answer.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("location: "));
+    (status, location.unwrap_or_default().to_owned())
 }

@@ -25,6 +25,7 @@ mod pages;
 mod portal;
 mod purchase;
 mod reconcile;
+mod server_functions;
 mod start;
 mod trial;
 mod webhook;

@@ -44,8 +44,19 @@ on_both_engines! {
     async fn the_pricing_page_sells_what_the_catalogue_names(engine) {
         let app = Harness::start(engine).await;
         let page = app.browser().get("/pricing").await.body;
-        for text in ["Free", "Pro", "Enterprise", "$29", "$199", "10,000", "500"] {
-            assert!(page.contains(text), "{text}");
+        let cards: Vec<&str> = page.split("<article").skip(1).collect();
+        let sold: [(&str, &str, &[&str]); 3] = [
+            ("Free", "$0", &["100 API calls a month", "10 AI generations a month"]),
+            ("Pro", "$29", &["10,000 API calls a month", "500 AI generations a month", "Custom domain"]),
+            ("Enterprise", "$199", &["Unlimited API calls", "Unlimited AI generations", "Priority support"]),
+        ];
+        assert_eq!(cards.len(), sold.len());
+        for (card, (name, price, gains)) in cards.into_iter().zip(sold) {
+            assert!(card.contains(&format!(">{name}</h2>")), "{name}: {card}");
+            assert!(card.contains(&format!("<span class=\"price-amount\">{price}</span>")), "{name}: {card}");
+            for gain in gains {
+                assert!(card.contains(&format!("<span>{gain}</span>")), "{name}, {gain}: {card}");
+            }
         }
     }
 

@@ -66,8 +66,16 @@ on_both_engines! {
         let ada = app.signed_up("ada@example.com").await;
         let eve = app.signed_up("eve@example.org").await;
         app.subscribe(&ada, "PRO", PAYS).await;
-        let portal = eve.post("/api/billing/portal", &[]).await.location();
-        assert!(!Browser::new("").get(&portal).await.body.contains("Cancel plan"));
+        let own = async |browser: &Browser| {
+            let portal = browser.post("/api/billing/portal", &[]).await.location();
+            let page = Browser::new("").get(&portal).await;
+            assert_eq!(page.status, 200, "{}", page.body);
+            page.body
+        };
+        let (hers, eves) = (own(&ada).await, own(&eve).await);
+        assert!(hers.contains("ada@example.com") && hers.contains("Cancel plan"), "{hers}");
+        assert!(eves.contains("eve@example.org") && !eves.contains("ada@example.com"), "{eves}");
+        assert!(!eves.contains("Cancel plan"), "{eves}");
         for fields in [vec![("customer", "cus_1")], vec![("flow", "everything")]] {
             assert_eq!(eve.post("/api/billing/portal", &fields).await.status, 422);
         }

@@ -1,12 +1,12 @@
-//! What axum-login asks of us: who a session's user is, and whether their password has changed.
+//! What axum-login asks of the app: a session's user, and whether their password has changed.
 
 use axum_login::{AuthUser, AuthnBackend};
 use billing::UserId;
+use engine::StoreError;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::SignedIn;
-use crate::store::StoreError;
-use crate::store::accounts::{Role, User};
+use super::visitor::SignedIn;
+use crate::store::users::{self, Role, User};
 use crate::tollgate::Tollgate;
 
 /// Finds the users of sessions.
@@ -20,10 +20,10 @@ impl Backend {
     }
 }
 
-/// Somebody with the hash of their password, which no `Debug` shows.
+/// A user with the hash of their password, which `Debug` does not show.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Who.
+    /// The user.
     pub signed_in: SignedIn,
     password_hash: SecretString,
 }
@@ -55,7 +55,7 @@ impl AuthUser for Identity {
         self.signed_in.user_id.to_string()
     }
 
-    /// A session ends when the password it was begun with is changed.
+    /// A session ends when the password that it was begun with is changed.
     fn session_auth_hash(&self) -> &[u8] {
         self.password_hash.expose_secret().as_bytes()
     }
@@ -72,7 +72,6 @@ impl AuthnBackend for Backend {
     }
 
     async fn get_user(&self, id: &String) -> Result<Option<Identity>, StoreError> {
-        let user = self.0.access().user(self.0.db(), &UserId::new(id)).await?;
-        Ok(user.map(|user| Identity::from(User::clone(&user))))
+        Ok(users::by_id(self.0.db(), &UserId::new(id)).await?.map(Identity::from))
     }
 }

@@ -1,5 +1,5 @@
-//! The headers of every answer, where no page has set its own: one step instead of a layer for
-//! each, because a router clones its layers for every request.
+//! The security headers of every response, unless a page has set its own: one step instead of a layer
+//! for each, because a router clones its layers for every request.
 
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
@@ -16,7 +16,7 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 
-/// Browsers that came over TLS once come over TLS always.
+/// A browser that has used TLS once uses it from then on.
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 pub(super) fn add(is_https: bool) -> impl Fn(Response) -> Response + Clone {

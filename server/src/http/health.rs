@@ -1,4 +1,4 @@
-//! For load balancers: whether the process lives, and whether it can serve.
+//! For load balancers: whether the process is alive, and whether it can serve.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::store;
 use crate::tollgate::Tollgate;
 
 /// `/healthz`: the process answers.
@@ -13,15 +14,23 @@ pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: the database answers and has every migration.
+/// `/readyz`: the database answers and has every migration, and all background tasks run.
 pub async fn ready(State(tollgate): State<Tollgate>) -> Response {
-    let (status, database) = match tollgate.db().is_ready().await {
-        Ok(true) => (StatusCode::OK, "ok"),
-        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "migrations are missing: run `tollgate migrate`"),
+    let (is_ready, database) = match store::is_migrated(tollgate.db()).await {
+        Ok(true) => (true, "ok"),
+        Ok(false) => (false, "migrations are missing: run `tollgate migrate`"),
         Err(error) => {
             tracing::error!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "unreachable")
+            (false, "unreachable")
         }
     };
-    (status, Json(json!({ "ready": status == StatusCode::OK, "database": database }))).into_response()
+    let health = tollgate.tasks().health();
+    let is_ready = is_ready && health.iter().all(|task| task.is_running);
+    let tasks = health.iter().map(|task| {
+        let state = if task.is_running { "running" } else { "restarting" };
+        (task.name.to_owned(), json!({ "state": state, "restarts": task.restarts }))
+    });
+    let tasks: serde_json::Map<_, _> = tasks.collect();
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": is_ready, "database": database, "tasks": tasks }))).into_response()
 }

@@ -1,10 +1,9 @@
-//! No other site may make a signed-in browser write.
+//! Cross-site request forgery: no other site can make a signed-in browser write.
 //!
-//! On every method that can change something, the browser's own word decides:
-//! `Sec-Fetch-Site` where it is sent, else `Origin`. A client that sends neither is
-//! no browser (or one so old that the cookie's `SameSite=Lax` must do). Requests
-//! with an `Authorization` header are exempt: no browser adds that by itself.
-//! (OWASP, "Cross-Site Request Forgery Prevention", fetch metadata.)
+//! For every method that can change something, the browser's own word decides: `Sec-Fetch-Site` if it
+//! is sent, otherwise `Origin`. A client that sends neither is not a browser, or so old that the
+//! cookie's `SameSite=Lax` has to suffice. Requests with an `Authorization` header are exempt, because
+//! no browser adds it by itself (OWASP, "Cross-Site Request Forgery Prevention", fetch metadata).
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -13,34 +12,34 @@ use axum::middleware::Next;
 use axum::response::Response;
 use url::Url;
 
-use super::gatekeeper::refusal;
+use super::refusal::refuse;
 use crate::tollgate::Tollgate;
 
-/// For pages: anybody else is shown why not.
+/// Checks the origin of a request for a page or a server function.
 pub(super) async fn check(
     State((tollgate, refusals)): State<(Tollgate, Router)>,
     request: Request,
     next: Next,
 ) -> Response {
-    if is_from_here(&tollgate, &request) {
+    if is_allowed(&tollgate, &request) {
         return next.run(request).await;
     }
-    refusal(&refusals, request, StatusCode::FORBIDDEN).await
+    refuse(&refusals, request, StatusCode::FORBIDDEN).await
 }
 
-/// Whether a request may change something for whoever's browser sends it.
-pub(super) fn is_from_here(tollgate: &Tollgate, request: &Request) -> bool {
+/// Whether a request may use the session of the browser that sent it.
+pub(super) fn is_allowed(tollgate: &Tollgate, request: &Request) -> bool {
     let is_safe = request.method().is_safe() || request.headers().contains_key(header::AUTHORIZATION);
-    let is_ours = is_safe || is_same_site(request.headers(), &tollgate.config().app_url);
-    if !is_ours {
-        tracing::warn!("a request from another site was refused");
+    let is_allowed = is_safe || is_same_site(request.headers(), &tollgate.config().app_url);
+    if !is_allowed {
+        tracing::warn!("a request from another site was blocked");
     }
-    is_ours
+    is_allowed
 }
 
 fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    let origin_is_ours = |origin: &str| {
+    let is_own = |origin: &str| {
         origin == app_url.origin().ascii_serialization()
             || Url::parse(origin).is_ok_and(|origin| {
                 let host = text("host");
@@ -49,7 +48,7 @@ fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {
     };
     match (text("sec-fetch-site"), text("origin")) {
         (Some("same-origin" | "none"), None) => true,
-        (Some("same-origin" | "none") | None, Some(origin)) => origin_is_ours(origin),
+        (Some("same-origin" | "none") | None, Some(origin)) => is_own(origin),
         (Some(_), _) => false,
         (None, None) => true,
     }

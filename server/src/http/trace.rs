@@ -1,7 +1,7 @@
 //! One log line per request, with its id.
 //!
-//! The line has method, path, status and time. It has no query, no headers and no
-//! body: those may hold addresses, cookies and keys.
+//! The line has method, path, status and duration. It has no query, headers or body, which may hold
+//! addresses, cookies and keys.
 
 use axum::http::Response;
 use tower_http::classify::{ServerErrorsAsFailures, SharedClassifier};

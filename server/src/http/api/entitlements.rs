@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::caller::{Caller, IdempotencyKey};
-use super::problem::{Problem, Refusals};
+use super::problem::{Errors, Problem};
 use super::usage::number;
 use crate::tollgate::Tollgate;
 
@@ -19,42 +19,42 @@ pub(super) struct Entitlements {
     /// The plan.
     #[schema(value_type = String, example = "PRO")]
     tier: Tier,
-    /// What it opens.
+    /// The features it includes.
     #[schema(value_type = Vec<String>)]
     features: BTreeSet<Feature>,
-    /// What it includes of each meter; null where there is no limit.
+    /// The limit of each meter; null if unlimited.
     #[schema(value_type = BTreeMap<String, Option<u64>>)]
     limits: BTreeMap<Meter, Option<u64>>,
-    /// Until when, if nothing more is heard; null on the free plan.
+    /// When it ends unless it is renewed, in epoch seconds; null on the free plan.
     #[schema(value_type = Option<i64>)]
     until: Option<Timestamp>,
-    /// Which subscription and which rule say so; null without one.
-    because: Option<Reason>,
+    /// The subscription and rule that it follows from; null without a subscription.
+    reason: Option<Reason>,
 }
 
-/// Why the plan is what it is.
+/// The subscription and rule that an entitlement follows from.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Reason {
-    /// The subscription that decided.
+    /// The subscription.
     #[schema(value_type = String)]
     subscription: SubscriptionId,
     /// Its status at Stripe.
     #[schema(value_type = String)]
     status: Status,
-    /// The rule that decided.
+    /// The rule.
     #[schema(value_type = String)]
     rule: Rule,
 }
 
-/// What the plan includes
+/// Entitlements
 ///
-/// The plan, its features and limits, and why. The call itself is counted first.
+/// The plan, its features and limits, and the reason. The call itself is counted first.
 #[utoipa::path(
     get,
     path = "/api/v1/entitlements",
     operation_id = "entitlements",
     params(IdempotencyKey),
-    responses((status = 200, description = "What the account may do", body = Entitlements), Refusals),
+    responses((status = 200, description = "The entitlements", body = Entitlements), Errors),
     security(("key" = []), ("session" = [])),
 )]
 pub(super) async fn entitlements(
@@ -63,7 +63,7 @@ pub(super) async fn entitlements(
 ) -> Result<Json<Entitlements>, Problem> {
     caller.count(&tollgate, b"").await?;
     let entitlement = tollgate.entitlement(&caller.account).await.map_err(|error| Problem::unavailable(&error))?;
-    let because = match entitlement.reason {
+    let reason = match entitlement.reason {
         billing::Reason::NoSubscription => None,
         billing::Reason::Subscription { id, status, rule } => Some(Reason { subscription: id, status, rule }),
     };
@@ -72,6 +72,6 @@ pub(super) async fn entitlements(
         tier: entitlement.tier,
         features: entitlement.features,
         until: entitlement.until,
-        because,
+        reason,
     }))
 }

@@ -1,7 +1,6 @@
-//! A refusal as a document (RFC 9457, `application/problem+json`).
+//! Errors as problem documents (RFC 9457, `application/problem+json`).
 //!
-//! What a program can act on are `status`, `type` and the members that a kind has of its
-//! own; `detail` is a sentence for people.
+//! Programs act on `status`, `type` and the members that a type adds; `detail` is for people.
 
 use std::collections::BTreeMap;
 
@@ -9,34 +8,34 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use billing::{Limit, Meter, Tier, Timestamp};
+use engine::StoreError;
+use engine::metering::{MeterReading, UsageError};
 use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::store::StoreError;
 use crate::tollgate::Tollgate;
-use crate::usage::{MeterReading, UsageError};
 
 /// What to do when a call may have been counted.
-const NOT_TWICE: &str = "Ask again; with the same `Idempotency-Key`, nothing is counted twice.";
+const RETRY: &str = "Retry with the same `Idempotency-Key`, so that nothing is counted twice.";
 
-/// Why a request was refused.
+/// Why a call failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// Names the kind of problem, such as `urn:tollgate:problem:limit-reached`.
+    /// Identifies the type of problem, such as `urn:tollgate:problem:limit-reached`.
     #[serde(rename = "type")]
     kind: String,
-    /// The same for every problem of the kind.
+    /// The title of the type.
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What happened, and what to do.
+    /// What happened, and what to do about it.
     detail: String,
-    /// Which meter has come to its limit.
+    /// The meter whose limit is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     meter: Option<Meter>,
-    /// How much of the limit is used or held.
+    /// Units of the limit that are used or reserved.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     used: Option<u64>,
@@ -44,15 +43,15 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     limit: Option<u64>,
-    /// When the count begins anew, in seconds since 1970.
+    /// When the meter resets, in epoch seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, nullable = false)]
     resets_at: Option<Timestamp>,
-    /// The plan that would do.
+    /// The lowest tier that would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     needed: Option<Tier>,
-    /// Where a higher plan is sold.
+    /// The page that sells higher plans.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     upgrade_url: Option<String>,
@@ -61,7 +60,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with nothing of its own.
+    /// A problem without further members.
     pub fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("urn:tollgate:problem:{kind}"),
@@ -85,7 +84,7 @@ impl Problem {
 
     /// 401.
     pub(super) fn unauthorized(detail: &str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who are you?", detail)
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", detail)
             .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
@@ -93,7 +92,7 @@ impl Problem {
     pub(super) fn limit_reached(tollgate: &Tollgate, reading: &MeterReading) -> Self {
         let used = reading.used.saturating_add(reading.reserved);
         let detail = format!(
-            "{used} of {} {} are used until {}.",
+            "{used} of {} {} are used. The meter resets at {}.",
             reading.limit,
             tollgate.catalog().meter_label(reading.meter),
             reading.window.end
@@ -113,8 +112,8 @@ impl Problem {
     }
 
     /// 403.
-    pub(super) fn too_low(tollgate: &Tollgate, needed: Tier) -> Self {
-        let detail = format!("The {needed} plan or a higher one is needed.");
+    pub(super) fn plan_too_low(tollgate: &Tollgate, needed: Tier) -> Self {
+        let detail = format!("This needs the {needed} plan or a higher one.");
         Self {
             needed: Some(needed),
             upgrade_url: Some(upgrade_url(tollgate)),
@@ -122,61 +121,61 @@ impl Problem {
         }
     }
 
-    /// 409: the key means another request.
+    /// 409: the key belongs to another request.
     pub(super) fn key_reused() -> Self {
-        let detail = "This key was used for another request. Use a new key for each request.";
-        Self::new(StatusCode::CONFLICT, "idempotency-key", "Idempotency-Key used before", detail)
+        let detail = "This key was used for a different request. Use a new key for each request.";
+        Self::new(StatusCode::CONFLICT, "idempotency-key", "Idempotency-Key already used", detail)
     }
 
-    /// 409: the same request is being answered.
+    /// 409: the same request is in progress.
     pub(super) fn in_progress() -> Self {
-        let detail = "The same request is being answered at this moment. Ask again with the same key.";
+        let detail = "The same request is still in progress. Retry with the same key.";
         Self::new(StatusCode::CONFLICT, "in-progress", "In progress", detail)
             .with(header::RETRY_AFTER, HeaderValue::from_static("2"))
     }
 
     /// 429.
-    pub(super) fn too_fast(seconds: u64) -> Self {
-        let detail = format!("Too many calls at once. Wait {seconds} s; nothing was counted.");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-fast", "Too many calls", detail)
+    pub(super) fn too_many_calls(seconds: u64) -> Self {
+        let detail = format!("Too many calls. Wait {seconds} s; nothing was counted.");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls", detail)
             .with(header::RETRY_AFTER, seconds)
     }
 
     /// 500.
-    pub(super) fn broken() -> Self {
-        let detail = format!("The fault is ours and has been written down. {NOT_TWICE}");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", "Something broke", detail)
+    pub(super) fn internal_error() -> Self {
+        let detail = format!("Something went wrong on our side, and was logged. {RETRY}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "Internal server error", detail)
     }
 
-    /// 503: nobody knows how far it came.
-    pub(super) fn late() -> Self {
-        let detail = format!("There was no answer in time. {NOT_TWICE}");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "late", "Not in time", detail)
+    /// 503: it is not known whether the call was counted.
+    pub(super) fn timed_out() -> Self {
+        let detail = format!("The call took too long. {RETRY}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "Timed out", detail)
     }
 
     /// 503.
     pub(super) fn unavailable(error: &StoreError) -> Self {
         tracing::error!(%error, "an API call could not be answered");
-        let detail = "Nothing was counted or changed. Try again in a moment.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available", detail)
+        let detail = "Nothing was counted or changed. Retry in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail)
     }
 
-    /// Why a use could not be counted.
-    pub(super) fn of_usage(error: &UsageError) -> Self {
+    /// Why usage could not be counted.
+    pub(super) fn from_usage(error: &UsageError) -> Self {
         match error {
             UsageError::KeyReused => Self::key_reused(),
             UsageError::Store(error) => Self::unavailable(error),
-            // No call asks for a quantity: this one is ours.
+            // Quantities are ours, not the caller's.
             UsageError::Quantity => {
-                tracing::error!("a call asked for a quantity that cannot be counted");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available", "Nothing was counted.")
+                tracing::error!("a call has a quantity that cannot be counted");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", "Nothing was counted.")
             }
         }
     }
 
     /// As the last event of a stream.
     pub(super) fn as_json(&self) -> String {
-        // Texts and numbers alone: there is nothing to fail on.
+        // Only texts and numbers, so that it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -191,27 +190,27 @@ impl IntoResponse for Problem {
     }
 }
 
-/// How any call that is counted may be refused, for its description.
-pub(super) struct Refusals;
+/// The errors of every call that is counted, for its description.
+pub(super) struct Errors;
 
-impl IntoResponses for Refusals {
+impl IntoResponses for Errors {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let refusals = [
-            (StatusCode::BAD_REQUEST, "The `Idempotency-Key` is none"),
-            (StatusCode::UNAUTHORIZED, "Nobody is known by what was sent"),
+        let errors = [
+            (StatusCode::BAD_REQUEST, "Invalid `Idempotency-Key`"),
+            (StatusCode::UNAUTHORIZED, "Missing or invalid credentials"),
             (StatusCode::PAYMENT_REQUIRED, "A limit is reached"),
-            (StatusCode::FORBIDDEN, "The plan has no API keys, or another site sent this"),
-            (StatusCode::CONFLICT, "The `Idempotency-Key` was used for another request"),
-            (StatusCode::TOO_MANY_REQUESTS, "Too many calls at once"),
-            (StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours"),
-            (StatusCode::SERVICE_UNAVAILABLE, "Not available, or not in time"),
+            (StatusCode::FORBIDDEN, "The plan does not include API keys, or the request came from another site"),
+            (StatusCode::CONFLICT, "The `Idempotency-Key` was used for a different request"),
+            (StatusCode::TOO_MANY_REQUESTS, "Too many calls"),
+            (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error"),
+            (StatusCode::SERVICE_UNAVAILABLE, "Unavailable, or timed out"),
         ];
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let described = |description| {
             let response = ResponseBuilder::new().description(description);
             RefOr::T(response.content("application/problem+json", problem.clone()).build())
         };
-        refusals.map(|(status, description)| (status.as_str().to_owned(), described(description))).into()
+        errors.map(|(status, description)| (status.as_str().to_owned(), described(description))).into()
     }
 }
 

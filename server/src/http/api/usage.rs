@@ -3,47 +3,47 @@
 use axum::Json;
 use axum::extract::State;
 use billing::{Limit, Meter, Timestamp};
+use engine::metering::{self, MeterReading};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::caller::{Caller, IdempotencyKey};
-use super::problem::{Problem, Refusals};
+use super::problem::{Errors, Problem};
 use crate::tollgate::Tollgate;
-use crate::usage::MeterReading;
 
-/// How every meter stands.
+/// All meters in their current windows.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Usage {
     meters: Vec<MeterUsage>,
 }
 
-/// How one meter stands in its current window.
+/// A meter in its current window.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MeterUsage {
-    /// Which meter.
+    /// The meter.
     #[schema(value_type = String, example = "apiCallsPerMonth")]
     meter: Meter,
-    /// How much of the limit is used.
+    /// Units of the limit that are used.
     #[schema(minimum = 0)]
     used: u64,
-    /// How much of it is held by work that has not ended.
+    /// Units of the limit that are reserved by work in progress.
     #[schema(minimum = 0)]
     reserved: u64,
-    /// The limit; null where there is none.
+    /// The limit; null if unlimited.
     #[schema(minimum = 0)]
     limit: Option<u64>,
-    /// Credits left, which last from window to window; below zero when used ones were refunded.
+    /// Remaining credits, which do not expire with the window; below zero if used credits were refunded.
     credits: i64,
-    /// Used beyond the limit, out of credits.
+    /// Units beyond the limit that were paid from credits.
     #[schema(minimum = 0)]
     from_credits: u64,
-    /// Used beyond limit and credits, and billed.
+    /// Units beyond limit and credits, which are billed.
     #[schema(minimum = 0)]
     overage: u64,
-    /// When the window began, in seconds since 1970.
+    /// When the window began, in epoch seconds.
     #[schema(value_type = i64)]
     window_start: Timestamp,
-    /// When the count begins anew, in seconds since 1970.
+    /// When the window ends and the meter resets, in epoch seconds.
     #[schema(value_type = i64)]
     resets_at: Timestamp,
 }
@@ -64,7 +64,7 @@ impl From<MeterReading> for MeterUsage {
     }
 }
 
-/// A number, or nothing where there is no limit.
+/// Returns the limit; `None` if unlimited.
 pub(super) fn number(limit: Limit) -> Option<u64> {
     match limit {
         Limit::Finite(limit) => Some(limit),
@@ -72,19 +72,19 @@ pub(super) fn number(limit: Limit) -> Option<u64> {
     }
 }
 
-/// What is used
+/// Usage
 ///
-/// Every meter in its current window. The call itself is counted first.
+/// All meters in their current windows. The call itself is counted first.
 #[utoipa::path(
     get,
     path = "/api/v1/usage",
     operation_id = "usage",
     params(IdempotencyKey),
-    responses((status = 200, description = "How every meter stands", body = Usage), Refusals),
+    responses((status = 200, description = "All meters", body = Usage), Errors),
     security(("key" = []), ("session" = [])),
 )]
 pub(super) async fn usage(State(tollgate): State<Tollgate>, caller: Caller) -> Result<Json<Usage>, Problem> {
     caller.count(&tollgate, b"").await?;
-    let readings = tollgate.usage(&caller.account).await.map_err(|error| Problem::unavailable(&error))?;
+    let readings = metering::read(&tollgate, &caller.account).await.map_err(|error| Problem::unavailable(&error))?;
     Ok(Json(Usage { meters: readings.into_iter().map(MeterUsage::from).collect() }))
 }

@@ -1,0 +1,217 @@
+//! The measurements on one engine.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use crate::deliveries::Deliveries;
+use crate::engine::Engine;
+use crate::load::{Connection, Figures, Requests, Rotation, generate, request};
+use crate::program::Program;
+use crate::report::{Line, Report};
+use crate::response::Response;
+use crate::seed::{ACCOUNTS, Customer, PASSWORD};
+use crate::setup::Setup;
+
+/// Numbers of connections, of which the best is reported.
+const CONNECTIONS: [usize; 3] = [16, 64, 256];
+const PAGE_CONNECTIONS: [usize; 3] = [4, 16, 64];
+/// Hashing a password takes all of a core.
+const LOGIN_CONNECTIONS: [usize; 2] = [2, 4];
+/// Further rounds with the best number of connections: on a shared machine, rounds differ by up to a fifth.
+const FURTHER_ROUNDS: usize = 2;
+const LATENCY_ROUNDS: u64 = 50;
+const LATENCY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is measured, and where the results go.
+pub struct Measurement<'a> {
+    pub engine: Engine,
+    pub time: Duration,
+    pub tollgate: &'a Program,
+    pub setup: &'a Setup,
+    pub report: &'a mut Report,
+}
+
+impl Measurement<'_> {
+    /// Pages of a signed-in customer.
+    pub async fn pages(&mut self) -> anyhow::Result<()> {
+        let cookie = log_in(self.tollgate.port, &self.setup.customers[1].email).await?;
+        let pages = [
+            ("gated page", "/dashboard/custom-domain", Some(25)),
+            ("analytics page", "/dashboard/analytics", None),
+            ("billing page", "/billing", None),
+        ];
+        for (name, path, target) in pages {
+            let request = request("GET", path, self.tollgate.port, &[("cookie", &cookie)], b"");
+            self.compare(name, vec![request], &PAGE_CONNECTIONS, target).await?;
+        }
+        Ok(())
+    }
+
+    /// API calls, each of which is recorded durably before the response.
+    pub async fn usage(&mut self) -> anyhow::Result<()> {
+        let customers = self.setup.customers.iter();
+        let requests = customers.map(|customer| api_call(self.tollgate.port, customer)).collect();
+        self.compare("usage record", requests, &CONNECTIONS, Some(30)).await
+    }
+
+    /// API calls of an account that has this many usage records already.
+    pub async fn history(&mut self, rows: u64) -> anyhow::Result<()> {
+        let request = api_call(self.tollgate.port, &self.setup.customers[0]);
+        let measured = self.best(self.tollgate.port, &[256], 200, || Arc::new(Rotation(vec![request.clone()]))).await?;
+        self.report.add_history(self.engine, rows, measured);
+        Ok(())
+    }
+
+    /// Deliveries of new events, each of which is stored durably before the response.
+    pub async fn webhooks(&mut self) -> anyhow::Result<()> {
+        let bare = Program::bare(self.setup.folder.path(), None).await?;
+        let deliveries =
+            |path: &'static str, port| move || -> Arc<dyn Requests> { Arc::new(Deliveries::new(path, port)) };
+        let baseline = self.best(bare.port, &CONNECTIONS, 200, deliveries("/webhook", bare.port)).await?;
+        let port = self.tollgate.port;
+        let measured = self.best(port, &CONNECTIONS, 200, deliveries("/api/stripe/webhook", port)).await?;
+        self.add("webhook", measured, Some(baseline), Some(50));
+        Ok(())
+    }
+
+    /// Logins of all customers but the first two.
+    pub async fn login(&mut self) -> anyhow::Result<()> {
+        let port = self.tollgate.port;
+        let requests: Vec<_> = (2..ACCOUNTS).map(|number| login(port, &format!("user{number}@example.com"))).collect();
+        let measured = self.best(port, &LOGIN_CONNECTIONS, 303, || Arc::new(Rotation(requests.clone()))).await?;
+        self.add("login", measured, None, None);
+        Ok(())
+    }
+
+    /// The time from a webhook delivery until the API shows its effect.
+    pub async fn webhook_latency(&mut self) -> anyhow::Result<()> {
+        let mut times = Vec::new();
+        for round in 0..=LATENCY_ROUNDS {
+            let time = self.time_until_applied(round, round % 2 == 0).await?;
+            // The first round is a warm-up.
+            if round > 0 {
+                times.push(time.as_secs_f64() * 1000.0);
+            }
+        }
+        times.sort_by(f64::total_cmp);
+        self.report.add_webhook_latency(self.engine, times[times.len() / 2], times[times.len() - 1]);
+        Ok(())
+    }
+
+    /// Schedules or unschedules a cancellation, and waits until the API shows it.
+    async fn time_until_applied(&self, round: u64, cancel: bool) -> anyhow::Result<Duration> {
+        let subscriber = &self.setup.subscriber;
+        subscriber.cancel_at_period_end(&self.setup.sandbox.url(), cancel).await?;
+        let id = format!("evt_latency_{}_{round}", self.engine.name());
+        let deliveries = Deliveries::new("/api/stripe/webhook", self.tollgate.port);
+        let delivery = deliveries.delivery("customer.subscription.updated", &id, &subscriber.subscription);
+        let mut connection = Connection::open(self.tollgate.port).await?;
+        let begin = Instant::now();
+        if connection.send(&delivery).await? != 200 {
+            bail!("the delivery was rejected: {}", connection.text());
+        }
+        loop {
+            connection.send(&api_call(self.tollgate.port, &self.setup.customers[0])).await?;
+            let body = connection.response().and_then(|response| serde_json::from_slice::<Value>(&response.body).ok());
+            if body.is_some_and(|body| body["because"]["rule"] == "EndsLater") == cancel {
+                return Ok(begin.elapsed());
+            }
+            if begin.elapsed() > LATENCY_TIMEOUT {
+                bail!("the delivery was not applied: {}", connection.text());
+            }
+        }
+    }
+
+    /// Measures requests, and the baseline with the response to the first of them.
+    async fn compare(
+        &mut self,
+        name: &str,
+        requests: Vec<Vec<u8>>,
+        connections: &[usize],
+        target: Option<u32>,
+    ) -> anyhow::Result<()> {
+        let response = response_to(self.tollgate.port, &requests[0]).await?;
+        let bare = Program::bare(self.setup.folder.path(), Some(&response)).await?;
+        let rotation = || -> Arc<dyn Requests> { Arc::new(Rotation(requests.clone())) };
+        let baseline = self.best(bare.port, connections, 200, rotation).await?;
+        let measured = self.best(self.tollgate.port, connections, 200, rotation).await?;
+        self.add(name, measured, Some(baseline), target);
+        Ok(())
+    }
+
+    fn add(&mut self, what: &str, measured: Figures, bare: Option<Figures>, goal: Option<u32>) {
+        self.report.add(Line { engine: self.engine, what: what.to_owned(), measured, bare, goal });
+    }
+
+    /// Measures with each number of connections, repeats the best, and returns the best of all rounds.
+    async fn best(
+        &self,
+        port: u16,
+        connections: &[usize],
+        status: u16,
+        requests: impl Fn() -> Arc<dyn Requests>,
+    ) -> anyhow::Result<Figures> {
+        let mut best = Figures::default();
+        for connections in connections {
+            best = better(best, self.round(port, *connections, status, requests()).await?);
+        }
+        let connections = best.connections;
+        for _ in 0..FURTHER_ROUNDS {
+            best = better(best, self.round(port, connections, status, requests()).await?);
+        }
+        Ok(best)
+    }
+
+    /// One measurement, after a warm-up.
+    async fn round(
+        &self,
+        port: u16,
+        connections: usize,
+        status: u16,
+        requests: Arc<dyn Requests>,
+    ) -> anyhow::Result<Figures> {
+        generate(port, Arc::clone(&requests), connections, self.time / 5, status).await?;
+        let figures = generate(port, requests, connections, self.time, status).await?;
+        eprintln!("   {connections:>4} connections: {:>9.0}/s, {:.2} ms", figures.rate, figures.median);
+        Ok(figures)
+    }
+}
+
+/// The faster one.
+fn better(one: Figures, other: Figures) -> Figures {
+    if other.rate > one.rate { other } else { one }
+}
+
+fn api_call(port: u16, customer: &Customer) -> Vec<u8> {
+    request("GET", "/api/v1/entitlements", port, &[("authorization", &format!("Bearer {}", customer.api_key))], b"")
+}
+
+fn login(port: u16, email: &str) -> Vec<u8> {
+    let body = format!("email={}&password={}", email.replace('@', "%40"), PASSWORD.replace(' ', "+"));
+    let headers = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];
+    request("POST", "/login", port, &headers, body.as_bytes())
+}
+
+/// Logs in and returns the session cookie.
+async fn log_in(port: u16, email: &str) -> anyhow::Result<String> {
+    let mut connection = Connection::open(port).await?;
+    if connection.send(&login(port, email)).await? != 303 {
+        bail!("the login failed: {}", connection.text());
+    }
+    let response = connection.response().context("the response to the login is malformed")?;
+    let cookie =
+        response.headers.get("set-cookie").and_then(|value| value.to_str().ok()).context("no session cookie")?;
+    Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+}
+
+/// The response to a request, for the baseline to send.
+async fn response_to(port: u16, request: &[u8]) -> anyhow::Result<Response> {
+    let mut connection = Connection::open(port).await?;
+    if connection.send(request).await? != 200 {
+        bail!("unexpected response: {}", connection.text());
+    }
+    connection.response().context("the response is malformed")
+}

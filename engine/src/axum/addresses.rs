@@ -1,0 +1,33 @@
+//! Where visitors who may not enter are sent.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::{Position, Url};
+
+use crate::settings::Urls;
+
+/// What stays as it is in a query value that holds a path.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The sign-in page, which leads on to `next`.
+pub fn login_address(urls: &Urls, next: &str) -> String {
+    with_query(urls, &urls.login, &[("next", next)])
+}
+
+/// The upgrade page, which says what `subject` needs and leads back to `next`.
+pub fn upgrade_address(urls: &Urls, subject: &str, next: &str) -> String {
+    with_query(urls, &urls.upgrade, &[("feature", subject), ("next", next)])
+}
+
+/// A page of the app itself is addressed without its origin, so that it is reached under whatever name
+/// the visitor uses.
+fn with_query(urls: &Urls, page: &Url, query: &[(&str, &str)]) -> String {
+    let is_own = page.origin() == urls.success.origin();
+    let mut address = if is_own { page[Position::BeforePath..].to_owned() } else { page.to_string() };
+    for (name, value) in query {
+        address.push(if address.contains('?') { '&' } else { '?' });
+        address.push_str(name);
+        address.push('=');
+        address.extend(utf8_percent_encode(value, QUERY_VALUE));
+    }
+    address
+}

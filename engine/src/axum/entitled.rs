@@ -1,0 +1,116 @@
+//! A handler's proof that its caller has the plan.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use billing::Policy;
+use serde_json::json;
+
+use super::addresses::{login_address, upgrade_address};
+use super::identify::Visitor;
+use super::policy::Route;
+use crate::engine::Engine;
+use crate::permit::{Permit, Refusal, permit};
+
+/// What a handler requires, as a type.
+pub trait Requirement {
+    /// The policy.
+    const POLICY: Policy;
+}
+
+/// Requires somebody signed in, on any plan.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedIn;
+
+impl Requirement for SignedIn {
+    const POLICY: Policy = Policy::SignedIn;
+}
+
+/// A [`Permit`] for what `R` requires, as an extractor: a handler that takes it does not run for anyone
+/// else. It needs a [`crate::axum::Gate`] around the route, which says who is calling.
+///
+/// Others are answered as they ask: a browser is redirected to the sign-in or upgrade page, a program
+/// gets 401 or 403 with the address of that page.
+#[derive(Clone, Debug)]
+pub struct Entitled<R>(Permit, PhantomData<R>);
+
+impl<R> Deref for Entitled<R> {
+    type Target = Permit;
+
+    fn deref(&self) -> &Permit {
+        &self.0
+    }
+}
+
+/// Why a handler did not run.
+#[derive(Clone, Debug)]
+pub enum Refused {
+    /// Nobody is signed in.
+    SignIn {
+        /// The sign-in page.
+        address: String,
+        /// Whether a browser asked for a page.
+        is_page: bool,
+    },
+    /// A higher plan is needed.
+    Upgrade {
+        /// The upgrade page.
+        address: String,
+        /// Whether a browser asked for a page.
+        is_page: bool,
+    },
+    /// No plan opens it.
+    Hidden,
+    /// There is no gate around the route.
+    NoGate,
+}
+
+impl<S: Send + Sync, R: Requirement> FromRequestParts<S> for Entitled<R> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let engine = parts.extensions.get::<Engine>().ok_or(Refused::NoGate)?;
+        let visitor = parts.extensions.get::<Visitor>().ok_or(Refused::NoGate)?;
+        let accepts = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        let is_page = accepts.is_some_and(|accept| accept.contains("text/html"));
+        let next =
+            if parts.method.is_safe() { parts.uri.path_and_query().map_or("/", |uri| uri.as_str()) } else { "/" };
+        let Some((billable, entitlement)) = &visitor.0 else {
+            return Err(Refused::SignIn { address: login_address(engine.urls(), next), is_page });
+        };
+        let entitlement = (**entitlement).clone();
+        match permit(engine.catalog(), &billable.account, entitlement, R::POLICY) {
+            Ok(permit) => Ok(Self(permit, PhantomData)),
+            Err(Refusal::UpgradeRequired { .. }) => {
+                let subject = Route { path: "/", policy: R::POLICY }.subject();
+                Err(Refused::Upgrade { address: upgrade_address(engine.urls(), subject, next), is_page })
+            }
+            Err(Refusal::Forbidden) => Err(Refused::Hidden),
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let problem = |status: StatusCode, error: &str, address: &str| {
+            (status, Json(json!({ "error": error, "address": address }))).into_response()
+        };
+        match self {
+            Self::SignIn { address, is_page: true } | Self::Upgrade { address, is_page: true } => {
+                Redirect::to(&address).into_response()
+            }
+            Self::SignIn { address, .. } => problem(StatusCode::UNAUTHORIZED, "Sign in first", &address),
+            Self::Upgrade { address, .. } => problem(StatusCode::FORBIDDEN, "Upgrade first", &address),
+            Self::Hidden => StatusCode::NOT_FOUND.into_response(),
+            Self::NoGate => {
+                tracing::error!("a handler with `Entitled` has no gate around its route");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}

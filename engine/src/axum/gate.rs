@@ -1,0 +1,129 @@
+//! Asking the policy table about every request before its handler runs.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
+use tower::ServiceExt;
+
+use super::addresses::{login_address, upgrade_address};
+use super::canonical::canonical;
+use super::identify::{Identify, Visitor};
+use super::policy::{PolicyTable, Verdict};
+use crate::accounts::AccountError;
+use crate::engine::Engine;
+
+/// What a request is checked against. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gate<I>(Arc<Inner<I>>);
+
+#[derive(Debug)]
+struct Inner<I> {
+    engine: Engine,
+    identify: I,
+    policies: PolicyTable,
+    refusals: Router,
+}
+
+impl<I: Identify> Gate<I> {
+    /// A gate that refuses with an empty body.
+    pub fn new(engine: &Engine, identify: I, policies: PolicyTable) -> Self {
+        let refusals = Router::new().fallback(|request: Request| async move {
+            request.extensions().get::<StatusCode>().copied().unwrap_or(StatusCode::NOT_FOUND)
+        });
+        Self(Arc::new(Inner { engine: engine.clone(), identify, policies, refusals }))
+    }
+
+    /// Lets this router answer refused requests. The `StatusCode` is in their extensions.
+    #[must_use]
+    pub fn refuse_with(self, refusals: Router) -> Self {
+        let Inner { engine, identify, policies, .. } = &*self.0;
+        let (engine, identify, policies) = (engine.clone(), identify.clone(), policies.clone());
+        Self(Arc::new(Inner { engine, identify, policies, refusals }))
+    }
+
+    /// Guards every route of a router.
+    pub fn guard<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+        router.layer(middleware::from_fn_with_state(self, admit))
+    }
+}
+
+/// The middleware of a gate, for a host that builds its own stack of layers.
+pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let visitor = match visitor(&gate, &mut parts).await {
+        Ok(visitor) => visitor,
+        Err(response) => return private(*response),
+    };
+    let Some(visitor) = visitor else {
+        return refuse(&gate.refusals, parts, body, StatusCode::SERVICE_UNAVAILABLE).await;
+    };
+    parts.extensions.insert(visitor.clone());
+    parts.extensions.insert(gate.engine.clone());
+
+    let path = parts.uri.path();
+    let Some(canonical) = canonical(path) else {
+        return refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await;
+    };
+    let Some(route) = gate.policies.route(&canonical) else {
+        if gate.policies.is_open(path) {
+            return next.run(Request::from_parts(parts, body)).await;
+        }
+        return refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await;
+    };
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    let address = match parts.uri.query() {
+        Some(query) if is_read => format!("{canonical}?{query}"),
+        _ => canonical.clone(),
+    };
+    let (engine, signed_in) = (&gate.engine, visitor.0.as_ref());
+    let signed_in = signed_in.map(|(billable, entitlement)| (&**entitlement, billable.is_operator));
+    let response = match route.verdict(signed_in, engine.catalog()) {
+        Verdict::SignIn => Redirect::to(&login_address(engine.urls(), &address)).into_response(),
+        Verdict::Upgrade => Redirect::to(&upgrade_address(engine.urls(), route.subject(), &address)).into_response(),
+        Verdict::Hide => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
+        Verdict::Admit if canonical == path => next.run(Request::from_parts(parts, body)).await,
+        // Another spelling of a page leads to the page itself, where the gate asks again. A browser
+        // would encode anything but plain ASCII, and come back forever.
+        Verdict::Admit if is_read && canonical.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Redirect::permanent(&address).into_response()
+        }
+        Verdict::Admit => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
+    };
+    private(response)
+}
+
+/// Tells who makes the request. `None`: it cannot be told, because the database failed.
+async fn visitor<I: Identify>(gate: &Inner<I>, parts: &mut Parts) -> Result<Option<Visitor>, Box<Response>> {
+    let identified = gate.identify.identify(parts).await.map_err(|error| Box::new(error.into_response()))?;
+    let Some(billable) = identified else { return Ok(Some(Visitor::default())) };
+    let found = async {
+        gate.engine.ensure_account(&billable).await?;
+        Ok::<_, AccountError>(gate.engine.entitlement(&billable.account).await?)
+    };
+    match found.await {
+        Ok(entitlement) => Ok(Some(Visitor(Some((billable, Arc::new(entitlement)))))),
+        Err(error) => {
+            tracing::error!(%error, "the entitlement cannot be read");
+            Ok(None)
+        }
+    }
+}
+
+async fn refuse(refusals: &Router, mut parts: Parts, body: Body, status: StatusCode) -> Response {
+    parts.extensions.insert(status);
+    let Ok(response) = refusals.clone().oneshot(Request::from_parts(parts, body)).await;
+    private(response)
+}
+
+/// An answer that depends on who asks must not be kept by anything between here and their browser.
+fn private(mut response: Response) -> Response {
+    let value = HeaderValue::from_static("no-store");
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(value);
+    response
+}

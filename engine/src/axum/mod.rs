@@ -1,0 +1,18 @@
+//! The engine in an axum app: [`webhook()`] receives events, a [`Gate`] guards routes by policy, and
+//! [`Entitled`] is a handler's proof that its caller has the plan.
+
+mod addresses;
+mod canonical;
+mod entitled;
+mod gate;
+mod identify;
+mod policy;
+mod webhook;
+
+pub use addresses::{login_address, upgrade_address};
+pub use canonical::canonical;
+pub use entitled::{Entitled, Refused, Requirement, SignedIn};
+pub use gate::{Gate, admit};
+pub use identify::{Identify, Visitor};
+pub use policy::{PolicyTable, PolicyTableError, Route, Verdict};
+pub use webhook::webhook;

@@ -1,0 +1,89 @@
+//! Telling the host what changed.
+//!
+//! A change is stored in the transaction that writes the subscription's revision, so none is lost. It
+//! is delivered at least once, in order per account, and retried with growing delays until the handler
+//! accepts it or an operator skips it. A handler that must act once keeps the change's id with what it
+//! does (`tests/store/changes.rs`).
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use billing::{AccountId, Catalog, Subscription, Tier, Timestamp};
+
+use crate::store::billing_changes::StoredChange;
+
+/// A change of an account's subscription.
+#[derive(Clone, Debug)]
+pub struct BillingChange {
+    /// The account.
+    pub account: AccountId,
+    /// The change's place among the account's changes, from 1 and without gaps.
+    pub number: i64,
+    /// The subscription before; `None` for a new one.
+    pub before: Option<Subscription>,
+    /// The subscription after.
+    pub after: Subscription,
+    /// What made the engine ask Stripe: event ids separated by commas, or a word such as `reconcile`.
+    pub cause: String,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+impl BillingChange {
+    /// Identifies the change: the same at every delivery.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.account, self.number)
+    }
+
+    /// The tiers of the subscription's prices before and after, where the catalogue knows them.
+    pub fn tiers<'a>(&'a self, catalog: &'a Catalog) -> (Option<&'a Tier>, Option<&'a Tier>) {
+        let before = self.before.as_ref().and_then(|before| before.tier(catalog).0);
+        (before, self.after.tier(catalog).0)
+    }
+}
+
+impl From<StoredChange> for BillingChange {
+    fn from(stored: StoredChange) -> Self {
+        let StoredChange { account, number, before, after, cause, created_at, .. } = stored;
+        Self { account, number, before, after, cause, at: created_at }
+    }
+}
+
+/// Why a handler did not accept a change.
+pub type ChangeError = Box<dyn Error + Send + Sync>;
+type Accepted = Pin<Box<dyn Future<Output = Result<(), ChangeError>> + Send>>;
+
+/// The host's handler. Cheap to clone.
+#[derive(Clone)]
+pub struct ChangeHandler(Arc<dyn Fn(BillingChange) -> Accepted + Send + Sync>);
+
+impl ChangeHandler {
+    /// A handler that calls this function.
+    pub fn new<F, R>(handler: F) -> Self
+    where
+        F: Fn(BillingChange) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), ChangeError>> + Send + 'static,
+    {
+        Self(Arc::new(move |change| Box::pin(handler(change))))
+    }
+
+    pub(crate) fn call(&self, change: BillingChange) -> Accepted {
+        (self.0)(change)
+    }
+}
+
+impl Default for ChangeHandler {
+    /// Accepts every change and does nothing.
+    fn default() -> Self {
+        Self::new(|_| async { Ok(()) })
+    }
+}
+
+impl fmt::Debug for ChangeHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChangeHandler")
+    }
+}

@@ -1,0 +1,46 @@
+//! Why a purchase cannot begin.
+
+use billing::CheckoutSessionId;
+
+use crate::store::StoreError;
+use crate::stripe::GatewayError;
+use crate::sync::SyncError;
+
+/// Why there is no Checkout Session to go to.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckoutError {
+    /// The catalogue has no such plan, interval or product.
+    #[error("no such plan, interval or product")]
+    Unknown,
+    /// The plan is free, or is not sold at this interval.
+    #[error("this plan is not for sale")]
+    NotForSale,
+    /// The account has a subscription that has not ended, which can be changed instead.
+    #[error("the account already has a subscription")]
+    AlreadySubscribed,
+    /// The product was bought a moment ago, in another tab.
+    #[error("the product was just bought")]
+    JustBought(CheckoutSessionId),
+    /// The account is closed or does not exist.
+    #[error("the account is closed")]
+    Closed,
+    /// Other requests of the same account keep changing what is bought.
+    #[error("another purchase of this account is in progress")]
+    InProgress,
+    /// Stripe gave no usable answer; nothing was charged.
+    #[error(transparent)]
+    Stripe(#[from] GatewayError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<SyncError> for CheckoutError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Stripe(error) => Self::Stripe(error),
+            SyncError::Store(error) => Self::Store(error),
+            SyncError::Contended(_) | SyncError::LeaseLost(_) => Self::InProgress,
+        }
+    }
+}

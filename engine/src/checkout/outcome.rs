@@ -1,0 +1,88 @@
+//! How a Checkout ended, for the page that Stripe sends people back to.
+
+use billing::ledger::Purchase;
+use billing::{AccountId, CheckoutSessionId, SubscriptionId, Tier, Timestamp};
+
+use super::error::CheckoutError;
+use crate::core::Core;
+use crate::store::{StoreError, checkouts, purchases, subscriptions};
+use crate::stripe::objects::SessionStatus;
+use crate::sync::{self, SyncError};
+
+/// The outcome of a Checkout Session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckoutOutcome {
+    /// The plan was bought.
+    Subscribed {
+        /// The plan's tier.
+        tier: Tier,
+        /// The end of the trial, if there is one.
+        trial_end: Option<Timestamp>,
+        /// When the next charge is due.
+        renews_at: Timestamp,
+    },
+    /// The product was bought and paid.
+    Bought(Purchase),
+    /// The product was bought and the payment takes days, as a bank debit does.
+    PaymentPending(Purchase),
+    /// Stripe has not confirmed the payment, or could not be asked.
+    Unconfirmed,
+    /// The session was not paid and still can be.
+    Open {
+        /// The Checkout page.
+        url: String,
+    },
+    /// The session expired.
+    Expired,
+}
+
+/// How a session ended, read from Stripe: no webhook has to arrive first. `None` for a session that
+/// is not this account's. If Stripe cannot be asked, the outcome is unconfirmed.
+#[tracing::instrument(skip_all, fields(account = %account))]
+pub async fn outcome(
+    core: &Core,
+    account: &AccountId,
+    session_id: &str,
+) -> Result<Option<CheckoutOutcome>, CheckoutError> {
+    if !session_id.starts_with("cs_") || !session_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Ok(None);
+    }
+    let id = CheckoutSessionId::new(session_id);
+    let attempt = checkouts::by_session(core.db(), &id).await?;
+    if attempt.is_none_or(|attempt| attempt.account_id != *account) {
+        return Ok(None);
+    }
+    let session = match sync::checkout_session(core, &id).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return Ok(None),
+        Err(SyncError::Store(error)) => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "Stripe could not be asked about a Checkout that has ended");
+            return Ok(Some(CheckoutOutcome::Unconfirmed));
+        }
+    };
+    Ok(Some(match (session.status, session.url, session.subscription) {
+        (SessionStatus::Expired, ..) => CheckoutOutcome::Expired,
+        (SessionStatus::Open, Some(url), _) => CheckoutOutcome::Open { url },
+        (SessionStatus::Complete, _, Some(subscription)) if session.is_paid => {
+            subscribed(core, &subscription).await?.unwrap_or(CheckoutOutcome::Unconfirmed)
+        }
+        (SessionStatus::Complete, _, None) => match purchases::by_session(core.db(), &id).await? {
+            Some(purchase) if session.is_paid => CheckoutOutcome::Bought(purchase.object),
+            Some(purchase) => CheckoutOutcome::PaymentPending(purchase.object),
+            None => CheckoutOutcome::Unconfirmed,
+        },
+        _ => CheckoutOutcome::Unconfirmed,
+    }))
+}
+
+async fn subscribed(core: &Core, id: &SubscriptionId) -> Result<Option<CheckoutOutcome>, StoreError> {
+    let Some(stored) = subscriptions::by_id(core.db(), id).await? else { return Ok(None) };
+    let subscription = stored.object;
+    let (tier, _) = subscription.tier(core.catalog());
+    Ok(tier.map(|tier| CheckoutOutcome::Subscribed {
+        tier: tier.clone(),
+        trial_end: subscription.trial_end.filter(|end| *end > core.now()),
+        renews_at: subscription.period().end,
+    }))
+}

@@ -1,0 +1,80 @@
+//! Closing an account for good.
+//!
+//! Subscriptions end at Stripe first, and if Stripe cannot be made to end them, nothing is closed:
+//! nobody is charged for an account that they can no longer see. The ledger is kept; the contact
+//! address is not (`tests/http/closing.rs`).
+
+use billing::AccountId;
+
+use crate::checkout::{self, CheckoutError};
+use crate::core::Core;
+use crate::store::{StoreError, Tx, accounts, checkouts, customers, subscriptions};
+use crate::stripe::GatewayError;
+use crate::sync::{self, SyncContext, SyncError};
+
+/// Why an account could not be closed.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// Something was bought for it a moment ago, or it is closed already.
+    #[error("a purchase of this account is in progress")]
+    InProgress,
+    /// Stripe did not end what is paid for; nothing was closed.
+    #[error(transparent)]
+    Stripe(#[from] GatewayError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<SyncError> for CloseError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Stripe(error) => Self::Stripe(error),
+            SyncError::Store(error) => Self::Store(error),
+            SyncError::Contended(_) | SyncError::LeaseLost(_) => Self::InProgress,
+        }
+    }
+}
+
+/// Ends at Stripe everything that the account could be charged for: open Checkouts, then
+/// subscriptions. What ended before an error stays ended.
+#[tracing::instrument(skip_all, fields(account = %account))]
+pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseError> {
+    match checkout::close_all(core, account).await {
+        // A session that was paid this moment is among the subscriptions now.
+        Ok(()) | Err(CheckoutError::AlreadySubscribed) => {}
+        Err(CheckoutError::Stripe(error)) => return Err(error.into()),
+        Err(CheckoutError::Store(error)) => return Err(error.into()),
+        Err(
+            CheckoutError::InProgress
+            | CheckoutError::JustBought(_)
+            | CheckoutError::Closed
+            | CheckoutError::Unknown
+            | CheckoutError::NotForSale,
+        ) => return Err(CloseError::InProgress),
+    }
+    let Some(customer) = customers::of_account(core.db(), account).await? else { return Ok(()) };
+    for listed in core.gateway().subscriptions_of(&customer).await? {
+        if listed.subscription.status.has_ended() {
+            continue;
+        }
+        let id = &listed.subscription.id;
+        core.gateway().cancel_subscription(id).await?;
+        sync::subscription(core, id, SyncContext::because("account closed")).await?;
+    }
+    Ok(())
+}
+
+/// Closes an account whose billing has ended, in a transaction of the host's, so that the host can
+/// delete its own rows with it. After the commit, see [`crate::cache::Cache::commit`].
+pub async fn close_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Result<(), CloseError> {
+    if !accounts::lock(tx, account).await? {
+        return Err(CloseError::InProgress);
+    }
+    let is_running = subscriptions::of_account_in(tx, account).await?.iter().any(|each| !each.status.has_ended());
+    if is_running || checkouts::has_open(tx, account).await? {
+        return Err(CloseError::InProgress);
+    }
+    accounts::close(tx, account, core.now()).await?;
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! Checks that everything is in place. Each says what it found and, where something is wrong, what to
+//! do. Nothing is changed. A check that depends on another that failed fails as well
+//! (`tests/http/doctor.rs`).
+
+use std::time::Duration;
+
+use billing::Interval;
+use url::Host;
+
+use crate::core::Core;
+use crate::inbox::events::handled;
+use crate::store::MIGRATIONS;
+use crate::store::StoreError;
+use crate::store::billing_changes::{self, Failing};
+use crate::store::inbox::{self, EventState};
+use crate::store::meter_events::{self, MeterEventState};
+use crate::stripe::api_version;
+use crate::stripe::endpoints::Endpoint;
+use crate::stripe::prices::{StripePrice, describe_charge};
+
+/// Seconds of difference from Stripe's clock above which there is a warning.
+const SKEW_WARNING: i64 = 30;
+/// Seconds of difference close to the 300 at which signatures are refused.
+const SKEW_FAILURE: i64 = 240;
+/// Seconds that an event may wait before there is a warning.
+const WAIT_WARNING: i64 = 15 * 60;
+
+/// The result of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// As it should be.
+    Ok,
+    /// It works, but somebody should look.
+    Warning,
+    /// It does not work.
+    Failed,
+}
+
+/// A check that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was checked, in a word or two.
+    pub subject: String,
+    /// The result.
+    pub health: Health,
+    /// What was found and what to do about it.
+    pub message: String,
+}
+
+impl Check {
+    /// A check that was made.
+    pub fn new(subject: impl Into<String>, health: Health, message: impl Into<String>) -> Self {
+        Self { subject: subject.into(), health, message: message.into() }
+    }
+}
+
+/// Makes all checks, in the order in which problems should be solved.
+pub async fn check(core: &Core) -> Vec<Check> {
+    let mut checks = vec![database(core).await, events(core).await, changes(core).await];
+    if core.catalog().metered_prices().next().is_some() {
+        checks.push(billed_usage(core).await);
+    }
+    checks.extend([stripe(core).await, clock(core).await, endpoint(core).await]);
+    checks.extend(metered_prices(core).await);
+    checks.extend(fixed_prices(core).await);
+    checks
+}
+
+async fn database(core: &Core) -> Check {
+    let engine = if core.db().is_shared() { "PostgreSQL" } else { "SQLite" };
+    let (health, message) = match core.db().has_migrated(MIGRATIONS).await {
+        Ok(true) => (Health::Ok, format!("{engine} answers and is up to date.")),
+        Ok(false) => (Health::Failed, format!("{engine} answers, but lacks migrations: run `tollgate migrate`.")),
+        Err(error) => (Health::Failed, format!("{engine} does not answer: {error}")),
+    };
+    Check::new("database", health, message)
+}
+
+fn unreadable(subject: &str, error: &StoreError) -> Check {
+    Check::new(subject, Health::Failed, format!("The database cannot be read: {error}"))
+}
+
+async fn events(core: &Core) -> Check {
+    let subject = "events";
+    let (counts, oldest) = match (inbox::count_by_state(core.db()).await, inbox::oldest_pending(core.db()).await) {
+        (Ok(counts), Ok(oldest)) => (counts, oldest),
+        (Err(error), _) | (_, Err(error)) => return unreadable(subject, &error),
+    };
+    let parked = counts.iter().find(|count| count.state == EventState::Parked).map_or(0, |count| count.events);
+    let waited = oldest.map_or(0, |oldest| core.now().0 - oldest.0);
+    let (health, message) = if parked > 0 {
+        let message = format!(
+            "{parked} parked: `tollgate events list --state parked` says why, and `tollgate events replay` retries one."
+        );
+        (Health::Warning, message)
+    } else if waited > WAIT_WARNING {
+        (Health::Warning, format!("One has been waiting for {} minutes: is a server running?", waited / 60))
+    } else {
+        (Health::Ok, "None is parked and none has been waiting long.".to_owned())
+    };
+    Check::new(subject, health, message)
+}
+
+/// Billing changes that the host's handler keeps refusing.
+async fn changes(core: &Core) -> Check {
+    let subject = "billing changes";
+    let (health, message) = match billing_changes::failing(core.db()).await {
+        Ok(Failing { count: 0, .. }) => (Health::Ok, "All are delivered or on their way.".to_owned()),
+        Ok(Failing { count, .. }) => {
+            let message =
+                format!("{count} failing: `tollgate changes list` says why; each is retried until it is delivered.");
+            (Health::Warning, message)
+        }
+        Err(error) => return unreadable(subject, &error),
+    };
+    Check::new(subject, health, message)
+}
+
+/// Overage that Stripe was not told of: it would never be billed.
+async fn billed_usage(core: &Core) -> Check {
+    let subject = "billed usage";
+    let (health, message) = match meter_events::count(core.db(), MeterEventState::Parked).await {
+        Ok(0) => (Health::Ok, "Nothing is parked on its way to Stripe.".to_owned()),
+        Ok(parked) => {
+            (Health::Warning, format!("{parked} parked, and so not billed: see docs/OPERATIONS.md, “Usage”."))
+        }
+        Err(error) => return unreadable(subject, &error),
+    };
+    Check::new(subject, health, message)
+}
+
+async fn stripe(core: &Core) -> Check {
+    let (health, message) = match core.gateway().ping().await {
+        Ok(()) => (Health::Ok, format!("Stripe answers, in API version {}.", api_version())),
+        Err(error) => (Health::Failed, format!("{error}. Is STRIPE_SECRET_KEY correct?")),
+    };
+    Check::new("Stripe", health, message)
+}
+
+/// Signatures are refused if the clocks differ by five minutes.
+async fn clock(core: &Core) -> Check {
+    let subject = "clock";
+    let Some(stripe) = stripe_time(core.gateway().base()).await else {
+        return Check::new(subject, Health::Warning, "Stripe's answer has no date to compare our clock with.");
+    };
+    let skew = core.clock().wall().0 - stripe;
+    let found = format!("{} s {} Stripe's", skew.abs(), if skew < 0 { "behind" } else { "ahead of" });
+    let (health, message) = match skew.abs() {
+        0..=SKEW_WARNING => (Health::Ok, format!("{found}.")),
+        skew if skew < SKEW_FAILURE => (Health::Warning, format!("{found}: synchronize the machine's clock (NTP).")),
+        _ => {
+            let message = format!("{found}; signatures are refused at 300 s: synchronize the machine's clock (NTP).");
+            (Health::Failed, message)
+        }
+    };
+    Check::new(subject, health, message)
+}
+
+/// The `Date` of an answer, in epoch seconds. No key is sent.
+async fn stripe_time(base: &str) -> Option<i64> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().ok()?;
+    let answer = client.get(format!("{base}/v1/")).send().await.ok()?;
+    let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+    let since = httpdate::parse_http_date(date).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
+
+async fn endpoint(core: &Core) -> Check {
+    let subject = "webhook endpoint";
+    let url = &core.urls().webhook;
+    match core.gateway().webhook_endpoint(url.as_str()).await {
+        Ok(Some(endpoint)) => registered(&endpoint),
+        Ok(None) if is_local(url.host()) => {
+            Check::new(subject, Health::Warning, format!("None for {url}: `stripe listen` has to forward events."))
+        }
+        Ok(None) => Check::new(subject, Health::Failed, format!("None for {url}: run `tollgate webhook register`.")),
+        Err(error) => Check::new(subject, Health::Failed, format!("Stripe could not be asked: {error}")),
+    }
+}
+
+/// Whether Stripe cannot reach the host.
+fn is_local(host: Option<Host<&str>>) -> bool {
+    match host {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_private(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+fn registered(endpoint: &Endpoint) -> Check {
+    let missing = endpoint.missing(&handled());
+    let (health, message) = if !endpoint.is_enabled {
+        (Health::Failed, "It is disabled at Stripe: run `tollgate webhook register`.".to_owned())
+    } else if !missing.is_empty() {
+        (Health::Failed, format!("It is not sent {}: run `tollgate webhook register`.", missing.join(", ")))
+    } else if endpoint.api_version.as_deref() == Some(api_version()) {
+        (Health::Ok, "It is sent every event that is handled.".to_owned())
+    } else {
+        let version = endpoint.api_version.as_deref();
+        let version =
+            version.map_or_else(|| "the account's version".to_owned(), |version| format!("version {version}"));
+        let message = format!(
+            "It is sent every event that is handled, but in {version} instead of {}. Both are understood; to change \
+            it, delete {} at Stripe and run `tollgate webhook register`.",
+            api_version(),
+            endpoint.id
+        );
+        (Health::Warning, message)
+    };
+    Check::new("webhook endpoint", health, message)
+}
+
+async fn fixed_prices(core: &Core) -> Vec<Check> {
+    let catalog = core.catalog();
+    let plans = catalog.plans().iter().flat_map(|plan| &plan.prices);
+    let plans = plans.map(|price| (&price.lookup_key, &price.id, &price.amount, Some(price.interval)));
+    let products = catalog.products().iter().map(|product| (&product.lookup_key, &product.id, &product.amount, None));
+    let mut checks = Vec::new();
+    for (lookup_key, id, amount, interval) in plans.chain(products) {
+        let found = match id {
+            Some(id) => core.gateway().price(id).await,
+            None => core.gateway().find_price(lookup_key).await,
+        };
+        let interval = interval.map(Into::into);
+        let wanted = describe_charge(Some(amount), interval.as_ref(), false);
+        let (health, message) = match found {
+            Ok(Some(StripePrice { id, meter: Some(meter), .. })) => {
+                (Health::Failed, format!("{id} bills the meter {meter}, but plans.toml says {wanted}."))
+            }
+            Ok(Some(price)) if price.amount.as_ref() == Some(amount) && price.interval == interval => {
+                (Health::Ok, format!("{wanted}, {}.", price.id))
+            }
+            Ok(Some(StripePrice { id, amount, interval, .. })) => {
+                let found = describe_charge(amount.as_ref(), interval.as_ref(), false);
+                (Health::Warning, format!("plans.toml says {wanted}, Stripe charges {found} ({id})."))
+            }
+            Ok(None) => (Health::Failed, "Missing at Stripe: run `tollgate catalog apply`.".to_owned()),
+            Err(error) => (Health::Failed, format!("Stripe could not be asked: {error}")),
+        };
+        checks.push(Check::new(format!("price {lookup_key}"), health, message));
+    }
+    checks
+}
+
+/// The meters that bill usage, and their prices. A Checkout for a plan fails if one is missing.
+async fn metered_prices(core: &Core) -> Vec<Check> {
+    let gateway = core.gateway();
+    let mut checks = Vec::new();
+    for (_, price) in core.catalog().metered_prices() {
+        let (missing, wrong) = match price.unit {
+            Some(_) => ("Missing at Stripe: run `tollgate catalog apply`.", "run `tollgate catalog apply`"),
+            None => (
+                "Missing at Stripe: create it there, or set its `unit` price in plans.toml.",
+                "give its lookup key to a price that does",
+            ),
+        };
+        let subject = format!("meter {}", price.event_name);
+        let meter = match gateway.meter(&price.event_name).await {
+            Ok(Some(meter)) => meter,
+            Ok(None) => {
+                checks.push(Check::new(subject, Health::Failed, missing));
+                continue;
+            }
+            Err(error) => {
+                checks.push(Check::new(subject, Health::Failed, format!("Stripe could not be asked: {error}")));
+                continue;
+            }
+        };
+        checks.push(Check::new(subject, Health::Ok, "Stripe has it."));
+        for key in Interval::ALL.iter().map(|interval| price.lookup_key_at(*interval)) {
+            let (health, message) = match gateway.find_price(&key).await {
+                Ok(Some(found)) if found.meter.as_ref() != Some(&meter) => {
+                    (Health::Failed, format!("{} does not bill this meter: {wrong}.", found.id))
+                }
+                Ok(Some(found)) if price.unit.is_some() && found.amount != price.unit => {
+                    (Health::Warning, format!("{} has another amount than plans.toml.", found.id))
+                }
+                Ok(Some(found)) => (Health::Ok, format!("It bills this meter, {}.", found.id)),
+                Ok(None) => (Health::Failed, missing.to_owned()),
+                Err(error) => (Health::Failed, format!("Stripe could not be asked: {error}")),
+            };
+            checks.push(Check::new(format!("price {key}"), health, message));
+        }
+    }
+    checks
+}

@@ -1,0 +1,5 @@
+//! A customer was changed or deleted at Stripe.
+
+use super::hint::{Family, own_object};
+
+pub(super) const FAMILY: Family = Family { kinds: &["customer.deleted", "customer.updated"], about: own_object };

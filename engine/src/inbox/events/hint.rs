@@ -1,0 +1,33 @@
+//! What to ask Stripe about because of an event.
+
+use crate::inbox::object::Object;
+use crate::stripe::objects::{self, Event};
+
+/// The object an event is about. Nothing else is taken from an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The id of the object that the event belongs to: events of one subject are applied together.
+    pub subject: String,
+    /// What to ask about.
+    pub object: Object,
+}
+
+impl Hint {
+    /// About this object, which is its own subject.
+    pub(super) fn to(object: Object) -> Self {
+        Self { subject: object.id().to_owned(), object }
+    }
+}
+
+/// The types of events that are about one kind of object.
+pub(super) struct Family {
+    /// Stripe's names of them: what Stripe is asked to send.
+    pub(super) kinds: &'static [&'static str],
+    /// What one of them is about; `None` for an object that the engine does not follow.
+    pub(super) about: fn(&Event) -> Option<Hint>,
+}
+
+/// The event's own object, if the engine follows its kind.
+pub(super) fn own_object(event: &Event) -> Option<Hint> {
+    objects::id_of(&event.object, "/id").and_then(|id| Object::of_id(&id)).map(Hint::to)
+}

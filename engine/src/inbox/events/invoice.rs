@@ -1,0 +1,24 @@
+//! An invoice was issued, paid, not paid, or given up. It belongs to its subscription: what
+//! Stripe sends about both within a second is one look.
+
+use super::hint::{Family, Hint, own_object};
+use crate::stripe::objects::{self, Event};
+
+pub(super) const FAMILY: Family = Family {
+    kinds: &[
+        "invoice.finalized",
+        "invoice.marked_uncollectible",
+        "invoice.paid",
+        "invoice.payment_action_required",
+        "invoice.payment_failed",
+        "invoice.payment_succeeded",
+        "invoice.voided",
+    ],
+    about: |event: &Event| {
+        let invoice = own_object(event)?;
+        Some(match objects::invoice_subscription(&event.object) {
+            Some(subscription) => Hint { subject: subscription.to_string(), ..invoice },
+            None => invoice,
+        })
+    },
+};

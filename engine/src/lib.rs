@@ -1,0 +1,46 @@
+//! Stripe billing for any axum app: plans, Checkout, webhooks, entitlements, exact usage and
+//! reconciliation.
+//!
+//! The engine knows accounts, not users: the host's id is the account id. It has no pages, no sessions
+//! and reads no environment; [`settings`] are values. A host builds an [`Engine`], starts its tasks with
+//! [`Engine::spawn`], mounts the webhook, and calls the functions of [`checkout`], [`metering`],
+//! [`portal`] and [`overview`] (docs/EMBED.md).
+//!
+//! From the ground up: [`clock`], [`ids`] and [`settings`]; [`store`], the database; [`stripe`], the
+//! gateway; [`inbox`], what events are about; `cache`; then the acts, each of which takes the parts it
+//! needs from a [`Core`]; then [`Engine`], the handle that the acts do not know; then `tasks`, which run
+//! beside requests, and [`axum`](crate::axum).
+
+pub mod accounts;
+#[cfg(feature = "axum")]
+pub mod axum;
+pub mod cache;
+pub mod catalog;
+pub mod changes;
+pub mod checkout;
+pub mod clock;
+pub mod closing;
+mod core;
+pub mod doctor;
+mod engine;
+pub mod ids;
+pub mod inbox;
+pub mod metering;
+pub mod overview;
+pub mod permit;
+pub mod portal;
+pub mod reconcile;
+pub mod settings;
+pub mod store;
+pub mod stripe;
+pub mod sync;
+pub mod tasks;
+pub mod webhook_endpoint;
+
+pub use self::core::Core;
+pub use accounts::Billable;
+pub use changes::BillingChange;
+pub use engine::{BuildError, Engine, EngineBuilder};
+pub use permit::{Permit, Refusal, permit};
+pub use settings::{DatabaseUrl, StripeSettings, Urls};
+pub use store::{Db, StoreError};

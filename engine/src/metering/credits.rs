@@ -1,0 +1,35 @@
+//! Credits: units of a meter that were bought once and last from window to window until they are used.
+//!
+//! A purchase says what it grants now, as often and in any order: the balance is the sum of what was
+//! said last (`tests/store/credits.rs`). The window's included allowance is used first. A refund takes
+//! back what the purchase granted, used or not: then the balance is below zero, and nothing is
+//! available until it is above zero again. Usage that was counted is never changed.
+
+use billing::{AccountId, Meter, Timestamp};
+
+use crate::store::credits::{self as rows, Granted};
+use crate::store::{StoreError, Tx};
+
+/// Sets what a purchase grants *now*: `units` of `meter` to `account`, 0 once it was refunded.
+/// `source` is the purchase's natural key. To be called in the transaction that writes the purchase;
+/// saying the same again changes nothing.
+pub async fn set_granted(
+    tx: &mut Tx,
+    account: &AccountId,
+    meter: Meter,
+    source: &str,
+    units: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let before = rows::take_grant(tx, source, account, meter, now).await?;
+    // A purchase takes back no more than it granted.
+    let granted = Granted { account_id: account.to_string(), meter: meter.as_str().to_owned(), units: units.max(0) };
+    if before == granted {
+        return Ok(());
+    }
+    rows::set_grant(tx, source, &granted, now).await?;
+    if before.units != 0 {
+        rows::move_granted(tx, &before.account_id, &before.meter, -before.units).await?;
+    }
+    rows::move_granted(tx, &granted.account_id, &granted.meter, granted.units).await
+}

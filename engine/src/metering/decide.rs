@@ -1,0 +1,585 @@
+//! Deciding about many usage events in one transaction.
+//!
+//! The counters in question are locked first, in one order; from then on nothing else changes what
+//! belongs to their accounts and meters. So what is read afterwards is current, the decisions are
+//! made here, one after the other in the order of the requests, by [`billing::allowance`], and what
+//! follows from them is written and committed together: records, counters, credits, days, notices,
+//! and what is to be billed. The number of statements depends neither on the history nor, but for
+//! its size classes, on the number of requests (`tests/store/usage.rs`,
+//! `tests/store/reservations.rs`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use billing::allowance::{Allocation, Allowance};
+use billing::{AccountId, Limit, Meter, Timestamp};
+
+use super::reading::{MeterReading, midnight};
+use super::scope::CounterScope;
+use super::threshold::Threshold;
+use super::window::{carried_into, counters_at, stored, stored_limit, units};
+use crate::ids;
+use crate::store::usage::{self as rows, Consumption, Counter, CounterKey, DailyUsage, NewRecord, UsageRecord};
+use crate::store::{Db, GroupCommit, StoreError, Tx, meter_events, notices};
+
+/// Overage is collected for this many seconds before it is sent.
+const COLLECT: i64 = 3600;
+
+/// A usage event, to be counted at once or reserved.
+#[derive(Clone, Debug)]
+pub(super) struct Take {
+    pub(super) scope: CounterScope,
+    /// From 1 to [`billing::allowance::MAX_UNITS`].
+    pub(super) quantity: i64,
+    pub(super) key: String,
+    /// Whether the key was generated for this event, so that it cannot exist.
+    pub(super) is_new_key: bool,
+    pub(super) fingerprint: String,
+    pub(super) source: String,
+    pub(super) metadata: Option<String>,
+    /// The reservation's id and expiry; `None` to count at once.
+    pub(super) reservation: Option<(String, Timestamp)>,
+    pub(super) now: Timestamp,
+}
+
+/// The decision about a [`Take`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TakeOutcome {
+    /// Counted, or reserved.
+    Taken,
+    /// The same was counted before.
+    Repeated,
+    /// The same is reserved at this moment.
+    InProgress,
+    /// The key was used for something else.
+    KeyReused,
+    /// Not enough is left.
+    Denied,
+}
+
+/// The end of a reservation.
+#[derive(Clone, Debug)]
+pub(super) struct Settle {
+    pub(super) scope: CounterScope,
+    pub(super) key: String,
+    pub(super) reservation: String,
+    pub(super) end: End,
+    pub(super) now: Timestamp,
+}
+
+/// How the work of a reservation has ended.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// The units are used.
+    Commit { metadata: Option<String>, response: Option<String> },
+    /// The units are given back.
+    Release,
+}
+
+#[derive(Clone, Debug)]
+enum Request {
+    Take(Take),
+    Settle(Settle),
+}
+
+enum Answer {
+    Take(TakeOutcome, MeterReading),
+    /// Without a reading when there is no such reservation any more.
+    Settle(Option<MeterReading>),
+}
+
+impl Request {
+    const fn scope(&self) -> &CounterScope {
+        match self {
+            Self::Take(take) => &take.scope,
+            Self::Settle(settle) => &settle.scope,
+        }
+    }
+
+    /// The idempotency key, where a record may exist under it.
+    fn known_key(&self) -> Option<&str> {
+        match self {
+            Self::Take(take) => (!take.is_new_key).then_some(&take.key),
+            Self::Settle(settle) => Some(&settle.key),
+        }
+    }
+}
+
+/// Where usage events wait to be decided together. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct MeterWriter(GroupCommit<Request, Answer>);
+
+impl MeterWriter {
+    /// A writer for this database.
+    pub fn new(db: &Db) -> Self {
+        let (db, known) = (db.clone(), KnownCounters::default());
+        Self(GroupCommit::new(move |requests| decide(db.clone(), known.clone(), requests)))
+    }
+
+    /// Counts or reserves units.
+    pub(super) async fn take(&self, take: Take) -> Result<(TakeOutcome, MeterReading), StoreError> {
+        match self.0.submit(Request::Take(take)).await? {
+            Answer::Take(outcome, reading) => Ok((outcome, reading)),
+            Answer::Settle(_) => unreachable!("a request is answered in its own place"),
+        }
+    }
+
+    /// Ends a reservation; `None` when it had ended before.
+    pub(super) async fn settle(&self, settle: Settle) -> Result<Option<MeterReading>, StoreError> {
+        match self.0.submit(Request::Settle(settle)).await? {
+            Answer::Settle(reading) => Ok(reading),
+            Answer::Take(..) => unreachable!("a request is answered in its own place"),
+        }
+    }
+}
+
+/// Counters that are known to exist, so that they need not be created.
+#[derive(Clone, Debug, Default)]
+struct KnownCounters(Arc<Mutex<HashSet<CounterKey>>>);
+
+impl KnownCounters {
+    const MAX: usize = 100_000;
+
+    fn lacks(&self, key: &CounterKey) -> bool {
+        !self.set().contains(key)
+    }
+
+    fn add(&self, keys: impl IntoIterator<Item = CounterKey>) {
+        let mut set = self.set();
+        if set.len() > Self::MAX {
+            set.clear();
+        }
+        set.extend(keys);
+    }
+
+    fn forget(&self, keys: &[CounterKey]) {
+        self.set().retain(|key| !keys.contains(key));
+    }
+
+    fn set(&self) -> std::sync::MutexGuard<'_, HashSet<CounterKey>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Decides about all of `requests` and commits; the answers in their order.
+async fn decide(db: Db, known: KnownCounters, requests: Arc<[Request]>) -> Result<Vec<Answer>, StoreError> {
+    let scopes: BTreeMap<CounterKey, &CounterScope> =
+        requests.iter().map(|request| (request.scope().counter_key(), request.scope())).collect();
+    let keys: Vec<CounterKey> = scopes.keys().cloned().collect();
+    for _ in 0..2 {
+        create_missing(&db, &known, &scopes).await?;
+        let mut tx = db.begin().await?;
+        let counters = rows::lock_counters(&mut tx, &keys).await?;
+        if counters.len() < keys.len() {
+            // One was deleted since it was last seen: create it again.
+            known.forget(&keys);
+            continue;
+        }
+        let mut batch = Batch::read(&mut tx, &requests, &keys, counters).await?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests.iter() {
+            answers.push(match request {
+                Request::Take(take) => batch.take(&mut tx, take).await?,
+                Request::Settle(settle) => batch.settle(settle),
+            });
+        }
+        if batch.write(&mut tx).await? {
+            tx.commit().await?;
+        }
+        return Ok(answers);
+    }
+    Err(StoreError::CorruptRow {
+        table: "usage_counter",
+        row: format!("{} of {}", keys.len(), keys.first().map(|key| key.account.to_string()).unwrap_or_default()),
+        column: "window_start",
+        problem: "a counter that was created does not exist".to_owned(),
+    })
+}
+
+/// Creates the counters that are not known to exist, apart from any decision: whoever waits for one
+/// to be created holds no other. A window that cuts an earlier one of the same subscription short
+/// begins with what that one has used beyond its share.
+async fn create_missing(
+    db: &Db,
+    known: &KnownCounters,
+    scopes: &BTreeMap<CounterKey, &CounterScope>,
+) -> Result<(), StoreError> {
+    let missing: Vec<(&CounterKey, &&CounterScope)> = scopes.iter().filter(|(key, _)| known.lacks(key)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut new = Vec::with_capacity(missing.len());
+    for (key, scope) in &missing {
+        let counters = counters_at(db, &scope.account, scope.window, scope.subscription.as_deref()).await?;
+        let exists =
+            counters.iter().any(|counter| counter.meter == key.meter.as_str() && counter.window_start == key.window.0);
+        if !exists {
+            let used = stored(carried_into(&counters, scope.meter, scope.window));
+            new.push(Counter { used, ..empty_counter(scope) });
+        }
+    }
+    if !new.is_empty() {
+        let mut tx = db.begin().await?;
+        rows::create_counters(&mut tx, &new).await?;
+        tx.commit().await?;
+    }
+    known.add(missing.into_iter().map(|(key, _)| key.clone()));
+    Ok(())
+}
+
+/// The counter of a window in which nothing has happened.
+fn empty_counter(scope: &CounterScope) -> Counter {
+    Counter {
+        account_id: scope.account.to_string(),
+        meter: scope.meter.as_str().to_owned(),
+        window_start: scope.window.start.0,
+        window_end: scope.window.end.0,
+        subscription_id: scope.subscription.clone(),
+        included: stored_limit(scope.limit),
+        used: 0,
+        reserved: 0,
+        from_credits: 0,
+        held_credits: 0,
+        overage: 0,
+    }
+}
+
+/// An account and an idempotency key.
+type RecordKey = (String, String);
+
+/// Everything that was locked, and what is to be written.
+struct Batch<'a> {
+    counters: BTreeMap<CounterKey, Counter>,
+    changed: BTreeSet<CounterKey>,
+    /// Credits left of the balances that were locked.
+    credits: HashMap<(AccountId, Meter), i64>,
+    consumed: BTreeMap<(AccountId, Meter), i64>,
+    records: HashMap<RecordKey, UsageRecord>,
+    new_records: BTreeMap<RecordKey, NewRecord<'a>>,
+    committed: Vec<(&'a Settle, UsageRecord)>,
+    released: Vec<Released>,
+    days: BTreeMap<(AccountId, Meter, Timestamp, String), i64>,
+    notices: BTreeMap<(CounterKey, i64), Timestamp>,
+    billed: BTreeMap<(CounterKey, i64), i64>,
+}
+
+/// A reservation that is to be deleted.
+struct Released {
+    key: RecordKey,
+    reservation: String,
+}
+
+impl<'a> Batch<'a> {
+    async fn read(
+        tx: &mut Tx,
+        requests: &'a [Request],
+        keys: &[CounterKey],
+        counters: Vec<Counter>,
+    ) -> Result<Self, StoreError> {
+        let by_row: HashMap<_, _> =
+            keys.iter().map(|key| ((key.account.as_str(), key.meter.as_str(), key.window.0), key)).collect();
+        let counters = counters
+            .into_iter()
+            .filter_map(|counter| {
+                let key = by_row.get(&(&counter.account_id, &counter.meter, counter.window_start))?;
+                Some(((*key).clone(), counter))
+            })
+            .collect();
+        let wanted: BTreeSet<(&str, &str)> = requests
+            .iter()
+            .filter_map(|request| Some((request.scope().account.as_str(), request.known_key()?)))
+            .collect();
+        let wanted: Vec<_> = wanted.into_iter().collect();
+        let records = rows::records(tx, &wanted).await?.into_iter();
+        let records = records.map(|record| ((record.account_id.clone(), record.idempotency_key.clone()), record));
+        let mut batch = Self {
+            counters,
+            changed: BTreeSet::new(),
+            credits: HashMap::new(),
+            consumed: BTreeMap::new(),
+            records: records.collect(),
+            new_records: BTreeMap::new(),
+            committed: Vec::new(),
+            released: Vec::new(),
+            days: BTreeMap::new(),
+            notices: BTreeMap::new(),
+            billed: BTreeMap::new(),
+        };
+        batch.read_credits(tx, requests).await?;
+        Ok(batch)
+    }
+
+    /// Locks the credits of every account that has a limit to reach.
+    async fn read_credits(&mut self, tx: &mut Tx, requests: &[Request]) -> Result<(), StoreError> {
+        let limited = requests.iter().map(Request::scope).filter(|scope| scope.limit != Limit::Unlimited);
+        let wanted: BTreeSet<_> = limited.map(|scope| (scope.account.clone(), scope.meter)).collect();
+        let wanted: Vec<_> = wanted.into_iter().collect();
+        let by_row: HashMap<(&str, &str), _> =
+            wanted.iter().map(|key| ((key.0.as_str(), key.1.as_str()), key)).collect();
+        for balance in rows::lock_balances(tx, &wanted).await? {
+            if let Some(key) = by_row.get(&(balance.account_id.as_str(), balance.meter.as_str())) {
+                self.credits.insert((*key).clone(), balance.left());
+            }
+        }
+        Ok(())
+    }
+
+    fn credits_of(&self, scope: &CounterScope) -> i64 {
+        self.credits.get(&(scope.account.clone(), scope.meter)).copied().unwrap_or_default()
+    }
+
+    fn allowance(&self, key: &CounterKey, scope: &CounterScope) -> Allowance {
+        let (limit, credits) = (scope.limit, self.credits_of(scope));
+        self.counters.get(key).map_or(Allowance { limit, used: 0, reserved: 0, credits, overage: 0 }, |counter| {
+            Allowance {
+                limit,
+                used: units(counter.used),
+                reserved: units(counter.reserved),
+                credits,
+                overage: units(counter.overage),
+            }
+        })
+    }
+
+    async fn take(&mut self, tx: &mut Tx, take: &'a Take) -> Result<Answer, StoreError> {
+        let outcome = match self.earlier_outcome(tx, take).await? {
+            Some(outcome) => outcome,
+            None => match self.allocate(tx, take).await? {
+                Some(allocation) => {
+                    self.apply(take, allocation);
+                    TakeOutcome::Taken
+                }
+                None => TakeOutcome::Denied,
+            },
+        };
+        Ok(Answer::Take(outcome, self.reading(&take.scope)))
+    }
+
+    /// What is already known under the key; `None` when the event is to be decided.
+    async fn earlier_outcome(&mut self, tx: &mut Tx, take: &Take) -> Result<Option<TakeOutcome>, StoreError> {
+        let key = record_key(&take.scope, &take.key);
+        let Some(earlier) = self.records.get(&key) else { return Ok(None) };
+        let is_same = earlier.meter == take.scope.meter.as_str()
+            && earlier.quantity == take.quantity
+            && earlier.fingerprint == take.fingerprint
+            && (!earlier.is_held() || take.reservation.is_some());
+        if !is_same {
+            return Ok(Some(TakeOutcome::KeyReused));
+        }
+        if !earlier.is_held() {
+            return Ok(Some(TakeOutcome::Repeated));
+        }
+        let counter = take.scope.counter_key();
+        let has_expired = earlier.expires_at.is_some_and(|at| at <= take.now.0);
+        if has_expired && earlier.window_start == counter.window.0 {
+            // Its work died. What it held is given back, and the key is free.
+            self.release_expired(tx, &counter, take.now).await?;
+        }
+        Ok(self.records.contains_key(&key).then_some(TakeOutcome::InProgress))
+    }
+
+    /// Where the units are taken from; `None` when there are not enough. Units held for work that
+    /// has died are given back before anything is denied or billed.
+    async fn allocate(&mut self, tx: &mut Tx, take: &Take) -> Result<Option<Allocation>, StoreError> {
+        let (key, scope, quantity) = (take.scope.counter_key(), &take.scope, units(take.quantity));
+        let allocation = self.allowance(&key, scope).take(quantity, scope.overage);
+        let has_reservations =
+            self.counters.get(&key).is_some_and(|counter| counter.reserved > 0 || counter.held_credits > 0);
+        if has_reservations && allocation.is_none_or(|allocation| allocation.overage > 0) {
+            self.release_expired(tx, &key, take.now).await?;
+            return Ok(self.allowance(&key, scope).take(quantity, scope.overage));
+        }
+        Ok(allocation)
+    }
+
+    /// Counts or reserves the units of an event that was granted.
+    fn apply(&mut self, take: &'a Take, allocation: Allocation) {
+        let (key, scope) = (take.scope.counter_key(), &take.scope);
+        let (included, credits, overage) =
+            (stored(allocation.included), stored(allocation.credits), stored(allocation.overage));
+        let (account_id, idempotency_key) = record_key(scope, &take.key);
+        let record = UsageRecord {
+            account_id,
+            idempotency_key,
+            meter: scope.meter.as_str().to_owned(),
+            quantity: take.quantity,
+            state: if take.reservation.is_some() { "held" } else { "counted" }.to_owned(),
+            fingerprint: take.fingerprint.clone(),
+            window_start: key.window.0,
+            from_credits: credits,
+            overage,
+            reservation_id: take.reservation.as_ref().map(|(id, _)| id.clone()),
+            source: take.source.clone(),
+            expires_at: take.reservation.as_ref().map(|(_, expiry)| expiry.0),
+        };
+        self.consume(&scope.account, scope.meter, credits);
+        if take.reservation.is_some() {
+            self.change(&key, scope, |counter| {
+                counter.reserved += included;
+                counter.held_credits += credits;
+            });
+        } else {
+            self.count(&key, scope, &record, take.now, |counter| {
+                counter.used += included;
+                counter.from_credits += credits;
+                counter.overage += overage;
+            });
+        }
+        let named = (record.account_id.clone(), record.idempotency_key.clone());
+        self.records.insert(named.clone(), record.clone());
+        self.new_records.insert(named, NewRecord { record, at: take.now, metadata: take.metadata.as_deref() });
+    }
+
+    fn settle(&mut self, settle: &'a Settle) -> Answer {
+        let (key, scope) = (settle.scope.counter_key(), &settle.scope);
+        let named = record_key(scope, &settle.key);
+        let is_theirs = |record: &&UsageRecord| {
+            record.is_held() && record.reservation_id.as_deref() == Some(settle.reservation.as_str())
+        };
+        let Some(held) = self.records.get(&named).filter(is_theirs).cloned() else { return Answer::Settle(None) };
+        match &settle.end {
+            End::Commit { .. } => {
+                self.count(&key, scope, &held, settle.now, |counter| {
+                    counter.reserved -= held.included();
+                    counter.held_credits -= held.from_credits;
+                    counter.used += held.included();
+                    counter.from_credits += held.from_credits;
+                    counter.overage += held.overage;
+                });
+                let counted =
+                    UsageRecord { state: "counted".to_owned(), reservation_id: None, expires_at: None, ..held.clone() };
+                self.records.insert(named, counted);
+                self.committed.push((settle, held));
+            }
+            End::Release => {
+                let released = Released { key: named, reservation: settle.reservation.clone() };
+                self.release(&key, released, held.included(), held.from_credits);
+            }
+        }
+        Answer::Settle(Some(self.reading(scope)))
+    }
+
+    /// Gives back what expired reservations of this counter hold.
+    async fn release_expired(&mut self, tx: &mut Tx, key: &CounterKey, now: Timestamp) -> Result<(), StoreError> {
+        for expired in rows::expired_of(tx, key, now).await? {
+            let has_ended = self.released.iter().any(|released| released.reservation == expired.reservation_id)
+                || self.committed.iter().any(|(settle, _)| settle.reservation == expired.reservation_id);
+            if !has_ended {
+                let (included, credits) = (expired.included(), expired.from_credits);
+                let released = Released {
+                    key: (expired.account_id, expired.idempotency_key),
+                    reservation: expired.reservation_id,
+                };
+                self.release(key, released, included, credits);
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, key: &CounterKey, released: Released, included: i64, credits: i64) {
+        if let Some(counter) = self.counters.get_mut(key) {
+            counter.reserved -= included;
+            counter.held_credits -= credits;
+            self.changed.insert(key.clone());
+        }
+        self.consume(&key.account, key.meter, -credits);
+        self.records.remove(&released.key);
+        if self.new_records.remove(&released.key).is_none() {
+            self.released.push(released);
+        }
+    }
+
+    fn change(&mut self, key: &CounterKey, scope: &CounterScope, change: impl FnOnce(&mut Counter)) {
+        if let Some(counter) = self.counters.get_mut(key) {
+            change(counter);
+            counter.included = stored_limit(scope.limit);
+            self.changed.insert(key.clone());
+        }
+    }
+
+    fn consume(&mut self, account: &AccountId, meter: Meter, credits: i64) {
+        if credits != 0 {
+            let key = (account.clone(), meter);
+            *self.credits.entry(key.clone()).or_default() -= credits;
+            *self.consumed.entry(key).or_default() += credits;
+        }
+    }
+
+    /// Counts usage, with what follows from it: the day shows it, a threshold may have been reached,
+    /// and overage is billed.
+    fn count(
+        &mut self,
+        key: &CounterKey,
+        scope: &CounterScope,
+        record: &UsageRecord,
+        now: Timestamp,
+        change: impl FnOnce(&mut Counter),
+    ) {
+        let used_before = self.counters.get(key).map_or(0, |counter| units(counter.used));
+        self.change(key, scope, change);
+        let used = self.counters.get(key).map_or(0, |counter| units(counter.used));
+        for threshold in Threshold::ALL {
+            if threshold.is_reached(used, scope.limit) && !threshold.is_reached(used_before, scope.limit) {
+                self.notices.insert((key.clone(), threshold.percent()), now);
+            }
+        }
+        let day = (key.account.clone(), key.meter, midnight(now), record.source.clone());
+        *self.days.entry(day).or_default() += record.quantity;
+        if record.overage > 0 {
+            let hour = now.0 - now.0.rem_euclid(COLLECT);
+            *self.billed.entry((key.clone(), hour)).or_default() += record.overage;
+        }
+    }
+
+    fn reading(&self, scope: &CounterScope) -> MeterReading {
+        let empty = empty_counter(scope);
+        let counter = self.counters.get(&scope.counter_key()).unwrap_or(&empty);
+        MeterReading::new(counter, scope.meter, scope.limit, scope.window, self.credits_of(scope), scope.overage)
+    }
+
+    /// Writes what was decided. `false` when nothing was.
+    async fn write(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        for Released { key: (account, key), reservation } in &self.released {
+            rows::delete_reserved(tx, account, key, reservation).await?;
+        }
+        for (settle, held) in &self.committed {
+            let End::Commit { metadata, response } = &settle.end else { continue };
+            let (account, key) = (&held.account_id, &held.idempotency_key);
+            rows::count_reserved(tx, account, key, &settle.reservation, settle.now, metadata.as_deref()).await?;
+            if let Some(response) = response {
+                rows::keep_response(tx, account, key, response, settle.now).await?;
+            }
+        }
+        let new: Vec<NewRecord<'_>> = self.new_records.values().cloned().collect();
+        rows::insert_records(tx, &new).await?;
+        let changed: Vec<Counter> = self.changed.iter().filter_map(|key| self.counters.get(key)).cloned().collect();
+        rows::write_counters(tx, &changed).await?;
+        let consumed = self.consumed.iter();
+        let consumed = consumed.map(|((account, meter), units)| Consumption {
+            account: account.as_str(),
+            meter: *meter,
+            units: *units,
+        });
+        rows::consume(tx, &consumed.collect::<Vec<_>>()).await?;
+        let days = self.days.iter().map(|((account, meter, day, source), units)| DailyUsage {
+            account: account.as_str(),
+            meter: *meter,
+            day: *day,
+            source,
+            units: *units,
+        });
+        rows::add_days(tx, &days.collect::<Vec<_>>()).await?;
+        for ((key, percent), at) in &self.notices {
+            notices::raise(tx, key.account.as_str(), key.meter.as_str(), key.window, *percent, *at).await?;
+        }
+        for ((key, hour), units) in &self.billed {
+            let (account, meter, due) = (key.account.as_str(), key.meter.as_str(), Timestamp(hour + COLLECT));
+            meter_events::add(tx, &ids::new_id(), account, meter, Timestamp(*hour), *units, due).await?;
+        }
+        Ok(!changed.is_empty() || !self.released.is_empty())
+    }
+}
+
+fn record_key(scope: &CounterScope, key: &str) -> RecordKey {
+    (scope.account.to_string(), key.to_owned())
+}

@@ -1,0 +1,83 @@
+//! A short-term limit on calls. It spares the machine, so each node has its own; the meters, which
+//! are exact, are shared by all nodes.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use billing::AccountId;
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter as Governor};
+
+/// Callers that have not called for a while are forgotten after this many calls.
+const SWEEP_EVERY: u32 = 8192;
+
+/// Whose calls are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// An account, however it calls.
+    Account(AccountId),
+    /// An unauthenticated client, by its address.
+    Peer(Option<IpAddr>),
+}
+
+/// Admits so many calls per second, and twice as many in a burst.
+pub struct RateLimiter {
+    governor: Option<Governor<Caller, DashMapStateStore<Caller>, DefaultClock, StateInformationMiddleware>>,
+    per_second: u32,
+    calls: AtomicU32,
+}
+
+impl std::fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RateLimiter").field("per_second", &self.per_second).finish_non_exhaustive()
+    }
+}
+
+/// What is left of the burst.
+#[derive(Clone, Copy, Debug)]
+pub struct Burst {
+    /// Calls admitted per second.
+    pub per_second: u32,
+    /// Calls left right now.
+    pub left: u32,
+}
+
+/// Too many calls.
+#[derive(Clone, Copy, Debug)]
+pub struct TooManyCalls {
+    /// Seconds until the next call is admitted.
+    pub retry_after: u64,
+    /// What is left: nothing.
+    pub burst: Burst,
+}
+
+impl RateLimiter {
+    /// `None` limits nothing.
+    pub fn new(per_second: Option<NonZeroU32>) -> Self {
+        let governor = per_second.map(|rate| {
+            let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
+            Governor::dashmap(quota).with_middleware::<StateInformationMiddleware>()
+        });
+        Self { governor, per_second: per_second.map_or(0, NonZeroU32::get), calls: AtomicU32::new(0) }
+    }
+
+    /// Admits one call; what is left of the burst, if there is a limit.
+    pub fn admit(&self, caller: &Caller) -> Result<Option<Burst>, TooManyCalls> {
+        let Some(governor) = &self.governor else { return Ok(None) };
+        if self.calls.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+            governor.retain_recent();
+        }
+        let burst = |left| Burst { per_second: self.per_second, left };
+        match governor.check_key(caller) {
+            Ok(state) => Ok(Some(burst(state.remaining_burst_capacity()))),
+            Err(not_yet) => {
+                let wait = not_yet.wait_time_from(DefaultClock::default().now());
+                let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                Err(TooManyCalls { retry_after, burst: burst(0) })
+            }
+        }
+    }
+}

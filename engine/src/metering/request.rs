@@ -1,0 +1,81 @@
+//! What is asked of the meter, and the answers.
+
+use billing::Meter;
+use billing::allowance::MAX_UNITS;
+
+use super::reading::MeterReading;
+use super::scope::CounterScope;
+use crate::store::StoreError;
+
+/// One usage event.
+#[derive(Clone, Debug)]
+pub struct UsageEvent<'a> {
+    /// The meter.
+    pub meter: Meter,
+    /// The number of units, from 1.
+    pub quantity: u64,
+    /// Identifies the event: it counts once, however often it is sent.
+    pub key: &'a str,
+    /// Whether the key was generated for this event, so that it need not be looked up. A key that
+    /// exists all the same is an error.
+    pub is_new_key: bool,
+    /// Of the request behind it: the same key with another one is an error. May be empty.
+    pub fingerprint: &'a str,
+    /// What used it, such as an API key's id.
+    pub source: Option<&'a str>,
+    /// JSON, about the work. It is kept with the record.
+    pub metadata: Option<String>,
+}
+
+impl<'a> UsageEvent<'a> {
+    /// A usage event with nothing more to say about it.
+    pub const fn new(meter: Meter, quantity: u64, key: &'a str) -> Self {
+        Self { meter, quantity, key, is_new_key: false, fingerprint: "", source: None, metadata: None }
+    }
+}
+
+/// The outcome of recording usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Counted; the reading includes it.
+    Counted(MeterReading),
+    /// Counted before under the same key; nothing changed.
+    Repeated(MeterReading),
+    /// Not enough is left; nothing changed.
+    Denied(MeterReading),
+}
+
+/// Units held for work that has begun.
+#[derive(Clone, Debug)]
+pub struct Reservation {
+    pub(super) scope: CounterScope,
+    pub(super) key: String,
+    pub(super) id: String,
+}
+
+/// The outcome of reserving usage.
+#[derive(Clone, Debug)]
+pub enum Reserved {
+    /// Held: begin the work.
+    Held(Reservation, MeterReading),
+    /// The same work succeeded before and was counted.
+    Repeated(MeterReading),
+    /// The same work is under way.
+    InProgress(MeterReading),
+    /// Not enough is left; nothing changed.
+    Denied(MeterReading),
+}
+
+/// Why usage could not be counted.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// The key was used for something else.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// A quantity of zero, or beyond what can be counted.
+    #[error("a quantity must be from 1 to {MAX_UNITS}")]
+    Quantity,
+    /// The database failed; nothing was counted.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,168 @@
+//! Recording usage, and reserving it for work that can fail.
+
+use billing::{AccountId, Limit, Meter, Overage, Timestamp, UsageWindow, usage_window};
+
+use super::decide::{End, Settle, Take, TakeOutcome};
+use super::reading::{MeterReading, beyond, readings, window_owner};
+use super::request::{Recorded, Reservation, Reserved, UsageError, UsageEvent};
+use super::scope::CounterScope;
+use crate::core::Core;
+use crate::ids;
+use crate::store::StoreError;
+use crate::store::usage::{self as rows, ExpiredReservation};
+
+/// How long a reservation lasts unless its work says otherwise: longer than any request takes.
+pub const RESERVATION_SECONDS: i64 = 120;
+/// Expired reservations released at a time.
+const BATCH: i64 = 256;
+
+/// All meters of an account, in the current window.
+pub async fn read(core: &Core, account: &AccountId) -> Result<Vec<MeterReading>, StoreError> {
+    let entitlement = core.entitlement(account).await?;
+    readings(core, account, &entitlement).await
+}
+
+/// Whether `quantity` of a meter could be used now. A look, not a promise: only [`record`] and
+/// [`reserve`] decide.
+pub async fn check(core: &Core, account: &AccountId, meter: Meter, quantity: u64) -> Result<bool, StoreError> {
+    let scope = scope(core, account, meter, core.now()).await?;
+    let reading = read(core, account).await?.into_iter().find(|reading| reading.meter == meter);
+    Ok(reading.is_some_and(|reading| reading.allowance().take(quantity, scope.overage).is_some()))
+}
+
+/// Counts a usage event, once per key.
+pub async fn record(core: &Core, account: &AccountId, event: UsageEvent<'_>) -> Result<Recorded, UsageError> {
+    let take = take(core, account, event, None).await?;
+    let (outcome, reading) = core.meter().take(take).await?;
+    match outcome {
+        TakeOutcome::Taken => Ok(Recorded::Counted(reading)),
+        TakeOutcome::Repeated => Ok(Recorded::Repeated(reading)),
+        TakeOutcome::Denied => Ok(Recorded::Denied(reading)),
+        // A key that is reserved belongs to another kind of request.
+        TakeOutcome::InProgress | TakeOutcome::KeyReused => Err(UsageError::KeyReused),
+    }
+}
+
+/// Holds units for work that can fail, for `seconds` at most.
+pub async fn reserve(
+    core: &Core,
+    account: &AccountId,
+    event: UsageEvent<'_>,
+    seconds: i64,
+) -> Result<Reserved, UsageError> {
+    let id = ids::new_id();
+    let take = take(core, account, event, Some((id.clone(), core.now().plus_seconds(seconds)))).await?;
+    let (scope, key) = (take.scope.clone(), take.key.clone());
+    let (outcome, reading) = core.meter().take(take).await?;
+    match outcome {
+        TakeOutcome::Taken => Ok(Reserved::Held(Reservation { scope, key, id }, reading)),
+        TakeOutcome::Repeated => Ok(Reserved::Repeated(reading)),
+        TakeOutcome::InProgress => Ok(Reserved::InProgress(reading)),
+        TakeOutcome::Denied => Ok(Reserved::Denied(reading)),
+        TakeOutcome::KeyReused => Err(UsageError::KeyReused),
+    }
+}
+
+/// Counts what was reserved: its work has succeeded. `response` is kept under the reservation's key,
+/// in the same transaction. `None`: the reservation had expired, and the units were given back.
+pub async fn commit(
+    core: &Core,
+    reservation: &Reservation,
+    metadata: Option<String>,
+    response: Option<String>,
+) -> Result<Option<MeterReading>, StoreError> {
+    core.meter().settle(end(core, reservation, End::Commit { metadata, response })).await
+}
+
+/// Gives back what was reserved: its work has failed. `None` when it was given back before.
+pub async fn release(core: &Core, reservation: &Reservation) -> Result<Option<MeterReading>, StoreError> {
+    core.meter().settle(end(core, reservation, End::Release)).await
+}
+
+/// The response that was kept when a reservation of this key was committed.
+pub async fn kept_response(core: &Core, account: &AccountId, key: &str) -> Result<Option<String>, StoreError> {
+    rows::response(core.db(), account, key).await
+}
+
+/// Releases every expired reservation; how many there were.
+///
+/// # Errors
+/// What was released before stays released.
+pub async fn release_expired(core: &Core) -> Result<u64, StoreError> {
+    let mut released = 0;
+    loop {
+        let now = core.now();
+        let expired = rows::expired(core.db(), now, BATCH).await?;
+        let is_last = i64::try_from(expired.len()).is_ok_and(|found| found < BATCH);
+        let before = released;
+        for reservation in expired {
+            tracing::warn!(account = reservation.account_id, meter = reservation.meter, "a reservation has expired");
+            let settle = Settle {
+                scope: scope_of(&reservation),
+                key: reservation.idempotency_key,
+                reservation: reservation.reservation_id,
+                end: End::Release,
+                now,
+            };
+            released += u64::from(core.meter().settle(settle).await?.is_some());
+        }
+        if is_last || released == before {
+            return Ok(released);
+        }
+    }
+}
+
+/// Where an expired reservation is counted. Releasing reads no limit and begins no window. The meter
+/// may no longer be in the catalogue; what it holds is given back all the same.
+fn scope_of(reservation: &ExpiredReservation) -> CounterScope {
+    let start = Timestamp(reservation.window_start);
+    CounterScope {
+        account: AccountId::new(&reservation.account_id),
+        meter: Meter::stored(&reservation.meter),
+        window: UsageWindow { start, end: start },
+        subscription: None,
+        limit: Limit::Unlimited,
+        overage: Overage::Deny,
+    }
+}
+
+fn end(core: &Core, reservation: &Reservation, end: End) -> Settle {
+    let Reservation { scope, key, id } = reservation.clone();
+    Settle { scope, key, reservation: id, end, now: core.now() }
+}
+
+async fn take(
+    core: &Core,
+    account: &AccountId,
+    event: UsageEvent<'_>,
+    reservation: Option<(String, Timestamp)>,
+) -> Result<Take, UsageError> {
+    let quantity = i64::try_from(event.quantity).ok().filter(|quantity| *quantity > 0);
+    let now = core.now();
+    Ok(Take {
+        quantity: quantity.ok_or(UsageError::Quantity)?,
+        scope: scope(core, account, event.meter, now).await?,
+        key: event.key.to_owned(),
+        is_new_key: event.is_new_key,
+        fingerprint: event.fingerprint.to_owned(),
+        source: event.source.unwrap_or_default().to_owned(),
+        metadata: event.metadata,
+        reservation,
+        now,
+    })
+}
+
+/// Where usage is counted at `now`.
+async fn scope(core: &Core, account: &AccountId, meter: Meter, now: Timestamp) -> Result<CounterScope, StoreError> {
+    let subscriptions = core.cache().subscriptions(core.db(), account).await?;
+    let catalog = core.catalog();
+    let entitlement = billing::entitlement(&subscriptions, catalog, now);
+    Ok(CounterScope {
+        account: account.clone(),
+        meter,
+        window: usage_window(entitlement.window_anchor, now),
+        subscription: window_owner(&entitlement).map(str::to_owned),
+        limit: entitlement.limit(meter),
+        overage: beyond(catalog, &subscriptions, &entitlement, meter),
+    })
+}

@@ -1,0 +1,140 @@
+//! What a billing page shows.
+
+use billing::ledger::{Invoice, InvoiceStatus};
+use billing::{AccountId, Entitlement, InvoiceId, Reason, Subscription};
+
+use crate::core::Core;
+use crate::store::purchases::PaidPurchase;
+use crate::store::{Cursor, Page, StoreError, accounts, customers, invoices, payments, purchases, trials};
+use crate::stripe::GatewayError;
+
+/// How many invoices and purchases a page shows.
+const PAGE: usize = 12;
+
+/// An account's billing at a glance.
+#[derive(Clone, Debug)]
+pub struct BillingOverview {
+    /// What the account may do, and why.
+    pub entitlement: Entitlement,
+    /// The subscription that the entitlement comes from, or the newest one that has not ended.
+    pub subscription: Option<Subscription>,
+    /// The subscriptions that have ended, newest first.
+    pub past: Vec<Subscription>,
+    /// Whether the account can still have a trial.
+    pub trial_available: bool,
+    /// Whether the account has a customer at Stripe, and so a portal.
+    pub has_customer: bool,
+    /// The oldest unpaid invoice.
+    pub owed: Option<Owed>,
+}
+
+/// An unpaid invoice.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    /// The invoice.
+    pub invoice: Invoice,
+    /// Whether the customer's bank asks them to do something, such as 3-D Secure.
+    pub needs_action: bool,
+}
+
+/// Reads an account's billing at a glance. `entitlement` is the account's own.
+pub async fn overview(
+    core: &Core,
+    account: &AccountId,
+    entitlement: &Entitlement,
+) -> Result<BillingOverview, StoreError> {
+    let all = core.cache().subscriptions(core.db(), account).await?;
+    let current = match &entitlement.reason {
+        Reason::Subscription { id, status, .. } if !status.has_ended() => all.iter().find(|each| each.id == *id),
+        _ => all.iter().find(|each| !each.status.has_ended()),
+    };
+    let owed = match current {
+        Some(current) => owed(core, account, current).await?,
+        None => None,
+    };
+    Ok(BillingOverview {
+        trial_available: trial_available(core, account).await?,
+        has_customer: customers::of_account(core.db(), account).await?.is_some(),
+        owed,
+        subscription: current.cloned(),
+        past: all.iter().filter(|each| each.status.has_ended()).cloned().collect(),
+        entitlement: entitlement.clone(),
+    })
+}
+
+/// The oldest unpaid invoice of a subscription.
+async fn owed(core: &Core, account: &AccountId, of: &Subscription) -> Result<Option<Owed>, StoreError> {
+    let open = invoices::oldest_open(core.db(), account, &of.id).await?;
+    let Some(invoice) = open.filter(|invoice| invoice.status == InvoiceStatus::Open) else { return Ok(None) };
+    let mut needs_action = false;
+    for id in &invoice.payments {
+        let payment = payments::by_id(core.db(), id).await?;
+        needs_action |= payment.is_some_and(|stored| stored.object.needs_action());
+    }
+    Ok(Some(Owed { invoice, needs_action }))
+}
+
+/// A page of the account's invoices, newest first.
+pub async fn invoices(core: &Core, account: &AccountId, after: &Cursor) -> Result<Page<Invoice>, StoreError> {
+    let rows = invoices::of_account(core.db(), account, after, limit()).await?;
+    Ok(Page::new(rows, PAGE, |invoice| Cursor { at: invoice.created, key: invoice.id.to_string() }))
+}
+
+/// A page of the account's purchases with their payments, newest first.
+pub async fn purchases(core: &Core, account: &AccountId, after: &Cursor) -> Result<Page<PaidPurchase>, StoreError> {
+    let rows = purchases::of_account(core.db(), account, after, limit()).await?;
+    Ok(Page::new(rows, PAGE, |paid| Cursor { at: paid.purchase.created, key: paid.purchase.session.to_string() }))
+}
+
+/// Whether neither the account nor the person behind its address has had a trial.
+pub async fn trial_available(core: &Core, account: &AccountId) -> Result<bool, StoreError> {
+    if core.catalog().trial_days() == 0 {
+        return Ok(false);
+    }
+    let contact = accounts::contact(core.db(), account).await?;
+    let email = contact.map(|contact| contact.email_canonical).unwrap_or_default();
+    Ok(!trials::is_claimed(core.db(), account, &email).await?)
+}
+
+/// Why an invoice has no address.
+#[derive(Debug, thiserror::Error)]
+pub enum InvoiceLinkError {
+    /// Stripe gave no usable answer.
+    #[error(transparent)]
+    Stripe(#[from] GatewayError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Which document of an invoice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvoiceDocument {
+    /// Stripe's page, where it can be paid.
+    Page,
+    /// The PDF.
+    Pdf,
+}
+
+/// The address of one of the account's invoices at Stripe. `None` if the account has no such invoice,
+/// or Stripe no such document. Stripe's addresses expire, so they are never stored.
+pub async fn invoice_link(
+    core: &Core,
+    account: &AccountId,
+    id: &InvoiceId,
+    document: InvoiceDocument,
+) -> Result<Option<String>, InvoiceLinkError> {
+    let stored = invoices::by_id(core.db(), id).await?;
+    if stored.is_none_or(|stored| stored.account != *account) {
+        return Ok(None);
+    }
+    let addresses = core.gateway().invoice_addresses(id).await?;
+    Ok(match document {
+        InvoiceDocument::Page => addresses.page,
+        InvoiceDocument::Pdf => addresses.pdf,
+    })
+}
+
+fn limit() -> i64 {
+    i64::try_from(PAGE + 1).unwrap_or(i64::MAX)
+}

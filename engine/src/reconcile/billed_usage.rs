@@ -1,0 +1,47 @@
+//! Usage that was billed, compared with what Stripe has counted. Nothing is repaired: a program does
+//! not take back what was billed.
+
+use billing::{AccountId, CustomerId, Meter, Timestamp};
+
+use super::comparison::Comparison;
+use super::drift::{BilledUsage, Drift};
+use crate::core::Core;
+use crate::store::{customers, meter_events};
+use crate::sync::SyncError;
+
+/// How far back usage is compared, in days.
+const COMPARED_DAYS: i64 = 30;
+/// Stripe adds up with a delay, so the last full hour is left out as well as the current one.
+const DELAY: i64 = 3600;
+
+pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncError> {
+    let core = comparison.core;
+    for sender in meter_events::senders(core.db()).await.map_err(SyncError::from)? {
+        let account = AccountId::new(sender.account_id);
+        let Some(meter) = core.catalog().meter(&sender.meter) else { continue };
+        let Some(customer) = customers::of_account(core.db(), &account).await? else { continue };
+        let difference = difference(core, &account, meter, &customer).await;
+        if let Some(Some(difference)) = comparison.skip_if_single(customer.as_str(), difference)? {
+            comparison.open(Drift::BilledUsage(difference));
+        }
+    }
+    Ok(())
+}
+
+async fn difference(
+    core: &Core,
+    account: &AccountId,
+    meter: Meter,
+    customer: &CustomerId,
+) -> Result<Option<BilledUsage>, SyncError> {
+    let Some(price) = core.catalog().metered_price(meter) else { return Ok(None) };
+    let hour = core.now().0 - core.now().0.rem_euclid(3600);
+    let (from, to) = (Timestamp(hour).plus_days(-COMPARED_DAYS), Timestamp(hour - DELAY));
+    let sent = meter_events::sent_units(core.db(), account, meter.as_str(), from, to).await?;
+    let counted = match core.gateway().meter(&price.event_name).await? {
+        Some(id) => core.gateway().counted_units(&id, customer, from, to).await?,
+        None => 0,
+    };
+    let found = BilledUsage { account: account.clone(), customer: customer.clone(), meter, sent, counted };
+    Ok((sent != counted).then_some(found))
+}

@@ -1,0 +1,228 @@
+//! What can differ between Stripe and the database.
+
+use std::fmt;
+
+use billing::{AccountId, CustomerId, EventId, Meter, PriceId, SubscriptionId};
+
+/// The class of a [`Drift`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftKind {
+    /// [`Drift::MissedEvent`].
+    MissedEvent,
+    /// [`Drift::WrongSubscription`].
+    WrongSubscription,
+    /// [`Drift::DuplicateSubscription`].
+    DuplicateSubscription,
+    /// [`Drift::OrphanCustomer`].
+    OrphanCustomer,
+    /// [`Drift::UnknownPrice`].
+    UnknownPrice,
+    /// [`Drift::DeletedButBilled`].
+    DeletedButBilled,
+    /// [`Drift::Unmatched`].
+    Unmatched,
+    /// [`Drift::BilledUsage`].
+    BilledUsage,
+    /// [`Drift::NotCompared`].
+    NotCompared,
+}
+
+impl DriftKind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::MissedEvent,
+        Self::WrongSubscription,
+        Self::DuplicateSubscription,
+        Self::OrphanCustomer,
+        Self::UnknownPrice,
+        Self::DeletedButBilled,
+        Self::Unmatched,
+        Self::BilledUsage,
+        Self::NotCompared,
+    ];
+
+    /// The word in the database and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MissedEvent => "missed_event",
+            Self::WrongSubscription => "wrong_subscription",
+            Self::DuplicateSubscription => "duplicate_subscription",
+            Self::OrphanCustomer => "orphan_customer",
+            Self::UnknownPrice => "unknown_price",
+            Self::DeletedButBilled => "deleted_but_billed",
+            Self::Unmatched => "unmatched",
+            Self::BilledUsage => "billed_usage",
+            Self::NotCompared => "not_compared",
+        }
+    }
+
+    /// The class of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// A difference between Stripe and the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// Stripe has an event that was never received.
+    MissedEvent {
+        /// The event.
+        event: EventId,
+        /// Its type.
+        kind: String,
+    },
+    /// A subscription is stored differently, or not at all.
+    WrongSubscription {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Its stored status; `None` when it is not stored.
+        stored: Option<String>,
+        /// Its status at Stripe.
+        fetched: String,
+    },
+    /// A customer has several subscriptions that have not ended, and pays for each.
+    DuplicateSubscription {
+        /// The customer.
+        customer: CustomerId,
+        /// Its subscriptions.
+        subscriptions: Vec<SubscriptionId>,
+    },
+    /// A customer has a subscription, but no account owns the customer.
+    OrphanCustomer {
+        /// The customer.
+        customer: CustomerId,
+        /// Its subscription.
+        subscription: SubscriptionId,
+    },
+    /// A subscription has a price that the catalogue does not name.
+    UnknownPrice {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The price.
+        price: PriceId,
+    },
+    /// A subscription of a closed account has not ended.
+    DeletedButBilled {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The closed account.
+        account: AccountId,
+    },
+    /// Events wait for their customer to be linked to an account.
+    Unmatched {
+        /// The customer.
+        customer: CustomerId,
+        /// The number of events.
+        events: i64,
+    },
+    /// Stripe has counted more or fewer units than it was sent.
+    BilledUsage(BilledUsage),
+    /// An object could not be compared.
+    NotCompared {
+        /// Its id at Stripe.
+        subject: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Units that were sent to Stripe and units that Stripe has counted, of one meter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BilledUsage {
+    /// The account.
+    pub account: AccountId,
+    /// Its customer at Stripe.
+    pub customer: CustomerId,
+    /// The meter.
+    pub meter: Meter,
+    /// Units sent.
+    pub sent: i64,
+    /// Units counted.
+    pub counted: i64,
+}
+
+impl Drift {
+    /// Its class.
+    pub const fn kind(&self) -> DriftKind {
+        match self {
+            Self::MissedEvent { .. } => DriftKind::MissedEvent,
+            Self::WrongSubscription { .. } => DriftKind::WrongSubscription,
+            Self::DuplicateSubscription { .. } => DriftKind::DuplicateSubscription,
+            Self::OrphanCustomer { .. } => DriftKind::OrphanCustomer,
+            Self::UnknownPrice { .. } => DriftKind::UnknownPrice,
+            Self::DeletedButBilled { .. } => DriftKind::DeletedButBilled,
+            Self::Unmatched { .. } => DriftKind::Unmatched,
+            Self::BilledUsage(_) => DriftKind::BilledUsage,
+            Self::NotCompared { .. } => DriftKind::NotCompared,
+        }
+    }
+
+    /// The id of the object at Stripe.
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::MissedEvent { event, .. } => event.as_str(),
+            Self::WrongSubscription { subscription, .. }
+            | Self::UnknownPrice { subscription, .. }
+            | Self::DeletedButBilled { subscription, .. } => subscription.as_str(),
+            Self::DuplicateSubscription { customer, .. }
+            | Self::OrphanCustomer { customer, .. }
+            | Self::Unmatched { customer, .. }
+            | Self::BilledUsage(BilledUsage { customer, .. }) => customer.as_str(),
+            Self::NotCompared { subject, .. } => subject,
+        }
+    }
+
+    /// Identifies the same difference across runs.
+    pub fn key(&self) -> String {
+        let part = match self {
+            Self::UnknownPrice { price, .. } => price.as_str(),
+            Self::OrphanCustomer { subscription, .. } => subscription.as_str(),
+            Self::BilledUsage(BilledUsage { meter, .. }) => meter.as_str(),
+            _ => "",
+        };
+        [self.kind().as_str(), self.subject(), part].join(":")
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissedEvent { event, kind } => write!(f, "{event} ({kind}) was never received"),
+            Self::WrongSubscription { subscription, stored: Some(stored), fetched } if stored == fetched => {
+                write!(f, "{subscription} is {fetched} here and at Stripe, but other fields differ")
+            }
+            Self::WrongSubscription { subscription, stored, fetched } => {
+                write!(f, "{subscription} is {fetched} at Stripe, but {} here", stored.as_deref().unwrap_or("unknown"))
+            }
+            Self::DuplicateSubscription { customer, subscriptions } => {
+                let all: Vec<&str> = subscriptions.iter().map(SubscriptionId::as_str).collect();
+                write!(f, "{customer} pays for {} subscriptions at once: {}", all.len(), all.join(", "))
+            }
+            Self::OrphanCustomer { customer, subscription } => {
+                write!(f, "{customer} has {subscription}, but no account owns this customer")
+            }
+            Self::UnknownPrice { subscription, price } => {
+                write!(f, "{subscription} has the price {price}, which plans.toml does not name")
+            }
+            Self::DeletedButBilled { subscription, account } => {
+                write!(f, "{subscription} has not ended, although its account {account} is closed")
+            }
+            Self::Unmatched { customer, events: 1 } => write!(f, "1 event of {customer} waits for an account"),
+            Self::Unmatched { customer, events } => write!(f, "{events} events of {customer} wait for an account"),
+            Self::BilledUsage(BilledUsage { customer, meter, sent, counted, .. }) => {
+                write!(f, "Stripe counted {counted} units of {meter} for {customer}, but {sent} were sent")
+            }
+            Self::NotCompared { subject, reason } => write!(f, "{subject} could not be compared: {reason}"),
+        }
+    }
+}
+
+/// A difference, and whether it was repaired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The difference.
+    pub drift: Drift,
+    /// Whether it was repaired.
+    pub is_fixed: bool,
+}

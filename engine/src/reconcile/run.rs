@@ -1,0 +1,169 @@
+//! Reconciliations, and their record for operators.
+
+use billing::Timestamp;
+
+use super::comparison::{Comparison, Mode, Scope, scope};
+use super::drift::{DriftKind, Finding};
+use super::{billed_usage, events, subscriptions, unmatched};
+use crate::core::Core;
+use crate::ids;
+use crate::store::StoreError;
+use crate::store::drift::{self as store, Found};
+use crate::sync::SyncError;
+
+/// How far back events are compared on schedule, in days. Stripe delivers for three days; what was
+/// lost before that shows in the subscriptions themselves.
+const SCHEDULED_DAYS: i64 = 4;
+/// How long Stripe keeps events, in days: the most that can be compared.
+pub const STRIPE_KEEPS_DAYS: i64 = 30;
+/// Seconds within which another node's run is recent enough.
+const RECENT: i64 = 15 * 60;
+/// Days for which runs are kept.
+const KEPT_DAYS: i64 = 30;
+
+/// A comparison that did not complete. What was repaired stays repaired.
+#[derive(Debug, thiserror::Error)]
+#[error("the comparison did not complete: {cause}")]
+pub struct Interrupted {
+    /// What was found before.
+    pub findings: Vec<Finding>,
+    /// Why it ended early.
+    #[source]
+    pub cause: SyncError,
+}
+
+impl From<StoreError> for Interrupted {
+    fn from(error: StoreError) -> Self {
+        Self { findings: Vec::new(), cause: error.into() }
+    }
+}
+
+/// Compares everything once, with the events of the last `days`, and records what was found.
+#[tracing::instrument(skip_all)]
+pub async fn reconcile(core: &Core, mode: Mode, days: i64) -> Result<Vec<Finding>, Interrupted> {
+    let run = ids::new_id();
+    let mut tx = core.db().begin().await?;
+    store::begin(&mut tx, &run, mode == Mode::DryRun, core.now(), Timestamp(i64::MAX)).await?;
+    tx.commit().await?;
+    execute(core, &run, mode, days).await
+}
+
+/// Compares and repairs, unless a recent run, of any node, did or still does. Whether it did.
+pub async fn reconcile_if_due(core: &Core) -> Result<bool, Interrupted> {
+    let (run, now) = (ids::new_id(), core.now());
+    let mut tx = core.db().begin().await?;
+    let is_due = store::begin(&mut tx, &run, false, now, now.plus_seconds(-RECENT)).await?;
+    store::forget(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
+    tx.commit().await?;
+    if is_due {
+        execute(core, &run, Mode::Repair, SCHEDULED_DAYS).await?;
+    }
+    Ok(is_due)
+}
+
+async fn execute(core: &Core, run: &str, mode: Mode, days: i64) -> Result<Vec<Finding>, Interrupted> {
+    let compared = compare(core, mode, days).await;
+    for finding in &compared.findings {
+        let (drift, subject) = (&finding.drift, finding.drift.subject());
+        if finding.is_fixed {
+            tracing::warn!(subject, "repaired: {drift}");
+        } else {
+            tracing::error!(subject, "differs from Stripe: {drift}");
+        }
+    }
+    let recorded = record(core, run, &compared).await.err().map(SyncError::from);
+    match compared.interrupted.or(recorded) {
+        Some(cause) => Err(Interrupted { findings: compared.findings, cause }),
+        None => Ok(compared.findings),
+    }
+}
+
+/// What a comparison has found.
+struct Compared {
+    findings: Vec<Finding>,
+    /// The classes that were compared completely.
+    complete: Vec<DriftKind>,
+    /// The first error that kept a part from being compared.
+    interrupted: Option<SyncError>,
+}
+
+async fn compare(core: &Core, mode: Mode, days: i64) -> Compared {
+    let mut comparison = Comparison { core, mode, findings: Vec::new() };
+    let mut complete = Vec::new();
+    let mut interrupted = None;
+    for part in [Part::Subscriptions, Part::Events, Part::Unmatched, Part::BilledUsage] {
+        let before = comparison.findings.len();
+        let compared = match part {
+            Part::Subscriptions => subscriptions::compare(&mut comparison).await,
+            Part::Events => events::compare(&mut comparison, days).await,
+            Part::Unmatched => unmatched::compare(&mut comparison).await,
+            Part::BilledUsage => billed_usage::compare(&mut comparison).await,
+        };
+        match compared {
+            Ok(()) => {
+                let found = &comparison.findings[before..];
+                let is_complete = found.iter().all(|finding| finding.drift.kind() != DriftKind::NotCompared);
+                complete.extend_from_slice(part.kinds(is_complete));
+            }
+            Err(error) => {
+                // A key that may not list events, for example, can still read subscriptions.
+                let ends_everything = scope(&error) == Scope::Everything;
+                interrupted.get_or_insert(error);
+                if ends_everything {
+                    break;
+                }
+            }
+        }
+    }
+    if interrupted.is_none() {
+        complete.push(DriftKind::NotCompared);
+    }
+    Compared { findings: comparison.findings, complete, interrupted }
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Subscriptions,
+    Events,
+    Unmatched,
+    BilledUsage,
+}
+
+impl Part {
+    /// The classes of which this part finds every difference. Those about a customer need all of the
+    /// customer's subscriptions, so an object that could not be read leaves them out.
+    const fn kinds(self, is_complete: bool) -> &'static [DriftKind] {
+        use DriftKind::{
+            BilledUsage, DeletedButBilled, DuplicateSubscription, MissedEvent, OrphanCustomer, UnknownPrice, Unmatched,
+            WrongSubscription,
+        };
+        match (self, is_complete) {
+            (Self::Subscriptions, true) => {
+                &[WrongSubscription, UnknownPrice, DeletedButBilled, DuplicateSubscription, OrphanCustomer]
+            }
+            (Self::Subscriptions, false) => &[WrongSubscription, UnknownPrice, DeletedButBilled],
+            (Self::Events, _) => &[MissedEvent],
+            (Self::Unmatched, _) => &[Unmatched],
+            (Self::BilledUsage, _) => &[BilledUsage],
+        }
+    }
+}
+
+async fn record(core: &Core, run: &str, compared: &Compared) -> Result<(), StoreError> {
+    let found: Vec<Found> = compared.findings.iter().map(found).collect();
+    let complete: Vec<&str> = compared.complete.iter().map(|kind| kind.as_str()).collect();
+    let error = compared.interrupted.as_ref().map(ToString::to_string);
+    let mut tx = core.db().begin().await?;
+    store::end(&mut tx, run, &found, &complete, error.as_deref(), core.now()).await?;
+    tx.commit().await
+}
+
+fn found(finding: &Finding) -> Found {
+    Found {
+        key: finding.drift.key(),
+        kind: finding.drift.kind().as_str().to_owned(),
+        subject: finding.drift.subject().to_owned(),
+        description: finding.drift.to_string(),
+        is_fixed: finding.is_fixed,
+    }
+}

@@ -1,0 +1,130 @@
+//! Subscriptions: stored differently or not at all, doubled, without an account, at an unknown price,
+//! or of a closed account.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use billing::{AccountId, CustomerId, Subscription, SubscriptionId};
+
+use super::comparison::{Comparison, Mode};
+use super::drift::Drift;
+use crate::inbox::object::Object;
+use crate::store::{StoreError, Stored, customers, subscriptions};
+use crate::stripe::objects::SubscriptionObject;
+use crate::sync::{self, SyncContext, SyncError, SyncOutcome};
+
+pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncError> {
+    let core = comparison.core;
+    let mut running: BTreeMap<CustomerId, Vec<SubscriptionId>> = BTreeMap::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = core.gateway().subscriptions_page(after.as_deref()).await?;
+        let read = page.data.iter().flatten().map(|fetched| &fetched.subscription);
+        let (ids, customers): (Vec<&str>, Vec<&str>) =
+            read.map(|fetched| (fetched.id.as_str(), fetched.customer.as_str())).unzip();
+        let mut stored = subscriptions::by_ids(core.db(), &ids).await?;
+        let closed = customers::of_closed_accounts(core.db(), &customers).await?;
+        for read in page.data {
+            let fetched = match read {
+                Ok(fetched) => fetched,
+                Err(unread) => {
+                    comparison.not_compared(&unread.id, &unread.error);
+                    continue;
+                }
+            };
+            let (id, customer) = (&fetched.subscription.id, &fetched.subscription.customer);
+            if !fetched.subscription.status.has_ended() {
+                running.entry(customer.clone()).or_default().push(id.clone());
+            }
+            let stored = stored.remove(id).transpose();
+            let compared = compare_one(comparison, &fetched, stored, closed.get(customer)).await;
+            comparison.skip_if_single(id.as_str(), compared)?;
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    // Which of them the customer wants is not for a program to decide.
+    for (customer, subscriptions) in running.into_iter().filter(|(_, subscriptions)| subscriptions.len() > 1) {
+        comparison.open(Drift::DuplicateSubscription { customer, subscriptions });
+    }
+    Ok(())
+}
+
+async fn compare_one(
+    comparison: &mut Comparison<'_>,
+    fetched: &SubscriptionObject,
+    stored: Result<Option<Stored<Subscription>>, StoreError>,
+    closed: Option<&AccountId>,
+) -> Result<(), SyncError> {
+    unknown_prices(comparison, &fetched.subscription);
+    // First, so that a row that cannot be read does not keep the customer of a closed account paying.
+    if let (Some(account), false) = (closed, fetched.subscription.status.has_ended()) {
+        return deleted_but_billed(comparison, &fetched.subscription.id, account).await;
+    }
+    let stored = stored?.map(|stored| stored.object);
+    if !sync::is_current(stored.as_ref(), fetched, comparison.core.catalog()) {
+        wrong_subscription(comparison, &fetched.subscription, stored.as_ref()).await?;
+    }
+    Ok(())
+}
+
+fn unknown_prices(comparison: &mut Comparison<'_>, subscription: &Subscription) {
+    if subscription.status.has_ended() {
+        return;
+    }
+    let catalog = comparison.core.catalog();
+    for item in &subscription.items {
+        let lookup_key = item.lookup_key.as_deref();
+        if !catalog.is_metered(lookup_key) && catalog.tier_of_price(&item.price, lookup_key).is_none() {
+            let (subscription, price) = (subscription.id.clone(), item.price.clone());
+            comparison.open(Drift::UnknownPrice { subscription, price });
+        }
+    }
+}
+
+async fn wrong_subscription(
+    comparison: &mut Comparison<'_>,
+    fetched: &Subscription,
+    stored: Option<&Subscription>,
+) -> Result<(), SyncError> {
+    let core = comparison.core;
+    let wanted = BTreeSet::from([Object::Subscription(fetched.id.clone())]);
+    let unmatched = match comparison.mode {
+        Mode::DryRun => sync::unmatched_customer(core, &wanted).await?,
+        Mode::Repair => match sync::objects(core, &wanted, SyncContext::because("reconcile")).await? {
+            SyncOutcome::Unmatched(customer) => Some(customer),
+            SyncOutcome::Written(_) => None,
+            // It disappeared since it was listed.
+            SyncOutcome::Ignored => return Ok(()),
+        },
+    };
+    match unmatched {
+        // The Stripe account may sell other things too: an ended subscription to one of those is fine.
+        Some(_) if fetched.status.has_ended() => {}
+        Some(customer) => comparison.open(Drift::OrphanCustomer { customer, subscription: fetched.id.clone() }),
+        None => comparison.fixed(Drift::WrongSubscription {
+            subscription: fetched.id.clone(),
+            stored: stored.map(|stored| stored.status.as_str().to_owned()),
+            fetched: fetched.status.as_str().to_owned(),
+        }),
+    }
+    Ok(())
+}
+
+/// Ends a subscription of a closed account, whose owner was told that nothing more is charged.
+async fn deleted_but_billed(
+    comparison: &mut Comparison<'_>,
+    id: &SubscriptionId,
+    account: &AccountId,
+) -> Result<(), SyncError> {
+    let core = comparison.core;
+    if comparison.mode == Mode::Repair {
+        core.gateway().cancel_subscription(id).await?;
+    }
+    comparison.fixed(Drift::DeletedButBilled { subscription: id.clone(), account: account.clone() });
+    if comparison.mode == Mode::Repair {
+        sync::subscription(core, id, SyncContext::because("account closed")).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Accounts: what plans, usage and the ledger belong to.
+//!
+//! The id is the host's own; the contact address lives here, so that nothing in the engine refers
+//! to a table of users.
+
+use billing::email::Email;
+use billing::{AccountId, Timestamp};
+
+use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
+
+/// Accounts with their live customer, one row each.
+macro_rules! account_rows {
+    ($condition:literal) => {
+        concat!(
+            "SELECT a.id, a.email, c.id AS customer_id, a.created_at, a.closed_at FROM account a \
+            LEFT JOIN customer c ON c.account_id = a.id AND NOT c.is_deleted ",
+            $condition
+        )
+    };
+}
+
+statements! {
+    INSERT = "INSERT INTO account (id, email, email_canonical, name, created_at) VALUES ($1, $2, $3, $4, $5) \
+        ON CONFLICT (id) DO NOTHING";
+    SET_CONTACT = "UPDATE account SET email = $2, email_canonical = $3, name = $4 WHERE id = $1 AND closed_at IS NULL";
+    CONTACT = "SELECT email, email_canonical, name, closed_at FROM account WHERE id = $1";
+    // The search text is bound as a pattern without wildcards of its own: see `pattern`.
+    SEARCH = account_rows!("WHERE ($1 = '' OR LOWER(a.email) LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
+        AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4)) ORDER BY a.created_at DESC, a.id DESC LIMIT $5");
+    BY_ID = account_rows!("WHERE a.id = $1");
+    EXISTS = "SELECT id FROM account WHERE id = $1";
+    LOCK = "UPDATE account SET changes = changes WHERE id = $1 AND closed_at IS NULL";
+    NEXT_CHANGE = "UPDATE account SET changes = changes + 1 WHERE id = $1 RETURNING changes";
+    CLOSE = "UPDATE account SET closed_at = $2, email = 'closed', email_canonical = 'closed', name = NULL WHERE id = $1";
+}
+
+/// An account as lists show it.
+#[derive(Clone, Debug)]
+pub struct AccountRow {
+    /// Its id.
+    pub id: String,
+    /// The contact address; `closed` once the account is.
+    pub email: String,
+    /// Its customer at Stripe.
+    pub customer_id: Option<String>,
+    /// Epoch seconds.
+    pub created_at: i64,
+    /// Epoch seconds.
+    pub closed_at: Option<i64>,
+}
+
+columns!(AccountRow { id, email, customer_id, created_at, closed_at });
+
+/// How to reach the account's owner.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// The address, as it was given.
+    pub email: String,
+    /// The address as trials are counted by it: [`Email::canonical`].
+    pub email_canonical: String,
+    /// The name on invoices.
+    pub name: Option<String>,
+    /// Epoch seconds; set once the account is closed.
+    pub closed_at: Option<i64>,
+}
+
+columns!(Contact { email, email_canonical, name, closed_at });
+
+/// Creates the account; `false` when it exists.
+pub async fn insert(
+    tx: &mut Tx,
+    id: &AccountId,
+    email: &Email,
+    name: Option<&str>,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let created = tx.execute(INSERT, values![id.as_str(), email.as_str(), email.canonical(), name, at.0]).await?;
+    Ok(created > 0)
+}
+
+/// Changes the contact address and name of an account that is not closed.
+pub async fn set_contact(tx: &mut Tx, id: &AccountId, email: &Email, name: Option<&str>) -> Result<(), StoreError> {
+    tx.execute(SET_CONTACT, values![id.as_str(), email.as_str(), email.canonical(), name]).await.map(drop)
+}
+
+/// How to reach the account's owner; `None` for an account that does not exist.
+pub async fn contact(db: &Db, id: &AccountId) -> Result<Option<Contact>, StoreError> {
+    db.fetch_optional(CONTACT, values![id.as_str()]).await
+}
+
+/// The same inside a transaction.
+pub async fn contact_in(tx: &mut Tx, id: &AccountId) -> Result<Option<Contact>, StoreError> {
+    tx.fetch_optional(CONTACT, values![id.as_str()]).await
+}
+
+/// Whether the account exists, closed or not. One that does not exist is not created until this
+/// transaction ends.
+pub async fn exists(tx: &mut Tx, id: &AccountId) -> Result<bool, StoreError> {
+    if tx.fetch_optional::<(String,)>(EXISTS, values![id.as_str()]).await?.is_some() {
+        return Ok(true);
+    }
+    tx.lock(id.as_str()).await?;
+    Ok(tx.fetch_optional::<(String,)>(EXISTS, values![id.as_str()]).await?.is_some())
+}
+
+/// Accounts whose address contains `text`, or whose own or Stripe's id it is; all accounts for an
+/// empty text. Newest first.
+pub async fn search(db: &Db, text: &str, after: &Cursor, limit: i64) -> Result<Vec<AccountRow>, StoreError> {
+    let text = text.trim();
+    let pattern = if text.is_empty() { String::new() } else { pattern(text) };
+    db.fetch_all(SEARCH, values![pattern, text, after.at.0, after.key.as_str(), limit]).await
+}
+
+/// The account with this id.
+pub async fn by_id(db: &Db, id: &AccountId) -> Result<Option<AccountRow>, StoreError> {
+    db.fetch_optional(BY_ID, values![id.as_str()]).await
+}
+
+/// The pattern for texts that contain `text`, in which nothing of `text` is a wildcard.
+fn pattern(text: &str) -> String {
+    let escaped: String = text
+        .to_lowercase()
+        .chars()
+        .flat_map(|c| ['!'].into_iter().filter(move |_| "%_!".contains(c)).chain([c]))
+        .collect();
+    format!("%{escaped}%")
+}
+
+/// Makes every other transaction that locks the same account wait until this one ends. `false` when
+/// the account is closed or does not exist; then nothing is locked.
+pub async fn lock(tx: &mut Tx, id: &AccountId) -> Result<bool, StoreError> {
+    Ok(tx.execute(LOCK, values![id.as_str()]).await? > 0)
+}
+
+/// The number of the account's next billing change, counted from 1 in the order of the commits.
+pub async fn next_change(tx: &mut Tx, id: &AccountId) -> Result<i64, StoreError> {
+    Ok(tx.fetch_one::<(i64,)>(NEXT_CHANGE, values![id.as_str()]).await?.0)
+}
+
+/// Closes an account for good. The row stays, because the ledger refers to it.
+pub async fn close(tx: &mut Tx, id: &AccountId, at: Timestamp) -> Result<(), StoreError> {
+    tx.execute(CLOSE, values![id.as_str(), at.0]).await.map(drop)
+}

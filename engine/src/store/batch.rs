@@ -1,0 +1,209 @@
+//! Statements that take many rows.
+//!
+//! PostgreSQL is given each column as one array (`UNNEST`): one statement for any number of rows,
+//! planned once. SQLite has no arrays. It is given the rows written out, in a few fixed sizes, so
+//! that each text is prepared once and cached; its parameters have no numbers, because SQLite would
+//! look each of them up by name (docs/decisions/0010).
+
+use std::fmt::Write;
+
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{Postgres, query, query_as};
+
+use super::db::Db;
+use super::error::StoreError;
+use super::run::Row;
+use super::tx::Tx;
+use super::value::Value;
+
+/// A statement that takes many rows.
+pub(crate) struct BatchStatement {
+    name: &'static str,
+    /// By the number of rows, the largest first.
+    sqlite: Vec<(usize, String)>,
+    postgres: String,
+    columns: Vec<Column>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Text,
+    Bigint,
+}
+
+impl BatchStatement {
+    /// How many rows one statement of SQLite takes; more are sent as several statements.
+    const SIZES: [usize; 4] = [64, 16, 4, 1];
+
+    /// `before`, then the rows, then `after`. In `row`, each `$text` or `$bigint` is a parameter:
+    /// `"$text, $bigint, 0"`.
+    pub(crate) fn new(name: &'static str, before: &str, row: &str, after: &str) -> Self {
+        let sqlite = Self::SIZES.map(|size| {
+            let one = format!("({})", pieces(row).map(|(_, rest)| rest).collect::<Vec<_>>().join("?"));
+            (size, format!("{before} VALUES {}{after}", vec![one; size].join(", ")))
+        });
+        let (mut selected, mut arrays, mut names, mut columns) = (String::new(), Vec::new(), Vec::new(), Vec::new());
+        for (number, (kind, rest)) in pieces(row).enumerate() {
+            if let Some(kind) = kind {
+                arrays.push(format!("${number}::{kind}[]"));
+                names.push(format!("c{number}"));
+                columns.push(if kind == "bigint" { Column::Bigint } else { Column::Text });
+                // Writing to a string cannot fail.
+                let _ = write!(selected, "given.c{number}");
+            }
+            selected.push_str(rest);
+        }
+        let (arrays, names) = (arrays.join(", "), names.join(", "));
+        let postgres = format!("{before} SELECT {selected} FROM UNNEST({arrays}) AS given ({names}){after}");
+        Self { name, sqlite: sqlite.into(), postgres, columns }
+    }
+
+    /// Runs it for all of `rows`, each with a value for each parameter; the number of rows changed.
+    pub(crate) async fn execute(&'static self, tx: &mut Tx, rows: Vec<Vec<Value>>) -> Result<u64, StoreError> {
+        if let Tx::Postgres(tx) = tx {
+            if rows.is_empty() {
+                return Ok(0);
+            }
+            let query = self.bind(query(self.postgres.as_str()), rows);
+            return Ok(query.execute(&mut **tx).await?.rows_affected());
+        }
+        let mut changed = 0;
+        for (sql, rows) in self.written_out(rows) {
+            changed += tx.execute(sql, rows.into_iter().flatten().collect()).await?;
+        }
+        Ok(changed)
+    }
+
+    /// Runs it as a query for all of `rows`; what it returns.
+    pub(crate) async fn fetch_all<R: Row>(
+        &'static self,
+        tx: &mut Tx,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<Vec<R>, StoreError> {
+        if let Tx::Postgres(tx) = tx {
+            if rows.is_empty() {
+                return Ok(Vec::new());
+            }
+            let query = query_as(self.postgres.as_str());
+            let query = self.arrays(rows).into_iter().fold(query, |query, array| match array {
+                Array::Text(column) => query.bind(column),
+                Array::Bigint(column) => query.bind(column),
+            });
+            return Ok(query.fetch_all(&mut **tx).await?);
+        }
+        let mut all = Vec::new();
+        for (sql, rows) in self.written_out(rows) {
+            all.extend(tx.fetch_all::<R>(sql, rows.into_iter().flatten().collect()).await?);
+        }
+        Ok(all)
+    }
+
+    fn bind(
+        &self,
+        query: Query<'static, Postgres, PgArguments>,
+        rows: Vec<Vec<Value>>,
+    ) -> Query<'static, Postgres, PgArguments> {
+        self.arrays(rows).into_iter().fold(query, |query, array| match array {
+            Array::Text(column) => query.bind(column),
+            Array::Bigint(column) => query.bind(column),
+        })
+    }
+
+    /// The rows, column by column.
+    fn arrays(&self, rows: Vec<Vec<Value>>) -> Vec<Array> {
+        let mut arrays: Vec<Array> = self
+            .columns
+            .iter()
+            .map(|column| match column {
+                Column::Text => Array::Text(Vec::with_capacity(rows.len())),
+                Column::Bigint => Array::Bigint(Vec::with_capacity(rows.len())),
+            })
+            .collect();
+        for row in rows {
+            debug_assert_eq!(row.len(), arrays.len(), "{}: one value for each parameter", self.name);
+            for (array, value) in arrays.iter_mut().zip(row) {
+                match (array, value) {
+                    (Array::Text(column), Value::Text(text)) => column.push(text),
+                    (Array::Bigint(column), Value::Integer(number)) => column.push(number),
+                    (Array::Text(column), _) => column.push(None),
+                    (Array::Bigint(column), _) => column.push(None),
+                }
+            }
+        }
+        arrays
+    }
+
+    /// The statements that SQLite is given, each with the rows it takes.
+    fn written_out(&'static self, mut rows: Vec<Vec<Value>>) -> Vec<(&'static str, Vec<Vec<Value>>)> {
+        let mut all = Vec::new();
+        for (size, sql) in &self.sqlite {
+            while rows.len() >= *size {
+                let later = rows.split_off(*size);
+                all.push((sql.as_str(), std::mem::replace(&mut rows, later)));
+            }
+        }
+        all
+    }
+
+    /// Every form of it on an engine, under its name.
+    pub(crate) fn forms(&'static self, db: &Db) -> Vec<(&'static str, &'static str)> {
+        match db {
+            Db::Sqlite(_) => self.sqlite.iter().map(|(_, sql)| (self.name, sql.as_str())).collect(),
+            Db::Postgres(_) => vec![(self.name, &self.postgres)],
+        }
+    }
+}
+
+enum Array {
+    Text(Vec<Option<String>>),
+    Bigint(Vec<Option<i64>>),
+}
+
+/// The text before the first parameter, then for each parameter its type and the text after it.
+fn pieces(row: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
+    row.split('$').enumerate().map(|(number, piece)| {
+        let end = piece.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(piece.len());
+        if number == 0 { (None, piece) } else { (Some(&piece[..end]), &piece[end..]) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::store::values;
+
+    static ROWS: LazyLock<BatchStatement> =
+        LazyLock::new(|| BatchStatement::new("ROWS", "INSERT INTO t", "$text, 0, $bigint", " END"));
+
+    #[test]
+    fn each_engine_is_given_the_rows_in_its_own_way() {
+        let rows = vec![values!["a", 1_i64]; 5];
+        let [(four, first), (one, last)] = &ROWS.written_out(rows)[..] else { panic!("four and one") };
+        assert_eq!(*one, "INSERT INTO t VALUES (?, 0, ?) END");
+        assert!(four.ends_with("(?, 0, ?), (?, 0, ?), (?, 0, ?) END"), "{four}");
+        assert_eq!((first.len(), last.len()), (4, 1));
+        assert_eq!(
+            ROWS.postgres,
+            "INSERT INTO t SELECT given.c1, 0, given.c2 FROM UNNEST($1::text[], $2::bigint[]) AS given (c1, c2) END"
+        );
+        assert_eq!(ROWS.columns, [Column::Text, Column::Bigint]);
+    }
+
+    #[test]
+    fn any_number_of_rows_is_sent_exactly_once() {
+        for number in 0..300_i64 {
+            let rows: Vec<_> = (0..number).map(|n| values!["a", n]).collect();
+            let sent = ROWS.written_out(rows).into_iter().flat_map(|(_, rows)| rows);
+            let sent: Vec<i64> = sent
+                .filter_map(|row| match row[1] {
+                    Value::Integer(n) => n,
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(sent, (0..number).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Changes that the host is still to be told, in order per account.
+//!
+//! A row is written in the transaction that writes the subscription's revision. Only the oldest
+//! pending change of an account is ever delivered, under a lease, so that the host hears of an
+//! account's changes one after the other (`tests/store/billing_changes.rs`).
+
+use billing::{AccountId, Subscription, SubscriptionId, Timestamp};
+
+use super::row::RowRef;
+use super::{Cursor, Db, StoreError, Tx, accounts, columns, statements, values};
+
+/// A change with the revision it is about and the one before.
+macro_rules! changes {
+    ($condition:literal) => {
+        concat!(
+            "SELECT b.account_id, b.number, b.subscription_id, b.version, b.state, b.attempts, b.last_error, b.created_at, \
+            n.snapshot AS after_snapshot, n.cause, o.snapshot AS before_snapshot FROM billing_change b \
+            JOIN subscription_revision n ON n.subscription_id = b.subscription_id AND n.version = b.version \
+            LEFT JOIN subscription_revision o ON o.subscription_id = b.subscription_id AND o.version = (SELECT MAX(p.version) \
+            FROM subscription_revision p WHERE p.subscription_id = b.subscription_id AND p.version < b.version) ",
+            $condition
+        )
+    };
+}
+
+statements! {
+    INSERT = "INSERT INTO billing_change (account_id, number, subscription_id, version, state, next_attempt_at, created_at) \
+        VALUES ($1, $2, $3, $4, 'pending', $5, $5)";
+    DUE = "SELECT b.account_id, b.number FROM billing_change b WHERE b.state = 'pending' AND b.next_attempt_at <= $1 \
+        AND (b.lease_until IS NULL OR b.lease_until <= $1) AND NOT EXISTS (SELECT 1 FROM billing_change e \
+        WHERE e.account_id = b.account_id AND e.number < b.number AND e.state = 'pending') \
+        ORDER BY b.next_attempt_at, b.account_id LIMIT $2";
+    CLAIM = "UPDATE billing_change SET lease_owner = $3, lease_until = $5, attempts = attempts + 1 \
+        WHERE account_id = $1 AND number = $2 AND state = 'pending' AND (lease_until IS NULL OR lease_until <= $4)";
+    BY_NUMBER = changes!("WHERE b.account_id = $1 AND b.number = $2");
+    DELIVERED = "UPDATE billing_change SET state = 'delivered', settled_at = $4, last_error = NULL, lease_owner = NULL, lease_until = NULL \
+        WHERE account_id = $1 AND number = $2 AND lease_owner = $3 AND state = 'pending'";
+    RESCHEDULE = "UPDATE billing_change SET next_attempt_at = $4, last_error = $5, lease_owner = NULL, lease_until = NULL \
+        WHERE account_id = $1 AND number = $2 AND lease_owner = $3 AND state = 'pending'";
+    RETRY = "UPDATE billing_change SET next_attempt_at = $3 WHERE account_id = $1 AND number = $2 AND state = 'pending'";
+    SKIP = "UPDATE billing_change SET state = 'skipped', settled_at = $3, lease_owner = NULL, lease_until = NULL \
+        WHERE account_id = $1 AND number = $2 AND state = 'pending'";
+    LIST = changes!("WHERE ($1 = '' OR b.state = $1) AND ($2 = '' OR b.account_id = $2) \
+        AND (b.created_at < $3 OR (b.created_at = $3 AND b.account_id || '.' || b.number < $4)) \
+        ORDER BY b.created_at DESC, b.account_id || '.' || b.number DESC LIMIT $5");
+    FAILING = "SELECT COUNT(*), MIN(created_at) FROM billing_change WHERE state = 'pending' AND last_error IS NOT NULL";
+    PRUNE = "DELETE FROM billing_change WHERE (account_id, number) IN \
+        (SELECT account_id, number FROM billing_change WHERE state <> 'pending' AND settled_at < $1 LIMIT $2)";
+}
+
+/// Whether a change has reached the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeState {
+    /// To be delivered.
+    Pending,
+    /// The host has accepted it.
+    Delivered,
+    /// An operator decided that the host need not hear of it.
+    Skipped,
+}
+
+impl ChangeState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Skipped];
+
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// The state of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// A change as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredChange {
+    /// Whose subscription changed.
+    pub account: AccountId,
+    /// Its place among the account's changes, from 1.
+    pub number: i64,
+    /// The revision.
+    pub version: i64,
+    /// The subscription before; `None` for a new one.
+    pub before: Option<Subscription>,
+    /// The subscription after.
+    pub after: Subscription,
+    /// What made us ask Stripe: event ids, or a word.
+    pub cause: String,
+    /// Whether the host has heard of it.
+    pub state: ChangeState,
+    /// Deliveries so far.
+    pub attempts: i64,
+    /// Why the last delivery failed.
+    pub last_error: Option<String>,
+    /// When it was recorded.
+    pub created_at: Timestamp,
+}
+
+struct ChangeRow {
+    account_id: String,
+    number: i64,
+    subscription_id: String,
+    version: i64,
+    state: String,
+    attempts: i64,
+    last_error: Option<String>,
+    created_at: i64,
+    after_snapshot: String,
+    cause: String,
+    before_snapshot: Option<String>,
+}
+
+columns!(ChangeRow {
+    account_id,
+    number,
+    subscription_id,
+    version,
+    state,
+    attempts,
+    last_error,
+    created_at,
+    after_snapshot,
+    cause,
+    before_snapshot
+});
+
+impl ChangeRow {
+    fn read(self) -> Result<StoredChange, StoreError> {
+        let key = format!("{}, {}", self.account_id, self.number);
+        let at = RowRef { table: "billing_change", row: &key };
+        let revision = RowRef { table: "subscription_revision", row: &self.subscription_id };
+        let before = self.before_snapshot.as_deref().map(|json| revision.read_json("snapshot", json));
+        Ok(StoredChange {
+            state: ChangeState::parse(&self.state).ok_or_else(|| at.corrupt("state", &self.state))?,
+            before: before.transpose()?,
+            after: revision.read_json("snapshot", &self.after_snapshot)?,
+            account: AccountId::new(self.account_id),
+            number: self.number,
+            version: self.version,
+            cause: self.cause,
+            attempts: self.attempts,
+            last_error: self.last_error,
+            created_at: Timestamp(self.created_at),
+        })
+    }
+}
+
+/// Records that a subscription has a new revision, in the transaction that writes it.
+pub(super) async fn record(
+    tx: &mut Tx,
+    account: &AccountId,
+    subscription: &SubscriptionId,
+    version: i64,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let number = accounts::next_change(tx, account).await?;
+    tx.execute(INSERT, values![account.as_str(), number, subscription.as_str(), version, at.0]).await.map(drop)
+}
+
+/// Takes a lease until `until` on the oldest pending change of up to `limit` accounts.
+pub async fn claim(
+    db: &Db,
+    owner: &str,
+    now: Timestamp,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<StoredChange>, StoreError> {
+    let mut claimed = Vec::new();
+    for (account, number) in db.fetch_all::<(String, i64)>(DUE, values![now.0, limit]).await? {
+        let mut tx = db.begin().await?;
+        let is_ours = tx.execute(CLAIM, values![account.as_str(), number, owner, now.0, until.0]).await? > 0;
+        let row = tx.fetch_optional::<ChangeRow>(BY_NUMBER, values![account.as_str(), number]).await?;
+        tx.commit().await?;
+        match row.filter(|_| is_ours).map(ChangeRow::read) {
+            Some(Ok(change)) => claimed.push(change),
+            // It stops the changes of its own account only.
+            Some(Err(error)) => tracing::error!(%error, account, number, "a billing change cannot be read"),
+            None => {}
+        }
+    }
+    Ok(claimed)
+}
+
+/// The host has accepted a change that `owner` holds.
+pub async fn delivered(tx: &mut Tx, change: &StoredChange, owner: &str, at: Timestamp) -> Result<(), StoreError> {
+    tx.execute(DELIVERED, values![change.account.as_str(), change.number, owner, at.0]).await.map(drop)
+}
+
+/// Delivers a change that `owner` holds again at `next`.
+pub async fn reschedule(
+    tx: &mut Tx,
+    change: &StoredChange,
+    owner: &str,
+    next: Timestamp,
+    error: &str,
+) -> Result<(), StoreError> {
+    tx.execute(RESCHEDULE, values![change.account.as_str(), change.number, owner, next.0, error]).await.map(drop)
+}
+
+/// Makes a pending change due now. `false` when there is none.
+pub async fn retry(tx: &mut Tx, account: &AccountId, number: i64, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.execute(RETRY, values![account.as_str(), number, now.0]).await? > 0)
+}
+
+/// Gives up on a pending change, so that the account's next one is delivered. `false` when there is none.
+pub async fn skip(tx: &mut Tx, account: &AccountId, number: i64, at: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.execute(SKIP, values![account.as_str(), number, at.0]).await? > 0)
+}
+
+/// Which changes a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangeFilter {
+    /// Only those in this state.
+    pub state: Option<ChangeState>,
+    /// Only those of this account.
+    pub account: Option<AccountId>,
+}
+
+/// The newest changes that a filter admits, page by page.
+pub async fn list(db: &Db, filter: &ChangeFilter, after: &Cursor, limit: i64) -> Result<Vec<StoredChange>, StoreError> {
+    let state = filter.state.map_or("", ChangeState::as_str);
+    let account = filter.account.as_ref().map_or("", AccountId::as_str);
+    let rows = db.fetch_all::<ChangeRow>(LIST, values![state, account, after.at.0, after.key.as_str(), limit]).await?;
+    rows.into_iter().map(ChangeRow::read).collect()
+}
+
+/// Where the page after this change begins.
+pub fn cursor(change: &StoredChange) -> Cursor {
+    Cursor { at: change.created_at, key: format!("{}.{}", change.account, change.number) }
+}
+
+/// Pending changes that have failed at least once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// The number of them.
+    pub count: i64,
+    /// When the oldest of them was recorded.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Counts the pending changes that have failed at least once.
+pub async fn failing(db: &Db) -> Result<Failing, StoreError> {
+    let (count, oldest) = db.fetch_one::<(i64, Option<i64>)>(FAILING, values![]).await?;
+    Ok(Failing { count, oldest: oldest.map(Timestamp) })
+}
+
+/// Deletes up to `limit` changes that were settled before `before`; how many it deleted.
+pub async fn prune(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    tx.execute(PRUNE, values![before.0, limit]).await
+}

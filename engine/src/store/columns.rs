@@ -1,0 +1,29 @@
+//! Reading rows into structs, on either engine.
+//!
+//! sqlx derives this as well, but its macros compile both drivers a second time for the compiler itself,
+//! which is a minute of a first build on a small machine.
+
+#[doc(hidden)]
+pub use sqlx as driver;
+
+/// `columns!(Event { id, kind: "type" })`: reads each field of the struct from the column of its name,
+/// or of the name that is given.
+#[macro_export]
+macro_rules! columns {
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $column:literal) => { $column };
+    (@row $sql_row:ty, $row:ident { $($field:ident $($column:literal)?),* }) => {
+        impl<'r> $crate::store::driver::FromRow<'r, $sql_row> for $row {
+            fn from_row(row: &'r $sql_row) -> Result<Self, $crate::store::driver::Error> {
+                use $crate::store::driver::Row as _;
+                Ok(Self { $($field: row.try_get($crate::columns!(@name $field $($column)?))?),* })
+            }
+        }
+    };
+    ($row:ident { $($field:ident $(: $column:literal)?),* $(,)? }) => {
+        $crate::columns!(@row $crate::store::driver::sqlite::SqliteRow, $row { $($field $($column)?),* });
+        $crate::columns!(@row $crate::store::driver::postgres::PgRow, $row { $($field $($column)?),* });
+    };
+}
+
+pub use crate::columns;

@@ -1,0 +1,112 @@
+//! Stripe customers and the accounts that own them. An account has one at a time.
+
+use std::collections::HashMap;
+
+use billing::ledger::Customer;
+use billing::{AccountId, CustomerId, Timestamp};
+
+use super::list::{ListQuery, list, list_query};
+use super::{Db, StoreError, Stored, Tx, columns, statements, values};
+
+const OF_CLOSED: ListQuery = list_query!(
+    "SELECT c.id, c.account_id FROM customer c JOIN account a ON a.id = c.account_id WHERE a.closed_at IS NOT NULL AND c.id IN",
+    ""
+);
+
+/// The statements with a list, by name.
+pub(super) const LISTS: &[(&str, ListQuery)] = &[("OF_CLOSED", OF_CLOSED)];
+
+statements! {
+    OF_ACCOUNT = "SELECT id FROM customer WHERE account_id = $1 AND NOT is_deleted";
+    COUNT_DELETED = "SELECT COUNT(*) FROM customer WHERE account_id = $1 AND is_deleted";
+    OWNER = "SELECT account_id FROM customer WHERE id = $1";
+    BY_ID = "SELECT id, account_id, email, name, is_deleted, version FROM customer WHERE id = $1";
+    LINK = "INSERT INTO customer (id, account_id, is_deleted, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+    UPDATE = "UPDATE customer SET email = $2, name = $3, is_deleted = $4, synced_at = $5, version = version + 1 \
+        WHERE id = $1 AND version = $6";
+}
+
+struct CustomerRow {
+    id: String,
+    account_id: String,
+    email: Option<String>,
+    name: Option<String>,
+    is_deleted: bool,
+    version: i64,
+}
+
+columns!(CustomerRow { id, account_id, email, name, is_deleted, version });
+
+/// The live Stripe customer of an account.
+pub async fn of_account(db: &Db, account: &AccountId) -> Result<Option<CustomerId>, StoreError> {
+    let row = db.fetch_optional::<(String,)>(OF_ACCOUNT, values![account.as_str()]).await?;
+    Ok(row.map(|(id,)| CustomerId::new(id)))
+}
+
+/// Those of these customers whose account was closed, with the account.
+pub async fn of_closed_accounts(db: &Db, customers: &[&str]) -> Result<HashMap<CustomerId, AccountId>, StoreError> {
+    let rows = db.fetch_all::<(String, String)>(OF_CLOSED.on(db), values![list(customers)]).await?;
+    Ok(rows.into_iter().map(|(customer, account)| (CustomerId::new(customer), AccountId::new(account))).collect())
+}
+
+/// How many customers of the account were deleted at Stripe.
+pub async fn count_deleted(db: &Db, account: &AccountId) -> Result<i64, StoreError> {
+    Ok(db.fetch_one::<(i64,)>(COUNT_DELETED, values![account.as_str()]).await?.0)
+}
+
+/// The account that owns a Stripe customer, deleted or not. A customer without one keeps none until
+/// this transaction ends: a link must not be made behind the back of a transaction that records that
+/// there is none.
+pub async fn account_of(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
+    let account = owner(tx, customer).await?;
+    if account.is_some() {
+        return Ok(account);
+    }
+    tx.lock(customer.as_str()).await?;
+    owner(tx, customer).await
+}
+
+async fn owner(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
+    let row = tx.fetch_optional::<(String,)>(OWNER, values![customer.as_str()]).await?;
+    Ok(row.map(|(id,)| AccountId::new(id)))
+}
+
+/// One customer.
+pub async fn by_id(db: &Db, id: &CustomerId) -> Result<Option<Stored<Customer>>, StoreError> {
+    let row = db.fetch_optional::<CustomerRow>(BY_ID, values![id.as_str()]).await?;
+    Ok(row.map(|row| Stored {
+        account: AccountId::new(row.account_id),
+        version: row.version,
+        object: Customer { id: CustomerId::new(row.id), email: row.email, name: row.name, is_deleted: row.is_deleted },
+    }))
+}
+
+/// Links a Stripe customer to an account. `true` when the two are linked now, whoever linked them;
+/// `false` when either is linked to another. One that was deleted at Stripe does not count.
+pub async fn link(
+    tx: &mut Tx,
+    customer: &CustomerId,
+    account: &AccountId,
+    is_deleted: bool,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    tx.lock(customer.as_str()).await?;
+    if tx.execute(LINK, values![customer.as_str(), account.as_str(), is_deleted, at.0]).await? > 0 {
+        return Ok(true);
+    }
+    Ok(owner(tx, customer).await?.is_some_and(|owner| owner == *account))
+}
+
+/// Writes a linked customer. `seen` is the version read before Stripe was asked. `false`: another
+/// process wrote in between; ask Stripe again.
+pub async fn write(tx: &mut Tx, customer: &Customer, seen: i64, at: Timestamp) -> Result<bool, StoreError> {
+    let values = values![
+        customer.id.as_str(),
+        customer.email.as_deref(),
+        customer.name.as_deref(),
+        customer.is_deleted,
+        at.0,
+        seen
+    ];
+    Ok(tx.execute(UPDATE, values).await? > 0)
+}

@@ -1,0 +1,173 @@
+//! Connections to either engine.
+//!
+//! SQLite has one writer: its pool for writing holds one connection, and every transaction on it
+//! begins immediate, so that two writers queue up instead of failing half-way. Readers have a pool of
+//! their own (WAL). A commit returns when it is on disk (`synchronous=FULL`).
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Executor, PgPool, SqlSafeStr, SqlitePool};
+
+use super::error::StoreError;
+use super::tx::{SqliteTx, Tx};
+use crate::settings::DatabaseUrl;
+
+/// Prepared statements kept per connection: more than there are.
+const STATEMENT_CACHE: usize = 512;
+
+/// Page cache of SQLite's writer, in KiB as SQLite writes it: the upper levels of every index, so
+/// that a write into millions of rows reads next to nothing.
+const WRITER_CACHE: &str = "-65536";
+/// Page cache of each of its readers.
+const READER_CACHE: &str = "-8192";
+
+/// PostgreSQL plans a prepared statement once per connection, and a plan made while a table was
+/// small would scan all of it for ever. Every statement here has its index. With sequential scans
+/// disabled a plan that needs one looks very expensive and must not be compiled for that
+/// (docs/decisions/0010).
+const USE_INDEXES: &str = "SET enable_seqscan = off; SET jit = off";
+
+/// A connected database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// One file on this machine.
+    Sqlite(SqlitePools),
+    /// A server that many nodes share.
+    Postgres(PgPool),
+}
+
+/// SQLite's one writer and many readers.
+#[derive(Clone, Debug)]
+pub struct SqlitePools {
+    readers: SqlitePool,
+    writer: SqlitePool,
+}
+
+impl SqlitePools {
+    pub(super) const fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    pub(super) const fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// A number that changes when another process has written to the file.
+    pub(crate) async fn data_version(&self) -> Result<i64, StoreError> {
+        // Asked on the writing connection, whose own writes do not count.
+        Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await?)
+    }
+}
+
+impl Db {
+    /// Connects; creates the SQLite file and its folder if they do not exist. Does not migrate.
+    ///
+    /// # Errors
+    /// The address is malformed, or the server does not answer.
+    pub async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        match url {
+            DatabaseUrl::Sqlite(url) => connect_sqlite(url).await,
+            DatabaseUrl::Postgres { url, schema } => connect_postgres(url.expose_secret(), schema.as_deref()).await,
+        }
+    }
+
+    /// Begins a transaction that will write.
+    ///
+    /// # Errors
+    /// No connection became free in time, or the database is unreachable.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::begin(&pools.writer).await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// The pool of PostgreSQL, if that is the engine.
+    pub const fn postgres_pool(&self) -> Option<&PgPool> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(pool) => Some(pool),
+        }
+    }
+
+    /// Whether other nodes may share this database.
+    pub const fn is_shared(&self) -> bool {
+        self.postgres_pool().is_some()
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(pools) => {
+                pools.readers.close().await;
+                pools.writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// Prepares a statement without running it.
+    ///
+    /// # Errors
+    /// The engine does not accept it.
+    pub async fn prepare(&self, sql: &'static str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(pools) => drop((&pools.writer).prepare(sql.into_sql_str()).await?),
+            Self::Postgres(pool) => drop(pool.prepare(sql.into_sql_str()).await?),
+        }
+        Ok(())
+    }
+}
+
+async fn connect_postgres(url: &str, schema: Option<&str>) -> Result<Db, StoreError> {
+    let mut options = PgConnectOptions::from_str(url)?.statement_cache_capacity(STATEMENT_CACHE);
+    if let Some(schema) = schema {
+        options = options.options([("search_path", schema)]);
+    }
+    let pool = PgPoolOptions::new()
+        .max_connections(16)
+        .acquire_timeout(Duration::from_secs(5))
+        .after_connect(|connection, _| Box::pin(async { connection.execute(USE_INDEXES).await.map(drop) }))
+        .connect_with(options)
+        .await?;
+    if let Some(schema) = schema {
+        // Settings admit only letters, digits and underscores.
+        let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {schema}"));
+        sqlx::query(create).execute(&pool).await?;
+    }
+    Ok(Db::Postgres(pool))
+}
+
+async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
+    let options = SqliteConnectOptions::from_str(url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .statement_cache_capacity(STATEMENT_CACHE)
+        // A checkpoint waits for the disk twice: fewer of them, of 32 MB each.
+        .pragma("wal_autocheckpoint", "8192")
+        .busy_timeout(Duration::from_secs(5));
+    if let Some(folder) = options.get_filename().parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    }
+    // A database in memory lives in its connection: one connection must serve for both.
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    let pool = |connections, cache: &'static str| {
+        let options = options.clone().pragma("cache_size", cache);
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options)
+    };
+    let writer = pool(1, WRITER_CACHE).await?;
+    let readers = if in_memory { writer.clone() } else { pool(8, READER_CACHE).await? };
+    Ok(Db::Sqlite(SqlitePools { readers, writer }))
+}

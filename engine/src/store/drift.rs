@@ -1,0 +1,223 @@
+//! What reconciliation with Stripe has found, followed from the run that first saw a difference to
+//! the one that fixed it or found it resolved.
+
+use billing::Timestamp;
+
+use super::row::RowRef;
+use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
+
+statements! {
+    BEGIN_RUN = "INSERT INTO reconcile_run (id, is_dry, started_at) SELECT $1, $2, $3 \
+        WHERE NOT EXISTS (SELECT 1 FROM reconcile_run WHERE started_at > $4 AND NOT is_dry AND error IS NULL)";
+    END_RUN = "UPDATE reconcile_run SET finished_at = $2, error = $3 WHERE id = $1";
+    SEEN_AGAIN = "UPDATE drift SET description = $2, state = $3, seen_at = $4, run_id = $5 WHERE key = $1 AND state = 'open'";
+    INSERT = "INSERT INTO drift (id, key, kind, subject, description, state, found_at, seen_at, run_id) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)";
+    RESOLVE = "UPDATE drift SET state = 'resolved', seen_at = $2 WHERE state = 'open' AND run_id <> $1 AND kind = $3 \
+        AND seen_at <= (SELECT started_at FROM reconcile_run WHERE id = $1) \
+        AND (kind <> 'missed_event' OR EXISTS (SELECT 1 FROM webhook_event e WHERE e.event_id = drift.subject)) \
+        AND NOT EXISTS (SELECT 1 FROM drift n WHERE n.run_id = $1 AND n.kind = 'not_compared' AND n.subject = drift.subject)";
+    LATEST_RUN = "SELECT id, is_dry, started_at, finished_at, error FROM reconcile_run \
+        WHERE finished_at IS NOT NULL ORDER BY started_at DESC, id DESC LIMIT 1";
+    COUNT_OPEN = "SELECT kind, COUNT(*) AS open FROM drift WHERE state = 'open' GROUP BY kind ORDER BY kind";
+    LIST = "SELECT id, kind, subject, description, state, found_at, seen_at FROM drift \
+        WHERE ($1 = '' OR state = $1) AND ($2 = '' OR kind = $2) AND ($3 = '' OR subject = $3) \
+        AND (found_at < $4 OR (found_at = $4 AND id < $5)) ORDER BY found_at DESC, id DESC LIMIT $6";
+    FORGET = "DELETE FROM drift WHERE seen_at < $1";
+    FORGET_RUNS = "DELETE FROM reconcile_run WHERE started_at < $1 \
+        AND NOT EXISTS (SELECT 1 FROM drift WHERE drift.run_id = reconcile_run.id)";
+}
+
+/// One reconciliation with Stripe.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its id.
+    pub id: String,
+    /// Whether it was a dry run.
+    pub is_dry: bool,
+    /// Epoch seconds.
+    pub started_at: i64,
+    /// Epoch seconds.
+    pub finished_at: Option<i64>,
+    /// Why it did not complete.
+    pub error: Option<String>,
+}
+
+columns!(Run { id, is_dry, started_at, finished_at, error });
+
+/// A difference as a run has found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Identifies the difference across runs.
+    pub key: String,
+    /// Its class, such as `missed_event`.
+    pub kind: String,
+    /// The id of the object at Stripe.
+    pub subject: String,
+    /// What differs, as a sentence.
+    pub description: String,
+    /// Whether this run fixed it.
+    pub is_fixed: bool,
+}
+
+/// The state of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftState {
+    /// It still exists.
+    Open,
+    /// The run that saw it last fixed it.
+    Fixed,
+    /// A later run did not find it.
+    Resolved,
+}
+
+impl DriftState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Fixed, Self::Resolved];
+
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Fixed => "fixed",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// The state of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// A difference as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriftEntry {
+    /// Our id.
+    pub id: String,
+    /// Its class, such as `missed_event`.
+    pub kind: String,
+    /// The id of the object at Stripe.
+    pub subject: String,
+    /// What differs, as of the last run that saw it.
+    pub description: String,
+    /// Its state.
+    pub state: DriftState,
+    /// When a run first saw it.
+    pub found_at: Timestamp,
+    /// When a run last saw it, or found it resolved.
+    pub seen_at: Timestamp,
+}
+
+struct DriftRow {
+    id: String,
+    kind: String,
+    subject: String,
+    description: String,
+    state: String,
+    found_at: i64,
+    seen_at: i64,
+}
+
+columns!(DriftRow { id, kind, subject, description, state, found_at, seen_at });
+
+impl DriftRow {
+    fn read(self) -> Result<DriftEntry, StoreError> {
+        let at = RowRef { table: "drift", row: &self.id };
+        Ok(DriftEntry {
+            state: DriftState::parse(&self.state).ok_or_else(|| at.corrupt("state", &self.state))?,
+            id: self.id,
+            kind: self.kind,
+            subject: self.subject,
+            description: self.description,
+            found_at: Timestamp(self.found_at),
+            seen_at: Timestamp(self.seen_at),
+        })
+    }
+}
+
+/// Which differences a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DriftFilter {
+    /// Only those in this state.
+    pub state: Option<DriftState>,
+    /// Only those of this class.
+    pub kind: Option<String>,
+    /// Only those about this object.
+    pub subject: Option<String>,
+}
+
+/// Begins a run, unless another one, on any node, began to repair after `busy_since` without an
+/// error. `false` then.
+pub async fn begin(
+    tx: &mut Tx,
+    run: &str,
+    is_dry: bool,
+    at: Timestamp,
+    busy_since: Timestamp,
+) -> Result<bool, StoreError> {
+    tx.lock("reconcile_run").await?;
+    Ok(tx.execute(BEGIN_RUN, values![run, is_dry, at.0, busy_since.0]).await? > 0)
+}
+
+/// Records what a run has found, or why it did not complete. A difference that was open when it
+/// began and was not found is resolved, if the run has compared all there is of that class; a missed
+/// event only once it is here, because not every run looks back equally far.
+pub async fn end(
+    tx: &mut Tx,
+    run: &str,
+    found: &[Found],
+    complete_kinds: &[&str],
+    error: Option<&str>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    tx.lock("reconcile_run").await?;
+    for (place, one) in found.iter().enumerate() {
+        let state = if one.is_fixed { DriftState::Fixed } else { DriftState::Open }.as_str();
+        let (key, description) = (one.key.as_str(), one.description.as_str());
+        if tx.execute(SEEN_AGAIN, values![key, description, state, at.0, run]).await? == 0 {
+            let id = format!("{run}-{place:06}");
+            let (kind, subject) = (one.kind.as_str(), one.subject.as_str());
+            tx.execute(INSERT, values![id, key, kind, subject, description, state, at.0, run]).await?;
+        }
+    }
+    for kind in complete_kinds {
+        tx.execute(RESOLVE, values![run, at.0, *kind]).await?;
+    }
+    tx.execute(END_RUN, values![run, at.0, error]).await.map(drop)
+}
+
+/// The latest run that ended.
+pub async fn latest_run(db: &Db) -> Result<Option<Run>, StoreError> {
+    db.fetch_optional(LATEST_RUN, values![]).await
+}
+
+/// How many differences of a class are open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCount {
+    /// The class.
+    pub kind: String,
+    /// The number of open differences.
+    pub open: i64,
+}
+
+columns!(OpenCount { kind, open });
+
+/// How many differences of each class are open.
+pub async fn count_open(db: &Db) -> Result<Vec<OpenCount>, StoreError> {
+    db.fetch_all(COUNT_OPEN, values![]).await
+}
+
+/// The newest differences that a filter admits, page by page.
+pub async fn list(db: &Db, filter: &DriftFilter, after: &Cursor, limit: i64) -> Result<Vec<DriftEntry>, StoreError> {
+    let state = filter.state.map_or("", DriftState::as_str);
+    let (kind, subject) = (filter.kind.as_deref().unwrap_or_default(), filter.subject.as_deref().unwrap_or_default());
+    let values = values![state, kind, subject, after.at.0, after.key.as_str(), limit];
+    db.fetch_all::<DriftRow>(LIST, values).await?.into_iter().map(DriftRow::read).collect()
+}
+
+/// Deletes differences that no run has seen since `before`, and the runs of that time.
+pub async fn forget(tx: &mut Tx, before: Timestamp) -> Result<(), StoreError> {
+    tx.execute(FORGET, values![before.0]).await?;
+    tx.execute(FORGET_RUNS, values![before.0]).await.map(drop)
+}

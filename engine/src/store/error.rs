@@ -1,0 +1,52 @@
+//! What can go wrong with the database.
+
+use std::sync::Arc;
+
+/// Why the database could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused the statement or could not be reached.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("migration: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A row holds something that no version of this program writes.
+    #[error("corrupt row: table `{table}`, row `{row}`, column `{column}`: {problem}")]
+    CorruptRow {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        row: String,
+        /// The column.
+        column: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// The commit that this request shared with others failed.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
+    /// Too many writes are waiting. Nothing of this one was or will be written.
+    #[error("the database is busy: too many writes are waiting")]
+    Busy,
+}
+
+impl StoreError {
+    /// Whether the database rejected the data itself, so that a smaller batch may succeed. `false`
+    /// when it is busy, full, broken or unreachable.
+    pub(crate) fn is_caused_by_data(&self) -> bool {
+        /// Primary result codes of SQLite: busy, locked, out of memory, read-only, interrupted, I/O
+        /// error, corrupt, full, cannot open.
+        const SQLITE: [u32; 9] = [5, 6, 7, 8, 9, 10, 11, 13, 14];
+        /// SQLSTATE classes of PostgreSQL: connection, transaction state, resources, operator
+        /// intervention, system error, internal error.
+        const POSTGRES: [&str; 6] = ["08", "25", "53", "57", "58", "XX"];
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        let code = error.code().unwrap_or_default();
+        match error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+            Some(_) => !POSTGRES.iter().any(|class| code.starts_with(class)),
+            // The lowest byte of an extended result code is the primary one.
+            None => !code.parse::<u32>().is_ok_and(|code| SQLITE.contains(&(code & 0xff))),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Many requests, one commit.
+//!
+//! A commit waits for the disk; under load that is most of what a small write costs. So requests
+//! that arrive while a commit is under way wait for the next one, which takes all of them, in the
+//! order in which they came. A request that comes alone waits for nothing. The commit runs apart
+//! from its callers, so one that hangs up delays no other. An answer is given only after the commit
+//! that holds the request (`tests/store/intake.rs`, `tests/store/usage.rs`).
+//!
+//! The queue and the wait in it are bounded. A request that was refused, or whose caller gave up
+//! before its commit began, is never committed later.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::error::StoreError;
+
+/// The largest batch: what waits at the number of connections that suits one node.
+const MAX_BATCH: usize = 256;
+/// The longest queue.
+const MAX_WAITING: usize = 4096;
+/// The longest wait for a commit to begin: longer than the database's own timeouts.
+const MAX_WAIT: Duration = Duration::from_secs(15);
+
+type Answer<A> = oneshot::Sender<Result<A, StoreError>>;
+type Commit<T, A> = dyn Fn(Arc<[T]>) -> BoxFuture<'static, Result<Vec<A>, StoreError>> + Send + Sync;
+
+/// A queue of requests that are committed together. Cheap to clone.
+pub struct GroupCommit<T, A>(Arc<Inner<T, A>>);
+
+struct Inner<T, A> {
+    commit: Box<Commit<T, A>>,
+    queue: Mutex<Queue<T, A>>,
+}
+
+struct Queue<T, A> {
+    waiting: Vec<Waiting<T, A>>,
+    next_ticket: u64,
+    is_running: bool,
+}
+
+struct Waiting<T, A> {
+    ticket: u64,
+    request: T,
+    answer: Answer<A>,
+}
+
+impl<T, A> Clone for GroupCommit<T, A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T, A> std::fmt::Debug for GroupCommit<T, A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupCommit").finish_non_exhaustive()
+    }
+}
+
+impl<T, A> GroupCommit<T, A>
+where
+    T: Clone + Send + Sync + 'static,
+    A: Send + 'static,
+{
+    /// `commit` writes all requests of a batch in one transaction and returns their answers in the
+    /// same order. When the database rejects the data of a batch, each request is tried alone: one
+    /// bad request does not refuse the others.
+    pub fn new<F>(commit: impl Fn(Arc<[T]>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Vec<A>, StoreError>> + Send + 'static,
+    {
+        Self(Arc::new(Inner {
+            commit: Box::new(move |batch| Box::pin(commit(batch))),
+            queue: Mutex::new(Queue { waiting: Vec::new(), next_ticket: 0, is_running: false }),
+        }))
+    }
+
+    /// Commits `request` together with whatever else waits; returns its answer once it is durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`]: it was not and will not be committed. Any other error: as the commit's.
+    pub async fn submit(&self, request: T) -> Result<A, StoreError> {
+        let (answer, mut answered) = oneshot::channel();
+        let ticket = self.enqueue(request, answer)?;
+        if let Ok(answer) = tokio::time::timeout(MAX_WAIT, &mut answered).await {
+            return answer.unwrap_or_else(|_| Err(crashed()));
+        }
+        if self.withdraw(ticket) {
+            return Err(StoreError::Busy);
+        }
+        // Its commit has begun: only the outcome says whether it happened.
+        answered.await.unwrap_or_else(|_| Err(crashed()))
+    }
+
+    fn enqueue(&self, request: T, answer: Answer<A>) -> Result<u64, StoreError> {
+        let mut queue = self.queue();
+        if queue.waiting.len() >= MAX_WAITING {
+            return Err(StoreError::Busy);
+        }
+        let ticket = queue.next_ticket;
+        queue.next_ticket += 1;
+        queue.waiting.push(Waiting { ticket, request, answer });
+        let is_first = !std::mem::replace(&mut queue.is_running, true);
+        drop(queue);
+        if is_first {
+            tokio::spawn(Running(self.clone()).run());
+        }
+        Ok(ticket)
+    }
+
+    /// Takes a request out of the queue; `false` when its commit has begun.
+    fn withdraw(&self, ticket: u64) -> bool {
+        let mut queue = self.queue();
+        let before = queue.waiting.len();
+        queue.waiting.retain(|waiting| waiting.ticket != ticket);
+        queue.waiting.len() < before
+    }
+
+    /// The next batch, without the requests whose callers have gone.
+    fn take(&self) -> Vec<Waiting<T, A>> {
+        let mut queue = self.queue();
+        queue.waiting.retain(|waiting| !waiting.answer.is_closed());
+        let size = queue.waiting.len().min(MAX_BATCH);
+        queue.is_running = size > 0;
+        queue.waiting.drain(..size).collect()
+    }
+}
+
+impl<T, A> GroupCommit<T, A> {
+    fn queue(&self) -> MutexGuard<'_, Queue<T, A>> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that commits for all.
+struct Running<T, A>(GroupCommit<T, A>);
+
+impl<T, A> Running<T, A>
+where
+    T: Clone + Send + Sync + 'static,
+    A: Send + 'static,
+{
+    async fn run(self) {
+        loop {
+            let batch = self.0.take();
+            if batch.is_empty() {
+                return;
+            }
+            let (requests, answers): (Vec<T>, Vec<Answer<A>>) =
+                batch.into_iter().map(|waiting| (waiting.request, waiting.answer)).unzip();
+            let requests: Arc<[T]> = requests.into();
+            match self.commit(Arc::clone(&requests)).await {
+                Ok(all) => answers.into_iter().zip(all).for_each(|(answer, outcome)| reply(answer, Ok(outcome))),
+                // Also for a batch of one: the row it ran into may be committed by now, and be visible.
+                Err(error) if error.is_caused_by_data() => {
+                    for (request, answer) in requests.iter().zip(answers) {
+                        reply(answer, self.commit_alone(request).await);
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    answers.into_iter().for_each(|answer| reply(answer, Err(StoreError::Shared(Arc::clone(&error)))));
+                }
+            }
+        }
+    }
+
+    async fn commit(&self, batch: Arc<[T]>) -> Result<Vec<A>, StoreError> {
+        (self.0.0.commit)(batch).await
+    }
+
+    async fn commit_alone(&self, request: &T) -> Result<A, StoreError> {
+        self.commit(Arc::from([request.clone()])).await?.pop().ok_or_else(crashed)
+    }
+}
+
+/// The caller may have gone: what was committed stays committed.
+fn reply<A>(answer: Answer<A>, outcome: Result<A, StoreError>) {
+    let _ = answer.send(outcome);
+}
+
+impl<T, A> Drop for Running<T, A> {
+    /// After a panic the waiting requests get an error and the next one starts a new task.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut queue = self.0.queue();
+            queue.is_running = false;
+            queue.waiting.clear();
+        }
+    }
+}
+
+fn crashed() -> StoreError {
+    StoreError::Database(sqlx::Error::WorkerCrashed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn echo() -> GroupCommit<u32, u32> {
+        GroupCommit::new(|batch: Arc<[u32]>| async move {
+            assert!(!batch.contains(&0), "a bug");
+            Ok(batch.to_vec())
+        })
+    }
+
+    /// A commit that waits for a permit, and counts what it has committed.
+    fn gated() -> (GroupCommit<u32, u32>, Arc<Semaphore>, Arc<AtomicUsize>) {
+        let (gate, committed) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (opened, counted) = (Arc::clone(&gate), Arc::clone(&committed));
+        let group = GroupCommit::new(move |batch: Arc<[u32]>| {
+            let (gate, committed) = (Arc::clone(&opened), Arc::clone(&counted));
+            async move {
+                gate.acquire().await.expect("the gate stays").forget();
+                committed.fetch_add(batch.len(), Ordering::SeqCst);
+                Ok(batch.to_vec())
+            }
+        });
+        (group, gate, committed)
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_panics_is_an_error_and_does_not_stop_the_next() {
+        let group = echo();
+        assert!(group.submit(0).await.is_err());
+        assert_eq!(group.submit(2).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_connection_error_is_given_to_all_in_the_batch() {
+        let group: GroupCommit<u32, u32> =
+            GroupCommit::new(|_| async { Err(StoreError::Database(sqlx::Error::PoolTimedOut)) });
+        let (one, other) = tokio::join!(group.submit(1), group.submit(2));
+        assert!(matches!(one, Err(StoreError::Shared(_))) && matches!(other, Err(StoreError::Shared(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_waited_too_long_is_refused_and_never_committed() {
+        let (group, gate, committed) = gated();
+        let first = tokio::spawn({
+            let group = group.clone();
+            async move { group.submit(1).await }
+        });
+        tokio::task::yield_now().await;
+        // The clock of this test jumps to the next timer as soon as nothing else can happen.
+        assert!(matches!(group.submit(2).await, Err(StoreError::Busy)));
+        gate.add_permits(2);
+        assert_eq!(first.await.expect("no panic").unwrap(), 1);
+        assert_eq!(committed.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_hangs_up_before_its_commit_began_changes_nothing() {
+        let (group, gate, committed) = gated();
+        let first = tokio::spawn({
+            let group = group.clone();
+            async move { group.submit(1).await }
+        });
+        tokio::task::yield_now().await;
+        let second = tokio::spawn({
+            let group = group.clone();
+            async move { group.submit(2).await }
+        });
+        tokio::task::yield_now().await;
+        second.abort();
+        let _ = second.await;
+        gate.add_permits(3);
+        first.await.expect("no panic").unwrap();
+        assert_eq!(group.submit(3).await.unwrap(), 3);
+        assert_eq!(committed.load(Ordering::SeqCst), 2, "1 and 3 were committed, 2 was not");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_the_next_request() {
+        let (group, _gate, _) = gated();
+        let waiting: Vec<_> = (0..=MAX_WAITING as u32)
+            .map(|n| {
+                tokio::spawn({
+                    let group = group.clone();
+                    async move { group.submit(n).await }
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let refused = group.submit(u32::MAX).await;
+        assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
+        waiting.into_iter().for_each(|task| task.abort());
+    }
+}

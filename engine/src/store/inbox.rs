@@ -1,0 +1,440 @@
+//! Events from Stripe: stored before they are answered, claimed by lease, settled together with
+//! their effects.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use billing::{AccountId, CustomerId, EventId, Timestamp};
+
+use super::batch::BatchStatement;
+use super::list::{ListQuery, list as list_of, list_query};
+use super::row::RowRef;
+use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
+
+/// Leases the events that have been due longest, with an engine's words for rows that are locked.
+/// Events of a subject that a worker holds wait until it is done: one subject is applied by one
+/// worker at a time.
+macro_rules! claim {
+    ($locked:literal) => {
+        concat!(
+            "WITH due AS MATERIALIZED (SELECT e.event_id AS id FROM webhook_event e \
+            WHERE e.state = 'pending' AND e.next_attempt_at <= $1 AND (e.lease_until IS NULL OR e.lease_until <= $1) \
+            AND NOT EXISTS (SELECT 1 FROM webhook_event h \
+                WHERE h.subject = e.subject AND h.state = 'pending' AND h.lease_until > $1) \
+            ORDER BY e.next_attempt_at, e.event_id LIMIT $2",
+            $locked,
+            ") UPDATE webhook_event SET lease_owner = $3, lease_until = $4, attempts = attempts + 1 \
+            FROM due WHERE webhook_event.event_id = due.id \
+            RETURNING event_id, type, subject, customer_id, payload, attempts, created"
+        )
+    };
+}
+
+const KNOWN: ListQuery = list_query!("SELECT event_id FROM webhook_event WHERE event_id IN", "");
+
+/// The statements with a list, by name.
+pub(super) const LISTS: &[(&str, ListQuery)] = &[("KNOWN", KNOWN)];
+
+/// PostgreSQL's alone: SQLite lets one writer in at a time.
+const CLAIM_UNLOCKED: &str = claim!(" FOR UPDATE OF e SKIP LOCKED");
+
+statements! {
+    ANY_DUE = "SELECT event_id FROM webhook_event \
+        WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1";
+    CLAIM = claim!("");
+    SET_CUSTOMER = "UPDATE webhook_event SET customer_id = $2 WHERE event_id = $1 AND customer_id IS NULL";
+    RENEW = "UPDATE webhook_event SET lease_until = $5 WHERE event_id = $1 AND lease_owner = $2 AND attempts = $3 \
+        AND state = 'pending' AND lease_until > $4";
+    SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, account_hint = $6, lease_owner = NULL, lease_until = NULL, last_error = NULL \
+        WHERE event_id = $1 AND state <> 'done' AND ((lease_owner = $4 AND attempts = $5) OR (lease_owner IS NULL AND $2 <> 'unmatched')) \
+        AND ($2 <> 'unmatched' OR NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = webhook_event.customer_id))";
+    HELD_BY_ANOTHER = "SELECT event_id FROM webhook_event \
+        WHERE event_id = $1 AND lease_owner IS NOT NULL AND (lease_owner <> $2 OR attempts <> $3)";
+    RESCHEDULE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
+        WHERE event_id = $1 AND state = 'pending' AND lease_owner = $5 AND attempts = $6";
+    RELEASE_ALL = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL AND state = 'pending'";
+    REVIVE_OF_CUSTOMER = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, \
+        lease_owner = NULL, lease_until = NULL WHERE state IN ('unmatched', 'pending') AND customer_id = $1";
+    REVIVE_NAMING = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0 \
+        WHERE state = 'unmatched' AND account_hint = $1";
+    NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) \
+        FROM webhook_event WHERE state = 'pending'";
+    BY_ID = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
+        WHERE event_id = $1";
+    LIST = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
+        WHERE ($1 = '' OR state = $1) AND ($2 = '' OR type = $2 OR event_id = $2 OR subject = $2 OR customer_id = $2) \
+        AND (received_at < $3 OR (received_at = $3 AND event_id < $4)) ORDER BY received_at DESC, event_id DESC LIMIT $5";
+    UNMATCHED_CUSTOMERS = "SELECT customer_id, COUNT(*) AS events FROM webhook_event WHERE state = 'unmatched' AND customer_id IS NOT NULL \
+        GROUP BY customer_id ORDER BY customer_id";
+    COUNT_BY_STATE = "SELECT state, COUNT(*) AS events FROM webhook_event GROUP BY state ORDER BY state";
+    OLDEST_PENDING = "SELECT MIN(received_at) FROM webhook_event WHERE state = 'pending'";
+    PAYLOAD = "SELECT payload FROM webhook_event WHERE event_id = $1";
+    REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = CASE WHEN lease_until > $2 THEN attempts ELSE 0 END, \
+        next_attempt_at = $2, lease_owner = CASE WHEN lease_until > $2 THEN lease_owner END, \
+        lease_until = CASE WHEN lease_until > $2 THEN lease_until END WHERE event_id = $1 AND state <> 'ignored'";
+}
+
+static INSERT: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "INSERT_EVENTS",
+        "INSERT INTO webhook_event \
+        (event_id, type, api_version, created, subject, customer_id, payload, state, next_attempt_at, received_at)",
+        "$text, $text, $text, $bigint, $text, $text, $text, $text, $bigint, $bigint",
+        " ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
+    )
+});
+
+/// The statements of many rows.
+pub(super) fn batches() -> Vec<&'static BatchStatement> {
+    vec![&INSERT]
+}
+
+/// The statements of one engine alone, by name.
+pub(super) fn own_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
+    if db.is_shared() { vec![("CLAIM_UNLOCKED", CLAIM_UNLOCKED)] } else { Vec::new() }
+}
+
+/// The state of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventState {
+    /// To be applied.
+    Pending,
+    /// Applied, in the transaction that holds its effects.
+    Done,
+    /// Of a type that changes nothing here.
+    Ignored,
+    /// About a customer that no account owns yet; applied once one does.
+    Unmatched,
+    /// Failed so often that an operator must look at it.
+    Parked,
+}
+
+impl EventState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Done, Self::Ignored, Self::Unmatched, Self::Parked];
+
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Done => "done",
+            Self::Ignored => "ignored",
+            Self::Unmatched => "unmatched",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// The state of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// A verified event to be stored.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// Stripe's id.
+    pub id: EventId,
+    /// Stripe's type, such as `invoice.paid`.
+    pub kind: String,
+    /// The API version it was rendered in.
+    pub api_version: Option<String>,
+    /// Stripe's time.
+    pub created: Timestamp,
+    /// The id of the object it belongs to; events of one subject are applied together.
+    pub subject: Option<String>,
+    /// Its customer at Stripe.
+    pub customer: Option<String>,
+    /// The signed bytes.
+    pub payload: String,
+    /// `Pending` or `Ignored`.
+    pub state: EventState,
+    /// When it was received.
+    pub received_at: Timestamp,
+}
+
+/// An event that this worker holds a lease on.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Stripe's id.
+    pub event_id: String,
+    /// Stripe's type.
+    pub kind: String,
+    /// The id of the object it belongs to.
+    pub subject: Option<String>,
+    /// Its customer at Stripe.
+    pub customer_id: Option<String>,
+    /// The signed bytes.
+    pub payload: String,
+    /// How often it was claimed, this time included.
+    pub attempts: i64,
+    /// Stripe's time, in epoch seconds.
+    pub created: i64,
+}
+
+columns!(Claimed { event_id, kind: "type", subject, customer_id, payload, attempts, created });
+
+impl Claimed {
+    /// The lease by which `owner` holds it.
+    pub fn lease(&self, owner: &str) -> Lease {
+        Lease { event: EventId::new(&self.event_id), owner: owner.to_owned(), attempt: self.attempts }
+    }
+}
+
+/// A worker's hold on an event: by this claim and no later one. A worker that was away for longer
+/// than the lease finds that another worker, or another claim of its own, holds the event by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The event.
+    pub event: EventId,
+    /// The worker.
+    pub owner: String,
+    /// The number of the claim.
+    pub attempt: i64,
+}
+
+/// Stores events; the ids of those that are new. `events` must be sorted by id: two nodes that
+/// insert the same ones must not wait for each other.
+///
+/// # Errors
+/// None of them was stored.
+pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<HashSet<String>, StoreError> {
+    let rows = events.iter().map(|event| {
+        values![
+            event.id.as_str(),
+            event.kind.as_str(),
+            event.api_version.as_deref(),
+            event.created.0,
+            event.subject.as_deref(),
+            event.customer.as_deref(),
+            event.payload.as_str(),
+            event.state.as_str(),
+            event.received_at.0,
+            event.received_at.0
+        ]
+    });
+    let inserted = INSERT.fetch_all::<(String,)>(tx, rows.collect()).await?;
+    Ok(inserted.into_iter().map(|(id,)| id).collect())
+}
+
+/// Takes a lease until `until` on at most `limit` events that are due, oldest first by Stripe's time.
+/// Two nodes never hold the same event or the same subject: they claim one after the other, and see
+/// what the other holds. Rows that are being settled are skipped.
+pub async fn claim(
+    db: &Db,
+    owner: &str,
+    now: Timestamp,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<Claimed>, StoreError> {
+    // An idle worker asks often and must not hold up those who write.
+    if db.fetch_optional::<(String,)>(ANY_DUE, values![now.0]).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut tx = db.begin().await?;
+    tx.lock("claim").await?;
+    let claim = if db.is_shared() { CLAIM_UNLOCKED } else { CLAIM };
+    let mut claimed = tx.fetch_all::<Claimed>(claim, values![now.0, limit, owner, until.0]).await?;
+    tx.commit().await?;
+    claimed.sort_by(|a, b| (a.created, &a.event_id).cmp(&(b.created, &b.event_id)));
+    Ok(claimed)
+}
+
+/// Extends a lease. One that has expired is lost: another worker may hold the subject by now.
+pub async fn renew(tx: &mut Tx, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+    let Lease { event, owner, attempt } = lease;
+    tx.execute(RENEW, values![event.as_str(), owner, *attempt, now.0, until.0]).await.map(drop)
+}
+
+/// Records the customer of events that do not name it themselves, such as those of a refund.
+pub async fn set_customer(db: &Db, events: &[EventId], customer: &CustomerId) -> Result<(), StoreError> {
+    let mut tx = db.begin().await?;
+    for event in events {
+        tx.execute(SET_CUSTOMER, values![event.as_str(), customer.as_str()]).await?;
+    }
+    tx.commit().await
+}
+
+/// Settles an event, in the transaction that holds its effects. What is done stays done, and an event
+/// is not unmatched once its customer was linked: see [`revive_of_customer`]. `account_hint` is the
+/// account that an unmatched event's objects name. `false` when another worker or another claim
+/// holds the event: then nothing of this transaction may be committed.
+pub async fn settle(
+    tx: &mut Tx,
+    lease: &Lease,
+    state: EventState,
+    account_hint: Option<&str>,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let Lease { event, owner, attempt } = lease;
+    let values = values![event.as_str(), state.as_str(), at.0, owner, *attempt, account_hint];
+    if tx.execute(SETTLE, values).await? > 0 {
+        return Ok(true);
+    }
+    let held = tx.fetch_optional::<(String,)>(HELD_BY_ANOTHER, values![event.as_str(), owner, *attempt]).await?;
+    Ok(held.is_none())
+}
+
+/// Reschedules an event for `next`, or parks it, with the reason. One that was released or claimed
+/// again since is left as it is.
+pub async fn reschedule(
+    tx: &mut Tx,
+    lease: &Lease,
+    state: EventState,
+    next: Timestamp,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let Lease { event, owner, attempt } = lease;
+    tx.execute(RESCHEDULE, values![event.as_str(), state.as_str(), next.0, reason, owner, *attempt]).await.map(drop)
+}
+
+/// Releases every lease: for a database with one node that has just started, so that every holder is gone.
+pub async fn release_all(tx: &mut Tx) -> Result<(), StoreError> {
+    tx.execute(RELEASE_ALL, values![]).await.map(drop)
+}
+
+/// Makes the events of a customer that was just linked due again; how many there were. That takes
+/// them away from the workers that hold them: they may have looked for the account before it was linked.
+pub async fn revive_of_customer(tx: &mut Tx, customer: &CustomerId, at: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(REVIVE_OF_CUSTOMER, values![customer.as_str(), at.0]).await
+}
+
+/// Makes the events due again whose objects name an account that was just created; how many there were.
+pub async fn revive_naming(tx: &mut Tx, account: &AccountId, at: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(REVIVE_NAMING, values![account.as_str(), at.0]).await
+}
+
+/// When the next event is due, if one is pending.
+pub async fn next_due(db: &Db) -> Result<Option<Timestamp>, StoreError> {
+    Ok(db.fetch_one::<(Option<i64>,)>(NEXT_DUE, values![]).await?.0.map(Timestamp))
+}
+
+/// An event without its payload.
+#[derive(Clone, Debug)]
+pub struct EventSummary {
+    /// Stripe's id.
+    pub id: EventId,
+    /// Stripe's type.
+    pub kind: String,
+    /// Its state.
+    pub state: EventState,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// The id of the object it belongs to.
+    pub subject: Option<String>,
+    /// Its customer at Stripe.
+    pub customer: Option<String>,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+struct EventRow {
+    event_id: String,
+    kind: String,
+    state: String,
+    attempts: i64,
+    subject: Option<String>,
+    customer_id: Option<String>,
+    received_at: i64,
+    last_error: Option<String>,
+}
+
+columns!(EventRow { event_id, kind: "type", state, attempts, subject, customer_id, received_at, last_error });
+
+impl EventRow {
+    fn read(self) -> Result<EventSummary, StoreError> {
+        Ok(EventSummary {
+            state: state(&self.state, &self.event_id)?,
+            id: EventId::new(self.event_id),
+            kind: self.kind,
+            attempts: self.attempts,
+            subject: self.subject,
+            customer: self.customer_id,
+            received_at: Timestamp(self.received_at),
+            last_error: self.last_error,
+        })
+    }
+}
+
+fn state(word: &str, row: &str) -> Result<EventState, StoreError> {
+    let at = RowRef { table: "webhook_event", row };
+    EventState::parse(word).ok_or_else(|| at.corrupt("state", &word))
+}
+
+/// Which events a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only those in this state.
+    pub state: Option<EventState>,
+    /// Only those of this type, about this object or customer, or with this id.
+    pub about: Option<String>,
+}
+
+/// The newest events that a filter admits, page by page.
+pub async fn list(db: &Db, filter: &EventFilter, after: &Cursor, limit: i64) -> Result<Vec<EventSummary>, StoreError> {
+    let state = filter.state.map_or("", EventState::as_str);
+    let about = filter.about.as_deref().unwrap_or_default();
+    let rows = db.fetch_all::<EventRow>(LIST, values![state, about, after.at.0, after.key.as_str(), limit]).await?;
+    rows.into_iter().map(EventRow::read).collect()
+}
+
+/// One event.
+pub async fn by_id(db: &Db, event: &EventId) -> Result<Option<EventSummary>, StoreError> {
+    db.fetch_optional::<EventRow>(BY_ID, values![event.as_str()]).await?.map(EventRow::read).transpose()
+}
+
+/// Those of these events that were ever stored.
+pub async fn known(db: &Db, events: &[&str]) -> Result<HashSet<String>, StoreError> {
+    let rows = db.fetch_all::<(String,)>(KNOWN.on(db), values![list_of(events)]).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// A customer without an account, and how many of its events wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnmatchedCustomer {
+    /// The customer.
+    pub customer: CustomerId,
+    /// The number of its unmatched events.
+    pub events: i64,
+}
+
+/// The customers without an account whose events wait.
+pub async fn unmatched_customers(db: &Db) -> Result<Vec<UnmatchedCustomer>, StoreError> {
+    let rows = db.fetch_all::<(String, i64)>(UNMATCHED_CUSTOMERS, values![]).await?;
+    let read = |(customer, events): (String, i64)| UnmatchedCustomer { customer: CustomerId::new(customer), events };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// How many events are in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateCount {
+    /// The state.
+    pub state: EventState,
+    /// The number of events.
+    pub events: i64,
+}
+
+/// How many events are in each state that any is in.
+pub async fn count_by_state(db: &Db) -> Result<Vec<StateCount>, StoreError> {
+    let rows = db.fetch_all::<(String, i64)>(COUNT_BY_STATE, values![]).await?;
+    rows.into_iter().map(|(word, events)| Ok(StateCount { state: state(&word, "")?, events })).collect()
+}
+
+/// When the event that has been pending longest was received.
+pub async fn oldest_pending(db: &Db) -> Result<Option<Timestamp>, StoreError> {
+    Ok(db.fetch_one::<(Option<i64>,)>(OLDEST_PENDING, values![]).await?.0.map(Timestamp))
+}
+
+/// The signed bytes.
+pub async fn payload(db: &Db, event: &EventId) -> Result<Option<String>, StoreError> {
+    let row = db.fetch_optional::<(String,)>(PAYLOAD, values![event.as_str()]).await?;
+    Ok(row.map(|(payload,)| payload))
+}
+
+/// Makes an event due again, whatever its state; one that a worker holds is left to it. `false` when
+/// there is none, or when it is of a type that changes nothing here.
+pub async fn replay(tx: &mut Tx, event: &EventId, at: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.execute(REPLAY, values![event.as_str(), at.0]).await? > 0)
+}

@@ -1,0 +1,37 @@
+//! Statements about the members of a list, which is bound as one JSON text.
+
+use super::db::Db;
+
+/// A statement with a list, in each engine's words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListQuery {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+impl ListQuery {
+    /// The statement for this engine.
+    pub(crate) const fn on(self, db: &Db) -> &'static str {
+        match db {
+            Db::Sqlite(_) => self.sqlite,
+            Db::Postgres(_) => self.postgres,
+        }
+    }
+}
+
+/// The list as it is bound.
+pub(crate) fn list(members: &[&str]) -> String {
+    serde_json::Value::from(members).to_string()
+}
+
+/// A [`ListQuery`] from the SQL before the list and the SQL after it.
+macro_rules! list_query {
+    ($before:literal, $after:literal) => {
+        $crate::store::list::ListQuery {
+            sqlite: concat!($before, " (SELECT value FROM json_each($1)) ", $after),
+            postgres: concat!($before, " (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) ", $after),
+        }
+    };
+}
+
+pub(crate) use list_query;

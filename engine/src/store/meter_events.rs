@@ -1,0 +1,208 @@
+//! Overage on its way to Stripe.
+//!
+//! Overage is added to the open event of its hour, in the transaction that counts it. An event is
+//! sealed before it is sent: from then on it never changes, and its id names it at Stripe, so that
+//! sending it again counts nothing twice (`tests/store/meter_events.rs`).
+
+use billing::{AccountId, Timestamp};
+
+use super::row::RowRef;
+use super::{Db, StoreError, Tx, columns, statements, values};
+
+statements! {
+    ADD = "INSERT INTO meter_event (id, account_id, meter, hour, quantity, state, next_attempt_at) \
+        VALUES ($1, $2, $3, $4, $5, 'open', $6) ON CONFLICT (account_id, meter, hour) WHERE state = 'open' \
+        DO UPDATE SET quantity = meter_event.quantity + excluded.quantity";
+    DUE = "SELECT DISTINCT account_id, meter FROM meter_event \
+        WHERE state IN ('open', 'sealed') AND next_attempt_at <= $1 ORDER BY account_id, meter LIMIT $2";
+    LEASE = "INSERT INTO meter_sender (account_id, meter, lease_owner, lease_until) VALUES ($1, $2, $3, $5) \
+        ON CONFLICT (account_id, meter) DO UPDATE SET lease_owner = excluded.lease_owner, lease_until = excluded.lease_until \
+        WHERE meter_sender.lease_owner IS NULL OR meter_sender.lease_until <= $4 OR meter_sender.lease_owner = excluded.lease_owner \
+        RETURNING lease_until";
+    RELEASE = "UPDATE meter_sender SET lease_owner = NULL WHERE account_id = $1 AND meter = $2 AND lease_owner = $3";
+    SEAL = "UPDATE meter_event SET state = 'sealed' WHERE account_id = $1 AND meter = $2 AND state = 'open' AND next_attempt_at <= $3";
+    SEALED = "SELECT id, account_id, meter, hour, quantity, attempts, attempted_at FROM meter_event \
+        WHERE account_id = $1 AND meter = $2 AND state = 'sealed' AND next_attempt_at <= $3 ORDER BY hour, id LIMIT 50";
+    ATTEMPT = "UPDATE meter_event SET attempts = attempts + 1, attempted_at = COALESCE(attempted_at, $2) WHERE id = $1";
+    SENT = "UPDATE meter_event SET state = 'sent', sent_at = $2, last_error = NULL WHERE id = $1 AND state = 'sealed'";
+    RESCHEDULE = "UPDATE meter_event SET next_attempt_at = $2, last_error = $3, state = $4, \
+        attempted_at = CASE WHEN $5 = 1 THEN NULL ELSE attempted_at END WHERE id = $1 AND state = 'sealed'";
+    SENT_QUANTITIES = "SELECT quantity FROM meter_event WHERE account_id = $1 AND meter = $2 AND state = 'sent' \
+        AND hour >= $3 AND hour < $4";
+    COUNT_BY_STATE = "SELECT state, COUNT(*) FROM meter_event GROUP BY state ORDER BY state";
+    SENDERS = "SELECT account_id, meter FROM meter_sender ORDER BY account_id, meter";
+    PRUNE = "DELETE FROM meter_event WHERE state = 'sent' AND hour < $1";
+}
+
+/// An account's meter, which is sent by one process at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The account.
+    pub account_id: String,
+    /// The meter's key.
+    pub meter: String,
+}
+
+columns!(Sender { account_id, meter });
+
+/// An event that no longer changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its identifier at Stripe.
+    pub id: String,
+    /// The account.
+    pub account_id: String,
+    /// The meter's key.
+    pub meter: String,
+    /// The beginning of the hour of use, in epoch seconds.
+    pub hour: i64,
+    /// The number of units.
+    pub quantity: i64,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// The first attempt that may have succeeded without our knowledge, in epoch seconds.
+    pub attempted_at: Option<i64>,
+}
+
+columns!(Sealed { id, account_id, meter, hour, quantity, attempts, attempted_at });
+
+/// Adds to the open event of an hour, or begins one with the identifier `id`, which is due at `due`.
+pub async fn add(
+    tx: &mut Tx,
+    id: &str,
+    account: &str,
+    meter: &str,
+    hour: Timestamp,
+    quantity: i64,
+    due: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(ADD, values![id, account, meter, hour.0, quantity, due.0]).await.map(drop)
+}
+
+/// The meters that have something due.
+pub async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<Sender>, StoreError> {
+    db.fetch_all(DUE, values![now.0, limit]).await
+}
+
+/// Takes or extends the lease on sending a meter. `false`: another process holds it.
+pub async fn lease(
+    tx: &mut Tx,
+    sender: &Sender,
+    owner: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, StoreError> {
+    let values = values![sender.account_id.as_str(), sender.meter.as_str(), owner, now.0, until.0];
+    Ok(tx.fetch_optional::<(i64,)>(LEASE, values).await?.is_some())
+}
+
+/// Releases the lease.
+pub async fn release(tx: &mut Tx, sender: &Sender, owner: &str) -> Result<(), StoreError> {
+    tx.execute(RELEASE, values![sender.account_id.as_str(), sender.meter.as_str(), owner]).await.map(drop)
+}
+
+/// Seals what is due, and returns everything that is sealed and due, oldest first.
+pub async fn seal(tx: &mut Tx, sender: &Sender, now: Timestamp) -> Result<Vec<Sealed>, StoreError> {
+    let values = values![sender.account_id.as_str(), sender.meter.as_str(), now.0];
+    tx.execute(SEAL, values.clone()).await?;
+    tx.fetch_all(SEALED, values).await
+}
+
+/// Records that an event is about to be sent, in case its outcome is never known.
+pub async fn attempt(tx: &mut Tx, id: &str, at: Timestamp) -> Result<(), StoreError> {
+    tx.execute(ATTEMPT, values![id, at.0]).await.map(drop)
+}
+
+/// Records that Stripe has the event.
+pub async fn sent(tx: &mut Tx, id: &str, at: Timestamp) -> Result<(), StoreError> {
+    tx.execute(SENT, values![id, at.0]).await.map(drop)
+}
+
+/// The state of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeterEventState {
+    /// Its hour is not over: more may be added.
+    Open,
+    /// To be sent as it is.
+    Sealed,
+    /// Stripe has it.
+    Sent,
+    /// An operator must look at it.
+    Parked,
+}
+
+impl MeterEventState {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Sealed => "sealed",
+            Self::Sent => "sent",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// The state of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Open, Self::Sealed, Self::Sent, Self::Parked].into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// Why an event was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// Stripe refused it and did not count it.
+    Refused,
+    /// Stripe may or may not have counted it.
+    Unknown,
+    /// It must not be sent without an operator's decision.
+    Parked,
+}
+
+/// Reschedules an event for `next`, or parks it, with the reason.
+pub async fn reschedule(
+    tx: &mut Tx,
+    id: &str,
+    next: Timestamp,
+    reason: &str,
+    outcome: NotSent,
+) -> Result<(), StoreError> {
+    let state = if outcome == NotSent::Parked { MeterEventState::Parked } else { MeterEventState::Sealed };
+    let is_refused = i64::from(outcome == NotSent::Refused);
+    tx.execute(RESCHEDULE, values![id, next.0, reason, state.as_str(), is_refused]).await.map(drop)
+}
+
+/// Units sent to Stripe for the hours in `[from, to)`.
+pub async fn sent_units(
+    db: &Db,
+    account: &AccountId,
+    meter: &str,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<i64, StoreError> {
+    let rows = db.fetch_all::<(i64,)>(SENT_QUANTITIES, values![account.as_str(), meter, from.0, to.0]).await?;
+    Ok(rows.into_iter().fold(0, |sum, (units,)| sum.saturating_add(units)))
+}
+
+/// Every meter of every account that was ever billed.
+pub async fn senders(db: &Db) -> Result<Vec<Sender>, StoreError> {
+    db.fetch_all(SENDERS, values![]).await
+}
+
+/// How many events are in a state.
+pub async fn count(db: &Db, state: MeterEventState) -> Result<i64, StoreError> {
+    let rows = db.fetch_all::<(String, i64)>(COUNT_BY_STATE, values![]).await?;
+    let mut count = 0;
+    for (word, events) in rows {
+        let at = RowRef { table: "meter_event", row: "" };
+        if MeterEventState::parse(&word).ok_or_else(|| at.corrupt("state", &word))? == state {
+            count = events;
+        }
+    }
+    Ok(count)
+}
+
+/// Deletes sent events of hours before `before`.
+pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(PRUNE, values![before.0]).await
+}

@@ -1,0 +1,69 @@
+//! The tables of one crate, as an ordered set of migrations.
+//!
+//! A migration is written once and must mean the same on both engines. Several sets can share a
+//! database: each has a version range of its own, and none minds the migrations of another.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use super::db::Db;
+use super::error::StoreError;
+use super::value::values;
+
+const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success";
+
+/// The migrations of one crate, oldest first: version, description and SQL.
+#[derive(Clone, Copy, Debug)]
+pub struct MigrationSet(pub &'static [(i64, &'static str, &'static str)]);
+
+/// The engine's own tables: versions below 1000.
+pub const MIGRATIONS: MigrationSet = MigrationSet(&[
+    (1, "accounts", include_str!("../../../migrations/engine/0001_accounts.sql")),
+    (2, "inbox", include_str!("../../../migrations/engine/0002_inbox.sql")),
+    (3, "subscriptions", include_str!("../../../migrations/engine/0003_subscriptions.sql")),
+    (4, "ledger", include_str!("../../../migrations/engine/0004_ledger.sql")),
+    (5, "usage", include_str!("../../../migrations/engine/0005_usage.sql")),
+    (6, "reconcile", include_str!("../../../migrations/engine/0006_reconcile.sql")),
+]);
+
+impl MigrationSet {
+    fn migrator(self) -> Migrator {
+        let migrations = self.0.iter().map(|(version, description, sql)| {
+            let description = Cow::Borrowed(*description);
+            Migration::new(*version, description, MigrationType::Simple, (*sql).into_sql_str(), false)
+        });
+        let mut migrator = Migrator::with_migrations(migrations.collect());
+        migrator.set_ignore_missing(true);
+        migrator
+    }
+}
+
+impl Db {
+    /// Applies the migrations of a set that are missing. Safe to run on several nodes at the same time.
+    ///
+    /// # Errors
+    /// A migration failed, or one that was applied has been changed since.
+    pub async fn migrate(&self, set: MigrationSet) -> Result<(), StoreError> {
+        let migrator = set.migrator();
+        match self {
+            Self::Sqlite(pools) => migrator.run(pools.writer()).await?,
+            Self::Postgres(pool) => migrator.run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// Whether the database answers and has every migration of a set.
+    pub async fn has_migrated(&self, set: MigrationSet) -> Result<bool, StoreError> {
+        let applied = match self.fetch_all::<(i64,)>(APPLIED, values![]).await {
+            Ok(applied) => applied,
+            // The table does not exist: the database answers, and nothing was ever applied.
+            Err(StoreError::Database(sqlx::Error::Database(_))) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let applied: HashSet<i64> = applied.into_iter().map(|(version,)| version).collect();
+        Ok(set.0.iter().all(|(version, ..)| applied.contains(version)))
+    }
+}

@@ -1,0 +1,45 @@
+//! The database: one set of statements for SQLite and PostgreSQL.
+//!
+//! Each file holds one group of tables: its statements, its rows and its functions. A statement is
+//! written once and must mean the same on both engines; a test prepares every one of them on both,
+//! and the contract tests run on both (`tests/store`). Functions that write take a [`Tx`], so that
+//! the caller decides what is committed together.
+
+pub mod accounts;
+mod batch;
+pub mod billing_changes;
+pub mod checkouts;
+mod columns;
+pub mod credits;
+pub mod customers;
+mod db;
+pub mod drift;
+mod error;
+mod group_commit;
+pub mod inbox;
+pub mod invoices;
+mod list;
+pub mod meter_events;
+mod migrations;
+pub mod notices;
+pub mod payments;
+pub mod purchases;
+mod row;
+mod run;
+mod schema;
+pub mod subscriptions;
+pub mod trials;
+mod tx;
+pub mod usage;
+mod value;
+
+pub use columns::{columns, driver};
+pub use db::{Db, SqlitePools};
+pub use error::StoreError;
+pub use group_commit::GroupCommit;
+pub use migrations::{MIGRATIONS, MigrationSet};
+pub use row::{Cursor, Page, Stored};
+pub use run::Row;
+pub use schema::{all_batch_statements, all_statements};
+pub use tx::Tx;
+pub use value::{Value, statements, values};

@@ -1,0 +1,112 @@
+//! Runs one statement on either engine.
+//!
+//! The values are owned and of a closed set of types, so that a call site compiles to a function
+//! call rather than to two copies of sqlx's query machinery.
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::{Query, QueryAs};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{FromRow, Postgres, Sqlite};
+
+use super::db::Db;
+use super::error::StoreError;
+use super::tx::Tx;
+use super::value::Value;
+
+/// A row that can be read on both engines.
+pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+macro_rules! bind_all {
+    ($query:expr, $values:expr) => {
+        $values.into_iter().fold($query, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Integer(number) => query.bind(number),
+            Value::Bool(flag) => query.bind(flag),
+        })
+    };
+}
+
+fn sqlite(sql: &'static str, values: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
+    bind_all!(sqlx::query(sql), values)
+}
+
+fn postgres(sql: &'static str, values: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
+    bind_all!(sqlx::query(sql), values)
+}
+
+fn sqlite_rows<R: Row>(sql: &'static str, values: Vec<Value>) -> QueryAs<'static, Sqlite, R, SqliteArguments> {
+    bind_all!(sqlx::query_as(sql), values)
+}
+
+fn postgres_rows<R: Row>(sql: &'static str, values: Vec<Value>) -> QueryAs<'static, Postgres, R, PgArguments> {
+    bind_all!(sqlx::query_as(sql), values)
+}
+
+impl Db {
+    /// All rows of a query.
+    pub async fn fetch_all<R: Row>(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<R>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pools) => sqlite_rows(sql, values).fetch_all(pools.readers()).await?,
+            Self::Postgres(pool) => postgres_rows(sql, values).fetch_all(pool).await?,
+        })
+    }
+
+    /// The first row of a query, if it has any.
+    pub async fn fetch_optional<R: Row>(&self, sql: &'static str, values: Vec<Value>) -> Result<Option<R>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pools) => sqlite_rows(sql, values).fetch_optional(pools.readers()).await?,
+            Self::Postgres(pool) => postgres_rows(sql, values).fetch_optional(pool).await?,
+        })
+    }
+
+    /// The first row of a query that always has one.
+    pub async fn fetch_one<R: Row>(&self, sql: &'static str, values: Vec<Value>) -> Result<R, StoreError> {
+        Ok(self.fetch_optional(sql, values).await?.ok_or(sqlx::Error::RowNotFound)?)
+    }
+}
+
+impl Tx {
+    /// Runs a statement; the number of rows it changed.
+    pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(tx) => {
+                let done = sqlite(sql, values).execute(tx.connection()?).await;
+                Ok(tx.checked(done)?.rows_affected())
+            }
+            Self::Postgres(tx) => Ok(postgres(sql, values).execute(&mut **tx).await?.rows_affected()),
+        }
+    }
+
+    /// All rows of a query.
+    pub async fn fetch_all<R: Row>(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<R>, StoreError> {
+        match self {
+            Self::Sqlite(tx) => {
+                let rows = sqlite_rows(sql, values).fetch_all(tx.connection()?).await;
+                tx.checked(rows)
+            }
+            Self::Postgres(tx) => Ok(postgres_rows(sql, values).fetch_all(&mut **tx).await?),
+        }
+    }
+
+    /// The first row of a query, if it has any.
+    pub async fn fetch_optional<R: Row>(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Option<R>, StoreError> {
+        match self {
+            Self::Sqlite(tx) => {
+                let row = sqlite_rows(sql, values).fetch_optional(tx.connection()?).await;
+                tx.checked(row)
+            }
+            Self::Postgres(tx) => Ok(postgres_rows(sql, values).fetch_optional(&mut **tx).await?),
+        }
+    }
+
+    /// The first row of a query that always has one.
+    pub async fn fetch_one<R: Row>(&mut self, sql: &'static str, values: Vec<Value>) -> Result<R, StoreError> {
+        Ok(self.fetch_optional(sql, values).await?.ok_or(sqlx::Error::RowNotFound)?)
+    }
+}

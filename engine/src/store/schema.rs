@@ -1,0 +1,38 @@
+//! Every statement of the store, for the test that prepares them all on both engines.
+
+use super::db::Db;
+use super::{
+    accounts, billing_changes, checkouts, credits, customers, drift, inbox, invoices, meter_events, notices, payments,
+    purchases, subscriptions, trials, usage,
+};
+
+/// The statements that are the same on both engines, by name.
+pub fn all_statements() -> Vec<(&'static str, &'static str)> {
+    [
+        accounts::STATEMENTS,
+        billing_changes::STATEMENTS,
+        checkouts::STATEMENTS,
+        credits::STATEMENTS,
+        customers::STATEMENTS,
+        drift::STATEMENTS,
+        inbox::STATEMENTS,
+        invoices::STATEMENTS,
+        meter_events::STATEMENTS,
+        notices::STATEMENTS,
+        payments::STATEMENTS,
+        purchases::STATEMENTS,
+        subscriptions::STATEMENTS,
+        trials::STATEMENTS,
+        usage::STATEMENTS,
+    ]
+    .concat()
+}
+
+/// The statements that are different on each engine, by name: those that take a list or many rows.
+pub fn all_batch_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
+    let lists = [customers::LISTS, inbox::LISTS, subscriptions::LISTS].concat();
+    let lists = lists.into_iter().map(|(name, query)| (name, query.on(db)));
+    let own = inbox::own_statements(db).into_iter();
+    let rows = [inbox::batches(), usage::batches(db)].concat().into_iter().flat_map(|batch| batch.forms(db));
+    lists.chain(own).chain(rows).collect()
+}

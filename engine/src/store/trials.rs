@@ -1,0 +1,74 @@
+//! Who has had a trial.
+
+use billing::{AccountId, SubscriptionId, Timestamp};
+
+use super::{Db, StoreError, Tx, statements, values};
+
+statements! {
+    CLAIM = "INSERT INTO trial_claim (claim, subscription_id, claimed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    CLAIMED = "SELECT claim FROM trial_claim WHERE claim IN ($1, $2, $3, $4) LIMIT 1";
+    HOLDER = "SELECT subscription_id FROM trial_claim WHERE claim = $1";
+}
+
+/// By what a second trial of the same person is recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialClaim {
+    /// The account.
+    Account(AccountId),
+    /// The canonical address.
+    Email(String),
+    /// The card, by Stripe's fingerprint.
+    Card(String),
+    /// Any of these, for a trial that an operator granted at Stripe.
+    Granted(Box<TrialClaim>),
+}
+
+impl TrialClaim {
+    fn key(&self) -> String {
+        match self {
+            Self::Account(account) => account_claim(account),
+            Self::Email(canonical) => email_claim(canonical),
+            Self::Card(fingerprint) => format!("card:{fingerprint}"),
+            Self::Granted(claim) => granted(&claim.key()),
+        }
+    }
+}
+
+/// Records whose trial a subscription's is. A claim that exists keeps its holder.
+pub async fn claim(
+    tx: &mut Tx,
+    claims: &[TrialClaim],
+    subscription: &SubscriptionId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    for claim in claims {
+        tx.execute(CLAIM, values![claim.key(), subscription.as_str(), at.0]).await?;
+    }
+    Ok(())
+}
+
+/// The subscription whose trial made this claim.
+pub async fn holder(tx: &mut Tx, claim: &TrialClaim) -> Result<Option<SubscriptionId>, StoreError> {
+    let holder = tx.fetch_optional::<(String,)>(HOLDER, values![claim.key()]).await?;
+    Ok(holder.map(|(id,)| SubscriptionId::new(id)))
+}
+
+/// Whether the account, or anyone with the same canonical address, has had a trial.
+pub async fn is_claimed(db: &Db, account: &AccountId, canonical_email: &str) -> Result<bool, StoreError> {
+    let (account, email) = (account_claim(account), email_claim(canonical_email));
+    let (by_account, by_email) = (granted(&account), granted(&email));
+    let found = db.fetch_optional::<(String,)>(CLAIMED, values![account, email, by_account, by_email]).await?;
+    Ok(found.is_some())
+}
+
+fn granted(claim: &str) -> String {
+    format!("granted:{claim}")
+}
+
+fn account_claim(account: &AccountId) -> String {
+    format!("account:{account}")
+}
+
+fn email_claim(canonical_email: &str) -> String {
+    format!("email:{canonical_email}")
+}

@@ -1,0 +1,498 @@
+//! Usage: counters, records and days.
+//!
+//! The counter's row is locked first, and its holder alone changes what belongs to its account and
+//! meter: records, reservations and credits. So a decision made under the lock is right. Rows are
+//! locked in one order everywhere, many rows are read and written by one statement, and nothing is
+//! ever summed (`tests/store/usage.rs`).
+
+use std::sync::LazyLock;
+
+use billing::{AccountId, Meter, Timestamp};
+
+use super::batch::BatchStatement;
+use super::credits::Balance;
+use super::{Db, StoreError, Tx, columns, statements, values};
+
+statements! {
+    COUNTERS_OF_ACCOUNT = "SELECT account_id, meter, window_start, window_end, subscription_id, included, used, reserved, \
+        from_credits, held_credits, overage FROM usage_counter WHERE account_id = $1 AND (window_start = $2 \
+        OR (window_start < $2 AND window_start > $3 AND window_end > $2 AND subscription_id = $4))";
+    COUNT_RESERVED = "UPDATE usage_record SET state = 'counted', reservation_id = NULL, expires_at = NULL, recorded_at = $4, \
+        metadata = $5 WHERE account_id = $1 AND idempotency_key = $2 AND reservation_id = $3";
+    DELETE_RESERVED = "DELETE FROM usage_record WHERE account_id = $1 AND idempotency_key = $2 AND reservation_id = $3";
+    EXPIRED = "SELECT account_id, idempotency_key, meter, window_start, quantity, from_credits, overage, reservation_id \
+        FROM usage_record WHERE state = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
+    EXPIRED_OF = "SELECT account_id, idempotency_key, meter, window_start, quantity, from_credits, overage, reservation_id \
+        FROM usage_record WHERE state = 'held' AND expires_at <= $1 AND account_id = $2 AND meter = $3 \
+        AND window_start = $4 ORDER BY expires_at LIMIT 64";
+    DAYS = "SELECT day, meter, source, used FROM usage_day WHERE account_id = $1 AND day >= $2 AND day < $3 \
+        ORDER BY day, meter, source";
+    KEEP_RESPONSE = "INSERT INTO idempotent_response (account_id, idempotency_key, body, created_at) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (account_id, idempotency_key) DO UPDATE SET body = excluded.body, created_at = excluded.created_at";
+    RESPONSE = "SELECT body FROM idempotent_response WHERE account_id = $1 AND idempotency_key = $2";
+    PRUNE_RESPONSES = "DELETE FROM idempotent_response WHERE (account_id, idempotency_key) IN \
+        (SELECT account_id, idempotency_key FROM idempotent_response WHERE created_at < $1 LIMIT $2)";
+    PRUNE_RECORDS = "DELETE FROM usage_record WHERE (account_id, idempotency_key) IN (SELECT account_id, idempotency_key \
+        FROM usage_record WHERE state = 'counted' AND recorded_at < $1 ORDER BY recorded_at LIMIT $2)";
+}
+
+/// PostgreSQL's alone: SQLite lets one writer in at a time.
+const LOCK: &str = " FOR UPDATE";
+
+static CREATE_COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "CREATE_COUNTERS",
+        "INSERT INTO usage_counter \
+        (account_id, meter, window_start, window_end, subscription_id, included, used, reserved)",
+        "$text, $text, $bigint, $bigint, $text, $bigint, $bigint, 0",
+        " ON CONFLICT (account_id, meter, window_start) DO NOTHING",
+    )
+});
+
+fn counters(name: &'static str, lock: &str) -> BatchStatement {
+    BatchStatement::new(
+        name,
+        "SELECT account_id, meter, window_start, window_end, subscription_id, included, used, reserved, from_credits, \
+        held_credits, overage FROM usage_counter WHERE (account_id, meter, window_start) IN (",
+        "$text, $text, $bigint",
+        &format!(") ORDER BY account_id, meter, window_start{lock}"),
+    )
+}
+
+fn balances(name: &'static str, lock: &str) -> BatchStatement {
+    BatchStatement::new(
+        name,
+        "SELECT account_id, meter, granted, consumed FROM credit_balance WHERE (account_id, meter) IN (",
+        "$text, $text",
+        &format!(") ORDER BY account_id, meter{lock}"),
+    )
+}
+
+static COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| counters("COUNTERS", ""));
+static COUNTERS_LOCKED: LazyLock<BatchStatement> = LazyLock::new(|| counters("COUNTERS_LOCKED", LOCK));
+static BALANCES: LazyLock<BatchStatement> = LazyLock::new(|| balances("BALANCES", ""));
+static BALANCES_LOCKED: LazyLock<BatchStatement> = LazyLock::new(|| balances("BALANCES_LOCKED", LOCK));
+
+static RECORDS: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "RECORDS",
+        "SELECT account_id, idempotency_key, meter, quantity, state, fingerprint, window_start, from_credits, overage, \
+        reservation_id, source, expires_at FROM usage_record WHERE (account_id, idempotency_key) IN (",
+        "$text, $text",
+        ")",
+    )
+});
+
+static INSERT_RECORDS: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "INSERT_RECORDS",
+        "INSERT INTO usage_record (account_id, idempotency_key, meter, quantity, recorded_at, state, window_start, \
+        from_credits, overage, fingerprint, source, metadata, reservation_id, expires_at)",
+        "$text, $text, $text, $bigint, $bigint, $text, $bigint, $bigint, $bigint, $text, $text, $text, $text, $bigint",
+        "",
+    )
+});
+
+// The rows are locked: what is written is what was read and decided on.
+static WRITE_COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "WRITE_COUNTERS",
+        "INSERT INTO usage_counter (account_id, meter, window_start, window_end, subscription_id, included, used, reserved, \
+        from_credits, held_credits, overage)",
+        "$text, $text, $bigint, $bigint, $text, $bigint, $bigint, $bigint, $bigint, $bigint, $bigint",
+        " ON CONFLICT (account_id, meter, window_start) DO UPDATE SET included = excluded.included, used = excluded.used, \
+        reserved = excluded.reserved, from_credits = excluded.from_credits, held_credits = excluded.held_credits, \
+        overage = excluded.overage",
+    )
+});
+
+static CONSUME: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "CONSUME",
+        "INSERT INTO credit_balance (account_id, meter, granted, consumed)",
+        "$text, $text, 0, $bigint",
+        " ON CONFLICT (account_id, meter) DO UPDATE SET consumed = credit_balance.consumed + excluded.consumed",
+    )
+});
+
+static COUNT_DAYS: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "COUNT_DAYS",
+        "INSERT INTO usage_day (account_id, meter, day, source, used)",
+        "$text, $text, $bigint, $text, $bigint",
+        " ON CONFLICT (account_id, day, meter, source) DO UPDATE SET used = usage_day.used + excluded.used",
+    )
+});
+
+/// The statements of many rows. Those that lock are PostgreSQL's alone.
+pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
+    let mut all: Vec<&'static BatchStatement> =
+        vec![&CREATE_COUNTERS, &COUNTERS, &BALANCES, &RECORDS, &INSERT_RECORDS, &WRITE_COUNTERS, &CONSUME, &COUNT_DAYS];
+    if db.is_shared() {
+        all.extend([&*COUNTERS_LOCKED, &*BALANCES_LOCKED]);
+    }
+    all
+}
+
+/// One meter of an account in one window.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CounterKey {
+    /// The account.
+    pub account: AccountId,
+    /// The meter.
+    pub meter: Meter,
+    /// The start of the window.
+    pub window: Timestamp,
+}
+
+/// What is counted of one meter in one window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// The account.
+    pub account_id: String,
+    /// The meter's key.
+    pub meter: String,
+    /// The start of the window, in epoch seconds.
+    pub window_start: i64,
+    /// Its end, unless it is cut short.
+    pub window_end: i64,
+    /// The subscription whose window it is; none on the free plan.
+    pub subscription_id: Option<String>,
+    /// The limit when usage was last counted; the largest number for none.
+    pub included: i64,
+    /// Used of the limit.
+    pub used: i64,
+    /// Reserved of the limit.
+    pub reserved: i64,
+    /// Used beyond the limit, out of credits.
+    pub from_credits: i64,
+    /// Credits held by reservations.
+    pub held_credits: i64,
+    /// Used beyond both, to be billed.
+    pub overage: i64,
+}
+
+columns!(Counter {
+    account_id,
+    meter,
+    window_start,
+    window_end,
+    subscription_id,
+    included,
+    used,
+    reserved,
+    from_credits,
+    held_credits,
+    overage
+});
+
+/// A usage event under its idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRecord {
+    /// The account.
+    pub account_id: String,
+    /// The caller's key.
+    pub idempotency_key: String,
+    /// The meter's key.
+    pub meter: String,
+    /// The number of units.
+    pub quantity: i64,
+    /// `held` or `counted`.
+    pub state: String,
+    /// Of the request.
+    pub fingerprint: String,
+    /// The start of its window, in epoch seconds.
+    pub window_start: i64,
+    /// How many of the units are credits.
+    pub from_credits: i64,
+    /// How many are billed.
+    pub overage: i64,
+    /// The reservation, while it is held.
+    pub reservation_id: Option<String>,
+    /// What used it, such as an API key's id; may be empty.
+    pub source: String,
+    /// When the reservation expires, in epoch seconds.
+    pub expires_at: Option<i64>,
+}
+
+columns!(UsageRecord {
+    account_id,
+    idempotency_key,
+    meter,
+    quantity,
+    state,
+    fingerprint,
+    window_start,
+    from_credits,
+    overage,
+    reservation_id,
+    source,
+    expires_at
+});
+
+impl UsageRecord {
+    /// Whether it is a reservation whose work has not ended.
+    pub fn is_held(&self) -> bool {
+        self.state == "held"
+    }
+
+    /// Units of the allowance.
+    pub const fn included(&self) -> i64 {
+        self.quantity - self.from_credits - self.overage
+    }
+}
+
+/// A record to be inserted.
+#[derive(Clone, Debug)]
+pub struct NewRecord<'a> {
+    /// The record.
+    pub record: UsageRecord,
+    /// When it is recorded.
+    pub at: Timestamp,
+    /// JSON, about the work.
+    pub metadata: Option<&'a str>,
+}
+
+/// A reservation that has expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiredReservation {
+    /// The account.
+    pub account_id: String,
+    /// The caller's key.
+    pub idempotency_key: String,
+    /// The meter's key.
+    pub meter: String,
+    /// The start of its window, in epoch seconds.
+    pub window_start: i64,
+    /// The number of units.
+    pub quantity: i64,
+    /// How many of them are credits.
+    pub from_credits: i64,
+    /// How many are billed.
+    pub overage: i64,
+    /// The reservation.
+    pub reservation_id: String,
+}
+
+columns!(ExpiredReservation {
+    account_id,
+    idempotency_key,
+    meter,
+    window_start,
+    quantity,
+    from_credits,
+    overage,
+    reservation_id
+});
+
+impl ExpiredReservation {
+    /// Units of the allowance.
+    pub const fn included(&self) -> i64 {
+        self.quantity - self.from_credits - self.overage
+    }
+}
+
+/// The counters that describe the window that begins at `window`: its own, and those of windows of
+/// the same subscription that it has cut short. A window is a month at most, so nothing before
+/// `since` reaches into it.
+pub async fn counters_of(
+    db: &Db,
+    account: &AccountId,
+    window: Timestamp,
+    since: Timestamp,
+    subscription: Option<&str>,
+) -> Result<Vec<Counter>, StoreError> {
+    db.fetch_all(COUNTERS_OF_ACCOUNT, values![account.as_str(), window.0, since.0, subscription]).await
+}
+
+/// Creates the counters that do not exist yet, with what they begin with.
+pub async fn create_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
+    let rows = counters.iter().map(|row| {
+        values![
+            row.account_id.as_str(),
+            row.meter.as_str(),
+            row.window_start,
+            row.window_end,
+            row.subscription_id.as_deref(),
+            row.included,
+            row.used
+        ]
+    });
+    CREATE_COUNTERS.execute(tx, rows.collect()).await.map(drop)
+}
+
+/// Locks counters until the transaction ends. `keys` must be sorted.
+pub async fn lock_counters(tx: &mut Tx, keys: &[CounterKey]) -> Result<Vec<Counter>, StoreError> {
+    let statement = if is_shared(tx) { &*COUNTERS_LOCKED } else { &*COUNTERS };
+    let rows = keys.iter().map(|key| values![key.account.as_str(), key.meter.as_str(), key.window.0]);
+    statement.fetch_all(tx, rows.collect()).await
+}
+
+/// Locks the credit balances of these accounts and meters, as [`lock_counters`]. One that does not
+/// exist has nothing.
+pub async fn lock_balances(tx: &mut Tx, keys: &[(AccountId, Meter)]) -> Result<Vec<Balance>, StoreError> {
+    let statement = if is_shared(tx) { &*BALANCES_LOCKED } else { &*BALANCES };
+    let rows = keys.iter().map(|(account, meter)| values![account.as_str(), meter.as_str()]);
+    statement.fetch_all(tx, rows.collect()).await
+}
+
+const fn is_shared(tx: &Tx) -> bool {
+    matches!(tx, Tx::Postgres(_))
+}
+
+/// The records under these keys, each an account and an idempotency key.
+pub async fn records(tx: &mut Tx, keys: &[(&str, &str)]) -> Result<Vec<UsageRecord>, StoreError> {
+    RECORDS.fetch_all(tx, keys.iter().map(|(account, key)| values![*account, *key]).collect()).await
+}
+
+/// Inserts records.
+///
+/// # Errors
+/// Also when one of the keys was used meanwhile for another meter.
+pub async fn insert_records(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), StoreError> {
+    let rows = records.iter().map(|NewRecord { record, at, metadata }| {
+        values![
+            record.account_id.as_str(),
+            record.idempotency_key.as_str(),
+            record.meter.as_str(),
+            record.quantity,
+            at.0,
+            record.state.as_str(),
+            record.window_start,
+            record.from_credits,
+            record.overage,
+            record.fingerprint.as_str(),
+            record.source.as_str(),
+            *metadata,
+            record.reservation_id.as_deref(),
+            record.expires_at
+        ]
+    });
+    INSERT_RECORDS.execute(tx, rows.collect()).await.map(drop)
+}
+
+/// Turns a reservation into usage.
+pub async fn count_reserved(
+    tx: &mut Tx,
+    account: &str,
+    key: &str,
+    reservation: &str,
+    at: Timestamp,
+    metadata: Option<&str>,
+) -> Result<(), StoreError> {
+    tx.execute(COUNT_RESERVED, values![account, key, reservation, at.0, metadata]).await.map(drop)
+}
+
+/// Deletes a reservation; its key is free again.
+pub async fn delete_reserved(tx: &mut Tx, account: &str, key: &str, reservation: &str) -> Result<(), StoreError> {
+    tx.execute(DELETE_RESERVED, values![account, key, reservation]).await.map(drop)
+}
+
+/// Writes locked counters, each at most once.
+pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
+    let rows = counters.iter().map(|row| {
+        values![
+            row.account_id.as_str(),
+            row.meter.as_str(),
+            row.window_start,
+            row.window_end,
+            row.subscription_id.as_deref(),
+            row.included,
+            row.used,
+            row.reserved,
+            row.from_credits,
+            row.held_credits,
+            row.overage
+        ]
+    });
+    WRITE_COUNTERS.execute(tx, rows.collect()).await.map(drop)
+}
+
+/// Units consumed of an account's credits; negative for units given back.
+#[derive(Clone, Copy, Debug)]
+pub struct Consumption<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// The meter.
+    pub meter: Meter,
+    /// The number of units.
+    pub units: i64,
+}
+
+/// Moves what is consumed of credits, at most once per account and meter.
+pub async fn consume(tx: &mut Tx, consumed: &[Consumption<'_>]) -> Result<(), StoreError> {
+    let rows = consumed.iter().map(|row| values![row.account, row.meter.as_str(), row.units]);
+    CONSUME.execute(tx, rows.collect()).await.map(drop)
+}
+
+/// Usage of one day.
+#[derive(Clone, Copy, Debug)]
+pub struct DailyUsage<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// The meter.
+    pub meter: Meter,
+    /// Midnight UTC.
+    pub day: Timestamp,
+    /// What used it; may be empty.
+    pub source: &'a str,
+    /// The number of units.
+    pub units: i64,
+}
+
+/// Adds to days, at most once per account, meter, day and source.
+pub async fn add_days(tx: &mut Tx, days: &[DailyUsage<'_>]) -> Result<(), StoreError> {
+    let rows = days.iter().map(|row| values![row.account, row.meter.as_str(), row.day.0, row.source, row.units]);
+    COUNT_DAYS.execute(tx, rows.collect()).await.map(drop)
+}
+
+/// Expired reservations, oldest first.
+pub async fn expired(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<ExpiredReservation>, StoreError> {
+    db.fetch_all(EXPIRED, values![now.0, limit]).await
+}
+
+/// The same of one counter, inside a transaction that has locked it.
+pub async fn expired_of(tx: &mut Tx, key: &CounterKey, now: Timestamp) -> Result<Vec<ExpiredReservation>, StoreError> {
+    tx.fetch_all(EXPIRED_OF, values![now.0, key.account.as_str(), key.meter.as_str(), key.window.0]).await
+}
+
+/// Usage of one day, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayRow {
+    /// Midnight UTC, in epoch seconds.
+    pub day: i64,
+    /// The meter's key.
+    pub meter: String,
+    /// What used it, such as an API key's id; empty for the account itself.
+    pub source: String,
+    /// The number of units.
+    pub used: i64,
+}
+
+columns!(DayRow { day, meter, source, used });
+
+/// Usage on each day in `[from, to)`, oldest first.
+pub async fn days(db: &Db, account: &AccountId, from: Timestamp, to: Timestamp) -> Result<Vec<DayRow>, StoreError> {
+    db.fetch_all(DAYS, values![account.as_str(), from.0, to.0]).await
+}
+
+/// Keeps the response of committed work under its key.
+pub async fn keep_response(tx: &mut Tx, account: &str, key: &str, body: &str, at: Timestamp) -> Result<(), StoreError> {
+    tx.execute(KEEP_RESPONSE, values![account, key, body, at.0]).await.map(drop)
+}
+
+/// The response that was kept under a key.
+pub async fn response(db: &Db, account: &AccountId, key: &str) -> Result<Option<String>, StoreError> {
+    let row = db.fetch_optional::<(String,)>(RESPONSE, values![account.as_str(), key]).await?;
+    Ok(row.map(|(body,)| body))
+}
+
+/// Deletes at most `limit` responses older than `before`; how many it deleted.
+pub async fn prune_responses(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    tx.execute(PRUNE_RESPONSES, values![before.0, limit]).await
+}
+
+/// Deletes at most `limit` counted records older than `before`; how many it deleted.
+pub async fn prune_records(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    tx.execute(PRUNE_RECORDS, values![before.0, limit]).await
+}

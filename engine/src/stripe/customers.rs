@@ -1,0 +1,37 @@
+//! Customers.
+
+use billing::ledger::Customer;
+use billing::{AccountId, CustomerId};
+use stripe_core::customer::{CreateCustomer, RetrieveCustomer};
+
+use super::gateway::{Gateway, GatewayError, metadata};
+use super::objects::{self, Named};
+
+impl Gateway {
+    /// Creates the customer of an account, or returns the one that was created for it. An account whose
+    /// customer was deleted gets another: `deleted` is how many of its customers were.
+    pub async fn create_customer(
+        &self,
+        account: &AccountId,
+        email: &str,
+        name: Option<&str>,
+        deleted: i64,
+    ) -> Result<Named<Customer>, GatewayError> {
+        let mut request = CreateCustomer::new().email(email).metadata(metadata(account));
+        if let Some(name) = name {
+            request = request.name(name);
+        }
+        let key = match deleted {
+            0 => format!("customer:{account}"),
+            _ => format!("customer:{account}:{deleted}"),
+        };
+        let answer = self.send(&request, Some(&key)).await?;
+        Ok(objects::customer(&answer)?)
+    }
+
+    /// Reads a customer.
+    pub async fn customer(&self, id: &CustomerId) -> Result<Named<Customer>, GatewayError> {
+        let answer = self.send(&RetrieveCustomer::new(id.as_str()), None).await?;
+        Ok(objects::customer(&answer)?)
+    }
+}

@@ -1,0 +1,267 @@
+//! Sending requests to Stripe: typed requests, lenient answers, timeouts and retries.
+//!
+//! Requests are async-stripe's, so that a parameter that does not exist does not compile. Answers
+//! are read as plain JSON by [`super::objects`]: a field or an enum value that Stripe adds tomorrow
+//! must not become an error today. The transport is ours rather than async-stripe's, whose error type
+//! pulls the reader of every object of Stripe's into the binary. A retry repeats the same bytes with
+//! the same idempotency key (docs/decisions/0003).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use billing::{AccountId, PriceId};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::Value;
+use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
+
+use super::objects::{ObjectError, text};
+use crate::settings::StripeSettings;
+
+/// Stripe's own address.
+const STRIPE: &str = "https://api.stripe.com";
+/// How often a request that may succeed on another attempt is sent in all.
+const ATTEMPTS: u32 = 4;
+/// The largest page that Stripe sends.
+pub(super) const PAGE: i64 = 100;
+
+const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The API version in which requests are sent, and in which events should be rendered.
+pub fn api_version() -> &'static str {
+    stripe_client_core::VERSION.as_str()
+}
+
+/// Why Stripe gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Stripe understood the request and refused it; the same request will not succeed.
+    #[error("Stripe refused ({status}{}): {message}", code.as_deref().map(|code| format!(", {code}")).unwrap_or_default())]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Stripe's error code.
+        code: Option<String>,
+        /// Stripe's message, for logs.
+        message: String,
+    },
+    /// No answer, one that came too late, or one that asks to try later.
+    #[error("Stripe is unavailable: {0}")]
+    Unavailable(String),
+    /// An answer that lacks a field it must have.
+    #[error("Stripe's answer is not usable: {0}")]
+    Object(#[from] ObjectError),
+    /// The request could not be built.
+    #[error("request to Stripe: {0}")]
+    Request(String),
+    /// The catalogue names a price that Stripe does not have.
+    #[error("no active price at Stripe with lookup key `{0}`: run `tollgate catalog apply` or set its id")]
+    NoSuchPrice(String),
+}
+
+impl GatewayError {
+    /// Whether Stripe has no such object.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    /// Whether the same request about another object might succeed.
+    pub const fn concerns_one_object(&self) -> bool {
+        match self {
+            // The key is invalid, or lacks a permission.
+            Self::Refused { status, .. } => !matches!(status, 401 | 403),
+            Self::Object(_) | Self::NoSuchPrice(_) => true,
+            Self::Unavailable(_) | Self::Request(_) => false,
+        }
+    }
+
+    /// Whether Stripe gave a final answer to this very request.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::NoSuchPrice(_))
+    }
+}
+
+/// A connection to Stripe. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    client: reqwest::Client,
+    base: String,
+    price_ids: Arc<Mutex<HashMap<String, PriceId>>>,
+    /// The portal's configuration, once it is known.
+    pub(super) portal: Arc<OnceLock<String>>,
+}
+
+impl Gateway {
+    /// A connection with this key and address.
+    ///
+    /// # Errors
+    /// The key cannot be sent as a header.
+    pub fn new(settings: &StripeSettings) -> Result<Self, GatewayError> {
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", settings.secret_key.expose_secret()))
+            .map_err(|_| GatewayError::Request("the API key cannot be sent as a header".to_owned()))?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, authorization),
+            (STRIPE_VERSION, HeaderValue::from_static(api_version())),
+        ]);
+        let client = reqwest::Client::builder()
+            .default_headers(headers)
+            .timeout(settings.timeout)
+            .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| GatewayError::Request(error.to_string()))?;
+        let base = settings.api_base.as_ref().map_or(STRIPE, |base| base.as_str().trim_end_matches('/'));
+        Ok(Self { client, base: base.to_owned(), price_ids: Arc::default(), portal: Arc::default() })
+    }
+
+    /// The API's address, without `/v1`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The id that was found for a lookup key before.
+    pub(super) fn known_price(&self, key: &str) -> Option<PriceId> {
+        self.price_ids.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Remembers the id of a lookup key; `None` forgets it.
+    pub(super) fn remember_price(&self, key: &str, id: Option<&PriceId>) {
+        let mut known = self.price_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        match id {
+            Some(id) => known.insert(key.to_owned(), id.clone()),
+            None => known.remove(key),
+        };
+    }
+
+    /// Sends a request until it is answered, refused, or out of attempts.
+    pub(super) async fn send<R: StripeRequest>(&self, request: &R, key: Option<&str>) -> Result<Value, GatewayError> {
+        self.send_built(&request.build(), key).await
+    }
+
+    #[tracing::instrument(skip_all, fields(path = request.path, key))]
+    async fn send_built(&self, request: &RequestBuilder, key: Option<&str>) -> Result<Value, GatewayError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let error = match self.attempt(request, key).await {
+                Err(error @ GatewayError::Unavailable(_)) if attempts < ATTEMPTS => error,
+                answer => return answer,
+            };
+            tracing::warn!(%error, attempts, "Stripe did not answer; retrying");
+            tokio::time::sleep(Duration::from_millis(100 << (2 * (attempts - 1)))).await;
+        }
+    }
+
+    async fn attempt(&self, request: &RequestBuilder, key: Option<&str>) -> Result<Value, GatewayError> {
+        let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+        let url = format!("{}/v1{}{query}", self.base, request.path);
+        let mut sent = self.client.request(method(request.method), url);
+        if let Some(body) = &request.body {
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            sent = sent.header(CONTENT_TYPE, form).body(body.clone());
+        }
+        if let Some(key) = key {
+            sent = sent.header(IDEMPOTENCY_KEY, key);
+        }
+        let unavailable = |error: reqwest::Error| GatewayError::Unavailable(error.without_url().to_string());
+        let response = sent.send().await.map_err(unavailable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unavailable)?;
+        let answer: Option<Value> = serde_json::from_slice(&body).ok();
+        match answer {
+            Some(answer) if status.is_success() => Ok(answer),
+            answer => Err(refusal(status.as_u16(), answer.as_ref())),
+        }
+    }
+}
+
+const fn method(method: StripeMethod) -> http::Method {
+    match method {
+        StripeMethod::Get => http::Method::GET,
+        StripeMethod::Post => http::Method::POST,
+        StripeMethod::Delete => http::Method::DELETE,
+    }
+}
+
+/// What an answer that is not the object means (Stripe docs, "Errors").
+fn refusal(status: u16, answer: Option<&Value>) -> GatewayError {
+    let field = |pointer| answer.and_then(|answer| text(answer, pointer)).map(str::to_owned);
+    let message = field("/error/message").unwrap_or_default();
+    match status {
+        // 409: a request with the same key is still under way.
+        409 | 424 | 429 | 500.. => GatewayError::Unavailable(format!("status {status}: {message}")),
+        // A success without JSON: a proxy, or an answer that was cut off.
+        200..=399 => GatewayError::Unavailable(format!("status {status} without an answer")),
+        _ => GatewayError::Refused { status, code: field("/error/code"), message },
+    }
+}
+
+/// A request that async-stripe has no type for.
+#[derive(Debug)]
+pub(super) struct Raw<'a, F> {
+    pub(super) method: StripeMethod,
+    pub(super) path: String,
+    pub(super) form: Option<&'a F>,
+}
+
+impl<F: Serialize> StripeRequest for Raw<'_, F> {
+    type Output = ();
+
+    fn build(&self) -> RequestBuilder {
+        let request = RequestBuilder::new(self.method, self.path.clone());
+        match self.form {
+            Some(form) => request.form(form),
+            None => request,
+        }
+    }
+}
+
+/// One page of a list and where the next begins.
+#[derive(Debug)]
+pub struct Listed<T> {
+    /// The objects on it.
+    pub data: Vec<T>,
+    /// The id that the next page starts after; `None` on the last.
+    pub next: Option<String>,
+}
+
+/// An object of a list that cannot be read, where the others can.
+#[derive(Debug)]
+pub struct Unread {
+    /// Its id; empty when not even that is there.
+    pub id: String,
+    /// Why.
+    pub error: GatewayError,
+}
+
+impl<T> Listed<T> {
+    /// Reads all objects of a list.
+    pub(super) fn read(list: &Value, read: impl Fn(&Value) -> Result<T, ObjectError>) -> Result<Self, ObjectError> {
+        let page = Listed::read_each(list, read)?;
+        Ok(Self { data: page.data.into_iter().map(|(_, read)| read).collect::<Result<_, _>>()?, next: page.next })
+    }
+}
+
+impl<T> Listed<(String, Result<T, ObjectError>)> {
+    /// Reads each object of a list that can be read, with the id of each.
+    pub(super) fn read_each(
+        list: &Value,
+        read: impl Fn(&Value) -> Result<T, ObjectError>,
+    ) -> Result<Self, ObjectError> {
+        let data = list.pointer("/data").and_then(Value::as_array);
+        let data = data.ok_or(ObjectError { object: "list", field: "data" })?;
+        let has_more = list.pointer("/has_more").and_then(Value::as_bool).unwrap_or(false);
+        let id = |value: &Value| text(value, "/id").unwrap_or_default().to_owned();
+        let next = data.last().map(id).filter(|id| has_more && !id.is_empty());
+        Ok(Self { data: data.iter().map(|value| (id(value), read(value))).collect(), next })
+    }
+}
+
+/// The metadata on everything that we create at Stripe, so that it can be linked again.
+pub(super) fn metadata(account: &AccountId) -> HashMap<String, String> {
+    HashMap::from([("account_id".to_owned(), account.to_string())])
+}

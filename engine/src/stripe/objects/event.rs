@@ -1,0 +1,40 @@
+//! An event's envelope.
+
+use billing::{EventId, Timestamp};
+use serde_json::Value;
+
+use super::read::{ObjectError, text, time};
+
+/// A webhook event's envelope.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// `evt_…`.
+    pub id: EventId,
+    /// Such as `invoice.paid`.
+    pub kind: String,
+    /// The version its object is rendered in.
+    pub api_version: Option<String>,
+    /// When it happened, by Stripe's clock.
+    pub created: Timestamp,
+    /// `data.object`.
+    pub object: Value,
+}
+
+/// Reads an event's envelope.
+///
+/// # Errors
+/// No id, type, creation time or object.
+pub fn event(value: &Value) -> Result<Event, ObjectError> {
+    let missing = |field| ObjectError { object: "event", field };
+    Ok(Event {
+        id: EventId::new(text(value, "/id").ok_or_else(|| missing("id"))?),
+        kind: text(value, "/type").ok_or_else(|| missing("type"))?.to_owned(),
+        api_version: text(value, "/api_version").map(str::to_owned),
+        created: time(value, "/created").ok_or_else(|| missing("created"))?,
+        object: value
+            .pointer("/data/object")
+            .filter(|object| object.is_object())
+            .ok_or_else(|| missing("data.object"))?
+            .clone(),
+    })
+}

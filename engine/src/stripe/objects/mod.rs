@@ -1,0 +1,24 @@
+//! Reading Stripe's objects leniently, in both API shapes.
+//!
+//! Before `2025-03-31.basil` a subscription's period and an invoice's subscription stood at the top
+//! of the object; since then they are in the items and under `parent` (Stripe's changelog for basil).
+//! Unknown fields never matter. A field that is needed and cannot be found is an error, never a
+//! guess: a wrong date in the database would open or close access (`tests/rules/objects.rs`).
+
+mod checkout_session;
+mod customer;
+mod dispute;
+mod event;
+mod invoice;
+mod payment;
+mod read;
+mod subscription;
+
+pub use checkout_session::{CheckoutSession, SessionStatus, checkout_session};
+pub use customer::customer;
+pub use dispute::dispute;
+pub use event::{Event, event};
+pub use invoice::{invoice, invoice_subscription};
+pub use payment::payment;
+pub use read::{Named, ObjectError, id_of, money, text};
+pub use subscription::{SubscriptionObject, subscription, subscription_item};

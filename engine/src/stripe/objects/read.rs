@@ -1,0 +1,76 @@
+//! Reading values out of Stripe's JSON.
+
+use billing::{Currency, Money, Timestamp};
+use serde_json::Value;
+
+/// A field that is needed and is missing or of the wrong type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{object}: no usable `{field}`")]
+pub struct ObjectError {
+    /// Stripe's name of the object.
+    pub object: &'static str,
+    /// The field.
+    pub field: &'static str,
+}
+
+/// An object, with the account that we named when we created it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named<T> {
+    /// The object.
+    pub object: T,
+    /// `metadata.account_id`, or what stands in its place.
+    pub account: Option<String>,
+}
+
+/// The id at `pointer`, whether it is an id or the expanded object.
+pub fn id_of(value: &Value, pointer: &str) -> Option<String> {
+    match value.pointer(pointer)? {
+        Value::String(id) => Some(id.clone()),
+        object => text(object, "/id").map(str::to_owned),
+    }
+    .filter(|id| !id.is_empty())
+}
+
+/// The string at `pointer`.
+pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer).and_then(Value::as_str)
+}
+
+/// The string at `pointer`, unless it is empty.
+pub(super) fn non_empty(value: &Value, pointer: &str) -> Option<String> {
+    text(value, pointer).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+pub(super) fn number(value: &Value, pointer: &str) -> Option<i64> {
+    value.pointer(pointer).and_then(Value::as_i64)
+}
+
+/// A boolean; `false` where the field is missing.
+pub(super) fn flag(value: &Value, pointer: &str) -> bool {
+    value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+}
+
+pub(super) fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
+    number(value, pointer).map(Timestamp)
+}
+
+/// `Some(None)` where Stripe has no such time; `None` where the value is not a time.
+pub(super) fn optional_time(value: &Value, pointer: &str) -> Option<Option<Timestamp>> {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => Some(None),
+        Some(_) => time(value, pointer).map(Some),
+    }
+}
+
+/// The amount at `pointer`, in the object's `currency`.
+pub fn money(value: &Value, pointer: &str) -> Option<Money> {
+    let currency = Currency::parse(text(value, "/currency")?).ok()?;
+    Some(Money::new(number(value, pointer)?, currency))
+}
+
+/// The elements of a list, whether it is Stripe's list object or a plain array.
+pub(super) fn elements<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    let list = value.pointer(pointer);
+    let data = list.and_then(|list| list.get("data")).or(list);
+    data.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}

@@ -1,0 +1,73 @@
+//! Invoices, payments and disputes.
+
+use billing::ledger::{Dispute, Invoice, Payment};
+use billing::{InvoiceId, PaymentIntentId, SubscriptionId, Timestamp};
+use serde_json::Value;
+use stripe_billing::invoice::{ListInvoice, RetrieveInvoice};
+use stripe_core::dispute::ListDispute;
+use stripe_core::payment_intent::RetrievePaymentIntent;
+use stripe_shared::InvoiceStatus;
+
+use super::gateway::{Gateway, GatewayError, Listed, PAGE};
+use super::objects::{self, Named};
+
+/// Where an invoice can be read; Stripe has neither for a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvoiceAddresses {
+    /// Stripe's page, where it can be paid.
+    pub page: Option<String>,
+    /// The PDF.
+    pub pdf: Option<String>,
+}
+
+impl Gateway {
+    /// Reads an invoice, with the ids of its payments.
+    pub async fn invoice(&self, id: &InvoiceId) -> Result<Named<Invoice>, GatewayError> {
+        let answer = self.send(&RetrieveInvoice::new(id.as_str()).expand(vec!["payments".to_owned()]), None).await?;
+        Ok(objects::invoice(&answer)?)
+    }
+
+    /// Where an invoice can be read. The addresses expire, so they are read when they are needed.
+    pub async fn invoice_addresses(&self, id: &InvoiceId) -> Result<InvoiceAddresses, GatewayError> {
+        let answer = self.send(&RetrieveInvoice::new(id.as_str()), None).await?;
+        let address = |pointer| objects::text(&answer, pointer).map(str::to_owned);
+        Ok(InvoiceAddresses { page: address("/hosted_invoice_url"), pdf: address("/invoice_pdf") })
+    }
+
+    /// Since when the oldest open invoice of a subscription has been due.
+    pub(super) async fn owed_since(&self, id: &SubscriptionId) -> Result<Option<Timestamp>, GatewayError> {
+        let mut oldest: Option<Timestamp> = None;
+        let mut after: Option<String> = None;
+        loop {
+            let mut request = ListInvoice::new().subscription(id.as_str()).status(InvoiceStatus::Open).limit(PAGE);
+            if let Some(after) = after {
+                request = request.starting_after(after);
+            }
+            let page = Listed::read(&self.send(&request, None).await?, objects::invoice)?;
+            oldest = page.data.iter().map(|invoice| invoice.object.owed_since()).chain(oldest).min();
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(oldest),
+            }
+        }
+    }
+
+    /// Reads a payment with its latest charge, refunds and disputes.
+    pub async fn payment(&self, id: &PaymentIntentId) -> Result<Named<Payment>, GatewayError> {
+        let expand = ["latest_charge", "latest_charge.refunds"].map(str::to_owned).to_vec();
+        let answer: Value = self.send(&RetrievePaymentIntent::new(id.as_str()).expand(expand), None).await?;
+        let mut payment = objects::payment(&answer)?;
+        if payment.object.is_disputed {
+            payment.object.disputes = self.disputes_of(id).await?;
+        }
+        Ok(payment)
+    }
+
+    async fn disputes_of(&self, id: &PaymentIntentId) -> Result<Vec<Dispute>, GatewayError> {
+        let request = ListDispute::new().payment_intent(id.as_str()).limit(PAGE);
+        // A charge has a few disputes at most, so that one page is enough.
+        let mut disputes = Listed::read(&self.send(&request, None).await?, objects::dispute)?.data;
+        disputes.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        Ok(disputes)
+    }
+}

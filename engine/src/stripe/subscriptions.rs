@@ -1,0 +1,103 @@
+//! Subscriptions.
+
+use billing::{CustomerId, Status, SubscriptionId};
+use serde_json::Value;
+use stripe_billing::subscription::{
+    CancelSubscription, ListSubscription, ListSubscriptionStatus, RetrieveSubscription, UpdateSubscription,
+    UpdateSubscriptionTrialEnd,
+};
+use stripe_billing::subscription_item::ListSubscriptionItem;
+
+use super::gateway::{Gateway, GatewayError, Listed, PAGE, Unread};
+use super::objects::{self, SubscriptionObject};
+
+impl Gateway {
+    /// Reads a subscription with all its items, its payment method and, if it is past due, the time
+    /// since which it is.
+    pub async fn subscription(&self, id: &SubscriptionId) -> Result<SubscriptionObject, GatewayError> {
+        let expand = ["latest_invoice", "default_payment_method"].map(str::to_owned).to_vec();
+        let answer = self.send(&RetrieveSubscription::new(id.as_str()).expand(expand), None).await?;
+        self.complete(objects::subscription(&answer)?, &answer).await
+    }
+
+    /// Reads a page of all subscriptions, including ended ones, newest first. One that cannot be read
+    /// does not hide the others.
+    pub async fn subscriptions_page(
+        &self,
+        after: Option<&str>,
+    ) -> Result<Listed<Result<SubscriptionObject, Unread>>, GatewayError> {
+        self.list_subscriptions(ListSubscription::new(), after).await
+    }
+
+    /// Reads all subscriptions of a customer, including ended ones.
+    pub async fn subscriptions_of(&self, customer: &CustomerId) -> Result<Vec<SubscriptionObject>, GatewayError> {
+        let mut all = Vec::new();
+        let mut after = None;
+        loop {
+            let request = ListSubscription::new().customer(customer.as_str());
+            let page = self.list_subscriptions(request, after.as_deref()).await?;
+            for read in page.data {
+                all.push(read.map_err(|unread| unread.error)?);
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: ListSubscription,
+        after: Option<&str>,
+    ) -> Result<Listed<Result<SubscriptionObject, Unread>>, GatewayError> {
+        let mut request =
+            request.status(ListSubscriptionStatus::All).limit(PAGE).expand(vec!["data.latest_invoice".to_owned()]);
+        if let Some(after) = after {
+            request = request.starting_after(after);
+        }
+        let answer = self.send(&request, None).await?;
+        let page = Listed::read_each(&answer, |value| Ok((objects::subscription(value)?, value.clone())))?;
+        let mut data = Vec::with_capacity(page.data.len());
+        for (id, read) in page.data {
+            let whole = match read {
+                Ok((read, value)) => self.complete(read, &value).await,
+                Err(error) => Err(error.into()),
+            };
+            data.push(match whole {
+                // The same error would hit every other subscription.
+                Err(error) if !error.concerns_one_object() => return Err(error),
+                whole => whole.map_err(|error| Unread { id, error }),
+            });
+        }
+        Ok(Listed { data, next: page.next })
+    }
+
+    /// Reads what the object leaves out: items beyond the first page, and the oldest unpaid invoice.
+    async fn complete(&self, mut read: SubscriptionObject, value: &Value) -> Result<SubscriptionObject, GatewayError> {
+        while read.has_more_items {
+            let last = read.subscription.items.last().map(|item| item.id.clone()).unwrap_or_default();
+            let request = ListSubscriptionItem::new(read.subscription.id.as_str()).limit(PAGE).starting_after(last);
+            let answer = self.send(&request, None).await?;
+            let page = Listed::read(&answer, |item| objects::subscription_item(item, value))?;
+            read.has_more_items = page.next.is_some();
+            read.subscription.items.extend(page.data);
+        }
+        if read.subscription.status == Status::PastDue {
+            read.open_invoice_since = self.owed_since(&read.subscription.id).await?.or(read.open_invoice_since);
+        }
+        Ok(read)
+    }
+
+    /// Ends a trial now and charges what is due. A declined card is not an error: the subscription
+    /// becomes past due.
+    pub async fn end_trial(&self, id: &SubscriptionId) -> Result<(), GatewayError> {
+        let request = UpdateSubscription::new(id.as_str()).trial_end(UpdateSubscriptionTrialEnd::Now);
+        self.send(&request, Some(&format!("end-trial:{id}"))).await.map(drop)
+    }
+
+    /// Ends a subscription now.
+    pub async fn cancel_subscription(&self, id: &SubscriptionId) -> Result<(), GatewayError> {
+        self.send(&CancelSubscription::new(id.as_str()), Some(&format!("cancel:{id}"))).await.map(drop)
+    }
+}

@@ -1,0 +1,217 @@
+//! Fetching objects from Stripe, with the objects they cannot be understood without.
+//!
+//! The stored row is read first, then Stripe is asked, so that the writer knows what was stored before
+//! Stripe answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use billing::{AccountId, CustomerId, Status, Subscription};
+
+use super::outcome::SyncError;
+
+use crate::core::Core;
+use crate::inbox::object::Object;
+use crate::store::{Stored, customers, invoices, payments, purchases, subscriptions};
+use crate::stripe::GatewayError;
+use crate::stripe::objects::{CheckoutSession, Named, SubscriptionObject};
+use billing::ledger::{Customer, Invoice, InvoiceStatus, Payment, Purchase};
+
+/// Stripe's answer, with the row that was stored before Stripe was asked.
+#[derive(Debug)]
+pub(super) struct Fresh<T, S> {
+    pub(super) seen: Option<Stored<T>>,
+    pub(super) now: S,
+}
+
+/// Everything that was asked for and what it implies, in the order in which it is written: rows of two
+/// kinds are always locked in the same order, so that two writers do not wait for each other.
+#[derive(Debug, Default)]
+pub(super) struct Fetched {
+    /// The customer that an account is linked to, when an object of another customer names that
+    /// account: the linked one may have been deleted without our knowledge.
+    pub(super) predecessors: Vec<Fresh<Customer, Named<Customer>>>,
+    pub(super) customers: Vec<Fresh<Customer, Named<Customer>>>,
+    pub(super) subscriptions: Vec<Fresh<Subscription, SubscriptionObject>>,
+    pub(super) invoices: Vec<Fresh<Invoice, Named<Invoice>>>,
+    pub(super) payments: Vec<Fresh<Payment, Named<Payment>>>,
+    pub(super) sessions: Vec<Fresh<Purchase, CheckoutSession>>,
+}
+
+/// Fetches `wanted`, and what the answers refer to.
+pub(super) async fn all(core: &Core, wanted: &BTreeSet<Object>) -> Result<Fetched, SyncError> {
+    let mut fetched = Fetched::default();
+    let mut asked = BTreeSet::new();
+    let mut open: Vec<Object> = wanted.iter().cloned().rev().collect();
+    while let Some(object) = open.pop() {
+        if asked.insert(object.clone()) {
+            let implied = fetched.add(core, &object).await?;
+            open.extend(implied.into_iter().filter(|object| !asked.contains(object)));
+        }
+        if open.is_empty() {
+            open.extend(fetched.unknown_customer(core).await?.filter(|object| !asked.contains(object)));
+        }
+    }
+    fetched.add_predecessors(core).await?;
+    fetched.sort();
+    Ok(fetched)
+}
+
+impl Fetched {
+    /// Fetches one object; the objects that it refers to.
+    async fn add(&mut self, core: &Core, object: &Object) -> Result<Vec<Object>, SyncError> {
+        let (db, gateway) = (core.db(), core.gateway());
+        match object {
+            Object::Subscription(id) => {
+                let seen = subscriptions::by_id(db, id).await?;
+                let now = match found(gateway.subscription(id).await)? {
+                    Some(now) => Some(now),
+                    // Only test data disappears at Stripe.
+                    None => seen.as_ref().map(|seen| gone(&seen.object)),
+                };
+                Ok(now.map_or_else(Vec::new, |now| self.add_subscription(seen, now)))
+            }
+            Object::CheckoutSession(id) => {
+                let seen = purchases::by_session(db, id).await?;
+                let Some(now) = found(gateway.checkout_session(id).await)? else { return Ok(Vec::new()) };
+                let subscription = now.subscription.clone().map(Object::Subscription);
+                let payment = now.purchase.as_ref().and_then(|purchase| purchase.payment.clone()).map(Object::Payment);
+                self.sessions.push(Fresh { seen, now });
+                Ok(subscription.into_iter().chain(payment).collect())
+            }
+            Object::Invoice(id) => {
+                let seen = invoices::by_id(db, id).await?;
+                let now = match found(gateway.invoice(id).await)? {
+                    Some(now) => now,
+                    // A draft may be deleted.
+                    None => match &seen {
+                        Some(seen) => Named {
+                            object: Invoice { status: InvoiceStatus::Void, ..seen.object.clone() },
+                            account: None,
+                        },
+                        None => return Ok(Vec::new()),
+                    },
+                };
+                let subscription = now.object.subscription.clone().map(Object::Subscription);
+                let payments: Vec<Object> = now.object.payments.iter().cloned().map(Object::Payment).collect();
+                self.invoices.push(Fresh { seen, now });
+                Ok(subscription.into_iter().chain(payments).collect())
+            }
+            Object::Payment(id) => {
+                let seen = payments::by_id(db, id).await?;
+                if let Some(now) = found(gateway.payment(id).await)? {
+                    self.payments.push(Fresh { seen, now });
+                }
+                Ok(Vec::new())
+            }
+            Object::Customer(id) => {
+                self.customers.extend(customer(core, id).await?);
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Adds a subscription. Its latest invoice is fetched if it is open: only the invoice's payment says
+    /// whether the customer has something to do.
+    fn add_subscription(&mut self, seen: Option<Stored<Subscription>>, now: SubscriptionObject) -> Vec<Object> {
+        let open = now.open_invoice.clone();
+        self.subscriptions.push(Fresh { seen, now });
+        open.into_iter().map(Object::Invoice).collect()
+    }
+
+    /// The customer at Stripe. Objects that belong together belong to one customer.
+    pub(super) fn customer(&self) -> Option<&CustomerId> {
+        self.parties().find_map(|(customer, _)| customer)
+    }
+
+    /// Each customer, with the accounts that its objects name.
+    pub(super) fn names_by_customer(&self) -> BTreeMap<CustomerId, BTreeSet<&str>> {
+        let mut names: BTreeMap<CustomerId, BTreeSet<&str>> = BTreeMap::new();
+        for (customer, name) in self.parties() {
+            if let Some(customer) = customer {
+                names.entry(customer.clone()).or_default().extend(name);
+            }
+        }
+        names
+    }
+
+    /// Whether the customer was deleted.
+    pub(super) fn is_deleted(&self, customer: &CustomerId) -> bool {
+        self.customers.iter().any(|fresh| fresh.now.object.id == *customer && fresh.now.object.is_deleted)
+    }
+
+    /// Each object's customer and the account that it names.
+    fn parties(&self) -> impl Iterator<Item = (Option<&CustomerId>, Option<&str>)> {
+        let customers = self.customers.iter().map(|fresh| (Some(&fresh.now.object.id), &fresh.now.account));
+        let subscriptions =
+            self.subscriptions.iter().map(|fresh| (Some(&fresh.now.subscription.customer), &fresh.now.account));
+        let invoices = self.invoices.iter().map(|fresh| (Some(&fresh.now.object.customer), &fresh.now.account));
+        let payments = self.payments.iter().map(|fresh| (fresh.now.object.customer.as_ref(), &fresh.now.account));
+        let sessions = self.sessions.iter().map(|fresh| (fresh.now.customer.as_ref(), &fresh.now.account));
+        let all = customers.chain(subscriptions).chain(invoices).chain(payments).chain(sessions);
+        all.map(|(customer, name)| (customer, name.as_deref()))
+    }
+
+    /// The customer, if it was never fetched: it may name its account.
+    async fn unknown_customer(&self, core: &Core) -> Result<Option<Object>, SyncError> {
+        let Some(customer) = self.customer() else { return Ok(None) };
+        let is_known = customers::by_id(core.db(), customer).await?.is_some_and(|stored| stored.version > 0);
+        Ok((!is_known).then(|| Object::Customer(customer.clone())))
+    }
+
+    /// The linked customers that unlinked ones would replace.
+    async fn add_predecessors(&mut self, core: &Core) -> Result<(), SyncError> {
+        let db = core.db();
+        let mut predecessors = Vec::new();
+        for (id, names) in self.names_by_customer() {
+            if self.is_deleted(&id) || customers::by_id(db, &id).await?.is_some() {
+                continue;
+            }
+            for name in names {
+                if let Some(other) = customers::of_account(db, &AccountId::new(name)).await? {
+                    predecessors.extend(customer(core, &other).await?);
+                }
+            }
+        }
+        self.predecessors = predecessors;
+        Ok(())
+    }
+
+    fn sort(&mut self) {
+        self.customers.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
+        self.subscriptions.sort_by(|a, b| a.now.subscription.id.cmp(&b.now.subscription.id));
+        self.invoices.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
+        self.payments.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
+        self.sessions.sort_by(|a, b| a.now.id.cmp(&b.now.id));
+    }
+}
+
+async fn customer(core: &Core, id: &CustomerId) -> Result<Option<Fresh<Customer, Named<Customer>>>, SyncError> {
+    let seen = customers::by_id(core.db(), id).await?;
+    let now = match (found(core.gateway().customer(id).await)?, &seen) {
+        (Some(now), _) => now,
+        (None, Some(seen)) => Named { object: Customer { is_deleted: true, ..seen.object.clone() }, account: None },
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Fresh { seen, now }))
+}
+
+/// `None` for an object that Stripe does not have.
+fn found<T>(answer: Result<T, GatewayError>) -> Result<Option<T>, SyncError> {
+    match answer {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn gone(subscription: &Subscription) -> SubscriptionObject {
+    SubscriptionObject {
+        subscription: Subscription { status: Status::Canceled, ..subscription.clone() },
+        account: None,
+        attempt: None,
+        open_invoice_since: None,
+        open_invoice: None,
+        card: None,
+        has_more_items: false,
+    }
+}

@@ -1,0 +1,23 @@
+//! Making the database say what Stripe says.
+//!
+//! Nothing is derived from an event: the object is fetched from Stripe and written as a whole, in one
+//! transaction with the events that caused it. Of two processes that fetch at the same time, the one
+//! that fetched first may hold the older answer; the version that was read before fetching decides,
+//! and the loser fetches again. So events may arrive in any order and any number of times: the
+//! database ends with what Stripe says (`tests/convergence`).
+//!
+//! `fetch` asks Stripe, `owner` finds the account, `write` commits, `run` repeats that until it succeeds.
+
+mod fetch;
+mod outcome;
+mod owner;
+mod remembered;
+mod run;
+mod trial;
+mod write;
+
+pub use outcome::{SyncContext, SyncError, SyncOutcome};
+pub use owner::link;
+pub use remembered::is_current;
+pub use run::{all_of_customer, checkout_session, objects, subscription, unmatched_customer};
+pub use trial::TERMS as TRIAL_TERMS;

@@ -1,0 +1,70 @@
+//! Hears of writes elsewhere: other nodes on PostgreSQL, other processes on SQLite.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use billing::AccountId;
+use sqlx::postgres::PgListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::{CHANNEL, Cache};
+use crate::core::Core;
+use crate::store::{Db, SqlitePools};
+
+/// How often SQLite is asked whether another process has written.
+const POLL: Duration = Duration::from_secs(1);
+/// How long to wait before connecting again.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+/// Listens until `stop`.
+pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+    let listening = async {
+        match core.db() {
+            Db::Postgres(pool) => listen(core.cache(), pool).await,
+            Db::Sqlite(pools) => poll(core.cache(), pools).await,
+        }
+    };
+    stop.run_until_cancelled(listening).await;
+}
+
+async fn listen(cache: &Cache, pool: &sqlx::PgPool) {
+    loop {
+        let ended = listen_once(cache, pool).await;
+        cache.trust(false);
+        if let Err(error) = ended {
+            tracing::warn!(%error, "no connection for notifications; reading from the database");
+            tokio::time::sleep(RECONNECT).await;
+        }
+    }
+}
+
+/// Returns when the connection was lost, and with it perhaps a notification.
+async fn listen_once(cache: &Cache, pool: &sqlx::PgPool) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    cache.trust(true);
+    while let Some(notification) = listener.try_recv().await? {
+        cache.invalidate(&AccountId::new(notification.payload())).await;
+    }
+    Ok(())
+}
+
+async fn poll(cache: &Cache, pools: &SqlitePools) {
+    let mut seen = None;
+    loop {
+        match pools.data_version().await {
+            Ok(now) if seen == Some(now) => {}
+            // Also the first time: what was read before may be older than what others wrote.
+            Ok(now) => {
+                seen = Some(now);
+                cache.trust(true);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell whether another process has written; reading from the database");
+                seen = None;
+                cache.trust(false);
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

@@ -1,0 +1,10 @@
+//! What runs beside requests: a file per task, and [`supervisor`], which keeps them running.
+
+mod backoff;
+pub mod cache_listener;
+pub mod changes;
+pub mod outbox;
+pub mod reconciler;
+pub mod supervisor;
+pub mod sweeper;
+pub mod worker;

@@ -1,0 +1,27 @@
+//! Sends overage to Stripe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::core::Core;
+use crate::metering::outbox;
+
+/// How often the outbox is looked at. An hour's usage is sent when the hour is over.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Sends until `stop`.
+pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+    // Without a metered price there is nothing to send, and the catalogue does not change while we run.
+    let has_work = core.catalog().metered_prices().next().is_some();
+    while !stop.is_cancelled() {
+        if has_work && let Err(error) = outbox::send_due(&core).await {
+            tracing::error!(%error, "overage cannot be read");
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Compares with Stripe on a schedule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::core::Core;
+use crate::reconcile;
+
+/// When to compare with Stripe.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// After the start, when requests have settled.
+    pub first: Duration,
+    /// Between two comparisons. Of several nodes, one compares.
+    pub every: Duration,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(30), every: Duration::from_secs(3600) }
+    }
+}
+
+/// Compares until `stop`.
+pub async fn run(core: Arc<Core>, schedule: Schedule, stop: CancellationToken) {
+    let mut wait = schedule.first;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = schedule.every;
+        if let Err(error) = reconcile::reconcile_if_due(&core).await {
+            tracing::warn!(%error, "the comparison with Stripe is tried again later");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Keeps background tasks running.
+//!
+//! A task that ends before it was told to, by a panic or by returning, is started again after a delay
+//! that grows while it keeps ending. [`Tasks::health`] says which tasks run.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The delay before a task is started again for the first time.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// The longest delay before a task is started again.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// Background tasks and their health. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    tracker: TaskTracker,
+    health: Mutex<Vec<TaskHealth>>,
+}
+
+/// Whether a task runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskHealth {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it runs; `false` while it waits to be started again.
+    pub is_running: bool,
+    /// How often it has ended early.
+    pub restarts: u32,
+    /// Why it ended last.
+    pub last_error: Option<String>,
+}
+
+impl Tasks {
+    /// Starts a task that runs until `stop`. `start` is called again when the task ends before that.
+    pub fn supervise<F>(&self, name: &'static str, stop: &CancellationToken, start: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (tasks, stop) = (self.clone(), stop.clone());
+        let place = {
+            let mut health = tasks.lock();
+            health.push(TaskHealth { name, is_running: true, restarts: 0, last_error: None });
+            health.len() - 1
+        };
+        let supervisor = async move {
+            let mut delay = FIRST_DELAY;
+            loop {
+                let started = Instant::now();
+                let ended = AssertUnwindSafe(start()).catch_unwind().await;
+                if stop.is_cancelled() {
+                    return;
+                }
+                let error = ended.err().map_or_else(|| "it returned".to_owned(), |panic| message(&*panic));
+                tracing::error!(task = name, error, "a background task ended early; it is started again");
+                tasks.update(place, |health| {
+                    health.is_running = false;
+                    health.restarts += 1;
+                    health.last_error = Some(error);
+                });
+                // A task that ran for long begins again with the shortest delay.
+                if started.elapsed() > MAX_DELAY {
+                    delay = FIRST_DELAY;
+                }
+                if stop.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
+                    return;
+                }
+                delay = (delay * 2).min(MAX_DELAY);
+                tasks.update(place, |health| health.is_running = true);
+            }
+        };
+        self.0.tracker.spawn(supervisor);
+    }
+
+    /// Which tasks run, in the order in which they were started.
+    pub fn health(&self) -> Vec<TaskHealth> {
+        self.lock().clone()
+    }
+
+    /// Waits until all tasks have ended after they were told to.
+    pub async fn wait(&self) {
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<TaskHealth>> {
+        self.0.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, place: usize, change: impl FnOnce(&mut TaskHealth)) {
+        if let Some(health) = self.lock().get_mut(place) {
+            change(health);
+        }
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("without a message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A task whose first `failures` runs end early, and whose later runs wait for `stop`.
+    fn failing(tasks: &Tasks, stop: &CancellationToken, failures: u32) -> Arc<AtomicU32> {
+        let runs = Arc::new(AtomicU32::new(0));
+        let (counted, until) = (Arc::clone(&runs), stop.clone());
+        tasks.supervise("worker", stop, move || {
+            let run = counted.fetch_add(1, Ordering::SeqCst) + 1;
+            let until = until.clone();
+            async move {
+                match run {
+                    run if run > failures => until.cancelled().await,
+                    run if run % 2 == 1 => panic!("run {run}"),
+                    _ => {}
+                }
+            }
+        });
+        runs
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_or_returns_is_started_again() {
+        let (tasks, stop) = (Tasks::default(), CancellationToken::new());
+        let runs = failing(&tasks, &stop, 3);
+        tokio::time::sleep(FIRST_DELAY + FIRST_DELAY * 2 + FIRST_DELAY * 4 + FIRST_DELAY).await;
+        assert_eq!(runs.load(Ordering::SeqCst), 4);
+        let health = tasks.health().remove(0);
+        assert!(health.is_running, "{health:?}");
+        assert_eq!(health.restarts, 3);
+        assert_eq!(health.last_error.as_deref(), Some("it panicked: run 3"));
+        stop.cancel();
+        tasks.wait().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_waits_to_be_started_again_is_not_running() {
+        let (tasks, stop) = (Tasks::default(), CancellationToken::new());
+        failing(&tasks, &stop, 1);
+        tokio::time::sleep(FIRST_DELAY / 2).await;
+        assert!(!tasks.health()[0].is_running);
+        tokio::time::sleep(FIRST_DELAY).await;
+        assert!(tasks.health()[0].is_running);
+        stop.cancel();
+        tasks.wait().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_keeps_ending_is_started_ever_more_rarely() {
+        let (tasks, stop) = (Tasks::default(), CancellationToken::new());
+        let runs = failing(&tasks, &stop, u32::MAX);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let runs = runs.load(Ordering::SeqCst);
+        assert!((60..=70).contains(&runs), "{runs} runs in an hour");
+        stop.cancel();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_task_that_was_told_to_stop_is_not_started_again() {
+        let (tasks, stop) = (Tasks::default(), CancellationToken::new());
+        let runs = failing(&tasks, &stop, 0);
+        stop.cancel();
+        tasks.wait().await;
+        assert!(runs.load(Ordering::SeqCst) <= 1);
+        assert_eq!(tasks.health()[0].restarts, 0);
+    }
+}

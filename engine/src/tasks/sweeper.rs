@@ -1,0 +1,87 @@
+//! Releases expired reservations, and deletes history that is old enough.
+//!
+//! An expired reservation is released by the next request that needs its units, or else here
+//! (`tests/store/reservations.rs`). Rows are deleted in small batches. Counters and days stay correct,
+//! because nothing is ever summed from records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use billing::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::Core;
+use crate::metering;
+use crate::store::{StoreError, billing_changes, meter_events, notices, usage};
+
+/// How often expired reservations are released.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Rounds between two deletions of old rows: an hour.
+const ROUNDS_PER_PRUNING: u64 = 720;
+/// Rows deleted in one transaction, so that others can write in between.
+const BATCH: i64 = 500;
+/// Seconds for which answers are kept: as long as Stripe keeps its own under an idempotency key.
+const RESPONSE_SECONDS: i64 = 24 * 3600;
+/// Days for which notices, sent meter events and delivered billing changes are kept.
+const KEPT_DAYS: i64 = 400;
+
+/// Sweeps until `stop`.
+pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+    let mut rounds = 0_u64;
+    while !stop.is_cancelled() {
+        if let Err(error) = metering::release_expired(&core).await {
+            tracing::warn!(%error, "expired reservations could not be released");
+        }
+        if rounds.is_multiple_of(ROUNDS_PER_PRUNING)
+            && let Err(error) = prune(&core).await
+        {
+            tracing::warn!(%error, "old rows could not be deleted");
+        }
+        rounds += 1;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+}
+
+/// Deletes rows that are older than they are kept, and returns how many usage records that were.
+/// What was deleted before an error stays deleted.
+pub async fn prune(core: &Core) -> Result<u64, StoreError> {
+    let now = core.now();
+    let mut records = 0;
+    if let Some(days) = core.retention().usage_days {
+        records = in_batches(core, Old::Records, now.plus_days(-i64::from(days))).await?;
+    }
+    in_batches(core, Old::Responses, now.plus_seconds(-RESPONSE_SECONDS)).await?;
+    in_batches(core, Old::Changes, now.plus_days(-KEPT_DAYS)).await?;
+    let mut tx = core.db().begin().await?;
+    notices::prune(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
+    meter_events::prune(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
+    tx.commit().await?;
+    Ok(records)
+}
+
+#[derive(Clone, Copy)]
+enum Old {
+    Records,
+    Responses,
+    Changes,
+}
+
+async fn in_batches(core: &Core, old: Old, before: Timestamp) -> Result<u64, StoreError> {
+    let mut deleted = 0;
+    loop {
+        let mut tx = core.db().begin().await?;
+        let batch = match old {
+            Old::Records => usage::prune_records(&mut tx, before, BATCH).await?,
+            Old::Responses => usage::prune_responses(&mut tx, before, BATCH).await?,
+            Old::Changes => billing_changes::prune(&mut tx, before, BATCH).await?,
+        };
+        tx.commit().await?;
+        deleted += batch;
+        if batch < BATCH.unsigned_abs() {
+            return Ok(deleted);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Applies stored events: claims them under a lease, groups them by subject, asks Stripe once per group,
+//! and commits the objects together with the settled events.
+//!
+//! A subject is worked on by one process at a time, across nodes. What fails is retried with growing
+//! delays and parked for an operator after [`MAX_ATTEMPTS`]; an answer of Stripe's that cannot be read
+//! is parked after [`MAX_UNREADABLE`]. An event that ends the process of whoever tries it is parked too.
+//! Nothing is claimed before there is room for it, and a lease is renewed only while its group is worked
+//! on: a worker that is told to stop completes its groups, and one that is killed loses its leases when
+//! they expire (`tests/http/inbox.rs`).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use billing::EventId;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::backoff;
+use crate::core::Core;
+use crate::ids;
+use crate::inbox::events::hint;
+use crate::inbox::object::Object;
+use crate::store::StoreError;
+use crate::store::inbox::{self, Claimed, EventState, Lease};
+use crate::stripe::{GatewayError, objects};
+use crate::sync::{self, SyncContext, SyncError};
+
+/// Seconds that a claim holds. It is renewed while the work goes on, however slow Stripe is.
+const LEASE: i64 = 60;
+/// How often leases are renewed.
+const RENEW: Duration = Duration::from_secs(15);
+/// Groups that are worked on at a time, and so the most events that are claimed at a time.
+const MAX_GROUPS: usize = 16;
+/// Attempts after which an event is parked.
+pub const MAX_ATTEMPTS: i64 = 15;
+/// Attempts after which an event is parked because Stripe's answer lacks a field it must have.
+pub const MAX_UNREADABLE: i64 = 5;
+/// The longest wait between two looks at the inbox.
+const IDLE: Duration = Duration::from_secs(5);
+/// The longest wait before an event is retried, in seconds.
+const MAX_BACKOFF: i64 = 3600;
+
+/// Applies events until `stop`.
+pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+    let mut worker = Worker::new(core, stop);
+    worker.release_orphans().await;
+    worker.work().await;
+    worker.complete().await;
+}
+
+/// Applies events until none is due: for a command, beside which a server may be running.
+pub async fn drain(core: &Arc<Core>) {
+    let mut worker = Worker::new(Arc::clone(core), CancellationToken::new());
+    let mut renewals = renewals();
+    loop {
+        if worker.claim().await {
+            continue;
+        }
+        tokio::select! {
+            ended = worker.groups.join_next_with_id() => match ended {
+                Some(ended) => worker.forget(ended),
+                None => break,
+            },
+            _ = renewals.tick() => worker.renew().await,
+        }
+    }
+}
+
+/// When leases are renewed. Ticks that were missed while there was nothing to renew are not made up for.
+fn renewals() -> Interval {
+    let mut renewals = tokio::time::interval(RENEW);
+    renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    renewals
+}
+
+type Ended = Result<(task::Id, Result<(), StoreError>), JoinError>;
+
+struct Worker {
+    core: Arc<Core>,
+    stop: CancellationToken,
+    owner: String,
+    groups: JoinSet<Result<(), StoreError>>,
+    /// The leases of each group.
+    leases: HashMap<task::Id, Vec<Lease>>,
+}
+
+impl Worker {
+    fn new(core: Arc<Core>, stop: CancellationToken) -> Self {
+        Self { core, stop, owner: ids::new_id(), groups: JoinSet::new(), leases: HashMap::new() }
+    }
+
+    /// On SQLite, which serves one node, every lease at the start is of a process that died.
+    async fn release_orphans(&self) {
+        if self.core.db().is_shared() {
+            return;
+        }
+        let released = async {
+            let mut tx = self.core.db().begin().await?;
+            inbox::release_all(&mut tx).await?;
+            tx.commit().await
+        };
+        if let Err(error) = released.await {
+            tracing::warn!(%error, "the last run's leases could not be released; they expire by themselves");
+        }
+    }
+
+    async fn work(&mut self) {
+        let mut renewals = renewals();
+        while !self.stop.is_cancelled() {
+            if self.claim().await {
+                continue;
+            }
+            let has_room = self.groups.len() < MAX_GROUPS;
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                Some(ended) = self.groups.join_next_with_id() => self.forget(ended),
+                _ = renewals.tick(), if !self.groups.is_empty() => self.renew().await,
+                () = self.core.wake_worker().notified(), if has_room => {}
+                () = until_due(&self.core), if has_room => {}
+            }
+        }
+    }
+
+    /// Claims as many due events as there is room for, and begins to apply them. `false` when there
+    /// were none.
+    async fn claim(&mut self) -> bool {
+        let room = i64::try_from(MAX_GROUPS.saturating_sub(self.groups.len())).unwrap_or_default();
+        if room == 0 {
+            return false;
+        }
+        let now = self.core.now();
+        let claimed = match inbox::claim(self.core.db(), &self.owner, now, now.plus_seconds(LEASE), room).await {
+            Ok(claimed) if claimed.is_empty() => return false,
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, "the inbox cannot be read");
+                return false;
+            }
+        };
+        let mut groups: HashMap<Option<String>, Vec<Claimed>> = HashMap::new();
+        for event in claimed {
+            if event.attempts > MAX_ATTEMPTS {
+                self.park_fatal(&event).await;
+                continue;
+            }
+            groups.entry(event.subject.clone()).or_default().push(event);
+        }
+        for events in groups.into_values() {
+            let core = Arc::clone(&self.core);
+            let leases: Vec<Lease> = events.iter().map(|event| event.lease(&self.owner)).collect();
+            let held = leases.clone();
+            let group = self.groups.spawn(async move { apply(&core, &events, &leases).await });
+            self.leases.insert(group.id(), held);
+        }
+        true
+    }
+
+    /// Parks an event whose last attempt never ended, so that it does not end the next process as well.
+    async fn park_fatal(&self, event: &Claimed) {
+        tracing::error!(event = event.event_id, "the last attempt to apply this event never ended; it is parked");
+        let reason = "it was attempted too often, and the last attempt never ended: see the log of that time";
+        if let Err(error) = park(&self.core, &[event.lease(&self.owner)], reason).await {
+            tracing::error!(%error, "it could not be parked; its lease expires by itself");
+        }
+    }
+
+    /// Forgets the leases of a group that has ended. Events that it could not settle become due when
+    /// their leases expire.
+    fn forget(&mut self, ended: Ended) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        self.leases.remove(&id);
+        match ended {
+            Ok((_, Ok(()))) => {}
+            Ok((_, Err(error))) => {
+                tracing::error!(%error, "an event could not be settled; its lease expires by itself")
+            }
+            Err(error) => tracing::error!(%error, "applying an event panicked; its lease expires by itself"),
+        }
+    }
+
+    async fn renew(&self) {
+        let now = self.core.now();
+        let renewed = async {
+            let mut tx = self.core.db().begin().await?;
+            for lease in self.leases.values().flatten() {
+                inbox::renew(&mut tx, lease, now, now.plus_seconds(LEASE)).await?;
+            }
+            tx.commit().await
+        };
+        if let Err(error) = renewed.await {
+            tracing::warn!(%error, "leases could not be renewed; another node may take over");
+        }
+    }
+
+    async fn complete(&mut self) {
+        while let Some(ended) = self.groups.join_next_with_id().await {
+            self.forget(ended);
+        }
+    }
+}
+
+/// Applies the events of one subject.
+async fn apply(core: &Core, events: &[Claimed], leases: &[Lease]) -> Result<(), StoreError> {
+    let objects: BTreeSet<Object> = events.iter().filter_map(object_of).collect();
+    if objects.is_empty() {
+        return park(core, leases, "the event names no object to ask Stripe about").await;
+    }
+    let without_customer = events.iter().filter(|event| event.customer_id.is_none());
+    let without_customer: Vec<EventId> = without_customer.map(|event| EventId::new(&event.event_id)).collect();
+    match sync::objects(core, &objects, SyncContext::events(leases, &without_customer)).await {
+        Ok(_) => {}
+        Err(error @ SyncError::LeaseLost(_)) => tracing::warn!(%error, "left to the worker that claimed it"),
+        Err(error) => reschedule(core, leases, &error).await?,
+    }
+    Ok(())
+}
+
+/// The object that an event is about, read again from the signed bytes.
+fn object_of(event: &Claimed) -> Option<Object> {
+    let value = serde_json::from_str(&event.payload).ok()?;
+    hint(&objects::event(&value).ok()?).map(|hint| hint.object)
+}
+
+async fn reschedule(core: &Core, leases: &[Lease], error: &SyncError) -> Result<(), StoreError> {
+    let max_attempts = match error {
+        SyncError::Stripe(GatewayError::Object(_)) => MAX_UNREADABLE,
+        _ => MAX_ATTEMPTS,
+    };
+    let reason = error.to_string();
+    let mut tx = core.db().begin().await?;
+    for lease in leases {
+        let (event, attempts) = (&lease.event, lease.attempt);
+        let state = if attempts >= max_attempts { EventState::Parked } else { EventState::Pending };
+        tracing::warn!(%error, attempts, state = state.as_str(), "event {event} could not be applied");
+        let next = core.now().plus_seconds(backoff(attempts, MAX_BACKOFF, event.as_str()));
+        inbox::reschedule(&mut tx, lease, state, next, &reason).await?;
+    }
+    tx.commit().await
+}
+
+async fn park(core: &Core, leases: &[Lease], reason: &str) -> Result<(), StoreError> {
+    let mut tx = core.db().begin().await?;
+    for lease in leases {
+        inbox::reschedule(&mut tx, lease, EventState::Parked, core.now(), reason).await?;
+    }
+    tx.commit().await
+}
+
+/// Waits until an event is due, or [`IDLE`] has passed.
+async fn until_due(core: &Core) {
+    let wait = match inbox::next_due(core.db()).await {
+        Ok(Some(due)) => {
+            let seconds = u64::try_from(due.0.saturating_sub(core.now().0)).unwrap_or_default();
+            Duration::from_secs(seconds.max(1)).min(IDLE)
+        }
+        _ => IDLE,
+    };
+    tokio::time::sleep(wait).await;
+}

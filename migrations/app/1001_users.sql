@@ -1,0 +1,33 @@
+-- People, the accounts they act for, and their sessions. An account's id is the engine's.
+
+CREATE TABLE app_user (
+    id            TEXT   NOT NULL PRIMARY KEY,
+    email         TEXT   NOT NULL,
+    login_key     TEXT   NOT NULL UNIQUE, -- the address in lower case
+    password_hash TEXT   NOT NULL,        -- Argon2, in PHC form
+    role          TEXT   NOT NULL DEFAULT 'customer' CHECK (role IN ('customer', 'operator')),
+    created_at    BIGINT NOT NULL
+);
+
+CREATE TABLE membership (
+    account_id TEXT NOT NULL REFERENCES account (id),
+    user_id    TEXT NOT NULL REFERENCES app_user (id),
+    role       TEXT NOT NULL CHECK (role IN ('owner', 'member')),
+    PRIMARY KEY (account_id, user_id)
+);
+CREATE INDEX membership_user ON membership (user_id);
+
+-- Login attempts not yet proved right, per e-mail address and per client address.
+CREATE TABLE login_throttle (
+    throttle_key TEXT   NOT NULL PRIMARY KEY,
+    window_start BIGINT NOT NULL,
+    attempts     BIGINT NOT NULL
+);
+
+-- The id opens an account, so only its hash is stored.
+CREATE TABLE session (
+    id_hash    TEXT   NOT NULL PRIMARY KEY, -- SHA-256 in hex
+    data       TEXT   NOT NULL,             -- JSON
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX session_expiry ON session (expires_at);

@@ -1,0 +1,27 @@
+-- Who is billed. Times are epoch seconds in UTC, amounts minor units, ids text, JSON text: the same
+-- on both engines.
+
+-- The id is the host's own. An account that was closed stays, because the ledger refers to it.
+CREATE TABLE account (
+    id              TEXT   NOT NULL PRIMARY KEY,
+    email           TEXT   NOT NULL, -- the contact address
+    email_canonical TEXT   NOT NULL, -- by which trials are counted
+    name            TEXT, -- printed on invoices
+    changes         BIGINT NOT NULL DEFAULT 0, -- the number of rows in billing_change so far
+    created_at      BIGINT NOT NULL,
+    closed_at       BIGINT
+);
+CREATE INDEX account_created ON account (created_at, id);
+
+-- A Stripe customer. One that was deleted at Stripe stays; its account may get another.
+CREATE TABLE customer (
+    id         TEXT    NOT NULL PRIMARY KEY, -- cus_…
+    account_id TEXT    NOT NULL REFERENCES account (id),
+    email      TEXT,
+    name       TEXT,
+    is_deleted BOOLEAN NOT NULL DEFAULT FALSE,
+    created_at BIGINT  NOT NULL,
+    version    BIGINT  NOT NULL DEFAULT 0,
+    synced_at  BIGINT
+);
+CREATE UNIQUE INDEX customer_account ON customer (account_id) WHERE NOT is_deleted;

@@ -1,0 +1,25 @@
+-- Every event that Stripe ever delivered, once.
+
+CREATE TABLE webhook_event (
+    event_id        TEXT   NOT NULL PRIMARY KEY, -- evt_…
+    type            TEXT   NOT NULL,
+    api_version     TEXT,
+    created         BIGINT NOT NULL, -- Stripe's time
+    subject         TEXT,            -- the object it belongs to, such as sub_…: events of one subject are applied together
+    customer_id     TEXT,
+    account_hint    TEXT,            -- the account its objects name, when that account does not exist yet
+    payload         TEXT   NOT NULL, -- the signed bytes
+    state           TEXT   NOT NULL CHECK (state IN ('pending', 'done', 'ignored', 'unmatched', 'parked')),
+    attempts        BIGINT NOT NULL DEFAULT 0,
+    next_attempt_at BIGINT NOT NULL,
+    lease_owner     TEXT,
+    lease_until     BIGINT,
+    last_error      TEXT,
+    received_at     BIGINT NOT NULL,
+    settled_at      BIGINT
+);
+CREATE INDEX webhook_event_due ON webhook_event (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX webhook_event_subject ON webhook_event (subject) WHERE state = 'pending';
+CREATE INDEX webhook_event_received ON webhook_event (received_at, event_id);
+CREATE INDEX webhook_event_unmatched ON webhook_event (customer_id) WHERE state = 'unmatched';
+CREATE INDEX webhook_event_hint ON webhook_event (account_hint) WHERE state = 'unmatched';

@@ -1,0 +1,86 @@
+-- Subscriptions as Stripe last described them, and the way to them.
+
+-- Many per customer: a cancelled one stays as history. `version` counts writes: of two processes
+-- that asked Stripe at the same time, the one with the older answer cannot write last.
+CREATE TABLE subscription (
+    id                   TEXT    NOT NULL PRIMARY KEY, -- sub_…
+    account_id           TEXT    NOT NULL REFERENCES account (id),
+    customer_id          TEXT    NOT NULL REFERENCES customer (id),
+    status               TEXT    NOT NULL,
+    items                TEXT    NOT NULL, -- JSON: billing::Item[]
+    created              BIGINT  NOT NULL,
+    billing_cycle_anchor BIGINT  NOT NULL,
+    cancel_at_period_end BOOLEAN NOT NULL,
+    cancel_at            BIGINT,
+    ended_at             BIGINT,
+    trial_end            BIGINT,
+    pause_behavior       TEXT,
+    pause_resumes_at     BIGINT,
+    past_due_since       BIGINT,
+    last_known_tier      TEXT,
+    version              BIGINT  NOT NULL,
+    synced_at            BIGINT  NOT NULL
+);
+CREATE INDEX subscription_account ON subscription (account_id);
+
+-- A subscription after each write that changed it, and its cause. Append-only, so that "who had
+-- what when, and why" has an answer.
+CREATE TABLE subscription_revision (
+    subscription_id TEXT   NOT NULL REFERENCES subscription (id),
+    version         BIGINT NOT NULL,
+    account_id      TEXT   NOT NULL REFERENCES account (id),
+    snapshot        TEXT   NOT NULL, -- JSON: billing::Subscription
+    cause           TEXT   NOT NULL, -- event ids, or what else made us ask Stripe
+    written_at      BIGINT NOT NULL,
+    PRIMARY KEY (subscription_id, version)
+);
+CREATE INDEX subscription_revision_account ON subscription_revision (account_id, written_at);
+
+-- What the host is still to be told, in order per account.
+CREATE TABLE billing_change (
+    account_id       TEXT   NOT NULL REFERENCES account (id),
+    number           BIGINT NOT NULL, -- counted per account, from 1
+    subscription_id  TEXT   NOT NULL,
+    version          BIGINT NOT NULL, -- the revision
+    state            TEXT   NOT NULL CHECK (state IN ('pending', 'delivered', 'skipped')),
+    attempts         BIGINT NOT NULL DEFAULT 0,
+    next_attempt_at  BIGINT NOT NULL,
+    lease_owner      TEXT,
+    lease_until      BIGINT,
+    last_error       TEXT,
+    created_at       BIGINT NOT NULL,
+    settled_at       BIGINT,
+    PRIMARY KEY (account_id, number)
+);
+CREATE INDEX billing_change_due ON billing_change (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX billing_change_created ON billing_change (created_at, account_id, number);
+CREATE INDEX billing_change_settled ON billing_change (settled_at) WHERE state <> 'pending';
+
+-- A purchase that was begun. Its id is the idempotency key at Stripe, and its columns are
+-- everything that the request to Stripe is made of: a retry sends the same.
+CREATE TABLE checkout_attempt (
+    id             TEXT   NOT NULL PRIMARY KEY,
+    account_id     TEXT   NOT NULL REFERENCES account (id),
+    customer_id    TEXT   NOT NULL,
+    kind           TEXT   NOT NULL CHECK (kind IN ('subscription', 'product')),
+    item           TEXT   NOT NULL, -- plan and interval, such as PRO/month; or the product's key
+    price_id       TEXT   NOT NULL,
+    metered_prices TEXT   NOT NULL, -- ids separated by spaces: what is billed by usage beside the plan
+    trial_days     BIGINT NOT NULL,
+    status         TEXT   NOT NULL CHECK (status IN ('creating', 'open', 'complete', 'expired', 'superseded', 'failed')),
+    session_id     TEXT   UNIQUE,
+    url            TEXT,
+    created_at     BIGINT NOT NULL
+);
+-- One plan at a time, and each product once at a time.
+CREATE UNIQUE INDEX checkout_attempt_one_plan ON checkout_attempt (account_id)
+    WHERE kind = 'subscription' AND status IN ('creating', 'open');
+CREATE UNIQUE INDEX checkout_attempt_one_product ON checkout_attempt (account_id, item)
+    WHERE kind = 'product' AND status IN ('creating', 'open');
+
+-- Who has had a trial: by account, by canonical e-mail and by the card's fingerprint.
+CREATE TABLE trial_claim (
+    claim           TEXT   NOT NULL PRIMARY KEY, -- account:…, email:… or card:…
+    subscription_id TEXT   NOT NULL,
+    claimed_at      BIGINT NOT NULL
+);

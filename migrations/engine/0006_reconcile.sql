@@ -1,0 +1,27 @@
+-- What reconciliation with Stripe has found. A difference is one row from the run that first saw it
+-- to the one that fixed it or found it resolved, however many runs see it.
+
+CREATE TABLE reconcile_run (
+    id          TEXT    NOT NULL PRIMARY KEY,
+    is_dry      BOOLEAN NOT NULL,
+    started_at  BIGINT  NOT NULL,
+    finished_at BIGINT,
+    error       TEXT
+);
+CREATE INDEX reconcile_run_started ON reconcile_run (started_at);
+
+CREATE TABLE drift (
+    id          TEXT   NOT NULL PRIMARY KEY,
+    key         TEXT   NOT NULL, -- the same in every run that finds it
+    kind        TEXT   NOT NULL,
+    subject     TEXT   NOT NULL, -- the id of the object at Stripe
+    description TEXT   NOT NULL,
+    state       TEXT   NOT NULL CHECK (state IN ('open', 'fixed', 'resolved')),
+    found_at    BIGINT NOT NULL,
+    seen_at     BIGINT NOT NULL,
+    run_id      TEXT   NOT NULL REFERENCES reconcile_run (id) -- the last that saw it
+);
+CREATE UNIQUE INDEX drift_open ON drift (key) WHERE state = 'open';
+CREATE INDEX drift_found ON drift (found_at, id);
+CREATE INDEX drift_seen ON drift (seen_at);
+CREATE INDEX drift_run ON drift (run_id);

@@ -1,0 +1,103 @@
+//! Accounts, and why each has what it has.
+
+use billing::ledger::Invoice;
+use billing::{AccountId, CustomerId, Entitlement, Timestamp, entitlement};
+use engine::StoreError;
+use engine::metering::{self, MeterReading};
+use engine::store::accounts::{self, AccountRow};
+use engine::store::purchases::{self, PaidPurchase};
+use engine::store::subscriptions::{self, Revision};
+use engine::store::{Cursor, Page, customers, invoices};
+
+use super::page::{READ, ROWS};
+use super::roles::OperatorPermit;
+use crate::tollgate::Tollgate;
+
+/// An account as a list shows it.
+#[derive(Clone, Debug)]
+pub struct AccountSummary {
+    /// The account.
+    pub account: AccountRow,
+    /// What it may do, and why.
+    pub entitlement: Entitlement,
+}
+
+/// A page of accounts, newest first: all of them, or those whose address contains `search` or whose own
+/// or Stripe's id it is.
+pub async fn accounts(
+    tollgate: &Tollgate,
+    _: &OperatorPermit,
+    search: &str,
+    after: &Cursor,
+) -> Result<Page<AccountSummary>, StoreError> {
+    let rows = accounts::search(tollgate.db(), search, after, READ).await?;
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let stored = subscriptions::of_accounts(tollgate.db(), &ids).await?;
+    let summarize = |account: AccountRow| {
+        let own = stored.iter().filter(|stored| stored.account.as_str() == account.id);
+        let own: Vec<_> = own.map(|stored| stored.object.clone()).collect();
+        AccountSummary { entitlement: entitlement(&own, tollgate.catalog(), tollgate.now()), account }
+    };
+    let summaries: Vec<_> = rows.into_iter().map(summarize).collect();
+    Ok(Page::new(summaries, ROWS, |row| Cursor { at: Timestamp(row.account.created_at), key: row.account.id.clone() }))
+}
+
+/// An account, with everything that explains it.
+#[derive(Clone, Debug)]
+pub struct AccountDetail {
+    /// The account.
+    pub account: AccountRow,
+    /// Its customer at Stripe.
+    pub customer: Option<CustomerId>,
+    /// What it may do, and why.
+    pub entitlement: Entitlement,
+    /// The latest revision of each subscription, with its cause.
+    pub subscriptions: Vec<Revision>,
+    /// All meters.
+    pub usage: Vec<MeterReading>,
+    /// The newest invoices.
+    pub invoices: Vec<Invoice>,
+    /// The newest purchases.
+    pub purchases: Vec<PaidPurchase>,
+}
+
+/// Reads an account.
+pub async fn account(
+    tollgate: &Tollgate,
+    _: &OperatorPermit,
+    id: &AccountId,
+) -> Result<Option<AccountDetail>, StoreError> {
+    let db = tollgate.db();
+    let Some(account) = accounts::by_id(db, id).await? else { return Ok(None) };
+    let entitlement = tollgate.entitlement(id).await?;
+    Ok(Some(AccountDetail {
+        account,
+        customer: customers::of_account(db, id).await?,
+        subscriptions: subscriptions::as_of(db, id, tollgate.now()).await?,
+        usage: metering::readings(tollgate, id, &entitlement).await?,
+        invoices: invoices::of_account(db, id, &Cursor::start(), READ - 1).await?,
+        purchases: purchases::of_account(db, id, &Cursor::start(), READ - 1).await?,
+        entitlement,
+    }))
+}
+
+/// Why an account had what it had at some time.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// What it could do then, by the catalogue of today.
+    pub entitlement: Entitlement,
+    /// The revision of each subscription that held then.
+    pub subscriptions: Vec<Revision>,
+}
+
+/// Explains what an account had at a time.
+pub async fn explain(
+    tollgate: &Tollgate,
+    _: &OperatorPermit,
+    id: &AccountId,
+    at: Timestamp,
+) -> Result<Explanation, StoreError> {
+    let revisions = subscriptions::as_of(tollgate.db(), id, at).await?;
+    let then: Vec<_> = revisions.iter().map(|revision| revision.subscription.clone()).collect();
+    Ok(Explanation { entitlement: entitlement(&then, tollgate.catalog(), at), subscriptions: revisions })
+}

@@ -1,0 +1,20 @@
+//! Sentences for operators.
+
+use billing::{Flag, Reason};
+
+/// Why an account has what it has.
+pub fn describe_reason(reason: &Reason) -> String {
+    match reason {
+        Reason::NoSubscription => "There is no subscription.".to_owned(),
+        Reason::Subscription { id, status, rule } => format!("{id} is {}: {}.", status.as_str(), rule.describe()),
+    }
+}
+
+/// What somebody should look at.
+pub fn describe_flag(flag: &Flag) -> String {
+    match flag {
+        Flag::StalePeriod(id) => format!("The period of {id} has ended, and Stripe has not renewed it."),
+        Flag::UnknownStatus(id, status) => format!("{id} has the status `{status}`, which this version does not know."),
+        Flag::UnknownPrice(id) => format!("{id} has a price that plans.toml does not name."),
+    }
+}

@@ -1,0 +1,42 @@
+//! Who is an operator.
+
+use billing::email::Email;
+use engine::StoreError;
+
+use crate::auth::SignedIn;
+use crate::store::users::{self, Role};
+use crate::tollgate::Tollgate;
+
+/// Proof that somebody may see and repair everyone's billing.
+#[derive(Clone, Debug)]
+pub struct OperatorPermit(());
+
+impl OperatorPermit {
+    /// The permit of a command: who can run one can read the database as well.
+    pub const fn of_a_command() -> Self {
+        Self(())
+    }
+}
+
+/// A signed-in user is not an operator.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("this is for operators")]
+pub struct NotAnOperator;
+
+/// Checks that a signed-in user is an operator.
+pub fn require_operator(who: &SignedIn) -> Result<OperatorPermit, NotAnOperator> {
+    if who.is_operator { Ok(OperatorPermit(())) } else { Err(NotAnOperator) }
+}
+
+/// Gives the user with this address a role. `false` when there is no such user.
+pub async fn set_role(tollgate: &Tollgate, _: &OperatorPermit, email: &Email, role: Role) -> Result<bool, StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    let is_set = users::set_role(&mut tx, &email.login_key(), role).await?;
+    tx.commit().await?;
+    Ok(is_set)
+}
+
+/// The addresses of all operators.
+pub async fn operators(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Vec<String>, StoreError> {
+    users::operators(tollgate.db()).await
+}

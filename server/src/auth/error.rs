@@ -1,0 +1,74 @@
+//! Why nobody was signed up or in.
+
+use billing::email::EmailError;
+use engine::StoreError;
+
+use super::backend::Backend;
+
+/// It could not be found out whether the password is right.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthUnavailable {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The session could not be read or written.
+    #[error("the session store failed")]
+    Session(#[from] tower_sessions::session::Error),
+    /// The user of the session could not be read.
+    #[error("the session's user could not be read")]
+    User(#[source] Box<axum_login::Error<Backend>>),
+    /// Hashing was interrupted.
+    #[error("the password could not be hashed")]
+    Hashing(#[source] tokio::task::JoinError),
+}
+
+impl From<axum_login::Error<Backend>> for AuthUnavailable {
+    fn from(error: axum_login::Error<Backend>) -> Self {
+        Self::User(Box::new(error))
+    }
+}
+
+/// Why a password was not accepted, in words for the person who typed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// It is shorter than [`super::PASSWORD_MIN`].
+    #[error("Use at least 8 characters.")]
+    TooShort,
+    /// It is longer than [`super::PASSWORD_MAX`].
+    #[error("Use at most 256 characters.")]
+    TooLong,
+}
+
+/// Why no user was created.
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    /// The address is not usable.
+    #[error(transparent)]
+    Email(#[from] EmailError),
+    /// The password is not usable.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The address belongs to a user.
+    #[error("the address is taken")]
+    Taken,
+    /// It could not be done now.
+    #[error(transparent)]
+    Unavailable(#[from] AuthUnavailable),
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The address or the password is wrong; which one is not said.
+    #[error("wrong e-mail or password")]
+    Wrong,
+    /// There were too many wrong attempts.
+    #[error("too many attempts")]
+    TooMany {
+        /// Seconds until the next attempt is allowed.
+        retry_after: u64,
+    },
+    /// It could not be done now.
+    #[error(transparent)]
+    Unavailable(#[from] AuthUnavailable),
+}

@@ -1,0 +1,114 @@
+//! Sessions in the database. The id alone opens an account, so only its hash is stored.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum_login::{AuthManagerLayer, AuthManagerLayerBuilder};
+use engine::StoreError;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::session::{Id, Record};
+use tower_sessions::session_store::{Error, Result};
+use tower_sessions::{Expiry, SessionManagerLayer, SessionStore};
+
+use super::backend::Backend;
+use crate::store::sessions::{self, StoredSession};
+use crate::tollgate::Tollgate;
+
+/// Days after which a session ends. Reading a page does not extend it: a page that is on its way while
+/// somebody logs out would write the session again.
+const DAYS: i64 = 14;
+/// How often expired sessions are deleted.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// The sessions of the app.
+#[derive(Clone, Debug)]
+pub struct Sessions(Tollgate);
+
+impl Sessions {
+    /// The sessions of this app.
+    pub fn new(tollgate: &Tollgate) -> Self {
+        Self(tollgate.clone())
+    }
+}
+
+fn hash(id: &Id) -> String {
+    hex::encode(Sha256::digest(id.0.to_le_bytes()))
+}
+
+fn stored(record: &Record) -> Result<StoredSession> {
+    let data = serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))?;
+    Ok(StoredSession { data, expires_at: record.expiry_date.unix_timestamp() })
+}
+
+fn record(id: Id, stored: &StoredSession) -> Result<Record> {
+    let data = serde_json::from_str(&stored.data).map_err(|error| Error::Decode(error.to_string()))?;
+    let expiry_date = time::OffsetDateTime::from_unix_timestamp(stored.expires_at);
+    Ok(Record { id, data, expiry_date: expiry_date.map_err(|error| Error::Decode(error.to_string()))? })
+}
+
+fn failed(error: StoreError) -> Error {
+    Error::Backend(error.to_string())
+}
+
+#[async_trait]
+impl SessionStore for Sessions {
+    async fn create(&self, record: &mut Record) -> Result<()> {
+        let session = stored(record)?;
+        let mut tx = self.0.db().begin().await.map_err(failed)?;
+        while !sessions::insert(&mut tx, &hash(&record.id), &session).await.map_err(failed)? {
+            record.id = Id::default();
+        }
+        tx.commit().await.map_err(failed)
+    }
+
+    async fn save(&self, record: &Record) -> Result<()> {
+        let mut tx = self.0.db().begin().await.map_err(failed)?;
+        sessions::save(&mut tx, &hash(&record.id), &stored(record)?).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)
+    }
+
+    async fn load(&self, id: &Id) -> Result<Option<Record>> {
+        // The wall clock: a sandbox that advances by a month does not log its user out.
+        let found = sessions::load(self.0.db(), &hash(id), self.0.clock().wall()).await.map_err(failed)?;
+        found.map(|found| record(*id, &found)).transpose()
+    }
+
+    async fn delete(&self, id: &Id) -> Result<()> {
+        let mut tx = self.0.db().begin().await.map_err(failed)?;
+        sessions::delete(&mut tx, &hash(id)).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)
+    }
+}
+
+/// The layer that reads the session and user of a request. The cookie is `Lax`, not `Strict`: people
+/// come back from Stripe signed in.
+pub fn layer(tollgate: &Tollgate) -> AuthManagerLayer<Backend, Sessions> {
+    let sessions = SessionManagerLayer::new(Sessions::new(tollgate))
+        .with_name("tollgate")
+        .with_same_site(SameSite::Lax)
+        .with_http_only(true)
+        .with_secure(tollgate.config().is_https())
+        .with_expiry(Expiry::OnInactivity(time::Duration::days(DAYS)));
+    AuthManagerLayerBuilder::new(Backend::new(tollgate.clone()), sessions).build()
+}
+
+/// Deletes expired sessions until `stop`.
+pub async fn sweep(tollgate: Tollgate, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = delete_expired(&tollgate).await {
+            tracing::warn!(%error, "expired sessions could not be deleted");
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+    }
+}
+
+async fn delete_expired(tollgate: &Tollgate) -> std::result::Result<(), StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    sessions::delete_expired(&mut tx, tollgate.clock().wall()).await?;
+    tx.commit().await
+}

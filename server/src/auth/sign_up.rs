@@ -1,0 +1,69 @@
+//! Creating users.
+
+use billing::email::Email;
+use billing::{AccountId, UserId};
+use engine::{StoreError, accounts, ids};
+
+use super::backend::Identity;
+use super::error::{AuthUnavailable, SignUpError};
+use super::password;
+use super::session::{Session, begin};
+use super::visitor::SignedIn;
+use crate::store::users::{self, Role};
+use crate::tollgate::Tollgate;
+
+/// Creates a user with an account of their own, and signs them in.
+#[tracing::instrument(skip_all)]
+pub async fn sign_up(
+    tollgate: &Tollgate,
+    session: &mut Session,
+    email: &str,
+    password: &str,
+) -> Result<SignedIn, SignUpError> {
+    let email = Email::parse(email)?;
+    password::check(password)?;
+    let identity = create_user(tollgate, &email, password.to_owned()).await?.ok_or(SignUpError::Taken)?;
+    tracing::info!(user = %identity.signed_in.user_id, account = %identity.signed_in.account_id, "signed up");
+    begin(session, &identity).await?;
+    Ok(identity.signed_in)
+}
+
+/// Creates a user with an account of their own. `None` when the address is taken.
+pub async fn create_user(
+    tollgate: &Tollgate,
+    email: &Email,
+    password: String,
+) -> Result<Option<Identity>, AuthUnavailable> {
+    let password_hash = password::hash(password).await?;
+    let signed_in = SignedIn {
+        user_id: UserId::new(ids::new_id()),
+        account_id: AccountId::new(ids::new_id()),
+        email: email.as_str().to_owned(),
+        is_operator: false,
+    };
+    if !store(tollgate, email, &password_hash, &signed_in).await? {
+        return Ok(None);
+    }
+    let user = users::User {
+        id: signed_in.user_id,
+        account_id: signed_in.account_id,
+        email: signed_in.email,
+        password_hash: password_hash.into(),
+        role: Role::Customer,
+    };
+    Ok(Some(Identity::from(user)))
+}
+
+async fn store(tollgate: &Tollgate, email: &Email, password_hash: &str, who: &SignedIn) -> Result<bool, StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    if !users::insert(&mut tx, &who.user_id, email, password_hash, tollgate.now()).await? {
+        return Ok(false);
+    }
+    let has_revived = accounts::ensure_in(&mut tx, tollgate, &who.account_id, email, None).await?;
+    users::add_owner(&mut tx, &who.account_id, &who.user_id).await?;
+    tx.commit().await?;
+    if has_revived {
+        tollgate.wake_worker().notify_one();
+    }
+    Ok(true)
+}

@@ -1,0 +1,23 @@
+//! Who makes a request.
+
+use billing::{AccountId, UserId};
+
+/// A signed-in user, with the account they act for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The user.
+    pub user_id: UserId,
+    /// The account they act for.
+    pub account_id: AccountId,
+    /// Their address, as they typed it.
+    pub email: String,
+    /// Whether they may see and repair everyone's billing.
+    pub is_operator: bool,
+}
+
+/// Who makes a request. The gate puts it into the extensions of every request.
+#[derive(Clone, Debug, Default)]
+pub struct Visitor {
+    /// `None` for an anonymous visitor.
+    pub signed_in: Option<SignedIn>,
+}

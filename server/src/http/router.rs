@@ -1,0 +1,76 @@
+//! Everything that is served.
+//!
+//! From the outside in: request id, log line, security headers; a page for panics and timeouts; then,
+//! for pages and server functions, origin check → session → gate → route. Assets, health checks and the
+//! webhook need no session. The API authenticates its callers itself, and answers panics and timeouts
+//! itself.
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, StatusCode};
+use axum::routing::get;
+use axum::{Router, middleware};
+use engine::axum::{Gate, PolicyTable, PolicyTableError, Route, admit, webhook};
+use tower::ServiceBuilder;
+use tower::util::MapResponseLayer;
+use tower_http::CompressionLevel;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::timeout::TimeoutLayer;
+
+use super::limits::{MAX_BODY, TIMEOUT};
+use super::{api, backstop, headers, health, origin, trace};
+use crate::auth::{SessionIdentity, session_store};
+use crate::tollgate::Tollgate;
+
+/// The pages, and what the router must know about them.
+#[derive(Debug)]
+pub struct Pages {
+    /// Pages and server functions.
+    pub router: Router<Tollgate>,
+    /// A policy for every one of them.
+    pub routes: Vec<Route>,
+    /// Answers a request that reaches no page: renders the page for the `StatusCode` in the request's
+    /// extensions, 404 without one.
+    pub refusals: Router,
+}
+
+/// Puts together everything that is served. It is an error if a route's policy cannot be met.
+pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, PolicyTableError> {
+    let policies = PolicyTable::new(pages.routes, tollgate.catalog())?;
+    let gate = Gate::new(tollgate, SessionIdentity, policies).refuse_with(pages.refusals.clone());
+    let sessions = session_store::layer(tollgate);
+    let api = api::routes(tollgate, sessions.clone());
+
+    let backstop = backstop::Backstop { timeout: TIMEOUT, refusals: pages.refusals.clone() };
+    let origin = (tollgate.clone(), pages.refusals.clone());
+    let guarded = pages.router.fallback_service(pages.refusals).layer(
+        ServiceBuilder::new()
+            .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+            // For an error page that panics itself.
+            .layer(CatchPanicLayer::new())
+            .layer(middleware::from_fn_with_state(backstop, backstop::hold))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(middleware::from_fn_with_state(origin, origin::check))
+            .layer(sessions)
+            .layer(middleware::from_fn_with_state(gate, admit::<SessionIdentity>)),
+    );
+
+    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT);
+    let others = Router::new()
+        .merge(webhook(tollgate))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .merge(tollgate.assets().routes())
+        .layer(ServiceBuilder::new().layer(CatchPanicLayer::new()).layer(timeout))
+        .fallback_service(guarded.with_state(tollgate.clone()));
+
+    let request_id = HeaderName::from_static("x-request-id");
+    Ok(others.merge(api).with_state(tollgate.clone()).layer(
+        ServiceBuilder::new()
+            .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
+            .layer(PropagateRequestIdLayer::new(request_id))
+            .layer(trace::layer())
+            .layer(MapResponseLayer::new(headers::add(tollgate.config().is_https()))),
+    ))
+}

@@ -1,0 +1,108 @@
+//! The accept loop: HTTP/1 and HTTP/2, with limits that keep slow and idle clients from using up the
+//! server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+
+/// How long to wait after a connection could not be accepted, for lack of file descriptors for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// For the head of a request to arrive, and so also how long a connection may be idle between two.
+    pub head_timeout: Duration,
+    /// For the client to read what was written, or to answer an HTTP/2 ping.
+    pub write_timeout: Duration,
+    /// Connections that are open at the same time. Others wait in the listener's backlog.
+    pub max_connections: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { head_timeout: Duration::from_secs(30), write_timeout: Duration::from_secs(30), max_connections: 8192 }
+    }
+}
+
+/// Serves until `stop`, and then until open requests are answered, or for `grace` at most.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: &CancellationToken,
+    grace: Duration,
+) {
+    let shutdown = GracefulShutdown::new();
+    let free = Arc::new(Semaphore::new(limits.max_connections));
+    while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &free)).await {
+        match accepted {
+            Ok((stream, client, slot)) => {
+                tokio::spawn(connection(stream, client, router.clone(), limits, shutdown.watcher(), slot));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, shutdown.shutdown()).await.is_err() {
+        tracing::warn!("requests are still open after {} s; they are dropped", grace.as_secs());
+    }
+}
+
+type Accepted = (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
+
+async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> std::io::Result<Accepted> {
+    // It is never closed, so that there is always a slot.
+    let slot = Arc::clone(free).acquire_owned().await.ok();
+    let (stream, client) = listener.accept().await?;
+    Ok((stream, client, slot))
+}
+
+async fn connection(
+    stream: TcpStream,
+    client: SocketAddr,
+    router: Router,
+    limits: ConnectionLimits,
+    shutdown: Watcher,
+    slot: Option<OwnedSemaphorePermit>,
+) {
+    // Responses are written whole: waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.write_timeout));
+    let service = ServiceBuilder::new()
+        .map_request(move |mut request: Request<_>| {
+            request.extensions_mut().insert(ConnectInfo(client));
+            request
+        })
+        .service(router);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head_timeout);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.head_timeout)
+        .keep_alive_timeout(limits.write_timeout);
+    let stream = TokioIo::new(Box::pin(stream));
+    let serving = builder.serve_connection(stream, TowerToHyperService::new(service));
+    // A client that hangs up or is too slow is not an error of ours.
+    if let Err(error) = shutdown.watch(serving).await {
+        tracing::debug!(%error, %client, "a connection ended early");
+    }
+    drop(slot);
+}

@@ -1,0 +1,46 @@
+//! Login attempts in the current window, per e-mail address and per client address.
+
+use billing::Timestamp;
+use engine::store::{StoreError, Tx, statements, values};
+
+statements! {
+    TAKE = "INSERT INTO login_throttle (throttle_key, window_start, attempts) VALUES ($1, $2, 1) \
+        ON CONFLICT (throttle_key) DO UPDATE SET \
+        attempts = CASE WHEN login_throttle.window_start <= $3 THEN 1 ELSE login_throttle.attempts + 1 END, \
+        window_start = CASE WHEN login_throttle.window_start <= $3 THEN excluded.window_start ELSE login_throttle.window_start END \
+        WHERE login_throttle.window_start <= $3 OR login_throttle.attempts < $4 RETURNING attempts";
+    WINDOW_START = "SELECT window_start FROM login_throttle WHERE throttle_key = $1";
+    GIVE_BACK = "UPDATE login_throttle SET attempts = attempts - 1 WHERE throttle_key = $1 AND attempts > 0";
+}
+
+/// The answer to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It was counted.
+    Allowed,
+    /// All attempts of the window that began then are used.
+    Denied {
+        /// The beginning of the window.
+        window_start: Timestamp,
+    },
+}
+
+/// Counts an attempt, of which a window allows `limit`. A window that began before `expired_before` is over.
+pub async fn take(
+    tx: &mut Tx,
+    key: &str,
+    now: Timestamp,
+    expired_before: Timestamp,
+    limit: i64,
+) -> Result<Attempt, StoreError> {
+    if tx.fetch_optional::<(i64,)>(TAKE, values![key, now.0, expired_before.0, limit]).await?.is_some() {
+        return Ok(Attempt::Allowed);
+    }
+    let (start,) = tx.fetch_one::<(i64,)>(WINDOW_START, values![key]).await?;
+    Ok(Attempt::Denied { window_start: Timestamp(start) })
+}
+
+/// Gives back an attempt that was the right person's.
+pub async fn give_back(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
+    tx.execute(GIVE_BACK, values![key]).await.map(drop)
+}

@@ -1,0 +1,128 @@
+//! API keys. A key is shown once; only its hash is stored.
+
+use std::collections::BTreeMap;
+
+use billing::{AccountId, Meter, Timestamp};
+use engine::store::usage;
+use engine::{Permit, StoreError, ids};
+use sha2::{Digest, Sha256};
+
+use super::error::{Text, WorkspaceError};
+use super::usage_range::UsageRange;
+use crate::store::api_keys::{self as rows, NewApiKey};
+use crate::tollgate::Tollgate;
+
+const NAME: Text = Text { field: "name", required: "Name the key.", max: NAME_MAX };
+/// The longest name of a key, in characters.
+pub const NAME_MAX: usize = 80;
+
+/// A key as its owner sees it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: String,
+    /// The name its owner gave it.
+    pub name: String,
+    /// Its first characters.
+    pub hint: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// What was used with it in the last thirty days, by meter.
+    pub counts: BTreeMap<Meter, u64>,
+}
+
+/// A key as tables name it, revoked or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyName {
+    /// The name its owner gave it.
+    pub name: String,
+    /// Its first characters.
+    pub hint: String,
+    /// Whether it was revoked.
+    pub is_revoked: bool,
+}
+
+/// The account's keys that are not revoked, newest first.
+pub async fn api_keys(tollgate: &Tollgate, permit: &Permit) -> Result<Vec<ApiKey>, StoreError> {
+    let rows = rows::of_account(tollgate.db(), permit.account_id()).await?;
+    let now = tollgate.now();
+    let from = UsageRange::Month.from(now, now);
+    let days = usage::days(tollgate.db(), permit.account_id(), from, now.plus_seconds(1)).await?;
+    let counts = |id: &str| {
+        let mut counts: BTreeMap<Meter, u64> = BTreeMap::new();
+        for row in days.iter().filter(|row| row.source == id) {
+            if let (Some(meter), Ok(used)) = (tollgate.catalog().meter(&row.meter), u64::try_from(row.used)) {
+                *counts.entry(meter).or_default() += used;
+            }
+        }
+        counts
+    };
+    let active = rows.into_iter().filter(|row| row.revoked_at.is_none());
+    Ok(active
+        .map(|row| ApiKey {
+            counts: counts(&row.id),
+            id: row.id,
+            name: row.name,
+            hint: row.hint,
+            created_at: Timestamp(row.created_at),
+            last_used_at: row.last_used_at.map(Timestamp),
+        })
+        .collect())
+}
+
+/// The names of all keys of the account, by id.
+pub(super) async fn key_names(tollgate: &Tollgate, permit: &Permit) -> Result<BTreeMap<String, KeyName>, StoreError> {
+    let rows = rows::of_account(tollgate.db(), permit.account_id()).await?;
+    let name = |row: rows::ApiKeyRow| {
+        let is_revoked = row.revoked_at.is_some();
+        (row.id, KeyName { name: row.name, hint: row.hint, is_revoked })
+    };
+    Ok(rows.into_iter().map(name).collect())
+}
+
+/// Creates a key and returns it: it cannot be read again.
+pub async fn create_api_key(tollgate: &Tollgate, permit: &Permit, name: &str) -> Result<String, WorkspaceError> {
+    let name = NAME.check(name)?;
+    let key = format!("tg_{}", ids::new_secret()?);
+    let (id, hash) = (ids::new_id(), hash(&key));
+    let row = NewApiKey { id: &id, name, hash: &hash, hint: &key[..9] };
+    let mut tx = tollgate.db().begin().await?;
+    rows::insert(&mut tx, permit.account_id(), &row, tollgate.now()).await?;
+    tx.commit().await?;
+    Ok(key)
+}
+
+/// Revokes a key at once, on every node. `false` when the account has no such key.
+pub async fn revoke_api_key(tollgate: &Tollgate, permit: &Permit, id: &str) -> Result<bool, StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    let is_revoked = rows::revoke(&mut tx, permit.account_id(), id, tollgate.now()).await?;
+    tx.commit().await?;
+    Ok(is_revoked)
+}
+
+/// A key that a call was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticated {
+    /// The account that the key belongs to.
+    pub account: AccountId,
+    /// The key's id.
+    pub key_id: String,
+}
+
+/// Finds the account of a key, and records, to the minute, that the key was used.
+pub async fn authenticate(tollgate: &Tollgate, key: &str) -> Result<Option<Authenticated>, StoreError> {
+    let Some(known) = rows::by_hash(tollgate.db(), &hash(key)).await? else { return Ok(None) };
+    let minute = Timestamp(tollgate.now().0 - tollgate.now().0.rem_euclid(60));
+    if known.last_used_at.is_none_or(|last| last < minute.0) {
+        let mut tx = tollgate.db().begin().await?;
+        rows::touch(&mut tx, &known.id, minute).await?;
+        tx.commit().await?;
+    }
+    Ok(Some(Authenticated { account: AccountId::new(known.account_id), key_id: known.id }))
+}
+
+fn hash(key: &str) -> String {
+    hex::encode(Sha256::digest(key.as_bytes()))
+}

@@ -1,0 +1,11 @@
+//! The commands that end by themselves, a file for each.
+
+pub mod catalog;
+pub mod changes;
+pub mod database;
+pub mod doctor;
+pub mod events;
+pub mod explain;
+pub mod operator;
+pub mod reconcile;
+pub mod webhook;

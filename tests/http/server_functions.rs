@@ -1,0 +1,178 @@
+//! Server functions over HTTP: what they refuse, and what a person and a script get back.
+
+use reqwest::{Method, RequestBuilder};
+
+use crate::support::{Browser, Harness, Page, on_both_engines};
+
+const SUBSCRIBE: &str = "/api/billing/subscribe";
+/// What a browser sends with a form and with a link.
+const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+on_both_engines! {
+    async fn a_form_that_is_not_exactly_the_function_s_is_refused_before_anything_is_looked_up(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let before = app.sandbox.requests().len();
+        for (what, form, status) in refused_forms() {
+            let page = Page::of(posted(&browser, SUBSCRIBE, &form).header("accept", HTML)).await;
+            assert_eq!(page.status, status, "{what}");
+            assert_is_page(&page, what);
+        }
+        let json = browser.request(Method::POST, SUBSCRIBE).header("content-type", "application/json");
+        assert_eq!(Page::of(json.body(r#"{"plan":"PRO","interval":"month"}"#)).await.status, 422);
+        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not have been asked");
+    }
+
+    async fn a_script_hears_of_the_same_refusals_as_codes(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        for (what, form, status) in refused_forms() {
+            let answer = Page::of(posted(&browser, SUBSCRIBE, &form).header("accept", "application/json")).await;
+            let code = if status == 413 { "too_large" } else { "malformed" };
+            assert_eq!((answer.status, code_of(&answer).as_str()), (status, code), "{what}");
+        }
+    }
+
+    async fn the_query_of_a_link_is_read_as_strictly(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        for query in ["id=in_1&id=in_2", "id=in_1&to=%2F%2Fevil.example", "id=in_1%00", "id=in_1&as=exe"] {
+            assert_eq!(browser.get(&format!("/billing/invoice?{query}")).await.status, 422, "{query}");
+        }
+        assert_eq!(browser.get("/billing/invoice?id=in_1&as=pdf").await.status, 404);
+        let head = browser.request(Method::HEAD, "/billing/invoice?id=in_1");
+        assert_eq!(Page::of(head).await.status, 404, "a link can be asked for its head");
+    }
+
+    async fn an_error_about_a_form_is_the_form_s_page_and_never_a_redirect(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let form = [("plan", "GOLD"), ("interval", "month")];
+        let request = browser.request(Method::POST, SUBSCRIBE).form(&form).header("accept", HTML);
+        let page = Page::of(request.header("referer", format!("{}/pricing?from=mail", app.url))).await;
+        assert_eq!((page.status, page.header("location")), (422, None));
+        assert_is_page(&page, "GOLD");
+        assert!(page.body.contains("That plan is not for sale.") && page.body.contains("<h1>Pricing</h1>"), "{}", page.body);
+        assert_eq!(page.header("serverfnerror"), None);
+    }
+
+    async fn a_script_gets_a_code_and_a_sentence_and_no_internal_text(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let call = async |plan: &str| {
+            let form = [("plan", plan), ("interval", "month")];
+            let request = browser.request(Method::POST, SUBSCRIBE).form(&form);
+            Page::of(request.header("accept", "application/json")).await
+        };
+        let refused = call("GOLD").await;
+        assert_eq!((refused.status, code_of(&refused).as_str()), (422, "invalid"));
+        assert_eq!(refused.json()["sentence"], "That plan is not for sale. Choose one of these.");
+        app.sandbox.fail_next(100, 503);
+        let failed = call("PRO").await;
+        app.sandbox.fail_next(0, 503);
+        assert_eq!((failed.status, code_of(&failed).as_str()), (503, "stripe_unavailable"));
+        let keys: Vec<String> = failed.json().as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, ["code", "sentence"]);
+        let going_on = call("PRO").await;
+        assert_eq!(going_on.status, 200);
+        let to = going_on.json()["to"].as_str().unwrap().to_owned();
+        assert!(to.starts_with(&app.sandbox.url()), "{to}");
+        assert_eq!(going_on.header("location"), None, "a script is not redirected");
+    }
+
+    async fn a_browser_is_led_on_and_not_back_to_where_it_came_from(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let form = [("plan", "PRO"), ("interval", "month")];
+        let request = browser.request(Method::POST, SUBSCRIBE).form(&form).header("accept", HTML);
+        let page = Page::of(request.header("referer", format!("{}/pricing", app.url))).await;
+        assert_eq!(page.status, 303);
+        assert!(page.location().starts_with(&app.sandbox.url()), "{}", page.location());
+        assert_eq!(page.body, "");
+    }
+
+    async fn a_script_is_refused_by_the_layers_before_it_in_json_too(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let foreign = browser.request(Method::POST, SUBSCRIBE).header("origin", "https://evil.example");
+        let answer = Page::of(foreign.header("accept", "application/json")).await;
+        assert_eq!((answer.status, code_of(&answer).as_str()), (403, "forbidden"));
+        let hidden = browser.request(Method::POST, "/admin/compare").header("accept", "application/json");
+        let answer = Page::of(hidden).await;
+        assert_eq!((answer.status, code_of(&answer).as_str()), (404, "not_found"));
+        let anonymous = app.browser().request(Method::POST, SUBSCRIBE).header("accept", "application/json");
+        assert!(Page::of(anonymous).await.location().starts_with("/login"), "the guard asks first");
+    }
+
+    async fn plan_and_usage_can_be_asked_for(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let plan = browser.get("/api/billing/plan").await.json();
+        assert_eq!((plan["tier"].as_str(), plan["is_paid"].as_bool()), (Some("FREE"), Some(false)));
+        let account = app.account("ada@example.com").await;
+        app.tollgate.record_usage(&account, billing::Meter::ApiCalls, 80, "a").await.unwrap();
+        let usage = browser.get("/api/billing/usage").await;
+        assert!(usage.header("cache-control").unwrap().contains("no-store"));
+        let usage = usage.json();
+        let calls = &usage["meters"][0];
+        assert_eq!((calls["key"].as_str(), calls["used"].as_u64()), (Some("apiCallsPerMonth"), Some(80)));
+        assert_eq!((calls["limit"].as_u64(), calls["beyond"].as_str()), (Some(100), Some("rejected")));
+        assert_eq!(usage["notices"][0]["percent"], 80);
+        assert!(app.browser().get("/api/billing/usage").await.location().starts_with("/login"));
+    }
+
+    async fn too_many_attempts_say_when_to_try_again(engine) {
+        let app = Harness::start(engine).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let guess = async |accept: &str| {
+            let request = browser.request(Method::POST, "/account/close").form(&[("password", "a guess")]);
+            Page::of(request.header("accept", accept)).await
+        };
+        for _ in 0..10 {
+            let answer = guess("application/json").await;
+            assert_eq!((answer.status, code_of(&answer).as_str()), (401, "wrong_password"));
+            assert_eq!(answer.json()["field"], "password");
+        }
+        let page = guess(HTML).await;
+        assert_eq!(page.status, 429);
+        assert!(page.body.contains("id=\"password-fault\"") && !page.body.contains("a guess"), "{}", page.body);
+        let answer = guess("application/json").await;
+        let wait = answer.json()["retry_after"].as_u64().unwrap();
+        assert!((1..=900).contains(&wait), "{wait}");
+        for header in [page.header("retry-after"), answer.header("retry-after")] {
+            assert!((1..=900).contains(&header.unwrap().parse::<u64>().unwrap()));
+        }
+    }
+}
+
+/// Forms that are wrong in one way each, with the status that refuses them.
+fn refused_forms() -> Vec<(&'static str, String, u16)> {
+    let good = "plan=PRO&interval=month";
+    vec![
+        ("an unknown field", format!("{good}&price=price_1"), 422),
+        ("a field in other case", format!("{good}&Plan=PRO"), 422),
+        ("a repeated field", format!("{good}&plan=PRO"), 422),
+        ("a missing field", "plan=PRO".to_owned(), 422),
+        ("nothing", String::new(), 422),
+        ("a NUL in a value", "plan=PRO%00&interval=month".to_owned(), 422),
+        ("a NUL in a name", format!("{good}&%00=1"), 422),
+        ("an array", "plan[0]=PRO&interval=month".to_owned(), 422),
+        ("more than 64 KiB", format!("plan={}&interval=month", "A".repeat(64 * 1024)), 413),
+    ]
+}
+
+fn posted(browser: &Browser, path: &str, form: &str) -> RequestBuilder {
+    let request = browser.request(Method::POST, path).header("sec-fetch-site", "same-origin");
+    request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned())
+}
+
+fn code_of(answer: &Page) -> String {
+    assert_eq!(answer.header("content-type").as_deref(), Some("application/json"), "{}", answer.body);
+    answer.json()["code"].as_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn assert_is_page(page: &Page, what: &str) {
+    assert_eq!(page.header("content-type").as_deref(), Some("text/html; charset=utf-8"), "{what}");
+    assert!(page.body.starts_with("<!DOCTYPE html>") && page.body.contains("<h1"), "{what}: {}", page.body);
+}
