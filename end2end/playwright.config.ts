@@ -2,7 +2,7 @@ import { defineConfig, devices } from '@playwright/test';
 
 const browser = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
 
-/** The whole suite runs twice; what needs a script says so with `@javascript`. */
+/** Every test runs with and without JavaScript, unless it is tagged `@javascript`. */
 const suite = [
   { name: 'javascript', testIgnore: 'screenshots.spec.ts' },
   {
@@ -12,8 +12,8 @@ const suite = [
     use: { javaScriptEnabled: false },
   },
 ];
-/** The pictures in docs/ are made only when asked for: `npm run screenshots`. */
-const pictures = [{ name: 'screenshots', testMatch: 'screenshots.spec.ts' }];
+/** The screenshots in docs/ are only taken by `npm run screenshots`. */
+const screenshots = [{ name: 'screenshots', testMatch: 'screenshots.spec.ts' }];
 
 export default defineConfig({
   testDir: 'tests',
@@ -29,7 +29,7 @@ export default defineConfig({
     locale: 'en-GB',
     timezoneId: 'UTC',
     viewport: { width: 1280, height: 800 },
-    // A page that fades in is not clicked at, and axe measures no colour on its way.
+    // During a transition, clicks may be lost and axe would measure the wrong colours.
     contextOptions: { reducedMotion: 'reduce' },
     trace: 'retain-on-failure',
     launchOptions: {
@@ -45,5 +45,5 @@ export default defineConfig({
       ],
     },
   },
-  projects: process.env.SCREENSHOTS ? pictures : suite,
+  projects: process.env.SCREENSHOTS ? screenshots : suite,
 });

@@ -55,9 +55,6 @@ pub const SUPPORT: Area = Area {
     feature: Some(product::PRIORITY_SUPPORT),
 };
 
-/// The most characters that a message's subject has.
-pub const SUBJECT_MOST: usize = 200;
-
 /// All of them, in the order of the dashboard.
 pub const AREAS: [&Area; 4] = [&ANALYTICS, &API_KEYS, &CUSTOM_DOMAIN, &SUPPORT];
 

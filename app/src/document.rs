@@ -43,12 +43,27 @@ pub async fn page_again(
     if let Ok(uri) = path.parse() {
         parts.uri = uri;
     }
+    refresh_entitlement(tollgate, &mut parts).await;
     render(tollgate, parts, Some(status), form, None).await
 }
 
 /// The page that says why there is none.
-pub async fn failure(tollgate: &Tollgate, parts: Parts, failure: Failure) -> Response {
+pub async fn failure(tollgate: &Tollgate, mut parts: Parts, failure: Failure) -> Response {
+    refresh_entitlement(tollgate, &mut parts).await;
     render(tollgate, parts, Some(failure.status()), FormState::default(), Some(failure)).await
+}
+
+/// Replaces the entitlement that the guard computed: what was posted since may have changed it.
+async fn refresh_entitlement(tollgate: &Tollgate, parts: &mut Parts) {
+    let Some(account) = parts.extensions.get::<Visitor>().and_then(|visitor| visitor.signed_in.as_ref()) else {
+        return;
+    };
+    // Without the database, the guard's is as good as any.
+    if parts.method != Method::GET
+        && let Ok(entitlement) = tollgate.entitlement(&account.account_id).await
+    {
+        parts.extensions.insert(Arc::new(entitlement));
+    }
 }
 
 async fn render(
@@ -94,7 +109,7 @@ async fn render(
     let scripts = scripts.get().map(String::as_str).unwrap_or_default();
     let (mut response, has_islands) = with_scripts(response, scripts).await;
     let nonce = has_islands.then_some(&*nonce);
-    let csp = content_security::policy(nonce, &tollgate.config().stripe.checkout_origins());
+    let csp = content_security::policy(nonce, &tollgate.config().stripe.hosted_origins());
 
     if let Some(status) = status {
         *response.status_mut() = status;

@@ -1,61 +1,46 @@
-//! What is said when a request cannot be answered: a closed set of sentences.
+//! What can go wrong, as people and programs hear it: a closed set of codes, each with a
+//! status, a heading and a sentence.
 //!
-//! The cause goes to the log, once, where it is turned into one of these; a page
-//! never shows it.
+//! The cause goes to the log, once, where it becomes one of these ([`crate::causes`]); no
+//! page and no answer shows it.
 
-use std::fmt::Debug;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
 
-use axum::http::StatusCode;
-use server::checkout::CheckoutError;
-use server::stripe::GatewayError;
-
-/// Why there is no page, in words for the person who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a request was not answered as asked. The variant in snake case is its code over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Failure {
-    /// No such page, or not theirs.
+    /// It doesn't exist, or it belongs to another account.
     NotFound,
+    /// Nobody is signed in.
+    SignedOut,
+    /// The account's plan doesn't include it.
+    PlanTooLow,
     /// The request came from another site.
     Forbidden,
-    /// The form is not one that this app has: a field is missing, unknown or given twice.
+    /// A field is missing, unknown, repeated or not of its type.
     Malformed,
-    /// More was sent than any form of ours holds.
+    /// The form is longer than any of ours.
     TooLarge,
+    /// A value is well-formed and can't be used.
+    Invalid,
+    /// The password is wrong.
+    WrongPassword,
+    /// Too many wrong passwords.
+    TooManyAttempts,
     /// Another request of the same account is being finished.
     InProgress,
-    /// Stripe did not answer.
+    /// Stripe didn't answer.
     StripeUnavailable,
-    /// The store did not answer.
+    /// The database didn't answer.
     Unavailable,
-    /// A fault of ours.
+    /// A bug.
     Broken,
 }
 
 impl Failure {
-    /// The store did not answer; `cause` is logged here.
-    pub fn store(cause: impl Debug) -> Self {
-        tracing::error!(?cause, "the store did not answer");
-        Self::Unavailable
-    }
-
-    /// Stripe did not answer, or refused what only we can have got wrong; `cause` is logged here.
-    pub fn stripe(cause: &GatewayError) -> Self {
-        tracing::error!(%cause, "Stripe gave no usable answer");
-        if cause.is_final() { Self::Broken } else { Self::StripeUnavailable }
-    }
-
-    /// A purchase did not come to Stripe's page.
-    pub fn checkout(error: CheckoutError) -> Self {
-        match error {
-            CheckoutError::Stripe(cause) => Self::stripe(&cause),
-            CheckoutError::Store(cause) => Self::store(cause),
-            CheckoutError::InProgress | CheckoutError::AlreadySubscribed | CheckoutError::JustBought(_) => {
-                Self::InProgress
-            }
-            CheckoutError::Unknown | CheckoutError::NotForSale | CheckoutError::Closed => Self::NotFound,
-        }
-    }
-
-    /// What to say for a status that somebody else decided on.
+    /// Returns what to say for a status that was decided elsewhere.
     pub fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
@@ -72,9 +57,11 @@ impl Failure {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::Malformed => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::SignedOut | Self::WrongPassword => StatusCode::UNAUTHORIZED,
+            Self::PlanTooLow | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Malformed | Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             Self::InProgress => StatusCode::CONFLICT,
             Self::StripeUnavailable | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
@@ -85,9 +72,14 @@ impl Failure {
     pub const fn title(self) -> &'static str {
         match self {
             Self::NotFound => "There is nothing here",
+            Self::SignedOut => "Log in to continue",
+            Self::PlanTooLow => "Your plan doesn't include this",
             Self::Forbidden => "That request came from elsewhere",
             Self::Malformed => "That form was not understood",
             Self::TooLarge => "That is more than this form takes",
+            Self::Invalid => "Check what you entered",
+            Self::WrongPassword => "Wrong password",
+            Self::TooManyAttempts => "Too many attempts",
             Self::InProgress => "One moment",
             Self::StripeUnavailable => "The payment service does not answer",
             Self::Unavailable => "Not available right now",
@@ -101,6 +93,8 @@ impl Failure {
             Self::NotFound => {
                 "The page does not exist, or it belongs to somebody else. Check the address, or start again from one of these."
             }
+            Self::SignedOut => "You're not logged in, so nothing was changed. Log in and try again.",
+            Self::PlanTooLow => "Upgrade to a plan that includes it.",
             Self::Forbidden => {
                 "For your safety, forms are only taken from our own pages. Open the page again and send the form from there."
             }
@@ -108,6 +102,9 @@ impl Failure {
                 "A field was missing or unknown, so nothing was changed. Go back, load the page again and send the form once more."
             }
             Self::TooLarge => "Nothing was changed. Shorten what you typed and send the form again.",
+            Self::Invalid => "A value can't be used, so nothing was changed. Go back and correct it.",
+            Self::WrongPassword => "That isn't your password, so nothing was changed.",
+            Self::TooManyAttempts => "Wait a while and try again.",
             Self::InProgress => {
                 "Another request of yours is being finished right now. Wait a few seconds and try again; nothing is done twice."
             }

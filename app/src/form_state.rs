@@ -4,8 +4,8 @@
 /// The state of the form on the page; empty when the page is simply opened.
 #[derive(Clone, Default)]
 pub struct FormState {
-    typed: Vec<(&'static str, String)>,
-    faults: Vec<(&'static str, String)>,
+    typed: Vec<(String, String)>,
+    faults: Vec<(String, String)>,
     /// A sentence about the form as a whole.
     pub refusal: Option<String>,
     /// An API key that was just made. It is on this one page and nowhere else.
@@ -18,17 +18,23 @@ impl FormState {
         Self { new_api_key: Some(key), ..Self::default() }
     }
 
+    /// Keeps what was posted, URL-encoded, but for passwords.
+    pub fn of_post(form: &[u8]) -> Self {
+        let fields = form_urlencoded::parse(form).into_owned().filter(|(name, _)| name != "password");
+        Self { typed: fields.collect(), ..Self::default() }
+    }
+
     /// Keeps what was typed into `field`.
     #[must_use]
-    pub fn typed(mut self, field: &'static str, text: impl Into<String>) -> Self {
-        self.typed.push((field, text.into()));
+    pub fn typed(mut self, field: &str, text: impl Into<String>) -> Self {
+        self.typed.push((field.to_owned(), text.into()));
         self
     }
 
     /// Says what is wrong with `field`.
     #[must_use]
-    pub fn fault(mut self, field: &'static str, sentence: impl Into<String>) -> Self {
-        self.faults.push((field, sentence.into()));
+    pub fn fault(mut self, field: &str, sentence: impl Into<String>) -> Self {
+        self.faults.push((field.to_owned(), sentence.into()));
         self
     }
 
@@ -41,11 +47,22 @@ impl FormState {
 
     /// What was typed into `field`.
     pub fn text_of(&self, field: &str) -> Option<&str> {
-        self.typed.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
+        self.typed.iter().find(|(name, _)| name == field).map(|(_, text)| text.as_str())
     }
 
     /// What is wrong with `field`.
     pub fn fault_of(&self, field: &str) -> Option<&str> {
-        self.faults.iter().find(|(name, _)| *name == field).map(|(_, sentence)| sentence.as_str())
+        self.faults.iter().find(|(name, _)| name == field).map(|(_, sentence)| sentence.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_posted_is_kept_but_for_the_password() {
+        let state = FormState::of_post(b"comment=too+dear&password=sesame");
+        assert_eq!((state.text_of("comment"), state.text_of("password")), (Some("too dear"), None));
     }
 }

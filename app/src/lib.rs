@@ -1,9 +1,11 @@
-//! The pages: Leptos components, islands and form actions.
+//! The pages: Leptos components, islands and server functions.
 //!
-//! Every page is rendered on the server and every write is a plain `<form>`, so
-//! that all of it works without JavaScript. What moves is an island; islands are
-//! the only module compiled for the browser.
+//! Every page is rendered on the server and every write is a plain `<form>`, so all of it
+//! works without JavaScript. What moves is an island. Only islands and the calling side of
+//! server functions are compiled for the browser.
 
+pub mod api;
+mod failure;
 pub mod islands;
 
 #[cfg(feature = "hydrate")]
@@ -12,7 +14,15 @@ pub use leptos::mount::hydrate_islands;
 #[cfg(feature = "ssr")]
 mod actions;
 #[cfg(feature = "ssr")]
+mod addresses;
+#[cfg(feature = "ssr")]
 mod areas;
+#[cfg(feature = "ssr")]
+mod attempts;
+#[cfg(feature = "ssr")]
+mod caller;
+#[cfg(feature = "ssr")]
+mod causes;
 #[cfg(feature = "ssr")]
 mod components;
 #[cfg(feature = "ssr")]
@@ -20,7 +30,7 @@ mod content_security;
 #[cfg(feature = "ssr")]
 mod document;
 #[cfg(feature = "ssr")]
-mod failure;
+mod endpoints;
 #[cfg(feature = "ssr")]
 mod form_state;
 #[cfg(feature = "ssr")]

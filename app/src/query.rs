@@ -2,10 +2,10 @@
 //! else counts as absent: an address is typed by anybody.
 
 use billing::{Catalog, Interval, Plan, Timestamp};
+use engine::store::Cursor;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use server::auth::safe_next;
-use server::store::After;
 
 /// The value of one parameter.
 pub fn parameter(name: &str) -> Option<String> {
@@ -18,17 +18,17 @@ pub fn next() -> Option<String> {
 }
 
 /// Where a page of a table begins, as `name=` says it; the newest row without it.
-pub fn after(name: &str) -> After {
-    parameter(name).as_deref().and_then(read_after).unwrap_or_else(After::start)
+pub fn after(name: &str) -> Cursor {
+    parameter(name).as_deref().and_then(read_after).unwrap_or_else(Cursor::start)
 }
 
-fn read_after(text: &str) -> Option<After> {
+fn read_after(text: &str) -> Option<Cursor> {
     let (at, key) = text.split_once('.')?;
-    Some(After { at: Timestamp(at.parse().ok()?), key: key.to_owned() })
+    Some(Cursor { at: Timestamp(at.parse().ok()?), key: key.to_owned() })
 }
 
 /// The value that [`after`] reads.
-pub fn after_value(after: &After) -> String {
+pub fn after_value(after: &Cursor) -> String {
     format!("{}.{}", after.at.0, after.key)
 }
 
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_place_in_a_table_survives_the_address_and_nonsense_is_the_beginning() {
-        let place = After { at: Timestamp(1_795_442_700), key: "evt_1.x".to_owned() };
+        let place = Cursor { at: Timestamp(1_795_442_700), key: "evt_1.x".to_owned() };
         assert_eq!(read_after(&after_value(&place)), Some(place));
         assert_eq!(read_after("yesterday"), None);
     }

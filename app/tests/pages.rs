@@ -7,7 +7,7 @@ mod house;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use billing::Status;
-use house::{Answer, House, NOW, subscription};
+use house::{Answer, House, NOW, PLANS, subscription};
 
 /// What every page must be, whatever is on it.
 fn assert_sound(path: &str, answer: &Answer) {
@@ -235,9 +235,27 @@ async fn the_meters_can_be_had_alone() {
 async fn the_reference_says_what_every_call_takes_and_answers() {
     let house = House::new().await;
     let answer = house.stranger().get("/api-reference").await;
-    for text in ["POST /api/v1/generate", "GET /api/v1/usage", "prompt", "meters.resets_at", "Idempotency-Key", "402"] {
-        assert!(answer.html.contains(text), "{text}");
-    }
+    let rows = |table: &str| {
+        let (_, table) =
+            answer.html.split_once(&format!("aria-label=\"{table}\"")).unwrap_or_else(|| panic!("{table}"));
+        let (table, _) = table.split_once("</table>").unwrap();
+        let heads = table.split("<th scope=\"row\">").skip(1).map(|row| row.split("</th>").next().unwrap());
+        heads.map(|head| head.replace("<code>", "").replace("</code>", "")).collect::<Vec<_>>()
+    };
+    let generate = "POST /api/v1/generate";
+    assert_eq!(rows(&format!("Fields of {generate}")), ["prompt", "stream"]);
+    assert_eq!(rows(&format!("Headers of {generate}")), ["Idempotency-Key"]);
+    let statuses = rows(&format!("Statuses of {generate}"));
+    assert!(
+        ["200", "401", "402", "422", "429"].iter().all(|status| statuses.iter().any(|row| row == status)),
+        "{statuses:?}"
+    );
+    let answered = rows("Answer of GET /api/v1/usage");
+    assert!(
+        answered.contains(&"meters".to_owned()) && answered.contains(&"meters.resets_at".to_owned()),
+        "{answered:?}"
+    );
+    assert_eq!(answer.html.matches("Fields of GET").count(), 0, "what is read takes no body");
 }
 
 #[tokio::test]
@@ -278,10 +296,19 @@ async fn a_message_is_kept_and_shown_as_it_was_written() {
     let shown = guest.get(&answer.location.unwrap()).await;
     assert_sound("/dashboard/support", &shown);
     assert!(shown.html.contains("&lt;b&gt;bold&lt;/b&gt;"));
-    let refused = guest.post("/dashboard/support", "subject=Help&body=").await;
-    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.html.contains("id=\"body-fault\""));
-    assert!(refused.html.contains("value=\"Help\""));
+    let long = "a".repeat(201);
+    for (form, field) in [
+        ("subject=Help&body=".to_owned(), "body"),
+        ("subject=&body=Help".to_owned(), "subject"),
+        (format!("subject={long}&body=Help"), "subject"),
+        (format!("subject=Help&body={}", "a".repeat(10_001)), "body"),
+    ] {
+        let refused = guest.post("/dashboard/support", &form).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(refused.html.matches("class=\"field-fault\"").count(), 1, "{field}");
+        assert!(refused.html.contains(&format!("id=\"{field}-fault\"")), "{field}: {}", refused.html);
+        assert!(refused.html.contains("Help"), "what was typed stays");
+    }
 }
 
 #[tokio::test]
@@ -305,7 +332,7 @@ async fn each_state_of_a_subscription_is_said_with_its_date() {
         (subscription("tollgate_pro_month", Status::Paused), "Pro is paused.", ""),
         (subscription("no_such_price", Status::Active), "We are checking your subscription.", ""),
     ];
-    for (number, (mut subscription, sentence, date)) in cases.into_iter().enumerate() {
+    for (number, (mut subscription, title, date)) in cases.into_iter().enumerate() {
         let email = format!("number{number}@example.com");
         subscription.id = billing::SubscriptionId::new(format!("sub_{number}"));
         subscription.customer = billing::CustomerId::new(format!("cus_{number}"));
@@ -313,10 +340,24 @@ async fn each_state_of_a_subscription_is_said_with_its_date() {
         for path in ["/billing", "/dashboard"] {
             let answer = guest.get(path).await;
             assert_sound(path, &answer);
-            assert!(answer.html.contains(sentence), "{path} of {number} says: {sentence}\n{}", answer.html);
-            assert!(answer.html.contains(date), "{path} of {number} says: {date}");
+            let banners = banners(&answer.html);
+            let [(said, dates)] = banners.as_slice() else { panic!("{path} of {number}: {banners:?}") };
+            assert_eq!((said.as_str(), dates.join(", ").as_str()), (title, date), "{path} of {number}");
         }
     }
+}
+
+/// The title of each banner, and the dates in it.
+fn banners(html: &str) -> Vec<(String, Vec<String>)> {
+    // They stand above the cards.
+    let (above, _) = html.split_once("<div class=\"split\">").unwrap();
+    let inside = |text: &str, tag: &str| -> Vec<String> {
+        let (opened, closed) = (format!("<{tag}"), format!("</{}>", tag.split(' ').next().unwrap()));
+        let pieces = text.split(&opened).skip(1).map(|piece| piece.split(&closed).next().unwrap());
+        pieces.map(|piece| piece.split_once('>').unwrap().1.to_owned()).collect()
+    };
+    let banners = above.split("class=\"banner banner-").skip(1);
+    banners.map(|banner| (inside(banner, "p class=\"banner-title\"").concat(), inside(banner, "time"))).collect()
 }
 
 #[tokio::test]
@@ -327,8 +368,8 @@ async fn an_ended_subscription_stays_in_the_history() {
     let mut guest = house.subscribed("ada@example.com", ended).await;
     let answer = guest.get("/billing").await;
     assert_sound("/billing", &answer);
-    assert!(answer.html.contains("22 November 2026"));
-    assert!(!answer.html.contains("No earlier subscriptions"));
+    let (_, history) = answer.html.split_once("Earlier subscriptions, table").expect("there is a history");
+    assert!(history.contains("<th scope=\"row\">Pro</th>") && history.contains("22 November 2026"), "{history}");
 }
 
 #[tokio::test]
@@ -358,3 +399,52 @@ async fn somebody_else_s_checkout_is_a_page_that_does_not_exist() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_sound("/billing/success", &answer);
 }
+
+#[tokio::test]
+async fn what_costs_nothing_does_so_in_the_currency_of_what_is_sold() {
+    let house = House::with_plans(&PLANS.replace("\"usd\"", "\"eur\"")).await;
+    for path in ["/", "/pricing"] {
+        let html = house.stranger().get(path).await.html;
+        assert!(html.contains("€0") && html.contains("€29"), "{path}: {html}");
+        assert!(!html.contains('$'), "{path}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn the_start_page_promises_what_the_catalogue_keeps() {
+    let denied = House::new().await.stranger().get("/").await.html;
+    assert!(denied.contains("further calls are rejected; nothing extra is billed"), "{denied}");
+    let billed = House::with_plans(&format!("{PLANS}{METERED}")).await.stranger().get("/").await.html;
+    assert!(billed.contains("Usage beyond a limit is billed per unit"), "{billed}");
+    assert!(!billed.contains("nothing extra is billed"), "{billed}");
+}
+
+#[tokio::test]
+async fn a_meter_that_is_used_up_says_whether_more_is_rejected_or_billed() {
+    let house = House::with_plans(&format!("{PLANS}{METERED}")).await;
+    let mut free = house.signed_up("free@example.com").await;
+    house.use_calls("free@example.com", 100).await;
+    let said = free.get("/dashboard").await.html;
+    assert!(said.contains("Further API calls are rejected."), "nothing is billed on the free plan: {said}");
+
+    let mut metered = subscription("tollgate_pro_month", Status::Active);
+    let mut item = metered.items[0].clone();
+    item.lookup_key = Some("api_calls_month".to_owned());
+    item.price = billing::PriceId::new("price_metered");
+    metered.items.push(item);
+    let mut pro = house.subscribed("pro@example.com", metered).await;
+    house.use_calls("pro@example.com", 10_000).await;
+    let said = pro.get("/dashboard").await.html;
+    assert!(said.contains("Further API calls are billed at $0.01 each."), "{said}");
+}
+
+/// Calls that are billed beyond the limit, to stand behind the shipped plans.
+const METERED: &str = r#"
+[[meter]]
+key = "apiCallsPerMonth"
+overage = "bill"
+event_name = "api_calls"
+lookup_key = "api_calls"
+amount = 1
+currency = "usd"
+"#;

@@ -63,5 +63,5 @@ test('a limit that comes near is said until it is dismissed, and said again when
   expect((await generate()).status()).toBe(402);
   await page.goto('/billing');
   await expect(page.getByText('You have used all of your 10 AI generations.')).toBeVisible();
-  await expect(page.getByText('What goes beyond is refused.')).toBeVisible();
+  await expect(page.getByText('Further AI generations are rejected.')).toBeVisible();
 });

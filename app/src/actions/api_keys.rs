@@ -1,65 +1,56 @@
-//! `POST /dashboard/api-keys` and `/dashboard/api-keys/revoke`
+//! `POST /dashboard/api-keys` and `/dashboard/api-keys/revoke`. Not server functions: a new key is
+//! on the page that answers its own form post and nowhere else, and so no script gets it.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use server::workspace::{self, WorkspaceError};
-use server::{Tollgate, access};
+use server::Tollgate;
+use server::workspace::{WorkspaceError, api_keys};
 
+use super::denied;
 use super::form::Form;
-use super::{Who, kept_out};
 use crate::areas::API_KEYS;
+use crate::caller::Caller;
 use crate::document;
 use crate::failure::Failure;
 use crate::form_state::FormState;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Create {
     name: String,
 }
 
 /// The new key is in the answer itself: nothing that could be read again holds it.
-pub async fn create(
-    State(tollgate): State<Tollgate>,
-    parts: Parts,
-    Who(who): Who,
-    Form(form): Form<Create>,
-) -> Response {
-    let permit = match access::require(&tollgate, &who, API_KEYS.policy).await {
-        Ok(permit) => permit,
-        Err(error) => return kept_out(&tollgate, parts, &API_KEYS, error).await,
+pub async fn create(State(tollgate): State<Tollgate>, parts: Parts, Form(form): Form<Create>) -> Response {
+    let permit = match Caller::of(&tollgate, &parts, API_KEYS.policy) {
+        Ok(caller) => caller.permit,
+        Err(denied) => return denied::answer(&tollgate, parts, &API_KEYS, denied).await,
     };
-    let (status, state) = match workspace::create_api_key(&tollgate, &permit, &form.name).await {
+    let (status, state) = match api_keys::create_api_key(&tollgate, &permit, &form.name).await {
         Ok(key) => (StatusCode::OK, FormState::with_new_api_key(key)),
-        Err(WorkspaceError::Invalid(sentence)) => {
-            let state = FormState::default().typed("name", form.name).fault("name", sentence);
+        Err(WorkspaceError::Invalid { field, message }) => {
+            let state = FormState::default().typed("name", form.name).fault(field, message);
             (StatusCode::UNPROCESSABLE_ENTITY, state)
         }
         Err(WorkspaceError::Store(cause)) => return document::failure(&tollgate, parts, Failure::store(cause)).await,
+        Err(WorkspaceError::Random(cause)) => return document::failure(&tollgate, parts, Failure::bug(cause)).await,
     };
     document::page_again(&tollgate, parts, API_KEYS.path, status, state).await
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Revoke {
     id: String,
 }
 
-pub async fn revoke(
-    State(tollgate): State<Tollgate>,
-    parts: Parts,
-    Who(who): Who,
-    Form(form): Form<Revoke>,
-) -> Response {
-    let permit = match access::require(&tollgate, &who, API_KEYS.policy).await {
-        Ok(permit) => permit,
-        Err(error) => return kept_out(&tollgate, parts, &API_KEYS, error).await,
+pub async fn revoke(State(tollgate): State<Tollgate>, parts: Parts, Form(form): Form<Revoke>) -> Response {
+    let permit = match Caller::of(&tollgate, &parts, API_KEYS.policy) {
+        Ok(caller) => caller.permit,
+        Err(denied) => return denied::answer(&tollgate, parts, &API_KEYS, denied).await,
     };
-    let failure = match workspace::revoke_api_key(&tollgate, &permit, &form.id).await {
+    let failure = match api_keys::revoke_api_key(&tollgate, &permit, &form.id).await {
         Ok(true) => return Redirect::to(API_KEYS.path).into_response(),
         Ok(false) => Failure::NotFound,
         Err(cause) => Failure::store(cause),

@@ -1,26 +1,29 @@
-//! `GET /dashboard/analytics/export?range=`: use by day, meter and key, as CSV.
+//! `GET /dashboard/analytics/export?range=`: usage by day, meter and key, as CSV. Not a server
+//! function, because it answers with a file.
 
 use axum::extract::State;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use server::workspace::{self, Range};
-use server::{Tollgate, access};
+use server::Tollgate;
+use server::workspace::UsageRange;
+use server::workspace::csv::usage_as_csv;
 
-use super::{Who, kept_out};
+use super::denied;
 use crate::areas::ANALYTICS;
+use crate::caller::Caller;
 use crate::document;
 use crate::failure::Failure;
 
-pub async fn export(State(tollgate): State<Tollgate>, Who(who): Who, parts: Parts) -> Response {
-    let permit = match access::require(&tollgate, &who, ANALYTICS.policy).await {
-        Ok(permit) => permit,
-        Err(error) => return kept_out(&tollgate, parts, &ANALYTICS, error).await,
+pub async fn export(State(tollgate): State<Tollgate>, parts: Parts) -> Response {
+    let permit = match Caller::of(&tollgate, &parts, ANALYTICS.policy) {
+        Ok(caller) => caller.permit,
+        Err(denied) => return denied::answer(&tollgate, parts, &ANALYTICS, denied).await,
     };
     let query = parts.uri.query().unwrap_or_default();
     let range = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "range");
-    let range = range.and_then(|(_, word)| Range::parse(&word)).unwrap_or_default();
-    match workspace::usage_as_csv(&tollgate, &permit, range).await {
+    let range = range.and_then(|(_, word)| UsageRange::parse(&word)).unwrap_or_default();
+    match usage_as_csv(&tollgate, &permit, range).await {
         Ok(csv) => {
             let name = format!("attachment; filename=\"usage-{}.csv\"", range.as_str());
             let headers =

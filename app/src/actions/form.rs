@@ -1,5 +1,5 @@
-//! A posted form, read strictly: what is missing, unknown, given twice or not a form
-//! at all is refused before anything is looked up.
+//! A posted form, read as strictly as the arguments of a server function
+//! ([`crate::api::strict_form`]).
 
 use axum::extract::{FromRequest, RawForm, Request};
 use axum::http::StatusCode;
@@ -7,10 +7,11 @@ use axum::response::Response;
 use serde::de::DeserializeOwned;
 use server::Tollgate;
 
+use crate::api::strict_form::read;
 use crate::document;
 use crate::failure::Failure;
 
-/// The fields of a form. `T` denies unknown fields.
+/// The fields of a form: exactly those of `T`.
 pub struct Form<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Tollgate> for Form<T> {
@@ -21,19 +22,12 @@ impl<T: DeserializeOwned> FromRequest<Tollgate> for Form<T> {
         let request = Request::from_parts(parts.clone(), body);
         let failure = match RawForm::from_request(request, tollgate).await {
             Ok(RawForm(body)) => match read(&body) {
-                Some(fields) => return Ok(Self(fields)),
-                None => Failure::Malformed,
+                Ok(fields) => return Ok(Self(fields)),
+                Err(failure) => failure,
             },
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Failure::TooLarge,
             Err(_) => Failure::Malformed,
         };
         Err(document::failure(tollgate, parts, failure).await)
     }
-}
-
-/// `None` for what is not exactly `T`'s fields. A NUL is in no text that anybody types, and
-/// PostgreSQL stores none.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
-    let has_nul = form_urlencoded::parse(body).any(|(name, value)| name.contains('\0') || value.contains('\0'));
-    if has_nul { None } else { serde_urlencoded::from_bytes(body).ok() }
 }

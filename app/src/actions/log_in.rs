@@ -1,4 +1,5 @@
-//! `POST /login`
+//! `POST /login`. Not a server function: it runs before there is a caller to check, its answer is
+//! a cookie, and no island calls it.
 
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -9,13 +10,13 @@ use server::Tollgate;
 use server::auth::{self, LoginError, Session, safe_next};
 
 use super::form::Form;
-use super::peer;
+use crate::attempts::too_many_attempts;
+use crate::caller::peer;
 use crate::document;
 use crate::failure::Failure;
 use crate::form_state::FormState;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct LogIn {
     email: String,
     password: String,
@@ -39,34 +40,12 @@ pub async fn log_in(
             document::page_again(&tollgate, parts, "/login", StatusCode::UNAUTHORIZED, state).await
         }
         LoginError::TooMany { retry_after } => {
-            let state = state.refused(format!("Too many attempts. Wait {} and try again.", in_words(retry_after)));
+            let state = state.refused(too_many_attempts(retry_after));
             let mut response =
                 document::page_again(&tollgate, parts, "/login", StatusCode::TOO_MANY_REQUESTS, state).await;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
             response
         }
         LoginError::Unavailable(cause) => document::failure(&tollgate, parts, Failure::store(cause)).await,
-    }
-}
-
-/// A pause as people say it, never shorter than it is.
-pub(super) fn in_words(seconds: u64) -> String {
-    match seconds {
-        0 | 1 => "a second".to_owned(),
-        2..60 => format!("{seconds} seconds"),
-        60 => "a minute".to_owned(),
-        _ => format!("{} minutes", seconds.div_ceil(60)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_words;
-
-    #[test]
-    fn a_pause_is_never_said_to_be_shorter_than_it_is() {
-        assert_eq!(in_words(1), "a second");
-        assert_eq!(in_words(59), "59 seconds");
-        assert_eq!(in_words(61), "2 minutes");
     }
 }

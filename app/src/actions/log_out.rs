@@ -1,4 +1,5 @@
-//! `POST /logout`: asks for nothing, so that whoever wants to leave can leave.
+//! `POST /logout`: takes no form, so that leaving never fails over one. Not a server function,
+//! because its answer is a cookie and anybody may send it.
 
 use axum::extract::State;
 use axum::http::request::Parts;

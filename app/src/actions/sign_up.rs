@@ -1,4 +1,4 @@
-//! `POST /signup`
+//! `POST /signup`. Not a server function, for the reasons that [`super::log_in`] has.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,7 +14,6 @@ use crate::failure::Failure;
 use crate::form_state::FormState;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SignUp {
     email: String,
     password: String,

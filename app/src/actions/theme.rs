@@ -1,4 +1,4 @@
-//! `POST /theme`
+//! `POST /theme`. Not a server function: anybody may send it, and its answer is a cookie.
 
 use axum::extract::State;
 use axum::http::header;
@@ -14,7 +14,6 @@ use crate::failure::Failure;
 use crate::theme::Theme;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Choice {
     theme: String,
     next: Option<String>,

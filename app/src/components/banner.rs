@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{Glyph, Icon};
+use super::icon::{Glyph, Icon};
 use crate::form_state::FormState;
 
 /// How much a banner asks for.

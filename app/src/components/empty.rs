@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{Glyph, Icon};
+use super::icon::{Glyph, Icon};
 
 /// An empty list.
 #[component]

@@ -46,6 +46,8 @@ pub fn Field(
 ) -> impl IntoView {
     let Described { hint_id, fault_id, fault, by, text } = described(name, hint);
     let is_faulty = fault.is_some();
+    // A password is never put back into the page.
+    let text = text.filter(|_| kind != "password");
     let is_word = matches!(kind, "email" | "password") || name == "domain";
     view! {
         <div class="field">
@@ -73,7 +75,14 @@ pub fn Field(
 
 /// A field of several lines.
 #[component]
-pub fn TextField(name: &'static str, label: &'static str, #[prop(optional)] hint: &'static str) -> impl IntoView {
+pub fn TextField(
+    /// The name it is posted under, and its id.
+    name: &'static str,
+    label: &'static str,
+    #[prop(optional)] hint: &'static str,
+    /// The most characters that it takes.
+    most: usize,
+) -> impl IntoView {
     let Described { hint_id, fault_id, fault, by, text } = described(name, hint);
     let is_faulty = fault.is_some();
     view! {
@@ -84,6 +93,7 @@ pub fn TextField(name: &'static str, label: &'static str, #[prop(optional)] hint
                 name=name
                 rows="6"
                 required=true
+                maxlength=most.to_string()
                 aria-invalid=is_faulty.then_some("true")
                 aria-describedby=by
                 autofocus=is_faulty

@@ -3,8 +3,8 @@
 use axum::http::request::Parts;
 use leptos::prelude::*;
 
-use super::{Glyph, Icon};
-use crate::routes;
+use super::icon::{Glyph, Icon};
+use crate::addresses;
 use crate::theme::Theme;
 
 /// The site's footer.
@@ -24,7 +24,7 @@ pub fn SiteFooter() -> impl IntoView {
 fn ThemeSwitch() -> impl IntoView {
     let now = use_context::<Theme>().unwrap_or_default();
     let here = use_context::<Parts>()
-        .filter(|parts| routes::is_page(parts.uri.path()))
+        .filter(|parts| addresses::is_page(parts.uri.path()))
         .and_then(|parts| parts.uri.path_and_query().map(ToString::to_string))
         .unwrap_or_else(|| "/".to_owned());
     let button = move |theme: Theme| {

@@ -2,11 +2,10 @@
 
 use axum::http::request::Parts;
 use leptos::prelude::*;
-use server::Tollgate;
 use server::auth::{SignedIn, Visitor};
 
-use super::{Glyph, Icon};
-use crate::failure::Failure;
+use super::icon::{Glyph, Icon};
+use crate::api::current_plan;
 
 /// The site's header.
 #[component]
@@ -62,9 +61,9 @@ fn SignedInBar(who: SignedIn) -> impl IntoView {
             <a class="site-who" href="/account" title=email aria-current=current("/account")>
                 <Icon glyph=Glyph::Person/>
                 <span class="visually-hidden">"Account"</span>
-                <span class="site-email">{who.email.clone()}</span>
+                <span class="site-email">{who.email}</span>
             </a>
-            <PlanBadge who/>
+            <PlanBadge/>
             <form method="post" action="/logout">
                 <button class="button button-quiet" type="submit">"Log out"</button>
             </form>
@@ -72,21 +71,15 @@ fn SignedInBar(who: SignedIn) -> impl IntoView {
     }
 }
 
-/// The plan's name. A page is not lost for a badge: without the store there is none.
+/// The plan's name. A page without an entitlement, such as one that says why, goes without it.
 #[component]
-fn PlanBadge(who: SignedIn) -> impl IntoView {
-    let tollgate = expect_context::<Tollgate>();
-    // That page asks Stripe while it is made: what the store knows until then is what was.
+fn PlanBadge() -> impl IntoView {
+    // That page asks Stripe while it renders: what is known before that is out of date.
     let is_being_decided = current("/billing/success").is_some();
     Suspend::new(async move {
-        if is_being_decided {
-            return None;
-        }
-        let entitlement = tollgate.entitlement(&who.account_id).await.map_err(Failure::store).ok()?;
-        let plan = tollgate.catalog().plan(&entitlement.tier)?;
-        let is_paid = entitlement.rank > 0;
-        let class = if is_paid { "badge badge-accent" } else { "badge" };
-        Some(view! { <span class=class><span class="visually-hidden">"Plan: "</span>{plan.name.clone()}</span> })
+        let plan = if is_being_decided { None } else { current_plan().await.ok() }?;
+        let class = if plan.is_paid { "badge badge-accent" } else { "badge" };
+        Some(view! { <span class=class><span class="visually-hidden">"Plan: "</span>{plan.name}</span> })
     })
 }
 

@@ -1,33 +1,50 @@
 //! The frame of a page that asks `server` for something.
 
 use axum::http::{HeaderValue, StatusCode, header};
+use billing::Policy;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::Title;
-use server::Tollgate;
-use server::access::{self, OperatorPermit};
-use server::auth::{SignedIn, Visitor};
 
-use super::FailureView;
+use super::failure_view::FailureView;
+use crate::caller::{Caller, Denied, Operator};
 use crate::failure::Failure;
 
-/// A page for whoever is signed in: `load` makes it, or says why there is none.
+/// A page for a signed-in visitor: `load` makes it, or says why there is none.
 ///
-/// The guard has turned everybody else away already; should it ever not, they are
-/// sent to log in here and `load` does not run.
+/// The guard has turned everybody else away. If it ever doesn't, they are sent to the login
+/// here and `load` doesn't run.
 pub fn signed_in_page<F, Fut>(title: &'static str, load: F) -> AnyView
 where
-    F: FnOnce(Tollgate, SignedIn) -> Fut,
+    F: FnOnce(Caller) -> Fut,
     Fut: Future<Output = Result<AnyView, Failure>> + Send + 'static,
 {
-    let Some(who) = expect_context::<Visitor>().signed_in else {
-        see_other("/login");
-        return ().into_any();
-    };
+    match Caller::require(Policy::SignedIn) {
+        Ok(caller) => page(title, load(caller)),
+        Err(denied) => turned_away(title, denied),
+    }
+}
+
+/// A page for operators; for anybody else it does not exist.
+pub fn operator_page<F, Fut>(title: &'static str, load: F) -> AnyView
+where
+    F: FnOnce(Operator) -> Fut,
+    Fut: Future<Output = Result<AnyView, Failure>> + Send + 'static,
+{
+    match Operator::require() {
+        Ok(operator) => page(title, load(operator)),
+        Err(denied) => turned_away(title, denied),
+    }
+}
+
+/// A page that `loading` makes; the page that says why there is none, if it can't.
+pub(super) fn page(
+    title: &'static str,
+    loading: impl Future<Output = Result<AnyView, Failure>> + Send + 'static,
+) -> AnyView {
     let response = expect_context::<ResponseOptions>();
-    let page = load(expect_context::<Tollgate>(), who);
     let page = Suspend::new(async move {
-        match page.await {
+        match loading.await {
             Ok(view) => view,
             Err(failure) => {
                 response.set_status(failure.status());
@@ -38,16 +55,17 @@ where
     view! { <Title text=title/> {page} }.into_any()
 }
 
-/// A page for operators; for anybody else it does not exist.
-pub fn operator_page<F, Fut>(title: &'static str, load: F) -> AnyView
-where
-    F: FnOnce(Tollgate, OperatorPermit) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<AnyView, Failure>> + Send + 'static,
-{
-    signed_in_page(title, move |tollgate, who| async move {
-        let permit = access::require_operator(&who).map_err(|_| Failure::NotFound)?;
-        load(tollgate, permit).await
-    })
+/// What somebody sees whom the guard should have turned away.
+pub(super) fn turned_away(title: &'static str, denied: Denied) -> AnyView {
+    let failure = match denied {
+        Denied::SignedOut => {
+            see_other("/login");
+            return ().into_any();
+        }
+        Denied::TooLow { .. } => Failure::Forbidden,
+        Denied::Failed(failure) => failure,
+    };
+    page(title, async move { Err(failure) })
 }
 
 /// Answers with 303 to `path` instead of with the page being rendered.

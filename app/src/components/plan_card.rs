@@ -2,8 +2,11 @@
 
 use billing::{Catalog, Interval, Limit, Money, Plan};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 
-use super::{Glyph, Icon};
+use super::free_price::free_price;
+use super::icon::{Glyph, Icon};
+use crate::api::StartSubscription;
 use crate::islands::SubmitOnce;
 use crate::query::{pricing_path, with_next};
 
@@ -75,7 +78,7 @@ pub fn PlanCard(
                 <h2 id=id>{plan.name.clone()}</h2>
                 {mark.map(|mark| view! { <span class="badge badge-accent">{mark}</span> })}
             </div>
-            <PriceLine plan=plan.clone() interval/>
+            <PriceLine plan=plan.clone() catalog=catalog.clone() interval/>
             <p class="plan-summary">{plan.summary.clone()}</p>
             <div class="plan-action"><Action plan=plan.clone() catalog interval offer/></div>
             <p class="plan-intro">{gains_intro}</p>
@@ -85,11 +88,15 @@ pub fn PlanCard(
 }
 
 #[component]
-fn PriceLine(plan: Plan, interval: Interval) -> impl IntoView {
+fn PriceLine(plan: Plan, catalog: Catalog, interval: Interval) -> impl IntoView {
     let Some(price) = plan.price(interval) else {
-        let note = if plan.prices.is_empty() { "for good" } else { "not sold this way" };
+        let (amount, note) = if plan.prices.is_empty() {
+            (free_price(&catalog), "forever")
+        } else {
+            ("–".to_owned(), "not sold this way")
+        };
         return view! {
-            <p class="price"><span class="price-amount">{if plan.prices.is_empty() { "$0" } else { "–" }}</span> <span class="price-per">{note}</span></p>
+            <p class="price"><span class="price-amount">{amount}</span> <span class="price-per">{note}</span></p>
         }
         .into_any();
     };
@@ -142,7 +149,7 @@ fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> imp
             .into_any()
         }
         Offer::Subscribe { .. } => view! {
-            <form method="post" action="/api/billing/subscribe">
+            <form method="post" action=StartSubscription::url()>
                 <input type="hidden" name="plan" value=plan.tier.to_string()/>
                 <input type="hidden" name="interval" value=interval.as_str()/>
                 <SubmitOnce>{label}</SubmitOnce>

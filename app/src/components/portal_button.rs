@@ -1,6 +1,9 @@
 //! The way to Stripe's customer portal.
 
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use crate::api::OpenPortal;
 
 /// A form of one button. With `flow="card"` it leads straight to another card.
 #[component]
@@ -13,7 +16,7 @@ pub fn PortalButton(
 ) -> impl IntoView {
     let class = if is_primary { "button button-primary" } else { "button" };
     view! {
-        <form method="post" action="/api/billing/portal">
+        <form method="post" action=OpenPortal::url()>
             {(!flow.is_empty()).then(|| view! { <input type="hidden" name="flow" value=flow/> })}
             <button class=class type="submit">{label}</button>
         </form>

@@ -2,10 +2,10 @@
 
 use billing::Status;
 use billing::ledger::InvoiceStatus;
+use engine::store::inbox::EventState;
 use leptos::prelude::*;
-use server::store::inbox::EventState;
 
-use super::Tone;
+use super::banner::Tone;
 
 /// The status as people say it, and its tone; what is over has none.
 const fn in_words(status: &Status) -> (&'static str, Option<Tone>) {

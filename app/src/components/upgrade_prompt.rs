@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use server::Tollgate;
 
-use super::{Glyph, Icon};
+use super::icon::{Glyph, Icon};
 use crate::areas::Area;
 use crate::query::with_next;
 

@@ -1,42 +1,89 @@
-//! That a meter has come to 80 or 100 percent, and what can be done about it.
+//! That a meter has reached 80 or 100 percent, and what can be done about it.
 
+use billing::Timestamp;
 use billing::money::grouped;
 use leptos::prelude::*;
-use server::usage::{Notice, Threshold};
+use leptos::server_fn::ServerFn;
 
-use super::{Banner, Moment, Tone};
+use super::banner::{Banner, Tone};
+use super::moment::Moment;
+use crate::api::{Beyond, DismissUsageNotice, MeterUsage, UsageNotice};
 
-/// A banner for each meter that has come to a threshold; `here` is the page to come back to.
+/// A banner for each meter that has reached a threshold; `here` is the page to come back to.
 #[component]
-pub fn UsageNotices(notices: Vec<Notice>, here: &'static str) -> impl IntoView {
-    notices.into_iter().map(|notice| view! { <UsageNotice notice here/> }).collect_view()
+pub fn UsageNotices(notices: Vec<UsageNotice>, here: &'static str) -> impl IntoView {
+    notices.into_iter().map(|notice| view! { <NoticeBanner notice here/> }).collect_view()
 }
 
 #[component]
-fn UsageNotice(notice: Notice, here: &'static str) -> impl IntoView {
-    let Notice { label, threshold, reading, .. } = notice;
-    let used = format!("{} of {} {label}", grouped(reading.used), reading.limit);
-    let (tone, title) = match threshold {
-        Threshold::Near => (Tone::Info, format!("You have used {used}.")),
-        Threshold::Reached => (Tone::Warning, format!("You have used all of your {} {label}.", reading.limit)),
+fn NoticeBanner(notice: UsageNotice, here: &'static str) -> impl IntoView {
+    let UsageNotice { percent, meter } = notice;
+    let (limit, label) = (grouped(meter.limit.unwrap_or_default()), meter.label.clone());
+    let is_used_up = percent >= 100;
+    let (tone, title) = if is_used_up {
+        (Tone::Warning, format!("You have used all of your {limit} {label}."))
+    } else {
+        (Tone::Info, format!("You have used {} of {limit} {label}.", grouped(meter.used)))
     };
-    let credits = u64::try_from(reading.credits).ok().filter(|credits| *credits > 0);
-    let after = match (threshold, credits) {
-        (_, Some(credits)) => format!("{} credits are left for what goes beyond. ", grouped(credits)),
-        (Threshold::Reached, None) => "What goes beyond is refused. ".to_owned(),
-        (Threshold::Near, None) => String::new(),
-    };
-    let ends = reading.window.end;
+    let next = what_is_next(&meter, is_used_up).map(|sentence| sentence + " ");
     view! {
         <Banner tone title>
-            <p>{after} "The count begins anew on " <Moment at=ends/> "."</p>
-            <form class="actions" method="post" action="/dashboard/notices/dismiss">
-                <input type="hidden" name="meter" value=reading.meter.as_str()/>
-                <input type="hidden" name="percent" value=threshold.percent().to_string()/>
+            <p>{next} "Resets on " <Moment at=Timestamp(meter.resets_at)/> "."</p>
+            <form class="actions" method="post" action=DismissUsageNotice::url()>
+                <input type="hidden" name="meter" value=meter.key/>
+                <input type="hidden" name="percent" value=percent.to_string()/>
                 <input type="hidden" name="next" value=here/>
                 <a class="button" href="/pricing">"Compare plans"</a>
                 <button class="button button-quiet" type="submit">"Dismiss"<span class="visually-hidden">{format!(" the notice about {label}")}</span></button>
             </form>
         </Banner>
+    }
+}
+
+/// What further usage is taken from, as far as it matters now.
+fn what_is_next(meter: &MeterUsage, is_used_up: bool) -> Option<String> {
+    if meter.credits > 0 {
+        return Some(format!("{} credits will be used next.", grouped(meter.credits.unsigned_abs())));
+    }
+    is_used_up.then(|| match &meter.beyond {
+        Beyond::Rejected => format!("Further {} are rejected.", meter.label),
+        Beyond::Billed { unit: Some(unit) } => format!("Further {} are billed at {unit} each.", meter.label),
+        Beyond::Billed { unit: None } => format!("Further {} are billed.", meter.label),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meter(credits: i64, beyond: Beyond) -> MeterUsage {
+        MeterUsage {
+            key: "apiCallsPerMonth".to_owned(),
+            label: "API calls".to_owned(),
+            used: 100,
+            reserved: 0,
+            limit: Some(100),
+            from_credits: 0,
+            credits,
+            overage: 0,
+            beyond,
+            resets_at: 0,
+        }
+    }
+
+    #[test]
+    fn at_the_limit_it_says_what_happens_to_further_usage() {
+        let said = |beyond| what_is_next(&meter(0, beyond), true).unwrap();
+        assert_eq!(said(Beyond::Rejected), "Further API calls are rejected.");
+        assert_eq!(said(Beyond::Billed { unit: None }), "Further API calls are billed.");
+        let unit = Some("$0.01".to_owned());
+        assert_eq!(said(Beyond::Billed { unit }), "Further API calls are billed at $0.01 each.");
+    }
+
+    #[test]
+    fn credits_come_first_and_before_the_limit_there_is_nothing_to_say() {
+        let said = what_is_next(&meter(1_500, Beyond::Rejected), true);
+        assert_eq!(said.as_deref(), Some("1,500 credits will be used next."));
+        assert_eq!(what_is_next(&meter(0, Beyond::Rejected), false), None);
     }
 }

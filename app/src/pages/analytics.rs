@@ -3,11 +3,13 @@
 use billing::money::grouped;
 use billing::{Meter, MeterDefinition};
 use leptos::prelude::*;
-use server::Tollgate;
-use server::workspace::{self, DayUsage, Range, SourceUsage};
+use server::workspace::UsageRange;
+use server::workspace::analytics::{self, DayUsage, SourceUsage};
 
+use crate::api::Usage;
 use crate::areas::ANALYTICS;
-use crate::components::{Column, DataTable, Day, Empty, Gate, Glyph, UsageNotices, usage_meters};
+use crate::caller::Caller;
+use crate::components::{Column, DataTable, Day, Empty, Gate, Glyph, UsageMeter, UsageNotices};
 use crate::failure::Failure;
 use crate::islands::LiveMeters;
 use crate::query::parameter;
@@ -15,11 +17,11 @@ use crate::query::parameter;
 /// Usage over a range of days.
 #[component]
 pub fn Analytics() -> impl IntoView {
-    let tollgate = expect_context::<Tollgate>();
-    let range = parameter("range").as_deref().and_then(Range::parse).unwrap_or_default();
-    let inside = move |permit| async move {
-        let analytics = workspace::analytics(&tollgate, &permit, range).await.map_err(Failure::store)?;
-        let meters = usage_meters(analytics.meters, tollgate.catalog());
+    let range = parameter("range").as_deref().and_then(UsageRange::parse).unwrap_or_default();
+    let inside = move |Caller { tollgate, permit, .. }| async move {
+        let analytics = analytics::analytics(&tollgate, &permit, range).await.map_err(Failure::store)?;
+        let usage = Usage::of(tollgate.catalog(), &analytics.usage);
+        let meters = usage.meters.into_iter().map(|meter| view! { <UsageMeter meter/> }).collect_view();
         let is_empty = analytics.days.iter().all(|day| day.counts.values().all(|count| *count == 0));
         let by_day = if is_empty {
             view! {
@@ -32,7 +34,7 @@ pub fn Analytics() -> impl IntoView {
             view! { <ByDay meters=tollgate.catalog().meters().to_vec() days=analytics.days/> <ByKey meters=tollgate.catalog().meters().to_vec() sources=analytics.sources/> }.into_any()
         };
         Ok(view! {
-            <UsageNotices notices=analytics.notices here=ANALYTICS.path/>
+            <UsageNotices notices=usage.notices here=ANALYTICS.path/>
             <section class="card" aria-labelledby="window-title">
                 <h2 id="window-title">"This period"</h2>
                 <LiveMeters>{meters}</LiveMeters>
@@ -55,8 +57,8 @@ pub fn Analytics() -> impl IntoView {
 
 /// Links, so that it needs no script.
 #[component]
-fn Ranges(chosen: Range) -> impl IntoView {
-    let links = Range::ALL
+fn Ranges(chosen: UsageRange) -> impl IntoView {
+    let links = UsageRange::ALL
         .into_iter()
         .map(|range| {
             let href = format!("{}?range={}", ANALYTICS.path, range.as_str());
@@ -86,7 +88,7 @@ fn ByKey(meters: Vec<MeterDefinition>, sources: Vec<SourceUsage>) -> impl IntoVi
             let name = match source.key {
                 None => view! { "Signed in, without a key" }.into_any(),
                 Some(key) => {
-                    let revoked = (!key.is_good).then_some(", revoked");
+                    let revoked = key.is_revoked.then_some(", revoked");
                     view! { {key.name} " " <code>{key.hint}</code> {revoked} }.into_any()
                 }
             };

@@ -3,10 +3,10 @@
 use billing::Catalog;
 use billing::money::grouped;
 use leptos::prelude::*;
-use server::Tollgate;
-use server::workspace::{self, ApiKey};
+use server::workspace::api_keys::{ApiKey, NAME_MAX, api_keys};
 
 use crate::areas::API_KEYS;
+use crate::caller::Caller;
 use crate::components::{Banner, Day, Empty, Field, Gate, Glyph, Moment, Tone};
 use crate::failure::Failure;
 use crate::form_state::FormState;
@@ -14,10 +14,9 @@ use crate::form_state::FormState;
 /// The keys of the account.
 #[component]
 pub fn ApiKeys() -> impl IntoView {
-    let tollgate = expect_context::<Tollgate>();
     let new_key = use_context::<FormState>().and_then(|state| state.new_api_key);
-    let inside = move |permit| async move {
-        let keys = workspace::api_keys(&tollgate, &permit).await.map_err(Failure::store)?;
+    let inside = move |Caller { tollgate, permit, .. }| async move {
+        let keys = api_keys(&tollgate, &permit).await.map_err(Failure::store)?;
         let list = if keys.is_empty() {
             view! {
                 <Empty glyph=Glyph::Key title="No keys yet">
@@ -34,7 +33,7 @@ pub fn ApiKeys() -> impl IntoView {
             <section class="card" aria-labelledby="create-title">
                 <h2 id="create-title">"Create a key"</h2>
                 <form class="form-row" method="post" action=API_KEYS.path novalidate aria-labelledby="create-title">
-                    <Field name="name" label="Name" hint="So that you know later where it is used." placeholder="Billing worker" autocomplete="off"/>
+                    <Field name="name" label="Name" most=NAME_MAX hint="So that you know later where it is used." placeholder="Billing worker" autocomplete="off"/>
                     <button class="button button-primary" type="submit">"Create key"</button>
                 </form>
             </section>

@@ -1,40 +1,43 @@
 //! `/billing`: what one pays for, what happens next, what was.
 
-use billing::ledger::{Invoice, Payment, PaymentStatus, Purchase};
-use billing::{Catalog, Item, Pause, PauseBehavior, Price, Product, Reason, Rule, Status, Subscription, Timestamp};
+use billing::ledger::{Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase};
+use billing::{Catalog, Product, Status, Subscription, Timestamp};
+use engine::overview::{self, BillingOverview};
+use engine::store::Page;
+use engine::store::purchases::PaidPurchase;
 use leptos::prelude::*;
-use server::overview::LedgerPage;
-use server::{BillingOverview, Tollgate};
+use leptos::server_fn::ServerFn;
+use server::Tollgate;
 
+use crate::api::{CurrentPlan, MeterUsage, StartPurchase, current_plan, usage};
+use crate::caller::Caller;
 use crate::components::{
     Banner, Column, DataTable, Day, Empty, Glyph, Heading, InvoiceBadge, Moment, PortalButton, Refusal, StatusBadge,
-    Tone, UsageNotices, signed_in_page, usage_meters,
+    SubscriptionNotice, Tone, UsageMeter, UsageNotices, invoice_address, plan_name, signed_in_page, what_was_bought,
 };
 use crate::failure::Failure;
 use crate::query::{address, after, after_value, parameter};
-
-/// Days before its end in which a trial asks for attention.
-const TRIAL_ENDS_SOON: i64 = 3;
 
 /// Plan, status in words, next date, usage, what can be bought, invoices, purchases, history.
 #[component]
 pub fn Billing() -> impl IntoView {
     let notice = parameter("notice");
     let (invoices_after, purchases_after) = (after("invoices"), after("purchases"));
-    signed_in_page("Billing", move |tollgate, who| async move {
-        let account = &who.account_id;
-        let overview = tollgate.billing_overview(account).await.map_err(Failure::store)?;
-        let invoices = tollgate.invoices(account, &invoices_after).await.map_err(Failure::store)?;
-        let purchases = tollgate.purchases(account, &purchases_after).await.map_err(Failure::store)?;
+    signed_in_page("Billing", move |Caller { tollgate, permit, .. }| async move {
+        let (account, entitlement) = (permit.account_id(), permit.entitlement());
+        let overview = overview::overview(&tollgate, account, entitlement).await.map_err(Failure::store)?;
+        let (plan, usage) = (current_plan().await?, usage().await?);
+        let invoices = overview::invoices(&tollgate, account, &invoices_after).await.map_err(Failure::store)?;
+        let purchases = overview::purchases(&tollgate, account, &purchases_after).await.map_err(Failure::store)?;
         Ok(view! {
             <Heading title="Billing"/>
             <Refusal/>
             <Returned notice/>
-            <Notices tollgate=tollgate.clone() overview=overview.clone()/>
-            <UsageNotices notices=overview.notices.clone() here="/billing"/>
+            <SubscriptionNotice tollgate=tollgate.clone() overview=overview.clone()/>
+            <UsageNotices notices=usage.notices here="/billing"/>
             <div class="split">
-                <CurrentPlan tollgate=tollgate.clone() overview=overview.clone()/>
-                <Usage tollgate=tollgate.clone() overview=overview.clone()/>
+                <PlanSection plan tollgate=tollgate.clone() overview=overview.clone()/>
+                <UsageSection meters=usage.meters/>
             </div>
             <Products products=tollgate.catalog().products().to_vec()/>
             <Invoices page=invoices/>
@@ -59,164 +62,21 @@ fn Returned(notice: Option<String>) -> impl IntoView {
     Some(view! { <Banner tone=Tone::Info title><p>{text}</p></Banner> })
 }
 
-/// What needs to be known or done about the subscription, as banners.
 #[component]
-pub fn Notices(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
-    let catalog = tollgate.catalog();
-    let subscription = overview.subscription.as_ref()?;
-    let Reason::Subscription { id, status, rule } = &overview.entitlement.reason else { return None };
-    if *id != subscription.id {
-        return None;
-    }
-    let plan = plan_name(catalog, subscription);
-    let grace_end = grace_end(catalog, subscription);
-    let pay = overview.owed.as_ref().map(|owed| pay_address(&owed.invoice));
-    if let Some(owed) = overview.owed.as_ref().filter(|owed| owed.needs_action) {
-        let amount = owed_amount(&owed.invoice);
-        return Some(
-            view! {
-                <Banner tone=Tone::Danger title=format!("Your bank asks you to confirm {amount} for {plan}.")>
-                    <p>"The payment waits for you. Confirm it on Stripe's page; it takes a moment."</p>
-                    <p class="actions"><a class="button button-primary" href=pay>"Confirm the payment"</a></p>
-                </Banner>
-            }
-            .into_any(),
-        );
-    }
-    if let (Rule::PeriodPaid, Some(pause)) = (rule, &subscription.pause) {
-        return Some(view! { <Paused plan pause=pause.clone()/> }.into_any());
-    }
-    let banner = match rule {
-        Rule::PeriodPaid if *status == Status::Trialing => {
-            let ends = subscription.trial_end.unwrap_or_else(|| subscription.period().end);
-            let is_soon = ends <= tollgate.now().plus_days(TRIAL_ENDS_SOON);
-            let due = price_of(catalog, subscription).map(|price| format!("{} per {}", price.amount, price.interval));
-            let (tone, title) = match is_soon {
-                true => (Tone::Warning, format!("Your free trial of {plan} ends soon.")),
-                false => (Tone::Info, format!("Your free trial of {plan} is running.")),
-            };
-            view! {
-                <Banner tone title>
-                    <p>
-                        "It ends on " <Moment at=ends/> ". "
-                        {due.map(|due| format!("Then {plan} goes on for {due}, unless you cancel before."))}
-                    </p>
-                    <div class="actions"><PortalButton label="Change card or cancel"/></div>
-                </Banner>
-            }
-            .into_any()
-        }
-        Rule::PeriodPaid => return None,
-        Rule::EndsLater => {
-            let ends = subscription.ends_at().unwrap_or_else(|| subscription.period().end);
-            view! {
-                <Banner tone=Tone::Warning title=format!("{plan} is cancelled.")>
-                    <p>"Everything stays open until " <Moment at=ends/> ". Then your account is on the free plan. Nothing more is charged."</p>
-                    <div class="actions"><PortalButton label="Keep the plan"/></div>
-                </Banner>
-            }
-            .into_any()
-        }
-        Rule::InGrace => view! {
-            <Banner tone=Tone::Warning title=format!("The last payment for {plan} failed.")>
-                <p>"Everything stays open until " <Moment at=grace_end/> ". Pay, or give us another card, before then."</p>
-                <Mend pay/>
-            </Banner>
-        }
-        .into_any(),
-        Rule::GraceOver => view! {
-            <Banner tone=Tone::Danger title=format!("{plan} is closed because a payment failed.")>
-                <p>"It was open until " <Moment at=grace_end/> ". Pay what is owed and it opens again at once."</p>
-                <Mend pay/>
-            </Banner>
-        }
-        .into_any(),
-        Rule::Ended => return None,
-        Rule::StalePeriod | Rule::UnknownStatus | Rule::UnknownPrice => view! {
-            <Banner tone=Tone::Warning title="We are checking your subscription.">
-                <p>"What Stripe tells us about it does not add up yet. Nothing for you to do; if this stays for a day, write to us."</p>
-            </Banner>
-        }
-        .into_any(),
-        Rule::StatusGivesNothing => match status {
-            Status::Incomplete => view! {
-                <Banner tone=Tone::Warning title=format!("The first payment for {plan} is not finished.")>
-                    <p>"Your bank has to confirm it, or the card was declined. Finish the payment and the plan opens."</p>
-                    <Mend pay/>
-                </Banner>
-            }
-            .into_any(),
-            Status::Unpaid => view! {
-                <Banner tone=Tone::Danger title=format!("{plan} is unpaid and closed.")>
-                    <p>"All attempts to collect the payment failed. Pay what is owed and it opens again."</p>
-                    <Mend pay/>
-                </Banner>
-            }
-            .into_any(),
-            Status::Paused => view! {
-                <Banner tone=Tone::Warning title=format!("{plan} is paused.")>
-                    <p>"The trial ended without a card. Add one and the plan goes on."</p>
-                    <div class="actions"><PortalButton label="Add a card" flow="card" is_primary=true/></div>
-                </Banner>
-            }
-            .into_any(),
-            _ => return None,
-        },
-    };
-    Some(banner)
-}
-
-/// Payments are paused, which only we can do: there is nothing to do for whoever reads it.
-#[component]
-fn Paused(plan: String, pause: Pause) -> impl IntoView {
-    let until = match pause.resumes_at {
-        Some(at) => view! { "Nothing is charged until " <Moment at/> ". " }.into_any(),
-        None => view! { "Nothing is charged until we go on with it. " }.into_any(),
-    };
-    let meanwhile = match pause.behavior {
-        PauseBehavior::KeepAsDraft => "What falls due meanwhile is charged then.",
-        PauseBehavior::MarkUncollectible | PauseBehavior::Void => {
-            "What falls due meanwhile is not charged later either."
-        }
-        PauseBehavior::Unknown(_) => "",
-    };
-    view! {
-        <Banner tone=Tone::Info title=format!("Payments for {plan} are paused.")>
-            <p>{until} "The plan stays as it is. " {meanwhile}</p>
-        </Banner>
-    }
-}
-
-/// The two ways to pay what is owed: on the invoice's page, or by another card.
-#[component]
-fn Mend(pay: Option<String>) -> impl IntoView {
-    let has_page = pay.is_some();
-    view! {
-        <div class="actions">
-            {pay.map(|pay| view! { <a class="button button-primary" href=pay>"Pay now"</a> })}
-            <PortalButton label="Change the card" flow="card" is_primary=!has_page/>
-        </div>
-    }
-}
-
-#[component]
-fn CurrentPlan(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
-    let catalog = tollgate.catalog();
-    let plan = catalog.plan(&overview.entitlement.tier).unwrap_or_else(|| catalog.free());
-    let is_highest = overview.entitlement.rank + 1 == catalog.plans().len();
+fn PlanSection(plan: CurrentPlan, tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let running = overview.subscription.as_ref().filter(|subscription| !subscription.status.has_ended());
     let facts = running.map(|subscription| {
-        view! { <Facts subscription=subscription.clone() catalog=catalog.clone() now=tollgate.now()/> }
+        view! { <Facts subscription=subscription.clone() catalog=tollgate.catalog().clone() now=tollgate.now()/> }
     });
     view! {
         <section class="card current-plan" aria-labelledby="plan-title">
             <h2 id="plan-title">"Your plan"</h2>
-            <p class="current-plan-name">{plan.name.clone()}</p>
-            <p class="quiet">{plan.summary.clone()}</p>
+            <p class="current-plan-name">{plan.name}</p>
+            <p class="quiet">{plan.summary}</p>
             {facts}
             <div class="actions">
-                <a class="button" class:button-primary=!is_highest && running.is_none() href="/pricing">
-                    {if is_highest { "See the plans" } else { "Compare plans" }}
+                <a class="button" class:button-primary=!plan.is_highest && running.is_none() href="/pricing">
+                    {if plan.is_highest { "See the plans" } else { "Compare plans" }}
                 </a>
                 {overview.has_customer.then(|| view! { <PortalButton label="Cards, invoices, cancelling"/> })}
             </div>
@@ -226,7 +86,7 @@ fn CurrentPlan(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
 
 #[component]
 fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl IntoView {
-    let price = price_of(&catalog, &subscription).map(|price| format!("{} per {}", price.amount, price.interval));
+    let price = subscription.price(&catalog).map(|price| format!("{} per {}", price.amount, price.interval));
     let next = match (&subscription.status, subscription.ends_at()) {
         (_, Some(at)) => Some(("Ends", at)),
         (Status::Trialing, None) => {
@@ -234,7 +94,7 @@ fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl I
         }
         (Status::Active, None) => Some(("Renews", subscription.period().end)),
         (Status::PastDue, None) => {
-            let end = grace_end(&catalog, &subscription);
+            let end = subscription.grace_end(&catalog);
             Some((if end > now { "Open until" } else { "Closed since" }, end))
         }
         _ => None,
@@ -249,8 +109,8 @@ fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl I
 }
 
 #[component]
-fn Usage(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
-    let meters = usage_meters(overview.usage, tollgate.catalog());
+fn UsageSection(meters: Vec<MeterUsage>) -> impl IntoView {
+    let meters = meters.into_iter().map(|meter| view! { <UsageMeter meter/> }).collect_view();
     view! {
         <section class="card" aria-labelledby="usage-title">
             <h2 id="usage-title">"Usage"</h2>
@@ -288,7 +148,7 @@ fn ProductRow(product: Product) -> impl IntoView {
                 <p class="quiet">{product.summary.clone()}</p>
             </div>
             <p class="money">{price.clone()}</p>
-            <form method="post" action="/api/billing/checkout">
+            <form method="post" action=StartPurchase::url()>
                 <input type="hidden" name="product" value=product.key/>
                 <button class="button" type="submit" aria-label=format!("Buy {} for {price}", product.name)>"Buy"</button>
             </form>
@@ -297,7 +157,7 @@ fn ProductRow(product: Product) -> impl IntoView {
 }
 
 #[component]
-fn Invoices(page: LedgerPage<Invoice>) -> impl IntoView {
+fn Invoices(page: Page<Invoice>) -> impl IntoView {
     let body = if page.rows.is_empty() {
         view! {
             <Empty glyph=Glyph::Receipt title="No invoices yet">
@@ -330,9 +190,8 @@ fn Invoices(page: LedgerPage<Invoice>) -> impl IntoView {
 #[component]
 fn InvoiceRow(invoice: Invoice) -> impl IntoView {
     let number = invoice.number.clone().unwrap_or_else(|| "–".to_owned());
-    let pdf = address("/billing/invoice", &[("id", invoice.id.as_str()), ("as", "pdf")]);
-    let is_open = invoice.status == billing::ledger::InvoiceStatus::Open;
-    let (word, page) = (if is_open { "Pay" } else { "View" }, pay_address(&invoice));
+    let (page, pdf) = (invoice_address::page_of(&invoice.id), invoice_address::pdf_of(&invoice.id));
+    let word = if invoice.status == InvoiceStatus::Open { "Pay" } else { "View" };
     view! {
         <tr>
             <th scope="row">{number.clone()}</th>
@@ -349,7 +208,7 @@ fn InvoiceRow(invoice: Invoice) -> impl IntoView {
 }
 
 #[component]
-fn Purchases(page: LedgerPage<(Purchase, Option<Payment>)>, catalog: Catalog) -> impl IntoView {
+fn Purchases(page: Page<PaidPurchase>, catalog: Catalog) -> impl IntoView {
     if page.rows.is_empty() {
         return ().into_any();
     }
@@ -357,7 +216,7 @@ fn Purchases(page: LedgerPage<(Purchase, Option<Payment>)>, catalog: Catalog) ->
     let rows = page
         .rows
         .into_iter()
-        .map(|(purchase, payment)| view! { <PurchaseRow purchase payment catalog=catalog.clone()/> })
+        .map(|PaidPurchase { purchase, payment }| view! { <PurchaseRow purchase payment catalog=catalog.clone()/> })
         .collect_view();
     view! {
         <section class="card" aria-labelledby="purchases-title">
@@ -396,26 +255,6 @@ fn PurchaseRow(purchase: Purchase, payment: Option<Payment>, catalog: Catalog) -
     }
 }
 
-/// The names of what was bought, as the catalogue or, for what it no longer has, Stripe says them.
-pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
-    let name = |item: &billing::ledger::LineItem| {
-        let known = item.product.as_deref().and_then(|key| catalog.product(key));
-        let name = known.map_or_else(|| item.description.clone(), |product| product.name.clone());
-        if item.quantity > 1 { format!("{} × {name}", item.quantity) } else { name }
-    };
-    let names: Vec<String> = purchase.items.iter().map(name).filter(|name| !name.is_empty()).collect();
-    if names.is_empty() { "A purchase".to_owned() } else { names.join(", ") }
-}
-
-/// How many units of which meter a purchase was good for on the day it was bought.
-pub fn what_it_grants(purchase: &Purchase, catalog: &Catalog) -> Option<String> {
-    let granted = purchase.items.iter().filter_map(|item| item.grants);
-    let words: Vec<String> = granted
-        .map(|(meter, units)| format!("{} {}", billing::money::grouped(units), catalog.meter_label(meter)))
-        .collect();
-    (!words.is_empty()).then(|| words.join(" and "))
-}
-
 /// What became of a purchase: a word, its tone, and how much of it is gone.
 fn standing(purchase: &Purchase, payment: Option<&Payment>) -> (&'static str, Option<Tone>, Option<String>) {
     let Some(payment) = payment else {
@@ -436,15 +275,6 @@ fn standing(purchase: &Purchase, payment: Option<&Payment>) -> (&'static str, Op
         PaymentStatus::Canceled => ("Given up", None, None),
         _ => ("Not paid", Some(Tone::Warning), payment.failure.clone()),
     }
-}
-
-/// Stripe's page of an invoice, by way of ours.
-fn pay_address(invoice: &Invoice) -> String {
-    address("/billing/invoice", &[("id", invoice.id.as_str())])
-}
-
-fn owed_amount(invoice: &Invoice) -> String {
-    billing::Money::new(invoice.amount_remaining, invoice.total.currency.clone()).to_string()
 }
 
 #[component]
@@ -487,26 +317,4 @@ fn History(catalog: Catalog, past: Vec<Subscription>) -> impl IntoView {
             {body}
         </section>
     }
-}
-
-/// Until when a failed payment is waited for.
-fn grace_end(catalog: &Catalog, subscription: &Subscription) -> Timestamp {
-    let failed = subscription.past_due_since.unwrap_or_else(|| subscription.period().start);
-    failed.plus_days(i64::from(catalog.grace_days()))
-}
-
-/// The plan that a subscription stands for, as people know it.
-fn plan_name(catalog: &Catalog, subscription: &Subscription) -> String {
-    let (tier, _) = subscription.tier(catalog);
-    let plan = tier.and_then(|tier| catalog.plan(tier));
-    plan.map_or_else(|| "Your plan".to_owned(), |plan| plan.name.clone())
-}
-
-/// The catalogue's price of the item that decides the tier; `None` for one no longer sold.
-fn price_of<'a>(catalog: &'a Catalog, subscription: &Subscription) -> Option<&'a Price> {
-    let plan = catalog.plan(subscription.tier(catalog).0?)?;
-    let is_of = |price: &Price, item: &Item| {
-        price.id.as_ref() == Some(&item.price) || item.lookup_key.as_deref() == Some(price.lookup_key.as_str())
-    };
-    plan.prices.iter().find(|price| subscription.items.iter().any(|item| is_of(price, item)))
 }

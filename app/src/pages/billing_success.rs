@@ -2,12 +2,12 @@
 //! itself and so is right before any webhook has come.
 
 use billing::ledger::Purchase;
+use engine::checkout::{self, CheckoutOutcome};
 use leptos::prelude::*;
 use server::Tollgate;
-use server::checkout::{self, Outcome};
 
-use super::billing::{what_it_grants, what_was_bought};
-use crate::components::{Glyph, Icon, Moment, signed_in_page};
+use crate::caller::Caller;
+use crate::components::{Glyph, Icon, Moment, signed_in_page, what_it_grants, what_was_bought};
 use crate::failure::Failure;
 use crate::islands::AwaitPayment;
 use crate::query::parameter;
@@ -16,27 +16,27 @@ use crate::query::parameter;
 #[component]
 pub fn Success() -> impl IntoView {
     let session_id = parameter("session_id").unwrap_or_default();
-    signed_in_page("Your payment", move |tollgate, who| async move {
-        let outcome = checkout::outcome(&tollgate, &who, &session_id).await.map_err(Failure::checkout)?;
+    signed_in_page("Your payment", move |Caller { tollgate, permit, .. }| async move {
+        let outcome =
+            checkout::outcome(&tollgate, permit.account_id(), &session_id).await.map_err(Failure::checkout)?;
         let outcome = outcome.ok_or(Failure::NotFound)?;
         Ok(view! { <Said tollgate outcome session_id/> }.into_any())
     })
 }
 
 #[component]
-fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoView {
+fn Said(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> impl IntoView {
     match outcome {
-        Outcome::Subscribed { plan, trial_end, renews } => {
+        CheckoutOutcome::Subscribed { tier, trial_end, renews_at } => {
             let catalog = tollgate.catalog();
-            let name = catalog.plan_named(&plan).map_or(plan.clone(), |plan| plan.name.clone());
+            let name = catalog.plan(&tier).map_or_else(|| tier.to_string(), |plan| plan.name.clone());
             let next = match trial_end.filter(|end| *end > tollgate.now()) {
                 Some(end) => {
                     view! { "Your free trial runs until " <Moment at=end/> ". You can cancel any time before." }
                         .into_any()
                 }
-                None => {
-                    view! { "It renews on " <Moment at=renews/> ". A receipt is on its way to your inbox." }.into_any()
-                }
+                None => view! { "It renews on " <Moment at=renews_at/> ". A receipt is on its way to your inbox." }
+                    .into_any(),
             };
             view! {
                 <div class="narrow outcome outcome-good">
@@ -51,8 +51,8 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
             }
             .into_any()
         }
-        Outcome::Bought(purchase) => view! { <Bought tollgate purchase/> }.into_any(),
-        Outcome::OnItsWay(purchase) => {
+        CheckoutOutcome::Bought(purchase) => view! { <Bought tollgate purchase/> }.into_any(),
+        CheckoutOutcome::PaymentPending(purchase) => {
             let what = what_was_bought(&purchase, tollgate.catalog());
             view! {
                 <div class="narrow outcome">
@@ -69,7 +69,7 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
             }
             .into_any()
         }
-        Outcome::Pending => {
+        CheckoutOutcome::Unconfirmed => {
             let again = again(&session_id);
             view! {
                 <noscript><meta http-equiv="refresh" content="5"/></noscript>
@@ -86,7 +86,7 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
             }
             .into_any()
         }
-        Outcome::Open { url } => view! {
+        CheckoutOutcome::Open { url } => view! {
             <div class="narrow outcome">
                 <Icon glyph=Glyph::Receipt/>
                 <h1>"Your payment is not finished"</h1>
@@ -98,7 +98,7 @@ fn Said(tollgate: Tollgate, outcome: Outcome, session_id: String) -> impl IntoVi
             </div>
         }
         .into_any(),
-        Outcome::Expired => view! {
+        CheckoutOutcome::Expired => view! {
             <div class="narrow outcome">
                 <Icon glyph=Glyph::Alert/>
                 <h1>"That payment page has closed"</h1>

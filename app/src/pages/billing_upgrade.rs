@@ -1,11 +1,13 @@
 //! `/billing/upgrade?feature=&next=`: where somebody is sent whose plan is too low.
 
 use billing::{Admission, Plan};
+use engine::overview::{self, BillingOverview};
 use leptos::prelude::*;
-use server::{BillingOverview, Tollgate};
+use server::Tollgate;
 
 use super::pricing::offer;
 use crate::areas::Area;
+use crate::caller::Caller;
 use crate::components::{Glyph, Heading, Icon, PlanCard, Refusal, signed_in_page};
 use crate::failure::Failure;
 use crate::query::{Choice, next, parameter};
@@ -15,8 +17,9 @@ use crate::query::{Choice, next, parameter};
 pub fn Upgrade() -> impl IntoView {
     let next = next();
     let asked = next.as_deref().and_then(Area::at).or_else(|| parameter("feature").as_deref().and_then(Area::named));
-    signed_in_page("Upgrade", move |tollgate, who| async move {
-        let overview = tollgate.billing_overview(&who.account_id).await.map_err(Failure::store)?;
+    signed_in_page("Upgrade", move |Caller { tollgate, permit, .. }| async move {
+        let overview = overview::overview(&tollgate, permit.account_id(), permit.entitlement()).await;
+        let overview = overview.map_err(Failure::store)?;
         let choice = Choice::of_address(tollgate.catalog());
         let wanted = asked.and_then(|area| area.opened_by(tollgate.catalog()));
         let next_up = tollgate.catalog().plans().get(overview.entitlement.rank + 1);

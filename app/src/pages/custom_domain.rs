@@ -1,19 +1,18 @@
 //! `/dashboard/custom-domain`: the name, and the record that makes it work.
 
 use leptos::prelude::*;
-use server::Tollgate;
-use server::workspace;
+use server::workspace::custom_domain::custom_domain;
 
 use crate::areas::CUSTOM_DOMAIN;
+use crate::caller::Caller;
 use crate::components::{Empty, Field, Gate, Glyph};
 use crate::failure::Failure;
 
 /// The account's own domain.
 #[component]
 pub fn CustomDomain() -> impl IntoView {
-    let tollgate = expect_context::<Tollgate>();
-    let inside = move |permit| async move {
-        let domain = workspace::custom_domain(&tollgate, &permit).await.map_err(Failure::store)?;
+    let inside = move |Caller { tollgate, permit, .. }| async move {
+        let domain = custom_domain(&tollgate, &permit).await.map_err(Failure::store)?;
         let target = tollgate.config().app_url.host_str().unwrap_or("localhost").to_owned();
         let record = match domain.clone() {
             Some(domain) => view! { <Record domain target/> }.into_any(),

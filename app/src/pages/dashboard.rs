@@ -1,30 +1,31 @@
 //! `/dashboard`: the plan, what is used, and the ways on.
 
 use billing::Admission;
+use engine::overview::{self, BillingOverview};
 use leptos::prelude::*;
-use server::{BillingOverview, Tollgate};
+use server::Tollgate;
 
-use super::billing::Notices;
+use crate::api::{CurrentPlan, Usage, current_plan, usage};
 use crate::areas::{AREAS, Area};
-use crate::components::{Glyph, Heading, Icon, UsageNotices, signed_in_page, usage_meters};
+use crate::caller::Caller;
+use crate::components::{Glyph, Heading, Icon, SubscriptionNotice, UsageMeter, UsageNotices, signed_in_page};
 use crate::failure::Failure;
 
 /// Where one lands after logging in.
 #[component]
 pub fn Dashboard() -> impl IntoView {
-    signed_in_page("Dashboard", |tollgate, who| async move {
-        let overview = tollgate.billing_overview(&who.account_id).await.map_err(Failure::store)?;
-        Ok(view! { <Overview tollgate overview/> }.into_any())
+    signed_in_page("Dashboard", |Caller { tollgate, permit, .. }| async move {
+        let (account, entitlement) = (permit.account_id(), permit.entitlement());
+        let overview = overview::overview(&tollgate, account, entitlement).await.map_err(Failure::store)?;
+        let (plan, usage) = (current_plan().await?, usage().await?);
+        Ok(view! { <Overview tollgate overview plan usage/> }.into_any())
     })
 }
 
 #[component]
-fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
+fn Overview(tollgate: Tollgate, overview: BillingOverview, plan: CurrentPlan, usage: Usage) -> impl IntoView {
     let catalog = tollgate.catalog();
-    let is_highest = overview.entitlement.rank + 1 == catalog.plans().len();
-    let plan = catalog.plan(&overview.entitlement.tier).unwrap_or_else(|| catalog.free());
-    let (name, summary) = (plan.name.clone(), plan.summary.clone());
-    let meters = usage_meters(overview.usage.clone(), tollgate.catalog());
+    let meters = usage.meters.into_iter().map(|meter| view! { <UsageMeter meter/> }).collect_view();
     let tiles = AREAS
         .into_iter()
         .map(|area| {
@@ -39,8 +40,8 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
         .collect_view();
     view! {
         <Heading title="Dashboard"/>
-        <Notices tollgate=tollgate.clone() overview=overview.clone()/>
-        <UsageNotices notices=overview.notices.clone() here="/dashboard"/>
+        <SubscriptionNotice tollgate=tollgate.clone() overview=overview.clone()/>
+        <UsageNotices notices=usage.notices here="/dashboard"/>
         <div class="split">
             <section class="card" aria-labelledby="usage-title">
                 <h2 id="usage-title">"Usage"</h2>
@@ -48,10 +49,10 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
             </section>
             <section class="card current-plan" aria-labelledby="plan-title">
                 <h2 id="plan-title">"Your plan"</h2>
-                <p class="current-plan-name">{name}</p>
-                <p class="quiet">{summary}</p>
+                <p class="current-plan-name">{plan.name}</p>
+                <p class="quiet">{plan.summary}</p>
                 <p class="actions">
-                    {if is_highest {
+                    {if plan.is_highest {
                         view! { <a class="button" href="/billing">"Manage billing"</a> }
                     } else {
                         view! { <a class="button" href="/pricing">"Compare plans"</a> }

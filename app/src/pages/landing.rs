@@ -1,13 +1,13 @@
 //! `/`: what this is, what it costs, two ways on.
 
-use billing::Interval;
+use billing::{Catalog, Interval};
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
 use server::Tollgate;
 use server::auth::Visitor;
 
 use crate::areas::AREAS;
-use crate::components::{Banner, Glyph, Icon, Tone, gains};
+use crate::components::{Banner, Glyph, Icon, Tone, free_price, gains};
 use crate::query::parameter;
 
 /// The start page.
@@ -61,7 +61,7 @@ pub fn Landing() -> impl IntoView {
             <dl class="promise-list">
                 <div>
                     <dt>"The price is the price"</dt>
-                    <dd>"What the plan says is what is charged. A limit that is reached stops; it never bills you more."</dd>
+                    <dd>{beyond_a_limit(expect_context::<Tollgate>().catalog())}</dd>
                 </div>
                 <div>
                     <dt>"A failed card is not the end"</dt>
@@ -76,6 +76,15 @@ pub fn Landing() -> impl IntoView {
     }
 }
 
+/// What happens beyond a limit, as the catalogue has it.
+fn beyond_a_limit(catalog: &Catalog) -> &'static str {
+    if catalog.metered_prices().next().is_some() {
+        "You're charged what the plan says. Usage beyond a limit is billed per unit, and your billing page shows it as it grows."
+    } else {
+        "You're charged what the plan says. When you reach a limit, further calls are rejected; nothing extra is billed."
+    }
+}
+
 /// The plans as one would see them from afar: a name, a price, the first limit.
 #[component]
 fn Teaser() -> impl IntoView {
@@ -85,7 +94,8 @@ fn Teaser() -> impl IntoView {
         .plans()
         .iter()
         .map(|plan| {
-            let price = plan.price(Interval::Month).map_or_else(|| "$0".to_owned(), |price| price.amount.to_string());
+            let price = plan.price(Interval::Month).map(|price| price.amount.to_string());
+            let price = price.unwrap_or_else(|| free_price(tollgate.catalog()));
             let first = gains(tollgate.catalog(), plan, None).into_iter().next();
             view! {
                 <li class="teaser-plan">

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use billing::{Catalog, Interval, Plan, Tier};
+use billing::{Catalog, Interval, Plan, Policy, Tier};
+use engine::overview::{self, BillingOverview};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::{Meta, Title};
-use server::auth::Visitor;
-use server::{BillingOverview, Tollgate};
+use server::Tollgate;
 
+use crate::caller::Caller;
 use crate::components::{FailureView, Heading, Offer, PlanCard, Refusal};
 use crate::failure::Failure;
 use crate::query::Choice;
@@ -18,12 +19,12 @@ use crate::query::Choice;
 pub fn Pricing() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
     let response = expect_context::<ResponseOptions>();
-    let who = expect_context::<Visitor>().signed_in;
+    let permit = Caller::require(Policy::SignedIn).ok().map(|caller| caller.permit);
     let choice = Choice::of_address(tollgate.catalog());
     let page = Suspend::new(async move {
-        let overview = match who {
+        let overview = match permit {
             None => None,
-            Some(who) => match tollgate.billing_overview(&who.account_id).await {
+            Some(permit) => match overview::overview(&tollgate, permit.account_id(), permit.entitlement()).await {
                 Ok(overview) => Some(overview),
                 Err(cause) => {
                     let failure = Failure::store(cause);

@@ -1,10 +1,10 @@
 //! `/dashboard/support`: write, and see what was written.
 
 use leptos::prelude::*;
-use server::Tollgate;
-use server::workspace::{self, SupportMessage};
+use server::workspace::support::{BODY_MAX, SUBJECT_MAX, SupportMessage, support_messages};
 
-use crate::areas::{SUBJECT_MOST, SUPPORT};
+use crate::areas::SUPPORT;
+use crate::caller::Caller;
 use crate::components::{Banner, Empty, Field, Gate, Glyph, Moment, TextField, Tone};
 use crate::failure::Failure;
 use crate::query::parameter;
@@ -12,10 +12,9 @@ use crate::query::parameter;
 /// Messages to us.
 #[component]
 pub fn Support() -> impl IntoView {
-    let tollgate = expect_context::<Tollgate>();
     let was_sent = parameter("notice").as_deref() == Some("sent");
-    let inside = move |permit| async move {
-        let messages = workspace::support_messages(&tollgate, &permit).await.map_err(Failure::store)?;
+    let inside = move |Caller { tollgate, permit, .. }| async move {
+        let messages = support_messages(&tollgate, &permit).await.map_err(Failure::store)?;
         let list = if messages.is_empty() {
             view! {
                 <Empty glyph=Glyph::Speech title="No messages yet">
@@ -36,8 +35,8 @@ pub fn Support() -> impl IntoView {
             <section class="card" aria-labelledby="write-title">
                 <h2 id="write-title">"Write to us"</h2>
                 <form method="post" action=SUPPORT.path novalidate aria-labelledby="write-title">
-                    <Field name="subject" label="Subject" most=SUBJECT_MOST autocomplete="off"/>
-                    <TextField name="body" label="Message" hint="What did you do, what happened, what did you expect?"/>
+                    <Field name="subject" label="Subject" most=SUBJECT_MAX autocomplete="off"/>
+                    <TextField name="body" label="Message" most=BODY_MAX hint="What did you do, what happened, what did you expect?"/>
                     <button class="button button-primary" type="submit">"Send message"</button>
                 </form>
             </section>

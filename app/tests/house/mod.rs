@@ -1,21 +1,49 @@
 //! The app as it is served, on a database of its own and a clock that stands still,
 //! without a socket and without a Stripe.
 
+#![allow(dead_code, reason = "every test program uses its own part")]
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
+use billing::email::Email;
 use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
 use server::assets::Assets;
 use server::clock::Clock;
 use server::config::Config;
-use server::product::API_CALLS;
+use server::store::accounts::Role;
 use server::store::{accounts, customers, subscriptions};
-use server::{Db, Tollgate};
+use server::{Db, Tollgate, access};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 /// 23 November 2026, 14:05 UTC.
 pub const NOW: Timestamp = Timestamp(1_795_442_700);
+
+/// What is sold, as shipped.
+pub const PLANS: &str = include_str!("../../../plans.toml");
+
+/// The parts of an app, with a database in a folder of their own.
+pub async fn tollgate() -> (Tollgate, TempDir) {
+    tollgate_with_plans(PLANS).await
+}
+
+async fn tollgate_with_plans(plans: &str) -> (Tollgate, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plans.toml");
+    std::fs::write(&file, plans).unwrap();
+    let value = |name: &str| match name {
+        "DATABASE_URL" => Some(format!("sqlite:{}/test.db", folder.path().display())),
+        "TOLLGATE_PLANS" => Some(file.display().to_string()),
+        _ => None,
+    };
+    let config = Config::from_lookup(&value).unwrap();
+    let db = Db::connect(&config.database_url).await.unwrap();
+    db.migrate().await.unwrap();
+    let manifest = br#"{"script":"tollgate-1","style":"style-1.css"}"#;
+    let assets = Assets::from_files([("manifest.json".to_owned(), manifest.as_slice().into())]).unwrap();
+    (Tollgate::new(config, db, Clock::manual(NOW), assets).unwrap(), folder)
+}
 
 /// A running app.
 pub struct House {
@@ -26,16 +54,22 @@ pub struct House {
 
 impl House {
     pub async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite:{}/test.db", folder.path().display());
-        let config = Config::from_lookup(&|name| (name == "DATABASE_URL").then(|| database.clone())).unwrap();
-        let db = Db::connect(&config.database_url).await.unwrap();
-        db.migrate().await.unwrap();
-        let manifest = br#"{"script":"tollgate-1","style":"style-1.css"}"#;
-        let assets = Assets::from_files([("manifest.json".to_owned(), manifest.as_slice().into())]).unwrap();
-        let tollgate = Tollgate::new(config, db, Clock::manual(NOW), assets).unwrap();
+        Self::with_plans(PLANS).await
+    }
+
+    /// The same, with another `plans.toml`.
+    pub async fn with_plans(plans: &str) -> Self {
+        let (tollgate, folder) = tollgate_with_plans(plans).await;
         let router = server::http::router(&tollgate, app::pages(&tollgate).unwrap()).unwrap();
         Self { tollgate, router, _folder: folder }
+    }
+
+    /// An operator, signed in.
+    pub async fn operator(&self, email: &str) -> Guest<'_> {
+        let guest = self.signed_up(email).await;
+        let email = Email::parse(email).unwrap();
+        assert!(access::set_role(&self.tollgate, &email, Role::Operator).await.unwrap());
+        guest
     }
 
     /// Somebody with an account on the free plan, signed in.

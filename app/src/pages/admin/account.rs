@@ -1,35 +1,40 @@
 //! `/admin/account?id=`: one account, with everything that explains it.
 
-use billing::ledger::{Invoice, Payment, Purchase};
+use billing::ledger::Invoice;
 use billing::{AccountId, Catalog, Subscription, Timestamp};
+use engine::store::purchases::PaidPurchase;
+use engine::store::subscriptions::Revision;
 use leptos::prelude::*;
-use server::operations::{self, AccountDetail};
-use server::store::subscriptions::Revision;
+use server::admin::accounts::{self, AccountDetail};
+use server::admin::{describe_flag, describe_reason};
 
-use super::Sections;
+use super::sections::Sections;
+use crate::api::MeterUsage;
+use crate::caller::Operator;
 use crate::components::{
-    Banner, Column, DataTable, Day, Heading, InvoiceBadge, Moment, StatusBadge, Tone, operator_page, usage_meters,
+    Banner, Column, DataTable, Day, Heading, InvoiceBadge, Moment, StatusBadge, Tone, UsageMeter, operator_page,
+    what_was_bought,
 };
 use crate::failure::Failure;
-use crate::pages::billing::what_was_bought;
 use crate::query::{address, parameter};
 
-/// Entitlement and its reason, subscriptions with what made us look, usage, invoices, purchases.
+/// Entitlement and its reason, subscriptions and their causes, usage, invoices, purchases.
 #[component]
 pub fn AccountPage() -> impl IntoView {
     let id = AccountId::new(parameter("id").unwrap_or_default());
-    operator_page("Account", move |tollgate, permit| async move {
-        let found = operations::account(&tollgate, &permit, &id).await.map_err(Failure::store)?;
+    operator_page("Account", move |Operator { tollgate, permit }| async move {
+        let found = accounts::account(&tollgate, &permit, &id).await.map_err(Failure::store)?;
         let detail = found.ok_or(Failure::NotFound)?;
-        let flags = detail.entitlement.flags.iter().map(operations::flag);
+        let flags = detail.entitlement.flags.iter().map(describe_flag);
         let flags = flags.map(|flag| view! { <Banner tone=Tone::Warning title=flag/> }).collect_view();
-        let meters = usage_meters(detail.usage.clone(), tollgate.catalog());
+        let usage = detail.usage.iter().map(|reading| MeterUsage::of(tollgate.catalog(), reading));
+        let meters = usage.map(|meter| view! { <UsageMeter meter/> }).collect_view();
         Ok(view! {
             <Heading title=detail.account.email.clone()/>
             <Sections/>
             {flags}
             <div class="split">
-                <Standing detail=detail.clone() catalog=tollgate.catalog().clone()/>
+                <Plan detail=detail.clone() catalog=tollgate.catalog().clone()/>
                 <section class="card" aria-labelledby="usage-title">
                     <h2 id="usage-title">"Usage"</h2>
                     <div class="meters">{meters}</div>
@@ -43,7 +48,7 @@ pub fn AccountPage() -> impl IntoView {
 }
 
 #[component]
-fn Standing(detail: AccountDetail, catalog: Catalog) -> impl IntoView {
+fn Plan(detail: AccountDetail, catalog: Catalog) -> impl IntoView {
     let entitlement = &detail.entitlement;
     let plan = catalog.plan(&entitlement.tier).map_or_else(|| entitlement.tier.to_string(), |plan| plan.name.clone());
     let customer = detail.customer.map(|customer| {
@@ -51,9 +56,9 @@ fn Standing(detail: AccountDetail, catalog: Catalog) -> impl IntoView {
         view! { <div><dt>"Customer"</dt><dd><a href=href><code>{customer.to_string()}</code></a></dd></div> }
     });
     view! {
-        <section class="card" aria-labelledby="standing-title">
-            <h2 id="standing-title">{plan}</h2>
-            <p>{operations::reason(&entitlement.reason)}</p>
+        <section class="card" aria-labelledby="plan-title">
+            <h2 id="plan-title">{plan}</h2>
+            <p>{describe_reason(&entitlement.reason)}</p>
             <dl class="facts">
                 {entitlement.until.map(|at| view! { <div><dt>"Until"</dt><dd><Moment at/></dd></div> })}
                 <div><dt>"Account"</dt><dd><code>{detail.account.id}</code></dd></div>
@@ -76,7 +81,7 @@ fn Subscriptions(revisions: Vec<Revision>) -> impl IntoView {
             <h2 id="subscriptions-title">"Subscriptions"</h2>
             <DataTable
                 label="Subscriptions, table"
-                columns=[Column::Text("Subscription"), Column::Text("Status"), Column::Text("Period (UTC)"), Column::Text("Last changed here")]
+                columns=[Column::Text("Subscription"), Column::Text("Status"), Column::Text("Period (UTC)"), Column::Text("Last change")]
             >
                 {rows}
             </DataTable>
@@ -98,15 +103,15 @@ fn SubscriptionRow(revision: Revision) -> impl IntoView {
     view! {
         <tr>
             <th scope="row"><a href=href><code>{id}</code></a><p class="quiet">{prices.join(", ")}</p></th>
-            <td><StatusBadge status=subscription.status.clone()/> <WhatIsToCome subscription/></td>
+            <td><StatusBadge status=subscription.status.clone()/> <Upcoming subscription/></td>
             <td><Day at=period.start/> " – " <Day at=period.end/></td>
-            <td><Moment at=written_at/><p class="quiet">{format!("change {version}, because of {cause}")}</p></td>
+            <td><Moment at=written_at/><p class="quiet">{format!("revision {version}, cause: {cause}")}</p></td>
         </tr>
     }
 }
 
 #[component]
-fn WhatIsToCome(subscription: Subscription) -> impl IntoView {
+fn Upcoming(subscription: Subscription) -> impl IntoView {
     let ends = subscription.ends_at().filter(|_| !subscription.status.has_ended());
     let paused = subscription.pause.map(|pause| {
         let until = pause.resumes_at.map(|at| view! { " until " <Moment at/> });
@@ -119,7 +124,7 @@ fn WhatIsToCome(subscription: Subscription) -> impl IntoView {
 }
 
 #[component]
-fn Ledger(invoices: Vec<Invoice>, purchases: Vec<(Purchase, Option<Payment>)>, catalog: Catalog) -> impl IntoView {
+fn Ledger(invoices: Vec<Invoice>, purchases: Vec<PaidPurchase>, catalog: Catalog) -> impl IntoView {
     if invoices.is_empty() && purchases.is_empty() {
         return ().into_any();
     }
@@ -139,8 +144,8 @@ fn Ledger(invoices: Vec<Invoice>, purchases: Vec<(Purchase, Option<Payment>)>, c
         .collect_view();
     let purchases = purchases
         .into_iter()
-        .map(|(purchase, payment)| {
-            let state = payment.map_or_else(|| "nothing to pay".to_owned(), |payment| payment.status.as_str().to_owned());
+        .map(|PaidPurchase { purchase, payment }| {
+            let state = payment.map_or_else(|| "free".to_owned(), |payment| payment.status.as_str().to_owned());
             view! {
                 <tr>
                     <th scope="row"><code>{purchase.payment.as_ref().map_or("–", |id| id.as_str()).to_owned()}</code></th>
@@ -157,7 +162,7 @@ fn Ledger(invoices: Vec<Invoice>, purchases: Vec<(Purchase, Option<Payment>)>, c
             <h2 id="ledger-title">"Invoices and purchases"</h2>
             <DataTable
                 label="Invoices and purchases, table"
-                columns=[Column::Text("At Stripe"), Column::Text("What"), Column::Text("Date (UTC)"), Column::Text("Status"), Column::Money("Amount")]
+                columns=[Column::Text("Stripe id"), Column::Text("Item"), Column::Text("Date (UTC)"), Column::Text("Status"), Column::Money("Amount")]
             >
                 {invoices}{purchases}
             </DataTable>

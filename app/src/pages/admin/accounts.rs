@@ -2,10 +2,13 @@
 
 use billing::{Catalog, Reason, Timestamp};
 use leptos::prelude::*;
-use server::operations::{self, AccountSummary};
+use server::admin::accounts::{self, AccountSummary};
 
 use super::filter::{FilterForm, Search};
-use super::{Older, Sections, account_address};
+use super::links::account_address;
+use super::older::Older;
+use super::sections::Sections;
+use crate::caller::Operator;
 use crate::components::{Column, DataTable, Day, Empty, Glyph, Heading, operator_page};
 use crate::failure::Failure;
 use crate::query::{after, parameter};
@@ -14,27 +17,27 @@ use crate::query::{after, parameter};
 #[component]
 pub fn Accounts() -> impl IntoView {
     let search = parameter("search").unwrap_or_default().trim().to_owned();
-    let place = after("after");
-    operator_page("Accounts", move |tollgate, permit| async move {
-        let table = operations::accounts(&tollgate, &permit, &search, &place).await.map_err(Failure::store)?;
+    let cursor = after("after");
+    operator_page("Accounts", move |Operator { tollgate, permit }| async move {
+        let page = accounts::accounts(&tollgate, &permit, &search, &cursor).await.map_err(Failure::store)?;
         let catalog = tollgate.catalog();
-        let body = if table.rows.is_empty() {
+        let body = if page.rows.is_empty() {
             view! {
-                <Empty glyph=Glyph::Info title="No such account">
-                    "Everybody who signs up has one. Search for a part of an address, or for a Stripe customer."
+                <Empty glyph=Glyph::Info title="No accounts">
+                    "Search for part of an e-mail address, or for the id of an account or a Stripe customer."
                 </Empty>
             }
             .into_any()
         } else {
-            let rows = table.rows.into_iter().map(|row| view! { <Row row catalog=catalog.clone()/> }).collect_view();
+            let rows = page.rows.into_iter().map(|row| view! { <Row row catalog=catalog.clone()/> }).collect_view();
             view! {
                 <DataTable
                     label="Accounts, table"
-                    columns=[Column::Text("Owner"), Column::Text("Plan"), Column::Text("Because"), Column::Text("Customer"), Column::Text("Since (UTC)")]
+                    columns=[Column::Text("Owner"), Column::Text("Plan"), Column::Text("Reason"), Column::Text("Customer"), Column::Text("Created (UTC)")]
                 >
                     {rows}
                 </DataTable>
-                <Older path="/admin/accounts" kept=vec![("search", search.clone())] next=table.next/>
+                <Older path="/admin/accounts" kept=vec![("search", search.clone())] next=page.next/>
             }
             .into_any()
         };
@@ -43,7 +46,7 @@ pub fn Accounts() -> impl IntoView {
             <Sections/>
             <section class="card" aria-label="Accounts">
                 <FilterForm action="/admin/accounts" label="Search accounts" button="Search">
-                    <Search name="search" label="Address, account or customer" value=search placeholder="ada@, cus_…"/>
+                    <Search name="search" label="E-mail, account or customer" value=search placeholder="ada@, cus_…"/>
                 </FilterForm>
                 {body}
             </section>
@@ -56,7 +59,7 @@ pub fn Accounts() -> impl IntoView {
 fn Row(row: AccountSummary, catalog: Catalog) -> impl IntoView {
     let AccountSummary { account, entitlement } = row;
     let plan = catalog.plan(&entitlement.tier).map_or_else(|| entitlement.tier.to_string(), |plan| plan.name.clone());
-    let because = match &entitlement.reason {
+    let reason = match &entitlement.reason {
         Reason::NoSubscription => "no subscription".to_owned(),
         Reason::Subscription { status, rule, .. } => format!("{}: {}", status.as_str(), rule.describe()),
     };
@@ -69,8 +72,8 @@ fn Row(row: AccountSummary, catalog: Catalog) -> impl IntoView {
             </th>
             <td>{plan}</td>
             <td>
-                {because}
-                {is_flagged.then(|| view! { " " <span class="badge badge-warning">"look"</span> })}
+                {reason}
+                {is_flagged.then(|| view! { " " <span class="badge badge-warning">"needs attention"</span> })}
             </td>
             <td>{account.customer_id.map(|customer| view! { <code>{customer}</code> })}</td>
             <td><Day at=Timestamp(account.created_at)/></td>

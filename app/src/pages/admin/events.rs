@@ -1,11 +1,14 @@
 //! `/admin/events?state=&about=&after=`
 
+use engine::store::inbox::{EventFilter, EventState};
 use leptos::prelude::*;
-use server::operations;
-use server::store::inbox::{EventState, Filter};
+use server::admin::events;
 
+use super::event_table::EventTable;
 use super::filter::{Choice, FilterForm, Search};
-use super::{EventTable, Older, Sections};
+use super::older::Older;
+use super::sections::Sections;
+use crate::caller::Operator;
 use crate::components::{Empty, Glyph, Heading, operator_page};
 use crate::failure::Failure;
 use crate::query::{after, parameter};
@@ -13,30 +16,30 @@ use crate::query::{after, parameter};
 const STATES: [EventState; 5] =
     [EventState::Pending, EventState::Parked, EventState::Unmatched, EventState::Done, EventState::Ignored];
 
-/// Events, newest first, by state and by what they are about.
+/// Events, newest first, by state and by object.
 #[component]
 pub fn Events() -> impl IntoView {
     let state = parameter("state").as_deref().and_then(EventState::parse);
     let about = parameter("about").map(|about| about.trim().to_owned()).filter(|about| !about.is_empty());
-    let place = after("after");
-    operator_page("Events", move |tollgate, permit| async move {
-        let filter = Filter { state, about: about.clone() };
-        let table = operations::events(&tollgate, &permit, &filter, &place).await.map_err(Failure::store)?;
+    let cursor = after("after");
+    operator_page("Events", move |Operator { tollgate, permit }| async move {
+        let filter = EventFilter { state, about: about.clone() };
+        let page = events::events(&tollgate, &permit, &filter, &cursor).await.map_err(Failure::store)?;
         let kept = vec![
             ("state", state.map_or("", EventState::as_str).to_owned()),
             ("about", about.clone().unwrap_or_default()),
         ];
-        let body = if table.rows.is_empty() {
+        let body = if page.rows.is_empty() {
             view! {
-                <Empty glyph=Glyph::Info title="No such events">
-                    "What Stripe sends is listed here as soon as it is written down, with what became of it."
+                <Empty glyph=Glyph::Info title="No events">
+                    "Every event that Stripe sends is listed here with its state."
                 </Empty>
             }
             .into_any()
         } else {
             view! {
-                <EventTable events=table.rows/>
-                <Older path="/admin/events" kept next=table.next/>
+                <EventTable events=page.rows/>
+                <Older path="/admin/events" kept next=page.next/>
             }
             .into_any()
         };

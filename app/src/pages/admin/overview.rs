@@ -1,28 +1,32 @@
-//! `/admin`: how everything stands.
+//! `/admin`: the state of billing at a glance.
 
 use billing::Timestamp;
+use billing::money::grouped;
+use engine::store::billing_changes::{ChangeState, Failing};
+use engine::store::drift::{DriftState, OpenCount, Run};
+use engine::store::inbox::StateCount;
 use leptos::prelude::*;
-use server::operations;
-use server::store::drift::{DriftState, Run};
-use server::store::inbox::EventState;
+use server::admin::overview;
 
-use super::Sections;
-use super::drift::{CompareNow, Comparison, kind_words};
-use crate::components::{EventBadge, Heading, Moment, operator_page};
+use super::drift::{CompareNow, LastRun, kind_text};
+use super::sections::Sections;
+use crate::caller::Operator;
+use crate::components::{Banner, EventBadge, Heading, Moment, Tone, operator_page};
 use crate::failure::Failure;
 use crate::query::address;
 
-/// Events by state, and what differs from Stripe.
+/// Events by state, what differs from Stripe, and billing changes that fail.
 #[component]
 pub fn Overview() -> impl IntoView {
-    operator_page("Operations", move |tollgate, permit| async move {
-        let overview = operations::overview(&tollgate, &permit).await.map_err(Failure::store)?;
+    operator_page("Operations", move |Operator { tollgate, permit }| async move {
+        let overview = overview::overview(&tollgate, &permit).await.map_err(Failure::store)?;
         Ok(view! {
             <Heading title="Operations"/>
             <Sections/>
+            <FailingChanges failing=overview.failing_changes/>
             <div class="split">
-                <Inbox events=overview.events oldest=overview.oldest_pending/>
-                <Drift comparison=overview.comparison left=overview.drift/>
+                <Events counts=overview.events oldest=overview.oldest_pending/>
+                <Drift run=overview.last_run open=overview.drift/>
             </div>
         }
         .into_any())
@@ -30,32 +34,48 @@ pub fn Overview() -> impl IntoView {
 }
 
 #[component]
-fn Inbox(events: Vec<(EventState, i64)>, oldest: Option<Timestamp>) -> impl IntoView {
-    let rows = events
+fn FailingChanges(failing: Failing) -> impl IntoView {
+    let oldest = failing.oldest?;
+    let href = address("/admin/changes", &[("state", ChangeState::Pending.as_str())]);
+    let title = match failing.count {
+        1 => "A billing change cannot be delivered.".to_owned(),
+        count => format!("{count} billing changes cannot be delivered."),
+    };
+    Some(view! {
+        <Banner tone=Tone::Warning title>
+            <p>"The app's handler keeps failing. The oldest is from " <Moment at=oldest/> "."</p>
+            <p class="actions"><a class="button" href=href>"See billing changes"</a></p>
+        </Banner>
+    })
+}
+
+#[component]
+fn Events(counts: Vec<StateCount>, oldest: Option<Timestamp>) -> impl IntoView {
+    let rows = counts
         .into_iter()
-        .map(|(state, count)| {
+        .map(|StateCount { state, events }| {
             let href = address("/admin/events", &[("state", state.as_str())]);
-            view! { <div><dt><EventBadge state/></dt><dd class="money"><a href=href>{billing::money::grouped(count.unsigned_abs())}</a></dd></div> }
+            view! { <div><dt><EventBadge state/></dt><dd class="money"><a href=href>{grouped(events.unsigned_abs())}</a></dd></div> }
         })
         .collect_view();
     view! {
-        <section class="card" aria-labelledby="inbox-title">
-            <h2 id="inbox-title">"Events"</h2>
+        <section class="card" aria-labelledby="events-title">
+            <h2 id="events-title">"Events"</h2>
             <dl class="facts">{rows}</dl>
-            {oldest.map(|at| view! { <p class="quiet">"The oldest that is pending came on " <Moment at/> "."</p> })}
+            {oldest.map(|at| view! { <p class="quiet">"The oldest pending one was received on " <Moment at/> "."</p> })}
             <p class="actions"><a class="button" href="/admin/events">"All events"</a></p>
         </section>
     }
 }
 
 #[component]
-fn Drift(comparison: Option<Run>, left: Vec<(String, i64)>) -> impl IntoView {
-    let was_compared = comparison.is_some();
+fn Drift(run: Option<Run>, open: Vec<OpenCount>) -> impl IntoView {
+    let has_run = run.is_some();
     view! {
         <section class="card" aria-labelledby="drift-title">
-            <h2 id="drift-title">"Compared with Stripe"</h2>
-            <Comparison run=comparison/>
-            {was_compared.then(|| view! { <Left left/> })}
+            <h2 id="drift-title">"Stripe sync"</h2>
+            <LastRun run/>
+            {has_run.then(|| view! { <Open open/> })}
             <div class="actions">
                 <CompareNow/>
                 <a class="button" href="/admin/drift">"All differences"</a>
@@ -64,17 +84,17 @@ fn Drift(comparison: Option<Run>, left: Vec<(String, i64)>) -> impl IntoView {
     }
 }
 
-/// What is there still, by class.
+/// How many differences are open, by class.
 #[component]
-fn Left(left: Vec<(String, i64)>) -> impl IntoView {
-    if left.is_empty() {
-        return view! { <p>"Nothing differs."</p> }.into_any();
+fn Open(open: Vec<OpenCount>) -> impl IntoView {
+    if open.is_empty() {
+        return view! { <p>"In sync."</p> }.into_any();
     }
-    let rows = left
+    let rows = open
         .into_iter()
-        .map(|(kind, count)| {
-            let href = address("/admin/drift", &[("state", DriftState::Left.as_str()), ("kind", &kind)]);
-            view! { <div><dt>{kind_words(&kind)}</dt><dd class="money"><a href=href>{billing::money::grouped(count.unsigned_abs())}</a></dd></div> }
+        .map(|OpenCount { kind, open }| {
+            let href = address("/admin/drift", &[("state", DriftState::Open.as_str()), ("kind", &kind)]);
+            view! { <div><dt>{kind_text(&kind)}</dt><dd class="money"><a href=href>{grouped(open.unsigned_abs())}</a></dd></div> }
         })
         .collect_view();
     view! { <dl class="facts">{rows}</dl> }.into_any()

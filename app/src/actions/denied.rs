@@ -1,0 +1,20 @@
+//! The answer to somebody who may not use a form.
+
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use engine::axum::login_address;
+use server::Tollgate;
+
+use crate::areas::Area;
+use crate::caller::Denied;
+use crate::document;
+use crate::query::with_next;
+
+/// Leads to what opens `area` for them: the login, or the plan that includes it.
+pub(super) async fn answer(tollgate: &Tollgate, parts: Parts, area: &Area, denied: Denied) -> Response {
+    match denied {
+        Denied::SignedOut => Redirect::to(&login_address(tollgate.urls(), area.path)).into_response(),
+        Denied::TooLow { .. } => Redirect::to(&with_next("/billing/upgrade", area.path)).into_response(),
+        Denied::Failed(failure) => document::failure(tollgate, parts, failure).await,
+    }
+}

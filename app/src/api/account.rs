@@ -1,0 +1,65 @@
+//! Closing the account.
+
+use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use {
+    axum::http::request::Parts,
+    billing::Policy,
+    engine::closing::CloseError,
+    server::auth::LoginError,
+    server::closing::{self, CloseAccountError},
+};
+
+use super::error::ApiError;
+use super::password::Password;
+use super::reply::SeeOther;
+use super::strict_form::StrictForm;
+#[cfg(feature = "ssr")]
+use crate::attempts::too_many_attempts;
+#[cfg(feature = "ssr")]
+use crate::caller::{Caller, peer, session};
+#[cfg(feature = "ssr")]
+use crate::failure::Failure;
+
+/// Ends every subscription, closes the account for good and logs out.
+#[server(prefix = "/account", endpoint = "close", protocol = StrictForm)]
+pub async fn close_account(
+    /// The user's password, to confirm that it's them.
+    password: Password,
+) -> Result<SeeOther, ApiError> {
+    let Caller { tollgate, who, .. } = Caller::require(Policy::SignedIn)?;
+    let peer = peer(&expect_context::<Parts>());
+    let closed = closing::close_account(&tollgate, &mut session().await?, &who, peer, &password.0).await;
+    closed.map(|()| SeeOther::to("/?notice=closed")).map_err(ssr::refusal)
+}
+
+#[cfg(feature = "ssr")]
+mod ssr {
+    use super::{ApiError, CloseAccountError, CloseError, Failure, LoginError, too_many_attempts};
+
+    pub fn refusal(error: CloseAccountError) -> ApiError {
+        match error {
+            CloseAccountError::Login(LoginError::Wrong) => {
+                ApiError::at("password", Failure::WrongPassword, "That is not your password. Nothing was closed.")
+            }
+            CloseAccountError::Login(LoginError::TooMany { retry_after }) => {
+                ApiError::at("password", Failure::TooManyAttempts, too_many_attempts(retry_after))
+                    .retry_after(retry_after)
+            }
+            CloseAccountError::Billing(CloseError::Stripe(cause)) => {
+                tracing::error!(%cause, "an account was not closed, because Stripe did not end its subscriptions");
+                ApiError::about_the_form(
+                    Failure::StripeUnavailable,
+                    "Stripe could not end your subscription, so your account was not closed and nothing was deleted. \
+                     Try again in a minute.",
+                )
+            }
+            CloseAccountError::Billing(CloseError::InProgress) => ApiError::about_the_form(
+                Failure::InProgress,
+                "Something is being bought for this account right now. Wait a minute and try again.",
+            ),
+            CloseAccountError::Login(LoginError::Unavailable(cause)) => Failure::store(cause).into(),
+            CloseAccountError::Billing(CloseError::Store(cause)) => Failure::store(cause).into(),
+        }
+    }
+}

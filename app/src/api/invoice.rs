@@ -1,0 +1,40 @@
+//! An invoice at Stripe.
+
+#[cfg(feature = "ssr")]
+use billing::{InvoiceId, Policy};
+#[cfg(feature = "ssr")]
+use engine::overview::{InvoiceDocument, InvoiceLinkError, invoice_link};
+use leptos::prelude::*;
+
+use super::error::ApiError;
+use super::reply::SeeOther;
+use super::strict_form::StrictQuery;
+#[cfg(feature = "ssr")]
+use crate::caller::Caller;
+#[cfg(feature = "ssr")]
+use crate::failure::Failure;
+
+/// Leads to Stripe's page of one of the account's invoices, where it can be paid, or to its PDF.
+#[server(prefix = "/billing", endpoint = "invoice", protocol = StrictQuery)]
+pub async fn open_invoice(
+    /// Stripe's `in_…`.
+    #[server(default)]
+    id: String,
+    /// `pdf` leads to the PDF; empty, to the page.
+    #[server(default)]
+    #[server(rename = "as")]
+    document: String,
+) -> Result<SeeOther, ApiError> {
+    let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;
+    let document = match document.as_str() {
+        "" => InvoiceDocument::Page,
+        "pdf" => InvoiceDocument::Pdf,
+        _ => return Err(Failure::Malformed.into()),
+    };
+    let link = invoice_link(&tollgate, permit.account_id(), &InvoiceId::new(id), document).await;
+    let link = link.map_err(|error| match error {
+        InvoiceLinkError::Stripe(cause) => Failure::stripe(&cause),
+        InvoiceLinkError::Store(cause) => Failure::store(cause),
+    })?;
+    Ok(SeeOther::to(link.ok_or(Failure::NotFound)?))
+}

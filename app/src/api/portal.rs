@@ -1,0 +1,31 @@
+//! Stripe's customer portal.
+
+#[cfg(feature = "ssr")]
+use billing::Policy;
+#[cfg(feature = "ssr")]
+use engine::portal::{self, PortalFlow};
+use leptos::prelude::*;
+
+use super::error::ApiError;
+use super::reply::SeeOther;
+use super::strict_form::StrictForm;
+#[cfg(feature = "ssr")]
+use crate::caller::Caller;
+#[cfg(feature = "ssr")]
+use crate::failure::Failure;
+
+/// Leads to Stripe's customer portal, where cards, invoices and the plan are managed.
+#[server(prefix = "/api/billing", endpoint = "portal", protocol = StrictForm)]
+pub async fn open_portal(
+    /// `card` leads straight to changing the card; empty, to the portal's first page.
+    #[server(default)]
+    flow: String,
+) -> Result<SeeOther, ApiError> {
+    let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;
+    let flow = match flow.as_str() {
+        "" => PortalFlow::Home,
+        "card" => PortalFlow::Card,
+        _ => return Err(Failure::Malformed.into()),
+    };
+    Ok(SeeOther::to(portal::open(&tollgate, permit.account_id(), flow).await.map_err(Failure::checkout)?))
+}

@@ -1,0 +1,34 @@
+//! Subscribing to a plan.
+
+#[cfg(feature = "ssr")]
+use billing::Policy;
+#[cfg(feature = "ssr")]
+use engine::checkout::{self, CheckoutError};
+use leptos::prelude::*;
+
+use super::error::ApiError;
+use super::reply::SeeOther;
+use super::strict_form::StrictForm;
+#[cfg(feature = "ssr")]
+use crate::caller::Caller;
+#[cfg(feature = "ssr")]
+use crate::failure::Failure;
+
+/// Leads to Stripe's page for a plan. Price, trial and quantity are the server's to choose.
+#[server(prefix = "/api/billing", endpoint = "subscribe", protocol = StrictForm)]
+pub async fn start_subscription(
+    /// The plan's tier, in any case.
+    plan: String,
+    /// `month` or `year`.
+    interval: String,
+) -> Result<SeeOther, ApiError> {
+    let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;
+    match checkout::start_subscription(&tollgate, permit.account_id(), &plan, &interval).await {
+        Ok(url) => Ok(SeeOther::to(url)),
+        Err(CheckoutError::AlreadySubscribed) => Ok(SeeOther::to("/billing?notice=already_subscribed")),
+        Err(CheckoutError::Unknown | CheckoutError::NotForSale) => {
+            Err(ApiError::about_the_form(Failure::Invalid, "That plan is not for sale. Choose one of these."))
+        }
+        Err(error) => Err(Failure::checkout(error).into()),
+    }
+}

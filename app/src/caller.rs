@@ -1,0 +1,120 @@
+//! Who a page, a server function or a form handler works for, and what they may do.
+//!
+//! The gate has checked the policy of the address. Whatever runs behind it checks its own policy
+//! again here, with the entitlement that the gate computed, so that nothing depends on where it is
+//! mounted (`a_function_checks_its_caller_without_the_guard`).
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
+use billing::{Policy, Tier};
+use engine::{Permit, Refusal};
+use leptos::prelude::*;
+use server::Tollgate;
+use server::admin::{NotAnOperator, OperatorPermit, require_operator};
+use server::auth::{Session, SignedIn, Visitor};
+
+use crate::api::error::ApiError;
+use crate::failure::Failure;
+
+/// A signed-in visitor who meets the policy that was asked for.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The application.
+    pub tollgate: Tollgate,
+    /// The user.
+    pub who: SignedIn,
+    /// Proof that they meet the policy. It holds their account and entitlement.
+    pub permit: Permit,
+}
+
+impl Caller {
+    /// Returns the caller of the page or server function that is running.
+    pub fn require(policy: Policy) -> Result<Self, Denied> {
+        Self::of(&expect_context::<Tollgate>(), &expect_context::<Parts>(), policy)
+    }
+
+    /// Returns the caller who sent a request.
+    pub fn of(tollgate: &Tollgate, parts: &Parts, policy: Policy) -> Result<Self, Denied> {
+        let who = signed_in(parts)?;
+        let visitor = parts.extensions.get::<engine::axum::Visitor>().and_then(|visitor| visitor.0.as_ref());
+        let (billable, entitlement) = visitor.ok_or(Denied::Failed(Failure::Unavailable))?;
+        let permit = engine::permit(tollgate.catalog(), &billable.account, entitlement.as_ref().clone(), policy)?;
+        Ok(Self { tollgate: tollgate.clone(), who, permit })
+    }
+}
+
+/// A signed-in visitor who is trusted with everybody's billing.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// The application.
+    pub tollgate: Tollgate,
+    /// Proof that they are trusted.
+    pub permit: OperatorPermit,
+}
+
+impl Operator {
+    /// Returns the operator for whom the page or server function is running.
+    pub fn require() -> Result<Self, Denied> {
+        let permit = require_operator(&signed_in(&expect_context::<Parts>())?)?;
+        Ok(Self { tollgate: expect_context(), permit })
+    }
+}
+
+/// Why somebody may not do what they asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Nobody is signed in.
+    SignedOut,
+    /// The plan doesn't include it.
+    TooLow {
+        /// The lowest that does.
+        needed: Tier,
+    },
+    /// No plan includes it, or it can't be checked.
+    Failed(Failure),
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UpgradeRequired { needed } => Self::TooLow { needed },
+            Refusal::Forbidden => Self::Failed(Failure::NotFound),
+        }
+    }
+}
+
+impl From<NotAnOperator> for Denied {
+    fn from(_: NotAnOperator) -> Self {
+        Self::Failed(Failure::NotFound)
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::SignedOut => Failure::SignedOut,
+            Denied::TooLow { .. } => Failure::PlanTooLow,
+            Denied::Failed(failure) => failure,
+        }
+        .into()
+    }
+}
+
+fn signed_in(parts: &Parts) -> Result<SignedIn, Denied> {
+    parts.extensions.get::<Visitor>().and_then(|visitor| visitor.signed_in.clone()).ok_or(Denied::SignedOut)
+}
+
+/// Returns the session of the request that a server function answers.
+pub async fn session() -> Result<Session, Failure> {
+    leptos_axum::extract().await.map_err(|error| {
+        tracing::error!(%error, "a server function was called without a session");
+        Failure::Broken
+    })
+}
+
+/// Returns the address of the network peer, by which guessing passwords is limited.
+pub fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
+}

@@ -1,0 +1,111 @@
+//! What holds for every server function there is, and for the next one.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod house;
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use billing::{AccountId, UserId};
+use house::House;
+use leptos::server_fn::axum::server_fn_paths;
+use server::auth::{SignedIn, Visitor};
+use tower::ServiceExt;
+
+/// A form that each function reads without objection, and whether it is for operators.
+const FORMS: [(&str, &str, bool); 10] = [
+    ("/account/close", "password=correct-horse", false),
+    ("/admin/compare", "", true),
+    ("/admin/replay", "id=evt_1", true),
+    ("/api/billing/checkout", "product=ai-500", false),
+    ("/api/billing/plan", "", false),
+    ("/api/billing/portal", "flow=card", false),
+    ("/api/billing/subscribe", "plan=PRO&interval=month", false),
+    ("/api/billing/usage", "", false),
+    ("/billing/invoice", "id=in_1&as=pdf", false),
+    ("/dashboard/notices/dismiss", "meter=apiCallsPerMonth&percent=80&next=%2Fbilling", false),
+];
+
+fn methods() -> Vec<(&'static str, Method)> {
+    let mut functions: Vec<_> = server_fn_paths().collect();
+    functions.sort_by_key(|(path, _)| *path);
+    functions
+}
+
+fn request(path: &str, method: &Method, form: &str) -> Request<Body> {
+    let request = Request::builder().method(method).header("accept", "application/json");
+    if *method == Method::GET {
+        return request.uri(format!("{path}?{form}")).body(Body::empty()).unwrap();
+    }
+    let request = request.uri(path).header("content-type", "application/x-www-form-urlencoded");
+    request.body(Body::from(form.to_owned())).unwrap()
+}
+
+#[test]
+fn the_list_above_is_whole() {
+    let listed: Vec<&str> = FORMS.iter().map(|(path, ..)| *path).collect();
+    assert_eq!(listed, methods().iter().map(|(path, _)| *path).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn every_function_refuses_a_field_it_does_not_know() {
+    let house = House::new().await;
+    let mut operator = house.operator("ada@example.com").await;
+    for ((path, method), (_, form, _)) in methods().into_iter().zip(FORMS) {
+        let form = if form.is_empty() { "unknown=1".to_owned() } else { format!("{form}&unknown=1") };
+        let answer = operator.send(request(path, &method, &form)).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert!(answer.html.contains("\"code\":\"malformed\""), "{path}: {}", answer.html);
+    }
+}
+
+/// Calls a function with no guard and no session before it; its status and what it says.
+async fn unguarded(house: &House, request: Request<Body>) -> (StatusCode, String) {
+    let router = app::pages(&house.tollgate).unwrap().router.with_state(house.tollgate.clone());
+    let response = router.oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_function_checks_its_caller_without_the_guard() {
+    let house = House::new().await;
+    for ((path, method), (_, form, is_for_operators)) in methods().into_iter().zip(FORMS) {
+        let (status, said) = unguarded(&house, request(path, &method, form)).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {said}");
+        assert!(said.contains("\"code\":\"signed_out\""), "{path}: {said}");
+
+        if is_for_operators {
+            let who = SignedIn {
+                user_id: UserId::new("user"),
+                account_id: AccountId::new("account"),
+                email: "eve@example.com".to_owned(),
+                is_operator: false,
+            };
+            let mut request = request(path, &method, form);
+            let entitlement = house.tollgate.entitlement(&who.account_id).await.unwrap();
+            request.extensions_mut().insert(Arc::new(entitlement));
+            request.extensions_mut().insert(Visitor { signed_in: Some(who) });
+            let (status, said) = unguarded(&house, request).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_form_without_the_guard_leads_to_the_login() {
+    let house = House::new().await;
+    let mut request = request("/api/billing/subscribe", &Method::POST, "plan=PRO&interval=month");
+    request.headers_mut().remove("accept");
+    let router = app::pages(&house.tollgate).unwrap().router.with_state(house.tollgate.clone());
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    assert_eq!(
+        response.headers()["location"],
+        "/login?next=/pricing",
+        "the page with the form, not the post's address"
+    );
+}
