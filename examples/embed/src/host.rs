@@ -1,0 +1,66 @@
+//! The app as it was before billing: users in a table of its own, sessions in a cookie, a start page.
+
+use axum::Router;
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use sqlx::AnyPool;
+
+/// The app's own database.
+#[derive(Clone, Debug)]
+pub struct Users(pub AnyPool);
+
+/// A user of the app.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct User {
+    /// Their id.
+    pub id: String,
+    /// Their e-mail address.
+    pub email: String,
+}
+
+impl Users {
+    /// Connects, and applies the app's own migrations.
+    pub async fn connect(url: &str) -> anyhow::Result<Self> {
+        sqlx::any::install_default_drivers();
+        let pool = AnyPool::connect(url).await?;
+        sqlx::migrate!("./migrations").run(&pool).await?;
+        Ok(Self(pool))
+    }
+
+    /// The user whose session cookie a request has.
+    pub async fn of_session(&self, headers: &HeaderMap) -> sqlx::Result<Option<User>> {
+        let cookies = headers.get(header::COOKIE).and_then(|cookies| cookies.to_str().ok()).unwrap_or_default();
+        let session = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("session="));
+        sqlx::query_as("SELECT id, email FROM users WHERE session = $1").bind(session).fetch_optional(&self.0).await
+    }
+}
+
+/// The app's own pages.
+pub fn router(users: Users) -> Router {
+    Router::new().route("/", get(home)).route("/login", get(login_form).post(login)).with_state(users)
+}
+
+async fn home() -> Html<&'static str> {
+    Html("<h1>Acme</h1><a href=/reports>Reports</a> <a href=/pricing>Pricing</a> <a href=/login>Log in</a>")
+}
+
+async fn login_form() -> Html<&'static str> {
+    // A real app asks for a password.
+    Html("<form method=post><input name=email value=ada@example.com><button>Log in</button></form>")
+}
+
+async fn login(State(Users(pool)): State<Users>, Form(form): Form<Vec<(String, String)>>) -> Response {
+    let email = form.iter().find(|(name, _)| name == "email").map(|(_, email)| email.as_str());
+    let session = engine::ids::new_secret().unwrap_or_default();
+    let updated = sqlx::query("UPDATE users SET session = $1 WHERE email = $2").bind(&session).bind(email);
+    match updated.execute(&pool).await {
+        Ok(updated) if updated.rows_affected() == 1 => {
+            let cookie = format!("session={session}; HttpOnly; SameSite=Lax; Path=/");
+            ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+        }
+        Ok(_) => (StatusCode::UNPROCESSABLE_ENTITY, "No such user").into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
