@@ -1,5 +1,5 @@
-# Every target installs what it needs and is missing (xtask/setup), and then hands
-# over to the build driver (xtask). ARGS are passed on: make e2e ARGS='-- --headed'.
+# Each target installs what is missing (xtask/setup) and runs the task runner (xtask).
+# ARGS are passed on: make e2e ARGS='-- --headed'.
 
 with  = @sh xtask/setup/with.sh
 drive = -- sh xtask/setup/drive.sh
@@ -13,30 +13,30 @@ help: ## Show this list
 run: ## Start the app and an offline Stripe on SQLite; needs no account and no keys
 	$(with) rust $(drive) run $(ARGS)
 
-test: ## Run all tests: rules, store on both engines, HTTP, the API against its description, browser
+test: ## Run all tests: unit, store on both engines, HTTP, API description, browser
 	$(with) rust postgres chromium node schemathesis $(drive) test $(ARGS)
 
-nightly: ## Tell thousands of random histories of events, on both engines (an hour or so)
+nightly: ## Run thousands of random histories of events, on both engines (about an hour)
 	$(with) rust postgres $(drive) nightly $(ARGS)
 
-e2e: ## Run the browser tests alone
+e2e: ## Run only the browser tests
 	$(with) rust postgres chromium node $(drive) test e2e $(ARGS)
 
-build: ## Leave one production binary in target/release, everything inside
+build: ## Build the production binary with everything embedded, in target/release
 	$(with) rust $(drive) build $(ARGS)
 
-bench: ## Measure the release binary beside a bare handler; writes docs/BENCHMARK.md
+bench: ## Benchmark the release binary against a minimal handler; writes docs/BENCHMARK.md
 	$(with) rust postgres $(drive) bench $(ARGS)
 
-report: ## Weigh the first load of every page over the wire
+report: ## Measure how many bytes the first load of each page transfers
 	$(with) rust $(drive) report $(ARGS)
 
-lint: ## Check formatting, lints on both sides, and dependencies
-	$(with) rust $(drive) lint $(ARGS)
+lint: ## Run the static checks: formatting, imports, wording, clippy, dependencies
+	$(with) rust node typos deny $(drive) lint $(ARGS)
 
 fmt: ## Format the code
 	$(with) rust -- sh -c '"$${CARGO_FMT:-$$CARGO}" fmt --all'
 
-clean: ## Delete what was built here; data/ and the toolchain's cache stay
+clean: ## Delete build results; data/ and the cache with the toolchain stay
 	$(with) rust -- sh -c '"$$CARGO" clean'
-	rm -rf end2end/node_modules end2end/test-results end2end/playwright-report
+	rm -rf end2end/node_modules xtask/prose/node_modules end2end/test-results end2end/playwright-report

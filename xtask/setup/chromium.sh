@@ -1,13 +1,13 @@
 #!/bin/sh
-# A Chromium for the browser tests: CHROMIUM_PATH, an installed Chromium or
-# Chrome, Playwright's own download, or Debian's package.
+# Chromium for the browser tests: CHROMIUM_PATH, an installed Chromium or Chrome,
+# Playwright's download, or Debian's package.
 set -eu
 setup=$(cd "$(dirname "$0")" && pwd)
 . "$setup/say.sh"
 . "$setup/debian.sh"
 
 if [ -n "${CHROMIUM_PATH-}" ]; then
-    [ -x "$CHROMIUM_PATH" ] || fail "CHROMIUM_PATH is set, but cannot be run: $CHROMIUM_PATH"
+    [ -x "$CHROMIUM_PATH" ] || fail "CHROMIUM_PATH is not a program: $CHROMIUM_PATH"
     [ -e "$env_dir/chromium.sh" ] || : | remember chromium
     exit 0
 fi
@@ -24,8 +24,8 @@ find_chromium() {
         "$HOME/Library/Caches/ms-playwright"/chromium-*/chrome-mac*/Chromium.app/Contents/MacOS/Chromium
 }
 
-# The tree's Chromium without Debian's launcher, which knows absolute paths only:
-# it gets the fonts of the tree as well as those of the system.
+# Chromium in the private tree, without Debian's launcher, which uses absolute paths. It gets the
+# fonts of the tree and of the system.
 unpacked_chromium() {
     [ -x "$debian_tree/usr/lib/chromium/chromium" ] || return 1
     mkdir -p "$TOLLGATE_CACHE/chromium"
@@ -42,7 +42,7 @@ END
     cat >"$TOLLGATE_CACHE/chromium/chromium" <<END
 #!/bin/sh
 . $(quoted "$env_dir/debian.sh")
-# Found by an absolute path in the library that needs it, which does not hold here.
+# Elsewhere found by an absolute path inside another library.
 export LD_LIBRARY_PATH="\$LD_LIBRARY_PATH:"$(quoted "$debian_tree/usr/lib/$(uname -m)-linux-gnu/pulseaudio")
 export FONTCONFIG_FILE=$(quoted "$TOLLGATE_CACHE/chromium/fonts.conf")
 exec $(quoted "$debian_tree/usr/lib/chromium/chromium") "\$@"
@@ -52,16 +52,16 @@ END
 }
 
 path=$(unpacked_chromium || find_chromium) || {
-    on_debian || fail "The browser tests need Chromium or Chrome, and there is none." \
-        "Install one, or name one: CHROMIUM_PATH=/path/to/chrome" \
+    on_debian || fail "The browser tests need Chromium or Chrome." \
+        "Install one, or set CHROMIUM_PATH=/path/to/chrome" \
         "macOS: brew install --cask google-chrome" "or: cd end2end && npx playwright install chromium"
     say "installing Chromium (a minute; 120 MB to download)"
     debian_install chromium fonts-liberation || fail "Chromium could not be installed (see $TOLLGATE_CACHE/apt.log)."
-    path=$(unpacked_chromium || find_chromium) || fail "Chromium was installed, but is not found." "Name it: CHROMIUM_PATH=/path/to/chromium"
+    path=$(unpacked_chromium || find_chromium) || fail "Chromium was installed, but cannot be found." "Set CHROMIUM_PATH=/path/to/chromium"
 }
 
-# A package that unpacks is not yet a program that starts.
-version=$(limited 30 "$path" --version 2>&1) || fail "$path does not start:" "$version"
+# An installed program may still lack a library.
+version=$(limited 30 "$path" --version 2>&1) || fail "$path failed to start:" "$version"
 remember chromium <<END
 export CHROMIUM_PATH="\${CHROMIUM_PATH:-$path}"
 END

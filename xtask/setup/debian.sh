@@ -1,15 +1,14 @@
-# Debian packages, with or without the right to install them; sourced, not run.
+# Debian packages, with or without root; sourced, not run.
 #
-# Root and passwordless sudo use apt-get as it is meant. Everybody else gets a
-# private tree: apt resolves and downloads with its own state under the cache,
-# `dpkg -x` unpacks, and env/debian.sh points the dynamic linker at the result.
-# Programs of the tree are run in place; nothing of the system is touched.
+# With root or passwordless sudo, apt-get installs them. Without, they go to a private tree: apt
+# resolves and downloads with its own state in the cache, `dpkg -x` unpacks, and env/debian.sh
+# points the dynamic linker at the result. The system is not changed.
 
 debian_tree=$TOLLGATE_CACHE/debian
 
 on_debian() { command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1; }
 
-# may_install: true where apt-get can install; sets $as_root to its prefix.
+# may_install: whether apt-get can install packages; sets $as_root to the prefix for that.
 may_install() {
     as_root=
     [ "$(id -u)" != 0 ] || return 0
@@ -17,7 +16,7 @@ may_install() {
     as_root=sudo
 }
 
-# apt ARGUMENTS…: apt-get on the system, or on the private state.
+# apt ARGUMENTS…: runs apt-get on the system, or on the private state.
 apt() {
     if may_install; then
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@"
@@ -29,25 +28,38 @@ apt() {
         -o Dir::Cache="$debian_tree/.apt" "$@"
 }
 
-# debian_offers PACKAGE: whether this release has it.
+# debian_offers PACKAGE: whether this release has the package.
 debian_offers() { apt -s install "$1" >/dev/null 2>&1; }
 
+# At most every 30 minutes.
 debian_update() {
-    [ -z "${debian_updated-}" ] || return 0
-    # One broken third-party source must not stop us; a package that is missing will.
-    apt update >"$TOLLGATE_CACHE/apt.log" 2>&1 || say "apt-get update complained (see $TOLLGATE_CACHE/apt.log); going on"
-    debian_updated=yes
+    stamp=$TOLLGATE_CACHE/apt.updated
+    [ -z "$(find "$stamp" -mmin -30 2>/dev/null)" ] || return 0
+    # A broken third-party source is no reason to stop; a missing package is one.
+    apt update >"$TOLLGATE_CACHE/apt.log" 2>&1 || say "apt-get update failed (see $TOLLGATE_CACHE/apt.log); continuing"
+    : >"$stamp"
 }
+
+# with_apt COMMAND…: runs COMMAND while no other script uses apt, which does not wait for its own locks.
+with_apt() (
+    ! command -v flock >/dev/null 2>&1 || { exec 9>"$TOLLGATE_CACHE/apt.lock" && flock 9; }
+    "$@" 9>&-
+)
 
 # debian_install PACKAGE…
 debian_install() {
+    with_apt install_packages "$@" || return 1
+    [ ! -e "$env_dir/debian.sh" ] || . "$env_dir/debian.sh"
+}
+
+install_packages() {
     debian_update
     if may_install; then
         apt install --no-install-recommends "$@" >>"$TOLLGATE_CACHE/apt.log" 2>&1 && return 0
         tail -n 15 "$TOLLGATE_CACHE/apt.log" >&2
         return 1
     fi
-    say "no right to install packages here: unpacking them into $debian_tree"
+    say "no root here: unpacking packages into $debian_tree"
     wanted=$(apt -s --no-install-recommends install "$@" 2>>"$TOLLGATE_CACHE/apt.log" |
         sed -n 's/^Inst \([^ ]*\) \(\[[^]]*\] \)\{0,1\}(\([^ ]*\).*/\1=\3/p') || return 1
     debs=$debian_tree/.apt/debs
@@ -72,5 +84,4 @@ case :\${LD_LIBRARY_PATH-}: in
     ;;
 esac
 END
-    . "$env_dir/debian.sh"
 }

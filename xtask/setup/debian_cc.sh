@@ -1,15 +1,14 @@
 # A C compiler in the private tree; sourced by rust.sh.
 #
-# Rust links with `cc`, and SQLite is C. Where the system has no compiler, gcc
-# came along into the tree with rustc-web; it works there once it is told that the
-# tree is its root, and once the libraries that the system does have (the C
-# library itself) are found in the tree as well.
+# Rust links with `cc`, and SQLite is written in C. If the system has no compiler, rustc-web has
+# brought gcc into the tree. It works there with the tree as its sysroot, and with links to the
+# libraries that are only on the system, such as libc.
 
 if ! command -v cc >/dev/null 2>&1; then
     gcc=$(first_program "$debian_tree/usr/bin/gcc" "$debian_tree"/usr/bin/gcc-[0-9]*) ||
         fail "There is no C compiler." "Install one: apt-get install gcc libc6-dev"
     triplet=$(uname -m)-linux-gnu
-    # GNU ld reads `libc.so`, a script with absolute paths, below the root it is given.
+    # `libc.so` is a linker script with absolute paths, which GNU ld looks up in the sysroot.
     for folder in "lib/$triplet" lib64 "usr/lib/$triplet"; do
         mkdir -p "$debian_tree/$folder"
         for library in "/$folder"/*.so.[0-9]* "/$folder"/ld-linux*; do
@@ -22,5 +21,5 @@ if ! command -v cc >/dev/null 2>&1; then
             "$(quoted "$debian_tree/usr/bin/")" >"$bin/$name"
         chmod +x "$bin/$name"
     done
-    "$bin/cc" --version >/dev/null 2>&1 || fail "The unpacked C compiler does not start." "Install one: apt-get install gcc libc6-dev"
+    "$bin/cc" --version >/dev/null 2>&1 || fail "The unpacked C compiler does not work." "Install one: apt-get install gcc libc6-dev"
 fi

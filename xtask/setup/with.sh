@@ -1,25 +1,46 @@
 #!/bin/sh
 # with.sh THING… -- COMMAND…
 #
-# Makes sure that the named things are on this machine, then becomes COMMAND in
-# an environment that finds them. A thing is a script beside this one (`rust`,
-# `postgres`, `chromium`, `node`): it looks for what is there, installs what is
-# missing and leaves the answer in $TOLLGATE_CACHE/env/THING.sh, which makes the
-# next look a matter of milliseconds. Nothing is written into the checkout.
+# Installs the named things if they are missing, and runs COMMAND in an environment that
+# finds them. A thing is a script in this folder, such as `rust` or `postgres`: it looks for
+# an installed program, installs it otherwise, and stores the result in
+# $TOLLGATE_CACHE/env/THING.sh, so that the next run takes milliseconds. The scripts run in
+# parallel. Nothing is written to the checkout.
 set -eu
 
 setup=$(cd "$(dirname "$0")" && pwd)
 TOLLGATE_CACHE=${TOLLGATE_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/tollgate}
 export TOLLGATE_CACHE
-mkdir -p "$TOLLGATE_CACHE/env"
+env_dir=$TOLLGATE_CACHE/env
+mkdir -p "$env_dir"
 
+# install THING: once at a time, because another `make` may be installing it, too.
+install() {
+    if command -v flock >/dev/null 2>&1; then
+        flock -o "$env_dir/$1.lock" sh "$setup/$1.sh" </dev/null
+    else
+        sh "$setup/$1.sh" </dev/null
+    fi
+}
+
+things=
+pids=
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-    sh "$setup/$1.sh" </dev/null
-    # Where the private Debian tree serves, its libraries and programs come along.
-    [ ! -e "$TOLLGATE_CACHE/env/debian.sh" ] || . "$TOLLGATE_CACHE/env/debian.sh"
-    . "$TOLLGATE_CACHE/env/$1.sh"
+    things="$things $1"
+    install "$1" &
+    pids="$pids $!"
     shift
 done
 [ $# -gt 1 ] || { echo "usage: with.sh THING… -- COMMAND…" >&2; exit 2; }
 shift
+
+trap 'kill $pids 2>/dev/null || :; exit 130' INT TERM
+failed=
+for pid in $pids; do wait "$pid" || failed=yes; done
+[ -z "$failed" ] || exit 1
+trap - INT TERM
+
+# The private Debian tree comes first: what it contains needs its libraries.
+[ ! -e "$env_dir/debian.sh" ] || . "$env_dir/debian.sh"
+for thing in $things; do . "$env_dir/$thing.sh"; done
 exec "$@"

@@ -1,25 +1,24 @@
-//! The API held to its own description: schemathesis reads `/api/v1/openapi.json` from a running
-//! server and asks whatever it allows and whatever it forbids, on both engines, as everybody whom
-//! the API tells apart ([`Caller`]).
+//! The API tested against its own description: schemathesis reads `/api/v1/openapi.json` from a running
+//! server and generates valid and invalid requests, on both database engines, for each kind of [`Caller`].
 //!
-//! Nothing may answer 500, every answer must be one that the description names, and a sound request
-//! gets the answer that this caller is to get and no other.
+//! No response may be a 500, every response must be documented, and a valid request must get the status
+//! that this caller is entitled to.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 
 use crate::postgres::Cluster;
 use crate::process::{self, interrupted, step};
 use crate::project::Project;
-use crate::report::{Running, Server, Visitor};
-use crate::{run, site};
+use crate::run;
+use crate::server::{Running, Server};
+use crate::visitor::Visitor;
 
-/// What every session asks for. There are no links from one call to the next, so there is no
-/// stateful phase; every check is on.
+/// All checks are on. Responses contain no links to other operations, so there is no stateful phase.
 const ARGUMENTS: [&str; 10] = [
     "--checks",
     "all",
@@ -32,31 +31,32 @@ const ARGUMENTS: [&str; 10] = [
     "--no-color",
     "--continue-on-failure",
 ];
-/// Pro's limits as shipped, and such as nobody comes to.
+/// Pro's limits as shipped, and limits that are never reached.
 const SHIPPED: &str = "limits = { apiCallsPerMonth = 10_000, aiGenerationsPerMonth = 500 }";
 const AMPLE: &str = "limits = { apiCallsPerMonth = 10_000_000, aiGenerationsPerMonth = 10_000_000 }";
-/// How long the end of a plan may take to be heard of.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a cancellation may take to reach the API.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
 
-/// Whom the API tells apart, and what proves it.
+/// The callers that the API distinguishes, with their credentials.
 enum Caller {
-    /// An API key of Pro with units left.
+    /// An API key of an account on Pro, within its limits.
     Key(String),
-    /// The session of somebody on Free who has come to the limit.
+    /// The session of an account on Free that has reached its limit.
     AtLimit(String),
-    /// An API key of somebody whose plan has ended.
+    /// An API key of an account whose plan has ended.
     Ended(String),
-    /// Nobody.
-    Nobody,
+    /// A caller without credentials.
+    Anonymous,
 }
 
 impl Caller {
     const fn name(&self) -> &'static str {
         match self {
-            Self::Key(_) => "an API key of Pro",
-            Self::AtLimit(_) => "somebody at the limit",
-            Self::Ended(_) => "an API key without its plan",
-            Self::Nobody => "nobody",
+            Self::Key(_) => "an API key on Pro",
+            Self::AtLimit(_) => "an account at its limit",
+            Self::Ended(_) => "an API key without a plan",
+            Self::Anonymous => "an anonymous caller",
         }
     }
 
@@ -64,22 +64,22 @@ impl Caller {
         match self {
             Self::Key(key) | Self::Ended(key) => Some(format!("Authorization: Bearer {key}")),
             Self::AtLimit(cookie) => Some(format!("Cookie: {cookie}")),
-            Self::Nobody => None,
+            Self::Anonymous => None,
         }
     }
 
-    /// What a sound request is answered. An `Idempotency-Key` that was made up twice is 409, and an API
-    /// key that was made up beside a session is 401.
+    /// The statuses of valid requests. A generated `Idempotency-Key` that repeats is a 409, and a generated
+    /// API key beside a session is a 401.
     const fn expected(&self) -> &'static str {
         match self {
             Self::Key(_) => r#"["2xx", "409"]"#,
             Self::AtLimit(_) => r#"["401", "402"]"#,
             Self::Ended(_) => r#"["403"]"#,
-            Self::Nobody => r#"["401"]"#,
+            Self::Anonymous => r#"["401"]"#,
         }
     }
 
-    /// Who is refused whatever they send needs fewer examples, and is not refused the description.
+    /// Callers whose requests are all rejected need fewer examples. The description is open to them.
     const fn arguments(&self) -> &'static [&'static str] {
         match self {
             Self::Key(_) => &["--max-examples", "200"],
@@ -88,67 +88,85 @@ impl Caller {
     }
 }
 
-/// Starts the development binary on each engine, has people come to where they are told apart, and asks.
+/// Runs schemathesis for every kind of caller, on both engines, against the development binary.
 pub fn run(project: &Project, postgres: &Cluster, rest: &[String]) -> anyhow::Result<()> {
-    let site = site::build(project)?;
-    let server = Server { binary: run::build_server(project)?, site: Some(site), sandbox: true };
-    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let (site, binary) = run::build(project)?;
+    let server = Server { binary, site: Some(site), sandbox: true };
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let plans = folder.path().join("plans.toml");
     let shipped = fs::read_to_string(project.root.join("plans.toml")).context("plans.toml")?;
-    anyhow::ensure!(shipped.contains(SHIPPED), "plans.toml no longer has Pro's limits as `{SHIPPED}`");
-    fs::write(&plans, shipped.replace(SHIPPED, AMPLE)).context("a copy of plans.toml")?;
+    ensure!(shipped.contains(SHIPPED), "plans.toml no longer has Pro's limits as `{SHIPPED}`");
+    fs::write(&plans, shipped.replace(SHIPPED, AMPLE)).context("cannot copy plans.toml")?;
 
     let environment = [("TOLLGATE_PLANS", plans.into_os_string()), ("API_CALLS_PER_SECOND", "unlimited".into())];
     let on_postgres = ("DATABASE_URL", postgres.database("api")?.into());
     let engines = [("SQLite", environment.to_vec()), ("PostgreSQL", [&environment[..], &[on_postgres]].concat())];
     for (engine, environment) in engines {
-        let running = Running::start_with(&server, &environment)?;
-        fs::write(folder.path().join("openapi.json"), Visitor::of(&running).text("/api/v1/openapi.json")?)?;
-        let subscriber = Visitor::of(&running).sign_up_as("ada@example.com")?;
+        let running = server.start(&environment)?;
+        let session = Session { engine, running: &running, folder: folder.path(), rest };
+        session.test_every_caller()?;
+    }
+    Ok(())
+}
+
+/// A running server, and how schemathesis is run against it.
+struct Session<'a> {
+    engine: &'static str,
+    running: &'a Running,
+    folder: &'a Path,
+    rest: &'a [String],
+}
+
+impl Session<'_> {
+    fn test_every_caller(&self) -> anyhow::Result<()> {
+        let description = Visitor::of(self.running).get("/api/v1/openapi.json")?.text()?;
+        fs::write(self.folder.join("openapi.json"), description).context("cannot write openapi.json")?;
+        let subscriber = Visitor::of(self.running).sign_up("ada@example.com")?;
         subscriber.subscribe("PRO")?;
         let key = subscriber.new_api_key()?;
-        ask(&Caller::Key(key.clone()), engine, &running, folder.path(), rest)?;
+        self.test(&Caller::Key(key.clone()))?;
 
-        end_every_subscription(&running, &key)?;
-        let at_limit = come_to_the_limit(&Visitor::of(&running).sign_up_as("grace@example.com")?)?;
-        for caller in [Caller::Ended(key), Caller::AtLimit(at_limit), Caller::Nobody] {
-            ask(&caller, engine, &running, folder.path(), rest)?;
+        self.end_subscriptions(&key)?;
+        let at_limit = reach_limit(&Visitor::of(self.running).sign_up("grace@example.com")?)?;
+        for caller in [Caller::Ended(key), Caller::AtLimit(at_limit), Caller::Anonymous] {
+            self.test(&caller)?;
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Runs schemathesis once. It reads the description from a file, because it does not test the path that
+    /// it has read the description from.
+    fn test(&self, caller: &Caller) -> anyhow::Result<()> {
+        step(&format!("Testing the API against its description on {}, as {}", self.engine, caller.name()));
+        let program = env::var_os("SCHEMATHESIS").context("SCHEMATHESIS is not set; `make test` installs it")?;
+        let expected = format!("[checks.positive_data_acceptance]\nexpected-statuses = {}\n", caller.expected());
+        fs::write(self.folder.join("schemathesis.toml"), expected).context("cannot write schemathesis.toml")?;
+        let mut command = Command::new(program);
+        command.args(["run", "openapi.json", "--url", &self.running.origin]).args(ARGUMENTS).args(caller.arguments());
+        if let Some(header) = caller.header() {
+            command.args(["--header", &header]);
+        }
+        process::run(command.args(self.rest).current_dir(self.folder))
+    }
+
+    /// Cancels the subscription, and waits until the key is rejected.
+    fn end_subscriptions(&self, key: &str) -> anyhow::Result<()> {
+        self.running.end_subscriptions()?;
+        let deadline = Instant::now() + WEBHOOK_TIMEOUT;
+        while self.running.status_for(key)? != 403 {
+            ensure!(Instant::now() < deadline && !interrupted(), "the cancellation did not reach the API");
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
 }
 
-/// One session. The description is read from a file: schemathesis leaves out what it was read from.
-fn ask(caller: &Caller, engine: &str, running: &Running, folder: &Path, rest: &[String]) -> anyhow::Result<()> {
-    step(&format!("Asking the API on {engine} whatever its description allows and forbids, as {}", caller.name()));
-    let program = env::var_os("SCHEMATHESIS").context("SCHEMATHESIS is not set; `make test` installs it")?;
-    let expected = format!("[checks.positive_data_acceptance]\nexpected-statuses = {}\n", caller.expected());
-    fs::write(folder.join("schemathesis.toml"), expected).context("no configuration")?;
-    let mut command = Command::new(program);
-    command.args(["run", "openapi.json", "--url", &running.origin]).args(ARGUMENTS).args(caller.arguments());
-    if let Some(header) = caller.header() {
-        command.args(["--header", &header]);
-    }
-    process::run(command.args(rest).current_dir(folder))
-}
-
-/// Somebody's session, once no more calls are let through.
-fn come_to_the_limit(visitor: &Visitor<'_>) -> anyhow::Result<String> {
+/// Makes API calls until the limit is reached, and returns the session cookie.
+fn reach_limit(visitor: &Visitor<'_>) -> anyhow::Result<String> {
     for _ in 0..10_000 {
-        if visitor.ask("/api/v1/usage")?.status() == 402 {
-            return visitor.cookie.clone().context("nobody is signed in");
+        if visitor.request("/api/v1/usage")?.status() == 402 {
+            return visitor.cookie.clone().context("the visitor is not signed in");
         }
     }
-    anyhow::bail!("Free has no limit on calls")
-}
-
-/// Ends what was paid for, and waits until the key is refused.
-fn end_every_subscription(running: &Running, key: &str) -> anyhow::Result<()> {
-    running.end_subscriptions()?;
-    let deadline = Instant::now() + PATIENCE;
-    while running.status_for(key)? != 403 {
-        anyhow::ensure!(Instant::now() < deadline && !interrupted(), "the API does not hear that a plan has ended");
-        thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
+    bail!("Free has no limit on API calls")
 }

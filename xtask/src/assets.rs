@@ -1,8 +1,7 @@
-//! The site folder: every file with its compressed forms beside it, nothing else in it.
+//! The site folder: every file with its compressed forms beside it, and no other files.
 //!
-//! A file stands there only after its `.br` and `.gz` do, each written beside its
-//! place and then renamed, so that a server reading the folder never sees half a
-//! file and a file that is right already need not be compressed again.
+//! A file is written after its `.br` and `.gz`, and each is renamed into place, so that a server never
+//! reads half a file. A file that is up to date is not compressed again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,26 +13,26 @@ use sha2::{Digest, Sha256};
 
 const COMPRESSIBLE: [&str; 8] = ["css", "html", "js", "json", "svg", "txt", "wasm", "xml"];
 
-/// The site folder while it is being filled.
+/// The site folder during a build.
 pub struct Site {
     root: PathBuf,
     placed: BTreeSet<PathBuf>,
 }
 
 impl Site {
-    /// A site at `root`, which may hold an older one.
+    /// A site at `root`, which may contain an older build.
     pub fn at(root: PathBuf) -> Self {
         Self { root, placed: BTreeSet::new() }
     }
 
-    /// Places a file at `path` (relative), with its compressed forms.
+    /// Writes a file and its compressed forms. `path` is relative to the site.
     pub fn place(&mut self, path: &Path, content: &[u8]) -> anyhow::Result<()> {
         let compressible = path.extension().is_some_and(|kind| COMPRESSIBLE.iter().any(|known| kind == *known));
         let forms = if compressible { vec![with_suffix(path, "br"), with_suffix(path, "gz")] } else { Vec::new() };
 
-        let is_there = fs::read(self.root.join(path)).is_ok_and(|old| old == content)
+        let is_up_to_date = fs::read(self.root.join(path)).is_ok_and(|old| old == content)
             && forms.iter().all(|form| self.root.join(form).is_file());
-        if !is_there {
+        if !is_up_to_date {
             if compressible {
                 write(&self.root.join(&forms[0]), &brotli(content)?)?;
                 write(&self.root.join(&forms[1]), &gzip(content)?)?;
@@ -45,17 +44,17 @@ impl Site {
         Ok(())
     }
 
-    /// Keeps a file that is known to be right, and its compressed forms. False when it is not there.
+    /// Keeps a file that is known to be up to date, with its compressed forms. Returns `false` if it is missing.
     pub fn keep(&mut self, path: &Path) -> bool {
         let forms = [path.to_owned(), with_suffix(path, "br"), with_suffix(path, "gz")];
-        let all_there = forms.iter().all(|form| self.root.join(form).is_file());
-        if all_there {
+        let is_complete = forms.iter().all(|form| self.root.join(form).is_file());
+        if is_complete {
             self.placed.extend(forms);
         }
-        all_there
+        is_complete
     }
 
-    /// Places all files below `folder` under their own names.
+    /// Writes all files below `folder` under their own names.
     pub fn place_folder(&mut self, folder: &Path) -> anyhow::Result<()> {
         for file in files_below(folder)? {
             let content = fs::read(folder.join(&file)).with_context(|| format!("cannot read {}", file.display()))?;
@@ -73,7 +72,7 @@ impl Site {
         })
     }
 
-    /// Deletes whatever an older build left, and writes `manifest.json`, which makes the site whole.
+    /// Deletes the files of older builds, and writes `manifest.json`, which completes the site.
     pub fn finish(mut self, manifest: &serde_json::Value) -> anyhow::Result<PathBuf> {
         let name = Path::new("manifest.json");
         let content = format!("{manifest:#}\n");
@@ -90,7 +89,7 @@ impl Site {
     }
 }
 
-/// Sixteen hexadecimal digits of SHA-256 over all parts, for names and stamps.
+/// The first 16 hexadecimal digits of the SHA-256 of all parts, for file names and stamps.
 pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -100,7 +99,7 @@ pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     hex::encode(&hash.finalize()[..8])
 }
 
-/// All files below a folder, relative to it, in a fixed order; none when there is no such folder.
+/// All files below a folder, relative to it, sorted. Empty if there is no such folder.
 pub fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
@@ -119,10 +118,10 @@ pub fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Writes a file so that it is there whole or not at all.
+/// Writes a file atomically.
 pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().context("a file has a folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let folder = path.parent().context("the path has no parent")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut file =
         tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
     file.write_all(content).and_then(|()| make_readable(file.as_file())).context("cannot write")?;
@@ -130,7 +129,7 @@ pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Temporary files are private; those of a site are read by whoever serves it.
+/// Temporary files are private, but the server may run as another user.
 fn make_readable(file: &fs::File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))
@@ -163,9 +162,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_placed_file_has_both_compressed_forms_and_they_unpack_to_it() {
+    fn a_placed_file_has_both_compressed_forms() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let text = "a toll gate, ".repeat(100);
+        let text = "some text, ".repeat(100);
         let mut site = Site::at(folder.path().to_owned());
         site.place(Path::new("pkg/style.css"), text.as_bytes()).expect("it can be written");
 
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn finishing_deletes_what_the_last_build_left() {
+    fn finishing_deletes_files_of_the_last_build() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut old = Site::at(folder.path().to_owned());
         old.place(Path::new("pkg/old.js"), b"old").expect("it can be written");
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_knows_where_one_part_ends() {
+    fn a_fingerprint_depends_on_where_parts_end() {
         assert_ne!(fingerprint([&b"ab"[..], b"c"]), fingerprint([&b"a"[..], b"bc"]));
     }
 }

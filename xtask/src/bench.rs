@@ -1,5 +1,4 @@
-//! `bench`: builds the release binary and the benchmark, and measures on SQLite and on a
-//! PostgreSQL of its own.
+//! `bench`: measures the release binary on SQLite and on a temporary PostgreSQL.
 
 use std::process::Command;
 
@@ -7,13 +6,13 @@ use crate::postgres::Cluster;
 use crate::process::{self, step};
 use crate::project::Project;
 
-/// Measures, and writes the table and the plot into `docs/`.
+/// Builds the release binary and the benchmark, and writes the table and the plot into `docs/`.
 pub fn run(project: &Project, rest: &[String]) -> anyhow::Result<()> {
     step("Building the release binary and the benchmark (the first time takes 10 to 20 minutes)");
     let selection = ["--package", "tollgate", "--package", "bench", "--bin", "tollgate", "--bin", "bench"];
     process::run(project.cargo().args(["build", "--release"]).args(selection))?;
     let postgres = Cluster::start()?;
-    step("Measuring (20 minutes; nothing else should run meanwhile)");
+    step("Measuring (20 minutes; keep the machine idle otherwise)");
     process::run(
         Command::new(project.target.join("release/bench"))
             .arg("run")

@@ -1,60 +1,128 @@
-//! `lint`: formatting, clippy on the server's and on the browser's side, dependencies.
+//! `lint`: the static checks, the quick ones first.
 
-use std::process::{Command, Stdio};
+use std::env;
+use std::process::Command;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::process::{self, step};
 use crate::project::Project;
-use crate::wasm;
+use crate::{imports, npm, wasm, words};
 
-/// Runs all checks, and fails after the last when one of them failed.
-pub fn lint(project: &Project) -> anyhow::Result<()> {
-    let deny_warnings = ["--", "-D", "warnings"];
-    let mut checks = vec![
-        ("Checking the formatting", {
-            let mut fmt = project.cargo_plugin("fmt");
-            fmt.args(["--all", "--", "--check"]);
-            fmt
-        }),
-        ("Clippy on the server side", {
-            let mut clippy = project.cargo_plugin("clippy");
-            clippy.args(["--workspace", "--all-targets", "--features", "sandbox"]).args(deny_warnings);
-            clippy
-        }),
-        ("Clippy on the browser side", {
-            let mut clippy = project.cargo_plugin("clippy");
-            clippy.args(wasm::SELECTION).args(deny_warnings);
-            clippy
-        }),
-    ];
-    let mut deny = project.cargo();
-    deny.arg("deny");
-    if has_cargo_deny(&deny) {
-        deny.arg("check");
-        checks.push(("Checking licences and advisories of dependencies", deny));
-    } else {
-        eprintln!("           skipped: cargo-deny is not installed (cargo install cargo-deny)");
-    }
+/// One check, which can be run by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Check {
+    /// rustfmt.
+    Format,
+    /// Dependencies between the files of a crate.
+    Imports,
+    /// Words to avoid.
+    Words,
+    /// Spelling, by typos.
+    Spelling,
+    /// The documentation's prose, by textlint.
+    Prose,
+    /// Clippy, for the server and for the browser.
+    Clippy,
+    /// Licences and advisories of dependencies.
+    Deny,
+}
 
+const ALL: [Check; 7] =
+    [Check::Format, Check::Imports, Check::Words, Check::Spelling, Check::Prose, Check::Deny, Check::Clippy];
+
+/// Runs the given checks, or all of them, and fails after the last when one of them failed.
+pub fn lint(project: &Project, checks: &[Check]) -> anyhow::Result<()> {
     let mut failed = Vec::new();
-    for (what, mut command) in checks {
-        step(what);
-        if let Err(error) = process::run(command.env("CARGO_TARGET_DIR", &project.target)) {
+    for check in if checks.is_empty() { &ALL } else { checks } {
+        if let Err(error) = check.run(project) {
             if process::interrupted() {
                 return Err(error);
             }
-            failed.push(format!("{error:#}"));
+            eprintln!("\n{error:#}\n");
+            failed.push(format!("{check:?}").to_lowercase());
         }
     }
     if !failed.is_empty() {
-        bail!("lint: {}", failed.join("; "));
+        bail!("lint failed: {}", failed.join(", "));
     }
     Ok(())
 }
 
-fn has_cargo_deny(deny: &Command) -> bool {
-    let mut probe = Command::new(deny.get_program());
-    probe.args(["deny", "--version"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    probe.status().is_ok_and(|status| status.success())
+impl Check {
+    fn run(self, project: &Project) -> anyhow::Result<()> {
+        match self {
+            Self::Format => format(project),
+            Self::Imports => {
+                step("Checking the import graph");
+                imports::check(&project.root)
+            }
+            Self::Words => {
+                step("Looking for words to avoid");
+                words::check(&project.root, &project.files()?)
+            }
+            Self::Spelling => {
+                step("Checking the spelling");
+                process::run(tool("TYPOS")?.current_dir(&project.root))
+            }
+            Self::Prose => prose(project),
+            Self::Clippy => clippy(project),
+            Self::Deny => deny(project),
+        }
+    }
+}
+
+fn format(project: &Project) -> anyhow::Result<()> {
+    step("Checking the formatting");
+    process::run(project.cargo_plugin("fmt").args(["--all", "--", "--check"]))
+}
+
+fn clippy(project: &Project) -> anyhow::Result<()> {
+    let deny_warnings = ["--", "-D", "warnings"];
+    let clippy = || {
+        let mut command = project.cargo_plugin("clippy");
+        command.env("CARGO_TARGET_DIR", &project.target);
+        command
+    };
+    step("Running clippy for the server");
+    let server = ["--workspace", "--all-targets", "--features", "sandbox"];
+    process::run(clippy().args(server).args(deny_warnings))?;
+    step("Running clippy for the browser");
+    process::run(clippy().args(wasm::SELECTION).args(deny_warnings))
+}
+
+fn prose(project: &Project) -> anyhow::Result<()> {
+    let files = project.files()?.into_iter().filter(|file| file.ends_with(".md") && !words::is_not_yet_clean(file));
+    let files: Vec<_> = files.map(|file| project.root.join(file)).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    // Rules are looked up from the current folder.
+    let folder = project.root.join("xtask/prose");
+    npm::install(&folder, "textlint")?;
+    step("Checking the documentation's prose");
+    let textlint = folder.join("node_modules/.bin/textlint");
+    process::run(Command::new(textlint).args(["--config", "textlint.json"]).args(files).current_dir(&folder))
+}
+
+/// The database of advisories is not in a package registry: where it cannot be downloaded, the rest is checked.
+fn deny(project: &Project) -> anyhow::Result<()> {
+    let deny = || -> anyhow::Result<Command> {
+        let mut command = tool("CARGO_DENY")?;
+        command.current_dir(&project.root);
+        Ok(command)
+    };
+    step("Checking dependencies: licences, sources and bans");
+    process::run(deny()?.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
+    step("Checking dependencies: advisories");
+    if process::run(deny()?.args(["--log-level", "off", "fetch", "db"])).is_err() && !process::interrupted() {
+        eprintln!("           skipped: the database of advisories cannot be downloaded");
+        return Ok(());
+    }
+    process::run(deny()?.args(["check", "advisories"]))
+}
+
+/// A program that the set-up installed.
+fn tool(variable: &str) -> anyhow::Result<Command> {
+    Ok(Command::new(env::var_os(variable).with_context(|| format!("{variable} is not set; `make lint` installs it"))?))
 }

@@ -1,34 +1,40 @@
-//! The build driver: what `make` runs once a compiler is there.
+//! The task runner behind `make`.
 //!
-//! It builds what the browser loads (`site`), puts it beside or inside the
-//! server (`run`, `build`), and proves that all of it works (`test`, `lint`,
-//! `report`). Every step says its name before it starts; a step that failed, or
-//! was interrupted, leaves nothing running and ends the driver with exit code 1.
+//! It builds the files for the browser (`site`), serves them from a folder or embeds them into the
+//! binary (`run`, `build`), and checks the result (`test`, `lint`, `report`). Each step prints its name
+//! before it starts. If a step fails or is interrupted, everything that was started is stopped, and the
+//! exit code is 1.
 
-#![expect(clippy::disallowed_methods, reason = "a driver reads the clock and the environment; the app may not")]
+#![expect(clippy::disallowed_methods, reason = "a build tool reads the clock and the environment; the app may not")]
 
 mod api;
 mod assets;
 mod bench;
 mod e2e;
+mod imports;
 mod lint;
 mod nightly;
+mod npm;
 mod postgres;
 mod process;
 mod project;
 mod release;
 mod report;
 mod run;
+mod server;
 mod site;
 mod style;
 mod suites;
+mod visitor;
 mod wasm;
+mod words;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::project::Project;
+use crate::server::Server;
 use crate::suites::Suite;
 
 #[derive(Parser)]
@@ -40,36 +46,40 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build what the browser loads: wasm, script, style and public files.
+    /// Build the files for the browser: WebAssembly, script, stylesheet and public files.
     Site,
     /// Build and start the app and the sandbox on SQLite.
     Run,
-    /// Build one production binary with everything inside, and weigh its pages.
+    /// Build the production binary with everything embedded, and measure its pages.
     Build,
-    /// Run the tests, with a PostgreSQL of their own.
+    /// Run the tests, with a temporary PostgreSQL.
     Test {
-        /// Which of them.
+        /// The suite to run.
         #[arg(value_enum, default_value_t = Selection::All)]
         selection: Selection,
-        /// Passed on to Playwright or to the test programs.
+        /// Arguments for Playwright or the test binaries.
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// Tell thousands of random histories of events, with a PostgreSQL of their own.
+    /// Run thousands of random histories of events, with a temporary PostgreSQL.
     Nightly {
-        /// Passed on to the test program.
+        /// Arguments for the test binary.
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// Check formatting, clippy on both sides, and dependencies.
-    Lint,
-    /// Measure the release binary beside a bare handler, on both engines.
+    /// Run the static checks: formatting, import graph, wording, spelling, prose, dependencies, clippy.
+    Lint {
+        /// The checks to run; all by default.
+        #[arg(value_enum)]
+        checks: Vec<lint::Check>,
+    },
+    /// Benchmark the release binary against a minimal handler, on both database engines.
     Bench {
-        /// Passed on to the benchmark.
+        /// Arguments for the benchmark.
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// Weigh the first load of every page over the wire.
+    /// Measure how many bytes the first load of each page transfers.
     Report,
 }
 
@@ -112,11 +122,10 @@ fn perform(task: Task) -> anyhow::Result<()> {
         }
         Task::Nightly { rest } => nightly::run(&project, &rest),
         Task::Bench { rest } => bench::run(&project, &rest),
-        Task::Lint => lint::lint(&project),
+        Task::Lint { checks } => lint::lint(&project, &checks),
         Task::Report => {
-            let site = site::build(&project)?;
-            let binary = run::build_server(&project)?;
-            report::report(&report::Server { binary, site: Some(site), sandbox: true })
+            let (site, binary) = run::build(&project)?;
+            report::report(&Server { binary, site: Some(site), sandbox: true })
         }
     }
 }

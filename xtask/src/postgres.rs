@@ -1,7 +1,7 @@
-//! A PostgreSQL of the tests' own: a fresh cluster on a free port, gone afterwards.
+//! A temporary PostgreSQL for tests: a new cluster on a free port, deleted afterwards.
 //!
-//! It listens on the loopback address only, trusts everybody there, and keeps the
-//! default durability, so that what the tests prove holds for a real one.
+//! It listens on the loopback address only, without passwords, and with the default durability, so
+//! that the tests hold for a production server.
 
 use std::fs;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::process::{self, interrupted, step};
 
-/// More than the default, because every test has a database and a pool of its own.
+/// More than the default, because every test has its own database and pool.
 const MAX_CONNECTIONS: &str = "max_connections=300";
 
 /// A running cluster. Dropping it stops the server and deletes the data.
@@ -25,7 +25,7 @@ pub struct Cluster {
     port: u16,
 }
 
-/// Whom the server runs as when we are root, which it refuses to be.
+/// The user that the server runs as if we are root, which PostgreSQL refuses.
 #[derive(Clone, Copy)]
 struct Account {
     uid: u32,
@@ -33,13 +33,16 @@ struct Account {
 }
 
 impl Cluster {
-    /// Makes a cluster and waits until it takes connections.
+    /// Creates a cluster and waits until it accepts connections.
     pub fn start() -> anyhow::Result<Self> {
         step("Starting a temporary PostgreSQL");
         let account = Account::when_root()?;
-        let folder = tempfile::Builder::new().prefix("tollgate-postgres-").tempdir().context("no temporary folder")?;
+        let folder = tempfile::Builder::new()
+            .prefix("tollgate-postgres-")
+            .tempdir()
+            .context("cannot create a temporary folder")?;
         if let Some(Account { uid, gid }) = account {
-            chown(folder.path(), Some(uid), Some(gid)).context("cannot give the folder away")?;
+            chown(folder.path(), Some(uid), Some(gid)).context("cannot change the owner of the folder")?;
         }
         let mut cluster = Self { folder, account, port: 0 };
         process::run(cluster.program("initdb").args([
@@ -52,7 +55,7 @@ impl Cluster {
         ]))
         .with_context(|| cluster.log("initdb.log"))?;
 
-        // Between finding a free port and taking it, somebody else may; then the next is tried.
+        // Another process may take a free port before the server does.
         for _ in 0..5 {
             cluster.port = free_port()?;
             let started = process::run(&mut cluster.start_command());
@@ -60,15 +63,15 @@ impl Cluster {
                 return started.map(|()| cluster);
             }
         }
-        bail!("PostgreSQL does not start:\n{}", cluster.log("server.log"));
+        bail!("PostgreSQL did not start:\n{}", cluster.log("server.log"));
     }
 
-    /// The address of the cluster's first database, for a superuser.
+    /// The URL of the default database, for a superuser.
     pub fn url(&self) -> String {
         format!("postgres://tollgate@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Makes a database of this name; its address.
+    /// Creates a database and returns its URL.
     pub fn database(&self, name: &str) -> anyhow::Result<String> {
         let port = self.port.to_string();
         process::run(self.program("createdb").args([
@@ -98,11 +101,11 @@ impl Cluster {
         command
     }
 
-    /// One of PostgreSQL's programs, in the cluster's folder and as the right user.
+    /// A command of PostgreSQL, in the cluster's folder and as its user.
     fn program(&self, name: &str) -> Command {
         let path = std::env::var_os("POSTGRES_BIN").map_or_else(|| name.into(), |folder| Path::new(&folder).join(name));
         let mut command = Command::new(path);
-        // Not a pipe: the server inherits it and would keep us waiting for its end.
+        // Not a pipe: the server would inherit it and keep it open.
         let log = fs::File::create(self.folder.path().join(format!("{name}.log")));
         command.stdin(Stdio::null()).stdout(log.map_or_else(|_| Stdio::null(), Stdio::from)).stderr(Stdio::inherit());
         command.current_dir(self.folder.path()).env_remove("PGDATA").env_remove("PGPORT").env("LC_ALL", "C");
@@ -120,7 +123,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if self.port != 0 {
-            // Nothing is kept, so nothing need be written down first.
+            // The data is deleted, so there is nothing to flush.
             let _ = self
                 .program("pg_ctl")
                 .args(["stop", "--wait", "--silent", "--mode=immediate", "--pgdata=data"])
@@ -139,7 +142,7 @@ impl Account {
                 return Ok(Some(Self { uid, gid }));
             }
         }
-        bail!("PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody`")
+        bail!("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as")
     }
 }
 
@@ -148,7 +151,7 @@ fn id(which: &str, name: &str) -> Option<u32> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-/// A port that was free a moment ago.
+/// A port that is free at the moment.
 pub fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
     Ok(listener.local_addr()?.port())
@@ -161,13 +164,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cluster_answers_on_its_port_and_leaves_nothing_behind() {
-        let cluster = Cluster::start().expect("PostgreSQL's programs are here; `make test` sees to it");
+    fn a_cluster_listens_on_its_port_and_is_deleted_when_dropped() {
+        let cluster = Cluster::start().expect("PostgreSQL is installed by `make test`");
         let (port, folder) = (cluster.port, cluster.folder.path().to_owned());
         assert!(cluster.url().ends_with(&format!("@127.0.0.1:{port}/postgres")));
         assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
         drop(cluster);
-        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the server still listens");
-        assert!(!folder.exists(), "the data is still there");
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the server is still running");
+        assert!(!folder.exists(), "the data was not deleted");
     }
 }

@@ -1,8 +1,7 @@
 //! Child processes that do not outlive us.
 //!
-//! Each child leads a process group. When we are interrupted, the whole group is
-//! told to stop, and killed if it does not; what we started ourselves is undone by
-//! `Drop` on the way out.
+//! Each child leads a process group. On an interrupt, the whole group gets SIGTERM, and SIGKILL after
+//! [`TERM_TIMEOUT`]. Anything else that was started is stopped by its `Drop`.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +17,9 @@ static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 const POLL: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(10);
+const TERM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From here on, Ctrl-C and SIGTERM end the current step instead of the driver.
+/// From here on, Ctrl-C and SIGTERM end the current step, and the destructors run.
 pub fn catch_interrupts() -> anyhow::Result<()> {
     let flag = INTERRUPTED.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM] {
@@ -30,17 +29,17 @@ pub fn catch_interrupts() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether we were told to stop.
+/// Whether we were interrupted.
 pub fn interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
-/// Says what starts now, and when.
+/// Prints the name of the step that starts, and the time.
 pub fn step(what: &str) {
     eprintln!("[{:6.1} s] {what}", STARTED.elapsed().as_secs_f32());
 }
 
-/// Runs a command to its end; an error when it fails or we are interrupted.
+/// Runs a command and waits for it. Fails if the command does, or on an interrupt.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = Group::spawn(command)?.wait()?;
     if !status.success() {
@@ -49,14 +48,27 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A child and all that it starts.
+/// Runs two tasks side by side, both to their ends.
+pub fn both<A: Send, B>(
+    one: impl FnOnce() -> anyhow::Result<A> + Send,
+    other: impl FnOnce() -> anyhow::Result<B>,
+) -> anyhow::Result<(A, B)> {
+    thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        let one = one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((one?, other?))
+    })
+}
+
+/// A child process with all its descendants.
 pub struct Group {
     child: Child,
     name: String,
 }
 
 impl Group {
-    /// Starts a command as the head of a group of its own, without standard input.
+    /// Starts a command in a new process group, without standard input.
     pub fn spawn(command: &mut Command) -> anyhow::Result<Self> {
         use std::os::unix::process::CommandExt;
         let name = name(command);
@@ -65,7 +77,7 @@ impl Group {
         Ok(Self { child, name })
     }
 
-    /// Waits for the child; an error when we are interrupted meanwhile.
+    /// Waits for the child. Fails on an interrupt.
     pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
         loop {
             if let Some(status) = self.ended()? {
@@ -78,14 +90,14 @@ impl Group {
         }
     }
 
-    /// The status of a child that has ended by itself.
+    /// The status of the child, if it has ended.
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("lost sight of {}", self.name))
+        self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // The group may have ended in this moment; that is what we want.
+            // An error means that the group has ended in the meantime.
             let _ = kill_process_group(group, signal);
         }
     }
@@ -97,7 +109,7 @@ impl Drop for Group {
             return;
         }
         self.signal(Signal::TERM);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TERM_TIMEOUT;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             thread::sleep(POLL);
         }
@@ -106,7 +118,7 @@ impl Drop for Group {
     }
 }
 
-/// The program and its first arguments, as one would say it.
+/// The program and its first arguments, for messages.
 fn name(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let program = program.rsplit('/').next().unwrap_or_default().to_owned();
@@ -119,18 +131,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_command_is_named_with_its_status() {
+    fn an_error_names_the_command_and_its_status() {
         let error = run(Command::new("sh").args(["-c", "exit 3"])).expect_err("exit 3 is a failure");
         assert!(error.to_string().contains("sh -c") && error.to_string().contains('3'), "{error}");
     }
 
     #[test]
-    fn a_dropped_group_takes_its_grandchildren_along() {
+    fn two_tasks_run_side_by_side() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let received = both(move || Ok(receiver.recv()?), || Ok(sender.send("hello")?));
+        assert_eq!(received.expect("both succeed"), ("hello", ()));
+    }
+
+    #[test]
+    fn dropping_a_group_ends_its_grandchildren() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("pid");
         let script = format!("sleep 600 & echo $! > '{0}.new'; mv '{0}.new' '{0}'; wait", file.display());
         let group = Group::spawn(Command::new("sh").args(["-c", &script])).expect("sh starts");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TERM_TIMEOUT;
         let grandchild: i32 = loop {
             if let Ok(text) = std::fs::read_to_string(&file) {
                 break text.trim().parse().expect("a process id");
@@ -140,7 +159,7 @@ mod tests {
         };
         drop(group);
         let gone = || {
-            // An orphan that nobody has reaped yet still has an entry; a zombie is gone enough.
+            // An orphan that has not been reaped yet is still listed, as a zombie.
             std::fs::read_to_string(format!("/proc/{grandchild}/stat")).map_or(true, |stat| stat.contains(") Z "))
         };
         while !gone() {

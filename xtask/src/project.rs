@@ -1,12 +1,12 @@
-//! Where things lie: the checkout, cargo's target folder, and cargo itself.
+//! Paths and programs: the checkout, cargo's target folder, and cargo itself.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
-/// A checkout and the folder its builds go to.
+/// A checkout and its target folder.
 pub struct Project {
     /// The workspace's root.
     pub root: PathBuf,
@@ -15,31 +15,42 @@ pub struct Project {
 }
 
 impl Project {
-    /// The checkout is the one around the current folder, the target folder the one that this
-    /// very program lies in: several checkouts may share it.
+    /// Finds the checkout that contains the current folder, and the target folder that contains this
+    /// program. Several checkouts can share a target folder.
     pub fn locate() -> anyhow::Result<Self> {
-        let here = env::current_dir().context("there is no current folder")?;
+        let here = env::current_dir().context("cannot find the current folder")?;
         let root = here
             .ancestors()
             .find(|folder| folder.join("xtask/Cargo.toml").is_file())
-            .context("the current folder is in no checkout of Tollgate")?;
+            .context("the current folder is not in a checkout of Tollgate")?;
         let program = env::current_exe().context("xtask cannot find itself")?;
-        let target = program.ancestors().nth(2).context("xtask does not lie in a target folder")?;
+        let target = program.ancestors().nth(2).context("xtask is not in a target folder")?;
         Ok(Self { root: root.to_owned(), target: target.to_owned() })
     }
 
-    /// The finished site: `pkg/`, public files, and `manifest.json`.
+    /// The folder of the built site.
     pub fn site(&self) -> PathBuf {
         self.target.join("site")
     }
 
-    /// The cargo that the set-up chose, in the checkout.
+    /// The files of the checkout, relative to its root, without those that git ignores.
+    pub fn files(&self) -> anyhow::Result<Vec<String>> {
+        let mut git = Command::new("git");
+        git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(&self.root);
+        let output = git.output().context("cannot start git")?;
+        ensure!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr));
+        let names = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
+        // A deleted file stays in the index until the deletion is staged.
+        Ok(names.split_terminator('\0').filter(|name| self.root.join(name).is_file()).map(str::to_owned).collect())
+    }
+
+    /// The cargo that the set-up selected, run in the checkout.
     pub fn cargo(&self) -> Command {
         self.tool("cargo")
     }
 
-    /// `cargo NAME`, from the same toolchain as the compiler (`CARGO_CLIPPY`, `CARGO_FMT`
-    /// name it where cargo itself would pick another one).
+    /// `cargo NAME`, from the same toolchain as the compiler. Where cargo would run another one, the
+    /// set-up sets `CARGO_CLIPPY` and `CARGO_FMT`.
     pub fn cargo_plugin(&self, name: &str) -> Command {
         let mut command = match env::var_os(format!("CARGO_{}", name.to_uppercase())) {
             Some(plugin) => Command::new(plugin),

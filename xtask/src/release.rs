@@ -1,10 +1,11 @@
-//! `build`: one file to deploy, with pages, style and migrations inside and no sandbox.
+//! `build`: one binary to deploy, with the site and the migrations embedded and without the sandbox.
 
 use crate::process::{self, step};
 use crate::project::Project;
+use crate::server::Server;
 use crate::{report, site};
 
-/// Builds `release/tollgate` in the target folder and weighs its pages.
+/// Builds `release/tollgate` in the target folder, and measures its pages.
 pub fn build(project: &Project) -> anyhow::Result<()> {
     let site = site::build(project)?;
     let binary = project.target.join("release/tollgate");
@@ -19,8 +20,8 @@ pub fn build(project: &Project) -> anyhow::Result<()> {
             .args(["build", "--release", "--package", "tollgate", "--no-default-features", "--features", "ssr,embed"])
             .env("TOLLGATE_SITE", site),
     )?;
-    // What is inside counts: the binary is weighed without the folder.
-    report::report(&report::Server { binary: binary.clone(), site: None, sandbox: false })?;
+    // Without the site folder, so that the embedded site is measured.
+    report::report(&Server { binary: binary.clone(), site: None, sandbox: false })?;
     println!("\n{}", binary.display());
     Ok(())
 }

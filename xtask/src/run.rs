@@ -1,4 +1,4 @@
-//! `run`: the app and the sandbox, on this machine, from this checkout.
+//! `run`: builds the app with its sandbox, and starts both.
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -10,25 +10,29 @@ use crate::process::{self, step};
 use crate::project::Project;
 use crate::site;
 
-/// Builds everything and becomes the server, so that signals go to it alone.
+/// Builds everything and replaces this process by the server, so that it gets all signals.
 pub fn run(project: &Project) -> anyhow::Result<()> {
-    let site = site::build(project)?;
-    let server = build_server(project)?;
+    let (site, server) = build(project)?;
     step("Starting the app and the sandbox");
     let error = Command::new(server).arg("serve").current_dir(&project.root).env("TOLLGATE_SITE", site).exec();
     Err(error).context("cannot start the server")
 }
 
-/// Builds the development binary, which has the sandbox inside.
+/// Builds the site and the development binary, side by side: each has stretches that use one core alone.
+pub fn build(project: &Project) -> anyhow::Result<(PathBuf, PathBuf)> {
+    process::both(|| site::build(project), || build_server(project))
+}
+
+/// Builds the development binary, which includes the sandbox.
 ///
-/// The whole workspace is selected, although one binary is wanted: cargo then
-/// settles on the same features as for the tests, and builds every dependency once.
-pub fn build_server(project: &Project) -> anyhow::Result<PathBuf> {
+/// The whole workspace is selected, although one binary is wanted: that way cargo enables the same
+/// features as for the tests, and builds every dependency once.
+fn build_server(project: &Project) -> anyhow::Result<PathBuf> {
     let binary = project.target.join("debug/tollgate");
     step(if binary.exists() {
         "Building the server"
     } else {
-        "Building the server (the first time takes 5 to 10 minutes)"
+        "Building the server (the first build takes 2 to 5 minutes)"
     });
     process::run(project.cargo().args(["build", "--workspace", "--bin", "tollgate", "--features", "sandbox"]))?;
     Ok(binary)

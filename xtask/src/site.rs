@@ -1,7 +1,7 @@
-//! All that the browser loads, under `target/site`.
+//! The files for the browser, in `target/site`.
 //!
-//! Names under `pkg/` carry a hash of their content and may be cached for ever;
-//! `manifest.json` tells the server which they are. It is written last.
+//! File names under `pkg/` contain a hash of the content and can be cached forever; `manifest.json` has
+//! the current names. It is written last.
 
 use std::path::{Path, PathBuf};
 
@@ -12,19 +12,19 @@ use crate::process::step;
 use crate::project::Project;
 use crate::{style, wasm};
 
-/// Brings the site up to date and returns its folder. Does nothing where nothing changed.
+/// Brings the site up to date and returns its folder. Files that have not changed are left alone.
 pub fn build(project: &Project) -> anyhow::Result<PathBuf> {
     let mut site = Site::at(project.site());
     let script = wasm::place(project, &mut site)?;
 
-    step("Gathering style and public files");
-    let css = style::bundle(&project.root.join("style"))?;
+    step("Copying the stylesheet and public files");
+    let css = style::join(&project.root.join("style"))?;
     let style = format!("style-{}.css", fingerprint([css.as_bytes()]));
     site.place(&Path::new("pkg").join(&style), css.as_bytes())?;
 
     let immutable = names(&site);
     site.place_folder(&project.root.join("public"))?;
-    // All names, so that a binary with the site inside is built again when a file is added.
+    // With all names, so that a binary with an embedded site is rebuilt when a file is added.
     let files = names(&site);
     site.finish(&json!({ "script": script, "style": style, "immutable": immutable, "files": files }))
 }

@@ -1,5 +1,6 @@
-//! `test`: the suites, one after the other, each against the same PostgreSQL, and a closing table.
+//! `test`: runs the suites one after the other, with one PostgreSQL for all, and prints a table.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -9,18 +10,18 @@ use crate::process::{self, interrupted, step};
 use crate::project::Project;
 use crate::{api, e2e, site};
 
-/// A set of tests that is run by one command.
+/// A set of tests that one command runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Suite {
-    /// Tests inside the crates: rules and properties.
+    /// Unit and property tests inside the crates.
     Unit,
     /// Examples in the documentation.
     Doc,
-    /// Tests beside the crates: the store on both engines, HTTP, the sandbox.
+    /// Integration tests: the store on both engines, HTTP, the sandbox.
     Http,
-    /// The API against its own description, by schemathesis.
+    /// The API tested against its description, by schemathesis.
     Api,
-    /// Playwright.
+    /// Browser tests, by Playwright.
     EndToEnd,
 }
 
@@ -35,17 +36,27 @@ impl Suite {
         }
     }
 
+    /// What `cargo test` selects for this suite; `None` if it is not cargo's.
+    const fn targets(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Unit => Some(&["--lib", "--bins"]),
+            Self::Doc => Some(&["--doc"]),
+            Self::Http => Some(&["--test", "*"]),
+            Self::Api | Self::EndToEnd => None,
+        }
+    }
+
     fn run(self, project: &Project, postgres: &Cluster, rest: &[String]) -> anyhow::Result<()> {
-        let targets: &[&str] = match self {
-            Self::Unit => &["--lib", "--bins"],
-            Self::Doc => &["--doc"],
-            Self::Http => &["--test", "*"],
-            Self::Api => return api::run(project, postgres, rest),
-            Self::EndToEnd => return e2e::run(project, postgres, rest),
+        let Some(targets) = self.targets() else {
+            return if self == Self::Api {
+                api::run(project, postgres, rest)
+            } else {
+                e2e::run(project, postgres, rest)
+            };
         };
         step(&format!("Testing: {}", self.name()));
-        let mut command = project.cargo();
-        command.args(["test", "--workspace", "--features", "sandbox", "--no-fail-fast"]).args(targets);
+        let mut command = cargo_test(project, targets);
+        command.arg("--no-fail-fast");
         if self != Self::Doc && !rest.is_empty() {
             command.arg("--").args(rest);
         }
@@ -53,12 +64,28 @@ impl Suite {
     }
 }
 
-/// Runs the suites and fails after the last when one of them failed.
-pub fn run(project: &Project, suites: &[Suite], rest: &[String]) -> anyhow::Result<()> {
-    let postgres = Cluster::start()?;
-    if suites.contains(&Suite::Http) {
-        site::build(project)?;
+fn cargo_test(project: &Project, targets: &[&str]) -> Command {
+    let mut command = project.cargo();
+    command.args(["test", "--workspace", "--features", "sandbox"]).args(targets);
+    command
+}
+
+/// Builds what the suites need before the first of them runs: the site and the test binaries, side by side.
+fn build(project: &Project, suites: &[Suite]) -> anyhow::Result<()> {
+    if !suites.contains(&Suite::Http) {
+        return Ok(());
     }
+    let suites = suites.iter().filter(|suite| **suite != Suite::Doc);
+    let targets: Vec<_> = suites.filter_map(|suite| suite.targets()).flatten().copied().collect();
+    step("Building the site and the tests");
+    let mut tests = cargo_test(project, &targets);
+    process::both(|| site::build(project), || process::run(tests.arg("--no-run"))).map(drop)
+}
+
+/// Runs all suites, and fails afterwards if one of them failed.
+pub fn run(project: &Project, suites: &[Suite], rest: &[String]) -> anyhow::Result<()> {
+    build(project, suites)?;
+    let postgres = Cluster::start()?;
     let mut outcomes = Vec::new();
     for suite in suites {
         let started = Instant::now();
@@ -74,7 +101,7 @@ pub fn run(project: &Project, suites: &[Suite], rest: &[String]) -> anyhow::Resu
     drop(postgres);
     print_table(&outcomes);
     if outcomes.iter().any(|(_, passed, _)| !passed) {
-        bail!("Tests failed.");
+        bail!("tests failed");
     }
     Ok(())
 }
