@@ -35,6 +35,7 @@ mod expand;
 mod fields;
 mod flows;
 mod form;
+mod gate;
 mod hosted;
 mod http;
 mod idempotency;
@@ -51,6 +52,7 @@ mod store;
 
 pub use config::{Config, Endpoint};
 pub use error::Error;
+pub use gate::HeldCalls;
 pub use sandbox::{Sandbox, offset_at, start};
 pub use settings::AfterLastRetry;
 pub use state::{Delivery, RequestLine};

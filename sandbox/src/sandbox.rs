@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Endpoint};
 use crate::error::Error;
+use crate::gate::HeldCalls;
 use crate::settings::{AfterLastRetry, Settings};
 use crate::state::{Delivery, REQUEST, RequestLine, Shared};
-use crate::{api, control, controls, deliver, hosted};
+use crate::{api, control, controls, deliver, gate, hosted};
 
 /// A running sandbox. Dropping it stops it without waiting; [`Sandbox::shutdown`] waits.
 pub struct Sandbox {
@@ -109,6 +110,7 @@ impl Sandbox {
     /// Stops accepting, finishes what is under way and returns.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
+        gate::open_all(&self.shared);
         for task in std::mem::take(&mut self.tasks) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the sandbox did not end well");
@@ -216,6 +218,12 @@ impl Sandbox {
         self.shared.lock().faults.garbling = n;
     }
 
+    /// Holds API calls of a method (any when empty) whose path begins with `path`, before they are
+    /// carried out, until the returned handle opens the gate or is dropped.
+    pub fn hold_calls(&self, method: &str, path: &str) -> HeldCalls {
+        HeldCalls::new(&self.shared, method, path)
+    }
+
     /// Makes every API call take that much longer before it is carried out.
     pub fn delay_calls(&self, delay: Duration) {
         self.shared.lock().faults.delay = delay;
@@ -290,5 +298,6 @@ pub async fn offset_at(url: &str) -> Option<i64> {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.stop.cancel();
+        gate::open_all(&self.shared);
     }
 }

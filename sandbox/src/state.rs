@@ -4,7 +4,7 @@
 //! `controls.rs`.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::config::{Config, Endpoint};
 use crate::error::{ApiError, Error};
 use crate::fields::Fields;
 use crate::flows;
+use crate::gate::Gate;
 use crate::ids;
 use crate::objects;
 use crate::store::{Origin, Store, Tx};
@@ -112,6 +113,8 @@ pub(crate) struct Inner {
     /// customer's meter.
     pub(crate) in_use: HashSet<String>,
     pub(crate) faults: Faults,
+    /// Where calls are held.
+    pub(crate) gates: Vec<Arc<Gate>>,
     pub(crate) holding: bool,
     /// Deliveries to make now, even while all others are held.
     pub(crate) at_once: VecDeque<String>,
@@ -158,6 +161,7 @@ impl Shared {
                 store: Store::open(config.state_path.as_deref())?,
                 in_use: HashSet::new(),
                 faults: Faults::NONE,
+                gates: Vec::new(),
                 holding: false,
                 at_once: VecDeque::new(),
                 abreast: 1,

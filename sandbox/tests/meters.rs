@@ -98,14 +98,21 @@ async fn one_call_at_a_time_for_a_customer_and_a_meter() {
     let world = World::new().await;
     meter(&world).await;
     let (ada, bob) = (world.customer_with("pm_card_visa").await, world.customer_with("pm_card_visa").await);
-    world.sandbox.delay_calls(Duration::from_millis(50));
     let report = async |customer: &str, identifier: &str| {
         world.post("/v1/billing/meter_events", &event(customer, "1", identifier)).await
     };
-    let (first, second, other) = tokio::join!(report(&ada, "1"), report(&ada, "2"), report(&bob, "3"));
-    let mut statuses = [first.status, second.status];
-    statuses.sort_unstable();
-    assert_eq!((statuses, other.status), ([200, 429], 200));
+    let held = world.sandbox.hold_calls("POST", "/v1/billing/meter_events");
+    let meanwhile = async {
+        held.arrived().await;
+        let second = report(&ada, "2").await;
+        let other = async {
+            held.calls_arrived(2).await;
+            held.open();
+        };
+        (second, tokio::join!(report(&bob, "3"), other).0)
+    };
+    let (first, (second, other)) = tokio::join!(report(&ada, "1"), meanwhile);
+    assert_eq!([first.status, second.status, other.status], [200, 429, 200]);
     report(&ada, "4").await.ok();
 }
 

@@ -3,7 +3,6 @@
 mod support;
 
 use serde_json::json;
-use std::time::Duration;
 use support::{World, data, id, text};
 
 #[tokio::test]
@@ -130,14 +129,17 @@ async fn errors_of_the_work_replay_and_errors_before_it_do_not() {
 #[tokio::test]
 async fn a_key_in_use_is_a_conflict() {
     let world = World::new().await;
-    world.sandbox.delay_calls(Duration::from_millis(300));
+    let held = world.sandbox.hold_calls("POST", "/v1/customers");
     let form = [("email", "ada@example.com")];
-    let (first, second) =
-        tokio::join!(world.keyed("k", "/v1/customers", &form), world.keyed("k", "/v1/customers", &form));
-    let mut statuses = [first.status, second.status];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 409]);
-    world.sandbox.delay_calls(Duration::ZERO);
+    let meanwhile = async {
+        held.arrived().await;
+        let second = world.keyed("k", "/v1/customers", &form).await;
+        assert_eq!(held.count(), 1, "a conflict is refused before the gate");
+        held.open();
+        second
+    };
+    let (first, second) = tokio::join!(world.keyed("k", "/v1/customers", &form), meanwhile);
+    assert_eq!([first.status, second.status], [200, 409]);
     assert_eq!(data(&world.get("/v1/customers").await.ok()).len(), 1);
 }
 

@@ -1,0 +1,94 @@
+//! Gates at which tests hold API calls, so that they can act while a call is in progress.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::state::Shared;
+
+/// Holds matching calls until it opens.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    method: String,
+    path: String,
+    arrived: watch::Sender<usize>,
+    opened: CancellationToken,
+}
+
+impl Gate {
+    fn holds(&self, method: &str, path: &str) -> bool {
+        (self.method.is_empty() || self.method == method) && path.starts_with(&self.path)
+    }
+}
+
+/// Waits until no gate holds the call any more.
+pub(crate) async fn pass(shared: &Shared, method: &str, path: &str) {
+    loop {
+        let gate = shared.lock().gates.iter().find(|gate| gate.holds(method, path)).cloned();
+        let Some(gate) = gate else {
+            return;
+        };
+        gate.arrived.send_modify(|calls| *calls += 1);
+        gate.opened.cancelled().await;
+    }
+}
+
+/// Opens every gate.
+pub(crate) fn open_all(shared: &Shared) {
+    let gates = std::mem::take(&mut shared.lock().gates);
+    gates.iter().for_each(|gate| gate.opened.cancel());
+}
+
+/// API calls held by [`Sandbox::hold_calls`](crate::Sandbox::hold_calls); dropping it releases them.
+pub struct HeldCalls {
+    shared: Arc<Shared>,
+    gate: Arc<Gate>,
+}
+
+impl HeldCalls {
+    pub(crate) fn new(shared: &Arc<Shared>, method: &str, path: &str) -> Self {
+        let gate = Arc::new(Gate {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            arrived: watch::Sender::new(0),
+            opened: CancellationToken::new(),
+        });
+        shared.lock().gates.push(Arc::clone(&gate));
+        Self { shared: Arc::clone(shared), gate }
+    }
+
+    /// Resolves when a call has arrived at the gate.
+    pub async fn arrived(&self) {
+        self.calls_arrived(1).await;
+    }
+
+    /// Resolves when that many calls have arrived, including those whose client has hung up since.
+    pub async fn calls_arrived(&self, calls: usize) {
+        // The gate owns the sender, so waiting cannot fail.
+        let _ = self.gate.arrived.subscribe().wait_for(|arrived| *arrived >= calls).await;
+    }
+
+    /// Returns how many calls have arrived so far.
+    pub fn count(&self) -> usize {
+        *self.gate.arrived.borrow()
+    }
+
+    /// Carries the held calls out, and lets later ones pass.
+    pub fn open(self) {
+        drop(self);
+    }
+}
+
+impl std::fmt::Debug for HeldCalls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HeldCalls").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+impl Drop for HeldCalls {
+    fn drop(&mut self) {
+        self.shared.lock().gates.retain(|gate| !Arc::ptr_eq(gate, &self.gate));
+        self.gate.opened.cancel();
+    }
+}
