@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use billing::Catalog;
 use engine::settings::{DatabaseUrl, Retention, StripeSettings, Urls};
+use engine::tasks::reconciler::Schedule;
 use secrecy::SecretString;
 use url::Url;
 
@@ -50,6 +51,8 @@ pub struct Config {
     pub catalog: Arc<Catalog>,
     /// `USAGE_HISTORY_DAYS`: how long usage records are kept, and with them their idempotency keys.
     pub retention: Retention,
+    /// When to compare with Stripe: the engine's default, which no variable changes.
+    pub reconcile: Schedule,
     /// `AI_…`: the provider that generates texts; a local stand-in when `None`.
     pub ai: Option<AiConfig>,
     /// `API_CALLS_PER_SECOND`: how many API calls an account may make; unlimited when `None`.
@@ -163,6 +166,7 @@ impl Reader<'_> {
                     sandbox_addr,
                     catalog: Arc::new(catalog),
                     retention,
+                    reconcile: Schedule::default(),
                     ai,
                     api_calls_per_second,
                     log,

@@ -55,6 +55,7 @@ impl Tollgate {
             .urls(config.urls())
             .clock(clock)
             .retention(config.retention)
+            .reconcile(config.reconcile)
             .features(product::FEATURES)
             .meters(product::METERS)
             .on_change(billing_changed)

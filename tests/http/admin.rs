@@ -5,14 +5,14 @@ use server::access;
 use server::store::accounts::Role;
 
 use crate::reconcile::stranger_subscribes;
-use crate::support::{Browser, Harness, PAYS, on_both_engines};
+use crate::support::{Browser, Harness, PAYS, on_both_databases};
 
 const PAGES: [&str; 6] =
     ["/admin", "/admin/events", "/admin/event?id=evt_1", "/admin/accounts", "/admin/account?id=1", "/admin/drift"];
 
-on_both_engines! {
-    async fn for_anybody_but_an_operator_nothing_is_there(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn for_anybody_but_an_operator_nothing_is_there(database) {
+        let app = Harness::start(database).await;
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "ENTERPRISE", PAYS).await;
         app.settled().await;
@@ -27,8 +27,8 @@ on_both_engines! {
         assert!(!customer.get("/dashboard").await.body.contains("/admin"));
     }
 
-    async fn an_operator_sees_events_and_accounts_and_why(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_operator_sees_events_and_accounts_and_why(database) {
+        let app = Harness::start(database).await;
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "PRO", PAYS).await;
         app.settled().await;
@@ -53,8 +53,8 @@ on_both_engines! {
         assert!(detail.contains("tollgate_pro_month") && detail.contains("because of evt_"), "{detail}");
     }
 
-    async fn a_parked_event_is_seen_and_applied_again(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_parked_event_is_seen_and_applied_again(database) {
+        let app = Harness::start(database).await;
         let operator = operator(&app).await;
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "PRO", PAYS).await;
@@ -71,8 +71,8 @@ on_both_engines! {
         assert_eq!(operator.post("/admin/replay", &[("id", "evt_none")]).await.status, 404);
     }
 
-    async fn comparing_shows_what_differs(engine) {
-        let app = Harness::start(engine).await;
+    async fn comparing_shows_what_differs(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let operator = operator(&app).await;
         let customer = app.signed_up("ada@example.com").await;
@@ -94,8 +94,8 @@ on_both_engines! {
         }
     }
 
-    async fn what_could_not_be_compared_is_said_beside_what_was(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_could_not_be_compared_is_said_beside_what_was(database) {
+        let app = Harness::start(database).await;
         let operator = operator(&app).await;
         stranger_subscribes(&app).await;
         app.settled().await;
@@ -110,8 +110,8 @@ on_both_engines! {
         assert!(page.contains("no account owns that customer"), "what was known before is known still: {page}");
     }
 
-    async fn differences_are_shown_page_by_page(engine) {
-        let app = Harness::start(engine).await;
+    async fn differences_are_shown_page_by_page(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let operator = operator(&app).await;
         let customer = app.signed_up("ada@example.com").await;
@@ -139,8 +139,8 @@ on_both_engines! {
         assert_eq!(seen.len(), ids.len(), "and none twice");
     }
 
-    async fn events_and_accounts_are_shown_page_by_page(engine) {
-        let app = Harness::start(engine).await;
+    async fn events_and_accounts_are_shown_page_by_page(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let operator = operator(&app).await;
         for index in 0..120 {
@@ -163,8 +163,8 @@ on_both_engines! {
         assert_eq!(seen.len(), 120, "and none twice");
     }
 
-    async fn who_is_trusted_no_longer_sees_nothing_more_on_any_node(engine) {
-        let app = Harness::start(engine).await;
+    async fn who_is_trusted_no_longer_sees_nothing_more_on_any_node(database) {
+        let app = Harness::start(database).await;
         let other = app.second_node().await;
         let browser = operator(&app).await;
         app.until(async || opens_on_both(&browser, &other).await == [true, true]).await;

@@ -3,12 +3,12 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
+use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
 use server::product::API_CALLS;
 
-on_both_engines! {
-    async fn a_session_reads_its_entitlements_and_each_call_counts(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn a_session_reads_its_entitlements_and_each_call_counts(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = browser.get("/api/v1/entitlements").await;
         assert_eq!(page.status, 200);
@@ -19,8 +19,8 @@ on_both_engines! {
         assert_eq!(meter(&usage, "apiCallsPerMonth")["used"], json!(2));
     }
 
-    async fn without_a_session_or_a_key_it_is_401_as_a_problem_document(engine) {
-        let app = Harness::start(engine).await;
+    async fn without_a_session_or_a_key_it_is_401_as_a_problem_document(database) {
+        let app = Harness::start(database).await;
         let browser = app.browser();
         let unknown = browser.request(Method::GET, "/api/v1/usage").bearer_auth("tg_nobody");
         let basic = browser.request(Method::GET, "/api/v1/usage").basic_auth("a", Some("b"));
@@ -32,8 +32,8 @@ on_both_engines! {
         }
     }
 
-    async fn at_the_limit_it_is_402_and_says_what_and_until_when(engine) {
-        let app = Harness::start(engine).await;
+    async fn at_the_limit_it_is_402_and_says_what_and_until_when(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for call in 0..100 {
             assert_eq!(browser.get("/api/v1/usage").await.status, 200, "call {call}");
@@ -48,8 +48,8 @@ on_both_engines! {
         assert_eq!(browser.get(upgrade).await.status, 200);
     }
 
-    async fn the_same_idempotency_key_counts_once(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_same_idempotency_key_counts_once(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..10)
             .map(|_| {
@@ -64,8 +64,8 @@ on_both_engines! {
         assert_eq!(meter(&usage, "apiCallsPerMonth")["used"], json!(2));
     }
 
-    async fn of_the_last_call_one_of_many_at_once_passes(engine) {
-        let app = Harness::start(engine).await;
+    async fn of_the_last_call_one_of_many_at_once_passes(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let account = server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id;
         app.tollgate.record_usage(&account, API_CALLS, 99, "all but one").await.unwrap();
@@ -86,8 +86,8 @@ on_both_engines! {
         assert_eq!(passed, 1);
     }
 
-    async fn a_key_opens_the_api_until_it_is_revoked_or_the_plan_ends(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_key_opens_the_api_until_it_is_revoked_or_the_plan_ends(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -124,8 +124,8 @@ on_both_engines! {
         assert_eq!((ended.status, &ended.json()["type"]), (403, &json!("urn:tollgate:problem:plan-too-low")));
     }
 
-    async fn another_site_is_told_so_and_nothing_is_counted(engine) {
-        let app = Harness::start(engine).await;
+    async fn another_site_is_told_so_and_nothing_is_counted(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let foreign = browser.request(Method::POST, "/api/v1/generate").header("sec-fetch-site", "cross-site");
         let page = Page::of(foreign.json(&json!({ "prompt": "a line" }))).await;
@@ -135,8 +135,8 @@ on_both_engines! {
         assert!(readings.iter().all(|reading| reading.used == 0));
     }
 
-    async fn every_answer_says_what_is_left(engine) {
-        let app = Harness::start(engine).await;
+    async fn every_answer_says_what_is_left(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = browser.get("/api/v1/entitlements").await;
         let (policy, left) = (page.header("ratelimit-policy").unwrap(), page.header("ratelimit").unwrap());
@@ -148,8 +148,8 @@ on_both_engines! {
         }
     }
 
-    async fn every_described_call_asks_who_calls_and_whether_they_may(engine) {
-        let app = Harness::start(engine).await;
+    async fn every_described_call_asks_who_calls_and_whether_they_may(database) {
+        let app = Harness::start(database).await;
         let (ada, eve) = (app.signed_up("ada@example.com").await, app.signed_up("eve@example.com").await);
         for browser in [&ada, &eve] {
             app.subscribe(browser, "PRO", PAYS).await;
@@ -184,8 +184,8 @@ on_both_engines! {
         }
     }
 
-    async fn what_is_not_there_is_a_problem_document_too(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_is_not_there_is_a_problem_document_too(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in ["/api/v1", "/api/v1/", "/api/v1/nowhere", "/api/v1/usage/", "/api/v1//usage", "/api/v1/Usage"] {
             for method in [Method::GET, Method::POST, Method::PUT] {
@@ -202,8 +202,8 @@ on_both_engines! {
         assert!(wrong.header("allow").unwrap().contains("GET"));
     }
 
-    async fn too_many_calls_at_once_are_429_and_count_nothing(engine) {
-        let app = Harness::start_configured(engine, |_| {}, |config| config.api_calls_per_second = std::num::NonZeroU32::new(5)).await;
+    async fn too_many_calls_at_once_are_429_and_count_nothing(database) {
+        let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = std::num::NonZeroU32::new(5)).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..40)
             .map(|_| {
@@ -232,8 +232,8 @@ on_both_engines! {
         assert_eq!(readings.iter().find(|reading| reading.meter == API_CALLS).unwrap().used, passed);
     }
 
-    async fn the_description_comes_compressed_to_who_takes_that(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_description_comes_compressed_to_who_takes_that(database) {
+        let app = Harness::start(database).await;
         let ask = async |encoding: &str| {
             let request = app.browser().request(Method::GET, "/api/v1/openapi.json").header("accept-encoding", encoding);
             let answer = request.send().await.unwrap();
@@ -250,8 +250,8 @@ on_both_engines! {
         }
     }
 
-    async fn the_description_names_every_path_and_no_other(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_description_names_every_path_and_no_other(database) {
+        let app = Harness::start(database).await;
         let document = app.browser().get("/api/v1/openapi.json").await.json();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
         let paths: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();

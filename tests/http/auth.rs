@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use crate::support::{Harness, Page, on_both_engines};
+use crate::support::{Harness, Page, on_both_databases};
 
 const EMAIL: &str = "ada@example.com";
 
-on_both_engines! {
-    async fn signing_up_leads_to_the_dashboard_signed_in(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn signing_up_leads_to_the_dashboard_signed_in(database) {
+        let app = Harness::start(database).await;
         let browser = app.browser();
         let page = browser.post("/signup", &[("email", EMAIL), ("password", "correct horse"), ("next", "")]).await;
         assert_eq!((page.status, page.location().as_str()), (303, "/dashboard"));
@@ -19,15 +19,15 @@ on_both_engines! {
         assert!(dashboard.body.contains(EMAIL));
     }
 
-    async fn the_session_cookie_is_lax_and_out_of_reach_of_scripts(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_session_cookie_is_lax_and_out_of_reach_of_scripts(database) {
+        let app = Harness::start(database).await;
         let page = app.browser().post("/signup", &[("email", EMAIL), ("password", "correct horse")]).await;
         let cookie = page.header("set-cookie").unwrap();
         assert!(cookie.contains("SameSite=Lax") && cookie.contains("HttpOnly"), "{cookie}");
     }
 
-    async fn a_taken_address_is_refused_at_its_field_and_keeps_what_was_typed(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_taken_address_is_refused_at_its_field_and_keeps_what_was_typed(database) {
+        let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         let page = app.browser().post("/signup", &[("email", "ADA@example.com"), ("password", "correct horse")]).await;
         assert_eq!(page.status, 422);
@@ -35,47 +35,47 @@ on_both_engines! {
         assert!(!page.body.contains("correct horse"), "a password must not come back");
     }
 
-    async fn a_short_password_and_a_bad_address_are_refused(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_short_password_and_a_bad_address_are_refused(database) {
+        let app = Harness::start(database).await;
         for (email, password) in [(EMAIL, "short"), ("nobody", "correct horse"), ("", "correct horse")] {
             let page = app.browser().post("/signup", &[("email", email), ("password", password)]).await;
             assert_eq!(page.status, 422, "{email} {password}");
         }
     }
 
-    async fn forms_with_fields_nobody_asked_for_are_refused(engine) {
-        let app = Harness::start(engine).await;
+    async fn forms_with_fields_nobody_asked_for_are_refused(database) {
+        let app = Harness::start(database).await;
         let fields = [("email", EMAIL), ("password", "correct horse"), ("role", "operator")];
         assert_eq!(app.browser().post("/signup", &fields).await.status, 422);
         assert_eq!(app.browser().post("/login", &fields).await.status, 422);
         assert_eq!(app.browser().post("/login", &[("email", EMAIL)]).await.status, 422);
     }
 
-    async fn a_nul_in_a_form_is_refused_on_either_engine(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_nul_in_a_form_is_refused_on_either_engine(database) {
+        let app = Harness::start(database).await;
         let fields = [("email", "ada\0@example.com"), ("password", "correct horse")];
         assert_eq!(app.browser().post("/login", &fields).await.status, 422);
         assert_eq!(app.browser().post("/signup", &fields).await.status, 422);
     }
 
-    async fn login_goes_on_to_where_one_wanted_to_go(engine) {
-        let app = Harness::start(engine).await;
+    async fn login_goes_on_to_where_one_wanted_to_go(database) {
+        let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         let next = "/billing/upgrade?feature=analytics&next=/dashboard/analytics";
         let page = log_in(&app, "correct horse", next).await;
         assert_eq!((page.status, page.location().as_str()), (303, next));
     }
 
-    async fn login_leads_to_no_other_site(engine) {
-        let app = Harness::start(engine).await;
+    async fn login_leads_to_no_other_site(database) {
+        let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         for next in ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/\nevil"] {
             assert_eq!(log_in(&app, "correct horse", next).await.location(), "/dashboard", "{next}");
         }
     }
 
-    async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(database) {
+        let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         let wrong = log_in(&app, "wrong horse", "").await;
         let fields = [("email", "eve@example.com"), ("password", "wrong horse"), ("next", "")];
@@ -85,8 +85,8 @@ on_both_engines! {
         assert_eq!(without_address(&wrong), without_address(&unknown));
     }
 
-    async fn the_session_id_changes_at_login_and_a_planted_one_opens_nothing(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_session_id_changes_at_login_and_a_planted_one_opens_nothing(database) {
+        let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         let browser = app.browser();
         let planted = app.signed_up("mallory@example.com").await.get("/dashboard").await;
@@ -100,8 +100,8 @@ on_both_engines! {
         assert_eq!(Page::of(old).await.status, 303, "a session that was logged out must be gone");
     }
 
-    async fn logging_in_as_somebody_else_starts_a_new_session(engine) {
-        let app = Harness::start(engine).await;
+    async fn logging_in_as_somebody_else_starts_a_new_session(database) {
+        let app = Harness::start(database).await;
         app.signed_up("eve@example.com").await;
         let browser = app.browser();
         let first = browser.post("/signup", &[("email", EMAIL), ("password", "correct horse")]).await;
@@ -112,16 +112,16 @@ on_both_engines! {
         assert_eq!(Page::of(old).await.status, 303);
     }
 
-    async fn logging_out_ends_the_session(engine) {
-        let app = Harness::start(engine).await;
+    async fn logging_out_ends_the_session(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up(EMAIL).await;
         assert!(browser.opens("/dashboard").await);
         browser.post("/logout", &[]).await;
         assert!(!browser.opens("/dashboard").await);
     }
 
-    async fn logging_out_ends_the_session_on_the_other_node_too(engine) {
-        let app = Harness::start(engine).await;
+    async fn logging_out_ends_the_session_on_the_other_node_too(database) {
+        let app = Harness::start(database).await;
         let other = app.second_node().await;
         let browser = app.signed_up("ada@example.com").await;
         // As one who has copied the cookie would go on using it.
@@ -137,8 +137,8 @@ on_both_engines! {
         app.until(async || !opens(&other).await).await;
     }
 
-    async fn a_page_that_is_read_writes_no_session(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_page_that_is_read_writes_no_session(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up(EMAIL).await;
         app.sandbox.advance(Duration::from_secs(86_400));
         for _ in 0..2 {
@@ -146,8 +146,8 @@ on_both_engines! {
         }
     }
 
-    async fn guessing_is_stopped_also_when_the_last_guess_is_right(engine) {
-        let app = Harness::start(engine).await;
+    async fn guessing_is_stopped_also_when_the_last_guess_is_right(database) {
+        let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         for _ in 0..10 {
             assert_eq!(log_in(&app, "wrong horse", "").await.status, 401);
@@ -159,8 +159,8 @@ on_both_engines! {
         app.signed_up("eve@example.com").await;
     }
 
-    async fn a_hundred_guesses_at_once_are_a_hundred_guesses(engine) {
-        let app = std::sync::Arc::new(Harness::start(engine).await);
+    async fn a_hundred_guesses_at_once_are_a_hundred_guesses(database) {
+        let app = std::sync::Arc::new(Harness::start(database).await);
         app.signed_up(EMAIL).await;
         let guesses: Vec<_> = (0..30)
             .map(|_| {
@@ -178,16 +178,16 @@ on_both_engines! {
         assert_eq!(looked_at, 10);
     }
 
-    async fn the_right_password_is_never_counted(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_right_password_is_never_counted(database) {
+        let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         for _ in 0..12 {
             assert_eq!(log_in(&app, "correct horse", "").await.status, 303);
         }
     }
 
-    async fn no_other_site_can_write(engine) {
-        let app = Harness::start(engine).await;
+    async fn no_other_site_can_write(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up(EMAIL).await;
         let foreign: [&[(&str, &str)]; 5] = [
             &[("origin", "https://evil.example")],

@@ -6,14 +6,14 @@ use server::clock::Clock;
 use server::config::Config;
 use server::{Db, Tollgate};
 
-use crate::support::{Engine, Harness};
+use crate::support::{DatabaseKind, Harness};
 
 const PLANS: &str = include_str!("../../plans.toml");
 
 /// The catalogue is the same on either engine: one will do.
 #[tokio::test]
 async fn a_second_run_changes_nothing_and_neither_does_looking() {
-    let app = Harness::start(Engine::Sqlite).await;
+    let app = Harness::start(DatabaseKind::Sqlite).await;
     assert_eq!(plan(&app.tollgate).await.unwrap(), []);
     let calls = app.stripe_calls("POST", "/v1/prices");
     assert_eq!(apply(&app.tollgate).await.unwrap(), []);
@@ -24,7 +24,7 @@ async fn a_second_run_changes_nothing_and_neither_does_looking() {
 
 #[tokio::test]
 async fn a_price_that_changed_is_made_anew_and_takes_the_lookup_key() {
-    let app = Harness::start(Engine::Sqlite).await;
+    let app = Harness::start(DatabaseKind::Sqlite).await;
     let old = app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id;
     let dearer =
         with_plans(&app, &PLANS.replace("amount = 2900\n", "amount = 3900\n").replace("\"Pro\"", "\"Professional\""))
@@ -52,7 +52,7 @@ async fn a_price_that_changed_is_made_anew_and_takes_the_lookup_key() {
 /// It keeps its lookup key, and Stripe remembers what was asked for when it was made.
 #[tokio::test]
 async fn a_price_that_somebody_took_off_sale_is_made_again_each_time() {
-    let app = Harness::start(Engine::Sqlite).await;
+    let app = Harness::start(DatabaseKind::Sqlite).await;
     for _ in 0..3 {
         let old = app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id;
         app.stripe_makes(&format!("/v1/prices/{old}"), &[("active", "false")]).await;

@@ -5,13 +5,13 @@ use server::store::checkouts::{Attempt, AttemptStatus, Wanted};
 use server::store::{accounts, checkouts, customers};
 use server::stripe::checkout_sessions::{NewCheckout, Sells};
 
-use crate::support::{Browser, DECLINES, Harness, PAYS, Page, THREE_D_SECURE, on_both_engines};
+use crate::support::{Browser, DECLINES, Harness, PAYS, Page, THREE_D_SECURE, on_both_databases};
 
 const MONTHLY_PRO: [(&str, &str); 2] = [("plan", "PRO"), ("interval", "month")];
 
-on_both_engines! {
-    async fn paying_opens_the_gate_before_any_webhook_comes(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn paying_opens_the_gate_before_any_webhook_comes(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         assert!(!browser.opens("/dashboard/analytics").await);
@@ -24,24 +24,24 @@ on_both_engines! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn paying_opens_the_gate_without_coming_back(engine) {
-        let app = Harness::start(engine).await;
+    async fn paying_opens_the_gate_without_coming_back(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn three_d_secure_pays_after_its_second_page(engine) {
-        let app = Harness::start(engine).await;
+    async fn three_d_secure_pays_after_its_second_page(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let back = app.subscribe(&browser, "PRO", THREE_D_SECURE).await;
         assert_eq!(browser.get(&back.location()).await.status, 200);
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_declined_card_opens_nothing_and_another_card_may_be_tried(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_declined_card_opens_nothing_and_another_card_may_be_tried(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
         let declined = crate::support::pay(&checkout, DECLINES).await;
@@ -54,8 +54,8 @@ on_both_engines! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_closed_checkout_is_offered_again(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_closed_checkout_is_offered_again(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let first = app.open_checkout(&browser, "PRO").await;
         let closed = browser.get("/pricing?notice=canceled").await;
@@ -64,8 +64,8 @@ on_both_engines! {
         assert!(!browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_double_click_makes_one_customer_and_one_session(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_double_click_makes_one_customer_and_one_session(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let second_node = browser.at(&app.second_node().await);
         let clicks: Vec<_> = (0..8)
@@ -84,8 +84,8 @@ on_both_engines! {
         assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);
     }
 
-    async fn choosing_another_plan_closes_the_earlier_session(engine) {
-        let app = Harness::start(engine).await;
+    async fn choosing_another_plan_closes_the_earlier_session(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let pro = app.open_checkout(&browser, "PRO").await;
         let enterprise = app.open_checkout(&browser, "ENTERPRISE").await;
@@ -96,8 +96,8 @@ on_both_engines! {
         assert!(browser.opens("/dashboard/support").await);
     }
 
-    async fn a_session_that_cannot_be_closed_stays_the_only_one(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_session_that_cannot_be_closed_stays_the_only_one(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let pro = app.open_checkout(&browser, "PRO").await;
         let calls = app.sandbox.requests().len();
@@ -111,8 +111,8 @@ on_both_engines! {
         assert_eq!(app.open_checkout(&browser, "PRO").await, pro);
     }
 
-    async fn a_session_whose_answer_never_came_is_closed_before_another_plan(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_session_whose_answer_never_came_is_closed_before_another_plan(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         leave_a_session_nobody_heard_of(&app).await;
         let enterprise = app.open_checkout(&browser, "ENTERPRISE").await;
@@ -121,16 +121,16 @@ on_both_engines! {
         assert_eq!(crate::support::pay(&enterprise, PAYS).await.status, 303);
     }
 
-    async fn a_session_whose_answer_never_came_is_found_again_for_the_same_plan(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_session_whose_answer_never_came_is_found_again_for_the_same_plan(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         leave_a_session_nobody_heard_of(&app).await;
         app.open_checkout(&browser, "PRO").await;
         assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);
     }
 
-    async fn two_plans_in_two_tabs_at_once_leave_one_open_session(engine) {
-        let app = Harness::start(engine).await;
+    async fn two_plans_in_two_tabs_at_once_leave_one_open_session(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let clicks: Vec<_> = ["PRO", "ENTERPRISE", "PRO", "ENTERPRISE"]
             .into_iter()
@@ -148,8 +148,8 @@ on_both_engines! {
         assert_eq!(stripe_list(&app, "/v1/checkout/sessions?status=open").await, 1);
     }
 
-    async fn a_second_subscription_is_not_sold(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_second_subscription_is_not_sold(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -159,8 +159,8 @@ on_both_engines! {
         assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, sessions);
     }
 
-    async fn what_only_stripe_knows_counts_too(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_only_stripe_knows_counts_too(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -169,8 +169,8 @@ on_both_engines! {
         assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);
     }
 
-    async fn after_a_cancellation_one_can_subscribe_again_without_a_second_trial(engine) {
-        let app = Harness::start(engine).await;
+    async fn after_a_cancellation_one_can_subscribe_again_without_a_second_trial(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let success = app.subscribe(&browser, "PRO", PAYS).await;
         assert!(browser.get(&success.location()).await.body.to_lowercase().contains("trial"));
@@ -184,8 +184,8 @@ on_both_engines! {
         assert_eq!(statuses(&app).await, ["active", "canceled"]);
     }
 
-    async fn who_had_what_when_and_why_can_be_answered(engine) {
-        let app = Harness::start(engine).await;
+    async fn who_had_what_when_and_why_can_be_answered(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.tollgate.now();
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -201,8 +201,8 @@ on_both_engines! {
         assert!(earlier.is_empty());
     }
 
-    async fn another_spelling_of_the_same_address_gets_no_second_trial(engine) {
-        let app = Harness::start(engine).await;
+    async fn another_spelling_of_the_same_address_gets_no_second_trial(database) {
+        let app = Harness::start(database).await;
         let first = app.signed_up("ada.lovelace@gmail.com").await;
         app.subscribe(&first, "PRO", PAYS).await;
         app.settled().await;
@@ -212,8 +212,8 @@ on_both_engines! {
         assert_eq!(statuses(&app).await, ["active", "trialing"]);
     }
 
-    async fn the_browser_chooses_nothing_but_plan_and_interval(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_browser_chooses_nothing_but_plan_and_interval(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
         let refused: [&[(&str, &str)]; 9] = [
@@ -234,14 +234,14 @@ on_both_engines! {
         assert_eq!(app.sandbox.requests().len(), before, "Stripe must not have been asked");
     }
 
-    async fn anonymous_cannot_subscribe(engine) {
-        let app = Harness::start(engine).await;
+    async fn anonymous_cannot_subscribe(database) {
+        let app = Harness::start(database).await;
         let page = app.browser().post("/api/billing/subscribe", &MONTHLY_PRO).await;
         assert!(page.status == 303 && page.location().starts_with("/login"), "{}", page.status);
     }
 
-    async fn somebody_elses_session_id_shows_nothing_and_signs_nobody_in(engine) {
-        let app = Harness::start(engine).await;
+    async fn somebody_elses_session_id_shows_nothing_and_signs_nobody_in(database) {
+        let app = Harness::start(database).await;
         let ada = app.signed_up("ada@example.com").await;
         let address = app.subscribe(&ada, "PRO", PAYS).await.location();
         let eve = app.signed_up("eve@example.com").await;
@@ -258,8 +258,8 @@ on_both_engines! {
         assert_eq!(eve.get("/billing/success").await.status, 404);
     }
 
-    async fn an_unpaid_session_is_not_a_success(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_unpaid_session_is_not_a_success(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
         let id = checkout.rsplit('/').next().unwrap();
@@ -269,8 +269,8 @@ on_both_engines! {
         assert!(!browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_lost_answer_of_stripe_does_not_double_anything(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_lost_answer_of_stripe_does_not_double_anything(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.sandbox.lose_next_answers(1);
         app.open_checkout(&browser, "PRO").await;
@@ -278,8 +278,8 @@ on_both_engines! {
         assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);
     }
 
-    async fn a_stripe_that_is_down_is_said_and_the_next_click_works(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_stripe_that_is_down_is_said_and_the_next_click_works(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.sandbox.fail_next(4, 503);
         let page = browser.post("/api/billing/subscribe", &MONTHLY_PRO).await;
@@ -288,8 +288,8 @@ on_both_engines! {
         assert_eq!(app.subscribe(&browser, "PRO", PAYS).await.status, 303);
     }
 
-    async fn the_success_page_waits_when_stripe_cannot_be_asked(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_success_page_waits_when_stripe_cannot_be_asked(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         let back = app.subscribe(&browser, "PRO", PAYS).await.location();

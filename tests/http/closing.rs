@@ -3,13 +3,13 @@
 use server::reconcile::{Drift, Mode, reconcile};
 use server::store::{After, accounts, invoices, purchases};
 
-use crate::support::{Harness, PAYS, on_both_engines};
+use crate::support::{Harness, PAYS, on_both_databases};
 
 const RIGHT: [(&str, &str); 1] = [("password", "correct horse")];
 
-on_both_engines! {
-    async fn closing_ends_the_subscription_and_keeps_what_was_paid(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn closing_ends_the_subscription_and_keeps_what_was_paid(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.buy(&browser, "ai-500", PAYS).await;
@@ -29,8 +29,8 @@ on_both_engines! {
         assert_eq!(purchases::of_account(db, &account, &After::start(), 9).await.unwrap().len(), 1);
     }
 
-    async fn a_stripe_that_cannot_be_told_stops_it_and_nothing_is_deleted(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_stripe_that_cannot_be_told_stops_it_and_nothing_is_deleted(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -44,8 +44,8 @@ on_both_engines! {
         assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303, "and it can be done later");
     }
 
-    async fn a_wrong_password_closes_nothing(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_wrong_password_closes_nothing(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for _ in 0..10 {
             let page = browser.post("/account/close", &[("password", "a guess")]).await;
@@ -56,8 +56,8 @@ on_both_engines! {
         assert!(browser.opens("/dashboard").await);
     }
 
-    async fn an_open_checkout_is_closed_with_the_account(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_open_checkout_is_closed_with_the_account(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let plan = app.open_checkout(&browser, "PRO").await;
         let pack = browser.post("/api/billing/checkout", &[("product", "ai-500")]).await.location();
@@ -67,8 +67,8 @@ on_both_engines! {
         }
     }
 
-    async fn the_address_is_free_again_but_the_trial_is_not(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_address_is_free_again_but_the_trial_is_not(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -80,8 +80,8 @@ on_both_engines! {
         assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "active", "no second trial");
     }
 
-    async fn what_goes_on_for_a_closed_account_is_found_and_ended(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_goes_on_for_a_closed_account_is_found_and_ended(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;

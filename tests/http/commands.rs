@@ -12,7 +12,7 @@ use server::store::inbox::{self, EventState, Filter, Listed};
 use sqlx::migrate::Migrator;
 use sqlx::{PgPool, SqlitePool};
 
-use crate::support::{Browser, Database, Engine, Harness, PAYS, Page, deliver, event, on_both_engines};
+use crate::support::{Browser, Database, DatabaseKind, Harness, PAYS, Page, deliver, event, on_both_databases};
 
 const PLANS: &str = include_str!("../../plans.toml");
 
@@ -64,9 +64,9 @@ async fn run_with(app: &Harness, arguments: &[&str], variables: &[(&str, &str)])
     }
 }
 
-on_both_engines! {
-    async fn events_are_listed_filtered_and_shown(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn events_are_listed_filtered_and_shown(database) {
+        let app = Harness::start(database).await;
         assert_eq!(run(&app, &["events", "list", "--about", "customer.created"]).await.well(), "No events.\n");
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -93,8 +93,8 @@ on_both_engines! {
         assert_eq!((&payload["id"], &payload["type"]), (&id.into(), &"customer.subscription.created".into()));
     }
 
-    async fn an_event_that_is_not_there_or_a_state_that_is_none_is_said(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_event_that_is_not_there_or_a_state_that_is_none_is_said(database) {
+        let app = Harness::start(database).await;
         for what in ["show", "replay"] {
             let said = run(&app, &["events", what, "evt_none"]).await.failed();
             assert!(said.contains("there is no event evt_none") && said.contains("tollgate reconcile"), "{said}");
@@ -104,8 +104,8 @@ on_both_engines! {
         assert!(lost.err.contains("use pending, done, ignored, unmatched or parked"), "{}", lost.err);
     }
 
-    async fn a_parked_event_says_why_and_is_applied_once_it_is_replayed(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_parked_event_says_why_and_is_applied_once_it_is_replayed(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -129,27 +129,27 @@ on_both_engines! {
         let replayed = run(&app, &["events", "replay", &id]).await.well();
         assert!(replayed.contains(&id) && replayed.contains("due"), "{replayed}");
         app.applied().await;
-        assert_eq!(app.standing(&id).await, Some(EventState::Done));
+        assert_eq!(app.event_state(&id).await, Some(EventState::Done));
         app.until(async || !browser.opens("/dashboard/analytics").await).await;
         // What is done may be replayed, too; it changes nothing.
         run(&app, &["events", "replay", &id]).await.well();
         app.applied().await;
-        assert_eq!(app.standing(&id).await, Some(EventState::Done));
+        assert_eq!(app.event_state(&id).await, Some(EventState::Done));
     }
 
-    async fn an_ignored_event_is_not_replayed(engine) {
-        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+    async fn an_ignored_event_is_not_replayed(database) {
+        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let ignored = event("evt_ignored", "balance.available", &serde_json::json!({ "object": "balance" }));
         assert_eq!(deliver(app.url.clone(), ignored).await, 200);
         let said = run(&app, &["events", "replay", "evt_ignored"]).await.failed();
         assert!(said.contains("evt_ignored is ignored: its type changes nothing here"), "{said}");
-        assert_eq!(app.standing("evt_ignored").await, Some(EventState::Ignored));
+        assert_eq!(app.event_state("evt_ignored").await, Some(EventState::Ignored));
         let shown = run(&app, &["events", "show", "evt_ignored"]).await.well();
         assert!(shown.contains("Its type changes nothing here, or"), "{shown}");
     }
 
-    async fn what_somebody_had_at_one_time_and_not_at_another_is_explained(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_somebody_had_at_one_time_and_not_at_another_is_explained(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let start = app.tollgate.now();
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -174,8 +174,8 @@ on_both_engines! {
         assert!(now.contains(&app.tollgate.now().to_string()[..10]), "it goes by the server's time: {now}");
     }
 
-    async fn whom_nobody_knows_and_a_time_that_is_none_are_said(engine) {
-        let app = Harness::start(engine).await;
+    async fn whom_nobody_knows_and_a_time_that_is_none_are_said(database) {
+        let app = Harness::start(database).await;
         let said = run(&app, &["explain", "eve@example.com"]).await.failed();
         assert_eq!(said, "nobody has signed up as eve@example.com\n");
         for (wrong, hint) in [
@@ -189,8 +189,8 @@ on_both_engines! {
         }
     }
 
-    async fn comparing_names_what_was_missed_mends_it_and_then_finds_nothing(engine) {
-        let app = Harness::start(engine).await;
+    async fn comparing_names_what_was_missed_mends_it_and_then_finds_nothing(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -210,8 +210,8 @@ on_both_engines! {
         assert_eq!(run(&app, &["reconcile"]).await.well(), "Nothing differs from Stripe.\n");
     }
 
-    async fn what_only_a_person_can_decide_is_named_with_what_to_do_and_left_alone(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_only_a_person_can_decide_is_named_with_what_to_do_and_left_alone(database) {
+        let app = Harness::start(database).await;
         let pro = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -259,8 +259,8 @@ on_both_engines! {
         assert_eq!(stripe(&app, Method::GET, &format!("/v1/subscriptions/{second}")).await["status"], "active");
     }
 
-    async fn the_endpoint_is_registered_once_and_its_secret_is_shown_once(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_endpoint_is_registered_once_and_its_secret_is_shown_once(database) {
+        let app = Harness::start(database).await;
         let there = app.stripe_newest("/v1/webhook_endpoints").await;
         let other = run(&app, &["webhook", "register"]).await.failed();
         assert!(other.contains(&there) && other.contains("delete it at Stripe and register again"), "{other}");
@@ -280,8 +280,8 @@ on_both_engines! {
         assert_eq!(app.stripe_lists("/v1/webhook_endpoints").await[0]["status"], "enabled");
     }
 
-    async fn an_operator_is_made_listed_and_unmade_while_the_server_runs(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_operator_is_made_listed_and_unmade_while_the_server_runs(database) {
+        let app = Harness::start(database).await;
         let nobody = run(&app, &["operator", "list"]).await.well();
         assert!(nobody.contains("tollgate operator add"), "{nobody}");
         let unknown = run(&app, &["operator", "add", "ada@example.com"]).await.failed();
@@ -299,8 +299,8 @@ on_both_engines! {
         assert_eq!(run(&app, &["operator", "list"]).await.well(), nobody);
     }
 
-    async fn the_doctor_says_what_is_sound_what_is_odd_and_what_fails(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_doctor_says_what_is_sound_what_is_odd_and_what_fails(database) {
+        let app = Harness::start(database).await;
         let odd = run(&app, &["doctor"]).await.well();
         assert!(odd.lines().any(|line| line.starts_with("look  webhook endpoint ")), "{odd}");
         assert!(odd.contains("\nIt works. 1 of "), "{odd}");
@@ -323,9 +323,9 @@ on_both_engines! {
         assert_eq!(run(&app, &["doctor"]).await.well(), sound.replace(price.as_str(), &only_pro_price(&app).await));
     }
 
-    async fn a_database_that_lacks_a_migration_is_brought_up_to_date_by_the_command_that_is_named(engine) {
-        let app = Harness::start(engine).await;
-        let behind = engine.fresh_database().await;
+    async fn a_database_that_lacks_a_migration_is_brought_up_to_date_by_the_command_that_is_named(database) {
+        let app = Harness::start(database).await;
+        let behind = database.fresh_database().await;
         migrate_but_the_last(engine, &behind).await;
         let on_it = [("DATABASE_URL", behind.url.as_str())];
         let doctor = run_with(&app, &["doctor"], &on_it).await;
@@ -346,7 +346,7 @@ on_both_engines! {
 /// The catalogue is the same on either engine: one will do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_catalogue_is_planned_applied_and_then_as_it_should_be() {
-    let app = Harness::start(Engine::Sqlite).await;
+    let app = Harness::start(DatabaseKind::Sqlite).await;
     let plans = app.database.files.path().join("dearer.toml");
     std::fs::write(&plans, PLANS.replace("amount = 2900\n", "amount = 3900\n")).unwrap();
     let old = only_pro_price(&app).await;
@@ -414,10 +414,10 @@ fn word(text: &str, begins: &str) -> String {
 }
 
 /// Brings the database to where the last release but one left it.
-async fn migrate_but_the_last(engine: Engine, database: &Database) {
+async fn migrate_but_the_last(engine: DatabaseKind, database: &Database) {
     let engine_name = match engine {
-        Engine::Sqlite => "sqlite",
-        Engine::Postgres => "postgres",
+        DatabaseKind::Sqlite => "sqlite",
+        DatabaseKind::Postgres => "postgres",
     };
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine_name);
     let some = database.files.path().join("migrations");
@@ -430,12 +430,12 @@ async fn migrate_but_the_last(engine: Engine, database: &Database) {
     }
     let migrations = Migrator::new(some).await.unwrap();
     match engine {
-        Engine::Sqlite => {
+        DatabaseKind::Sqlite => {
             let pool = SqlitePool::connect(&format!("{}?mode=rwc", database.url)).await.unwrap();
             migrations.run(&pool).await.unwrap();
             pool.close().await;
         }
-        Engine::Postgres => {
+        DatabaseKind::Postgres => {
             let pool = PgPool::connect(&database.url).await.unwrap();
             migrations.run(&pool).await.unwrap();
             pool.close().await;

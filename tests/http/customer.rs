@@ -3,11 +3,11 @@
 use reqwest::Method;
 use server::store::customers;
 
-use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
+use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
 
-on_both_engines! {
-    async fn who_was_deleted_at_stripe_gets_another_customer_with_the_next_purchase(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn who_was_deleted_at_stripe_gets_another_customer_with_the_next_purchase(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -25,8 +25,8 @@ on_both_engines! {
         assert_ne!(second, first);
     }
 
-    async fn a_purchase_goes_on_when_the_deletion_was_not_heard_of(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_purchase_goes_on_when_the_deletion_was_not_heard_of(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;
         app.sandbox.hold_deliveries(true);
@@ -38,8 +38,8 @@ on_both_engines! {
         assert_eq!(browser.post("/api/billing/portal", &[]).await.status, 303);
     }
 
-    async fn another_customer_takes_the_place_of_one_whose_deletion_was_not_heard_of(engine) {
-        let app = Harness::start(engine).await;
+    async fn another_customer_takes_the_place_of_one_whose_deletion_was_not_heard_of(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;
         app.settled().await;
@@ -57,8 +57,8 @@ on_both_engines! {
         assert_eq!(linked.unwrap().as_str(), second);
     }
 
-    async fn what_is_changed_at_stripe_is_known_here(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_is_changed_at_stripe_is_known_here(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;
         let account = app.account("ada@example.com").await;

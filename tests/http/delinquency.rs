@@ -5,7 +5,7 @@ use std::time::Duration;
 use sandbox::AfterLastRetry;
 use server::store::subscriptions;
 
-use crate::support::{Browser, Harness, on_both_engines};
+use crate::support::{Browser, Harness, on_both_databases};
 
 const DAY: u64 = 86_400;
 /// Can be saved, then every charge fails.
@@ -13,9 +13,9 @@ const FAILS_LATER: &str = "4000000000000341";
 /// Asks for 3-D Secure at every payment.
 const ALWAYS_ASKS: &str = "4000002760003184";
 
-on_both_engines! {
-    async fn a_trial_about_to_end_says_so_three_days_before(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn a_trial_about_to_end_says_so_three_days_before(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", crate::support::PAYS).await;
         app.settled().await;
@@ -30,8 +30,8 @@ on_both_engines! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_failed_payment_leaves_exactly_three_days_whatever_the_retries_do(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_failed_payment_leaves_exactly_three_days_whatever_the_retries_do(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", FAILS_LATER).await;
         app.settled().await;
@@ -54,8 +54,8 @@ on_both_engines! {
         assert!(!browser.opens("/dashboard/analytics").await);
     }
 
-    async fn paying_what_is_owed_opens_it_again(engine) {
-        let app = Harness::start(engine).await;
+    async fn paying_what_is_owed_opens_it_again(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", FAILS_LATER).await;
         app.settled().await;
@@ -73,8 +73,8 @@ on_both_engines! {
         assert!(!billing.contains("failed") && billing.contains("Renews"), "the banner is gone");
     }
 
-    async fn when_all_retries_have_failed_it_is_what_stripe_says(engine) {
-        let app = Harness::start(engine).await;
+    async fn when_all_retries_have_failed_it_is_what_stripe_says(database) {
+        let app = Harness::start(database).await;
         app.sandbox.after_last_retry(AfterLastRetry::Unpaid);
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", FAILS_LATER).await;
@@ -87,8 +87,8 @@ on_both_engines! {
         assert_eq!(again.location(), "/billing?notice=already_subscribed", "it can be paid, not doubled");
     }
 
-    async fn a_bank_that_wants_a_word_is_said_with_the_way_to_it(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_bank_that_wants_a_word_is_said_with_the_way_to_it(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", ALWAYS_ASKS).await;
         app.settled().await;
@@ -100,8 +100,8 @@ on_both_engines! {
         assert_eq!(Browser::new("").get(&hosted).await.status, 200);
     }
 
-    async fn a_plan_that_was_told_to_end_ends_then(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_plan_that_was_told_to_end_ends_then(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", crate::support::PAYS).await;
         app.settled().await;
@@ -116,8 +116,8 @@ on_both_engines! {
         assert!(billing.contains("History") && billing.contains("Ended"), "it is history");
     }
 
-    async fn years_go_by_and_every_renewal_is_known(engine) {
-        let app = Harness::start(engine).await;
+    async fn years_go_by_and_every_renewal_is_known(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", crate::support::PAYS).await;
         app.settled().await;

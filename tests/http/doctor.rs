@@ -13,11 +13,11 @@ use server::product::API_CALLS;
 use server::usage::{Recorded, outbox};
 use server::webhook::register::register;
 
-use crate::support::{Browser, Engine, Harness, PAYS, Page, deliver, event, metered_catalog, on_both_engines};
+use crate::support::{Browser, DatabaseKind, Harness, PAYS, Page, deliver, event, metered_catalog, on_both_databases};
 
-on_both_engines! {
-    async fn a_sound_house_is_said_to_be_sound(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn a_sound_house_is_said_to_be_sound(database) {
+        let app = Harness::start(database).await;
         let checks = examine(&app.tollgate).await;
         let bad: Vec<_> = checks.iter().filter(|check| check.verdict == Verdict::Bad).collect();
         assert!(bad.is_empty(), "{bad:?}");
@@ -28,8 +28,8 @@ on_both_engines! {
         assert_eq!(clock.verdict, Verdict::Good, "{}", clock.sentence);
     }
 
-    async fn what_is_missing_is_named_with_its_remedy(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_is_missing_is_named_with_its_remedy(database) {
+        let app = Harness::start(database).await;
         let endpoint = app.stripe_newest("/v1/webhook_endpoints").await;
         let gone = Browser::new(&app.sandbox.url()).request(reqwest::Method::DELETE, &format!("/v1/webhook_endpoints/{endpoint}"));
         assert_eq!(Page::of(gone.bearer_auth("sk_test_sandbox")).await.status, 200);
@@ -53,16 +53,16 @@ on_both_engines! {
         assert!(endpoint.verdict == Verdict::Bad && endpoint.sentence.contains("customer.subscription.deleted"));
     }
 
-    async fn a_stripe_that_does_not_answer_is_said(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_stripe_that_does_not_answer_is_said(database) {
+        let app = Harness::start(database).await;
         app.sandbox.fail_next(1_000, 503);
         let checks = examine(&app.tollgate).await;
         let stripe = checks.iter().find(|check| check.what == "Stripe").unwrap();
         assert_eq!(stripe.verdict, Verdict::Bad, "{}", stripe.sentence);
     }
 
-    async fn a_clock_that_is_off_is_said_before_signatures_are_refused(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_clock_that_is_off_is_said_before_signatures_are_refused(database) {
+        let app = Harness::start(database).await;
         app.sandbox.advance(Duration::from_secs(86_400));
         let followed = said(&app.tollgate, "clock").await;
         assert_eq!(followed.verdict, Verdict::Good, "the sandbox's clock was moved, not the machine's: {}", followed.sentence);
@@ -79,8 +79,8 @@ on_both_engines! {
         }
     }
 
-    async fn an_endpoint_in_another_version_is_named_with_the_way_to_ours(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_endpoint_in_another_version_is_named_with_the_way_to_ours(database) {
+        let app = Harness::start(database).await;
         let found = said(&app.tollgate, "webhook endpoint").await;
         assert!(found.verdict == Verdict::Odd && found.sentence.contains("in the account's version"), "{found:?}");
         let url = server::webhook::register::address(&app.tollgate);
@@ -92,8 +92,8 @@ on_both_engines! {
         assert!(found.sentence.contains(&format!("delete {id} at Stripe and run `tollgate webhook register`")), "{found:?}");
     }
 
-    async fn what_is_parked_or_waits_too_long_is_said(engine) {
-        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+    async fn what_is_parked_or_waits_too_long_is_said(database) {
+        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let about_nothing = event("evt_1", "customer.subscription.updated", &serde_json::json!({ "id": "sub_1", "customer": "cus_1" }));
         app.sandbox.fail_next(u32::MAX, 500);
         assert_eq!(deliver(app.url.clone(), about_nothing).await, 200);
@@ -110,8 +110,8 @@ on_both_engines! {
         assert!(parked.sentence.contains("`tollgate events list --state parked`"), "{parked:?}");
     }
 
-    async fn a_meter_that_is_missing_or_not_billed_is_said(engine) {
-        let app = metered(engine, "amount = 7\ncurrency = \"usd\"").await;
+    async fn a_meter_that_is_missing_or_not_billed_is_said(database) {
+        let app = metered(database, "amount = 7\ncurrency = \"usd\"").await;
         for what in ["meter api_calls", "price api_calls_month", "price api_calls_year", "billed use"] {
             let found = said(&app.tollgate, what).await;
             assert_eq!(found.verdict, Verdict::Good, "{what}: {}", found.sentence);
@@ -137,8 +137,8 @@ on_both_engines! {
         assert!(found.verdict == Verdict::Bad && found.sentence.contains("Stripe does not have it"), "{found:?}");
     }
 
-    async fn a_meter_without_a_price_of_ours_has_to_be_made_at_stripe(engine) {
-        let app = metered(engine, "").await;
+    async fn a_meter_without_a_price_of_ours_has_to_be_made_at_stripe(database) {
+        let app = metered(database, "").await;
         let found = said(&app.tollgate, "meter api_calls").await;
         assert!(found.verdict == Verdict::Bad && found.sentence.contains("make it there, or say in plans.toml"), "{found:?}");
         let other = meter(&app, "something_else").await;
@@ -149,8 +149,8 @@ on_both_engines! {
         assert!(found.verdict == Verdict::Bad && found.sentence.contains("give its lookup key to a price that does"), "{found:?}");
     }
 
-    async fn use_that_is_parked_on_its_way_to_stripe_is_said(engine) {
-        let app = metered(engine, "amount = 7\ncurrency = \"usd\"").await;
+    async fn use_that_is_parked_on_its_way_to_stripe_is_said(database) {
+        let app = metered(database, "amount = 7\ncurrency = \"usd\"").await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -165,8 +165,8 @@ on_both_engines! {
         assert!(found.verdict == Verdict::Odd && found.sentence.contains("not billed: 1."), "{found:?}");
     }
 
-    async fn a_price_that_is_charged_otherwise_than_it_is_shown_is_said(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_price_that_is_charged_otherwise_than_it_is_shown_is_said(database) {
+        let app = Harness::start(database).await;
         let yearly = [
             ("currency", "usd"), ("unit_amount", "2900"), ("recurring[interval]", "year"), ("product_data[name]", "Pro"),
             ("lookup_key", "tollgate_pro_month"), ("transfer_lookup_key", "true"),
@@ -224,9 +224,9 @@ fn beside(app: &Harness, clock: Clock, configure: impl FnOnce(&mut Config)) -> T
 }
 
 /// With API calls that are billed beyond the limit, at a unit's price or at one that is made at Stripe.
-async fn metered(engine: Engine, price: &str) -> Harness {
+async fn metered(database: DatabaseKind, price: &str) -> Harness {
     let catalog = metered_catalog(price);
-    Harness::start_configured(engine, |_| {}, |config| config.catalog = catalog).await
+    Harness::start_configured(database, |_| {}, |config| config.catalog = catalog).await
 }
 
 /// Makes a meter at Stripe.

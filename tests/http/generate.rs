@@ -18,7 +18,7 @@ use server::store::{accounts, usage as rows};
 use server::usage::MeterReading;
 use tokio::net::TcpListener;
 
-use crate::support::{Browser, Engine, Harness, Page, on_both_engines};
+use crate::support::{Browser, DatabaseKind, Harness, Page, on_both_databases};
 
 /// How somebody else's language model behaves today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +103,11 @@ impl futures::Stream for Sent {
     }
 }
 
-async fn start(engine: Engine) -> (Harness, Provider) {
+async fn start(database: DatabaseKind) -> (Harness, Provider) {
     let provider = Provider::start().await;
     let base_url = provider.url.parse().unwrap();
     let app = Harness::start_configured(
-        engine,
+        database,
         |_| {},
         |config| {
             config.ai = Some(AiConfig { base_url, api_key: Some("sk-secret".into()), model: "small-model".to_owned() });
@@ -151,9 +151,9 @@ async fn until_given_back(app: &Harness) {
     tokio::time::timeout(Duration::from_secs(10), given_back).await.expect("the unit is given back");
 }
 
-on_both_engines! {
-    async fn without_a_provider_a_text_is_written_all_the_same_and_says_so(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn without_a_provider_a_text_is_written_all_the_same_and_says_so(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = generate(&browser, "a toll gate at dawn").await;
         assert_eq!(page.status, 200, "{}", page.body);
@@ -170,8 +170,8 @@ on_both_engines! {
         assert_eq!((&metadata["promptLength"], &metadata["model"]), (&json!(19), &json!("tollgate-local")));
     }
 
-    async fn a_provider_is_asked_with_its_key_and_model(engine) {
-        let (app, provider) = start(engine).await;
+    async fn a_provider_is_asked_with_its_key_and_model(database) {
+        let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = generate(&browser, "a story").await;
         assert_eq!((page.status, page.json()["text"].clone()), (200, json!("Once upon a time")));
@@ -182,8 +182,8 @@ on_both_engines! {
         assert_eq!((&asked[0].1["model"], &asked[0].1["messages"][0]["content"]), (&json!("small-model"), &json!("a story")));
     }
 
-    async fn a_provider_that_fails_gives_the_unit_back(engine) {
-        let (app, provider) = start(engine).await;
+    async fn a_provider_that_fails_gives_the_unit_back(database) {
+        let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for mood in [Mood::Fails, Mood::Breaks] {
             provider.is(mood);
@@ -197,8 +197,8 @@ on_both_engines! {
         assert_eq!(state(&app).await, (1, 0));
     }
 
-    async fn a_key_whose_work_failed_can_be_used_again(engine) {
-        let (app, provider) = start(engine).await;
+    async fn a_key_whose_work_failed_can_be_used_again(database) {
+        let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Fails);
         let again = || request(&browser, &json!({ "prompt": "a story" })).header("idempotency-key", "once");
@@ -209,8 +209,8 @@ on_both_engines! {
         assert_eq!(state(&app).await, (1, 0));
     }
 
-    async fn who_goes_away_is_not_charged(engine) {
-        let (app, provider) = start(engine).await;
+    async fn who_goes_away_is_not_charged(database) {
+        let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Hangs);
         for body in [json!({ "prompt": "a story" }), json!({ "prompt": "a story", "stream": true })] {
@@ -231,8 +231,8 @@ on_both_engines! {
         }
     }
 
-    async fn a_text_that_takes_too_long_is_answered_as_a_problem_and_given_back(engine) {
-        let (app, provider) = start(engine).await;
+    async fn a_text_that_takes_too_long_is_answered_as_a_problem_and_given_back(database) {
+        let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Hangs);
         let (hasty, _) = app.another_node(|config| config.request_patience = Duration::from_secs(2)).await;
@@ -244,8 +244,8 @@ on_both_engines! {
         until_given_back(&app).await;
     }
 
-    async fn a_stream_sends_the_text_as_it_is_written_and_counts_it_once(engine) {
-        let (app, _provider) = start(engine).await;
+    async fn a_stream_sends_the_text_as_it_is_written_and_counts_it_once(database) {
+        let (app, _provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let asked = [
             request(&browser, &json!({ "prompt": "a story", "stream": true })),
@@ -263,8 +263,8 @@ on_both_engines! {
         }
     }
 
-    async fn a_stream_that_breaks_says_so_and_is_not_charged(engine) {
-        let (app, provider) = start(engine).await;
+    async fn a_stream_that_breaks_says_so_and_is_not_charged(database) {
+        let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Breaks);
         let page = Page::of(request(&browser, &json!({ "prompt": "a story", "stream": true }))).await;
@@ -275,8 +275,8 @@ on_both_engines! {
         until_given_back(&app).await;
     }
 
-    async fn the_same_key_gets_the_same_text_and_counts_once(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_same_key_gets_the_same_text_and_counts_once(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let again = |prompt: &str| request(&browser, &json!({ "prompt": prompt })).header("idempotency-key", "once");
         let first = Page::of(again("a story")).await;
@@ -293,8 +293,8 @@ on_both_engines! {
         assert_eq!(usage["meters"][0]["used"], json!(2), "the call counts once, too");
     }
 
-    async fn ten_at_once_with_one_key_write_one_text(engine) {
-        let app = Harness::start(engine).await;
+    async fn ten_at_once_with_one_key_write_one_text(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..10)
             .map(|_| tokio::spawn(Page::of(request(&browser, &json!({ "prompt": "a story" })).header("idempotency-key", "once"))))
@@ -306,8 +306,8 @@ on_both_engines! {
         assert_eq!(state(&app).await, (1, 0));
     }
 
-    async fn at_the_limit_it_is_402_and_names_the_meter(engine) {
-        let app = Harness::start(engine).await;
+    async fn at_the_limit_it_is_402_and_names_the_meter(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..20)
             .map(|_| {
@@ -327,8 +327,8 @@ on_both_engines! {
         assert_eq!(written, 10);
     }
 
-    async fn what_is_no_prompt_is_refused_and_counts_nothing(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_is_no_prompt_is_refused_and_counts_nothing(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let long = format!("{{\"prompt\":\"{}\"}}", "x".repeat(4_001));
         let bodies: [(&str, u16); 12] = [

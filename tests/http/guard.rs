@@ -2,14 +2,14 @@
 
 use reqwest::Method;
 
-use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
+use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
 
 const PRO_PAGES: [&str; 3] = ["/dashboard/analytics", "/dashboard/api-keys", "/dashboard/custom-domain"];
 const ENTERPRISE_PAGE: &str = "/dashboard/support";
 
-on_both_engines! {
-    async fn anonymous_is_led_to_the_login_and_back(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn anonymous_is_led_to_the_login_and_back(database) {
+        let app = Harness::start(database).await;
         for path in ["/dashboard", "/billing", "/billing/upgrade", "/dashboard/analytics", "/dashboard/support"] {
             let page = app.browser().get(path).await;
             assert_eq!((page.status, page.location()), (303, format!("/login?next={path}")));
@@ -18,8 +18,8 @@ on_both_engines! {
         assert_eq!(page.location(), "/login?next=/dashboard/analytics%3Ffrom%3Da%26to%3Db");
     }
 
-    async fn free_is_led_to_the_upgrade_from_every_gated_page(engine) {
-        let app = Harness::start(engine).await;
+    async fn free_is_led_to_the_upgrade_from_every_gated_page(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in PRO_PAGES.into_iter().chain([ENTERPRISE_PAGE]) {
             for path in [path.to_owned(), format!("{path}/x"), format!("{path}/x/y?z=1")] {
@@ -31,8 +31,8 @@ on_both_engines! {
         }
     }
 
-    async fn pro_opens_its_pages_and_not_those_of_enterprise(engine) {
-        let app = Harness::start(engine).await;
+    async fn pro_opens_its_pages_and_not_those_of_enterprise(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -42,8 +42,8 @@ on_both_engines! {
         assert!(browser.get(ENTERPRISE_PAGE).await.location().starts_with("/billing/upgrade?feature=support"));
     }
 
-    async fn enterprise_opens_everything(engine) {
-        let app = Harness::start(engine).await;
+    async fn enterprise_opens_everything(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "ENTERPRISE", PAYS).await;
         app.settled().await;
@@ -52,8 +52,8 @@ on_both_engines! {
         }
     }
 
-    async fn no_spelling_of_a_gated_path_opens_it(engine) {
-        let app = Harness::start(engine).await;
+    async fn no_spelling_of_a_gated_path_opens_it(database) {
+        let app = Harness::start(database).await;
         let free = app.signed_up("ada@example.com").await;
         let gated = [
             "/dashboard/analytics/", "/dashboard//analytics", "//dashboard/analytics", "/dashboard/./analytics",
@@ -87,8 +87,8 @@ on_both_engines! {
         }
     }
 
-    async fn what_is_written_behind_a_gate_is_guarded_too(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_is_written_behind_a_gate_is_guarded_too(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let writes: [(&str, &[(&str, &str)]); 4] = [
             ("/dashboard/api-keys", &[("name", "mine")]),
@@ -102,8 +102,8 @@ on_both_engines! {
         }
     }
 
-    async fn what_is_nowhere_is_404_for_everybody(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_is_nowhere_is_404_for_everybody(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in ["/nowhere", "/dashboards", "/api/nothing", "/.env", "/pkg/nothing.js", "/billing/../../etc/passwd", "/pricing/%C3%A9", "/pricing/a%20b"] {
             assert_eq!(app.browser().get(path).await.status, 404, "{path}");
@@ -113,8 +113,8 @@ on_both_engines! {
         assert_eq!(app.browser().get("/dashboard/nowhere").await.status, 303);
     }
 
-    async fn what_depends_on_the_visitor_is_kept_by_nobody_between(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_depends_on_the_visitor_is_kept_by_nobody_between(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in ["/dashboard", "/billing", "/pricing", "/dashboard/analytics"] {
             let caching = browser.get(path).await.header("cache-control").unwrap();
@@ -122,8 +122,8 @@ on_both_engines! {
         }
     }
 
-    async fn the_gate_closes_when_the_plan_ends(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_gate_closes_when_the_plan_ends(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;

@@ -9,11 +9,11 @@ use server::store::inbox::{self, EventState, Filter, Listed, NewEvent};
 use server::store::{After, subscriptions};
 use server::webhook::worker;
 
-use crate::support::{Harness, PAYS, deliver, event, on_both_engines, pay};
+use crate::support::{Harness, PAYS, deliver, event, on_both_databases, pay};
 
-on_both_engines! {
-    async fn a_write_that_fails_half_way_leaves_nothing_of_it(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn a_write_that_fails_half_way_leaves_nothing_of_it(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
         app.database.refuse("UPDATE", "NEW.state = 'done'").await;
@@ -25,14 +25,14 @@ on_both_engines! {
         assert!(subscriptions::of_account(app.tollgate.db(), &account).await.unwrap().is_empty());
         assert!(subscriptions::as_of(app.tollgate.db(), &account, app.tollgate.now()).await.unwrap().is_empty());
 
-        app.database.refuse_no_more().await;
+        app.database.accept().await;
         work_again(&app).await;
         assert!(browser.opens("/dashboard/analytics").await);
         assert!(pending(&app).await.is_empty());
     }
 
-    async fn an_inbox_that_cannot_be_written_to_says_500_and_hears_it_again(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_inbox_that_cannot_be_written_to_says_500_and_hears_it_again(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
         app.settled().await;
@@ -44,13 +44,13 @@ on_both_engines! {
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), before);
         assert!(!browser.opens("/dashboard/analytics").await);
 
-        app.database.refuse_no_more().await;
+        app.database.accept().await;
         work_again(&app).await;
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_database_that_goes_away_under_load_loses_nothing_that_was_answered(engine) {
-        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+    async fn a_database_that_goes_away_under_load_loses_nothing_that_was_answered(database) {
+        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let url = app.url.clone();
         let said = |number: usize| deliver(url.clone(), updated(&format!("evt_{number}"), "sub_of_nobody"));
         let mut deliveries: Vec<_> = (0..32).map(|number| tokio::spawn(said(number))).collect();
@@ -64,7 +64,7 @@ on_both_engines! {
         assert!(answers.iter().all(|status| [200, 500].contains(status)), "{answers:?}");
         assert!(answers[32..].iter().all(|status| *status == 500), "it was away: {answers:?}");
         for (number, status) in answers.into_iter().enumerate() {
-            let is_there = app.standing(&format!("evt_{number}")).await.is_some();
+            let is_there = app.event_state(&format!("evt_{number}")).await.is_some();
             assert!(is_there || status == 500, "evt_{number} was answered 200 and is lost");
             if status == 500 {
                 assert_eq!(said(number).await, 200, "it is back");
@@ -73,9 +73,9 @@ on_both_engines! {
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 64);
     }
 
-    async fn whatever_stripe_does_events_wait_and_then_apply(engine) {
+    async fn whatever_stripe_does_events_wait_and_then_apply(database) {
         let quick = |config: &mut Config| config.stripe.patience = Duration::from_millis(150);
-        let app = Harness::start_configured(engine, |_| {}, quick).await;
+        let app = Harness::start_configured(database, |_| {}, quick).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -108,8 +108,8 @@ on_both_engines! {
         }
     }
 
-    async fn one_that_never_answers_sensibly_is_left_to_a_person(engine) {
-        let app = Harness::start(engine).await;
+    async fn one_that_never_answers_sensibly_is_left_to_a_person(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
         app.settled().await;
@@ -137,8 +137,8 @@ on_both_engines! {
     }
 
     /// Whoever takes it up is killed by it, say: no error is ever written down.
-    async fn an_event_that_nobody_survives_does_not_go_round_for_ever(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_event_that_nobody_survives_does_not_go_round_for_ever(database) {
+        let app = Harness::start(database).await;
         app.stop().await;
         write_down(&app, "evt_fatal").await;
         for _ in 0..worker::MOST_TRIES {
@@ -151,12 +151,12 @@ on_both_engines! {
         let parked = listed(&app, EventState::Parked).await;
         assert_eq!(parked.iter().map(|event| event.event_id.as_str()).collect::<Vec<_>>(), ["evt_fatal"]);
         assert!(parked[0].last_error.as_deref().unwrap().contains("did not come to an end"));
-        assert_eq!(app.standing("evt_other").await, Some(EventState::Ignored), "the others are applied");
+        assert_eq!(app.event_state("evt_other").await, Some(EventState::Ignored), "the others are applied");
     }
 
     /// Its node was away for so long that another has taken the events over.
-    async fn whoever_is_too_slow_writes_nothing(engine) {
-        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+    async fn whoever_is_too_slow_writes_nothing(database) {
+        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
         assert_eq!(pay(&checkout, PAYS).await.status, 303);
@@ -173,15 +173,15 @@ on_both_engines! {
 
         let account = app.account("ada@example.com").await;
         assert!(subscriptions::of_account(db, &account).await.unwrap().is_empty(), "it was another's to write");
-        assert_eq!(app.standing(&taken[0].event_id).await, Some(EventState::Pending));
+        assert_eq!(app.event_state(&taken[0].event_id).await, Some(EventState::Pending));
         app.sandbox.delay_calls(Duration::ZERO);
         app.sandbox.advance(Duration::from_secs(700));
         worker::work_off(&app.tollgate).await;
         assert!(!subscriptions::of_account(db, &account).await.unwrap().is_empty());
     }
 
-    async fn whoever_stops_finishes_what_is_begun_and_lets_go_of_the_rest(engine) {
-        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+    async fn whoever_stops_finishes_what_is_begun_and_lets_go_of_the_rest(database) {
+        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         app.sandbox.delay_calls(Duration::from_millis(300));
         for number in 0..40 {
             let body = updated(&format!("evt_{number}"), &format!("sub_{number}"));

@@ -2,11 +2,11 @@
 
 use server::store::{After, invoices};
 
-use crate::support::{Harness, PAYS, on_both_engines};
+use crate::support::{Harness, PAYS, on_both_databases};
 
-on_both_engines! {
-    async fn an_invoice_is_listed_and_leads_to_its_page_and_pdf(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn an_invoice_is_listed_and_leads_to_its_page_and_pdf(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -30,8 +30,8 @@ on_both_engines! {
         assert!(app.browser().get(&format!("/billing/invoice?id={id}")).await.location().starts_with("/login"));
     }
 
-    async fn the_same_invoice_under_a_new_event_is_one_invoice(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_same_invoice_under_a_new_event_is_one_invoice(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;

@@ -1,31 +1,8 @@
 //! The whole stack over HTTP: pages, actions, guard, webhook and API in front of a
 //! real database and the sandbox. Every test runs on SQLite and on PostgreSQL.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
-mod admin;
-mod api;
-mod auth;
-mod catalog;
-mod checkout;
-mod closing;
-mod commands;
-mod customer;
-mod delinquency;
-mod doctor;
-mod generate;
-mod guard;
-mod inbox;
-mod ledger;
-mod outbox;
-mod pages;
-mod portal;
-mod purchase;
-mod reconcile;
-mod server_functions;
-mod start;
-mod trial;
-mod webhook;

@@ -12,7 +12,7 @@ use server::store::{accounts, customers, subscriptions};
 use server::usage::{Recorded, outbox};
 use server::{Db, Tollgate};
 
-use crate::support::{Engine, Harness, PAYS, metered_catalog, on_both_engines};
+use crate::support::{DatabaseKind, Harness, PAYS, metered_catalog, on_both_databases};
 
 /// A node with a clock of its own, and somebody on it whose overage is billed.
 struct Billed {
@@ -26,10 +26,10 @@ struct Billed {
     config: Config,
 }
 
-async fn billed(engine: Engine) -> Billed {
+async fn billed(database: DatabaseKind) -> Billed {
     let mut kept = None;
     let app = Harness::start_configured(
-        engine,
+        database,
         |_| {},
         |config| {
             config.catalog = metered_catalog("");
@@ -132,9 +132,9 @@ impl Billed {
     }
 }
 
-on_both_engines! {
-    async fn what_is_beyond_the_limit_is_billed_once_and_what_is_within_is_not(engine) {
-        let billed = billed(engine).await;
+on_both_databases! {
+    async fn what_is_beyond_the_limit_is_billed_once_and_what_is_within_is_not(database) {
+        let billed = billed(database).await;
         assert!(matches!(billed.uses(3, 10_000, "included").await, Recorded::Counted(_)));
         assert_eq!(billed.sends().await, 0, "nothing is to be billed");
         let Recorded::Counted(reading) = billed.uses(3, 5, "beyond").await else { panic!("denied") };
@@ -147,9 +147,9 @@ on_both_engines! {
         assert_eq!(billed.calls(), 2);
     }
 
-    async fn from_checkout_to_the_invoice_that_bills_what_was_used_beyond(engine) {
+    async fn from_checkout_to_the_invoice_that_bills_what_was_used_beyond(database) {
         let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
-        let app = Harness::start_configured(engine, |_| {}, |config| config.catalog = priced).await;
+        let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -171,8 +171,8 @@ on_both_engines! {
         assert_eq!(renewal, Some(2_900 + 5 * 7), "{invoices:#?}");
     }
 
-    async fn an_hour_that_is_not_over_is_not_sent(engine) {
-        let billed = billed(engine).await;
+    async fn an_hour_that_is_not_over_is_not_sent(database) {
+        let billed = billed(database).await;
         billed.uses(0, 10_003, "now").await;
         assert_eq!(billed.sends().await, 0);
         billed.clock.set(billed.now.plus_seconds(3600));
@@ -180,15 +180,15 @@ on_both_engines! {
         assert_eq!(billed.sends().await, 1);
     }
 
-    async fn without_a_metered_item_the_limit_denies(engine) {
-        let billed = billed(engine).await;
+    async fn without_a_metered_item_the_limit_denies(database) {
+        let billed = billed(database).await;
         billed.subscribe(&["tollgate_pro_month"]).await;
         assert!(matches!(billed.uses(3, 10_000, "included").await, Recorded::Counted(_)));
         assert!(matches!(billed.uses(3, 1, "beyond").await, Recorded::Denied(_)), "nobody would bill it");
     }
 
-    async fn a_lost_answer_is_not_a_second_bill(engine) {
-        let billed = billed(engine).await;
+    async fn a_lost_answer_is_not_a_second_bill(database) {
+        let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
         billed.app.sandbox.lose_next_answers(4);
         assert_eq!(billed.sends().await, 0, "nobody knows whether it came through");
@@ -197,8 +197,8 @@ on_both_engines! {
         assert_eq!(billed.counted().await, 5);
     }
 
-    async fn a_stripe_that_is_down_makes_use_wait_over_a_restart(engine) {
-        let billed = billed(engine).await;
+    async fn a_stripe_that_is_down_makes_use_wait_over_a_restart(database) {
+        let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
         billed.app.sandbox.fail_next(4, 500);
         assert_eq!(billed.sends().await, 0);
@@ -208,8 +208,8 @@ on_both_engines! {
         assert_eq!(billed.counted().await, 5);
     }
 
-    async fn three_nodes_send_each_event_once_and_one_at_a_time(engine) {
-        let billed = billed(engine).await;
+    async fn three_nodes_send_each_event_once_and_one_at_a_time(database) {
+        let billed = billed(database).await;
         billed.uses(9, 10_000, "included").await;
         for hour in 2..9 {
             billed.uses(hour, 3, &format!("hour {hour}")).await;
@@ -224,8 +224,8 @@ on_both_engines! {
         assert_eq!(billed.counted().await, 21);
     }
 
-    async fn what_stripe_takes_no_more_waits_for_a_person(engine) {
-        let billed = billed(engine).await;
+    async fn what_stripe_takes_no_more_waits_for_a_person(database) {
+        let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
         billed.clock.set(billed.now.plus_days(35));
         assert_eq!(billed.sends().await, 0);
@@ -234,8 +234,8 @@ on_both_engines! {
     }
 
     /// Stripe has forgotten the identifier by then: sending it again might bill twice.
-    async fn what_may_have_come_through_a_day_ago_is_not_sent_again(engine) {
-        let billed = billed(engine).await;
+    async fn what_may_have_come_through_a_day_ago_is_not_sent_again(database) {
+        let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
         billed.app.sandbox.lose_next_answers(4);
         billed.sends().await;
@@ -245,8 +245,8 @@ on_both_engines! {
         assert_eq!(billed.counted().await, 5);
     }
 
-    async fn what_stripe_counts_differently_is_named(engine) {
-        let billed = billed(engine).await;
+    async fn what_stripe_counts_differently_is_named(database) {
+        let billed = billed(database).await;
         billed.uses(5, 10_005, "beyond").await;
         billed.sends().await;
         let [of_ada] = &outbox::billed(&billed.tollgate).await.unwrap()[..] else { panic!("hers, and nobody else's") };

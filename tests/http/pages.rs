@@ -1,6 +1,6 @@
 //! What every page has in common, and the operators' addresses.
 
-use crate::support::{Harness, PAYS, on_both_engines};
+use crate::support::{Harness, PAYS, on_both_databases};
 
 const PUBLIC: [&str; 4] = ["/", "/pricing", "/signup", "/login"];
 const SIGNED_IN: [&str; 7] = [
@@ -13,9 +13,9 @@ const SIGNED_IN: [&str; 7] = [
     "/dashboard/support",
 ];
 
-on_both_engines! {
-    async fn only_pages_with_an_island_ship_a_script_and_only_with_a_nonce(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn only_pages_with_an_island_ship_a_script_and_only_with_a_nonce(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let visitors = [(app.browser(), PUBLIC.to_vec()), (browser, SIGNED_IN.to_vec())];
         for (browser, paths) in visitors {
@@ -41,8 +41,8 @@ on_both_engines! {
         }
     }
 
-    async fn the_pricing_page_sells_what_the_catalogue_names(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_pricing_page_sells_what_the_catalogue_names(database) {
+        let app = Harness::start(database).await;
         let page = app.browser().get("/pricing").await.body;
         let cards: Vec<&str> = page.split("<article").skip(1).collect();
         let sold: [(&str, &str, &[&str]); 3] = [
@@ -60,8 +60,8 @@ on_both_engines! {
         }
     }
 
-    async fn the_current_plan_is_not_for_sale(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_current_plan_is_not_for_sale(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         assert!(browser.get("/pricing").await.body.contains("value=\"PRO\""));
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -69,8 +69,8 @@ on_both_engines! {
         assert!(!browser.get("/pricing").await.body.contains("value=\"PRO\""));
     }
 
-    async fn what_is_typed_is_never_markup(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_is_typed_is_never_markup(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "ENTERPRISE", PAYS).await;
         app.settled().await;
@@ -87,8 +87,8 @@ on_both_engines! {
         }
     }
 
-    async fn a_domain_belongs_to_one_account(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_domain_belongs_to_one_account(database) {
+        let app = Harness::start(database).await;
         let (ada, eve) = (app.signed_up("ada@example.com").await, app.signed_up("eve@example.com").await);
         for browser in [&ada, &eve] {
             app.subscribe(browser, "PRO", PAYS).await;
@@ -100,8 +100,8 @@ on_both_engines! {
         assert_eq!(eve.post("/dashboard/custom-domain", &[("domain", "http://x")]).await.status, 422);
     }
 
-    async fn the_theme_is_remembered_and_leads_nowhere_else(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_theme_is_remembered_and_leads_nowhere_else(database) {
+        let app = Harness::start(database).await;
         let browser = app.browser();
         let page = browser.post("/theme", &[("theme", "dark"), ("next", "//evil.example")]).await;
         assert!(page.status == 303 && !page.location().contains("evil"), "{}", page.location());
@@ -109,8 +109,8 @@ on_both_engines! {
         assert_eq!(browser.post("/theme", &[("theme", "<x>"), ("next", "/")]).await.status, 422);
     }
 
-    async fn operators_see_whether_it_lives_and_can_serve(engine) {
-        let app = Harness::start(engine).await;
+    async fn operators_see_whether_it_lives_and_can_serve(database) {
+        let app = Harness::start(database).await;
         assert_eq!(app.browser().get("/healthz").await.status, 200);
         assert_eq!(app.browser().get("/readyz").await.status, 200);
         app.tollgate.db().close().await;
@@ -118,8 +118,8 @@ on_both_engines! {
         assert_eq!(app.browser().get("/readyz").await.status, 503);
     }
 
-    async fn hashed_assets_are_kept_for_ever_and_come_compressed(engine) {
-        let app = Harness::start(engine).await;
+    async fn hashed_assets_are_kept_for_ever_and_come_compressed(database) {
+        let app = Harness::start(database).await;
         let request = app.browser().request(reqwest::Method::GET, "/pkg/style-0.css").header("accept-encoding", "gzip, br");
         let page = crate::support::Page::of(request).await;
         assert_eq!((page.status, page.header("content-encoding").as_deref()), (200, Some("br")));
@@ -127,8 +127,8 @@ on_both_engines! {
         assert_eq!(page.header("content-type").as_deref(), Some("text/css; charset=utf-8"));
     }
 
-    async fn every_answer_carries_a_request_id_and_no_sniffing(engine) {
-        let app = Harness::start(engine).await;
+    async fn every_answer_carries_a_request_id_and_no_sniffing(database) {
+        let app = Harness::start(database).await;
         for path in ["/", "/nowhere", "/healthz", "/api/v1/usage"] {
             let page = app.browser().get(path).await;
             assert!(page.header("x-request-id").is_some(), "{path}");
@@ -136,8 +136,8 @@ on_both_engines! {
         }
     }
 
-    async fn a_database_that_is_away_gives_a_page_that_says_so(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_database_that_is_away_gives_a_page_that_says_so(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.tollgate.db().close().await;
         let page = browser.get("/dashboard").await;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, Harness, PAYS, Page, on_both_engines};
+use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
 
-on_both_engines! {
-    async fn the_portal_opens_and_leads_back(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn the_portal_opens_and_leads_back(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -21,8 +21,8 @@ on_both_engines! {
         assert_eq!(app.stripe_lists("/v1/billing_portal/configurations").await.len(), 1, "it is made once");
     }
 
-    async fn cancelling_in_the_portal_is_said_here_and_can_be_taken_back(engine) {
-        let app = Harness::start(engine).await;
+    async fn cancelling_in_the_portal_is_said_here_and_can_be_taken_back(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -39,8 +39,8 @@ on_both_engines! {
         assert!(!browser.get("/billing").await.body.contains("is cancelled."));
     }
 
-    async fn payments_that_are_paused_at_stripe_are_said_and_close_nothing(engine) {
-        let app = Harness::start(engine).await;
+    async fn payments_that_are_paused_at_stripe_are_said_and_close_nothing(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -61,8 +61,8 @@ on_both_engines! {
         assert!(!browser.get("/billing").await.body.contains("are paused."));
     }
 
-    async fn nobody_is_led_to_anybody_elses_portal(engine) {
-        let app = Harness::start(engine).await;
+    async fn nobody_is_led_to_anybody_elses_portal(database) {
+        let app = Harness::start(database).await;
         let ada = app.signed_up("ada@example.com").await;
         let eve = app.signed_up("eve@example.org").await;
         app.subscribe(&ada, "PRO", PAYS).await;

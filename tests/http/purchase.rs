@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, DECLINES, Harness, PAYS, THREE_D_SECURE, on_both_engines};
+use crate::support::{Browser, DECLINES, Harness, PAYS, THREE_D_SECURE, on_both_databases};
 
 const PACK: [(&str, &str); 1] = [("product", "ai-500")];
 /// A card whose refunds fail at the bank.
@@ -11,9 +11,9 @@ const REFUND_FAILS: &str = "4000000000005126";
 const SETTLES: &str = "000123456789";
 const FAILS: &str = "000111111116";
 
-on_both_engines! {
-    async fn paying_adds_credits_before_any_webhook_comes(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn paying_adds_credits_before_any_webhook_comes(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         let back = app.buy(&browser, "ai-500", PAYS).await;
@@ -24,8 +24,8 @@ on_both_engines! {
         assert!(!browser.opens("/dashboard/analytics").await, "a credit pack is no plan");
     }
 
-    async fn paying_adds_credits_without_coming_back(engine) {
-        let app = Harness::start(engine).await;
+    async fn paying_adds_credits_without_coming_back(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-2500", PAYS).await;
         app.settled().await;
@@ -34,8 +34,8 @@ on_both_engines! {
         assert!(billing.contains("2,500 AI generations") && billing.contains("$60") && billing.contains("Receipt"), "{billing}");
     }
 
-    async fn what_is_told_five_times_is_granted_once(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_is_told_five_times_is_granted_once(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", THREE_D_SECURE).await;
         app.settled().await;
@@ -46,8 +46,8 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
 
-    async fn a_pack_can_be_bought_again_when_it_was_paid(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_pack_can_be_bought_again_when_it_was_paid(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for _ in 0..2 {
             app.buy(&browser, "ai-500", PAYS).await;
@@ -56,8 +56,8 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 1_000);
     }
 
-    async fn a_double_click_makes_one_session_and_another_product_another(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_double_click_makes_one_session_and_another_product_another(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let second_node = browser.at(&app.second_node().await);
         let clicks: Vec<_> = (0..6)
@@ -78,8 +78,8 @@ on_both_engines! {
         assert_eq!(app.stripe_lists("/v1/customers").await.len(), 1);
     }
 
-    async fn a_click_in_a_tab_that_is_behind_shows_what_was_bought_in_the_other(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_click_in_a_tab_that_is_behind_shows_what_was_bought_in_the_other(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", PAYS).await;
@@ -89,8 +89,8 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
 
-    async fn a_declined_card_grants_nothing_and_another_may_be_tried(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_declined_card_grants_nothing_and_another_may_be_tried(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = browser.post("/api/billing/checkout", &PACK).await.location();
         assert_eq!(crate::support::pay(&checkout, DECLINES).await.status, 402);
@@ -101,8 +101,8 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
 
-    async fn a_refund_takes_its_share_back_and_the_page_says_so(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_refund_takes_its_share_back_and_the_page_says_so(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", PAYS).await;
         app.settled().await;
@@ -118,8 +118,8 @@ on_both_engines! {
         assert!(billing.contains("Refunded") && !billing.contains("in part"), "{billing}");
     }
 
-    async fn a_refund_that_is_heard_of_before_the_purchase_counts_all_the_same(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_refund_that_is_heard_of_before_the_purchase_counts_all_the_same(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         let back = app.buy(&browser, "ai-500", PAYS).await.location();
@@ -133,8 +133,8 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 0);
     }
 
-    async fn a_bank_debit_grants_when_the_money_has_come(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_bank_debit_grants_when_the_money_has_come(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let back = debit(&app, &browser, SETTLES).await;
         let success = browser.get(&back).await.body;
@@ -148,8 +148,8 @@ on_both_engines! {
         assert!(browser.get(&back).await.body.contains("500 AI generations: paid"));
     }
 
-    async fn a_bank_debit_that_fails_grants_nothing_and_says_why(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_bank_debit_that_fails_grants_nothing_and_says_why(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         debit(&app, &browser, FAILS).await;
         app.sandbox.advance(Duration::from_secs(5 * 86_400));
@@ -159,8 +159,8 @@ on_both_engines! {
         assert!(billing.contains("Not paid") && billing.contains("bank account"), "{billing}");
     }
 
-    async fn a_dispute_takes_the_credits_while_it_is_open_and_gives_them_back_when_won(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_dispute_takes_the_credits_while_it_is_open_and_gives_them_back_when_won(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", PAYS).await;
         app.settled().await;
@@ -174,8 +174,8 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
 
-    async fn a_dispute_that_is_lost_takes_the_credits_for_good(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_dispute_that_is_lost_takes_the_credits_for_good(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", PAYS).await;
         app.settled().await;
@@ -186,8 +186,8 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 0);
     }
 
-    async fn a_refund_that_fails_at_the_bank_gives_the_credits_back(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_refund_that_fails_at_the_bank_gives_the_credits_back(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", REFUND_FAILS).await;
         app.settled().await;
@@ -200,8 +200,8 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
 
-    async fn somebody_elses_session_shows_nothing(engine) {
-        let app = Harness::start(engine).await;
+    async fn somebody_elses_session_shows_nothing(database) {
+        let app = Harness::start(database).await;
         let ada = app.signed_up("ada@example.com").await;
         let back = app.buy(&ada, "ai-500", PAYS).await.location();
         let eve = app.signed_up("eve@example.com").await;
@@ -211,8 +211,8 @@ on_both_engines! {
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
 
-    async fn the_browser_chooses_nothing_but_the_product(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_browser_chooses_nothing_but_the_product(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
         let refused: [&[(&str, &str)]; 6] = [
@@ -232,8 +232,8 @@ on_both_engines! {
         assert!(page.status == 303 && page.location().starts_with("/login"), "{}", page.status);
     }
 
-    async fn a_payment_of_a_strangers_guest_is_nobodys(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_payment_of_a_strangers_guest_is_nobodys(database) {
+        let app = Harness::start(database).await;
         let card = app.stripe_makes("/v1/payment_methods", &[("type", "card"), ("card[token]", "tok_visa")]).await;
         let fields = [("amount", "1000"), ("currency", "usd"), ("payment_method", card.as_str()), ("confirm", "true"), ("return_url", "http://shop.test/")];
         app.stripe_makes("/v1/payment_intents", &fields).await;

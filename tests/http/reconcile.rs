@@ -9,14 +9,14 @@ use server::store::drift::{self, Filter};
 use server::webhook::register::{Registered, register};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Browser, Harness, PAYS, Page, WEBHOOK_SECRETS, on_both_engines};
+use crate::support::{Browser, Harness, PAYS, Page, WEBHOOK_SECRETS, on_both_databases};
 
 /// How far back events are compared.
 const DAYS: i64 = 30;
 
-on_both_engines! {
-    async fn what_no_webhook_told_is_found_and_mended_and_a_second_run_finds_nothing(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn what_no_webhook_told_is_found_and_mended_and_a_second_run_finds_nothing(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -35,8 +35,8 @@ on_both_engines! {
         assert_eq!(reconcile(&app.tollgate, Mode::Mend, DAYS).await.unwrap(), []);
     }
 
-    async fn a_customer_of_nobody_is_named_and_left_alone(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_customer_of_nobody_is_named_and_left_alone(database) {
+        let app = Harness::start(database).await;
         let subscription = stranger_subscribes(&app).await;
         app.settled().await;
         for mode in [Mode::DryRun, Mode::Mend] {
@@ -51,8 +51,8 @@ on_both_engines! {
         assert_eq!(kinds(&findings), ["unmatched"], "{findings:?}");
     }
 
-    async fn what_waited_for_an_account_is_applied_when_its_customer_names_one(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_waited_for_an_account_is_applied_when_its_customer_names_one(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         stranger_subscribes(&app).await;
         app.settled().await;
@@ -73,8 +73,8 @@ on_both_engines! {
     }
 
     /// Linking may be all that is missing: the subscription is known and its events are not.
-    async fn events_of_nobody_are_linked_by_what_their_customer_says(engine) {
-        let app = Harness::start(engine).await;
+    async fn events_of_nobody_are_linked_by_what_their_customer_says(database) {
+        let app = Harness::start(database).await;
         app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await.to_string();
         app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await;
@@ -90,8 +90,8 @@ on_both_engines! {
         assert_eq!(reconcile(&app.tollgate, Mode::Mend, 0).await.unwrap(), []);
     }
 
-    async fn who_pays_twice_is_named_and_nothing_is_ended(engine) {
-        let app = Harness::start(engine).await;
+    async fn who_pays_twice_is_named_and_nothing_is_ended(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -109,8 +109,8 @@ on_both_engines! {
         assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 2, "both go on");
     }
 
-    async fn a_price_that_is_not_sold_is_named_each(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_price_that_is_not_sold_is_named_each(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         let subscription = app.stripe_newest("/v1/subscriptions").await;
@@ -142,9 +142,9 @@ on_both_engines! {
         assert!(browser.opens("/dashboard/analytics").await, "what is known opens what it opens");
     }
 
-    async fn lists_are_read_to_their_end(engine) {
+    async fn lists_are_read_to_their_end(database) {
         const MANY: usize = 103;
-        let app = Harness::start(engine).await;
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -165,8 +165,8 @@ on_both_engines! {
         assert_eq!(kinds(&reconcile(&app.tollgate, Mode::Mend, DAYS).await.unwrap()), ["duplicate_subscription"]);
     }
 
-    async fn one_that_cannot_be_understood_is_named_and_the_others_are_compared(engine) {
-        let app = Harness::start(engine).await;
+    async fn one_that_cannot_be_understood_is_named_and_the_others_are_compared(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let (ada, eve) = (app.signed_up("ada@example.com").await, app.signed_up("eve@example.com").await);
         app.subscribe(&ada, "PRO", PAYS).await;
@@ -189,8 +189,8 @@ on_both_engines! {
         assert!(eve.opens("/dashboard/analytics").await);
     }
 
-    async fn a_closed_account_is_charged_no_more_even_if_what_it_has_cannot_be_written_down(engine) {
-        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+    async fn a_closed_account_is_charged_no_more_even_if_what_it_has_cannot_be_written_down(database) {
+        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;
         let customer = app.stripe_newest("/v1/customers").await;
@@ -205,8 +205,8 @@ on_both_engines! {
         assert_eq!((there[0]["id"].as_str(), there[0]["status"].as_str()), (Some(subscription.as_str()), Some("canceled")));
     }
 
-    async fn a_key_that_is_not_taken_is_said_once(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_key_that_is_not_taken_is_said_once(database) {
+        let app = Harness::start(database).await;
         for _ in 0..3 {
             stranger_subscribes(&app).await;
         }
@@ -217,8 +217,8 @@ on_both_engines! {
         assert_eq!((broken_off.findings.len(), app.sandbox.requests().len() - calls), (0, 1), "{broken_off:?}");
     }
 
-    async fn what_was_found_before_stripe_went_away_is_kept(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_was_found_before_stripe_went_away_is_kept(database) {
+        let app = Harness::start(database).await;
         stranger_subscribes(&app).await;
         app.settled().await;
         app.sandbox.only_calls_of("/v1/events");
@@ -231,8 +231,8 @@ on_both_engines! {
         assert_eq!(listed.iter().map(|one| one.kind.as_str()).collect::<Vec<_>>(), ["orphan_customer"]);
     }
 
-    async fn what_a_key_may_not_read_does_not_keep_the_rest_from_being_compared(engine) {
-        let app = Harness::start(engine).await;
+    async fn what_a_key_may_not_read_does_not_keep_the_rest_from_being_compared(database) {
+        let app = Harness::start(database).await;
         stranger_subscribes(&app).await;
         app.settled().await;
         app.sandbox.only_calls_of("/v1/subscriptions");
@@ -242,8 +242,8 @@ on_both_engines! {
         assert!(broken_off.to_string().contains("403"), "{broken_off}");
     }
 
-    async fn of_several_nodes_one_compares_and_a_quarter_of_an_hour_later_again(engine) {
-        let app = Harness::start(engine).await;
+    async fn of_several_nodes_one_compares_and_a_quarter_of_an_hour_later_again(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -266,8 +266,8 @@ on_both_engines! {
         app.until(async || browser.opens("/dashboard/analytics").await).await;
     }
 
-    async fn by_its_schedule_a_server_compares_soon_after_its_start(engine) {
-        let app = Harness::start(engine).await;
+    async fn by_its_schedule_a_server_compares_soon_after_its_start(database) {
+        let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -284,8 +284,8 @@ on_both_engines! {
         running.await.unwrap();
     }
 
-    async fn registering_makes_an_endpoint_once_and_completes_one_that_lacks_events(engine) {
-        let app = Harness::start(engine).await;
+    async fn registering_makes_an_endpoint_once_and_completes_one_that_lacks_events(database) {
+        let app = Harness::start(database).await;
         // The harness's own endpoint has the account's version: that cannot be changed, only said.
         let Registered::OtherVersion { id, .. } = register(&app.tollgate).await.unwrap() else { panic!("other version") };
         let gone = Browser::new(&app.sandbox.url()).request(Method::DELETE, &format!("/v1/webhook_endpoints/{id}"));

@@ -2,15 +2,15 @@
 
 use reqwest::{Method, RequestBuilder};
 
-use crate::support::{Browser, Harness, Page, on_both_engines};
+use crate::support::{Browser, Harness, Page, on_both_databases};
 
 const SUBSCRIBE: &str = "/api/billing/subscribe";
 /// What a browser sends with a form and with a link.
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-on_both_engines! {
-    async fn a_form_that_is_not_exactly_the_function_s_is_refused_before_anything_is_looked_up(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn a_form_that_is_not_exactly_the_function_s_is_refused_before_anything_is_looked_up(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
         for (what, form, status) in refused_forms() {
@@ -23,8 +23,8 @@ on_both_engines! {
         assert_eq!(app.sandbox.requests().len(), before, "Stripe must not have been asked");
     }
 
-    async fn a_script_hears_of_the_same_refusals_as_codes(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_script_hears_of_the_same_refusals_as_codes(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for (what, form, status) in refused_forms() {
             let answer = Page::of(posted(&browser, SUBSCRIBE, &form).header("accept", "application/json")).await;
@@ -33,8 +33,8 @@ on_both_engines! {
         }
     }
 
-    async fn the_query_of_a_link_is_read_as_strictly(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_query_of_a_link_is_read_as_strictly(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for query in ["id=in_1&id=in_2", "id=in_1&to=%2F%2Fevil.example", "id=in_1%00", "id=in_1&as=exe"] {
             assert_eq!(browser.get(&format!("/billing/invoice?{query}")).await.status, 422, "{query}");
@@ -44,8 +44,8 @@ on_both_engines! {
         assert_eq!(Page::of(head).await.status, 404, "a link can be asked for its head");
     }
 
-    async fn an_error_about_a_form_is_the_form_s_page_and_never_a_redirect(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_error_about_a_form_is_the_form_s_page_and_never_a_redirect(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let form = [("plan", "GOLD"), ("interval", "month")];
         let request = browser.request(Method::POST, SUBSCRIBE).form(&form).header("accept", HTML);
@@ -56,8 +56,8 @@ on_both_engines! {
         assert_eq!(page.header("serverfnerror"), None);
     }
 
-    async fn a_script_gets_a_code_and_a_sentence_and_no_internal_text(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_script_gets_a_code_and_a_sentence_and_no_internal_text(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let call = async |plan: &str| {
             let form = [("plan", plan), ("interval", "month")];
@@ -80,8 +80,8 @@ on_both_engines! {
         assert_eq!(going_on.header("location"), None, "a script is not redirected");
     }
 
-    async fn a_browser_is_led_on_and_not_back_to_where_it_came_from(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_browser_is_led_on_and_not_back_to_where_it_came_from(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let form = [("plan", "PRO"), ("interval", "month")];
         let request = browser.request(Method::POST, SUBSCRIBE).form(&form).header("accept", HTML);
@@ -91,8 +91,8 @@ on_both_engines! {
         assert_eq!(page.body, "");
     }
 
-    async fn a_script_is_refused_by_the_layers_before_it_in_json_too(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_script_is_refused_by_the_layers_before_it_in_json_too(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let foreign = browser.request(Method::POST, SUBSCRIBE).header("origin", "https://evil.example");
         let answer = Page::of(foreign.header("accept", "application/json")).await;
@@ -104,8 +104,8 @@ on_both_engines! {
         assert!(Page::of(anonymous).await.location().starts_with("/login"), "the guard asks first");
     }
 
-    async fn plan_and_usage_can_be_asked_for(engine) {
-        let app = Harness::start(engine).await;
+    async fn plan_and_usage_can_be_asked_for(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let plan = browser.get("/api/billing/plan").await.json();
         assert_eq!((plan["tier"].as_str(), plan["is_paid"].as_bool()), (Some("FREE"), Some(false)));
@@ -121,8 +121,8 @@ on_both_engines! {
         assert!(app.browser().get("/api/billing/usage").await.location().starts_with("/login"));
     }
 
-    async fn too_many_attempts_say_when_to_try_again(engine) {
-        let app = Harness::start(engine).await;
+    async fn too_many_attempts_say_when_to_try_again(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let guess = async |accept: &str| {
             let request = browser.request(Method::POST, "/account/close").form(&[("password", "a guess")]);

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use reqwest::Method;
 use server::config::{SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
 
-use crate::support::{Browser, Database, Engine, PAYS, Page, event, free_address, on_both_engines, pay, signed, until};
+use crate::support::{Browser, Database, DatabaseKind, PAYS, Page, event, free_address, on_both_databases, pay, signed, until};
 
 /// The program in an empty environment and an empty folder.
 fn tollgate(files: &tempfile::TempDir, variables: &[(&str, &str)]) -> Command {
@@ -71,9 +71,9 @@ const WRONG_PASSWORD: &str = "wrong horse staple";
 /// Whatever is sent in a body, in a query or by somebody who is refused.
 const CONTENT: &str = "nobodys-business";
 
-on_both_engines! {
-    async fn serve_says_where_it_is_logs_no_secret_and_stops_when_told(engine) {
-        let database = engine.fresh_database().await;
+on_both_databases! {
+    async fn serve_says_where_it_is_logs_no_secret_and_stops_when_told(database) {
+        let database = database.fresh_database().await;
         let mut server = Server::start(engine, &database, "trace").await;
         let mut secrets = use_everything(&server.url).await;
         let log = server.stop(&database).await;
@@ -161,17 +161,17 @@ impl Drop for Server {
 }
 
 impl Server {
-    async fn start(engine: Engine, database: &Database, log: &str) -> Self {
+    async fn start(engine: DatabaseKind, database: &Database, log: &str) -> Self {
         let site = database.files.path().join("site");
         std::fs::create_dir(&site).unwrap();
         std::fs::write(site.join("manifest.json"), r#"{"script": "s", "style": "s.css"}"#).unwrap();
         let address = free_address();
         let url = format!("http://{address}");
         let mut at = reqwest::Url::parse(&database.url).unwrap();
-        if matches!(engine, Engine::Postgres) && at.password().is_none() {
+        if matches!(engine, DatabaseKind::Postgres) && at.password().is_none() {
             at.set_password(Some(DATABASE_PASSWORD)).unwrap();
         }
-        let at = if matches!(engine, Engine::Postgres) { at.to_string() } else { database.url.clone() };
+        let at = if matches!(engine, DatabaseKind::Postgres) { at.to_string() } else { database.url.clone() };
         let variables = [
             ("APP_URL", url.as_str()),
             ("BIND_ADDR", &address.to_string()),

@@ -2,14 +2,14 @@
 
 use server::store::inbox::EventState;
 
-use crate::support::{Harness, PAYS, on_both_engines};
+use crate::support::{Harness, PAYS, on_both_databases};
 
 /// Another card that pays.
 const OTHER_CARD: &str = "5555555555554444";
 
-on_both_engines! {
-    async fn a_card_that_had_a_trial_gets_no_second_one(engine) {
-        let app = Harness::start(engine).await;
+on_both_databases! {
+    async fn a_card_that_had_a_trial_gets_no_second_one(database) {
+        let app = Harness::start(database).await;
         let ada = app.signed_up("ada@example.com").await;
         app.subscribe(&ada, "PRO", PAYS).await;
         app.settled().await;
@@ -24,8 +24,8 @@ on_both_engines! {
         assert!(offered.contains("charged at once"), "the terms stand on the page where one pays: {offered}");
     }
 
-    async fn the_same_is_so_when_only_the_webhook_tells(engine) {
-        let app = Harness::start(engine).await;
+    async fn the_same_is_so_when_only_the_webhook_tells(database) {
+        let app = Harness::start(database).await;
         for email in ["ada@example.com", "eve@example.org"] {
             let browser = app.signed_up(email).await;
             app.subscribe(&browser, "PRO", PAYS).await;
@@ -34,8 +34,8 @@ on_both_engines! {
         assert_eq!(statuses(&app).await, ["active", "trialing"]);
     }
 
-    async fn another_person_with_another_card_has_a_trial(engine) {
-        let app = Harness::start(engine).await;
+    async fn another_person_with_another_card_has_a_trial(database) {
+        let app = Harness::start(database).await;
         let ada = app.signed_up("ada@example.com").await;
         app.subscribe(&ada, "PRO", PAYS).await;
         let eve = app.signed_up("eve@example.org").await;
@@ -44,8 +44,8 @@ on_both_engines! {
         assert_eq!(statuses(&app).await, ["trialing", "trialing"]);
     }
 
-    async fn two_checkouts_of_one_person_at_once_end_in_one_trial(engine) {
-        let app = Harness::start(engine).await;
+    async fn two_checkouts_of_one_person_at_once_end_in_one_trial(database) {
+        let app = Harness::start(database).await;
         let first = app.signed_up("ada.lovelace@gmail.com").await;
         let second = app.signed_up("adalovelace+2@gmail.com").await;
         let checkouts = [app.open_checkout(&first, "PRO").await, app.open_checkout(&second, "PRO").await];
@@ -58,8 +58,8 @@ on_both_engines! {
         assert_eq!(statuses, ["active", "trialing"]);
     }
 
-    async fn a_trial_that_an_operator_gives_is_left_alone(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_trial_that_an_operator_gives_is_left_alone(database) {
+        let app = Harness::start(database).await;
         let ada = app.signed_up("ada@example.com").await;
         app.subscribe(&ada, "PRO", PAYS).await;
         app.settled().await;
@@ -75,8 +75,8 @@ on_both_engines! {
     }
 
     /// Which of the two is heard of first must not decide about money.
-    async fn a_trial_that_an_operator_gives_ends_none_that_was_bought_before(engine) {
-        let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+    async fn a_trial_that_an_operator_gives_ends_none_that_was_bought_before(database) {
+        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let ada = app.signed_up("ada@example.com").await;
         app.subscribe(&ada, "PRO", PAYS).await;
         let customer = app.stripe_newest("/v1/customers").await;
@@ -85,14 +85,14 @@ on_both_engines! {
         let of_given = events.iter().find(|event| event["data"]["object"]["id"] == given.as_str()).unwrap()["id"].clone();
         let first = app.sandbox.pending_deliveries().into_iter().find(|delivery| of_given == delivery.event.as_str()).unwrap();
         assert!(app.sandbox.deliver(&first.id));
-        app.until(async || app.standing(&first.event).await == Some(EventState::Done)).await;
+        app.until(async || app.event_state(&first.event).await == Some(EventState::Done)).await;
         app.sandbox.hold_deliveries(false);
         app.settled().await;
         assert_eq!(statuses(&app).await, ["trialing", "trialing"]);
     }
 
-    async fn whoever_was_given_a_trial_is_offered_none(engine) {
-        let app = Harness::start(engine).await;
+    async fn whoever_was_given_a_trial_is_offered_none(database) {
+        let app = Harness::start(database).await;
         let ada = app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await.to_string();
         let named = [("email", "ada@example.com"), ("metadata[account_id]", account.as_str())];

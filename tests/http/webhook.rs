@@ -4,21 +4,21 @@ use reqwest::Method;
 use serde_json::json;
 use server::store::inbox::{self, EventState};
 
-use crate::support::{Browser, Harness, PAYS, Page, WEBHOOK_SECRETS, event, on_both_engines, signed};
+use crate::support::{Browser, Harness, PAYS, Page, WEBHOOK_SECRETS, event, on_both_databases, signed};
 
 const PATH: &str = "/api/stripe/webhook";
 
-on_both_engines! {
-    async fn a_signed_event_is_written_down_and_answered(engine) {
-        let app = quiet(engine).await;
+on_both_databases! {
+    async fn a_signed_event_is_written_down_and_answered(database) {
+        let app = quiet(database).await;
         let body = event("evt_1", "balance.available", &json!({ "object": "balance" }));
         let page = deliver(&app, &body, Some(&signed(&body, &WEBHOOK_SECRETS[..1], 0))).await;
         assert_eq!((page.status, page.json()), (200, json!({ "received": true })));
-        assert_eq!(app.standing("evt_1").await, Some(EventState::Ignored));
+        assert_eq!(app.event_state("evt_1").await, Some(EventState::Ignored));
     }
 
-    async fn what_stripe_did_not_sign_is_400_and_leaves_nothing(engine) {
-        let app = quiet(engine).await;
+    async fn what_stripe_did_not_sign_is_400_and_leaves_nothing(database) {
+        let app = quiet(database).await;
         let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));
         let good = signed(&body, &WEBHOOK_SECRETS[..1], 0);
         let refused = [
@@ -37,8 +37,8 @@ on_both_engines! {
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 0);
     }
 
-    async fn any_of_several_signatures_and_secrets_will_do(engine) {
-        let app = quiet(engine).await;
+    async fn any_of_several_signatures_and_secrets_will_do(database) {
+        let app = quiet(database).await;
         let headers: [&[&str]; 3] = [&WEBHOOK_SECRETS[1..], &["whsec_other", WEBHOOK_SECRETS[0]], &[WEBHOOK_SECRETS[1], "whsec_other"]];
         for (index, secrets) in headers.into_iter().enumerate() {
             let body = event(&format!("evt_{index}"), "balance.available", &json!({ "object": "balance" }));
@@ -47,8 +47,8 @@ on_both_engines! {
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 3);
     }
 
-    async fn the_same_event_five_times_at_once_is_one_event(engine) {
-        let app = quiet(engine).await;
+    async fn the_same_event_five_times_at_once_is_one_event(database) {
+        let app = quiet(database).await;
         let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_none", "customer": "cus_1" }));
         let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
         let deliveries: Vec<_> = (0..5)
@@ -63,8 +63,8 @@ on_both_engines! {
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 1);
     }
 
-    async fn many_deliveries_at_once_are_all_written_down(engine) {
-        let app = quiet(engine).await;
+    async fn many_deliveries_at_once_are_all_written_down(database) {
+        let app = quiet(database).await;
         let second_node = app.second_node().await;
         let deliveries: Vec<_> = (0..200)
             .map(|index| {
@@ -81,8 +81,8 @@ on_both_engines! {
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 100);
     }
 
-    async fn everything_that_was_delivered_five_times_more_changes_nothing(engine) {
-        let app = Harness::start(engine).await;
+    async fn everything_that_was_delivered_five_times_more_changes_nothing(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
@@ -100,8 +100,8 @@ on_both_engines! {
         assert_eq!(browser.get("/billing").await.body, before.1);
     }
 
-    async fn an_endpoint_of_an_older_api_version_works_the_same(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_endpoint_of_an_older_api_version_works_the_same(database) {
+        let app = Harness::start(database).await;
         app.sandbox.add_endpoint(sandbox::Endpoint {
             url: format!("{}{PATH}", app.url),
             secret: WEBHOOK_SECRETS[0].to_owned(),
@@ -113,8 +113,8 @@ on_both_engines! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn an_event_about_nobody_we_know_is_kept_until_we_do(engine) {
-        let app = Harness::start(engine).await;
+    async fn an_event_about_nobody_we_know_is_kept_until_we_do(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let customer = app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await;
         let card = [("type", "card"), ("card[token]", "tok_visa")];
@@ -139,8 +139,8 @@ on_both_engines! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_stripe_that_is_down_makes_events_wait_and_not_vanish(engine) {
-        let app = Harness::start(engine).await;
+    async fn a_stripe_that_is_down_makes_events_wait_and_not_vanish(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
         app.sandbox.fail_next(12, 500);
@@ -148,15 +148,15 @@ on_both_engines! {
         app.until(async || browser.opens("/dashboard/analytics").await).await;
     }
 
-    async fn a_body_that_is_too_large_is_not_read(engine) {
-        let app = quiet(engine).await;
+    async fn a_body_that_is_too_large_is_not_read(database) {
+        let app = quiet(database).await;
         let body = "x".repeat(1024 * 1024 + 1);
         let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
         assert_eq!(deliver(&app, &body, Some(&header)).await.status, 413);
     }
 
-    async fn signed_rubbish_is_refused(engine) {
-        let app = quiet(engine).await;
+    async fn signed_rubbish_is_refused(database) {
+        let app = quiet(database).await;
         for body in ["", "{}", "[]", "null", "{\"id\":\"evt_1\"}", "\u{1}"] {
             let header = signed(body, &WEBHOOK_SECRETS[..1], 0);
             assert_eq!(deliver(&app, body, Some(&header)).await.status, 400, "{body}");
@@ -164,8 +164,8 @@ on_both_engines! {
         assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 0);
     }
 
-    async fn a_database_that_is_away_gives_500_so_that_stripe_delivers_again(engine) {
-        let app = quiet(engine).await;
+    async fn a_database_that_is_away_gives_500_so_that_stripe_delivers_again(database) {
+        let app = quiet(database).await;
         app.tollgate.db().close().await;
         let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));
         assert_eq!(deliver(&app, &body, Some(&signed(&body, &WEBHOOK_SECRETS[..1], 0))).await.status, 500);
@@ -173,8 +173,8 @@ on_both_engines! {
 }
 
 /// A Tollgate that hears nothing from its sandbox.
-async fn quiet(engine: crate::support::Engine) -> Harness {
-    let app = Harness::start_with(engine, |sandbox| sandbox.hold_deliveries(true)).await;
+async fn quiet(database: crate::support::DatabaseKind) -> Harness {
+    let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
     assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 0);
     app
 }

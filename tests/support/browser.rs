@@ -6,7 +6,7 @@ use reqwest::cookie::{CookieStore, Jar};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Url, redirect};
 
-/// Keeps its cookies.
+/// A browser with its cookies.
 #[derive(Clone)]
 pub struct Browser {
     client: Client,
@@ -14,7 +14,7 @@ pub struct Browser {
     url: String,
 }
 
-/// What was answered.
+/// A response that was read to its end.
 #[derive(Debug)]
 pub struct Page {
     pub status: u16,
@@ -55,7 +55,7 @@ impl Browser {
         self.client.request(method, address)
     }
 
-    /// Whether the page opens (200) rather than leading elsewhere.
+    /// Whether the page opens (200), rather than redirecting or failing.
     pub async fn opens(&self, path: &str) -> bool {
         self.get(path).await.status == 200
     }
@@ -63,12 +63,12 @@ impl Browser {
 
 impl Page {
     pub async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await.expect("a response");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, body: response.text().await.unwrap() }
     }
 
-    /// Where it leads, as it stands in the header.
+    /// The `Location` header.
     pub fn location(&self) -> String {
         self.header(LOCATION.as_str()).unwrap_or_else(|| panic!("no location; status {}:\n{}", self.status, self.body))
     }

@@ -1,23 +1,47 @@
-//! A fresh database on either engine, gone afterwards. PostgreSQL missing is a failure, not a skip.
+//! A new database for a test, SQLite or PostgreSQL, dropped afterwards. Without PostgreSQL tests fail.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use server::Db;
-use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
+use engine::Db;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
-/// Where a test runs.
+/// Declares tests that run on both databases.
+macro_rules! on_both_databases {
+    ($($(#[$doc:meta])* async fn $name:ident($database:ident) $body:block)*) => {
+        mod sqlite {
+            #[allow(unused_imports)]
+            use super::*;
+            $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::bodies::$name(crate::support::DatabaseKind::Sqlite).await; })*
+        }
+        mod postgres {
+            #[allow(unused_imports)]
+            use super::*;
+            $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::bodies::$name(crate::support::DatabaseKind::Postgres).await; })*
+        }
+        mod bodies {
+            #[allow(unused_imports)]
+            use super::*;
+            $(pub async fn $name($database: crate::support::DatabaseKind) $body)*
+        }
+    };
+}
+pub(crate) use on_both_databases;
+
+/// The kind of database that a test runs on.
 #[derive(Clone, Copy, Debug)]
-pub enum Engine {
+pub enum DatabaseKind {
     Sqlite,
     Postgres,
 }
 
-/// A database of one's own, as long as this is held.
+/// A database of a test. It is dropped with this.
 pub struct Database {
     /// Its address.
     pub url: String,
-    /// A folder of one's own; a database in a file lies in it.
+    /// A folder of the test. SQLite's file is in it.
     pub files: TempDir,
     on_server: Option<OnServer>,
 }
@@ -27,13 +51,13 @@ struct OnServer {
     name: String,
 }
 
-impl Engine {
+impl DatabaseKind {
     /// A new, empty database.
     pub async fn fresh_database(self) -> Database {
         self.database_in(tempfile::tempdir().unwrap()).await
     }
 
-    /// One whose commits do not wait for the disk, for what does not depend on that.
+    /// A database whose commits do not wait for the disk, for tests that do not depend on that.
     pub async fn hasty_database(self) -> Database {
         let files = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let database = self.database_in(files).await;
@@ -60,10 +84,10 @@ impl Engine {
 }
 
 impl Database {
-    /// Takes everything out of every table, as if it had just been migrated. `db` is connected to it.
+    /// Deletes every row of every table. `db` is connected to it.
     pub async fn empty(&self, db: &Db) {
         if let Some(pool) = db.postgres_pool() {
-            // Not TRUNCATE, which makes every file of every table anew.
+            // TRUNCATE would create new files for every table.
             let all = "DO $$ DECLARE name text; BEGIN
                 SET LOCAL session_replication_role = replica;
                 FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> '_sqlx_migrations'
@@ -79,8 +103,9 @@ impl Database {
         self.run(&format!("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE; {all}COMMIT")).await;
     }
 
-    /// What a query of one column of text says, a text for each row. `db` is connected to it.
+    /// Runs a query of one column of text. `db` is connected to it.
     pub async fn texts(&self, db: &Db, query: &str) -> Vec<String> {
+        let query = AssertSqlSafe(query);
         match db.postgres_pool() {
             Some(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
             None => {
@@ -90,7 +115,7 @@ impl Database {
         }
     }
 
-    /// Makes the database refuse to write such events, whatever else was written with them.
+    /// Makes the database reject such writes of events, and with them their transactions.
     pub async fn refuse(&self, write: &str, when: &str) {
         let trigger = match self.on_server {
             None => format!(
@@ -104,13 +129,13 @@ impl Database {
         self.run(&trigger).await;
     }
 
-    /// Ends what [`Database::refuse`] began.
-    pub async fn refuse_no_more(&self) {
+    /// Accepts all writes again.
+    pub async fn accept(&self) {
         self.run(if self.on_server.is_some() { "DROP FUNCTION refuse CASCADE" } else { "DROP TRIGGER refusal" }).await;
     }
 
-    /// Takes the database away from everybody who uses it, in the middle of what they are at:
-    /// PostgreSQL hangs up and takes no calls; SQLite's file is locked.
+    /// Makes the database unavailable in the middle of whatever runs on it: PostgreSQL closes every
+    /// connection and accepts none; SQLite's file is locked.
     pub async fn take_away(&self) -> Outage<'_> {
         match &self.on_server {
             None => {
@@ -122,13 +147,14 @@ impl Database {
                 server.say("ALTER DATABASE", "ALLOW_CONNECTIONS false").await.unwrap();
                 let hang_up = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ";
                 let mut connection = PgConnection::connect(&server.server).await.unwrap();
-                connection.execute(format!("{hang_up}'{}'", server.name).as_str()).await.unwrap();
+                connection.execute(AssertSqlSafe(format!("{hang_up}'{}'", server.name))).await.unwrap();
                 Outage { on_server: Some(server), _lock: None }
             }
         }
     }
 
     async fn run(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql);
         let ran = match self.on_server {
             None => SqliteConnection::connect(&self.url).await.unwrap().execute(sqlx::raw_sql(sql)).await.map(drop),
             Some(_) => PgConnection::connect(&self.url).await.unwrap().execute(sqlx::raw_sql(sql)).await.map(drop),
@@ -137,14 +163,14 @@ impl Database {
     }
 }
 
-/// A database that is away.
+/// A database that is unavailable.
 pub struct Outage<'a> {
     on_server: Option<&'a OnServer>,
     _lock: Option<SqliteConnection>,
 }
 
 impl Outage<'_> {
-    /// It is back.
+    /// Makes it available again.
     pub async fn end(self) {
         if let Some(server) = self.on_server {
             server.say("ALTER DATABASE", "ALLOW_CONNECTIONS true").await.unwrap();
@@ -153,11 +179,10 @@ impl Outage<'_> {
 }
 
 impl OnServer {
-    #[expect(clippy::disallowed_methods, reason = "where PostgreSQL is, only the test run knows")]
+    #[expect(clippy::disallowed_methods, reason = "`make test` says where PostgreSQL is")]
     async fn create() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let server = std::env::var("TOLLGATE_TEST_POSTGRES")
-            .expect("TOLLGATE_TEST_POSTGRES must name a PostgreSQL server: `make test` starts one");
+        let server = std::env::var("TOLLGATE_TEST_POSTGRES").expect("`make test` starts a PostgreSQL and names it");
         let name = format!("http_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let made = Self { server, name };
         made.say("CREATE DATABASE", "").await.unwrap();
@@ -166,18 +191,19 @@ impl OnServer {
 
     async fn say(&self, what: &str, how: &str) -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect(&self.server).await?;
-        sqlx::query(&format!("{what} {} {how}", self.name)).execute(&mut connection).await?;
+        let statement = AssertSqlSafe(format!("{what} {} {how}", self.name));
+        sqlx::raw_sql(statement).execute(&mut connection).await?;
         connection.close().await
     }
 }
 
 impl Drop for OnServer {
-    /// Clears the database away, from a thread that may wait for it.
+    /// Drops the database, on a thread that may block.
     fn drop(&mut self) {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                // One that stays is in nobody's way.
+                // One that remains disturbs no other test.
                 drop(runtime.block_on(self.say("DROP DATABASE IF EXISTS", "WITH (FORCE)")));
             });
         });

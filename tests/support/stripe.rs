@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::browser::{Browser, Page};
+use super::config::WEBHOOK_SECRETS;
 
-/// Pays.
+/// A card that pays.
 pub const PAYS: &str = "4242424242424242";
-/// Is declined.
+/// A card that is declined.
 pub const DECLINES: &str = "4000000000000002";
-/// Asks for 3-D Secure.
+/// A card that asks for 3-D Secure.
 pub const THREE_D_SECURE: &str = "4000002500003155";
 
-/// Fills in Stripe's page and submits it.
+/// Fills in Stripe's Checkout and submits it, 3-D Secure included.
 pub async fn pay(checkout: &str, card: &str) -> Page {
     let fields = [("email", ""), ("name", "Ada Lovelace"), ("number", card), ("expiry", "12/40"), ("cvc", "123")];
     let page = Browser::new("").post(checkout, &fields).await;
@@ -33,9 +34,9 @@ pub fn event(id: &str, kind: &str, object: &Value) -> String {
     .to_string()
 }
 
-/// Delivers a body, signed with the first of our secrets; the status of the answer.
+/// Delivers a body, signed with the first of our secrets. Returns the status of the answer.
 pub async fn deliver(url: String, body: String) -> u16 {
-    let header = signed(&body, &super::WEBHOOK_SECRETS[..1], 0);
+    let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
     let request = Browser::new(&url).request(reqwest::Method::POST, "/api/stripe/webhook");
     Page::of(request.body(body).header("stripe-signature", header)).await.status
 }
@@ -53,5 +54,5 @@ pub fn signed(body: &str, secrets: &[&str], age: i64) -> String {
 }
 
 fn now() -> i64 {
-    server::clock::Clock::system().now().0
+    engine::clock::Clock::system().now().0
 }
