@@ -1,4 +1,4 @@
-//! Arguments that are more than text.
+//! Parsers for arguments that are not plain text.
 
 use anyhow::Context;
 use billing::{AccountId, Timestamp};

@@ -24,7 +24,7 @@ pub enum Command {
     Serve,
     /// Apply missing migrations.
     Migrate,
-    /// Compare or update Stripe's products and prices with `plans.toml`.
+    /// Compare Stripe's products and prices with `plans.toml`, or update them.
     Catalog {
         #[command(subcommand)]
         command: CatalogCommand,
@@ -34,7 +34,7 @@ pub enum Command {
         #[command(subcommand)]
         command: WebhookCommand,
     },
-    /// Compare with Stripe, report what differs and repair what is safe.
+    /// Compare with Stripe, report the differences, and repair what is safe to repair.
     Reconcile {
         /// Only report.
         #[arg(long)]
@@ -50,7 +50,7 @@ pub enum Command {
         #[command(subcommand)]
         command: ChangesCommand,
     },
-    /// Check that everything is in place, and say what to do where it is not.
+    /// Check the installation, and say what to do about each problem.
     Doctor,
     /// Manage operators, who can see and repair everyone's billing.
     Operator {
@@ -62,7 +62,7 @@ pub enum Command {
         /// The user's e-mail address.
         #[arg(value_parser = Email::parse)]
         email: Email,
-        /// As of this time, in RFC 3339 or epoch seconds; now by default.
+        /// The time to explain, in RFC 3339 or epoch seconds; now by default.
         #[arg(long, value_parser = arguments::time)]
         at: Option<Timestamp>,
     },
@@ -73,7 +73,7 @@ pub enum Command {
 pub enum CatalogCommand {
     /// List what would change at Stripe.
     Plan,
-    /// Make Stripe sell what `plans.toml` says.
+    /// Apply these changes at Stripe.
     Apply,
 }
 
@@ -86,7 +86,7 @@ pub enum OperatorCommand {
         #[arg(value_parser = Email::parse)]
         email: Email,
     },
-    /// Make an operator a customer again.
+    /// Take the role away from an operator.
     Remove {
         /// The user's e-mail address.
         #[arg(value_parser = Email::parse)]
@@ -114,7 +114,7 @@ pub enum EventsCommand {
         /// Only events of this type, or about this object or customer.
         #[arg(long)]
         about: Option<String>,
-        /// The most to list.
+        /// The maximum number to list.
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
@@ -141,7 +141,7 @@ pub enum ChangesCommand {
         /// Only changes of this account.
         #[arg(long)]
         account: Option<String>,
-        /// The most to list.
+        /// The maximum number to list.
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
@@ -151,7 +151,7 @@ pub enum ChangesCommand {
         #[arg(value_parser = arguments::change_id)]
         id: ChangeId,
     },
-    /// Give up on a pending change, so that the account's next one is delivered.
+    /// Skip a pending change, so that the account's next one is delivered.
     Skip {
         /// The account and the change's number, such as `0192…/3`.
         #[arg(value_parser = arguments::change_id)]

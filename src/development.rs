@@ -1,5 +1,5 @@
-//! What `make run` adds: the sandbox in the same process, its prices, and two users to log in as. Not
-//! compiled into production binaries.
+//! What `make run` adds: the sandbox in the same process, its prices, and two users to log in as.
+//! Production binaries do not contain it.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -55,8 +55,8 @@ pub async fn start_sandbox(config: &mut Config, app: SocketAddr) -> anyhow::Resu
     }
 }
 
-/// The clock that the app goes by: the sandbox's, which can be advanced, whether it runs in this process
-/// or in another.
+/// The clock that the app uses: the sandbox's, which can be advanced, whether it runs in this process or
+/// in another.
 pub async fn clock(config: &Config, here: Option<&Sandbox>) -> Clock {
     let running = config.stripe.api_base.as_ref().filter(|_| config.is_sandbox());
     match (here, running) {
@@ -81,7 +81,7 @@ async fn follow(url: String, offset: Arc<AtomicI64>) {
     }
 }
 
-/// Where the sandbox keeps its state: beside the database, for as long.
+/// Where the sandbox keeps its state: beside the database, so that both can be deleted together.
 fn state_path(config: &Config) -> Option<PathBuf> {
     match &config.database_url {
         url if url.is_in_memory() => None,

@@ -8,7 +8,7 @@ use tracing_subscriber::filter::Directive;
 
 /// What a server logs by default.
 pub const SERVER: &str = "info,sqlx=warn,hyper=warn";
-/// What a command logs by default: it prints what it finds and does.
+/// What a command logs by default: little, because it prints what it finds and does.
 pub const COMMAND: &str = "warn,engine::reconcile=off";
 
 /// Starts logging. `RUST_LOG` replaces `default`, except for libraries that put payloads or identities

@@ -16,7 +16,7 @@ use server::config::Config;
 
 use crate::cli::{Cli, Command};
 
-/// A page allocates thousands of small strings (docs/BENCHMARK.md).
+/// Rendering a page allocates thousands of small strings, for which mimalloc is faster (docs/BENCHMARK.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! `serve`: puts the app together, runs it, and stops it in order.
+//! `serve`: builds the app, runs it, and shuts it down in order.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::database::connect;
 use crate::site;
 
-/// How long open requests and background tasks may take to complete after a signal.
+/// How long open requests, and then background tasks, may take to complete after a signal.
 const GRACE: Duration = Duration::from_secs(25);
 
 /// Serves until a signal arrives.

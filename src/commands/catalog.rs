@@ -6,7 +6,7 @@ use server::config::Config;
 use super::database::open_unchecked;
 use crate::cli::CatalogCommand;
 
-/// Compares or updates Stripe's products and prices with `plans.toml`.
+/// Compares Stripe's products and prices with `plans.toml`, or updates them.
 pub async fn run(config: Config, command: CatalogCommand) -> anyhow::Result<()> {
     let tollgate = open_unchecked(config).await?;
     let changes = catalog::plan(tollgate.gateway(), tollgate.catalog()).await?;

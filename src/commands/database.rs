@@ -23,14 +23,14 @@ pub async fn connect(config: &Config) -> anyhow::Result<Db> {
         .with_context(|| format!("cannot open the database {:?}", config.database_url))
 }
 
-/// Puts the app together for a command that may write, after applying missing migrations.
+/// Builds the app for a command that may write, after applying missing migrations.
 pub async fn open_to_write(config: Config) -> anyhow::Result<Tollgate> {
     let tollgate = open_unchecked(config).await?;
     store::migrate(tollgate.db()).await?;
     Ok(tollgate)
 }
 
-/// Puts the app together for a command that reads, and so does not migrate.
+/// Builds the app for a command that only reads, and so does not migrate.
 pub async fn open_to_read(config: Config) -> anyhow::Result<Tollgate> {
     let tollgate = open_unchecked(config).await?;
     if !store::is_migrated(tollgate.db()).await? {
@@ -42,14 +42,14 @@ pub async fn open_to_read(config: Config) -> anyhow::Result<Tollgate> {
     Ok(tollgate)
 }
 
-/// Puts the app together whatever the state of the database.
+/// Builds the app, whatever the state of the database.
 pub async fn open_unchecked(config: Config) -> anyhow::Result<Tollgate> {
     let db = connect(&config).await?;
     let clock = clock(&config).await;
     Ok(Tollgate::new(config, db, clock, Assets::default())?)
 }
 
-/// The clock that the server goes by: the machine's, or the sandbox's if it replaces Stripe.
+/// The clock that the server uses: the machine's, or the sandbox's if it replaces Stripe.
 #[cfg_attr(not(feature = "sandbox"), expect(unused_variables, reason = "one signature"))]
 pub async fn clock(config: &Config) -> Clock {
     #[cfg(feature = "sandbox")]

@@ -7,7 +7,7 @@ use server::config::Config;
 
 use super::database::open_unchecked;
 
-/// Makes all checks. It is an error if one has failed.
+/// Runs all checks, and fails if one of them failed.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let tollgate = open_unchecked(config).await?;
     let checks = admin::doctor::check(&tollgate, &OperatorPermit::of_a_command()).await;

@@ -79,7 +79,7 @@ fn next_step(state: EventState, id: &EventId) -> Option<String> {
         EventState::Unmatched => {
             Some("No account owns its customer. It is applied once one does (docs/OPERATIONS.md).".to_owned())
         }
-        EventState::Parked => Some(format!("When the cause is solved, apply it with `tollgate events replay {id}`.")),
+        EventState::Parked => Some(format!("Once the cause is fixed, apply it with `tollgate events replay {id}`.")),
     }
 }
 

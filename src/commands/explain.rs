@@ -12,7 +12,7 @@ use server::store::users;
 
 use super::database::open_to_read;
 
-/// Prints what a user may do at a time, and the subscriptions known then.
+/// Prints what a user may do at a time, and the subscriptions that were known by then.
 pub async fn run(config: Config, email: &Email, at: Option<Timestamp>) -> anyhow::Result<()> {
     let tollgate = open_to_read(config).await?;
     let report = report(&tollgate, email, at.unwrap_or_else(|| tollgate.now())).await;

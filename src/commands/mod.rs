@@ -1,4 +1,4 @@
-//! The commands that end by themselves, a file for each.
+//! All commands except `serve`, a file for each.
 
 pub mod catalog;
 pub mod changes;

@@ -5,7 +5,7 @@ use server::config::Config;
 
 use super::database::{open_to_read, open_to_write};
 
-/// Compares with Stripe and repairs what is safe.
+/// Compares with Stripe, and repairs what is safe to repair.
 pub async fn run(config: Config, is_dry_run: bool) -> anyhow::Result<()> {
     let (mode, tollgate) = if is_dry_run {
         (Mode::DryRun, open_to_read(config).await?)
@@ -41,7 +41,7 @@ fn print(findings: &[Finding]) {
     }
 }
 
-/// What an operator has to do about a difference that is not repaired by itself.
+/// What an operator has to do about a difference that is not repaired automatically.
 const fn next_step(drift: &Drift) -> Option<&'static str> {
     match drift {
         Drift::MissedEvent { .. } | Drift::WrongSubscription { .. } | Drift::DeletedButBilled { .. } => None,
