@@ -2,21 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod house;
+mod support;
 
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use billing::{AccountId, UserId};
-use house::House;
+use engine::Billable;
 use leptos::server_fn::axum::server_fn_paths;
 use server::auth::{SignedIn, Visitor};
+use support::App;
 use tower::ServiceExt;
 
 /// A form that each function reads without objection, and whether it is for operators.
-const FORMS: [(&str, &str, bool); 10] = [
+const FORMS: [(&str, &str, bool); 12] = [
     ("/account/close", "password=correct-horse", false),
+    ("/admin/changes/retry", "account=acc_1&number=1", true),
+    ("/admin/changes/skip", "account=acc_1&number=1", true),
     ("/admin/compare", "", true),
     ("/admin/replay", "id=evt_1", true),
     ("/api/billing/checkout", "product=ai-500", false),
@@ -51,8 +54,8 @@ fn the_list_above_is_whole() {
 
 #[tokio::test]
 async fn every_function_refuses_a_field_it_does_not_know() {
-    let house = House::new().await;
-    let mut operator = house.operator("ada@example.com").await;
+    let app = App::new().await;
+    let mut operator = app.operator("ada@example.com").await;
     for ((path, method), (_, form, _)) in methods().into_iter().zip(FORMS) {
         let form = if form.is_empty() { "unknown=1".to_owned() } else { format!("{form}&unknown=1") };
         let answer = operator.send(request(path, &method, &form)).await;
@@ -62,8 +65,8 @@ async fn every_function_refuses_a_field_it_does_not_know() {
 }
 
 /// Calls a function with no guard and no session before it; its status and what it says.
-async fn unguarded(house: &House, request: Request<Body>) -> (StatusCode, String) {
-    let router = app::pages(&house.tollgate).unwrap().router.with_state(house.tollgate.clone());
+async fn unguarded(app: &App, request: Request<Body>) -> (StatusCode, String) {
+    let router = app::pages(&app.tollgate).unwrap().router.with_state(app.tollgate.clone());
     let response = router.oneshot(request).await.unwrap();
     let status = response.status();
     let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -72,9 +75,9 @@ async fn unguarded(house: &House, request: Request<Body>) -> (StatusCode, String
 
 #[tokio::test]
 async fn a_function_checks_its_caller_without_the_guard() {
-    let house = House::new().await;
+    let app = App::new().await;
     for ((path, method), (_, form, is_for_operators)) in methods().into_iter().zip(FORMS) {
-        let (status, said) = unguarded(&house, request(path, &method, form)).await;
+        let (status, said) = unguarded(&app, request(path, &method, form)).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {said}");
         assert!(said.contains("\"code\":\"signed_out\""), "{path}: {said}");
 
@@ -86,10 +89,16 @@ async fn a_function_checks_its_caller_without_the_guard() {
                 is_operator: false,
             };
             let mut request = request(path, &method, form);
-            let entitlement = house.tollgate.entitlement(&who.account_id).await.unwrap();
-            request.extensions_mut().insert(Arc::new(entitlement));
+            let entitlement = app.tollgate.entitlement(&who.account_id).await.unwrap();
+            let billable = Billable {
+                account: who.account_id.clone(),
+                email: who.email.clone(),
+                name: None,
+                is_operator: false,
+            };
+            request.extensions_mut().insert(engine::axum::Visitor(Some((billable, Arc::new(entitlement)))));
             request.extensions_mut().insert(Visitor { signed_in: Some(who) });
-            let (status, said) = unguarded(&house, request).await;
+            let (status, said) = unguarded(&app, request).await;
             assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {said}");
         }
     }
@@ -97,10 +106,10 @@ async fn a_function_checks_its_caller_without_the_guard() {
 
 #[tokio::test]
 async fn a_form_without_the_guard_leads_to_the_login() {
-    let house = House::new().await;
+    let app = App::new().await;
     let mut request = request("/api/billing/subscribe", &Method::POST, "plan=PRO&interval=month");
     request.headers_mut().remove("accept");
-    let router = app::pages(&house.tollgate).unwrap().router.with_state(house.tollgate.clone());
+    let router = app::pages(&app.tollgate).unwrap().router.with_state(app.tollgate.clone());
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
     assert_eq!(

@@ -1,5 +1,5 @@
-//! The app as it is served, on a database of its own and a clock that stands still,
-//! without a socket and without a Stripe.
+//! The app as it is served, with a database of its own and a clock that stands still, without a
+//! socket and without Stripe.
 
 #![allow(dead_code, reason = "every test program uses its own part")]
 
@@ -8,12 +8,17 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use billing::email::Email;
 use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
+use engine::Db;
+use engine::clock::Clock;
+use engine::metering::{self, Recorded, UsageEvent};
+use engine::store::{customers, subscriptions};
+use server::Tollgate;
+use server::admin::OperatorPermit;
+use server::admin::roles::set_role;
 use server::assets::Assets;
-use server::clock::Clock;
 use server::config::Config;
-use server::store::accounts::Role;
-use server::store::{accounts, customers, subscriptions};
-use server::{Db, Tollgate, access};
+use server::product::API_CALLS;
+use server::store::users::{self, Role};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -23,7 +28,7 @@ pub const NOW: Timestamp = Timestamp(1_795_442_700);
 /// What is sold, as shipped.
 pub const PLANS: &str = include_str!("../../../plans.toml");
 
-/// The parts of an app, with a database in a folder of their own.
+/// An app that serves nothing yet, and the folder of its database.
 pub async fn tollgate() -> (Tollgate, TempDir) {
     tollgate_with_plans(PLANS).await
 }
@@ -39,80 +44,81 @@ async fn tollgate_with_plans(plans: &str) -> (Tollgate, TempDir) {
     };
     let config = Config::from_lookup(&value).unwrap();
     let db = Db::connect(&config.database_url).await.unwrap();
-    db.migrate().await.unwrap();
+    server::store::migrate(&db).await.unwrap();
     let manifest = br#"{"script":"tollgate-1","style":"style-1.css"}"#;
     let assets = Assets::from_files([("manifest.json".to_owned(), manifest.as_slice().into())]).unwrap();
     (Tollgate::new(config, db, Clock::manual(NOW), assets).unwrap(), folder)
 }
 
 /// A running app.
-pub struct House {
+pub struct App {
     pub tollgate: Tollgate,
     pub router: Router,
     _folder: TempDir,
 }
 
-impl House {
+impl App {
     pub async fn new() -> Self {
         Self::with_plans(PLANS).await
     }
 
-    /// The same, with another `plans.toml`.
+    /// An app with another `plans.toml`.
     pub async fn with_plans(plans: &str) -> Self {
         let (tollgate, folder) = tollgate_with_plans(plans).await;
         let router = server::http::router(&tollgate, app::pages(&tollgate).unwrap()).unwrap();
         Self { tollgate, router, _folder: folder }
     }
 
-    /// An operator, signed in.
-    pub async fn operator(&self, email: &str) -> Guest<'_> {
-        let guest = self.signed_up(email).await;
-        let email = Email::parse(email).unwrap();
-        assert!(access::set_role(&self.tollgate, &email, Role::Operator).await.unwrap());
-        guest
+    /// Returns a browser without a session.
+    pub fn browser(&self) -> Browser<'_> {
+        Browser { app: self, cookies: Vec::new() }
     }
 
-    /// Somebody with an account on the free plan, signed in.
-    pub async fn signed_up(&self, email: &str) -> Guest<'_> {
-        let mut guest = self.stranger();
-        let answer = guest.post("/signup", &format!("email={email}&password=correct-horse")).await;
+    /// Signs up a new user, who is on the free plan.
+    pub async fn signed_up(&self, email: &str) -> Browser<'_> {
+        let mut browser = self.browser();
+        let answer = browser.post("/signup", &format!("email={email}&password=correct-horse")).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.html);
-        guest
+        browser
     }
 
-    /// Somebody signed in, with this subscription.
-    pub async fn subscribed(&self, email: &str, subscription: Subscription) -> Guest<'_> {
-        let guest = self.signed_up(email).await;
+    /// Signs up a new operator.
+    pub async fn operator(&self, email: &str) -> Browser<'_> {
+        let browser = self.signed_up(email).await;
+        let (permit, email) = (OperatorPermit::of_a_command(), Email::parse(email).unwrap());
+        assert!(set_role(&self.tollgate, &permit, &email, Role::Operator).await.unwrap());
+        browser
+    }
+
+    /// Signs up a new user with a subscription.
+    pub async fn subscribed(&self, email: &str, subscription: Subscription) -> Browser<'_> {
+        let browser = self.signed_up(email).await;
         self.subscribe(email, &subscription).await;
-        guest
+        browser
     }
 
-    /// Writes a subscription as if Stripe had told of it.
+    /// Writes a subscription as if it had been fetched from Stripe.
     pub async fn subscribe(&self, email: &str, subscription: &Subscription) {
-        let db = self.tollgate.db();
-        let user = accounts::user_by_login(db, email).await.unwrap().unwrap();
-        let account: AccountId = user.account_id;
-        let mut tx = db.begin().await.unwrap();
+        let account = self.account(email).await;
+        let mut tx = self.tollgate.db().begin().await.unwrap();
         customers::link(&mut tx, &subscription.customer, &account, false, NOW).await.unwrap();
         assert!(subscriptions::write(&mut tx, &account, subscription, None, "a test", NOW).await.unwrap());
-        tx.commit().await.unwrap();
-        self.tollgate.access().forget(&account).await;
+        self.tollgate.cache().commit(tx, vec![account]).await.unwrap();
     }
 
-    /// Counts calls of the API as somebody's.
-    pub async fn use_calls(&self, email: &str, quantity: u64) {
-        let user = accounts::user_by_login(self.tollgate.db(), email).await.unwrap().unwrap();
-        let key = format!("{email} {quantity}");
-        let recorded = self.tollgate.record_usage(&user.account_id, API_CALLS, quantity, &key).await;
-        assert!(matches!(recorded, Ok(server::usage::Recorded::Counted(_))), "{recorded:?}");
+    /// Records API calls.
+    pub async fn record_calls(&self, email: &str, quantity: u64) {
+        let (account, key) = (self.account(email).await, format!("{email} {quantity}"));
+        let recorded = metering::record(&self.tollgate, &account, UsageEvent::new(API_CALLS, quantity, &key)).await;
+        assert!(matches!(recorded, Ok(Recorded::Counted(_))), "{recorded:?}");
     }
 
-    pub fn stranger(&self) -> Guest<'_> {
-        Guest { house: self, cookies: Vec::new() }
+    async fn account(&self, email: &str) -> AccountId {
+        users::by_login(self.tollgate.db(), email).await.unwrap().unwrap().account_id
     }
 }
 
-/// A subscription of `lookup_key`, a week into its month.
+/// Returns a subscription of `lookup_key`, a week into its month.
 pub fn subscription(lookup_key: &str, status: Status) -> Subscription {
     let period = Period { start: NOW.plus_days(-7), end: NOW.plus_days(23) };
     Subscription {
@@ -138,13 +144,13 @@ pub fn subscription(lookup_key: &str, status: Status) -> Subscription {
     }
 }
 
-/// A browser: it keeps cookies and follows nothing.
-pub struct Guest<'a> {
-    house: &'a House,
+/// A browser that keeps cookies and follows no redirect.
+pub struct Browser<'a> {
+    app: &'a App,
     cookies: Vec<(String, String)>,
 }
 
-/// What came back.
+/// A response.
 pub struct Answer {
     pub status: StatusCode,
     pub location: Option<String>,
@@ -152,7 +158,7 @@ pub struct Answer {
     pub html: String,
 }
 
-impl Guest<'_> {
+impl Browser<'_> {
     pub async fn get(&mut self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
@@ -171,7 +177,7 @@ impl Guest<'_> {
         if !cookies.is_empty() {
             request.headers_mut().insert(header::COOKIE, cookies.join("; ").parse().unwrap());
         }
-        let response = self.house.router.clone().oneshot(request).await.unwrap();
+        let response = self.app.router.clone().oneshot(request).await.unwrap();
         for line in response.headers().get_all(header::SET_COOKIE) {
             let pair = line.to_str().unwrap().split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
