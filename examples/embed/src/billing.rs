@@ -1,17 +1,12 @@
-//! What was added: the engine, a gated page, a pricing page, a metered action, and a handler that hears
-//! of changes. `docs/EMBED.md` walks through it.
+//! What was added: the engine, a gated page, a pricing page, a metered call, and a handler that is
+//! notified of changes. `docs/EMBED.md` walks through it.
 
-use std::net::SocketAddr;
-
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, request::Parts};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::{Router, http::StatusCode, http::request::Parts, routing::get, routing::post};
 use billing::{Catalog, Feature, Meter, Policy};
 use engine::axum::{Entitled, Gate, Identify, PolicyTable, Requirement, Route, SignedIn, webhook};
-use engine::metering::{self, Recorded, UsageEvent};
-use engine::{Billable, DatabaseUrl, Engine, StripeSettings, Urls, checkout, ids};
+use engine::{Billable, DatabaseUrl, Engine, StripeSettings, Urls, checkout, ids, metering};
 use sandbox::{Config, Endpoint, Sandbox};
 
 use crate::host::Users;
@@ -29,13 +24,11 @@ impl Identify for Users {
 }
 
 /// Starts the sandbox, which replaces Stripe in development.
-pub async fn sandbox(at: SocketAddr, urls: &Urls) -> anyhow::Result<(Sandbox, StripeSettings)> {
-    let sandbox = sandbox::start(Config { addr: at, ..Config::development() }).await?;
-    let (url, secret) = (urls.webhook.to_string(), "whsec_sandbox");
-    sandbox.add_endpoint(Endpoint { url, secret: secret.to_owned(), api_version: None });
-    let mut stripe = StripeSettings::new("sk_test_sandbox", secret);
-    stripe.api_base = Some(sandbox.url().parse()?);
-    Ok((sandbox, stripe))
+pub async fn sandbox(at: std::net::SocketAddr, urls: &Urls) -> anyhow::Result<(Sandbox, StripeSettings)> {
+    let endpoint = Endpoint { url: urls.webhook.to_string(), secret: "whsec_sandbox".to_owned(), api_version: None };
+    let sandbox = sandbox::start(Config { addr: at, endpoints: vec![endpoint], ..Config::development() }).await?;
+    let api_base = Some(sandbox.url().parse()?);
+    Ok((sandbox, StripeSettings { api_base, ..StripeSettings::new("sk_test_sandbox", "whsec_sandbox") }))
 }
 
 /// Builds the engine, with its tables in a file or schema of its own.
@@ -58,6 +51,7 @@ pub fn add(host: Router, engine: &Engine, users: Users) -> anyhow::Result<Router
         .route("/exports", post(export))
         .route("/pricing", get(pricing))
         .route("/subscribe/{plan}", post(subscribe))
+        .route("/billing/success", get(success))
         .with_state(engine.clone());
     Ok(Gate::new(engine, users, policies).guard(host.merge(added)).merge(webhook(engine)))
 }
@@ -85,10 +79,18 @@ async fn subscribe(State(engine): State<Engine>, permit: Entitled<SignedIn>, Pat
     }
 }
 
+async fn success(State(engine): State<Engine>, permit: Entitled<SignedIn>, RawQuery(query): RawQuery) -> Redirect {
+    // Asks Stripe, so that the page is open even if the webhook has yet to arrive. If this fails, the webhook
+    // opens it.
+    let session = query.unwrap_or_default().replace("session_id=", "");
+    let _ = checkout::outcome(&engine, permit.account_id(), &session).await;
+    Redirect::to("/reports")
+}
+
 async fn export(State(engine): State<Engine>, permit: Entitled<SignedIn>) -> Response {
-    match metering::record(&engine, permit.account_id(), UsageEvent::new(EXPORTS, 1, &ids::new_id())).await {
-        Ok(Recorded::Counted(_) | Recorded::Repeated(_)) => "Exported".into_response(),
-        Ok(Recorded::Denied(_)) => (StatusCode::PAYMENT_REQUIRED, "Upgrade for more exports").into_response(),
+    match metering::record(&engine, permit.account_id(), metering::UsageEvent::new(EXPORTS, 1, &ids::new_id())).await {
+        Ok(metering::Recorded::Denied(_)) => (StatusCode::PAYMENT_REQUIRED, "Upgrade for more exports").into_response(),
+        Ok(_) => "Exported".into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
     }
 }

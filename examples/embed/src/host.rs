@@ -1,18 +1,21 @@
 //! The app as it was before billing: users in a table of its own, sessions in a cookie, a start page.
 
+use std::path::Path;
+
 use axum::Router;
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use sqlx::AnyPool;
+use sqlx::migrate::Migrator;
 
 /// The app's own database.
 #[derive(Clone, Debug)]
 pub struct Users(pub AnyPool);
 
 /// A user of the app.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct User {
     /// Their id.
     pub id: String,
@@ -25,7 +28,8 @@ impl Users {
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
         sqlx::any::install_default_drivers();
         let pool = AnyPool::connect(url).await?;
-        sqlx::migrate!("./migrations").run(&pool).await?;
+        let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        Migrator::new(Path::new(migrations)).await?.run(&pool).await?;
         Ok(Self(pool))
     }
 
@@ -33,7 +37,9 @@ impl Users {
     pub async fn of_session(&self, headers: &HeaderMap) -> sqlx::Result<Option<User>> {
         let cookies = headers.get(header::COOKIE).and_then(|cookies| cookies.to_str().ok()).unwrap_or_default();
         let session = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("session="));
-        sqlx::query_as("SELECT id, email FROM users WHERE session = $1").bind(session).fetch_optional(&self.0).await
+        let user = sqlx::query_as("SELECT id, email FROM users WHERE session = $1").bind(session);
+        let user: Option<(String, String)> = user.fetch_optional(&self.0).await?;
+        Ok(user.map(|(id, email)| User { id, email }))
     }
 }
 
@@ -53,7 +59,11 @@ async fn login_form() -> Html<&'static str> {
 
 async fn login(State(Users(pool)): State<Users>, Form(form): Form<Vec<(String, String)>>) -> Response {
     let email = form.iter().find(|(name, _)| name == "email").map(|(_, email)| email.as_str());
-    let session = engine::ids::new_secret().unwrap_or_default();
+    let mut secret = [0_u8; 32];
+    if getrandom::fill(&mut secret).is_err() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let session = hex::encode(secret);
     let updated = sqlx::query("UPDATE users SET session = $1 WHERE email = $2").bind(&session).bind(email);
     match updated.execute(&pool).await {
         Ok(updated) if updated.rows_affected() == 1 => {

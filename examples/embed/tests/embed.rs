@@ -7,9 +7,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use ::billing::AccountId;
 use embed::billing;
 use embed::host::{self, Users};
-use engine::store::inbox;
+use engine::store::Cursor;
+use engine::store::billing_changes::{self, ChangeFilter, ChangeState};
+use engine::store::inbox::{self, EventState};
 use engine::{DatabaseUrl, Engine, Urls, catalog};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, header};
@@ -47,7 +50,7 @@ impl App {
     async fn start(host: &str, database: DatabaseUrl, files: TempDir) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let urls = Urls::at(&url);
+        let urls = Urls { upgrade: url.join("/pricing").unwrap(), ..Urls::at(&url) };
         let (sandbox, stripe) = billing::sandbox(SocketAddr::from(([127, 0, 0, 1], 0)), &urls).await.unwrap();
         let users = Users::connect(host).await.unwrap();
         let engine = billing::engine(database, stripe, urls).await.unwrap();
@@ -69,6 +72,31 @@ impl App {
             }
         };
         tokio::time::timeout(Duration::from_secs(60), settled).await.expect("events are applied");
+    }
+
+    /// Waits until `on_change` has accepted every change of an account, and returns the status that
+    /// each of them led to, the oldest first.
+    async fn delivered_changes(&self, account: &str) -> Vec<String> {
+        let filter = ChangeFilter { account: Some(AccountId::new(account)), ..ChangeFilter::default() };
+        let delivered = async {
+            let mut poll = tokio::time::interval(Duration::from_millis(10));
+            loop {
+                poll.tick().await;
+                let mut changes =
+                    billing_changes::list(self.engine.db(), &filter, &Cursor::start(), 100).await.unwrap();
+                if changes.iter().all(|change| change.state == ChangeState::Delivered) {
+                    changes.sort_by_key(|change| change.number);
+                    return changes.iter().map(|change| change.after.status.as_str().to_owned()).collect();
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), delivered).await.expect("changes are delivered")
+    }
+
+    /// How many events wait for an account that does not exist.
+    async fn unmatched(&self) -> i64 {
+        let counts = inbox::count_by_state(self.engine.db()).await.unwrap();
+        counts.iter().find(|count| count.state == EventState::Unmatched).map_or(0, |count| count.events)
     }
 
     /// Calls Stripe's API.
@@ -126,9 +154,18 @@ async fn postgres_database() -> String {
     format!("{before}/{name}")
 }
 
-/// Everything in the host's tables, its list of migrations among them.
+/// The names of all tables where the host keeps its own, and everything in these, its list of
+/// migrations among them.
 async fn host_tables(users: &Users) -> Vec<String> {
-    let mut all = Vec::new();
+    let is_postgres = users.0.acquire().await.unwrap().backend_name() == "PostgreSQL";
+    let names = if is_postgres {
+        "SELECT table_name || '' FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
+    } else {
+        "SELECT name || '' FROM sqlite_master WHERE type = 'table' ORDER BY 1"
+    };
+    let names: Vec<(String,)> = sqlx::query_as(names).fetch_all(&users.0).await.unwrap();
+    let mut all: Vec<String> = names.into_iter().map(|(name,)| name).collect();
+    assert_eq!(all, ["_sqlx_migrations", "account", "invoice", "users"]);
     for sql in [
         "SELECT id || ' ' || email FROM users ORDER BY id",
         "SELECT code || ' ' || balance FROM account ORDER BY code",
@@ -152,14 +189,15 @@ async fn paying_opens_the_page_and_cancelling_closes_it(app: App) {
     let ada = app.browser("ada@example.com").await;
     let response = ada.get("/reports").await;
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
-    assert_eq!(location(&response), "/billing/upgrade?feature=reports&next=/reports");
-    assert!(ada.get("/pricing").await.text().await.unwrap().contains("Buy Team"));
+    assert_eq!(location(&response), "/pricing?feature=reports&next=/reports");
+    assert!(ada.get(location(&response)).await.text().await.unwrap().contains("Buy Team"));
 
     let checkout = ada.post("/subscribe/TEAM", &[]).await;
     let card = [("email", ""), ("name", "Ada"), ("number", "4242424242424242"), ("expiry", "12/40"), ("cvc", "123")];
     let paid = anonymous.post(location(&checkout)).form(&card).send().await.unwrap();
     assert_eq!(paid.status(), StatusCode::SEE_OTHER);
-    app.settled().await;
+    let response = ada.get(location(&paid)).await;
+    assert_eq!((response.status(), location(&response)), (StatusCode::SEE_OTHER, "/reports"));
     let response = ada.get("/reports").await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.text().await.unwrap(), "<h1>Reports of account 1</h1>");
@@ -170,6 +208,9 @@ async fn paying_opens_the_page_and_cancelling_closes_it(app: App) {
     app.settled().await;
     assert_eq!(ada.get("/reports").await.status(), StatusCode::SEE_OTHER);
 
+    let delivered = app.delivered_changes("1").await;
+    assert_eq!(delivered.first().map(String::as_str), Some("active"));
+    assert_eq!(delivered.last().map(String::as_str), Some("canceled"));
     assert_eq!(host_tables(&app.users).await, host_before);
 }
 
@@ -185,7 +226,7 @@ async fn a_meter_allows_what_the_plan_includes(app: App) {
 }
 
 async fn an_event_about_a_user_without_an_account_is_kept(app: App) {
-    // Bob has never used anything that needs billing, so the engine does not know him. Somebody sold
+    // Bob has never used anything that needs billing, so the engine does not know him. Support sold
     // him a plan in the Dashboard.
     let named = ("metadata[account_id]", "2");
     let customer = app.stripe(reqwest::Method::POST, "/v1/customers", &[named]).await;
@@ -203,11 +244,13 @@ async fn an_event_about_a_user_without_an_account_is_kept(app: App) {
     ];
     app.stripe(reqwest::Method::POST, "/v1/subscriptions", &subscription).await;
     app.settled().await;
+    assert_ne!(app.unmatched().await, 0);
 
     let bob = app.browser("bob@example.com").await;
     // His first request creates the account, and makes the events due that waited for it.
     bob.get("/reports").await;
     app.settled().await;
+    assert_eq!(app.unmatched().await, 0);
     assert_eq!(bob.get("/reports").await.status(), StatusCode::OK);
     assert_ne!(app.browser("ada@example.com").await.get("/reports").await.status(), StatusCode::OK);
 }
