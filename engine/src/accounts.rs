@@ -40,22 +40,26 @@ pub enum AccountError {
 /// Creates the account on first use, and keeps its contact address and name up to date.
 pub async fn ensure(core: &Core, billable: &Billable) -> Result<(), AccountError> {
     let Billable { account, email, name, .. } = billable;
-    let known = rows::contact(core.db(), account).await?;
-    if known.is_some_and(|known| (known.email == *email && known.name == *name) || known.closed_at.is_some()) {
+    let known = core.cache().contact(core.db(), account).await?;
+    if known.as_ref().is_some_and(|known| known.closed_at.is_some()) {
         return Ok(());
     }
     let email = Email::parse(email)?;
+    if known.is_some_and(|known| known.email == email.as_str() && known.name == *name) {
+        return Ok(());
+    }
     let mut tx = core.db().begin().await?;
     let has_revived = ensure_in(&mut tx, core, account, &email, name.as_deref()).await?;
-    tx.commit().await?;
+    core.cache().commit(tx, vec![account.clone()]).await?;
     if has_revived {
         core.wake_worker().notify_one();
     }
     Ok(())
 }
 
-/// Does the same inside a transaction of the host's. The result says whether events are due again
-/// because of it: then [`Core::wake_worker`] is to be notified after the commit.
+/// Does the same inside a transaction of the host's, which [`Cache::commit`](crate::cache::Cache::commit)
+/// is to commit. The result says whether events are due again because of it: then [`Core::wake_worker`]
+/// is to be notified after the commit.
 pub async fn ensure_in(
     tx: &mut Tx,
     core: &Core,

@@ -102,7 +102,7 @@ impl Core {
         self.clock.now()
     }
 
-    /// The cache of subscriptions.
+    /// The cache of subscriptions and contacts.
     pub const fn cache(&self) -> &Cache {
         &self.cache
     }

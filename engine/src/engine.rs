@@ -31,8 +31,6 @@ struct Inner {
     on_change: ChangeHandler,
     schedule: Schedule,
     tasks: Tasks,
-    /// Accounts as they were last ensured, so that a request does not read its own every time.
-    ensured: moka::sync::Cache<String, Billable>,
 }
 
 impl Deref for Engine {
@@ -100,13 +98,7 @@ impl Engine {
 
     /// Creates the account on first use, and keeps its contact address and name up to date.
     pub async fn ensure_account(&self, billable: &Billable) -> Result<(), AccountError> {
-        let key = billable.account.as_str();
-        if self.0.ensured.get(key).as_ref() == Some(billable) {
-            return Ok(());
-        }
-        accounts::ensure(self, billable).await?;
-        self.0.ensured.insert(key.to_owned(), billable.clone());
-        Ok(())
+        accounts::ensure(self, billable).await
     }
 }
 
@@ -122,9 +114,6 @@ fn supervise<F>(
     let until = stop.clone();
     tasks.supervise(name, stop, move || run(Arc::clone(&core), until.clone()));
 }
-
-/// The accounts that a node remembers having ensured.
-const MAX_ENSURED: u64 = 100_000;
 
 /// What an engine is built from. The catalogue, the database, Stripe and the addresses are needed.
 #[derive(Debug, Default)]
@@ -240,7 +229,6 @@ impl EngineBuilder {
             on_change: self.on_change,
             schedule: self.schedule,
             tasks: Tasks::default(),
-            ensured: moka::sync::Cache::new(MAX_ENSURED),
         })))
     }
 }

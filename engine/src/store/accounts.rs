@@ -20,18 +20,20 @@ macro_rules! account_rows {
 }
 
 statements! {
-    INSERT = "INSERT INTO account (id, email, email_canonical, name, created_at) VALUES ($1, $2, $3, $4, $5) \
+    INSERT = "INSERT INTO account (id, email, email_lower, email_canonical, name, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
         ON CONFLICT (id) DO NOTHING";
-    SET_CONTACT = "UPDATE account SET email = $2, email_canonical = $3, name = $4 WHERE id = $1 AND closed_at IS NULL";
+    SET_CONTACT = "UPDATE account SET email = $2, email_lower = $3, email_canonical = $4, name = $5 \
+        WHERE id = $1 AND closed_at IS NULL";
     CONTACT = "SELECT email, email_canonical, name, closed_at FROM account WHERE id = $1";
     // The search text is bound as a pattern without wildcards of its own: see `pattern`.
-    SEARCH = account_rows!("WHERE ($1 = '' OR LOWER(a.email) LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
+    SEARCH = account_rows!("WHERE ($1 = '' OR a.email_lower LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
         AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4)) ORDER BY a.created_at DESC, a.id DESC LIMIT $5");
     BY_ID = account_rows!("WHERE a.id = $1");
     EXISTS = "SELECT id FROM account WHERE id = $1";
     LOCK = "UPDATE account SET changes = changes WHERE id = $1 AND closed_at IS NULL";
     NEXT_CHANGE = "UPDATE account SET changes = changes + 1 WHERE id = $1 RETURNING changes";
-    CLOSE = "UPDATE account SET closed_at = $2, email = 'closed', email_canonical = 'closed', name = NULL WHERE id = $1";
+    CLOSE = "UPDATE account SET closed_at = $2, email = 'closed', email_lower = 'closed', email_canonical = 'closed', name = NULL \
+        WHERE id = $1";
 }
 
 /// An account as lists show it.
@@ -52,7 +54,7 @@ pub struct AccountRow {
 columns!(AccountRow { id, email, customer_id, created_at, closed_at });
 
 /// How to reach the account's owner.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
     /// The address, as it was given.
     pub email: String,
@@ -74,13 +76,14 @@ pub async fn insert(
     name: Option<&str>,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let created = tx.execute(INSERT, values![id.as_str(), email.as_str(), email.canonical(), name, at.0]).await?;
-    Ok(created > 0)
+    let values = values![id.as_str(), email.as_str(), email.login_key(), email.canonical(), name, at.0];
+    Ok(tx.execute(INSERT, values).await? > 0)
 }
 
 /// Changes the contact address and name of an account that is not closed.
 pub async fn set_contact(tx: &mut Tx, id: &AccountId, email: &Email, name: Option<&str>) -> Result<(), StoreError> {
-    tx.execute(SET_CONTACT, values![id.as_str(), email.as_str(), email.canonical(), name]).await.map(drop)
+    let values = values![id.as_str(), email.as_str(), email.login_key(), email.canonical(), name];
+    tx.execute(SET_CONTACT, values).await.map(drop)
 }
 
 /// How to reach the account's owner; `None` for an account that does not exist.

@@ -61,7 +61,7 @@ async fn store(tollgate: &Tollgate, email: &Email, password_hash: &str, who: &Si
     }
     let has_revived = accounts::ensure_in(&mut tx, tollgate, &who.account_id, email, None).await?;
     users::add_owner(&mut tx, &who.account_id, &who.user_id).await?;
-    tx.commit().await?;
+    tollgate.cache().commit(tx, vec![who.account_id.clone()]).await?;
     if has_revived {
         tollgate.wake_worker().notify_one();
     }
