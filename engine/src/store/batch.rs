@@ -66,7 +66,8 @@ impl BatchStatement {
                 return Ok(0);
             }
             let query = self.bind(query(self.postgres.as_str()), rows);
-            return Ok(query.execute(&mut **tx).await?.rows_affected());
+            let done = query.execute(tx.connection()?).await;
+            return Ok(tx.checked(done)?.rows_affected());
         }
         let mut changed = 0;
         for (sql, rows) in self.written_out(rows) {
@@ -90,7 +91,8 @@ impl BatchStatement {
                 Array::Text(column) => query.bind(column),
                 Array::Bigint(column) => query.bind(column),
             });
-            return Ok(query.fetch_all(&mut **tx).await?);
+            let found = query.fetch_all(tx.connection()?).await;
+            return tx.checked(found);
         }
         let mut all = Vec::new();
         for (sql, rows) in self.written_out(rows) {

@@ -13,7 +13,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Executor, PgPool, SqlSafeStr, SqlitePool};
 
 use super::error::StoreError;
-use super::tx::{SqliteTx, Tx};
+use super::tx::{PostgresTx, SqliteTx, Tx};
+use super::value::statements;
 use crate::settings::DatabaseUrl;
 
 /// Prepared statements kept per connection: more than there are.
@@ -30,6 +31,12 @@ const READER_CACHE: &str = "-8192";
 /// disabled a plan that needs one looks very expensive and must not be compiled for that
 /// (docs/decisions/0010).
 const USE_INDEXES: &str = "SET enable_seqscan = off; SET jit = off";
+
+// PostgreSQL's alone.
+statements! {
+    LOCK_SCHEMAS = "SELECT pg_advisory_xact_lock(hashtextextended('create_schema', 0))";
+    SCHEMA = "SELECT nspname FROM pg_namespace WHERE nspname = $1";
+}
 
 /// A connected database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -82,7 +89,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::begin(&pools.writer).await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(PostgresTx::begin(pool).await?),
         })
     }
 
@@ -126,7 +133,7 @@ impl Db {
 async fn connect_postgres(url: &str, schema: Option<&str>) -> Result<Db, StoreError> {
     let mut options = PgConnectOptions::from_str(url)?.statement_cache_capacity(STATEMENT_CACHE);
     if let Some(schema) = schema {
-        options = options.options([("search_path", schema)]);
+        options = options.options([("search_path", quoted(schema))]);
     }
     let pool = PgPoolOptions::new()
         .max_connections(16)
@@ -135,11 +142,27 @@ async fn connect_postgres(url: &str, schema: Option<&str>) -> Result<Db, StoreEr
         .connect_with(options)
         .await?;
     if let Some(schema) = schema {
-        // Settings admit only letters, digits and underscores.
-        let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {schema}"));
-        sqlx::query(create).execute(&pool).await?;
+        create_schema(&pool, schema).await?;
     }
     Ok(Db::Postgres(pool))
+}
+
+/// Creates the schema if it does not exist, which needs no permission if it does. `IF NOT EXISTS` alone
+/// fails for one of two nodes that start together.
+async fn create_schema(pool: &PgPool, schema: &str) -> Result<(), StoreError> {
+    let mut tx = pool.begin().await?;
+    sqlx::query(LOCK_SCHEMAS).execute(&mut *tx).await?;
+    if sqlx::query(SCHEMA).bind(schema).fetch_optional(&mut *tx).await?.is_none() {
+        // Settings admit only letters, digits and underscores.
+        let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {}", quoted(schema)));
+        sqlx::query(create).execute(&mut *tx).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// A name that may also be a word of SQL's, such as `user`.
+fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
 }
 
 async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {

@@ -1,7 +1,9 @@
 //! The tables of one crate, as an ordered set of migrations.
 //!
-//! A migration is written once and must mean the same on both engines. Several sets can share a
-//! database: each has a version range of its own, and none minds the migrations of another.
+//! A migration is written once and must mean the same on both databases. Several sets can share a
+//! database: each has a version range of its own and ignores the versions of the others. It also ignores
+//! versions that a newer program has applied, so that the older one keeps running beside it
+//! (`tests/store/migrations.rs`).
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,9 +13,11 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::db::Db;
 use super::error::StoreError;
-use super::value::values;
+use super::value::{statements, values};
 
-const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success";
+statements! {
+    APPLIED = "SELECT version FROM _sqlx_migrations WHERE success";
+}
 
 /// The migrations of one crate, oldest first: version, description and SQL.
 #[derive(Clone, Copy, Debug)]

@@ -75,7 +75,10 @@ impl Tx {
                 let done = sqlite(sql, values).execute(tx.connection()?).await;
                 Ok(tx.checked(done)?.rows_affected())
             }
-            Self::Postgres(tx) => Ok(postgres(sql, values).execute(&mut **tx).await?.rows_affected()),
+            Self::Postgres(tx) => {
+                let done = postgres(sql, values).execute(tx.connection()?).await;
+                Ok(tx.checked(done)?.rows_affected())
+            }
         }
     }
 
@@ -86,7 +89,10 @@ impl Tx {
                 let rows = sqlite_rows(sql, values).fetch_all(tx.connection()?).await;
                 tx.checked(rows)
             }
-            Self::Postgres(tx) => Ok(postgres_rows(sql, values).fetch_all(&mut **tx).await?),
+            Self::Postgres(tx) => {
+                let rows = postgres_rows(sql, values).fetch_all(tx.connection()?).await;
+                tx.checked(rows)
+            }
         }
     }
 
@@ -101,7 +107,10 @@ impl Tx {
                 let row = sqlite_rows(sql, values).fetch_optional(tx.connection()?).await;
                 tx.checked(row)
             }
-            Self::Postgres(tx) => Ok(postgres_rows(sql, values).fetch_optional(&mut **tx).await?),
+            Self::Postgres(tx) => {
+                let row = postgres_rows(sql, values).fetch_optional(tx.connection()?).await;
+                tx.checked(row)
+            }
         }
     }
 

@@ -1,9 +1,9 @@
 //! Every statement of the store, for the test that prepares them all on both engines.
 
-use super::db::Db;
+use super::db::{self, Db};
 use super::{
-    accounts, billing_changes, checkouts, credits, customers, drift, inbox, invoices, meter_events, notices, payments,
-    purchases, subscriptions, trials, usage,
+    accounts, billing_changes, checkouts, credits, customers, drift, inbox, invoices, meter_events, migrations,
+    notices, payments, purchases, subscriptions, trials, tx, usage,
 };
 
 /// The statements that are the same on both engines, by name.
@@ -18,6 +18,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         inbox::STATEMENTS,
         invoices::STATEMENTS,
         meter_events::STATEMENTS,
+        migrations::STATEMENTS,
         notices::STATEMENTS,
         payments::STATEMENTS,
         purchases::STATEMENTS,
@@ -28,11 +29,13 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
     .concat()
 }
 
-/// The statements that are different on each engine, by name: those that take a list or many rows.
+/// The statements that are different on each database, by name: those that take a list or many rows, and
+/// those of PostgreSQL alone.
 pub fn all_batch_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
     let lists = [customers::LISTS, inbox::LISTS, subscriptions::LISTS].concat();
     let lists = lists.into_iter().map(|(name, query)| (name, query.on(db)));
     let own = inbox::own_statements(db).into_iter();
     let rows = [inbox::batches(), usage::batches(db)].concat().into_iter().flat_map(|batch| batch.forms(db));
-    lists.chain(own).chain(rows).collect()
+    let shared = if db.is_shared() { [db::STATEMENTS, tx::STATEMENTS].concat() } else { Vec::new() };
+    lists.chain(own).chain(rows).chain(shared).collect()
 }
