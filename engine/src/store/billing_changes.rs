@@ -31,7 +31,8 @@ statements! {
         WHERE e.account_id = b.account_id AND e.number < b.number AND e.state = 'pending') \
         ORDER BY b.next_attempt_at, b.account_id LIMIT $2";
     CLAIM = "UPDATE billing_change SET lease_owner = $3, lease_until = $5, attempts = attempts + 1 \
-        WHERE account_id = $1 AND number = $2 AND state = 'pending' AND (lease_until IS NULL OR lease_until <= $4)";
+        WHERE account_id = $1 AND number = $2 AND state = 'pending' AND next_attempt_at <= $4 \
+        AND (lease_until IS NULL OR lease_until <= $4)";
     BY_NUMBER = changes!("WHERE b.account_id = $1 AND b.number = $2");
     DELIVERED = "UPDATE billing_change SET state = 'delivered', settled_at = $4, last_error = NULL, lease_owner = NULL, lease_until = NULL \
         WHERE account_id = $1 AND number = $2 AND lease_owner = $3 AND state = 'pending'";
@@ -41,8 +42,8 @@ statements! {
     SKIP = "UPDATE billing_change SET state = 'skipped', settled_at = $3, lease_owner = NULL, lease_until = NULL \
         WHERE account_id = $1 AND number = $2 AND state = 'pending'";
     LIST = changes!("WHERE ($1 = '' OR b.state = $1) AND ($2 = '' OR b.account_id = $2) \
-        AND (b.created_at < $3 OR (b.created_at = $3 AND b.account_id || '.' || b.number < $4)) \
-        ORDER BY b.created_at DESC, b.account_id || '.' || b.number DESC LIMIT $5");
+        AND (b.created_at < $3 OR (b.created_at = $3 AND (b.account_id < $4 OR (b.account_id = $4 AND b.number < $5)))) \
+        ORDER BY b.created_at DESC, b.account_id DESC, b.number DESC LIMIT $6");
     FAILING = "SELECT COUNT(*), MIN(created_at) FROM billing_change WHERE state = 'pending' AND last_error IS NOT NULL";
     PRUNE = "DELETE FROM billing_change WHERE (account_id, number) IN \
         (SELECT account_id, number FROM billing_change WHERE state <> 'pending' AND settled_at < $1 LIMIT $2)";
@@ -227,13 +228,20 @@ pub struct ChangeFilter {
 pub async fn list(db: &Db, filter: &ChangeFilter, after: &Cursor, limit: i64) -> Result<Vec<StoredChange>, StoreError> {
     let state = filter.state.map_or("", ChangeState::as_str);
     let account = filter.account.as_ref().map_or("", AccountId::as_str);
-    let rows = db.fetch_all::<ChangeRow>(LIST, values![state, account, after.at.0, after.key.as_str(), limit]).await?;
+    let (last, number) = position(&after.key);
+    let rows = db.fetch_all::<ChangeRow>(LIST, values![state, account, after.at.0, last, number, limit]).await?;
     rows.into_iter().map(ChangeRow::read).collect()
 }
 
 /// Where the page after this change begins.
 pub fn cursor(change: &StoredChange) -> Cursor {
     Cursor { at: change.created_at, key: format!("{}.{}", change.account, change.number) }
+}
+
+/// The account and number in a cursor's key. A key that names none is before every change of its time.
+fn position(key: &str) -> (&str, i64) {
+    let position = key.rsplit_once('.').and_then(|(account, number)| Some((account, number.parse().ok()?)));
+    position.unwrap_or_default()
 }
 
 /// Pending changes that have failed at least once.

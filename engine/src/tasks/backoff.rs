@@ -4,7 +4,7 @@
 /// to a quarter that depends on `key`, so that what failed together is not retried together.
 pub(super) fn backoff(attempts: i64, max: i64, key: &str) -> i64 {
     let base = (1_i64 << attempts.clamp(1, 30)).min(max);
-    let jitter = key.bytes().fold(attempts, |sum, byte| (sum * 31 + i64::from(byte)) % 997);
+    let jitter = key.bytes().fold(attempts % 997, |sum, byte| (sum * 31 + i64::from(byte)) % 997);
     base + base * jitter / 997 / 4
 }
 
