@@ -33,6 +33,7 @@ pub struct GroupCommit<T, A>(Arc<Inner<T, A>>);
 struct Inner<T, A> {
     commit: Box<Commit<T, A>>,
     queue: Mutex<Queue<T, A>>,
+    max_wait: Duration,
 }
 
 struct Queue<T, A> {
@@ -71,9 +72,17 @@ where
     where
         F: Future<Output = Result<Vec<A>, StoreError>> + Send + 'static,
     {
+        Self::with_max_wait(commit, MAX_WAIT)
+    }
+
+    fn with_max_wait<F>(commit: impl Fn(Arc<[T]>) -> F + Send + Sync + 'static, max_wait: Duration) -> Self
+    where
+        F: Future<Output = Result<Vec<A>, StoreError>> + Send + 'static,
+    {
         Self(Arc::new(Inner {
             commit: Box::new(move |batch| Box::pin(commit(batch))),
             queue: Mutex::new(Queue { waiting: Vec::new(), next_ticket: 0, is_running: false }),
+            max_wait,
         }))
     }
 
@@ -84,7 +93,7 @@ where
     pub async fn submit(&self, request: T) -> Result<A, StoreError> {
         let (answer, mut answered) = oneshot::channel();
         let ticket = self.enqueue(request, answer)?;
-        if let Ok(answer) = tokio::time::timeout(MAX_WAIT, &mut answered).await {
+        if let Ok(answer) = tokio::time::timeout(self.0.max_wait, &mut answered).await {
             return answer.unwrap_or_else(|_| Err(crashed()));
         }
         if self.withdraw(ticket) {
@@ -212,18 +221,18 @@ mod tests {
     }
 
     /// A commit that waits for a permit, and counts what it has committed.
-    fn gated() -> (GroupCommit<u32, u32>, Arc<Semaphore>, Arc<AtomicUsize>) {
+    fn gated(max_wait: Duration) -> (GroupCommit<u32, u32>, Arc<Semaphore>, Arc<AtomicUsize>) {
         let (gate, committed) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let (opened, counted) = (Arc::clone(&gate), Arc::clone(&committed));
-        let group = GroupCommit::new(move |batch: Arc<[u32]>| {
+        let commit = move |batch: Arc<[u32]>| {
             let (gate, committed) = (Arc::clone(&opened), Arc::clone(&counted));
             async move {
                 gate.acquire().await.expect("the gate stays").forget();
                 committed.fetch_add(batch.len(), Ordering::SeqCst);
                 Ok(batch.to_vec())
             }
-        });
-        (group, gate, committed)
+        };
+        (GroupCommit::with_max_wait(commit, max_wait), gate, committed)
     }
 
     #[tokio::test]
@@ -241,15 +250,15 @@ mod tests {
         assert!(matches!(one, Err(StoreError::Shared(_))) && matches!(other, Err(StoreError::Shared(_))));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_request_that_waited_too_long_is_refused_and_never_committed() {
-        let (group, gate, committed) = gated();
+        let (group, gate, committed) = gated(Duration::ZERO);
         let first = tokio::spawn({
             let group = group.clone();
             async move { group.submit(1).await }
         });
+        // Its commit begins before its wait is over: a request may also wait for no time at all.
         tokio::task::yield_now().await;
-        // The clock of this test jumps to the next timer as soon as nothing else can happen.
         assert!(matches!(group.submit(2).await, Err(StoreError::Busy)));
         gate.add_permits(2);
         assert_eq!(first.await.expect("no panic").unwrap(), 1);
@@ -258,7 +267,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_that_hangs_up_before_its_commit_began_changes_nothing() {
-        let (group, gate, committed) = gated();
+        let (group, gate, committed) = gated(MAX_WAIT);
         let first = tokio::spawn({
             let group = group.clone();
             async move { group.submit(1).await }
@@ -279,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_the_next_request() {
-        let (group, _gate, _) = gated();
+        let (group, _gate, _) = gated(MAX_WAIT);
         let waiting: Vec<_> = (0..=MAX_WAITING as u32)
             .map(|n| {
                 tokio::spawn({

@@ -27,6 +27,31 @@ pub struct Tasks(Arc<Inner>);
 struct Inner {
     tracker: TaskTracker,
     health: Mutex<Vec<TaskHealth>>,
+    delays: Delays,
+}
+
+/// How long tasks wait to be started again.
+#[derive(Clone, Copy, Debug)]
+struct Delays {
+    first: Duration,
+    max: Duration,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self { first: FIRST_DELAY, max: MAX_DELAY }
+    }
+}
+
+impl Delays {
+    /// The delay after a run, given the delay before it. A task that ran for long begins again with the
+    /// shortest delay.
+    fn after(self, ran_for: Duration, previous: Option<Duration>) -> Duration {
+        match previous {
+            Some(previous) if ran_for <= self.max => (previous * 2).min(self.max),
+            _ => self.first,
+        }
+    }
 }
 
 /// Whether a task runs.
@@ -55,7 +80,7 @@ impl Tasks {
             health.len() - 1
         };
         let supervisor = async move {
-            let mut delay = FIRST_DELAY;
+            let mut delay = None;
             loop {
                 let started = Instant::now();
                 let ended = AssertUnwindSafe(start()).catch_unwind().await;
@@ -69,14 +94,10 @@ impl Tasks {
                     health.restarts += 1;
                     health.last_error = Some(error);
                 });
-                // A task that ran for long begins again with the shortest delay.
-                if started.elapsed() > MAX_DELAY {
-                    delay = FIRST_DELAY;
-                }
-                if stop.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
+                let wait = *delay.insert(tasks.0.delays.after(started.elapsed(), delay));
+                if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                     return;
                 }
-                delay = (delay * 2).min(MAX_DELAY);
                 tasks.update(place, |health| health.is_running = true);
             }
         };
@@ -134,12 +155,21 @@ mod tests {
         runs
     }
 
-    #[tokio::test(start_paused = true)]
+    fn waiting_for(first: Duration) -> Tasks {
+        Tasks(Arc::new(Inner { delays: Delays { first, max: first }, ..Inner::default() }))
+    }
+
+    async fn until(holds: impl Fn() -> bool) {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
     async fn a_task_that_panics_or_returns_is_started_again() {
-        let (tasks, stop) = (Tasks::default(), CancellationToken::new());
+        let (tasks, stop) = (waiting_for(Duration::ZERO), CancellationToken::new());
         let runs = failing(&tasks, &stop, 3);
-        tokio::time::sleep(FIRST_DELAY + FIRST_DELAY * 2 + FIRST_DELAY * 4 + FIRST_DELAY).await;
-        assert_eq!(runs.load(Ordering::SeqCst), 4);
+        until(|| runs.load(Ordering::SeqCst) == 4).await;
         let health = tasks.health().remove(0);
         assert!(health.is_running, "{health:?}");
         assert_eq!(health.restarts, 3);
@@ -148,27 +178,23 @@ mod tests {
         tasks.wait().await;
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_task_that_waits_to_be_started_again_is_not_running() {
-        let (tasks, stop) = (Tasks::default(), CancellationToken::new());
-        failing(&tasks, &stop, 1);
-        tokio::time::sleep(FIRST_DELAY / 2).await;
-        assert!(!tasks.health()[0].is_running);
-        tokio::time::sleep(FIRST_DELAY).await;
-        assert!(tasks.health()[0].is_running);
+    #[tokio::test]
+    async fn a_task_that_waits_to_be_started_again_is_not_running_and_can_be_stopped() {
+        let (tasks, stop) = (waiting_for(MAX_DELAY * 60), CancellationToken::new());
+        let runs = failing(&tasks, &stop, 1);
+        until(|| !tasks.health()[0].is_running).await;
         stop.cancel();
         tasks.wait().await;
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_task_that_keeps_ending_is_started_ever_more_rarely() {
-        let (tasks, stop) = (Tasks::default(), CancellationToken::new());
-        let runs = failing(&tasks, &stop, u32::MAX);
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-        let runs = runs.load(Ordering::SeqCst);
-        assert!((60..=70).contains(&runs), "{runs} runs in an hour");
-        stop.cancel();
-        tasks.wait().await;
+    #[test]
+    fn a_task_that_keeps_ending_is_started_ever_more_rarely() {
+        let mut delay = None;
+        let delays: Vec<u64> =
+            (0..9).map(|_| delay.insert(Delays::default().after(Duration::ZERO, delay)).as_secs()).collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(Delays::default().after(MAX_DELAY * 2, delay), FIRST_DELAY, "after a long run");
     }
 
     #[tokio::test]

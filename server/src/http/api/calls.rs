@@ -137,7 +137,7 @@ mod tests {
     use crate::assets::Assets;
     use crate::auth::session_store;
     use crate::config::Config;
-    use crate::store::Db;
+    use engine::Db;
     use engine::clock::Clock;
 
     async fn tollgate() -> Tollgate {
