@@ -1,8 +1,9 @@
 //! Recording usage, and reserving it for work that can fail.
 
 use billing::{AccountId, Limit, Meter, Overage, Timestamp, UsageWindow, usage_window};
+use tokio::runtime::Handle;
 
-use super::decide::{End, Settle, Take, TakeOutcome};
+use super::decide::{End, MeterWriter, Settle, Take, TakeOutcome};
 use super::reading::{MeterReading, beyond, readings, window_owner};
 use super::request::{Recorded, Reservation, Reserved, UsageError, UsageEvent};
 use super::scope::CounterScope;
@@ -43,7 +44,8 @@ pub async fn record(core: &Core, account: &AccountId, event: UsageEvent<'_>) -> 
     }
 }
 
-/// Holds units for work that can fail, for `seconds` at most.
+/// Holds units for work that can fail, for `seconds` at most. Dropping the future before it returns
+/// holds nothing.
 pub async fn reserve(
     core: &Core,
     account: &AccountId,
@@ -52,14 +54,43 @@ pub async fn reserve(
 ) -> Result<Reserved, UsageError> {
     let id = ids::new_id();
     let take = take(core, account, event, Some((id.clone(), core.now().plus_seconds(seconds)))).await?;
-    let (scope, key) = (take.scope.clone(), take.key.clone());
+    let reservation = Reservation { scope: take.scope.clone(), key: take.key.clone(), id };
+    let unclaimed = Unclaimed { meter: core.meter().clone(), release: Some(end(core, &reservation, End::Release)) };
     let (outcome, reading) = core.meter().take(take).await?;
+    unclaimed.claim();
     match outcome {
-        TakeOutcome::Taken => Ok(Reserved::Held(Reservation { scope, key, id }, reading)),
+        TakeOutcome::Taken => Ok(Reserved::Held(reservation, reading)),
         TakeOutcome::Repeated => Ok(Reserved::Repeated(reading)),
         TakeOutcome::InProgress => Ok(Reserved::InProgress(reading)),
         TakeOutcome::Denied => Ok(Reserved::Denied(reading)),
         TakeOutcome::KeyReused => Err(UsageError::KeyReused),
+    }
+}
+
+/// A reservation that its caller has not received yet. A decision is committed even if its caller goes
+/// away meanwhile; then the units are given back here.
+struct Unclaimed {
+    meter: MeterWriter,
+    release: Option<Settle>,
+}
+
+impl Unclaimed {
+    fn claim(mut self) {
+        self.release = None;
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        let Some(release) = self.release.take() else { return };
+        // Without a runtime the program is ending, and the reservation expires by itself.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let meter = self.meter.clone();
+        runtime.spawn(async move {
+            if let Err(error) = meter.settle(release).await {
+                tracing::warn!(%error, "a reservation could not be released; it expires by itself");
+            }
+        });
     }
 }
 
