@@ -9,24 +9,33 @@ const MAX_DECODINGS: usize = 8;
 /// `\` as `/`, without empty, `.` and `..` segments, without a trailing slash. `None` for a path that
 /// does not decode to text.
 pub fn canonical(path: &str) -> Option<String> {
+    decode(path).map(|decoded| normalize(&decoded))
+}
+
+/// Whether a path has a `..` segment in some spelling. What it means then depends on the router: one that
+/// does not resolve `..` takes `/reports/../x` for a page below `/reports`.
+pub(super) fn climbs(path: &str) -> bool {
+    let is_parent = |segment: &str| segment.split(';').next().unwrap_or_default().trim_end_matches(' ') == "..";
+    decode(path).is_none_or(|decoded| decoded.split('/').any(is_parent))
+}
+
+/// Decodes a path until nothing changes, in lower case and with `\` as `/`.
+fn decode(path: &str) -> Option<String> {
     let mut decoded = path.to_owned();
     for _ in 0..MAX_DECODINGS {
         let next = percent_decode_str(&decoded).decode_utf8().ok()?.into_owned();
         if next == decoded {
-            return normalize(&decoded);
+            let decoded = decoded.to_lowercase().replace('\\', "/");
+            return (!decoded.chars().any(char::is_control)).then_some(decoded);
         }
         decoded = next;
     }
     None
 }
 
-fn normalize(decoded: &str) -> Option<String> {
-    let lower = decoded.to_lowercase().replace('\\', "/");
-    if lower.chars().any(char::is_control) {
-        return None;
-    }
+fn normalize(decoded: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
-    for segment in lower.split('/') {
+    for segment in decoded.split('/') {
         // Some servers cut a `;parameter` off a segment.
         match segment.split(';').next().unwrap_or_default().trim_end_matches(['.', ' ']) {
             "" if segment == ".." => drop(segments.pop()),
@@ -34,5 +43,5 @@ fn normalize(decoded: &str) -> Option<String> {
             segment => segments.push(segment),
         }
     }
-    Some(format!("/{}", segments.join("/")))
+    format!("/{}", segments.join("/"))
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::addresses::{login_address, upgrade_address};
 use super::identify::Visitor;
 use super::policy::Route;
+use super::request::{form_page, is_read, uri};
 use crate::engine::Engine;
 use crate::permit::{Permit, Refusal, permit};
 
@@ -78,17 +79,19 @@ impl<S: Send + Sync, R: Requirement> FromRequestParts<S> for Entitled<R> {
         let visitor = parts.extensions.get::<Visitor>().ok_or(Refused::NoGate)?;
         let accepts = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         let is_page = accepts.is_some_and(|accept| accept.contains("text/html"));
-        let next =
-            if parts.method.is_safe() { parts.uri.path_and_query().map_or("/", |uri| uri.as_str()) } else { "/" };
+        let next = match is_read(parts) {
+            true => uri(parts).path_and_query().map(ToString::to_string),
+            false => form_page(parts, engine.urls()),
+        };
         let Some((billable, entitlement)) = &visitor.0 else {
-            return Err(Refused::SignIn { address: login_address(engine.urls(), next), is_page });
+            return Err(Refused::SignIn { address: login_address(engine.urls(), next.as_deref()), is_page });
         };
         let entitlement = (**entitlement).clone();
         match permit(engine.catalog(), &billable.account, entitlement, R::POLICY) {
             Ok(permit) => Ok(Self(permit, PhantomData)),
             Err(Refusal::UpgradeRequired { .. }) => {
                 let subject = Route { path: "/", policy: R::POLICY }.subject();
-                Err(Refused::Upgrade { address: upgrade_address(engine.urls(), subject, next), is_page })
+                Err(Refused::Upgrade { address: upgrade_address(engine.urls(), subject, next.as_deref()), is_page })
             }
             Err(Refusal::Forbidden) => Err(Refused::Hidden),
         }

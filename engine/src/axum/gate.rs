@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use tower::ServiceExt;
@@ -15,6 +15,7 @@ use super::addresses::{login_address, upgrade_address};
 use super::canonical::canonical;
 use super::identify::{Identify, Visitor};
 use super::policy::{PolicyTable, Verdict};
+use super::request::{form_page, is_read, uri};
 use crate::accounts::AccountError;
 use crate::engine::Engine;
 
@@ -66,7 +67,7 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
     parts.extensions.insert(visitor.clone());
     parts.extensions.insert(gate.engine.clone());
 
-    let path = parts.uri.path();
+    let path = uri(&parts).path();
     let Some(canonical) = canonical(path) else {
         return refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await;
     };
@@ -76,16 +77,18 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
         }
         return refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await;
     };
-    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
-    let address = match parts.uri.query() {
-        Some(query) if is_read => format!("{canonical}?{query}"),
-        _ => canonical.clone(),
+    let is_read = is_read(&parts);
+    let address = match uri(&parts).query() {
+        Some(query) => format!("{canonical}?{query}"),
+        None => canonical.clone(),
     };
+    let back = if is_read { Some(address.clone()) } else { form_page(&parts, gate.engine.urls()) };
+    let back = back.as_deref();
     let (engine, signed_in) = (&gate.engine, visitor.0.as_ref());
     let signed_in = signed_in.map(|(billable, entitlement)| (&**entitlement, billable.is_operator));
     let response = match route.verdict(signed_in, engine.catalog()) {
-        Verdict::SignIn => Redirect::to(&login_address(engine.urls(), &address)).into_response(),
-        Verdict::Upgrade => Redirect::to(&upgrade_address(engine.urls(), route.subject(), &address)).into_response(),
+        Verdict::SignIn => Redirect::to(&login_address(engine.urls(), back)).into_response(),
+        Verdict::Upgrade => Redirect::to(&upgrade_address(engine.urls(), route.subject(), back)).into_response(),
         Verdict::Hide => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
         Verdict::Admit if canonical == path => next.run(Request::from_parts(parts, body)).await,
         // Another spelling of a page leads to the page itself, where the gate asks again. A browser

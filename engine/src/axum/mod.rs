@@ -7,6 +7,7 @@ mod entitled;
 mod gate;
 mod identify;
 mod policy;
+mod request;
 mod webhook;
 
 pub use addresses::{login_address, upgrade_address};

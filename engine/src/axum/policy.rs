@@ -1,13 +1,13 @@
 //! Which policy guards which path.
 //!
 //! A route covers its path and everything below it, by whole segments, and the longest path wins
-//! (`tests/rules/policy.rs`).
+//! (`tests/axum/policy.rs`).
 
 use std::fmt;
 
 use billing::{Admission, Catalog, Entitlement, Policy};
 
-use super::canonical::canonical;
+use super::canonical::{canonical, climbs};
 
 /// A path and its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +74,9 @@ impl PolicyTable {
         self.routes.iter().find(|route| covers(route.path, canonical)).copied()
     }
 
-    /// Whether everyone may ask for a path, as it is spelled, whose canonical form no route covers. A
-    /// router that does not resolve `..` would take `/reports/../x` for a page below `/reports`.
+    /// Whether everyone may ask for a path, as it is spelled, whose canonical form no route covers.
     pub(super) fn is_open(&self, path: &str) -> bool {
-        self.is_otherwise_public && self.route(&path.to_lowercase()).is_none()
+        self.is_otherwise_public && !climbs(path)
     }
 }
 

@@ -1,0 +1,30 @@
+//! What a request asks for, whichever router it has reached.
+
+use axum::extract::OriginalUri;
+use axum::http::request::Parts;
+use axum::http::{Method, Uri, header};
+use url::{Position, Url};
+
+use crate::settings::Urls;
+
+/// The address as the client sent it: a nested router sees its own without the prefix.
+pub(super) fn uri(parts: &Parts) -> &Uri {
+    parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
+}
+
+/// Whether the request only reads, so that a browser can come back to its address.
+pub(super) fn is_read(parts: &Parts) -> bool {
+    matches!(parts.method, Method::GET | Method::HEAD)
+}
+
+/// The page with the form that was posted, from the `Referer`. `None` if another site sent it, or if it
+/// is the address that the form is posted to, which need not be a page.
+pub(super) fn form_page(parts: &Parts, urls: &Urls) -> Option<String> {
+    let referer = Url::parse(parts.headers.get(header::REFERER)?.to_str().ok()?).ok()?;
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = uri(parts).authority().map(|authority| authority.as_str()).or(host);
+    let is_own = referer.origin() == urls.success.origin()
+        || host.is_some_and(|host| host == &referer[Position::BeforeHost..Position::AfterPort]);
+    let is_page = !referer.path().starts_with("//") && referer.path() != uri(parts).path();
+    (is_own && is_page).then(|| referer[Position::BeforePath..Position::AfterQuery].to_owned())
+}
