@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::backoff;
@@ -15,8 +15,8 @@ use crate::store::billing_changes::{self as rows, StoredChange};
 
 /// The longest wait between two looks for changes.
 const IDLE: Duration = Duration::from_secs(5);
-/// Changes that are delivered at a time, of as many accounts.
-const BATCH: i64 = 32;
+/// Changes that are delivered at the same time, of as many accounts.
+const MAX_DELIVERIES: usize = 32;
 /// How long the handler may take. After that the delivery counts as failed and is repeated.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Seconds that a claim holds: longer than the handler may take.
@@ -24,44 +24,68 @@ const LEASE: i64 = 60;
 /// The longest wait before a change is delivered again, in seconds.
 const MAX_BACKOFF: i64 = 3600;
 
-/// Delivers until `stop`.
+type Deliveries = JoinSet<Result<(), StoreError>>;
+
+/// Delivers until `stop`. Deliveries that have begun are finished. An account whose handler is slow does
+/// not hold up the others.
 pub async fn run(core: Arc<Core>, handler: ChangeHandler, stop: CancellationToken) {
+    let mut deliveries = Deliveries::new();
     while !stop.is_cancelled() {
-        match deliver_due(&core, &handler).await {
-            Ok(0) => {}
-            // The accounts may have further changes.
-            Ok(_) => continue,
-            Err(error) => tracing::error!(%error, "billing changes cannot be read"),
+        if let Err(error) = start_due(&core, &handler, &mut deliveries).await {
+            tracing::error!(%error, "billing changes cannot be read");
         }
         tokio::select! {
             () = stop.cancelled() => {}
             () = core.wake_changes().notified() => {}
+            // Its account may have a further change.
+            Some(ended) = deliveries.join_next() => report(ended),
             () = tokio::time::sleep(IDLE) => {}
         }
+    }
+    while let Some(ended) = deliveries.join_next().await {
+        report(ended);
     }
 }
 
 /// Delivers the oldest due change of each account, and returns how many deliveries that were.
 pub async fn deliver_due(core: &Arc<Core>, handler: &ChangeHandler) -> Result<usize, StoreError> {
-    let owner = ids::new_id();
-    let now = core.now();
-    let claimed = rows::claim(core.db(), &owner, now, now.plus_seconds(LEASE), BATCH).await?;
-    let mut deliveries = JoinSet::new();
-    for change in claimed {
-        let (core, handler, owner) = (Arc::clone(core), handler.clone(), owner.clone());
-        deliveries.spawn(async move { deliver(&core, &handler, &change, &owner).await });
-    }
+    let mut deliveries = Deliveries::new();
+    start_due(core, handler, &mut deliveries).await?;
     let results = deliveries.join_all().await;
     let delivered = results.len();
     results.into_iter().collect::<Result<(), _>>()?;
     Ok(delivered)
 }
 
+/// Starts to deliver the oldest due change of each account, as far as there is room beside `deliveries`.
+async fn start_due(core: &Arc<Core>, handler: &ChangeHandler, deliveries: &mut Deliveries) -> Result<(), StoreError> {
+    let owner = ids::new_id();
+    let now = core.now();
+    let room = MAX_DELIVERIES.saturating_sub(deliveries.len());
+    let limit = i64::try_from(room).unwrap_or(i64::MAX);
+    for change in rows::claim(core.db(), &owner, now, now.plus_seconds(LEASE), limit).await? {
+        let (core, handler, owner) = (Arc::clone(core), handler.clone(), owner.clone());
+        deliveries.spawn(async move { deliver(&core, &handler, &change, &owner).await });
+    }
+    Ok(())
+}
+
+/// Logs a delivery that could not be settled. It is repeated when its lease expires.
+fn report(ended: Result<Result<(), StoreError>, JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "a delivery could not be settled; it is repeated"),
+        Err(error) => tracing::error!(%error, "a delivery ended early; it is repeated"),
+    }
+}
+
 async fn deliver(core: &Core, handler: &ChangeHandler, stored: &StoredChange, owner: &str) -> Result<(), StoreError> {
     let change = BillingChange::from(stored.clone());
     let id = change.id();
-    // In a task of its own, so that a panic is a failed delivery like any other.
-    let mut running = tokio::spawn(handler.call(change));
+    // In a task of its own, so that a panic is a failed delivery like any other. The handler is called
+    // there: it may also panic before it returns a future.
+    let handler = handler.clone();
+    let mut running = tokio::spawn(async move { handler.call(change).await });
     let error = match tokio::time::timeout(TIMEOUT, &mut running).await {
         Ok(Ok(Ok(()))) => None,
         Ok(Ok(Err(error))) => Some(error.to_string()),
