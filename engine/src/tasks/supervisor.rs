@@ -83,7 +83,12 @@ impl Tasks {
             let mut delay = None;
             loop {
                 let started = Instant::now();
-                let ended = AssertUnwindSafe(start()).catch_unwind().await;
+                // The call itself may panic as well, before there is a future.
+                let running = std::panic::catch_unwind(AssertUnwindSafe(&start));
+                let ended = match running {
+                    Ok(running) => AssertUnwindSafe(running).catch_unwind().await,
+                    Err(panic) => Err(panic),
+                };
                 if stop.is_cancelled() {
                     return;
                 }
@@ -174,6 +179,23 @@ mod tests {
         assert!(health.is_running, "{health:?}");
         assert_eq!(health.restarts, 3);
         assert_eq!(health.last_error.as_deref(), Some("it panicked: run 3"));
+        stop.cancel();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_before_its_future_exists_is_started_again() {
+        let (tasks, stop) = (waiting_for(Duration::ZERO), CancellationToken::new());
+        let (runs, until_stopped) = (Arc::new(AtomicU32::new(0)), stop.clone());
+        let counted = Arc::clone(&runs);
+        tasks.supervise("worker", &stop, move || {
+            assert!(counted.fetch_add(1, Ordering::SeqCst) > 0, "the first run");
+            until_stopped.clone().cancelled_owned()
+        });
+        until(|| runs.load(Ordering::SeqCst) == 2).await;
+        let health = tasks.health().remove(0);
+        assert_eq!((health.is_running, health.restarts), (true, 1), "{health:?}");
+        assert_eq!(health.last_error.as_deref(), Some("it panicked: the first run"));
         stop.cancel();
         tasks.wait().await;
     }
