@@ -16,7 +16,6 @@ use crate::error::ApiError;
 use crate::expand;
 use crate::fields::Fields;
 use crate::form::{self, Node};
-use crate::gate;
 use crate::http::{self, Call, Route, meters};
 use crate::idempotency::Keyed;
 use crate::params;
@@ -180,7 +179,7 @@ async fn carry_out(shared: &Shared, sent: &Sent) -> Answer {
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    gate::pass(shared, &sent.method, &sent.path).await;
+    shared.gates.pass(&sent.method, &sent.path).await;
     let mut answer =
         understood.map_or_else(|error| Answer::failed(&error), |(route, call)| work(shared, sent, route, &call));
     drop(lanes);

@@ -2,16 +2,76 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::ids;
+use crate::shape::DEFAULT_VERSION;
 use crate::store::Tx;
 
 /// Within how many milliseconds events overtake each other when they are shuffled.
 const SHUFFLED_WITHIN: i64 = 3_000;
 
+impl Tx<'_> {
+    /// Writes a new object and emits the event that says so.
+    pub(crate) fn create(&mut self, event: &str, object: &Value) {
+        self.put(object.clone());
+        self.emit(event, object, None);
+    }
+
+    /// Changes an object and emits `event`. An `…updated` event carries the previous values, and
+    /// is not emitted when nothing that shows has changed.
+    pub(crate) fn change(&mut self, id: &str, event: &str, work: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
+        self.tell(id, &[event], work)
+    }
+
+    /// Changes an object and emits several events about it, as [`Tx::change`] does one.
+    pub(crate) fn tell(&mut self, id: &str, told: &[&str], work: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
+        let before = self.get(id).cloned().ok_or_else(|| ApiError::internal(format!("{id} vanished")))?;
+        let mut after = before.clone();
+        work(&mut after);
+        self.put(after.clone());
+        let previous = previous(&before, &after);
+        for event in told {
+            match tells_previous(event) {
+                false => self.emit(event, &after, None),
+                true if previous.is_some() => self.emit(event, &after, previous.clone()),
+                true => {}
+            }
+        }
+        Ok(after)
+    }
+
+    /// Records an event about an object as it is now, and what must be delivered of it.
+    pub(crate) fn emit(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
+        let id = ids::new("evt_");
+        let endpoints = interested(self, kind);
+        let mut data = json!({ "object": object });
+        if let Some(previous) = previous {
+            data["previous_attributes"] = previous;
+        }
+        self.put(json!({
+            "id": id,
+            "object": "event",
+            "api_version": DEFAULT_VERSION,
+            "created": self.now(),
+            "data": data,
+            "livemode": false,
+            "pending_webhooks": endpoints.len(),
+            "request": {
+                "id": self.origin.request,
+                "idempotency_key": self.origin.idempotency_key,
+            },
+            "type": kind,
+        }));
+        for endpoint in endpoints {
+            dispatch(self, &id, kind, &endpoint);
+        }
+    }
+}
+
 /// What `previous_attributes` says of a change: every field that differs, with its old value,
 /// descending into hashes and taking lists whole. `None` when nothing that shows differs.
-pub(crate) fn previous(before: &Value, after: &Value) -> Option<Value> {
+fn previous(before: &Value, after: &Value) -> Option<Value> {
     let (Value::Object(old), Value::Object(new)) = (before, after) else {
         return None;
     };
@@ -34,7 +94,7 @@ pub(crate) fn previous(before: &Value, after: &Value) -> Option<Value> {
 }
 
 /// Whether events of a type carry `previous_attributes`.
-pub(crate) fn tells_previous(kind: &str) -> bool {
+fn tells_previous(kind: &str) -> bool {
     kind.ends_with(".updated") || kind == "charge.refunded"
 }
 
@@ -59,7 +119,7 @@ pub(crate) const CONDITION_FIELDS: &[&str] =
 
 /// Makes what must be delivered of an event to an endpoint, under the conditions that were set:
 /// it may get lost, come twice, late, or out of order.
-pub(crate) fn dispatch(tx: &mut Tx<'_>, event: &str, kind: &str, endpoint: &str) {
+fn dispatch(tx: &mut Tx<'_>, event: &str, kind: &str, endpoint: &str) {
     let mut due = tx.now() * 1000;
     let Some(conditions) = tx.get(CONDITIONS).cloned() else {
         return tx.put(delivery(event, kind, endpoint, due));

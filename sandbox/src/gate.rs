@@ -1,11 +1,9 @@
 //! Gates at which tests hold API calls, so that they can act while a call is in progress.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-use crate::state::Shared;
 
 /// Holds matching calls until it opens.
 #[derive(Debug)]
@@ -22,40 +20,49 @@ impl Gate {
     }
 }
 
-/// Waits until no gate holds the call any more.
-pub(crate) async fn pass(shared: &Shared, method: &str, path: &str) {
-    loop {
-        let gate = shared.lock().gates.iter().find(|gate| gate.holds(method, path)).cloned();
-        let Some(gate) = gate else {
-            return;
-        };
-        gate.arrived.send_modify(|calls| *calls += 1);
-        gate.opened.cancelled().await;
-    }
-}
+/// All gates that are closed.
+#[derive(Debug, Default)]
+pub(crate) struct Gates(Mutex<Vec<Arc<Gate>>>);
 
-/// Opens every gate.
-pub(crate) fn open_all(shared: &Shared) {
-    let gates = std::mem::take(&mut shared.lock().gates);
-    gates.iter().for_each(|gate| gate.opened.cancel());
+impl Gates {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Gate>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no gate holds the call any more.
+    pub(crate) async fn pass(&self, method: &str, path: &str) {
+        loop {
+            let gate = self.lock().iter().find(|gate| gate.holds(method, path)).cloned();
+            let Some(gate) = gate else {
+                return;
+            };
+            gate.arrived.send_modify(|calls| *calls += 1);
+            gate.opened.cancelled().await;
+        }
+    }
+
+    /// Opens every gate.
+    pub(crate) fn open_all(&self) {
+        self.lock().drain(..).for_each(|gate| gate.opened.cancel());
+    }
 }
 
 /// API calls held by [`Sandbox::hold_calls`](crate::Sandbox::hold_calls); dropping it releases them.
 pub struct HeldCalls {
-    shared: Arc<Shared>,
+    gates: Arc<Gates>,
     gate: Arc<Gate>,
 }
 
 impl HeldCalls {
-    pub(crate) fn new(shared: &Arc<Shared>, method: &str, path: &str) -> Self {
+    pub(crate) fn new(gates: &Arc<Gates>, method: &str, path: &str) -> Self {
         let gate = Arc::new(Gate {
             method: method.to_owned(),
             path: path.to_owned(),
             arrived: watch::Sender::new(0),
             opened: CancellationToken::new(),
         });
-        shared.lock().gates.push(Arc::clone(&gate));
-        Self { shared: Arc::clone(shared), gate }
+        gates.lock().push(Arc::clone(&gate));
+        Self { gates: Arc::clone(gates), gate }
     }
 
     /// Resolves when a call has arrived at the gate.
@@ -88,7 +95,7 @@ impl std::fmt::Debug for HeldCalls {
 
 impl Drop for HeldCalls {
     fn drop(&mut self) {
-        self.shared.lock().gates.retain(|gate| !Arc::ptr_eq(gate, &self.gate));
+        self.gates.lock().retain(|gate| !Arc::ptr_eq(gate, &self.gate));
         self.gate.opened.cancel();
     }
 }

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use crate::banks::{self, TestAccount};
 use crate::cards::TestCard;
 use crate::fields::{Fields, metadata};
-use crate::flows::refund;
 use crate::ids;
 
 pub(crate) fn customer(params: &Value, now: i64) -> Value {
@@ -385,7 +384,7 @@ pub(crate) fn refund(charge: &Value, amount: i64, reason: Option<&str>, params: 
         "charge": charge["id"],
         "created": now,
         "currency": charge["currency"],
-        "destination_details": refund::destination(charge),
+        "destination_details": destination(charge),
         "metadata": metadata(params),
         "payment_intent": charge["payment_intent"],
         "reason": reason,
@@ -394,6 +393,20 @@ pub(crate) fn refund(charge: &Value, amount: i64, reason: Option<&str>, params: 
         "status": "succeeded",
         "transfer_reversal": null,
     })
+}
+
+/// Where a refund of a charge goes to.
+fn destination(charge: &Value) -> Value {
+    match charge["payment_method_details"].text("type") {
+        "card" => json!({
+            "card": {
+                "reference": null, "reference_status": "pending",
+                "reference_type": "acquirer_reference_number", "type": "refund",
+            },
+            "type": "card",
+        }),
+        kind => json!({ (kind): {}, "type": kind }),
+    }
 }
 
 /// What may be said about a disputed charge.
@@ -729,11 +742,20 @@ pub(crate) fn invoice_item(
         "net_amount": amount,
         "parent": null,
         "period": { "end": now, "start": now },
-        "pricing": price.map(crate::flows::proration::pricing),
+        "pricing": price.map(pricing),
         "proration": false,
         "quantity": quantity,
         "tax_rates": [],
         "test_clock": null,
+    })
+}
+
+/// How a line or item names its price.
+pub(crate) fn pricing(price: &Value) -> Value {
+    json!({
+        "price_details": { "price": price["id"], "product": price["product"] },
+        "type": "price_details",
+        "unit_amount_decimal": price["unit_amount_decimal"],
     })
 }
 

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::gate::HeldCalls;
 use crate::settings::{AfterLastRetry, Settings};
 use crate::state::{Delivery, REQUEST, RequestLine, Shared};
-use crate::{api, control, controls, deliver, gate, hosted};
+use crate::{api, control, controls, deliver, hosted};
 
 /// A running sandbox. Dropping it stops it without waiting; [`Sandbox::shutdown`] waits.
 pub struct Sandbox {
@@ -110,7 +110,7 @@ impl Sandbox {
     /// Stops accepting, finishes what is under way and returns.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
-        gate::open_all(&self.shared);
+        self.shared.gates.open_all();
         for task in std::mem::take(&mut self.tasks) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the sandbox did not end well");
@@ -221,7 +221,7 @@ impl Sandbox {
     /// Holds API calls of a method (any when empty) whose path begins with `path`, before they are
     /// carried out, until the returned handle opens the gate or is dropped.
     pub fn hold_calls(&self, method: &str, path: &str) -> HeldCalls {
-        HeldCalls::new(&self.shared, method, path)
+        HeldCalls::new(&self.shared.gates, method, path)
     }
 
     /// Makes every API call take that much longer before it is carried out.
@@ -298,6 +298,6 @@ pub async fn offset_at(url: &str) -> Option<i64> {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.stop.cancel();
-        gate::open_all(&self.shared);
+        self.shared.gates.open_all();
     }
 }

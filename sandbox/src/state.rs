@@ -14,7 +14,7 @@ use crate::config::{Config, Endpoint};
 use crate::error::{ApiError, Error};
 use crate::fields::Fields;
 use crate::flows;
-use crate::gate::Gate;
+use crate::gate::Gates;
 use crate::ids;
 use crate::objects;
 use crate::store::{Origin, Store, Tx};
@@ -100,6 +100,8 @@ pub(crate) struct Shared {
     /// Where hosted pages live: `http://127.0.0.1:12111`.
     pub(crate) base: String,
     pub(crate) secret_keys: Vec<String>,
+    /// Where tests hold calls.
+    pub(crate) gates: Arc<Gates>,
     /// Wakes the delivery task: there may be something due.
     pub(crate) wake: Notify,
     /// Wakes those who wait for deliveries to settle.
@@ -113,8 +115,6 @@ pub(crate) struct Inner {
     /// customer's meter.
     pub(crate) in_use: HashSet<String>,
     pub(crate) faults: Faults,
-    /// Where calls are held.
-    pub(crate) gates: Vec<Arc<Gate>>,
     pub(crate) holding: bool,
     /// Deliveries to make now, even while all others are held.
     pub(crate) at_once: VecDeque<String>,
@@ -161,7 +161,6 @@ impl Shared {
                 store: Store::open(config.state_path.as_deref())?,
                 in_use: HashSet::new(),
                 faults: Faults::NONE,
-                gates: Vec::new(),
                 holding: false,
                 at_once: VecDeque::new(),
                 abreast: 1,
@@ -170,6 +169,7 @@ impl Shared {
             }),
             base,
             secret_keys: config.secret_keys.clone(),
+            gates: Arc::default(),
             wake: Notify::new(),
             settled: Notify::new(),
         };

@@ -18,14 +18,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::agenda::Due;
 use crate::clock;
 use crate::error::{ApiError, Error};
-use crate::events;
 use crate::fields::Fields;
-use crate::ids;
 use crate::index::Index;
 
 /// How long Stripe remembers an idempotency key.
@@ -387,35 +385,6 @@ impl Tx<'_> {
         self.undo.push((id, before));
     }
 
-    /// Writes a new object and emits the event that says so.
-    pub(crate) fn create(&mut self, event: &str, object: &Value) {
-        self.put(object.clone());
-        self.emit(event, object, None);
-    }
-
-    /// Changes an object and emits `event`. An `…updated` event carries the previous values, and
-    /// is not emitted when nothing that shows has changed.
-    pub(crate) fn change(&mut self, id: &str, event: &str, work: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
-        self.tell(id, &[event], work)
-    }
-
-    /// Changes an object and emits several events about it, as [`Tx::change`] does one.
-    pub(crate) fn tell(&mut self, id: &str, told: &[&str], work: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
-        let before = self.get(id).cloned().ok_or_else(|| ApiError::internal(format!("{id} vanished")))?;
-        let mut after = before.clone();
-        work(&mut after);
-        self.put(after.clone());
-        let previous = events::previous(&before, &after);
-        for event in told {
-            match events::tells_previous(event) {
-                false => self.emit(event, &after, None),
-                true if previous.is_some() => self.emit(event, &after, previous.clone()),
-                true => {}
-            }
-        }
-        Ok(after)
-    }
-
     /// Changes an object without an event.
     pub(crate) fn quietly(&mut self, id: &str, work: impl FnOnce(&mut Value)) {
         if let Some(mut object) = self.get(id).cloned() {
@@ -423,37 +392,12 @@ impl Tx<'_> {
             self.write(id.to_owned(), object);
         }
     }
-
-    /// Records an event about an object as it is now, and what must be delivered of it.
-    pub(crate) fn emit(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
-        let id = ids::new("evt_");
-        let endpoints = events::interested(self, kind);
-        let mut data = json!({ "object": object });
-        if let Some(previous) = previous {
-            data["previous_attributes"] = previous;
-        }
-        self.put(json!({
-            "id": id,
-            "object": "event",
-            "api_version": crate::shape::DEFAULT_VERSION,
-            "created": self.now,
-            "data": data,
-            "livemode": false,
-            "pending_webhooks": endpoints.len(),
-            "request": {
-                "id": self.origin.request,
-                "idempotency_key": self.origin.idempotency_key,
-            },
-            "type": kind,
-        }));
-        for endpoint in endpoints {
-            events::dispatch(self, &id, kind, &endpoint);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn names(store: &Store) -> Vec<String> {

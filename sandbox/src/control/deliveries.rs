@@ -4,9 +4,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::overview::{last_answer, pending_actions, state_filter};
 use super::view::{
-    Asked, ask, badge, body, button, filter, form, number, pager, screen, status, table, text, time, to,
+    Asked, ask, badge, body, button, filter, form, number, pager, screen, select, status, table, text, time, to,
 };
 use crate::fields::Fields;
 use crate::hosted::{App, esc};
@@ -117,4 +116,34 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         payload = body(&shared, delivery.text("payload")),
     );
     screen(HERE, &format!("Delivery of {}", delivery.text("type")), &asked, &main)
+}
+
+/// What can be done to all that is pending.
+pub(super) fn pending_actions(back: &str) -> String {
+    let act = |path: &str, label: &str, fields: &[(&str, &str)]| {
+        button(&format!("deliveries/{path}"), label, fields, back, "second")
+    };
+    [
+        act("shuffle", "Shuffle", &[]),
+        act("duplicate", "Double", &[]),
+        act("delay", "Put off an hour", &[("seconds", "3600")]),
+        act("drop", "Drop all", &[]),
+    ]
+    .concat()
+}
+
+/// The choice of a state, for filters.
+fn state_filter(chosen: &str) -> String {
+    let options =
+        [("", "any"), ("pending", "pending"), ("delivered", "delivered"), ("failed", "failed"), ("dropped", "dropped")];
+    select("state", "State", &options, chosen)
+}
+
+/// The last answer of a delivery.
+fn last_answer(delivery: &Value) -> String {
+    let tries = delivery.list("tries");
+    match tries.last() {
+        None => String::new(),
+        Some(last) => last.some_int("status").map_or_else(|| badge("failed"), status),
+    }
 }

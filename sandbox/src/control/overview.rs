@@ -4,8 +4,8 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::view::{Asked, ask, badge, button, form, screen, select, status, table, time, to};
-use super::{events, requests};
+use super::view::{Asked, ask, button, form, screen, table, time, to};
+use super::{deliveries, events, requests};
 use crate::clock;
 use crate::fields::Fields;
 use crate::hosted::{App, esc};
@@ -135,25 +135,11 @@ fn deliveries_panel(deliveries: &Value) -> String {
     };
     let with_pending = match pending {
         0 => String::new(),
-        _ => pending_actions(HERE),
+        _ => deliveries::pending_actions(HERE),
     };
     format!(
         r#"<p>{said}</p><div class="actions">{switch}{with_pending}</div><p><a href="/_sandbox/deliveries">All deliveries</a></p>"#
     )
-}
-
-/// What can be done to all that is pending.
-pub(super) fn pending_actions(back: &str) -> String {
-    let act = |path: &str, label: &str, fields: &[(&str, &str)]| {
-        button(&format!("deliveries/{path}"), label, fields, back, "second")
-    };
-    [
-        act("shuffle", "Shuffle", &[]),
-        act("duplicate", "Double", &[]),
-        act("delay", "Put off an hour", &[("seconds", "3600")]),
-        act("drop", "Drop all", &[]),
-    ]
-    .concat()
 }
 
 fn agenda(clock: &Value) -> String {
@@ -188,20 +174,4 @@ fn customers_table(customers: &Value) -> String {
         })
         .collect();
     table("Newest customers", &["Customer", "E-mail", "Name", "Since"], &rows, "Customers appear here.")
-}
-
-/// The choice of a state, for filters.
-pub(super) fn state_filter(chosen: &str) -> String {
-    let options =
-        [("", "any"), ("pending", "pending"), ("delivered", "delivered"), ("failed", "failed"), ("dropped", "dropped")];
-    select("state", "State", &options, chosen)
-}
-
-/// The last answer of a delivery.
-pub(super) fn last_answer(delivery: &Value) -> String {
-    let tries = delivery.list("tries");
-    match tries.last() {
-        None => String::new(),
-        Some(last) => last.some_int("status").map_or_else(|| badge("failed"), status),
-    }
 }

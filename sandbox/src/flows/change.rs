@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use crate::agenda::INCOMPLETE_LIFE;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
+use crate::flows::collection::{collect, settled};
 use crate::flows::invoice::{self, Bill};
 use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
-use crate::flows::subscription::{
-    IfUnpaid, UPDATED, apply_settings, check_collection, collect, consistent_intervals, current_period, name_of,
-    period_end, recurring_price, regular_lines, set_items, set_period, settle_cancellation, settled,
+use crate::flows::terms::{
+    IfUnpaid, UPDATED, apply_settings, check_collection, consistent_intervals, current_period, name_of, period_end,
+    recurring_price, regular_lines, set_items, set_period, settle_cancellation,
 };
 use crate::flows::{cycle, meter};
 use crate::objects;
@@ -322,20 +323,6 @@ fn pend(tx: &mut Tx<'_>, before: &Value, change: Change, params: &Value) -> Resu
         _ => collect(tx, id, &issued, Presence::of(params), IfUnpaid::Allow)?,
     }
     tx.find("subscription", id)
-}
-
-/// Applies a change whose invoice has been paid.
-pub(crate) fn apply_pending(tx: &mut Tx<'_>, subscription: &Value) -> Result<(), ApiError> {
-    let told = [UPDATED, "customer.subscription.pending_update_applied"];
-    tx.tell(subscription.text("id"), &told, |current| {
-        let mut changed = current["_pending_change"].take();
-        for kept in ["latest_invoice", "metadata", "default_payment_method"] {
-            changed.set(kept, current[kept].clone());
-        }
-        *current = changed;
-        current.set("pending_update", Value::Null);
-    })?;
-    Ok(())
 }
 
 /// Forgets a change whose invoice was not paid in time.

@@ -14,7 +14,8 @@ use crate::fields::{Fields, copy, merge_metadata, metadata};
 use crate::flows::invoice::{self, Bill, IfRefused};
 use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
-use crate::flows::subscription::{self, IfUnpaid, Wanted};
+use crate::flows::subscription::{self, Wanted};
+use crate::flows::terms::{self, IfUnpaid};
 use crate::objects;
 use crate::store::Tx;
 
@@ -259,7 +260,7 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
             let message = "You must provide at least one recurring price in `subscription` mode when using prices.";
             return Err(ApiError::invalid("", message).on("line_items"));
         }
-        subscription::consistent_intervals(recurring)?;
+        terms::consistent_intervals(recurring)?;
     }
     Ok(items)
 }
@@ -281,7 +282,7 @@ fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Value, Api
             return Err(ApiError::invalid("parameter_missing", message).on(&param));
         }
     };
-    let amount = crate::http::prices::amount_of(data, param)?;
+    let amount = terms::amount_of(data, param)?;
     let mut price = objects::price(data, &product, amount, tx.now());
     price.set("active", false);
     tx.create("price.created", &price);

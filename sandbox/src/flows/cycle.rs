@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::fields::Fields;
+use crate::flows::collection::{collect, settled};
 use crate::flows::invoice::{self, Bill, IfRefused};
 use crate::flows::meter;
 use crate::flows::payment::{self, Presence};
-use crate::flows::subscription::{
-    IfUnpaid, UPDATED, collect, current_period, default_method, end, period_end, regular_lines, set_period, settled,
-};
+use crate::flows::subscription::end;
+use crate::flows::terms::{IfUnpaid, UPDATED, current_period, default_method, period_end, regular_lines, set_period};
 use crate::settings::{AfterLastRetry, Settings};
 use crate::store::Tx;
 

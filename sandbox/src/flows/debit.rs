@@ -8,27 +8,9 @@ use serde_json::Value;
 use crate::banks;
 use crate::error::ApiError;
 use crate::fields::Fields;
+use crate::flows::collection;
 use crate::flows::invoice::{self, Settlement};
-use crate::flows::subscription;
-use crate::objects;
 use crate::store::Tx;
-
-/// Begins to debit the account behind a payment method.
-pub(crate) fn begin(tx: &mut Tx<'_>, intent: &Value, method: &Value) -> Result<Value, ApiError> {
-    let now = tx.now();
-    let mut charge = objects::charge(intent, method, None, now);
-    charge.set("status", "pending");
-    charge.set("paid", false);
-    charge.set("receipt_url", format!("{}/receipts/{}", tx.origin.base, charge.text("id")));
-    tx.create("charge.pending", &charge);
-    tx.change(intent.text("id"), "payment_intent.processing", |intent| {
-        intent.set("status", "processing");
-        intent.set("payment_method", method["id"].clone());
-        intent.set("latest_charge", charge["id"].clone());
-        intent.set("last_payment_error", Value::Null);
-        intent.set("_settles_at", now + banks::SETTLES_AFTER);
-    })
-}
 
 /// What the account's number says becomes of the debit.
 pub(crate) fn decide(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
@@ -68,7 +50,7 @@ fn succeed(tx: &mut Tx<'_>, intent: &Value) -> Result<(), ApiError> {
     })?;
     if let Some(invoice) = intent.some("_invoice") {
         let paid = invoice::mark_paid(tx, invoice, Settlement::Charge(charge))?;
-        subscription::settled(tx, &paid)?;
+        collection::settled(tx, &paid)?;
     }
     Ok(())
 }

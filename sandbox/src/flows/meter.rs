@@ -10,7 +10,7 @@ use crate::clock::{DAY, HOUR};
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::proration;
-use crate::flows::subscription::name_of;
+use crate::flows::terms::name_of;
 use crate::ids;
 use crate::money;
 use crate::store::Tx;

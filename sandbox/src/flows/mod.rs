@@ -3,6 +3,7 @@
 
 pub(crate) mod change;
 pub(crate) mod checkout;
+pub(crate) mod collection;
 pub(crate) mod cycle;
 pub(crate) mod debit;
 pub(crate) mod dispute;
@@ -13,4 +14,5 @@ pub(crate) mod proration;
 pub(crate) mod refund;
 pub(crate) mod schedule;
 pub(crate) mod subscription;
+pub(crate) mod terms;
 pub(crate) mod time;

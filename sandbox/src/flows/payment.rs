@@ -10,7 +10,7 @@ use crate::cards::{self, Behaviour, Decline, TestCard};
 use crate::clock;
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::flows::{debit, dispute};
+use crate::flows::dispute;
 use crate::objects;
 use crate::store::Tx;
 
@@ -138,7 +138,7 @@ pub(crate) fn confirm(tx: &mut Tx<'_>, intent: &Value, method: &Value, presence:
         return Err(refuse(tx, &id, method, decline)?);
     }
     if banks::of(method).is_some() {
-        return debit::begin(tx, intent, method);
+        return begin_debit(tx, intent, method);
     }
     let behaviour = cards::behaviour(method);
     if let Some(decline) = cards::refusal_to_pay(behaviour) {
@@ -185,6 +185,23 @@ pub(crate) fn confirm(tx: &mut Tx<'_>, intent: &Value, method: &Value, presence:
         dispute::open(tx, &charge_id, complaint)?;
     }
     Ok(paid)
+}
+
+/// Begins to debit the account behind a payment method.
+fn begin_debit(tx: &mut Tx<'_>, intent: &Value, method: &Value) -> Result<Value, ApiError> {
+    let now = tx.now();
+    let mut charge = objects::charge(intent, method, None, now);
+    charge.set("status", "pending");
+    charge.set("paid", false);
+    charge.set("receipt_url", format!("{}/receipts/{}", tx.origin.base, charge.text("id")));
+    tx.create("charge.pending", &charge);
+    tx.change(intent.text("id"), "payment_intent.processing", |intent| {
+        intent.set("status", "processing");
+        intent.set("payment_method", method["id"].clone());
+        intent.set("latest_charge", charge["id"].clone());
+        intent.set("last_payment_error", Value::Null);
+        intent.set("_settles_at", now + banks::SETTLES_AFTER);
+    })
 }
 
 /// How many further charges of a customer are declined, whatever the card; kept in this field.

@@ -76,7 +76,7 @@ pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64)) ->
         },
         "period": { "end": period.1, "start": period.0 },
         "pretax_credit_amounts": [],
-        "pricing": pricing(price),
+        "pricing": objects::pricing(price),
         "quantity": item.int("quantity"),
         "subtotal": amount,
         "taxes": [],
@@ -129,7 +129,7 @@ pub(crate) fn one_time_line(price: &Value, quantity: i64, name: &str, now: i64) 
         },
         "period": { "end": now, "start": now },
         "pretax_credit_amounts": [],
-        "pricing": pricing(price),
+        "pricing": objects::pricing(price),
         "quantity": quantity,
         "subtotal": amount,
         "taxes": [],
@@ -177,15 +177,6 @@ pub(crate) fn item_line(item: &Value) -> Value {
         "quantity": item["quantity"],
         "subtotal": item["amount"],
         "taxes": [],
-    })
-}
-
-/// How a line or item names its price.
-pub(crate) fn pricing(price: &Value) -> Value {
-    json!({
-        "price_details": { "price": price["id"], "product": price["product"] },
-        "type": "price_details",
-        "unit_amount_decimal": price["unit_amount_decimal"],
     })
 }
 

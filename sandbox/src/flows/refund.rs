@@ -4,7 +4,7 @@
 //! succeeded; one that fails or is cancelled gives its amount back to the charge. Proved by
 //! `a_refund_that_fails_gives_its_amount_back`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cards::{self, Behaviour};
 use crate::clock::DAY;
@@ -137,18 +137,4 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
 pub(crate) fn annotate(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
     tx.find("refund", id)?;
     tx.tell(id, UPDATED, |refund| crate::fields::merge_metadata(refund, params))
-}
-
-/// Where a refund of a charge goes to.
-pub(crate) fn destination(charge: &Value) -> Value {
-    match charge["payment_method_details"].text("type") {
-        "card" => json!({
-            "card": {
-                "reference": null, "reference_status": "pending",
-                "reference_type": "acquirer_reference_number", "type": "refund",
-            },
-            "type": "card",
-        }),
-        kind => json!({ (kind): {}, "type": kind }),
-    }
 }

@@ -10,7 +10,8 @@ use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata, metadata};
 use crate::flows::change;
 use crate::flows::payment::Presence;
-use crate::flows::subscription::{self, IfUnpaid, UPDATED, Wanted, current_period, recurring_price};
+use crate::flows::subscription::{self, Wanted};
+use crate::flows::terms::{IfUnpaid, UPDATED, current_period, recurring_price};
 use crate::objects;
 use crate::store::Tx;
 
@@ -301,33 +302,10 @@ pub(crate) fn release(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
 /// Cancels a schedule and its subscription.
 pub(crate) fn cancel(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
     let schedule = running(tx, id, "cancel")?;
-    let canceled = stop(tx, id, "subscription_schedule.canceled")?;
+    let canceled = subscription::stop_schedule(tx, id, "subscription_schedule.canceled")?;
     if let Some(subscription) = schedule.some("subscription") {
         let current = tx.find("subscription", subscription)?;
         subscription::cancel(tx, &current, params)?;
     }
     Ok(canceled)
-}
-
-fn stop(tx: &mut Tx<'_>, id: &str, event: &str) -> Result<Value, ApiError> {
-    let now = tx.now();
-    tx.change(id, event, |schedule| {
-        schedule.set("status", "canceled");
-        schedule.set("canceled_at", now);
-        schedule.set("current_phase", Value::Null);
-    })
-}
-
-/// A schedule ends with its subscription.
-pub(crate) fn subscription_ended(tx: &mut Tx<'_>, subscription: &str) -> Result<(), ApiError> {
-    let ended = tx.find("subscription", subscription)?;
-    let active = tx.get(ended.text("schedule")).filter(|schedule| schedule.text("status") == "active");
-    let Some(id) = active.map(|schedule| schedule.text("id").to_owned()) else {
-        return Ok(());
-    };
-    let event = match ended.text("status") {
-        "past_due" | "unpaid" => "subscription_schedule.aborted",
-        _ => "subscription_schedule.canceled",
-    };
-    stop(tx, &id, event).map(|_| ())
 }

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::fields::Fields;
 use crate::flows::invoice::{self, Settlement};
-use crate::flows::{checkout, payment, subscription};
-use crate::hosted::{App, checkout::open, notice, page, see_other};
+use crate::flows::{checkout, collection, payment};
+use crate::hosted::checkout::open;
+use crate::hosted::html::{App, notice, page, see_other};
 use crate::store::Origin;
 
 fn question() -> Response {
@@ -93,7 +94,7 @@ pub(crate) async fn submit_intent(State(shared): App, Path(id): Path<String>, bo
         let of_invoice = intent.some("_invoice").filter(|_| intent.text("status") == "succeeded");
         if let Some(of_invoice) = of_invoice {
             let paid = invoice::mark_paid(tx, of_invoice, Settlement::Charge(intent.text("latest_charge")))?;
-            subscription::settled(tx, &paid)?;
+            collection::settled(tx, &paid)?;
         }
         Ok(())
     });

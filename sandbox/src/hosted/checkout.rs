@@ -15,7 +15,7 @@ use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::checkout::{self, Payer, Submitted};
 use crate::flows::payment;
-use crate::hosted::{App, esc, link, notice, page, see_other};
+use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
 use crate::store::{Origin, Tx};
 

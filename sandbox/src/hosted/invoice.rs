@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::fields::Fields;
+use crate::flows::collection;
 use crate::flows::invoice::{self, IfRefused};
 use crate::flows::payment::Presence;
-use crate::flows::subscription;
 use crate::hosted::checkout::{Fault, Typed, card_fields, test_cards};
-use crate::hosted::{App, esc, link, notice, page, see_other};
+use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
 use crate::store::Origin;
 
@@ -78,7 +78,7 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
         }
         let paid = paid?;
         if paid.text("status") == "paid" {
-            subscription::settled(tx, &paid)?;
+            collection::settled(tx, &paid)?;
             answer = Some(see_other(&back));
         } else {
             answer = Some(see_other(&format!("/authenticate/{intent}")));

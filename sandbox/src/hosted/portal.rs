@@ -14,9 +14,9 @@ use crate::error::ApiError;
 use crate::fields::{Fields, copy};
 use crate::flows::invoice::{self, IfRefused};
 use crate::flows::payment::{self, Presence};
-use crate::flows::{change, subscription};
+use crate::flows::{change, collection, subscription, terms};
 use crate::hosted::checkout::{Fault, Typed, card_fields, interval_of, test_cards};
-use crate::hosted::{App, esc, link, notice, page, see_other};
+use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
 use crate::state::Shared;
 use crate::store::{Origin, Tx};
@@ -128,7 +128,7 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
         };
         let method = invoice::subscription_of(&open)
             .and_then(|id| tx.get(id))
-            .and_then(|found| subscription::default_method(tx, found))
+            .and_then(|found| terms::default_method(tx, found))
             .or_else(|| tx.get(session.text("customer")).and_then(payment::default_method));
         let refused = match method {
             None => "Add a card first.".to_owned(),
@@ -138,7 +138,7 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
                 tx.quietly(intent, |intent| intent.set("_return_url", address(session)));
                 match invoice::pay(tx, &due, &method, Presence::OnSession, IfRefused::Leave) {
                     Ok(paid) if paid.text("status") == "paid" => {
-                        subscription::settled(tx, &paid)?;
+                        collection::settled(tx, &paid)?;
                         return Ok(see_other(&address(session)));
                     }
                     Ok(_) => return Ok(see_other(&format!("/authenticate/{intent}"))),
@@ -163,7 +163,7 @@ pub(crate) async fn ask(State(shared): App, Path((id, plan)): Path<(String, Stri
             "immediately" => "The plan ends now, and you are not charged again.".to_owned(),
             _ => format!(
                 "The plan stays as it is until {}. Then it ends, and you are not charged again. Until then you can change your mind here.",
-                clock::long_date(subscription::current_period(&plan).1)
+                clock::long_date(terms::current_period(&plan).1)
             ),
         };
         let main = format!(
@@ -420,7 +420,7 @@ fn name_of(tx: &Tx<'_>, plan: &Value) -> String {
 }
 
 fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
-    let end = clock::long_date(subscription::current_period(plan).1);
+    let end = clock::long_date(terms::current_period(plan).1);
     let cancels = plan.flag("cancel_at_period_end");
     let status = match plan.text("status") {
         _ if cancels => format!("Ends on {end}"),
@@ -463,7 +463,7 @@ fn overview(
     let plans = running(tx, customer.text("id"));
     let shown: String = plans.iter().map(|plan| plan_card(tx, session, plan)).collect();
     let shown = if shown.is_empty() { "<p>No plan at the moment.</p>".to_owned() } else { shown };
-    let used = plans.first().and_then(|plan| subscription::default_method(tx, plan));
+    let used = plans.first().and_then(|plan| terms::default_method(tx, plan));
     let used = used.or_else(|| payment::default_method(&customer));
     let on_file = used.and_then(|id| tx.get(&id).map(|method| method["card"].clone())).map_or_else(
         || "No card on file.".to_owned(),

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Call, Route, matches_filters, page, route};
 use crate::error::ApiError;
 use crate::fields::{Fields, merge_metadata};
 use crate::flows::checkout::{self, Payer, Submitted};
 use crate::flows::payment;
+use crate::http::call::{Call, Route, route};
+use crate::http::list::{matches_filters, page};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Call, Route, deleted, matches_filters, page, route};
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
 use crate::flows::{payment, subscription};
+use crate::http::call::{Call, Route, deleted, route};
+use crate::http::list::{matches_filters, page};
 use crate::objects;
 use crate::store::Tx;
 

@@ -1,7 +1,8 @@
 //! `/v1/disputes`
 
-use super::{Route, filtered, route};
 use crate::flows::dispute::{self, Verdict};
+use crate::http::call::{Route, route};
+use crate::http::list::filtered;
 
 pub(super) const ROUTES: &[Route] = &[
     route("GET /v1/disputes", |tx, call| filtered(tx, call, "dispute", &["charge", "payment_intent"])),

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Route, deleted, in_range, matches_filters, page, route};
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
 use crate::flows::invoice::{self, Bill, IfRefused, Settlement};
 use crate::flows::payment::{self, Presence};
-use crate::flows::{change, subscription};
+use crate::flows::{change, collection, terms};
+use crate::http::call::{Call, Route, deleted, route};
+use crate::http::list::{in_range, matches_filters, page};
 use crate::objects;
 use crate::store::Tx;
 
@@ -220,13 +221,13 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     }
     if call.params.flag("paid_out_of_band") {
         let paid = invoice::mark_paid(tx, &call.id, Settlement::OutOfBand)?;
-        subscription::settled(tx, &paid)?;
+        collection::settled(tx, &paid)?;
         return tx.find("invoice", &call.id);
     }
     let named = call.params.some("payment_method").or(invoice.some("default_payment_method"));
     let of_subscription = invoice::subscription_of(&invoice)
         .and_then(|id| tx.get(id))
-        .and_then(|subscription| subscription::default_method(tx, subscription));
+        .and_then(|subscription| terms::default_method(tx, subscription));
     let of_customer = tx.get(invoice.text("customer")).and_then(payment::default_method);
     let method = named.map(str::to_owned).or(of_subscription).or(of_customer);
     let method = method.ok_or_else(|| {
@@ -237,7 +238,7 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let method = payment::method(tx, &method, "payment_method")?;
     let paid = invoice::pay(tx, &call.id, &method, Presence::of(&call.params), IfRefused::Leave)?;
     if paid.text("status") == "paid" {
-        subscription::settled(tx, &paid)?;
+        collection::settled(tx, &paid)?;
     }
     tx.find("invoice", &call.id)
 }
@@ -261,7 +262,7 @@ fn void(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn mark_uncollectible(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     open(tx, &call.id, "open")?;
     let given_up = invoice::mark_uncollectible(tx, &call.id)?;
-    subscription::settled(tx, &given_up)?;
+    collection::settled(tx, &given_up)?;
     tx.find("invoice", &call.id)
 }
 

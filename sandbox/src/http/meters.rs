@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Route, matches_filters, page, route};
 use crate::error::ApiError;
 use crate::fields::{Fields, copy};
 use crate::flows::meter;
+use crate::http::call::{Call, Route, route};
+use crate::http::list::{matches_filters, page};
 use crate::objects;
 use crate::store::Tx;
 

@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Route, filtered, matches_filters, page, route};
 use crate::banks;
 use crate::cards;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
+use crate::flows::collection;
 use crate::flows::invoice::{self, IfRefused};
 use crate::flows::payment::{self, Presence};
-use crate::flows::subscription;
+use crate::http::call::{Call, Route, route};
+use crate::http::list::{filtered, matches_filters, page};
 use crate::objects;
 use crate::store::Tx;
 
@@ -107,7 +108,7 @@ fn confirm(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, Api
     if let Some(invoice) = of_invoice {
         let paid = invoice::pay(tx, &invoice, &method, Presence::of(params), IfRefused::Leave)?;
         if paid.text("status") == "paid" {
-            subscription::settled(tx, &paid)?;
+            collection::settled(tx, &paid)?;
         }
         return tx.find("payment_intent", &id);
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Call, Route, deleted, in_range, page, route};
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata, metadata};
+use crate::http::call::{Call, Route, deleted, route};
+use crate::http::list::{in_range, page};
 use crate::ids;
 use crate::objects;
 use crate::store::Tx;

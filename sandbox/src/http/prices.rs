@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Call, Route, deleted, matches_filters, page, route};
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
+use crate::flows::terms::amount_of;
+use crate::http::call::{Call, Route, deleted, route};
+use crate::http::list::{matches_filters, page};
 use crate::objects;
 use crate::store::Tx;
 
@@ -91,35 +93,6 @@ fn delete_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     tx.emit("product.deleted", &product, None);
     tx.remove(&call.id);
     Ok(deleted("product", &call.id))
-}
-
-/// The amount of a price as integer and as decimal text.
-///
-/// # Errors
-/// Neither or both are given, or the amount is negative.
-pub(crate) fn amount_of(params: &Value, prefix: &str) -> Result<(Option<i64>, String), ApiError> {
-    let param = |name: &str| match prefix {
-        "" => name.to_owned(),
-        prefix => format!("{prefix}[{name}]"),
-    };
-    let (whole, decimal) = (params.some_int("unit_amount"), params.some("unit_amount_decimal"));
-    let (amount, text) = match (whole, decimal) {
-        (Some(_), Some(_)) => {
-            let message = "You may only specify one of these parameters: unit_amount, unit_amount_decimal.";
-            return Err(ApiError::invalid("", message).on(&param("unit_amount")));
-        }
-        (Some(amount), None) => (Some(amount), amount.to_string()),
-        (None, Some(text)) => (text.parse().ok(), text.to_owned()),
-        (None, None) => {
-            let message = format!("Missing required param: {}.", param("unit_amount"));
-            return Err(ApiError::invalid("parameter_missing", message).on(&param("unit_amount")));
-        }
-    };
-    if text.starts_with('-') {
-        let message = "Invalid non-negative integer";
-        return Err(ApiError::invalid("parameter_invalid_integer", message).on(&param("unit_amount")));
-    }
-    Ok((amount, text))
 }
 
 fn new_price(tx: &mut Tx<'_>, params: &Value, product: &str, prefix: &str) -> Result<Value, ApiError> {

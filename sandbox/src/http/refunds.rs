@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Call, Route, filtered, route};
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::refund;
+use crate::http::call::{Call, Route, route};
+use crate::http::list::filtered;
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Call, Route, matches_filters, page, route};
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::schedule;
+use crate::http::call::{Call, Route, route};
+use crate::http::list::{matches_filters, page};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[

@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Route, deleted, in_range, matches_filters, page, route};
 use crate::clock::DAY;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::payment::{self, Presence};
-use crate::flows::subscription::{self, IfUnpaid, Wanted};
+use crate::flows::subscription::{self, Wanted};
+use crate::flows::terms::{self, IfUnpaid};
 use crate::flows::{change, cycle};
+use crate::http::call::{Call, Route, deleted, route};
+use crate::http::list::{in_range, matches_filters, page};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -35,7 +37,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         let id = sent.some("price").or(sent.some("plan")).ok_or_else(|| {
             ApiError::invalid("parameter_missing", format!("Missing required param: {param}.")).on(&param)
         })?;
-        let price = subscription::recurring_price(tx, id, currency.as_deref(), &param)?;
+        let price = terms::recurring_price(tx, id, currency.as_deref(), &param)?;
         if items.iter().any(|(known, _, _)| known["id"] == price["id"]) {
             let message = format!("Cannot add multiple subscription items with the same plan: {id}");
             return Err(ApiError::invalid("", message).on(&param));
@@ -47,8 +49,8 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         }
         items.push((price, sent.some_int("quantity"), sent.clone()));
     }
-    subscription::check_collection("charge_automatically", params)?;
-    subscription::consistent_intervals(items.iter().map(|(price, _, _)| price))?;
+    terms::check_collection("charge_automatically", params)?;
+    terms::consistent_intervals(items.iter().map(|(price, _, _)| price))?;
     let default = match params.some("default_payment_method") {
         None => None,
         Some(id) => Some(payment::of_customer(tx, id, customer.text("id"), "default_payment_method")?),
@@ -101,7 +103,7 @@ fn wanted(call: &Call, subscription: &Value) -> bool {
     };
     let price = params.some("price").or(params.some("plan"));
     let has = |price: &str| subscription.data("items").iter().any(|item| item["price"].text("id") == price);
-    let (start, end) = subscription::current_period(subscription);
+    let (start, end) = terms::current_period(subscription);
     of_status
         && matches_filters(call, subscription, &["customer", "collection_method"])
         && in_range(params.get("current_period_start"), start)
