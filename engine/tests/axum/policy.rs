@@ -1,11 +1,11 @@
-//! Whatever spelling a path comes in, the policy of what it means is asked.
+//! The policy of a path holds for every spelling of it.
 
-use billing::{Policy, Timestamp, entitlement};
+use billing::{Catalog, Entitlement, Feature, Policy, Timestamp, entitlement};
+use engine::axum::{PolicyTable, PolicyTableError, Route, Verdict, canonical};
 use proptest::prelude::*;
-use server::config::Config;
-use server::guard::{PolicyTable, Route, Standing, Verdict, canonical, login_address, upgrade_address};
-use server::product::{ADVANCED_ANALYTICS, PRIORITY_SUPPORT};
 
+const ADVANCED_ANALYTICS: Feature = Feature::new("advancedAnalytics");
+const PRIORITY_SUPPORT: Feature = Feature::new("prioritySupport");
 const PRO: Policy = Policy::Tier("PRO");
 
 const ROUTES: &[Route] = &[
@@ -19,17 +19,22 @@ const ROUTES: &[Route] = &[
     Route { path: "/dashboard/support", policy: Policy::Feature(PRIORITY_SUPPORT) },
 ];
 
-fn config() -> Config {
-    Config::from_lookup(&|_| None).expect("a developer needs to set nothing")
+fn catalog() -> Catalog {
+    Catalog::parse(include_str!("../../../plans.toml"), &|_| None).expect("the catalogue is valid")
 }
 
 fn table() -> PolicyTable {
-    PolicyTable::new(ROUTES.to_vec(), &config().catalog).expect("the routes are sound")
+    PolicyTable::new(ROUTES.to_vec(), &catalog()).expect("the routes are valid")
 }
 
-/// Somebody on the free plan.
-fn standing(is_operator: bool) -> Standing {
-    Standing { entitlement: entitlement(&[], &config().catalog, Timestamp(1_777_636_800)), is_operator }
+/// What the free plan allows.
+fn free() -> Entitlement {
+    entitlement(&[], &catalog(), Timestamp(1_777_636_800))
+}
+
+/// What a visitor of `path` may do, given what they are entitled to and whether they are an operator.
+fn verdict(path: &str, visitor: Option<(&Entitlement, bool)>) -> Verdict {
+    table().route(path).expect("it is declared").verdict(visitor, &catalog())
 }
 
 /// The declared path that covers `path`.
@@ -62,11 +67,11 @@ fn a_route_covers_whole_segments_only() {
 }
 
 #[test]
-fn nothing_declared_lets_nobody_in() {
+fn an_undeclared_path_is_not_covered() {
     for path in ["/administrator", "/x/dashboard", "/api/v1/usage", "/.env", "/x"] {
         assert_eq!(covering(path), None, "{path}: the front page must not cover everything");
     }
-    let empty = PolicyTable::new(Vec::new(), &config().catalog).expect("no route is no fault");
+    let empty = PolicyTable::new(Vec::new(), &catalog()).expect("a table may be empty");
     assert!(empty.route("/").is_none());
 }
 
@@ -74,7 +79,7 @@ fn nothing_declared_lets_nobody_in() {
 fn the_longest_declared_path_wins_in_whatever_order_it_is_declared() {
     let mut reversed = ROUTES.to_vec();
     reversed.reverse();
-    let table = PolicyTable::new(reversed, &config().catalog).unwrap();
+    let table = PolicyTable::new(reversed, &catalog()).unwrap();
     assert_eq!(table.route("/dashboard/api-keys/1").map(|route| route.policy), Some(PRO));
 }
 
@@ -115,21 +120,21 @@ fn every_spelling_of_a_path_means_the_path() {
 }
 
 #[test]
-fn what_is_below_stays_below() {
+fn a_path_below_a_route_stays_below_it() {
     assert_eq!(canonical("/Dashboard/Analytics/Report%201").as_deref(), Some("/dashboard/analytics/report 1"));
     assert_eq!(covering("/dashboard/analytics/../api-keys"), Some("/dashboard/api-keys"));
     assert_eq!(covering("/dashboard/analytics/..%2fsupport"), Some("/dashboard/support"));
 }
 
 #[test]
-fn nothing_is_above_the_root() {
+fn no_path_is_above_the_root() {
     for path in ["/", "", "/..", "/../..", "//", "/.", "\\", "/%2e%2e/"] {
         assert_eq!(canonical(path).as_deref(), Some("/"), "{path}");
     }
 }
 
 #[test]
-fn what_no_sound_path_decodes_to_means_nothing() {
+fn a_path_that_does_not_decode_to_text_has_no_canonical_form() {
     for path in [
         "/dashboard%00/analytics",
         "/dashboard/analytics%0a",
@@ -142,7 +147,7 @@ fn what_no_sound_path_decodes_to_means_nothing() {
         assert_eq!(canonical(path), None, "{path}");
     }
     let deep = format!("/dashboard/%{}61nalytics", "25".repeat(40));
-    assert_eq!(canonical(&deep), None, "encoded more often than anybody means");
+    assert_eq!(canonical(&deep), None, "encoded more often than any client does");
 }
 
 #[test]
@@ -152,24 +157,24 @@ fn a_percent_sign_that_encodes_nothing_is_itself() {
 }
 
 #[test]
-fn an_overlong_path_is_answered_without_harm() {
+fn an_overlong_path_has_a_canonical_form() {
     let slashes = format!("/dashboard{}analytics", "/".repeat(100_000));
     assert_eq!(canonical(&slashes).as_deref(), Some("/dashboard/analytics"));
     let climbing = format!("{}/dashboard/analytics", "/x/..".repeat(20_000));
     assert_eq!(canonical(&climbing).as_deref(), Some("/dashboard/analytics"));
 }
 
-/// A question mark in the path is no query.
+/// An encoded question mark does not begin a query.
 #[test]
-fn an_encoded_question_mark_hides_nothing() {
+fn an_encoded_question_mark_is_part_of_the_path() {
     assert_eq!(covering("/dashboard/analytics%3fx"), Some("/dashboard"));
     assert_eq!(covering("/dashboard%3f"), None);
     assert_eq!(covering("/%23/../dashboard/analytics"), Some("/dashboard/analytics"));
 }
 
 #[test]
-fn every_fault_of_the_declarations_is_named_at_once() {
-    let faults = PolicyTable::new(
+fn all_errors_of_a_table_are_reported_together() {
+    let PolicyTableError(errors) = PolicyTable::new(
         vec![
             Route { path: "/Dashboard", policy: PRO },
             Route { path: "/billing/", policy: PRO },
@@ -178,74 +183,60 @@ fn every_fault_of_the_declarations_is_named_at_once() {
             Route { path: "/twice", policy: PRO },
             Route { path: "/twice", policy: Policy::Public },
         ],
-        &config().catalog,
+        &catalog(),
     )
-    .expect_err("none of it is sound");
+    .expect_err("no route is valid");
     for named in ["`/Dashboard`", "`/billing/`", "`pricing`", "`GOLD`", "`/twice`"] {
-        assert!(faults.iter().any(|fault| fault.contains(named)), "{named}: {faults:?}");
+        assert!(errors.iter().any(|error| error.contains(named)), "{named}: {errors:?}");
     }
-    assert_eq!(faults.len(), 5, "{faults:?}");
+    assert_eq!(errors.len(), 5, "{errors:?}");
 }
 
-/// Two methods on one path are two declarations of the same.
+/// Two methods on one path are declared twice.
 #[test]
-fn the_same_declaration_twice_is_no_fault() {
+fn declaring_a_route_twice_with_the_same_policy_is_allowed() {
     let route = Route { path: "/dashboard", policy: PRO };
-    assert!(PolicyTable::new(vec![route, route], &config().catalog).is_ok());
+    assert!(PolicyTable::new(vec![route, route], &catalog()).is_ok());
 }
 
 #[test]
-fn the_verdict_goes_by_who_asks() {
-    let catalog = config().catalog;
-    let free = standing(false);
-    let verdict = |path: &str, who| table().route(path).expect("it is declared").verdict(who, &catalog);
-    assert_eq!(verdict("/", None), Verdict::Pass);
+fn the_verdict_depends_on_the_visitor() {
+    let free = free();
+    let free = Some((&free, false));
+    assert_eq!(verdict("/", None), Verdict::Admit);
     assert_eq!(verdict("/dashboard", None), Verdict::SignIn);
     assert_eq!(verdict("/dashboard/analytics", None), Verdict::SignIn);
-    assert_eq!(verdict("/dashboard", Some(&free)), Verdict::Pass);
-    assert_eq!(verdict("/dashboard/analytics", Some(&free)), Verdict::Upgrade);
-    assert_eq!(verdict("/dashboard/api-keys", Some(&free)), Verdict::Upgrade);
-    assert_eq!(verdict("/dashboard/support", Some(&free)), Verdict::Upgrade);
+    assert_eq!(verdict("/dashboard", free), Verdict::Admit);
+    assert_eq!(verdict("/dashboard/analytics", free), Verdict::Upgrade);
+    assert_eq!(verdict("/dashboard/api-keys", free), Verdict::Upgrade);
+    assert_eq!(verdict("/dashboard/support", free), Verdict::Upgrade);
 }
 
-/// For whom no plan would open it, it is not there.
+/// A page that no plan opens does not exist for its visitor.
 #[test]
-fn what_is_for_operators_is_hidden_from_everybody_else() {
-    let (catalog, customer, operator) = (config().catalog, standing(false), standing(true));
+fn pages_for_operators_are_hidden_from_everyone_else() {
+    let free = free();
     for path in ["/admin", "/admin/events", "/admin/accounts/0197ada"] {
-        let verdict = |who| table().route(path).expect("it is declared").verdict(who, &catalog);
-        assert_eq!(verdict(None), Verdict::SignIn, "{path}: they may turn out to be one");
-        assert_eq!(verdict(Some(&customer)), Verdict::Hide, "{path}");
-        assert_eq!(verdict(Some(&operator)), Verdict::Pass, "{path}");
+        assert_eq!(verdict(path, None), Verdict::SignIn, "{path}: they may be an operator");
+        assert_eq!(verdict(path, Some((&free, false))), Verdict::Hide, "{path}");
+        assert_eq!(verdict(path, Some((&free, true))), Verdict::Admit, "{path}");
     }
 }
 
 #[test]
-fn an_operator_has_no_more_of_the_product_than_they_pay_for() {
-    let catalog = config().catalog;
-    let verdict = |path: &str| table().route(path).expect("it is declared").verdict(Some(&standing(true)), &catalog);
-    assert_eq!(verdict("/dashboard"), Verdict::Pass);
-    assert_eq!(verdict("/dashboard/analytics"), Verdict::Upgrade);
-    assert_eq!(verdict("/dashboard/api-keys"), Verdict::Upgrade);
+fn an_operator_may_use_only_what_their_own_plan_includes() {
+    let free = free();
+    let operator = Some((&free, true));
+    assert_eq!(verdict("/dashboard", operator), Verdict::Admit);
+    assert_eq!(verdict("/dashboard/analytics", operator), Verdict::Upgrade);
+    assert_eq!(verdict("/dashboard/api-keys", operator), Verdict::Upgrade);
 }
 
 #[test]
-fn the_upgrade_page_is_told_what_was_asked_for() {
-    let feature = |path: &str| table().route(path).expect("it is declared").feature();
-    assert_eq!(feature("/dashboard/analytics/x"), "advancedAnalytics");
-    assert_eq!(feature("/dashboard/api-keys"), "api-keys");
-}
-
-#[test]
-fn an_address_in_a_query_stays_one_value() {
-    assert_eq!(login_address("/dashboard/analytics"), "/login?next=/dashboard/analytics");
-    let odd = "/billing/success?session_id=cs_1&x=a b#c%\r\n";
-    for address in [login_address(odd), upgrade_address("a&b", odd)] {
-        let url = url::Url::parse("https://app.example.com").unwrap().join(&address).unwrap();
-        let next = url.query_pairs().find(|(name, _)| name == "next").map(|(_, value)| value.into_owned());
-        assert_eq!(next.as_deref(), Some(odd));
-        assert!(url.fragment().is_none() && !address.contains(['\r', '\n', ' ']), "{address}");
-    }
+fn the_upgrade_page_learns_what_was_asked_for() {
+    let subject = |path: &str| table().route(path).expect("it is declared").subject();
+    assert_eq!(subject("/dashboard/analytics/x"), "advancedAnalytics");
+    assert_eq!(subject("/dashboard/api-keys"), "api-keys");
 }
 
 /// One character, spelled as itself, in the other case, or encoded up to three times.
@@ -262,7 +253,7 @@ fn character(c: char) -> impl Strategy<Value = String> {
     })
 }
 
-/// What means the border between two segments.
+/// Some spelling of the border between two segments.
 fn border() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => Just("/".to_owned()),
@@ -283,7 +274,7 @@ fn spelling(path: &'static str) -> impl Strategy<Value = String> {
         .collect();
     let end = prop::sample::select(vec!["", "/", "//", ".", "/.", "/x/..", ";x", "%20", "%2f", "\\", "/;"]);
     (segments, end).prop_map(|(segments, end)| {
-        // What a request names begins with a slash, whatever comes then.
+        // The path of a request begins with a slash, whatever follows.
         let path: String = segments.into_iter().map(|(border, segment)| border + &segment).collect();
         format!("/{path}{end}")
     })
@@ -293,12 +284,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn whatever_means_a_guarded_path_is_guarded_as_it(spelled in spelling("/dashboard/analytics")) {
+    fn every_spelling_of_a_guarded_path_has_its_canonical_form(spelled in spelling("/dashboard/analytics")) {
         prop_assert_eq!(canonical(&spelled), Some("/dashboard/analytics".to_owned()), "{}", spelled);
     }
 
     #[test]
-    fn whatever_means_the_api_keys_is_guarded_as_them(spelled in spelling("/dashboard/api-keys")) {
+    fn every_spelling_of_another_guarded_path_is_covered_by_its_route(spelled in spelling("/dashboard/api-keys")) {
         prop_assert_eq!(covering(&spelled), Some("/dashboard/api-keys"), "{}", spelled);
     }
 

@@ -1,17 +1,20 @@
-//! What each type of event makes us ask Stripe about, and whose it is.
+//! Which object each type of event is about, and which customer it belongs to.
 
-use billing::{CheckoutSessionId, CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
+use billing::{CheckoutSessionId, CustomerId, InvoiceId, PaymentIntentId, SubscriptionId, Timestamp};
+use engine::inbox::events::{Hint, handled, hint};
+use engine::inbox::intake::new_event;
+use engine::inbox::object::Object;
+use engine::store::inbox::{EventState, NewEvent};
+use engine::stripe::objects::event;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use server::store::inbox::EventState;
-use server::stripe::shape::event;
-use server::sync::Object;
-use server::webhook::events::{Hint, handled};
-use server::webhook::intake::Incoming;
 
 use crate::fixtures::{SHAPES, any_json, fixture, kind_of, names, with};
 
-/// Every fixture, with what its event belongs to and what it makes us look at.
+/// 1 May 2026, 12:00 UTC: when the events arrive.
+const RECEIVED: Timestamp = Timestamp(1_777_636_800);
+
+/// Every fixture, with the subject of its event and the object that it is about.
 const ABOUT: [(&str, &str, &str); 38] = [
     ("charge.dispute.closed", "pi_3QxAda3", "pi_3QxAda3"),
     ("charge.dispute.created", "pi_3QxAda3", "pi_3QxAda3"),
@@ -57,44 +60,45 @@ fn envelope(kind: &str, object: &Value) -> Value {
     json!({ "id": "evt_1", "type": kind, "created": 1_777_636_800, "data": { "object": object } })
 }
 
-fn hint(kind: &str, object: &Value) -> Option<Hint> {
-    Hint::of(&event(&envelope(kind, object)).expect("it is an event"))
+fn hint_of(kind: &str, object: &Value) -> Option<Hint> {
+    hint(&event(&envelope(kind, object)).expect("it is an event"))
 }
 
-/// About the object with this id, which is its own subject.
-fn itself(id: &str) -> Option<Hint> {
-    Some(Hint { subject: id.to_owned(), object: Object::of_id(id).expect("we follow it") })
+/// A hint to the object with this id, which is its own subject.
+fn to_itself(id: &str) -> Option<Hint> {
+    Some(Hint { subject: id.to_owned(), object: Object::of_id(id).expect("the engine follows it") })
 }
 
-/// An event as it goes into the inbox.
-fn incoming(value: &Value) -> Incoming {
-    Incoming::of(event(value).expect("it is an event"), value.to_string())
+/// An event as it is stored in the inbox.
+fn stored(value: &Value) -> NewEvent {
+    new_event(event(value).expect("it is an event"), value.to_string(), RECEIVED)
 }
 
 #[test]
-fn every_event_makes_us_look_at_what_it_is_about_in_both_shapes() {
+fn every_event_is_about_its_object_in_both_shapes() {
     assert_eq!(names(), ABOUT.map(|(name, ..)| name));
     for (name, subject, object) in ABOUT {
         for shape in SHAPES {
-            let found = Hint::of(&event(&fixture(shape, name)).unwrap());
-            let about = Hint { subject: subject.to_owned(), object: Object::of_id(object).expect("we follow it") };
+            let found = hint(&event(&fixture(shape, name)).unwrap());
+            let about =
+                Hint { subject: subject.to_owned(), object: Object::of_id(object).expect("the engine follows it") };
             assert_eq!(found, Some(about), "{shape}/{name}");
         }
     }
 }
 
 #[test]
-fn what_stripe_is_asked_to_send_is_named_once_and_in_order() {
+fn every_type_of_event_is_listed_once_and_in_order() {
     let handled = handled();
     let mut sorted = handled.clone();
     sorted.sort_unstable();
     sorted.dedup();
     assert_eq!(handled, sorted);
-    assert!(handled.iter().all(|kind| !kind.contains('*')), "only what changes something");
+    assert!(handled.iter().all(|kind| !kind.contains('*')), "Stripe is not asked for every event");
 }
 
 #[test]
-fn an_invoice_belongs_to_its_subscription_wherever_that_stands() {
+fn an_invoice_belongs_to_its_subscription_in_either_shape() {
     for object in [
         json!({ "id": "in_1", "parent": { "subscription_details": { "subscription": "sub_1" } } }),
         json!({ "id": "in_1", "parent": { "subscription_details": { "subscription": { "id": "sub_1" } } } }),
@@ -102,13 +106,13 @@ fn an_invoice_belongs_to_its_subscription_wherever_that_stands() {
         json!({ "id": "in_1", "subscription": { "id": "sub_1", "object": "subscription" } }),
     ] {
         let about = Hint { subject: "sub_1".to_owned(), object: Object::Invoice(InvoiceId::new("in_1")) };
-        assert_eq!(hint("invoice.paid", &object), Some(about), "{object}");
+        assert_eq!(hint_of("invoice.paid", &object), Some(about), "{object}");
     }
 }
 
-/// `stripe trigger invoice.payment_failed` sends such a one.
+/// `stripe trigger invoice.payment_failed` sends one.
 #[test]
-fn an_invoice_of_no_subscription_is_its_own_subject() {
+fn an_invoice_without_a_subscription_is_its_own_subject() {
     for object in [
         json!({ "id": "in_1" }),
         json!({ "id": "in_1", "subscription": null }),
@@ -117,24 +121,24 @@ fn an_invoice_of_no_subscription_is_its_own_subject() {
         json!({ "id": "in_1", "parent": { "type": "quote_details", "quote_details": { "quote": "qt_1" } } }),
         json!({ "id": "in_1", "parent": { "subscription_details": null } }),
     ] {
-        assert_eq!(hint("invoice.payment_failed", &object), itself("in_1"), "{object}");
+        assert_eq!(hint_of("invoice.payment_failed", &object), to_itself("in_1"), "{object}");
     }
 }
 
 #[test]
-fn whatever_happens_to_a_charge_is_about_its_payment() {
+fn an_event_of_a_charge_or_refund_is_about_its_payment() {
     for kind in handled().into_iter().filter(|kind| kind.starts_with("charge.") || kind.starts_with("refund.")) {
         for payment in [json!("pi_1"), json!({ "id": "pi_1", "object": "payment_intent" })] {
-            assert_eq!(hint(kind, &json!({ "id": "x_1", "payment_intent": payment })), itself("pi_1"), "{kind}");
+            assert_eq!(hint_of(kind, &json!({ "id": "x_1", "payment_intent": payment })), to_itself("pi_1"), "{kind}");
         }
         for none in [json!({ "id": "ch_1" }), json!({ "id": "ch_1", "payment_intent": null })] {
-            assert_eq!(hint(kind, &none), None, "{kind}: a charge of an older integration is none of ours");
+            assert_eq!(hint_of(kind, &none), None, "{kind}: a charge without a PaymentIntent is not followed");
         }
     }
 }
 
 #[test]
-fn what_we_do_not_handle_changes_nothing() {
+fn an_unhandled_type_is_about_nothing() {
     for kind in [
         "customer.created",
         "price.updated",
@@ -152,13 +156,13 @@ fn what_we_do_not_handle_changes_nothing() {
         for object in
             [json!({ "id": "sub_1", "subscription": "sub_1" }), json!({ "id": "pi_1", "payment_intent": "pi_1" })]
         {
-            assert_eq!(hint(kind, &object), None, "{kind}");
+            assert_eq!(hint_of(kind, &object), None, "{kind}");
         }
     }
 }
 
 #[test]
-fn an_object_without_an_id_that_we_follow_gives_no_hint() {
+fn an_event_without_a_known_id_is_about_nothing() {
     for kind in handled() {
         for object in [
             json!({ "object": "subscription" }),
@@ -169,13 +173,13 @@ fn an_object_without_an_id_that_we_follow_gives_no_hint() {
             json!({ "id": "nothing" }),
             json!({ "id": "_" }),
         ] {
-            assert_eq!(hint(kind, &object), None, "{kind}: {object}");
+            assert_eq!(hint_of(kind, &object), None, "{kind}: {object}");
         }
     }
 }
 
 #[test]
-fn an_id_says_what_it_is_of() {
+fn the_prefix_of_an_id_says_which_kind_of_object_it_is() {
     for (id, object) in [
         ("sub_1Abc", Object::Subscription(SubscriptionId::new("sub_1Abc"))),
         ("cs_test_a1b2", Object::CheckoutSession(CheckoutSessionId::new("cs_test_a1b2"))),
@@ -193,51 +197,51 @@ fn an_id_says_what_it_is_of() {
 }
 
 #[test]
-fn an_event_goes_into_the_inbox_with_what_it_is_about_and_whose_it_is() {
+fn an_event_is_stored_with_its_subject_and_its_customer() {
     for (name, subject, _) in ABOUT {
         for shape in SHAPES {
             let value = fixture(shape, name);
-            let written = incoming(&value);
-            assert_eq!((written.kind.as_str(), written.state), (kind_of(name), EventState::Pending), "{shape}/{name}");
-            assert_eq!(written.subject.as_deref(), Some(subject), "{shape}/{name}");
-            // Disputes do not say whose they are, and refunds only the newer ones.
-            let is_told = match value["data"]["object"]["object"].as_str().unwrap() {
+            let new = stored(&value);
+            assert_eq!((new.kind.as_str(), new.state), (kind_of(name), EventState::Pending), "{shape}/{name}");
+            assert_eq!(new.subject.as_deref(), Some(subject), "{shape}/{name}");
+            // Disputes do not name the customer, and refunds only in the newer shape.
+            let names_customer = match value["data"]["object"]["object"].as_str().unwrap() {
                 "dispute" => false,
                 "refund" => shape == "basil_and_later",
                 _ => true,
             };
-            assert_eq!(written.customer.as_deref(), is_told.then_some("cus_QxAda"), "{shape}/{name}");
-            assert_eq!(written.payload, value.to_string(), "the bytes that were signed");
-            assert_eq!(Some(written.created.0), value["created"].as_i64());
-            assert_eq!(written.api_version.as_deref(), value["api_version"].as_str());
+            assert_eq!(new.customer.as_deref(), names_customer.then_some("cus_QxAda"), "{shape}/{name}");
+            assert_eq!(new.payload, value.to_string(), "the signed bytes");
+            assert_eq!(Some(new.created.0), value["created"].as_i64());
+            assert_eq!(new.api_version.as_deref(), value["api_version"].as_str());
         }
     }
 }
 
 #[test]
-fn an_expanded_customer_is_the_customer() {
+fn an_expanded_customer_is_read_by_its_id() {
     let value = fixture("basil_and_later", "invoice.paid");
     let value =
         with(value, "/data/object/customer", json!({ "id": "cus_QxAda", "object": "customer", "deleted": true }));
-    assert_eq!(incoming(&value).customer.as_deref(), Some("cus_QxAda"));
+    assert_eq!(stored(&value).customer.as_deref(), Some("cus_QxAda"));
 }
 
 #[test]
-fn an_event_that_changes_nothing_goes_into_the_inbox_as_ignored() {
-    let written = incoming(&envelope("price.updated", &json!({ "id": "price_1", "object": "price" })));
-    assert_eq!((written.state, written.subject, written.customer), (EventState::Ignored, None, None));
+fn an_event_that_is_about_nothing_is_stored_as_ignored() {
+    let new = stored(&envelope("price.updated", &json!({ "id": "price_1", "object": "price" })));
+    assert_eq!((new.state, new.subject, new.customer), (EventState::Ignored, None, None));
 }
 
 proptest! {
     #[test]
-    fn no_event_type_makes_it_panic(kind in ".{0,60}") {
-        let _ = hint(&kind, &json!({ "id": "sub_1" }));
+    fn no_event_type_panics(kind in ".{0,60}") {
+        let _ = hint_of(&kind, &json!({ "id": "sub_1" }));
     }
 
     #[test]
-    fn no_object_makes_it_panic(kind in prop::sample::select(handled()), fields in prop::collection::btree_map("[a-z_]{1,8}|id|parent|payment_intent|customer|object", any_json(), 0..5)) {
+    fn no_object_panics(kind in prop::sample::select(handled()), fields in prop::collection::btree_map("[a-z_]{1,8}|id|parent|payment_intent|customer|object", any_json(), 0..5)) {
         let object = Value::Object(fields.into_iter().collect());
-        let _ = hint(kind, &object);
-        let _ = incoming(&envelope(kind, &object));
+        let _ = hint_of(kind, &object);
+        let _ = stored(&envelope(kind, &object));
     }
 }

@@ -1,32 +1,32 @@
-//! Events as Stripe sends them: one file for each type that is handled, in both shapes.
+//! Events as Stripe sends them: one file for each type that is handled, in both API shapes.
 //!
-//! They are one story. Ada looks at Enterprise and leaves; subscribes to Pro with three seats; asks
-//! for two more and does not confirm it; takes one more. Her renewal fails, is tried again, asks for
-//! 3-D Secure and is paid. She buys a credit pack by card, one by bank debit, and one whose debit is
-//! refused; gets a third of the first back, and nothing of the second, because that refund fails;
-//! her bank disputes the rest and loses. She ends the subscription, is given a week without a card,
-//! stays a month and does not pay for it; changes her address, and is deleted.
+//! They tell one story. Ada opens Checkout for Enterprise and leaves; subscribes to Pro with three seats;
+//! starts to buy two more and does not confirm it; buys one more. Her renewal fails, is retried, needs 3-D
+//! Secure and is paid. She buys a credit pack by card, one by bank debit, and one whose debit fails. A
+//! third of the first is refunded; the refund of the second fails; her bank disputes the rest and loses.
+//! She cancels, gets a week's trial without a card, stays a month and does not pay for it; changes her
+//! address, and is deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use billing::Timestamp;
+use engine::inbox::events::{handled, hint};
+use engine::stripe::objects;
 use proptest::prelude::*;
 use serde_json::Value;
-use server::stripe::shape;
-use server::webhook::events::{Hint, handled};
 
-/// Since `2025-03-31.basil`, as the library has it, and before. The folders of the fixtures.
+/// The folders of the fixtures: the API since `2025-03-31.basil`, which the library speaks, and before.
 pub const SHAPES: [&str; 2] = ["basil_and_later", "before_basil"];
 
-/// 29 April 2027, 12:00 UTC: when the story begins.
-const BEGINNING: Timestamp = Timestamp(1_809_000_000);
+/// 29 April 2027, 12:00 UTC: when the story starts.
+const START: Timestamp = Timestamp(1_809_000_000);
 
 fn folder(shape: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(shape)
 }
 
-/// The names of all fixtures: an event's type and, where one type has several, a word more.
+/// The names of all fixtures: an event's type and, if a type has several, a suffix.
 pub fn names() -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder(SHAPES[0]))
         .expect("the folder is there")
@@ -54,7 +54,7 @@ pub fn object(shape: &str, name: &str) -> Value {
     fixture(shape, name)["data"]["object"].take()
 }
 
-/// `value` with what stands at `pointer` removed.
+/// `value` without the field at `pointer`.
 pub fn without(mut value: Value, pointer: &str) -> Value {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     value
@@ -73,19 +73,19 @@ pub fn with(mut value: Value, pointer: &str, new: Value) -> Value {
     value
 }
 
-/// `value` with `new` as `name` in every object of it.
-pub fn sprinkled(value: &Value, name: &str, new: &Value) -> Value {
+/// `value` with a field `name` added to every object in it.
+pub fn with_everywhere(value: &Value, name: &str, new: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let known = fields.iter().map(|(key, value)| (key.clone(), sprinkled(value, name, new)));
+            let known = fields.iter().map(|(key, value)| (key.clone(), with_everywhere(value, name, new)));
             known.chain([(name.to_owned(), new.clone())]).collect()
         }
-        Value::Array(elements) => elements.iter().map(|element| sprinkled(element, name, new)).collect(),
+        Value::Array(elements) => elements.iter().map(|element| with_everywhere(element, name, new)).collect(),
         leaf => leaf.clone(),
     }
 }
 
-/// Where all of an object's fields are that are not objects or lists themselves.
+/// Pointers to all fields that are not objects or lists themselves.
 pub fn leaves(value: &Value) -> Vec<String> {
     let below = |name: &str, value: &Value| -> Vec<String> {
         leaves(value).into_iter().map(|leaf| format!("/{name}{leaf}")).collect()
@@ -117,7 +117,7 @@ pub fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Any one of the fixtures, by name.
+/// The name of any fixture.
 pub fn any_fixture() -> impl Strategy<Value = String> {
     prop::sample::select(names())
 }
@@ -135,22 +135,22 @@ fn every_type_that_is_handled_has_a_fixture_in_both_shapes() {
 }
 
 #[test]
-fn every_fixture_is_an_event_of_its_name_and_of_its_shapes_version() {
+fn every_fixture_has_the_type_of_its_name_and_the_version_of_its_folder() {
     let mut ids = BTreeSet::new();
     for name in names() {
         for (shape, version) in SHAPES.into_iter().zip(["2026-09-30.endive", "2025-02-24.acacia"]) {
-            let event = shape::event(&fixture(shape, &name)).unwrap();
+            let event = objects::event(&fixture(shape, &name)).unwrap();
             assert_eq!(event.kind, kind_of(&name), "{shape}/{name}");
             assert_eq!(event.api_version.as_deref(), Some(version), "{shape}/{name}");
-            assert!(event.id.as_str().starts_with("evt_") && event.created >= BEGINNING, "{shape}/{name}");
-            assert!(Hint::of(&event).is_some(), "{shape}/{name} changes nothing");
-            assert!(ids.insert(event.id.to_string()), "{shape}/{name} has another one's id");
+            assert!(event.id.as_str().starts_with("evt_") && event.created >= START, "{shape}/{name}");
+            assert!(hint(&event).is_some(), "{shape}/{name} changes nothing");
+            assert!(ids.insert(event.id.to_string()), "{shape}/{name} has the id of another fixture");
         }
     }
 }
 
 #[test]
-fn both_shapes_tell_of_the_same_object_at_the_same_time() {
+fn both_shapes_describe_the_same_object_at_the_same_time() {
     for name in names() {
         let [new, old] = SHAPES.map(|shape| fixture(shape, &name));
         for pointer in ["/created", "/data/object/id", "/data/object/object", "/data/object/status"] {
@@ -159,7 +159,7 @@ fn both_shapes_tell_of_the_same_object_at_the_same_time() {
     }
 }
 
-/// What Stripe's changelog for basil says that moved, and where to.
+/// The fields that moved, by Stripe's changelog for basil.
 #[test]
 fn each_shape_has_its_fields_where_its_version_has_them() {
     let moved: BTreeMap<&str, (&[&str], &[&str])> = BTreeMap::from([
@@ -188,13 +188,13 @@ fn each_shape_has_its_fields_where_its_version_has_them() {
             assert!(new.pointer(pointer).is_some(), "{name}: {pointer}");
             assert!(*pointer == "/collected_information" || old.pointer(pointer).is_none(), "{name}: {pointer}");
         }
-        assert!(new.get("refunds").is_none() && new.get("charges").is_none(), "{name}: gone since 2022-11-15");
+        assert!(new.get("refunds").is_none() && new.get("charges").is_none(), "{name}: removed in 2022-11-15");
     }
 }
 
-/// The library reads strictly: a field that its version requires and that is not there is an error.
+/// The library reads strictly: a missing field that its version requires is an error.
 #[test]
-fn the_newer_shape_is_what_the_library_of_that_version_reads() {
+fn the_library_reads_every_fixture_of_its_version() {
     fn reads<T: miniserde::Deserialize>(json: &str) -> bool {
         miniserde::json::from_str::<T>(json).is_ok()
     }
@@ -210,7 +210,7 @@ fn the_newer_shape_is_what_the_library_of_that_version_reads() {
             "payment_intent" => reads::<stripe_shared::PaymentIntent>(&json),
             "refund" => reads::<stripe_shared::Refund>(&json),
             "subscription" => reads::<stripe_shared::Subscription>(&json),
-            other => panic!("{name} is of a {other}"),
+            other => panic!("{name} holds a {other}"),
         };
         assert!(is_read, "{name}");
     }

@@ -1,14 +1,14 @@
-//! Subscriptions, Checkout Sessions and events are read in both shapes, and what is missing is never
-//! guessed. What is paid is in `ledger_shapes.rs`.
+//! Subscriptions, Checkout Sessions and events are read in both API shapes, and a missing value is never
+//! guessed. Invoices, payments and purchases are in `payment_objects.rs`.
 
 use billing::{
     CheckoutSessionId, CustomerId, EventId, InvoiceId, Item, Pause, PauseBehavior, Period, PriceId, Status,
     SubscriptionId, Timestamp,
 };
+use engine::stripe::ObjectError;
+use engine::stripe::objects::{self, SessionStatus};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use server::stripe::ShapeError;
-use server::stripe::shape::{self, SessionStatus};
 
 use crate::fixtures::{SHAPES, any_json, fixture, names, object, with, without};
 
@@ -31,7 +31,7 @@ fn a_subscription_reads_the_same_in_both_shapes() {
     let events = events_of("subscription");
     assert_eq!(events.len(), 8, "{events:?}");
     for name in events {
-        let [new, old] = SHAPES.map(|folder| shape::subscription(&object(folder, &name)).unwrap());
+        let [new, old] = SHAPES.map(|folder| objects::subscription(&object(folder, &name)).unwrap());
         assert_eq!(new.subscription, old.subscription, "{name}");
         assert_eq!((new.account, new.attempt, new.card), (old.account, old.attempt, old.card), "{name}");
         assert_eq!((new.open_invoice_since, new.open_invoice), (old.open_invoice_since, old.open_invoice), "{name}");
@@ -41,7 +41,7 @@ fn a_subscription_reads_the_same_in_both_shapes() {
 
 #[test]
 fn a_subscription_is_read_with_all_its_items() {
-    let read = shape::subscription(&subscription_object()).unwrap();
+    let read = objects::subscription(&subscription_object()).unwrap();
     let item = |id: &str, price: &str, lookup_key: Option<&str>, quantity| Item {
         id: id.to_owned(),
         price: PriceId::new(price),
@@ -65,7 +65,7 @@ fn a_subscription_is_read_with_all_its_items() {
 }
 
 #[test]
-fn every_status_of_the_story_is_read() {
+fn every_status_in_the_fixtures_is_read() {
     for (name, status) in [
         ("created", Status::Active),
         ("deleted", Status::Canceled),
@@ -74,7 +74,7 @@ fn every_status_of_the_story_is_read() {
         ("resumed", Status::Active),
     ] {
         for folder in SHAPES {
-            let read = shape::subscription(&object(folder, &format!("customer.subscription.{name}"))).unwrap();
+            let read = objects::subscription(&object(folder, &format!("customer.subscription.{name}"))).unwrap();
             assert_eq!(read.subscription.status, status, "{folder}/{name}");
         }
     }
@@ -82,10 +82,10 @@ fn every_status_of_the_story_is_read() {
 
 /// 1 to 8 August; resumed on the 9th, 18:00 UTC, with a period and an anchor of its own.
 #[test]
-fn a_trial_and_what_comes_after_it_are_read() {
+fn a_trial_and_the_period_after_it_are_read() {
     for folder in SHAPES {
         let read = |name: &str| {
-            shape::subscription(&object(folder, &format!("customer.subscription.{name}"))).unwrap().subscription
+            objects::subscription(&object(folder, &format!("customer.subscription.{name}"))).unwrap().subscription
         };
         let (trial_end, resumed_at) = (Timestamp(1_817_726_400), Timestamp(1_817_834_400));
         let trial = read("trial_will_end");
@@ -98,46 +98,46 @@ fn a_trial_and_what_comes_after_it_are_read() {
 }
 
 #[test]
-fn an_end_that_was_asked_for_is_read() {
+fn a_requested_cancellation_is_read() {
     for folder in SHAPES {
-        let updated = shape::subscription(&object(folder, "customer.subscription.updated")).unwrap().subscription;
+        let updated = objects::subscription(&object(folder, "customer.subscription.updated")).unwrap().subscription;
         assert!(updated.cancel_at_period_end);
         assert_eq!((updated.cancel_at, updated.ended_at), (Some(END), None));
-        let deleted = shape::subscription(&object(folder, "customer.subscription.deleted")).unwrap().subscription;
+        let deleted = objects::subscription(&object(folder, "customer.subscription.deleted")).unwrap().subscription;
         assert_eq!((deleted.status, deleted.ended_at), (Status::Canceled, Some(END)));
     }
 }
 
 #[test]
-fn a_pause_of_payments_is_read() {
-    assert_eq!(shape::subscription(&subscription_object()).unwrap().subscription.pause, None);
-    for (word, behavior) in [
+fn paused_payment_collection_is_read() {
+    assert_eq!(objects::subscription(&subscription_object()).unwrap().subscription.pause, None);
+    for (value, behavior) in [
         ("keep_as_draft", PauseBehavior::KeepAsDraft),
         ("mark_uncollectible", PauseBehavior::MarkUncollectible),
         ("void", PauseBehavior::Void),
         ("donate", PauseBehavior::Unknown("donate".to_owned())),
     ] {
         for resumes_at in [None, Some(END)] {
-            let pause = json!({ "behavior": word, "resumes_at": resumes_at.map(|at| at.0) });
+            let pause = json!({ "behavior": value, "resumes_at": resumes_at.map(|at| at.0) });
             let value = with(subscription_object(), "/pause_collection", pause);
-            let read = shape::subscription(&value).unwrap().subscription;
+            let read = objects::subscription(&value).unwrap().subscription;
             assert_eq!(read.pause, Some(Pause { behavior: behavior.clone(), resumes_at }));
         }
     }
 }
 
-/// Items may have periods of their own since basil; the subscription's is none of theirs.
+/// Since basil every item has a period of its own.
 #[test]
-fn an_items_own_period_counts_before_the_subscriptions() {
+fn an_items_own_period_takes_precedence_over_the_subscriptions() {
     let value = with(subscription_object(), "/items/data/1/current_period_end", json!(1_800_000_000)).clone();
     let value = with(value, "/current_period_end", json!(1));
-    let items = shape::subscription(&value).unwrap().subscription.items;
+    let items = objects::subscription(&value).unwrap().subscription.items;
     assert_eq!(items[0].period, PERIOD);
     assert_eq!(items[1].period, Period { end: Timestamp(1_800_000_000), ..PERIOD });
 }
 
-/// As an endpoint of an older version is answered today: what was added since is there, what was
-/// taken away too.
+/// As Stripe answers an older API version today: with the fields that were added since and those that
+/// were removed.
 #[test]
 fn a_period_in_both_places_is_read_once() {
     let mut value = object("before_basil", "customer.subscription.created");
@@ -146,42 +146,42 @@ fn a_period_in_both_places_is_read_once() {
         value["items"]["data"][index]["current_period_end"] = json!(PERIOD.end.0);
     }
     value["billing_mode"] = json!({ "flexible": null, "type": "classic" });
-    let read = shape::subscription(&value).unwrap().subscription;
-    assert_eq!(read, shape::subscription(&subscription_object()).unwrap().subscription);
+    let read = objects::subscription(&value).unwrap().subscription;
+    assert_eq!(read, objects::subscription(&subscription_object()).unwrap().subscription);
 }
 
 #[test]
-fn more_items_than_one_page_holds_are_told() {
+fn a_subscription_says_whether_it_has_more_items_than_it_lists() {
     let value = with(subscription_object(), "/items/has_more", json!(true));
-    assert!(shape::subscription(&value).unwrap().has_more_items);
-    // Those of the next pages are read one by one, in the older shape with the subscription's period.
+    assert!(objects::subscription(&value).unwrap().has_more_items);
+    // Items of the next pages are read one by one; in the older shape they take the subscription's period.
     for folder in SHAPES {
         let whole = object(folder, "customer.subscription.created");
-        let read = shape::subscription_item(&whole["items"]["data"][1], &whole).unwrap();
-        assert_eq!(read, shape::subscription(&whole).unwrap().subscription.items[1], "{folder}");
+        let read = objects::subscription_item(&whole["items"]["data"][1], &whole).unwrap();
+        assert_eq!(read, objects::subscription(&whole).unwrap().subscription.items[1], "{folder}");
     }
 }
 
 #[test]
-fn the_card_is_told_only_where_it_was_asked_for() {
-    assert_eq!(shape::subscription(&subscription_object()).unwrap().card, None);
+fn the_card_is_known_only_when_the_payment_method_is_expanded() {
+    assert_eq!(objects::subscription(&subscription_object()).unwrap().card, None);
     let method =
         object("basil_and_later", "payment_intent.payment_failed")["last_payment_error"]["payment_method"].take();
-    let read = shape::subscription(&with(subscription_object(), "/default_payment_method", method)).unwrap();
+    let read = objects::subscription(&with(subscription_object(), "/default_payment_method", method)).unwrap();
     assert_eq!(read.card.as_deref(), Some("QxAdaFinger"));
     let bank = json!({ "id": "pm_1", "type": "us_bank_account", "us_bank_account": { "fingerprint": "bank" } });
-    let read = shape::subscription(&with(subscription_object(), "/default_payment_method", bank)).unwrap();
-    assert_eq!(read.card, None, "a bank account is no card");
+    let read = objects::subscription(&with(subscription_object(), "/default_payment_method", bank)).unwrap();
+    assert_eq!(read.card, None, "a bank account is not a card");
 }
 
 #[test]
-fn a_subscription_that_we_did_not_make_is_nobodys_by_name() {
-    let read = shape::subscription(&with(subscription_object(), "/metadata", json!({}))).unwrap();
+fn a_subscription_without_our_metadata_names_no_account() {
+    let read = objects::subscription(&with(subscription_object(), "/metadata", json!({}))).unwrap();
     assert_eq!((read.account, read.attempt), (None, None));
 }
 
 #[test]
-fn each_field_that_access_depends_on_is_missed_by_name() {
+fn a_missing_field_that_access_depends_on_is_named_in_the_error() {
     for (folder, pointer, field) in [
         ("basil_and_later", "/id", "id"),
         ("basil_and_later", "/customer", "customer"),
@@ -199,7 +199,7 @@ fn each_field_that_access_depends_on_is_missed_by_name() {
         ("before_basil", "/current_period_end", "current_period_end"),
     ] {
         let value = without(object(folder, "customer.subscription.created"), pointer);
-        let error = shape::subscription(&value).expect_err(pointer);
+        let error = objects::subscription(&value).expect_err(pointer);
         assert!(error.object.starts_with("subscription"), "{pointer}: {error}");
         assert_eq!(error.field, field, "{pointer}");
         assert!(error.to_string().contains(field), "{error}");
@@ -207,7 +207,7 @@ fn each_field_that_access_depends_on_is_missed_by_name() {
 }
 
 #[test]
-fn a_field_of_the_wrong_type_is_a_missing_one() {
+fn a_field_of_the_wrong_type_counts_as_missing() {
     for (pointer, odd) in [
         ("/id", json!(7)),
         ("/customer", json!({})),
@@ -230,50 +230,50 @@ fn a_field_of_the_wrong_type_is_a_missing_one() {
     ] {
         let mut value = subscription_object();
         *value.pointer_mut(pointer).expect("it is there") = odd.clone();
-        assert!(shape::subscription(&value).is_err(), "{pointer} = {odd} was taken");
+        assert!(objects::subscription(&value).is_err(), "{pointer} = {odd} was accepted");
     }
 }
 
 #[test]
-fn a_price_that_is_only_an_id_is_enough() {
+fn a_price_that_is_not_expanded_is_read_by_its_id() {
     let mut value = subscription_object();
     value["items"]["data"][0]["price"] = json!("price_1QxPro");
-    let item = &shape::subscription(&value).unwrap().subscription.items[0];
+    let item = &objects::subscription(&value).unwrap().subscription.items[0];
     assert_eq!((item.price.as_str(), item.lookup_key.as_deref()), ("price_1QxPro", None));
 }
 
-/// A metered price has none.
+/// An item with a metered price has no quantity.
 #[test]
-fn an_item_without_a_quantity_is_one() {
+fn an_item_without_a_quantity_counts_once() {
     let value = without(subscription_object(), "/items/data/1/quantity");
-    assert_eq!(shape::subscription(&value).unwrap().subscription.items[1].quantity, 1);
+    assert_eq!(objects::subscription(&value).unwrap().subscription.items[1].quantity, 1);
 }
 
 #[test]
-fn a_status_that_stripe_adds_is_kept_as_it_came() {
+fn an_unknown_status_is_kept_verbatim() {
     let value = with(subscription_object(), "/status", json!("hibernating"));
-    assert_eq!(shape::subscription(&value).unwrap().subscription.status, Status::Unknown("hibernating".to_owned()));
+    assert_eq!(objects::subscription(&value).unwrap().subscription.status, Status::Unknown("hibernating".to_owned()));
 }
 
 #[test]
 fn expanded_and_unexpanded_objects_read_the_same() {
     let expanded = with(subscription_object(), "/customer", json!({ "id": "cus_QxAda", "object": "customer" }));
     assert_eq!(
-        shape::subscription(&expanded).unwrap().subscription,
-        shape::subscription(&subscription_object()).unwrap().subscription
+        objects::subscription(&expanded).unwrap().subscription,
+        objects::subscription(&subscription_object()).unwrap().subscription
     );
 
     let plain = object("basil_and_later", "checkout.session.completed");
     let expanded = with(plain.clone(), "/customer", json!({ "id": "cus_QxAda", "object": "customer" }));
     let expanded = with(expanded, "/subscription", subscription_object());
-    assert_eq!(shape::checkout_session(&expanded).unwrap(), shape::checkout_session(&plain).unwrap());
+    assert_eq!(objects::checkout_session(&expanded).unwrap(), objects::checkout_session(&plain).unwrap());
 
     for folder in SHAPES {
         let pointer =
             if folder == "before_basil" { "/subscription" } else { "/parent/subscription_details/subscription" };
         let plain = object(folder, "invoice.payment_failed");
         let expanded = with(plain.clone(), pointer, subscription_object());
-        assert_eq!(shape::invoice_subscription(&expanded), shape::invoice_subscription(&plain));
+        assert_eq!(objects::invoice_subscription(&expanded), objects::invoice_subscription(&plain));
     }
 }
 
@@ -281,13 +281,13 @@ fn expanded_and_unexpanded_objects_read_the_same() {
 fn a_delinquency_begins_with_the_open_invoice() {
     let invoice = |kind| object("basil_and_later", kind);
     let with_invoice = |invoice| {
-        let read = shape::subscription(&with(subscription_object(), "/latest_invoice", invoice)).unwrap();
+        let read = objects::subscription(&with(subscription_object(), "/latest_invoice", invoice)).unwrap();
         (read.open_invoice, read.open_invoice_since)
     };
     let open = (Some(InvoiceId::new("in_1QxAda4")), Some(PERIOD.end.plus_seconds(3600)));
     assert_eq!(with_invoice(invoice("invoice.payment_failed")), open, "when it was finalized");
     assert_eq!(with_invoice(invoice("invoice.payment_succeeded")), (None, None), "it is paid");
-    assert_eq!(with_invoice(invoice("invoice.voided")), (None, None), "it was given up");
+    assert_eq!(with_invoice(invoice("invoice.voided")), (None, None), "it was voided");
     assert_eq!(with_invoice(json!("in_1QxAda4")), (None, None), "it was not expanded");
     assert_eq!(with_invoice(Value::Null), (None, None));
 }
@@ -295,7 +295,7 @@ fn a_delinquency_begins_with_the_open_invoice() {
 #[test]
 fn an_invoice_is_for_the_same_subscription_in_both_shapes() {
     for name in events_of("invoice") {
-        let [new, old] = SHAPES.map(|folder| shape::invoice_subscription(&object(folder, &name)));
+        let [new, old] = SHAPES.map(|folder| objects::invoice_subscription(&object(folder, &name)));
         assert!(new.is_some() && new == old, "{name}: {new:?}, {old:?}");
     }
 }
@@ -303,89 +303,91 @@ fn an_invoice_is_for_the_same_subscription_in_both_shapes() {
 #[test]
 fn a_checkout_session_reads_the_same_in_both_shapes() {
     for name in events_of("checkout.session") {
-        let [new, old] = SHAPES.map(|folder| shape::checkout_session(&object(folder, &name)).unwrap());
+        let [new, old] = SHAPES.map(|folder| objects::checkout_session(&object(folder, &name)).unwrap());
         assert_eq!(new, old, "{name}");
     }
-    let new = shape::checkout_session(&object("basil_and_later", "checkout.session.completed")).unwrap();
+    let new = objects::checkout_session(&object("basil_and_later", "checkout.session.completed")).unwrap();
     assert_eq!(new.id, CheckoutSessionId::new("cs_test_a1QxAda"));
-    assert_eq!((new.status, new.paid, new.url), (SessionStatus::Complete, true, None));
+    assert_eq!((new.status, new.is_paid, new.url), (SessionStatus::Complete, true, None));
     assert_eq!(new.customer, Some(CustomerId::new("cus_QxAda")));
     assert_eq!(new.subscription, Some(SubscriptionId::new("sub_1QxAda")));
     assert_eq!(new.account.as_deref(), Some("0197ada"));
-    assert_eq!(new.purchase, None, "a plan is not bought once");
+    assert_eq!(new.purchase, None, "a subscription is not a purchase");
 }
 
 #[test]
-fn a_session_that_is_not_through_says_where_to_pay() {
+fn an_open_session_says_where_to_pay() {
     let url = "https://checkout.stripe.com/c/pay/cs_test_a0QxAda#fid";
     let left = object("basil_and_later", "checkout.session.expired");
-    let read = shape::checkout_session(&left).unwrap();
-    assert_eq!((read.status, read.paid, read.url), (SessionStatus::Expired, false, None));
+    let read = objects::checkout_session(&left).unwrap();
+    assert_eq!((read.status, read.is_paid, read.url), (SessionStatus::Expired, false, None));
     let open = with(with(left, "/status", json!("open")), "/url", json!(url));
-    let read = shape::checkout_session(&open).unwrap();
-    assert_eq!((read.status, read.paid, read.url.as_deref()), (SessionStatus::Open, false, Some(url)));
+    let read = objects::checkout_session(&open).unwrap();
+    assert_eq!((read.status, read.is_paid, read.url.as_deref()), (SessionStatus::Open, false, Some(url)));
 }
 
 /// Stripe docs, "Fulfill orders": a session is fulfilled when its `payment_status` is not `unpaid`.
 #[test]
-fn a_session_is_paid_unless_stripe_says_unpaid_or_nothing() {
+fn a_session_is_paid_unless_its_payment_status_is_unpaid_or_missing() {
     let session = object("basil_and_later", "checkout.session.completed");
-    let paid = |status| shape::checkout_session(&with(session.clone(), "/payment_status", status)).unwrap().paid;
+    let paid = |status| objects::checkout_session(&with(session.clone(), "/payment_status", status)).unwrap().is_paid;
     assert!(paid(json!("paid")));
     assert!(paid(json!("no_payment_required")), "a trial, or nothing to pay");
     assert!(!paid(json!("unpaid")));
-    assert!(!paid(json!(null)) && !shape::checkout_session(&without(session.clone(), "/payment_status")).unwrap().paid);
+    assert!(
+        !paid(json!(null)) && !objects::checkout_session(&without(session.clone(), "/payment_status")).unwrap().is_paid
+    );
 }
 
 #[test]
-fn a_session_is_ours_by_reference_or_by_metadata() {
+fn a_session_names_its_account_by_reference_or_by_metadata() {
     let session = object("basil_and_later", "checkout.session.completed");
     let by_metadata = with(session.clone(), "/client_reference_id", Value::Null);
-    assert_eq!(shape::checkout_session(&by_metadata).unwrap().account.as_deref(), Some("0197ada"));
-    let nobodys = with(by_metadata, "/metadata", json!({}));
-    assert_eq!(shape::checkout_session(&nobodys).unwrap().account, None);
+    assert_eq!(objects::checkout_session(&by_metadata).unwrap().account.as_deref(), Some("0197ada"));
+    let unnamed = with(by_metadata, "/metadata", json!({}));
+    assert_eq!(objects::checkout_session(&unnamed).unwrap().account, None);
 }
 
 #[test]
-fn a_session_without_id_or_with_a_new_status_is_an_error() {
+fn a_session_without_an_id_or_with_an_unknown_status_is_an_error() {
     let session = object("basil_and_later", "checkout.session.completed");
-    let error = |value: &Value| shape::checkout_session(value).expect_err("it is not sound").field;
+    let error = |value: &Value| objects::checkout_session(value).expect_err("it is malformed").field;
     assert_eq!(error(&without(session.clone(), "/id")), "id");
     assert_eq!(error(&without(session.clone(), "/status")), "status");
     assert_eq!(error(&with(session, "/status", json!("dreaming"))), "status");
 }
 
 #[test]
-fn an_event_lacks_nothing() {
+fn a_missing_field_of_an_event_is_named_in_the_error() {
     let event = fixture("basil_and_later", "invoice.payment_failed");
     for (pointer, field) in [("/id", "id"), ("/type", "type"), ("/created", "created"), ("/data/object", "data.object")]
     {
-        let error = shape::event(&without(event.clone(), pointer)).expect_err(pointer);
-        assert_eq!(error, ShapeError { object: "event", field });
+        let error = objects::event(&without(event.clone(), pointer)).expect_err(pointer);
+        assert_eq!(error, ObjectError { object: "event", field });
     }
-    assert_eq!(shape::event(&without(event.clone(), "/data")).expect_err("no data").field, "data.object");
-    let read = shape::event(&without(event, "/api_version")).expect("the version is only noted");
+    assert_eq!(objects::event(&without(event.clone(), "/data")).expect_err("no data").field, "data.object");
+    let read = objects::event(&without(event, "/api_version")).expect("the version is optional");
     assert_eq!((read.api_version, read.id), (None, EventId::new("evt_1QxAdaN11")));
 }
 
 proptest! {
-    /// Whatever is in place of an object, no date comes out that did not go in.
+    /// Whatever stands in place of an object, no subscription is read from it.
     #[test]
-    fn no_json_makes_it_panic_or_guess(value in any_json()) {
-        let _ = shape::event(&value);
-        let _ = shape::checkout_session(&value);
-        let _ = shape::invoice_subscription(&value);
-        prop_assert!(shape::subscription(&value).is_err());
+    fn arbitrary_json_is_never_read_as_a_subscription(value in any_json()) {
+        let _ = objects::event(&value);
+        let _ = objects::checkout_session(&value);
+        let _ = objects::invoice_subscription(&value);
+        prop_assert!(objects::subscription(&value).is_err());
     }
 
     #[test]
-    fn any_one_field_may_be_anything_and_no_date_is_made_up(at in 0_usize..8, new in any_json()) {
+    fn a_date_is_read_from_its_own_field_or_not_at_all(at in 0_usize..8, new in any_json()) {
         let pointer = [
             "/created", "/billing_cycle_anchor", "/cancel_at", "/ended_at", "/trial_end",
             "/items/data/0/current_period_start", "/items/data/0/current_period_end", "/items/data/1/current_period_end",
         ][at];
         let value = with(subscription_object(), pointer, new.clone());
-        if let Ok(read) = shape::subscription(&value) {
+        if let Ok(read) = objects::subscription(&value) {
             let subscription = read.subscription;
             let dates = [
                 Some(subscription.created), Some(subscription.billing_cycle_anchor), subscription.cancel_at,

@@ -1,5 +1,5 @@
-//! Invoices, payments, disputes, customers and purchases are read in both shapes, and an amount or a
-//! date that is missing is never guessed.
+//! Invoices, payments, disputes, customers and purchases are read in both API shapes, and a missing
+//! amount or date is never guessed.
 
 use billing::ledger::{
     Card, Customer, Dispute, DisputeStatus, Invoice, InvoiceStatus, LineItem, Payment, PaymentStatus, Purchase, Refund,
@@ -7,19 +7,19 @@ use billing::ledger::{
 use billing::{
     CheckoutSessionId, Currency, CustomerId, InvoiceId, Money, PaymentIntentId, PriceId, SubscriptionId, Timestamp,
 };
+use engine::stripe::objects::{self, Named};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use server::stripe::shape::{self, Named};
 
 use crate::fixtures::{SHAPES, any_json, names, object, with, without};
 
-/// 1 June 2027, 12:00 UTC: when the renewal begins that is hard to get.
+/// 1 June 2027, 12:00 UTC: when the renewal starts whose payment fails at first.
 const RENEWAL: Timestamp = Timestamp(1_811_851_200);
 /// 10 June, 12:00:03 UTC: when the credit pack was paid by card.
 const PAID: Timestamp = Timestamp(1_812_628_803);
-/// 20 June, 12:00 UTC: when a third of it was given back.
+/// 20 June, 12:00 UTC: when a third of it was refunded.
 const REFUNDED: Timestamp = Timestamp(1_813_492_800);
-/// 28 June, 8:00 UTC: when the bank asked for the rest.
+/// 28 June, 8:00 UTC: when the rest was disputed.
 const DISPUTED: Timestamp = Timestamp(1_814_169_600);
 
 fn usd(minor: i64) -> Money {
@@ -31,7 +31,7 @@ fn events(family: &str) -> Vec<String> {
     names().into_iter().filter(|name| name.starts_with(family)).collect()
 }
 
-/// An invoice as Stripe answers when it is asked with its payments.
+/// An invoice with its payments expanded, as Stripe returns it.
 fn invoice_answer(folder: &str, name: &str, intents: &[&str]) -> Value {
     let invoice = object(folder, name);
     if folder == "before_basil" {
@@ -61,7 +61,7 @@ fn invoice_answer(folder: &str, name: &str, intents: &[&str]) -> Value {
     )
 }
 
-/// A PaymentIntent as Stripe answers when it is asked with its charge and the refunds of that.
+/// A PaymentIntent with its charge and its refunds expanded, as Stripe returns it.
 fn payment_answer(folder: &str) -> Value {
     let refunds = json!({
         "object": "list",
@@ -77,10 +77,10 @@ fn payment_answer(folder: &str) -> Value {
     with(payment, "/latest_charge", charge)
 }
 
-/// A Checkout Session as Stripe answers when it is asked with what was bought.
+/// A Checkout Session with its line items expanded, as Stripe returns it.
 fn session_answer(folder: &str, name: &str) -> Value {
     let session = object(folder, name);
-    let (id, lookup_key, words) = match session["metadata"]["product"].as_str() {
+    let (id, lookup_key, description) = match session["metadata"]["product"].as_str() {
         Some("ai-500") => ("price_1QxAi500", "tollgate_ai_500", "500 AI generations"),
         _ => ("price_1QxAi2500", "tollgate_ai_2500", "2,500 AI generations"),
     };
@@ -92,7 +92,7 @@ fn session_answer(folder: &str, name: &str) -> Value {
         "amount_tax": 0,
         "amount_total": session["amount_total"],
         "currency": "usd",
-        "description": words,
+        "description": description,
         "price": { "id": id, "object": "price", "lookup_key": lookup_key, "unit_amount": session["amount_total"], "type": "one_time" },
         "quantity": 1,
     });
@@ -102,12 +102,12 @@ fn session_answer(folder: &str, name: &str) -> Value {
 }
 
 fn purchase(value: &Value) -> Option<Purchase> {
-    shape::checkout_session(value).unwrap().purchase
+    objects::checkout_session(value).unwrap().purchase
 }
 
-/// Which field an object is refused for.
-fn refused<T: std::fmt::Debug>(read: Result<T, server::stripe::ShapeError>, object: &str) -> &'static str {
-    let error = read.expect_err("it is not sound");
+/// The field that is named in the error.
+fn missing_field<T: std::fmt::Debug>(read: Result<T, engine::stripe::ObjectError>, object: &str) -> &'static str {
+    let error = read.expect_err("it is malformed");
     assert_eq!(error.object, object);
     error.field
 }
@@ -119,14 +119,14 @@ fn an_invoice_reads_the_same_in_both_shapes() {
     for name in events {
         let intent = object("before_basil", &name)["payment_intent"].take();
         let [new, old] =
-            SHAPES.map(|folder| shape::invoice(&invoice_answer(folder, &name, &[intent.as_str().unwrap()])).unwrap());
+            SHAPES.map(|folder| objects::invoice(&invoice_answer(folder, &name, &[intent.as_str().unwrap()])).unwrap());
         assert_eq!(new, old, "{name}");
     }
 }
 
 #[test]
-fn an_invoice_is_read_whole() {
-    let read = shape::invoice(&invoice_answer("basil_and_later", "invoice.payment_failed", &["pi_3QxAda4"])).unwrap();
+fn every_field_of_an_invoice_is_read() {
+    let read = objects::invoice(&invoice_answer("basil_and_later", "invoice.payment_failed", &["pi_3QxAda4"])).unwrap();
     let expected = Invoice {
         id: InvoiceId::new("in_1QxAda4"),
         customer: CustomerId::new("cus_QxAda"),
@@ -150,7 +150,7 @@ fn an_invoice_is_read_whole() {
 }
 
 #[test]
-fn every_end_of_an_invoice_is_read() {
+fn every_final_status_of_an_invoice_is_read() {
     for (name, status, paid, remaining) in [
         ("invoice.finalized", InvoiceStatus::Open, 0, 4_900),
         ("invoice.payment_succeeded", InvoiceStatus::Paid, 4_900, 0),
@@ -158,7 +158,7 @@ fn every_end_of_an_invoice_is_read() {
         ("invoice.marked_uncollectible", InvoiceStatus::Uncollectible, 0, 2_900),
     ] {
         for folder in SHAPES {
-            let read = shape::invoice(&object(folder, name)).unwrap().object;
+            let read = objects::invoice(&object(folder, name)).unwrap().object;
             assert_eq!(
                 (read.status, read.amount_paid, read.amount_remaining),
                 (status.clone(), paid, remaining),
@@ -170,7 +170,7 @@ fn every_end_of_an_invoice_is_read() {
 }
 
 #[test]
-fn each_field_of_an_invoice_that_is_needed_is_missed_by_name() {
+fn a_missing_field_of_an_invoice_is_named_in_the_error() {
     for folder in SHAPES {
         for (pointer, field) in [
             ("/id", "id"),
@@ -184,13 +184,13 @@ fn each_field_of_an_invoice_that_is_needed_is_missed_by_name() {
             ("/created", "created"),
         ] {
             let value = without(object(folder, "invoice.payment_failed"), pointer);
-            assert_eq!(refused(shape::invoice(&value), "invoice"), field, "{folder}: {pointer}");
+            assert_eq!(missing_field(objects::invoice(&value), "invoice"), field, "{folder}: {pointer}");
         }
     }
 }
 
 #[test]
-fn a_field_of_an_invoice_of_the_wrong_type_is_a_missing_one() {
+fn an_invoice_field_of_the_wrong_type_counts_as_missing() {
     for (pointer, odd, field) in [
         ("/id", json!(7), "id"),
         ("/customer", json!({}), "customer"),
@@ -207,26 +207,26 @@ fn a_field_of_an_invoice_of_the_wrong_type_is_a_missing_one() {
         ("/status_transitions/paid_at", json!("yesterday"), "paid_at"),
     ] {
         let value = with(object("basil_and_later", "invoice.payment_failed"), pointer, odd.clone());
-        assert_eq!(refused(shape::invoice(&value), "invoice"), field, "{pointer} = {odd}");
+        assert_eq!(missing_field(objects::invoice(&value), "invoice"), field, "{pointer} = {odd}");
     }
 }
 
 #[test]
-fn what_an_invoice_need_not_have_is_none() {
+fn the_optional_fields_of_an_invoice_may_be_missing() {
     let mut value = object("basil_and_later", "invoice.payment_failed");
     for pointer in ["/number", "/billing_reason", "/parent", "/due_date", "/next_payment_attempt", "/attempt_count"] {
         value = without(value, pointer);
     }
     value["status_transitions"] = json!(null);
     value["number"] = json!("");
-    let Named { object, account } = shape::invoice(&value).unwrap();
+    let Named { object, account } = objects::invoice(&value).unwrap();
     assert_eq!((object.number, object.reason, object.subscription, account), (None, None, None, None));
     assert_eq!((object.due_date, object.next_payment_attempt, object.finalized_at), (None, None, None));
     assert_eq!((object.attempt_count, object.payments), (0, Vec::new()));
 }
 
 #[test]
-fn an_invoice_says_whose_it_is_wherever_we_have_written_it() {
+fn an_invoice_names_its_account_wherever_the_metadata_is() {
     let metadata = json!({ "account_id": "0197other" });
     for (folder, pointer) in [
         ("basil_and_later", "/parent/subscription_details/metadata"),
@@ -240,61 +240,60 @@ fn an_invoice_says_whose_it_is_wherever_we_have_written_it() {
             "/parent/subscription_details/metadata"
         };
         let value = with(with(object(folder, "invoice.paid"), details, json!({})), pointer, metadata.clone());
-        assert_eq!(shape::invoice(&value).unwrap().account.as_deref(), Some("0197other"), "{folder}: {pointer}");
+        assert_eq!(objects::invoice(&value).unwrap().account.as_deref(), Some("0197other"), "{folder}: {pointer}");
     }
 }
 
-/// An invoice that is paid by hand is owed from the day on it was to be paid by.
+/// An invoice that is paid by hand is owed from its due date.
 #[test]
-fn an_invoice_is_owed_since_it_was_due() {
-    let invoice = shape::invoice(&object("basil_and_later", "invoice.payment_failed")).unwrap().object;
-    assert_eq!(invoice.owed_since(), RENEWAL.plus_seconds(3_600), "since it was issued");
+fn an_invoice_is_owed_from_its_due_date_or_from_when_it_was_finalized() {
+    let invoice = objects::invoice(&object("basil_and_later", "invoice.payment_failed")).unwrap().object;
+    assert_eq!(invoice.owed_since(), RENEWAL.plus_seconds(3_600), "since it was finalized");
     let by_hand = Invoice { due_date: Some(RENEWAL.plus_days(14)), ..invoice.clone() };
     assert_eq!(by_hand.owed_since(), RENEWAL.plus_days(14));
-    let of_old = Invoice { finalized_at: None, ..invoice };
-    assert_eq!(of_old.owed_since(), RENEWAL, "when it was begun, where Stripe does not say more");
+    let unfinalized = Invoice { finalized_at: None, ..invoice };
+    assert_eq!(unfinalized.owed_since(), RENEWAL, "since it was created, if Stripe says no more");
 }
 
 #[test]
-fn every_payment_of_an_invoice_is_named_once() {
+fn every_payment_of_an_invoice_is_listed_once() {
     let payments = |value: &Value| -> Vec<String> {
-        shape::invoice(value).unwrap().object.payments.iter().map(ToString::to_string).collect()
+        objects::invoice(value).unwrap().object.payments.iter().map(ToString::to_string).collect()
     };
     let several = invoice_answer("basil_and_later", "invoice.payment_failed", &["pi_2", "pi_1", "pi_2"]);
     assert_eq!(payments(&several), ["pi_1", "pi_2"]);
     let both = with(several.clone(), "/payment_intent", json!({ "id": "pi_3", "object": "payment_intent" }));
-    assert_eq!(payments(&both), ["pi_1", "pi_2", "pi_3"], "as an older endpoint is answered today");
-    let mut otherwise = several;
-    otherwise["payments"]["data"][0]["payment"] = json!({ "type": "charge", "charge": "ch_1" });
-    otherwise["payments"]["data"][1]["payment"] =
-        json!({ "type": "payment_intent", "payment_intent": { "id": "pi_4" } });
-    otherwise["payments"]["data"][2]["payment"] = json!({ "type": "payment_record", "payment_record": "prec_1" });
-    assert_eq!(payments(&otherwise), ["pi_4"], "what is not paid by a PaymentIntent has none");
+    assert_eq!(payments(&both), ["pi_1", "pi_2", "pi_3"], "as Stripe answers an older API version today");
+    let mut others = several;
+    others["payments"]["data"][0]["payment"] = json!({ "type": "charge", "charge": "ch_1" });
+    others["payments"]["data"][1]["payment"] = json!({ "type": "payment_intent", "payment_intent": { "id": "pi_4" } });
+    others["payments"]["data"][2]["payment"] = json!({ "type": "payment_record", "payment_record": "prec_1" });
+    assert_eq!(payments(&others), ["pi_4"], "other kinds of payment have no PaymentIntent");
     let old = with(object("before_basil", "invoice.payment_failed"), "/payment_intent", json!(null));
     assert!(payments(&old).is_empty(), "nothing was due");
 }
 
 #[test]
-fn amounts_are_in_the_invoices_own_currency() {
+fn amounts_are_in_the_currency_of_the_invoice() {
     for (currency, total) in [("jpy", 500), ("kwd", 1_234), ("EUR", -2_000), ("usd", 0)] {
         let value = with(object("basil_and_later", "invoice.paid"), "/currency", json!(currency));
         let value = with(value, "/total", json!(total));
-        let read = shape::invoice(&value).unwrap().object.total;
+        let read = objects::invoice(&value).unwrap().object.total;
         assert_eq!((read.minor, read.currency.as_str()), (total, currency.to_lowercase().as_str()));
     }
 }
 
 #[test]
-fn statuses_that_stripe_adds_are_kept_as_they_came() {
+fn unknown_statuses_are_kept_verbatim() {
     let invoice = with(object("basil_and_later", "invoice.paid"), "/status", json!("hibernating"));
-    assert_eq!(shape::invoice(&invoice).unwrap().object.status, InvoiceStatus::Unknown("hibernating".to_owned()));
+    assert_eq!(objects::invoice(&invoice).unwrap().object.status, InvoiceStatus::Unknown("hibernating".to_owned()));
     let payment = with(object("basil_and_later", "payment_intent.succeeded"), "/status", json!("hibernating"));
-    assert_eq!(shape::payment(&payment).unwrap().object.status, PaymentStatus::Unknown("hibernating".to_owned()));
+    assert_eq!(objects::payment(&payment).unwrap().object.status, PaymentStatus::Unknown("hibernating".to_owned()));
     let dispute = with(object("basil_and_later", "charge.dispute.created"), "/status", json!("hibernating"));
-    assert_eq!(shape::dispute(&dispute).unwrap().status, DisputeStatus::Unknown("hibernating".to_owned()));
+    assert_eq!(objects::dispute(&dispute).unwrap().status, DisputeStatus::Unknown("hibernating".to_owned()));
     let refund = with(object("basil_and_later", "refund.created"), "/status", json!("hibernating"));
     let value = with(payment_answer("basil_and_later"), "/latest_charge/refunds/data", json!([refund]));
-    assert_eq!(shape::payment(&value).unwrap().object.refunds[0].status, "hibernating");
+    assert_eq!(objects::payment(&value).unwrap().object.refunds[0].status, "hibernating");
 }
 
 #[test]
@@ -302,16 +301,16 @@ fn a_payment_reads_the_same_in_both_shapes() {
     let events = events("payment_intent.");
     assert_eq!(events.len(), 5, "{events:?}");
     for name in events {
-        let [new, old] = SHAPES.map(|folder| shape::payment(&object(folder, &name)).unwrap());
+        let [new, old] = SHAPES.map(|folder| objects::payment(&object(folder, &name)).unwrap());
         assert_eq!(new, old, "{name}");
     }
-    let [new, old] = SHAPES.map(|folder| shape::payment(&payment_answer(folder)).unwrap());
+    let [new, old] = SHAPES.map(|folder| objects::payment(&payment_answer(folder)).unwrap());
     assert_eq!(new, old);
 }
 
 #[test]
-fn a_payment_is_read_whole() {
-    let read = shape::payment(&payment_answer("basil_and_later")).unwrap();
+fn every_field_of_a_payment_is_read() {
+    let read = objects::payment(&payment_answer("basil_and_later")).unwrap();
     let expected = Payment {
         id: PaymentIntentId::new("pi_3QxAda3"),
         customer: Some(CustomerId::new("cus_QxAda")),
@@ -347,7 +346,7 @@ fn every_state_of_a_payment_is_read() {
         ("payment_failed", PaymentStatus::RequiresPaymentMethod, Some("Your card has insufficient funds.")),
     ] {
         for folder in SHAPES {
-            let read = shape::payment(&object(folder, &format!("payment_intent.{name}"))).unwrap().object;
+            let read = objects::payment(&object(folder, &format!("payment_intent.{name}"))).unwrap().object;
             assert_eq!((read.status, read.failure.as_deref()), (status.clone(), failure), "{folder}/{name}");
         }
     }
@@ -361,26 +360,26 @@ fn a_payment_with_a_list_of_charges_reads_the_same() {
     let failed = json!({ "id": "ch_before", "amount_refunded": 0, "status": "failed", "disputed": true });
     let list = json!({ "object": "list", "data": [latest, failed], "has_more": false, "url": "/v1/charges" });
     let old = with(without(new.clone(), "/latest_charge"), "/charges", list);
-    assert_eq!(shape::payment(&old).unwrap(), shape::payment(&new).unwrap());
+    assert_eq!(objects::payment(&old).unwrap(), objects::payment(&new).unwrap());
     let none = with(old, "/charges", json!({ "object": "list", "data": [], "has_more": false, "url": "/v1/charges" }));
-    assert_eq!(shape::payment(&none).unwrap().object.charge, None);
+    assert_eq!(objects::payment(&none).unwrap().object.charge, None);
 }
 
 #[test]
-fn a_payment_whose_charge_was_not_asked_for_has_only_its_id() {
-    let read = shape::payment(&object("basil_and_later", "payment_intent.succeeded")).unwrap().object;
+fn a_payment_whose_charge_is_not_expanded_has_only_its_id() {
+    let read = objects::payment(&object("basil_and_later", "payment_intent.succeeded")).unwrap().object;
     assert_eq!(read.charge.as_deref(), Some("ch_3QxAda4b"));
     assert_eq!((read.amount_refunded, read.refunds, read.card, read.receipt_url), (0, Vec::new(), None, None));
 }
 
 #[test]
-fn each_field_of_a_payment_that_is_needed_is_missed_by_name() {
+fn a_missing_field_of_a_payment_is_named_in_the_error() {
     for (pointer, field) in
         [("/id", "id"), ("/status", "status"), ("/amount", "amount"), ("/currency", "amount"), ("/created", "created")]
     {
         for folder in SHAPES {
             let value = without(payment_answer(folder), pointer);
-            assert_eq!(refused(shape::payment(&value), "payment_intent"), field, "{folder}: {pointer}");
+            assert_eq!(missing_field(objects::payment(&value), "payment_intent"), field, "{folder}: {pointer}");
         }
     }
     for (pointer, odd) in [
@@ -392,12 +391,12 @@ fn each_field_of_a_payment_that_is_needed_is_missed_by_name() {
         ("/created", json!("2027-06-10")),
     ] {
         let value = with(payment_answer("basil_and_later"), pointer, odd.clone());
-        assert!(shape::payment(&value).is_err(), "{pointer} = {odd} was taken");
+        assert!(objects::payment(&value).is_err(), "{pointer} = {odd} was accepted");
     }
 }
 
 #[test]
-fn refunds_are_told_oldest_first() {
+fn refunds_are_listed_oldest_first() {
     let refund = |id: &str, created: i64| {
         let value = with(object("basil_and_later", "refund.created"), "/id", json!(id));
         with(value, "/created", json!(created))
@@ -406,61 +405,61 @@ fn refunds_are_told_oldest_first() {
     let list = json!([refund("re_c", 9), refund("re_b", 5), refund("re_a", 5)]);
     for refunds in [json!({ "object": "list", "data": list.clone() }), list] {
         let value = with(payment_answer("basil_and_later"), "/latest_charge/refunds", refunds);
-        let read = shape::payment(&value).unwrap().object.refunds;
+        let read = objects::payment(&value).unwrap().object.refunds;
         assert_eq!(read.iter().map(|refund| refund.id.as_str()).collect::<Vec<_>>(), ["re_a", "re_b", "re_c"]);
     }
 }
 
-/// What is given back is Stripe's sum, in which a refund that failed does not count.
+/// The refunded amount is Stripe's sum, in which a refund that failed does not count.
 #[test]
-fn a_refund_that_failed_is_told_and_does_not_count() {
+fn a_failed_refund_is_listed_and_does_not_count() {
     for folder in SHAPES {
         let value =
             with(payment_answer(folder), "/latest_charge/refunds/data", json!([object(folder, "refund.failed")]));
         let value = with(value, "/latest_charge/amount_refunded", json!(0));
-        let read = shape::payment(&value).unwrap().object;
+        let read = objects::payment(&value).unwrap().object;
         assert_eq!((read.amount_refunded, read.refunds[0].status.as_str()), (0, "failed"), "{folder}");
     }
 }
 
 #[test]
-fn a_refund_that_cannot_be_read_is_left_out_and_stripes_sum_stays() {
+fn an_unreadable_refund_is_left_out_and_stripes_sum_stays() {
     for pointer in ["/id", "/amount", "/created"] {
         let refund = without(object("basil_and_later", "refund.created"), pointer);
         let value = with(payment_answer("basil_and_later"), "/latest_charge/refunds/data", json!([refund]));
-        let read = shape::payment(&value).unwrap().object;
+        let read = objects::payment(&value).unwrap().object;
         assert_eq!((read.amount_refunded, read.refunds), (500, Vec::new()), "{pointer}");
     }
 }
 
 #[test]
-fn only_a_card_is_a_card() {
+fn only_card_payments_have_a_card() {
     let debit =
         json!({ "type": "us_bank_account", "us_bank_account": { "bank_name": "STRIPE TEST BANK", "last4": "6789" } });
     for details in [debit, json!({ "type": "card", "card": { "brand": null, "last4": "4242" } }), json!(null)] {
         let value = with(payment_answer("basil_and_later"), "/latest_charge/payment_method_details", details);
-        assert_eq!(shape::payment(&value).unwrap().object.card, None);
+        assert_eq!(objects::payment(&value).unwrap().object.card, None);
     }
 }
 
 #[test]
-fn a_payment_of_a_guest_or_of_nobody_we_named_is_read() {
+fn a_payment_without_a_customer_or_account_is_read() {
     let value = with(with(payment_answer("basil_and_later"), "/customer", json!(null)), "/metadata", json!({}));
-    let Named { object, account } = shape::payment(&value).unwrap();
+    let Named { object, account } = objects::payment(&value).unwrap();
     assert_eq!((object.customer, account), (None, None));
     let deleted = with(value, "/customer", json!({ "id": "cus_QxAda", "object": "customer", "deleted": true }));
-    assert_eq!(shape::payment(&deleted).unwrap().object.customer, Some(CustomerId::new("cus_QxAda")));
+    assert_eq!(objects::payment(&deleted).unwrap().object.customer, Some(CustomerId::new("cus_QxAda")));
 }
 
 #[test]
-fn a_disputed_payment_says_so_and_leaves_the_disputes_to_be_asked_for() {
+fn a_disputed_payment_is_marked_and_lists_no_disputes_itself() {
     let value = with(payment_answer("basil_and_later"), "/latest_charge/disputed", json!(true));
-    let read = shape::payment(&value).unwrap().object;
+    let read = objects::payment(&value).unwrap().object;
     assert!(read.is_disputed && read.disputes.is_empty());
 }
 
 #[test]
-fn a_dispute_is_read_whole_and_the_same_in_both_shapes() {
+fn every_field_of_a_dispute_is_read_the_same_in_both_shapes() {
     for (name, status) in [
         ("created", DisputeStatus::NeedsResponse),
         ("funds_withdrawn", DisputeStatus::NeedsResponse),
@@ -469,7 +468,7 @@ fn a_dispute_is_read_whole_and_the_same_in_both_shapes() {
         ("funds_reinstated", DisputeStatus::Won),
     ] {
         for folder in SHAPES {
-            let read = shape::dispute(&object(folder, &format!("charge.dispute.{name}"))).unwrap();
+            let read = objects::dispute(&object(folder, &format!("charge.dispute.{name}"))).unwrap();
             let expected = Dispute {
                 id: "dp_1QxAda".to_owned(),
                 amount: 1_000,
@@ -483,19 +482,19 @@ fn a_dispute_is_read_whole_and_the_same_in_both_shapes() {
 }
 
 #[test]
-fn each_field_of_a_dispute_that_is_needed_is_missed_by_name() {
+fn a_missing_field_of_a_dispute_is_named_in_the_error() {
     let dispute = object("basil_and_later", "charge.dispute.created");
     for field in ["id", "amount", "status", "created"] {
         let value = without(dispute.clone(), &format!("/{field}"));
-        assert_eq!(refused(shape::dispute(&value), "dispute"), field);
+        assert_eq!(missing_field(objects::dispute(&value), "dispute"), field);
         let value = with(dispute.clone(), &format!("/{field}"), json!([]));
-        assert_eq!(refused(shape::dispute(&value), "dispute"), field);
+        assert_eq!(missing_field(objects::dispute(&value), "dispute"), field);
     }
-    assert_eq!(shape::dispute(&without(dispute, "/reason")).unwrap().reason, None, "it is only shown");
+    assert_eq!(objects::dispute(&without(dispute, "/reason")).unwrap().reason, None, "the reason is optional");
 }
 
 #[test]
-fn a_customer_is_read_whole_and_the_same_in_both_shapes() {
+fn every_field_of_a_customer_is_read_the_same_in_both_shapes() {
     for folder in SHAPES {
         let expected = Customer {
             id: CustomerId::new("cus_QxAda"),
@@ -503,37 +502,37 @@ fn a_customer_is_read_whole_and_the_same_in_both_shapes() {
             name: Some("Ada King".to_owned()),
             is_deleted: false,
         };
-        let read = shape::customer(&object(folder, "customer.updated")).unwrap();
+        let read = objects::customer(&object(folder, "customer.updated")).unwrap();
         assert_eq!(read, Named { object: expected, account: Some("0197ada".to_owned()) }, "{folder}");
     }
 }
 
-/// The event of a deletion holds the customer as it was; only the answer to a question says that it
-/// is no more. One more reason to ask.
+/// The event of a deletion holds the customer as it was; only Stripe's answer to a request says that
+/// the customer is deleted.
 #[test]
-fn a_deleted_customer_is_known_by_the_answer_and_not_by_the_event() {
+fn a_customer_is_deleted_only_if_stripes_answer_says_so() {
     for folder in SHAPES {
-        assert!(!shape::customer(&object(folder, "customer.deleted")).unwrap().object.is_deleted, "{folder}");
+        assert!(!objects::customer(&object(folder, "customer.deleted")).unwrap().object.is_deleted, "{folder}");
     }
     let answer = json!({ "id": "cus_QxAda", "object": "customer", "deleted": true });
     let expected = Customer { id: CustomerId::new("cus_QxAda"), email: None, name: None, is_deleted: true };
-    assert_eq!(shape::customer(&answer).unwrap(), Named { object: expected, account: None });
+    assert_eq!(objects::customer(&answer).unwrap(), Named { object: expected, account: None });
 }
 
 #[test]
-fn a_customer_needs_nothing_but_its_id() {
+fn a_customer_needs_only_its_id() {
     let customer = object("basil_and_later", "customer.updated");
-    assert_eq!(refused(shape::customer(&without(customer.clone(), "/id")), "customer"), "id");
+    assert_eq!(missing_field(objects::customer(&without(customer.clone(), "/id")), "customer"), "id");
     let mut bare = customer;
     for (pointer, odd) in [("/email", json!("")), ("/name", json!(null)), ("/metadata", json!(null))] {
         bare = with(bare, pointer, odd);
     }
-    let Named { object, account } = shape::customer(&bare).unwrap();
+    let Named { object, account } = objects::customer(&bare).unwrap();
     assert_eq!((object.email, object.name, account), (None, None, None));
 }
 
 #[test]
-fn what_was_bought_is_read_whole_and_the_same_in_both_shapes() {
+fn every_field_of_a_purchase_is_read_the_same_in_both_shapes() {
     for folder in SHAPES {
         let read =
             purchase(&session_answer(folder, "checkout.session.completed-by_card")).expect("something was bought");
@@ -559,24 +558,24 @@ fn what_was_bought_is_read_whole_and_the_same_in_both_shapes() {
 }
 
 #[test]
-fn a_bank_debit_is_bought_at_once_and_settled_when_the_money_is_there() {
+fn a_bank_debit_is_a_purchase_that_is_paid_later() {
     for folder in SHAPES {
-        let settled = |name: &str| {
-            let answer = shape::checkout_session(&session_answer(folder, name)).unwrap();
+        let outcome = |name: &str| {
+            let answer = objects::checkout_session(&session_answer(folder, name)).unwrap();
             let purchase = answer.purchase.expect("something was bought");
-            assert_eq!(answer.paid, purchase.is_paid, "{folder}/{name}");
+            assert_eq!(answer.is_paid, purchase.is_paid, "{folder}/{name}");
             (purchase.session.to_string(), purchase.is_paid)
         };
         let first = "cs_test_a3QxAda".to_owned();
-        assert_eq!(settled("checkout.session.completed-by_bank_debit"), (first.clone(), false));
-        assert_eq!(settled("checkout.session.async_payment_succeeded"), (first, true));
-        assert_eq!(settled("checkout.session.async_payment_failed"), ("cs_test_a4QxAda".to_owned(), false));
+        assert_eq!(outcome("checkout.session.completed-by_bank_debit"), (first.clone(), false));
+        assert_eq!(outcome("checkout.session.async_payment_succeeded"), (first, true));
+        assert_eq!(outcome("checkout.session.async_payment_failed"), ("cs_test_a4QxAda".to_owned(), false));
     }
 }
 
-/// A whole discount: nothing to pay, so no PaymentIntent.
+/// With a full discount there is nothing to pay, so there is no PaymentIntent.
 #[test]
-fn what_costs_nothing_is_bought_and_settled_without_a_payment() {
+fn a_free_purchase_is_paid_without_a_payment() {
     let value = session_answer("basil_and_later", "checkout.session.completed-by_card");
     let value = with(value, "/payment_intent", json!(null));
     let value = with(with(value, "/amount_total", json!(0)), "/payment_status", json!("no_payment_required"));
@@ -585,7 +584,7 @@ fn what_costs_nothing_is_bought_and_settled_without_a_payment() {
 }
 
 #[test]
-fn nothing_is_bought_by_a_session_that_is_not_through_or_is_for_a_plan() {
+fn only_a_complete_session_in_payment_mode_is_a_purchase() {
     for (status, mode) in
         [("open", "payment"), ("expired", "payment"), ("complete", "subscription"), ("complete", "setup")]
     {
@@ -596,24 +595,24 @@ fn nothing_is_bought_by_a_session_that_is_not_through_or_is_for_a_plan() {
 }
 
 #[test]
-fn each_field_of_a_purchase_that_is_needed_is_missed_by_name() {
+fn a_missing_field_of_a_purchase_is_named_in_the_error() {
     for (pointer, field) in [("/amount_total", "amount_total"), ("/currency", "amount_total"), ("/created", "created")]
     {
         for folder in SHAPES {
             let value = session_answer(folder, "checkout.session.completed-by_card");
-            let read = shape::checkout_session(&without(value.clone(), pointer));
-            assert_eq!(refused(read, "checkout.session"), field, "{folder}: {pointer}");
-            let read = shape::checkout_session(&with(value, pointer, json!({})));
-            assert_eq!(refused(read, "checkout.session"), field, "{folder}: {pointer}");
+            let read = objects::checkout_session(&without(value.clone(), pointer));
+            assert_eq!(missing_field(read, "checkout.session"), field, "{folder}: {pointer}");
+            let read = objects::checkout_session(&with(value, pointer, json!({})));
+            assert_eq!(missing_field(read, "checkout.session"), field, "{folder}: {pointer}");
         }
     }
-    // A plan's session has no use for them.
+    // The session of a subscription does not need them.
     let plan = without(object("basil_and_later", "checkout.session.completed"), "/amount_total");
-    assert!(shape::checkout_session(&plan).is_ok());
+    assert!(objects::checkout_session(&plan).is_ok());
 }
 
 #[test]
-fn of_several_lines_the_sessions_name_is_none_of_them() {
+fn the_product_in_the_metadata_is_ignored_if_there_are_several_lines() {
     let value = session_answer("basil_and_later", "checkout.session.completed-by_card");
     let line = value["line_items"]["data"][0].clone();
     let second = with(with(line.clone(), "/quantity", json!(3)), "/price", json!("price_unexpanded"));
@@ -627,29 +626,29 @@ fn of_several_lines_the_sessions_name_is_none_of_them() {
 }
 
 #[test]
-fn what_a_line_need_not_have_is_left_open() {
+fn the_optional_fields_of_a_line_item_may_be_missing() {
     let value = session_answer("basil_and_later", "checkout.session.completed-by_card");
     let bare = with(value.clone(), "/line_items/data", json!([{ "id": "li_1", "price": null, "quantity": null }]));
     let item = purchase(&bare).expect("bought").items.remove(0);
     assert_eq!((item.description.as_str(), item.price, item.quantity, item.amount), ("", None, 1, 0));
-    assert!(purchase(&without(value, "/line_items")).expect("bought").items.is_empty(), "they were not asked for");
+    assert!(purchase(&without(value, "/line_items")).expect("bought").items.is_empty(), "they were not expanded");
 }
 
 proptest! {
     #[test]
-    fn any_one_date_or_amount_may_be_anything_and_none_is_made_up(at in 0_usize..10, new in any_json()) {
+    fn a_date_or_amount_is_read_from_its_own_field_or_not_at_all(at in 0_usize..10, new in any_json()) {
         let pointer = [
             "/total", "/amount_due", "/amount_paid", "/amount_remaining", "/created", "/due_date", "/next_payment_attempt",
             "/status_transitions/finalized_at", "/status_transitions/paid_at", "/attempt_count",
         ][at];
         let value = with(object("basil_and_later", "invoice.payment_failed"), pointer, new.clone());
-        if let Ok(Named { object: invoice, .. }) = shape::invoice(&value) {
+        if let Ok(Named { object: invoice, .. }) = objects::invoice(&value) {
             let read = [
                 Some(invoice.total.minor), Some(invoice.amount_due), Some(invoice.amount_paid), Some(invoice.amount_remaining),
                 Some(invoice.created.0), invoice.due_date.map(|at| at.0), invoice.next_payment_attempt.map(|at| at.0),
                 invoice.finalized_at.map(|at| at.0), invoice.paid_at.map(|at| at.0), Some(invoice.attempt_count),
             ];
-            // How often it was tried is only shown.
+            // The number of attempts is optional.
             let expected = if pointer == "/attempt_count" { new.as_i64().or(Some(0)) } else { new.as_i64() };
             prop_assert_eq!(read[at], expected, "{}", pointer);
         }

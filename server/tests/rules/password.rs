@@ -1,19 +1,19 @@
-//! What people are told about passwords and addresses is what is checked.
+//! The messages about passwords and addresses say what is checked.
 
 use billing::email::{Email, EmailError};
-use server::auth::{PASSWORD_LEAST, PASSWORD_MOST, PasswordFault};
+use server::auth::{PASSWORD_MAX, PASSWORD_MIN, PasswordError};
 
 #[test]
-fn the_sentences_about_passwords_name_the_limits() {
-    assert!(PasswordFault::TooShort.to_string().contains(&format!(" {PASSWORD_LEAST} ")));
-    assert!(PasswordFault::TooLong.to_string().contains(&format!(" {PASSWORD_MOST} ")));
+fn the_messages_about_passwords_name_the_limits() {
+    assert!(PasswordError::TooShort.to_string().contains(&format!(" {PASSWORD_MIN} ")));
+    assert!(PasswordError::TooLong.to_string().contains(&format!(" {PASSWORD_MAX} ")));
 }
 
 /// NIST SP 800-63B: at least eight characters, and room for a passphrase of sixty-four.
-const _: () = assert!(PASSWORD_LEAST >= 8 && PASSWORD_MOST >= 64);
+const _: () = assert!(PASSWORD_MIN >= 8 && PASSWORD_MAX >= 64);
 
 #[test]
-fn an_address_longer_than_mail_systems_take_is_refused() {
+fn an_address_longer_than_mail_systems_accept_is_refused() {
     let host = format!("{}.{}.{}.com", "a".repeat(60), "b".repeat(60), "c".repeat(60));
     let address = |local: usize| format!("{}@{host}", "x".repeat(local));
     assert!(Email::parse(&address(64)).is_ok());

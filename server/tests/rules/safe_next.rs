@@ -1,4 +1,4 @@
-//! After signing in, nobody is sent to another site.
+//! After signing in, people stay on this site.
 
 use proptest::prelude::*;
 use server::auth::safe_next;
@@ -7,7 +7,7 @@ use url::Url;
 const DEFAULT: &str = "/dashboard";
 
 #[test]
-fn a_path_of_ours_is_kept_as_it_is() {
+fn a_path_on_this_site_is_kept() {
     for path in [
         "/",
         "/billing",
@@ -21,13 +21,13 @@ fn a_path_of_ours_is_kept_as_it_is() {
 }
 
 #[test]
-fn without_a_path_it_is_the_dashboard() {
+fn without_a_path_the_dashboard_is_next() {
     assert_eq!(safe_next(None), DEFAULT);
     assert_eq!(safe_next(Some("")), DEFAULT);
 }
 
 #[test]
-fn another_site_in_any_spelling_is_the_dashboard() {
+fn instead_of_another_site_in_any_spelling_the_dashboard_is_next() {
     for spelling in [
         "//evil.example",
         "///evil.example",
@@ -60,15 +60,15 @@ fn another_site_in_any_spelling_is_the_dashboard() {
 }
 
 #[test]
-fn an_address_too_long_for_a_header_is_the_dashboard() {
+fn instead_of_an_overlong_path_the_dashboard_is_next() {
     let long = |length: usize| format!("/{}", "a".repeat(length - 1));
     assert_eq!(safe_next(Some(&long(2048))), long(2048));
     assert_eq!(safe_next(Some(&long(2049))), DEFAULT);
 }
 
-/// Encoded, they are part of a path of ours and stay encoded.
+/// Encoded, they are part of a path on this site and stay encoded.
 #[test]
-fn encoded_newlines_and_slashes_stay_encoded_on_our_own_site() {
+fn encoded_newlines_and_slashes_stay_encoded() {
     for path in ["/%0d%0aSet-Cookie:x=1", "/%2f%2fevil.example", "/%5cevil.example", "/%09/evil.example"] {
         let next = safe_next(Some(path));
         assert_eq!(origin_of(next), "https://app.example.com", "{path}");
@@ -76,15 +76,15 @@ fn encoded_newlines_and_slashes_stay_encoded_on_our_own_site() {
     }
 }
 
-/// Where a browser on our login page ends that is sent to `next`.
+/// The origin that a browser on the login page reaches when it is redirected to `next`.
 fn origin_of(next: &str) -> String {
     let login = Url::parse("https://app.example.com/login").unwrap();
-    login.join(next).expect("a browser understands it").origin().ascii_serialization()
+    login.join(next).expect("a browser can resolve it").origin().ascii_serialization()
 }
 
 proptest! {
     #[test]
-    fn a_browser_stays_on_our_site(
+    fn a_browser_stays_on_this_site(
         next in prop_oneof![
             ".{0,40}",
             r"[/\\:@.%?#a-z0-9 \t\r\n]{0,20}",
