@@ -9,6 +9,7 @@ use engine::store::Tx;
 use crate::auth::{self, AuthUnavailable, LoginError, Session, SignedIn};
 use crate::store::{StoreError, api_keys, custom_domains, support_messages, users};
 use crate::tollgate::Tollgate;
+use crate::user_cache::Changed;
 
 /// Why an account was not closed.
 #[derive(Debug, thiserror::Error)]
@@ -42,17 +43,21 @@ pub async fn close_account(
     closing::end_billing(tollgate, account).await?;
     let mut tx = tollgate.db().begin().await?;
     closing::close_in(&mut tx, tollgate, account).await?;
-    delete_workspace(&mut tx, account).await?;
-    users::remove_members(&mut tx, account).await?;
-    tollgate.cache().commit(tx, vec![account.clone()]).await?;
+    let keys = delete_workspace(&mut tx, account).await?;
+    let members = users::remove_members(&mut tx, account).await?;
+    let keys = keys.into_iter().map(Changed::Key);
+    let changed = members.into_iter().map(Changed::User).chain(keys).map(|changed| changed.subject());
+    let changed = changed.chain([account.to_string()]).collect();
+    tollgate.cache().invalidation().commit(tx, changed).await?;
     tracing::info!("account {account} is closed");
     // The user is deleted, so a session that outlives this opens nothing.
     auth::logout(session).await.map_err(|error: AuthUnavailable| LoginError::from(error))?;
     Ok(())
 }
 
-async fn delete_workspace(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
-    api_keys::delete_all(tx, account).await?;
+/// Returns the hashes of the account's API keys.
+async fn delete_workspace(tx: &mut Tx, account: &AccountId) -> Result<Vec<String>, StoreError> {
     custom_domains::delete(tx, account).await?;
-    support_messages::delete_all(tx, account).await
+    support_messages::delete_all(tx, account).await?;
+    api_keys::delete_all(tx, account).await
 }

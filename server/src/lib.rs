@@ -14,6 +14,7 @@ pub mod http;
 pub mod product;
 pub mod store;
 mod tollgate;
+pub mod user_cache;
 pub mod workspace;
 
 pub use tollgate::{Tollgate, TollgateError};

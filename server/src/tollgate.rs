@@ -11,6 +11,7 @@ use crate::ai::{Ai, AiError};
 use crate::assets::Assets;
 use crate::config::Config;
 use crate::product;
+use crate::user_cache::UserCache;
 
 /// The app: its configuration, the billing engine, and what pages and API need besides. Cheap to clone;
 /// the state of every axum handler and the context of every page. It dereferences to [`Engine`].
@@ -24,6 +25,7 @@ struct Inner {
     assets: Assets,
     ai: Ai,
     limiter: RateLimiter,
+    user_cache: UserCache,
 }
 
 impl Deref for Tollgate {
@@ -62,7 +64,8 @@ impl Tollgate {
             .build_on(db)?;
         let ai = Ai::new(config.ai.as_ref())?;
         let limiter = RateLimiter::new(config.api_calls_per_second);
-        Ok(Self(Arc::new(Inner { config, engine, assets, ai, limiter })))
+        let user_cache = UserCache::new(engine.cache().invalidation());
+        Ok(Self(Arc::new(Inner { config, engine, assets, ai, limiter, user_cache })))
     }
 
     /// The configuration.
@@ -78,6 +81,11 @@ impl Tollgate {
     /// What generates texts.
     pub(crate) fn ai(&self) -> &Ai {
         &self.0.ai
+    }
+
+    /// What was read of users.
+    pub(crate) fn user_cache(&self) -> &UserCache {
+        &self.0.user_cache
     }
 
     /// The limit on bursts of API calls.

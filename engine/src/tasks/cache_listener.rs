@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use billing::AccountId;
 use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::{CHANNEL, Cache};
+use crate::cache::{CHANNEL, Invalidation};
 use crate::core::Core;
 use crate::store::{Db, SqlitePools};
 
@@ -20,17 +19,17 @@ const RECONNECT: Duration = Duration::from_secs(1);
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     let listening = async {
         match core.db() {
-            Db::Postgres(pool) => listen(core.cache(), pool).await,
-            Db::Sqlite(pools) => poll(core.cache(), pools).await,
+            Db::Postgres(pool) => listen(core.cache().invalidation(), pool).await,
+            Db::Sqlite(pools) => poll(core.cache().invalidation(), pools).await,
         }
     };
     stop.run_until_cancelled(listening).await;
 }
 
-async fn listen(cache: &Cache, pool: &sqlx::PgPool) {
+async fn listen(invalidation: &Invalidation, pool: &sqlx::PgPool) {
     loop {
-        let ended = listen_once(cache, pool).await;
-        cache.trust(false);
+        let ended = listen_once(invalidation, pool).await;
+        invalidation.trust(false);
         if let Err(error) = ended {
             tracing::warn!(%error, "no connection for notifications; reading from the database");
             tokio::time::sleep(RECONNECT).await;
@@ -39,17 +38,17 @@ async fn listen(cache: &Cache, pool: &sqlx::PgPool) {
 }
 
 /// Returns when the connection was lost, and with it perhaps a notification.
-async fn listen_once(cache: &Cache, pool: &sqlx::PgPool) -> Result<(), sqlx::Error> {
+async fn listen_once(invalidation: &Invalidation, pool: &sqlx::PgPool) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
-    cache.trust(true);
+    invalidation.trust(true);
     while let Some(notification) = listener.try_recv().await? {
-        cache.invalidate(&AccountId::new(notification.payload())).await;
+        invalidation.invalidate(notification.payload());
     }
     Ok(())
 }
 
-async fn poll(cache: &Cache, pools: &SqlitePools) {
+async fn poll(invalidation: &Invalidation, pools: &SqlitePools) {
     let mut seen = None;
     loop {
         match pools.data_version().await {
@@ -57,12 +56,12 @@ async fn poll(cache: &Cache, pools: &SqlitePools) {
             // Also the first time: what was read before may be older than what others wrote.
             Ok(now) => {
                 seen = Some(now);
-                cache.trust(true);
+                invalidation.trust(true);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot tell whether another process has written; reading from the database");
                 seen = None;
-                cache.trust(false);
+                invalidation.trust(false);
             }
         }
         tokio::time::sleep(POLL).await;

@@ -6,6 +6,7 @@ use engine::StoreError;
 use crate::auth::SignedIn;
 use crate::store::users::{self, Role};
 use crate::tollgate::Tollgate;
+use crate::user_cache::Changed;
 
 /// Proof that somebody may see and repair everyone's billing.
 #[derive(Clone, Debug)]
@@ -31,9 +32,9 @@ pub fn require_operator(who: &SignedIn) -> Result<OperatorPermit, NotAnOperator>
 /// Gives the user with this address a role. `false` when there is no such user.
 pub async fn set_role(tollgate: &Tollgate, _: &OperatorPermit, email: &Email, role: Role) -> Result<bool, StoreError> {
     let mut tx = tollgate.db().begin().await?;
-    let is_set = users::set_role(&mut tx, &email.login_key(), role).await?;
-    tx.commit().await?;
-    Ok(is_set)
+    let Some(user) = users::set_role(&mut tx, &email.login_key(), role).await? else { return Ok(false) };
+    tollgate.user_cache().commit(tx, &[Changed::User(user)]).await?;
+    Ok(true)
 }
 
 /// The addresses of all operators.

@@ -6,7 +6,7 @@ use engine::StoreError;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::visitor::SignedIn;
-use crate::store::users::{self, Role, User};
+use crate::store::users::{Role, User};
 use crate::tollgate::Tollgate;
 
 /// Finds the users of sessions.
@@ -72,6 +72,7 @@ impl AuthnBackend for Backend {
     }
 
     async fn get_user(&self, id: &String) -> Result<Option<Identity>, StoreError> {
-        Ok(users::by_id(self.0.db(), &UserId::new(id)).await?.map(Identity::from))
+        let user = self.0.user_cache().user(self.0.db(), &UserId::new(id)).await?;
+        Ok(user.map(|user| Identity::from(User::clone(&user))))
     }
 }

@@ -15,6 +15,7 @@ use tower_sessions::{Expiry, SessionManagerLayer, SessionStore};
 use super::backend::Backend;
 use crate::store::sessions::{self, StoredSession};
 use crate::tollgate::Tollgate;
+use crate::user_cache::Changed;
 
 /// Days after which a session ends. Reading a page does not extend it: a page that is on its way while
 /// somebody logs out would write the session again.
@@ -65,20 +66,23 @@ impl SessionStore for Sessions {
 
     async fn save(&self, record: &Record) -> Result<()> {
         let mut tx = self.0.db().begin().await.map_err(failed)?;
-        sessions::save(&mut tx, &hash(&record.id), &stored(record)?).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)
+        let id_hash = hash(&record.id);
+        sessions::save(&mut tx, &id_hash, &stored(record)?).await.map_err(failed)?;
+        self.0.user_cache().commit(tx, &[Changed::Session(id_hash)]).await.map_err(failed)
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         // The wall clock: a sandbox that advances by a month does not log its user out.
-        let found = sessions::load(self.0.db(), &hash(id), self.0.clock().wall()).await.map_err(failed)?;
+        let now = self.0.clock().wall();
+        let found = self.0.user_cache().session(self.0.db(), &hash(id), now).await.map_err(failed)?;
         found.map(|found| record(*id, &found)).transpose()
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
         let mut tx = self.0.db().begin().await.map_err(failed)?;
-        sessions::delete(&mut tx, &hash(id)).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)
+        let id_hash = hash(id);
+        sessions::delete(&mut tx, &id_hash).await.map_err(failed)?;
+        self.0.user_cache().commit(tx, &[Changed::Session(id_hash)]).await.map_err(failed)
     }
 }
 

@@ -7,10 +7,11 @@ statements! {
     OF_ACCOUNT = "SELECT id, name, hint, created_at, last_used_at, revoked_at FROM api_key \
         WHERE account_id = $1 ORDER BY created_at DESC, id DESC";
     INSERT = "INSERT INTO api_key (id, account_id, name, key_hash, hint, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
-    REVOKE = "UPDATE api_key SET revoked_at = $3 WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL";
+    REVOKE = "UPDATE api_key SET revoked_at = $3 WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL \
+        RETURNING key_hash";
     BY_HASH = "SELECT id, account_id, last_used_at FROM api_key WHERE key_hash = $1 AND revoked_at IS NULL";
     TOUCH = "UPDATE api_key SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
-    DELETE_ALL = "DELETE FROM api_key WHERE account_id = $1";
+    DELETE_ALL = "DELETE FROM api_key WHERE account_id = $1 RETURNING key_hash";
 }
 
 /// A key as its owner sees it again.
@@ -68,9 +69,10 @@ pub async fn insert(tx: &mut Tx, account: &AccountId, key: &NewApiKey<'_>, at: T
     tx.execute(INSERT, values![key.id, account.as_str(), key.name, key.hash, key.hint, at.0]).await.map(drop)
 }
 
-/// Revokes a key of this account; `false` when it has no such key.
-pub async fn revoke(tx: &mut Tx, account: &AccountId, id: &str, at: Timestamp) -> Result<bool, StoreError> {
-    Ok(tx.execute(REVOKE, values![id, account.as_str(), at.0]).await? > 0)
+/// Revokes a key of this account, and returns its hash; `None` when the account has no such key.
+pub async fn revoke(tx: &mut Tx, account: &AccountId, id: &str, at: Timestamp) -> Result<Option<String>, StoreError> {
+    let revoked = tx.fetch_optional::<(String,)>(REVOKE, values![id, account.as_str(), at.0]).await?;
+    Ok(revoked.map(|(hash,)| hash))
 }
 
 /// Finds the key with this hash that is not revoked.
@@ -83,7 +85,8 @@ pub async fn touch(tx: &mut Tx, id: &str, at: Timestamp) -> Result<(), StoreErro
     tx.execute(TOUCH, values![id, at.0]).await.map(drop)
 }
 
-/// Deletes the keys of an account.
-pub async fn delete_all(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
-    tx.execute(DELETE_ALL, values![account.as_str()]).await.map(drop)
+/// Deletes the keys of an account, and returns their hashes.
+pub async fn delete_all(tx: &mut Tx, account: &AccountId) -> Result<Vec<String>, StoreError> {
+    let deleted = tx.fetch_all::<(String,)>(DELETE_ALL, values![account.as_str()]).await?;
+    Ok(deleted.into_iter().map(|(hash,)| hash).collect())
 }

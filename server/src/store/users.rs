@@ -13,7 +13,7 @@ statements! {
         FROM app_user u JOIN membership m ON m.user_id = u.id WHERE u.login_key = $1 ORDER BY m.account_id LIMIT 1";
     BY_ID = "SELECT u.id, u.email, u.password_hash, u.role, m.account_id \
         FROM app_user u JOIN membership m ON m.user_id = u.id WHERE u.id = $1 ORDER BY m.account_id LIMIT 1";
-    SET_ROLE = "UPDATE app_user SET role = $2 WHERE login_key = $1";
+    SET_ROLE = "UPDATE app_user SET role = $2 WHERE login_key = $1 RETURNING id";
     OPERATORS = "SELECT email FROM app_user WHERE role = 'operator' ORDER BY email";
     MEMBERS = "SELECT user_id FROM membership WHERE account_id = $1";
     DELETE_MEMBERSHIPS = "DELETE FROM membership WHERE account_id = $1";
@@ -104,9 +104,10 @@ pub async fn by_id(db: &Db, id: &UserId) -> Result<Option<User>, StoreError> {
     Ok(db.fetch_optional::<UserRow>(BY_ID, values![id.as_str()]).await?.map(User::from))
 }
 
-/// Sets the role of the user with this [`Email::login_key`]; `false` when there is none.
-pub async fn set_role(tx: &mut Tx, login_key: &str, role: Role) -> Result<bool, StoreError> {
-    Ok(tx.execute(SET_ROLE, values![login_key, role.as_str()]).await? > 0)
+/// Sets the role of the user with this [`Email::login_key`], and returns their id if there is one.
+pub async fn set_role(tx: &mut Tx, login_key: &str, role: Role) -> Result<Option<UserId>, StoreError> {
+    let found = tx.fetch_optional::<(String,)>(SET_ROLE, values![login_key, role.as_str()]).await?;
+    Ok(found.map(|(id,)| UserId::new(id)))
 }
 
 /// The addresses of all operators.
@@ -114,12 +115,13 @@ pub async fn operators(db: &Db) -> Result<Vec<String>, StoreError> {
     Ok(db.fetch_all::<(String,)>(OPERATORS, values![]).await?.into_iter().map(|(email,)| email).collect())
 }
 
-/// Removes everyone from an account, and deletes users that belong to no other.
-pub async fn remove_members(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
+/// Removes everyone from an account, deletes users that belong to no other, and returns their ids.
+pub async fn remove_members(tx: &mut Tx, account: &AccountId) -> Result<Vec<UserId>, StoreError> {
     let members = tx.fetch_all::<(String,)>(MEMBERS, values![account.as_str()]).await?;
+    let members: Vec<_> = members.into_iter().map(|(id,)| UserId::new(id)).collect();
     tx.execute(DELETE_MEMBERSHIPS, values![account.as_str()]).await?;
-    for (member,) in members {
-        tx.execute(DELETE_WITHOUT_ACCOUNT, values![member]).await?;
+    for member in &members {
+        tx.execute(DELETE_WITHOUT_ACCOUNT, values![member.as_str()]).await?;
     }
-    Ok(())
+    Ok(members)
 }

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Text, WorkspaceError};
 use super::usage_range::UsageRange;
-use crate::store::api_keys::{self as rows, NewApiKey};
+use crate::store::api_keys::{self as rows, KnownKey, NewApiKey};
 use crate::tollgate::Tollgate;
+use crate::user_cache::Changed;
 
 const NAME: Text = Text { field: "name", required: "Name the key.", max: NAME_MAX };
 /// The longest name of a key, in characters.
@@ -94,12 +95,13 @@ pub async fn create_api_key(tollgate: &Tollgate, permit: &Permit, name: &str) ->
     Ok(key)
 }
 
-/// Revokes a key at once, on every node. `false` when the account has no such key.
+/// Revokes a key immediately, on every node. `false` when the account has no such key.
 pub async fn revoke_api_key(tollgate: &Tollgate, permit: &Permit, id: &str) -> Result<bool, StoreError> {
     let mut tx = tollgate.db().begin().await?;
-    let is_revoked = rows::revoke(&mut tx, permit.account_id(), id, tollgate.now()).await?;
-    tx.commit().await?;
-    Ok(is_revoked)
+    let revoked = rows::revoke(&mut tx, permit.account_id(), id, tollgate.now()).await?;
+    let Some(hash) = revoked else { return Ok(false) };
+    tollgate.user_cache().commit(tx, &[Changed::Key(hash)]).await?;
+    Ok(true)
 }
 
 /// A key that a call was made with.
@@ -113,14 +115,16 @@ pub struct Authenticated {
 
 /// Finds the account of a key, and records, to the minute, that the key was used.
 pub async fn authenticate(tollgate: &Tollgate, key: &str) -> Result<Option<Authenticated>, StoreError> {
-    let Some(known) = rows::by_hash(tollgate.db(), &hash(key)).await? else { return Ok(None) };
-    let minute = Timestamp(tollgate.now().0 - tollgate.now().0.rem_euclid(60));
-    if known.last_used_at.is_none_or(|last| last < minute.0) {
+    let Some(known) = tollgate.user_cache().api_key(tollgate.db(), &hash(key)).await? else { return Ok(None) };
+    let now = tollgate.now();
+    let minute = Timestamp(now.0 - now.0.rem_euclid(60));
+    let KnownKey { id, account_id, .. } = &known.key;
+    if known.is_first_use_in(minute) {
         let mut tx = tollgate.db().begin().await?;
-        rows::touch(&mut tx, &known.id, minute).await?;
+        rows::touch(&mut tx, id, minute).await?;
         tx.commit().await?;
     }
-    Ok(Some(Authenticated { account: AccountId::new(known.account_id), key_id: known.id }))
+    Ok(Some(Authenticated { account: AccountId::new(account_id), key_id: id.clone() }))
 }
 
 fn hash(key: &str) -> String {
