@@ -1,0 +1,195 @@
+//! A host with pages of its own, whose visitors say who they are in a header.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::routing::{any, get};
+use billing::{
+    Catalog, CustomerId, Feature, Item, Period, Policy, PriceId, Status, Subscription, SubscriptionId, Timestamp,
+};
+use engine::axum::{Gate, Identify, PolicyTable, Route};
+use engine::clock::Clock;
+use engine::store::{customers, subscriptions};
+use engine::{Billable, Engine, StripeSettings, Urls};
+use tower::ServiceExt;
+
+use crate::databases::TestDatabase;
+
+/// 1 May 2026, 12:00 UTC: when every test begins.
+pub const NOW: Timestamp = Timestamp(1_777_636_800);
+/// What only paid plans include.
+pub const REPORTS: Feature = Feature::new("reports");
+/// Signs webhooks.
+pub const WEBHOOK_SECRET: &str = "whsec_host";
+
+/// The policy of each page.
+pub const ROUTES: [Route; 5] = [
+    Route { path: "/", policy: Policy::Public },
+    Route { path: "/pricing", policy: Policy::Public },
+    Route { path: "/settings", policy: Policy::SignedIn },
+    Route { path: "/reports", policy: Policy::Feature(REPORTS) },
+    Route { path: "/admin", policy: Policy::Operator },
+];
+
+/// Who visits.
+pub const ANONYMOUS: Option<&str> = None;
+/// Somebody on the free plan.
+pub const FREE: Option<&str> = Some("free");
+/// Somebody on the plan that includes reports: see [`App::subscribe`].
+pub const PAID: Option<&str> = Some("paid");
+/// An operator, on the free plan.
+pub const OPERATOR: Option<&str> = Some("operator");
+
+/// Takes the `x-user` header for the visitor's name.
+#[derive(Clone, Copy, Debug)]
+pub struct ByHeader;
+
+impl Identify for ByHeader {
+    type Error = (StatusCode, &'static str);
+
+    async fn identify(&self, parts: &mut Parts) -> Result<Option<Billable>, Self::Error> {
+        let Some(user) = parts.headers.get("x-user") else { return Ok(None) };
+        let user = user.to_str().map_err(|_| (StatusCode::BAD_GATEWAY, "Sessions are unavailable"))?;
+        let is_operator = Some(user) == OPERATOR;
+        Ok(Some(Billable { is_operator, ..Billable::new(user, format!("{user}@example.com")) }))
+    }
+}
+
+/// The pages, each of which answers with its name.
+pub fn pages() -> Router {
+    Router::new()
+        .route("/", get("home"))
+        .route("/pricing", any("pricing"))
+        .route("/settings", any("settings"))
+        .route("/reports", any("reports"))
+        .route("/reports/{*report}", any("a report"))
+        .route("/admin", any("admin"))
+        .route("/undeclared", any("undeclared"))
+}
+
+/// The engine and its clock.
+pub struct App {
+    pub engine: Engine,
+    pub clock: Clock,
+}
+
+impl App {
+    pub fn on(database: &TestDatabase) -> Self {
+        let clock = Clock::manual(NOW);
+        let catalog = Catalog::parse(include_str!("../store/plans.toml"), &|_| None).expect("the catalogue is valid");
+        let engine = Engine::builder()
+            .catalog(catalog)
+            .stripe(StripeSettings::new("sk_test_1", WEBHOOK_SECRET))
+            .urls(Urls::at(&"https://app.example.com".parse().expect("the address is valid")))
+            .clock(clock.clone())
+            .build_on(database.db.clone())
+            .expect("the engine has all it needs");
+        Self { engine, clock }
+    }
+
+    /// Puts the visitor [`PAID`] on the plan that includes reports.
+    pub async fn subscribe(&self) {
+        let billable = Billable::new("paid", "paid@example.com");
+        self.engine.ensure_account(&billable).await.unwrap();
+        let customer = CustomerId::new("cus_paid");
+        let mut tx = self.engine.db().begin().await.unwrap();
+        assert!(customers::link(&mut tx, &customer, &billable.account, false, NOW).await.unwrap());
+        let subscription = pro(customer);
+        assert!(subscriptions::write(&mut tx, &billable.account, &subscription, None, "evt_1", NOW).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+
+    /// A table of these routes.
+    pub fn policies(&self, routes: &[Route]) -> PolicyTable {
+        PolicyTable::new(routes.to_vec(), self.engine.catalog()).expect("the routes are valid")
+    }
+
+    /// A gate with these policies.
+    pub fn gate(&self, policies: PolicyTable) -> Gate<ByHeader> {
+        Gate::new(&self.engine, ByHeader, policies)
+    }
+
+    /// All pages behind a gate that knows them.
+    pub fn guarded(&self) -> Router {
+        self.gate(self.policies(&ROUTES)).guard(pages())
+    }
+}
+
+/// An active subscription whose period has just begun.
+fn pro(customer: CustomerId) -> Subscription {
+    Subscription {
+        id: SubscriptionId::new("sub_1"),
+        customer,
+        status: Status::Active,
+        items: vec![Item {
+            id: "si_1".to_owned(),
+            price: PriceId::new("price_pro"),
+            lookup_key: Some("tollgate_pro_month".to_owned()),
+            quantity: 1,
+            period: Period { start: NOW, end: NOW.plus_days(31) },
+        }],
+        created: NOW,
+        billing_cycle_anchor: NOW,
+        cancel_at_period_end: false,
+        cancel_at: None,
+        ended_at: None,
+        trial_end: None,
+        past_due_since: None,
+        pause: None,
+        last_known_tier: None,
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    /// Where a redirect leads; empty without one.
+    pub fn location(&self) -> &str {
+        self.headers.get(header::LOCATION).map_or("", |location| location.to_str().unwrap())
+    }
+
+    /// The status and where it leads.
+    pub fn led(&self) -> (u16, &str) {
+        (self.status.as_u16(), self.location())
+    }
+
+    /// The status and the page.
+    pub fn page(&self) -> (u16, &str) {
+        (self.status.as_u16(), &self.body)
+    }
+}
+
+/// Requests a path as `user`, with the path as it is spelled here.
+pub async fn request(router: &Router, method: Method, path: &str, user: Option<&str>) -> Answer {
+    request_with(router, method, path, user, &[]).await
+}
+
+/// The same, with further headers.
+pub async fn request_with(
+    router: &Router,
+    method: Method,
+    path: &str,
+    user: Option<&str>,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers.iter().copied().chain(user.map(|user| ("x-user", user))) {
+        request = request.header(name, value);
+    }
+    send(router, request.body(Body::empty()).expect("the path is one that HTTP can carry")).await
+}
+
+/// Sends a request.
+pub async fn send(router: &Router, request: Request) -> Answer {
+    let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+}

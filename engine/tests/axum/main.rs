@@ -1,0 +1,17 @@
+//! The engine in an axum app: policies, the gate, the extractor and the webhook route, in a small host.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
+
+#[macro_use]
+#[path = "../support/databases.rs"]
+#[allow(dead_code, reason = "every test program uses its own part")]
+mod databases;
+#[path = "../store/tables.rs"]
+mod tables;
+
+mod entitled;
+mod gate;
+mod host;
+mod policy;
+mod spelling;
+mod webhook;
