@@ -1,9 +1,9 @@
-//! Closing an account: what is paid ends at Stripe first, and the ledger stays.
+//! Closing an account: its subscriptions end at Stripe first, and the ledger stays.
 
-use server::reconcile::{Drift, Mode, reconcile};
-use server::store::{After, accounts, invoices, purchases};
+use engine::reconcile::{Drift, Mode, reconcile};
+use engine::store::{Cursor, accounts, invoices, purchases};
 
-use crate::support::{Harness, PAYS, on_both_databases};
+use crate::support::{Harness, PAYS, on_both_databases, pay};
 
 const RIGHT: [(&str, &str); 1] = [("password", "correct horse")];
 
@@ -20,16 +20,16 @@ on_both_databases! {
 
         let statuses: Vec<_> = app.stripe_lists("/v1/subscriptions?status=all").await;
         assert_eq!(statuses[0]["status"], "canceled");
-        assert!(browser.get("/dashboard").await.location().starts_with("/login"), "nobody is signed in any more");
+        assert!(browser.get("/dashboard").await.location().starts_with("/login"), "the session has ended");
         let login = [("email", "ada@example.com"), ("password", "correct horse")];
         assert_eq!(browser.post("/login", &login).await.status, 401);
         app.settled().await;
         let db = app.tollgate.db();
-        assert_eq!(invoices::of_account(db, &account, &After::start(), 9).await.unwrap().len(), 1);
-        assert_eq!(purchases::of_account(db, &account, &After::start(), 9).await.unwrap().len(), 1);
+        assert_eq!(invoices::of_account(db, &account, &Cursor::start(), 9).await.unwrap().len(), 1);
+        assert_eq!(purchases::of_account(db, &account, &Cursor::start(), 9).await.unwrap().len(), 1);
     }
 
-    async fn a_stripe_that_cannot_be_told_stops_it_and_nothing_is_deleted(database) {
+    async fn an_outage_of_stripe_stops_it_and_nothing_is_deleted(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -38,10 +38,10 @@ on_both_databases! {
         let page = browser.post("/account/close", &RIGHT).await;
         app.sandbox.fail_next(0, 503);
         assert_eq!(page.status, 503);
-        assert!(page.body.contains("nothing was deleted"), "{}", page.body);
-        assert!(browser.opens("/dashboard/analytics").await, "everything is as it was");
+        assert_eq!(page.banner().tone, "danger");
+        assert!(browser.opens("/dashboard/analytics").await, "nothing has changed");
         assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "trialing");
-        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303, "and it can be done later");
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303, "it works once Stripe answers");
     }
 
     async fn a_wrong_password_closes_nothing(database) {
@@ -50,24 +50,24 @@ on_both_databases! {
         for _ in 0..10 {
             let page = browser.post("/account/close", &[("password", "a guess")]).await;
             assert_eq!(page.status, 401);
-            assert!(page.body.contains("password-fault"), "the error stands at the field");
+            assert!(page.body.contains("id=\"password-fault\""), "the error is at its field: {}", page.body);
         }
-        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 429, "guessing is limited as at the login");
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 429, "guesses are limited as at the login");
         assert!(browser.opens("/dashboard").await);
     }
 
-    async fn an_open_checkout_is_closed_with_the_account(database) {
+    async fn an_open_checkout_expires_with_the_account(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let plan = app.open_checkout(&browser, "PRO").await;
         let pack = browser.post("/api/billing/checkout", &[("product", "ai-500")]).await.location();
         assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
         for checkout in [plan, pack] {
-            assert_eq!(crate::support::pay(&checkout, PAYS).await.status, 410, "nobody can pay for what is closed");
+            assert_eq!(pay(&checkout, PAYS).await.status, 410, "nothing can be bought for a closed account");
         }
     }
 
-    async fn the_address_is_free_again_but_the_trial_is_not(database) {
+    async fn the_address_can_be_used_again_but_not_the_trial(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -80,7 +80,7 @@ on_both_databases! {
         assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "active", "no second trial");
     }
 
-    async fn what_goes_on_for_a_closed_account_is_found_and_ended(database) {
+    async fn a_subscription_that_a_closed_account_still_has_is_found_and_ended(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -91,13 +91,13 @@ on_both_databases! {
         tx.commit().await.unwrap();
 
         let is_billed = |drift: &Drift| matches!(drift, Drift::DeletedButBilled { .. });
-        let looked = reconcile(&app.tollgate, Mode::DryRun, 30).await.unwrap();
-        assert!(looked.iter().any(|finding| is_billed(&finding.drift) && !finding.is_mended), "{looked:?}");
+        let dry = reconcile(&app.tollgate, Mode::DryRun, 30).await.unwrap();
+        assert!(dry.iter().any(|finding| is_billed(&finding.drift) && !finding.is_fixed), "{dry:?}");
         assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 1, "a dry run changes nothing");
-        let mended = reconcile(&app.tollgate, Mode::Mend, 30).await.unwrap();
-        assert!(mended.iter().any(|finding| is_billed(&finding.drift) && finding.is_mended), "{mended:?}");
+        let repaired = reconcile(&app.tollgate, Mode::Repair, 30).await.unwrap();
+        assert!(repaired.iter().any(|finding| is_billed(&finding.drift) && finding.is_fixed), "{repaired:?}");
         assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 0);
         app.settled().await;
-        assert_eq!(reconcile(&app.tollgate, Mode::Mend, 30).await.unwrap(), []);
+        assert_eq!(reconcile(&app.tollgate, Mode::Repair, 30).await.unwrap(), []);
     }
 }

@@ -1,12 +1,11 @@
 //! Customers that are changed or deleted at Stripe.
 
-use reqwest::Method;
-use server::store::customers;
+use engine::store::customers;
 
-use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
+use crate::support::{Harness, PAYS, on_both_databases};
 
 on_both_databases! {
-    async fn who_was_deleted_at_stripe_gets_another_customer_with_the_next_purchase(database) {
+    async fn an_account_whose_customer_was_deleted_gets_another_with_the_next_purchase(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -25,7 +24,7 @@ on_both_databases! {
         assert_ne!(second, first);
     }
 
-    async fn a_purchase_goes_on_when_the_deletion_was_not_heard_of(database) {
+    async fn a_purchase_continues_when_the_deletion_was_missed(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;
@@ -38,7 +37,7 @@ on_both_databases! {
         assert_eq!(browser.post("/api/billing/portal", &[]).await.status, 303);
     }
 
-    async fn another_customer_takes_the_place_of_one_whose_deletion_was_not_heard_of(database) {
+    async fn another_customer_replaces_one_whose_deletion_was_missed(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;
@@ -57,7 +56,7 @@ on_both_databases! {
         assert_eq!(linked.unwrap().as_str(), second);
     }
 
-    async fn what_is_changed_at_stripe_is_known_here(database) {
+    async fn a_customer_that_is_changed_at_stripe_is_updated_here(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;
@@ -71,6 +70,5 @@ on_both_databases! {
 }
 
 async fn delete(app: &Harness, customer: &str) {
-    let request = Browser::new(&app.sandbox.url()).request(Method::DELETE, &format!("/v1/customers/{customer}"));
-    assert_eq!(Page::of(request.bearer_auth("sk_test_sandbox")).await.status, 200);
+    app.stripe_deletes(&format!("/v1/customers/{customer}")).await;
 }

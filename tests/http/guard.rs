@@ -1,14 +1,12 @@
-//! Who gets in, over HTTP: every gated page, in every spelling.
+//! The gate over HTTP: every gated page, in every spelling.
 
-use reqwest::Method;
-
-use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
+use crate::support::{Browser, Harness, PAYS, on_both_databases};
 
 const PRO_PAGES: [&str; 3] = ["/dashboard/analytics", "/dashboard/api-keys", "/dashboard/custom-domain"];
 const ENTERPRISE_PAGE: &str = "/dashboard/support";
 
 on_both_databases! {
-    async fn anonymous_is_led_to_the_login_and_back(database) {
+    async fn anonymous_visitors_are_sent_to_the_login_and_back(database) {
         let app = Harness::start(database).await;
         for path in ["/dashboard", "/billing", "/billing/upgrade", "/dashboard/analytics", "/dashboard/support"] {
             let page = app.browser().get(path).await;
@@ -18,7 +16,7 @@ on_both_databases! {
         assert_eq!(page.location(), "/login?next=/dashboard/analytics%3Ffrom%3Da%26to%3Db");
     }
 
-    async fn free_is_led_to_the_upgrade_from_every_gated_page(database) {
+    async fn the_free_plan_is_sent_to_the_upgrade_from_every_gated_page(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in PRO_PAGES.into_iter().chain([ENTERPRISE_PAGE]) {
@@ -72,7 +70,7 @@ on_both_databases! {
                 let upgrade = "/billing/upgrade?feature=analytics&next=/dashboard/analytics";
                 assert_eq!(answer, (303, upgrade.to_owned()), "{method} {path}");
             }
-            // What only resembles the gated page is what it says, and nothing of that page.
+            // A path that only resembles a gated page is another path.
             let beside = "/dashboard/analytics.json";
             let answer = raw(&app.url, method, beside, &anonymous).await;
             assert_eq!(answer, (303, format!("/login?next={beside}")), "{method}");
@@ -87,7 +85,7 @@ on_both_databases! {
         }
     }
 
-    async fn what_is_written_behind_a_gate_is_guarded_too(database) {
+    async fn forms_of_gated_pages_are_guarded_too(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let writes: [(&str, &[(&str, &str)]); 4] = [
@@ -102,7 +100,7 @@ on_both_databases! {
         }
     }
 
-    async fn what_is_nowhere_is_404_for_everybody(database) {
+    async fn unknown_paths_are_404_for_everyone(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in ["/nowhere", "/dashboards", "/api/nothing", "/.env", "/pkg/nothing.js", "/billing/../../etc/passwd", "/pricing/%C3%A9", "/pricing/a%20b"] {
@@ -113,7 +111,7 @@ on_both_databases! {
         assert_eq!(app.browser().get("/dashboard/nowhere").await.status, 303);
     }
 
-    async fn what_depends_on_the_visitor_is_kept_by_nobody_between(database) {
+    async fn pages_that_depend_on_the_visitor_are_never_cached(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in ["/dashboard", "/billing", "/pricing", "/dashboard/analytics"] {
@@ -128,19 +126,15 @@ on_both_databases! {
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
         assert!(browser.opens("/dashboard/analytics").await);
-        let who = app.tollgate.db();
-        let account = server::store::accounts::user_by_login(who, "ada@example.com").await.unwrap().unwrap().account_id;
-        let subscription = server::store::subscriptions::of_account(who, &account).await.unwrap()[0].id.clone();
-        let stripe = Browser::new(&app.sandbox.url());
-        let canceled = stripe.request(Method::DELETE, &format!("/v1/subscriptions/{subscription}")).bearer_auth("sk_test_sandbox");
-        assert_eq!(Page::of(canceled).await.status, 200);
+        let subscription = app.stripe_newest("/v1/subscriptions").await;
+        app.stripe_deletes(&format!("/v1/subscriptions/{subscription}")).await;
         app.settled().await;
         assert!(!browser.opens("/dashboard/analytics").await);
     }
 }
 
-/// Sends the request line as it is, because a client library would tidy the path up first; the
-/// status and where it leads.
+/// Sends the path as it is, which a client library would normalize first. Returns the status and the
+/// `Location`.
 async fn raw(url: &str, method: &str, path: &str, browser: &Browser) -> (u16, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let host = url.trim_start_matches("http://");

@@ -6,3 +6,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
+mod checkout;
+mod closing;
+mod commands;
+mod customer;
+mod delinquency;
+mod guard;
+mod ledger;
+mod pages;
+mod portal;
+mod purchase;
+mod server_functions;
+mod start;
+mod trial;

@@ -1,11 +1,11 @@
-//! The way to Stripe's portal and back.
+//! Stripe's customer portal, and what is shown here of what customers do there.
 
 use std::time::Duration;
 
 use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
 
 on_both_databases! {
-    async fn the_portal_opens_and_leads_back(database) {
+    async fn the_portal_opens_and_links_back_to_billing(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -17,11 +17,12 @@ on_both_databases! {
         assert!(portal.body.contains(&format!("{}/billing", app.url)), "{}", portal.body);
         let configurations = app.stripe_lists("/v1/billing_portal/configurations").await;
         assert_eq!(configurations.len(), 1);
-        browser.post("/api/billing/portal", &[("flow", "card")]).await.location();
-        assert_eq!(app.stripe_lists("/v1/billing_portal/configurations").await.len(), 1, "it is made once");
+        let card = browser.post("/api/billing/portal", &[("flow", "card")]).await;
+        assert!(card.location().starts_with(&app.sandbox.url()), "{}", card.location());
+        assert_eq!(app.stripe_lists("/v1/billing_portal/configurations").await, configurations, "it is created once");
     }
 
-    async fn cancelling_in_the_portal_is_said_here_and_can_be_taken_back(database) {
+    async fn cancelling_in_the_portal_is_shown_and_can_be_undone(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -31,37 +32,38 @@ on_both_databases! {
         let press = async |what: &str| Browser::new("").post(&format!("{portal}/{what}/{id}"), &[]).await.status;
         assert_eq!(press("cancel").await, 303);
         app.settled().await;
-        let billing = browser.get("/billing").await.body;
-        assert!(billing.contains("Pro is cancelled.") && billing.contains("Keep the plan"), "{billing}");
-        assert!(browser.opens("/dashboard/analytics").await, "it is open until it ends");
+        let banner = browser.get("/billing").await.banner();
+        assert!(banner.tone == "warning" && banner.html.contains("action=\"/api/billing/portal\""), "{banner:?}");
+        assert!(browser.opens("/dashboard/analytics").await, "the plan stays until the end of the period");
         assert_eq!(press("resume").await, 303);
         app.settled().await;
-        assert!(!browser.get("/billing").await.body.contains("is cancelled."));
+        assert_eq!(browser.get("/billing").await.banner().tone, "info", "only the trial is left to mention");
     }
 
-    async fn payments_that_are_paused_at_stripe_are_said_and_close_nothing(database) {
+    async fn payments_that_are_paused_at_stripe_are_shown_and_keep_the_plan(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
         let subscription = format!("/v1/subscriptions/{}", app.stripe_newest("/v1/subscriptions").await);
-        let until = app.tollgate.now().plus_days(400).0.to_string();
-        let pause = [("pause_collection[behavior]", "void"), ("pause_collection[resumes_at]", &until)];
+        let until = app.tollgate.now().plus_days(400);
+        let pause = [("pause_collection[behavior]", "void"), ("pause_collection[resumes_at]", &until.0.to_string())];
         app.stripe_makes(&subscription, &pause).await;
         app.settled().await;
-        let billing = browser.get("/billing").await.body;
-        assert!(billing.contains("Payments for Pro are paused.") && billing.contains("Nothing is charged until"), "{billing}");
-        assert!(billing.contains("not charged later either"), "{billing}");
-        // Two months of invoices that nobody pays.
+        let banner = browser.get("/billing").await.banner();
+        let resumes = format!("datetime=\"{until}\"");
+        assert!(banner.tone == "info" && banner.html.contains(&resumes), "{banner:?}");
+        // Two months of invoices that are not paid.
         app.sandbox.advance(Duration::from_secs(75 * 86_400));
         app.settled().await;
-        assert!(browser.opens("/dashboard/analytics").await, "the plan stays as it is");
+        assert!(browser.opens("/dashboard/analytics").await, "the plan stays");
         app.stripe_makes(&subscription, &[("pause_collection", "")]).await;
         app.settled().await;
-        assert!(!browser.get("/billing").await.body.contains("are paused."));
+        let billing = browser.get("/billing").await;
+        assert!(!billing.body.contains(&resumes) && !billing.heading().is_empty(), "{}", billing.body);
     }
 
-    async fn nobody_is_led_to_anybody_elses_portal(database) {
+    async fn everyone_is_sent_to_their_own_portal(database) {
         let app = Harness::start(database).await;
         let ada = app.signed_up("ada@example.com").await;
         let eve = app.signed_up("eve@example.org").await;

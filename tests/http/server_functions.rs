@@ -1,6 +1,8 @@
-//! Server functions over HTTP: what they refuse, and what a person and a script get back.
+//! Server functions over HTTP: what they refuse, and what forms and scripts get back.
 
+use engine::metering::{self, Recorded, UsageEvent};
 use reqwest::{Method, RequestBuilder};
+use server::product::API_CALLS;
 
 use crate::support::{Browser, Harness, Page, on_both_databases};
 
@@ -9,7 +11,7 @@ const SUBSCRIBE: &str = "/api/billing/subscribe";
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 on_both_databases! {
-    async fn a_form_that_is_not_exactly_the_function_s_is_refused_before_anything_is_looked_up(database) {
+    async fn a_form_with_other_fields_than_the_function_s_is_refused_before_anything_is_looked_up(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
@@ -20,10 +22,10 @@ on_both_databases! {
         }
         let json = browser.request(Method::POST, SUBSCRIBE).header("content-type", "application/json");
         assert_eq!(Page::of(json.body(r#"{"plan":"PRO","interval":"month"}"#)).await.status, 422);
-        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not have been asked");
+        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not be asked");
     }
 
-    async fn a_script_hears_of_the_same_refusals_as_codes(database) {
+    async fn a_script_gets_the_same_refusals_as_codes(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for (what, form, status) in refused_forms() {
@@ -33,7 +35,7 @@ on_both_databases! {
         }
     }
 
-    async fn the_query_of_a_link_is_read_as_strictly(database) {
+    async fn the_query_of_a_link_is_read_just_as_strictly(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for query in ["id=in_1&id=in_2", "id=in_1&to=%2F%2Fevil.example", "id=in_1%00", "id=in_1&as=exe"] {
@@ -41,7 +43,7 @@ on_both_databases! {
         }
         assert_eq!(browser.get("/billing/invoice?id=in_1&as=pdf").await.status, 404);
         let head = browser.request(Method::HEAD, "/billing/invoice?id=in_1");
-        assert_eq!(Page::of(head).await.status, 404, "a link can be asked for its head");
+        assert_eq!(Page::of(head).await.status, 404, "HEAD is answered like GET");
     }
 
     async fn an_error_about_a_form_is_the_form_s_page_and_never_a_redirect(database) {
@@ -52,11 +54,12 @@ on_both_databases! {
         let page = Page::of(request.header("referer", format!("{}/pricing?from=mail", app.url))).await;
         assert_eq!((page.status, page.header("location")), (422, None));
         assert_is_page(&page, "GOLD");
-        assert!(page.body.contains("That plan is not for sale.") && page.body.contains("<h1>Pricing</h1>"), "{}", page.body);
+        let banner = page.banner();
+        assert!(banner.tone == "danger" && page.body.contains("id=\"plan-pro\""), "{}", page.body);
         assert_eq!(page.header("serverfnerror"), None);
     }
 
-    async fn a_script_gets_a_code_and_a_sentence_and_no_internal_text(database) {
+    async fn a_script_gets_a_code_and_a_sentence_and_no_internals(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let call = async |plan: &str| {
@@ -66,21 +69,21 @@ on_both_databases! {
         };
         let refused = call("GOLD").await;
         assert_eq!((refused.status, code_of(&refused).as_str()), (422, "invalid"));
-        assert_eq!(refused.json()["sentence"], "That plan is not for sale. Choose one of these.");
+        assert!(refused.json()["sentence"].as_str().is_some_and(|sentence| sentence.ends_with('.')));
         app.sandbox.fail_next(100, 503);
         let failed = call("PRO").await;
         app.sandbox.fail_next(0, 503);
         assert_eq!((failed.status, code_of(&failed).as_str()), (503, "stripe_unavailable"));
         let keys: Vec<String> = failed.json().as_object().unwrap().keys().cloned().collect();
         assert_eq!(keys, ["code", "sentence"]);
-        let going_on = call("PRO").await;
-        assert_eq!(going_on.status, 200);
-        let to = going_on.json()["to"].as_str().unwrap().to_owned();
+        let started = call("PRO").await;
+        assert_eq!(started.status, 200);
+        let to = started.json()["to"].as_str().unwrap().to_owned();
         assert!(to.starts_with(&app.sandbox.url()), "{to}");
-        assert_eq!(going_on.header("location"), None, "a script is not redirected");
+        assert_eq!(started.header("location"), None, "a script is not redirected");
     }
 
-    async fn a_browser_is_led_on_and_not_back_to_where_it_came_from(database) {
+    async fn a_form_is_redirected_to_stripe_and_not_back_to_its_page(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let form = [("plan", "PRO"), ("interval", "month")];
@@ -91,7 +94,7 @@ on_both_databases! {
         assert_eq!(page.body, "");
     }
 
-    async fn a_script_is_refused_by_the_layers_before_it_in_json_too(database) {
+    async fn a_script_gets_json_from_the_layers_before_the_function_too(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let foreign = browser.request(Method::POST, SUBSCRIBE).header("origin", "https://evil.example");
@@ -101,16 +104,17 @@ on_both_databases! {
         let answer = Page::of(hidden).await;
         assert_eq!((answer.status, code_of(&answer).as_str()), (404, "not_found"));
         let anonymous = app.browser().request(Method::POST, SUBSCRIBE).header("accept", "application/json");
-        assert!(Page::of(anonymous).await.location().starts_with("/login"), "the guard asks first");
+        assert!(Page::of(anonymous).await.location().starts_with("/login"), "the gate comes first");
     }
 
-    async fn plan_and_usage_can_be_asked_for(database) {
+    async fn plan_and_usage_can_be_read(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let plan = browser.get("/api/billing/plan").await.json();
         assert_eq!((plan["tier"].as_str(), plan["is_paid"].as_bool()), (Some("FREE"), Some(false)));
         let account = app.account("ada@example.com").await;
-        app.tollgate.record_usage(&account, billing::Meter::ApiCalls, 80, "a").await.unwrap();
+        let recorded = metering::record(&app.tollgate, &account, UsageEvent::new(API_CALLS, 80, "a")).await.unwrap();
+        assert!(matches!(recorded, Recorded::Counted(_)), "{recorded:?}");
         let usage = browser.get("/api/billing/usage").await;
         assert!(usage.header("cache-control").unwrap().contains("no-store"));
         let usage = usage.json();

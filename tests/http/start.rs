@@ -1,4 +1,4 @@
-//! The binary itself: what it refuses to start with, what it prints, how it stops.
+//! The binary: what it refuses to start with, what it logs, how it stops.
 
 use std::fs::File;
 use std::process::{Child, Command, Output, Stdio};
@@ -6,7 +6,9 @@ use std::process::{Child, Command, Output, Stdio};
 use reqwest::Method;
 use server::config::{SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
 
-use crate::support::{Browser, Database, DatabaseKind, PAYS, Page, event, free_address, on_both_databases, pay, signed, until};
+use crate::support::{
+    Browser, Database, DatabaseKind, PAYS, Page, event, free_address, on_both_databases, pay, signed, until,
+};
 
 /// The program in an empty environment and an empty folder.
 fn tollgate(files: &tempfile::TempDir, variables: &[(&str, &str)]) -> Command {
@@ -22,18 +24,18 @@ fn run(files: &tempfile::TempDir, arguments: &[&str], variables: &[(&str, &str)]
 }
 
 #[test]
-fn production_without_keys_refuses_to_start_and_names_everything() {
+fn production_without_keys_does_not_start_and_names_every_error() {
     let files = tempfile::tempdir().unwrap();
     let (code, text) = run(&files, &[], &[("APP_ENV", "production"), ("BIND_ADDR", "nonsense")]);
     assert_eq!(code, 2, "{text}");
     for name in ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "APP_URL", "BIND_ADDR"] {
         assert!(text.contains(name), "{name}: {text}");
     }
-    assert!(!files.path().join("data").exists(), "nothing was begun");
+    assert!(!files.path().join("data").exists(), "nothing was created");
 }
 
 #[test]
-fn a_fault_in_the_configuration_shows_no_secret() {
+fn an_error_in_the_configuration_shows_no_secret() {
     let files = tempfile::tempdir().unwrap();
     let variables = [
         ("APP_ENV", "production"),
@@ -50,14 +52,14 @@ fn a_fault_in_the_configuration_shows_no_secret() {
 fn wrong_usage_is_2_and_a_missing_database_is_1() {
     let files = tempfile::tempdir().unwrap();
     assert_eq!(run(&files, &["dance"], &[]).0, 2);
-    let nowhere = [("DATABASE_URL", "postgres://nobody:hunter2@127.0.0.1:1/none")];
+    let nowhere = [("DATABASE_URL", "postgres://tollgate:hunter2@127.0.0.1:1/none")];
     let (code, text) = run(&files, &["migrate"], &nowhere);
     assert_eq!(code, 1, "{text}");
     assert!(!text.contains("hunter2"), "{text}");
 }
 
 #[test]
-fn migrate_makes_the_database_and_may_run_again() {
+fn migrate_creates_the_database_and_can_run_again() {
     let files = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let (code, text) = run(&files, &["migrate"], &[]);
@@ -68,18 +70,18 @@ fn migrate_makes_the_database_and_may_run_again() {
 
 const PASSWORD: &str = "correct horse battery";
 const WRONG_PASSWORD: &str = "wrong horse staple";
-/// Whatever is sent in a body, in a query or by somebody who is refused.
-const CONTENT: &str = "nobodys-business";
+/// Stands for everything that is sent in a body or a query.
+const CONTENT: &str = "strictly-private";
 
 on_both_databases! {
-    async fn serve_says_where_it_is_logs_no_secret_and_stops_when_told(database) {
-        let database = database.fresh_database().await;
-        let mut server = Server::start(engine, &database, "trace").await;
+    async fn serve_logs_its_address_but_no_secret_and_stops_on_sigterm(kind) {
+        let database = kind.fresh_database().await;
+        let mut server = Server::start(kind, &database, "trace").await;
         let mut secrets = use_everything(&server.url).await;
         let log = server.stop(&database).await;
-        assert!(log.contains(&format!("serving {}/", server.url)), "it says where it is: {log}");
-        for happened in ["TRACE", "signed up", "logged in", "webhook refused", "evt_signed received", "path=\"/api/v1/generate\""] {
-            assert!(log.contains(happened), "what is to be silent has spoken: {happened}");
+        assert!(log.contains(&format!("serving {}/", server.url)), "its address: {log}");
+        for line in ["TRACE", "signed up", "logged in", "webhook rejected", "evt_signed received", "path=\"/api/v1/generate\""] {
+            assert!(log.contains(line), "the log is complete: {line}");
         }
         secrets.extend(
             [SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET, "tollgate-demo", "argon2", PASSWORD, WRONG_PASSWORD, CONTENT]
@@ -89,13 +91,13 @@ on_both_databases! {
         secrets.push(("the database's password", DATABASE_PASSWORD.to_owned()));
         for (what, secret) in secrets {
             let line = log.lines().find(|line| line.contains(&secret) || line.contains(&in_a_form(&secret)));
-            assert!(line.is_none(), "{what}, {secret}, stands in the log: {}", line.unwrap_or_default());
+            assert!(line.is_none(), "the log shows {what}, {secret}: {}", line.unwrap_or_default());
         }
     }
 }
 
-/// Signs up, logs in, pays, is told of it, calls the API, and does each of them wrong, too. What of
-/// it must not be written down.
+/// Signs up, logs in, pays, delivers a webhook and calls the API, each once with an error. Returns what
+/// must not be logged.
 async fn use_everything(url: &str) -> Vec<(&'static str, String)> {
     let browser = Browser::new(url);
     let credentials = |password| [("email", "ada@example.com"), ("password", password)];
@@ -132,19 +134,20 @@ async fn use_everything(url: &str) -> Vec<(&'static str, String)> {
         secrets.push(("a signature", header.rsplit_once('=').unwrap().1.to_owned()));
     }
     for browser in [browser, other] {
-        let cookies = browser.cookie(url).expect("somebody is signed in");
-        let session = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("tollgate=")).expect("it is called so");
+        let cookies = browser.cookie(url).expect("a session");
+        let session =
+            cookies.split("; ").find_map(|cookie| cookie.strip_prefix("tollgate=")).expect("the session's cookie");
         secrets.push(("a session", session.to_owned()));
     }
     secrets
 }
 
-/// As a form or a query spells it.
+/// The text as a form or a query has it.
 fn in_a_form(text: &str) -> String {
     text.replace(' ', "+").replace('@', "%40")
 }
 
-/// PostgreSQL takes any where it trusts this machine.
+/// PostgreSQL accepts any password if it trusts this machine.
 const DATABASE_PASSWORD: &str = "hunter2";
 
 /// The program, serving, with the sandbox inside. Killed if a test fails before it is stopped.
@@ -161,17 +164,17 @@ impl Drop for Server {
 }
 
 impl Server {
-    async fn start(engine: DatabaseKind, database: &Database, log: &str) -> Self {
+    async fn start(kind: DatabaseKind, database: &Database, log: &str) -> Self {
         let site = database.files.path().join("site");
         std::fs::create_dir(&site).unwrap();
         std::fs::write(site.join("manifest.json"), r#"{"script": "s", "style": "s.css"}"#).unwrap();
         let address = free_address();
         let url = format!("http://{address}");
         let mut at = reqwest::Url::parse(&database.url).unwrap();
-        if matches!(engine, DatabaseKind::Postgres) && at.password().is_none() {
+        if matches!(kind, DatabaseKind::Postgres) && at.password().is_none() {
             at.set_password(Some(DATABASE_PASSWORD)).unwrap();
         }
-        let at = if matches!(engine, DatabaseKind::Postgres) { at.to_string() } else { database.url.clone() };
+        let at = if matches!(kind, DatabaseKind::Postgres) { at.to_string() } else { database.url.clone() };
         let variables = [
             ("APP_URL", url.as_str()),
             ("BIND_ADDR", &address.to_string()),
@@ -192,7 +195,7 @@ impl Server {
         server
     }
 
-    /// Tells it to stop, as a supervisor does, and waits; what it has logged.
+    /// Stops it as a supervisor does, waits, and returns its log.
     async fn stop(&mut self, database: &Database) -> String {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());

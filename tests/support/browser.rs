@@ -22,6 +22,15 @@ pub struct Page {
     pub body: String,
 }
 
+/// A banner of a page.
+#[derive(Debug)]
+pub struct Banner {
+    /// `info`, `good`, `warning` or `danger`.
+    pub tone: String,
+    /// Its HTML, up to the next banner or section.
+    pub html: String,
+}
+
 impl Browser {
     pub fn new(url: &str) -> Self {
         let cookies = Arc::new(Jar::default());
@@ -75,6 +84,31 @@ impl Page {
 
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    /// The text of the page's heading.
+    pub fn heading(&self) -> String {
+        let heading = self.body.split_once("<h1").and_then(|(_, rest)| rest.split_once('>')).map(|(_, rest)| rest);
+        let heading = heading.unwrap_or_else(|| panic!("no heading; status {}:\n{}", self.status, self.body));
+        heading.split("</h1>").next().unwrap_or_default().to_owned()
+    }
+
+    /// The page's banners, from top to bottom.
+    pub fn banners(&self) -> Vec<Banner> {
+        let banners = self.body.split("class=\"banner banner-").skip(1);
+        banners
+            .map(|banner| {
+                let (tone, html) = banner.split_once('"').unwrap();
+                Banner { tone: tone.to_owned(), html: html.split("<section").next().unwrap_or_default().to_owned() }
+            })
+            .collect()
+    }
+
+    /// The page's one banner.
+    pub fn banner(&self) -> Banner {
+        let mut banners = self.banners();
+        assert_eq!(banners.len(), 1, "status {}:\n{}", self.status, self.body);
+        banners.remove(0)
     }
 
     pub fn json(&self) -> serde_json::Value {

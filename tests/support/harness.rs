@@ -172,11 +172,17 @@ impl Harness {
     /// Parks events as a worker does that has tried too often.
     pub async fn park(&self, events: &[&str]) {
         let (db, later) = (self.tollgate.db(), self.tollgate.now().plus_days(1));
-        let mut tx = db.begin().await.unwrap();
-        for event in events {
-            assert!(inbox::replay(&mut tx, &EventId::new(*event), later).await.unwrap());
-        }
-        tx.commit().await.unwrap();
+        let leases = "SELECT event_id FROM webhook_event WHERE lease_owner IS NOT NULL";
+        until(async || {
+            let mut tx = db.begin().await.unwrap();
+            for event in events {
+                assert!(inbox::replay(&mut tx, &EventId::new(*event), later).await.unwrap());
+            }
+            tx.commit().await.unwrap();
+            // A worker that is applying one now would reschedule it.
+            self.database.texts(db, leases).await.is_empty()
+        })
+        .await;
         let claimed = inbox::claim(db, "a test", later, later.plus_seconds(60), 100).await.unwrap();
         let mut tx = db.begin().await.unwrap();
         for event in events {
