@@ -1,8 +1,7 @@
-//! Every address of the app, with its policy: the one table.
+//! The table of the app's addresses, each with its policy.
 //!
-//! A page or an action without a line stops the program at start, and so does a line
-//! that nothing answers ([`crate::routes`]). The guard reads the same table, so no page
-//! can be reached without a policy.
+//! The server doesn't start if a route has no line here, or a line has no route
+//! ([`crate::routes`]). The gate reads the same table, so no page can be reached without a policy.
 
 use billing::Policy;
 
@@ -11,13 +10,13 @@ use crate::areas::{ANALYTICS, API_KEYS, CUSTOM_DOMAIN, SUPPORT};
 /// One address.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// The path, as the router and the guard know it.
+    /// The path, as the router and the gate know it.
     pub path: &'static str,
-    /// Who may ask for it.
+    /// Who may request it.
     pub policy: Policy,
-    /// What answers there.
+    /// Whether it is a page.
     pub kind: Kind,
-    /// The page with the form that is posted there, where one can be corrected and sent again.
+    /// The page with the form that is posted there, which is shown again with its errors.
     form_page: Option<&'static str>,
 }
 
@@ -27,12 +26,12 @@ impl Entry {
     }
 }
 
-/// What answers at an address.
+/// Whether an address is a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A page. A form posted to the same address has the same policy.
     Page,
-    /// A form post, or a link that leads elsewhere: nothing to go back to.
+    /// A form post, or a link that redirects. Nothing to go back to.
     Action,
 }
 
@@ -102,7 +101,7 @@ mod tests {
     use crate::areas::AREAS;
 
     #[test]
-    fn the_catalogue_can_answer_every_policy() {
+    fn the_catalogue_has_what_every_policy_names() {
         let catalog = billing::Catalog::parse(include_str!("../../plans.toml"), &|_| None).unwrap();
         for entry in TABLE {
             entry.policy.check(&catalog).unwrap();
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_is_shown_again_is_on_a_page_with_the_same_policy() {
+    fn a_form_and_the_page_it_is_on_have_the_same_policy() {
         for (entry, page) in TABLE.iter().filter_map(|entry| Some((entry, entry.form_page?))) {
             let page = TABLE.iter().find(|other| other.path == page).unwrap();
             assert_eq!(page.kind, Kind::Page, "{}", entry.path);
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_is_guarded_by_its_own_policy_down_to_its_actions() {
+    fn the_actions_of_an_area_have_its_policy() {
         for entry in TABLE {
             if let Some(area) = AREAS.into_iter().find(|area| entry.path.starts_with(area.path)) {
                 assert_eq!(entry.policy, area.policy, "{}", entry.path);

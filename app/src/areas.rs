@@ -1,5 +1,5 @@
-//! The parts of the product that a plan opens, each named once: the route table,
-//! the dashboard's tiles, the pages and the upgrade page all read them here.
+//! The parts of the product that a plan includes. Addresses, tiles, pages and the upgrade page
+//! all read them here.
 
 use billing::{Catalog, Feature, Plan, Policy, Tier};
 use server::product;
@@ -7,15 +7,15 @@ use server::product;
 /// One part of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Area {
-    /// Where it is; everything below belongs to it.
+    /// Its path. Every path below belongs to it.
     pub path: &'static str,
     /// Its name.
     pub title: &'static str,
-    /// What one gets, as a sentence.
+    /// What it does, in a sentence.
     pub summary: &'static str,
-    /// Who may come in.
+    /// Who may use it.
     pub policy: Policy,
-    /// The feature of the catalogue that it stands for, if it is one.
+    /// The feature in the catalogue, if it is one.
     pub feature: Option<Feature>,
 }
 
@@ -23,7 +23,7 @@ pub struct Area {
 pub const ANALYTICS: Area = Area {
     path: "/dashboard/analytics",
     title: "Analytics",
-    summary: "See what is used, day by day.",
+    summary: "Track usage day by day.",
     policy: Policy::Tier("PRO"),
     feature: Some(product::ADVANCED_ANALYTICS),
 };
@@ -32,7 +32,7 @@ pub const ANALYTICS: Area = Area {
 pub const API_KEYS: Area = Area {
     path: "/dashboard/api-keys",
     title: "API keys",
-    summary: "Call the API from your own programs.",
+    summary: "Call the API from your own code.",
     policy: Policy::Tier("PRO"),
     feature: None,
 };
@@ -41,25 +41,25 @@ pub const API_KEYS: Area = Area {
 pub const CUSTOM_DOMAIN: Area = Area {
     path: "/dashboard/custom-domain",
     title: "Custom domain",
-    summary: "Serve under a name of your own.",
+    summary: "Use your own domain.",
     policy: Policy::Tier("PRO"),
     feature: Some(product::CUSTOM_DOMAIN),
 };
 
-/// Messages that are answered first.
+/// Support with priority.
 pub const SUPPORT: Area = Area {
     path: "/dashboard/support",
     title: "Support",
-    summary: "Write to us and be answered first.",
+    summary: "Priority support from our team.",
     policy: Policy::Tier("ENTERPRISE"),
     feature: Some(product::PRIORITY_SUPPORT),
 };
 
-/// All of them, in the order of the dashboard.
+/// All areas, in the order of the dashboard.
 pub const AREAS: [&Area; 4] = [&ANALYTICS, &API_KEYS, &CUSTOM_DOMAIN, &SUPPORT];
 
 impl Area {
-    /// The area that `path` lies in.
+    /// Returns the area that `path` is in.
     pub fn at(path: &str) -> Option<&'static Self> {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         AREAS
@@ -67,15 +67,15 @@ impl Area {
             .find(|area| path.strip_prefix(area.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 
-    /// The area of a `feature=` in an address: a feature's key, or the last segment of the area's path.
+    /// Returns the area that `feature=` names: by its feature's key or the last segment of its path.
     pub fn named(name: &str) -> Option<&'static Self> {
         AREAS.into_iter().find(|area| {
             area.feature.is_some_and(|feature| feature.as_str() == name) || area.path.rsplit('/').next() == Some(name)
         })
     }
 
-    /// The lowest plan that opens it.
-    pub fn opened_by<'a>(&self, catalog: &'a Catalog) -> Option<&'a Plan> {
+    /// Returns the lowest plan that includes it.
+    pub fn included_in<'a>(&self, catalog: &'a Catalog) -> Option<&'a Plan> {
         match self.policy {
             Policy::Public | Policy::SignedIn => Some(catalog.free()),
             Policy::Operator => None,
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_area_holds_what_is_below_it_and_nothing_beside_it() {
+    fn an_area_covers_the_paths_below_its_own() {
         assert_eq!(Area::at("/dashboard/api-keys/revoke"), Some(&API_KEYS));
         assert_eq!(Area::at("/dashboard/analytics?from=1"), Some(&ANALYTICS));
         assert_eq!(Area::at("/dashboard/analytics-export"), None);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_is_found_by_feature_or_by_its_own_name() {
+    fn an_area_is_found_by_its_feature_or_its_path() {
         assert_eq!(Area::named("advancedAnalytics"), Some(&ANALYTICS));
         assert_eq!(Area::named("api-keys"), Some(&API_KEYS));
         assert_eq!(Area::named("<script>"), None);

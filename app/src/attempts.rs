@@ -1,11 +1,11 @@
-//! Too many wrong passwords.
+//! The message about too many wrong passwords.
 
-/// Says how long to wait, never less than it is.
+/// Says when to try again, never earlier than it is allowed.
 pub fn too_many_attempts(seconds: u64) -> String {
-    format!("Too many attempts. Wait {} and try again.", in_words(seconds))
+    format!("Too many attempts. Try again in {}.", duration(seconds))
 }
 
-fn in_words(seconds: u64) -> String {
+fn duration(seconds: u64) -> String {
     match seconds {
         0 | 1 => "a second".to_owned(),
         2..60 => format!("{seconds} seconds"),
@@ -16,12 +16,12 @@ fn in_words(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::in_words;
+    use super::duration;
 
     #[test]
-    fn a_wait_is_never_said_to_be_shorter_than_it_is() {
-        assert_eq!(in_words(1), "a second");
-        assert_eq!(in_words(59), "59 seconds");
-        assert_eq!(in_words(61), "2 minutes");
+    fn a_duration_is_rounded_up() {
+        assert_eq!(duration(1), "a second");
+        assert_eq!(duration(59), "59 seconds");
+        assert_eq!(duration(61), "2 minutes");
     }
 }

@@ -1,8 +1,8 @@
-//! Who a page, a server function or a form handler works for, and what they may do.
+//! Who calls a page, a server function or a form handler, and what they may do.
 //!
-//! The gate has checked the policy of the address. Whatever runs behind it checks its own policy
-//! again here, with the entitlement that the gate computed, so that nothing depends on where it is
-//! mounted (`a_function_checks_its_caller_without_the_guard`).
+//! The gate has checked the policy of the address. The code behind it checks its own policy again
+//! here, with the entitlement that the gate computed, so that it is safe wherever it is mounted
+//! (`a_function_checks_its_caller_without_the_gate`).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,14 +18,14 @@ use server::auth::{Session, SignedIn, Visitor};
 use crate::api::error::ApiError;
 use crate::failure::Failure;
 
-/// A signed-in visitor who meets the policy that was asked for.
+/// A signed-in visitor who meets a policy.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The application.
     pub tollgate: Tollgate,
     /// The user.
     pub who: SignedIn,
-    /// Proof that they meet the policy. It holds their account and entitlement.
+    /// Proof that they meet the policy, with their account and entitlement.
     pub permit: Permit,
 }
 
@@ -45,12 +45,12 @@ impl Caller {
     }
 }
 
-/// A signed-in visitor who is trusted with everybody's billing.
+/// A signed-in visitor who may see and repair everyone's billing.
 #[derive(Clone, Debug)]
 pub struct Operator {
     /// The application.
     pub tollgate: Tollgate,
-    /// Proof that they are trusted.
+    /// Proof that they are an operator.
     pub permit: OperatorPermit,
 }
 
@@ -62,14 +62,14 @@ impl Operator {
     }
 }
 
-/// Why somebody may not do what they asked for.
+/// Why a request is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// Nobody is signed in.
+    /// The visitor is not signed in.
     SignedOut,
     /// The plan doesn't include it.
     TooLow {
-        /// The lowest that does.
+        /// The lowest tier that does.
         needed: Tier,
     },
     /// No plan includes it, or it can't be checked.
@@ -114,7 +114,7 @@ pub async fn session() -> Result<Session, Failure> {
     })
 }
 
-/// Returns the address of the network peer, by which guessing passwords is limited.
+/// Returns the network address of the client, for the limit on password attempts.
 pub fn peer(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
 }

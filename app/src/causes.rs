@@ -1,4 +1,4 @@
-//! From the errors of `engine` and `server` to a [`Failure`]. Each cause is logged here, once.
+//! Turns the errors of `engine` and `server` into a [`Failure`]. Each cause is logged here, once.
 
 use std::fmt::Debug;
 
@@ -8,25 +8,25 @@ use engine::stripe::GatewayError;
 use crate::failure::Failure;
 
 impl Failure {
-    /// The database didn't answer.
+    /// Logs a database error.
     pub fn store(cause: impl Debug) -> Self {
-        tracing::error!(?cause, "the database did not answer");
+        tracing::error!(?cause, "the database failed");
         Self::Unavailable
     }
 
-    /// Something happened that only a bug, or a broken machine, can cause.
+    /// Logs an error that only a bug or a broken machine can cause.
     pub fn bug(cause: impl Debug) -> Self {
         tracing::error!(?cause, "a request failed unexpectedly");
         Self::Broken
     }
 
-    /// Stripe didn't answer, or refused a request that only we can have got wrong.
+    /// Logs an error of Stripe. A request that Stripe refuses is a bug of ours.
     pub fn stripe(cause: &GatewayError) -> Self {
         tracing::error!(%cause, "Stripe gave no usable answer");
         if cause.is_final() { Self::Broken } else { Self::StripeUnavailable }
     }
 
-    /// A request about billing didn't succeed.
+    /// Logs an error of checkout, unless the customer can do something about it.
     pub fn checkout(error: CheckoutError) -> Self {
         match error {
             CheckoutError::Stripe(cause) => Self::stripe(&cause),

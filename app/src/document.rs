@@ -1,9 +1,8 @@
-//! From a request to a whole HTML document.
+//! Renders a request's HTML document.
 //!
-//! A page is rendered to its end before the first byte is sent: a browser without
-//! JavaScript never sees a placeholder, and statuses and redirects decided while
-//! loading still count. Whether the browser module is loaded is seen from what was
-//! rendered: a document without an island gets no script and may run none.
+//! A page is rendered completely before the first byte is sent, so that a browser without
+//! JavaScript never sees a placeholder, and a page can set its status or redirect while it loads.
+//! A document without islands contains no script and may run none.
 
 use std::sync::{Arc, OnceLock};
 
@@ -27,12 +26,12 @@ use crate::form_state::FormState;
 use crate::pages::Pages;
 use crate::theme::Theme;
 
-/// The page at the request's address.
+/// Renders the page at the request's address.
 pub async fn page(tollgate: &Tollgate, parts: Parts) -> Response {
     render(tollgate, parts, None, FormState::default(), None).await
 }
 
-/// The page at `path` once more, after a post that was refused or has something to show.
+/// Renders the page at `path` after a form post, with the form's errors or result.
 pub async fn page_again(
     tollgate: &Tollgate,
     mut parts: Parts,
@@ -47,22 +46,21 @@ pub async fn page_again(
     render(tollgate, parts, Some(status), form, None).await
 }
 
-/// The page that says why there is none.
+/// Renders the page for a failure.
 pub async fn failure(tollgate: &Tollgate, mut parts: Parts, failure: Failure) -> Response {
     refresh_entitlement(tollgate, &mut parts).await;
     render(tollgate, parts, Some(failure.status()), FormState::default(), Some(failure)).await
 }
 
-/// Replaces the entitlement that the guard computed: what was posted since may have changed it.
+/// Replaces the entitlement that the gate computed: the form post may have changed it.
 async fn refresh_entitlement(tollgate: &Tollgate, parts: &mut Parts) {
-    let Some(account) = parts.extensions.get::<Visitor>().and_then(|visitor| visitor.signed_in.as_ref()) else {
-        return;
-    };
-    // Without the database, the guard's is as good as any.
+    let visitor = parts.extensions.get::<engine::axum::Visitor>();
+    let Some((billable, _)) = visitor.and_then(|visitor| visitor.0.clone()) else { return };
+    // If the database fails, the earlier entitlement is better than none.
     if parts.method != Method::GET
-        && let Ok(entitlement) = tollgate.entitlement(&account.account_id).await
+        && let Ok(entitlement) = tollgate.entitlement(&billable.account).await
     {
-        parts.extensions.insert(Arc::new(entitlement));
+        parts.extensions.insert(engine::axum::Visitor(Some((billable, Arc::new(entitlement)))));
     }
 }
 
@@ -73,7 +71,7 @@ async fn render(
     form: FormState,
     failure: Option<Failure>,
 ) -> Response {
-    // What is rendered is a page, whatever was posted to get here.
+    // The router renders pages for GET only.
     parts.method = Method::GET;
     let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
     let theme = Theme::of_request(&parts.headers);
@@ -121,10 +119,10 @@ async fn render(
     response
 }
 
-/// Adds the scripts to a document with islands, and says whether it has any.
+/// Adds the scripts if the document has islands, and returns whether it has.
 async fn with_scripts(response: Response, scripts: &str) -> (Response, bool) {
     let (head, body) = response.into_parts();
-    // The document is whole and in memory; there is nothing to wait for and nothing to fail.
+    // The document is already in memory, so that this cannot fail.
     let html = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let html = String::from_utf8_lossy(&html);
     let has_islands = html.contains("<leptos-island");
@@ -132,7 +130,7 @@ async fn with_scripts(response: Response, scripts: &str) -> (Response, bool) {
     (Response::from_parts(head, Body::from(html)), has_islands)
 }
 
-/// What wakes the islands of a document.
+/// The scripts that hydrate islands.
 fn island_scripts() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
     let options = LeptosOptions::builder().output_name(tollgate.assets().script_name()).site_pkg_dir("pkg").build();
@@ -148,7 +146,7 @@ fn document(failure: Option<Failure>) -> impl IntoView {
         chosen => chosen.as_str(),
     };
     let style = tollgate.assets().style_path().to_owned();
-    // Before the body, so that its title is the later and counts.
+    // Before the body: the later title wins.
     let name = view! { <Title formatter=|title: String| title + " · Tollgate" text="Plans"/> };
     let body = match failure {
         Some(failure) => view! { <FailureView failure/> }.into_any(),
@@ -167,7 +165,7 @@ fn document(failure: Option<Failure>) -> impl IntoView {
             </head>
             <body>
                 {name}
-                <a class="skip-link" href="#main">"Skip to the content"</a>
+                <a class="skip-link" href="#main">"Skip to content"</a>
                 <SiteHeader/>
                 <main id="main" tabindex="-1">{body}</main>
                 <SiteFooter/>

@@ -1,15 +1,14 @@
-//! Server functions over HTTP: what they return, in the form its reader can use.
+//! Server functions over HTTP: a redirect or page for a person, JSON for a script.
 //!
 //! | | a person (a form post or a link) | a script (`Accept: application/json`) |
 //! |---|---|---|
-//! | where to go next | 303 | 200, [`crate::api::SeeOther`] as JSON |
+//! | a redirect | 303 | 200, [`crate::api::SeeOther`] as JSON |
 //! | an error about the form | the page with the form, the error at its field, the error's status | the error as JSON, its status |
-//! | any other error | the page that says why, the error's status | the same |
+//! | any other error | the error's page, the error's status | the same |
 //!
 //! leptos builds server_fn with its feature `form-redirects`: a function that is called with
-//! `Accept: text/html` would answer with a redirect to the `Referer` and the error in its query.
-//! Functions are therefore called without both headers, and never do
-//! (`tests/http/server_functions.rs`).
+//! `Accept: text/html` redirects to the `Referer` with the error in its query. Functions are
+//! therefore called without these headers (`tests/http/server_functions.rs`).
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request, State};
@@ -42,7 +41,7 @@ pub fn route(method: &Method) -> MethodRouter<Tollgate> {
     if *method == Method::GET { get(answer) } else { post(answer) }
 }
 
-/// Whether a script reads the answer, rather than a person.
+/// Returns whether a script reads the response, rather than a person.
 pub fn is_script(headers: &HeaderMap) -> bool {
     let accepts = |kind| {
         headers.get_all(header::ACCEPT).iter().any(|value| value.to_str().is_ok_and(|kinds| kinds.contains(kind)))
@@ -50,7 +49,7 @@ pub fn is_script(headers: &HeaderMap) -> bool {
     accepts("application/json") && !accepts("text/html")
 }
 
-/// Answers a script with an error.
+/// Returns an error as JSON.
 pub fn error_for_script(error: &ApiError) -> Response {
     let answer = (error.code.status(), [(header::CONTENT_TYPE, JSON)], error.ser());
     with_retry_after(answer.into_response(), error)
@@ -63,7 +62,7 @@ fn with_retry_after(mut response: Response, error: &ApiError) -> Response {
     response
 }
 
-/// What a function returned.
+/// The result of a function.
 struct Answer {
     json: Bytes,
     leads_to: Option<HeaderValue>,
@@ -105,8 +104,8 @@ async fn call(tollgate: &Tollgate, parts: &Parts, form: Bytes) -> Result<Answer,
     Ok(Answer { json, leads_to: head.headers.get(header::LOCATION).cloned() })
 }
 
-/// The page for an error: the one with the form, the one that opens what was asked for, or the
-/// one that says why.
+/// Responds to a person: with a redirect to the login or the upgrade, the page with the form, or
+/// the page for the failure.
 async fn page_for_error(tollgate: &Tollgate, parts: Parts, form: &[u8], error: &ApiError) -> Response {
     let form_page = addresses::form_page(parts.uri.path());
     let back = form_page.unwrap_or("/dashboard");
@@ -117,8 +116,8 @@ async fn page_for_error(tollgate: &Tollgate, parts: Parts, form: &[u8], error: &
             Some(page) => {
                 let state = FormState::of_post(form);
                 let state = match &error.field {
-                    Some(field) => state.fault(field, &error.sentence),
-                    None => state.refused(&error.sentence),
+                    Some(field) => state.error(field, &error.sentence),
+                    None => state.form_error(&error.sentence),
                 };
                 document::page_again(tollgate, parts, page, code.status(), state).await
             }

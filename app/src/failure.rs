@@ -1,19 +1,18 @@
-//! What can go wrong, as people and programs hear it: a closed set of codes, each with a
-//! status, a heading and a sentence.
+//! The failures that people and programs see: a closed set of codes, each with a status, a heading
+//! and a sentence.
 //!
-//! The cause goes to the log, once, where it becomes one of these ([`crate::causes`]); no
-//! page and no answer shows it.
+//! The cause is logged where it becomes one of these ([`crate::causes`]) and never shown.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-/// Why a request was not answered as asked. The variant in snake case is its code over HTTP.
+/// Why a request failed. The code over HTTP is the variant's name in snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// It doesn't exist, or it belongs to another account.
     NotFound,
-    /// Nobody is signed in.
+    /// The visitor is not signed in.
     SignedOut,
     /// The account's plan doesn't include it.
     PlanTooLow,
@@ -21,26 +20,26 @@ pub enum Failure {
     Forbidden,
     /// A field is missing, unknown, repeated or not of its type.
     Malformed,
-    /// The form is longer than any of ours.
+    /// The form is too long.
     TooLarge,
-    /// A value is well-formed and can't be used.
+    /// A value is well-formed but not valid.
     Invalid,
     /// The password is wrong.
     WrongPassword,
     /// Too many wrong passwords.
     TooManyAttempts,
-    /// Another request of the same account is being finished.
+    /// Another request of the same account is in progress.
     InProgress,
-    /// Stripe didn't answer.
+    /// Stripe can't be reached.
     StripeUnavailable,
-    /// The database didn't answer.
+    /// The database can't be reached, or the request timed out.
     Unavailable,
     /// A bug.
     Broken,
 }
 
 impl Failure {
-    /// Returns what to say for a status that was decided elsewhere.
+    /// Returns the failure for a status that was decided elsewhere.
     pub fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
@@ -71,50 +70,46 @@ impl Failure {
     /// The page's heading.
     pub const fn title(self) -> &'static str {
         match self {
-            Self::NotFound => "There is nothing here",
+            Self::NotFound => "Page not found",
             Self::SignedOut => "Log in to continue",
             Self::PlanTooLow => "Your plan doesn't include this",
-            Self::Forbidden => "That request came from elsewhere",
-            Self::Malformed => "That form was not understood",
-            Self::TooLarge => "That is more than this form takes",
-            Self::Invalid => "Check what you entered",
+            Self::Forbidden => "Request blocked",
+            Self::Malformed => "Invalid form",
+            Self::TooLarge => "Form too long",
+            Self::Invalid => "Check your input",
             Self::WrongPassword => "Wrong password",
             Self::TooManyAttempts => "Too many attempts",
             Self::InProgress => "One moment",
-            Self::StripeUnavailable => "The payment service does not answer",
-            Self::Unavailable => "Not available right now",
-            Self::Broken => "Something broke on our side",
+            Self::StripeUnavailable => "Payments are unavailable",
+            Self::Unavailable => "Temporarily unavailable",
+            Self::Broken => "Something went wrong",
         }
     }
 
     /// What happened and what to do.
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::NotFound => {
-                "The page does not exist, or it belongs to somebody else. Check the address, or start again from one of these."
-            }
+            Self::NotFound => "This page doesn't exist, or you don't have access to it. Check the address.",
             Self::SignedOut => "You're not logged in, so nothing was changed. Log in and try again.",
             Self::PlanTooLow => "Upgrade to a plan that includes it.",
             Self::Forbidden => {
-                "For your safety, forms are only taken from our own pages. Open the page again and send the form from there."
+                "It came from another site, and for your security we only accept forms from our own pages. Open the page and send the form from there."
             }
             Self::Malformed => {
-                "A field was missing or unknown, so nothing was changed. Go back, load the page again and send the form once more."
+                "A field is missing or unknown, so nothing was changed. Go back, reload the page and send the form again."
             }
-            Self::TooLarge => "Nothing was changed. Shorten what you typed and send the form again.",
-            Self::Invalid => "A value can't be used, so nothing was changed. Go back and correct it.",
-            Self::WrongPassword => "That isn't your password, so nothing was changed.",
+            Self::TooLarge => "Nothing was changed. Shorten your text and send the form again.",
+            Self::Invalid => "A value isn't valid, so nothing was changed. Go back and correct it.",
+            Self::WrongPassword => "That password is wrong, so nothing was changed.",
             Self::TooManyAttempts => "Wait a while and try again.",
             Self::InProgress => {
-                "Another request of yours is being finished right now. Wait a few seconds and try again; nothing is done twice."
+                "Another request of yours is still being processed. Wait a few seconds and try again; nothing is done twice."
             }
             Self::StripeUnavailable => {
-                "Stripe could not be reached, so nothing was started and nothing was charged. Try again in a minute."
+                "We couldn't reach Stripe, so nothing was started and you weren't charged. Try again in a minute."
             }
-            Self::Unavailable => "We could not reach our database, so nothing was changed. Try again in a minute.",
-            Self::Broken => {
-                "The fault is ours and has been written down. Try again; if it stays, write to us with the time it happened."
-            }
+            Self::Unavailable => "We couldn't complete your request. Try again in a minute.",
+            Self::Broken => "Something went wrong on our side.",
         }
     }
 }
@@ -124,11 +119,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_decided_elsewhere_keeps_its_class() {
+    fn a_failure_is_of_the_same_class_as_its_status() {
         for code in [400, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503] {
             let status = StatusCode::from_u16(code).unwrap();
-            let said = Failure::of_status(status).status();
-            assert_eq!(said.is_client_error(), status.is_client_error(), "{code} became {said}");
+            let shown = Failure::of_status(status).status();
+            assert_eq!(shown.is_client_error(), status.is_client_error(), "{code} became {shown}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The pages: Leptos components, islands and server functions.
 //!
 //! Every page is rendered on the server and every write is a plain `<form>`, so all of it
-//! works without JavaScript. What moves is an island. Only islands and the calling side of
+//! works without JavaScript. Interactive parts are islands. Only islands and the calling side of
 //! server functions are compiled for the browser.
 
 pub mod api;

@@ -1,5 +1,5 @@
-//! What stands behind the `?` of an address, parsed into what we know. Anything
-//! else counts as absent: an address is typed by anybody.
+//! The query of an address, parsed into known values. Anything else counts as absent, because anyone
+//! can type an address.
 
 use billing::{Catalog, Interval, Plan, Timestamp};
 use engine::store::Cursor;
@@ -7,17 +7,17 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use server::auth::safe_next;
 
-/// The value of one parameter.
+/// Returns the value of a parameter.
 pub fn parameter(name: &str) -> Option<String> {
     use_query_map().with_untracked(|query| query.get(name))
 }
 
-/// `next=`, as a path of ours.
+/// Returns `next=`, as a path of ours.
 pub fn next() -> Option<String> {
     parameter("next").map(|next| safe_next(Some(&next)).to_owned())
 }
 
-/// Where a page of a table begins, as `name=` says it; the newest row without it.
+/// Returns where a page of a table starts; without the parameter, at the newest row.
 pub fn after(name: &str) -> Cursor {
     parameter(name).as_deref().and_then(read_after).unwrap_or_else(Cursor::start)
 }
@@ -27,12 +27,12 @@ fn read_after(text: &str) -> Option<Cursor> {
     Some(Cursor { at: Timestamp(at.parse().ok()?), key: key.to_owned() })
 }
 
-/// The value that [`after`] reads.
+/// Returns the value that [`after`] reads.
 pub fn after_value(after: &Cursor) -> String {
     format!("{}.{}", after.at.0, after.key)
 }
 
-/// `path?name=value&…`, with the values escaped; empty values are left out.
+/// Returns `path?name=value&…`, with the values escaped and without empty ones.
 pub fn address(path: &str, parameters: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));
@@ -40,18 +40,18 @@ pub fn address(path: &str, parameters: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// A plan and an interval, as chosen on the pricing page.
+/// The plan and interval chosen on the pricing page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The plan's tier, in the catalogue's spelling.
     pub plan: Option<String>,
-    /// How often to pay.
+    /// The billing interval.
     pub interval: Interval,
 }
 
 impl Choice {
-    /// `plan=` and `interval=`: a plan that is not for sale is no choice, and the
-    /// interval is a month unless another is named that something is sold by.
+    /// Reads `plan=` and `interval=`. A plan that isn't for sale is ignored, and so is an interval
+    /// without prices: a month is the default.
     pub fn parse(catalog: &Catalog, plan: Option<&str>, interval: Option<&str>) -> Self {
         let interval = interval
             .and_then(Interval::parse)
@@ -61,18 +61,18 @@ impl Choice {
         Self { plan: plan.map(|plan| plan.tier.as_str().to_owned()), interval }
     }
 
-    /// The choice in this request's address.
+    /// Returns the choice in the request's address.
     pub fn of_address(catalog: &Catalog) -> Self {
         Self::parse(catalog, parameter("plan").as_deref(), parameter("interval").as_deref())
     }
 }
 
-/// The pricing page with `plan` and `interval` chosen.
+/// Returns the address of the pricing page with `plan` and `interval` chosen.
 pub fn pricing_path(plan: &Plan, interval: Interval) -> String {
     format!("/pricing?plan={}&interval={}", plan.tier, interval)
 }
 
-/// `path?next=…`, with the path in it escaped.
+/// Returns `path?next=…`, with the path in it escaped.
 pub fn with_next(path: &str, next: &str) -> String {
     let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
     format!("{path}?next={next}")
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_survives_in_any_case_and_nonsense_is_none() {
+    fn a_choice_is_read_in_any_case_and_nonsense_is_ignored() {
         let catalog = catalog();
         let chosen = Choice::parse(&catalog, Some("pro"), Some("year"));
         assert_eq!(chosen, Choice { plan: Some("PRO".to_owned()), interval: Interval::Year });
@@ -96,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_a_table_survives_the_address_and_nonsense_is_the_beginning() {
-        let place = Cursor { at: Timestamp(1_795_442_700), key: "evt_1.x".to_owned() };
-        assert_eq!(read_after(&after_value(&place)), Some(place));
+    fn a_cursor_survives_the_address_and_nonsense_is_ignored() {
+        let cursor = Cursor { at: Timestamp(1_795_442_700), key: "evt_1.x".to_owned() };
+        assert_eq!(read_after(&after_value(&cursor)), Some(cursor));
         assert_eq!(read_after("yesterday"), None);
     }
 
     #[test]
-    fn an_address_escapes_what_it_carries() {
+    fn an_address_escapes_its_values() {
         assert_eq!(address("/admin/events", &[("state", ""), ("about", "a&b")]), "/admin/events?about=a%26b");
         assert_eq!(address("/admin/events", &[("state", "")]), "/admin/events");
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_is_escaped() {
+    fn the_next_path_is_escaped() {
         let catalog = catalog();
         let pro = catalog.plan_named("PRO").unwrap();
         let back = pricing_path(pro, Interval::Month);

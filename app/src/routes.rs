@@ -1,4 +1,4 @@
-//! The router: everything served by the app, checked against the table of addresses.
+//! The app's routes, checked against the table of addresses.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -13,16 +13,14 @@ use crate::failure::Failure;
 use crate::pages::Pages;
 use crate::{actions, document, endpoints};
 
-/// Everything that `server` needs to serve the pages.
-///
-/// # Errors
-/// A sentence for each route that has no line in the table and each line that has no route.
+/// Returns the routes, with their policies. It is an error if the table of addresses lacks a route,
+/// or has one that isn't served.
 pub fn pages(tollgate: &Tollgate) -> Result<server::http::Pages, PolicyTableError> {
     let page_paths = page_paths();
     let (actions, functions) = (actions::all(), endpoints::all());
-    let faults = disagreements(&page_paths, &paths(&actions), &paths(&functions));
-    if !faults.is_empty() {
-        return Err(PolicyTableError(faults));
+    let errors = disagreements(&page_paths, &paths(&actions), &paths(&functions));
+    if !errors.is_empty() {
+        return Err(PolicyTableError(errors));
     }
 
     let mut router = Router::new();
@@ -38,7 +36,7 @@ pub fn pages(tollgate: &Tollgate) -> Result<server::http::Pages, PolicyTableErro
     Ok(server::http::Pages {
         router,
         routes: TABLE.iter().map(|entry| Route { path: entry.path, policy: entry.policy }).collect(),
-        refusals: Router::new().fallback(say_why_not).with_state(tollgate.clone()),
+        refusals: Router::new().fallback(refuse).with_state(tollgate.clone()),
     })
 }
 
@@ -46,9 +44,9 @@ async fn show(State(tollgate): State<Tollgate>, request: Request) -> Response {
     document::page(&tollgate, request.into_parts().0).await
 }
 
-/// Answers for a layer that refuses a request, by the status in its extensions (404 without
-/// one): with a page, or with JSON for a script.
-async fn say_why_not(State(tollgate): State<Tollgate>, request: Request) -> Response {
+/// Responds to a request that a layer refuses, by the status in its extensions (404 without one):
+/// with a page, or with JSON for a script.
+async fn refuse(State(tollgate): State<Tollgate>, request: Request) -> Response {
     let parts = request.into_parts().0;
     let status = parts.extensions.get::<StatusCode>().copied().unwrap_or(StatusCode::NOT_FOUND);
     let failure = Failure::of_status(status);
@@ -58,7 +56,7 @@ async fn say_why_not(State(tollgate): State<Tollgate>, request: Request) -> Resp
     document::failure(&tollgate, parts, failure).await
 }
 
-/// The addresses that the Leptos router answers.
+/// Returns the addresses of the Leptos router.
 fn page_paths() -> Vec<String> {
     leptos_axum::generate_route_list(Pages).iter().map(|listing| listing.path().to_owned()).collect()
 }
@@ -67,7 +65,7 @@ fn paths<T>(routes: &[(&'static str, T)]) -> Vec<&'static str> {
     routes.iter().map(|(path, _)| *path).collect()
 }
 
-/// A sentence for each route without a line and each line without a route.
+/// Returns an error for each route without a line in the table, and each line without a route.
 fn disagreements(pages: &[String], actions: &[&str], functions: &[&str]) -> Vec<String> {
     let has_line = |path: &str| TABLE.iter().any(|entry| entry.path == path);
     let pages_and_actions = pages.iter().map(String::as_str).chain(actions.iter().copied());

@@ -1,11 +1,11 @@
-//! Light, dark or as the machine says: a cookie, so that the first paint is right.
+//! The color scheme, in a cookie so that the first paint is right.
 
 use axum::http::{HeaderMap, header};
 
 const COOKIE: &str = "theme";
 const A_YEAR: u32 = 365 * 86_400;
 
-/// Which of the two colour schemes is shown.
+/// The color scheme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
     /// Always light.
@@ -18,10 +18,10 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// Every one there is, as the switch shows them.
+    /// All themes, in the order of the switch.
     pub const ALL: [Self; 3] = [Self::Light, Self::Dark, Self::Auto];
 
-    /// The word in the form, in the cookie and on `<html data-theme>`.
+    /// Returns the value in the form, in the cookie and of `<html data-theme>`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Light => "light",
@@ -30,12 +30,12 @@ impl Theme {
         }
     }
 
-    /// The one with this word.
+    /// Returns the theme with this value.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|theme| theme.as_str() == word)
     }
 
-    /// The one that the request's cookie names; a cookie that names none counts as absent.
+    /// Returns the theme in the request's cookie; `Auto` without a valid one.
     pub fn of_request(headers: &HeaderMap) -> Self {
         headers
             .get_all(header::COOKIE)
@@ -47,7 +47,7 @@ impl Theme {
             .unwrap_or_default()
     }
 
-    /// The `Set-Cookie` line that remembers it; `secure` when the app is served over TLS.
+    /// Returns the `Set-Cookie` header that stores it. `secure` is whether the app is served over TLS.
     pub fn cookie(self, secure: bool) -> String {
         let (word, age) = match self {
             Self::Auto => ("", 0),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_chooses_and_nonsense_does_not() {
+    fn the_cookie_sets_the_theme_and_nonsense_is_ignored() {
         assert_eq!(of("id=1; theme=dark"), Theme::Dark);
         assert_eq!(of("theme=light"), Theme::Light);
         assert_eq!(of("theme=\"><script>"), Theme::Auto);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn going_back_to_the_machine_s_choice_drops_the_cookie() {
+    fn choosing_auto_deletes_the_cookie() {
         assert!(Theme::Auto.cookie(false).contains("Max-Age=0"));
         assert!(Theme::Dark.cookie(true).ends_with("; Secure"));
     }

@@ -1,4 +1,4 @@
-//! What holds for every server function there is, and for the next one.
+//! Rules for every server function, including those that are added later.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -15,7 +15,7 @@ use server::auth::{SignedIn, Visitor};
 use support::App;
 use tower::ServiceExt;
 
-/// A form that each function reads without objection, and whether it is for operators.
+/// A valid form for each function, and whether it is for operators.
 const FORMS: [(&str, &str, bool); 12] = [
     ("/account/close", "password=correct-horse", false),
     ("/admin/changes/retry", "account=acc_1&number=1", true),
@@ -47,13 +47,13 @@ fn request(path: &str, method: &Method, form: &str) -> Request<Body> {
 }
 
 #[test]
-fn the_list_above_is_whole() {
+fn the_forms_cover_every_function() {
     let listed: Vec<&str> = FORMS.iter().map(|(path, ..)| *path).collect();
     assert_eq!(listed, methods().iter().map(|(path, _)| *path).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn every_function_refuses_a_field_it_does_not_know() {
+async fn every_function_rejects_unknown_fields() {
     let app = App::new().await;
     let mut operator = app.operator("ada@example.com").await;
     for ((path, method), (_, form, _)) in methods().into_iter().zip(FORMS) {
@@ -64,8 +64,8 @@ async fn every_function_refuses_a_field_it_does_not_know() {
     }
 }
 
-/// Calls a function with no guard and no session before it; its status and what it says.
-async fn unguarded(app: &App, request: Request<Body>) -> (StatusCode, String) {
+/// Calls a function without the gate and the session in front of it. Returns status and body.
+async fn call_without_gate(app: &App, request: Request<Body>) -> (StatusCode, String) {
     let router = app::pages(&app.tollgate).unwrap().router.with_state(app.tollgate.clone());
     let response = router.oneshot(request).await.unwrap();
     let status = response.status();
@@ -74,12 +74,12 @@ async fn unguarded(app: &App, request: Request<Body>) -> (StatusCode, String) {
 }
 
 #[tokio::test]
-async fn a_function_checks_its_caller_without_the_guard() {
+async fn a_function_checks_its_caller_without_the_gate() {
     let app = App::new().await;
     for ((path, method), (_, form, is_for_operators)) in methods().into_iter().zip(FORMS) {
-        let (status, said) = unguarded(&app, request(path, &method, form)).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {said}");
-        assert!(said.contains("\"code\":\"signed_out\""), "{path}: {said}");
+        let (status, body) = call_without_gate(&app, request(path, &method, form)).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {body}");
+        assert!(body.contains("\"code\":\"signed_out\""), "{path}: {body}");
 
         if is_for_operators {
             let who = SignedIn {
@@ -90,22 +90,18 @@ async fn a_function_checks_its_caller_without_the_guard() {
             };
             let mut request = request(path, &method, form);
             let entitlement = app.tollgate.entitlement(&who.account_id).await.unwrap();
-            let billable = Billable {
-                account: who.account_id.clone(),
-                email: who.email.clone(),
-                name: None,
-                is_operator: false,
-            };
+            let billable =
+                Billable { account: who.account_id.clone(), email: who.email.clone(), name: None, is_operator: false };
             request.extensions_mut().insert(engine::axum::Visitor(Some((billable, Arc::new(entitlement)))));
             request.extensions_mut().insert(Visitor { signed_in: Some(who) });
-            let (status, said) = unguarded(&app, request).await;
-            assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {said}");
+            let (status, body) = call_without_gate(&app, request).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {body}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_form_without_the_guard_leads_to_the_login() {
+async fn a_form_without_the_gate_redirects_to_the_login() {
     let app = App::new().await;
     let mut request = request("/api/billing/subscribe", &Method::POST, "plan=PRO&interval=month");
     request.headers_mut().remove("accept");

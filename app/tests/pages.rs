@@ -1,4 +1,4 @@
-//! The pages as a browser without JavaScript gets them.
+//! The pages as a browser without JavaScript sees them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -9,8 +9,8 @@ use axum::http::{Request, StatusCode};
 use billing::Status;
 use support::{Answer, App, NOW, PLANS, subscription};
 
-/// What every page must be, whatever is on it.
-fn assert_sound(path: &str, answer: &Answer) {
+/// Checks what holds for every page.
+fn assert_valid(path: &str, answer: &Answer) {
     let html = &answer.html;
     assert!(html.starts_with("<!DOCTYPE html><html lang=\"en\""), "{path}: {}", &html[..html.len().min(200)]);
     assert_eq!(html.matches("<h1").count(), 1, "{path} has one h1");
@@ -22,7 +22,7 @@ fn assert_sound(path: &str, answer: &Answer) {
         assert!(!html.contains("<script"), "{path} has a script that its policy forbids");
     } else {
         let nonce = answer.csp.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
-        assert_eq!(html.matches("<script").count(), 1, "{path} has the one script that wakes islands");
+        assert_eq!(html.matches("<script").count(), 1, "{path} has the one script that hydrates islands");
         assert!(html.contains(&format!("nonce=\"{nonce}\"")), "{path} has the nonce of its policy");
     }
     let mut ids: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
@@ -33,7 +33,7 @@ fn assert_sound(path: &str, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn public_pages_stand_without_an_account() {
+async fn public_pages_need_no_account() {
     let app = App::new().await;
     let mut browser = app.browser();
     for path in
@@ -41,33 +41,33 @@ async fn public_pages_stand_without_an_account() {
     {
         let answer = browser.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
-        assert_sound(path, &answer);
+        assert_valid(path, &answer);
     }
 }
 
 #[tokio::test]
-async fn a_page_that_is_not_there_is_a_page_with_404() {
+async fn an_unknown_address_is_a_page_with_404() {
     let app = App::new().await;
     let answer = app.browser().get("/nothing-here").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert_sound("/nothing-here", &answer);
+    assert_valid("/nothing-here", &answer);
 }
 
 #[tokio::test]
-async fn only_a_page_with_an_island_carries_a_script() {
+async fn only_a_page_with_an_island_has_a_script() {
     let app = App::new().await;
-    // A stranger's pricing page has links where a subscriber-to-be has forms.
+    // Without an account, the pricing page has links instead of forms.
     for path in ["/", "/pricing"] {
         assert!(app.browser().get(path).await.csp.contains("script-src 'none'"), "{path}");
     }
     let pricing = app.signed_up("ada@example.com").await.get("/pricing").await;
-    assert_sound("/pricing", &pricing);
+    assert_valid("/pricing", &pricing);
     assert!(pricing.csp.contains("'wasm-unsafe-eval'"));
     assert!(pricing.html.contains("/pkg/tollgate-1.js"));
 }
 
 #[tokio::test]
-async fn signed_in_pages_stand_on_every_plan() {
+async fn signed_in_pages_open_on_every_plan() {
     let app = App::new().await;
     let mut free = app.signed_up("free@example.com").await;
     let mut pro = app.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
@@ -76,24 +76,24 @@ async fn signed_in_pages_stand_on_every_plan() {
         for (who, browser) in [("free", &mut free), ("pro", &mut pro), ("top", &mut top)] {
             let answer = browser.get(path).await;
             assert_eq!(answer.status, StatusCode::OK, "{path} for {who}");
-            assert_sound(path, &answer);
+            assert_valid(path, &answer);
         }
     }
     for path in ["/dashboard/analytics", "/dashboard/api-keys", "/dashboard/custom-domain", "/dashboard/support"] {
         let answer = top.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
-        assert_sound(path, &answer);
+        assert_valid(path, &answer);
     }
 }
 
 #[tokio::test]
-async fn what_was_typed_is_kept_and_the_password_is_not() {
+async fn an_invalid_form_keeps_its_values_except_the_password() {
     let app = App::new().await;
     let mut browser = app.browser();
     let answer =
         browser.post("/signup?next=/ignored", "email=ada%40nowhere&password=sesame-sesame&next=%2Fpricing").await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_sound("/signup", &answer);
+    assert_valid("/signup", &answer);
     assert!(answer.html.contains("value=\"ada@nowhere\""));
     assert!(answer.html.contains("aria-describedby=\"email-fault\""));
     assert!(answer.html.contains("name=\"next\" value=\"/pricing\""));
@@ -101,7 +101,7 @@ async fn what_was_typed_is_kept_and_the_password_is_not() {
 }
 
 #[tokio::test]
-async fn a_wrong_login_is_401_and_says_nothing_about_which_half_was_wrong() {
+async fn a_wrong_login_does_not_reveal_whether_the_address_is_known() {
     let app = App::new().await;
     app.signed_up("ada@example.com").await;
     let mut browser = app.browser();
@@ -113,21 +113,21 @@ async fn a_wrong_login_is_401_and_says_nothing_about_which_half_was_wrong() {
 }
 
 #[tokio::test]
-async fn a_form_with_a_field_we_do_not_know_is_refused_whole() {
+async fn a_form_with_an_unknown_missing_or_repeated_field_is_rejected() {
     let app = App::new().await;
     let mut browser = app.browser();
     for form in ["email=a%40b.example&password=12345678&tier=PRO", "email=a%40b.example", "email=x&email=y&password=z"]
     {
         let answer = browser.post("/signup", form).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
-        assert_sound(form, &answer);
+        assert_valid(form, &answer);
     }
     let json = Request::post("/signup").header("content-type", "application/json").body(Body::from("{}")).unwrap();
     assert_eq!(browser.send(json).await.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]
-async fn somebody_signed_in_is_led_past_the_login() {
+async fn a_signed_in_visitor_is_redirected_from_the_login() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
     for (path, to) in [
@@ -152,64 +152,64 @@ async fn a_chosen_plan_survives_the_sign_up() {
     let answer = browser.post("/signup", form).await;
     assert_eq!(answer.location.as_deref(), Some("/pricing?plan=PRO&interval=month"));
     let pricing = browser.get("/pricing?plan=PRO&interval=month").await;
-    assert!(pricing.html.contains("Your choice"));
-    assert!(pricing.html.contains("Start free trial of Pro"));
+    assert!(pricing.html.contains("Selected"));
+    assert!(pricing.html.contains("Start Pro trial"));
 }
 
 #[tokio::test]
-async fn a_plan_that_is_had_already_is_not_for_sale() {
+async fn a_subscriber_cannot_buy_a_second_plan() {
     let app = App::new().await;
     let mut browser = app.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
     let pricing = browser.get("/pricing").await;
-    assert!(pricing.html.contains("Your plan"));
+    assert!(pricing.html.contains("Current plan"));
     assert!(!pricing.html.contains("action=\"/api/billing/subscribe\""), "one subscription at a time");
 }
 
 #[tokio::test]
-async fn too_low_a_plan_is_led_to_the_one_that_opens_it() {
+async fn a_visitor_whose_plan_is_too_low_is_offered_the_right_one() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
     let answer = browser.get("/dashboard/api-keys").await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     let upgrade = browser.get(&answer.location.unwrap()).await;
     assert_eq!(upgrade.status, StatusCode::OK);
-    assert_sound("/billing/upgrade", &upgrade);
+    assert_valid("/billing/upgrade", &upgrade);
     assert!(upgrade.html.contains("Get API keys with Pro"));
     assert!(upgrade.html.contains("name=\"plan\" value=\"PRO\""));
 }
 
 #[tokio::test]
-async fn a_meter_at_eighty_percent_is_said_and_can_be_dismissed() {
+async fn a_notice_at_eighty_percent_can_be_dismissed() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
     app.record_calls("ada@example.com", 80).await;
     for path in ["/dashboard", "/billing"] {
         let answer = browser.get(path).await;
-        assert_sound(path, &answer);
-        assert!(answer.html.contains("You have used 80 of 100 API calls."), "{path}");
+        assert_valid(path, &answer);
+        assert!(answer.html.contains("You've used 80 of 100 API calls."), "{path}");
     }
     let form = "meter=apiCallsPerMonth&percent=80&next=%2Fbilling";
     let answer = browser.post("/dashboard/notices/dismiss", form).await;
     assert_eq!((answer.status, answer.location.as_deref()), (StatusCode::SEE_OTHER, Some("/billing")));
-    assert!(!browser.get("/dashboard").await.html.contains("You have used 80"));
+    assert!(!browser.get("/dashboard").await.html.contains("used 80 of 100"));
     app.record_calls("ada@example.com", 20).await;
-    assert!(browser.get("/dashboard").await.html.contains("You have used all of your 100 API calls."));
+    assert!(browser.get("/dashboard").await.html.contains("You've used all of your 100 API calls."));
     for wrong in ["meter=calls&percent=80", "meter=apiCallsPerMonth&percent=81", "meter=apiCallsPerMonth"] {
         assert_eq!(browser.post("/dashboard/notices/dismiss", wrong).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     }
 }
 
 #[tokio::test]
-async fn analytics_show_days_and_keys_in_a_table_and_export_them() {
+async fn analytics_shows_and_exports_usage_by_day_and_key() {
     let app = App::new().await;
     let mut browser = app.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
     app.record_calls("pro@example.com", 42).await;
     for range in ["", "?range=7d", "?range=30d", "?range=90d", "?range=365d", "?range=nonsense"] {
         let path = format!("/dashboard/analytics{range}");
         let answer = browser.get(&path).await;
-        assert_sound(&path, &answer);
-        assert!(answer.html.contains("Signed in, without a key"), "{path}");
-        assert!(answer.html.contains("<svg") && answer.html.contains("42 in all, at most 42 a day"), "{path}");
+        assert_valid(&path, &answer);
+        assert!(answer.html.contains("No key (signed in)"), "{path}");
+        assert!(answer.html.contains("<svg") && answer.html.contains("42 total · peak 42/day"), "{path}");
     }
     let csv = browser.get("/dashboard/analytics/export?range=7d").await;
     assert_eq!(csv.status, StatusCode::OK);
@@ -219,7 +219,7 @@ async fn analytics_show_days_and_keys_in_a_table_and_export_them() {
 }
 
 #[tokio::test]
-async fn the_meters_can_be_had_alone() {
+async fn the_meters_are_also_a_fragment() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
     app.record_calls("ada@example.com", 7).await;
@@ -232,7 +232,7 @@ async fn the_meters_can_be_had_alone() {
 }
 
 #[tokio::test]
-async fn the_reference_says_what_every_call_takes_and_answers() {
+async fn the_reference_describes_requests_and_responses() {
     let app = App::new().await;
     let answer = app.browser().get("/api-reference").await;
     let rows = |table: &str| {
@@ -243,19 +243,19 @@ async fn the_reference_says_what_every_call_takes_and_answers() {
         heads.map(|head| head.replace("<code>", "").replace("</code>", "")).collect::<Vec<_>>()
     };
     let generate = "POST /api/v1/generate";
-    assert_eq!(rows(&format!("Fields of {generate}")), ["prompt", "stream"]);
+    assert_eq!(rows(&format!("Request of {generate}")), ["prompt", "stream"]);
     assert_eq!(rows(&format!("Headers of {generate}")), ["Idempotency-Key"]);
-    let statuses = rows(&format!("Statuses of {generate}"));
+    let statuses = rows(&format!("Status codes of {generate}"));
     assert!(
         ["200", "401", "402", "422", "429"].iter().all(|status| statuses.iter().any(|row| row == status)),
         "{statuses:?}"
     );
-    let answered = rows("Answer of GET /api/v1/usage");
+    let response = rows("Response of GET /api/v1/usage");
     assert!(
-        answered.contains(&"meters".to_owned()) && answered.contains(&"meters.resets_at".to_owned()),
-        "{answered:?}"
+        response.contains(&"meters".to_owned()) && response.contains(&"meters.resets_at".to_owned()),
+        "{response:?}"
     );
-    assert_eq!(answer.html.matches("Fields of GET").count(), 0, "what is read takes no body");
+    assert_eq!(answer.html.matches("Request of GET").count(), 0, "a GET has no body");
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn a_new_key_is_shown_once() {
     let mut browser = app.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
     let made = browser.post("/dashboard/api-keys", "name=Worker").await;
     assert_eq!(made.status, StatusCode::OK);
-    assert_sound("/dashboard/api-keys", &made);
+    assert_valid("/dashboard/api-keys", &made);
     let key = made.html.split("value=\"tg_").nth(1).and_then(|rest| rest.split('"').next()).expect("the key is there");
     let again = browser.get("/dashboard/api-keys").await;
     assert!(again.html.contains("Worker"));
@@ -276,7 +276,7 @@ async fn a_new_key_is_shown_once() {
 }
 
 #[tokio::test]
-async fn somebody_else_s_key_cannot_be_revoked() {
+async fn a_key_of_another_account_cannot_be_revoked() {
     let app = App::new().await;
     let mut pro = app.subscribed("pro@example.com", subscription("tollgate_pro_month", Status::Active)).await;
     let mut top = app.subscribed("top@example.com", subscription("tollgate_enterprise_month", Status::Active)).await;
@@ -288,13 +288,13 @@ async fn somebody_else_s_key_cannot_be_revoked() {
 }
 
 #[tokio::test]
-async fn a_message_is_kept_and_shown_as_it_was_written() {
+async fn a_message_is_stored_and_shown_as_it_was_typed() {
     let app = App::new().await;
     let mut browser =
         app.subscribed("top@example.com", subscription("tollgate_enterprise_month", Status::Active)).await;
     let answer = browser.post("/dashboard/support", "subject=Help&body=%3Cb%3Ebold%3C%2Fb%3E").await;
     let shown = browser.get(&answer.location.unwrap()).await;
-    assert_sound("/dashboard/support", &shown);
+    assert_valid("/dashboard/support", &shown);
     assert!(shown.html.contains("&lt;b&gt;bold&lt;/b&gt;"));
     let long = "a".repeat(201);
     for (form, field) in [
@@ -303,16 +303,16 @@ async fn a_message_is_kept_and_shown_as_it_was_written() {
         (format!("subject={long}&body=Help"), "subject"),
         (format!("subject=Help&body={}", "a".repeat(10_001)), "body"),
     ] {
-        let refused = browser.post("/dashboard/support", &form).await;
-        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(refused.html.matches("class=\"field-fault\"").count(), 1, "{field}");
-        assert!(refused.html.contains(&format!("id=\"{field}-fault\"")), "{field}: {}", refused.html);
-        assert!(refused.html.contains("Help"), "what was typed stays");
+        let rejected = browser.post("/dashboard/support", &form).await;
+        assert_eq!(rejected.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(rejected.html.matches("class=\"field-fault\"").count(), 1, "{field}");
+        assert!(rejected.html.contains(&format!("id=\"{field}-fault\"")), "{field}: {}", rejected.html);
+        assert!(rejected.html.contains("Help"), "the values are kept");
     }
 }
 
 #[tokio::test]
-async fn each_state_of_a_subscription_is_said_with_its_date() {
+async fn each_state_of_a_subscription_has_a_banner_with_its_date() {
     let app = App::new().await;
     let mut trial = subscription("tollgate_pro_month", Status::Trialing);
     trial.trial_end = Some(NOW.plus_days(7));
@@ -323,14 +323,14 @@ async fn each_state_of_a_subscription_is_said_with_its_date() {
     let mut leaving = subscription("tollgate_pro_month", Status::Active);
     leaving.cancel_at_period_end = true;
     let cases = [
-        (trial, "Your free trial of Pro is running.", "30 November 2026, 14:05 UTC"),
-        (late, "The last payment for Pro failed.", "25 November 2026, 14:05 UTC"),
-        (too_late, "Pro is closed because a payment failed.", "22 November 2026, 14:05 UTC"),
-        (leaving, "Pro is cancelled.", "16 December 2026, 14:05 UTC"),
-        (subscription("tollgate_pro_month", Status::Incomplete), "The first payment for Pro is not finished.", ""),
-        (subscription("tollgate_pro_month", Status::Unpaid), "Pro is unpaid and closed.", ""),
+        (trial, "Pro trial: 7 days left.", "30 November 2026, 14:05:00 UTC"),
+        (late, "Your payment for Pro failed.", "25 November 2026, 14:05:00 UTC"),
+        (too_late, "Pro is suspended. Update your card to restore it.", "22 November 2026, 14:05:00 UTC"),
+        (leaving, "Pro is cancelled.", "16 December 2026, 14:05:00 UTC"),
+        (subscription("tollgate_pro_month", Status::Incomplete), "Your first payment for Pro isn't complete.", ""),
+        (subscription("tollgate_pro_month", Status::Unpaid), "Pro is suspended. Update your card to restore it.", ""),
         (subscription("tollgate_pro_month", Status::Paused), "Pro is paused.", ""),
-        (subscription("no_such_price", Status::Active), "We are checking your subscription.", ""),
+        (subscription("no_such_price", Status::Active), "We're checking your subscription.", ""),
     ];
     for (number, (mut subscription, title, date)) in cases.into_iter().enumerate() {
         let email = format!("number{number}@example.com");
@@ -339,41 +339,43 @@ async fn each_state_of_a_subscription_is_said_with_its_date() {
         let mut browser = app.subscribed(&email, subscription).await;
         for path in ["/billing", "/dashboard"] {
             let answer = browser.get(path).await;
-            assert_sound(path, &answer);
+            assert_valid(path, &answer);
             let banners = banners(&answer.html);
-            let [(said, dates)] = banners.as_slice() else { panic!("{path} of {number}: {banners:?}") };
-            assert_eq!((said.as_str(), dates.join(", ").as_str()), (title, date), "{path} of {number}");
+            let [(shown, dates)] = banners.as_slice() else { panic!("{path} of {number}: {banners:?}") };
+            assert_eq!((shown.as_str(), dates.join(", ").as_str()), (title, date), "{path} of {number}");
         }
     }
 }
 
-/// The title of each banner, and the dates in it.
+/// Returns the title of each banner above the cards, and the exact dates in it.
 fn banners(html: &str) -> Vec<(String, Vec<String>)> {
-    // They stand above the cards.
     let (above, _) = html.split_once("<div class=\"split\">").unwrap();
-    let inside = |text: &str, tag: &str| -> Vec<String> {
-        let (opened, closed) = (format!("<{tag}"), format!("</{}>", tag.split(' ').next().unwrap()));
-        let pieces = text.split(&opened).skip(1).map(|piece| piece.split(&closed).next().unwrap());
-        pieces.map(|piece| piece.split_once('>').unwrap().1.to_owned()).collect()
+    let banner = |banner: &str| {
+        let title = between(banner, "<p class=\"banner-title\">", "</p>").concat();
+        (title, between(banner, "<time ", ">").iter().flat_map(|time| between(time, "title=\"", "\"")).collect())
     };
-    let banners = above.split("class=\"banner banner-").skip(1);
-    banners.map(|banner| (inside(banner, "p class=\"banner-title\"").concat(), inside(banner, "time"))).collect()
+    above.split("class=\"banner banner-").skip(1).map(banner).collect()
+}
+
+/// Returns every text between `start` and the next `end`.
+fn between(text: &str, start: &str, end: &str) -> Vec<String> {
+    text.split(start).skip(1).map(|rest| rest.split(end).next().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn an_ended_subscription_stays_in_the_history() {
+async fn an_ended_subscription_is_listed() {
     let app = App::new().await;
     let mut ended = subscription("tollgate_pro_month", Status::Canceled);
     ended.ended_at = Some(NOW.plus_days(-1));
     let mut browser = app.subscribed("ada@example.com", ended).await;
     let answer = browser.get("/billing").await;
-    assert_sound("/billing", &answer);
-    let (_, history) = answer.html.split_once("Earlier subscriptions, table").expect("there is a history");
-    assert!(history.contains("<th scope=\"row\">Pro</th>") && history.contains("22 November 2026"), "{history}");
+    assert_valid("/billing", &answer);
+    let (_, past) = answer.html.split_once("Past subscriptions, table").expect("past subscriptions are listed");
+    assert!(past.contains("<th scope=\"row\">Pro</th>") && past.contains("22 November 2026"), "{past}");
 }
 
 #[tokio::test]
-async fn the_theme_is_remembered_and_one_stays_on_the_page() {
+async fn the_theme_is_stored_and_the_visitor_stays_on_the_page() {
     let app = App::new().await;
     let mut browser = app.browser();
     let answer = browser.post("/theme", "theme=dark&next=%2Fpricing").await;
@@ -383,7 +385,7 @@ async fn the_theme_is_remembered_and_one_stays_on_the_page() {
 }
 
 #[tokio::test]
-async fn logging_out_ends_it() {
+async fn logging_out_ends_the_session() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
     assert_eq!(browser.post("/logout", "").await.status, StatusCode::SEE_OTHER);
@@ -392,16 +394,16 @@ async fn logging_out_ends_it() {
 }
 
 #[tokio::test]
-async fn somebody_else_s_checkout_is_a_page_that_does_not_exist() {
+async fn a_checkout_of_another_account_is_404() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
-    let answer = browser.get("/billing/success?session_id=cs_of_somebody_else").await;
+    let answer = browser.get("/billing/success?session_id=cs_of_another_account").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert_sound("/billing/success", &answer);
+    assert_valid("/billing/success", &answer);
 }
 
 #[tokio::test]
-async fn what_costs_nothing_does_so_in_the_currency_of_what_is_sold() {
+async fn the_free_plan_has_the_currency_of_the_others() {
     let app = App::with_plans(&PLANS.replace("\"usd\"", "\"eur\"")).await;
     for path in ["/", "/pricing"] {
         let html = app.browser().get(path).await.html;
@@ -411,21 +413,51 @@ async fn what_costs_nothing_does_so_in_the_currency_of_what_is_sold() {
 }
 
 #[tokio::test]
-async fn the_start_page_promises_what_the_catalogue_keeps() {
+async fn the_home_page_says_what_the_catalogue_says() {
     let denied = App::new().await.browser().get("/").await.html;
     assert!(denied.contains("further calls are rejected; nothing extra is billed"), "{denied}");
-    let billed = App::with_plans(&format!("{PLANS}{METERED}")).await.browser().get("/").await.html;
+    let billed = App::with_plans(&metered_plans()).await.browser().get("/").await.html;
     assert!(billed.contains("Usage beyond a limit is billed per unit"), "{billed}");
     assert!(!billed.contains("nothing extra is billed"), "{billed}");
 }
 
 #[tokio::test]
-async fn a_meter_that_is_used_up_says_whether_more_is_rejected_or_billed() {
-    let app = App::with_plans(&format!("{PLANS}{METERED}")).await;
+async fn trial_and_grace_period_on_public_pages_are_those_of_the_catalogue() {
+    let plans = |trial: &str, grace: &str| {
+        assert!(PLANS.contains("trial_days = 14 ") && PLANS.contains("grace_days = 3 "));
+        PLANS.replace("trial_days = 14 ", trial).replace("grace_days = 3 ", grace)
+    };
+    let long = App::with_plans(&plans("trial_days = 30 ", "grace_days = 5 ")).await;
+    let (home, pricing) = (long.browser().get("/").await.html, long.browser().get("/pricing").await.html);
+    assert!(home.contains("30-day free trial") && home.contains("5 days of full access"), "{home}");
+    assert!(pricing.contains("30-day free trial") && pricing.contains("30 days free, then $29/month"), "{pricing}");
+
+    let none = App::with_plans(&plans("trial_days = 0 ", "grace_days = 0 ")).await;
+    for path in ["/", "/pricing"] {
+        let html = none.browser().get(path).await.html;
+        assert!(!html.contains("trial") && !html.contains("days of full access"), "{path}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn a_visitor_back_from_checkout_is_told_that_nothing_was_charged() {
+    let app = App::new().await;
+    let mut browser = app.signed_up("ada@example.com").await;
+    for path in ["/pricing", "/billing"] {
+        let returned = browser.get(&format!("{path}?notice=canceled")).await;
+        assert_valid(path, &returned);
+        assert!(returned.html.contains("you weren't charged"), "{path}: {}", returned.html);
+        assert!(!browser.get(path).await.html.contains("you weren't charged"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_used_up_meter_says_whether_further_usage_is_rejected_or_billed() {
+    let app = App::with_plans(&metered_plans()).await;
     let mut free = app.signed_up("free@example.com").await;
     app.record_calls("free@example.com", 100).await;
-    let said = free.get("/dashboard").await.html;
-    assert!(said.contains("Further API calls are rejected."), "nothing is billed on the free plan: {said}");
+    let dashboard = free.get("/dashboard").await.html;
+    assert!(dashboard.contains("Further API calls are rejected."), "nothing is billed on the free plan: {dashboard}");
 
     let mut metered = subscription("tollgate_pro_month", Status::Active);
     let mut item = metered.items[0].clone();
@@ -434,17 +466,17 @@ async fn a_meter_that_is_used_up_says_whether_more_is_rejected_or_billed() {
     metered.items.push(item);
     let mut pro = app.subscribed("pro@example.com", metered).await;
     app.record_calls("pro@example.com", 10_000).await;
-    let said = pro.get("/dashboard").await.html;
-    assert!(said.contains("Further API calls are billed at $0.01 each."), "{said}");
+    let dashboard = pro.get("/dashboard").await.html;
+    assert!(dashboard.contains("Further API calls are billed at $0.01 each."), "{dashboard}");
 }
 
-/// Calls that are billed beyond the limit, to stand behind the shipped plans.
-const METERED: &str = r#"
-[[meter]]
-key = "apiCallsPerMonth"
-overage = "bill"
-event_name = "api_calls"
-lookup_key = "api_calls"
-amount = 1
-currency = "usd"
-"#;
+/// Returns the shipped plans, with API calls billed beyond the limit.
+fn metered_plans() -> String {
+    let meter = "key = \"apiCallsPerMonth\"\n";
+    assert_eq!(PLANS.matches(meter).count(), 1);
+    PLANS.replace(
+        meter,
+        "key = \"apiCallsPerMonth\"\noverage = \"bill\"\nevent_name = \"api_calls\"\n\
+         lookup_key = \"api_calls\"\namount = 1\ncurrency = \"usd\"\n",
+    )
+}

@@ -1,5 +1,5 @@
-//! A program with a server function that has no policy does not start. Functions register
-//! themselves with the program they are linked into, so this one is a program of its own.
+//! A server function without a policy keeps the server from starting. Server functions register
+//! themselves in the program that they are linked into, so this test is a program of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -7,14 +7,14 @@ mod support;
 
 use leptos::prelude::*;
 
-/// Has no line in the table of addresses.
+/// It is not in the table of addresses.
 #[server(prefix = "/api/billing", endpoint = "refund-all")]
 pub async fn refund_all() -> Result<(), ServerFnError> {
     Ok(())
 }
 
 #[tokio::test]
-async fn a_server_function_without_a_policy_stops_the_start_and_is_named() {
+async fn a_server_function_without_a_policy_is_an_error_that_names_it() {
     let (tollgate, _folder) = support::tollgate().await;
     let refused = app::pages(&tollgate).unwrap_err();
     assert_eq!(refused.0, ["the server function at `/api/billing/refund-all` has no policy"]);

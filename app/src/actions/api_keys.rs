@@ -1,5 +1,5 @@
 //! `POST /dashboard/api-keys` and `/dashboard/api-keys/revoke`. Not server functions: a new key is
-//! on the page that answers its own form post and nowhere else, and so no script gets it.
+//! only on the page that responds to the form, so that no script can read it.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,7 +22,7 @@ pub struct Create {
     name: String,
 }
 
-/// The new key is in the answer itself: nothing that could be read again holds it.
+/// Shows the new key in the response itself, because it is stored nowhere.
 pub async fn create(State(tollgate): State<Tollgate>, parts: Parts, Form(form): Form<Create>) -> Response {
     let permit = match Caller::of(&tollgate, &parts, API_KEYS.policy) {
         Ok(caller) => caller.permit,
@@ -31,7 +31,7 @@ pub async fn create(State(tollgate): State<Tollgate>, parts: Parts, Form(form): 
     let (status, state) = match api_keys::create_api_key(&tollgate, &permit, &form.name).await {
         Ok(key) => (StatusCode::OK, FormState::with_new_api_key(key)),
         Err(WorkspaceError::Invalid { field, message }) => {
-            let state = FormState::default().typed("name", form.name).fault(field, message);
+            let state = FormState::default().typed("name", form.name).error(field, message);
             (StatusCode::UNPROCESSABLE_ENTITY, state)
         }
         Err(WorkspaceError::Store(cause)) => return document::failure(&tollgate, parts, Failure::store(cause)).await,

@@ -31,7 +31,7 @@ pub async fn set(State(tollgate): State<Tollgate>, parts: Parts, Form(form): For
     match set_custom_domain(&tollgate, &permit, &form.domain).await {
         Ok(()) => Redirect::to(CUSTOM_DOMAIN.path).into_response(),
         Err(WorkspaceError::Invalid { field, message }) => {
-            let state = FormState::default().typed("domain", form.domain).fault(field, message);
+            let state = FormState::default().typed("domain", form.domain).error(field, message);
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             document::page_again(&tollgate, parts, CUSTOM_DOMAIN.path, status, state).await
         }

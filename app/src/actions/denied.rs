@@ -1,4 +1,4 @@
-//! The answer to somebody who may not use a form.
+//! The response to a caller who may not use a form.
 
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -10,7 +10,7 @@ use crate::caller::Denied;
 use crate::document;
 use crate::query::with_next;
 
-/// Leads to what opens `area` for them: the login, or the plan that includes it.
+/// Redirects to the login, or to the plan that includes `area`.
 pub(super) async fn answer(tollgate: &Tollgate, parts: Parts, area: &Area, denied: Denied) -> Response {
     match denied {
         Denied::SignedOut => Redirect::to(&login_address(tollgate.urls(), area.path)).into_response(),

@@ -1,5 +1,5 @@
 //! `GET /dashboard/analytics/export?range=`: usage by day, meter and key, as CSV. Not a server
-//! function, because it answers with a file.
+//! function, because the response is a file.
 
 use axum::extract::State;
 use axum::http::header;

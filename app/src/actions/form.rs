@@ -1,4 +1,4 @@
-//! A posted form, read as strictly as the arguments of a server function
+//! A posted form, parsed as strictly as the arguments of a server function
 //! ([`crate::api::strict_form`]).
 
 use axum::extract::{FromRequest, RawForm, Request};

@@ -1,5 +1,5 @@
-//! `GET /dashboard/meters`: the meters alone, for the island that follows them. Not a server
-//! function: a call of one would cost every page with an island 33 kB (decision 0002).
+//! `GET /dashboard/meters`: the meters as a fragment, for the island that refreshes them. Not a
+//! server function: a call of one would cost every page with an island 33 kB (decision 0002).
 
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -27,7 +27,10 @@ pub async fn show(State(tollgate): State<Tollgate>, parts: Parts) -> Response {
             let owner = Owner::new();
             let usage = Usage::of(tollgate.catalog(), &usage);
             let meters = usage.meters.into_iter().map(|meter| view! { <UsageMeter meter/> });
-            let html = owner.with(|| meters.map(|meter| meter.into_any().to_html()).collect::<String>());
+            let html = owner.with(|| {
+                provide_context(tollgate.clone());
+                meters.map(|meter| meter.into_any().to_html()).collect::<String>()
+            });
             Html(html).into_response()
         }
         Err(cause) => document::failure(&tollgate, parts, Failure::store(cause)).await,

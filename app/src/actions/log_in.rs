@@ -1,5 +1,5 @@
-//! `POST /login`. Not a server function: it runs before there is a caller to check, its answer is
-//! a cookie, and no island calls it.
+//! `POST /login`. Not a server function: there is no caller to check yet, the response sets a
+//! cookie, and no island calls it.
 
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -36,11 +36,11 @@ pub async fn log_in(
     let state = FormState::default().typed("email", form.email).typed("next", form.next.unwrap_or_default());
     match error {
         LoginError::Wrong => {
-            let state = state.refused("No account has this e-mail address and password. Check both and try again.");
+            let state = state.form_error("Wrong e-mail or password.");
             document::page_again(&tollgate, parts, "/login", StatusCode::UNAUTHORIZED, state).await
         }
         LoginError::TooMany { retry_after } => {
-            let state = state.refused(too_many_attempts(retry_after));
+            let state = state.form_error(too_many_attempts(retry_after));
             let mut response =
                 document::page_again(&tollgate, parts, "/login", StatusCode::TOO_MANY_REQUESTS, state).await;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));

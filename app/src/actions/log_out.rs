@@ -1,5 +1,5 @@
-//! `POST /logout`: takes no form, so that leaving never fails over one. Not a server function,
-//! because its answer is a cookie and anybody may send it.
+//! `POST /logout`, without a form that could be invalid. Not a server function, because the response
+//! sets a cookie and anyone may send it.
 
 use axum::extract::State;
 use axum::http::request::Parts;

@@ -1,8 +1,8 @@
-//! Handlers of forms and links that are no server functions: logging in and out, the theme,
-//! the workspace, and answers that are files or fragments. Each says why in its first lines.
+//! Handlers of forms and links that are not server functions: logging in and out, the theme, the
+//! workspace, files and fragments. Each file says why in its first lines.
 //!
-//! They parse as strictly as server functions do, make one call on `server`, and redirect or
-//! show the page again with what was wrong.
+//! They parse as strictly as server functions do, make one call on `server`, and redirect or show
+//! the page again with the error.
 
 mod api_keys;
 mod custom_domain;

@@ -1,4 +1,4 @@
-//! Which handler answers which address.
+//! The address of each handler.
 
 use axum::routing::{MethodRouter, get, post};
 use server::Tollgate;

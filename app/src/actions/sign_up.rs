@@ -1,4 +1,4 @@
-//! `POST /signup`. Not a server function, for the reasons that [`super::log_in`] has.
+//! `POST /signup`. Not a server function, for the reasons given in [`super::log_in`].
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -32,9 +32,9 @@ pub async fn sign_up(
     };
     let state = FormState::default().typed("email", form.email).typed("next", form.next.unwrap_or_default());
     let state = match error {
-        SignUpError::Email(fault) => state.fault("email", fault.to_string()),
-        SignUpError::Password(fault) => state.fault("password", fault.to_string()),
-        SignUpError::Taken => state.fault("email", "There is an account with this e-mail address. Log in instead."),
+        SignUpError::Email(error) => state.error("email", error.to_string()),
+        SignUpError::Password(error) => state.error("password", error.to_string()),
+        SignUpError::Taken => state.error("email", "This e-mail is already registered. Log in instead."),
         SignUpError::Unavailable(cause) => return document::failure(&tollgate, parts, Failure::store(cause)).await,
     };
     document::page_again(&tollgate, parts, "/signup", StatusCode::UNPROCESSABLE_ENTITY, state).await

@@ -34,7 +34,7 @@ pub async fn write(State(tollgate): State<Tollgate>, parts: Parts, Form(form): F
         Err(WorkspaceError::Invalid { field, message }) => {
             let state = FormState::default().typed("subject", form.subject).typed("body", form.body);
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            document::page_again(&tollgate, parts, SUPPORT.path, status, state.fault(field, message)).await
+            document::page_again(&tollgate, parts, SUPPORT.path, status, state.error(field, message)).await
         }
         Err(WorkspaceError::Store(cause)) => document::failure(&tollgate, parts, Failure::store(cause)).await,
         Err(WorkspaceError::Random(cause)) => document::failure(&tollgate, parts, Failure::bug(cause)).await,

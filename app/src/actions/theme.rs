@@ -1,4 +1,4 @@
-//! `POST /theme`. Not a server function: anybody may send it, and its answer is a cookie.
+//! `POST /theme`. Not a server function: anyone may send it, and the response sets a cookie.
 
 use axum::extract::State;
 use axum::http::header;

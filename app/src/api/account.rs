@@ -1,4 +1,4 @@
-//! Closing the account.
+//! Deleting the account.
 
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
@@ -21,7 +21,7 @@ use crate::caller::{Caller, peer, session};
 #[cfg(feature = "ssr")]
 use crate::failure::Failure;
 
-/// Ends every subscription, closes the account for good and logs out.
+/// Ends every subscription, deletes the account and logs out.
 #[server(prefix = "/account", endpoint = "close", protocol = StrictForm)]
 pub async fn close_account(
     /// The user's password, to confirm that it's them.
@@ -40,7 +40,7 @@ mod ssr {
     pub fn refusal(error: CloseAccountError) -> ApiError {
         match error {
             CloseAccountError::Login(LoginError::Wrong) => {
-                ApiError::at("password", Failure::WrongPassword, "That is not your password. Nothing was closed.")
+                ApiError::at("password", Failure::WrongPassword, "Wrong password. Your account wasn't deleted.")
             }
             CloseAccountError::Login(LoginError::TooMany { retry_after }) => {
                 ApiError::at("password", Failure::TooManyAttempts, too_many_attempts(retry_after))
@@ -50,13 +50,12 @@ mod ssr {
                 tracing::error!(%cause, "an account was not closed, because Stripe did not end its subscriptions");
                 ApiError::about_the_form(
                     Failure::StripeUnavailable,
-                    "Stripe could not end your subscription, so your account was not closed and nothing was deleted. \
-                     Try again in a minute.",
+                    "We couldn't end your subscription at Stripe, so your account wasn't deleted. Try again in a minute.",
                 )
             }
             CloseAccountError::Billing(CloseError::InProgress) => ApiError::about_the_form(
                 Failure::InProgress,
-                "Something is being bought for this account right now. Wait a minute and try again.",
+                "A purchase is in progress for this account. Wait a minute and try again.",
             ),
             CloseAccountError::Login(LoginError::Unavailable(cause)) => Failure::store(cause).into(),
             CloseAccountError::Billing(CloseError::Store(cause)) => Failure::store(cause).into(),

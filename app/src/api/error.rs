@@ -1,7 +1,6 @@
-//! What a caller of a server function hears when it fails: a code and a sentence, and no
-//! internal text.
+//! The error of a server function: a code and a sentence, without internal details.
 //!
-//! A script gets this as JSON. A form post gets a page made of it ([`crate::endpoints`]).
+//! A script gets it as JSON, a form post as a page ([`crate::endpoints`]).
 
 use leptos::server_fn::codec::JsonEncoding;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
@@ -9,40 +8,40 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
-/// Why a server function did nothing.
+/// Why a server function failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiError {
     /// The kind of failure.
     pub code: Failure,
-    /// What happened and what to do, for a person: the code's own sentence, or one about this form.
+    /// What happened and what to do: the code's own sentence, or one about the form.
     pub sentence: String,
-    /// The field to correct, if it is one.
+    /// The field with the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// Seconds until it is worth trying again.
+    /// Seconds to wait before the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
 }
 
 impl ApiError {
-    /// A failure with a sentence about the form as a whole.
+    /// Returns an error about the form as a whole.
     pub fn about_the_form(code: Failure, sentence: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into(), field: None, retry_after: None }
     }
 
-    /// A failure with a sentence about one field.
+    /// Returns an error about one field.
     pub fn at(field: &str, code: Failure, sentence: impl Into<String>) -> Self {
         Self { field: Some(field.to_owned()), ..Self::about_the_form(code, sentence) }
     }
 
-    /// Adds when to try again.
+    /// Adds the seconds to wait before the next attempt.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// Whether it says something about the form, which is then shown again.
+    /// Returns whether it is about the form, which is then shown again.
     pub fn is_about_the_form(&self) -> bool {
         self.field.is_some() || self.sentence != self.code.sentence()
     }
@@ -60,7 +59,7 @@ impl From<ApiError> for Failure {
     }
 }
 
-/// Errors of the transport. What they say is about code, so only their kind is passed on.
+/// Errors of the transport. Their texts are internal, so only the kind is kept.
 impl FromServerFnError for ApiError {
     type Encoder = JsonEncoding;
 
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_reads_a_code_and_a_sentence() {
+    fn the_json_has_a_code_and_a_sentence() {
         let plain = serde_json::to_value(ApiError::from(Failure::NotFound)).unwrap();
         assert_eq!(plain, serde_json::json!({ "code": "not_found", "sentence": Failure::NotFound.sentence() }));
         let at_field = ApiError::at("password", Failure::TooManyAttempts, "Wait a minute.").retry_after(60);
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_transport_says_stays_inside() {
+    fn texts_of_the_transport_are_not_shown() {
         let error = ApiError::from_server_fn_error(ServerFnErrorErr::ServerError("at line 7".to_owned()));
         assert_eq!(error, Failure::Broken.into());
     }

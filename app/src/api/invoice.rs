@@ -14,13 +14,13 @@ use crate::caller::Caller;
 #[cfg(feature = "ssr")]
 use crate::failure::Failure;
 
-/// Leads to Stripe's page of one of the account's invoices, where it can be paid, or to its PDF.
+/// Redirects to one of the account's invoices at Stripe: the page, where it can be paid, or the PDF.
 #[server(prefix = "/billing", endpoint = "invoice", protocol = StrictQuery)]
 pub async fn open_invoice(
     /// Stripe's `in_…`.
     #[server(default)]
     id: String,
-    /// `pdf` leads to the PDF; empty, to the page.
+    /// `pdf` for the PDF; empty for the page.
     #[server(default)]
     #[server(rename = "as")]
     document: String,

@@ -1,9 +1,9 @@
-//! Server functions: what a browser may do and ask about billing, one file per subject.
+//! Server functions: what a browser can read and do about billing, a file for each subject.
 //!
-//! A function checks its caller, parses, makes one call on `server` and maps the outcome. The
+//! A function checks its caller, parses its arguments, makes one call and maps the result. The
 //! same function is called by a page while it renders, by an island over HTTP, and by a plain
 //! `<form>` without JavaScript ([`crate::endpoints`], decision 0002). Each address has a line in
-//! [`crate::addresses`]; one without stops the program at start.
+//! [`crate::addresses`]; without one the server doesn't start.
 
 mod account;
 pub mod error;

@@ -1,4 +1,4 @@
-//! What operators may do. For others, it does not exist.
+//! What operators can do. For everyone else these functions are 404.
 
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
@@ -73,7 +73,7 @@ pub async fn run_reconciliation() -> Result<SeeOther, ApiError> {
     match drift::compare(&tollgate, &permit).await {
         Err(Interrupted { cause: SyncError::Store(cause), .. }) => Err(Failure::store(cause).into()),
         Ok(false) => Ok(SeeOther::to("/admin/drift?notice=comparing")),
-        // Why it was interrupted is stored with the run, and so is what was found before.
+        // The run stores why it was interrupted, and what it found until then.
         Ok(true) | Err(_) => Ok(SeeOther::to("/admin/drift?notice=compared")),
     }
 }

@@ -1,8 +1,8 @@
-//! A password on its way from a form to the hash it is compared with.
+//! A password in a form.
 
 use serde::{Deserialize, Serialize};
 
-/// A password. Printing it for debugging shows nothing of it.
+/// A password, which `Debug` doesn't print.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(pub String);

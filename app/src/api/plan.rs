@@ -1,4 +1,4 @@
-//! The plan of the account.
+//! The account's plan.
 
 #[cfg(feature = "ssr")]
 use billing::Policy;
@@ -20,15 +20,15 @@ pub struct CurrentPlan {
     pub name: String,
     /// Who it is for, in a sentence.
     pub summary: String,
-    /// Whether it is more than everybody has.
+    /// Whether it is above the free plan.
     pub is_paid: bool,
-    /// Whether there is none above it.
+    /// Whether it is the highest plan.
     pub is_highest: bool,
 }
 
 impl Reply for CurrentPlan {}
 
-/// Returns the plan of the account.
+/// Returns the account's plan.
 #[server(name = GetCurrentPlan, prefix = "/api/billing", endpoint = "plan", protocol = StrictQuery)]
 pub async fn current_plan() -> Result<CurrentPlan, ApiError> {
     let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;

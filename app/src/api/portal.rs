@@ -14,10 +14,10 @@ use crate::caller::Caller;
 #[cfg(feature = "ssr")]
 use crate::failure::Failure;
 
-/// Leads to Stripe's customer portal, where cards, invoices and the plan are managed.
+/// Redirects to Stripe's customer portal, where cards, invoices and the plan are managed.
 #[server(prefix = "/api/billing", endpoint = "portal", protocol = StrictForm)]
 pub async fn open_portal(
-    /// `card` leads straight to changing the card; empty, to the portal's first page.
+    /// `card` to update the card; empty for the portal's home page.
     #[server(default)]
     flow: String,
 ) -> Result<SeeOther, ApiError> {

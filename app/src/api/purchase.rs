@@ -1,4 +1,4 @@
-//! Buying something once.
+//! One-time purchases.
 
 #[cfg(feature = "ssr")]
 use billing::Policy;
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 #[cfg(feature = "ssr")]
 use crate::query::address;
 
-/// Leads to Stripe's page for a product. Price and quantity are the server's to choose.
+/// Redirects to Stripe Checkout for a product. The server chooses price and quantity.
 #[server(prefix = "/api/billing", endpoint = "checkout", protocol = StrictForm)]
 pub async fn start_purchase(
     /// The product's key in the catalogue.
@@ -25,12 +25,12 @@ pub async fn start_purchase(
     let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;
     match checkout::start_purchase(&tollgate, permit.account_id(), &product).await {
         Ok(url) => Ok(SeeOther::to(url)),
-        // Another tab was faster, and bought what is wanted here.
+        // The customer has just bought it in another tab.
         Err(CheckoutError::JustBought(session)) => {
             Ok(SeeOther::to(address("/billing/success", &[("session_id", session.as_str())])))
         }
         Err(CheckoutError::Unknown) => {
-            Err(ApiError::about_the_form(Failure::Invalid, "That is not for sale. Choose one of these."))
+            Err(ApiError::about_the_form(Failure::Invalid, "This product isn't available. Choose another one."))
         }
         Err(error) => Err(Failure::checkout(error).into()),
     }

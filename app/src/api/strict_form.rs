@@ -1,9 +1,9 @@
-//! How the arguments of server functions travel: URL-encoded, and read strictly.
+//! The encoding of server functions' arguments: URL-encoded, and parsed strictly.
 //!
-//! server_fn's own encodings ignore fields that they don't know. Here a field that is unknown,
-//! repeated or missing, a NUL, or more than [`FORM_LIMIT`] bytes refuse the whole form before
-//! anything is looked up (`tests/http/server_functions.rs`). So a browser can name a plan, and
-//! never a price.
+//! server_fn's own encodings ignore unknown fields. Here a form is rejected before anything is
+//! looked up if a field is unknown, repeated or missing, if it contains a NUL, or if it is longer
+//! than [`FORM_LIMIT`] (`tests/http/server_functions.rs`). So a browser can name a plan, but never
+//! a price.
 
 use std::collections::BTreeSet;
 
@@ -21,16 +21,16 @@ use super::error::ApiError;
 use super::reply::Reply;
 use crate::failure::Failure;
 
-/// The longest form that is read, in bytes.
+/// The longest form that is accepted, in bytes.
 pub const FORM_LIMIT: usize = 64 * 1024;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-/// Arguments as the body of a POST: what `<form method="post">` sends.
+/// Arguments in the body of a POST, as `<form method="post">` sends them.
 pub struct StrictForm;
 
-/// Arguments as the query of a GET: what a link or `<form method="get">` sends. For functions
+/// Arguments in the query of a GET, as a link or `<form method="get">` sends them. For functions
 /// that change nothing.
 pub struct StrictQuery;
 
@@ -56,8 +56,8 @@ where
     }
 
     async fn run_client(path: &str, input: Input) -> Result<Output, ApiError> {
-        let request = C::Request::try_new_post(path, FORM, JSON, written(&input)?)?;
-        answer(C::send(request).await?).await
+        let request = C::Request::try_new_post(path, FORM, JSON, encoded(&input)?)?;
+        decoded(C::send(request).await?).await
     }
 }
 
@@ -80,24 +80,24 @@ where
     }
 
     async fn run_client(path: &str, input: Input) -> Result<Output, ApiError> {
-        let request = C::Request::try_new_get(path, FORM, JSON, &written(&input)?)?;
-        answer(C::send(request).await?).await
+        let request = C::Request::try_new_get(path, FORM, JSON, &encoded(&input)?)?;
+        decoded(C::send(request).await?).await
     }
 }
 
-/// Reads exactly `T`'s fields out of a URL-encoded form.
+/// Parses a URL-encoded form that has exactly the fields of `T`.
 pub fn read<T: DeserializeOwned>(form: &[u8]) -> Result<T, Failure> {
     if form.len() > FORM_LIMIT {
         return Err(Failure::TooLarge);
     }
-    // Nobody types a NUL, and PostgreSQL stores none.
+    // A NUL cannot be typed, and PostgreSQL cannot store it.
     if form_urlencoded::parse(form).any(|(name, value)| name.contains('\0') || value.contains('\0')) {
         return Err(Failure::Malformed);
     }
     T::deserialize(Strict(form)).map_err(|_| Failure::Malformed)
 }
 
-/// A form whose fields must be those of the struct that is read.
+/// Deserializes a form whose fields must be those of the struct.
 struct Strict<'de>(&'de [u8]);
 
 impl<'de> Deserializer<'de> for Strict<'de> {
@@ -128,7 +128,7 @@ impl<'de> Deserializer<'de> for Strict<'de> {
     }
 }
 
-/// The response to a caller whom the function answered. One that leads on has a `Location`.
+/// Returns the response for a function's result. A redirect has a `Location`.
 fn respond<Output: Reply, S: Server<ApiError>>(output: &Output) -> Result<S::Response, ApiError> {
     let json = serde_json::to_string(output).map_err(|_| Failure::Broken)?;
     let mut response = S::Response::try_from_string(JSON, json)?;
@@ -138,12 +138,12 @@ fn respond<Output: Reply, S: Server<ApiError>>(output: &Output) -> Result<S::Res
     Ok(response)
 }
 
-fn written(input: &impl Serialize) -> Result<String, ApiError> {
+fn encoded(input: &impl Serialize) -> Result<String, ApiError> {
     serde_urlencoded::to_string(input).map_err(|_| Failure::Malformed.into())
 }
 
-/// What a function answered to a browser.
-async fn answer<Output: Reply>(response: impl ClientRes<ApiError>) -> Result<Output, ApiError> {
+/// Parses the response in a browser.
+async fn decoded<Output: Reply>(response: impl ClientRes<ApiError>) -> Result<Output, ApiError> {
     let is_error = response.status() >= 400;
     let body = response.try_into_bytes().await?;
     if is_error {
@@ -169,14 +169,14 @@ mod tests {
     struct Nothing {}
 
     #[test]
-    fn the_fields_of_the_struct_are_read_and_defaults_may_be_left_out() {
+    fn fields_with_a_default_may_be_left_out() {
         assert_eq!(read(b"plan=A+B%26C&seats=3"), Ok(Order { plan: "A B&C".to_owned(), seats: 3 }));
         assert_eq!(read(b"plan="), Ok(Order { plan: String::new(), seats: 0 }));
         assert_eq!(read(b""), Ok(Nothing {}));
     }
 
     #[test]
-    fn anything_else_is_malformed() {
+    fn a_form_with_other_fields_is_malformed() {
         let wrong =
             ["", "seats=3", "plan=A&price=1", "plan=A&plan=A", "plan=A&Plan=B", "plan=A%00", "plan=A&seats=many"];
         for form in wrong {
@@ -186,15 +186,15 @@ mod tests {
     }
 
     #[test]
-    fn a_form_over_the_limit_is_too_large_whatever_is_in_it() {
+    fn a_form_over_the_limit_is_too_large() {
         let form = |length: usize| format!("plan={}", "a".repeat(length - "plan=".len()));
         assert!(read::<Order>(form(FORM_LIMIT).as_bytes()).is_ok());
         assert_eq!(read::<Order>(form(FORM_LIMIT + 1).as_bytes()), Err(Failure::TooLarge));
     }
 
     #[test]
-    fn a_browser_writes_what_is_read() {
+    fn an_encoded_form_is_parsed_again() {
         let order = Order { plan: "A B&C=ü".to_owned(), seats: 7 };
-        assert_eq!(read(written(&order).unwrap().as_bytes()), Ok(order));
+        assert_eq!(read(encoded(&order).unwrap().as_bytes()), Ok(order));
     }
 }

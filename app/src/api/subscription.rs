@@ -14,7 +14,7 @@ use crate::caller::Caller;
 #[cfg(feature = "ssr")]
 use crate::failure::Failure;
 
-/// Leads to Stripe's page for a plan. Price, trial and quantity are the server's to choose.
+/// Redirects to Stripe Checkout for a plan. The server chooses price, trial and quantity.
 #[server(prefix = "/api/billing", endpoint = "subscribe", protocol = StrictForm)]
 pub async fn start_subscription(
     /// The plan's tier, in any case.
@@ -27,7 +27,7 @@ pub async fn start_subscription(
         Ok(url) => Ok(SeeOther::to(url)),
         Err(CheckoutError::AlreadySubscribed) => Ok(SeeOther::to("/billing?notice=already_subscribed")),
         Err(CheckoutError::Unknown | CheckoutError::NotForSale) => {
-            Err(ApiError::about_the_form(Failure::Invalid, "That plan is not for sale. Choose one of these."))
+            Err(ApiError::about_the_form(Failure::Invalid, "This plan isn't available. Choose another one."))
         }
         Err(error) => Err(Failure::checkout(error).into()),
     }

@@ -37,17 +37,17 @@ pub struct MeterUsage {
     pub label: String,
     /// How much of the limit is used.
     pub used: u64,
-    /// How much of the limit is held by work in progress.
+    /// How much of the limit is reserved for work in progress.
     pub reserved: u64,
     /// The limit; `None` for unlimited.
     pub limit: Option<u64>,
-    /// How much was used beyond the limit, out of credits.
+    /// How much was used beyond the limit, from credits.
     pub from_credits: u64,
     /// Credits left; negative when used credits were refunded.
     pub credits: i64,
-    /// How much was used beyond both, and is billed.
+    /// How much was used beyond limit and credits, and is billed.
     pub overage: u64,
-    /// What happens to usage beyond both.
+    /// What happens to usage beyond limit and credits.
     pub beyond: Beyond,
     /// When the window ends, in epoch seconds.
     pub resets_at: i64,
@@ -61,7 +61,7 @@ pub enum Beyond {
     Rejected,
     /// It is billed.
     Billed {
-        /// The price of a unit, where the catalogue has it.
+        /// The price of a unit, if the catalogue has it.
         unit: Option<String>,
     },
 }
@@ -109,7 +109,7 @@ mod ssr {
     use super::{Beyond, MeterUsage, Usage, UsageNotice};
 
     impl Usage {
-        /// Puts usage into the words of the catalogue.
+        /// Adds the catalogue's labels and prices to usage.
         pub fn of(catalog: &Catalog, usage: &UsageOverview) -> Self {
             let notices = usage.notices.iter().map(|notice| UsageNotice {
                 percent: notice.threshold.percent(),
@@ -123,7 +123,7 @@ mod ssr {
     }
 
     impl MeterUsage {
-        /// Puts a reading into the words of the catalogue.
+        /// Adds the catalogue's label and price to a reading.
         pub fn of(catalog: &Catalog, reading: &MeterReading) -> Self {
             let unit = || catalog.metered_price(reading.meter)?.unit.as_ref().map(ToString::to_string);
             Self {

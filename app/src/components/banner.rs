@@ -1,25 +1,25 @@
-//! What happened, until when, and the way to mend it.
+//! A message about what happened, with the button that helps.
 
 use leptos::prelude::*;
 
 use super::icon::{Glyph, Icon};
 use crate::form_state::FormState;
 
-/// How much a banner asks for.
+/// How urgent a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// Good to know.
+    /// Information.
     Info,
-    /// It worked.
+    /// Success.
     Good,
-    /// Something has to be done, and there is time.
+    /// Something has to be done soon.
     Warning,
-    /// Something is lost already.
+    /// Something has failed.
     Danger,
 }
 
 impl Tone {
-    /// The word in class names.
+    /// Returns the name in CSS classes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -38,10 +38,10 @@ impl Tone {
     }
 }
 
-/// A banner. `title` says what happened; `children` say more and hold the button.
+/// A banner. `title` says what happened; `children` are details and buttons.
 #[component]
 pub fn Banner(tone: Tone, #[prop(into)] title: String, #[prop(optional)] children: Option<Children>) -> impl IntoView {
-    // A screen reader is told of what went wrong without being asked.
+    // Screen readers announce an alert immediately.
     let role = if matches!(tone, Tone::Danger) { "alert" } else { "status" };
     view! {
         <div class=format!("banner banner-{}", tone.as_str()) role=role>
@@ -54,9 +54,9 @@ pub fn Banner(tone: Tone, #[prop(into)] title: String, #[prop(optional)] childre
     }
 }
 
-/// What is wrong with the form as a whole, if anything is.
+/// The error about the form as a whole, if there is one.
 #[component]
-pub fn Refusal() -> impl IntoView {
-    let refusal = use_context::<FormState>().and_then(|state| state.refusal);
-    refusal.map(|sentence| view! { <Banner tone=Tone::Danger title=sentence/> })
+pub fn FormError() -> impl IntoView {
+    let error = use_context::<FormState>().and_then(|state| state.form_error);
+    error.map(|sentence| view! { <Banner tone=Tone::Danger title=sentence/> })
 }

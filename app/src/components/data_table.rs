@@ -1,22 +1,21 @@
-//! A table that says what it is, and scrolls sideways by itself where it does not fit: with the
-//! keyboard, too.
+//! A table with a label. Where it doesn't fit, it scrolls sideways by itself, also with the keyboard.
 
 use leptos::prelude::*;
 
-/// What stands above a column.
+/// The head of a column.
 #[derive(Clone, Debug)]
 pub enum Column {
-    /// Words.
+    /// Text.
     Text(&'static str),
-    /// Amounts, one below the other.
+    /// Amounts of money, aligned right.
     Money(&'static str),
-    /// Counts, one below the other.
+    /// Numbers, aligned right.
     Number(String),
-    /// Said and not shown, for a column of links.
+    /// A head for screen readers only, for a column of links.
     Unseen(&'static str),
 }
 
-/// The rows stand inside.
+/// A table; `children` are its rows.
 #[component]
 pub fn DataTable(#[prop(into)] label: String, #[prop(into)] columns: Vec<Column>, children: Children) -> impl IntoView {
     let head = columns.into_iter().map(|column| match column {

@@ -1,10 +1,10 @@
-//! A place where something will be: it says what, and how it gets there.
+//! An empty list: what will be listed, and how to add it.
 
 use leptos::prelude::*;
 
 use super::icon::{Glyph, Icon};
 
-/// An empty list.
+/// The text and icon of an empty list.
 #[component]
 pub fn Empty(glyph: Glyph, #[prop(into)] title: String, children: Children) -> impl IntoView {
     view! {

@@ -1,34 +1,34 @@
-//! A label, its input, and the fault that stands right below it.
+//! A form field: its label, input, hint and error.
 
 use leptos::prelude::*;
 
 use crate::form_state::FormState;
 
-/// The ids of what describes a field, and what is wrong with it.
-struct Described {
+/// The state of a field, and the ids of its descriptions.
+struct FieldState {
     hint_id: String,
-    fault_id: String,
-    fault: Option<String>,
-    by: Option<String>,
+    error_id: String,
+    error: Option<String>,
+    described_by: Option<String>,
     text: Option<String>,
 }
 
-fn described(name: &str, hint: &str) -> Described {
+fn field_state(name: &str, hint: &str) -> FieldState {
     let state = use_context::<FormState>().unwrap_or_default();
-    let fault = state.fault_of(name).map(str::to_owned);
-    let (hint_id, fault_id) = (format!("{name}-hint"), format!("{name}-fault"));
-    let ids: Vec<&str> = [(fault.is_some(), &fault_id), (!hint.is_empty(), &hint_id)]
+    let error = state.error_of(name).map(str::to_owned);
+    let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-fault"));
+    let ids: Vec<&str> = [(error.is_some(), &error_id), (!hint.is_empty(), &hint_id)]
         .into_iter()
-        .filter_map(|(is_there, id)| is_there.then_some(id.as_str()))
+        .filter_map(|(exists, id)| exists.then_some(id.as_str()))
         .collect();
-    let by = (!ids.is_empty()).then(|| ids.join(" "));
-    Described { by, fault, text: state.text_of(name).map(str::to_owned), hint_id, fault_id }
+    let described_by = (!ids.is_empty()).then(|| ids.join(" "));
+    FieldState { described_by, error, text: state.text_of(name).map(str::to_owned), hint_id, error_id }
 }
 
-/// A field of one line. What was typed before is kept; the first faulty one has the focus.
+/// A field of one line. It keeps what was typed; an invalid field has the focus.
 #[component]
 pub fn Field(
-    /// The name it is posted under, and its id.
+    /// Its name in the form, and its id.
     name: &'static str,
     label: &'static str,
     /// `text`, `email`, `password`, …
@@ -37,18 +37,18 @@ pub fn Field(
     #[prop(optional)] hint: &'static str,
     #[prop(optional)] autocomplete: &'static str,
     #[prop(optional, into)] placeholder: String,
-    /// The most characters that it takes; 0 for as many as there are.
+    /// The maximum length in characters; 0 for none.
     #[prop(optional)]
-    most: usize,
-    /// What stands in it when nothing was typed yet.
+    max: usize,
+    /// The value when the form is first shown.
     #[prop(optional, into)]
     initial: String,
 ) -> impl IntoView {
-    let Described { hint_id, fault_id, fault, by, text } = described(name, hint);
-    let is_faulty = fault.is_some();
-    // A password is never put back into the page.
+    let FieldState { hint_id, error_id, error, described_by, text } = field_state(name, hint);
+    let is_invalid = error.is_some();
+    // A password is never sent back.
     let text = text.filter(|_| kind != "password");
-    let is_word = matches!(kind, "email" | "password") || name == "domain";
+    let is_identifier = matches!(kind, "email" | "password") || name == "domain";
     view! {
         <div class="field">
             <label for=name>{label}</label>
@@ -59,15 +59,15 @@ pub fn Field(
                 value=text.unwrap_or(initial)
                 required=true
                 autocomplete=(!autocomplete.is_empty()).then_some(autocomplete)
-                autocapitalize=is_word.then_some("none")
-                spellcheck=is_word.then_some("false")
-                maxlength=(most > 0).then(|| most.to_string())
+                autocapitalize=is_identifier.then_some("none")
+                spellcheck=is_identifier.then_some("false")
+                maxlength=(max > 0).then(|| max.to_string())
                 placeholder=(!placeholder.is_empty()).then_some(placeholder)
-                aria-invalid=is_faulty.then_some("true")
-                aria-describedby=by
-                autofocus=is_faulty
+                aria-invalid=is_invalid.then_some("true")
+                aria-describedby=described_by
+                autofocus=is_invalid
             />
-            {fault.map(|sentence| view! { <p class="field-fault" id=fault_id>{sentence}</p> })}
+            {error.map(|sentence| view! { <p class="field-fault" id=error_id>{sentence}</p> })}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=hint_id>{hint}</p> })}
         </div>
     }
@@ -76,15 +76,15 @@ pub fn Field(
 /// A field of several lines.
 #[component]
 pub fn TextField(
-    /// The name it is posted under, and its id.
+    /// Its name in the form, and its id.
     name: &'static str,
     label: &'static str,
     #[prop(optional)] hint: &'static str,
-    /// The most characters that it takes.
-    most: usize,
+    /// The maximum length in characters.
+    max: usize,
 ) -> impl IntoView {
-    let Described { hint_id, fault_id, fault, by, text } = described(name, hint);
-    let is_faulty = fault.is_some();
+    let FieldState { hint_id, error_id, error, described_by, text } = field_state(name, hint);
+    let is_invalid = error.is_some();
     view! {
         <div class="field">
             <label for=name>{label}</label>
@@ -93,14 +93,14 @@ pub fn TextField(
                 name=name
                 rows="6"
                 required=true
-                maxlength=most.to_string()
-                aria-invalid=is_faulty.then_some("true")
-                aria-describedby=by
-                autofocus=is_faulty
+                maxlength=max.to_string()
+                aria-invalid=is_invalid.then_some("true")
+                aria-describedby=described_by
+                autofocus=is_invalid
             >
                 {text.unwrap_or_default()}
             </textarea>
-            {fault.map(|sentence| view! { <p class="field-fault" id=fault_id>{sentence}</p> })}
+            {error.map(|sentence| view! { <p class="field-fault" id=error_id>{sentence}</p> })}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=hint_id>{hint}</p> })}
         </div>
     }

@@ -1,4 +1,4 @@
-//! The end of every page, with the switch between light and dark.
+//! The footer of every page, with the color scheme switch.
 
 use axum::http::request::Parts;
 use leptos::prelude::*;
@@ -13,7 +13,7 @@ pub fn SiteFooter() -> impl IntoView {
     view! {
         <footer class="site-footer">
             <div class="site-bar">
-                <p class="quiet">"Payments are handled by Stripe. All times are in UTC."</p>
+                <p class="quiet">"Payments by Stripe. All times are UTC."</p>
                 <ThemeSwitch/>
             </div>
         </footer>
@@ -22,7 +22,7 @@ pub fn SiteFooter() -> impl IntoView {
 
 #[component]
 fn ThemeSwitch() -> impl IntoView {
-    let now = use_context::<Theme>().unwrap_or_default();
+    let current = use_context::<Theme>().unwrap_or_default();
     let here = use_context::<Parts>()
         .filter(|parts| addresses::is_page(parts.uri.path()))
         .and_then(|parts| parts.uri.path_and_query().map(ToString::to_string))
@@ -33,7 +33,7 @@ fn ThemeSwitch() -> impl IntoView {
             Theme::Dark => (Glyph::Moon, "Dark"),
             Theme::Auto => (Glyph::Half, "Automatic"),
         };
-        let is_pressed = if theme == now { "true" } else { "false" };
+        let is_pressed = if theme == current { "true" } else { "false" };
         view! {
             <button type="submit" name="theme" value=theme.as_str() aria-pressed=is_pressed title=name>
                 <Icon glyph/>
@@ -45,7 +45,7 @@ fn ThemeSwitch() -> impl IntoView {
         <form method="post" action="/theme">
             <input type="hidden" name="next" value=here/>
             <fieldset class="theme-switch">
-                <legend class="visually-hidden">"Colour scheme"</legend>
+                <legend class="visually-hidden">"Color scheme"</legend>
                 {Theme::ALL.into_iter().map(button).collect_view()}
             </fieldset>
         </form>

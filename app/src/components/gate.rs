@@ -1,16 +1,16 @@
-//! What only some plans include. Nothing behind a gate is loaded without a
-//! [`engine::Permit`]; without one the page shows how to get it.
+//! A page that only some plans include. Nothing is loaded without an [`engine::Permit`]; without
+//! one, the page offers the plan that includes it.
 
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
-use super::page::{Heading, page, turned_away};
+use super::page::{Heading, denied_page, page};
 use super::upgrade_prompt::UpgradePrompt;
 use crate::areas::Area;
 use crate::caller::{Caller, Denied};
 use crate::failure::Failure;
 
-/// Shows `inside` to those who meet the area's policy, an [`UpgradePrompt`] with status 403
+/// Shows `inside` to visitors who meet the area's policy, and an [`UpgradePrompt`] with status 403
 /// to others.
 #[component]
 pub fn Gate<F, Fut>(area: &'static Area, inside: F) -> impl IntoView
@@ -27,6 +27,6 @@ where
             expect_context::<ResponseOptions>().set_status(Failure::Forbidden.status());
             view! { <UpgradePrompt area needed/> }.into_any()
         }
-        Err(denied) => turned_away(area.title, denied),
+        Err(denied) => denied_page(area.title, denied),
     }
 }

@@ -1,4 +1,4 @@
-//! The top of every page: where one is, who one is, on which plan.
+//! The header of every page: navigation, the signed-in user and their plan.
 
 use axum::http::request::Parts;
 use leptos::prelude::*;
@@ -71,13 +71,13 @@ fn SignedInBar(who: SignedIn) -> impl IntoView {
     }
 }
 
-/// The plan's name. A page without an entitlement, such as one that says why, goes without it.
+/// The plan's name. A page for a failure may have no entitlement, and then shows none.
 #[component]
 fn PlanBadge() -> impl IntoView {
-    // That page asks Stripe while it renders: what is known before that is out of date.
-    let is_being_decided = current("/billing/success").is_some();
+    // The success page asks Stripe while it renders, so that the plan may have changed.
+    let may_have_changed = current("/billing/success").is_some();
     Suspend::new(async move {
-        let plan = if is_being_decided { None } else { current_plan().await.ok() }?;
+        let plan = if may_have_changed { None } else { current_plan().await.ok() }?;
         let class = if plan.is_paid { "badge badge-accent" } else { "badge" };
         Some(view! { <span class=class><span class="visually-hidden">"Plan: "</span>{plan.name}</span> })
     })
@@ -88,7 +88,7 @@ fn NavLink(href: &'static str, name: &'static str) -> impl IntoView {
     view! { <li><a href=href aria-current=current(href)>{name}</a></li> }
 }
 
-/// `page` for the link to the page that is being shown.
+/// Returns `page` for a link to the current page.
 fn current(href: &str) -> Option<&'static str> {
     let parts = use_context::<Parts>()?;
     (parts.uri.path() == href).then_some("page")

@@ -1,9 +1,9 @@
-//! The few pictures there are, drawn here so that none has to be loaded. They stand
-//! beside words and say nothing to a screen reader.
+//! Icons, inline so that none has to be loaded. They stand beside text and are hidden from screen
+//! readers.
 
 use leptos::prelude::*;
 
-/// Which picture.
+/// The shape of an icon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Glyph {
     /// A tick.
@@ -37,7 +37,7 @@ pub enum Glyph {
 }
 
 impl Glyph {
-    /// One path in a box of 24, drawn with a line of 1.75.
+    /// Returns the path, in a box of 24 with a stroke of 1.75.
     const fn path(self) -> &'static str {
         match self {
             Self::Check => "M5 12.5l4.5 4.5L19 7.5",
@@ -64,7 +64,7 @@ impl Glyph {
     }
 }
 
-/// A picture beside words.
+/// An icon beside text.
 #[component]
 pub fn Icon(glyph: Glyph) -> impl IntoView {
     view! {

@@ -1,9 +1,10 @@
-//! What pages are made of. A component takes what it shows; only [`Gate`], the
-//! site's header and [`signed_in_page`] ask `server` for anything.
+//! The components of pages. A component is given the data it shows; only [`Gate`], [`SiteHeader`]
+//! and [`signed_in_page`] load any.
 
 #![allow(clippy::needless_pass_by_value, reason = "a component owns its properties")]
 
 mod banner;
+mod checkout_notice;
 mod data_table;
 mod empty;
 mod failure_view;
@@ -26,7 +27,8 @@ mod upgrade_prompt;
 mod usage_meter;
 mod usage_notice;
 
-pub use banner::{Banner, Refusal, Tone};
+pub use banner::{Banner, FormError, Tone};
+pub use checkout_notice::CheckoutNotice;
 pub use data_table::{Column, DataTable};
 pub use empty::Empty;
 pub use failure_view::FailureView;

@@ -1,4 +1,4 @@
-//! The frame of a page that asks `server` for something.
+//! The frame of a page that loads data.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use billing::Policy;
@@ -10,10 +10,10 @@ use super::failure_view::FailureView;
 use crate::caller::{Caller, Denied, Operator};
 use crate::failure::Failure;
 
-/// A page for a signed-in visitor: `load` makes it, or says why there is none.
+/// Renders a page for a signed-in visitor. `load` returns the page or a failure.
 ///
-/// The guard has turned everybody else away. If it ever doesn't, they are sent to the login
-/// here and `load` doesn't run.
+/// The gate has already redirected everyone else. If it ever doesn't, they are redirected to the
+/// login here and `load` doesn't run.
 pub fn signed_in_page<F, Fut>(title: &'static str, load: F) -> AnyView
 where
     F: FnOnce(Caller) -> Fut,
@@ -21,11 +21,11 @@ where
 {
     match Caller::require(Policy::SignedIn) {
         Ok(caller) => page(title, load(caller)),
-        Err(denied) => turned_away(title, denied),
+        Err(denied) => denied_page(title, denied),
     }
 }
 
-/// A page for operators; for anybody else it does not exist.
+/// Renders a page for operators; 404 for everyone else.
 pub fn operator_page<F, Fut>(title: &'static str, load: F) -> AnyView
 where
     F: FnOnce(Operator) -> Fut,
@@ -33,11 +33,11 @@ where
 {
     match Operator::require() {
         Ok(operator) => page(title, load(operator)),
-        Err(denied) => turned_away(title, denied),
+        Err(denied) => denied_page(title, denied),
     }
 }
 
-/// A page that `loading` makes; the page that says why there is none, if it can't.
+/// Renders the page that `loading` returns, or the page for its failure.
 pub(super) fn page(
     title: &'static str,
     loading: impl Future<Output = Result<AnyView, Failure>> + Send + 'static,
@@ -55,8 +55,8 @@ pub(super) fn page(
     view! { <Title text=title/> {page} }.into_any()
 }
 
-/// What somebody sees whom the guard should have turned away.
-pub(super) fn turned_away(title: &'static str, denied: Denied) -> AnyView {
+/// Renders the page for a caller whom the gate should have stopped.
+pub(super) fn denied_page(title: &'static str, denied: Denied) -> AnyView {
     let failure = match denied {
         Denied::SignedOut => {
             see_other("/login");
@@ -68,7 +68,7 @@ pub(super) fn turned_away(title: &'static str, denied: Denied) -> AnyView {
     page(title, async move { Err(failure) })
 }
 
-/// Answers with 303 to `path` instead of with the page being rendered.
+/// Redirects to `path` with 303 instead of showing the page.
 pub fn see_other(path: &str) {
     let response = expect_context::<ResponseOptions>();
     if let Ok(location) = HeaderValue::from_str(path) {
@@ -77,7 +77,7 @@ pub fn see_other(path: &str) {
     }
 }
 
-/// The one `<h1>` of a page, with a sentence below it.
+/// The `<h1>` of a page, with a sentence below it.
 #[component]
 pub fn Heading(#[prop(into)] title: String, #[prop(optional, into)] lead: String) -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! One plan as it is sold: the price first, then what is gained.
+//! The card of a plan: the price, the button, and what is included.
 
 use billing::{Catalog, Interval, Limit, Money, Plan};
 use leptos::prelude::*;
@@ -10,25 +10,25 @@ use crate::api::StartSubscription;
 use crate::islands::SubmitOnce;
 use crate::query::{pricing_path, with_next};
 
-/// What one can do with a plan from here.
+/// What a visitor can do with a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// It is theirs already.
+    /// It is their plan.
     Current,
-    /// They have a subscription; this plan is another one.
+    /// They are subscribed to another plan.
     Other,
-    /// It costs nothing and needs an account.
+    /// It is free and they have no account.
     Join,
-    /// It costs nothing and they have an account.
+    /// It is free and they have an account.
     Free,
-    /// Subscribe right here; `trial` when the first days are free.
+    /// They can subscribe.
     Subscribe {
-        /// Whether a trial comes first.
+        /// Whether it starts with a trial.
         trial: bool,
     },
-    /// As `Subscribe`, after signing up.
+    /// They can subscribe after signing up.
     SignUp {
-        /// Whether a trial comes first.
+        /// Whether it starts with a trial.
         trial: bool,
     },
 }
@@ -39,7 +39,7 @@ impl Offer {
     }
 }
 
-/// A card. Its button is the page's primary one when it `leads`.
+/// A plan's card. `leads` makes its button the page's primary one.
 #[component]
 pub fn PlanCard(
     plan: Plan,
@@ -47,19 +47,19 @@ pub fn PlanCard(
     interval: Interval,
     offer: Offer,
     leads: bool,
-    /// Whether it is the plan that somebody came here for.
+    /// Whether the visitor has chosen it.
     #[prop(optional)]
     chosen: bool,
 ) -> impl IntoView {
     let id = format!("plan-{}", plan.tier.as_str().to_ascii_lowercase());
     let mark = match offer {
-        Offer::Current => Some("Your plan"),
-        _ if chosen => Some("Your choice"),
+        Offer::Current => Some("Current plan"),
+        _ if chosen => Some("Selected"),
         _ => None,
     };
     let below = catalog.plans().iter().rev().find(|other| catalog.rank(&other.tier) < catalog.rank(&plan.tier));
     let gains_intro =
-        below.map_or_else(|| "What you get".to_owned(), |below| format!("Everything in {}, and", below.name));
+        below.map_or_else(|| "What's included".to_owned(), |below| format!("Everything in {}, plus", below.name));
     let gains = gains(&catalog, &plan, below)
         .into_iter()
         .map(|gain| view! { <li><Icon glyph=Glyph::Check/> <span>{gain}</span></li> })
@@ -93,7 +93,7 @@ fn PriceLine(plan: Plan, catalog: Catalog, interval: Interval) -> impl IntoView 
         let (amount, note) = if plan.prices.is_empty() {
             (free_price(&catalog), "forever")
         } else {
-            ("–".to_owned(), "not sold this way")
+            ("–".to_owned(), if interval == Interval::Year { "not available yearly" } else { "not available monthly" })
         };
         return view! {
             <p class="price"><span class="price-amount">{amount}</span> <span class="price-per">{note}</span></p>
@@ -101,7 +101,7 @@ fn PriceLine(plan: Plan, catalog: Catalog, interval: Interval) -> impl IntoView 
         .into_any();
     };
     let saving = saving(&plan, interval)
-        .map(|saving| view! { <span class="price-saving">{format!("{saving} less than by the month")}</span> });
+        .map(|saving| view! { <span class="price-saving">{format!("Save {saving} a year")}</span> });
     view! {
         <p class="price">
             <span class="price-amount">{price.amount.to_string()}</span>
@@ -115,29 +115,26 @@ fn PriceLine(plan: Plan, catalog: Catalog, interval: Interval) -> impl IntoView 
 
 #[component]
 fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> impl IntoView {
-    let label = if offer.trial() {
-        format!("Start free trial of {}", plan.name)
-    } else {
-        format!("Subscribe to {}", plan.name)
-    };
+    let label =
+        if offer.trial() { format!("Start {} trial", plan.name) } else { format!("Subscribe to {}", plan.name) };
     let terms = match (plan.price(interval), offer.trial()) {
         (Some(price), true) => {
             format!(
-                "{} days free, then {} per {interval}. Cancel any time before and pay nothing.",
+                "{} days free, then {}/{interval}. Cancel before the trial ends and you won't be charged.",
                 catalog.trial_days(),
                 price.amount
             )
         }
-        (Some(price), false) => format!("{} per {interval}, from today. Cancel any time.", price.amount),
+        (Some(price), false) => format!("{}/{interval}, starting today. Cancel any time.", price.amount),
         (None, _) => String::new(),
     };
     match offer {
-        Offer::Current => view! { <p class="plan-note">"This is the plan you are on."</p> }.into_any(),
-        Offer::Free => view! { <p class="plan-note">"Yours as long as you have an account."</p> }.into_any(),
+        Offer::Current => view! { <p class="plan-note">"You're on this plan."</p> }.into_any(),
+        Offer::Free => view! { <p class="plan-note">"Included with every account."</p> }.into_any(),
         Offer::Join => view! { <a class="button" href="/signup">"Create a free account"</a> }.into_any(),
         Offer::Other => view! {
-            <a class="button" href="/billing">"See your billing"</a>
-            <p class="plan-terms">"You have a subscription, and an account has one at a time."</p>
+            <a class="button" href="/billing">"Manage billing"</a>
+            <p class="plan-terms">"You can have one subscription at a time."</p>
         }
         .into_any(),
         Offer::SignUp { .. } => {
@@ -160,7 +157,7 @@ fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> imp
     }
 }
 
-/// What a plan gives that the one `below` it does not, a line each.
+/// Returns what a plan includes and the one `below` it doesn't, one line each.
 pub fn gains(catalog: &Catalog, plan: &Plan, below: Option<&Plan>) -> Vec<String> {
     let has_below = |meter| below.is_some_and(|below| below.limit(meter) == plan.limit(meter));
     let meters = catalog.meters().iter().filter_map(|each| match plan.limit(each.meter) {
@@ -175,7 +172,7 @@ pub fn gains(catalog: &Catalog, plan: &Plan, below: Option<&Plan>) -> Vec<String
     meters.chain(features.map(|each| each.label.clone())).collect()
 }
 
-/// What a year costs less than twelve months, if it does.
+/// Returns how much cheaper a year is than twelve months.
 fn saving(plan: &Plan, interval: Interval) -> Option<Money> {
     let (Interval::Year, Some(year), Some(month)) = (interval, plan.price(Interval::Year), plan.price(Interval::Month))
     else {
@@ -199,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn a_year_is_said_to_save_exactly_what_it_saves() {
+    fn the_saving_is_the_difference_from_twelve_months() {
         assert_eq!(saving(&plan("PRO"), Interval::Year).unwrap().to_string(), "$58");
         assert_eq!(saving(&plan("PRO"), Interval::Month), None);
         assert_eq!(saving(&plan("FREE"), Interval::Year), None);
     }
 
     #[test]
-    fn a_card_names_what_is_gained_limits_before_features() {
+    fn a_card_lists_limits_before_features() {
         assert_eq!(
             gains(&catalog(), &plan("PRO"), Some(&plan("FREE"))),
             ["10,000 API calls a month", "500 AI generations a month", "Advanced analytics", "Custom domain"]

@@ -1,8 +1,8 @@
-//! A subscription's plan, by the name people know.
+//! The display name of a subscription's plan.
 
 use billing::{Catalog, Subscription};
 
-/// Returns the name of the plan that a subscription stands for.
+/// Returns the display name of a subscription's plan.
 pub fn plan_name(catalog: &Catalog, subscription: &Subscription) -> String {
     let (tier, _) = subscription.tier(catalog);
     let plan = tier.and_then(|tier| catalog.plan(tier));

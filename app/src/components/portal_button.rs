@@ -1,16 +1,16 @@
-//! The way to Stripe's customer portal.
+//! The button that opens Stripe's customer portal.
 
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::api::OpenPortal;
 
-/// A form of one button. With `flow="card"` it leads straight to another card.
+/// A form with one button. `flow="card"` opens the page for updating the card.
 #[component]
 pub fn PortalButton(
     label: &'static str,
     #[prop(optional)] flow: &'static str,
-    /// Whether it is the page's one primary button.
+    /// Whether it is the page's primary button.
     #[prop(optional)]
     is_primary: bool,
 ) -> impl IntoView {

@@ -1,10 +1,10 @@
-//! What a purchase was for, and what it added.
+//! The texts about a purchase.
 
 use billing::Catalog;
 use billing::ledger::{LineItem, Purchase};
 use billing::money::grouped;
 
-/// Returns the names of what was bought: the catalogue's or, for what is no longer sold, Stripe's.
+/// Returns the names of the products: the catalogue's or, if it no longer has them, Stripe's.
 pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
     let name = |item: &LineItem| {
         let known = item.product.as_deref().and_then(|key| catalog.product(key));
@@ -12,13 +12,13 @@ pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
         if item.quantity > 1 { format!("{} × {name}", item.quantity) } else { name }
     };
     let names: Vec<String> = purchase.items.iter().map(name).filter(|name| !name.is_empty()).collect();
-    if names.is_empty() { "A purchase".to_owned() } else { names.join(", ") }
+    if names.is_empty() { "Purchase".to_owned() } else { names.join(", ") }
 }
 
-/// Returns how many units of which meter a purchase added on the day it was made.
+/// Returns the credits that the purchase added.
 pub fn what_it_grants(purchase: &Purchase, catalog: &Catalog) -> Option<String> {
     let granted = purchase.items.iter().filter_map(|item| item.grants);
-    let words: Vec<String> =
+    let credits: Vec<String> =
         granted.map(|(meter, units)| format!("{} {}", grouped(units), catalog.meter_label(meter))).collect();
-    (!words.is_empty()).then(|| words.join(" and "))
+    (!credits.is_empty()).then(|| credits.join(" and "))
 }

@@ -1,5 +1,5 @@
-//! What the customer has to know or do about their subscription, as one banner: at most
-//! one is shown, the most urgent (`each_state_of_a_subscription_is_said_with_its_date`).
+//! The banner about the customer's subscription: what has happened and what to do. At most one is
+//! shown, the most urgent (`each_state_of_a_subscription_has_a_banner_with_its_date`).
 
 use billing::ledger::Invoice;
 use billing::{Catalog, Money, Pause, PauseBehavior, Reason, Rule, Status, Subscription, Timestamp};
@@ -9,14 +9,32 @@ use server::Tollgate;
 
 use super::banner::{Banner, Tone};
 use super::invoice_address::page_of;
-use super::moment::Moment;
+use super::moment::Day;
 use super::plan_name::plan_name;
 use super::portal_button::PortalButton;
 
-/// Days before its end from which a trial asks for attention.
+/// The last days of a trial, in which the banner is a warning.
 const TRIAL_ENDS_SOON: i64 = 3;
 
-/// The banner of the subscription that decides, if its state asks for one.
+/// An unpaid amount, and the page where it can be paid.
+#[derive(Clone)]
+struct Debt {
+    amount: Money,
+    page: String,
+    next_attempt: Option<Timestamp>,
+}
+
+impl Debt {
+    fn of(invoice: &Invoice) -> Self {
+        Self {
+            amount: Money::new(invoice.amount_remaining, invoice.total.currency.clone()),
+            page: page_of(&invoice.id),
+            next_attempt: invoice.next_payment_attempt,
+        }
+    }
+}
+
+/// The banner about the subscription that decides the entitlement, if its state needs one.
 #[component]
 pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let catalog = tollgate.catalog();
@@ -26,9 +44,10 @@ pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl
         return None;
     }
     let plan = plan_name(catalog, &subscription);
-    let pay = overview.owed.as_ref().map(|owed| page_of(&owed.invoice.id));
-    if let Some(owed) = overview.owed.filter(|owed| owed.needs_action) {
-        return Some(view! { <ConfirmPayment plan invoice=owed.invoice/> }.into_any());
+    let needs_action = overview.owed.as_ref().is_some_and(|owed| owed.needs_action);
+    let debt = overview.owed.map(|owed| Debt::of(&owed.invoice));
+    if let Some(debt) = debt.clone().filter(|_| needs_action) {
+        return Some(view! { <ConfirmPayment plan debt/> }.into_any());
     }
     let grace_end = subscription.grace_end(catalog);
     Some(match rule {
@@ -39,14 +58,14 @@ pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl
             }
             None => return None,
         },
-        Rule::EndsLater => view! { <Ending plan subscription/> }.into_any(),
-        Rule::InGrace => view! { <InGrace plan grace_end pay/> }.into_any(),
-        Rule::GraceOver => view! { <GraceOver plan grace_end pay/> }.into_any(),
+        Rule::EndsLater => view! { <Ending plan subscription free=catalog.free().name.clone()/> }.into_any(),
+        Rule::InGrace => view! { <InGrace plan grace_end debt/> }.into_any(),
+        Rule::GraceOver => view! { <GraceOver plan grace_end debt/> }.into_any(),
         Rule::Ended => return None,
-        Rule::StalePeriod | Rule::UnknownStatus | Rule::UnknownPrice => view! { <BeingChecked/> }.into_any(),
+        Rule::StalePeriod | Rule::UnknownStatus | Rule::UnknownPrice => view! { <UnderReview/> }.into_any(),
         Rule::StatusGivesNothing => match status {
-            Status::Incomplete => view! { <Incomplete plan pay/> }.into_any(),
-            Status::Unpaid => view! { <Unpaid plan pay/> }.into_any(),
+            Status::Incomplete => view! { <Incomplete plan debt/> }.into_any(),
+            Status::Unpaid => view! { <Unpaid plan debt/> }.into_any(),
             Status::Paused => view! { <TrialWithoutCard plan/> }.into_any(),
             _ => return None,
         },
@@ -54,12 +73,11 @@ pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl
 }
 
 #[component]
-fn ConfirmPayment(plan: String, invoice: Invoice) -> impl IntoView {
-    let amount = Money::new(invoice.amount_remaining, invoice.total.currency.clone());
+fn ConfirmPayment(plan: String, debt: Debt) -> impl IntoView {
     view! {
-        <Banner tone=Tone::Danger title=format!("Your bank asks you to confirm {amount} for {plan}.")>
-            <p>"The payment waits for you. Confirm it on Stripe's page; it takes a moment."</p>
-            <p class="actions"><a class="button button-primary" href=page_of(&invoice.id)>"Confirm the payment"</a></p>
+        <Banner tone=Tone::Danger title=format!("Confirm your {} payment for {plan}.", debt.amount)>
+            <p>"Your bank needs you to approve it on Stripe's page. It takes a moment."</p>
+            <p class="actions"><a class="button button-primary" href=debt.page>"Confirm payment"</a></p>
         </Banner>
     }
 }
@@ -67,91 +85,112 @@ fn ConfirmPayment(plan: String, invoice: Invoice) -> impl IntoView {
 #[component]
 fn Trial(plan: String, subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl IntoView {
     let ends = subscription.trial_end.unwrap_or_else(|| subscription.period().end);
-    let due = subscription.price(&catalog).map(|price| format!("{} per {}", price.amount, price.interval));
-    let (tone, title) = if ends <= now.plus_days(TRIAL_ENDS_SOON) {
-        (Tone::Warning, format!("Your free trial of {plan} ends soon."))
-    } else {
-        (Tone::Info, format!("Your free trial of {plan} is running."))
+    let tone = if ends <= now.plus_days(TRIAL_ENDS_SOON) { Tone::Warning } else { Tone::Info };
+    let terms = match subscription.price(&catalog) {
+        Some(price) => {
+            let price = format!("{}/{} from ", price.amount, price.interval);
+            view! { {price} <Day at=ends/> ", unless you cancel before then." }.into_any()
+        }
+        None => view! { "It ends " <Day at=ends/> "." }.into_any(),
     };
     view! {
-        <Banner tone title>
-            <p>
-                "It ends on " <Moment at=ends/> ". "
-                {due.map(|due| format!("Then {plan} goes on for {due}, unless you cancel before."))}
-            </p>
-            <div class="actions"><PortalButton label="Change card or cancel"/></div>
+        <Banner tone title=format!("{plan} trial: {}.", time_left(ends, now))>
+            <p>{terms}</p>
+            <div class="actions"><PortalButton label="Update card or cancel"/></div>
         </Banner>
     }
 }
 
+/// Returns the days until `end`, rounded up.
+fn time_left(end: Timestamp, now: Timestamp) -> String {
+    match (end.0 - now.0 + 86_399).div_euclid(86_400) {
+        ..=0 => "ending now".to_owned(),
+        1 => "1 day left".to_owned(),
+        days => format!("{days} days left"),
+    }
+}
+
 #[component]
-fn Ending(plan: String, subscription: Subscription) -> impl IntoView {
+fn Ending(plan: String, subscription: Subscription, free: String) -> impl IntoView {
     let ends = subscription.ends_at().unwrap_or_else(|| subscription.period().end);
     view! {
         <Banner tone=Tone::Warning title=format!("{plan} is cancelled.")>
-            <p>"Everything stays open until " <Moment at=ends/> ". Then your account is on the free plan. Nothing more is charged."</p>
-            <div class="actions"><PortalButton label="Keep the plan"/></div>
+            <p>"You keep full access until " <Day at=ends/> {format!(", then move to {free}. You won't be charged again.")}</p>
+            <div class="actions"><PortalButton label="Resume plan"/></div>
         </Banner>
     }
 }
 
-/// Payments are paused, which only an operator can do: there is nothing for the customer to do.
+/// Only an operator can pause payments, so the customer has nothing to do.
 #[component]
 fn Paused(plan: String, pause: Pause) -> impl IntoView {
     let until = match pause.resumes_at {
-        Some(at) => view! { "Nothing is charged until " <Moment at/> ". " }.into_any(),
-        None => view! { "Nothing is charged until we go on with it. " }.into_any(),
+        Some(at) => view! { "You won't be charged until " <Day at/> ". " }.into_any(),
+        None => view! { "You won't be charged until we resume them. " }.into_any(),
     };
-    let meanwhile = match pause.behavior {
-        PauseBehavior::KeepAsDraft => "What falls due meanwhile is charged then.",
-        PauseBehavior::MarkUncollectible | PauseBehavior::Void => {
-            "What falls due meanwhile is not charged later either."
-        }
+    let invoices = match pause.behavior {
+        PauseBehavior::KeepAsDraft => "Invoices from the pause will be charged afterwards.",
+        PauseBehavior::MarkUncollectible | PauseBehavior::Void => "Invoices from the pause won't be charged.",
         PauseBehavior::Unknown(_) => "",
     };
     view! {
         <Banner tone=Tone::Info title=format!("Payments for {plan} are paused.")>
-            <p>{until} "The plan stays as it is. " {meanwhile}</p>
+            <p>{until} "You keep your plan. " {invoices}</p>
         </Banner>
     }
 }
 
 #[component]
-fn InGrace(plan: String, grace_end: Timestamp, pay: Option<String>) -> impl IntoView {
+fn InGrace(plan: String, grace_end: Timestamp, #[prop(optional_no_strip)] debt: Option<Debt>) -> impl IntoView {
+    let title = match &debt {
+        Some(debt) => format!("Your {} payment for {plan} failed.", debt.amount),
+        None => format!("Your payment for {plan} failed."),
+    };
+    let retry = debt.as_ref().and_then(|debt| debt.next_attempt);
     view! {
-        <Banner tone=Tone::Warning title=format!("The last payment for {plan} failed.")>
-            <p>"Everything stays open until " <Moment at=grace_end/> ". Pay, or give us another card, before then."</p>
-            <WaysToPay pay/>
+        <Banner tone=Tone::Warning title>
+            <p>
+                "You have full access until " <Day at=grace_end/> ". Update your card or pay now to keep it."
+                {retry.map(|at| view! { " We'll try again " <Day at/> "." })}
+            </p>
+            <WaysToPay debt/>
         </Banner>
     }
 }
 
 #[component]
-fn GraceOver(plan: String, grace_end: Timestamp, pay: Option<String>) -> impl IntoView {
+fn GraceOver(plan: String, grace_end: Timestamp, #[prop(optional_no_strip)] debt: Option<Debt>) -> impl IntoView {
     view! {
-        <Banner tone=Tone::Danger title=format!("{plan} is closed because a payment failed.")>
-            <p>"It was open until " <Moment at=grace_end/> ". Pay what is owed and it opens again at once."</p>
-            <WaysToPay pay/>
+        <Banner tone=Tone::Danger title=suspended(&plan, debt.as_ref())>
+            <p>"Your payment failed, and access ended " <Day at=grace_end/> "."</p>
+            <WaysToPay debt/>
         </Banner>
     }
 }
 
 #[component]
-fn Incomplete(plan: String, pay: Option<String>) -> impl IntoView {
+fn Unpaid(plan: String, #[prop(optional_no_strip)] debt: Option<Debt>) -> impl IntoView {
     view! {
-        <Banner tone=Tone::Warning title=format!("The first payment for {plan} is not finished.")>
-            <p>"Your bank has to confirm it, or the card was declined. Finish the payment and the plan opens."</p>
-            <WaysToPay pay/>
+        <Banner tone=Tone::Danger title=suspended(&plan, debt.as_ref())>
+            <p>"Every attempt to charge your card failed."</p>
+            <WaysToPay debt/>
         </Banner>
     }
 }
 
+fn suspended(plan: &str, debt: Option<&Debt>) -> String {
+    match debt {
+        Some(debt) => format!("{plan} is suspended. Pay {} to restore it.", debt.amount),
+        None => format!("{plan} is suspended. Update your card to restore it."),
+    }
+}
+
 #[component]
-fn Unpaid(plan: String, pay: Option<String>) -> impl IntoView {
+fn Incomplete(plan: String, #[prop(optional_no_strip)] debt: Option<Debt>) -> impl IntoView {
     view! {
-        <Banner tone=Tone::Danger title=format!("{plan} is unpaid and closed.")>
-            <p>"All attempts to collect the payment failed. Pay what is owed and it opens again."</p>
-            <WaysToPay pay/>
+        <Banner tone=Tone::Warning title=format!("Your first payment for {plan} isn't complete.")>
+            <p>"Your bank has to confirm it, or your card was declined. Complete the payment to start your plan."</p>
+            <WaysToPay debt/>
         </Banner>
     }
 }
@@ -160,29 +199,43 @@ fn Unpaid(plan: String, pay: Option<String>) -> impl IntoView {
 fn TrialWithoutCard(plan: String) -> impl IntoView {
     view! {
         <Banner tone=Tone::Warning title=format!("{plan} is paused.")>
-            <p>"The trial ended without a card. Add one and the plan goes on."</p>
-            <div class="actions"><PortalButton label="Add a card" flow="card" is_primary=true/></div>
+            <p>"Your trial ended without a card. Add one to resume your plan."</p>
+            <div class="actions"><PortalButton label="Add card" flow="card" is_primary=true/></div>
         </Banner>
     }
 }
 
 #[component]
-fn BeingChecked() -> impl IntoView {
+fn UnderReview() -> impl IntoView {
     view! {
-        <Banner tone=Tone::Warning title="We are checking your subscription.">
-            <p>"What Stripe tells us about it does not add up yet. Nothing for you to do; if this stays for a day, write to us."</p>
+        <Banner tone=Tone::Warning title="We're checking your subscription.">
+            <p>"Stripe's data about it is incomplete. You don't need to do anything. If you still see this tomorrow, contact us."</p>
         </Banner>
     }
 }
 
-/// The two ways to pay what is owed: on the invoice's page, or with another card.
+/// The buttons for paying an unpaid amount: on the invoice's page, or by updating the card.
 #[component]
-fn WaysToPay(pay: Option<String>) -> impl IntoView {
-    let has_page = pay.is_some();
+fn WaysToPay(#[prop(optional_no_strip)] debt: Option<Debt>) -> impl IntoView {
+    let can_pay = debt.is_some();
     view! {
         <div class="actions">
-            {pay.map(|pay| view! { <a class="button button-primary" href=pay>"Pay now"</a> })}
-            <PortalButton label="Change the card" flow="card" is_primary=!has_page/>
+            {debt.map(|debt| view! { <a class="button button-primary" href=debt.page>{format!("Pay {}", debt.amount)}</a> })}
+            <PortalButton label="Update card" flow="card" is_primary=!can_pay/>
         </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_days_left_are_rounded_up() {
+        let now = Timestamp(1_795_442_700);
+        assert_eq!(time_left(now.plus_days(14), now), "14 days left");
+        assert_eq!(time_left(now.plus_days(1).plus_seconds(1), now), "2 days left");
+        assert_eq!(time_left(now.plus_seconds(60), now), "1 day left");
+        assert_eq!(time_left(now, now), "ending now");
     }
 }

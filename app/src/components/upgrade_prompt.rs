@@ -1,4 +1,4 @@
-//! The polite way to say no: what this is, and the plan that opens it.
+//! The offer of the plan that includes an area.
 
 use billing::Tier;
 use leptos::prelude::*;
@@ -9,7 +9,7 @@ use super::icon::{Glyph, Icon};
 use crate::areas::Area;
 use crate::query::with_next;
 
-/// Says that `area` needs the plan of tier `needed`, and leads there and back.
+/// Says that `area` needs the plan of tier `needed`, with a link to the upgrade page.
 #[component]
 pub fn UpgradePrompt(area: &'static Area, needed: Tier) -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
@@ -23,7 +23,7 @@ pub fn UpgradePrompt(area: &'static Area, needed: Tier) -> impl IntoView {
             <p class="lead">{area.summary}</p>
             <p class="actions">
                 <a class="button button-primary" href=href>{format!("Upgrade to {plan}")}</a>
-                <a class="button" href="/dashboard">"Back to the dashboard"</a>
+                <a class="button" href="/dashboard">"Back to dashboard"</a>
             </p>
         </section>
     }

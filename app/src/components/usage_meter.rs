@@ -1,13 +1,13 @@
-//! How much of a meter is used: in words first, the bar repeats them.
+//! The usage of a meter: in text, and repeated by the bar.
 
 use billing::Timestamp;
 use billing::money::grouped;
 use leptos::prelude::*;
 
-use super::moment::Moment;
+use super::moment::Day;
 use crate::api::MeterUsage;
 
-/// The tone of a bar: it changes at 80 and at 100 percent.
+/// Returns the level of a bar, which changes at 80 and at 100 percent.
 fn level(used: u64, limit: u64) -> &'static str {
     if used >= limit {
         "full"
@@ -18,26 +18,26 @@ fn level(used: u64, limit: u64) -> &'static str {
     }
 }
 
-/// Credits left and used, and what is billed.
+/// Returns the text about credits and overage.
 fn beyond(meter: &MeterUsage) -> String {
     let mut parts = Vec::new();
     match meter.credits {
         0 => {}
         credits if credits > 0 => parts.push(format!("{} credits left.", grouped(credits.unsigned_abs()))),
         credits => {
-            parts.push(format!("{} credits were refunded after they were used.", grouped(credits.unsigned_abs())));
+            parts.push(format!("{} credits were refunded after you used them.", grouped(credits.unsigned_abs())));
         }
     }
     if meter.from_credits > 0 {
-        parts.push(format!("{} used out of credits.", grouped(meter.from_credits)));
+        parts.push(format!("{} used from credits.", grouped(meter.from_credits)));
     }
     if meter.overage > 0 {
-        parts.push(format!("{} used beyond the limit, and billed.", grouped(meter.overage)));
+        parts.push(format!("{} over the limit, billed.", grouped(meter.overage)));
     }
     parts.join(" ")
 }
 
-/// One meter: used, limit and when it resets.
+/// A meter: used, limit and when it resets.
 #[component]
 pub fn UsageMeter(meter: MeterUsage) -> impl IntoView {
     let beyond = beyond(&meter);
@@ -53,24 +53,24 @@ pub fn UsageMeter(meter: MeterUsage) -> impl IntoView {
             ></progress>
         }
     });
-    let words = match limit {
-        None => format!("{} used, no limit", grouped(used)),
-        Some(0) => "Not part of this plan".to_owned(),
+    let text = match limit {
+        None => format!("{} used, unlimited", grouped(used)),
+        Some(0) => "Not included in your plan".to_owned(),
         Some(limit) => format!("{} of {} used", grouped(used), grouped(limit)),
     };
-    let words = match meter.reserved {
-        0 => words,
-        reserved => format!("{words}, {} under way", grouped(reserved)),
+    let text = match meter.reserved {
+        0 => text,
+        reserved => format!("{text}, {} in progress", grouped(reserved)),
     };
     let is_used_up = limit.is_some_and(|limit| limit > 0 && used >= limit);
     view! {
         <div class="meter">
             <p class="meter-head">
                 <span class="meter-label" id=id>{label}</span>
-                <span class="meter-words">{words}</span>
+                <span class="meter-words">{text}</span>
             </p>
             {bar}
-            <p class="meter-note">{is_used_up.then_some("Used up. ")} "Resets on " <Moment at=Timestamp(meter.resets_at)/> "."</p>
+            <p class="meter-note">{is_used_up.then_some("Used up. ")} "Resets " <Day at=Timestamp(meter.resets_at)/> "."</p>
             {(!beyond.is_empty()).then(|| view! { <p class="meter-note">{beyond}</p> })}
         </div>
     }
@@ -81,7 +81,7 @@ mod tests {
     use super::level;
 
     #[test]
-    fn the_tone_changes_at_eighty_and_at_a_hundred_percent() {
+    fn the_level_changes_at_eighty_and_at_a_hundred_percent() {
         assert_eq!([level(79, 100), level(80, 100), level(99, 100), level(100, 100)], ["calm", "high", "high", "full"]);
         assert_eq!(level(u64::MAX - 1, u64::MAX), "high");
     }

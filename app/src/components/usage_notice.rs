@@ -1,4 +1,4 @@
-//! That a meter has reached 80 or 100 percent, and what can be done about it.
+//! Banners for meters that have reached 80 or 100 percent of their limit.
 
 use billing::Timestamp;
 use billing::money::grouped;
@@ -6,10 +6,10 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use super::banner::{Banner, Tone};
-use super::moment::Moment;
+use super::moment::Day;
 use crate::api::{Beyond, DismissUsageNotice, MeterUsage, UsageNotice};
 
-/// A banner for each meter that has reached a threshold; `here` is the page to come back to.
+/// A banner for each notice; `here` is the page to return to.
 #[component]
 pub fn UsageNotices(notices: Vec<UsageNotice>, here: &'static str) -> impl IntoView {
     notices.into_iter().map(|notice| view! { <NoticeBanner notice here/> }).collect_view()
@@ -21,14 +21,14 @@ fn NoticeBanner(notice: UsageNotice, here: &'static str) -> impl IntoView {
     let (limit, label) = (grouped(meter.limit.unwrap_or_default()), meter.label.clone());
     let is_used_up = percent >= 100;
     let (tone, title) = if is_used_up {
-        (Tone::Warning, format!("You have used all of your {limit} {label}."))
+        (Tone::Warning, format!("You've used all of your {limit} {label}."))
     } else {
-        (Tone::Info, format!("You have used {} of {limit} {label}.", grouped(meter.used)))
+        (Tone::Info, format!("You've used {} of {limit} {label}.", grouped(meter.used)))
     };
-    let next = what_is_next(&meter, is_used_up).map(|sentence| sentence + " ");
+    let next = what_happens_next(&meter, is_used_up).map(|sentence| sentence + " ");
     view! {
         <Banner tone title>
-            <p>{next} "Resets on " <Moment at=Timestamp(meter.resets_at)/> "."</p>
+            <p>{next} "Resets " <Day at=Timestamp(meter.resets_at)/> "."</p>
             <form class="actions" method="post" action=DismissUsageNotice::url()>
                 <input type="hidden" name="meter" value=meter.key/>
                 <input type="hidden" name="percent" value=percent.to_string()/>
@@ -40,8 +40,8 @@ fn NoticeBanner(notice: UsageNotice, here: &'static str) -> impl IntoView {
     }
 }
 
-/// What further usage is taken from, as far as it matters now.
-fn what_is_next(meter: &MeterUsage, is_used_up: bool) -> Option<String> {
+/// Returns what further usage is taken from, if that is about to change.
+fn what_happens_next(meter: &MeterUsage, is_used_up: bool) -> Option<String> {
     if meter.credits > 0 {
         return Some(format!("{} credits will be used next.", grouped(meter.credits.unsigned_abs())));
     }
@@ -72,18 +72,18 @@ mod tests {
     }
 
     #[test]
-    fn at_the_limit_it_says_what_happens_to_further_usage() {
-        let said = |beyond| what_is_next(&meter(0, beyond), true).unwrap();
-        assert_eq!(said(Beyond::Rejected), "Further API calls are rejected.");
-        assert_eq!(said(Beyond::Billed { unit: None }), "Further API calls are billed.");
+    fn at_the_limit_the_notice_says_what_happens_to_further_usage() {
+        let text = |beyond| what_happens_next(&meter(0, beyond), true).unwrap();
+        assert_eq!(text(Beyond::Rejected), "Further API calls are rejected.");
+        assert_eq!(text(Beyond::Billed { unit: None }), "Further API calls are billed.");
         let unit = Some("$0.01".to_owned());
-        assert_eq!(said(Beyond::Billed { unit }), "Further API calls are billed at $0.01 each.");
+        assert_eq!(text(Beyond::Billed { unit }), "Further API calls are billed at $0.01 each.");
     }
 
     #[test]
-    fn credits_come_first_and_before_the_limit_there_is_nothing_to_say() {
-        let said = what_is_next(&meter(1_500, Beyond::Rejected), true);
-        assert_eq!(said.as_deref(), Some("1,500 credits will be used next."));
-        assert_eq!(what_is_next(&meter(0, Beyond::Rejected), false), None);
+    fn credits_are_used_first_and_before_the_limit_nothing_changes() {
+        let text = what_happens_next(&meter(1_500, Beyond::Rejected), true);
+        assert_eq!(text.as_deref(), Some("1,500 credits will be used next."));
+        assert_eq!(what_happens_next(&meter(0, Beyond::Rejected), false), None);
     }
 }

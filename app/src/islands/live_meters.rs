@@ -1,8 +1,7 @@
-//! Meters that follow what is used while one looks at them.
+//! Meters that follow usage.
 //!
-//! Asks the server for the same meters every ten seconds, but only while the page is seen,
-//! and puts them in the place of the old ones. Without JavaScript they are as they were when
-//! the page was loaded.
+//! Fetches the meters every ten seconds while the page is visible, and replaces the old ones.
+//! Without JavaScript they stay as they were when the page was loaded.
 
 use std::time::Duration;
 
@@ -11,12 +10,12 @@ use leptos::prelude::*;
 use leptos::wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
-/// How long a look lasts.
-const EVERY: Duration = Duration::from_secs(10);
-/// Where the meters alone are.
+/// The time between two requests.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// The address of the meters.
 const METERS: &str = "/dashboard/meters";
 
-/// The meters, as `children` when the page is loaded.
+/// Shows `children`, the meters as they were when the page was loaded, and then the current ones.
 #[island]
 pub fn LiveMeters(children: Children) -> impl IntoView {
     let meters = NodeRef::<Div>::new();
@@ -25,23 +24,23 @@ pub fn LiveMeters(children: Children) -> impl IntoView {
             move || {
                 if !document().hidden() {
                     leptos::task::spawn_local(async move {
-                        // A look that fails changes nothing; there is another.
-                        if let (Some(html), Some(meters)) = (look().await, meters.get_untracked()) {
+                        // After a failed request the old meters stay until the next one.
+                        if let (Some(html), Some(meters)) = (fetch().await, meters.get_untracked()) {
                             meters.set_inner_html(&html);
                         }
                     });
                 }
             },
-            EVERY,
+            INTERVAL,
         );
     });
     view! { <div class="meters" node_ref=meters>{children()}</div> }
 }
 
-async fn look() -> Option<String> {
+async fn fetch() -> Option<String> {
     let response = JsFuture::from(window().fetch_with_str(METERS)).await.ok()?;
     let response: web_sys::Response = response.dyn_into().ok()?;
-    // Signed out meanwhile, one is led to a page: that is no place for a page.
+    // A visitor who has been signed out is redirected to the login page.
     if !response.ok() || response.redirected() {
         return None;
     }

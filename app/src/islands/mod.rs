@@ -1,6 +1,6 @@
-//! What moves on a page. Each island improves something that works without it,
-//! takes no properties but children (so that no serializer is shipped); only
-//! [`LiveMeters`] asks anybody anything, and takes HTML for an answer.
+//! Interactive parts of pages. Each improves something that works without it, and takes no
+//! properties except children, so that no serializer is shipped. Only [`LiveMeters`] sends requests;
+//! it gets HTML.
 
 mod await_payment;
 mod live_meters;

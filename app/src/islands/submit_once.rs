@@ -1,8 +1,7 @@
 //! A submit button that sends its form once.
 //!
-//! The server makes one Checkout session of a double click anyway; this spares the
-//! second request and shows that something is under way. Without JavaScript it is
-//! the plain button it looks like.
+//! The server creates one Checkout session for a double click anyway; this saves the second request
+//! and shows that the form is being sent. Without JavaScript it is a plain submit button.
 
 use leptos::prelude::*;
 
@@ -10,16 +9,16 @@ use leptos::prelude::*;
 #[island]
 pub fn SubmitOnce(children: Children) -> impl IntoView {
     let sent = RwSignal::new(false);
-    // A page that comes back with the browser's "back" is as it was left: busy.
+    // A page restored by the browser's back button would still be busy.
     let _for_the_page_s_life = window_event_listener_untyped("pageshow", move |_| sent.set(false));
-    let word = move || if sent.get() { "true" } else { "false" };
-    // Not `disabled`: a button disabled by its own click takes the form with it.
+    let is_busy = move || if sent.get() { "true" } else { "false" };
+    // Not `disabled`: a button that its own click disables doesn't submit the form.
     view! {
         <button
             class="button button-primary"
             type="submit"
-            aria-disabled=word
-            aria-busy=word
+            aria-disabled=is_busy
+            aria-busy=is_busy
             on:click=move |click| {
                 if sent.get_untracked() {
                     click.prevent_default();

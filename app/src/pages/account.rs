@@ -1,4 +1,4 @@
-//! `/account`: who one is here, and the way out.
+//! `/account`: the user's login, and deleting the account.
 
 use engine::overview;
 use leptos::prelude::*;
@@ -6,10 +6,10 @@ use leptos::server_fn::ServerFn;
 
 use crate::api::CloseAccount;
 use crate::caller::Caller;
-use crate::components::{Field, Heading, Refusal, signed_in_page};
+use crate::components::{Field, FormError, Heading, signed_in_page};
 use crate::failure::Failure;
 
-/// The address one signs in with, and closing the account.
+/// The login address, and the form that deletes the account.
 #[component]
 pub fn Account() -> impl IntoView {
     signed_in_page("Account", |Caller { tollgate, who, permit }| async move {
@@ -17,25 +17,25 @@ pub fn Account() -> impl IntoView {
             overview::overview(&tollgate, permit.account_id(), permit.entitlement()).await.map_err(Failure::store)?;
         let running = overview.subscription.is_some_and(|subscription| !subscription.status.has_ended());
         let consequence = if running {
-            "Your subscription ends at once and nothing more is charged; what is left of the period is not paid back."
+            "Your subscription ends immediately and you won't be charged again. The rest of the period isn't refunded."
         } else {
-            "Nothing is charged any more."
+            "You won't be charged again."
         };
         Ok(view! {
             <Heading title="Account"/>
-            <Refusal/>
+            <FormError/>
             <section class="card" aria-labelledby="sign-in-title">
-                <h2 id="sign-in-title">"Sign-in"</h2>
+                <h2 id="sign-in-title">"Login"</h2>
                 <dl class="facts">
                     <div><dt>"E-mail"</dt><dd>{who.email}</dd></div>
                 </dl>
             </section>
             <section class="card" aria-labelledby="close-title">
-                <h2 id="close-title">"Close the account"</h2>
-                <p>{consequence} " Your keys, domain and messages are deleted. Invoices and payments are kept, as the law asks. This cannot be undone."</p>
+                <h2 id="close-title">"Delete account"</h2>
+                <p>{consequence} " Your API keys, domain and messages are deleted. We keep invoices and payments as required by law. This can't be undone."</p>
                 <form method="post" action=CloseAccount::url() novalidate aria-labelledby="close-title">
-                    <Field name="password" label="Your password" kind="password" autocomplete="current-password" hint="To be sure that it is you."/>
-                    <button class="button button-danger" type="submit">"Close the account for good"</button>
+                    <Field name="password" label="Your password" kind="password" autocomplete="current-password" hint="Confirm it's you."/>
+                    <button class="button button-danger" type="submit">"Delete account"</button>
                 </form>
             </section>
         }

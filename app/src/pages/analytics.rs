@@ -1,4 +1,4 @@
-//! `/dashboard/analytics?range=`: meters, and usage by day as bars and as a table, and by key.
+//! `/dashboard/analytics?range=`: meters, usage by day as charts and a table, and usage by key.
 
 use billing::money::grouped;
 use billing::{Meter, MeterDefinition};
@@ -25,8 +25,8 @@ pub fn Analytics() -> impl IntoView {
         let is_empty = analytics.days.iter().all(|day| day.counts.values().all(|count| *count == 0));
         let by_day = if is_empty {
             view! {
-                <Empty glyph=Glyph::Chart title="Nothing used in these days">
-                    "Each call of the API appears here on the day it was made. " <a href="/dashboard/api-keys">"Create an API key"</a>
+                <Empty glyph=Glyph::Chart title="No usage in this range">
+                    "API calls appear here on the day you make them. " <a href="/dashboard/api-keys">"Create an API key"</a>
                 </Empty>
             }
             .into_any()
@@ -41,7 +41,7 @@ pub fn Analytics() -> impl IntoView {
             </section>
             <section class="card" aria-labelledby="days-title">
                 <div class="card-head">
-                    <h2 id="days-title">"Day by day"</h2>
+                    <h2 id="days-title">"Daily usage"</h2>
                     <Ranges chosen=range/>
                 </div>
                 {by_day}
@@ -55,7 +55,7 @@ pub fn Analytics() -> impl IntoView {
     view! { <Gate area=&ANALYTICS inside/> }
 }
 
-/// Links, so that it needs no script.
+/// The range switch: links, so that it needs no script.
 #[component]
 fn Ranges(chosen: UsageRange) -> impl IntoView {
     let links = UsageRange::ALL
@@ -66,13 +66,13 @@ fn Ranges(chosen: UsageRange) -> impl IntoView {
         })
         .collect_view();
     view! {
-        <nav class="switch" aria-label="Days that are shown">
+        <nav class="switch" aria-label="Date range">
             <ul>{links}</ul>
         </nav>
     }
 }
 
-/// Who has used how much.
+/// Usage by API key.
 #[component]
 fn ByKey(meters: Vec<MeterDefinition>, sources: Vec<SourceUsage>) -> impl IntoView {
     let rows = sources
@@ -86,7 +86,7 @@ fn ByKey(meters: Vec<MeterDefinition>, sources: Vec<SourceUsage>) -> impl IntoVi
                 })
                 .collect_view();
             let name = match source.key {
-                None => view! { "Signed in, without a key" }.into_any(),
+                None => view! { "No key (signed in)" }.into_any(),
                 Some(key) => {
                     let revoked = key.is_revoked.then_some(", revoked");
                     view! { {key.name} " " <code>{key.hint}</code> {revoked} }.into_any()
@@ -97,7 +97,7 @@ fn ByKey(meters: Vec<MeterDefinition>, sources: Vec<SourceUsage>) -> impl IntoVi
         .collect_view();
     view! {
         <h3>"By key"</h3>
-        <DataTable label="By key" columns=counted("Who", &meters)>{rows}</DataTable>
+        <DataTable label="By key" columns=columns("Key", &meters)>{rows}</DataTable>
     }
 }
 
@@ -117,14 +117,14 @@ fn ByDay(meters: Vec<MeterDefinition>, days: Vec<DayUsage>) -> impl IntoView {
     view! {
         <div class="charts">{charts}</div>
         <details class="table-details">
-            <summary>"Show the numbers"</summary>
-            <DataTable label="Usage by day, table" columns=counted("Day (UTC)", &meters)>{rows}</DataTable>
+            <summary>"Show as table"</summary>
+            <DataTable label="Usage by day, table" columns=columns("Day (UTC)", &meters)>{rows}</DataTable>
         </details>
     }
 }
 
-/// A column of names, and one for each meter.
-fn counted(first: &'static str, meters: &[MeterDefinition]) -> Vec<Column> {
+/// Returns a text column and one for each meter.
+fn columns(first: &'static str, meters: &[MeterDefinition]) -> Vec<Column> {
     std::iter::once(Column::Text(first)).chain(meters.iter().map(|each| Column::Number(each.label.clone()))).collect()
 }
 
@@ -135,27 +135,27 @@ fn count(day: &DayUsage, meter: Meter) -> u64 {
 const BAR: usize = 10;
 const STEP: usize = 14;
 const HEIGHT: u64 = 96;
-/// A window is a month: its first days do not fill the chart, and nor does a week.
+/// The days that fill a chart's width, so that bars of a shorter range are not wider.
 const DAYS: usize = 30;
 
-/// One bar for each day; the tallest fills the height.
+/// A bar for each day. The tallest fills the height.
 #[component]
 fn Bars(meter: MeterDefinition, days: Vec<DayUsage>) -> impl IntoView {
     let counts: Vec<u64> = days.iter().map(|day| count(day, meter.meter)).collect();
-    let most = counts.iter().copied().max().unwrap_or(0);
+    let peak = counts.iter().copied().max().unwrap_or(0);
     let total = counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
     let width = counts.len().max(DAYS) * STEP - (STEP - BAR);
-    let words = match total {
-        0 => "None in these days".to_owned(),
-        _ => format!("{} in all, at most {} a day", grouped(total), grouped(most)),
+    let text = match total {
+        0 => "No usage in this range".to_owned(),
+        _ => format!("{} total · peak {}/day", grouped(total), grouped(peak)),
     };
-    let said = format!("{}: {words}", meter.label);
+    let label = format!("{}: {text}", meter.label);
     let first = days.first().filter(|_| total > 0).map(|day| day.day);
     let bars = counts
         .iter()
         .enumerate()
         .map(|(index, count)| {
-            let height = bar_height(*count, most);
+            let height = bar_height(*count, peak);
             view! {
                 <rect
                     class="bar"
@@ -172,22 +172,22 @@ fn Bars(meter: MeterDefinition, days: Vec<DayUsage>) -> impl IntoView {
         <figure class="chart">
             <figcaption>
                 <span>{meter.label}</span>
-                <span class="quiet">{words}</span>
+                <span class="quiet">{text}</span>
             </figcaption>
             {first.map(|first| view! {
-                <svg viewBox=format!("0 0 {width} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=said>{bars}</svg>
+                <svg viewBox=format!("0 0 {width} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=label>{bars}</svg>
                 <p class="chart-from">"Since " <Day at=first/></p>
             })}
         </figure>
     }
 }
 
-/// Whole units of the chart's height; what is not nothing is always seen.
-fn bar_height(count: u64, most: u64) -> u64 {
+/// Returns a bar's height. A day with any usage has a visible bar.
+fn bar_height(count: u64, peak: u64) -> u64 {
     if count == 0 {
         return 1;
     }
-    let scaled = u128::from(count) * u128::from(HEIGHT) / u128::from(most.max(1));
+    let scaled = u128::from(count) * u128::from(HEIGHT) / u128::from(peak.max(1));
     u64::try_from(scaled).unwrap_or(HEIGHT).clamp(2, HEIGHT)
 }
 
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_busiest_day_fills_the_chart_and_a_single_call_is_seen() {
+    fn the_peak_fills_the_chart_and_a_single_call_is_visible() {
         assert_eq!(bar_height(500, 500), HEIGHT);
         assert_eq!(bar_height(1, u64::MAX), 2);
         assert_eq!(bar_height(0, 500), 1);

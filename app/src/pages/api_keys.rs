@@ -1,4 +1,4 @@
-//! `/dashboard/api-keys`: a key is shown once, when it is made.
+//! `/dashboard/api-keys`. A key is shown once, when it is created.
 
 use billing::Catalog;
 use billing::money::grouped;
@@ -11,7 +11,7 @@ use crate::components::{Banner, Day, Empty, Field, Gate, Glyph, Moment, Tone};
 use crate::failure::Failure;
 use crate::form_state::FormState;
 
-/// The keys of the account.
+/// The account's keys, and the form that creates one.
 #[component]
 pub fn ApiKeys() -> impl IntoView {
     let new_key = use_context::<FormState>().and_then(|state| state.new_api_key);
@@ -20,7 +20,7 @@ pub fn ApiKeys() -> impl IntoView {
         let list = if keys.is_empty() {
             view! {
                 <Empty glyph=Glyph::Key title="No keys yet">
-                    "A key lets a program of yours call the API on your plan. Name one above to create it. " <a href="/api-reference">"What the API can do"</a>
+                    "A key lets your code call the API. Create one above. " <a href="/api-reference">"Read the API reference"</a>
                 </Empty>
             }
             .into_any()
@@ -33,7 +33,7 @@ pub fn ApiKeys() -> impl IntoView {
             <section class="card" aria-labelledby="create-title">
                 <h2 id="create-title">"Create a key"</h2>
                 <form class="form-row" method="post" action=API_KEYS.path novalidate aria-labelledby="create-title">
-                    <Field name="name" label="Name" most=NAME_MAX hint="So that you know later where it is used." placeholder="Billing worker" autocomplete="off"/>
+                    <Field name="name" label="Name" max=NAME_MAX hint="Where you'll use it, so that you can tell your keys apart." placeholder="Billing worker" autocomplete="off"/>
                     <button class="button button-primary" type="submit">"Create key"</button>
                 </form>
             </section>
@@ -51,14 +51,14 @@ pub fn ApiKeys() -> impl IntoView {
 fn NewKey(secret: String) -> impl IntoView {
     view! {
         <Banner tone=Tone::Good title="Your new key">
-            <p>"Copy it now and keep it like a password. It is not shown again, and we do not keep it."</p>
+            <p>"Copy it now and store it like a password. You won't see it again."</p>
             <label class="visually-hidden" for="new-key">"New API key"</label>
             <input class="secret" id="new-key" type="text" readonly autofocus spellcheck="false" autocomplete="off" value=secret/>
         </Banner>
     }
 }
 
-/// How much was used with a key, as a phrase; empty if nothing was.
+/// Returns a text about a key's usage; empty without any.
 fn counts(key: &ApiKey, catalog: &Catalog) -> String {
     let used = catalog.meters().iter().filter_map(|each| Some((key.counts.get(&each.meter)?, &each.label)));
     let counts: Vec<String> = used.map(|(count, label)| format!("{} {label}", grouped(*count))).collect();
@@ -69,7 +69,7 @@ fn counts(key: &ApiKey, catalog: &Catalog) -> String {
 fn Row(key_: ApiKey, counts: String) -> impl IntoView {
     let used = match key_.last_used_at {
         Some(at) => view! { "last used " <Moment at/> }.into_any(),
-        None => view! { "not used yet" }.into_any(),
+        None => view! { "never used" }.into_any(),
     };
     let name = key_.name.clone();
     view! {
@@ -82,9 +82,9 @@ fn Row(key_: ApiKey, counts: String) -> impl IntoView {
             <details class="confirm">
                 <summary class="button button-quiet" aria-label=format!("Revoke {name}")>"Revoke"</summary>
                 <form method="post" action="/dashboard/api-keys/revoke">
-                    <p>{format!("Programs that use “{name}” are refused from then on. Revoke it?")}</p>
+                    <p>{format!("Requests with “{name}” will fail immediately.")}</p>
                     <input type="hidden" name="id" value=key_.id/>
-                    <button class="button button-danger" type="submit">"Revoke for good"</button>
+                    <button class="button button-danger" type="submit">"Revoke key"</button>
                 </form>
             </details>
         </li>

@@ -1,6 +1,6 @@
-//! `/api-reference`: the API's own description, to be read by people.
+//! `/api-reference`: the API's description for people.
 //!
-//! Everything on it comes out of `/api/v1/openapi.json`, and so out of the handlers.
+//! It is generated from `/api/v1/openapi.json`, and so from the handlers.
 
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
@@ -10,11 +10,11 @@ use server::http::api;
 
 use crate::components::{Column, DataTable, Heading};
 
-/// Every call, what it takes and what it answers.
+/// Every call with its request, response and status codes.
 #[component]
 pub fn ApiReference() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
-    // It is made of texts and maps of texts: there is nothing to fail on.
+    // Serializing strings and maps cannot fail.
     let document = serde_json::to_value(api::document(&tollgate)).unwrap_or_default();
     let base = tollgate.config().app_url.as_str().trim_end_matches('/').to_owned();
     let description = text(&document, "/info/description").replace('`', "");
@@ -32,13 +32,13 @@ pub fn ApiReference() -> impl IntoView {
         .collect_view();
     view! {
         <Title text="API reference"/>
-        <Meta name="description" content="Every call of the API: what it takes, what it answers, what it counts."/>
+        <Meta name="description" content="Every API call with its request, response and status codes."/>
         <Heading title="API reference" lead=description/>
-        <section class="card" aria-labelledby="who-title">
-            <h2 id="who-title">"Saying who you are"</h2>
-            <p>"Send an API key, which paid plans make on " <a href="/dashboard/api-keys">"API keys"</a> ":"</p>
+        <section class="card" aria-labelledby="authentication-title">
+            <h2 id="authentication-title">"Authentication"</h2>
+            <p>"Send an API key as a bearer token. You create keys on the " <a href="/dashboard/api-keys">"API keys"</a> " page."</p>
             <pre class="code" tabindex="0"><code>{format!("curl {base}/api/v1/usage -H 'Authorization: Bearer tg_…'")}</code></pre>
-            <p>"A browser that is signed in may call with its session. The description for programs is "
+            <p>"A signed-in browser can use its session instead. Generate a client from "
                 <a href="/api/v1/openapi.json">"openapi.json"</a> " (OpenAPI 3.1)."</p>
         </section>
         {operations}
@@ -53,7 +53,7 @@ fn Operation(method: String, path: String, operation: Value, schemas: Value, bas
         operation.pointer("/requestBody/content/application~1json/schema").map(|schema| resolved(schema, &schemas));
     let example = match method.as_str() {
         "POST" => format!(
-            "curl {base}{path} -H 'Authorization: Bearer tg_…' \\\n  -H 'Content-Type: application/json' \\\n  -H 'Idempotency-Key: my-own-key' \\\n  -d '{{\"prompt\": \"A toll gate at dawn\"}}'"
+            "curl {base}{path} -H 'Authorization: Bearer tg_…' \\\n  -H 'Content-Type: application/json' \\\n  -H 'Idempotency-Key: my-unique-key' \\\n  -d '{{\"prompt\": \"A toll gate at dawn\"}}'"
         ),
         _ => format!("curl {base}{path} -H 'Authorization: Bearer tg_…'"),
     };
@@ -68,12 +68,12 @@ fn Operation(method: String, path: String, operation: Value, schemas: Value, bas
             view! { <tr><th scope="row"><code>{name}</code></th><td class="prose">{prose(&text(parameter, "/description"))}</td></tr> }
         })
         .collect_view();
-    let answers = each(&operation, "/responses")
-        .map(|(status, answer)| {
-            view! { <tr><th scope="row">{status}</th><td class="prose">{prose(&text(&answer, "/description"))}</td></tr> }
+    let statuses = each(&operation, "/responses")
+        .map(|(status, response)| {
+            view! { <tr><th scope="row">{status}</th><td class="prose">{prose(&text(&response, "/description"))}</td></tr> }
         })
         .collect_view();
-    let answer = operation
+    let response = operation
         .pointer("/responses/200/content/application~1json/schema")
         .map(|schema| resolved(schema, &schemas))
         .filter(|schema| schema.get("properties").is_some());
@@ -84,38 +84,38 @@ fn Operation(method: String, path: String, operation: Value, schemas: Value, bas
             <p class="lead">{prose(&text(&operation, "/summary"))}</p>
             <p>{prose(&text(&operation, "/description"))}</p>
             <pre class="code" tabindex="0"><code>{example}</code></pre>
-            {body.map(|schema| view! { <h3>"What it takes"</h3> <Fields label=format!("Fields of {name}") schema schemas=schemas.clone()/> })}
-            {answer.map(|schema| view! { <h3>"What it answers"</h3> <Fields label=format!("Answer of {name}") schema schemas=schemas.clone()/> })}
+            {body.map(|schema| view! { <h3>"Request"</h3> <Fields label=format!("Request of {name}") schema schemas=schemas.clone()/> })}
+            {response.map(|schema| view! { <h3>"Response"</h3> <Fields label=format!("Response of {name}") schema schemas=schemas.clone()/> })}
             {has_headers.then(|| view! {
                 <h3>"Headers"</h3>
                 <DataTable
                     label=format!("Headers of {name}")
-                    columns=[Column::Text("Header"), Column::Text("What for")]
+                    columns=[Column::Text("Header"), Column::Text("Description")]
                 >
                     {headers}
                 </DataTable>
             })}
-            <h3>"Statuses"</h3>
-            <DataTable label=format!("Statuses of {name}") columns=[Column::Text("Status"), Column::Text("When")]>
-                {answers}
+            <h3>"Status codes"</h3>
+            <DataTable label=format!("Status codes of {name}") columns=[Column::Text("Status"), Column::Text("Meaning")]>
+                {statuses}
             </DataTable>
         </section>
     }
 }
 
-/// The members of an object, and of the objects in it.
+/// A table of an object's fields, nested ones included.
 #[component]
 fn Fields(label: String, schema: Value, schemas: Value) -> impl IntoView {
     let mut rows = Vec::new();
     collect("", &schema, &schemas, &mut rows);
     let rows = rows
         .into_iter()
-        .map(|(name, kind, what)| {
-            view! { <tr><th scope="row"><code>{name}</code></th><td>{kind}</td><td class="prose">{prose(&what)}</td></tr> }
+        .map(|(name, kind, description)| {
+            view! { <tr><th scope="row"><code>{name}</code></th><td>{kind}</td><td class="prose">{prose(&description)}</td></tr> }
         })
         .collect_view();
     view! {
-        <DataTable label=label columns=[Column::Text("Field"), Column::Text("Kind"), Column::Text("What it is")]>
+        <DataTable label=label columns=[Column::Text("Field"), Column::Text("Type"), Column::Text("Description")]>
             {rows}
         </DataTable>
     }
@@ -131,7 +131,7 @@ fn collect(prefix: &str, schema: &Value, schemas: &Value, rows: &mut Vec<(String
     }
 }
 
-/// What a `$ref` refers to, also when null may stand in its place.
+/// Returns the schema that a `$ref` refers to, also if it may be null.
 fn resolved(schema: &Value, schemas: &Value) -> Value {
     let choices = ["oneOf", "anyOf"].iter().filter_map(|name| schema.get(name)?.as_array()).flatten();
     let reference = std::iter::once(schema).chain(choices).find_map(|schema| schema.get("$ref")?.as_str());
@@ -147,7 +147,7 @@ fn kind(schema: &Value) -> String {
     }
 }
 
-/// A description, with what stands between backticks as code.
+/// Renders a description, with text in backticks as code.
 fn prose(text: &str) -> impl IntoView + use<> {
     let pieces = text.split('`').enumerate().map(|(number, piece)| {
         let piece = piece.to_owned();

@@ -1,4 +1,4 @@
-//! `/billing`: what one pays for, what happens next, what was.
+//! `/billing`: the plan, its next payment, usage, invoices and purchases.
 
 use billing::ledger::{Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase};
 use billing::{Catalog, Product, Status, Subscription, Timestamp};
@@ -12,13 +12,13 @@ use server::Tollgate;
 use crate::api::{CurrentPlan, MeterUsage, StartPurchase, current_plan, usage};
 use crate::caller::Caller;
 use crate::components::{
-    Banner, Column, DataTable, Day, Empty, Glyph, Heading, InvoiceBadge, Moment, PortalButton, Refusal, StatusBadge,
+    CheckoutNotice, Column, DataTable, Day, Empty, FormError, Glyph, Heading, InvoiceBadge, PortalButton, StatusBadge,
     SubscriptionNotice, Tone, UsageMeter, UsageNotices, invoice_address, plan_name, signed_in_page, what_was_bought,
 };
 use crate::failure::Failure;
 use crate::query::{address, after, after_value, parameter};
 
-/// Plan, status in words, next date, usage, what can be bought, invoices, purchases, history.
+/// Plan, usage, products, invoices, purchases and past subscriptions.
 #[component]
 pub fn Billing() -> impl IntoView {
     let notice = parameter("notice");
@@ -31,8 +31,8 @@ pub fn Billing() -> impl IntoView {
         let purchases = overview::purchases(&tollgate, account, &purchases_after).await.map_err(Failure::store)?;
         Ok(view! {
             <Heading title="Billing"/>
-            <Refusal/>
-            <Returned notice/>
+            <FormError/>
+            <CheckoutNotice notice/>
             <SubscriptionNotice tollgate=tollgate.clone() overview=overview.clone()/>
             <UsageNotices notices=usage.notices here="/billing"/>
             <div class="split">
@@ -42,24 +42,10 @@ pub fn Billing() -> impl IntoView {
             <Products products=tollgate.catalog().products().to_vec()/>
             <Invoices page=invoices/>
             <Purchases page=purchases catalog=tollgate.catalog().clone()/>
-            <History catalog=tollgate.catalog().clone() past=overview.past/>
+            <PastSubscriptions catalog=tollgate.catalog().clone() past=overview.past/>
         }
         .into_any())
     })
-}
-
-/// What one was led here to be told.
-#[component]
-fn Returned(notice: Option<String>) -> impl IntoView {
-    let (title, text) = match notice.as_deref()? {
-        "already_subscribed" => (
-            "You have a subscription already.",
-            "An account has one at a time, so nothing was started and nothing was charged.",
-        ),
-        "canceled" => ("Nothing was bought.", "You left Stripe's page before paying, and nothing was charged."),
-        _ => return None,
-    };
-    Some(view! { <Banner tone=Tone::Info title><p>{text}</p></Banner> })
 }
 
 #[component]
@@ -75,10 +61,8 @@ fn PlanSection(plan: CurrentPlan, tollgate: Tollgate, overview: BillingOverview)
             <p class="quiet">{plan.summary}</p>
             {facts}
             <div class="actions">
-                <a class="button" class:button-primary=!plan.is_highest && running.is_none() href="/pricing">
-                    {if plan.is_highest { "See the plans" } else { "Compare plans" }}
-                </a>
-                {overview.has_customer.then(|| view! { <PortalButton label="Cards, invoices, cancelling"/> })}
+                <a class="button" class:button-primary=!plan.is_highest && running.is_none() href="/pricing">"Compare plans"</a>
+                {overview.has_customer.then(|| view! { <PortalButton label="Manage billing"/> })}
             </div>
         </section>
     }
@@ -86,7 +70,7 @@ fn PlanSection(plan: CurrentPlan, tollgate: Tollgate, overview: BillingOverview)
 
 #[component]
 fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl IntoView {
-    let price = subscription.price(&catalog).map(|price| format!("{} per {}", price.amount, price.interval));
+    let price = subscription.price(&catalog).map(|price| format!("{}/{}", price.amount, price.interval));
     let next = match (&subscription.status, subscription.ends_at()) {
         (_, Some(at)) => Some(("Ends", at)),
         (Status::Trialing, None) => {
@@ -95,7 +79,7 @@ fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl I
         (Status::Active, None) => Some(("Renews", subscription.period().end)),
         (Status::PastDue, None) => {
             let end = subscription.grace_end(&catalog);
-            Some((if end > now { "Open until" } else { "Closed since" }, end))
+            Some((if end > now { "Access until" } else { "Access ended" }, end))
         }
         _ => None,
     };
@@ -103,7 +87,7 @@ fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl I
         <dl class="facts">
             <div><dt>"Status"</dt><dd><StatusBadge status=subscription.status.clone()/></dd></div>
             {price.map(|price| view! { <div><dt>"Price"</dt><dd class="money">{price}</dd></div> })}
-            {next.map(|(word, at)| view! { <div><dt>{word}</dt><dd><Moment at/></dd></div> })}
+            {next.map(|(label, at)| view! { <div><dt>{label}</dt><dd><Day at/></dd></div> })}
         </dl>
     }
 }
@@ -119,18 +103,23 @@ fn UsageSection(meters: Vec<MeterUsage>) -> impl IntoView {
     }
 }
 
-/// What can be bought once.
+/// The products.
 #[component]
 fn Products(products: Vec<Product>) -> impl IntoView {
     if products.is_empty() {
         return ().into_any();
     }
+    let (title, text) = if products.iter().all(|product| product.grants.is_some()) {
+        ("Extra credits", "Pay once. Credits are used after your plan's limit and don't expire.")
+    } else {
+        ("Add-ons", "Pay once, with no subscription.")
+    };
     let rows = products.into_iter().map(|product| view! { <ProductRow product/> }).collect_view();
     view! {
         <section class="card" aria-labelledby="products-title">
             <div class="section-head">
-                <h2 id="products-title">"More when you need it"</h2>
-                <p class="quiet">"Bought once. Used when your plan's own are used up, and never out of date."</p>
+                <h2 id="products-title">{title}</h2>
+                <p class="quiet">{text}</p>
             </div>
             <ul class="rows">{rows}</ul>
         </section>
@@ -161,7 +150,7 @@ fn Invoices(page: Page<Invoice>) -> impl IntoView {
     let body = if page.rows.is_empty() {
         view! {
             <Empty glyph=Glyph::Receipt title="No invoices yet">
-                "With every payment for a plan there is an invoice here, as a page and as a PDF."
+                "Each payment for your plan adds an invoice here, with a PDF."
             </Empty>
         }
         .into_any()
@@ -171,7 +160,7 @@ fn Invoices(page: Page<Invoice>) -> impl IntoView {
         view! {
             <DataTable
                 label="Invoices, table"
-                columns=[Column::Text("Number"), Column::Text("Date (UTC)"), Column::Text("Status"), Column::Money("Amount"), Column::Unseen("See it")]
+                columns=[Column::Text("Number"), Column::Text("Date (UTC)"), Column::Text("Status"), Column::Money("Amount"), Column::Unseen("Links")]
             >
                 {rows}
             </DataTable>
@@ -191,7 +180,7 @@ fn Invoices(page: Page<Invoice>) -> impl IntoView {
 fn InvoiceRow(invoice: Invoice) -> impl IntoView {
     let number = invoice.number.clone().unwrap_or_else(|| "–".to_owned());
     let (page, pdf) = (invoice_address::page_of(&invoice.id), invoice_address::pdf_of(&invoice.id));
-    let word = if invoice.status == InvoiceStatus::Open { "Pay" } else { "View" };
+    let verb = if invoice.status == InvoiceStatus::Open { "Pay" } else { "View" };
     view! {
         <tr>
             <th scope="row">{number.clone()}</th>
@@ -199,7 +188,7 @@ fn InvoiceRow(invoice: Invoice) -> impl IntoView {
             <td><InvoiceBadge status=invoice.status.clone()/></td>
             <td class="money">{invoice.total.to_string()}</td>
             <td class="links">
-                <a href=page aria-label=format!("{word} invoice {number}")>{word}</a>
+                <a href=page aria-label=format!("{verb} invoice {number}")>{verb}</a>
                 " "
                 <a href=pdf aria-label=format!("PDF of invoice {number}")>"PDF"</a>
             </td>
@@ -223,7 +212,7 @@ fn Purchases(page: Page<PaidPurchase>, catalog: Catalog) -> impl IntoView {
             <h2 id="purchases-title">"Purchases"</h2>
             <DataTable
                 label="Purchases, table"
-                columns=[Column::Text("What"), Column::Text("Date (UTC)"), Column::Text("Status"), Column::Money("Amount"), Column::Unseen("Receipt")]
+                columns=[Column::Text("Item"), Column::Text("Date (UTC)"), Column::Text("Status"), Column::Money("Amount"), Column::Unseen("Receipt")]
             >
                 {rows}
             </DataTable>
@@ -236,7 +225,7 @@ fn Purchases(page: Page<PaidPurchase>, catalog: Catalog) -> impl IntoView {
 #[component]
 fn PurchaseRow(purchase: Purchase, payment: Option<Payment>, catalog: Catalog) -> impl IntoView {
     let what = what_was_bought(&purchase, &catalog);
-    let (word, tone, more) = standing(&purchase, payment.as_ref());
+    let (status, tone, detail) = purchase_status(&purchase, payment.as_ref());
     let class = tone.map_or_else(|| "badge".to_owned(), |tone| format!("badge badge-{}", tone.as_str()));
     let receipt = payment.and_then(|payment| payment.receipt_url);
     view! {
@@ -244,8 +233,8 @@ fn PurchaseRow(purchase: Purchase, payment: Option<Payment>, catalog: Catalog) -
             <th scope="row">{what.clone()}</th>
             <td><Day at=purchase.created/></td>
             <td>
-                <span class=class>{word}</span>
-                {more.map(|more| view! { <p class="quiet">{more}</p> })}
+                <span class=class>{status}</span>
+                {detail.map(|detail| view! { <p class="quiet">{detail}</p> })}
             </td>
             <td class="money">{purchase.total.to_string()}</td>
             <td class="links">
@@ -255,66 +244,53 @@ fn PurchaseRow(purchase: Purchase, payment: Option<Payment>, catalog: Catalog) -
     }
 }
 
-/// What became of a purchase: a word, its tone, and how much of it is gone.
-fn standing(purchase: &Purchase, payment: Option<&Payment>) -> (&'static str, Option<Tone>, Option<String>) {
+/// Returns a purchase's status, its tone and a detail, such as how much was refunded.
+fn purchase_status(purchase: &Purchase, payment: Option<&Payment>) -> (&'static str, Option<Tone>, Option<String>) {
     let Some(payment) = payment else {
-        return if purchase.is_paid {
-            ("Paid", Some(Tone::Good), None)
-        } else {
-            ("On its way", Some(Tone::Info), None)
-        };
+        return if purchase.is_paid { ("Paid", Some(Tone::Good), None) } else { ("Pending", Some(Tone::Info), None) };
     };
     let money = |minor| billing::Money::new(minor, payment.amount.currency.clone()).to_string();
     let (refunded, disputed) = (payment.amount_refunded, payment.amount_disputed());
     match &payment.status {
-        _ if disputed > 0 => ("Disputed", Some(Tone::Warning), Some(format!("{} held by the bank", money(disputed)))),
+        _ if disputed > 0 => ("Disputed", Some(Tone::Warning), Some(format!("{} held by your bank", money(disputed)))),
         _ if refunded >= payment.amount.minor && refunded > 0 => ("Refunded", None, None),
-        _ if refunded > 0 => ("Refunded in part", None, Some(format!("{} came back", money(refunded)))),
+        _ if refunded > 0 => ("Partly refunded", None, Some(format!("{} refunded", money(refunded)))),
         PaymentStatus::Succeeded => ("Paid", Some(Tone::Good), None),
-        PaymentStatus::Processing => ("On its way", Some(Tone::Info), None),
-        PaymentStatus::Canceled => ("Given up", None, None),
-        _ => ("Not paid", Some(Tone::Warning), payment.failure.clone()),
+        PaymentStatus::Processing => ("Pending", Some(Tone::Info), None),
+        PaymentStatus::Canceled => ("Cancelled", None, None),
+        _ => ("Unpaid", Some(Tone::Warning), payment.failure.clone()),
     }
 }
 
 #[component]
-fn History(catalog: Catalog, past: Vec<Subscription>) -> impl IntoView {
-    let body = if past.is_empty() {
-        view! {
-            <Empty glyph=Glyph::Receipt title="No earlier subscriptions">
-                "When a subscription ends, it is kept here with its dates."
-            </Empty>
-        }
-        .into_any()
-    } else {
-        let rows = past
-            .into_iter()
-            .map(|subscription| {
-                let ended = subscription.ended_at.unwrap_or_else(|| subscription.period().end);
-                view! {
-                    <tr>
-                        <th scope="row">{plan_name(&catalog, &subscription)}</th>
-                        <td><StatusBadge status=subscription.status.clone()/></td>
-                        <td><Day at=subscription.created/></td>
-                        <td><Day at=ended/></td>
-                    </tr>
-                }
-            })
-            .collect_view();
-        view! {
+fn PastSubscriptions(catalog: Catalog, past: Vec<Subscription>) -> impl IntoView {
+    if past.is_empty() {
+        return ().into_any();
+    }
+    let rows = past
+        .into_iter()
+        .map(|subscription| {
+            let ended = subscription.ended_at.unwrap_or_else(|| subscription.period().end);
+            view! {
+                <tr>
+                    <th scope="row">{plan_name(&catalog, &subscription)}</th>
+                    <td><StatusBadge status=subscription.status.clone()/></td>
+                    <td><Day at=subscription.created/></td>
+                    <td><Day at=ended/></td>
+                </tr>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="card" aria-labelledby="past-title">
+            <h2 id="past-title">"Past subscriptions"</h2>
             <DataTable
-                label="Earlier subscriptions, table"
+                label="Past subscriptions, table"
                 columns=[Column::Text("Plan"), Column::Text("Status"), Column::Text("Started (UTC)"), Column::Text("Ended (UTC)")]
             >
                 {rows}
             </DataTable>
-        }
-        .into_any()
-    };
-    view! {
-        <section class="card" aria-labelledby="history-title">
-            <h2 id="history-title">"History"</h2>
-            {body}
         </section>
     }
+    .into_any()
 }

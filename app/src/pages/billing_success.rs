@@ -1,5 +1,5 @@
-//! `/billing/success?session_id=`: where Stripe sends people back to. It asks Stripe
-//! itself and so is right before any webhook has come.
+//! `/billing/success?session_id=`: where Checkout redirects to. It asks Stripe, and so is right before
+//! any webhook has arrived.
 
 use billing::ledger::Purchase;
 use engine::checkout::{self, CheckoutOutcome};
@@ -7,12 +7,12 @@ use leptos::prelude::*;
 use server::Tollgate;
 
 use crate::caller::Caller;
-use crate::components::{Glyph, Icon, Moment, signed_in_page, what_it_grants, what_was_bought};
+use crate::components::{Day, Glyph, Icon, signed_in_page, what_it_grants, what_was_bought};
 use crate::failure::Failure;
 use crate::islands::AwaitPayment;
 use crate::query::parameter;
 
-/// What became of a Checkout session of theirs; somebody else's is a page that does not exist.
+/// The outcome of one of the account's Checkout sessions; 404 for any other.
 #[component]
 pub fn Success() -> impl IntoView {
     let session_id = parameter("session_id").unwrap_or_default();
@@ -20,32 +20,31 @@ pub fn Success() -> impl IntoView {
         let outcome =
             checkout::outcome(&tollgate, permit.account_id(), &session_id).await.map_err(Failure::checkout)?;
         let outcome = outcome.ok_or(Failure::NotFound)?;
-        Ok(view! { <Said tollgate outcome session_id/> }.into_any())
+        Ok(view! { <Outcome tollgate outcome session_id/> }.into_any())
     })
 }
 
 #[component]
-fn Said(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> impl IntoView {
+fn Outcome(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> impl IntoView {
     match outcome {
         CheckoutOutcome::Subscribed { tier, trial_end, renews_at } => {
             let catalog = tollgate.catalog();
             let name = catalog.plan(&tier).map_or_else(|| tier.to_string(), |plan| plan.name.clone());
             let next = match trial_end.filter(|end| *end > tollgate.now()) {
                 Some(end) => {
-                    view! { "Your free trial runs until " <Moment at=end/> ". You can cancel any time before." }
+                    view! { "Your trial ends " <Day at=end/> ". Cancel before then and you won't be charged." }
                         .into_any()
                 }
-                None => view! { "It renews on " <Moment at=renews_at/> ". A receipt is on its way to your inbox." }
-                    .into_any(),
+                None => view! { "Your plan renews " <Day at=renews_at/> "." }.into_any(),
             };
             view! {
                 <div class="narrow outcome outcome-good">
                     <Icon glyph=Glyph::Check/>
-                    <h1>{format!("You are on {name}")}</h1>
+                    <h1>{format!("Welcome to {name}")}</h1>
                     <p class="lead">{next}</p>
                     <p class="actions">
-                        <a class="button button-primary" href="/dashboard">"Go to the dashboard"</a>
-                        <a class="button" href="/billing">"See your billing"</a>
+                        <a class="button button-primary" href="/dashboard">"Go to dashboard"</a>
+                        <a class="button" href="/billing">"Go to billing"</a>
                     </p>
                 </div>
             }
@@ -57,13 +56,13 @@ fn Said(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> imp
             view! {
                 <div class="narrow outcome">
                     <Icon glyph=Glyph::Receipt/>
-                    <h1>"Your payment is on its way"</h1>
+                    <h1>"Your payment is pending"</h1>
                     <p class="lead">
-                        {format!("Banks take a few days. As soon as the money has come, {what} is yours; there is nothing more for you to do.")}
+                        {format!("Bank payments can take a few days. Once your payment clears, you get {what}. You don't need to do anything.")}
                     </p>
                     <p class="actions">
-                        <a class="button button-primary" href="/billing">"See your billing"</a>
-                        <a class="button" href="/dashboard">"Go to the dashboard"</a>
+                        <a class="button button-primary" href="/billing">"Go to billing"</a>
+                        <a class="button" href="/dashboard">"Go to dashboard"</a>
                     </p>
                 </div>
             }
@@ -75,12 +74,12 @@ fn Said(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> imp
                 <noscript><meta http-equiv="refresh" content="5"/></noscript>
                 <div class="narrow outcome">
                     <Icon glyph=Glyph::Receipt/>
-                    <h1>"Your payment is on its way"</h1>
-                    <p class="lead">"The payment is not confirmed yet. Some ways of paying take a few days; what you chose is yours as soon as it is, without another step."</p>
+                    <h1>"Your payment is pending"</h1>
+                    <p class="lead">"We're waiting for confirmation. Some payment methods take a few days. Once your payment clears, your purchase is ready; you don't need to do anything."</p>
                     <AwaitPayment/>
                     <p class="actions">
                         <a class="button button-primary" href=again>"Check again"</a>
-                        <a class="button" href="/billing">"See your billing"</a>
+                        <a class="button" href="/billing">"Go to billing"</a>
                     </p>
                 </div>
             }
@@ -89,11 +88,11 @@ fn Said(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> imp
         CheckoutOutcome::Open { url } => view! {
             <div class="narrow outcome">
                 <Icon glyph=Glyph::Receipt/>
-                <h1>"Your payment is not finished"</h1>
-                <p class="lead">"Nothing was charged. The payment page is still open for you."</p>
+                <h1>"Your payment isn't complete"</h1>
+                <p class="lead">"You haven't been charged. Your checkout is still open."</p>
                 <p class="actions">
-                    <a class="button button-primary" href=url>"Go on with the payment"</a>
-                    <a class="button" href="/billing">"See your billing"</a>
+                    <a class="button button-primary" href=url>"Continue to payment"</a>
+                    <a class="button" href="/billing">"Go to billing"</a>
                 </p>
             </div>
         }
@@ -101,11 +100,11 @@ fn Said(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> imp
         CheckoutOutcome::Expired => view! {
             <div class="narrow outcome">
                 <Icon glyph=Glyph::Alert/>
-                <h1>"That payment page has closed"</h1>
-                <p class="lead">"It was open for a day. Nothing was charged; choose again to get a new one."</p>
+                <h1>"This checkout expired"</h1>
+                <p class="lead">"You weren't charged. Choose a plan to start again."</p>
                 <p class="actions">
-                    <a class="button button-primary" href="/pricing">"See the plans"</a>
-                    <a class="button" href="/billing">"See your billing"</a>
+                    <a class="button button-primary" href="/pricing">"See plans"</a>
+                    <a class="button" href="/billing">"Go to billing"</a>
                 </p>
             </div>
         }
@@ -116,17 +115,16 @@ fn Said(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> imp
 #[component]
 fn Bought(tollgate: Tollgate, purchase: Purchase) -> impl IntoView {
     let what = what_was_bought(&purchase, tollgate.catalog());
-    let said = what_it_grants(&purchase, tollgate.catalog()).map(|granted| {
-        format!("{granted} were added to your account. They are used when your plan's own are used up.")
-    });
+    let text = what_it_grants(&purchase, tollgate.catalog())
+        .map(|credits| format!("{credits} were added to your account. They're used after your plan's limit."));
     view! {
         <div class="narrow outcome outcome-good">
             <Icon glyph=Glyph::Check/>
             <h1>{format!("{what}: paid")}</h1>
-            {said.map(|said| view! { <p class="lead">{said}</p> })}
+            {text.map(|text| view! { <p class="lead">{text}</p> })}
             <p class="actions">
-                <a class="button button-primary" href="/dashboard">"Go to the dashboard"</a>
-                <a class="button" href="/billing">"See your billing"</a>
+                <a class="button button-primary" href="/dashboard">"Go to dashboard"</a>
+                <a class="button" href="/billing">"Go to billing"</a>
             </p>
         </div>
     }

@@ -1,4 +1,4 @@
-//! `/dashboard/custom-domain`: the name, and the record that makes it work.
+//! `/dashboard/custom-domain`: the account's domain and its DNS record.
 
 use leptos::prelude::*;
 use server::workspace::custom_domain::custom_domain;
@@ -8,7 +8,7 @@ use crate::caller::Caller;
 use crate::components::{Empty, Field, Gate, Glyph};
 use crate::failure::Failure;
 
-/// The account's own domain.
+/// The account's domain, and the form that sets it.
 #[component]
 pub fn CustomDomain() -> impl IntoView {
     let inside = move |Caller { tollgate, permit, .. }| async move {
@@ -18,7 +18,7 @@ pub fn CustomDomain() -> impl IntoView {
             Some(domain) => view! { <Record domain target/> }.into_any(),
             None => view! {
                 <Empty glyph=Glyph::Globe title="No domain yet">
-                    "Save a name above; then the record to set with your DNS provider stands here."
+                    "Save a domain above to see the DNS record to add."
                 </Empty>
             }
             .into_any(),
@@ -27,7 +27,7 @@ pub fn CustomDomain() -> impl IntoView {
             <section class="card" aria-labelledby="domain-title">
                 <h2 id="domain-title">"Your domain"</h2>
                 <form class="form-row" method="post" action=CUSTOM_DOMAIN.path novalidate aria-labelledby="domain-title">
-                    <Field name="domain" label="Domain" initial=domain.unwrap_or_default() placeholder="app.example.com" hint="A subdomain of a domain that is yours." autocomplete="off"/>
+                    <Field name="domain" label="Domain" initial=domain.unwrap_or_default() placeholder="app.example.com" hint="A subdomain of a domain you own." autocomplete="off"/>
                     <button class="button button-primary" type="submit">"Save domain"</button>
                 </form>
             </section>
@@ -44,7 +44,7 @@ pub fn CustomDomain() -> impl IntoView {
 #[component]
 fn Record(domain: String, target: String) -> impl IntoView {
     view! {
-        <p class="quiet">"Set this record with your DNS provider. It can take a day until everybody sees it."</p>
+        <p class="quiet">"Add this record at your DNS provider. DNS changes can take up to 24 h."</p>
         <dl class="facts facts-code">
             <div><dt>"Type"</dt><dd><code>"CNAME"</code></dd></div>
             <div><dt>"Name"</dt><dd><code>{domain}</code></dd></div>

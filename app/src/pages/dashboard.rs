@@ -1,4 +1,4 @@
-//! `/dashboard`: the plan, what is used, and the ways on.
+//! `/dashboard`: usage, the plan, and links to the areas.
 
 use billing::Admission;
 use engine::overview::{self, BillingOverview};
@@ -11,7 +11,7 @@ use crate::caller::Caller;
 use crate::components::{Glyph, Heading, Icon, SubscriptionNotice, UsageMeter, UsageNotices, signed_in_page};
 use crate::failure::Failure;
 
-/// Where one lands after logging in.
+/// The first page after logging in.
 #[component]
 pub fn Dashboard() -> impl IntoView {
     signed_in_page("Dashboard", |Caller { tollgate, permit, .. }| async move {
@@ -32,7 +32,7 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview, plan: CurrentPlan, us
             let locked = match area.policy.admits(&overview.entitlement, catalog) {
                 Admission::Admitted => None,
                 Admission::Forbidden | Admission::UpgradeRequired { .. } => {
-                    area.opened_by(catalog).map(|plan| plan.name.clone())
+                    area.included_in(catalog).map(|plan| plan.name.clone())
                 }
             };
             view! { <Tile area locked/> }
@@ -61,13 +61,13 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview, plan: CurrentPlan, us
             </section>
         </div>
         <section aria-labelledby="areas-title">
-            <h2 id="areas-title">"What you can do"</h2>
+            <h2 id="areas-title">"Features"</h2>
             <ul class="tiles">{tiles}</ul>
         </section>
     }
 }
 
-/// A way on; a locked one says which plan opens it and leads to where that is sold.
+/// A link to an area. A locked one names the plan that includes it.
 #[component]
 fn Tile(area: &'static Area, locked: Option<String>) -> impl IntoView {
     let glyph = match area.path.rsplit('/').next() {
@@ -82,7 +82,7 @@ fn Tile(area: &'static Area, locked: Option<String>) -> impl IntoView {
             <Icon glyph/>
             <h3><a href=area.path>{area.title}</a></h3>
             <p class="quiet">{area.summary}</p>
-            {locked.map(|plan| view! { <p class="tile-lock"><Icon glyph=Glyph::Lock/> {format!("With {plan}")}</p> })}
+            {locked.map(|plan| view! { <p class="tile-lock"><Icon glyph=Glyph::Lock/> {format!("Included in {plan}")}</p> })}
         </li>
     }
 }

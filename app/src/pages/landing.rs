@@ -1,4 +1,4 @@
-//! `/`: what this is, what it costs, two ways on.
+//! `/`: what the product is and costs.
 
 use billing::{Catalog, Interval};
 use leptos::prelude::*;
@@ -13,10 +13,12 @@ use crate::query::parameter;
 /// The start page.
 #[component]
 pub fn Landing() -> impl IntoView {
-    let is_closed = parameter("notice").as_deref() == Some("closed");
+    let was_deleted = parameter("notice").as_deref() == Some("closed");
     let is_signed_in = expect_context::<Visitor>().signed_in.is_some();
     let (href, name) =
-        if is_signed_in { ("/dashboard", "Open the dashboard") } else { ("/signup", "Create a free account") };
+        if is_signed_in { ("/dashboard", "Go to dashboard") } else { ("/signup", "Create a free account") };
+    let tollgate = expect_context::<Tollgate>();
+    let catalog = tollgate.catalog();
     let areas = AREAS
         .into_iter()
         .zip([Glyph::Chart, Glyph::Key, Glyph::Globe, Glyph::Speech])
@@ -31,61 +33,70 @@ pub fn Landing() -> impl IntoView {
         })
         .collect_view();
     view! {
-        <Title text="Plans, limits and a gate that keeps them"/>
-        <Meta name="description" content="Start free, pay when you grow. Every plan says what it includes, what is used and when it renews."/>
-        {is_closed.then(|| view! {
-            <Banner tone=Tone::Good title="Your account is closed.">
-                <p>"Nothing is charged any more. What you have paid is kept, as the law asks; everything else is deleted."</p>
+        <Title text="An API with clear limits"/>
+        <Meta name="description" content="Start free, pay when you grow. You always see what your plan includes, what you've used and when it renews."/>
+        {was_deleted.then(|| view! {
+            <Banner tone=Tone::Good title="Your account was deleted.">
+                <p>"You won't be charged again. We keep your invoices and payments as required by law."</p>
             </Banner>
         })}
         <section class="hero" aria-labelledby="hero-title">
             <div class="hero-text">
                 <h1 id="hero-title">"Start free. "<span class="hero-turn">"Pay when you grow."</span></h1>
                 <p class="hero-lead">
-                    "An API with limits you can read. You always see what your plan includes, what you have used and when it renews."
+                    "An API with clear limits. You always see what your plan includes, what you've used and when it renews."
                 </p>
                 <p class="actions">
                     <a class="button button-primary button-large" href=href>{name}</a>
-                    <a class="button button-large" href="/pricing">"See the plans" <Icon glyph=Glyph::Arrow/></a>
+                    <a class="button button-large" href="/pricing">"See plans" <Icon glyph=Glyph::Arrow/></a>
                 </p>
-                <p class="quiet">"No card needed to start."</p>
+                <p class="quiet">"No card required."</p>
             </div>
             <Teaser/>
         </section>
         <section class="opens" aria-labelledby="opens-title">
-            <h2 id="opens-title">"What a plan opens"</h2>
+            <h2 id="opens-title">"What's included"</h2>
             <ul class="opens-list">{areas}</ul>
         </section>
         <section class="promises" aria-labelledby="promises-title">
             <h2 id="promises-title">"No surprises"</h2>
             <dl class="promise-list">
                 <div>
-                    <dt>"The price is the price"</dt>
-                    <dd>{beyond_a_limit(expect_context::<Tollgate>().catalog())}</dd>
+                    <dt>"Clear pricing"</dt>
+                    <dd>{beyond_a_limit(catalog)}</dd>
                 </div>
                 <div>
-                    <dt>"A failed card is not the end"</dt>
-                    <dd>"Everything stays open for some days, and every page says until when."</dd>
+                    <dt>{if catalog.grace_days() > 0 { "A failed payment won't lock you out" } else { "If a payment fails" }}</dt>
+                    <dd>{grace(catalog.grace_days())}</dd>
                 </div>
                 <div>
-                    <dt>"Leaving costs nothing"</dt>
-                    <dd>"A cancelled plan runs to the end of what was paid for. Then you are on the free plan again."</dd>
+                    <dt>"Cancel any time"</dt>
+                    <dd>{format!("You keep your plan until the period ends, then move to {}.", catalog.free().name)}</dd>
                 </div>
             </dl>
         </section>
     }
 }
 
-/// What happens beyond a limit, as the catalogue has it.
+/// Returns what happens beyond a limit.
 fn beyond_a_limit(catalog: &Catalog) -> &'static str {
     if catalog.metered_prices().next().is_some() {
-        "You're charged what the plan says. Usage beyond a limit is billed per unit, and your billing page shows it as it grows."
+        "You pay the price of your plan. Usage beyond a limit is billed per unit, and you can follow it on your billing page."
     } else {
-        "You're charged what the plan says. When you reach a limit, further calls are rejected; nothing extra is billed."
+        "You pay the price of your plan. When you reach a limit, further calls are rejected; nothing extra is billed."
     }
 }
 
-/// The plans as one would see them from afar: a name, a price, the first limit.
+/// Returns how long a plan lasts after a failed payment.
+fn grace(days: u32) -> String {
+    match days {
+        0 => "Pay the open invoice and your plan is restored.".to_owned(),
+        1 => "1 day of full access to fix it.".to_owned(),
+        days => format!("{days} days of full access to fix it."),
+    }
+}
+
+/// The plans at a glance: name, price and first limit.
 #[component]
 fn Teaser() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
@@ -110,7 +121,7 @@ fn Teaser() -> impl IntoView {
     view! {
         <aside class="card teaser" aria-label="Plans at a glance">
             <ul>{rows}</ul>
-            {(days > 0).then(|| view! { <p class="teaser-note">{format!("Every paid plan begins with {days} days free.")}</p> })}
+            {(days > 0).then(|| view! { <p class="teaser-note">{format!("Every paid plan starts with a {days}-day free trial.")}</p> })}
         </aside>
     }
 }

@@ -1,13 +1,13 @@
-//! `/login`
+//! `/login?next=`
 
 use leptos::prelude::*;
 use leptos_meta::Title;
 use server::auth::{Visitor, safe_next};
 
 use super::sign_up::{keeping_next, next};
-use crate::components::{Field, Refusal, see_other};
+use crate::components::{Field, FormError, see_other};
 
-/// Back into an account.
+/// The login form.
 #[component]
 pub fn LogIn() -> impl IntoView {
     let next = next();
@@ -21,7 +21,7 @@ pub fn LogIn() -> impl IntoView {
         <div class="narrow">
             <div class="card form-card">
                 <h1>"Log in"</h1>
-                <Refusal/>
+                <FormError/>
                 <form method="post" action="/login" novalidate aria-label="Log in">
                     {next.map(|next| view! { <input type="hidden" name="next" value=next/> })}
                     <Field name="email" label="E-mail" kind="email" autocomplete="username"/>
@@ -29,7 +29,7 @@ pub fn LogIn() -> impl IntoView {
                     <button class="button button-primary button-wide" type="submit">"Log in"</button>
                 </form>
             </div>
-            <p class="form-other">"Are you new here? " <a href=sign_up>"Create an account"</a></p>
+            <p class="form-other">"New here? " <a href=sign_up>"Create an account"</a></p>
         </div>
     }
     .into_any()

@@ -1,4 +1,4 @@
-//! The pages, one file each.
+//! The pages, a file for each.
 
 #![allow(clippy::needless_pass_by_value, reason = "a component owns its properties")]
 

@@ -1,4 +1,4 @@
-//! `/pricing`: three cards. What is theirs is marked and not for sale.
+//! `/pricing`: a card for each plan. The visitor's own plan is marked and not for sale.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,11 @@ use leptos_meta::{Meta, Title};
 use server::Tollgate;
 
 use crate::caller::Caller;
-use crate::components::{FailureView, Heading, Offer, PlanCard, Refusal};
+use crate::components::{CheckoutNotice, FailureView, FormError, Heading, Offer, PlanCard};
 use crate::failure::Failure;
-use crate::query::Choice;
+use crate::query::{Choice, parameter};
 
-/// The plans and how to get one.
+/// The plans.
 #[component]
 pub fn Pricing() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
@@ -37,7 +37,7 @@ pub fn Pricing() -> impl IntoView {
     });
     view! {
         <Title text="Pricing"/>
-        <Meta name="description" content="Three plans: what each costs, what each includes."/>
+        <Meta name="description" content="Compare plans: what each one costs and includes."/>
         {page}
     }
 }
@@ -47,11 +47,11 @@ fn Plans(catalog: Catalog, overview: Option<BillingOverview>, choice: Choice) ->
     let could_try = |overview: &BillingOverview| overview.trial_available && !has_subscription(overview);
     let trial = catalog.trial_days() > 0 && overview.as_ref().is_none_or(could_try);
     let lead = if trial {
-        format!("Every paid plan begins with {} days free. Cancel any time.", catalog.trial_days())
+        format!("Every paid plan starts with a {}-day free trial. Cancel any time.", catalog.trial_days())
     } else {
-        "Change or cancel any time. What was paid for stays open to its end.".to_owned()
+        "Cancel any time. You keep your plan until the period ends.".to_owned()
     };
-    // One primary button a page: the plan they chose, or the first that is sold.
+    // The one primary button is on the chosen plan, or on the first with a price.
     let mut sold = catalog.plans().iter().filter(|plan| !plan.prices.is_empty()).map(|plan| plan.tier.clone());
     let leading = choice.plan.as_deref().map(Tier::new).or_else(|| sold.next());
     let cards = catalog
@@ -66,13 +66,14 @@ fn Plans(catalog: Catalog, overview: Option<BillingOverview>, choice: Choice) ->
         .collect_view();
     view! {
         <Heading title="Pricing" lead/>
-        <Refusal/>
+        <FormError/>
+        <CheckoutNotice notice=parameter("notice")/>
         <IntervalSwitch catalog=catalog.clone() choice=choice.clone()/>
         <div class="plans">{cards}</div>
     }
 }
 
-/// What somebody with this overview, or nobody in particular, can do with a plan.
+/// Returns what a visitor can do with a plan. `overview` is their account's, if they have one.
 pub fn offer(plan: &Plan, overview: Option<&BillingOverview>, trial: bool) -> Offer {
     let is_free = plan.prices.is_empty();
     let Some(overview) = overview else {
@@ -93,7 +94,7 @@ fn has_subscription(overview: &BillingOverview) -> bool {
     overview.subscription.as_ref().is_some_and(|subscription| !subscription.status.has_ended())
 }
 
-/// Links, so that it needs no script; the chosen plan stays chosen.
+/// The interval switch: links, so that it needs no script. The chosen plan stays chosen.
 #[component]
 fn IntervalSwitch(catalog: Catalog, choice: Choice) -> impl IntoView {
     let sold: BTreeSet<Interval> =

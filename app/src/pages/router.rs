@@ -1,4 +1,4 @@
-//! Which page answers which address. Each has its line in [`crate::addresses`].
+//! The address of each page. Its policy is in [`crate::addresses`].
 
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
@@ -12,7 +12,7 @@ use super::{
 use crate::components::FailureView;
 use crate::failure::Failure;
 
-/// Everything between the site's header and its footer.
+/// The content between header and footer.
 #[component]
 pub fn Pages() -> impl IntoView {
     view! {

@@ -1,25 +1,25 @@
-//! `/signup`
+//! `/signup?next=`
 
 use leptos::prelude::*;
 use leptos_meta::Title;
 use server::auth::{Visitor, safe_next};
 
-use crate::components::{Field, Refusal, see_other};
+use crate::components::{Field, FormError, see_other};
 use crate::form_state::FormState;
 use crate::query::{parameter, with_next};
 
-/// Where the form's `next` goes on: what was posted, or what the address says.
+/// Returns where to go afterwards: `next` of the posted form or of the address.
 pub fn next() -> Option<String> {
     let posted = use_context::<FormState>().and_then(|state| state.text_of("next").map(str::to_owned));
     posted.or_else(|| parameter("next")).filter(|next| !next.is_empty())
 }
 
-/// `path`, with `next` behind it when there is one.
+/// Returns `path`, with `next` if there is one.
 pub fn keeping_next(path: &str, next: Option<&str>) -> String {
     next.map_or_else(|| path.to_owned(), |next| with_next(path, next))
 }
 
-/// An account, with nothing but an address and a password.
+/// The sign-up form.
 #[component]
 pub fn SignUp() -> impl IntoView {
     let next = next();
@@ -28,7 +28,7 @@ pub fn SignUp() -> impl IntoView {
         return ().into_any();
     }
     let for_a_plan = next.as_deref().is_some_and(|next| next.starts_with("/pricing?plan="));
-    let lead = if for_a_plan { "Then on to the plan you chose." } else { "Free, and no card is needed." };
+    let lead = if for_a_plan { "Next, you'll confirm the plan you chose." } else { "Free, no card required." };
     let log_in = keeping_next("/login", next.as_deref());
     view! {
         <Title text="Create your account"/>
@@ -36,7 +36,7 @@ pub fn SignUp() -> impl IntoView {
             <div class="card form-card">
                 <h1>"Create your account"</h1>
                 <p class="lead">{lead}</p>
-                <Refusal/>
+                <FormError/>
                 <form method="post" action="/signup" novalidate aria-label="Create your account">
                     {next.map(|next| view! { <input type="hidden" name="next" value=next/> })}
                     <Field name="email" label="E-mail" kind="email" autocomplete="email"/>
@@ -44,7 +44,7 @@ pub fn SignUp() -> impl IntoView {
                     <button class="button button-primary button-wide" type="submit">"Create account"</button>
                 </form>
             </div>
-            <p class="form-other">"Do you have an account? " <a href=log_in>"Log in to it"</a></p>
+            <p class="form-other">"Already have an account? " <a href=log_in>"Log in"</a></p>
         </div>
     }
     .into_any()

@@ -1,4 +1,4 @@
-//! `/dashboard/support`: write, and see what was written.
+//! `/dashboard/support`: the contact form and the account's messages.
 
 use leptos::prelude::*;
 use server::workspace::support::{BODY_MAX, SUBJECT_MAX, SupportMessage, support_messages};
@@ -9,16 +9,16 @@ use crate::components::{Banner, Empty, Field, Gate, Glyph, Moment, TextField, To
 use crate::failure::Failure;
 use crate::query::parameter;
 
-/// Messages to us.
+/// The contact form, and the messages that were sent.
 #[component]
 pub fn Support() -> impl IntoView {
     let was_sent = parameter("notice").as_deref() == Some("sent");
-    let inside = move |Caller { tollgate, permit, .. }| async move {
+    let inside = move |Caller { tollgate, permit, who }| async move {
         let messages = support_messages(&tollgate, &permit).await.map_err(Failure::store)?;
         let list = if messages.is_empty() {
             view! {
                 <Empty glyph=Glyph::Speech title="No messages yet">
-                    "What you write to us is kept here, the newest first."
+                    "Messages you send appear here."
                 </Empty>
             }
             .into_any()
@@ -28,15 +28,15 @@ pub fn Support() -> impl IntoView {
         };
         Ok(view! {
             {was_sent.then(|| view! {
-                <Banner tone=Tone::Good title="Your message is with us.">
-                    <p>"We answer to the e-mail address of your account."</p>
+                <Banner tone=Tone::Good title="Sent.">
+                    <p>{format!("We'll reply to {}.", who.email)}</p>
                 </Banner>
             })}
             <section class="card" aria-labelledby="write-title">
-                <h2 id="write-title">"Write to us"</h2>
+                <h2 id="write-title">"Contact us"</h2>
                 <form method="post" action=SUPPORT.path novalidate aria-labelledby="write-title">
-                    <Field name="subject" label="Subject" most=SUBJECT_MAX autocomplete="off"/>
-                    <TextField name="body" label="Message" most=BODY_MAX hint="What did you do, what happened, what did you expect?"/>
+                    <Field name="subject" label="Subject" max=SUBJECT_MAX autocomplete="off"/>
+                    <TextField name="body" label="Message" max=BODY_MAX hint="What did you do, what happened, and what did you expect?"/>
                     <button class="button button-primary" type="submit">"Send message"</button>
                 </form>
             </section>

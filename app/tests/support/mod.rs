@@ -188,6 +188,8 @@ impl Browser<'_> {
         let (location, csp) = (text("location"), text("content-security-policy").unwrap_or_default());
         let status = response.status();
         let body = to_bytes(response.into_body(), 4 << 20).await.unwrap();
-        Answer { status, location, csp, html: String::from_utf8(body.to_vec()).unwrap() }
+        // Leptos separates texts by empty comments.
+        let html = String::from_utf8(body.to_vec()).unwrap().replace("<!>", "");
+        Answer { status, location, csp, html }
     }
 }

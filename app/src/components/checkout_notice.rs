@@ -1,0 +1,19 @@
+//! Why a customer came back from Checkout without paying.
+
+use leptos::prelude::*;
+
+use super::banner::{Banner, Tone};
+
+/// A banner for the `notice=` of a page's address; nothing for any other.
+#[component]
+pub fn CheckoutNotice(notice: Option<String>) -> impl IntoView {
+    let (title, text) = match notice.as_deref()? {
+        "already_subscribed" => (
+            "You already have a subscription.",
+            "You can have one at a time, so we didn't start another and you weren't charged.",
+        ),
+        "canceled" => ("Checkout cancelled.", "You left before paying, so you weren't charged."),
+        _ => return None,
+    };
+    Some(view! { <Banner tone=Tone::Info title><p>{text}</p></Banner> })
+}
