@@ -1,11 +1,12 @@
-//! What a node has to say of Stripe's objects, out of Stripe's own JSON.
+//! What a node must hold of Stripe's objects, from Stripe's own JSON.
 //!
-//! Written a second time, from Stripe's documentation, and with nothing of the program but the
-//! types that it keeps: so that a field that is read wrongly there is read rightly here. Every type
-//! is made of all its fields, so that a new one has to be held against Stripe before this compiles.
+//! A second implementation, from Stripe's documentation, that shares nothing with the program but the
+//! types it stores: a field that is read wrongly there is read correctly here. Every type is built from
+//! all of its fields, so that a new field has to be compared with Stripe before this compiles.
 
 use std::collections::BTreeSet;
 
+use crate::objects::Objects;
 use billing::ledger::{
     Card, Customer, Dispute, DisputeStatus, Invoice, InvoiceStatus, LineItem, Payment, PaymentStatus, Purchase, Refund,
 };
@@ -13,24 +14,22 @@ use billing::{
     CheckoutSessionId, Currency, CustomerId, InvoiceId, Item, Meter, Money, Pause, PauseBehavior, PaymentIntentId,
     Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
 };
+use engine::store::checkouts::AttemptStatus;
 use serde_json::Value;
-use server::store::checkouts::AttemptStatus;
 
-use crate::snapshot::Everything;
-
-/// Days that stay open after a period's end, or after a payment failed (`plans.toml`).
+/// The grace period after a period's end, or after a failed payment, in seconds (`plans.toml`).
 const GRACE: i64 = 3 * 86_400;
 
 pub fn customer(json: &Value) -> Customer {
     Customer {
         id: CustomerId::new(text(&json["id"])),
-        email: words(&json["email"]),
-        name: words(&json["name"]),
+        email: optional_text(&json["email"]),
+        name: optional_text(&json["name"]),
         is_deleted: json["deleted"] == true,
     }
 }
 
-pub fn subscription(all: &Everything, json: &Value) -> Subscription {
+pub fn subscription(all: &Objects, json: &Value) -> Subscription {
     let items = json["items"]["data"].as_array().unwrap();
     let tiers = items.iter().map(|item| tier(&item["price"]["lookup_key"]));
     Subscription {
@@ -57,14 +56,14 @@ fn item(json: &Value) -> Item {
     Item {
         id: text(&json["id"]),
         price: PriceId::new(text(&json["price"]["id"])),
-        lookup_key: words(&json["price"]["lookup_key"]),
+        lookup_key: optional_text(&json["price"]["lookup_key"]),
         quantity: json["quantity"].as_u64().unwrap(),
         period: Period { start: at(&json["current_period_start"]), end: at(&json["current_period_end"]) },
     }
 }
 
-/// When the oldest invoice was written that a subscription which is past due still owes.
-fn owed_since(all: &Everything, subscription: &Value) -> Option<i64> {
+/// When the oldest open invoice of a past-due subscription was created.
+fn owed_since(all: &Objects, subscription: &Value) -> Option<i64> {
     let owed = |invoice: &&Value| {
         invoice["status"] == "open"
             && invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]
@@ -81,10 +80,10 @@ pub fn invoice(json: &Value) -> Invoice {
     Invoice {
         id: InvoiceId::new(text(&json["id"])),
         customer: CustomerId::new(text(&json["customer"])),
-        subscription: words(&json["parent"]["subscription_details"]["subscription"]).map(SubscriptionId::new),
-        number: words(&json["number"]),
+        subscription: optional_text(&json["parent"]["subscription_details"]["subscription"]).map(SubscriptionId::new),
+        number: optional_text(&json["number"]),
         status: InvoiceStatus::from(text(&json["status"])),
-        reason: words(&json["billing_reason"]),
+        reason: optional_text(&json["billing_reason"]),
         total: money(&json["total"], json),
         amount_due: json["amount_due"].as_i64().unwrap(),
         amount_paid: json["amount_paid"].as_i64().unwrap(),
@@ -99,7 +98,7 @@ pub fn invoice(json: &Value) -> Invoice {
     }
 }
 
-pub fn payment(all: &Everything, json: &Value) -> Payment {
+pub fn payment(all: &Objects, json: &Value) -> Payment {
     let charge = &json["latest_charge"];
     let card = &charge["payment_method_details"]["card"];
     let mut refunds: Vec<Refund> = charge["refunds"]["data"].as_array().into_iter().flatten().map(refund).collect();
@@ -109,19 +108,19 @@ pub fn payment(all: &Everything, json: &Value) -> Payment {
     disputes.sort_by_key(|dispute| (dispute.created, dispute.id.clone()));
     Payment {
         id: PaymentIntentId::new(text(&json["id"])),
-        customer: words(&json["customer"]).map(CustomerId::new),
+        customer: optional_text(&json["customer"]).map(CustomerId::new),
         status: PaymentStatus::from(text(&json["status"])),
         amount: money(&json["amount"], json),
-        description: words(&json["description"]),
-        charge: words(&charge["id"]),
+        description: optional_text(&json["description"]),
+        charge: optional_text(&charge["id"]),
         amount_refunded: charge["amount_refunded"].as_i64().unwrap_or(0),
         refunds,
         is_disputed: charge["disputed"] == true,
         disputes,
         card: card.is_object().then(|| Card { brand: text(&card["brand"]), last4: text(&card["last4"]) }),
-        receipt_url: words(&charge["receipt_url"]),
-        failure: words(&json["last_payment_error"]["message"]),
-        failure_code: words(&json["last_payment_error"]["code"]),
+        receipt_url: optional_text(&charge["receipt_url"]),
+        failure: optional_text(&json["last_payment_error"]["message"]),
+        failure_code: optional_text(&json["last_payment_error"]["code"]),
         created: at(&json["created"]),
     }
 }
@@ -140,17 +139,17 @@ fn dispute(json: &Value) -> Dispute {
         id: text(&json["id"]),
         amount: json["amount"].as_i64().unwrap(),
         status: DisputeStatus::from(text(&json["status"])),
-        reason: words(&json["reason"]),
+        reason: optional_text(&json["reason"]),
         created: at(&json["created"]),
     }
 }
 
-/// What was bought by a session; `None` for one that sold nothing, or a plan.
+/// The purchase of a session; `None` for one that sold nothing, or a plan.
 pub fn purchase(json: &Value) -> Option<Purchase> {
     let sold = json["mode"] == "payment" && json["status"] == "complete";
     sold.then(|| Purchase {
         session: CheckoutSessionId::new(text(&json["id"])),
-        payment: words(&json["payment_intent"]).map(PaymentIntentId::new),
+        payment: optional_text(&json["payment_intent"]).map(PaymentIntentId::new),
         is_paid: json["payment_status"] != "unpaid",
         total: money(&json["amount_total"], json),
         items: json["line_items"]["data"].as_array().unwrap().iter().map(bought).collect(),
@@ -162,8 +161,8 @@ fn bought(json: &Value) -> LineItem {
     let (product, units) = product(json);
     LineItem {
         description: text(&json["description"]),
-        price: words(&json["price"]["id"]).map(PriceId::new),
-        lookup_key: words(&json["price"]["lookup_key"]),
+        price: optional_text(&json["price"]["id"]).map(PriceId::new),
+        lookup_key: optional_text(&json["price"]["lookup_key"]),
         quantity: json["quantity"].as_u64().unwrap(),
         amount: json["amount_total"].as_i64().unwrap(),
         product: Some(product.to_owned()),
@@ -171,7 +170,7 @@ fn bought(json: &Value) -> LineItem {
     }
 }
 
-/// The product of a line, and how many units it adds (`plans.toml`).
+/// The product of a line, and the units it grants (`plans.toml`).
 fn product(line: &Value) -> (&'static str, u64) {
     match line["price"]["lookup_key"].as_str() {
         Some("tollgate_ai_500") => ("ai-500", 500),
@@ -180,8 +179,8 @@ fn product(line: &Value) -> (&'static str, u64) {
     }
 }
 
-/// How many units a session is good for: what was paid for it and not taken back.
-pub fn worth(all: &Everything, session: &Value) -> i64 {
+/// The units that a session grants: for what was paid and not taken back.
+pub fn worth(all: &Objects, session: &Value) -> i64 {
     if session["mode"] != "payment" || session["status"] != "complete" || session["payment_status"] == "unpaid" {
         return 0;
     }
@@ -200,8 +199,8 @@ pub fn worth(all: &Everything, session: &Value) -> i64 {
     units * (total - refunded - disputed).max(0) / total
 }
 
-/// Where an attempt to buy has come to, by its session. One that ran out may have been set aside
-/// for another before.
+/// The status that a checkout attempt may have, by its session. An expired one may have been superseded
+/// by another before.
 pub fn attempt(session: &Value) -> &'static [AttemptStatus] {
     match session["status"].as_str() {
         Some("open") => &[AttemptStatus::Open],
@@ -222,9 +221,9 @@ fn tier(lookup_key: &Value) -> usize {
     }
 }
 
-/// The tier that these subscriptions give at `now`, and until when if nothing more happens.
+/// The tier that these subscriptions grant at `now`, and until when if nothing more happens.
 pub fn access<'a>(
-    all: &Everything,
+    all: &Objects,
     subscriptions: impl Iterator<Item = &'a Value>,
     now: i64,
 ) -> (&'static str, Option<Timestamp>) {
@@ -233,26 +232,26 @@ pub fn access<'a>(
     tiers.max().map_or((NAMES[0], None), |(tier, until)| (NAMES[tier], Some(Timestamp(until))))
 }
 
-/// Until when a subscription is open, whatever the time is now; `None` when its status gives nothing.
-fn open_until(all: &Everything, json: &Value) -> Option<i64> {
+/// Until when a subscription grants access; `None` when its status grants none.
+fn open_until(all: &Objects, json: &Value) -> Option<i64> {
     let item = &json["items"]["data"][0];
     let period_end = item["current_period_end"].as_i64().unwrap();
-    let patience = match json["status"].as_str().unwrap() {
+    let latest = match json["status"].as_str().unwrap() {
         "trialing" | "active" => period_end + GRACE,
         "past_due" => owed_since(all, json).unwrap_or_else(|| item["current_period_start"].as_i64().unwrap()) + GRACE,
         _ => return None,
     };
-    let told_to_end = if json["cancel_at_period_end"] == true { Some(period_end) } else { None };
-    json["cancel_at"].as_i64().into_iter().chain(told_to_end).chain([patience]).min()
+    let set_to_end = if json["cancel_at_period_end"] == true { Some(period_end) } else { None };
+    json["cancel_at"].as_i64().into_iter().chain(set_to_end).chain([latest]).min()
 }
 
-/// A text that is there.
+/// A text that must exist.
 fn text(json: &Value) -> String {
     json.as_str().unwrap_or_else(|| panic!("a text, not {json}")).to_owned()
 }
 
-/// A text that need not be there.
-fn words(json: &Value) -> Option<String> {
+/// A text that may be missing or empty.
+fn optional_text(json: &Value) -> Option<String> {
     json.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 

@@ -1,8 +1,8 @@
-//! Random lives of customers, told in order and out of order.
+//! Random lives of customers, whose events are delivered in order and out of order.
 //!
-//! Both engines are told at once, and each of them in several lanes: a lane is a thread that plays
-//! one history after the other, on databases that it keeps. Its seed is the printed one and its
-//! number, so that the same seed tells the same histories, however many.
+//! Both databases are tested at the same time, and each of them in several lanes: a lane is a thread
+//! that plays one history after the other, on databases that it keeps. Its seed is the printed one plus
+//! its number, so that the same seed gives the same histories, however many.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -11,41 +11,43 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use engine::inbox::events::handled;
+use engine::reconcile::{Mode, reconcile};
+use engine::store::Cursor;
+use engine::store::inbox::{self, EventFilter, EventState};
+use engine::{catalog, ids};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use sandbox::Sandbox;
-use server::reconcile::{Mode, reconcile};
-use server::store::After;
-use server::store::inbox::{self, EventState, Filter};
-use server::webhook::events::handled;
-use server::{Tollgate, catalog_apply};
+use server::Tollgate;
 use tokio::runtime::Runtime;
 
-use crate::history::{Step, Telling, history};
-use crate::node::{Node, Place, STRANGER, add_endpoints, people};
-use crate::snapshot::{Everything, assert_recorded};
+use crate::history::{Conditions, Step, history};
+use crate::node::{Node, Place, UNLINKED, add_endpoints, people};
+use crate::objects::Objects;
+use crate::snapshot::{assert_agrees, assert_agrees_with_the_seller, assert_recorded, held_by};
 use crate::stripe::Stripe;
-use crate::support::{Browser, Engine};
+use crate::support::{Browser, DatabaseKind};
 
-/// How many histories each engine is told, unless `TOLLGATE_CASES` says otherwise.
+/// The number of histories on each database, unless `TOLLGATE_CASES` says otherwise.
 const CASES: u32 = 200;
-/// In how many lanes: what one waits for, another does.
+/// The number of lanes: while one waits, another works.
 const LANES: u32 = 2;
-/// So many histories have told of every type of event that is handled; in a few, one may be missing.
+/// So many histories have an event of every handled type; among fewer, one may be missing.
 const ENOUGH_FOR_EVERY_EVENT: u32 = 1_000;
 /// More days than any history has.
 const ALL_DAYS: i64 = 3_650;
 
 #[test]
 fn on_sqlite_every_order_ends_in_what_stripe_says() {
-    every_order_ends_in_what_stripe_says(Engine::Sqlite);
+    every_order_ends_in_what_stripe_says(DatabaseKind::Sqlite);
 }
 
 #[test]
 fn on_postgres_every_order_ends_in_what_stripe_says() {
-    every_order_ends_in_what_stripe_says(Engine::Postgres);
+    every_order_ends_in_what_stripe_says(DatabaseKind::Postgres);
 }
 
-fn every_order_ends_in_what_stripe_says(engine: Engine) {
+fn every_order_ends_in_what_stripe_says(database: DatabaseKind) {
     let seed = variable("TOLLGATE_SEED").unwrap_or_else(new_seed);
     let cases = variable("TOLLGATE_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(CASES);
     println!("TOLLGATE_SEED={seed} TOLLGATE_CASES={cases}");
@@ -55,69 +57,69 @@ fn every_order_ends_in_what_stripe_says(engine: Engine) {
         let lanes: Vec<_> = (0..LANES)
             .map(|lane| {
                 let cases = cases / LANES + u32::from(lane < cases % LANES);
-                scope.spawn(move || Lane::new(engine, lane, failed).play(seed.wrapping_add(lane.into()), cases))
+                scope.spawn(move || Lane::new(database, lane, failed).play(seed.wrapping_add(lane.into()), cases))
             })
             .collect();
         lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
     });
-    let mut told = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for outcome in outcomes {
         match outcome {
-            Ok(events) => told.extend(events),
+            Ok(kinds) => seen.extend(kinds),
             Err(error) => panic!("TOLLGATE_SEED={seed} TOLLGATE_CASES={cases}\n{error}"),
         }
     }
-    let untold: Vec<&str> = handled().into_iter().filter(|kind| !told.contains(*kind)).collect();
-    assert!(cases < ENOUGH_FOR_EVERY_EVENT || untold.is_empty(), "no history told of {untold:?}");
+    let unseen: Vec<&str> = handled().into_iter().filter(|kind| !seen.contains(*kind)).collect();
+    assert!(cases < ENOUGH_FOR_EVERY_EVENT || unseen.is_empty(), "no history has an event of {unseen:?}");
 }
 
-/// What a panic said.
-fn said(panic: Box<dyn Any + Send>) -> String {
-    let formatted = panic.downcast::<String>().map(|said| *said);
-    formatted.unwrap_or_else(|panic| (*panic.downcast::<&str>().expect("panics are of words")).to_owned())
+/// The message of a panic.
+fn message(panic: Box<dyn Any + Send>) -> String {
+    let formatted = panic.downcast::<String>().map(|message| *message);
+    formatted.unwrap_or_else(|panic| (*panic.downcast::<&str>().expect("a panic has a text")).to_owned())
 }
 
 fn new_seed() -> u64 {
-    u64::from_str_radix(&server::ids::new_secret().unwrap()[..16], 16).unwrap()
+    u64::from_str_radix(&ids::new_secret().unwrap()[..16], 16).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "how much is tested, only the test run knows")]
+#[expect(clippy::disallowed_methods, reason = "the test run says how much is tested")]
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// A thread's own: everything of a history happens on it.
+/// A thread that plays histories. Everything of a history happens on it.
 struct Lane<'a> {
-    engine: Engine,
+    database: DatabaseKind,
     number: u32,
-    /// The first lane in which a history went wrong: the others need not go on.
+    /// The first lane in which a history failed: the others need not go on.
     failed: &'a OnceLock<u32>,
     runtime: Runtime,
     browser: Browser,
-    /// Where the nodes live; none after a history went wrong, for who knows how it left them.
+    /// The databases of the nodes; none after a failed history, which may have left anything in them.
     places: RefCell<Option<[Place; 3]>>,
-    /// The types of events that there were.
-    told: RefCell<BTreeSet<String>>,
-    /// How many histories ended well.
-    lived: Cell<u32>,
+    /// The types of all events.
+    seen: RefCell<BTreeSet<String>>,
+    /// The number of histories that passed.
+    passed: Cell<u32>,
 }
 
 impl<'a> Lane<'a> {
-    fn new(engine: Engine, number: u32, failed: &'a OnceLock<u32>) -> Self {
+    fn new(database: DatabaseKind, number: u32, failed: &'a OnceLock<u32>) -> Self {
         Self {
-            engine,
+            database,
             number,
             failed,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             browser: Browser::new(""),
             places: RefCell::default(),
-            told: RefCell::default(),
-            lived: Cell::new(0),
+            seen: RefCell::default(),
+            passed: Cell::new(0),
         }
     }
 
-    /// Plays so many histories, and tells what events there were; or what went wrong, in as few
-    /// steps as it still goes wrong in.
+    /// Plays so many histories, and returns the types of their events; or the failure, in as few steps
+    /// as it still fails in.
     fn play(self, seed: u64, cases: u32) -> Result<BTreeSet<String>, String> {
         let config = Config {
             cases,
@@ -126,24 +128,24 @@ impl<'a> Lane<'a> {
             max_shrink_iters: 60,
             ..Config::default()
         };
-        let played = TestRunner::new(config).run(&history(), |steps| {
+        let outcome = TestRunner::new(config).run(&history(), |steps| {
             if self.failed.get().is_some_and(|lane| *lane != self.number) {
                 return Ok(());
             }
-            // A failed assertion inside is a panic, which the runner is told of.
-            let lived = catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(self.live(steps))));
-            let lived = lived.map_err(|panic| TestCaseError::fail(said(panic)));
-            match &lived {
+            // A failed assertion inside is a panic, which the runner takes as an error.
+            let played = catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(self.live(steps))));
+            let played = played.map_err(|panic| TestCaseError::fail(message(panic)));
+            match &played {
                 Err(_) => drop(self.failed.get_or_init(|| self.number)),
                 // What is played again in fewer steps does not count.
-                Ok(()) if self.failed.get().is_none() => self.lived.set(self.lived.get() + 1),
+                Ok(()) if self.failed.get().is_none() => self.passed.set(self.passed.get() + 1),
                 Ok(()) => {}
             }
-            lived
+            played
         });
-        let lived = self.lived.get();
-        played.map_err(|error| format!("after {lived} histories of lane {}: {error}", self.number))?;
-        Ok(self.told.into_inner())
+        let passed = self.passed.get();
+        outcome.map_err(|error| format!("after {passed} histories of lane {}: {error}", self.number))?;
+        Ok(self.seen.into_inner())
     }
 
     /// One history, from its first purchase to the comparison.
@@ -153,14 +155,14 @@ impl<'a> Lane<'a> {
         let sandbox = sandbox.await.unwrap();
         sandbox.hold_deliveries(true);
         add_endpoints(&sandbox);
-        let [in_order, out_of_order, told_nothing] = self.places().await;
+        let [in_order, out_of_order, without_events] = self.places().await;
         let in_order = Node::start(in_order, &sandbox).await;
         let mut out_of_order = Node::start(out_of_order, &sandbox).await;
-        catalog_apply::apply(&in_order.tollgate).await.unwrap();
+        catalog::apply_all(in_order.tollgate.gateway(), in_order.tollgate.catalog()).await.unwrap();
         let stripe = Stripe::new(&sandbox, &self.browser);
-        // Comparing with Stripe mends what was never told. So that it does not hide what was told and not
-        // taken in, nothing is lost in every other history, and it is looked at before anything is compared.
-        let loses = steps.first().is_some_and(|step| step.telling.seed % 2 == 0);
+        // Reconciliation repairs what was never delivered. So that it does not hide what was delivered and
+        // not applied, every other history loses no event and is compared before it is reconciled.
+        let loses = steps.first().is_some_and(|step| step.conditions.seed % 2 == 0);
         let mut mail = Mail { loses, ..Mail::default() };
 
         let mut is_at_work = false;
@@ -169,59 +171,59 @@ impl<'a> Lane<'a> {
             if is_at_work {
                 let happens = async {
                     perform.await;
-                    let new = mail.tell_well(&sandbox, &in_order).await;
+                    let new = mail.deliver_in_order(&sandbox, &in_order).await;
                     for event in new {
-                        out_of_order.tell(&sandbox, &event, step.telling.old_shape).await;
+                        out_of_order.deliver(&sandbox, &event, step.conditions.old_version).await;
                     }
                 };
                 tokio::join!(out_of_order.work(), happens);
             } else {
                 perform.await;
-                mail.tell_well(&sandbox, &in_order).await;
+                mail.deliver_in_order(&sandbox, &in_order).await;
             }
-            mail.tell_badly(&sandbox, &mut out_of_order, step.telling).await;
-            is_at_work = step.telling.meanwhile && !step.telling.outage;
+            mail.deliver_badly(&sandbox, &mut out_of_order, step.conditions).await;
+            is_at_work = step.conditions.meanwhile && !step.conditions.outage;
             if !is_at_work {
                 out_of_order.work().await;
             }
             sandbox.fail_next(0, 500);
         }
 
-        // Whoever was unknown is so no longer; leases of the dead and pauses after failures are over.
-        stripe.introduce(&people()[STRANGER]).await;
+        // Every customer gets its account; leases of dead workers and delays after failures are over.
+        stripe.link(&people()[UNLINKED]).await;
         sandbox.advance(Duration::from_secs(2 * 3600));
-        mail.tell_well(&sandbox, &in_order).await;
+        mail.deliver_in_order(&sandbox, &in_order).await;
         for event in std::mem::take(&mut mail.waiting) {
-            out_of_order.tell(&sandbox, &event, true).await;
+            out_of_order.deliver(&sandbox, &event, true).await;
         }
         out_of_order.work().await;
-        let everything = Everything::of(&stripe).await;
-        let truth = everything.as_told_by(&in_order.tollgate).await;
+        let objects = Objects::of(&stripe).await;
+        let held = held_by(&objects, &in_order).await;
         if !loses {
             assert_settled(&out_of_order.tollgate).await;
-            assert_same(&truth, &everything.as_told_by(&out_of_order.tollgate).await, "told everything, in any order");
+            assert_same(&held, &held_by(&objects, &out_of_order).await, "received everything, in any order");
         }
-        let found = reconcile(&out_of_order.tollgate, Mode::Mend, ALL_DAYS).await.unwrap();
+        let found = reconcile(&out_of_order.tollgate, Mode::Repair, ALL_DAYS).await.unwrap();
         out_of_order.work().await;
         assert_settled(&in_order.tollgate).await;
         assert_settled(&out_of_order.tollgate).await;
-        // Where nothing was lost there is nothing to mend; where something was, a second run finds nothing.
-        let left = if loses { reconcile(&out_of_order.tollgate, Mode::Mend, ALL_DAYS).await.unwrap() } else { found };
-        assert!(left.iter().all(|finding| !finding.is_mended), "there is nothing to mend: {left:?}");
+        // Without losses there is nothing to repair; after losses a second run finds nothing.
+        let left = if loses { reconcile(&out_of_order.tollgate, Mode::Repair, ALL_DAYS).await.unwrap() } else { found };
+        assert!(left.iter().all(|finding| !finding.is_fixed), "something was left to repair: {left:?}");
 
-        let told_nothing = Node::start(told_nothing, &sandbox).await;
-        reconcile(&told_nothing.tollgate, Mode::Mend, ALL_DAYS).await.unwrap();
-        told_nothing.work().await;
+        let without_events = Node::start(without_events, &sandbox).await;
+        reconcile(&without_events.tollgate, Mode::Repair, ALL_DAYS).await.unwrap();
+        without_events.work().await;
 
-        assert_same(&truth, &everything.as_told_by(&out_of_order.tollgate).await, "told out of order");
-        assert_same(&truth, &everything.as_told_by(&told_nothing.tollgate).await, "told nothing");
-        everything.assert_agrees(&in_order.tollgate).await;
-        everything.assert_agrees_with_the_seller(&in_order.tollgate).await;
-        for node in [&in_order, &out_of_order, &told_nothing] {
+        assert_same(&held, &held_by(&objects, &out_of_order).await, "received events out of order");
+        assert_same(&held, &held_by(&objects, &without_events).await, "received no event");
+        assert_agrees(&objects, &in_order).await;
+        assert_agrees_with_the_seller(&objects, &in_order).await;
+        for node in [&in_order, &out_of_order, &without_events] {
             assert_recorded(node).await;
         }
-        self.told.borrow_mut().extend(mail.kinds);
-        self.places.replace(Some([in_order.stop(), out_of_order.stop(), told_nothing.stop()]));
+        self.seen.borrow_mut().extend(mail.kinds);
+        self.places.replace(Some([in_order.stop(), out_of_order.stop(), without_events.stop()]));
         sandbox.shutdown().await;
     }
 
@@ -229,7 +231,7 @@ impl<'a> Lane<'a> {
         let kept = self.places.take();
         match kept {
             Some(places) => places,
-            None => [Place::new(self.engine).await, Place::new(self.engine).await, Place::new(self.engine).await],
+            None => [Place::new(self.database).await, Place::new(self.database).await, Place::new(self.database).await],
         }
     }
 }
@@ -237,50 +239,50 @@ impl<'a> Lane<'a> {
 async fn assert_settled(tollgate: &Tollgate) {
     let mut open = Vec::new();
     for state in [EventState::Pending, EventState::Parked, EventState::Unmatched] {
-        let filter = Filter { state: Some(state), about: None };
-        open.extend(inbox::list(tollgate.db(), &filter, &After::start(), 1_000).await.unwrap());
+        let filter = EventFilter { state: Some(state), about: None };
+        open.extend(inbox::list(tollgate.db(), &filter, &Cursor::start(), 1_000).await.unwrap());
     }
     assert!(open.is_empty(), "not settled: {open:#?}");
 }
 
-fn assert_same(truth: &[String], told: &[String], who: &str) {
-    for (truth, told) in truth.iter().zip(told) {
-        assert_eq!(truth, told, "{who}");
+fn assert_same(expected: &[String], held: &[String], node: &str) {
+    for (expected, held) in expected.iter().zip(held) {
+        assert_eq!(expected, held, "the node that {node}");
     }
-    assert_eq!(truth.len(), told.len(), "{who}");
+    assert_eq!(expected.len(), held.len(), "the node that {node}");
 }
 
-/// What is to be told to the node that hears everything badly.
+/// The events that are still to be delivered to the node that receives them badly.
 #[derive(Default)]
 struct Mail {
-    heard: usize,
+    taken: usize,
     waiting: Vec<String>,
     /// Whether some of it never arrives.
     loses: bool,
-    /// The types of all that there was.
+    /// The types of all events.
     kinds: BTreeSet<String>,
 }
 
 impl Mail {
-    /// What Stripe has to say since the last time, in order.
+    /// The events since the last call, in order.
     fn new_events(&mut self, sandbox: &Sandbox) -> Vec<String> {
         let all = sandbox.deliveries();
         let mut new = Vec::new();
-        for delivery in &all[self.heard..] {
+        for delivery in &all[self.taken..] {
             self.kinds.insert(delivery.kind.clone());
             new.push(delivery.event.clone());
         }
-        self.heard = all.len();
-        // Each event is on its way to both endpoints.
+        self.taken = all.len();
+        // Each event has a delivery to both endpoints.
         new.dedup();
         new
     }
 
-    /// Tells what is new, in order, and has it applied. It waits to be told badly, too; what it is.
-    async fn tell_well(&mut self, sandbox: &Sandbox, node: &Node) -> Vec<String> {
+    /// Delivers the new events in order, and has them applied. They also wait to be delivered badly.
+    async fn deliver_in_order(&mut self, sandbox: &Sandbox, node: &Node) -> Vec<String> {
         let new = self.new_events(sandbox);
         for event in &new {
-            node.tell(sandbox, event, false).await;
+            node.deliver(sandbox, event, false).await;
         }
         if !new.is_empty() {
             node.work().await;
@@ -289,40 +291,40 @@ impl Mail {
         new
     }
 
-    /// Tells some of what is waiting: in any order, some of it twice, some of it later or never.
-    async fn tell_badly(&mut self, sandbox: &Sandbox, node: &mut Node, telling: Telling) {
-        let mut chance = Chance(telling.seed);
-        if telling.restart {
+    /// Delivers some of the waiting events: in any order, some of them twice, some later or never.
+    async fn deliver_badly(&mut self, sandbox: &Sandbox, node: &mut Node, conditions: Conditions) {
+        let mut chance = Chance(conditions.seed);
+        if conditions.restart {
             node.restart().await;
         }
         chance.shuffle(&mut self.waiting);
         let mut later = Vec::new();
         for event in std::mem::take(&mut self.waiting) {
             match chance.below(20) {
-                // Never: comparing finds it.
+                // Never: reconciliation finds it.
                 0 if self.loses => {}
                 1..=5 => later.push(event),
                 6..=8 => {
-                    node.tell(sandbox, &event, telling.old_shape).await;
-                    node.tell(sandbox, &event, !telling.old_shape).await;
+                    node.deliver(sandbox, &event, conditions.old_version).await;
+                    node.deliver(sandbox, &event, !conditions.old_version).await;
                     later.push(event);
                 }
-                _ => node.tell(sandbox, &event, telling.old_shape).await,
+                _ => node.deliver(sandbox, &event, conditions.old_version).await,
             }
         }
         self.waiting = later;
-        if telling.death {
+        if conditions.dead_worker {
             node.lose_a_worker().await;
         }
-        if telling.outage {
-            // Mostly it outlasts all tries of one request, and the events are put off.
+        if conditions.outage {
+            // Mostly it outlasts all attempts of one request, and the events are rescheduled.
             let (calls, status) = if chance.below(4) == 0 { (2, 500) } else { (u32::MAX, 401) };
             sandbox.fail_next(calls, status);
         }
     }
 }
 
-/// SplitMix64: the same seed tells the same story.
+/// SplitMix64: the same seed gives the same history.
 struct Chance(u64);
 
 impl Chance {

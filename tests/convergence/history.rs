@@ -1,16 +1,16 @@
-//! What can happen to a customer, and how it is told.
+//! What can happen to a customer, and how its events are delivered.
 
 use proptest::prelude::*;
 
-use crate::node::STRANGER;
+use crate::node::UNLINKED;
 
-/// One thing that happens, and how the second node hears of it.
+/// One thing that happens, and how the second node receives the events about it.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub what: What,
-    /// Which of the people.
+    /// To which of the people.
     pub who: usize,
-    pub telling: Telling,
+    pub conditions: Conditions,
 }
 
 /// What happens at Stripe.
@@ -35,17 +35,17 @@ pub enum What {
     },
     /// A purchase is begun and never paid.
     Abandon,
-    /// Somebody pays who is no customer at all.
+    /// A guest pays, without a customer.
     GuestPays,
-    /// The clock goes on to whatever falls due next: a trial ends, a period begins, a retry is made.
+    /// The clock advances to what is due next: a trial ends, a period begins, a payment is retried.
     NextDue,
-    /// The clock goes on.
+    /// The clock advances.
     Days(u8),
     /// The next charges are declined.
     Decline {
         charges: u8,
     },
-    /// What follows the last retry from now on.
+    /// Sets what follows the last retry from now on.
     AfterLastRetry(After),
     /// The oldest open invoice is paid by hand.
     PayOpenInvoice,
@@ -63,18 +63,18 @@ pub enum What {
     /// Invoices are not collected for a while.
     PauseCollection(Invoices),
     ResumeCollection,
-    /// A subscription whose trial ended without a card gets one and goes on.
+    /// A subscription that paused because its trial ended without a card gets one, and resumes.
     Resume,
     RefundPart,
     RefundAll,
     Dispute(Dispute),
-    /// The bank asks, and all of it is given back.
+    /// The bank inquires, and the payment is refunded.
     RefundTheDisputed,
     Rename,
-    /// Rare: it ends everything that runs.
+    /// Rare: it ends every subscription.
     DeleteCustomer,
-    /// Stripe is told whose the customer is that an operator made.
-    Introduce,
+    /// The customer that an operator created is given its account.
+    Link,
 }
 
 /// A plan at an interval.
@@ -84,13 +84,13 @@ pub struct Plan {
     pub yearly: bool,
 }
 
-/// How an operator has a subscription paid.
+/// How a subscription that an operator creates is paid.
 #[derive(Clone, Copy, Debug)]
 pub enum ByHand {
     Card,
-    /// The bank asks for the cardholder, and nobody is there.
+    /// The bank asks for the cardholder, who is not there.
     CardThatAsks,
-    /// First a trial, then it pauses for want of a card.
+    /// First a trial, then it pauses because there is no card.
     Trial,
 }
 
@@ -103,12 +103,12 @@ pub enum Card {
     /// Asks for 3-D Secure every time.
     Asks,
     RefundsLate,
-    /// A refund goes through and comes back a day later.
+    /// A refund succeeds at first and fails a day later.
     RefundsFail,
     Disputed,
 }
 
-/// What becomes of a subscription after the last retry.
+/// The status of a subscription after the last retry.
 #[derive(Clone, Copy, Debug)]
 pub enum After {
     Canceled,
@@ -116,7 +116,7 @@ pub enum After {
     PastDue,
 }
 
-/// What becomes of invoices while nothing is collected.
+/// What happens to invoices while collection is paused.
 #[derive(Clone, Copy, Debug)]
 pub enum Invoices {
     Void,
@@ -127,7 +127,7 @@ pub enum Invoices {
 /// How a dispute goes.
 #[derive(Clone, Copy, Debug)]
 pub enum Dispute {
-    /// The bank only asks.
+    /// The bank only inquires.
     Inquiry,
     Open,
     /// It is answered with evidence that wins, a minute later.
@@ -135,20 +135,20 @@ pub enum Dispute {
     Lost,
 }
 
-/// How the second node is told of what happened since the last step.
+/// How the second node receives the events since the last step.
 #[derive(Clone, Copy, Debug)]
-pub struct Telling {
-    /// By which events are shuffled, doubled, delayed and lost.
+pub struct Conditions {
+    /// Of the random numbers by which events are shuffled, duplicated, delayed and lost.
     pub seed: u64,
-    /// In the shape before basil.
-    pub old_shape: bool,
-    /// The node is started anew before it hears anything.
+    /// Events come in the API version before basil.
+    pub old_version: bool,
+    /// The node restarts before it receives anything.
     pub restart: bool,
-    /// A worker claims what is due and dies.
-    pub death: bool,
-    /// Stripe has no answer for the node for a while.
+    /// A worker claims what is due, and dies.
+    pub dead_worker: bool,
+    /// Stripe fails for a while.
     pub outage: bool,
-    /// The node is still at it when the next thing happens, and hears of that at once.
+    /// The node still applies events while the next thing happens, and receives the events about it.
     pub meanwhile: bool,
 }
 
@@ -199,12 +199,12 @@ fn what() -> impl Strategy<Value = What> {
         (3, prop::sample::select(disputes).prop_map(What::Dispute).boxed()),
         each(1, What::RefundTheDisputed),
     ];
-    let customers = vec![each(1, What::Rename), each(1, What::DeleteCustomer), each(3, What::Introduce)];
+    let customers = vec![each(1, What::Rename), each(1, What::DeleteCustomer), each(3, What::Link)];
     let all = [purchases, time, invoices, changes, money_back, customers];
     prop::strategy::Union::new_weighted(all.into_iter().flatten().collect())
 }
 
-/// Things that come to something only one after the other.
+/// Sequences that only matter together.
 fn episode() -> impl Strategy<Value = (usize, Vec<What>)> {
     let pro = Plan { enterprise: false, yearly: false };
     let by_hand = |how| What::SubscribeByHand { plan: pro, how };
@@ -212,11 +212,11 @@ fn episode() -> impl Strategy<Value = (usize, Vec<What>)> {
     let buy = |card| What::Buy { large: false, card };
     let declined = What::Decline { charges: 1 };
     let month = What::Days(31);
-    let anybodys = prop::sample::select(vec![
+    let anyones = prop::sample::select(vec![
         vec![subscribed, declined, month, What::PayOpenInvoice],
         vec![subscribed, What::Decline { charges: 5 }, month, What::Days(16)],
         vec![subscribed, declined, month, What::GiveUpOpenInvoice],
-        // Two are owed, and one of them is paid.
+        // Two are open, and one of them is paid.
         vec![
             What::AfterLastRetry(After::PastDue),
             subscribed,
@@ -242,19 +242,19 @@ fn episode() -> impl Strategy<Value = (usize, Vec<What>)> {
         vec![What::Subscribe { plan: pro, card: Card::Asks }, What::Days(15)],
         vec![buy(Card::Pays), What::DeleteCustomer, buy(Card::Pays)],
     ]);
-    let strangers = Just(vec![by_hand(ByHand::Trial), What::Introduce, What::Days(6), What::Resume]);
+    let unlinked = Just(vec![by_hand(ByHand::Trial), What::Link, What::Days(6), What::Resume]);
     prop_oneof![
-        2 => (Just(0), anybodys.clone()),
-        // Told of as it happens, or all at once when it is known whose it is.
-        2 => (Just(STRANGER), anybodys.clone().prop_map(introduced)),
-        1 => (Just(STRANGER), anybodys),
-        5 => (0..STRANGER, buyers),
-        1 => (Just(STRANGER), strangers),
+        2 => (Just(0), anyones.clone()),
+        // Applied as it happens, or all of it when the account is known.
+        2 => (Just(UNLINKED), anyones.clone().prop_map(linked)),
+        1 => (Just(UNLINKED), anyones),
+        5 => (0..UNLINKED, buyers),
+        1 => (Just(UNLINKED), unlinked),
     ]
 }
 
-fn introduced(mut whats: Vec<What>) -> Vec<What> {
-    whats.insert(1, What::Introduce);
+fn linked(mut whats: Vec<What>) -> Vec<What> {
+    whats.insert(1, What::Link);
     whats
 }
 
@@ -277,15 +277,15 @@ fn card() -> impl Strategy<Value = Card> {
     ]
 }
 
-fn telling() -> impl Strategy<Value = Telling> {
+fn conditions() -> impl Strategy<Value = Conditions> {
     let often = || prop::bool::weighted(0.5);
     let rarely = || prop::bool::weighted(0.1);
     (any::<u64>(), often(), rarely(), rarely(), rarely(), often()).prop_map(
-        |(seed, old_shape, restart, death, outage, meanwhile)| Telling {
+        |(seed, old_version, restart, dead_worker, outage, meanwhile)| Conditions {
             seed,
-            old_shape,
+            old_version,
             restart,
-            death,
+            dead_worker,
             outage,
             meanwhile,
         },
@@ -293,22 +293,22 @@ fn telling() -> impl Strategy<Value = Telling> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let one = (0..=STRANGER, what().prop_map(|what| vec![what]));
+    let one = (0..=UNLINKED, what().prop_map(|what| vec![what]));
     prop_oneof![5 => one, 2 => episode()].prop_flat_map(|(who, whats)| {
-        let tellings = prop::collection::vec(telling(), whats.len());
-        tellings.prop_map(move |tellings| {
-            let steps = whats.iter().zip(tellings);
-            steps.map(|(what, telling)| Step { what: *what, who, telling }).collect()
+        let conditions = prop::collection::vec(conditions(), whats.len());
+        conditions.prop_map(move |conditions| {
+            let steps = whats.iter().zip(conditions);
+            steps.map(|(what, conditions)| Step { what: *what, who, conditions }).collect()
         })
     })
 }
 
-/// A life of some steps. It begins with a purchase, so that there is something to tell.
+/// A life of some steps. It begins with a purchase, so that there are events.
 pub fn history() -> impl Strategy<Value = Vec<Step>> {
-    let first = (plan(), card(), telling()).prop_map(|(plan, card, telling)| Step {
+    let first = (plan(), card(), conditions()).prop_map(|(plan, card, conditions)| Step {
         what: What::Subscribe { plan, card },
         who: 0,
-        telling,
+        conditions,
     });
     (first, prop::collection::vec(steps(), 2..8))
         .prop_map(|(first, rest)| std::iter::once(first).chain(rest.into_iter().flatten()).collect())

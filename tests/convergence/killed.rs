@@ -1,8 +1,9 @@
 //! The program is killed in the middle of a load of events, fifty times. What was answered with 200
-//! is never lost, nothing is granted twice, and no month of a subscription is left out or told twice.
+//! is never lost, nothing is granted twice, and every month of a subscription is recorded once and
+//! reported to the host.
 //!
-//! The sandbox stays, and the program goes by its clock: between a death and the next start a minute
-//! passes, so that the leases of the dead run out by themselves, as they do for an operator.
+//! The sandbox keeps running, and the program follows its clock: between a kill and the next start a
+//! minute passes, so that the leases of the dead process expire by themselves, as in production.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,87 +11,90 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use billing::{AccountId, EventId, Tier, Timestamp};
+use engine::Db;
+use engine::store::billing_changes::{self, ChangeFilter, ChangeState};
+use engine::store::inbox::{self, EventState};
+use engine::store::subscriptions::{self, Revision};
+use engine::store::{Cursor, credits};
 use sandbox::Sandbox;
 use serde_json::Value;
-use server::Db;
 use server::config::{Config, SANDBOX_WEBHOOK_SECRET};
-use server::store::inbox::{self, EventState};
-use server::store::subscriptions::{self, Revision};
-use server::store::{accounts, credits};
+use server::store::{self, users};
 use tokio::task::JoinSet;
 
-use crate::support::{Browser, Database, Engine, PAYS, Page, config, free_address, pay};
+use crate::support::{Browser, Database, DatabaseKind, PAYS, Page, config, free_address, pay, until};
 
 const KILLS: usize = 50;
-/// Months that the subscription lives. It is killed as often in each.
+/// Months that the subscription lives. The program is killed equally often in each.
 const MONTHS: usize = 5;
 const PURCHASES: usize = 30;
 /// Longer than the lease of an event.
-const UNTIL_LEASES_RUN_OUT: Duration = Duration::from_secs(61);
-/// Deliveries under way at a time.
-const AT_ONCE: usize = 24;
+const UNTIL_LEASES_EXPIRE: Duration = Duration::from_secs(61);
+/// Deliveries in progress at a time.
+const CONCURRENT: usize = 24;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_sqlite_nothing_that_was_answered_is_lost_or_granted_twice() {
-    survive(Engine::Sqlite).await;
+    survive(DatabaseKind::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_postgres_nothing_that_was_answered_is_lost_or_granted_twice() {
-    survive(Engine::Postgres).await;
+    survive(DatabaseKind::Postgres).await;
 }
 
-async fn survive(engine: Engine) {
-    let house = House::new(engine).await;
-    let first = house.start().await;
-    house.sign_up().await;
+async fn survive(kind: DatabaseKind) {
+    let setting = Setting::new(kind).await;
+    let first = setting.start().await;
+    setting.sign_up().await;
     drop(first);
-    let account = accounts::user_by_login(&house.db, "ada@example.com").await.unwrap().unwrap().account_id;
-    let customer = house.customer(account.as_str()).await;
-    house.buy(&customer, account.as_str()).await;
-    let subscription = house.subscribe(&customer).await;
+    let account = users::by_login(&setting.db, "ada@example.com").await.unwrap().unwrap().account_id;
+    let customer = setting.customer(account.as_str()).await;
+    setting.buy(&customer, account.as_str()).await;
+    let subscription = setting.subscribe(&customer).await;
 
-    let (mut answered, mut heard) = (BTreeSet::new(), 0);
+    let (mut answered, mut delivered) = (BTreeSet::new(), 0);
     for month in 0..MONTHS {
         if month > 0 {
-            house.renew(&subscription);
+            setting.renew(&subscription);
         }
-        let events = house.events();
-        let news = &events[heard..];
+        let events = setting.events();
+        let new = &events[delivered..];
         for kill in (0..KILLS).filter(|kill| kill % MONTHS == month) {
-            let running = house.start_later().await;
+            let running = setting.start_later().await;
             // Where in the list, and after how many answers: different every time, and the same in every run.
             let old = events.iter().cycle().skip(kill * 37).take(events.len());
-            let load = old.chain(news).cloned().collect();
-            answered.extend(house.load_until_killed(running, load, 1 + kill * 7 % 60).await);
+            let load = old.chain(new).cloned().collect();
+            answered.extend(setting.load_until_killed(running, load, 1 + kill * 7 % 60).await);
         }
-        // Stripe tells again what was not answered, before the month is over.
-        let running = house.start_later().await;
-        for event in news.iter().filter(|event| !answered.contains(*event)) {
-            assert_eq!(house.deliver(event).await, Some(200));
+        // Stripe delivers again what was not answered, before the month is over.
+        let running = setting.start_later().await;
+        for event in new.iter().filter(|event| !answered.contains(*event)) {
+            assert_eq!(setting.deliver(event).await, Some(200));
         }
-        house.settled().await;
+        setting.settled().await;
         drop(running);
-        heard = events.len();
+        delivered = events.len();
     }
-    let events = house.events();
+    let events = setting.events();
     assert!(answered.len() > events.len() / 2, "the load reached {} of {} events", answered.len(), events.len());
     for event in &answered {
-        let standing = inbox::standing(&house.db, &EventId::new(event)).await.unwrap();
-        assert!(standing.is_some(), "{event} was answered with 200 and is gone");
+        let stored = inbox::by_id(&setting.db, &EventId::new(event)).await.unwrap();
+        assert!(stored.is_some(), "{event} was answered with 200 and is lost");
     }
 
-    let running = house.start_later().await;
+    let running = setting.start_later().await;
     for event in &events {
-        assert_eq!(house.deliver(event).await, Some(200));
+        assert_eq!(setting.deliver(event).await, Some(200));
     }
-    house.settled().await;
-    let balances = credits::balances(&house.db, &account).await.unwrap();
-    let granted: i64 = balances.iter().map(|(_, granted, _)| granted).sum();
+    setting.settled().await;
+    let balances = credits::balances(&setting.db, &account).await.unwrap();
+    let granted: i64 = balances.iter().map(|balance| balance.granted).sum();
     assert_eq!(granted, 500 * i64::try_from(PURCHASES).unwrap());
-    house.was_pro_in_every_month(&account).await;
-    for (state, count) in inbox::count_by_state(&house.db).await.unwrap() {
-        assert!(matches!(state, EventState::Done | EventState::Ignored), "{count} events are {}", state.as_str());
+    setting.was_pro_in_every_month(&account).await;
+    setting.reported_every_month(&account).await;
+    for count in inbox::count_by_state(&setting.db).await.unwrap() {
+        assert!(matches!(count.state, EventState::Done | EventState::Ignored), "{count:?}");
     }
     drop(running);
 }
@@ -100,14 +104,14 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // SIGKILL: it gets no chance to put anything in order.
+        // SIGKILL: it has no chance to put anything in order.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 /// Everything that outlives the program.
-struct House {
+struct Setting {
     sandbox: Sandbox,
     db: Db,
     url: String,
@@ -116,9 +120,9 @@ struct House {
     database: Database,
 }
 
-impl House {
-    async fn new(engine: Engine) -> Self {
-        let database = engine.fresh_database().await;
+impl Setting {
+    async fn new(kind: DatabaseKind) -> Self {
+        let database = kind.fresh_database().await;
         let site = database.files.path().join("site");
         std::fs::create_dir(&site).unwrap();
         std::fs::write(site.join("manifest.json"), r#"{"script": "tollgate-0", "style": "style-0.css"}"#).unwrap();
@@ -130,17 +134,17 @@ impl House {
         sandbox.add_endpoint(sandbox::Endpoint { url: webhook(&url), secret, api_version: None });
         let config = config(&url, &database.url, &sandbox.url());
         let db = Db::connect(&config.database_url).await.unwrap();
-        db.migrate().await.unwrap();
+        store::migrate(&db).await.unwrap();
         Self { sandbox, db, url, client: reqwest::Client::new(), config, database }
     }
 
-    /// Starts the program when whatever was leased by one that died is free again.
+    /// Starts the program when the leases of one that died have expired.
     async fn start_later(&self) -> Running {
-        self.sandbox.advance(UNTIL_LEASES_RUN_OUT);
+        self.sandbox.advance(UNTIL_LEASES_EXPIRE);
         self.start().await
     }
 
-    /// Starts the program in development, where it finds the sandbox and goes by its clock, and waits
+    /// Starts the program in development, where it finds the sandbox and follows its clock, and waits
     /// until it answers.
     async fn start(&self) -> Running {
         let address = self.url.strip_prefix("http://").unwrap();
@@ -158,13 +162,8 @@ impl House {
             .spawn()
             .unwrap();
         let running = Running(child);
-        let answers = async {
-            let mut pause = tokio::time::interval(Duration::from_millis(10));
-            while self.client.get(format!("{}/healthz", self.url)).send().await.is_err() {
-                pause.tick().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), answers).await.expect("it comes up");
+        let health = format!("{}/healthz", self.url);
+        until(async || self.client.get(&health).send().await.is_ok()).await;
         running
     }
 
@@ -173,7 +172,7 @@ impl House {
         assert_eq!(Browser::new(&self.url).post("/signup", &fields).await.status, 303);
     }
 
-    /// Makes the account's customer at Stripe, with a card.
+    /// Creates the account's customer at Stripe, with a card.
     async fn customer(&self, account: &str) -> String {
         let fields = [("metadata[account_id]", account), ("email", "ada@example.com")];
         let customer = self.make("/v1/customers", &fields).await;
@@ -188,14 +187,14 @@ impl House {
         self.make("/v1/subscriptions", &[("customer", customer), ("items[0][price]", &price)]).await
     }
 
-    /// Moves the clock to the subscription's next month, and on until that is paid.
+    /// Advances the clock to the subscription's next month, and on until that is paid.
     fn renew(&self, subscription: &str) {
         let next = [("what", "renewal"), ("object", subscription)];
         self.sandbox.control("POST clock/next", &next).expect("it renews");
         self.sandbox.advance(Duration::from_secs(2 * 3600));
     }
 
-    /// Every event that there was, oldest first.
+    /// All events, oldest first.
     fn events(&self) -> Vec<String> {
         self.sandbox.deliveries().into_iter().map(|delivery| delivery.event).collect()
     }
@@ -217,13 +216,13 @@ impl House {
         }
     }
 
-    /// A price that the program has made at its start.
+    /// A price that the program created when it started.
     async fn price(&self, lookup_key: &str) -> String {
         let path = format!("/v1/prices?lookup_keys[]={lookup_key}");
         self.call(reqwest::Method::GET, &path, &[]).await["data"][0]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Makes something at Stripe, or changes it; its id.
+    /// Creates or changes an object at Stripe, and returns its id.
     async fn make(&self, path: &str, fields: &[(&str, &str)]) -> String {
         self.call(reqwest::Method::POST, path, fields).await["id"].as_str().unwrap().to_owned()
     }
@@ -235,29 +234,30 @@ impl House {
         page.json()
     }
 
-    /// Delivers an event; `None` when there was no answer.
+    /// Delivers an event, and returns the status of the answer; `None` without an answer.
     async fn deliver(&self, event: &str) -> Option<u16> {
         let (payload, signature) = self.sandbox.signed(event, &webhook(&self.url)).unwrap();
         let request = self.client.post(webhook(&self.url)).header("stripe-signature", signature).body(payload);
         request.send().await.ok().map(|answer| answer.status().as_u16())
     }
 
-    /// Delivers many events at once and kills the program after so many answers. Which events were answered with 200.
+    /// Delivers many events concurrently and kills the program after so many answers. Returns the events
+    /// that were answered with 200.
     async fn load_until_killed(&self, running: Running, mut load: Vec<String>, answers: usize) -> Vec<String> {
         let mut answered = Vec::new();
-        let mut under_way = JoinSet::new();
+        let mut in_progress = JoinSet::new();
         let mut running = Some(running);
         loop {
-            while running.is_some() && under_way.len() < AT_ONCE && !load.is_empty() {
+            while running.is_some() && in_progress.len() < CONCURRENT && !load.is_empty() {
                 let event = load.pop().unwrap();
                 let (payload, signature) = self.sandbox.signed(&event, &webhook(&self.url)).unwrap();
                 let request = self.client.post(webhook(&self.url)).header("stripe-signature", signature).body(payload);
-                under_way.spawn(async move {
+                in_progress.spawn(async move {
                     let status = request.send().await.ok().map(|answer| answer.status().as_u16());
                     (event, status)
                 });
             }
-            let Some(done) = under_way.join_next().await else { return answered };
+            let Some(done) = in_progress.join_next().await else { return answered };
             if let (event, Some(200)) = done.unwrap() {
                 answered.push(event);
             }
@@ -267,37 +267,43 @@ impl House {
         }
     }
 
-    /// The account has Pro, and has had it from the first month on: each month was written down
-    /// once, and the next begins where it ends.
+    /// The account has Pro, and has had it from the first month on: each month was recorded once, and
+    /// the next begins where it ends.
     async fn was_pro_in_every_month(&self, account: &AccountId) {
         let now = Timestamp(self.sandbox.now());
         let held = subscriptions::of_account(&self.db, account).await.unwrap();
         let entitlement = billing::entitlement(&held, &self.config.catalog, now);
         assert_eq!(entitlement.tier, Tier::new("PRO"), "{entitlement:?}");
 
-        let mut told: Vec<Revision> = Vec::new();
+        let mut recorded: Vec<Revision> = Vec::new();
         let mut at = now;
         while let Some(revision) = subscriptions::as_of(&self.db, account, at).await.unwrap().pop() {
             at = revision.written_at.plus_seconds(-1);
-            told.push(revision);
+            recorded.push(revision);
         }
-        told.reverse();
-        assert_eq!(told.first().map(|first| first.version), Some(1), "{told:#?}");
-        assert_eq!(told.last().map(|last| &last.subscription), held.first(), "the last is what holds");
-        let months: Vec<_> = told.iter().map(|revision| revision.subscription.period()).collect();
-        assert_eq!(months.len(), MONTHS, "{told:#?}");
+        recorded.reverse();
+        assert_eq!(recorded.first().map(|first| first.version), Some(1), "{recorded:#?}");
+        assert_eq!(recorded.last().map(|last| &last.subscription), held.first(), "the last revision is what holds");
+        let months: Vec<_> = recorded.iter().map(|revision| revision.subscription.period()).collect();
+        assert_eq!(months.len(), MONTHS, "{recorded:#?}");
         assert!(months.windows(2).all(|pair| pair[0].end == pair[1].start), "{months:?}");
+    }
+
+    /// The host has accepted a change for each month, numbered in order.
+    async fn reported_every_month(&self, account: &AccountId) {
+        let filter = ChangeFilter { state: None, account: Some(account.clone()) };
+        let changes = async || billing_changes::list(&self.db, &filter, &Cursor::start(), 100).await.unwrap();
+        until(async || changes().await.iter().all(|change| change.state == ChangeState::Delivered)).await;
+        let mut months: Vec<_> =
+            changes().await.iter().map(|change| (change.number, change.after.period().start)).collect();
+        months.sort();
+        assert!(months.iter().map(|(number, _)| *number).eq((1..).take(MONTHS)), "{months:?}");
+        assert!(months.windows(2).all(|pair| pair[0].1 < pair[1].1), "{months:?}");
     }
 
     /// Waits until every event is applied.
     async fn settled(&self) {
-        let applied = async {
-            let mut pause = tokio::time::interval(Duration::from_millis(20));
-            while inbox::next_due(&self.db).await.unwrap().is_some() {
-                pause.tick().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), applied).await.expect("events are applied in time");
+        until(async || inbox::next_due(&self.db).await.unwrap().is_none()).await;
     }
 }
 

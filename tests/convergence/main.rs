@@ -1,14 +1,14 @@
-//! Whatever Stripe sends, in whatever order, ends in one truth.
+//! Whatever Stripe sends, in whatever order, ends in what Stripe says.
 //!
-//! `histories` plays random lives of customers at the sandbox and tells two nodes of them: one
-//! everything in order and at once, the other late, doubled, shuffled, in another API version, with
-//! losses that are found by comparing, and with restarts and deaths in between. In the end both say
-//! the same, and so does a third that was told nothing and asked Stripe. What they say is what Stripe's
-//! own JSON says, read a second time (`expected`), in every field. `killed` kills the real program in
-//! the middle of a load of events, again and again.
+//! `histories` plays random lives of customers in the sandbox and delivers their events to two nodes:
+//! to one promptly and in order; to the other late, twice, shuffled and in another API version, with
+//! losses that reconciliation repairs, and with restarts and crashes in between. In the end both hold
+//! the same, and so does a third that received nothing and reconciled. What they hold is what Stripe's
+//! own JSON says, read by a second implementation (`expected`), in every field. `killed` kills the
+//! real program in the middle of a load of events, again and again.
 //!
-//! `TOLLGATE_CASES` says how many histories each engine is told (thousands at night), and
-//! `TOLLGATE_SEED` tells one again.
+//! `TOLLGATE_CASES` sets the number of histories on each database (thousands at night), and
+//! `TOLLGATE_SEED` repeats a run.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
@@ -20,5 +20,6 @@ mod histories;
 mod history;
 mod killed;
 mod node;
+mod objects;
 mod snapshot;
 mod stripe;

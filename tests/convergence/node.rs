@@ -1,37 +1,29 @@
-//! A node that is told of events one by one, by hand, over its real router.
+//! A node that receives events one by one, over its real router, and applies them when it is told to.
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
-use billing::email::Email;
-use billing::{AccountId, UserId};
+use engine::clock::Clock;
+use engine::store::inbox;
+use engine::{Billable, Db};
 use sandbox::Sandbox;
-use server::auth::SignedIn;
-use server::clock::Clock;
 use server::config::Config;
-use server::store::accounts::{self, NewUser};
-use server::store::inbox;
-use server::webhook::worker;
-use server::{Db, Tollgate, http};
+use server::{Tollgate, http, store};
 use tower::ServiceExt;
 
-use crate::support::{Database, Engine, WEBHOOK_SECRETS, assets, config};
+use crate::support::{Database, DatabaseKind, WEBHOOK_SECRETS, assets, config};
 
-/// Where every node is told of events: in today's shape, and in the one before basil.
+/// The endpoints of every node: one for events in today's API version, one in a version before basil.
 const ENDPOINTS: [(&str, Option<&str>); 2] =
     [("http://node.test/now", None), ("http://node.test/then", Some("2024-06-20"))];
 
-/// The place of the person whose customer an operator makes at Stripe. Who that is, is said later.
-pub const STRANGER: usize = 2;
+/// The place of the person whose customer an operator creates at Stripe. Which account it belongs to
+/// is only said later.
+pub const UNLINKED: usize = 2;
 
 /// The people of every history: the same on every node.
-pub fn people() -> [SignedIn; 3] {
-    ["ada", "eve", "zoe"].map(|name| SignedIn {
-        user_id: UserId::new(format!("user-{name}")),
-        account_id: AccountId::new(format!("account-{name}")),
-        email: format!("{name}@example.com"),
-        is_operator: false,
-    })
+pub fn people() -> [Billable; 3] {
+    ["ada", "eve", "zoe"].map(|name| Billable::new(format!("account-{name}"), format!("{name}@example.com")))
 }
 
 /// Registers the endpoints of the nodes.
@@ -42,22 +34,22 @@ pub fn add_endpoints(sandbox: &Sandbox) {
     }
 }
 
-/// A migrated database with its connections. It is made once and serves one node after the other,
-/// because making one takes longer than many a history.
+/// A migrated database with its connections. It is created once and serves one node after the other,
+/// because creating one takes longer than many a history.
 pub struct Place {
     database: Database,
     db: Db,
 }
 
 impl Place {
-    pub async fn new(engine: Engine) -> Self {
-        let database = engine.hasty_database().await;
+    pub async fn new(kind: DatabaseKind) -> Self {
+        let database = kind.hasty_database().await;
         let db = open(&config("http://node.test", &database.url, "http://stripe.test")).await;
         Self { database, db }
     }
 }
 
-/// Its own database, the sandbox's clock, and nothing that runs by itself.
+/// A node with its own database and the sandbox's clock. Nothing runs in the background.
 pub struct Node {
     pub tollgate: Tollgate,
     router: Router,
@@ -66,25 +58,15 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts one that knows the people and nothing else.
+    /// Starts a node whose database holds the accounts of the people and nothing else.
     pub async fn start(place: Place, sandbox: &Sandbox) -> Self {
         let Place { database, db } = place;
         database.empty(&db).await;
         let config = config("http://node.test", &database.url, &sandbox.url());
         let tollgate = tollgate(&config, db, Clock::ahead(sandbox.clock_offset()));
-        let mut tx = tollgate.db().begin().await.unwrap();
         for person in people() {
-            let email = Email::parse(&person.email).unwrap();
-            let user = NewUser {
-                id: &person.user_id,
-                account_id: &person.account_id,
-                email: &email,
-                password_hash: "none",
-                at: tollgate.now(),
-            };
-            assert!(accounts::insert_user(&mut tx, &user).await.unwrap());
+            tollgate.ensure_account(&person).await.unwrap();
         }
-        tx.commit().await.unwrap();
         Self { router: router(&tollgate), tollgate, config, database }
     }
 
@@ -93,7 +75,7 @@ impl Node {
         Place { db: self.tollgate.db().clone(), database: self.database }
     }
 
-    /// Starts it anew on the same database: what was only in memory is gone.
+    /// Restarts it on the same database: what was only in memory is gone.
     pub async fn restart(&mut self) {
         let clock = self.tollgate.clock().clone();
         self.tollgate.db().close().await;
@@ -101,27 +83,27 @@ impl Node {
         self.router = router(&self.tollgate);
     }
 
-    /// Delivers an event as Stripe does, in either shape.
-    pub async fn tell(&self, sandbox: &Sandbox, event: &str, old_shape: bool) {
-        let (endpoint, _) = ENDPOINTS[usize::from(old_shape)];
-        let (payload, signature) = sandbox.signed(event, endpoint).expect("the event is there");
+    /// Delivers an event as Stripe does, in either API version.
+    pub async fn deliver(&self, sandbox: &Sandbox, event: &str, old_version: bool) {
+        let (endpoint, _) = ENDPOINTS[usize::from(old_version)];
+        let (payload, signature) = sandbox.signed(event, endpoint).expect("the event exists");
         let request = Request::post("/api/stripe/webhook").header("stripe-signature", signature);
         let answer = self.router.clone().oneshot(request.body(Body::from(payload)).unwrap()).await.unwrap();
         assert_eq!(answer.status(), 200, "{event}");
     }
 
-    /// Applies what is due.
+    /// Applies the events that are due.
     pub async fn work(&self) {
-        worker::work_off(&self.tollgate).await;
+        self.tollgate.drain().await;
     }
 
-    /// A worker claims what is due and is never heard of again.
+    /// A worker claims the events that are due, and dies.
     pub async fn lose_a_worker(&self) {
         let now = self.tollgate.now();
         inbox::claim(self.tollgate.db(), "dead", now, now.plus_seconds(60), 64).await.unwrap();
     }
 
-    /// What a query of one column of text says, a text for each row.
+    /// The rows of a query with one column of text.
     pub async fn texts(&self, query: &str) -> Vec<String> {
         self.database.texts(self.tollgate.db(), query).await
     }
@@ -129,7 +111,7 @@ impl Node {
 
 async fn open(config: &Config) -> Db {
     let db = Db::connect(&config.database_url).await.unwrap();
-    db.migrate().await.unwrap();
+    store::migrate(&db).await.unwrap();
     db
 }
 

@@ -1,5 +1,5 @@
-//! What a node says of everything that Stripe has: the same as another node, the same as Stripe, and
-//! the same as what it wrote down on the way.
+//! What a node holds of everything that Stripe has: the same as another node, the same as Stripe, and
+//! the same as what it recorded on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -7,186 +7,130 @@ use std::fmt::Debug;
 use billing::{
     AccountId, CheckoutSessionId, CustomerId, InvoiceId, PaymentIntentId, Subscription, SubscriptionId, Timestamp,
 };
+use engine::store::{Stored, checkouts, credits, customers, invoices, payments, purchases, subscriptions};
 use serde_json::Value;
 use server::Tollgate;
-use server::store::{Stored, checkouts, credits, customers, invoices, payments, purchases, subscriptions};
 
 use crate::expected;
 use crate::node::{Node, people};
-use crate::stripe::{Stripe, id};
+use crate::objects::Objects;
+use crate::stripe::id;
 
-/// Longer than any grace.
+/// Longer than any grace period.
 const LATER: i64 = 4 * 86_400;
 
-/// Every object that Stripe has, by kind.
-pub struct Everything {
-    pub subscriptions: Vec<Value>,
-    pub invoices: Vec<Value>,
-    pub payments: Vec<Value>,
-    pub sessions: Vec<Value>,
-    /// Whoever has something of it, even if deleted.
-    pub customers: Vec<Value>,
-    pub disputes: Vec<Value>,
-    /// Stripe's time.
-    now: i64,
+/// What the node holds, one line an object, in a fixed order. How often and when something was written
+/// is not in it.
+pub async fn held_by(objects: &Objects, node: &Node) -> Vec<String> {
+    let (tollgate, db) = (&node.tollgate, node.tollgate.db());
+    let mut lines = Vec::new();
+    for each in &objects.customers {
+        lines.push(line(each, customers::by_id(db, &CustomerId::new(id(each))).await.unwrap()));
+    }
+    for each in &objects.subscriptions {
+        lines.push(line(each, subscriptions::by_id(db, &SubscriptionId::new(id(each))).await.unwrap()));
+    }
+    for each in &objects.invoices {
+        lines.push(line(each, invoices::by_id(db, &InvoiceId::new(id(each))).await.unwrap()));
+    }
+    for each in &objects.payments {
+        lines.push(line(each, payments::by_id(db, &PaymentIntentId::new(id(each))).await.unwrap()));
+    }
+    for each in &objects.sessions {
+        lines.push(line(each, purchases::by_session(db, &CheckoutSessionId::new(id(each))).await.unwrap()));
+    }
+    for person in people() {
+        let account = &person.account;
+        lines.push(format!("{account}: grants {:?}", grants(node, account).await));
+        // A balance of zero means the same as no balance.
+        let mut balances = credits::balances(db, account).await.unwrap();
+        balances.retain(|balance| (balance.granted, balance.consumed) != (0, 0));
+        lines.push(format!("{account}: balances {balances:?}"));
+        lines.push(format!("{account}: {:?}", tollgate.entitlement(account).await.unwrap()));
+    }
+    lines
 }
 
-impl Everything {
-    pub async fn of(stripe: &Stripe<'_>) -> Self {
-        let subscriptions = stripe.list("subscriptions?status=all").await;
-        let payments = stripe.list("payment_intents?expand[]=data.latest_charge.refunds").await;
-        let sessions = stripe.list("checkout/sessions?expand[]=data.line_items").await;
-        // Whoever has done nothing but begin a purchase is known to nobody but the node that sells it.
-        // The others are asked for one by one, because Stripe does not list whom it has deleted.
-        let closed = sessions.iter().filter(|session| session["status"] != "open");
-        let known = subscriptions.iter().chain(&payments).chain(closed);
-        let known: BTreeSet<&str> = known.filter_map(|object| object["customer"].as_str()).collect();
-        let mut customers = Vec::new();
-        for customer in known {
-            customers.push(stripe.customer(customer).await);
-        }
-        Self {
-            invoices: stripe.list("invoices?expand[]=data.payments").await,
-            disputes: stripe.list("disputes").await,
-            now: stripe.sandbox.now(),
-            subscriptions,
-            payments,
-            sessions,
-            customers,
-        }
+/// Compares what a node holds with Stripe's own JSON, every object and every field of it.
+pub async fn assert_agrees(objects: &Objects, node: &Node) {
+    let db = node.tollgate.db();
+    for each in &objects.customers {
+        let stored = customers::by_id(db, &CustomerId::new(id(each))).await.unwrap();
+        assert_stored(objects, each, stored, Some(expected::customer(each)));
     }
-
-    /// What the node says, one line an object, in a fixed order. How often something was written
-    /// and when is not in it.
-    pub async fn as_told_by(&self, tollgate: &Tollgate) -> Vec<String> {
-        let db = tollgate.db();
-        let mut lines = Vec::new();
-        for each in &self.customers {
-            lines.push(line(each, customers::by_id(db, &CustomerId::new(id(each))).await.unwrap()));
-        }
-        for each in &self.subscriptions {
-            lines.push(line(each, subscriptions::by_id(db, &SubscriptionId::new(id(each))).await.unwrap()));
-        }
-        for each in &self.invoices {
-            lines.push(line(each, invoices::by_id(db, &InvoiceId::new(id(each))).await.unwrap()));
-        }
-        for each in &self.payments {
-            lines.push(line(each, payments::by_id(db, &PaymentIntentId::new(id(each))).await.unwrap()));
-        }
-        for each in &self.sessions {
-            lines.push(line(each, purchases::by_session(db, &CheckoutSessionId::new(id(each))).await.unwrap()));
-        }
-        for person in people() {
-            let account = &person.account_id;
-            let granted = credits::grants(db, account).await.unwrap();
-            let granted: BTreeSet<_> =
-                granted.into_iter().map(|(source, meter, units, _)| (source, meter, units)).collect();
-            lines.push(format!("{account}: grants {granted:?}"));
-            // A balance of nothing says what no balance says.
-            let mut balances = credits::balances(db, account).await.unwrap();
-            balances.retain(|(_, granted, used)| (*granted, *used) != (0, 0));
-            lines.push(format!("{account}: balances {balances:?}"));
-            lines.push(format!("{account}: {:?}", tollgate.entitlement(account).await.unwrap()));
-        }
-        lines
+    for each in &objects.subscriptions {
+        let stored = subscriptions::by_id(db, &SubscriptionId::new(id(each))).await.unwrap();
+        assert_stored(objects, each, stored, Some(expected::subscription(objects, each)));
     }
-
-    /// Holds what a node keeps against Stripe's own JSON, every object and every field of it.
-    pub async fn assert_agrees(&self, tollgate: &Tollgate) {
-        let db = tollgate.db();
-        for each in &self.customers {
-            let stored = customers::by_id(db, &CustomerId::new(id(each))).await.unwrap();
-            self.assert_kept(each, stored, Some(expected::customer(each)));
-        }
-        for each in &self.subscriptions {
-            let stored = subscriptions::by_id(db, &SubscriptionId::new(id(each))).await.unwrap();
-            self.assert_kept(each, stored, Some(expected::subscription(self, each)));
-        }
-        // Nobody is told of a draft.
-        for each in self.invoices.iter().filter(|invoice| invoice["status"] != "draft") {
-            let stored = invoices::by_id(db, &InvoiceId::new(id(each))).await.unwrap();
-            self.assert_kept(each, stored, Some(expected::invoice(each)));
-        }
-        for each in &self.payments {
-            let stored = payments::by_id(db, &PaymentIntentId::new(id(each))).await.unwrap();
-            let is_somebodys = self.account_of(each).is_some();
-            self.assert_kept(each, stored, is_somebodys.then(|| expected::payment(self, each)));
-        }
-        for each in &self.sessions {
-            let stored = purchases::by_session(db, &CheckoutSessionId::new(id(each))).await.unwrap();
-            self.assert_kept(each, stored, expected::purchase(each));
-        }
-        self.assert_agrees_on_people(tollgate).await;
+    // There is no event about a draft.
+    for each in objects.invoices.iter().filter(|invoice| invoice["status"] != "draft") {
+        let stored = invoices::by_id(db, &InvoiceId::new(id(each))).await.unwrap();
+        assert_stored(objects, each, stored, Some(expected::invoice(each)));
     }
-
-    fn assert_kept<T: Debug + PartialEq>(&self, json: &Value, stored: Option<Stored<T>>, expected: Option<T>) {
-        let stored = stored.map(|stored| (stored.account, stored.object));
-        let expected =
-            expected.map(|expected| (self.account_of(json).expect("whatever is kept is somebody's"), expected));
-        assert_eq!(stored, expected, "kept here, and as Stripe has it: {json:#}");
+    for each in &objects.payments {
+        let stored = payments::by_id(db, &PaymentIntentId::new(id(each))).await.unwrap();
+        let has_owner = objects.account_of(each).is_some();
+        assert_stored(objects, each, stored, has_owner.then(|| expected::payment(objects, each)));
     }
-
-    /// Whose an object is: the account that its customer was made for.
-    fn account_of(&self, object: &Value) -> Option<AccountId> {
-        let customer = if object["object"] == "customer" { &object["id"] } else { &object["customer"] };
-        if customer.is_null() {
-            return None;
-        }
-        let named = self.customers.iter().find(|each| each["id"] == *customer);
-        let named = named.and_then(|each| each["metadata"]["account_id"].as_str());
-        // Of one that was deleted only its sessions tell.
-        let bought = || self.sessions.iter().find(|session| session["customer"] == *customer);
-        let named = named.or_else(|| bought().and_then(|session| session["client_reference_id"].as_str()));
-        named.map(AccountId::new)
+    for each in &objects.sessions {
+        let stored = purchases::by_session(db, &CheckoutSessionId::new(id(each))).await.unwrap();
+        assert_stored(objects, each, stored, expected::purchase(each));
     }
-
-    /// What people may do and have left, now and when every grace is over.
-    async fn assert_agrees_on_people(&self, tollgate: &Tollgate) {
-        let db = tollgate.db();
-        for person in people() {
-            let account = &person.account_id;
-            let own = || self.sessions.iter().filter(|session| session["client_reference_id"] == account.as_str());
-            let worth = own().map(|session| (id(session), expected::worth(self, session)));
-            let worth: BTreeMap<String, i64> = worth.filter(|(_, units)| *units > 0).collect();
-            let granted = credits::grants(db, account).await.unwrap();
-            let granted: BTreeMap<String, i64> =
-                granted.into_iter().filter(|grant| grant.2 > 0).map(|(source, _, units, _)| (source, units)).collect();
-            assert_eq!(granted, worth, "credits of {account}");
-            let balances = credits::balances(db, account).await.unwrap();
-            assert_eq!(balances.iter().map(|balance| balance.1).sum::<i64>(), worth.values().sum::<i64>(), "{account}");
-
-            let theirs = || self.subscriptions.iter().filter(|each| self.account_of(each).as_ref() == Some(account));
-            let kept = subscriptions::of_account(db, account).await.unwrap();
-            for now in [self.now, self.now + LATER] {
-                let entitlement = billing::entitlement(&kept, tollgate.catalog(), Timestamp(now));
-                let (tier, until) = expected::access(self, theirs(), now);
-                assert_eq!(
-                    (entitlement.tier.as_str(), entitlement.until),
-                    (tier, until),
-                    "{account} at {now}: {kept:#?}"
-                );
-            }
-            assert_eq!(
-                tollgate.entitlement(account).await.unwrap().tier.as_str(),
-                expected::access(self, theirs(), tollgate.now().0).0,
-                "{account}, as it is remembered"
-            );
-        }
+    for person in people() {
+        assert_agrees_on_credits(objects, node, &person.account).await;
+        assert_agrees_on_access(objects, &node.tollgate, &person.account).await;
     }
+}
 
-    /// What only the node has that sold it: where every attempt to buy has come to, and the way to
-    /// the newest invoice.
-    pub async fn assert_agrees_with_the_seller(&self, tollgate: &Tollgate) {
-        for each in &self.sessions {
-            let attempt = checkouts::by_session(tollgate.db(), &CheckoutSessionId::new(id(each))).await.unwrap();
-            let attempt = attempt.expect("every session is an attempt's");
-            assert!(expected::attempt(each).contains(&attempt.status), "{:?}: {each:#}", attempt.status);
-        }
-        if let Some(newest) = self.invoices.first() {
-            let addresses = tollgate.gateway().invoice_addresses(&InvoiceId::new(id(newest))).await.unwrap();
-            let address = |field: &str| newest[field].as_str().map(str::to_owned);
-            assert_eq!(addresses, (address("hosted_invoice_url"), address("invoice_pdf")));
-        }
+fn assert_stored<T: Debug + PartialEq>(
+    objects: &Objects,
+    json: &Value,
+    stored: Option<Stored<T>>,
+    expected: Option<T>,
+) {
+    let stored = stored.map(|stored| (stored.account, stored.object));
+    let owner = || objects.account_of(json).expect("what is stored has an owner");
+    let expected = expected.map(|expected| (owner(), expected));
+    assert_eq!(stored, expected, "stored here, and as Stripe has it: {json:#}");
+}
+
+async fn assert_agrees_on_credits(objects: &Objects, node: &Node, account: &AccountId) {
+    let worth = objects.sessions_of(account).map(|session| (id(session), expected::worth(objects, session)));
+    let worth: BTreeMap<String, i64> = worth.filter(|(_, units)| *units > 0).collect();
+    let granted = grants(node, account).await.into_iter().map(|grant| (grant.source, grant.units));
+    let granted: BTreeMap<String, i64> = granted.filter(|(_, units)| *units > 0).collect();
+    assert_eq!(granted, worth, "credits of {account}");
+    let balances = credits::balances(node.tollgate.db(), account).await.unwrap();
+    let granted: i64 = balances.iter().map(|balance| balance.granted).sum();
+    assert_eq!(granted, worth.values().sum::<i64>(), "{account}");
+}
+
+/// What the account may do, now and when every grace period has ended.
+async fn assert_agrees_on_access(objects: &Objects, tollgate: &Tollgate, account: &AccountId) {
+    let stored = subscriptions::of_account(tollgate.db(), account).await.unwrap();
+    for now in [objects.now, objects.now + LATER] {
+        let entitlement = billing::entitlement(&stored, tollgate.catalog(), Timestamp(now));
+        let expected = expected::access(objects, objects.subscriptions_of(account), now);
+        assert_eq!((entitlement.tier.as_str(), entitlement.until), expected, "{account} at {now}: {stored:#?}");
+    }
+    let cached = tollgate.entitlement(account).await.unwrap();
+    let (tier, _) = expected::access(objects, objects.subscriptions_of(account), tollgate.now().0);
+    assert_eq!(cached.tier.as_str(), tier, "{account}, from the cache");
+}
+
+/// Compares what only the node holds that sold it: the state of every checkout attempt, and the
+/// addresses of the newest invoice.
+pub async fn assert_agrees_with_the_seller(objects: &Objects, seller: &Node) {
+    let tollgate = &seller.tollgate;
+    for each in &objects.sessions {
+        let attempt = checkouts::by_session(tollgate.db(), &CheckoutSessionId::new(id(each))).await.unwrap();
+        let attempt = attempt.expect("every session belongs to an attempt");
+        assert!(expected::attempt(each).contains(&attempt.status), "{:?}: {each:#}", attempt.status);
+    }
+    if let Some(newest) = objects.invoices.first() {
+        let addresses = tollgate.gateway().invoice_addresses(&InvoiceId::new(id(newest))).await.unwrap();
+        assert_eq!(addresses.page.as_deref(), newest["hosted_invoice_url"].as_str());
+        assert_eq!(addresses.pdf.as_deref(), newest["invoice_pdf"].as_str());
     }
 }
 
@@ -194,20 +138,41 @@ fn line<T: Debug>(json: &Value, stored: Option<Stored<T>>) -> String {
     format!("{}: {:?}", id(json), stored.map(|stored| (stored.account, stored.object)))
 }
 
-/// Holds what a node says now against what it wrote down on the way: the record ends in what is
-/// current, every revision says something new, and none goes back.
+/// What a purchase grants.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant {
+    source: String,
+    meter: String,
+    units: i64,
+}
+
+/// All grants of an account, also those of which nothing is left.
+async fn grants(node: &Node, account: &AccountId) -> BTreeSet<Grant> {
+    let query = format!(
+        "SELECT source || ' ' || meter || ' ' || CAST(units AS TEXT) FROM credit_grant WHERE account_id = '{account}'"
+    );
+    let read = |row: String| {
+        let columns: Vec<&str> = row.split(' ').collect();
+        let [source, meter, units] = columns.try_into().expect("three columns");
+        Grant { source: source.to_owned(), meter: meter.to_owned(), units: units.parse().unwrap() }
+    };
+    node.texts(&query).await.into_iter().map(read).collect()
+}
+
+/// Compares what a node holds now with what it recorded on the way: the record ends in what is
+/// current, every revision changes something, none goes back, and the host is notified of each once.
 pub async fn assert_recorded(node: &Node) {
     let (tollgate, db) = (&node.tollgate, node.tollgate.db());
     for person in people() {
-        let mut current = subscriptions::of_account(db, &person.account_id).await.unwrap();
-        let last = subscriptions::as_of(db, &person.account_id, tollgate.now()).await.unwrap();
+        let mut current = subscriptions::of_account(db, &person.account).await.unwrap();
+        let last = subscriptions::as_of(db, &person.account, tollgate.now()).await.unwrap();
         let mut last: Vec<Subscription> = last.into_iter().map(|revision| revision.subscription).collect();
         for subscriptions in [&mut current, &mut last] {
             subscriptions.sort_by(|a, b| a.id.cmp(&b.id));
         }
         assert_eq!(last, current, "the record ends in what is current");
     }
-    // Times have one length for some centuries to come: as texts they are in order, too.
+    // Times have one length for some centuries to come, so they are in order as texts too.
     let revisions = node
         .texts(
             "SELECT subscription_id || ' ' || CAST(written_at AS TEXT) || ' ' || account_id || ' ' || snapshot \
@@ -221,13 +186,32 @@ pub async fn assert_recorded(node: &Node) {
     let neighbours = revisions.windows(2).filter(|pair| pair[0][0] == pair[1][0]);
     for [before, after] in neighbours.map(|pair| [pair[0], pair[1]]) {
         assert!(before[1] <= after[1], "the record goes back in time: {before:?}, {after:?}");
-        assert_ne!(before[2..], after[2..], "a revision says nothing new");
+        assert_ne!(before[2..], after[2..], "a revision changes nothing");
         let [before, after] =
             [before, after].map(|revision| serde_json::from_str::<Subscription>(revision[3]).unwrap());
         assert!(
             !before.status.has_ended() || after.status.has_ended(),
-            "what has ended began again: {before:?}, {after:?}"
+            "an ended subscription started again: {before:?}, {after:?}"
         );
-        assert!(before.period().start <= after.period().start, "a period that was over is back: {before:?}, {after:?}");
+        assert!(before.period().start <= after.period().start, "an earlier period is back: {before:?}, {after:?}");
     }
+    assert_eq!(notified(node).await, recorded(node).await, "the host is notified of every revision once");
+}
+
+/// The revisions that the host is notified of.
+async fn notified(node: &Node) -> Vec<String> {
+    let query = "SELECT account_id || ' ' || subscription_id || ' ' || CAST(version AS TEXT) FROM billing_change";
+    sorted(node.texts(query).await)
+}
+
+/// The revisions that were recorded.
+async fn recorded(node: &Node) -> Vec<String> {
+    let query =
+        "SELECT account_id || ' ' || subscription_id || ' ' || CAST(version AS TEXT) FROM subscription_revision";
+    sorted(node.texts(query).await)
+}
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
 }

@@ -1,21 +1,20 @@
-//! Stripe's side of a history: doing what a step says, as far as it can be done.
+//! Stripe's side of a history: doing what a step says, as far as that is possible.
 
 use std::time::Duration;
 
+use engine::{Billable, Core, checkout};
 use sandbox::{AfterLastRetry, Sandbox};
 use serde_json::Value;
-use server::auth::SignedIn;
-use server::{Tollgate, checkout};
 
 use crate::history::{After, ByHand, Card, Dispute, Invoices, Plan, What};
-use crate::node::{STRANGER, people};
+use crate::node::{UNLINKED, people};
 use crate::support::{Browser, DECLINES, Page};
 
-/// A card each, so that nobody is taken for another.
+/// A card for each person, so that none is taken for another.
 const CARDS: [&str; 3] = ["4242424242424242", "5555555555554444", "378282246310005"];
 /// Asks for 3-D Secure every time.
 const ASKS: &str = "4000002760003184";
-/// The stranger's card as the API names it.
+/// The unlinked customer's card as the API names it.
 const BY_HAND: &str = "pm_card_amex";
 const ASKS_BY_HAND: &str = "pm_card_authenticationRequired";
 
@@ -30,29 +29,31 @@ impl<'a> Stripe<'a> {
         Self { sandbox, client: client.at(&sandbox.url()) }
     }
 
-    /// Does it. What cannot be done now, because there is nothing to do it to, is not done.
-    pub async fn perform(&self, what: What, place: usize, app: &Tollgate) {
+    /// Does it, unless there is nothing to do it to.
+    pub async fn perform(&self, what: What, place: usize, app: &Core) {
         let who = &people()[place];
         match what {
-            What::Subscribe { plan, .. } if place == STRANGER => {
+            What::Subscribe { plan, .. } if place == UNLINKED => {
                 self.subscribe_by_hand(who, plan, ByHand::Card).await;
             }
             What::Subscribe { plan, card } => self.subscribe(who, place, plan, card, app).await,
-            // A trial that an operator gives counts as the person's one. Which of two came first is
-            // what an order of events does not tell, so those who buy in the app are given none.
-            What::SubscribeByHand { how: ByHand::Trial, .. } if place != STRANGER => {}
+            // A trial that an operator grants counts as the person's one. Which of two came first cannot be
+            // told from the order of events, so those who buy in the app are granted none.
+            What::SubscribeByHand { how: ByHand::Trial, .. } if place != UNLINKED => {}
             What::SubscribeByHand { plan, how } => self.subscribe_by_hand(who, plan, how).await,
-            What::Buy { .. } | What::BuyByDebit { .. } if place == STRANGER => self.pay_by_hand(who).await,
+            What::Buy { .. } | What::BuyByDebit { .. } if place == UNLINKED => self.pay_by_hand(who).await,
             What::Buy { large, card } => {
-                let url = checkout::start_purchase(app, who, if large { "ai-2500" } else { "ai-500" }).await.unwrap();
+                let url = checkout::start_purchase(app, &who.account, if large { "ai-2500" } else { "ai-500" })
+                    .await
+                    .unwrap();
                 self.pay(&url, place, card).await;
             }
             What::BuyByDebit { fails } => {
-                let url = checkout::start_purchase(app, who, "ai-500").await.unwrap();
+                let url = checkout::start_purchase(app, &who.account, "ai-500").await.unwrap();
                 self.pay_by_debit(&url, fails).await;
             }
-            What::Abandon if place == STRANGER => {}
-            What::Abandon => drop(checkout::start_purchase(app, who, "ai-2500").await.unwrap()),
+            What::Abandon if place == UNLINKED => {}
+            What::Abandon => drop(checkout::start_purchase(app, &who.account, "ai-2500").await.unwrap()),
             What::GuestPays => {
                 let fields = [("amount", "700"), ("currency", "usd"), ("payment_method", BY_HAND), ("confirm", "true")];
                 self.call("POST", "/v1/payment_intents", &fields).await;
@@ -108,26 +109,26 @@ impl<'a> Stripe<'a> {
                     self.call("POST", &format!("/v1/customers/{}", id(&customer)), &[("name", "Ada Ltd")]).await;
                 }
             }
-            // Of whom it was not said whose they are, it can never be said any more.
-            What::DeleteCustomer if place == STRANGER => {}
+            // A deleted customer can no longer be linked.
+            What::DeleteCustomer if place == UNLINKED => {}
             What::DeleteCustomer => {
                 for customer in self.customers(who).await {
                     self.call("DELETE", &format!("/v1/customers/{}", id(&customer)), &[]).await;
                 }
             }
-            What::Introduce => self.introduce(&people()[STRANGER]).await,
+            What::Link => self.link(&people()[UNLINKED]).await,
         }
     }
 
-    /// Tells Stripe whose the customer is that was made by hand.
-    pub async fn introduce(&self, who: &SignedIn) {
+    /// Says at Stripe which account the customer belongs to that was created by hand.
+    pub async fn link(&self, who: &Billable) {
         for customer in self.customers(who).await {
-            let named = [("metadata[account_id]", who.account_id.as_str())];
+            let named = [("metadata[account_id]", who.account.as_str())];
             self.call("POST", &format!("/v1/customers/{}", id(&customer)), &named).await;
         }
     }
 
-    /// All there is, page by page, newest first.
+    /// All objects of a list, newest first.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let joint = if path.contains('?') { '&' } else { '?' };
         let (mut all, mut after) = (Vec::<Value>::new(), String::new());
@@ -144,7 +145,7 @@ impl<'a> Stripe<'a> {
         }
     }
 
-    /// What Stripe says of a customer, deleted or not.
+    /// A customer, deleted or not.
     pub async fn customer(&self, id: &str) -> Value {
         self.call("GET", &format!("/v1/customers/{id}"), &[]).await
     }
@@ -154,13 +155,13 @@ impl<'a> Stripe<'a> {
         Page::of(request.bearer_auth("sk_test_sandbox").form(fields)).await.json()
     }
 
-    async fn subscribe(&self, who: &SignedIn, place: usize, plan: Plan, card: Card, app: &Tollgate) {
+    async fn subscribe(&self, who: &Billable, place: usize, plan: Plan, card: Card, app: &Core) {
         let (tier, interval) =
             (if plan.enterprise { "ENTERPRISE" } else { "PRO" }, if plan.yearly { "year" } else { "month" });
-        // Whoever has a plan is not sold another. And of two people with one card, only the one who is
-        // heard of first has a trial, so such a card is one person's.
+        // An account with a plan is not sold another. And of two people with one card, only the one whose
+        // event arrives first has a trial, so such a card belongs to one person.
         let card = if place == 0 { card } else { Card::Pays };
-        if let Ok(url) = checkout::start_subscription(app, who, tier, interval).await {
+        if let Ok(url) = checkout::start_subscription(app, &who.account, tier, interval).await {
             self.pay(&url, place, card).await;
         }
     }
@@ -197,8 +198,8 @@ impl<'a> Stripe<'a> {
         self.client.post(checkout, &fields).await;
     }
 
-    /// As an operator would in the Dashboard: Stripe is not told for whose account.
-    async fn subscribe_by_hand(&self, who: &SignedIn, plan: Plan, how: ByHand) {
+    /// As an operator does in the Dashboard: without naming the account.
+    async fn subscribe_by_hand(&self, who: &Billable, plan: Plan, how: ByHand) {
         let Some(customer) = self.customer_by_hand(who).await else { return };
         let price = self.price(plan_key(plan)).await;
         let method = match how {
@@ -217,7 +218,7 @@ impl<'a> Stripe<'a> {
         self.call("POST", "/v1/subscriptions", &fields).await;
     }
 
-    async fn pay_by_hand(&self, who: &SignedIn) {
+    async fn pay_by_hand(&self, who: &Billable) {
         let Some(customer) = self.customer_by_hand(who).await else { return };
         let method = self.attach(BY_HAND, &customer).await;
         let fields = [
@@ -230,12 +231,12 @@ impl<'a> Stripe<'a> {
         self.call("POST", "/v1/payment_intents", &fields).await;
     }
 
-    /// The customer of a person; the stranger's is made here, and nobody is told whose it is.
-    async fn customer_by_hand(&self, who: &SignedIn) -> Option<String> {
+    /// The customer of a person. The unlinked one is created here, without naming the account.
+    async fn customer_by_hand(&self, who: &Billable) -> Option<String> {
         if let Some(known) = self.customers(who).await.first() {
             return Some(id(known));
         }
-        if *who != people()[STRANGER] {
+        if *who != people()[UNLINKED] {
             return None;
         }
         Some(id(&self.call("POST", "/v1/customers", &[("email", &who.email)]).await))
@@ -246,7 +247,7 @@ impl<'a> Stripe<'a> {
         id(&self.call("POST", &format!("/v1/payment_methods/{card}/attach"), &[("customer", customer)]).await)
     }
 
-    async fn resume(&self, who: &SignedIn) {
+    async fn resume(&self, who: &Billable) {
         for paused in self.of_customer(who, "subscriptions", "&status=paused").await {
             let method = self.attach(BY_HAND, paused["customer"].as_str().unwrap()).await;
             let path = format!("/v1/subscriptions/{}", id(&paused));
@@ -255,12 +256,12 @@ impl<'a> Stripe<'a> {
         }
     }
 
-    /// The customers at Stripe of this person that were not deleted.
-    async fn customers(&self, who: &SignedIn) -> Vec<Value> {
+    /// The customers of this person that were not deleted.
+    async fn customers(&self, who: &Billable) -> Vec<Value> {
         self.list(&format!("customers?email={}", who.email)).await
     }
 
-    async fn of_customer(&self, who: &SignedIn, kind: &str, filter: &str) -> Vec<Value> {
+    async fn of_customer(&self, who: &Billable, kind: &str, filter: &str) -> Vec<Value> {
         let mut found = Vec::new();
         for customer in self.customers(who).await {
             found.extend(self.list(&format!("{kind}?customer={}{filter}", id(&customer))).await);
@@ -268,7 +269,7 @@ impl<'a> Stripe<'a> {
         found
     }
 
-    async fn set(&self, who: &SignedIn, fields: &[(&str, &str)]) {
+    async fn set(&self, who: &Billable, fields: &[(&str, &str)]) {
         for subscription in self.of_customer(who, "subscriptions", "").await {
             self.call("POST", &format!("/v1/subscriptions/{}", id(&subscription)), fields).await;
         }
@@ -278,7 +279,7 @@ impl<'a> Stripe<'a> {
         id(&self.list(&format!("prices?lookup_keys[]={lookup_key}")).await[0])
     }
 
-    async fn change_price(&self, who: &SignedIn, to: impl Fn(&str) -> &'static str, how: &[(&str, &str)]) {
+    async fn change_price(&self, who: &Billable, to: impl Fn(&str) -> &'static str, how: &[(&str, &str)]) {
         for subscription in self.of_customer(who, "subscriptions", "").await {
             let item = &subscription["items"]["data"][0];
             let price = self.price(to(item["price"]["lookup_key"].as_str().unwrap())).await;
@@ -292,26 +293,26 @@ impl<'a> Stripe<'a> {
         }
     }
 
-    async fn on_open_invoice(&self, who: &SignedIn, what: &str) {
+    async fn on_open_invoice(&self, who: &Billable, what: &str) {
         if let Some(invoice) = self.of_customer(who, "invoices", "&status=open").await.last() {
             self.call("POST", &format!("/v1/invoices/{}/{what}", id(invoice)), &[]).await;
         }
     }
 
-    /// The latest payment that went through, of a plan or of a purchase.
-    async fn latest_payment(&self, who: &SignedIn) -> Option<String> {
+    /// The latest payment that succeeded, of a plan or of a purchase.
+    async fn latest_payment(&self, who: &Billable) -> Option<String> {
         let all = self.of_customer(who, "payment_intents", "").await;
         all.iter().find(|payment| payment["status"] == "succeeded").map(id)
     }
 
-    async fn refund(&self, who: &SignedIn, fields: &[(&str, &str)]) {
+    async fn refund(&self, who: &Billable, fields: &[(&str, &str)]) {
         if let Some(payment) = self.latest_payment(who).await {
             let fields: Vec<_> = fields.iter().copied().chain([("payment_intent", payment.as_str())]).collect();
             self.call("POST", "/v1/refunds", &fields).await;
         }
     }
 
-    async fn dispute(&self, who: &SignedIn, dispute: Dispute) {
+    async fn dispute(&self, who: &Billable, dispute: Dispute) {
         let Some(payment) = self.latest_payment(who).await else { return };
         let inquiry = if matches!(dispute, Dispute::Inquiry) { "true" } else { "false" };
         let disputed = self.sandbox.control(&format!("POST payments/{payment}/dispute"), &[("inquiry", inquiry)]);
