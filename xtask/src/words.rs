@@ -9,19 +9,16 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 /// Folders and files that have yet to be rewritten; the prose linter leaves them out, too. To be emptied.
-pub const NOT_YET_CLEAN: [&str; 13] = [
-    "CONTRIBUTING.md",
-    "README.md",
+pub const NOT_YET_CLEAN: &[&str] = &[
     "app",
     "billing",
-    "docs",
+    "docs/EMBED.md",
+    "docs/SANDBOX.md",
+    "docs/decisions/0009-what-was-read-is-cached-until-it-is-written.md",
     "end2end/support",
     "end2end/tests",
-    "migrations",
-    "plans.toml",
     "sandbox",
     "server",
-    "src",
     "tests",
 ];
 
@@ -77,7 +74,12 @@ pub fn check(workspace: &Path, files: &[String]) -> anyhow::Result<()> {
 
 /// Whether a file, or a folder that it is in, is on the list of those that have yet to be rewritten.
 pub fn is_not_yet_clean(file: &str) -> bool {
-    NOT_YET_CLEAN.iter().any(|place| Path::new(file).starts_with(place))
+    lies_in(file, NOT_YET_CLEAN)
+}
+
+/// Whether a file is one of `places`, or in a folder that is.
+fn lies_in(file: &str, places: &[&str]) -> bool {
+    places.iter().any(|place| Path::new(file).starts_with(place))
 }
 
 fn is_checked(file: &str) -> bool {
@@ -220,8 +222,9 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_clean_covers_its_files_and_no_neighbours() {
-        assert!(is_not_yet_clean("src/main.rs"));
-        assert!(!is_not_yet_clean("srcs/main.rs"));
-        assert!(!is_not_yet_clean("end2end/playwright.config.ts"));
+        let places = ["src", "end2end/tests"];
+        assert!(lies_in("src/main.rs", &places));
+        assert!(!lies_in("srcs/main.rs", &places));
+        assert!(!lies_in("end2end/playwright.config.ts", &places));
     }
 }
