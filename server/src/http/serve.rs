@@ -1,6 +1,7 @@
 //! The accept loop: HTTP/1 and HTTP/2, with limits that keep slow and idle clients from using up the
 //! server.
 
+use std::io::Cursor;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
@@ -19,6 +21,9 @@ use tower::ServiceBuilder;
 
 /// How long to wait after a connection could not be accepted, for lack of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an HTTP/2 client sends first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +55,11 @@ pub async fn serve(
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &free)).await {
         match accepted {
             Ok((stream, client, slot)) => {
-                tokio::spawn(connection(stream, client, router.clone(), limits, shutdown.watcher(), slot));
+                let serving = connection(stream, client, router.clone(), limits, stop.clone(), shutdown.watcher());
+                tokio::spawn(async move {
+                    serving.await;
+                    drop(slot);
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -73,17 +82,32 @@ async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> std::io::Resul
     Ok((stream, client, slot))
 }
 
+/// Reads until it is clear which version of HTTP the client speaks. hyper would wait for that forever.
+async fn first_bytes(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(PREFACE.len());
+    while bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes) {
+        if stream.read_buf(&mut bytes).await? == 0 {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
 async fn connection(
-    stream: TcpStream,
+    mut stream: TcpStream,
     client: SocketAddr,
     router: Router,
     limits: ConnectionLimits,
+    stop: CancellationToken,
     shutdown: Watcher,
-    slot: Option<OwnedSemaphorePermit>,
 ) {
     // Responses are written whole: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
+    let first_bytes = tokio::time::timeout(limits.head_timeout, first_bytes(&mut stream));
+    // A client that has sent nothing yet is idle: stopping does not wait for it.
+    let Some(Ok(Ok(first_bytes))) = stop.run_until_cancelled(first_bytes).await else { return };
+    let (rest, writer) = stream.into_split();
+    let mut stream = TimeoutStream::new(tokio::io::join(Cursor::new(first_bytes).chain(rest), writer));
     stream.set_write_timeout(Some(limits.write_timeout));
     let service = ServiceBuilder::new()
         .map_request(move |mut request: Request<_>| {
@@ -104,5 +128,4 @@ async fn connection(
     if let Err(error) = shutdown.watch(serving).await {
         tracing::debug!(%error, %client, "a connection ended early");
     }
-    drop(slot);
 }
