@@ -1,13 +1,16 @@
 //! The API for programs, over HTTP.
 
+use billing::{AccountId, Policy};
+use engine::metering::{self, UsageEvent};
 use reqwest::Method;
 use serde_json::{Value, json};
+use server::product::API_CALLS;
+use server::workspace::api_keys::api_keys;
 
 use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
-use server::product::API_CALLS;
 
 on_both_databases! {
-    async fn a_session_reads_its_entitlements_and_each_call_counts(database) {
+    async fn a_signed_in_user_reads_entitlements_and_each_call_counts(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = browser.get("/api/v1/entitlements").await;
@@ -19,10 +22,10 @@ on_both_databases! {
         assert_eq!(meter(&usage, "apiCallsPerMonth")["used"], json!(2));
     }
 
-    async fn without_a_session_or_a_key_it_is_401_as_a_problem_document(database) {
+    async fn without_a_session_or_a_valid_key_a_call_is_401(database) {
         let app = Harness::start(database).await;
         let browser = app.browser();
-        let unknown = browser.request(Method::GET, "/api/v1/usage").bearer_auth("tg_nobody");
+        let unknown = browser.request(Method::GET, "/api/v1/usage").bearer_auth("tg_unknown");
         let basic = browser.request(Method::GET, "/api/v1/usage").basic_auth("a", Some("b"));
         for request in [browser.request(Method::GET, "/api/v1/usage"), unknown, basic] {
             let page = Page::of(request).await;
@@ -32,7 +35,7 @@ on_both_databases! {
         }
     }
 
-    async fn at_the_limit_it_is_402_and_says_what_and_until_when(database) {
+    async fn a_call_beyond_the_limit_is_402_with_the_meter_and_its_reset(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for call in 0..100 {
@@ -64,11 +67,11 @@ on_both_databases! {
         assert_eq!(meter(&usage, "apiCallsPerMonth")["used"], json!(2));
     }
 
-    async fn of_the_last_call_one_of_many_at_once_passes(database) {
+    async fn of_many_concurrent_calls_on_two_nodes_the_last_unit_goes_to_one(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        let account = server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id;
-        app.tollgate.record_usage(&account, API_CALLS, 99, "all but one").await.unwrap();
+        let account = app.account("ada@example.com").await;
+        metering::record(&app.tollgate, &account, UsageEvent::new(API_CALLS, 99, "all but one")).await.unwrap();
         let second_node = browser.at(&app.second_node().await);
         let calls: Vec<_> = (0..40)
             .map(|index| {
@@ -86,7 +89,7 @@ on_both_databases! {
         assert_eq!(passed, 1);
     }
 
-    async fn a_key_opens_the_api_until_it_is_revoked_or_the_plan_ends(database) {
+    async fn a_key_works_until_it_is_revoked_or_the_plan_ends(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -97,45 +100,38 @@ on_both_databases! {
 
         let list = browser.get("/dashboard/api-keys").await.body;
         assert!(!list.contains(&key), "a key is shown once");
-        let permit_of = server::auth::SignedIn {
-            is_operator: false,
-            user_id: billing::UserId::new(""),
-            account_id: server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id,
-            email: String::new(),
-        };
-        let permit = server::access::require(&app.tollgate, &permit_of, billing::Policy::Tier("PRO")).await.unwrap();
-        let keys = server::workspace::api_keys(&app.tollgate, &permit).await.unwrap();
+        let account = app.account("ada@example.com").await;
+        let entitlement = app.tollgate.entitlement(&account).await.unwrap();
+        let permit = engine::permit(app.tollgate.catalog(), &account, entitlement, Policy::Tier("PRO")).unwrap();
+        let keys = api_keys(&app.tollgate, &permit).await.unwrap();
         assert!(keys[0].last_used_at.is_some());
         let eve = app.signed_up("eve@example.com").await;
         app.subscribe(&eve, "PRO", PAYS).await;
         app.settled().await;
         eve.post("/dashboard/api-keys/revoke", &[("id", &keys[0].id)]).await;
-        assert_eq!(call(&app, &key).await.status, 200, "somebody else's key cannot be revoked");
+        assert_eq!(call(&app, &key).await.status, 200, "another account's key cannot be revoked");
         browser.post("/dashboard/api-keys/revoke", &[("id", &keys[0].id)]).await;
         assert_eq!(call(&app, &key).await.status, 401);
 
         let hers = new_key(&eve).await;
         assert_eq!(call(&app, &hers).await.status, 200);
-        let newest = app.stripe_newest("/v1/subscriptions").await;
-        let cancel = Browser::new(&app.sandbox.url()).request(Method::DELETE, &format!("/v1/subscriptions/{newest}"));
-        assert_eq!(Page::of(cancel.bearer_auth("sk_test_sandbox")).await.status, 200);
+        app.stripe_deletes(&format!("/v1/subscriptions/{}", app.stripe_newest("/v1/subscriptions").await)).await;
         app.settled().await;
         let ended = call(&app, &hers).await;
         assert_eq!((ended.status, &ended.json()["type"]), (403, &json!("urn:tollgate:problem:plan-too-low")));
     }
 
-    async fn another_site_is_told_so_and_nothing_is_counted(database) {
+    async fn a_call_from_another_site_is_403_and_not_counted(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let foreign = browser.request(Method::POST, "/api/v1/generate").header("sec-fetch-site", "cross-site");
         let page = Page::of(foreign.json(&json!({ "prompt": "a line" }))).await;
-        assert_eq!((page.status, &page.json()["type"]), (403, &json!("urn:tollgate:problem:foreign-origin")));
+        assert_eq!((page.status, &page.json()["type"]), (403, &json!("urn:tollgate:problem:cross-site")));
         assert!(page.header("ratelimit").is_some());
-        let readings = app.tollgate.usage(&app.account("ada@example.com").await).await.unwrap();
-        assert!(readings.iter().all(|reading| reading.used == 0));
+        assert_eq!(used(&app, &app.account("ada@example.com").await).await, 0);
     }
 
-    async fn every_answer_says_what_is_left(database) {
+    async fn every_response_has_the_remaining_limits(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = browser.get("/api/v1/entitlements").await;
@@ -148,7 +144,7 @@ on_both_databases! {
         }
     }
 
-    async fn every_described_call_asks_who_calls_and_whether_they_may(database) {
+    async fn every_described_call_requires_a_caller_with_the_plan_for_it(database) {
         let app = Harness::start(database).await;
         let (ada, eve) = (app.signed_up("ada@example.com").await, app.signed_up("eve@example.com").await);
         for browser in [&ada, &eve] {
@@ -160,13 +156,11 @@ on_both_databases! {
         let id = id.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
         ada.post("/dashboard/api-keys/revoke", &[("id", &id)]).await;
         for subscription in app.stripe_lists("/v1/subscriptions").await {
-            let path = format!("/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
-            let cancel = Browser::new(&app.sandbox.url()).request(Method::DELETE, &path);
-            assert_eq!(Page::of(cancel.bearer_auth("sk_test_sandbox")).await.status, 200);
+            app.stripe_deletes(&format!("/v1/subscriptions/{}", subscription["id"].as_str().unwrap())).await;
         }
         app.settled().await;
 
-        let keys = [(None, 401), (Some("tg_nobody"), 401), (Some(&*revoked), 401), (Some(&*ended), 403)];
+        let keys = [(None, 401), (Some("tg_unknown"), 401), (Some(&*revoked), 401), (Some(&*ended), 403)];
         let calls = described(&app).await;
         assert!(calls.len() >= 3, "{calls:?}");
         for (method, path) in calls {
@@ -179,12 +173,11 @@ on_both_databases! {
             }
         }
         for email in ["ada@example.com", "eve@example.com"] {
-            let readings = app.tollgate.usage(&app.account(email).await).await.unwrap();
-            assert!(readings.iter().all(|reading| reading.used == 0), "{email} is charged for what was refused");
+            assert_eq!(used(&app, &app.account(email).await).await, 0, "{email} is charged for rejected calls");
         }
     }
 
-    async fn what_is_not_there_is_a_problem_document_too(database) {
+    async fn an_unknown_path_is_404_as_a_problem_document(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in ["/api/v1", "/api/v1/", "/api/v1/nowhere", "/api/v1/usage/", "/api/v1//usage", "/api/v1/Usage"] {
@@ -202,7 +195,7 @@ on_both_databases! {
         assert!(wrong.header("allow").unwrap().contains("GET"));
     }
 
-    async fn too_many_calls_at_once_are_429_and_count_nothing(database) {
+    async fn calls_beyond_the_burst_limit_are_429_and_not_counted(database) {
         let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = std::num::NonZeroU32::new(5)).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..40)
@@ -221,18 +214,16 @@ on_both_databases! {
                     refused += 1;
                     assert!(page.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
                     assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
-                    assert!(page.header("ratelimit").unwrap().contains("\"burst\";r=0;"), "it says that some are left");
+                    assert!(page.header("ratelimit").unwrap().contains("\"burst\";r=0;"), "the header says that some are left");
                 }
                 other => panic!("{other}: {}", page.body),
             }
         }
-        assert!(passed >= 10 && refused > 0, "ten at once are let through: {passed}, {refused}");
-        let account = server::store::accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id;
-        let readings = app.tollgate.usage(&account).await.unwrap();
-        assert_eq!(readings.iter().find(|reading| reading.meter == API_CALLS).unwrap().used, passed);
+        assert!(passed >= 10 && refused > 0, "a burst of ten passes: {passed}, {refused}");
+        assert_eq!(used(&app, &app.account("ada@example.com").await).await, passed);
     }
 
-    async fn the_description_comes_compressed_to_who_takes_that(database) {
+    async fn the_description_is_compressed_for_clients_that_accept_it(database) {
         let app = Harness::start(database).await;
         let ask = async |encoding: &str| {
             let request = app.browser().request(Method::GET, "/api/v1/openapi.json").header("accept-encoding", encoding);
@@ -250,7 +241,7 @@ on_both_databases! {
         }
     }
 
-    async fn the_description_names_every_path_and_no_other(database) {
+    async fn the_description_has_every_path_and_no_other(database) {
         let app = Harness::start(database).await;
         let document = app.browser().get("/api/v1/openapi.json").await.json();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
@@ -263,7 +254,7 @@ on_both_databases! {
     }
 }
 
-/// Every call in the description but for the description itself.
+/// Every described call, without the description itself.
 async fn described(app: &Harness) -> Vec<(Method, String)> {
     let document = app.browser().get("/api/v1/openapi.json").await.json();
     let mut calls = Vec::new();
@@ -275,7 +266,7 @@ async fn described(app: &Harness) -> Vec<(Method, String)> {
     calls
 }
 
-/// Makes an API key on its page, which shows it once.
+/// Creates an API key on its page, which shows it once.
 async fn new_key(browser: &Browser) -> String {
     let page = browser.post("/dashboard/api-keys", &[("name", "build server")]).await;
     let mut words = page.body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -285,6 +276,12 @@ async fn new_key(browser: &Browser) -> String {
 
 async fn call(app: &Harness, key: &str) -> Page {
     Page::of(Browser::new(&app.url).request(Method::GET, "/api/v1/entitlements").bearer_auth(key)).await
+}
+
+/// The calls that were counted.
+async fn used(app: &Harness, account: &AccountId) -> u64 {
+    let readings = metering::read(&app.tollgate, account).await.unwrap();
+    readings.iter().find(|reading| reading.meter == API_CALLS).unwrap().used
 }
 
 fn meter<'a>(usage: &'a Value, name: &str) -> &'a Value {

@@ -1,87 +1,79 @@
 //! Making Stripe sell what `plans.toml` says.
 
-use server::assets::Assets;
-use server::catalog_apply::{Change, apply, plan};
-use server::clock::Clock;
-use server::config::Config;
-use server::{Db, Tollgate};
+use std::sync::Arc;
 
-use crate::support::{DatabaseKind, Harness};
+use billing::Catalog;
+use engine::catalog::{Change, apply_all, plan};
+use server::Tollgate;
+
+use crate::support::{DatabaseKind, Harness, assets};
 
 const PLANS: &str = include_str!("../../plans.toml");
 
-/// The catalogue is the same on either engine: one will do.
+/// The database plays no part in the catalogue, so one is enough.
 #[tokio::test]
-async fn a_second_run_changes_nothing_and_neither_does_looking() {
+async fn a_second_run_changes_nothing_and_neither_does_a_plan() {
     let app = Harness::start(DatabaseKind::Sqlite).await;
-    assert_eq!(plan(&app.tollgate).await.unwrap(), []);
+    assert_eq!(changes(&app.tollgate).await, []);
     let calls = app.stripe_calls("POST", "/v1/prices");
-    assert_eq!(apply(&app.tollgate).await.unwrap(), []);
+    assert_eq!(applied(&app.tollgate).await, []);
     assert_eq!(app.stripe_calls("POST", "/v1/prices"), calls);
-    assert_eq!(app.stripe_lists("/v1/products").await.len(), 4, "a product for each plan that is sold and each pack");
+    assert_eq!(app.stripe_lists("/v1/products").await.len(), 4, "a product for each paid plan and each pack");
     assert_eq!(app.stripe_lists("/v1/prices").await.len(), 6);
 }
 
 #[tokio::test]
-async fn a_price_that_changed_is_made_anew_and_takes_the_lookup_key() {
+async fn a_changed_price_is_replaced_and_takes_over_the_lookup_key() {
     let app = Harness::start(DatabaseKind::Sqlite).await;
     let old = app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id;
-    let dearer =
-        with_plans(&app, &PLANS.replace("amount = 2900\n", "amount = 3900\n").replace("\"Pro\"", "\"Professional\""))
-            .await;
-    let looked = plan(&dearer).await.unwrap();
-    assert!(matches!(&looked[..], [Change::UpdateProduct { .. }, Change::ReplacePrice { .. }]), "{looked:?}");
-    let said = looked[1].to_string();
+    let plans = PLANS.replace("amount = 2900\n", "amount = 3900\n").replace("\"Pro\"", "\"Professional\"");
+    let dearer = with_plans(&app, &plans);
+    let planned = changes(&dearer).await;
+    assert!(matches!(&planned[..], [Change::UpdateProduct { .. }, Change::ReplacePrice { .. }]), "{planned:?}");
+    let text = planned[1].to_string();
     assert!(
-        said.contains("$29") && said.contains("$39") && said.contains(old.as_str()) && said.contains("retired_prices"),
-        "{said}"
+        text.contains("$29") && text.contains("$39") && text.contains(old.as_str()) && text.contains("retired_prices"),
+        "{text}"
     );
     assert_eq!(
         app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id,
         old,
-        "looking changes nothing"
+        "a plan changes nothing"
     );
 
-    assert_eq!(apply(&dearer).await.unwrap(), looked);
-    assert_eq!(plan(&dearer).await.unwrap(), []);
+    assert_eq!(applied(&dearer).await, planned);
+    assert_eq!(changes(&dearer).await, []);
     let new = dearer.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
     assert_ne!(new, old);
-    assert!(dearer.gateway().price(&old).await.unwrap().is_none(), "the old one is off sale");
+    assert!(dearer.gateway().price(&old).await.unwrap().is_none(), "the old one is archived");
 }
 
-/// It keeps its lookup key, and Stripe remembers what was asked for when it was made.
+/// An archived price keeps its lookup key, and Stripe remembers the request that created it.
 #[tokio::test]
-async fn a_price_that_somebody_took_off_sale_is_made_again_each_time() {
+async fn an_archived_price_is_created_again_every_time() {
     let app = Harness::start(DatabaseKind::Sqlite).await;
     for _ in 0..3 {
         let old = app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id;
         app.stripe_makes(&format!("/v1/prices/{old}"), &[("active", "false")]).await;
-        let applied = apply(&app.tollgate).await.unwrap();
-        assert!(matches!(&applied[..], [Change::CreatePrice { .. }]), "{applied:?}");
+        let changes_made = applied(&app.tollgate).await;
+        assert!(matches!(&changes_made[..], [Change::CreatePrice(_)]), "{changes_made:?}");
         let new = app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap();
-        assert_ne!(new.expect("it is on sale again").id, old);
-        assert_eq!(plan(&app.tollgate).await.unwrap(), []);
+        assert_ne!(new.expect("it exists again").id, old);
+        assert_eq!(changes(&app.tollgate).await, []);
     }
 }
 
-/// A node with other plans, in front of the same Stripe.
-async fn with_plans(app: &Harness, plans: &str) -> Tollgate {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("plans.toml");
-    std::fs::write(&file, plans).unwrap();
-    let database = format!("sqlite:{}/tollgate.db", folder.path().display());
-    let stripe = app.sandbox.url();
-    let config = Config::from_lookup(&|name| {
-        Some(match name {
-            "DATABASE_URL" => database.clone(),
-            "STRIPE_API_BASE" => stripe.clone(),
-            "STRIPE_SECRET_KEY" => "sk_test_sandbox".to_owned(),
-            "STRIPE_WEBHOOK_SECRET" => "whsec_other".to_owned(),
-            "TOLLGATE_PLANS" => file.display().to_string(),
-            _ => return None,
-        })
-    });
-    let config = config.unwrap();
-    let db = Db::connect(&config.database_url).await.unwrap();
-    Tollgate::new(config, db, Clock::system(), Assets::default()).unwrap()
+/// A node with other plans, on the same database and Stripe.
+fn with_plans(app: &Harness, plans: &str) -> Tollgate {
+    let mut config = app.tollgate.config().clone();
+    config.catalog = Arc::new(Catalog::parse(plans, &|_| None).unwrap());
+    Tollgate::new(config, app.tollgate.db().clone(), app.tollgate.clock().clone(), assets()).unwrap()
+}
+
+async fn changes(tollgate: &Tollgate) -> Vec<Change> {
+    plan(tollgate.gateway(), tollgate.catalog()).await.unwrap()
+}
+
+async fn applied(tollgate: &Tollgate) -> Vec<Change> {
+    apply_all(tollgate.gateway(), tollgate.catalog()).await.unwrap()
 }

@@ -1,7 +1,8 @@
-//! Text for a prompt: one unit, counted when the text is there and not before.
+//! A text for a prompt: one unit, counted when the text is complete and not before.
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use axum::Json;
 use axum::body::Body;
@@ -10,24 +11,23 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use billing::AccountId;
+use engine::metering::{self, MeterReading, RESERVATION_SECONDS, Reserved, UsageEvent};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::config::AiConfig;
 use server::product::AI_GENERATIONS;
-use server::store::{accounts, usage as rows};
-use server::usage::MeterReading;
 use tokio::net::TcpListener;
 
 use crate::support::{Browser, DatabaseKind, Harness, Page, on_both_databases};
 
-/// How somebody else's language model behaves today.
+/// How the provider's language model behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
     Writes,
     Fails,
     /// Begins and never ends.
     Hangs,
-    /// Begins and loses the line.
+    /// Begins and loses the connection.
     Breaks,
 }
 
@@ -67,38 +67,24 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, Json(bod
         Mood::Writes => vec![piece("Once "), piece("upon a time"), "data: [DONE]\n\n".to_owned()],
         Mood::Hangs | Mood::Breaks => vec![piece("Once "), piece("upon "), piece("a ")],
     };
-    let begun = futures_of(pieces);
-    let body = if mood == Mood::Hangs { Body::from_stream(begun.chain_pending()) } else { Body::from_stream(begun) };
-    ([("content-type", "text/event-stream")], body).into_response()
+    let sent = Sent { pieces: pieces.into_iter(), hangs: mood == Mood::Hangs };
+    ([("content-type", "text/event-stream")], Body::from_stream(sent)).into_response()
 }
 
-/// The pieces as a stream; what comes after them is nothing, or nothing ever.
+/// The pieces as a stream, which then ends or hangs.
 struct Sent {
     pieces: std::vec::IntoIter<String>,
     hangs: bool,
 }
 
-fn futures_of(pieces: Vec<String>) -> Sent {
-    Sent { pieces: pieces.into_iter(), hangs: false }
-}
-
-impl Sent {
-    fn chain_pending(self) -> Self {
-        Self { hangs: true, ..self }
-    }
-}
-
 impl futures::Stream for Sent {
     type Item = Result<String, std::convert::Infallible>;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.pieces.next() {
-            Some(piece) => std::task::Poll::Ready(Some(Ok(piece))),
-            None if self.hangs => std::task::Poll::Pending,
-            None => std::task::Poll::Ready(None),
+            Some(piece) => Poll::Ready(Some(Ok(piece))),
+            None if self.hangs => Poll::Pending,
+            None => Poll::Ready(None),
         }
     }
 }
@@ -125,34 +111,39 @@ async fn generate(browser: &Browser, prompt: &str) -> Page {
     Page::of(request(browser, &json!({ "prompt": prompt }))).await
 }
 
-async fn account(app: &Harness) -> AccountId {
-    accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id
-}
-
 async fn reading(app: &Harness) -> MeterReading {
-    let readings = app.tollgate.usage(&account(app).await).await.unwrap();
+    let readings = metering::read(&app.tollgate, &app.account("ada@example.com").await).await.unwrap();
     readings.into_iter().find(|reading| reading.meter == AI_GENERATIONS).unwrap()
 }
 
-/// Used, and held.
+/// Units used, and units reserved.
 async fn state(app: &Harness) -> (u64, u64) {
     let reading = reading(app).await;
     (reading.used, reading.reserved)
 }
 
-/// Giving back happens when nobody is there to wait for it.
-async fn until_given_back(app: &Harness) {
-    let given_back = async {
-        let mut pause = tokio::time::interval(Duration::from_millis(10));
-        while state(app).await != (0, 0) {
-            pause.tick().await;
+/// Reserves a unit, and goes away after so many polls.
+async fn reserve_and_leave(app: &Harness, account: &AccountId, polls: usize) {
+    let key = format!("{polls} polls");
+    let event = UsageEvent::new(AI_GENERATIONS, 1, &key);
+    let mut reserving = pin!(metering::reserve(&app.tollgate, account, event, RESERVATION_SECONDS));
+    for _ in 0..polls {
+        if let Poll::Ready(reserved) = futures::poll!(reserving.as_mut()) {
+            let Reserved::Held(reservation, _) = reserved.unwrap() else { panic!("it was not reserved") };
+            metering::release(&app.tollgate, &reservation).await.unwrap();
+            return;
         }
-    };
-    tokio::time::timeout(Duration::from_secs(10), given_back).await.expect("the unit is given back");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A unit is released after its caller has gone, who can't wait for it.
+async fn until_released(app: &Harness) {
+    app.until(async || state(app).await == (0, 0)).await;
 }
 
 on_both_databases! {
-    async fn without_a_provider_a_text_is_written_all_the_same_and_says_so(database) {
+    async fn without_a_provider_the_local_stand_in_writes_and_is_named(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = generate(&browser, "a toll gate at dawn").await;
@@ -165,12 +156,13 @@ on_both_databases! {
         let usage = browser.get("/api/v1/usage").await.json();
         let used: Vec<_> = usage["meters"].as_array().unwrap().iter().map(|meter| meter["used"].as_u64().unwrap()).collect();
         assert_eq!(used, [2, 1], "a call each, and one generation");
-        let records = rows::records_of(app.tollgate.db(), &account(&app).await, AI_GENERATIONS, 10).await.unwrap();
-        let metadata: Value = serde_json::from_str(records[0].3.as_deref().unwrap()).unwrap();
+        let metadata = "SELECT metadata FROM usage_record WHERE meter = 'aiGenerationsPerMonth'";
+        let metadata = app.database.texts(app.tollgate.db(), metadata).await;
+        let metadata: Value = serde_json::from_str(&metadata[0]).unwrap();
         assert_eq!((&metadata["promptLength"], &metadata["model"]), (&json!(19), &json!("tollgate-local")));
     }
 
-    async fn a_provider_is_asked_with_its_key_and_model(database) {
+    async fn the_provider_is_called_with_its_key_and_model(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = generate(&browser, "a story").await;
@@ -182,7 +174,7 @@ on_both_databases! {
         assert_eq!((&asked[0].1["model"], &asked[0].1["messages"][0]["content"]), (&json!("small-model"), &json!("a story")));
     }
 
-    async fn a_provider_that_fails_gives_the_unit_back(database) {
+    async fn a_failure_of_the_provider_is_502_and_releases_the_unit(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for mood in [Mood::Fails, Mood::Breaks] {
@@ -190,26 +182,26 @@ on_both_databases! {
             let page = generate(&browser, "a story").await;
             assert_eq!(page.status, 502, "{mood:?}: {}", page.body);
             assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
-            until_given_back(&app).await;
+            until_released(&app).await;
         }
         provider.is(Mood::Writes);
         assert_eq!(generate(&browser, "a story").await.status, 200);
         assert_eq!(state(&app).await, (1, 0));
     }
 
-    async fn a_key_whose_work_failed_can_be_used_again(database) {
+    async fn a_key_can_be_used_again_after_a_failure(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Fails);
         let again = || request(&browser, &json!({ "prompt": "a story" })).header("idempotency-key", "once");
         assert_eq!(Page::of(again()).await.status, 502);
-        until_given_back(&app).await;
+        until_released(&app).await;
         provider.is(Mood::Writes);
         assert_eq!(Page::of(again()).await.status, 200);
         assert_eq!(state(&app).await, (1, 0));
     }
 
-    async fn who_goes_away_is_not_charged(database) {
+    async fn a_caller_that_hangs_up_is_not_charged(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Hangs);
@@ -219,32 +211,27 @@ on_both_databases! {
                 let response = sent.send().await.unwrap();
                 response.text().await
             });
-            let begun = async {
-                let mut pause = tokio::time::interval(Duration::from_millis(10));
-                while state(&app).await != (0, 1) {
-                    pause.tick().await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(10), begun).await.expect("the work begins");
+            app.until(async || state(&app).await == (0, 1)).await;
             waiting.abort();
-            until_given_back(&app).await;
+            until_released(&app).await;
         }
     }
 
-    async fn a_text_that_takes_too_long_is_answered_as_a_problem_and_given_back(database) {
-        let (app, provider) = start(database).await;
-        let browser = app.signed_up("ada@example.com").await;
-        provider.is(Mood::Hangs);
-        let (hasty, _) = app.another_node(|config| config.request_patience = Duration::from_secs(2)).await;
-        let page = generate(&browser.at(&hasty), "a story").await;
-        assert_eq!((page.status, &page.json()["type"]), (503, &json!("urn:tollgate:problem:late")));
-        assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
-        let left = page.header("ratelimit").unwrap();
-        assert!(left.contains("\"burst\";r=") && left.contains("\"aiGenerationsPerMonth\";r=9;"), "{left}");
-        until_given_back(&app).await;
+    /// Whether the reservation is requested, being committed or committed.
+    async fn a_caller_that_goes_away_at_any_moment_holds_nothing(database) {
+        let app = Harness::start(database).await;
+        app.signed_up("ada@example.com").await;
+        let account = app.account("ada@example.com").await;
+        for polls in 0..60 {
+            reserve_and_leave(&app, &account, polls).await;
+            until_released(&app).await;
+        }
+        // It is committed after all the others.
+        metering::record(&app.tollgate, &account, UsageEvent::new(AI_GENERATIONS, 1, "the last")).await.unwrap();
+        app.until(async || state(&app).await == (1, 0)).await;
     }
 
-    async fn a_stream_sends_the_text_as_it_is_written_and_counts_it_once(database) {
+    async fn a_stream_sends_the_text_as_it_is_written_and_counts_once(database) {
         let (app, _provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let asked = [
@@ -263,7 +250,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_stream_that_breaks_says_so_and_is_not_charged(database) {
+    async fn a_stream_that_breaks_ends_in_a_problem_and_is_not_charged(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Breaks);
@@ -271,8 +258,8 @@ on_both_databases! {
         let events = events(&page.body);
         let (name, problem) = events.last().unwrap();
         assert_eq!((name.as_str(), &problem["status"]), ("problem", &json!(502)), "{}", page.body);
-        assert!(!page.body.contains("\"a \""), "the last piece is not sent before it counts");
-        until_given_back(&app).await;
+        assert!(!page.body.contains("\"a \""), "the last chunk is sent before it is counted");
+        until_released(&app).await;
     }
 
     async fn the_same_key_gets_the_same_text_and_counts_once(database) {
@@ -290,10 +277,10 @@ on_both_databases! {
         }
         assert_eq!(state(&app).await, (1, 0));
         let usage = browser.get("/api/v1/usage").await.json();
-        assert_eq!(usage["meters"][0]["used"], json!(2), "the call counts once, too");
+        assert_eq!(usage["meters"][0]["used"], json!(2), "the call counts once as well");
     }
 
-    async fn ten_at_once_with_one_key_write_one_text(database) {
+    async fn ten_concurrent_calls_with_one_key_write_one_text(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..10)
@@ -306,7 +293,7 @@ on_both_databases! {
         assert_eq!(state(&app).await, (1, 0));
     }
 
-    async fn at_the_limit_it_is_402_and_names_the_meter(database) {
+    async fn a_call_beyond_the_limit_is_402_and_names_the_meter(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..20)
@@ -327,7 +314,7 @@ on_both_databases! {
         assert_eq!(written, 10);
     }
 
-    async fn what_is_no_prompt_is_refused_and_counts_nothing(database) {
+    async fn an_invalid_prompt_is_rejected_and_counts_nothing(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let long = format!("{{\"prompt\":\"{}\"}}", "x".repeat(4_001));

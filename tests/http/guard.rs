@@ -63,25 +63,29 @@ on_both_databases! {
         ];
         let anonymous = app.browser();
         for method in ["GET", "POST", "HEAD", "PUT"] {
+            // A form is not sent again after the login.
+            let is_read = matches!(method, "GET" | "HEAD");
+            let login = if is_read { "/login?next=/dashboard/analytics" } else { "/login" };
+            let next = if is_read { "&next=/dashboard/analytics" } else { "" };
+            let upgrade = format!("/billing/upgrade?feature=analytics{next}");
             for path in gated {
                 let answer = raw(&app.url, method, path, &anonymous).await;
-                assert_eq!(answer, (303, "/login?next=/dashboard/analytics".to_owned()), "{method} {path}");
-                let answer = raw(&app.url, method, path, &free).await;
-                let upgrade = "/billing/upgrade?feature=analytics&next=/dashboard/analytics";
-                assert_eq!(answer, (303, upgrade.to_owned()), "{method} {path}");
+                assert_eq!(answer, (303, login.to_owned()), "{method} {path}");
+                assert_eq!(raw(&app.url, method, path, &free).await, (303, upgrade.clone()), "{method} {path}");
             }
             // A path that only resembles a gated page is another path.
             let beside = "/dashboard/analytics.json";
             let answer = raw(&app.url, method, beside, &anonymous).await;
-            assert_eq!(answer, (303, format!("/login?next={beside}")), "{method}");
+            let login = if is_read { format!("/login?next={beside}") } else { "/login".to_owned() };
+            assert_eq!(answer, (303, login), "{method}");
             assert_eq!(raw(&app.url, method, beside, &free).await, (404, String::new()), "{method}");
             for browser in [&anonymous, &free] {
                 let answer = raw(&app.url, method, "/dashboard/analytics%00", browser).await;
                 assert_eq!(answer, (404, String::new()), "{method}");
             }
             let above = raw(&app.url, method, "/dashboard/analytics/..", &free).await;
-            let led = if matches!(method, "GET" | "HEAD") { (308, "/dashboard".to_owned()) } else { (404, String::new()) };
-            assert_eq!(above, led, "{method}");
+            let answer = if is_read { (308, "/dashboard".to_owned()) } else { (404, String::new()) };
+            assert_eq!(above, answer, "{method}");
         }
     }
 

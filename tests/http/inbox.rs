@@ -1,18 +1,24 @@
-//! What becomes of events when the database, Stripe or we ourselves are not there.
+//! What happens to events when the database, Stripe or our own process fails.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use billing::EventId;
-use serde_json::json;
-use server::config::Config;
-use server::store::inbox::{self, EventState, Filter, Listed, NewEvent};
-use server::store::{After, subscriptions};
-use server::webhook::worker;
+use engine::inbox::intake::new_event;
+use engine::store::Cursor;
+use engine::store::inbox::{self, EventFilter, EventState, EventSummary};
+use engine::store::subscriptions;
+use engine::stripe::objects;
+use engine::tasks::worker::MAX_ATTEMPTS;
+use serde_json::{Value, json};
+use server::Tollgate;
 
-use crate::support::{Harness, PAYS, deliver, event, on_both_databases, pay};
+use crate::support::{Browser, Harness, PAYS, assets, deliver, event, on_both_databases, pay};
+
+/// Longer than a test takes on any machine.
+const LONG: Duration = Duration::from_secs(600);
 
 on_both_databases! {
-    async fn a_write_that_fails_half_way_leaves_nothing_of_it(database) {
+    async fn a_write_that_fails_halfway_leaves_nothing_behind(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
@@ -20,95 +26,112 @@ on_both_databases! {
         assert_eq!(pay(&checkout, PAYS).await.status, 303);
         app.until(async || pending(&app).await.iter().any(|event| event.attempts > 0 && event.last_error.is_some())).await;
 
-        assert!(!browser.opens("/dashboard/analytics").await, "half of it is there");
+        assert!(!browser.opens("/dashboard/analytics").await, "half of the write is visible");
         let account = app.account("ada@example.com").await;
         assert!(subscriptions::of_account(app.tollgate.db(), &account).await.unwrap().is_empty());
         assert!(subscriptions::as_of(app.tollgate.db(), &account, app.tollgate.now()).await.unwrap().is_empty());
 
         app.database.accept().await;
-        work_again(&app).await;
+        retry(&app).await;
         assert!(browser.opens("/dashboard/analytics").await);
         assert!(pending(&app).await.is_empty());
     }
 
-    async fn an_inbox_that_cannot_be_written_to_says_500_and_hears_it_again(database) {
+    async fn an_event_that_cannot_be_stored_is_answered_500_and_delivered_again(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
         app.settled().await;
-        let before = inbox::count(app.tollgate.db()).await.unwrap();
+        let before = stored(&app).await;
         app.database.refuse("INSERT", "NEW.state <> ''").await;
         assert_eq!(pay(&checkout, PAYS).await.status, 303);
-        let refused = || app.sandbox.deliveries().iter().any(|delivery| delivery.tries.contains(&Some(500)));
-        app.until(async || refused()).await;
-        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), before);
+        let was_refused = || app.sandbox.deliveries().iter().any(|delivery| delivery.tries.contains(&Some(500)));
+        app.until(async || was_refused()).await;
+        assert_eq!(stored(&app).await, before);
         assert!(!browser.opens("/dashboard/analytics").await);
 
         app.database.accept().await;
-        work_again(&app).await;
+        retry(&app).await;
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_database_that_goes_away_under_load_loses_nothing_that_was_answered(database) {
+    async fn a_database_that_goes_away_under_load_loses_nothing_that_was_answered_200(database) {
         let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let url = app.url.clone();
-        let said = |number: usize| deliver(url.clone(), updated(&format!("evt_{number}"), "sub_of_nobody"));
-        let mut deliveries: Vec<_> = (0..32).map(|number| tokio::spawn(said(number))).collect();
+        let deliver = |number: usize| deliver(url.clone(), updated(&format!("evt_{number}"), "sub_unknown"));
+        let mut deliveries: Vec<_> = (0..32).map(|number| tokio::spawn(deliver(number))).collect();
         let outage = app.database.take_away().await;
-        deliveries.extend((32..64).map(|number| tokio::spawn(said(number))));
+        deliveries.extend((32..64).map(|number| tokio::spawn(deliver(number))));
         let mut answers = Vec::new();
         for delivery in deliveries {
             answers.push(delivery.await.unwrap());
         }
         outage.end().await;
         assert!(answers.iter().all(|status| [200, 500].contains(status)), "{answers:?}");
-        assert!(answers[32..].iter().all(|status| *status == 500), "it was away: {answers:?}");
+        assert!(answers[32..].iter().all(|status| *status == 500), "the database was away: {answers:?}");
         for (number, status) in answers.into_iter().enumerate() {
-            let is_there = app.event_state(&format!("evt_{number}")).await.is_some();
-            assert!(is_there || status == 500, "evt_{number} was answered 200 and is lost");
+            let is_stored = app.event_state(&format!("evt_{number}")).await.is_some();
+            assert!(is_stored || status == 500, "evt_{number} was answered 200 and is lost");
             if status == 500 {
-                assert_eq!(said(number).await, 200, "it is back");
+                assert_eq!(deliver(number).await, 200, "the database is back");
             }
         }
-        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 64);
+        assert_eq!(stored(&app).await, 64);
     }
 
-    async fn whatever_stripe_does_events_wait_and_then_apply(database) {
-        let quick = |config: &mut Config| config.stripe.patience = Duration::from_millis(150);
-        let app = Harness::start_configured(database, |_| {}, quick).await;
+    async fn whatever_stripe_answers_events_wait_and_then_apply(database) {
+        let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
         let subscription = app.stripe_newest("/v1/subscriptions").await;
-        let mut ends = false;
-        for fault in ["is down", "has had enough", "is lying", "hangs up", "is slow"] {
+        let mut is_canceled = false;
+        for fault in ["is down", "limits the rate", "answers with garbage", "hangs up"] {
             app.sandbox.hold_deliveries(true);
-            ends = !ends;
-            let fields = [("cancel_at_period_end", if ends { "true" } else { "false" })];
-            app.stripe_makes(&format!("/v1/subscriptions/{subscription}"), &fields).await;
+            is_canceled = !is_canceled;
+            cancel(&app, &subscription, is_canceled).await;
             match fault {
                 "is down" => app.sandbox.fail_next(u32::MAX, 500),
-                "has had enough" => app.sandbox.fail_next(u32::MAX, 429),
-                "is lying" => app.sandbox.garble_next_answers(u32::MAX),
-                "hangs up" => app.sandbox.lose_next_answers(u32::MAX),
-                _ => app.sandbox.delay_calls(Duration::from_secs(1)),
+                "limits the rate" => app.sandbox.fail_next(u32::MAX, 429),
+                "answers with garbage" => app.sandbox.garble_next_answers(u32::MAX),
+                _ => app.sandbox.lose_next_answers(u32::MAX),
             }
             app.sandbox.hold_deliveries(false);
             app.until(async || pending(&app).await.iter().any(|event| event.last_error.is_some())).await;
-            let said = browser.get("/billing").await.body.contains("Pro is cancelled.");
-            assert_eq!(said, !ends, "Stripe {fault}, and what it has not said is shown");
+            assert_eq!(is_ending(&browser).await, !is_canceled, "Stripe {fault}, but its answer is applied");
 
             app.sandbox.fail_next(0, 500);
             app.sandbox.garble_next_answers(0);
             app.sandbox.lose_next_answers(0);
-            app.sandbox.delay_calls(Duration::ZERO);
-            work_again(&app).await;
-            let said = browser.get("/billing").await.body.contains("Pro is cancelled.");
-            assert_eq!(said, ends, "Stripe {fault}, and later it was not heard");
+            retry(&app).await;
+            assert_eq!(is_ending(&browser).await, is_canceled, "Stripe {fault}, and the event was never applied");
         }
     }
 
-    async fn one_that_never_answers_sensibly_is_left_to_a_person(database) {
+    async fn an_event_waits_while_stripe_does_not_answer_and_applies_when_it_does(database) {
+        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        let account = app.account("ada@example.com").await;
+        // No worker but those of this test.
+        app.stop().await;
+        store(&app.tollgate, signed_event(&app, "customer.subscription.created")).await;
+        // The call is held, so any timeout is too short for it, and this one ends the test soonest.
+        let held = app.sandbox.hold_calls("GET", "/v1/subscriptions/");
+        with_timeout(&app, Duration::from_millis(1)).drain().await;
+        let waiting = pending(&app).await;
+        assert_eq!(waiting.len(), 1);
+        assert!(waiting[0].last_error.as_deref().unwrap().contains("unavailable"), "{waiting:?}");
+        assert!(subscriptions::of_account(app.tollgate.db(), &account).await.unwrap().is_empty());
+
+        held.open();
+        app.sandbox.advance(LONG);
+        with_timeout(&app, LONG).drain().await;
+        assert!(pending(&app).await.is_empty());
+        assert_eq!(subscriptions::of_account(app.tollgate.db(), &account).await.unwrap().len(), 1);
+    }
+
+    async fn an_event_whose_object_can_never_be_read_is_parked_for_an_operator(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
@@ -119,127 +142,155 @@ on_both_databases! {
         app.sandbox.hold_deliveries(false);
         app.until(async || {
             app.sandbox.advance(Duration::from_secs(60));
+            app.tollgate.wake_worker().notify_one();
             !listed(&app, EventState::Parked).await.is_empty() && pending(&app).await.is_empty()
         })
         .await;
         let parked = listed(&app, EventState::Parked).await;
-        assert!(parked.iter().all(|event| event.last_error.is_some()), "nobody can tell why: {parked:?}");
+        assert!(parked.iter().all(|event| event.last_error.is_some()), "the reason is missing: {parked:?}");
         assert!(!browser.opens("/dashboard/analytics").await);
 
         app.sandbox.garble_next_answers(0);
+        let mut tx = app.tollgate.db().begin().await.unwrap();
         for event in parked {
-            let mut tx = app.tollgate.db().begin().await.unwrap();
-            assert!(inbox::replay(&mut tx, &EventId::new(event.event_id), app.tollgate.now()).await.unwrap());
-            tx.commit().await.unwrap();
+            assert!(inbox::replay(&mut tx, &event.id, app.tollgate.now()).await.unwrap());
         }
+        tx.commit().await.unwrap();
+        app.tollgate.wake_worker().notify_one();
         app.settled().await;
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    /// Whoever takes it up is killed by it, say: no error is ever written down.
-    async fn an_event_that_nobody_survives_does_not_go_round_for_ever(database) {
+    /// Every process that applies it dies, so no error is ever recorded.
+    async fn an_event_that_kills_every_process_is_parked(database) {
         let app = Harness::start(database).await;
         app.stop().await;
-        write_down(&app, "evt_fatal").await;
-        for _ in 0..worker::MOST_TRIES {
+        store(&app.tollgate, updated("evt_fatal", "sub_fatal")).await;
+        for _ in 0..MAX_ATTEMPTS {
             let (db, now) = (app.tollgate.db(), app.tollgate.now());
             assert_eq!(inbox::claim(db, "dies", now, now.plus_seconds(60), 10).await.unwrap().len(), 1);
             app.sandbox.advance(Duration::from_secs(60));
         }
-        write_down(&app, "evt_other").await;
-        worker::work_off(&app.tollgate).await;
+        store(&app.tollgate, updated("evt_other", "sub_other")).await;
+        app.tollgate.drain().await;
         let parked = listed(&app, EventState::Parked).await;
-        assert_eq!(parked.iter().map(|event| event.event_id.as_str()).collect::<Vec<_>>(), ["evt_fatal"]);
-        assert!(parked[0].last_error.as_deref().unwrap().contains("did not come to an end"));
+        assert_eq!(parked.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["evt_fatal"]);
+        assert!(parked[0].last_error.as_deref().unwrap().contains("never ended"), "{parked:?}");
         assert_eq!(app.event_state("evt_other").await, Some(EventState::Ignored), "the others are applied");
     }
 
-    /// Its node was away for so long that another has taken the events over.
-    async fn whoever_is_too_slow_writes_nothing(database) {
-        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
+    /// Its node was paused for so long that another node has claimed the event.
+    async fn a_worker_that_lost_its_lease_writes_nothing(database) {
+        let prepare = |sandbox: &sandbox::Sandbox| sandbox.hold_deliveries(true);
+        let app = Harness::start_configured(database, prepare, |config| config.stripe.timeout = LONG).await;
         let browser = app.signed_up("ada@example.com").await;
-        let checkout = app.open_checkout(&browser, "PRO").await;
-        assert_eq!(pay(&checkout, PAYS).await.status, 303);
+        app.subscribe(&browser, "PRO", PAYS).await;
         let all = app.sandbox.pending_deliveries();
         let created = all.iter().find(|delivery| delivery.kind == "customer.subscription.created").unwrap();
-        app.sandbox.delay_calls(Duration::from_millis(700));
+        let held = app.sandbox.hold_calls("GET", "/v1/subscriptions/");
         assert!(app.sandbox.deliver(&created.id));
-        // It is asking Stripe, and a minute passes without a renewal.
-        app.until(async || pending(&app).await.iter().any(|event| event.attempts > 0)).await;
+        held.arrived().await;
+        // The worker waits for Stripe, and a minute passes in which it renews nothing.
         let (db, later) = (app.tollgate.db(), app.tollgate.now().plus_seconds(61));
-        let taken = inbox::claim(db, "another node", later, later.plus_seconds(600), 100).await.unwrap();
-        assert_eq!(taken.len(), 1);
-        app.stop().await;
+        let claimed = inbox::claim(db, "another node", later, later.plus_seconds(600), 100).await.unwrap();
+        assert_eq!(claimed.len(), 1);
+        tokio::join!(biased; app.stop(), async { held.open() });
 
         let account = app.account("ada@example.com").await;
-        assert!(subscriptions::of_account(db, &account).await.unwrap().is_empty(), "it was another's to write");
-        assert_eq!(app.event_state(&taken[0].event_id).await, Some(EventState::Pending));
-        app.sandbox.delay_calls(Duration::ZERO);
+        assert!(subscriptions::of_account(db, &account).await.unwrap().is_empty(), "another node holds the event");
+        assert_eq!(app.event_state(&claimed[0].event_id).await, Some(EventState::Pending));
         app.sandbox.advance(Duration::from_secs(700));
-        worker::work_off(&app.tollgate).await;
-        assert!(!subscriptions::of_account(db, &account).await.unwrap().is_empty());
+        app.tollgate.drain().await;
+        assert_eq!(subscriptions::of_account(db, &account).await.unwrap().len(), 1);
     }
 
-    async fn whoever_stops_finishes_what_is_begun_and_lets_go_of_the_rest(database) {
-        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
-        app.sandbox.delay_calls(Duration::from_millis(300));
-        for number in 0..40 {
+    async fn a_worker_that_stops_completes_what_it_began_and_leaves_the_rest_to_others(database) {
+        const EVENTS: usize = 40;
+        let prepare = |sandbox: &sandbox::Sandbox| sandbox.hold_deliveries(true);
+        let app = Harness::start_configured(database, prepare, |config| config.stripe.timeout = LONG).await;
+        let held = app.sandbox.hold_calls("GET", "/v1/subscriptions/sub_");
+        for number in 0..EVENTS {
             let body = updated(&format!("evt_{number}"), &format!("sub_{number}"));
             assert_eq!(deliver(app.url.clone(), body).await, 200);
         }
-        let asks = || app.sandbox.requests().iter().any(|request| request.path.starts_with("/v1/subscriptions/sub_"));
-        app.until(async || asks()).await;
-        app.stop().await;
+        held.arrived().await;
+        // The worker is told to stop before the calls go on.
+        tokio::join!(biased; app.stop(), async { held.open() });
 
-        let asked = app.sandbox.requests().iter().filter(|request| request.path.starts_with("/v1/subscriptions/sub_")).count();
+        let asked = subscriptions_asked_for(&app);
         let left = pending(&app).await;
-        assert!(!left.is_empty(), "it took its time and finished all of it");
-        assert_eq!(asked + left.len(), 40, "what was begun was not finished");
+        assert!(!left.is_empty(), "it began more after it was told to stop");
+        assert_eq!(asked.len() + left.len(), EVENTS, "it did not complete what it began");
         let (db, now) = (app.tollgate.db(), app.tollgate.now());
         let claimed = inbox::claim(db, "the next", now, now.plus_seconds(60), 100).await.unwrap();
-        assert_eq!(claimed.len(), left.len(), "it holds what it does not work on");
-        assert!(claimed.iter().all(|event| event.attempts == 1), "what was not begun counts as a try");
+        assert_eq!(claimed.len(), left.len(), "it still holds events that it does not work on");
+        assert!(claimed.iter().all(|event| event.attempts == 1), "events that it never began have attempts");
     }
 }
 
-/// An event about a subscription that Stripe does not know.
+/// An event about a subscription that Stripe does not have.
 fn updated(id: &str, subscription: &str) -> String {
-    event(
-        id,
-        "customer.subscription.updated",
-        &json!({ "id": subscription, "object": "subscription", "customer": "cus_1" }),
-    )
+    let object = json!({ "id": subscription, "object": "subscription", "customer": "cus_1" });
+    event(id, "customer.subscription.updated", &object)
 }
 
-/// Writes an event about a subscription of nobody down as the webhook does.
-async fn write_down(app: &Harness, id: &str) {
-    let (payload, event) = (updated(id, "sub_of_nobody"), EventId::new(id));
-    let new = NewEvent {
-        id: &event,
-        kind: "customer.subscription.updated",
-        api_version: None,
-        created: app.tollgate.now(),
-        subject: Some(id),
-        customer: Some("cus_1"),
-        payload: &payload,
-        state: EventState::Pending,
-    };
-    let mut tx = app.tollgate.db().begin().await.unwrap();
-    assert!(inbox::insert(&mut tx, &new, app.tollgate.now()).await.unwrap());
-    tx.commit().await.unwrap();
+/// The body of Stripe's newest event of this type.
+fn signed_event(app: &Harness, kind: &str) -> String {
+    let all = app.sandbox.pending_deliveries();
+    let delivery = all.iter().rev().find(|delivery| delivery.kind == kind).unwrap();
+    let endpoint = app.tollgate.urls().webhook.as_str();
+    app.sandbox.signed(&delivery.event, endpoint).unwrap().0
 }
 
-/// Comes back later, when what failed is due again.
-async fn work_again(app: &Harness) {
+/// Stores an event as the webhook does, without waking a worker.
+async fn store(tollgate: &Tollgate, body: String) {
+    let value: Value = serde_json::from_str(&body).unwrap();
+    let new = new_event(objects::event(&value).unwrap(), body, tollgate.now());
+    assert!(tollgate.intake().store(new).await.unwrap());
+}
+
+/// What a node works with that waits so long for Stripe, and on which nothing runs by itself.
+fn with_timeout(app: &Harness, timeout: Duration) -> Tollgate {
+    let mut config = app.tollgate.config().clone();
+    config.stripe.timeout = timeout;
+    Tollgate::new(config, app.tollgate.db().clone(), app.tollgate.clock().clone(), assets()).unwrap()
+}
+
+/// Sets whether a subscription is cancelled at the end of its period.
+async fn cancel(app: &Harness, subscription: &str, is_canceled: bool) {
+    let fields = [("cancel_at_period_end", if is_canceled { "true" } else { "false" })];
+    app.stripe_makes(&format!("/v1/subscriptions/{subscription}"), &fields).await;
+}
+
+/// Whether the customer is told that the plan ends.
+async fn is_ending(browser: &Browser) -> bool {
+    let entitlements = browser.get("/api/v1/entitlements").await.json();
+    entitlements["reason"]["rule"] == "EndsLater"
+}
+
+fn subscriptions_asked_for(app: &Harness) -> BTreeSet<String> {
+    let requests = app.sandbox.requests().into_iter().map(|request| request.path);
+    requests.filter(|path| path.starts_with("/v1/subscriptions/sub_")).collect()
+}
+
+/// Lets time pass until everything that failed is due again, and waits until it has succeeded.
+async fn retry(app: &Harness) {
     app.sandbox.advance(Duration::from_secs(300));
+    app.tollgate.wake_worker().notify_one();
     app.settled().await;
 }
 
-async fn pending(app: &Harness) -> Vec<Listed> {
+/// How many events are stored.
+async fn stored(app: &Harness) -> i64 {
+    let counts = inbox::count_by_state(app.tollgate.db()).await.unwrap();
+    counts.iter().map(|count| count.events).sum()
+}
+
+async fn pending(app: &Harness) -> Vec<EventSummary> {
     listed(app, EventState::Pending).await
 }
 
-async fn listed(app: &Harness, state: EventState) -> Vec<Listed> {
-    let filter = Filter { state: Some(state), about: None };
-    inbox::list(app.tollgate.db(), &filter, &After::start(), 1000).await.unwrap()
+async fn listed(app: &Harness, state: EventState) -> Vec<EventSummary> {
+    let filter = EventFilter { state: Some(state), about: None };
+    inbox::list(app.tollgate.db(), &filter, &Cursor::start(), 1000).await.unwrap()
 }

@@ -6,17 +6,26 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
+mod api;
 mod auth;
+mod catalog;
 mod checkout;
 mod closing;
 mod commands;
 mod customer;
 mod delinquency;
+mod doctor;
+mod generate;
 mod guard;
+mod inbox;
 mod ledger;
+mod outbox;
 mod pages;
 mod portal;
 mod purchase;
+mod reconcile;
 mod server_functions;
 mod start;
 mod trial;
+mod webhook;

@@ -1,20 +1,20 @@
-//! Use that is billed reaches Stripe once, whatever happens on the way.
+//! Overage is reported to Stripe once, whatever happens on the way.
 
 use std::time::Duration;
 
 use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
-use server::assets::Assets;
-use server::clock::Clock;
-use server::config::Config;
+use engine::clock::Clock;
+use engine::metering::{self, Recorded, UsageEvent, outbox};
+use engine::reconcile::{Drift, DriftKind, Mode, reconcile};
+use engine::store::meter_events::{self, MeterEventState};
+use engine::store::{customers, subscriptions};
+use reqwest::Method;
+use server::Tollgate;
 use server::product::API_CALLS;
-use server::store::meter_events::{self, MeterEventState};
-use server::store::{accounts, customers, subscriptions};
-use server::usage::{Recorded, outbox};
-use server::{Db, Tollgate};
 
-use crate::support::{DatabaseKind, Harness, PAYS, metered_catalog, on_both_databases};
+use crate::support::{Browser, DatabaseKind, Harness, PAYS, Page, assets, metered_catalog, on_both_databases};
 
-/// A node with a clock of its own, and somebody on it whose overage is billed.
+/// A node with its own clock, on which nothing runs by itself, and an account whose overage is billed.
 struct Billed {
     app: Harness,
     tollgate: Tollgate,
@@ -23,23 +23,12 @@ struct Billed {
     account: AccountId,
     customer: CustomerId,
     meter: String,
-    config: Config,
 }
 
 async fn billed(database: DatabaseKind) -> Billed {
-    let mut kept = None;
-    let app = Harness::start_configured(
-        database,
-        |_| {},
-        |config| {
-            config.catalog = metered_catalog("");
-            kept = Some(config.clone());
-        },
-    )
-    .await;
-    let config = kept.unwrap();
+    let app = Harness::start_configured(database, |_| {}, |config| config.catalog = metered_catalog("")).await;
     app.signed_up("ada@example.com").await;
-    let account = accounts::user_by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap().account_id;
+    let account = app.account("ada@example.com").await;
     let customer = CustomerId::new(app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await);
     let meter = app
         .stripe_makes(
@@ -54,17 +43,18 @@ async fn billed(database: DatabaseKind) -> Billed {
             ],
         )
         .await;
+    // Only this node reports overage, when a test says so.
+    app.stop().await;
     let now = app.tollgate.now();
     let clock = Clock::manual(now);
-    let tollgate = node(&config, &clock).await;
-    let billed = Billed { app, tollgate, clock, now, account, customer, meter, config };
+    let tollgate = node(&app, &clock);
+    let billed = Billed { app, tollgate, clock, now, account, customer, meter };
     billed.subscribe(&["tollgate_pro_month", "api_calls_month"]).await;
     billed
 }
 
-async fn node(config: &Config, clock: &Clock) -> Tollgate {
-    let db = Db::connect(&config.database_url).await.unwrap();
-    Tollgate::new(config.clone(), db, clock.clone(), Assets::default()).unwrap()
+fn node(app: &Harness, clock: &Clock) -> Tollgate {
+    Tollgate::new(app.tollgate.config().clone(), app.tollgate.db().clone(), clock.clone(), assets()).unwrap()
 }
 
 impl Billed {
@@ -92,22 +82,21 @@ impl Billed {
             pause: None,
             last_known_tier: None,
         };
-        let seen = subscriptions::by_id(self.tollgate.db(), &subscription.id).await.unwrap();
-        let mut tx = self.tollgate.db().begin().await.unwrap();
+        let (db, cache) = (self.tollgate.db(), self.tollgate.cache());
+        let seen = subscriptions::by_id(db, &subscription.id).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
         customers::link(&mut tx, &self.customer, &self.account, false, self.now).await.unwrap();
-        assert!(
-            subscriptions::write(&mut tx, &self.account, &subscription, seen.as_ref(), "a test", self.now)
-                .await
-                .unwrap()
-        );
-        tx.commit().await.unwrap();
-        self.tollgate.access().forget(&self.account).await;
+        let written =
+            subscriptions::write(&mut tx, &self.account, &subscription, seen.as_ref(), "a test", self.now).await;
+        assert!(written.unwrap());
+        cache.commit(tx, vec![self.account.clone()]).await.unwrap();
     }
 
-    /// Uses so much, so many hours ago.
+    /// Records so much usage, so many hours ago.
     async fn uses(&self, hours_ago: i64, quantity: u64, key: &str) -> Recorded {
         self.clock.set(self.now.plus_seconds(-hours_ago * 3600));
-        let recorded = self.tollgate.record_usage(&self.account, API_CALLS, quantity, key).await.unwrap();
+        let event = UsageEvent::new(API_CALLS, quantity, key);
+        let recorded = metering::record(&self.tollgate, &self.account, event).await.unwrap();
         self.clock.set(self.now);
         recorded
     }
@@ -116,27 +105,34 @@ impl Billed {
         outbox::send_due(&self.tollgate).await.unwrap()
     }
 
-    /// What Stripe has counted over the last days.
+    /// The units that Stripe has counted over the last days.
     async fn counted(&self) -> i64 {
         let minute = self.now.0 - self.now.0 % 60;
         let (from, to) = (Timestamp(minute).plus_days(-5), Timestamp(minute + 60));
-        self.tollgate.gateway().counted_use(&self.meter, &self.customer, from, to).await.unwrap()
+        self.tollgate.gateway().counted_units(&self.meter, &self.customer, from, to).await.unwrap()
     }
 
     fn calls(&self) -> usize {
         self.app.stripe_calls("POST", "/v1/billing/meter_events")
     }
 
-    async fn states(&self) -> Vec<(MeterEventState, i64)> {
-        meter_events::states(self.tollgate.db()).await.unwrap()
+    async fn parked(&self) -> i64 {
+        meter_events::count(self.tollgate.db(), MeterEventState::Parked).await.unwrap()
+    }
+
+    /// What differs between the units that were sent and the units that Stripe has counted.
+    async fn differences(&self) -> Vec<Drift> {
+        let findings = reconcile(&self.tollgate, Mode::DryRun, 1).await.unwrap();
+        let drifts = findings.into_iter().map(|finding| finding.drift);
+        drifts.filter(|drift| drift.kind() == DriftKind::BilledUsage).collect()
     }
 }
 
 on_both_databases! {
-    async fn what_is_beyond_the_limit_is_billed_once_and_what_is_within_is_not(database) {
+    async fn usage_beyond_the_limit_is_reported_once_and_usage_within_it_is_not(database) {
         let billed = billed(database).await;
         assert!(matches!(billed.uses(3, 10_000, "included").await, Recorded::Counted(_)));
-        assert_eq!(billed.sends().await, 0, "nothing is to be billed");
+        assert_eq!(billed.sends().await, 0, "nothing is beyond the limit");
         let Recorded::Counted(reading) = billed.uses(3, 5, "beyond").await else { panic!("denied") };
         assert_eq!((reading.used, reading.overage), (10_000, 5));
         billed.uses(2, 2, "later").await;
@@ -147,22 +143,29 @@ on_both_databases! {
         assert_eq!(billed.calls(), 2);
     }
 
-    async fn from_checkout_to_the_invoice_that_bills_what_was_used_beyond(database) {
+    async fn overage_is_on_the_invoice_of_a_plan_that_was_bought_in_checkout(database) {
         let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
         let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
-        // Nothing that is used in a trial is billed.
+        // Usage during a trial is not billed.
         app.sandbox.advance(Duration::from_secs(15 * 86_400));
         app.settled().await;
 
         let account = app.account("ada@example.com").await;
-        let used = app.tollgate.record_usage(&account, API_CALLS, 10_005, "all at once").await.unwrap();
-        let Recorded::Counted(reading) = used else { panic!("{used:?}") };
+        let event = UsageEvent::new(API_CALLS, 10_005, "all of it");
+        let recorded = metering::record(&app.tollgate, &account, event).await.unwrap();
+        let Recorded::Counted(reading) = recorded else { panic!("{recorded:?}") };
         assert_eq!((reading.used, reading.overage), (10_000, 5));
         app.sandbox.advance(Duration::from_secs(2 * 3600));
-        assert_eq!(outbox::send_due(&app.tollgate).await.unwrap(), 1);
+        let sent = async || meter_events::count(app.tollgate.db(), MeterEventState::Sent).await.unwrap();
+        app.until(async || {
+            // The node's own task may have been sooner.
+            outbox::send_due(&app.tollgate).await.unwrap();
+            sent().await == 1
+        })
+        .await;
 
         app.sandbox.advance(Duration::from_secs(32 * 86_400));
         app.settled().await;
@@ -171,7 +174,7 @@ on_both_databases! {
         assert_eq!(renewal, Some(2_900 + 5 * 7), "{invoices:#?}");
     }
 
-    async fn an_hour_that_is_not_over_is_not_sent(database) {
+    async fn an_hour_is_not_reported_before_it_is_over(database) {
         let billed = billed(database).await;
         billed.uses(0, 10_003, "now").await;
         assert_eq!(billed.sends().await, 0);
@@ -180,89 +183,89 @@ on_both_databases! {
         assert_eq!(billed.sends().await, 1);
     }
 
-    async fn without_a_metered_item_the_limit_denies(database) {
+    async fn without_a_metered_price_usage_beyond_the_limit_is_denied(database) {
         let billed = billed(database).await;
         billed.subscribe(&["tollgate_pro_month"]).await;
         assert!(matches!(billed.uses(3, 10_000, "included").await, Recorded::Counted(_)));
-        assert!(matches!(billed.uses(3, 1, "beyond").await, Recorded::Denied(_)), "nobody would bill it");
+        assert!(matches!(billed.uses(3, 1, "beyond").await, Recorded::Denied(_)), "it would not be billed");
     }
 
-    async fn a_lost_answer_is_not_a_second_bill(database) {
+    async fn a_lost_answer_does_not_bill_twice(database) {
         let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
         billed.app.sandbox.lose_next_answers(4);
-        assert_eq!(billed.sends().await, 0, "nobody knows whether it came through");
+        assert_eq!(billed.sends().await, 0, "it is not known whether Stripe has it");
         billed.clock.set(billed.now.plus_seconds(120));
         assert_eq!(billed.sends().await, 1);
         assert_eq!(billed.counted().await, 5);
     }
 
-    async fn a_stripe_that_is_down_makes_use_wait_over_a_restart(database) {
+    async fn overage_waits_while_stripe_is_down_and_survives_a_restart(database) {
         let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
         billed.app.sandbox.fail_next(4, 500);
         assert_eq!(billed.sends().await, 0);
         assert_eq!(billed.sends().await, 0, "not before it is due again");
-        let restarted = node(&billed.config, &Clock::manual(billed.now.plus_seconds(120))).await;
+        let restarted = node(&billed.app, &Clock::manual(billed.now.plus_seconds(120)));
         assert_eq!(outbox::send_due(&restarted).await.unwrap(), 1);
         assert_eq!(billed.counted().await, 5);
     }
 
-    async fn three_nodes_send_each_event_once_and_one_at_a_time(database) {
+    async fn three_nodes_report_each_event_once_and_one_at_a_time(database) {
         let billed = billed(database).await;
         billed.uses(9, 10_000, "included").await;
         for hour in 2..9 {
             billed.uses(hour, 3, &format!("hour {hour}")).await;
         }
-        let nodes = [billed.tollgate.clone(), node(&billed.config, &billed.clock).await, node(&billed.config, &billed.clock).await];
+        let nodes = [billed.tollgate.clone(), node(&billed.app, &billed.clock), node(&billed.app, &billed.clock)];
         let sending: Vec<_> = nodes.map(|node| tokio::spawn(async move { outbox::send_due(&node).await.unwrap() })).into_iter().collect();
         let mut sent = 0;
         for node in sending {
             sent += node.await.unwrap();
         }
-        assert_eq!((sent, billed.calls()), (7, 7), "Stripe refuses two calls at once for a customer and meter");
+        assert_eq!((sent, billed.calls()), (7, 7), "Stripe refuses two concurrent calls for a customer and meter");
         assert_eq!(billed.counted().await, 21);
     }
 
-    async fn what_stripe_takes_no_more_waits_for_a_person(database) {
+    async fn usage_that_is_too_old_for_stripe_is_parked(database) {
         let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
         billed.clock.set(billed.now.plus_days(35));
         assert_eq!(billed.sends().await, 0);
-        assert_eq!(billed.states().await, [(MeterEventState::Parked, 1)]);
+        assert_eq!(billed.parked().await, 1);
         assert_eq!(billed.calls(), 0);
     }
 
-    /// Stripe has forgotten the identifier by then: sending it again might bill twice.
-    async fn what_may_have_come_through_a_day_ago_is_not_sent_again(database) {
+    /// Stripe has forgotten the identifier by then, so sending it again might bill twice.
+    async fn usage_that_may_have_been_counted_a_day_ago_is_parked(database) {
         let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
         billed.app.sandbox.lose_next_answers(4);
         billed.sends().await;
         billed.clock.set(billed.now.plus_days(1));
         assert_eq!(billed.sends().await, 0);
-        assert_eq!(billed.states().await, [(MeterEventState::Parked, 1)]);
+        assert_eq!(billed.parked().await, 1);
         assert_eq!(billed.counted().await, 5);
     }
 
-    async fn what_stripe_counts_differently_is_named(database) {
+    async fn a_difference_between_sent_and_counted_units_is_found(database) {
         let billed = billed(database).await;
         billed.uses(5, 10_005, "beyond").await;
         billed.sends().await;
-        let [of_ada] = &outbox::billed(&billed.tollgate).await.unwrap()[..] else { panic!("hers, and nobody else's") };
-        assert_eq!(outbox::difference(&billed.tollgate, of_ada).await.unwrap(), None);
+        assert_eq!(billed.differences().await, []);
         let at = (billed.now.0 - 5 * 3600).to_string();
-        let behind_our_back = [
+        let by_hand = [
             ("event_name", "api_calls"),
             ("identifier", "by-hand"),
             ("payload[stripe_customer_id]", billed.customer.as_str()),
             ("payload[value]", "4"),
             ("timestamp", at.as_str()),
         ];
-        let request = crate::support::Browser::new(&billed.app.sandbox.url()).request(reqwest::Method::POST, "/v1/billing/meter_events");
-        let answer = crate::support::Page::of(request.bearer_auth("sk_test_sandbox").form(&behind_our_back)).await;
+        let request = Browser::new(&billed.app.sandbox.url()).request(Method::POST, "/v1/billing/meter_events");
+        let answer = Page::of(request.bearer_auth("sk_test_sandbox").form(&by_hand)).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        let difference = outbox::difference(&billed.tollgate, of_ada).await.unwrap().expect("they differ");
+        let differences = billed.differences().await;
+        let [Drift::BilledUsage(difference)] = &differences[..] else { panic!("{differences:?}") };
         assert_eq!((difference.sent, difference.counted), (5, 9));
     }
 }

@@ -1,15 +1,18 @@
-//! Deliveries from Stripe and from those who would like to be Stripe.
+//! Deliveries from Stripe, and forged ones.
 
+use engine::Billable;
+use engine::store::inbox::{self, EventState};
 use reqwest::Method;
 use serde_json::json;
-use server::store::inbox::{self, EventState};
 
-use crate::support::{Browser, Harness, PAYS, Page, WEBHOOK_SECRETS, event, on_both_databases, signed};
+use crate::support::{
+    Browser, DatabaseKind, Harness, PAYS, Page, WEBHOOK_SECRETS, event, on_both_databases, pay, signed,
+};
 
 const PATH: &str = "/api/stripe/webhook";
 
 on_both_databases! {
-    async fn a_signed_event_is_written_down_and_answered(database) {
+    async fn a_signed_event_is_stored_and_answered(database) {
         let app = quiet(database).await;
         let body = event("evt_1", "balance.available", &json!({ "object": "balance" }));
         let page = deliver(&app, &body, Some(&signed(&body, &WEBHOOK_SECRETS[..1], 0))).await;
@@ -17,7 +20,7 @@ on_both_databases! {
         assert_eq!(app.event_state("evt_1").await, Some(EventState::Ignored));
     }
 
-    async fn what_stripe_did_not_sign_is_400_and_leaves_nothing(database) {
+    async fn an_unsigned_forged_or_stale_event_is_answered_400_and_not_stored(database) {
         let app = quiet(database).await;
         let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));
         let good = signed(&body, &WEBHOOK_SECRETS[..1], 0);
@@ -34,20 +37,20 @@ on_both_databases! {
         for header in refused {
             assert_eq!(deliver(&app, &body, header.as_deref()).await.status, 400, "{header:?}");
         }
-        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 0);
+        assert_eq!(stored(&app).await, 0);
     }
 
-    async fn any_of_several_signatures_and_secrets_will_do(database) {
+    async fn one_valid_signature_by_any_of_the_secrets_is_enough(database) {
         let app = quiet(database).await;
         let headers: [&[&str]; 3] = [&WEBHOOK_SECRETS[1..], &["whsec_other", WEBHOOK_SECRETS[0]], &[WEBHOOK_SECRETS[1], "whsec_other"]];
         for (index, secrets) in headers.into_iter().enumerate() {
             let body = event(&format!("evt_{index}"), "balance.available", &json!({ "object": "balance" }));
             assert_eq!(deliver(&app, &body, Some(&signed(&body, secrets, 0))).await.status, 200, "{secrets:?}");
         }
-        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 3);
+        assert_eq!(stored(&app).await, 3);
     }
 
-    async fn the_same_event_five_times_at_once_is_one_event(database) {
+    async fn the_same_event_delivered_five_times_concurrently_is_stored_once(database) {
         let app = quiet(database).await;
         let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_none", "customer": "cus_1" }));
         let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
@@ -60,10 +63,10 @@ on_both_databases! {
         for delivery in deliveries {
             assert_eq!(delivery.await.unwrap(), 200);
         }
-        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 1);
+        assert_eq!(stored(&app).await, 1);
     }
 
-    async fn many_deliveries_at_once_are_all_written_down(database) {
+    async fn many_concurrent_deliveries_to_two_nodes_are_all_stored(database) {
         let app = quiet(database).await;
         let second_node = app.second_node().await;
         let deliveries: Vec<_> = (0..200)
@@ -78,29 +81,24 @@ on_both_databases! {
         for delivery in deliveries {
             assert_eq!(delivery.await.unwrap(), 200);
         }
-        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 100);
+        assert_eq!(stored(&app).await, 100);
     }
 
-    async fn everything_that_was_delivered_five_times_more_changes_nothing(database) {
+    async fn delivering_everything_five_more_times_changes_nothing(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
-        let before = (inbox::count(app.tollgate.db()).await.unwrap(), browser.get("/billing").await.body);
-        let list = Page::of(
-            Browser::new(&app.sandbox.url()).request(Method::GET, "/v1/events?limit=100").bearer_auth("sk_test_sandbox"),
-        )
-        .await
-        .json();
-        for event in list["data"].as_array().unwrap() {
+        let before = (stored(&app).await, browser.get("/billing").await.body);
+        for event in app.stripe_lists("/v1/events?limit=100").await {
             assert!(app.sandbox.replay(event["id"].as_str().unwrap(), 5));
         }
         app.settled().await;
-        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), before.0);
+        assert_eq!(stored(&app).await, before.0);
         assert_eq!(browser.get("/billing").await.body, before.1);
     }
 
-    async fn an_endpoint_of_an_older_api_version_works_the_same(database) {
+    async fn events_in_an_older_api_version_are_applied_as_well(database) {
         let app = Harness::start(database).await;
         app.sandbox.add_endpoint(sandbox::Endpoint {
             url: format!("{}{PATH}", app.url),
@@ -113,58 +111,64 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn an_event_about_nobody_we_know_is_kept_until_we_do(database) {
+    async fn events_of_an_unlinked_customer_are_applied_when_stripe_names_its_account(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        let customer = app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await;
-        let card = [("type", "card"), ("card[token]", "tok_visa")];
-        let card = app.stripe_makes("/v1/payment_methods", &card).await;
-        app.stripe_makes(&format!("/v1/payment_methods/{card}/attach"), &[("customer", customer.as_str())]).await;
-        let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
-        let fields =
-            [("customer", customer.as_str()), ("items[0][price]", price.as_str()), ("default_payment_method", &card)];
-        app.stripe_makes("/v1/subscriptions", &fields).await;
+        let account = app.account("ada@example.com").await;
+        let customer = unlinked_subscriber(&app).await;
         app.settled().await;
+        let created = app.stripe_newest("/v1/events?type=customer.subscription.created").await;
+        assert_eq!(app.event_state(&created).await, Some(EventState::Unmatched));
         assert!(!browser.opens("/dashboard/analytics").await);
 
-        let db = app.tollgate.db();
-        let account = server::store::accounts::user_by_login(db, "ada@example.com").await.unwrap().unwrap().account_id;
-        let mut tx = db.begin().await.unwrap();
-        let customer = billing::CustomerId::new(customer);
-        assert!(server::store::customers::link(&mut tx, &customer, &account, false, app.tollgate.now()).await.unwrap());
-        let revived = inbox::revive_unmatched(&mut tx, &customer, app.tollgate.now()).await.unwrap();
-        assert!(revived > 0, "the events must have been kept");
-        tx.commit().await.unwrap();
+        let named = [("metadata[account_id]", account.as_str())];
+        app.stripe_makes(&format!("/v1/customers/{customer}"), &named).await;
         app.settled().await;
+        assert_eq!(app.event_state(&created).await, Some(EventState::Done));
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_stripe_that_is_down_makes_events_wait_and_not_vanish(database) {
+    async fn events_that_name_an_account_are_applied_when_it_is_created(database) {
+        let app = Harness::start(database).await;
+        let customer = unlinked_subscriber(&app).await;
+        app.stripe_makes(&format!("/v1/customers/{customer}"), &[("metadata[account_id]", "account-of-ada")]).await;
+        app.settled().await;
+        let created = app.stripe_newest("/v1/events?type=customer.subscription.created").await;
+        assert_eq!(app.event_state(&created).await, Some(EventState::Unmatched));
+
+        let ada = Billable::new("account-of-ada", "ada@example.com");
+        app.tollgate.ensure_account(&ada).await.unwrap();
+        app.settled().await;
+        assert_eq!(app.event_state(&created).await, Some(EventState::Done));
+        assert_eq!(app.tollgate.entitlement(&ada.account).await.unwrap().tier.as_str(), "PRO");
+    }
+
+    async fn events_that_arrive_while_stripe_is_down_are_applied_later(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
         app.sandbox.fail_next(12, 500);
-        assert_eq!(crate::support::pay(&checkout, PAYS).await.status, 303);
+        assert_eq!(pay(&checkout, PAYS).await.status, 303);
         app.until(async || browser.opens("/dashboard/analytics").await).await;
     }
 
-    async fn a_body_that_is_too_large_is_not_read(database) {
+    async fn a_body_that_is_too_large_is_answered_413(database) {
         let app = quiet(database).await;
         let body = "x".repeat(1024 * 1024 + 1);
         let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
         assert_eq!(deliver(&app, &body, Some(&header)).await.status, 413);
     }
 
-    async fn signed_rubbish_is_refused(database) {
+    async fn a_signed_body_that_is_not_an_event_is_answered_400(database) {
         let app = quiet(database).await;
         for body in ["", "{}", "[]", "null", "{\"id\":\"evt_1\"}", "\u{1}"] {
             let header = signed(body, &WEBHOOK_SECRETS[..1], 0);
             assert_eq!(deliver(&app, body, Some(&header)).await.status, 400, "{body}");
         }
-        assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 0);
+        assert_eq!(stored(&app).await, 0);
     }
 
-    async fn a_database_that_is_away_gives_500_so_that_stripe_delivers_again(database) {
+    async fn an_event_that_cannot_be_stored_is_answered_500_so_that_stripe_delivers_again(database) {
         let app = quiet(database).await;
         app.tollgate.db().close().await;
         let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));
@@ -172,11 +176,28 @@ on_both_databases! {
     }
 }
 
-/// A Tollgate that hears nothing from its sandbox.
-async fn quiet(database: crate::support::DatabaseKind) -> Harness {
+/// A Tollgate that its sandbox delivers nothing to.
+async fn quiet(database: DatabaseKind) -> Harness {
     let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
-    assert_eq!(inbox::count(app.tollgate.db()).await.unwrap(), 0);
+    assert_eq!(stored(&app).await, 0);
     app
+}
+
+/// How many events are stored.
+async fn stored(app: &Harness) -> i64 {
+    let counts = inbox::count_by_state(app.tollgate.db()).await.unwrap();
+    counts.iter().map(|count| count.events).sum()
+}
+
+/// Creates a customer with a subscription at Stripe that no account owns.
+async fn unlinked_subscriber(app: &Harness) -> String {
+    let customer = app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await;
+    let card = app.stripe_makes("/v1/payment_methods/pm_card_visa/attach", &[("customer", &customer)]).await;
+    let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
+    let fields =
+        [("customer", customer.as_str()), ("items[0][price]", price.as_str()), ("default_payment_method", &card)];
+    app.stripe_makes("/v1/subscriptions", &fields).await;
+    customer
 }
 
 fn request(app: &Harness, body: &str, header: Option<&str>) -> reqwest::RequestBuilder {
