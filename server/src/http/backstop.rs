@@ -1,5 +1,5 @@
-//! When no answer comes: a request takes too long, or panics. A person gets a page that says so, and a
-//! program a problem document ([`super::api`]).
+//! When no answer comes: a request takes too long, panics, or its session cannot be read. A person gets
+//! a page that says so, and a program a problem document ([`super::api`]).
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt;
@@ -28,8 +28,8 @@ pub(super) async fn hold(State(backstop): State<Backstop>, request: Request, nex
     let mut copy = Request::new(Body::empty());
     copy.method_mut().clone_from(&parts.method);
     copy.uri_mut().clone_from(&parts.uri);
-    // The theme, and whether a person or a script reads the answer.
-    for name in [header::COOKIE, header::ACCEPT] {
+    // The theme, whether a person or a script reads the answer, and the id that the page shows.
+    for name in [header::COOKIE, header::ACCEPT, HeaderName::from_static("x-request-id")] {
         if let Some(value) = parts.headers.get(&name) {
             copy.headers_mut().insert(name, value.clone());
         }
@@ -37,7 +37,9 @@ pub(super) async fn hold(State(backstop): State<Backstop>, request: Request, nex
     match answer_in_time(backstop.timeout, next.run(Request::from_parts(parts, body))).await {
         Ok(response) => response,
         Err(NoAnswer::Panicked) => refuse(&backstop.refusals, copy, StatusCode::INTERNAL_SERVER_ERROR).await,
-        Err(NoAnswer::TimedOut) => refuse(&backstop.refusals, copy, StatusCode::SERVICE_UNAVAILABLE).await,
+        Err(NoAnswer::TimedOut | NoAnswer::NoSession) => {
+            refuse(&backstop.refusals, copy, StatusCode::SERVICE_UNAVAILABLE).await
+        }
     }
 }
 
@@ -48,6 +50,8 @@ pub(super) enum NoAnswer {
     TimedOut,
     /// It panicked.
     Panicked,
+    /// The session could not be read or written.
+    NoSession,
 }
 
 /// Waits for an answer.
@@ -56,6 +60,7 @@ pub(super) async fn answer_in_time(
     answer: impl Future<Output = Response>,
 ) -> Result<Response, NoAnswer> {
     match tokio::time::timeout(timeout, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(response)) if is_without_session(&response) => Err(NoAnswer::NoSession),
         Ok(Ok(response)) => Ok(response),
         Ok(Err(panic)) => {
             tracing::error!(panic = message(&*panic), "a request panicked");
@@ -66,6 +71,12 @@ pub(super) async fn answer_in_time(
             Err(NoAnswer::TimedOut)
         }
     }
+}
+
+/// Whether this is how axum-login and tower-sessions answer when the database fails: with a 500 without
+/// a body. Every answer of ours has one.
+fn is_without_session(response: &Response) -> bool {
+    response.status() == StatusCode::INTERNAL_SERVER_ERROR && !response.headers().contains_key(header::CONTENT_TYPE)
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -92,6 +103,7 @@ mod tests {
             .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
             .route("/hangs", get(async || -> &'static str { std::future::pending().await }))
             .route("/answers", get(async || "an answer"))
+            .route("/lacks-session", get(async || StatusCode::INTERNAL_SERVER_ERROR))
             .layer(middleware::from_fn_with_state(backstop, hold));
         let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status();
@@ -100,12 +112,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_that_panics_or_hangs_is_answered() {
+    async fn a_page_that_panics_hangs_or_lacks_its_session_is_answered() {
         let ample = Duration::from_secs(600);
         assert_eq!(get_page("/answers", ample).await, (StatusCode::OK, "an answer".to_owned()));
         let (status, page) = get_page("/panics?x=1", ample).await;
         assert_eq!((status.as_u16(), page.as_str()), (500, "no answer for /panics?x=1"));
         let (status, page) = get_page("/hangs", Duration::ZERO).await;
         assert_eq!((status.as_u16(), page.as_str()), (503, "no answer for /hangs"));
+        let (status, page) = get_page("/lacks-session", ample).await;
+        assert_eq!((status.as_u16(), page.as_str()), (503, "no answer for /lacks-session"));
     }
 }

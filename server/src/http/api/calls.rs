@@ -1,6 +1,7 @@
 //! The calls, and what answers for everything else below `/api/v1`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
@@ -56,6 +57,7 @@ fn calls(tollgate: &Tollgate) -> Router<Tollgate> {
 #[derive(Clone)]
 struct Api {
     tollgate: Tollgate,
+    timeout: Duration,
     /// No session is read for a call with a key.
     by_key: Router,
     by_session: Router,
@@ -64,7 +66,8 @@ struct Api {
 impl Api {
     fn new(calls: Router<Tollgate>, tollgate: &Tollgate, sessions: AuthManagerLayer<Backend, Sessions>) -> Self {
         let by_key = calls.layer(DefaultBodyLimit::max(MAX_BODY)).with_state(tollgate.clone());
-        Self { tollgate: tollgate.clone(), by_session: by_key.clone().layer(sessions), by_key }
+        let by_session = by_key.clone().layer(sessions);
+        Self { tollgate: tollgate.clone(), timeout: TIMEOUT, by_session, by_key }
     }
 
     async fn call(&self, request: Request) -> Response {
@@ -82,10 +85,11 @@ async fn answer(State(api): State<Api>, mut request: Request) -> Response {
     request.extensions_mut().insert(limits.clone());
     let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let response = if origin::is_allowed(tollgate, &request) {
-        match answer_in_time(TIMEOUT, api.call(request)).await {
+        match answer_in_time(api.timeout, api.call(request)).await {
             Ok(response) => response,
             Err(NoAnswer::TimedOut) => Problem::timed_out().into_response(),
             Err(NoAnswer::Panicked) => Problem::internal_error().into_response(),
+            Err(NoAnswer::NoSession) => Problem::no_session().into_response(),
         }
     } else {
         // Another site must not use a signed-in browser's session.
@@ -147,16 +151,31 @@ mod tests {
         Tollgate::new(config, db, Clock::system(), Assets::default()).unwrap()
     }
 
-    #[tokio::test]
-    async fn a_call_that_panics_is_answered_with_its_limits() {
+    async fn call(handler: axum::routing::MethodRouter<Tollgate>, timeout: Duration) -> Response {
         let tollgate = tollgate().await;
-        let panics = Router::new().route("/", get(async || -> &'static str { panic!("on purpose") }));
-        let api = Api::new(panics, &tollgate, session_store::layer(&tollgate));
-        let response = answer(State(api), Request::new(Body::empty())).await;
+        let mut api = Api::new(Router::new().route("/", handler), &tollgate, session_store::layer(&tollgate));
+        api.timeout = timeout;
+        answer(State(api), Request::new(Body::empty())).await
+    }
+
+    fn assert_has_limits(response: &Response) {
         let header = |name: &str| response.headers()[name].to_str().unwrap();
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(header("content-type"), "application/problem+json");
         assert!(header("ratelimit").starts_with("\"burst\";r="), "{}", header("ratelimit"));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_answered_with_its_limits() {
+        let response = call(get(async || -> &'static str { panic!("on purpose") }), TIMEOUT).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_has_limits(&response);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_takes_too_long_is_answered_with_its_limits() {
+        let response = call(get(async || -> &'static str { std::future::pending().await }), Duration::ZERO).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_has_limits(&response);
     }
 
     #[tokio::test]

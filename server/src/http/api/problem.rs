@@ -156,6 +156,11 @@ impl Problem {
     /// 503.
     pub(super) fn unavailable(error: &StoreError) -> Self {
         tracing::error!(%error, "an API call could not be answered");
+        Self::no_session()
+    }
+
+    /// 503: the session could not be read, which was logged where it happened.
+    pub(super) fn no_session() -> Self {
         let detail = "Nothing was counted or changed. Retry in a moment.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail)
     }
