@@ -5,7 +5,7 @@ use engine::store::{customers, subscriptions};
 use engine::stripe::checkout_sessions::{NewCheckout, Sale, Trial};
 use engine::sync::TRIAL_TERMS;
 
-use crate::support::{DECLINES, Harness, PAYS, THREE_D_SECURE, on_both_databases, pay};
+use crate::support::{DECLINES, Harness, PAYS, THREE_D_SECURE, datetime, on_both_databases, pay};
 
 const MONTHLY_PRO: [(&str, &str); 2] = [("plan", "PRO"), ("interval", "month")];
 
@@ -21,8 +21,7 @@ on_both_databases! {
         assert_eq!(success.status, 200);
         assert!(success.heading().contains("Pro") && success.body.contains("outcome-good"), "{}", success.body);
         let trial_ends = app.stripe_lists("/v1/subscriptions").await[0]["trial_end"].as_i64().unwrap();
-        let trial_ends = format!("datetime=\"{}\"", billing::Timestamp(trial_ends));
-        assert!(success.body.contains(&trial_ends), "{}", success.body);
+        assert!(success.body.contains(&datetime(billing::Timestamp(trial_ends))), "{}", success.body);
         assert!(browser.opens("/dashboard/analytics").await);
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
+use crate::support::{Browser, Harness, PAYS, Page, datetime, on_both_databases};
 
 on_both_databases! {
     async fn the_portal_opens_and_links_back_to_billing(database) {
@@ -51,7 +51,7 @@ on_both_databases! {
         app.stripe_makes(&subscription, &pause).await;
         app.settled().await;
         let banner = browser.get("/billing").await.banner();
-        let resumes = format!("datetime=\"{until}\"");
+        let resumes = datetime(until);
         assert!(banner.tone == "info" && banner.html.contains(&resumes), "{banner:?}");
         // Two months of invoices that are not paid.
         app.sandbox.advance(Duration::from_secs(75 * 86_400));

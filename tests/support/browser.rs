@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use billing::Timestamp;
 use reqwest::cookie::{CookieStore, Jar};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Url, redirect};
@@ -20,6 +21,12 @@ pub struct Page {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: String,
+}
+
+/// The attribute in which a page names a time exactly.
+pub fn datetime(at: Timestamp) -> String {
+    let at = at.utc();
+    format!("datetime=\"{}T{:02}:{:02}:{:02}Z\"", at.date(), at.hour(), at.minute(), at.second())
 }
 
 /// A banner of a page.
@@ -74,7 +81,9 @@ impl Page {
     pub async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.expect("a response");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.text().await.unwrap() }
+        // Leptos marks where one text ends and the next begins.
+        let body = response.text().await.unwrap().replace("<!>", "");
+        Self { status, headers, body }
     }
 
     /// The `Location` header.

@@ -9,7 +9,7 @@ mod harness;
 mod stripe;
 mod wait;
 
-pub use browser::{Banner, Browser, Page};
+pub use browser::{Banner, Browser, Page, datetime};
 pub use config::{WEBHOOK_SECRETS, assets, config, free_address, metered_catalog};
 pub(crate) use database::on_both_databases;
 pub use database::{Database, DatabaseKind, Outage};
