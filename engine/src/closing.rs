@@ -1,7 +1,7 @@
 //! Closing an account for good.
 //!
 //! Subscriptions end at Stripe first, and if Stripe cannot be made to end them, nothing is closed:
-//! nobody is charged for an account that they can no longer see. The ledger is kept; the contact
+//! no customer is charged for an account they can no longer see. The ledger is kept; the contact
 //! address is not (`tests/http/closing.rs`).
 
 use billing::AccountId;

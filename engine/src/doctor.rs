@@ -30,7 +30,7 @@ const WAIT_WARNING: i64 = 15 * 60;
 pub enum Health {
     /// As it should be.
     Ok,
-    /// It works, but somebody should look.
+    /// It works, but needs attention.
     Warning,
     /// It does not work.
     Failed,
@@ -116,7 +116,7 @@ async fn changes(core: &Core) -> Check {
     Check::new(subject, health, message)
 }
 
-/// Overage that Stripe was not told of: it would never be billed.
+/// Overage that was not reported to Stripe: it would never be billed.
 async fn billed_usage(core: &Core) -> Check {
     let subject = "billed usage";
     let (health, message) = match meter_events::count(core.db(), MeterEventState::Parked).await {

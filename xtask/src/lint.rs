@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use crate::process::{self, step};
 use crate::project::Project;
-use crate::{imports, npm, wasm, words};
+use crate::{boundaries, imports, npm, wasm, words};
 
 /// One check, which can be run by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -16,6 +16,8 @@ pub enum Check {
     Format,
     /// Dependencies between the files of a crate.
     Imports,
+    /// What the engine depends on, and who uses its tables.
+    Boundaries,
     /// Words to avoid.
     Words,
     /// Spelling, by typos.
@@ -28,8 +30,16 @@ pub enum Check {
     Deny,
 }
 
-const ALL: [Check; 7] =
-    [Check::Format, Check::Imports, Check::Words, Check::Spelling, Check::Prose, Check::Deny, Check::Clippy];
+const ALL: [Check; 8] = [
+    Check::Format,
+    Check::Imports,
+    Check::Boundaries,
+    Check::Words,
+    Check::Spelling,
+    Check::Prose,
+    Check::Deny,
+    Check::Clippy,
+];
 
 /// Runs the given checks, or all of them, and fails after the last when one of them failed.
 pub fn lint(project: &Project, checks: &[Check]) -> anyhow::Result<()> {
@@ -56,6 +66,10 @@ impl Check {
             Self::Imports => {
                 step("Checking the import graph");
                 imports::check(&project.root)
+            }
+            Self::Boundaries => {
+                step("Checking the engine's dependencies and tables");
+                boundaries::check(project)
             }
             Self::Words => {
                 step("Looking for words to avoid");

@@ -10,7 +10,9 @@
 mod api;
 mod assets;
 mod bench;
+mod boundaries;
 mod e2e;
+mod guides;
 mod imports;
 mod lint;
 mod nightly;
@@ -87,6 +89,7 @@ enum Task {
 enum Selection {
     Unit,
     Http,
+    Guides,
     Api,
     E2e,
     All,
@@ -114,9 +117,10 @@ fn perform(task: Task) -> anyhow::Result<()> {
             let suites: &[Suite] = match selection {
                 Selection::Unit => &[Suite::Unit, Suite::Doc],
                 Selection::Http => &[Suite::Http],
+                Selection::Guides => &[Suite::Guides],
                 Selection::Api => &[Suite::Api],
                 Selection::E2e => &[Suite::EndToEnd],
-                Selection::All => &[Suite::Unit, Suite::Doc, Suite::Http, Suite::Api, Suite::EndToEnd],
+                Selection::All => &[Suite::Unit, Suite::Doc, Suite::Http, Suite::Guides, Suite::Api, Suite::EndToEnd],
             };
             suites::run(&project, suites, &rest)
         }

@@ -24,7 +24,7 @@ pub trait Requirement {
     const POLICY: Policy;
 }
 
-/// Requires somebody signed in, on any plan.
+/// Requires a signed-in visitor, on any plan.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedIn;
 
@@ -51,7 +51,7 @@ impl<R> Deref for Entitled<R> {
 /// Why a handler did not run.
 #[derive(Clone, Debug)]
 pub enum Refused {
-    /// Nobody is signed in.
+    /// The visitor is not signed in.
     SignIn {
         /// The sign-in page.
         address: String,

@@ -25,7 +25,7 @@ pub async fn live_customer(core: &Core, account: &AccountId) -> Result<CustomerI
             return Ok(customer);
         }
     }
-    // Only deleted customers count: one that somebody links meanwhile must not change the key.
+    // Only deleted customers count: one that is linked meanwhile must not change the key.
     let deleted = customers::count_deleted(db, account).await?;
     let created =
         core.gateway().create_customer(account, &contact.email, contact.name.as_deref(), deleted).await?.object;

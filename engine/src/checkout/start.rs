@@ -14,7 +14,7 @@ use crate::sync;
 use crate::{ids, overview};
 
 /// How often a purchase looks again. Each round returns a session or removes one obstacle, and a
-/// purchase that another request began takes two. Twelve leave room for five at once, each of which
+/// purchase that another request began takes two. Twelve leave room for five concurrent ones, each of which
 /// may have been abandoned half-way.
 const ROUNDS: usize = 12;
 

@@ -25,7 +25,7 @@ use crate::store::{Db, GroupCommit, StoreError, Tx, meter_events, notices};
 /// Overage is collected for this many seconds before it is sent.
 const COLLECT: i64 = 3600;
 
-/// A usage event, to be counted at once or reserved.
+/// A usage event, to be counted immediately or reserved.
 #[derive(Clone, Debug)]
 pub(super) struct Take {
     pub(super) scope: CounterScope,
@@ -37,7 +37,7 @@ pub(super) struct Take {
     pub(super) fingerprint: String,
     pub(super) source: String,
     pub(super) metadata: Option<String>,
-    /// The reservation's id and expiry; `None` to count at once.
+    /// The reservation's id and expiry; `None` to count immediately.
     pub(super) reservation: Option<(String, Timestamp)>,
     pub(super) now: Timestamp,
 }
@@ -196,7 +196,7 @@ async fn decide(db: Db, known: KnownCounters, requests: Arc<[Request]>) -> Resul
     })
 }
 
-/// Creates the counters that are not known to exist, apart from any decision: whoever waits for one
+/// Creates the counters that are not known to exist, apart from any decision: a request that waits for one
 /// to be created holds no other. A window that cuts an earlier one of the same subscription short
 /// begins with what that one has used beyond its share.
 async fn create_missing(

@@ -1,7 +1,7 @@
 //! Counting usage against limits: exact under any concurrency, once per key, in a time that does not
 //! depend on how much was used before.
 //!
-//! [`record`] counts at once. Work that can fail calls [`reserve`] first and [`commit`] or
+//! [`record`] counts immediately. Work that can fail calls [`reserve`] first and [`commit`] or
 //! [`release`] when it has ended; a reservation whose work died is given back when it expires.
 //! Requests that arrive at the same time are decided in one transaction (`decide.rs`). A key means
 //! one request: the same key with another meter, quantity or fingerprint is an error
@@ -9,6 +9,7 @@
 
 pub mod credits;
 mod decide;
+mod meters;
 mod notices;
 pub mod outbox;
 mod overview;
@@ -21,9 +22,10 @@ mod usage;
 mod window;
 
 pub use decide::MeterWriter;
+pub use meters::readings;
 pub use notices::{Notice, dismiss_notice};
 pub use overview::{UsageOverview, overview};
-pub use reading::{MeterReading, midnight, readings};
+pub use reading::{MeterReading, midnight};
 pub use request::{Recorded, Reservation, Reserved, UsageError, UsageEvent};
 pub use threshold::Threshold;
 pub use usage::{RESERVATION_SECONDS, check, commit, kept_response, read, record, release, release_expired, reserve};

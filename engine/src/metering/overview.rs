@@ -2,8 +2,9 @@
 
 use billing::{AccountId, Entitlement};
 
+use super::meters::readings;
 use super::notices::{Notice, notices};
-use super::reading::{MeterReading, readings};
+use super::reading::MeterReading;
 use crate::core::Core;
 use crate::store::StoreError;
 

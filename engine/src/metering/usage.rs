@@ -4,7 +4,8 @@ use billing::{AccountId, Limit, Meter, Overage, Timestamp, UsageWindow, usage_wi
 use tokio::runtime::Handle;
 
 use super::decide::{End, MeterWriter, Settle, Take, TakeOutcome};
-use super::reading::{MeterReading, beyond, readings, window_owner};
+use super::meters::{beyond, readings, window_owner};
+use super::reading::MeterReading;
 use super::request::{Recorded, Reservation, Reserved, UsageError, UsageEvent};
 use super::scope::CounterScope;
 use crate::core::Core;

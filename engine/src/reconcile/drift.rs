@@ -197,7 +197,7 @@ impl fmt::Display for Drift {
             }
             Self::DuplicateSubscription { customer, subscriptions } => {
                 let all: Vec<&str> = subscriptions.iter().map(SubscriptionId::as_str).collect();
-                write!(f, "{customer} pays for {} subscriptions at once: {}", all.len(), all.join(", "))
+                write!(f, "{customer} pays for {} subscriptions at the same time: {}", all.len(), all.join(", "))
             }
             Self::OrphanCustomer { customer, subscription } => {
                 write!(f, "{customer} has {subscription}, but no account owns this customer")

@@ -81,7 +81,7 @@ pub async fn by_id(db: &Db, id: &CustomerId) -> Result<Option<Stored<Customer>>,
     }))
 }
 
-/// Links a Stripe customer to an account. `true` when the two are linked now, whoever linked them;
+/// Links a Stripe customer to an account. `true` when the two are linked now, whichever request linked them;
 /// `false` when either is linked to another. One that was deleted at Stripe does not count.
 pub async fn link(
     tx: &mut Tx,

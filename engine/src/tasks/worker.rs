@@ -3,7 +3,7 @@
 //!
 //! A subject is worked on by one process at a time, across nodes. What fails is retried with growing
 //! delays and parked for an operator after [`MAX_ATTEMPTS`]; an answer of Stripe's that cannot be read
-//! is parked after [`MAX_UNREADABLE`]. An event that ends the process of whoever tries it is parked too.
+//! is parked after [`MAX_UNREADABLE`]. An event that ends the process of its worker is parked too.
 //! Nothing is claimed before there is room for it, and a lease is renewed only while its group is worked
 //! on: a worker that is told to stop completes its groups, and one that is killed loses its leases when
 //! they expire (`tests/http/inbox.rs`).
