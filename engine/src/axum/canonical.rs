@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-/// How often a path is decoded. A path that still changes is not one that anybody typed.
+/// How often a path is decoded. No browser sends a path that still changes then.
 const MAX_DECODINGS: usize = 8;
 
 /// Returns what a path means, however it is spelled: decoded until nothing changes, in lower case, with

@@ -100,7 +100,7 @@ on_both_databases! {
         }
     }
 
-    async fn without_a_gate_nobody_is_let_in(database) {
+    async fn without_a_gate_no_caller_is_let_in(database) {
         let app = App::on(&database);
         app.subscribe().await;
         for user in [ANONYMOUS, PAID] {

@@ -33,11 +33,11 @@ pub const ROUTES: [Route; 5] = [
     Route { path: "/admin", policy: Policy::Operator },
 ];
 
-/// Who visits.
+/// A visitor who is not signed in.
 pub const ANONYMOUS: Option<&str> = None;
-/// Somebody on the free plan.
+/// A visitor on the free plan.
 pub const FREE: Option<&str> = Some("free");
-/// Somebody on the plan that includes reports: see [`App::subscribe`].
+/// A visitor on the plan that includes reports: see [`App::subscribe`].
 pub const PAID: Option<&str> = Some("paid");
 /// An operator, on the free plan.
 pub const OPERATOR: Option<&str> = Some("operator");

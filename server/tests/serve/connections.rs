@@ -219,7 +219,7 @@ async fn stopping_answers_open_requests_and_closes_idle_connections() {
     drop(idle_over_http_2);
     let address = server.address;
     server.stopped().await;
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
 }
 
 #[tokio::test]
