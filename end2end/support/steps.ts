@@ -1,4 +1,4 @@
-// What people do in the app, by what they see.
+// What users do in the app.
 
 import { expect, type Locator, type Page } from '@playwright/test';
 import { CARDS, pay } from './stripe.ts';
@@ -14,7 +14,7 @@ export function heading(page: Page, name: string | RegExp) {
   return page.getByRole('heading', { level: 1, name });
 }
 
-/** Fills in the sign-up form that is open. */
+/** Fills in and sends the sign-up form on the current page. */
 export async function fillSignUp(page: Page, email: string): Promise<void> {
   await page.getByLabel('E-mail').fill(email);
   await page.getByLabel('Password').fill(PASSWORD);
@@ -35,32 +35,32 @@ export async function logIn(page: Page, email: string, password = PASSWORD): Pro
 
 export type PaidPlan = 'Pro' | 'Enterprise';
 
-/** The button that sells a plan, on the page that is open. */
+/** Returns the button that sells a plan, on the current page. */
 export function subscribeButton(page: Page, plan: PaidPlan) {
-  return page.getByRole('button', { name: new RegExp(`(trial of|Subscribe to) ${plan}`) });
+  return page.getByRole('button', { name: new RegExp(`^(Start ${plan} trial|Subscribe to ${plan})$`) });
 }
 
-/** From the plans to Stripe's page. */
+/** Opens Checkout from the pricing page. */
 export async function openCheckout(page: Page, plan: PaidPlan = 'Pro'): Promise<void> {
   await page.goto('/pricing');
   await subscribeButton(page, plan).click();
   await expect(page).toHaveURL(ON_STRIPE);
 }
 
-/** From the plans to being on one of them. */
+/** Subscribes to a plan. */
 export async function subscribe(page: Page, plan: PaidPlan = 'Pro', card: string = CARDS.pays): Promise<void> {
   await openCheckout(page, plan);
   await pay(page, card);
   await expect(page).toHaveURL(SUCCESS);
-  await expect(heading(page, `You are on ${plan}`)).toBeVisible();
+  await expect(heading(page, `Welcome to ${plan}`)).toBeVisible();
 }
 
-/** The button that sells a pack of 500 generations, on the billing page. */
+/** Returns the button that sells 500 AI generations, on the billing page. */
 export function buyButton(page: Page) {
   return page.getByRole('button', { name: /^Buy 500 AI generations/ });
 }
 
-/** From the billing page to having bought 500 generations. */
+/** Buys 500 AI generations. */
 export async function buy(page: Page): Promise<void> {
   await page.goto('/billing');
   await buyButton(page).click();
@@ -69,20 +69,20 @@ export async function buy(page: Page): Promise<void> {
   await expect(heading(page, '500 AI generations: paid')).toBeVisible();
 }
 
-/** From the billing page to Stripe's portal, by a button there. */
-export async function openPortal(page: Page, button = 'Cards, invoices, cancelling'): Promise<void> {
+/** Opens Stripe's portal with a button on the billing page. */
+export async function openPortal(page: Page, button = 'Manage billing'): Promise<void> {
   await page.goto('/billing');
-  await page.getByRole('button', { name: button }).click();
+  await page.getByRole('button', { name: button, exact: true }).click();
   await expect(page).toHaveURL(IN_PORTAL);
 }
 
-/** From the portal back to the billing page. */
+/** Returns from the portal to the billing page. */
 export async function leavePortal(page: Page): Promise<void> {
   await page.getByRole('link', { name: /^Return to / }).click();
   await expect(page).toHaveURL('/billing');
 }
 
-/** Loads a page until something is on it that Stripe's webhook brings. */
+/** Reloads a page until a webhook has made something appear. */
 export async function seeOn(page: Page, path: string, wanted: Locator): Promise<void> {
   await expect(async () => {
     await page.goto(path);
@@ -90,7 +90,7 @@ export async function seeOn(page: Page, path: string, wanted: Locator): Promise<
   }).toPass();
 }
 
-/** Loads a page until something is gone from it that Stripe's webhook takes away. */
+/** Reloads a page until a webhook has made something disappear. */
 export async function seeGone(page: Page, path: string, unwanted: Locator): Promise<void> {
   await expect(async () => {
     await page.goto(path);
@@ -98,10 +98,10 @@ export async function seeGone(page: Page, path: string, unwanted: Locator): Prom
   }).toPass();
 }
 
-/** Signs up and becomes an operator, as the command line makes one. */
+/** Signs up, and becomes an operator by the command line. */
 export async function signUpOperator(page: Page, tollgate: Tollgate, email: string): Promise<void> {
   await signUp(page, email);
   await tollgate.run('operator', 'add', email);
-  // The server hears within a second of what another program has written.
+  // The server notices within a second that another process has written.
   await expect.poll(async () => (await page.request.get('/admin')).status()).toBe(200);
 }

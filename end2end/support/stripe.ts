@@ -1,4 +1,4 @@
-// Stripe's side: what its API says, and its hosted pages as a customer fills them in.
+// Stripe: its API, its hosted pages and the sandbox's controls.
 
 import { expect, type Page } from '@playwright/test';
 
@@ -10,15 +10,15 @@ export const CARDS = {
   asksEveryTime: '4000 0027 6000 3184',
 } as const;
 
-/** What of Stripe's objects the tests read. */
+/** The fields of Stripe's objects that tests read. */
 interface StripeObject {
   id: string;
   status: string;
-  /** Of a subscription. */
+  /** Only of a subscription. */
   trial_end: number;
 }
 
-/** Does something at the sandbox's controls, or looks at something. */
+/** Calls the sandbox's control API: reads, or changes something with `parameters`. */
 export async function control(stripe: string, path: string, parameters?: Record<string, unknown>) {
   const response = await fetch(`${stripe}/_sandbox/api/${path}`, {
     ...(parameters && {
@@ -56,24 +56,24 @@ export class Stripe {
     return (await Promise.all(lists)).flatMap((list) => list.data);
   }
 
-  /** The customer that somebody is at Stripe. */
+  /** Returns the customer with this address. */
   async customer(email: string): Promise<StripeObject> {
     const customers = await this.#call('GET', 'customers', { email });
     expect(customers.data).toHaveLength(1);
     return customers.data[0];
   }
 
-  /** Every Checkout Session that somebody was given. */
+  /** Returns the customer's Checkout Sessions. */
   checkoutSessions(email: string): Promise<StripeObject[]> {
     return this.#ofCustomer('checkout/sessions', email);
   }
 
-  /** Every subscription that somebody has or had. */
+  /** Returns the customer's subscriptions, ended ones included. */
   subscriptions(email: string): Promise<StripeObject[]> {
     return this.#ofCustomer('subscriptions', email, { status: 'all' });
   }
 
-  /** Every payment of something that somebody bought once. */
+  /** Returns the customer's payments for one-time purchases. */
   payments(email: string): Promise<StripeObject[]> {
     return this.#ofCustomer('payment_intents', email);
   }
@@ -90,19 +90,19 @@ export class Stripe {
     await this.#call('DELETE', `subscriptions/${subscription}`);
   }
 
-  /** Pays back the only payment that somebody made, whole or in part. */
+  /** Refunds the customer's only payment, in full or in part. */
   async refund(email: string, amount?: number): Promise<void> {
     const payments = await this.payments(email);
     expect(payments).toHaveLength(1);
     await control(this.url, `payments/${payments[0]!.id}/refund`, amount === undefined ? {} : { amount });
   }
 
-  /** Moves the clock on. */
+  /** Advances the clock. */
   async advance(span: { days?: number; hours?: number; minutes?: number }): Promise<void> {
     await control(this.url, 'clock/advance', span);
   }
 
-  /** Moves the clock on to the end of the trial of the only subscription that somebody has. */
+  /** Advances the clock to the end of the trial of the customer's only subscription. */
   async endTrial(email: string): Promise<void> {
     const subscriptions = await this.subscriptions(email);
     expect(subscriptions).toHaveLength(1);
@@ -110,12 +110,12 @@ export class Stripe {
   }
 }
 
-/** The id of the session whose hosted page is open. */
+/** Returns the id of the session whose hosted page is open. */
 export function sessionOf(page: Page): string {
   return new URL(page.url()).pathname.split('/')[3]!;
 }
 
-/** Fills in the hosted Checkout page. */
+/** Fills in the card on a hosted page. */
 export async function fillCard(page: Page, number: string): Promise<void> {
   await page.getByLabel('Card number').fill(number);
   await page.getByLabel('Expiry').fill('12 / 40');
@@ -123,7 +123,7 @@ export async function fillCard(page: Page, number: string): Promise<void> {
   await page.getByLabel('Name on card').fill('Ada Lovelace');
 }
 
-/** Fills in the hosted Checkout page and sends it. */
+/** Fills in the card on a hosted page and sends the form. */
 export async function pay(page: Page, number: string = CARDS.pays): Promise<void> {
   await fillCard(page, number);
   await page.getByRole('button', { name: /Start trial|Subscribe|Pay/ }).click();

@@ -1,4 +1,4 @@
-// `test`, with a running Tollgate behind it and an ear for every complaint.
+// `test` with a running Tollgate, which fails if the browser reports an error.
 
 import { test as base, expect, type BrowserContext, type BrowserContextOptions, type Page } from '@playwright/test';
 import { Stripe } from './stripe.ts';
@@ -6,24 +6,24 @@ import { Tollgate } from './tollgate.ts';
 import { Watch } from './watch.ts';
 
 interface Fixtures {
-  /** Says which complaints are wanted. */
+  /** Declares the errors that the test expects. */
   watch: Watch;
-  /** Stripe's API, as its Dashboard would use it. */
+  /** Stripe's API. */
   stripe: Stripe;
-  /** An address that nobody else in this run has. */
+  /** An address that is unique in this run. */
   email: string;
-  /** Opens a browser of somebody else, listened to as well. */
+  /** Opens another browser, whose errors fail the test as well. */
   visitor: (options?: BrowserContextOptions) => Promise<{ page: Page; watch: Watch }>;
 }
 
 interface WorkerFixtures {
-  /** Who shares a Tollgate. Files whose tests move the clock or steer the sandbox name themselves, and share theirs with none. */
-  sharers: string;
+  /** Tests with the same value share a Tollgate. Files that move the clock or change the sandbox have their own value. */
+  sharedBy: string;
   tollgate: Tollgate;
 }
 
 export const test = base.extend<Fixtures, WorkerFixtures>({
-  sharers: ['everybody', { scope: 'worker', option: true }],
+  sharedBy: ['all', { scope: 'worker', option: true }],
 
   tollgate: [
     async ({}, use) => {
@@ -40,7 +40,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     async ({ context, javaScriptEnabled }, use) => {
       const watch = new Watch(context, javaScriptEnabled !== false);
       await use(watch);
-      expect(watch.faults, 'the browser complained').toEqual([]);
+      expect(watch.errors, 'errors in the browser').toEqual([]);
     },
     { auto: true },
   ],
@@ -58,11 +58,11 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
       return { page: await context.newPage(), watch };
     });
     for (const { context } of opened) await context.close();
-    expect(opened.flatMap(({ watch }) => watch.faults), 'a visitor’s browser complained').toEqual([]);
+    expect(opened.flatMap(({ watch }) => watch.errors), 'errors in another browser').toEqual([]);
   },
 });
 
-/** The same, for tests whose cards have had no trial and whose clock stands: each has a Tollgate of its own. */
+/** `test` with a Tollgate for each test, for those that move the clock or need cards without a trial. */
 export const alone = test.extend<{ own: Tollgate }>({
   own: async ({}, use) => {
     const own = await Tollgate.start();

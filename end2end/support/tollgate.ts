@@ -1,5 +1,4 @@
-// The program under test, as people run it: one process on free ports, with a
-// database of its own and the offline Stripe inside.
+// The program under test: a process on free ports, with a database of its own and the sandbox inside.
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,13 +15,13 @@ const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL('../../targ
 const binary = process.env.TOLLGATE_BIN ?? join(target, 'debug/tollgate');
 const site = process.env.TOLLGATE_SITE ?? join(target, 'site');
 
-/** How long a start may take. Far more than it does; only a deadlock reaches it. */
-const PATIENCE = 30_000;
+/** The timeout for starting. Only a deadlock takes that long. */
+const START_TIMEOUT = 30_000;
 
 export class Tollgate {
-  /** Where the app is, `http://localhost:…`. */
+  /** The address of the app, `http://localhost:…`. */
   readonly url: string;
-  /** Where its offline Stripe is, `http://127.0.0.1:…`. */
+  /** The address of its sandbox, `http://127.0.0.1:…`. */
   readonly stripe: string;
   readonly folder: string;
   #env: NodeJS.ProcessEnv;
@@ -35,7 +34,7 @@ export class Tollgate {
     this.#env = env;
   }
 
-  /** Starts one. With `stripe`, that one is used instead of an own. */
+  /** Starts the program. With `stripe`, it uses that instead of its own sandbox. */
   static async start(stripe?: string): Promise<Tollgate> {
     const folder = await mkdtemp(join(tmpdir(), 'tollgate-'));
     const [port, stripePort] = await freePorts();
@@ -51,7 +50,7 @@ export class Tollgate {
         : {
             STRIPE_API_BASE: stripe,
             STRIPE_SECRET_KEY: 'sk_test_sandbox',
-            STRIPE_WEBHOOK_SECRET: 'whsec_nobody_signs_with_it',
+            STRIPE_WEBHOOK_SECRET: 'whsec_not_used_by_anyone',
           }),
     };
     const tollgate = new Tollgate(
@@ -72,28 +71,28 @@ export class Tollgate {
   async resume(): Promise<void> {
     const logFile = join(this.folder, 'log');
     const log = openSync(logFile, 'a');
-    // Away from the checkout, whose `.env` and data are none of ours.
+    // Not in the repository, which may have an `.env` and data.
     const child = spawn(binary, ['serve'], { cwd: this.folder, env: this.#env, stdio: ['ignore', log, log] });
     closeSync(log);
     this.#process = child;
     let failure: Error | undefined;
     child.once('error', (error) => (failure = error));
-    for (const deadline = Date.now() + PATIENCE; ; await pause(25)) {
+    for (const deadline = Date.now() + START_TIMEOUT; ; await pause(25)) {
       if (await isReady(this.url)) return;
       if (failure || child.exitCode !== null || Date.now() > deadline) {
         child.kill('SIGKILL');
-        throw new Error(`${binary} does not come up: ${failure ?? ''}\n${await readFile(logFile, 'utf8')}`);
+        throw new Error(`${binary} does not start: ${failure ?? ''}\n${await readFile(logFile, 'utf8')}`);
       }
     }
   }
 
-  /** What a command of the program prints. */
+  /** Runs a command of the program and returns its output. */
   async run(...args: string[]): Promise<string> {
     const { stdout } = await promisify(execFile)(binary, args, { cwd: this.folder, env: this.#env });
     return stdout;
   }
 
-  /** Asks the process to end, and waits until it has. */
+  /** Stops the process gracefully. */
   async pause(): Promise<void> {
     const child = this.#process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -115,7 +114,7 @@ async function isReady(url: string): Promise<boolean> {
   }
 }
 
-/** Two ports that nobody listens on. */
+/** Returns two free ports. */
 async function freePorts(): Promise<[number, number]> {
   const servers = [createServer(), createServer()];
   await Promise.all(servers.map((server) => once(server.listen(0, '127.0.0.1'), 'listening')));

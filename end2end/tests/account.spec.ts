@@ -1,9 +1,9 @@
-// Into an account and out of it.
+// Signing up, logging in and logging out.
 
 import { heading, logIn, PASSWORD, signUp } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
-test('a stranger at a guarded page logs in and is where they wanted to be', async ({ page, email, visitor }) => {
+test('a visitor who logs in arrives at the page they requested', async ({ page, email, visitor }) => {
   await signUp((await visitor()).page, email);
 
   await page.goto('/billing?notice=already_subscribed');
@@ -12,16 +12,16 @@ test('a stranger at a guarded page logs in and is where they wanted to be', asyn
   await expect(page).toHaveURL('/billing?notice=already_subscribed');
 });
 
-test('a wrong password is said, and what was typed is kept', async ({ page, email, watch }) => {
+test('after a wrong password the login form keeps the address', async ({ page, email, watch }) => {
   watch.expect(401, /^\/login$/);
   await page.goto('/login');
   await logIn(page, email, 'not the password');
-  await expect(page.getByRole('alert')).toContainText('No account has this e-mail address and password.');
+  await expect(page.getByRole('alert')).toContainText('Wrong e-mail or password.');
   await expect(page.getByLabel('E-mail')).toHaveValue(email);
   await expect(page.getByLabel('Password')).toHaveValue('');
 });
 
-test('a fault stands at its field, has the focus, and keeps what was typed', async ({ page, email, watch }) => {
+test('an invalid field has its error and the focus, and the form keeps its values', async ({ page, email, watch }) => {
   watch.expect(422, /^\/signup$/);
   await page.goto('/signup');
   await page.getByLabel('E-mail').fill(email);
@@ -39,7 +39,7 @@ test('a fault stands at its field, has the focus, and keeps what was typed', asy
   await expect(page).toHaveURL('/dashboard');
 });
 
-test('an address that has an account is led to log in', async ({ page, email, visitor, watch }) => {
+test('a registered address is told to log in', async ({ page, email, visitor, watch }) => {
   await signUp((await visitor()).page, email);
 
   watch.expect(422, /^\/signup$/);
@@ -47,10 +47,10 @@ test('an address that has an account is led to log in', async ({ page, email, vi
   await page.getByLabel('E-mail').fill(email);
   await page.getByLabel('Password').fill(PASSWORD);
   await page.getByRole('button', { name: 'Create account' }).click();
-  await expect(page.getByLabel('E-mail')).toHaveAccessibleDescription(/Log in instead/);
+  await expect(page.getByLabel('E-mail')).toHaveAccessibleDescription(/already registered/);
 });
 
-test('after logging out the doors are closed', async ({ page, email }) => {
+test('logging out ends the session', async ({ page, email }) => {
   await signUp(page, email);
   await page.getByRole('button', { name: 'Log out' }).click();
   await expect(page).toHaveURL('/');

@@ -1,16 +1,16 @@
-// Light and dark, months and years, columns, motion and none.
+// Color schemes, billing intervals, columns and motion.
 
 import type { Page } from '@playwright/test';
 import { signUp } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
-/** How bright the page's ground is, from 0 to 1: `oklch(L C H)`. */
+/** Returns the lightness of the page's background, from 0 to 1: `oklch(L C H)`. */
 async function brightness(page: Page): Promise<number> {
-  const ground = await page.locator('html').evaluate((html) => getComputedStyle(html).backgroundColor);
-  return Number(/oklch\(([\d.]+)/.exec(ground)?.[1]);
+  const background = await page.locator('html').evaluate((html) => getComputedStyle(html).backgroundColor);
+  return Number(/oklch\(([\d.]+)/.exec(background)?.[1]);
 }
 
-test('the chosen scheme is kept from page to page, and automatic follows the machine', async ({ page, email }) => {
+test('the chosen color scheme is kept, and automatic follows the system', async ({ page, email }) => {
   await page.emulateMedia({ colorScheme: 'light' });
   await page.goto('/pricing?interval=year');
   expect(await brightness(page)).toBeGreaterThan(0.9);
@@ -32,7 +32,7 @@ test('the chosen scheme is kept from page to page, and automatic follows the mac
   expect(await brightness(page)).toBeGreaterThan(0.9);
 });
 
-test('prices are shown by the month or by the year', async ({ page }) => {
+test('prices are shown monthly or yearly', async ({ page }) => {
   await page.goto('/pricing');
   const pro = page.getByRole('article', { name: 'Pro' });
   await expect(pro).toContainText('$29 per month');
@@ -43,7 +43,7 @@ test('prices are shown by the month or by the year', async ({ page }) => {
   await expect(pro).toContainText('$29 per month');
 });
 
-test('what is sold stands in columns, on a desk and on a small phone', async ({ page, email }) => {
+test('prices and buttons of products are aligned in columns', async ({ page, email }) => {
   await signUp(page, email);
   for (const width of [1280, 320]) {
     await page.setViewportSize({ width, height: 800 });
@@ -56,12 +56,12 @@ test('what is sold stands in columns, on a desk and on a small phone', async ({ 
         return { priceEnds: Math.round(price!.right), buttonBegins: Math.round(button!.left), isOneLine };
       }),
     );
-    expect(places.length, 'there is more than one thing to buy').toBeGreaterThan(1);
+    expect(places.length, 'there is more than one product').toBeGreaterThan(1);
     expect(places, `${width} px`).toEqual(places.map(() => ({ ...places[0]!, isOneLine: true })));
   }
 });
 
-test('nothing moves for those who asked for that', async ({ page }) => {
+test('nothing moves with reduced motion', async ({ page }) => {
   for (const path of ['/', '/pricing', '/login']) {
     await page.goto(path);
     const moving = await page.evaluate(() =>

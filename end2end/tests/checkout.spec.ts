@@ -1,13 +1,13 @@
-// Stripe's page and the way back from it, when things do not go straight.
+// Checkout and the way back from it: declined cards, 3-D Secure, abandoned and repeated checkouts.
 
 import type { Page } from '@playwright/test';
 import { CARDS, pay, sessionOf, Stripe } from '../support/stripe.ts';
 import { heading, ON_STRIPE, openCheckout, signUp, subscribe, subscribeButton } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 import { Tollgate } from '../support/tollgate.ts';
-import { Wire } from '../support/wire.ts';
+import { Proxy } from '../support/proxy.ts';
 
-/** Nothing was sold: analytics still leads to the upgrade page. */
+/** Expects that nothing was sold: analytics still redirects to the upgrade page. */
 async function expectGateClosed(page: Page): Promise<void> {
   await page.goto('/dashboard/analytics');
   await expect(page).toHaveURL(/\/billing\/upgrade\?/);
@@ -15,7 +15,7 @@ async function expectGateClosed(page: Page): Promise<void> {
 
 test.beforeEach(async ({ page, email }) => signUp(page, email));
 
-test('a declined card can be followed by one that pays', async ({ page, watch }) => {
+test('another card can pay after a declined one', async ({ page, watch }) => {
   await openCheckout(page);
   watch.expect(402, ON_STRIPE);
   await pay(page, CARDS.declined);
@@ -23,7 +23,7 @@ test('a declined card can be followed by one that pays', async ({ page, watch })
   await expect(page.getByLabel('Name on card')).toHaveValue('Ada Lovelace');
 
   await pay(page, CARDS.pays);
-  await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await expect(heading(page, 'Welcome to Pro')).toBeVisible();
 });
 
 test('a declined card sells nothing', async ({ page, watch }) => {
@@ -34,14 +34,14 @@ test('a declined card sells nothing', async ({ page, watch }) => {
   await expectGateClosed(page);
 });
 
-test('3-D Secure that succeeds opens the plan', async ({ page }) => {
+test('successful 3-D Secure starts the plan', async ({ page }) => {
   await openCheckout(page);
   await pay(page, CARDS.asksForAuthentication);
   await page.getByRole('button', { name: 'Complete authentication' }).click();
-  await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await expect(heading(page, 'Welcome to Pro')).toBeVisible();
 });
 
-test('3-D Secure that fails leads back to the form, and another card pays', async ({ page }) => {
+test('after failed 3-D Secure another card can pay', async ({ page }) => {
   await openCheckout(page);
   await pay(page, CARDS.asksForAuthentication);
   await page.getByRole('button', { name: 'Fail authentication' }).click();
@@ -49,21 +49,22 @@ test('3-D Secure that fails leads back to the form, and another card pays', asyn
   await expect(page.getByLabel('Card number')).toHaveAttribute('aria-invalid', 'true');
 
   await pay(page, CARDS.pays);
-  await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await expect(heading(page, 'Welcome to Pro')).toBeVisible();
 });
 
 test('a card that fails only when charged starts the trial', async ({ page }) => {
   await openCheckout(page);
   await pay(page, CARDS.failsWhenCharged);
-  await expect(heading(page, 'You are on Pro')).toBeVisible();
-  await expect(page.getByText('Your free trial runs until')).toBeVisible();
+  await expect(heading(page, 'Welcome to Pro')).toBeVisible();
+  await expect(page.getByText('Your trial ends')).toBeVisible();
 });
 
-test('a Checkout that was left is taken up again where it was', async ({ page, email, stripe }) => {
+test('an abandoned checkout can be continued', async ({ page, email, stripe }) => {
   await openCheckout(page);
   const session = sessionOf(page);
   await page.getByRole('link', { name: 'Back' }).click();
   await expect(heading(page, 'Pricing')).toBeVisible();
+  await expect(page.getByRole('status')).toContainText('Checkout cancelled.');
   await expectGateClosed(page);
 
   await openCheckout(page);
@@ -71,13 +72,13 @@ test('a Checkout that was left is taken up again where it was', async ({ page, e
   expect(await stripe.checkoutSessions(email)).toHaveLength(1);
 
   await page.goto(`/billing/success?session_id=${session}`);
-  await expect(heading(page, 'Your payment is not finished')).toBeVisible();
-  await page.getByRole('link', { name: 'Go on with the payment' }).click();
+  await expect(heading(page, "Your payment isn't complete")).toBeVisible();
+  await page.getByRole('link', { name: 'Continue to payment' }).click();
   await pay(page);
-  await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await expect(heading(page, 'Welcome to Pro')).toBeVisible();
 });
 
-test('a Checkout that expired says so and a new one is had', async ({ page, stripe, watch }) => {
+test('an expired checkout says so, and a new one can be opened', async ({ page, stripe, watch }) => {
   await openCheckout(page);
   const session = sessionOf(page);
   await stripe.expire(session);
@@ -86,21 +87,21 @@ test('a Checkout that expired says so and a new one is had', async ({ page, stri
   await expect(heading(page, 'This link has expired')).toBeVisible();
 
   await page.goto(`/billing/success?session_id=${session}`);
-  await expect(heading(page, 'That payment page has closed')).toBeVisible();
+  await expect(heading(page, 'This checkout expired')).toBeVisible();
   await openCheckout(page);
   expect(sessionOf(page)).not.toBe(session);
 });
 
-test('a double click on subscribe makes one session', async ({ page, email, stripe }) => {
+test('a double click on subscribe creates one session', async ({ page, email, stripe }) => {
   await page.goto('/pricing');
   await subscribeButton(page, 'Pro').dblclick();
   await expect(page).toHaveURL(ON_STRIPE);
   expect(await stripe.checkoutSessions(email)).toHaveLength(1);
   await pay(page);
-  await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await expect(heading(page, 'Welcome to Pro')).toBeVisible();
 });
 
-test('subscribing in two tabs makes one session and one subscription', async ({ page, context, email, stripe }) => {
+test('subscribing in two tabs creates one session and one subscription', async ({ page, context, email, stripe }) => {
   const other = await context.newPage();
   for (const tab of [page, other]) await tab.goto('/pricing');
   await Promise.all([page, other].map((tab) => subscribeButton(tab, 'Pro').click()));
@@ -108,7 +109,7 @@ test('subscribing in two tabs makes one session and one subscription', async ({ 
   expect(sessionOf(other)).toBe(sessionOf(page));
 
   await pay(page);
-  await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await expect(heading(page, 'Welcome to Pro')).toBeVisible();
   expect(await stripe.checkoutSessions(email)).toHaveLength(1);
   expect(await stripe.subscriptions(email)).toHaveLength(1);
 
@@ -116,18 +117,18 @@ test('subscribing in two tabs makes one session and one subscription', async ({ 
   await expect(subscribeButton(other, 'Pro')).toHaveCount(0);
 });
 
-test('the pages of an earlier tab cannot buy a second subscription', async ({ page, context, email, stripe }) => {
+test('a page from before the purchase cannot buy a second subscription', async ({ page, context, email, stripe }) => {
   const earlier = await context.newPage();
   await earlier.goto('/pricing');
   await subscribe(page);
 
   await subscribeButton(earlier, 'Enterprise').click();
   await expect(earlier).toHaveURL('/billing?notice=already_subscribed');
-  await expect(earlier.getByText('You have a subscription already.')).toBeVisible();
+  await expect(earlier.getByText('You already have a subscription.')).toBeVisible();
   expect(await stripe.subscriptions(email)).toHaveLength(1);
 });
 
-test('choosing another plan closes the Checkout of the first', async ({ page, email, stripe }) => {
+test('choosing another plan expires the first checkout', async ({ page, email, stripe }) => {
   await openCheckout(page, 'Pro');
   const first = sessionOf(page);
   await openCheckout(page, 'Enterprise');
@@ -136,37 +137,37 @@ test('choosing another plan closes the Checkout of the first', async ({ page, em
   expect(sessions.filter(({ status }) => status === 'open')).toHaveLength(1);
 });
 
-test('the success page says the same when it is loaded again', async ({ page, email, stripe }) => {
+test('reloading the success page changes nothing', async ({ page, email, stripe }) => {
   await subscribe(page);
-  const said = await page.getByRole('main').innerText();
+  const text = await page.getByRole('main').innerText();
   await page.reload();
-  expect(await page.getByRole('main').innerText()).toBe(said);
+  expect(await page.getByRole('main').innerText()).toBe(text);
   expect(await stripe.subscriptions(email)).toHaveLength(1);
 });
 
-test('somebody else’s success page does not exist and signs nobody in', async ({ page, email, visitor }) => {
+test('a success page of another account is 404 and signs no one in', async ({ page, email, visitor }) => {
   await subscribe(page);
   const address = page.url();
 
-  const stranger = await visitor();
-  await stranger.page.goto(address);
-  await expect(stranger.page).toHaveURL(/\/login\?next=/);
+  const anonymous = await visitor();
+  await anonymous.page.goto(address);
+  await expect(anonymous.page).toHaveURL(/\/login\?next=/);
 
-  const neighbour = await visitor();
-  await signUp(neighbour.page, `neighbour-${email}`);
-  neighbour.watch.expect(404, /^\/billing\/success$/);
-  await neighbour.page.goto(address);
-  await expect(heading(neighbour.page, 'There is nothing here')).toBeVisible();
+  const other = await visitor();
+  await signUp(other.page, `other-${email}`);
+  other.watch.expect(404, /^\/billing\/success$/);
+  await other.page.goto(address);
+  await expect(heading(other.page, 'Page not found')).toBeVisible();
 });
 
-test('while Stripe does not answer the page waits, and goes on by itself when it does', async ({ tollgate, visitor }) => {
-  const wire = await Wire.to(tollgate.stripe);
-  const app = await Tollgate.start(wire.url);
+test('while Stripe is unreachable the success page waits, and continues by itself', async ({ tollgate, visitor }) => {
+  const proxy = await Proxy.to(tollgate.stripe);
+  const app = await Tollgate.start(proxy.url);
   try {
     const { page } = await visitor({ baseURL: app.url });
     const email = `patient-${new URL(app.url).port}@example.com`;
     await signUp(page, email);
-    // Asked for without the page: its policy names the wire, not Stripe's page behind it.
+    // Not by the page's form: its Content-Security-Policy allows the proxy, not Stripe behind it.
     const answer = await page.request.post('/api/billing/subscribe', {
       form: { plan: 'PRO', interval: 'month' },
       maxRedirects: 0,
@@ -174,14 +175,14 @@ test('while Stripe does not answer the page waits, and goes on by itself when it
     await page.goto(answer.headers().location!);
     await expect(page).toHaveURL(ON_STRIPE);
 
-    wire.cut();
+    proxy.cut();
     await pay(page);
-    await expect(heading(page, 'Your payment is on its way')).toBeVisible({ timeout: 30_000 });
-    wire.mend();
-    await expect(heading(page, 'You are on Pro')).toBeVisible({ timeout: 30_000 });
+    await expect(heading(page, 'Your payment is pending')).toBeVisible({ timeout: 30_000 });
+    proxy.restore();
+    await expect(heading(page, 'Welcome to Pro')).toBeVisible({ timeout: 30_000 });
     expect(await new Stripe(tollgate.stripe).subscriptions(email)).toHaveLength(1);
   } finally {
     await app.stop();
-    wire.close();
+    proxy.close();
   }
 });

@@ -1,11 +1,11 @@
-// Texts that a program asks for, and how they are counted.
+// Generating texts over the API, and how they are counted.
 
 import { signUp, subscribe } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
 const PROMPT = { prompt: 'A toll gate at dawn' };
 
-test('a key made on the page writes texts, and analytics says whose they were', async ({ page, email, playwright, tollgate }) => {
+test('usage of an API key is shown by key', async ({ page, email, playwright, tollgate }) => {
   await signUp(page, email);
   await subscribe(page);
   await page.goto('/dashboard/api-keys');
@@ -20,7 +20,7 @@ test('a key made on the page writes texts, and analytics says whose they were', 
   expect(answer.status()).toBe(200);
   expect((await answer.json()).text).not.toBe('');
 
-  // The same key of a call is the same call: the same text, counted once.
+  // Two calls with one idempotency key return one text and count once.
   const repeated = { ...headers, 'idempotency-key': 'once' };
   const first = await program.post('/api/v1/generate', { headers: repeated, data: PROMPT });
   const second = await program.post('/api/v1/generate', { headers: repeated, data: PROMPT });
@@ -36,7 +36,7 @@ test('a key made on the page writes texts, and analytics says whose they were', 
   await expect(page.getByText('2 API calls, 2 AI generations in the last 30 days')).toBeVisible();
 });
 
-test('a text is sent as it is written', async ({ page, email }) => {
+test('a text is streamed', async ({ page, email }) => {
   await signUp(page, email);
   const answer = await page.request.post('/api/v1/generate', { data: { ...PROMPT, stream: true } });
   expect(answer.headers()['content-type']).toContain('text/event-stream');
@@ -45,13 +45,13 @@ test('a text is sent as it is written', async ({ page, email }) => {
   expect(events.at(-1)).toMatch(/done$/);
 });
 
-test('a limit that comes near is said until it is dismissed, and said again when it is reached', async ({ page, email }) => {
+test('a notice about a limit can be dismissed, and there is another one at the limit', async ({ page, email }) => {
   await signUp(page, email);
   const generate = () => page.request.post('/api/v1/generate', { data: PROMPT });
   for (let call = 0; call < 8; call += 1) expect((await generate()).status()).toBe(200);
 
   await page.goto('/dashboard');
-  const near = page.getByText('You have used 8 of 10 AI generations.');
+  const near = page.getByText("You've used 8 of 10 AI generations.");
   await expect(near).toBeVisible();
   await page.getByRole('button', { name: 'Dismiss the notice about AI generations' }).click();
   await expect(page).toHaveURL('/dashboard');
@@ -62,6 +62,6 @@ test('a limit that comes near is said until it is dismissed, and said again when
   for (let call = 8; call < 10; call += 1) expect((await generate()).status()).toBe(200);
   expect((await generate()).status()).toBe(402);
   await page.goto('/billing');
-  await expect(page.getByText('You have used all of your 10 AI generations.')).toBeVisible();
+  await expect(page.getByText("You've used all of your 10 AI generations.")).toBeVisible();
   await expect(page.getByText('Further AI generations are rejected.')).toBeVisible();
 });

@@ -1,10 +1,10 @@
-// The main job without a mouse, with the focus visible at every step of the way.
+// The main job with the keyboard only, with a visible focus at every step.
 
 import type { Locator, Page } from '@playwright/test';
 import { heading, ON_STRIPE, PASSWORD, subscribeButton } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
-/** Presses Tab until `wanted` has the focus; each stop on the way must be seen. */
+/** Presses Tab until `wanted` has the focus. Every stop must be visible. */
 async function tabTo(page: Page, wanted: Locator): Promise<void> {
   const passed: string[] = [];
   for (let stops = 0; stops < 40; stops += 1) {
@@ -21,17 +21,17 @@ async function tabTo(page: Page, wanted: Locator): Promise<void> {
       const box = focused.getBoundingClientRect();
       return {
         name: `${focused.tagName} ${focused.textContent?.trim() ?? ''}`,
-        isSeen: focused === document.body || (outlined !== null && box.bottom > 0 && box.top < innerHeight),
+        isVisible: focused === document.body || (outlined !== null && box.bottom > 0 && box.top < innerHeight),
       };
     });
     passed.push(stop.name);
-    expect(stop.isSeen, `the focus is seen on ${stop.name}`).toBe(true);
+    expect(stop.isVisible, `the focus is visible on ${stop.name}`).toBe(true);
     if (await wanted.evaluate((element) => element === document.activeElement)) return;
   }
   throw new Error(`Tab does not reach ${wanted}; it passed\n${passed.join('\n')}`);
 }
 
-test('the whole way to analytics needs no mouse', async ({ page, email }) => {
+test('a visitor can sign up, subscribe and open analytics with the keyboard', async ({ page, email }) => {
   await page.goto('/');
   await tabTo(page, page.getByRole('main').getByRole('link', { name: 'Create a free account' }));
   await page.keyboard.press('Enter');
@@ -61,9 +61,9 @@ test('the whole way to analytics needs no mouse', async ({ page, email }) => {
   }
   await tabTo(page, page.getByRole('button', { name: 'Start trial' }));
   await page.keyboard.press('Enter');
-  await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await expect(heading(page, 'Welcome to Pro')).toBeVisible();
 
-  await tabTo(page, page.getByRole('link', { name: 'Go to the dashboard' }));
+  await tabTo(page, page.getByRole('link', { name: 'Go to dashboard' }));
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL('/dashboard');
   await tabTo(page, page.getByRole('link', { name: 'Analytics' }));
@@ -71,10 +71,10 @@ test('the whole way to analytics needs no mouse', async ({ page, email }) => {
   await expect(heading(page, 'Analytics')).toBeVisible();
 });
 
-test('the first Tab offers to skip the header', async ({ page }) => {
+test('the first Tab stop skips to the content', async ({ page }) => {
   await page.goto('/pricing');
   await page.keyboard.press('Tab');
-  const skip = page.getByRole('link', { name: 'Skip to the content' });
+  const skip = page.getByRole('link', { name: 'Skip to content' });
   await expect(skip).toBeFocused();
   await expect(skip).toBeInViewport({ ratio: 1 });
   await page.keyboard.press('Enter');

@@ -1,10 +1,10 @@
-// What Tollgate is for, from the first click to the page that was paid for.
+// The main job: from the home page to a page of a paid plan.
 
 import { CARDS, pay } from '../support/stripe.ts';
 import { fillSignUp, heading, ON_STRIPE, subscribeButton, SUCCESS } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
-test('sign up, meet the gate, subscribe to Pro, and be let in', async ({ page, email }, info) => {
+test('a visitor signs up, subscribes to Pro and opens analytics', async ({ page, email }, info) => {
   await page.goto('/');
   await page.getByRole('link', { name: 'Create a free account' }).click();
   await fillSignUp(page, email);
@@ -19,20 +19,20 @@ test('sign up, meet the gate, subscribe to Pro, and be let in', async ({ page, e
   await pay(page, CARDS.pays);
   const paid = performance.now();
   await expect(page).toHaveURL(SUCCESS);
-  await expect(heading(page, 'You are on Pro')).toBeVisible();
+  await expect(heading(page, 'Welcome to Pro')).toBeVisible();
   await expect(page.getByRole('banner')).not.toContainText('Free');
 
   await page.goto('/dashboard/analytics');
   await expect(heading(page, 'Analytics')).toBeVisible();
   const seconds = ((performance.now() - paid) / 1000).toFixed(2);
-  info.annotations.push({ type: 'paid → open', description: `${seconds} s` });
+  info.annotations.push({ type: 'paid → opened', description: `${seconds} s` });
   console.log(`  from paying to analytics open: ${seconds} s (${info.project.name})`);
 });
 
-test('somebody who chooses a plan first signs up and is back at that plan', async ({ page, email }) => {
+test('a visitor who chooses a plan returns to it after signing up', async ({ page, email }) => {
   await page.goto('/pricing');
   await page.getByRole('navigation', { name: 'Billing interval' }).getByRole('link', { name: 'Yearly' }).click();
-  await page.getByRole('link', { name: /trial of Pro/ }).click();
+  await page.getByRole('link', { name: 'Start Pro trial' }).click();
   await fillSignUp(page, email);
   await expect(page).toHaveURL('/pricing?plan=PRO&interval=year');
 

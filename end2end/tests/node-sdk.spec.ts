@@ -1,6 +1,5 @@
-// The official Node SDK, of a current API version and of basil, against the sandbox: whatever it
-// can do in the life of a subscription, and webhooks that it verifies by itself. What it does for
-// somebody who has signed up is followed into the app, to what they see.
+// The official Node SDK, in a current version and in basil, against the sandbox: the life of a
+// subscription, and webhooks that the SDK verifies. What it changes is checked on the app's pages.
 
 import { createServer } from 'node:http';
 import { once } from 'node:events';
@@ -10,11 +9,11 @@ import { control } from '../support/stripe.ts';
 import { expect, test } from '../support/test.ts';
 import type { Tollgate } from '../support/tollgate.ts';
 
-test.use({ sharers: 'the Node SDK' });
+test.use({ sharedBy: 'the Node SDK' });
 
 const SECRET_KEY = 'sk_test_sandbox';
 
-/** What of both SDKs is used here; their types differ by version, and the wire is what is tested. */
+/** Either SDK. Their types differ by version, and only the protocol is tested. */
 type Client = any;
 
 async function client(module: string, stripe: string): Promise<{ stripe: Client; Stripe: Client }> {
@@ -24,7 +23,7 @@ async function client(module: string, stripe: string): Promise<{ stripe: Client;
   return { stripe: new Stripe(SECRET_KEY, options), Stripe };
 }
 
-/** Takes webhooks, and keeps what was signed. */
+/** A server that keeps the webhooks it receives. */
 async function receiver() {
   const taken: { body: string; signature: string }[] = [];
   const server = createServer((request, response) => {
@@ -39,7 +38,7 @@ async function receiver() {
   return { taken, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close: () => server.close() };
 }
 
-/** A customer with a card, as its default. */
+/** Creates a customer with a default card. */
 async function customerWith(stripe: Client, card: string, more: object = {}) {
   const customer = await stripe.customers.create({ email: 'ada@example.com', ...more });
   const method = await stripe.paymentMethods.attach(card, { customer: customer.id });
@@ -56,7 +55,7 @@ async function monthly(stripe: Client, amount: number) {
   });
 }
 
-/** The account of somebody who has signed up, as the command line names it. */
+/** Returns a user's account, from the command line. */
 async function accountOf(tollgate: Tollgate, email: string): Promise<string> {
   return /^account +(\S+)$/m.exec(await tollgate.run('explain', email))![1]!;
 }
@@ -94,7 +93,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       expect(invoices.map((invoice) => invoice.status)).toEqual(['paid', 'paid', 'paid']);
     });
 
-    test('a declined card is a card error, and what is sent wrong is named', async ({ tollgate }) => {
+    test('a declined card is a card error, and an unknown parameter is named', async ({ tollgate }) => {
       const { stripe } = await client(module, tollgate.stripe);
       const declined = stripe.paymentIntents.create({
         amount: 500,
@@ -151,7 +150,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       expect((await fetch(session.url)).status).toBe(200);
     });
 
-    test('usage is reported, summed up and billed', async ({ tollgate }) => {
+    test('usage is reported, summed and billed', async ({ tollgate }) => {
       const { stripe } = await client(module, tollgate.stripe);
       const event_name = `calls_${module.replace('-', '_')}_${Date.now()}`;
       const meter = await stripe.billing.meters.create({
@@ -177,7 +176,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       expect(billed.latest_invoice.amount_paid).toBe(150);
     });
 
-    test('webhooks are verified by the SDK itself', async ({ tollgate }) => {
+    test('the SDK verifies webhooks', async ({ tollgate }) => {
       const { stripe, Stripe } = await client(module, tollgate.stripe);
       const inbox = await receiver();
       const endpoint = await stripe.webhookEndpoints.create({
@@ -197,7 +196,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       inbox.close();
     });
 
-    test('what it sells to somebody who has signed up opens their pages, and closes them when it ends', async ({ page, tollgate, email }) => {
+    test('a subscription that the SDK creates gives its customer access until it ends', async ({ page, tollgate, email }) => {
       const { stripe } = await client(module, tollgate.stripe);
       await signUp(page, email);
       const analytics = page.getByRole('heading', { level: 1, name: 'Analytics', exact: true });
@@ -225,7 +224,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       expect(await tollgate.run('explain', email)).toContain(`${made.id}  canceled`);
     });
 
-    test('what was bought in the browser is cancelled and paid back by it', async ({ page, tollgate, email }) => {
+    test('the SDK cancels and refunds what was bought in the browser', async ({ page, tollgate, email }) => {
       const { stripe } = await client(module, tollgate.stripe);
       await signUp(page, email);
       await subscribe(page);

@@ -1,13 +1,13 @@
-// What operators see and mend, and nobody else.
+// The operators' pages.
 
 import { buy, heading, seeOn, signUp, signUpOperator, subscribe } from '../support/steps.ts';
 import { CARDS, control } from '../support/stripe.ts';
 import { alone as test, expect } from '../support/test.ts';
 
-/** The address of whoever the operator looks at. */
+/** The address of the customer whom the operator looks at. */
 const customer = (email: string) => `customer-${email}`;
 
-test('for anybody else none of it exists', async ({ page, email, own, watch }) => {
+test('for everyone else the operators’ pages are 404', async ({ page, email, own, watch }) => {
   await page.goto('/admin');
   await expect(page).toHaveURL(/\/login\?next=/);
 
@@ -16,21 +16,21 @@ test('for anybody else none of it exists', async ({ page, email, own, watch }) =
   watch.expect(404, /^\/admin/);
   for (const path of ['/admin', '/admin/events', '/admin/event?id=evt_1', '/admin/accounts', '/admin/account?id=1', '/admin/drift']) {
     await page.goto(path);
-    await expect(heading(page, 'There is nothing here'), path).toBeVisible();
+    await expect(heading(page, 'Page not found'), path).toBeVisible();
   }
   for (const path of ['/admin/replay', '/admin/compare']) {
     const form = path === '/admin/replay' ? { id: 'evt_1' } : {};
     expect((await page.request.post(path, { form })).status(), path).toBe(404);
   }
 
-  // … and none any more for somebody who was one.
+  // Also for a former operator.
   await own.run('operator', 'add', email);
   await expect.poll(async () => (await page.request.get('/admin')).status()).toBe(200);
   await own.run('operator', 'remove', email);
   await expect.poll(async () => (await page.request.get('/admin')).status()).toBe(404);
 });
 
-test('an operator filters the events, opens one, and applies it again', async ({ page, email, own, stripe, visitor }) => {
+test('an operator filters events, opens one and replays it', async ({ page, email, own, stripe, visitor }) => {
   const other = await visitor();
   await signUp(other.page, customer(email));
   await subscribe(other.page);
@@ -63,19 +63,19 @@ test('an operator filters the events, opens one, and applies it again', async ({
 
   await created.click();
   await expect(heading(page, 'customer.subscription.created')).toBeVisible();
-  await expect(page.getByRole('region', { name: 'As it was signed' })).toContainText(`"id": "${subscription!.id}"`);
-  await page.getByRole('button', { name: 'Apply again' }).click();
-  await expect(page.getByText('It is due again.')).toBeVisible();
+  await expect(page.getByRole('region', { name: 'Payload' })).toContainText(`"id": "${subscription!.id}"`);
+  await page.getByRole('button', { name: 'Replay' }).click();
+  await expect(page.getByText('The event is due.')).toBeVisible();
   await expect(async () => {
     await page.reload();
     await expect(page.getByText('done', { exact: true })).toBeVisible({ timeout: 500 });
   }).toPass();
 
   await page.goto('/admin/events?about=nothing');
-  await expect(page.getByText('No such events')).toBeVisible();
+  await expect(page.getByText('No events')).toBeVisible();
 });
 
-test('an event that Stripe kept answering wrongly is parked, and applied when an operator says so', async ({ page, email, own, stripe, visitor }) => {
+test('an operator replays an event that was parked because Stripe kept refusing', async ({ page, email, own, stripe, visitor }) => {
   const other = await visitor();
   await signUp(other.page, customer(email));
   await subscribe(other.page);
@@ -85,12 +85,12 @@ test('an event that Stripe kept answering wrongly is parked, and applied when an
   await control(own.stripe, 'faults', { fail_next: 1_000_000, status: 400 });
   await control(own.stripe, `subscriptions/${subscription!.id}/cancel`, { at_period_end: true });
   const parked = page.getByRole('row').filter({ hasText: 'parked' }).getByRole('link', { name: 'customer.subscription.updated' });
-  let isKept = true;
+  let isResumed = true;
   await expect(async () => {
-    // It is tried fifteen times, later and later; what else happens wakes up whoever tries.
+    // It is retried fifteen times with growing delays. Each new event wakes the worker.
     await control(own.stripe, 'clock/advance', { minutes: 90 });
-    await control(own.stripe, `subscriptions/${subscription!.id}/${isKept ? 'keep' : 'cancel'}`, isKept ? {} : { at_period_end: true });
-    isKept = !isKept;
+    await control(own.stripe, `subscriptions/${subscription!.id}/${isResumed ? 'keep' : 'cancel'}`, isResumed ? {} : { at_period_end: true });
+    isResumed = !isResumed;
     await page.goto('/admin/events?state=parked');
     await expect(parked.first()).toBeVisible({ timeout: 500 });
   }).toPass({ timeout: 45_000, intervals: [100] });
@@ -99,15 +99,15 @@ test('an event that Stripe kept answering wrongly is parked, and applied when an
   await expect(page.getByText('parked', { exact: true })).toBeVisible();
   await expect(page.getByText('Stripe refused (400')).toBeVisible();
   await control(own.stripe, 'faults/clear', {});
-  await page.getByRole('button', { name: 'Apply again' }).click();
-  await expect(page.getByText('It is due again.')).toBeVisible();
+  await page.getByRole('button', { name: 'Replay' }).click();
+  await expect(page.getByText('The event is due.')).toBeVisible();
   await expect(async () => {
     await page.reload();
     await expect(page.getByText('done', { exact: true })).toBeVisible({ timeout: 500 });
   }).toPass();
 });
 
-test('an operator finds an account, and reads why it may what it may', async ({ page, email, own, stripe, visitor }) => {
+test('an operator finds an account and the reason for its plan', async ({ page, email, own, stripe, visitor }) => {
   const other = await visitor();
   await signUp(other.page, customer(email));
   await subscribe(other.page);
@@ -117,7 +117,7 @@ test('an operator finds an account, and reads why it may what it may', async ({ 
   await signUpOperator(page, own, email);
   await page.goto('/admin/accounts');
   await expect(page.getByRole('row', { name: customer(email) })).toContainText('Pro');
-  await page.getByRole('searchbox', { name: 'Address, account or customer' }).fill('customer-');
+  await page.getByRole('searchbox', { name: 'E-mail, account or customer' }).fill('customer-');
   await page.getByRole('button', { name: 'Search' }).click();
   const accounts = page.getByRole('region', { name: 'Accounts, table' }).locator('tbody').getByRole('row');
   await expect(accounts).toHaveCount(1);
@@ -125,21 +125,21 @@ test('an operator finds an account, and reads why it may what it may', async ({ 
 
   await page.getByRole('link', { name: customer(email) }).click();
   await expect(heading(page, customer(email))).toBeVisible();
-  const standing = page.getByRole('region', { name: 'Pro', exact: true });
-  await expect(standing).toContainText(`${subscription!.id} is trialing: `);
-  await expect(standing).toContainText('Until');
+  const plan = page.getByRole('region', { name: 'Pro', exact: true });
+  await expect(plan).toContainText(`${subscription!.id} is trialing: `);
+  await expect(plan).toContainText('Until');
   await expect(page.getByRole('region', { name: 'Subscriptions, table' })).toContainText('tollgate_pro_month');
   await expect(page.getByRole('region', { name: 'Invoices and purchases, table' })).toContainText('500 AI generations');
   await page.getByRole('link', { name: (await stripe.customer(customer(email))).id }).click();
   await expect(page.getByRole('link', { name: 'customer.subscription.created' })).toBeVisible();
 });
 
-test('an operator sees why a payment that failed still leaves a plan open', async ({ page, email, own, stripe, visitor }) => {
+test('an operator sees why a customer keeps the plan after a failed payment', async ({ page, email, own, stripe, visitor }) => {
   const other = await visitor();
   await signUp(other.page, customer(email));
   await subscribe(other.page, 'Pro', CARDS.failsWhenCharged);
   await stripe.endTrial(customer(email));
-  await seeOn(other.page, '/billing', other.page.getByText('The last payment for Pro failed.'));
+  await seeOn(other.page, '/billing', other.page.getByText('Your $29 payment for Pro failed.'));
 
   await signUpOperator(page, own, email);
   await page.goto('/admin/accounts');
@@ -148,16 +148,16 @@ test('an operator sees why a payment that failed still leaves a plan open', asyn
   await expect(page.getByRole('region', { name: 'Pro', exact: true })).toContainText('past_due');
 });
 
-test('what was lost on the way is found by comparing, mended, and shown', async ({ page, email, own, stripe, visitor }) => {
+test('reconciliation finds and repairs what a lost webhook would have changed', async ({ page, email, own, stripe, visitor }) => {
   const other = await visitor();
   await signUp(other.page, customer(email));
   await subscribe(other.page);
   const [subscription] = await stripe.subscriptions(customer(email));
   await signUpOperator(page, own, email);
   await page.goto('/admin');
-  await expect(page.getByText('Not compared yet')).toBeVisible();
+  await expect(page.getByText('Not checked yet')).toBeVisible();
 
-  // Everything so far has arrived, so that what is dropped is the one change.
+  // Everything before has been delivered, so that only this change is dropped.
   await expect.poll(async () => (await control(own.stripe, 'deliveries?state=pending')).data.length).toBe(0);
   await control(own.stripe, 'deliveries/hold', {});
   await control(own.stripe, `subscriptions/${subscription!.id}/cancel`, { at_period_end: true });
@@ -166,26 +166,26 @@ test('what was lost on the way is found by comparing, mended, and shown', async 
   await other.page.goto('/billing');
   await expect(other.page.getByText('Pro is cancelled.')).toHaveCount(0);
 
-  expect(await own.run('reconcile')).toContain(`${subscription!.id} is trialing at Stripe and here`);
+  expect(await own.run('reconcile')).toContain(`${subscription!.id} is trialing here and at Stripe`);
   await page.goto('/admin');
-  await expect(page.getByRole('region', { name: 'Compared with Stripe' })).toContainText('Nothing differs.');
+  await expect(page.getByRole('region', { name: 'Stripe sync' })).toContainText('In sync.');
   await page.getByRole('link', { name: 'All differences' }).click();
   await expect(heading(page, 'Drift')).toBeVisible();
-  await page.getByLabel('State').selectOption('mended');
+  await page.getByLabel('State').selectOption('fixed');
   await page.getByLabel('Kind').selectOption('wrong status');
   await page.getByLabel('Object at Stripe').fill(subscription!.id);
   await page.getByRole('button', { name: 'Filter' }).click();
   const rows = page.getByRole('region', { name: 'Differences, table' }).locator('tbody').getByRole('row');
   await expect(rows).toHaveCount(1);
-  await expect(rows).toContainText(`${subscription!.id} is trialing at Stripe and here, but not the same in every field`);
-  await expect(rows).toContainText('mended');
+  await expect(rows).toContainText(`${subscription!.id} is trialing here and at Stripe, but other fields differ`);
+  await expect(rows).toContainText('fixed');
   await expect(page.getByLabel('Kind')).toHaveValue('wrong_status');
   await rows.getByRole('link', { name: 'wrong status' }).click();
   await expect(heading(page, 'Events')).toBeVisible();
   await seeOn(other.page, '/billing', other.page.getByText('Pro is cancelled.'));
 
-  await page.goto('/admin/drift?state=left');
-  await expect(page.getByText('No such differences')).toBeVisible();
-  await page.getByRole('button', { name: 'Compare now' }).click();
-  await expect(page.getByText('Compared with Stripe.')).toBeVisible();
+  await page.goto('/admin/drift?state=open');
+  await expect(page.getByText('No differences')).toBeVisible();
+  await page.getByRole('button', { name: 'Check now' }).click();
+  await expect(page.getByText('Stripe sync completed.')).toBeVisible();
 });

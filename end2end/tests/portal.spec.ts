@@ -1,4 +1,4 @@
-// Stripe's portal, and what is said here of what was done there.
+// Stripe's customer portal, and how our pages show what was changed there.
 
 import { IN_PORTAL, leavePortal, openPortal, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
 import { CARDS, fillCard } from '../support/stripe.ts';
@@ -6,15 +6,15 @@ import { alone as test, expect } from '../support/test.ts';
 
 test.beforeEach(async ({ page, email }) => signUp(page, email));
 
-test('somebody whose payment failed changes the card, pays, and the banner goes', async ({ page, email, stripe }) => {
+test('after a failed payment the customer updates the card and pays', async ({ page, email, stripe }) => {
   await subscribe(page, 'Pro', CARDS.failsWhenCharged);
   await stripe.endTrial(email);
-  const banner = page.getByText('The last payment for Pro failed.');
+  const banner = page.getByText('Your $29 payment for Pro failed.');
   await seeOn(page, '/billing', banner);
   await page.goto('/dashboard');
   await expect(banner).toBeVisible();
 
-  await openPortal(page, 'Change the card');
+  await openPortal(page, 'Update card');
   await fillCard(page, CARDS.pays);
   await page.getByRole('button', { name: 'Save card' }).click();
   await expect(page.getByText('visa ending in 4242')).toBeVisible();
@@ -26,16 +26,16 @@ test('somebody whose payment failed changes the card, pays, and the banner goes'
   const plan = page.getByRole('region', { name: 'Your plan' });
   await expect(plan).toContainText('Active');
   await expect(plan).toContainText('Renews');
-  await seeGone(page, '/billing', page.getByRole('region', { name: 'Invoices, table' }).getByText('To be paid'));
+  await seeGone(page, '/billing', page.getByRole('region', { name: 'Invoices, table' }).getByText('Due', { exact: true }));
 });
 
-test('a payment that failed is made on the page of its invoice', async ({ page, email, stripe }) => {
+test('a failed payment can be made on the invoice’s page', async ({ page, email, stripe }) => {
   await subscribe(page, 'Pro', CARDS.failsWhenCharged);
   await stripe.endTrial(email);
-  const banner = page.getByText('The last payment for Pro failed.');
+  const banner = page.getByText('Your $29 payment for Pro failed.');
   await seeOn(page, '/billing', banner);
 
-  await page.getByRole('link', { name: 'Pay now' }).click();
+  await page.getByRole('link', { name: 'Pay $29', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'Pay this invoice' })).toBeVisible();
   await fillCard(page, CARDS.pays);
   await page.getByRole('button', { name: 'Pay $29.00' }).click();
@@ -43,7 +43,7 @@ test('a payment that failed is made on the page of its invoice', async ({ page, 
   await seeGone(page, '/billing', banner);
 });
 
-test('a plan cancelled in the portal says until when it lasts, and goes on when that is taken back', async ({ page }) => {
+test('a plan that was cancelled in the portal can be resumed', async ({ page }) => {
   await subscribe(page);
   await openPortal(page);
   await page.getByRole('link', { name: 'Cancel plan' }).click();
@@ -58,7 +58,7 @@ test('a plan cancelled in the portal says until when it lasts, and goes on when 
   await seeOn(page, '/billing', banner);
   await expect(plan).toContainText('Ends');
 
-  await openPortal(page, 'Keep the plan');
+  await openPortal(page, 'Resume plan');
   await page.getByRole('button', { name: "Don't cancel" }).click();
   await expect(page.getByText('Trial until')).toBeVisible();
   await leavePortal(page);
@@ -66,7 +66,7 @@ test('a plan cancelled in the portal says until when it lasts, and goes on when 
   await expect(plan).toContainText('First payment');
 });
 
-test('a cancelled plan ends when its time is over', async ({ page, email, stripe }) => {
+test('a cancelled plan ends with its period', async ({ page, email, stripe }) => {
   await subscribe(page);
   const [subscription] = await stripe.subscriptions(email);
   await stripe.cancelAtPeriodEnd(subscription!.id);

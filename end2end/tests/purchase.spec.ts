@@ -1,4 +1,4 @@
-// What is bought once: paid, shown, used, and given back.
+// One-time purchases: buying, using and refunding credits.
 
 import { buy, buyButton, heading, ON_STRIPE, seeGone, seeOn, signUp } from '../support/steps.ts';
 import { CARDS, pay, sessionOf } from '../support/stripe.ts';
@@ -6,7 +6,7 @@ import { expect, test } from '../support/test.ts';
 
 test.beforeEach(async ({ page, email }) => signUp(page, email));
 
-test('a pack that was bought is added, and shown with its payment', async ({ page }) => {
+test('a purchase adds credits and is listed with its receipt', async ({ page }) => {
   await page.goto('/billing');
   await expect(page.getByRole('heading', { name: 'Purchases' })).toHaveCount(0);
   await buyButton(page).click();
@@ -16,13 +16,13 @@ test('a pack that was bought is added, and shown with its payment', async ({ pag
 
   await expect(heading(page, '500 AI generations: paid')).toBeVisible();
   await expect(page.getByText('500 AI generations were added to your account.')).toBeVisible();
-  await page.getByRole('link', { name: 'See your billing' }).click();
+  await page.getByRole('link', { name: 'Go to billing' }).click();
   await expect(page.getByText('500 credits left.')).toBeVisible();
   const purchase = page.getByRole('region', { name: 'Purchases, table' }).getByRole('row', { name: /^500 AI generations/ });
   await expect(purchase).toContainText('Paid');
   await expect(purchase).toContainText('$15');
 
-  // Its address comes with the charge, which Stripe tells of in an event of its own.
+  // The receipt's address arrives in another event, with the charge.
   const receipt = page.getByRole('link', { name: 'Receipt for 500 AI generations' });
   await seeOn(page, '/billing', receipt);
   await receipt.click();
@@ -30,7 +30,7 @@ test('a pack that was bought is added, and shown with its payment', async ({ pag
   await expect(page.getByText('$15.00 paid on')).toBeVisible();
 });
 
-test('what was bought is used when the plan’s own is used up', async ({ page }) => {
+test('credits are used after the plan’s limit', async ({ page }) => {
   const generate = () => page.request.post('/api/v1/generate', { data: { prompt: 'A toll gate at dawn' } });
   for (let call = 0; call < 10; call += 1) expect((await generate()).status()).toBe(200);
   expect((await generate()).status()).toBe(402);
@@ -38,7 +38,7 @@ test('what was bought is used when the plan’s own is used up', async ({ page }
   await buy(page);
   expect((await generate()).status()).toBe(200);
   await page.goto('/billing');
-  await expect(page.getByText('499 credits left. 1 used out of credits.')).toBeVisible();
+  await expect(page.getByText('499 credits left. 1 used from credits.')).toBeVisible();
 });
 
 test('a declined card buys nothing', async ({ page, email, stripe, watch }) => {
@@ -50,13 +50,13 @@ test('a declined card buys nothing', async ({ page, email, stripe, watch }) => {
   await expect(page.getByText('Your card was declined.')).toBeVisible();
 
   await page.getByRole('link', { name: 'Back' }).click();
-  await expect(page.getByText('Nothing was bought.')).toBeVisible();
+  await expect(page.getByText('Checkout cancelled.')).toBeVisible();
   await expect(page.getByRole('heading', { name: 'Purchases' })).toHaveCount(0);
   await expect(page.getByText('credits left')).toHaveCount(0);
   expect((await stripe.payments(email)).map(({ status }) => status)).not.toContain('succeeded');
 });
 
-test('a refund takes the credits back, and is shown', async ({ page, email, stripe }) => {
+test('a refund removes the credits', async ({ page, email, stripe }) => {
   await buy(page);
   await page.goto('/billing');
   await expect(page.getByText('500 credits left.')).toBeVisible();
@@ -66,15 +66,15 @@ test('a refund takes the credits back, and is shown', async ({ page, email, stri
   await seeGone(page, '/billing', page.getByText('credits left'));
 });
 
-test('a refund in part takes a part of the credits back', async ({ page, email, stripe }) => {
+test('a partial refund removes a part of the credits', async ({ page, email, stripe }) => {
   await buy(page);
   await stripe.refund(email, 300);
-  await seeOn(page, '/billing', page.getByText('Refunded in part'));
-  await expect(page.getByText('$3 came back')).toBeVisible();
+  await seeOn(page, '/billing', page.getByText('Partly refunded'));
+  await expect(page.getByText('$3 refunded')).toBeVisible();
   await seeOn(page, '/billing', page.getByText('400 credits left.'));
 });
 
-test('a double click makes one session, and one payment', async ({ page, email, stripe }) => {
+test('a double click creates one session and one payment', async ({ page, email, stripe }) => {
   await page.goto('/billing');
   await buyButton(page).dblclick();
   await expect(page).toHaveURL(ON_STRIPE);
@@ -84,7 +84,7 @@ test('a double click makes one session, and one payment', async ({ page, email, 
   expect(await stripe.payments(email)).toHaveLength(1);
 });
 
-test('buying in two tabs makes one session, and the second tab says that it is paid', async ({ page, context, email, stripe, watch }) => {
+test('buying in two tabs creates one session and one payment', async ({ page, context, email, stripe, watch }) => {
   const other = await context.newPage();
   for (const tab of [page, other]) await tab.goto('/billing');
   await Promise.all([page, other].map((tab) => buyButton(tab).click()));

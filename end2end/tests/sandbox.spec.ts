@@ -13,7 +13,7 @@ async function follow(page: Page, prefix: string): Promise<void> {
   await expect(page.getByRole('main')).toBeVisible();
 }
 
-test.use({ sharers: 'the sandbox' });
+test.use({ sharedBy: 'the sandbox' });
 test.describe.configure({ mode: 'serial' });
 
 test('the clock is moved on, and to what falls due', async ({ page, tollgate, email }) => {

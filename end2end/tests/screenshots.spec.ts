@@ -1,4 +1,4 @@
-// The pictures in docs/screenshots, with the same person and the same numbers every time.
+// The screenshots in docs/screenshots, with the same user and numbers every time.
 
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -6,35 +6,35 @@ import type { Page } from '@playwright/test';
 import { openCheckout, PASSWORD, signUp, subscribe } from '../support/steps.ts';
 import { test } from '../support/test.ts';
 
-const MONTH_OF_USE = fileURLToPath(new URL('../support/month_of_use.py', import.meta.url));
+const MONTH_OF_USAGE = fileURLToPath(new URL('../support/month_of_usage.py', import.meta.url));
 const PHONE = { width: 390, height: 844 };
 
-async function picture(page: Page, name: string): Promise<void> {
+async function screenshot(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: `../docs/screenshots/${name}.png`, animations: 'disabled' });
 }
 
-test('the pictures of the documentation', async ({ page, tollgate, visitor }) => {
+test('the screenshots of the documentation', async ({ page, tollgate, visitor }) => {
   await page.goto('/pricing');
-  await picture(page, 'pricing-light');
+  await screenshot(page, 'pricing-light');
   await page.emulateMedia({ colorScheme: 'dark' });
-  await picture(page, 'pricing-dark');
+  await screenshot(page, 'pricing-dark');
   await page.emulateMedia({ colorScheme: 'light' });
 
   await signUp(page, 'ada@example.com');
   await openCheckout(page, 'Pro');
-  await picture(page, 'checkout-sandbox');
+  await screenshot(page, 'checkout-sandbox');
   await subscribe(page, 'Pro');
-  // One call opens the window; the days before it are written while the app is away.
+  // One call creates the counter. The days before are inserted while the server is stopped.
   await page.request.get('/api/v1/usage');
   await tollgate.pause();
-  execFileSync('python3', [MONTH_OF_USE, tollgate.database, 'ada@example.com']);
+  execFileSync('python3', [MONTH_OF_USAGE, tollgate.database, 'ada@example.com']);
   await tollgate.resume();
   for (const name of ['billing', 'dashboard'] as const) {
     await page.goto(`/${name}`);
-    await picture(page, name);
+    await screenshot(page, name);
   }
   await page.goto('/dashboard/analytics');
-  await picture(page, 'analytics');
+  await screenshot(page, 'analytics');
 
   const { page: phone } = await visitor({ viewport: PHONE });
   await phone.goto('/signup');
@@ -42,5 +42,5 @@ test('the pictures of the documentation', async ({ page, tollgate, visitor }) =>
   await phone.getByLabel('Password').fill(PASSWORD);
   await phone.getByRole('button', { name: 'Create account' }).click();
   await phone.goto('/billing/upgrade?feature=analytics&next=/dashboard/analytics');
-  await picture(phone, 'upgrade-phone');
+  await screenshot(phone, 'upgrade-phone');
 });

@@ -1,5 +1,5 @@
 // The official Stripe CLI against the sandbox, with the app behind it: each trigger runs its own
-// fixtures, and the app's inbox takes every event that comes of them.
+// fixtures, and the app's inbox stores every event they cause.
 
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -12,11 +12,11 @@ import { control } from '../support/stripe.ts';
 import { openCheckout, signUp } from '../support/steps.ts';
 import type { Tollgate } from '../support/tollgate.ts';
 
-test.use({ sharers: 'the Stripe CLI' });
+test.use({ sharedBy: 'the Stripe CLI' });
 
 const cli = fileURLToPath(new URL('../node_modules/.bin/stripe', import.meta.url));
 
-/** Each trigger, with an event that must come of it where that has another name. */
+/** Every trigger, with the event it causes if that has another name. */
 const TRIGGERS: [trigger: string, event?: string][] = [
   ['checkout.session.completed'],
   ['checkout.session.expired'],
@@ -59,7 +59,7 @@ const TRIGGERS: [trigger: string, event?: string][] = [
   ['subscription_schedule.canceled'],
 ];
 
-/** Runs the CLI with a home of its own, so that it knows no account. */
+/** Runs the CLI with an empty home directory, so that it has no account. */
 async function trigger(tollgate: Tollgate, event: string, ...more: string[]): Promise<void> {
   const home = await mkdtemp(join(tmpdir(), 'stripe-cli-'));
   const args = ['trigger', event, '--api-base', tollgate.stripe, '--api-key', 'sk_test_sandbox', ...more];
@@ -77,7 +77,7 @@ async function delivered(tollgate: Tollgate): Promise<void> {
   await expect.poll(async () => (await control(tollgate.stripe, 'state')).deliveries.pending).toBe(0);
 }
 
-test('every trigger succeeds, and the inbox takes what comes of it @javascript', async ({ tollgate }) => {
+test('every trigger succeeds and its events are stored @javascript', async ({ tollgate }) => {
   test.setTimeout(180_000);
   const waiting = TRIGGERS.map(([name]) => name);
   const work = async () => {
@@ -87,25 +87,25 @@ test('every trigger succeeds, and the inbox takes what comes of it @javascript',
   await control(tollgate.stripe, 'clock/advance', { days: 5 });
   await delivered(tollgate);
 
-  const told = new Map<string, string>();
+  const sent = new Map<string, string>();
   for (let after = ''; ; ) {
     const page = await control(tollgate.stripe, `events?limit=100&starting_after=${after}`);
-    for (const { id, type } of page.data) told.set(id, type);
+    for (const { id, type } of page.data) sent.set(id, type);
     if (!page.has_more) break;
     after = page.data.at(-1).id;
   }
-  const types = new Set(told.values());
+  const types = new Set(sent.values());
   for (const [name, event] of TRIGGERS) expect(types, name).toContain(event ?? name);
 
   const inbox = await tollgate.run('events', 'list', '--limit', '10000');
-  const taken = new Set(inbox.match(/\bevt_\w+/g));
-  const lost = [...told].filter(([id]) => !taken.has(id)).map(([, type]) => type);
-  // What happened before the app listened was told to nobody.
+  const stored = new Set(inbox.match(/\bevt_\w+/g));
+  const lost = [...sent].filter(([id]) => !stored.has(id)).map(([, type]) => type);
+  // Prices and products are created before the endpoint exists.
   expect(lost.filter((type) => !/^(price|product)\./.test(type))).toEqual([]);
   expect(inbox).not.toContain('parked');
 });
 
-test('a trigger for somebody’s own customer has an effect @javascript', async ({ page, tollgate, stripe, email }) => {
+test('a trigger for an existing customer changes their subscription @javascript', async ({ page, tollgate, stripe, email }) => {
   await signUp(page, email);
   await openCheckout(page);
   const customer = await stripe.customer(email);

@@ -1,10 +1,10 @@
-// What the first visit to a page loads, and what wakes up on it.
+// The weight of pages, and their islands.
 
 import type { Page } from '@playwright/test';
 import { signUp, subscribe, subscribeButton } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
-/** Everything that a page may load, in bytes over the wire. */
+/** The most that a page may load, in bytes over the network. */
 const BUDGET = 90_000;
 
 const WITHOUT_ISLANDS = ['/', '/signup', '/login', '/dashboard', '/billing', '/dashboard/api-keys', '/api-reference', '/dashboard/custom-domain'];
@@ -15,7 +15,7 @@ interface Loaded {
   scripts: string[];
 }
 
-/** Loads a page with an empty cache, and counts what came over the wire. */
+/** Loads a page with an empty cache, and counts the bytes over the network. */
 async function load(page: Page, path: string): Promise<Loaded> {
   const browser = await page.context().newCDPSession(page);
   await browser.send('Network.enable');
@@ -47,7 +47,7 @@ test('a page without an island loads no script', async ({ page, email }) => {
   }
 });
 
-test('a page with islands stays within 90 kB, all included @javascript', async ({ page, email }, info) => {
+test('a page with islands loads at most 90 kB @javascript', async ({ page, email }, info) => {
   await signUp(page, email);
   for (const path of WITH_ISLANDS) {
     const { bytes, scripts } = await load(page, path);
@@ -57,7 +57,7 @@ test('a page with islands stays within 90 kB, all included @javascript', async (
   }
 });
 
-test('meters follow what is used while one looks at them @javascript', async ({ page, email }) => {
+test('meters on analytics follow usage @javascript', async ({ page, email }) => {
   await page.clock.install();
   await signUp(page, email);
   await subscribe(page);
@@ -69,7 +69,7 @@ test('meters follow what is used while one looks at them @javascript', async ({ 
   await expect(calls).toContainText('1 of 10,000 used');
 });
 
-test('the page of live meters stays within 90 kB, too @javascript', async ({ page, email }) => {
+test('analytics loads at most 90 kB @javascript', async ({ page, email }) => {
   await signUp(page, email);
   await subscribe(page);
   const { bytes, scripts } = await load(page, '/dashboard/analytics');
@@ -77,10 +77,10 @@ test('the page of live meters stays within 90 kB, too @javascript', async ({ pag
   expect(bytes).toBeLessThanOrEqual(BUDGET);
 });
 
-test('a click on subscribe shows at once that it works, and a second one is not sent @javascript', async ({ page, email }) => {
+test('a clicked subscribe button is busy and does not send a second request @javascript', async ({ page, email }) => {
   await signUp(page, email);
   await page.goto('/pricing', { waitUntil: 'networkidle' });
-  // The form is kept from leaving the page, to see what it does when it leaves.
+  // The form is not submitted, so that the button can be observed.
   const sent = await page.evaluateHandle(() => {
     const sent: string[] = [];
     addEventListener('submit', (submit) => {

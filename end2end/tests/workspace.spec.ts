@@ -1,9 +1,9 @@
-// What a plan opens.
+// The parts of the product that a plan includes.
 
 import { heading, seeOn, signUp, subscribe } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
-test('an API key is shown once, works, and is refused after it was revoked', async ({ page, email, playwright, tollgate, watch }) => {
+test('an API key is shown once and works until it is revoked', async ({ page, email, playwright, tollgate, watch }) => {
   await signUp(page, email);
   await subscribe(page);
   await page.goto('/dashboard/api-keys');
@@ -11,7 +11,7 @@ test('an API key is shown once, works, and is refused after it was revoked', asy
 
   watch.expect(422, /^\/dashboard\/api-keys$/);
   await page.getByRole('button', { name: 'Create key' }).click();
-  await expect(page.getByRole('textbox', { name: 'Name' })).toHaveAccessibleDescription(/Give the key a name/);
+  await expect(page.getByRole('textbox', { name: 'Name' })).toHaveAccessibleDescription(/Enter a name/);
 
   await page.getByRole('textbox', { name: 'Name' }).fill('Billing worker');
   await page.getByRole('button', { name: 'Create key' }).click();
@@ -21,7 +21,7 @@ test('an API key is shown once, works, and is refused after it was revoked', asy
   await page.goto('/dashboard/api-keys');
   await expect(page.getByLabel('New API key')).toHaveCount(0);
   await expect(page.getByText(key)).toHaveCount(0);
-  await expect(page.getByText('not used yet')).toBeVisible();
+  await expect(page.getByText('never used')).toBeVisible();
 
   const program = await playwright.request.newContext({
     baseURL: tollgate.url,
@@ -33,13 +33,13 @@ test('an API key is shown once, works, and is refused after it was revoked', asy
 
   await page.goto('/dashboard/api-keys');
   await page.locator('summary', { hasText: 'Revoke' }).click();
-  await page.getByRole('button', { name: 'Revoke for good' }).click();
+  await page.getByRole('button', { name: 'Revoke key' }).click();
   await expect(page.getByText('No keys yet')).toBeVisible();
   expect((await program.get('/api/v1/usage')).status()).toBe(401);
   await program.dispose();
 });
 
-test('a custom domain is checked, kept, and told how to set up', async ({ page, email, watch }) => {
+test('a custom domain is validated, saved and shown with its DNS record', async ({ page, email, watch }) => {
   await signUp(page, email);
   await subscribe(page);
   await page.goto('/dashboard/custom-domain');
@@ -58,7 +58,7 @@ test('a custom domain is checked, kept, and told how to set up', async ({ page, 
   await expect(page.getByRole('textbox', { name: 'Domain' })).toHaveValue(domain);
 });
 
-test('Enterprise opens support, where a message is kept', async ({ page, email }) => {
+test('an Enterprise customer can contact support', async ({ page, email }) => {
   await signUp(page, email);
   await page.goto('/dashboard/support');
   await expect(heading(page, 'Get Support with Enterprise')).toBeVisible();
@@ -68,11 +68,11 @@ test('Enterprise opens support, where a message is kept', async ({ page, email }
   await page.getByRole('textbox', { name: 'Subject' }).fill('The invoice <shows> two lines');
   await page.getByRole('textbox', { name: 'Message' }).fill('First line.\n\nSecond line.');
   await page.getByRole('button', { name: 'Send message' }).click();
-  await expect(page.getByText('Your message is with us.')).toBeVisible();
+  await expect(page.getByText(`We'll reply to ${email}.`)).toBeVisible();
   await expect(page.getByRole('heading', { level: 3, name: 'The invoice <shows> two lines' })).toBeVisible();
 });
 
-test('Pro does not open support', async ({ page, email }) => {
+test('a Pro customer is offered Enterprise for support', async ({ page, email }) => {
   await signUp(page, email);
   await subscribe(page);
   await page.goto('/dashboard/support');
@@ -80,7 +80,7 @@ test('Pro does not open support', async ({ page, email }) => {
   await expect(heading(page, 'Get Support with Enterprise')).toBeVisible();
 });
 
-test('a subscription cancelled at Stripe says until when it lasts, and then is history', async ({ page, email, stripe }) => {
+test('a subscription that is cancelled at Stripe lasts until it ends', async ({ page, email, stripe }) => {
   await signUp(page, email);
   await subscribe(page);
   const [subscription] = await stripe.subscriptions(email);

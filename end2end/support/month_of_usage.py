@@ -1,6 +1,6 @@
-"""Fills the current usage window of one account with plausible days, for the pictures.
+"""Fills the current usage window of an account with plausible days, for screenshots.
 
-Usage: month_of_use.py DATABASE EMAIL, while nobody else has the database open.
+Usage: month_of_usage.py DATABASE EMAIL, while no other program has the database open.
 """
 
 import math

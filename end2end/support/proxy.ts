@@ -1,9 +1,9 @@
-// A wire to a server that can be cut and mended: what a network does at its worst.
+// A TCP proxy that can cut the connection to a server and restore it.
 
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-export class Wire {
+export class Proxy {
   #server: Server;
   #open = new Set<Socket>();
   #isCut = false;
@@ -25,10 +25,10 @@ export class Wire {
     });
   }
 
-  static async to(url: string): Promise<Wire> {
-    const wire = new Wire(new URL(url));
-    await once(wire.#server.listen(0, '127.0.0.1'), 'listening');
-    return wire;
+  static async to(url: string): Promise<Proxy> {
+    const proxy = new Proxy(new URL(url));
+    await once(proxy.#server.listen(0, '127.0.0.1'), 'listening');
+    return proxy;
   }
 
   get url(): string {
@@ -40,7 +40,7 @@ export class Wire {
     for (const end of this.#open) end.destroy();
   }
 
-  mend(): void {
+  restore(): void {
     this.#isCut = false;
   }
 
