@@ -31,8 +31,8 @@ impl Theme {
     }
 
     /// Returns the theme with this value.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|theme| theme.as_str() == word)
+    pub fn parse(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|theme| theme.as_str() == value)
     }
 
     /// Returns the theme in the request's cookie; `Auto` without a valid one.
@@ -43,18 +43,18 @@ impl Theme {
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .find_map(|(name, word)| if name == COOKIE { Self::parse(word) } else { None })
+            .find_map(|(name, value)| if name == COOKIE { Self::parse(value) } else { None })
             .unwrap_or_default()
     }
 
     /// Returns the `Set-Cookie` header that stores it. `secure` is whether the app is served over TLS.
     pub fn cookie(self, secure: bool) -> String {
-        let (word, age) = match self {
+        let (value, age) = match self {
             Self::Auto => ("", 0),
             chosen => (chosen.as_str(), A_YEAR),
         };
         let secure = if secure { "; Secure" } else { "" };
-        format!("{COOKIE}={word}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
+        format!("{COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
     }
 }
 

@@ -4,10 +4,11 @@
 
 mod support;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use billing::Status;
 use support::{Answer, App, NOW, PLANS, subscription};
+use tower::ServiceExt;
 
 /// Checks what holds for every page.
 fn assert_valid(path: &str, answer: &Answer) {
@@ -51,6 +52,20 @@ async fn an_unknown_address_is_a_page_with_404() {
     let answer = app.browser().get("/nothing-here").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_valid("/nothing-here", &answer);
+}
+
+#[tokio::test]
+async fn the_page_for_a_bug_shows_the_code_of_the_request() {
+    let app = App::new().await;
+    let refusals = app::pages(&app.tollgate).unwrap().refusals;
+    for (status, shows_code) in [(StatusCode::INTERNAL_SERVER_ERROR, true), (StatusCode::NOT_FOUND, false)] {
+        let request = Request::get("/").header("x-request-id", "4f1c").extension(status).body(Body::empty()).unwrap();
+        let response = refusals.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status);
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let html = String::from_utf8(body.to_vec()).unwrap();
+        assert_eq!(html.contains("send us code 4f1c."), shows_code, "{html}");
+    }
 }
 
 #[tokio::test]

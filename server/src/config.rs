@@ -277,7 +277,7 @@ impl Reader<'_> {
 
         match key.as_deref() {
             None => self.error(
-                "STRIPE_SECRET_KEY is not set: without it nobody can pay (Stripe Dashboard → Developers → API keys)",
+                "STRIPE_SECRET_KEY is not set: without it customers cannot pay (Stripe Dashboard → Developers → API keys)",
             ),
             Some(key) if !(key.starts_with("sk_") || key.starts_with("rk_")) => {
                 self.error("STRIPE_SECRET_KEY must begin with `sk_` or `rk_`");

@@ -22,7 +22,7 @@ pub async fn export(State(tollgate): State<Tollgate>, parts: Parts) -> Response 
     };
     let query = parts.uri.query().unwrap_or_default();
     let range = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "range");
-    let range = range.and_then(|(_, word)| UsageRange::parse(&word)).unwrap_or_default();
+    let range = range.and_then(|(_, value)| UsageRange::parse(&value)).unwrap_or_default();
     match usage_as_csv(&tollgate, &permit, range).await {
         Ok(csv) => {
             let name = format!("attachment; filename=\"usage-{}.csv\"", range.as_str());

@@ -2,7 +2,7 @@
 
 use billing::{Flag, Reason};
 
-/// Why an account has what it has.
+/// Returns a sentence about why an account has its plan.
 pub fn describe_reason(reason: &Reason) -> String {
     match reason {
         Reason::NoSubscription => "There is no subscription.".to_owned(),
@@ -10,7 +10,7 @@ pub fn describe_reason(reason: &Reason) -> String {
     }
 }
 
-/// What somebody should look at.
+/// Returns a sentence about something that needs an operator's attention.
 pub fn describe_flag(flag: &Flag) -> String {
     match flag {
         Flag::StalePeriod(id) => format!("The period of {id} has ended, and Stripe has not renewed it."),

@@ -28,11 +28,11 @@ pub fn configuration(config: &Config) -> Check {
     let is_live = key.starts_with("sk_live_") || key.starts_with("rk_live_");
     let (health, message) = match (config.env, &config.stripe.api_base, is_live) {
         (Env::Production, Some(base), _) => {
-            (Health::Warning, format!("STRIPE_API_BASE is {base}, not Stripe: nobody pays. Remove it."))
+            (Health::Warning, format!("STRIPE_API_BASE is {base}, not Stripe: no payment is real. Remove it."))
         }
         (Env::Production, None, true) => (Health::Ok, "Complete, for production, with a live key.".to_owned()),
         (Env::Production, None, false) => {
-            let message = "A test key in production: nobody pays. Use a live key when you launch.";
+            let message = "A test key in production: no payment is real. Use a live key when you launch.";
             (Health::Warning, message.to_owned())
         }
         (Env::Development, _, true) => {

@@ -8,7 +8,7 @@ use crate::store::users::{self, Role};
 use crate::tollgate::Tollgate;
 use crate::user_cache::Changed;
 
-/// Proof that somebody may see and repair everyone's billing.
+/// Proof that the caller may see and repair everyone's billing.
 #[derive(Clone, Debug)]
 pub struct OperatorPermit(());
 

@@ -1,11 +1,11 @@
-//! Why nobody was signed up or in.
+//! Why a sign-up or login failed.
 
 use billing::email::EmailError;
 use engine::StoreError;
 
 use super::backend::Backend;
 
-/// It could not be found out whether the password is right.
+/// The password could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthUnavailable {
     /// The database failed.
@@ -28,7 +28,7 @@ impl From<axum_login::Error<Backend>> for AuthUnavailable {
     }
 }
 
-/// Why a password was not accepted, in words for the person who typed it.
+/// Why a password was rejected, as a message for the person who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// It is shorter than [`super::PASSWORD_MIN`].
@@ -39,7 +39,7 @@ pub enum PasswordError {
     TooLong,
 }
 
-/// Why no user was created.
+/// Why a sign-up failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
     /// The address is not usable.
@@ -56,7 +56,7 @@ pub enum SignUpError {
     Unavailable(#[from] AuthUnavailable),
 }
 
-/// Why nobody was signed in.
+/// Why a login failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// The address or the password is wrong; which one is not said.

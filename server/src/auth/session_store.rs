@@ -18,7 +18,7 @@ use crate::tollgate::Tollgate;
 use crate::user_cache::Changed;
 
 /// Days after which a session ends. Reading a page does not extend it: a page that is on its way while
-/// somebody logs out would write the session again.
+/// the user logs out would write the session again.
 const DAYS: i64 = 14;
 /// How often expired sessions are deleted.
 const SWEEP: Duration = Duration::from_secs(3600);

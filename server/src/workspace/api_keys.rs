@@ -13,7 +13,7 @@ use crate::store::api_keys::{self as rows, KnownKey, NewApiKey};
 use crate::tollgate::Tollgate;
 use crate::user_cache::Changed;
 
-const NAME: Text = Text { field: "name", required: "Name the key.", max: NAME_MAX };
+const NAME: Text = Text { field: "name", required: "Enter a name.", max: NAME_MAX };
 /// The longest name of a key, in characters.
 pub const NAME_MAX: usize = 80;
 

@@ -41,7 +41,7 @@ impl UsageRange {
             Self::Week => "7 days",
             Self::Month => "30 days",
             Self::Quarter => "90 days",
-            Self::Year => "A year",
+            Self::Year => "1 year",
         }
     }
 

@@ -1,4 +1,4 @@
-//! `/admin/account?id=`: one account, with everything that explains it.
+//! `/admin/account?id=`: an account, and why it has its plan.
 
 use billing::ledger::Invoice;
 use billing::{AccountId, Catalog, Subscription, Timestamp};
@@ -18,7 +18,7 @@ use crate::components::{
 use crate::failure::Failure;
 use crate::query::{address, parameter};
 
-/// Entitlement and its reason, subscriptions and their causes, usage, invoices, purchases.
+/// Entitlement and reason, subscriptions and their revisions, usage, invoices and purchases.
 #[component]
 pub fn AccountPage() -> impl IntoView {
     let id = AccountId::new(parameter("id").unwrap_or_default());
@@ -118,7 +118,7 @@ fn Upcoming(subscription: Subscription) -> impl IntoView {
         view! { <p class="quiet">{format!("payments paused ({})", pause.behavior.as_str())} {until}</p> }
     });
     view! {
-        {ends.map(|at| view! { <p class="quiet">"ends on " <Moment at/></p> })}
+        {ends.map(|at| view! { <p class="quiet">"ends " <Moment at/></p> })}
         {paused}
     }
 }

@@ -13,7 +13,7 @@ use crate::components::{Column, DataTable, Day, Empty, Glyph, Heading, operator_
 use crate::failure::Failure;
 use crate::query::{after, parameter};
 
-/// Accounts, newest first, with what each may do and why.
+/// Accounts, newest first, each with its plan and the reason.
 #[component]
 pub fn Accounts() -> impl IntoView {
     let search = parameter("search").unwrap_or_default().trim().to_owned();

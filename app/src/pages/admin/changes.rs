@@ -54,7 +54,7 @@ pub fn Changes() -> impl IntoView {
             }}
             <section class="card" aria-label="Billing changes">
                 <FilterForm action="/admin/changes" label="Filter billing changes">
-                    <Choice name="state" label="State" words=ChangeState::ALL.map(ChangeState::as_str).to_vec() chosen=state.map(ChangeState::as_str)/>
+                    <Choice name="state" label="State" values=ChangeState::ALL.map(ChangeState::as_str).to_vec() chosen=state.map(ChangeState::as_str)/>
                     <Search name="account" label="Account" value=account.unwrap_or_default() placeholder="account id"/>
                 </FilterForm>
                 {body}

@@ -68,8 +68,8 @@ pub fn Drift() -> impl IntoView {
                 <LastRun run/>
                 <CompareNow/>
                 <FilterForm action="/admin/drift" label="Filter differences">
-                    <Choice name="state" label="State" words=DriftState::ALL.map(DriftState::as_str).to_vec() chosen=filter.state.map(DriftState::as_str)/>
-                    <Choice name="kind" label="Kind" words=DriftKind::ALL.map(DriftKind::as_str).to_vec() chosen=kind.map(DriftKind::as_str)/>
+                    <Choice name="state" label="State" values=DriftState::ALL.map(DriftState::as_str).to_vec() chosen=filter.state.map(DriftState::as_str)/>
+                    <Choice name="kind" label="Kind" values=DriftKind::ALL.map(DriftKind::as_str).to_vec() chosen=kind.map(DriftKind::as_str)/>
                     <Search
                         name="about"
                         label="Object at Stripe"
@@ -84,7 +84,7 @@ pub fn Drift() -> impl IntoView {
     })
 }
 
-/// When everything was last compared, and why it failed if it did.
+/// When everything was last compared, and the error if that failed.
 #[component]
 pub(super) fn LastRun(run: Option<Run>) -> impl IntoView {
     let Some(run) = run else {
@@ -97,7 +97,7 @@ pub(super) fn LastRun(run: Option<Run>) -> impl IntoView {
     };
     let ended = run.finished_at.unwrap_or(run.started_at);
     view! {
-        <p class="quiet">"Last checked on " <Moment at=Timestamp(ended)/> {run.is_dry.then_some(" (dry run)")} "."</p>
+        <p class="quiet">"Last checked " <Moment at=Timestamp(ended)/> {run.is_dry.then_some(" (dry run)")} "."</p>
         {run.error.map(|error| view! { <Banner tone=Tone::Warning title="The last check failed."><p>{error}</p></Banner> })}
     }
     .into_any()

@@ -48,7 +48,7 @@ pub fn Events() -> impl IntoView {
             <Sections/>
             <section class="card" aria-label="Events">
                 <FilterForm action="/admin/events" label="Filter events">
-                    <Choice name="state" label="State" words=STATES.map(EventState::as_str).to_vec() chosen=state.map(EventState::as_str)/>
+                    <Choice name="state" label="State" values=STATES.map(EventState::as_str).to_vec() chosen=state.map(EventState::as_str)/>
                     <Search
                         name="about"
                         label="Type, id, object or customer"

@@ -1,8 +1,8 @@
-//! The form above a table, by which it shows less.
+//! The filter above a table.
 
 use leptos::prelude::*;
 
-/// A form that asks for the same page with its fields in the address.
+/// A form that reloads the page with its fields in the address.
 #[component]
 pub(super) fn FilterForm(
     action: &'static str,
@@ -18,17 +18,17 @@ pub(super) fn FilterForm(
     }
 }
 
-/// One of some words, or any.
+/// A choice of one value, or any.
 #[component]
 pub(super) fn Choice(
     name: &'static str,
     label: &'static str,
-    /// The words in the address.
-    words: Vec<&'static str>,
+    /// The values in the address.
+    values: Vec<&'static str>,
     #[prop(optional_no_strip)] chosen: Option<&'static str>,
 ) -> impl IntoView {
-    let options = words.into_iter().map(|word| {
-        view! { <option value=word selected=chosen == Some(word)>{word.replace('_', " ")}</option> }
+    let options = values.into_iter().map(|value| {
+        view! { <option value=value selected=chosen == Some(value)>{value.replace('_', " ")}</option> }
     });
     view! {
         <div class="field">
@@ -41,7 +41,7 @@ pub(super) fn Choice(
     }
 }
 
-/// What one types.
+/// A search field.
 #[component]
 pub(super) fn Search(
     name: &'static str,

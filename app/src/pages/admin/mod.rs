@@ -1,4 +1,4 @@
-//! `/admin`: everyone's billing, for operators. It does not exist for others.
+//! `/admin`: everyone's billing, for operators. For everyone else it is 404.
 
 pub mod account;
 pub mod accounts;

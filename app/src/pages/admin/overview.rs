@@ -15,7 +15,7 @@ use crate::components::{Banner, EventBadge, Heading, Moment, Tone, operator_page
 use crate::failure::Failure;
 use crate::query::address;
 
-/// Events by state, what differs from Stripe, and billing changes that fail.
+/// Events by state, differences from Stripe, and billing changes that fail.
 #[component]
 pub fn Overview() -> impl IntoView {
     operator_page("Operations", move |Operator { tollgate, permit }| async move {
@@ -62,7 +62,7 @@ fn Events(counts: Vec<StateCount>, oldest: Option<Timestamp>) -> impl IntoView {
         <section class="card" aria-labelledby="events-title">
             <h2 id="events-title">"Events"</h2>
             <dl class="facts">{rows}</dl>
-            {oldest.map(|at| view! { <p class="quiet">"The oldest pending one was received on " <Moment at/> "."</p> })}
+            {oldest.map(|at| view! { <p class="quiet">"The oldest pending event was received " <Moment at/> "."</p> })}
             <p class="actions"><a class="button" href="/admin/events">"All events"</a></p>
         </section>
     }
