@@ -2,6 +2,7 @@
 //! is shown.
 
 use std::io::Write;
+use std::num::NonZeroU32;
 
 use engine::DatabaseUrl;
 use secrecy::ExposeSecret;
@@ -283,6 +284,55 @@ fn plans_can_be_replaced_and_their_errors_are_all_reported() {
     let errors = errors(&[("TOLLGATE_PLANS", path), ("BIND_ADDR", "x")]);
     assert!(errors.iter().any(|error| error.contains(path)), "the file is named: {errors:?}");
     assert!(errors.iter().any(|error| error.contains("BIND_ADDR")), "{errors:?}");
+}
+
+#[test]
+fn the_burst_limit_is_a_whole_number_or_unlimited() {
+    let limit = |value| accepted(&[("API_CALLS_PER_SECOND", value)]).api_calls_per_second.map(NonZeroU32::get);
+    assert_eq!((limit(""), limit("5"), limit("unlimited")), (Some(100), Some(5), None));
+    for odd in ["0", "-1", "1.5", "many", "4294967296"] {
+        error("API_CALLS_PER_SECOND", &[("API_CALLS_PER_SECOND", odd)]);
+    }
+}
+
+#[test]
+fn usage_is_kept_for_days_or_forever() {
+    let days = |value| accepted(&[("USAGE_HISTORY_DAYS", value)]).retention.usage_days;
+    assert_eq!((days(""), days("1"), days("forever")), (Some(90), Some(1), None));
+    for odd in ["0", "-1", "1.5", "always"] {
+        error("USAGE_HISTORY_DAYS", &[("USAGE_HISTORY_DAYS", odd)]);
+    }
+}
+
+#[test]
+fn the_ai_provider_is_optional_and_needs_an_address_and_a_model() {
+    assert!(accepted(&[]).ai.is_none());
+    let (base, model) = (("AI_BASE_URL", "https://api.openai.com/v1"), ("AI_MODEL", "small"));
+    let ai = accepted(&[base, model]).ai.expect("it is set");
+    assert_eq!((ai.base_url.as_str(), ai.model.as_str(), ai.api_key.is_none()), (base.1, model.1, true));
+    let with_key = accepted(&[base, model, ("AI_API_KEY", "SECRETKEY")]);
+    assert_eq!(with_key.ai.as_ref().and_then(|ai| ai.api_key.as_ref()).unwrap().expose_secret(), "SECRETKEY");
+    assert!(!format!("{with_key:?}").contains("SECRET"));
+    error("AI_MODEL", &[base]);
+    error("AI_BASE_URL", &[model]);
+    error("AI_BASE_URL", &[model, ("AI_BASE_URL", "api.openai.com")]);
+    let shown = error("AI_API_KEY", &[base, model, ("AI_API_KEY", "SECRET\u{7f}KEY")]);
+    assert!(!shown.contains("SECRET"), "{shown}");
+    assert_eq!(errors(&[("AI_API_KEY", "key")]).len(), 2, "a key alone is not a provider");
+}
+
+#[test]
+fn stripe_leads_back_to_the_pages_of_the_app() {
+    let urls = accepted(&production(&[])).urls();
+    for (url, address) in [
+        (urls.success, "https://app.example.com/billing/success"),
+        (urls.cancel_plan, "https://app.example.com/pricing?notice=canceled"),
+        (urls.cancel_product, "https://app.example.com/billing?notice=canceled"),
+        (urls.portal_return, "https://app.example.com/billing"),
+        (urls.webhook, "https://app.example.com/api/stripe/webhook"),
+    ] {
+        assert_eq!(url.as_str(), address);
+    }
 }
 
 #[test]
