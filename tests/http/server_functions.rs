@@ -4,7 +4,7 @@ use engine::metering::{self, Recorded, UsageEvent};
 use reqwest::{Method, RequestBuilder};
 use server::product::API_CALLS;
 
-use crate::support::{Browser, Harness, Page, on_both_databases};
+use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
 
 const SUBSCRIBE: &str = "/api/billing/subscribe";
 /// What a browser sends with a form and with a link.
@@ -57,6 +57,36 @@ on_both_databases! {
         let banner = page.banner();
         assert!(banner.tone == "danger" && page.body.contains("id=\"plan-pro\""), "{}", page.body);
         assert_eq!(page.header("serverfnerror"), None);
+    }
+
+    async fn every_form_that_is_wrong_is_shown_again_with_its_error(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "ENTERPRISE", PAYS).await;
+        app.settled().await;
+        let at_a_field: [(&str, &[(&str, &str)], u16, &str); 4] = [
+            ("/account/close", &[("password", "a guess")], 401, "password"),
+            ("/dashboard/api-keys", &[("name", " ")], 422, "name"),
+            ("/dashboard/custom-domain", &[("domain", "http://x")], 422, "domain"),
+            ("/dashboard/support", &[("subject", "Hello"), ("body", " ")], 422, "body"),
+        ];
+        for (path, fields, status, field) in at_a_field {
+            let page = browser.post(path, fields).await;
+            assert_eq!((page.status, page.header("location")), (status, None), "{path}");
+            assert!(page.body.contains(&format!("id=\"{field}-fault\"")), "{path}: {}", page.body);
+            assert!(page.body.contains(&format!("action=\"{path}\"")), "{path}: {}", page.body);
+        }
+        let about_the_form: [(&str, &[(&str, &str)], u16); 2] = [
+            ("/login", &[("email", "eve@example.com"), ("password", "a guess")], 401),
+            ("/api/billing/checkout", &[("product", "gold")], 422),
+        ];
+        for (path, fields, status) in about_the_form {
+            let browser = if path == "/login" { app.browser() } else { browser.clone() };
+            let page = browser.post(path, fields).await;
+            assert_eq!((page.status, page.header("location")), (status, None), "{path}");
+            assert!(page.banners().iter().any(|banner| banner.tone == "danger"), "{path}: {}", page.body);
+            assert!(page.body.contains(&format!("action=\"{path}\"")), "{path}: {}", page.body);
+        }
     }
 
     async fn a_script_gets_a_code_and_a_sentence_and_no_internals(database) {
