@@ -54,7 +54,15 @@ impl Db {
         let migrator = set.migrator();
         match self {
             Self::Sqlite(pools) => migrator.run(pools.writer()).await?,
-            Self::Postgres(pool) => migrator.run(pool).await?,
+            Self::Postgres(pool) => {
+                let mut connection = pool.acquire().await?;
+                let migrated = migrator.run_direct(None, &mut *connection, false).await;
+                if migrated.is_err() {
+                    // It still holds the lock that other nodes wait for.
+                    connection.close_on_drop();
+                }
+                migrated?;
+            }
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ statements! {
         cancel_at_period_end = excluded.cancel_at_period_end, cancel_at = excluded.cancel_at, ended_at = excluded.ended_at, \
         trial_end = excluded.trial_end, pause_behavior = excluded.pause_behavior, pause_resumes_at = excluded.pause_resumes_at, \
         past_due_since = excluded.past_due_since, last_known_tier = excluded.last_known_tier, synced_at = excluded.synced_at, \
-        version = subscription.version + 1 WHERE subscription.version = $17";
+        version = subscription.version + 1 WHERE subscription.version = $17 RETURNING version";
     INSERT_REVISION = "INSERT INTO subscription_revision (subscription_id, version, account_id, snapshot, cause, written_at) \
         VALUES ($1, $2, $3, $4, $5, $6)";
     AS_OF = "SELECT r.subscription_id, r.version, r.snapshot, r.cause, r.written_at FROM subscription_revision r \
@@ -174,13 +174,14 @@ pub async fn write(
         at.0,
         seen_version
     ];
-    if tx.execute(WRITE, values).await? == 0 {
-        return Ok(false);
-    }
+    let Some((version,)) = tx.fetch_optional::<(i64,)>(WRITE, values).await? else { return Ok(false) };
     if seen.is_none_or(|seen| seen.object != *subscription || seen.account != *account) {
-        let (id, version) = (subscription.id.as_str(), seen_version + 1);
         let snapshot = row.to_json("snapshot", subscription)?;
-        tx.execute(INSERT_REVISION, values![id, version, account.as_str(), snapshot, cause, at.0]).await?;
+        tx.execute(
+            INSERT_REVISION,
+            values![subscription.id.as_str(), version, account.as_str(), snapshot, cause, at.0],
+        )
+        .await?;
         billing_changes::record(tx, account, &subscription.id, version, at).await?;
     }
     Ok(true)

@@ -166,10 +166,10 @@ on_both_databases! {
         ensure(&here, &ada, "ada@example.com").await;
         for address in ["byron@example.com", "lovelace@example.com"] {
             ensure(&there, &ada, address).await;
-            until("this node has heard of it", async || email(&here, &ada).await == address).await;
+            until("this node has heard of it", || async { email(&here, &ada).await == address }).await;
             ensure(&here, &ada, "ada@example.com").await;
             assert_eq!(stored_email(&database.db, &ada).await, "ada@example.com");
-            until("the other node has heard of it", async || {
+            until("the other node has heard of it", || async {
                 there.cache().invalidation().invalidate(ada.as_str());
                 email(&there, &ada).await == "ada@example.com"
             })
@@ -225,7 +225,7 @@ on_both_databases! {
             let waker = std::task::Waker::noop();
             assert!(committing.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
         }
-        until("it was committed and is seen", async || tier(&core, &account).await == Tier::new("FREE")).await;
+        until("it was committed and is seen", || async { tier(&core, &account).await == Tier::new("FREE") }).await;
     }
 }
 
@@ -250,7 +250,7 @@ async fn sqlite_sees_what_another_process_has_written() {
         assert_eq!(tier(&core, &account).await, Tier::new("PRO"));
         for (status, expected) in [("canceled", "FREE"), ("active", "PRO"), ("canceled", "FREE")] {
             write_unnoticed(&database, status).await;
-            until("it has seen the write", async || tier(&core, &account).await == Tier::new(expected)).await;
+            until("it has seen the write", || async { tier(&core, &account).await == Tier::new(expected) }).await;
         }
         listener.stop().await;
     })
@@ -277,7 +277,7 @@ async fn postgres_notifies_the_other_node_of_a_write() {
 
         assert_eq!(tier(&other, &account).await, Tier::new("PRO"), "it has not heard yet");
         notify(&database.db, &account).await;
-        until("the other node has heard", async || tier(&other, &account).await == Tier::new("FREE")).await;
+        until("the other node has heard", || async { tier(&other, &account).await == Tier::new("FREE") }).await;
 
         listener.stop().await;
         db.close().await;
@@ -301,7 +301,7 @@ async fn postgres_notifies_no_one_of_a_write_that_was_rolled_back() {
         let to_eve = format!("UPDATE subscription SET account_id = '{eve}', status = 'active'");
         database.execute(&to_eve).await;
         notify(&database.db, &eve).await;
-        until("notifications are heard", async || tier(&core, &eve).await == Tier::new("PRO")).await;
+        until("notifications are heard", || async { tier(&core, &eve).await == Tier::new("PRO") }).await;
         assert_eq!(tier(&core, &account).await, Tier::new("PRO"), "still as cached");
 
         listener.stop().await;
@@ -320,7 +320,7 @@ async fn postgres_drops_every_entry_when_the_connection_is_lost() {
         let listener = Listener::start_on_postgres(&database, &core, &account).await;
         assert_eq!(tier(&core, &account).await, Tier::new("PRO"), "cached, and by now wrong");
         database.execute(END).await;
-        until("the database is read", async || tier(&core, &account).await == Tier::new("FREE")).await;
+        until("the database is read", || async { tier(&core, &account).await == Tier::new("FREE") }).await;
         until("the connection is back", || is_cached(&database, &core, &account)).await;
         listener.stop().await;
     })

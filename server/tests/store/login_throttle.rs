@@ -1,83 +1,88 @@
-//! How many logins may be tried: exact, however many try at once.
+//! The number of login attempts is exact under any concurrency.
 
 use billing::Timestamp;
-use server::store::accounts;
+use server::store::login_throttle::{self, Attempt};
 
-use crate::engines::{NOW, Store, at_once};
+use crate::databases::{TestDatabase, concurrently};
+use crate::people::NOW;
 
 const WINDOW: i64 = 900;
-const MOST: i64 = 10;
+const LIMIT: i64 = 10;
 
-/// Takes an attempt at `now`; when the window began, if there is none left.
-async fn take(store: &Store, key: &str, now: Timestamp) -> Result<(), Timestamp> {
-    let mut tx = store.db.begin().await.unwrap();
-    let taken = accounts::take_login_attempt(&mut tx, key, now, now.plus_seconds(-WINDOW), MOST).await.unwrap();
+/// Takes an attempt at `now`.
+async fn take(database: &TestDatabase, key: &str, now: Timestamp) -> Attempt {
+    let mut tx = database.db.begin().await.unwrap();
+    let taken = login_throttle::take(&mut tx, key, now, now.plus_seconds(-WINDOW), LIMIT).await.unwrap();
     tx.commit().await.unwrap();
     taken
 }
 
-async fn give_back(store: &Store, key: &str) {
-    let mut tx = store.db.begin().await.unwrap();
-    accounts::give_back_login_attempt(&mut tx, key).await.unwrap();
+async fn give_back(database: &TestDatabase, key: &str) {
+    let mut tx = database.db.begin().await.unwrap();
+    login_throttle::give_back(&mut tx, key).await.unwrap();
     tx.commit().await.unwrap();
 }
 
-async fn use_up(store: &Store, key: &str) {
-    for _ in 0..MOST {
-        assert_eq!(take(store, key, NOW).await, Ok(()));
+async fn use_up(database: &TestDatabase, key: &str) {
+    for _ in 0..LIMIT {
+        assert_eq!(take(database, key, NOW).await, Attempt::Allowed);
     }
 }
 
-on_both_engines! {
-    async fn of_fifty_guesses_at_once_ten_are_looked_at(store) {
-        let taken = at_once(50, |_| {
-            let store = store.clone();
-            async move { take(&store, "email:ada@example.com", NOW).await }
+fn denied(window_start: Timestamp) -> Attempt {
+    Attempt::Denied { window_start }
+}
+
+on_both_databases! {
+    async fn of_fifty_concurrent_attempts_ten_are_allowed(database) {
+        let taken = concurrently(50, |_| {
+            let database = database.clone();
+            async move { take(&database, "email:ada@example.com", NOW).await }
         })
         .await;
-        assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 10);
-        assert!(taken.iter().all(|taken| matches!(taken, Ok(()) | Err(NOW))), "the window's start: {taken:?}");
+        assert_eq!(taken.iter().filter(|taken| **taken == Attempt::Allowed).count(), 10);
+        assert!(taken.iter().all(|taken| [Attempt::Allowed, denied(NOW)].contains(taken)), "{taken:?}");
     }
 
-    async fn one_address_does_not_use_up_another(store) {
-        use_up(&store, "email:ada@example.com").await;
-        assert!(take(&store, "email:ada@example.com", NOW).await.is_err());
-        assert_eq!(take(&store, "email:eve@example.com", NOW).await, Ok(()));
+    async fn one_address_does_not_use_up_another(database) {
+        use_up(&database, "email:ada@example.com").await;
+        assert_eq!(take(&database, "email:ada@example.com", NOW).await, denied(NOW));
+        assert_eq!(take(&database, "email:eve@example.com", NOW).await, Attempt::Allowed);
     }
 
-    async fn the_window_ends_to_the_second(store) {
-        use_up(&store, "key").await;
-        assert_eq!(take(&store, "key", NOW.plus_seconds(WINDOW - 1)).await, Err(NOW));
+    async fn the_window_ends_to_the_second(database) {
+        use_up(&database, "key").await;
+        assert_eq!(take(&database, "key", NOW.plus_seconds(WINDOW - 1)).await, denied(NOW));
         let next = NOW.plus_seconds(WINDOW);
-        for _ in 0..MOST {
-            assert_eq!(take(&store, "key", next).await, Ok(()), "a new window has all its attempts");
+        for _ in 0..LIMIT {
+            assert_eq!(take(&database, "key", next).await, Attempt::Allowed, "a new window has all its attempts");
         }
-        assert_eq!(take(&store, "key", next).await, Err(next));
+        assert_eq!(take(&database, "key", next).await, denied(next));
     }
 
-    /// Otherwise somebody who keeps guessing locks the owner out for good.
-    async fn refused_guesses_do_not_move_the_window_on(store) {
-        use_up(&store, "key").await;
+    /// Otherwise someone who keeps guessing locks the owner out for good.
+    async fn denied_attempts_do_not_extend_the_window(database) {
+        use_up(&database, "key").await;
         for second in 1..20 {
-            assert_eq!(take(&store, "key", NOW.plus_seconds(second)).await, Err(NOW));
+            assert_eq!(take(&database, "key", NOW.plus_seconds(second)).await, denied(NOW));
         }
-        assert_eq!(take(&store, "key", NOW.plus_seconds(WINDOW)).await, Ok(()));
+        assert_eq!(take(&database, "key", NOW.plus_seconds(WINDOW)).await, Attempt::Allowed);
     }
 
-    async fn an_attempt_given_back_can_be_taken_again(store) {
-        use_up(&store, "key").await;
-        give_back(&store, "key").await;
-        assert_eq!(take(&store, "key", NOW).await, Ok(()));
-        assert_eq!(take(&store, "key", NOW).await, Err(NOW));
+    async fn an_attempt_given_back_can_be_taken_again(database) {
+        use_up(&database, "key").await;
+        give_back(&database, "key").await;
+        assert_eq!(take(&database, "key", NOW).await, Attempt::Allowed);
+        assert_eq!(take(&database, "key", NOW).await, denied(NOW));
     }
 
-    async fn no_more_is_given_back_than_was_taken(store) {
-        assert_eq!(take(&store, "key", NOW).await, Ok(()));
+    async fn no_more_is_given_back_than_was_taken(database) {
+        assert_eq!(take(&database, "key", NOW).await, Attempt::Allowed);
         for _ in 0..5 {
-            give_back(&store, "key").await;
+            give_back(&database, "key").await;
         }
-        give_back(&store, "never taken").await;
-        use_up(&store, "key").await;
-        assert_eq!(take(&store, "key", NOW).await, Err(NOW));
+        give_back(&database, "never taken").await;
+        use_up(&database, "key").await;
+        assert_eq!(take(&database, "key", NOW).await, denied(NOW));
     }
 }

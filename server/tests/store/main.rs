@@ -1,30 +1,23 @@
-//! The store's contract: what every function of `server::store` promises, on SQLite
-//! and on PostgreSQL alike.
+//! The contract of the app's own tables: what every function of `server::store` promises, on SQLite and
+//! PostgreSQL alike.
 //!
-//! Each test body is written once and runs as `sqlite::…` and as `postgres::…`, every
-//! time in a database of its own. `TOLLGATE_TEST_POSTGRES` names a PostgreSQL where
-//! databases may be made; without it the PostgreSQL half fails, it is never skipped.
+//! A test is written once and runs as `sqlite::…` and as `postgres::…`, each time in a database of its own.
+//! `TOLLGATE_TEST_POSTGRES` names a PostgreSQL server on which databases may be created; without it the
+//! PostgreSQL half fails. It is never skipped.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
 
 #[macro_use]
-mod engines;
+#[path = "../../../engine/tests/support/databases.rs"]
+#[expect(dead_code, reason = "the engine's tests use more of it")]
+mod databases;
+mod people;
+mod tables;
 
-mod access;
-mod accounts;
-mod checkouts;
-mod credits;
-mod customers;
-mod drift;
-mod inbox;
-mod intake;
-mod ledger;
-mod log;
+mod api_keys;
+mod custom_domains;
 mod login_throttle;
-mod meter_events;
-mod reservations;
 mod schema;
-mod subscriptions;
-mod thresholds;
-mod transactions;
-mod usage;
+mod sessions;
+mod support_messages;
+mod users;

@@ -1,90 +1,82 @@
-//! Migrations, and statements that mean something on both engines.
+//! Statements that both databases accept, and migrations beside the engine's.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use billing::{AccountId, CustomerId};
-use server::store::{accounts, customers, statements, statements_of_many_rows};
+use engine::store::MIGRATIONS;
+use server::store::{all_statements, is_migrated, migrate};
 
-use crate::engines::{NOW, at_once};
+use crate::databases::concurrently;
 
-on_both_engines! {
-    async fn every_statement_is_accepted(store) {
+/// The names of the statements in a file's source: constants in capitals that are given to a function that
+/// runs them, such as `tx.execute(INSERT, …)`.
+fn run_in(source: &str) -> BTreeSet<&str> {
+    const RUN: [&str; 4] = ["execute(", "fetch_all", "fetch_one", "fetch_optional"];
+    let calls =
+        RUN.into_iter().flat_map(|call| source.match_indices(call).map(move |(at, _)| &source[at + call.len()..]));
+    calls
+        .filter_map(|rest| {
+            let rest =
+                if rest.starts_with("::<") { &rest[rest.find(">(")? + 2..] } else { rest.trim_start_matches('(') };
+            let rest = rest.trim_start();
+            let name = &rest[..rest.find(|c: char| !(c.is_ascii_uppercase() || c == '_'))?];
+            (name.len() > 1).then_some(name)
+        })
+        .collect()
+}
+
+on_both_databases! {
+    async fn the_database_accepts_every_statement(database) {
         let mut refused = Vec::new();
-        for (name, sql) in [statements(), statements_of_many_rows(&store.db)].concat() {
-            if let Err(error) = store.db.prepare(sql).await {
+        for (name, sql) in all_statements() {
+            if let Err(error) = database.db.prepare(sql).await {
                 refused.push(format!("{name}: {error}"));
             }
         }
         assert!(refused.is_empty(), "{}", refused.join("\n"));
     }
 
-    async fn a_statement_that_is_none_is_refused(store) {
-        assert!(store.db.prepare("SELECT nothing FROM nowhere").await.is_err());
+    async fn the_app_is_migrated_when_both_sets_are(database) {
+        assert!(is_migrated(&database.db).await.unwrap());
+        migrate(&database.db).await.expect("a second time has no effect");
+        database.execute("DELETE FROM _sqlx_migrations WHERE version = 1002").await;
+        assert!(!is_migrated(&database.db).await.unwrap());
+        assert!(database.db.has_migrated(MIGRATIONS).await.unwrap(), "the engine's set is complete");
+        database.execute("DELETE FROM _sqlx_migrations WHERE version = 1").await;
+        assert!(!database.db.has_migrated(MIGRATIONS).await.unwrap());
     }
 
-    async fn migrations_apply_a_second_time_without_effect(store) {
-        let account = store.account("ada@example.com").await;
-        store.db.migrate().await.unwrap();
-        let mut tx = store.db.begin().await.unwrap();
-        assert!(accounts::exists(&mut tx, &account).await.unwrap());
-        drop(tx);
-        assert!(store.db.is_ready().await.unwrap());
-    }
-
-    async fn nodes_that_start_together_migrate_without_quarrel(store) {
-        let db = store.another_node().await;
-        let migrated = at_once(4, |_| {
-            let db = db.clone();
-            async move { db.migrate().await }
+    async fn nodes_that_start_together_migrate_without_a_conflict(database) {
+        database.execute("DELETE FROM _sqlx_migrations WHERE version = 1002").await;
+        for table in ["support_message", "custom_domain", "api_key"] {
+            database.execute(&format!("DROP TABLE {table}")).await;
+        }
+        let migrated = concurrently(4, |_| {
+            let db = database.db.clone();
+            async move { migrate(&db).await }
         })
         .await;
         assert!(migrated.iter().all(Result::is_ok), "{migrated:?}");
-        db.close().await;
-    }
-
-    async fn a_database_that_lacks_a_migration_is_not_ready(store) {
-        assert!(store.db.is_ready().await.unwrap());
-        store.raw("DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)").await;
-        assert!(!store.db.is_ready().await.unwrap());
-    }
-
-    async fn a_database_that_was_never_migrated_is_not_ready(store) {
-        store.raw("DROP TABLE _sqlx_migrations").await;
-        assert!(!store.db.is_ready().await.unwrap());
-    }
-
-    async fn a_closed_database_is_an_error_and_not_merely_not_ready(store) {
-        store.db.close().await;
-        assert!(store.db.is_ready().await.is_err());
-    }
-
-    async fn what_refers_to_nothing_is_refused(store) {
-        let nobody = AccountId::new("nobody");
-        let mut tx = store.db.begin().await.unwrap();
-        let linked = customers::link(&mut tx, &CustomerId::new("cus_stray"), &nobody, false, NOW).await;
-        assert!(linked.is_err(), "foreign keys are not watched: {linked:?}");
+        assert!(is_migrated(&database.db).await.unwrap());
     }
 }
 
+/// A statement that is not listed is never prepared by the test above.
 #[test]
-fn both_engines_have_the_same_migrations() {
-    let names = |engine: &str| -> BTreeSet<String> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(engine);
-        std::fs::read_dir(folder)
-            .expect("the folder is there")
-            .map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned())
-            .collect()
-    };
-    assert!(!names("sqlite").is_empty());
-    assert_eq!(names("sqlite"), names("postgres"));
-}
-
-#[test]
-fn no_statement_has_two_names_in_one_file_or_reaches_for_the_clock() {
-    for (name, sql) in statements() {
-        let sql = sql.to_lowercase();
-        assert!(!sql.contains("now()") && !sql.contains("current_timestamp"), "{name} asks the database for the time");
-        assert!(!sql.contains("'%") && !sql.contains('?'), "{name} has a bind of one engine only");
+fn every_statement_that_is_run_is_listed() {
+    let listed: BTreeSet<&str> = all_statements().into_iter().map(|(name, _)| name).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let (mut run, mut missing) = (0, Vec::new());
+    for entry in std::fs::read_dir(folder).expect("the folder exists") {
+        let path = entry.expect("the folder can be read").path();
+        let source = std::fs::read_to_string(&path).expect("the file can be read");
+        for name in run_in(&source) {
+            run += 1;
+            if !listed.contains(name) {
+                missing.push(format!("{}: {name}", path.display()));
+            }
+        }
     }
+    assert!(run > 20, "only {run} statements were recognised");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

@@ -1,0 +1,35 @@
+//! The store's contract: what every function of `engine::store` promises, and what is built on it that only
+//! a database can prove, on SQLite and PostgreSQL alike.
+//!
+//! A test is written once and runs as `sqlite::…` and as `postgres::…`, each time in a database of its own.
+//! `TOLLGATE_TEST_POSTGRES` names a PostgreSQL server on which databases may be created; without it the
+//! PostgreSQL half fails. It is never skipped.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
+
+#[macro_use]
+#[path = "../support/databases.rs"]
+mod databases;
+mod samples;
+mod tables;
+
+mod accounts;
+mod billing_changes;
+mod cache;
+mod changes;
+mod checkouts;
+mod credits;
+mod customers;
+mod drift;
+mod inbox;
+mod intake;
+mod ledger;
+mod meter_events;
+mod migrations;
+mod reservations;
+mod schema;
+mod subscriptions;
+mod thresholds;
+mod transactions;
+mod trials;
+mod usage;

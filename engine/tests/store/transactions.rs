@@ -1,0 +1,170 @@
+//! All of a transaction, or nothing, even if a statement fails or its caller goes away.
+
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use billing::EventId;
+use engine::store::{MIGRATIONS, accounts, inbox, subscriptions, values};
+use engine::{DatabaseUrl, Db, StoreError};
+
+use crate::databases::{TestDatabase, on_sqlite};
+use crate::samples::{NOW, event, pro};
+
+async fn is_stored(db: &Db, id: &str) -> bool {
+    inbox::by_id(db, &EventId::new(id)).await.unwrap().is_some()
+}
+
+async fn store_event(db: &Db, id: &str) -> Result<(), StoreError> {
+    let mut tx = db.begin().await?;
+    inbox::insert(&mut tx, &[event(id)]).await?;
+    tx.commit().await
+}
+
+/// Polls a future a number of times and drops it: the caller has gone away.
+async fn abandon(future: impl Future<Output = ()>, polls: usize) {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+on_both_databases! {
+    async fn a_transaction_that_is_dropped_leaves_nothing(database) {
+        let account = database.account("ada@example.com").await;
+        let customer = database.customer(&account, "cus_ada").await;
+        let subscription = pro("sub_1", &customer);
+        let mut tx = database.db.begin().await.unwrap();
+        assert_eq!(inbox::insert(&mut tx, &[event("evt_1")]).await.unwrap().len(), 1);
+        assert!(subscriptions::write(&mut tx, &account, &subscription, None, "evt_1", NOW).await.unwrap());
+        drop(tx);
+        assert!(!is_stored(&database.db, "evt_1").await);
+        assert!(subscriptions::by_id(&database.db, &subscription.id).await.unwrap().is_none());
+
+        store_event(&database.db, "evt_1").await.expect("the dropped transaction is not in the way");
+        assert!(is_stored(&database.db, "evt_1").await);
+    }
+
+    async fn others_see_only_what_was_committed(database) {
+        let account = database.account("ada@example.com").await;
+        let customer = database.customer(&account, "cus_ada").await;
+        let mut tx = database.db.begin().await.unwrap();
+        let subscription = pro("sub_1", &customer);
+        assert!(subscriptions::write(&mut tx, &account, &subscription, None, "evt_1", NOW).await.unwrap());
+        let seen = subscriptions::by_id(&database.db, &subscription.id).await.unwrap();
+        assert!(seen.is_none(), "readers neither wait for writers nor see half of their work");
+        tx.commit().await.unwrap();
+        assert!(subscriptions::by_id(&database.db, &subscription.id).await.unwrap().is_some());
+    }
+
+    async fn what_was_committed_survives_a_restart(database) {
+        let ada = database.account("ada@example.com").await;
+        database.db.close().await;
+        let db = database.another_node().await;
+        assert!(accounts::by_id(&db, &ada).await.unwrap().is_some());
+        db.close().await;
+    }
+
+    /// PostgreSQL answers the `COMMIT` of a failed transaction with a rollback and no error.
+    async fn a_transaction_of_which_a_statement_failed_cannot_be_committed(database) {
+        let mut tx = database.db.begin().await.unwrap();
+        inbox::insert(&mut tx, &[event("evt_1")]).await.unwrap();
+        let refused = tx.execute("INSERT INTO customer (id, account_id, created_at) VALUES ($1, $2, 0)", values!["cus_1", "none"]).await;
+        assert!(refused.is_err(), "there is no such account");
+        assert!(inbox::insert(&mut tx, &[event("evt_2")]).await.is_err(), "nothing more can be done in it");
+        assert!(tx.commit().await.is_err());
+        assert!(!is_stored(&database.db, "evt_1").await);
+        store_event(&database.db, "evt_3").await.expect("the next transaction can succeed");
+    }
+
+    async fn a_transaction_whose_query_failed_cannot_be_committed(database) {
+        for is_one in [true, false] {
+            let mut tx = database.db.begin().await.unwrap();
+            inbox::insert(&mut tx, &[event("evt_1")]).await.unwrap();
+            let sql = "SELECT nothing FROM account";
+            let failed = if is_one {
+                tx.fetch_optional::<(String,)>(sql, values![]).await.is_err()
+            } else {
+                tx.fetch_all::<(String,)>(sql, values![]).await.is_err()
+            };
+            assert!(failed, "there is no such column");
+            assert!(tx.commit().await.is_err());
+            assert!(!is_stored(&database.db, "evt_1").await);
+        }
+    }
+
+    /// A statement that was not awaited to its end may have done anything or nothing.
+    async fn a_transaction_with_an_abandoned_statement_cannot_be_committed(database) {
+        let mut tx = database.db.begin().await.unwrap();
+        inbox::insert(&mut tx, &[event("evt_1")]).await.unwrap();
+        abandon(async { drop(inbox::insert(&mut tx, &[event("evt_2")]).await) }, 1).await;
+        assert!(tx.commit().await.is_err());
+        assert!(!is_stored(&database.db, "evt_1").await && !is_stored(&database.db, "evt_2").await);
+        store_event(&database.db, "evt_3").await.expect("the next transaction can succeed");
+    }
+
+    async fn a_caller_that_goes_away_at_any_moment_leaves_a_database_that_works(database) {
+        for polls in 0..12 {
+            let id = format!("evt_{polls}");
+            abandon(async { store_event(&database.db, &id).await.unwrap() }, polls).await;
+            store_event(&database.db, &format!("{id}_next")).await.expect("the next transaction can succeed");
+        }
+    }
+}
+
+/// Such a database lives in its connection.
+#[tokio::test]
+async fn a_database_in_memory_survives_a_caller_that_goes_away_at_any_moment() {
+    let db = Db::connect(&DatabaseUrl::parse("sqlite::memory:").unwrap()).await.unwrap();
+    db.migrate(MIGRATIONS).await.unwrap();
+    store_event(&db, "evt_first").await.unwrap();
+    // The caller goes away while it waits for the connection, while the transaction begins, in its
+    // middle, and during the commit: whether before or after the connection's thread has done its part.
+    for polls in 0..12 {
+        for _ in 0..8 {
+            abandon(async { drop(store_event(&db, "evt_abandoned").await) }, polls).await;
+            assert!(is_stored(&db, "evt_first").await, "after {polls} polls");
+            store_event(&db, &format!("evt_{polls}")).await.ok();
+        }
+        assert!(is_stored(&db, &format!("evt_{polls}")).await);
+    }
+    db.close().await;
+}
+
+#[tokio::test]
+async fn sqlite_that_is_full_fails_the_write_and_accepts_the_next_one_that_fits() {
+    on_sqlite(|database: TestDatabase| async move {
+        let mut tx = database.db.begin().await.unwrap();
+        // The writing connection's own limit: no page more than there are.
+        tx.execute("PRAGMA max_page_count = 1", values![]).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut tx = database.db.begin().await.unwrap();
+        let large = "x".repeat(1_000_000);
+        let mut written = Ok(0);
+        for n in 0..10 {
+            let values = values![format!("claim {n}"), large.as_str(), 0_i64];
+            written = tx
+                .execute("INSERT INTO trial_claim (claim, subscription_id, claimed_at) VALUES ($1, $2, $3)", values)
+                .await;
+            if written.is_err() {
+                break;
+            }
+        }
+        assert!(written.is_err(), "the limit is not enforced");
+        assert!(tx.commit().await.is_err());
+
+        let mut tx = database.db.begin().await.expect("the connection is usable");
+        tx.execute("PRAGMA max_page_count = 1000000", values![]).await.unwrap();
+        tx.execute(
+            "INSERT INTO trial_claim (claim, subscription_id, claimed_at) VALUES ($1, $2, $3)",
+            values!["claim", "sub_1", 0_i64],
+        )
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(database.texts("SELECT claim FROM trial_claim").await, [Some("claim".to_owned())]);
+    })
+    .await;
+}
