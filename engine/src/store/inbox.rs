@@ -74,7 +74,7 @@ statements! {
         lease_until = CASE WHEN lease_until > $2 THEN lease_until END WHERE event_id = $1 AND state <> 'ignored'";
 }
 
-static INSERT: LazyLock<BatchStatement> = LazyLock::new(|| {
+static INSERT_EVENTS: LazyLock<BatchStatement> = LazyLock::new(|| {
     BatchStatement::new(
         "INSERT_EVENTS",
         "INSERT INTO webhook_event \
@@ -86,7 +86,7 @@ static INSERT: LazyLock<BatchStatement> = LazyLock::new(|| {
 
 /// The statements of many rows.
 pub(super) fn batches() -> Vec<&'static BatchStatement> {
-    vec![&INSERT]
+    vec![&INSERT_EVENTS]
 }
 
 /// The statements of one engine alone, by name.
@@ -213,7 +213,7 @@ pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<HashSet<String>,
             event.received_at.0
         ]
     });
-    let inserted = INSERT.fetch_all::<(String,)>(tx, rows.collect()).await?;
+    let inserted = INSERT_EVENTS.fetch_all::<(String,)>(tx, rows.collect()).await?;
     Ok(inserted.into_iter().map(|(id,)| id).collect())
 }
 
