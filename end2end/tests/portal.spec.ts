@@ -47,7 +47,7 @@ test('a plan that was cancelled in the portal can be resumed', async ({ page }) 
   await subscribe(page);
   await openPortal(page);
   await page.getByRole('link', { name: 'Cancel plan' }).click();
-  await page.getByLabel('Why do you cancel?').selectOption('unused');
+  await page.getByLabel('Why are you cancelling?').selectOption('unused');
   await page.getByRole('button', { name: 'Cancel plan' }).click();
   await expect(page).toHaveURL(IN_PORTAL);
   await expect(page.getByText('Ends on')).toBeVisible();

@@ -1,5 +1,5 @@
-// The sandbox's control page: everything can be seen and done, with and without a script, by
-// keyboard, on a phone, and nothing about it troubles a screen reader.
+// The sandbox's control page works with and without JavaScript, by keyboard and on a phone, and is
+// accessible to screen readers.
 
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
@@ -16,36 +16,36 @@ async function follow(page: Page, prefix: string): Promise<void> {
 test.use({ sharedBy: 'the sandbox' });
 test.describe.configure({ mode: 'serial' });
 
-test('the clock is moved on, and to what falls due', async ({ page, tollgate, email }) => {
+test('the clock can be advanced, also to the next due change', async ({ page, tollgate, email }) => {
   await signUp(page, email);
   await subscribe(page);
   await page.goto(`${tollgate.stripe}/_sandbox`);
   await expect(heading(page, 'Overview')).toBeVisible();
-  await expect(page.getByText('in step with real time').or(page.getByText('ahead of real time'))).toBeVisible();
+  await expect(page.getByText('in sync with real time').or(page.getByText('ahead of real time'))).toBeVisible();
   await page.getByLabel('Days').fill('2');
-  await page.getByRole('button', { name: 'Move on' }).click();
-  await expect(page.getByRole('status')).toHaveText('The clock was moved on.');
+  await page.getByRole('button', { name: 'Advance', exact: true }).click();
+  await expect(page.getByRole('status')).toHaveText('The clock was advanced.');
   await expect(page.getByText(/ahead of real time/)).toBeVisible();
-  // The command line is another process, and goes by the same time.
+  // The command line, another process, uses the same clock.
   const explained = await tollgate.run('explain', email);
   const asOf = Date.parse(/ as of (.*)/.exec(explained)![1]!);
   expect(asOf).toBeGreaterThan(Date.now() + 1.9 * 86_400_000);
   expect(explained).toContain('tier      PRO');
-  const trial = page.getByRole('row').filter({ hasText: 'trial is announced to end' });
-  await trial.getByRole('button', { name: 'Go there' }).first().click();
+  const trial = page.getByRole('row').filter({ hasText: 'trial ending soon is announced' });
+  await trial.getByRole('button', { name: 'Jump here' }).first().click();
   await expect(page.getByRole('link', { name: 'customer.subscription.trial_will_end' }).first()).toBeVisible();
 });
 
-test('webhooks are held, shuffled, delivered one by one, and let go', async ({ page, tollgate, email, visitor }) => {
+test('webhooks can be held, shuffled, delivered one by one, and released', async ({ page, tollgate, email, visitor }) => {
   await page.goto(`${tollgate.stripe}/_sandbox/deliveries`);
-  await page.getByRole('button', { name: 'Hold back' }).click();
-  await expect(page.getByText('Deliveries are held back.')).toBeVisible();
+  await page.getByRole('button', { name: 'Hold', exact: true }).click();
+  await expect(page.getByText('Deliveries are on hold.')).toBeVisible();
   const other = await visitor({ baseURL: tollgate.url });
   await signUp(other.page, email);
   await openCheckout(other.page);
   await page.goto(`${tollgate.stripe}/_sandbox/deliveries?state=pending`);
   await page.getByRole('button', { name: 'Shuffle' }).click();
-  await expect(page.getByRole('status')).toHaveText('The pending deliveries are in another order.');
+  await expect(page.getByRole('status')).toHaveText('The pending deliveries were shuffled.');
   await page.goto(`${tollgate.stripe}/_sandbox/deliveries?state=pending`);
   await page.getByRole('row').filter({ hasText: 'pending' }).first().getByRole('link').click();
   await expect(heading(page, /^Delivery of /)).toBeVisible();
@@ -55,11 +55,11 @@ test('webhooks are held, shuffled, delivered one by one, and let go', async ({ p
     await expect(page.getByText('delivered', { exact: true })).toBeVisible({ timeout: 500 });
   }).toPass();
   await page.goto(`${tollgate.stripe}/_sandbox/deliveries`);
-  await page.getByRole('button', { name: 'Let them go' }).click();
-  await expect(page.getByText('Deliveries go out.')).toBeVisible();
+  await page.getByRole('button', { name: 'Release' }).click();
+  await expect(page.getByText('Deliveries are sent automatically.')).toBeVisible();
 });
 
-test('from a customer to a payment, its refund, the request and the event', async ({ page, tollgate }) => {
+test('a customer leads to a payment, its refund, its request and its event', async ({ page, tollgate }) => {
   const customer = await control(tollgate.stripe, 'objects?kind=customer&limit=1');
   expect(customer.data).toHaveLength(1);
   const paid = await fetch(`${tollgate.stripe}/v1/payment_intents`, {
@@ -84,7 +84,7 @@ test('from a customer to a payment, its refund, the request and the event', asyn
   await page.getByRole('listitem').filter({ hasText: 'payment_intent.succeeded' }).getByRole('link').click();
   await expect(heading(page, 'payment_intent.succeeded')).toBeVisible();
   await page.getByRole('button', { name: 'Deliver again' }).click();
-  await expect(page.getByRole('status')).toHaveText('The event is delivered again.');
+  await expect(page.getByRole('status')).toHaveText('The event will be delivered again.');
 });
 
 test('a payment is disputed and won', async ({ page, tollgate }) => {
@@ -93,33 +93,33 @@ test('a payment is disputed and won', async ({ page, tollgate }) => {
   await page.getByRole('button', { name: 'Dispute' }).click();
   await expect(page.getByRole('status')).toHaveText('The payment is disputed.');
   await follow(page, 'du');
-  await page.getByRole('button', { name: 'Win it' }).click();
+  await page.getByRole('button', { name: 'Win', exact: true }).click();
   await expect(page.getByRole('main').getByText('won', { exact: true }).first()).toBeVisible();
 });
 
-test('calls fail on purpose until that is ended', async ({ page, tollgate }) => {
-  await page.goto(`${tollgate.stripe}/_sandbox/trouble`);
+test('calls fail until the faults are reset', async ({ page, tollgate }) => {
+  await page.goto(`${tollgate.stripe}/_sandbox/faults`);
   await page.getByLabel('Fail the next calls').fill('3');
   await page.getByLabel('… with status').selectOption('429');
-  // The app's own calls fail no less than ours, and are not to be in the way.
-  await page.getByLabel('… of those whose path begins with').fill('/v1/account');
+  // The app's own calls should not fail.
+  await page.getByLabel('Only calls whose path begins with').fill('/v1/account');
   await page.getByRole('button', { name: 'Apply' }).first().click();
   const account = () =>
     fetch(`${tollgate.stripe}/v1/account`, { headers: { authorization: 'Bearer sk_test_sandbox' } });
   expect((await account()).status).toBe(429);
   await page.goto(`${tollgate.stripe}/_sandbox`);
-  await expect(page.getByText('fail with 429. Calls are those of /v1/account.')).toBeVisible();
-  await page.getByRole('link', { name: 'See and end it' }).click();
-  await page.getByRole('button', { name: 'End all of it' }).first().click();
+  await expect(page.getByText('fail with 429. This applies only to /v1/account.')).toBeVisible();
+  await page.getByRole('link', { name: 'View faults' }).click();
+  await page.getByRole('button', { name: 'Reset' }).first().click();
   expect((await account()).status).toBe(200);
 });
 
-test('the pages please axe in both schemes, and fit a phone @javascript', async ({ page, tollgate }) => {
+test('the pages pass axe in both colour schemes and fit a phone @javascript', async ({ page, tollgate }) => {
   test.setTimeout(180_000);
   const first = async (kind: string) => (await control(tollgate.stripe, `objects?kind=${kind}&limit=1`)).data[0].id;
   const one = async (list: string) => (await control(tollgate.stripe, `${list}?limit=1`)).data[0].id;
   const paths = [
-    ...['', '/objects', '/events', '/deliveries', '/requests', '/trouble'],
+    ...['', '/objects', '/events', '/deliveries', '/requests', '/faults'],
     `/objects/${await first('subscription')}`,
     `/objects/${await first('charge')}`,
     `/events/${await one('events')}`,
@@ -148,7 +148,7 @@ test('the keyboard reaches the controls in order', async ({ page, tollgate }) =>
     reached.push(await page.evaluate(() => document.activeElement?.textContent?.trim() || document.activeElement?.id || ''));
   }
   expect(reached).toEqual([
-    ...['Overview', 'Objects', 'Events', 'Deliveries', 'Requests', 'Trouble'],
-    ...['days', 'Move on', '+ 1 hour'],
+    ...['Overview', 'Objects', 'Events', 'Deliveries', 'Requests', 'Faults'],
+    ...['days', 'Advance', '+ 1 hour'],
   ]);
 });

@@ -1,7 +1,7 @@
-//! `/v1/…`: from an HTTP request to Stripe's answer.
+//! `/v1/…`: answers Stripe's API calls.
 //!
-//! The order is Stripe's: the key, the route, the parameters, the idempotency key, and only
-//! then the work. Invariant: the answer's body and its idempotency record are one.
+//! The checks are made in Stripe's order: the API key, the route, the parameters, the idempotency
+//! key. Invariant: the body of an answer is the one in its idempotency record.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -12,32 +12,32 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::api_version;
 use crate::error::ApiError;
 use crate::expand;
 use crate::fields::Fields;
 use crate::form::{self, Node};
 use crate::http::{self, Call, Route, meters};
-use crate::idempotency::Keyed;
+use crate::idempotency::IdempotencyKey;
 use crate::params;
-use crate::shape;
 use crate::state::{Faults, REQUEST, Shared, request_id};
 use crate::store::{Origin, Tx};
 
-/// More than any honest request.
-const LARGEST_BODY: usize = 1 << 20;
+/// The maximum size of a request body.
+const MAX_BODY: usize = 1 << 20;
 
-/// What is sent instead of JSON when answers are garbled.
-const GARBAGE: &str = "<html><head><title>Bad Gateway</title></head><body>{\"object\": \"cust";
+/// The body of a corrupted answer.
+const CORRUPTED: &str = "<html><head><title>Bad Gateway</title></head><body>{\"object\": \"cust";
 
-/// What is sent back.
+/// The answer to a call.
 struct Answer {
     status: u16,
     body: Value,
-    /// The request whose answer this is again.
+    /// The request whose answer is replayed.
     replayed: Option<String>,
-    /// What it was about: the object in the path, and all that was written.
+    /// The object in the path, and all objects written.
     touched: BTreeSet<String>,
-    /// What the sandbox did to it on purpose.
+    /// The injected fault.
     fault: Option<&'static str>,
 }
 
@@ -51,8 +51,8 @@ impl Answer {
     }
 }
 
-/// One request, before it is understood.
-struct Sent {
+/// A request before it is parsed.
+struct RawCall {
     id: String,
     method: String,
     path: String,
@@ -61,23 +61,23 @@ struct Sent {
     idempotency_key: Option<String>,
 }
 
-/// Answers one API call.
+/// Answers an API call.
 pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let text = |name: &str| {
         let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
         value.map(str::to_owned)
     };
-    let mut sent = Sent {
+    let mut sent = RawCall {
         id: request_id(),
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         form: parts.uri.query().unwrap_or_default().as_bytes().to_vec(),
-        version: text("stripe-version").unwrap_or_else(|| shape::DEFAULT_VERSION.to_owned()),
+        version: text("stripe-version").unwrap_or_else(|| api_version::DEFAULT_VERSION.to_owned()),
         idempotency_key: text("idempotency-key").filter(|key| !key.is_empty()),
     };
-    let begun = Instant::now();
-    let answer = match (authorize(&shared, &parts.headers), to_bytes(body, LARGEST_BODY).await) {
+    let started = Instant::now();
+    let answer = match (authorize(&shared, &parts.headers), to_bytes(body, MAX_BODY).await) {
         (Err(error), _) => Answer::failed(&error),
         (Ok(()), Err(_)) => {
             let mut error = ApiError::invalid("", "Request body too large.");
@@ -93,15 +93,15 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         }
     };
     let body = match answer.fault {
-        Some("garbled") => GARBAGE.to_owned(),
+        Some("corrupted") => CORRUPTED.to_owned(),
         _ => serde_json::to_string_pretty(&answer.body).unwrap_or_default(),
     };
-    shared.log(line(&shared, &sent, &answer, &body, begun.elapsed()));
+    shared.log(line(&shared, &sent, &answer, &body, started.elapsed()));
     respond(&sent, &answer, body)
 }
 
-/// How a call is logged.
-fn line(shared: &Shared, sent: &Sent, answer: &Answer, body: &str, took: Duration) -> Value {
+/// Returns the log entry of a call.
+fn line(shared: &Shared, sent: &RawCall, answer: &Answer, body: &str, took: Duration) -> Value {
     let parameters: Vec<(String, String)> = form_urlencoded::parse(&sent.form).into_owned().collect();
     json!({
         "id": sent.id,
@@ -121,7 +121,7 @@ fn line(shared: &Shared, sent: &Sent, answer: &Answer, body: &str, took: Duratio
     })
 }
 
-/// `Authorization: Bearer sk_…`, or Basic with the key as the user.
+/// Checks the API key: `Authorization: Bearer sk_…`, or Basic with the key as the user name.
 fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), ApiError> {
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key = match sent.and_then(|sent| sent.split_once(' ')) {
@@ -140,7 +140,7 @@ fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::unauthorized(format!("Invalid API Key provided: {shown}****")))
 }
 
-/// The user of Basic credentials, which are base64 of `user:password`.
+/// Returns the user name in Basic credentials, which are `user:password` in base64.
 fn basic_user(encoded: &str) -> Option<String> {
     let mut bits = 0_u32;
     let mut held = 0;
@@ -165,15 +165,15 @@ fn basic_user(encoded: &str) -> Option<String> {
     Some(text.split(':').next().unwrap_or_default().to_owned())
 }
 
-/// Carries a call out, with the misbehaviour that tests asked for.
-async fn carry_out(shared: &Shared, sent: &Sent) -> Answer {
+/// Carries out a call, with injected faults.
+async fn carry_out(shared: &Shared, sent: &RawCall) -> Answer {
     let (fault, delay) = take_fault(shared, &sent.path);
     if let Some(Fault::Failed(status)) = fault {
         return Answer { fault: Some("failed"), ..Answer::failed(&ApiError::outage(status)) };
     }
-    let understood = understand(sent);
-    let lanes = match lanes(shared, sent, understood.as_ref().ok()) {
-        Ok(lanes) => lanes,
+    let parsed = parse(sent);
+    let locks = match locks(shared, sent, parsed.as_ref().ok()) {
+        Ok(locks) => locks,
         Err(error) => return Answer::failed(&error),
     };
     if !delay.is_zero() {
@@ -181,24 +181,24 @@ async fn carry_out(shared: &Shared, sent: &Sent) -> Answer {
     }
     shared.gates.pass(&sent.method, &sent.path).await;
     let mut answer =
-        understood.map_or_else(|error| Answer::failed(&error), |(route, call)| work(shared, sent, route, &call));
-    drop(lanes);
-    let mangled = shared.lock().faults.mangled.clone();
-    if !mangled.is_empty() {
-        mangle(&mut answer.body, &mangled);
+        parsed.map_or_else(|error| Answer::failed(&error), |(route, call)| execute(shared, sent, route, &call));
+    drop(locks);
+    let stripped = shared.lock().faults.stripped.clone();
+    if !stripped.is_empty() {
+        strip(&mut answer.body, &stripped);
     }
     match fault {
-        Some(Fault::Lost) => Answer { fault: Some("lost"), ..Answer::failed(&ApiError::outage(500)) },
-        Some(Fault::Garbled) => Answer { status: 200, fault: Some("garbled"), ..answer },
+        Some(Fault::Dropped) => Answer { fault: Some("dropped"), ..Answer::failed(&ApiError::outage(500)) },
+        Some(Fault::Corrupted) => Answer { status: 200, fault: Some("corrupted"), ..answer },
         Some(Fault::Failed(_)) | None => answer,
     }
 }
 
-/// What is done to one call on purpose.
+/// A fault injected into one call.
 enum Fault {
     Failed(u16),
-    Lost,
-    Garbled,
+    Dropped,
+    Corrupted,
 }
 
 fn take_fault(shared: &Shared, path: &str) -> (Option<Fault>, Duration) {
@@ -211,62 +211,62 @@ fn take_fault(shared: &Shared, path: &str) -> (Option<Fault>, Duration) {
             *left -= 1;
             Some(Fault::Failed(*status))
         }
-        Faults { losing: left @ 1.., .. } => {
+        Faults { dropping: left @ 1.., .. } => {
             *left -= 1;
-            Some(Fault::Lost)
+            Some(Fault::Dropped)
         }
-        Faults { garbling: left @ 1.., .. } => {
+        Faults { corrupting: left @ 1.., .. } => {
             *left -= 1;
-            Some(Fault::Garbled)
+            Some(Fault::Corrupted)
         }
         _ => None,
     };
     (fault, faults.delay)
 }
 
-/// Leaves of an object, wherever it stands in an answer, no more than its id.
-fn mangle(answer: &mut Value, id: &str) {
+/// Reduces an object to its id, wherever an answer contains it.
+fn strip(answer: &mut Value, id: &str) {
     match answer {
         Value::Object(fields) if fields.get("id").is_some_and(|own| own == id) => {
             fields.retain(|name, _| matches!(name.as_str(), "id" | "object"));
         }
-        Value::Object(fields) => fields.values_mut().for_each(|value| mangle(value, id)),
-        Value::Array(values) => values.iter_mut().for_each(|value| mangle(value, id)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| strip(value, id)),
+        Value::Array(values) => values.iter_mut().for_each(|value| strip(value, id)),
         _ => {}
     }
 }
 
-/// Takes what the call must have to itself.
-fn lanes<'a>(
+/// Takes the locks that a call needs: on its idempotency key, and on a customer's usage of a meter.
+fn locks<'a>(
     shared: &'a Shared,
-    sent: &Sent,
-    understood: Option<&(&'static Route, Call)>,
-) -> Result<Lanes<'a>, ApiError> {
-    let mut lanes = Lanes { shared, taken: Vec::new() };
+    sent: &RawCall,
+    parsed: Option<&(&'static Route, Call)>,
+) -> Result<Locks<'a>, ApiError> {
+    let mut locks = Locks { shared, taken: Vec::new() };
     if let Some(key) = sent.idempotency_key.as_deref().filter(|_| sent.method == "POST") {
-        Keyed::check(key)?;
-        if !lanes.take(format!("key:{key}")) {
-            return Err(Keyed::in_use(key));
+        IdempotencyKey::check(key)?;
+        if !locks.take(format!("key:{key}")) {
+            return Err(IdempotencyKey::in_use(key));
         }
     }
-    let meter = understood.filter(|(route, _)| route.endpoint == meters::REPORT).map(|(_, call)| meters::lane(call));
+    let meter = parsed.filter(|(route, _)| route.endpoint == meters::REPORT).map(|(_, call)| meters::lock_name(call));
     if let Some(meter) = meter
-        && !lanes.take(meter)
+        && !locks.take(meter)
     {
         return Err(meters::in_flight());
     }
-    Ok(lanes)
+    Ok(locks)
 }
 
-/// Gives free what a call had to itself, also when the client hangs up.
-struct Lanes<'a> {
+/// Locks held by a call; released when the call ends or its client hangs up.
+struct Locks<'a> {
     shared: &'a Shared,
     taken: Vec<String>,
 }
 
-impl Lanes<'_> {
+impl Locks<'_> {
     fn take(&mut self, name: String) -> bool {
-        let free = self.shared.lock().in_use.insert(name.clone());
+        let free = self.shared.lock().locks.insert(name.clone());
         if free {
             self.taken.push(name);
         }
@@ -274,16 +274,16 @@ impl Lanes<'_> {
     }
 }
 
-impl Drop for Lanes<'_> {
+impl Drop for Locks<'_> {
     fn drop(&mut self) {
         let mut inner = self.shared.lock();
         for name in &self.taken {
-            inner.in_use.remove(name);
+            inner.locks.remove(name);
         }
     }
 }
 
-fn understand(sent: &Sent) -> Result<(&'static Route, Call), ApiError> {
+fn parse(sent: &RawCall) -> Result<(&'static Route, Call), ApiError> {
     let (route, id) =
         http::find(&sent.method, &sent.path).ok_or_else(|| ApiError::unknown_route(&sent.method, &sent.path))?;
     let form: Node = form::parse(&sent.form)?;
@@ -296,15 +296,15 @@ fn understand(sent: &Sent) -> Result<(&'static Route, Call), ApiError> {
     Ok((route, call))
 }
 
-fn work(shared: &Shared, sent: &Sent, route: &Route, call: &Call) -> Answer {
+fn execute(shared: &Shared, sent: &RawCall, route: &Route, call: &Call) -> Answer {
     let key = sent.idempotency_key.clone().filter(|_| sent.method == "POST");
-    let keyed = key.map(|key| Keyed::new(key, &sent.path, &call.params));
+    let keyed = key.map(|key| IdempotencyKey::new(key, &sent.path, &call.params));
     let origin = || Origin {
         request: Some(sent.id.clone()),
         idempotency_key: sent.idempotency_key.clone(),
         base: String::new(),
     };
-    let mut begun = false;
+    let mut started = false;
     let mut answer = None;
     let outcome = shared.transaction(origin(), |tx| {
         if let Some(keyed) = &keyed
@@ -313,45 +313,45 @@ fn work(shared: &Shared, sent: &Sent, route: &Route, call: &Call) -> Answer {
             answer = Some(Answer { replayed: Some(replay.request), ..Answer::new(replay.status, replay.body) });
             return Ok(());
         }
-        begun = true;
+        started = true;
         let outcome = run(tx, route, call);
         let mut given = match &outcome {
             Ok(body) => Answer::new(200, body.clone()),
-            Err(error) => refused(tx, error, &call.version),
+            Err(error) => error_answer(tx, error, &call.version),
         };
         given.touched = touched(tx, call);
         if let Some(keyed) = &keyed {
-            keyed.keep(tx, given.status, &given.body);
+            keyed.store(tx, given.status, &given.body);
         }
         answer = Some(given);
         outcome.map(|_| ())
     });
     match outcome {
         Ok(()) => {}
-        Err(error) if begun && error.keeps_writes() => {}
-        Err(error) if begun => {
+        Err(error) if started && error.keeps_writes() => {}
+        Err(error) if started => {
             let given = answer.get_or_insert_with(|| Answer::failed(&error));
-            // The work was undone, its record with it: keep the answer by itself.
+            // The rollback removed the idempotency record, so store it in a transaction of its own.
             if let Some(keyed) = &keyed {
-                shared.by_itself(|tx| {
+                shared.internal_transaction(|tx| {
                     tx.origin = origin();
-                    keyed.keep(tx, given.status, &given.body);
+                    keyed.store(tx, given.status, &given.body);
                     Ok(())
                 });
             }
         }
         Err(error) => return Answer::failed(&error),
     }
-    answer.unwrap_or_else(|| Answer::failed(&ApiError::internal("no answer")))
+    answer.unwrap_or_else(|| Answer::failed(&ApiError::internal("The call has no answer.")))
 }
 
 fn run(tx: &mut Tx<'_>, route: &Route, call: &Call) -> Result<Value, ApiError> {
     let mut value = (route.run)(tx, call)?;
     expand::expand(tx, &mut value, call.params.list("expand"), &call.version)?;
-    Ok(shape::render(&value, &call.version))
+    Ok(api_version::render(&value, &call.version))
 }
 
-/// What of Stripe's objects a call is about.
+/// Returns the ids of the Stripe objects that a call is about.
 fn touched(tx: &Tx<'_>, call: &Call) -> BTreeSet<String> {
     let ours = |id: &&str| !id.starts_with('_') && !id.starts_with("dlv_") && !id.starts_with("evt_");
     let mut touched: BTreeSet<String> = tx.touched().into_iter().filter(ours).map(str::to_owned).collect();
@@ -359,18 +359,18 @@ fn touched(tx: &Tx<'_>, call: &Call) -> BTreeSet<String> {
     touched
 }
 
-/// An error's body, with the intent it is about as it is now.
-fn refused(tx: &Tx<'_>, error: &ApiError, version: &str) -> Answer {
+/// Returns an error response, with the current state of the intent that it is about.
+fn error_answer(tx: &Tx<'_>, error: &ApiError, version: &str) -> Answer {
     let mut answer = Answer::failed(error);
     if let Some((key, id)) = error.intent()
         && let Some(intent) = tx.get(id)
     {
-        answer.body["error"].set(key, shape::render(intent, version));
+        answer.body["error"].set(key, api_version::render(intent, version));
     }
     answer
 }
 
-fn respond(sent: &Sent, answer: &Answer, body: String) -> Response {
+fn respond(sent: &RawCall, answer: &Answer, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut set = |name: &'static str, value: &str| {
@@ -378,7 +378,7 @@ fn respond(sent: &Sent, answer: &Answer, body: String) -> Response {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }
     };
-    set("content-type", if answer.fault == Some("garbled") { "text/html" } else { "application/json" });
+    set("content-type", if answer.fault == Some("corrupted") { "text/html" } else { "application/json" });
     set("cache-control", "no-cache, no-store");
     set("request-id", &sent.id);
     set("stripe-version", &sent.version);

@@ -1,6 +1,6 @@
-//! Stripe's test bank accounts: a debit takes days to settle, or fails then.
+//! Stripe's test bank accounts: a debit takes days to settle or to fail.
 //!
-//! Invariant: what becomes of a debit is a function of the account's number alone.
+//! Invariant: the outcome of a debit depends only on the account number.
 //! Source: "Test account numbers" of ACH Direct Debit and SEPA Direct Debit, docs.stripe.com.
 
 use serde_json::{Value, json};
@@ -10,18 +10,18 @@ use crate::clock::DAY;
 use crate::fields::Fields;
 use crate::ids;
 
-/// How long a debit is under way.
+/// How long a debit stays in progress.
 pub(crate) const SETTLES_AFTER: i64 = 4 * DAY;
 
-/// A bank account that Stripe's documentation offers for tests.
+/// A bank account from Stripe's list of test accounts.
 #[derive(Debug)]
 pub(crate) struct TestAccount {
     pub(crate) number: &'static str,
     /// The type of payment method: `us_bank_account` or `sepa_debit`.
     pub(crate) kind: &'static str,
-    /// Why a debit fails in the end; `None`: it settles.
+    /// Why a debit fails; `None` if it settles.
     pub(crate) failure: Option<Decline>,
-    /// What the Checkout page says of it; `""` keeps it off the list there.
+    /// The description on the Checkout page; accounts without one are not listed there.
     pub(crate) note: &'static str,
 }
 
@@ -59,7 +59,7 @@ const ACCOUNTS: &[TestAccount] = &[
     fails(SEPA, "IT60X0542811101000000123456", "generic_decline", FAILED, ""),
 ];
 
-/// The kind of debit that customers of a currency are offered.
+/// Returns the kind of bank debit that is offered in a currency.
 pub(crate) fn kind_for(currency: &str) -> Option<&'static str> {
     match currency {
         "usd" => Some(ACH),
@@ -68,23 +68,23 @@ pub(crate) fn kind_for(currency: &str) -> Option<&'static str> {
     }
 }
 
-/// The accounts of a kind that a page offers.
+/// Returns the accounts of a kind that the Checkout page lists.
 pub(crate) fn offered(kind: &str) -> impl Iterator<Item = &'static TestAccount> + use<'_> {
     ACCOUNTS.iter().filter(move |account| account.kind == kind && !account.note.is_empty())
 }
 
-/// The account of a kind and number, however it is spaced.
+/// Finds an account by kind and number; spaces and dashes do not matter.
 pub(crate) fn account(kind: &str, number: &str) -> Option<&'static TestAccount> {
     let number: String = number.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     ACCOUNTS.iter().find(|account| account.kind == kind && account.number.eq_ignore_ascii_case(&number))
 }
 
-/// The account behind a stored payment method, if it is one.
+/// Returns the test account behind a stored payment method.
 pub(crate) fn of(method: &Value) -> Option<&'static TestAccount> {
     account(method.text("type"), method.text("_number"))
 }
 
-/// What a payment method says of the account.
+/// Returns the details of an account as a payment method shows them.
 pub(crate) fn details(account: &TestAccount) -> Value {
     let last4 = &account.number[account.number.len() - 4..];
     let fingerprint = ids::fingerprint(account.number);

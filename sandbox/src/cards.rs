@@ -1,6 +1,6 @@
-//! Stripe's test cards and how each of them behaves.
+//! Stripe's test cards and their behaviour.
 //!
-//! Invariant: a card's behaviour is a function of its number alone.
+//! Invariant: a card's behaviour depends only on its number.
 //! Source: "Test card numbers", docs.stripe.com/testing.
 
 use serde_json::Value;
@@ -12,32 +12,32 @@ use crate::fields::Fields;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     Pays,
-    /// Refused when it is saved and when it is charged.
+    /// Declined both when it is saved and when it is charged.
     Declines(Decline),
-    /// Can be saved; every charge is refused.
+    /// Can be saved, but every charge is declined.
     DeclinesCharges,
-    /// Asks for 3-D Secure, unless it was set up with it before.
+    /// Requires 3-D Secure unless it was set up with it before.
     AuthenticatesOnce,
-    /// Asks for 3-D Secure at every payment.
+    /// Requires 3-D Secure for every payment.
     AuthenticatesAlways,
-    /// Pays, and the cardholder complains to the bank at once.
+    /// Pays, and is disputed immediately.
     Disputed(Complaint),
-    /// Pays; a refund is pending for a while.
+    /// Pays; a refund is pending for a day.
     RefundsLate,
-    /// Pays; a refund succeeds, and fails afterwards.
+    /// Pays; a refund succeeds first and fails a day later.
     RefundsFail,
 }
 
-/// What a cardholder tells the bank.
+/// A cardholder's complaint to the bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Complaint {
     /// One of Stripe's reasons, e.g. `fraudulent`.
     pub(crate) reason: &'static str,
-    /// Whether the bank only asks, and takes no money yet.
+    /// Whether the bank only inquires, without withdrawing the money.
     pub(crate) inquiry: bool,
 }
 
-/// A refusal, as the issuer gives it.
+/// An issuer's decline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decline {
     pub(crate) code: &'static str,
@@ -51,10 +51,10 @@ impl Decline {
     }
 }
 
-/// The plain "no" of an issuer.
+/// A decline without a specific reason.
 pub(crate) const GENERIC: Decline = decline("card_declined", Some("generic_decline"), "Your card was declined.");
 
-/// The "no" to a payment without the cardholder that needs 3-D Secure.
+/// The decline of an off-session payment that requires 3-D Secure.
 pub(crate) const AUTHENTICATION_REQUIRED: Decline = decline(
     "authentication_required",
     Some("authentication_required"),
@@ -65,7 +65,7 @@ const fn decline(code: &'static str, decline_code: Option<&'static str>, message
     Decline { code, decline_code, message }
 }
 
-/// A card that Stripe's documentation offers for tests.
+/// A card from Stripe's list of test cards.
 #[derive(Debug)]
 pub(crate) struct TestCard {
     pub(crate) number: &'static str,
@@ -74,7 +74,7 @@ pub(crate) struct TestCard {
     pub(crate) behaviour: Behaviour,
     /// The token without its prefix: `visa` for `pm_card_visa` and `tok_visa`.
     token: &'static str,
-    /// What the Checkout page says of it; `""` keeps it off the list there.
+    /// The description on the Checkout page; cards without one are not listed there.
     pub(crate) note: &'static str,
 }
 
@@ -90,18 +90,22 @@ const fn branded(number: &'static str, token: &'static str, brand: &'static str)
     TestCard { number, brand, country: "US", behaviour: Behaviour::Pays, token, note: "" }
 }
 
-/// Every card that has a meaning here. Other valid numbers are refused like live cards are in
-/// test mode.
+/// The supported cards. Other valid numbers are declined, as live cards are in test mode.
 pub(crate) const CARDS: &[TestCard] = &[
     card("4242424242424242", "visa", Behaviour::Pays, "Pays"),
-    card("4000000000000002", "chargeDeclined", Behaviour::Declines(GENERIC), "Is declined"),
-    card("4000000000000341", "chargeCustomerFail", Behaviour::DeclinesCharges, "Can be saved, then every charge fails"),
-    card("4000002500003155", "authenticationRequiredOnSetup", Behaviour::AuthenticatesOnce, "Asks for 3-D Secure"),
+    card("4000000000000002", "chargeDeclined", Behaviour::Declines(GENERIC), "Declined"),
+    card(
+        "4000000000000341",
+        "chargeCustomerFail",
+        Behaviour::DeclinesCharges,
+        "Can be saved; every charge is declined",
+    ),
+    card("4000002500003155", "authenticationRequiredOnSetup", Behaviour::AuthenticatesOnce, "Requires 3-D Secure"),
     card(
         "4000000000009995",
         "chargeDeclinedInsufficientFunds",
         Behaviour::Declines(decline("card_declined", Some("insufficient_funds"), "Your card has insufficient funds.")),
-        "Has insufficient funds",
+        "Insufficient funds",
     ),
     card(
         "4000000000000069",
@@ -125,11 +129,11 @@ pub(crate) const CARDS: &[TestCard] = &[
         )),
         "",
     ),
-    card("4000000000000259", "createDispute", disputed("fraudulent", false), "Pays, and is disputed"),
+    card("4000000000000259", "createDispute", disputed("fraudulent", false), "Pays; is disputed"),
     card("4000000000002685", "createDisputeProductNotReceived", disputed("product_not_received", false), ""),
-    card("4000000000001976", "createDisputeInquiry", disputed("fraudulent", true), "Pays, and the bank inquires"),
-    card("4000000000007726", "pendingRefund", Behaviour::RefundsLate, "Pays; refunds are pending first"),
-    card("4000000000005126", "refundFail", Behaviour::RefundsFail, "Pays; refunds fail later"),
+    card("4000000000001976", "createDisputeInquiry", disputed("fraudulent", true), "Pays; an inquiry is opened"),
+    card("4000000000007726", "pendingRefund", Behaviour::RefundsLate, "Pays; refunds are pending for a day"),
+    card("4000000000005126", "refundFail", Behaviour::RefundsFail, "Pays; refunds fail after a day"),
     card("4000002760003184", "authenticationRequired", Behaviour::AuthenticatesAlways, ""),
     card("4000000000003220", "threeDSecure2Required", Behaviour::AuthenticatesAlways, ""),
     card("4000056655665556", "visa_debit", Behaviour::Pays, ""),
@@ -138,34 +142,34 @@ pub(crate) const CARDS: &[TestCard] = &[
     branded("6011111111111117", "discover", "discover"),
 ];
 
-/// The card of a number, digits only.
+/// Finds a card by number, given as digits only.
 pub(crate) fn by_number(number: &str) -> Option<&'static TestCard> {
     CARDS.iter().find(|card| card.number == number)
 }
 
-/// The card of `pm_card_…` or `tok_…`.
+/// Finds a card by a token: `pm_card_…` or `tok_…`.
 pub(crate) fn by_token(id: &str) -> Option<&'static TestCard> {
     let token = id.strip_prefix("pm_card_").or_else(|| id.strip_prefix("tok_"))?;
-    // A brand may stand before what happens: `pm_card_visa_chargeDeclined`.
+    // A brand may precede the behaviour: `pm_card_visa_chargeDeclined`.
     let token = token.strip_prefix("visa_charge").map_or(token, |_| &token["visa_".len()..]);
     CARDS.iter().find(|card| card.token == token)
 }
 
-/// How a stored payment method behaves.
+/// Returns the behaviour of a stored payment method.
 pub(crate) fn behaviour(method: &Value) -> Behaviour {
     by_number(method.text("_number")).map_or(Behaviour::Pays, |card| card.behaviour)
 }
 
-/// What keeps a payment method from being saved.
-pub(crate) fn refusal_to_save(behaviour: Behaviour) -> Option<Decline> {
+/// Returns the decline when a payment method is saved, if any.
+pub(crate) fn decline_on_save(behaviour: Behaviour) -> Option<Decline> {
     match behaviour {
         Behaviour::Declines(decline) => Some(decline),
         _ => None,
     }
 }
 
-/// What keeps it from being charged, 3-D Secure aside.
-pub(crate) fn refusal_to_pay(behaviour: Behaviour) -> Option<Decline> {
+/// Returns the decline when a payment method is charged, if any; 3-D Secure aside.
+pub(crate) fn decline_on_charge(behaviour: Behaviour) -> Option<Decline> {
     match behaviour {
         Behaviour::Declines(decline) => Some(decline),
         Behaviour::DeclinesCharges => Some(GENERIC),
@@ -173,9 +177,8 @@ pub(crate) fn refusal_to_pay(behaviour: Behaviour) -> Option<Decline> {
     }
 }
 
-/// Whether the cardholder must authenticate a payment (or, for `saved`, one that was set up
-/// with 3-D Secure before).
-pub(crate) fn asks_for_authentication(behaviour: Behaviour, saved: bool) -> bool {
+/// Whether a payment requires 3-D Secure. `saved` means that the card was set up with it before.
+pub(crate) fn requires_authentication(behaviour: Behaviour, saved: bool) -> bool {
     match behaviour {
         Behaviour::AuthenticatesAlways => true,
         Behaviour::AuthenticatesOnce => !saved,
@@ -183,7 +186,7 @@ pub(crate) fn asks_for_authentication(behaviour: Behaviour, saved: bool) -> bool
     }
 }
 
-/// The checksum that every card number carries.
+/// Checks the Luhn checksum of a card number.
 pub(crate) fn luhn(number: &str) -> bool {
     let sum: u32 = number
         .bytes()

@@ -1,6 +1,6 @@
-//! The sandbox's clock: real time plus an offset that the state keeps.
+//! The sandbox's clock: real time plus a stored offset.
 //!
-//! Invariant: nothing else in this crate reads a clock, so that moving the offset moves all of
+//! Invariant: nothing else in this crate reads a clock, so that changing the offset moves all of
 //! Stripe's time: trials, renewals, expiries and retries.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,15 +12,15 @@ pub(crate) const HOUR: i64 = 3_600;
 /// Seconds in a day.
 pub(crate) const DAY: i64 = 86_400;
 
-/// Real time in milliseconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+/// Returns the real time in milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
 pub(crate) fn real_millis() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The moment `count` intervals after `anchor`, as Stripe counts them: months and years keep
-/// the anchor's day of the month where the month has it, else end on the month's last day.
+/// Returns the time `count` intervals after `anchor`, as Stripe counts them: months and years keep the
+/// anchor's day of the month, or use the last day of a shorter month.
 pub(crate) fn add_interval(anchor: i64, interval: &str, count: i64) -> i64 {
     let months = match interval {
         "day" => return anchor + count * DAY,
@@ -42,32 +42,32 @@ pub(crate) fn add_interval(anchor: i64, interval: &str, count: i64) -> i64 {
         .map_or(anchor, |date| date.with_time(start.time()).assume_utc().unix_timestamp())
 }
 
-/// "December 7, 2026", in UTC.
+/// Formats a date in UTC: "December 7, 2026".
 pub(crate) fn long_date(timestamp: i64) -> String {
     let date = OffsetDateTime::from_unix_timestamp(timestamp).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     format!("{} {}, {}", date.month(), date.day(), date.year())
 }
 
-/// "7 Dec 2026", in UTC, as invoice lines write it.
+/// Formats a date in UTC as invoice lines do: "7 Dec 2026".
 pub(crate) fn short_date(timestamp: i64) -> String {
     let date = OffsetDateTime::from_unix_timestamp(timestamp).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let month = date.month().to_string();
     format!("{} {} {}", date.day(), &month[..3], date.year())
 }
 
-/// "2026-12-07 14:03:09 UTC".
+/// Formats a time: "2026-12-07 14:03:09 UTC".
 pub(crate) fn stamp(timestamp: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(timestamp).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (hour, minute, second) = moment.time().as_hms();
     format!("{} {hour:02}:{minute:02}:{second:02} UTC", moment.date())
 }
 
-/// "2026-12-07T14:03:09Z".
+/// Formats a time in ISO 8601: "2026-12-07T14:03:09Z".
 pub(crate) fn iso(timestamp: i64) -> String {
     stamp(timestamp).replacen(' ', "T", 1).replace(" UTC", "Z")
 }
 
-/// Whether a card that expires in that month can no longer be used at `now`.
+/// Whether a card with the given expiry has expired at `now`.
 pub(crate) fn card_expired(year: i64, month: i64, now: i64) -> bool {
     let today =
         OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH).replace_time(Time::MIDNIGHT);
@@ -80,7 +80,7 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn months_keep_the_anchor_day_where_there_is_one() {
+    fn months_keep_the_anchor_day_unless_they_are_shorter() {
         let anchor = datetime!(2026-01-31 10:00 UTC).unix_timestamp();
         let days: Vec<u8> = (1..=3)
             .map(|count| {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_is_good_through_its_month() {
+    fn a_card_is_valid_until_the_end_of_its_month() {
         let now = datetime!(2026-11-30 23:59 UTC).unix_timestamp();
         assert!(!card_expired(2026, 11, now));
         assert!(card_expired(2026, 10, now));

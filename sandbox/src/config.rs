@@ -1,31 +1,31 @@
-//! What a sandbox is started with.
+//! Configuration of a sandbox.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// How to start a sandbox.
+/// The configuration of a sandbox.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen. Port 0 takes a free one; see [`Sandbox::url`](crate::Sandbox::url).
+    /// The address to listen on. Port 0 picks a free port; see [`Sandbox::url`](crate::Sandbox::url).
     pub addr: SocketAddr,
-    /// The journal file. `None` keeps everything in memory; with `Some`, all that was answered
-    /// for survives a restart, even one by `kill -9`.
+    /// The journal file. `None` keeps everything in memory. With a file, every change that was
+    /// acknowledged survives a restart, even after `kill -9`.
     pub state_path: Option<PathBuf>,
-    /// The API keys that are accepted; any other gets Stripe's 401.
+    /// The accepted API keys; any other key gets Stripe's 401.
     pub secret_keys: Vec<String>,
-    /// Webhook endpoints that are there from the start. An endpoint with a known `url` replaces
-    /// the secret and version of the one in the state.
+    /// Webhook endpoints to register at startup. When the state already has an endpoint with the
+    /// same `url`, its secret and API version are replaced.
     pub endpoints: Vec<Endpoint>,
 }
 
 /// A webhook endpoint that receives every type of event.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// Where events are posted to.
+    /// The URL that events are posted to.
     pub url: String,
     /// The signing secret, `whsec_…`.
     pub secret: String,
-    /// The API version that events are rendered in; `None` is the default version.
+    /// The API version that events are rendered in; `None` means the default version.
     pub api_version: Option<String>,
 }
 
@@ -40,7 +40,8 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Config {
-    /// `127.0.0.1:12111` with the key `sk_test_sandbox`, in memory, without endpoints.
+    /// Returns the development defaults: `127.0.0.1:12111`, the key `sk_test_sandbox`, state in memory,
+    /// no endpoints.
     pub fn development() -> Self {
         Self {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 12_111)),

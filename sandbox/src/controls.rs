@@ -1,7 +1,7 @@
-//! What somebody at the controls can do, beside what Stripe's API offers.
+//! Controls: what the sandbox offers beside Stripe's API.
 //!
-//! Invariant: the control page and the control API do it all through [`CONTROLS`], and the Rust
-//! API through the same functions, so that each can do what the others can. Proved by
+//! Invariant: the control page and the control API use [`CONTROLS`], and the Rust API uses the same
+//! functions, so that all three can do the same. Proved by
 //! `every_control_is_listed_with_its_parameters`.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::agenda::Due;
+use crate::api_version;
 use crate::cards::Complaint;
 use crate::clock;
 use crate::deliver;
@@ -17,27 +17,27 @@ use crate::error::ApiError;
 use crate::events;
 use crate::fields::{Fields, copy};
 use crate::flows::dispute::{self, Verdict};
-use crate::flows::payment::REFUSE_NEXT;
+use crate::flows::payment::DECLINE_NEXT;
 use crate::flows::{change, debit, refund, subscription};
 use crate::http::{Call, page};
 use crate::params;
 use crate::settings::Settings;
-use crate::shape;
 use crate::state::{Faults, Inner, REQUEST, Shared};
 use crate::store::{Origin, Tx};
+use crate::upcoming::Due;
 
-/// One thing to see or to do.
+/// A query or an action of the control API.
 pub(crate) struct Control {
-    /// Method and path, like a route of the API.
+    /// The method and path, as in a route of the API.
     pub(crate) endpoint: &'static str,
-    /// What it does, for the list of them all.
+    /// The description in the list of controls and in the documentation.
     pub(crate) about: &'static str,
-    /// What the page says when it is done.
+    /// The message that the control page shows afterwards.
     pub(crate) done: &'static str,
     pub(crate) run: fn(&Shared, &Call) -> Result<Value, ApiError>,
 }
 
-const fn see(
+const fn query(
     endpoint: &'static str,
     about: &'static str,
     run: fn(&Shared, &Call) -> Result<Value, ApiError>,
@@ -45,7 +45,7 @@ const fn see(
     Control { endpoint, about, done: "", run }
 }
 
-const fn act(
+const fn action(
     endpoint: &'static str,
     about: &'static str,
     done: &'static str,
@@ -54,216 +54,237 @@ const fn act(
     Control { endpoint, about, done, run }
 }
 
-/// All of them.
+/// All controls.
 pub(crate) const CONTROLS: &[Control] = &[
-    see("GET /_sandbox/api", "This list.", |_, _| Ok(list())),
-    see("GET /_sandbox/api/state", "How much of everything there is.", |shared, _| Ok(summary(&shared.lock()))),
-    see("GET /_sandbox/api/clock", "The sandbox's time, and what falls due next.", |shared, call| {
-        Ok(agenda(&shared.lock(), call))
+    query("GET /_sandbox/api", "Lists the controls.", |_, _| Ok(list())),
+    query("GET /_sandbox/api/state", "Counts objects, deliveries and requests.", |shared, _| {
+        Ok(summary(&shared.lock()))
     }),
-    act("POST /_sandbox/api/clock/advance", "Moves the clock on.", "The clock was moved on.", advance),
-    act(
+    query("GET /_sandbox/api/clock", "Shows the sandbox's time and upcoming changes.", |shared, call| {
+        Ok(upcoming(&shared.lock(), call))
+    }),
+    action("POST /_sandbox/api/clock/advance", "Advances the clock.", "The clock was advanced.", advance),
+    action(
         "POST /_sandbox/api/clock/next",
-        "Moves the clock on to what falls due next, of a kind or of an object.",
-        "The clock was moved on.",
+        "Advances the clock to the next upcoming change, of a kind or of an object.",
+        "The clock was advanced.",
         advance_to_next,
     ),
-    see("GET /_sandbox/api/events", "Events, newest first.", list_events),
-    see("GET /_sandbox/api/events/:id", "An event and its deliveries.", show_event),
-    act(
+    query("GET /_sandbox/api/events", "Lists events, newest first.", list_events),
+    query("GET /_sandbox/api/events/:id", "Shows an event and its deliveries.", show_event),
+    action(
         "POST /_sandbox/api/events/:id/replay",
-        "Delivers an event again, a number of times.",
-        "The event is delivered again.",
+        "Delivers an event again, once or several times.",
+        "The event will be delivered again.",
         |shared, call| {
             let times = u32::try_from(call.params.some_int("times").unwrap_or(1)).unwrap_or(1);
             replay(shared, &call.id, times, call.params.some("endpoint"))
         },
     ),
-    see("GET /_sandbox/api/deliveries", "Deliveries, newest first.", list_deliveries),
-    see("GET /_sandbox/api/deliveries/:id", "A delivery: what is sent, every try and its answer.", show_delivery),
-    act(
+    query("GET /_sandbox/api/deliveries", "Lists deliveries, newest first.", list_deliveries),
+    query(
+        "GET /_sandbox/api/deliveries/:id",
+        "Shows a delivery: its payload, and every attempt with its response.",
+        show_delivery,
+    ),
+    action(
         "POST /_sandbox/api/deliveries/:id/deliver",
-        "Delivers one now, even while deliveries are held.",
-        "The delivery is on its way.",
+        "Sends a pending delivery now, even while deliveries are held.",
+        "The delivery is being sent.",
         |shared, call| deliver(shared, &call.id),
     ),
-    act(
+    action(
         "POST /_sandbox/api/deliveries/:id/drop",
         "Drops a pending delivery, as if it got lost.",
         "The delivery was dropped.",
-        |shared, call| on_one(shared, call, lose),
+        |shared, call| on_one(shared, call, drop_pending),
     ),
-    act(
+    action(
         "POST /_sandbox/api/deliveries/:id/duplicate",
-        "Makes a pending delivery come twice.",
-        "The delivery comes twice.",
+        "Duplicates a pending delivery.",
+        "The delivery was duplicated.",
         |shared, call| on_one(shared, call, duplicate),
     ),
-    act(
+    action(
         "POST /_sandbox/api/deliveries/:id/delay",
-        "Puts a pending delivery off.",
-        "The delivery was put off.",
+        "Delays a pending delivery.",
+        "The delivery was delayed.",
         |shared, call| {
             let seconds = call.params.int("seconds");
             on_one(shared, call, |tx, id| delay(tx, id, seconds))
         },
     ),
-    act("POST /_sandbox/api/deliveries/hold", "Holds all deliveries back.", "Deliveries are held.", |shared, _| {
+    action("POST /_sandbox/api/deliveries/hold", "Holds all deliveries.", "Deliveries are held.", |shared, _| {
         Ok(hold(shared, true))
     }),
-    act(
+    action(
         "POST /_sandbox/api/deliveries/release",
-        "Lets deliveries go again.",
-        "Deliveries go out again.",
+        "Releases held deliveries.",
+        "Deliveries were released.",
         |shared, _| Ok(hold(shared, false)),
     ),
-    act(
+    action(
         "POST /_sandbox/api/deliveries/drop",
         "Drops all pending deliveries.",
         "The pending deliveries were dropped.",
-        |shared, _| on_pending(shared, lose),
+        |shared, _| on_pending(shared, drop_pending),
     ),
-    act(
+    action(
         "POST /_sandbox/api/deliveries/duplicate",
-        "Makes all pending deliveries come twice.",
-        "The pending deliveries come twice.",
+        "Duplicates all pending deliveries.",
+        "The pending deliveries were duplicated.",
         |shared, _| on_pending(shared, duplicate),
     ),
-    act(
+    action(
         "POST /_sandbox/api/deliveries/shuffle",
-        "Puts the pending deliveries in another order; the same seed gives the same order.",
-        "The pending deliveries are in another order.",
+        "Shuffles the pending deliveries; the same seed gives the same order.",
+        "The pending deliveries were shuffled.",
         |shared, call| shuffle(shared, call.params.some_int("seed").unwrap_or_else(clock::real_millis)),
     ),
-    act(
+    action(
         "POST /_sandbox/api/deliveries/delay",
-        "Puts all pending deliveries off.",
-        "The pending deliveries were put off.",
+        "Delays all pending deliveries.",
+        "The pending deliveries were delayed.",
         |shared, call| {
             let seconds = call.params.int("seconds");
             on_pending(shared, |tx, id| delay(tx, id, seconds))
         },
     ),
-    see("GET /_sandbox/api/conditions", "How events travel from now on.", |shared, _| Ok(conditions(&shared.lock()))),
-    act(
+    query("GET /_sandbox/api/conditions", "Shows the delivery conditions.", |shared, _| Ok(conditions(&shared.lock()))),
+    action(
         "POST /_sandbox/api/conditions",
-        "Makes events get lost, come twice, late or out of order from now on.",
-        "The conditions hold from now on.",
+        "Drops, duplicates, delays or shuffles the deliveries of future events.",
+        "The delivery conditions were set.",
         |shared, call| set_conditions(shared, &call.params),
     ),
-    act(
+    action(
         "POST /_sandbox/api/conditions/clear",
-        "Lets events travel undisturbed again.",
-        "Events travel undisturbed again.",
-        |shared, _| set_conditions(shared, &calm()),
+        "Resets the delivery conditions.",
+        "The delivery conditions were reset.",
+        |shared, _| set_conditions(shared, &default_conditions()),
     ),
-    see("GET /_sandbox/api/requests", "API calls, newest first; `path` is a beginning.", list_requests),
-    see("GET /_sandbox/api/requests/:id", "An API call: parameters, answer, what it touched.", |shared, call| {
-        shared
-            .lock()
-            .store
-            .get(&call.id)
-            .filter(|found| found.text("object") == REQUEST)
-            .map(request_shown)
-            .ok_or_else(|| ApiError::missing("request", &call.id))
+    query("GET /_sandbox/api/requests", "Lists API calls, newest first; `path` matches a prefix.", list_requests),
+    query(
+        "GET /_sandbox/api/requests/:id",
+        "Shows an API call: its parameters, its answer and the objects it changed.",
+        |shared, call| {
+            shared
+                .lock()
+                .store
+                .get(&call.id)
+                .filter(|found| found.text("object") == REQUEST)
+                .map(request_shown)
+                .ok_or_else(|| ApiError::missing("request", &call.id))
+        },
+    ),
+    query("GET /_sandbox/api/faults", "Shows the injected faults.", |shared, _| {
+        Ok(faults_shown(&shared.lock().faults))
     }),
-    see("GET /_sandbox/api/faults", "How the API misbehaves.", |shared, _| Ok(faults_shown(&shared.lock().faults))),
-    act(
+    action(
         "POST /_sandbox/api/faults",
-        "Fails the next calls (of those whose path begins with `path`), loses or garbles their answers, slows every call down, or leaves no more than its id of one object.",
-        "The API misbehaves from now on.",
+        "Fails the next calls (only those whose path begins with `path`), drops or corrupts their responses, delays every call, or strips one object down to its id.",
+        "The faults were set.",
         |shared, call| Ok(set_faults(shared, &call.params)),
     ),
-    act("POST /_sandbox/api/faults/clear", "Ends all misbehaviour.", "The API behaves again.", |shared, _| {
+    action("POST /_sandbox/api/faults/clear", "Resets the faults.", "The faults were reset.", |shared, _| {
         shared.lock().faults = Faults::NONE;
         Ok(faults_shown(&Faults::NONE))
     }),
-    see("GET /_sandbox/api/settings", "What the account's billing is set to.", |shared, _| {
+    query("GET /_sandbox/api/settings", "Shows the account's billing settings.", |shared, _| {
         Ok(Settings::of(shared.lock().store.get("_settings")).shown())
     }),
-    act(
+    action(
         "POST /_sandbox/api/settings",
-        "Sets what follows the last retry, and how long renewal invoices stay drafts.",
-        "The settings are kept.",
+        "Sets what happens after the last retry, and how long renewal invoices stay drafts.",
+        "The settings were saved.",
         |shared, call| {
             shared.transaction(Origin::default(), |tx| {
                 let settings = Settings::current(tx).with(&call.params)?;
-                settings.keep(tx);
+                settings.store(tx);
                 Ok(settings.shown())
             })
         },
     ),
-    see("GET /_sandbox/api/objects", "Objects of a kind, newest first.", |shared, call| {
+    query("GET /_sandbox/api/objects", "Lists objects of a kind, newest first.", |shared, call| {
         let inner = shared.lock();
         page(call, inner.store.newest(call.params.text("kind")))
-            .map(|list| shape::render(&list, shape::DEFAULT_VERSION))
+            .map(|list| api_version::render(&list, api_version::DEFAULT_VERSION))
     }),
-    see("GET /_sandbox/api/objects/:id", "An object, and what it has to do with.", |shared, call| {
+    query("GET /_sandbox/api/objects/:id", "Shows an object, its references, events and requests.", |shared, call| {
         related(&shared.lock(), &call.id)
     }),
-    act(
-        "POST /_sandbox/api/customers/:id/refuse_next",
+    action(
+        "POST /_sandbox/api/customers/:id/decline_next",
         "Declines the customer's next charges, whatever the card.",
         "The next charge will be declined.",
-        |shared, call| refuse_next(shared, &call.id, call.params.some_int("times").unwrap_or(1)),
+        |shared, call| decline_next(shared, &call.id, call.params.some_int("times").unwrap_or(1)),
     ),
-    act(
+    action(
         "POST /_sandbox/api/subscriptions/:id/cancel",
-        "Cancels a subscription, now or at the period's end.",
+        "Cancels a subscription, now or at the end of the period.",
         "The subscription was cancelled.",
         |shared, call| cancel(shared, &call.id, call.params.flag("at_period_end")),
     ),
-    act(
+    action(
         "POST /_sandbox/api/subscriptions/:id/keep",
-        "Takes back a cancellation at the period's end.",
-        "The subscription goes on.",
+        "Undoes a cancellation at the end of the period.",
+        "The subscription will continue.",
         |shared, call| on_object(shared, |tx| change::update(tx, &call.id, &json!({ "cancel_at_period_end": false }))),
     ),
-    act(
+    action(
         "POST /_sandbox/api/payments/:id/refund",
-        "Refunds a payment (PaymentIntent or charge), whole or in part.",
+        "Refunds a payment (PaymentIntent or charge), fully or partially.",
         "The payment was refunded.",
         |shared, call| refund_payment(shared, &call.id, call.params.some_int("amount")),
     ),
-    act(
+    action(
         "POST /_sandbox/api/payments/:id/dispute",
-        "Disputes a payment, or has the bank inquire.",
+        "Disputes a payment, or opens an inquiry.",
         "The payment is disputed.",
         |shared, call| dispute_payment(shared, &call.id, call.params.text("reason"), call.params.flag("inquiry")),
     ),
-    act(
+    action(
         "POST /_sandbox/api/payments/:id/settle",
-        "Lets a bank debit succeed.",
+        "Makes a bank debit succeed.",
         "The debit has settled.",
         |shared, call| settle_payment(shared, &call.id, true),
     ),
-    act("POST /_sandbox/api/payments/:id/fail", "Lets a bank debit fail.", "The debit has failed.", |shared, call| {
-        settle_payment(shared, &call.id, false)
-    }),
-    act(
+    action(
+        "POST /_sandbox/api/payments/:id/fail",
+        "Makes a bank debit fail.",
+        "The debit has failed.",
+        |shared, call| settle_payment(shared, &call.id, false),
+    ),
+    action(
         "POST /_sandbox/api/refunds/:id/settle",
-        "Lets a refund go through.",
-        "The refund went through.",
+        "Makes a pending refund succeed.",
+        "The refund has succeeded.",
         |shared, call| on_object(shared, |tx| refund::settle(tx, &call.id, true)),
     ),
-    act("POST /_sandbox/api/refunds/:id/fail", "Lets a refund fail.", "The refund has failed.", |shared, call| {
+    action("POST /_sandbox/api/refunds/:id/fail", "Makes a refund fail.", "The refund has failed.", |shared, call| {
         on_object(shared, |tx| refund::settle(tx, &call.id, false))
     }),
-    act(
+    action(
         "POST /_sandbox/api/refunds/:id/cancel",
-        "Takes a pending refund back.",
-        "The refund was taken back.",
+        "Cancels a pending refund.",
+        "The refund was cancelled.",
         |shared, call| on_object(shared, |tx| refund::cancel(tx, &call.id)),
     ),
-    act("POST /_sandbox/api/disputes/:id/win", "Closes a dispute as won.", "The dispute is won.", |shared, call| {
-        close_dispute(shared, &call.id, Verdict::Won)
-    }),
-    act("POST /_sandbox/api/disputes/:id/lose", "Closes a dispute as lost.", "The dispute is lost.", |shared, call| {
-        close_dispute(shared, &call.id, Verdict::Lost)
-    }),
+    action(
+        "POST /_sandbox/api/disputes/:id/win",
+        "Closes a dispute as won.",
+        "The dispute was won.",
+        |shared, call| close_dispute(shared, &call.id, Verdict::Won),
+    ),
+    action(
+        "POST /_sandbox/api/disputes/:id/lose",
+        "Closes a dispute as lost.",
+        "The dispute was lost.",
+        |shared, call| close_dispute(shared, &call.id, Verdict::Lost),
+    ),
 ];
 
-/// The control of a method and path, its place in the list, and the id in the path.
+/// Finds the control for a method and path: its index in the list, the control, and the id in the path.
 pub(crate) fn find(method: &str, path: &str) -> Option<(usize, &'static Control, String)> {
     crate::http::best(CONTROLS.iter().map(|control| control.endpoint), method, path)
         .map(|(place, id)| (place, &CONTROLS[place], id))
@@ -286,27 +307,27 @@ pub(crate) fn summary(inner: &Inner) -> Value {
     json!({
         "object": "sandbox",
         "now": inner.store.now_millis() / 1000,
-        "api_version": shape::DEFAULT_VERSION,
+        "api_version": api_version::DEFAULT_VERSION,
         "customers": count("customer"),
         "subscriptions": count("subscription"),
         "checkout_sessions": count("checkout.session"),
         "invoices": count("invoice"),
         "events": count("event"),
         "webhook_endpoints": count("webhook_endpoint"),
-        "deliveries": { "pending": pending, "in_flight": inner.under_way.len(), "held": inner.holding },
+        "deliveries": { "pending": pending, "in_flight": inner.in_flight.len(), "held": inner.holding },
         "requests": count(REQUEST),
     })
 }
 
 // The clock
 
-fn agenda(inner: &Inner, call: &Call) -> Value {
+fn upcoming(inner: &Inner, call: &Call) -> Value {
     let limit = usize::try_from(call.params.some_int("limit").unwrap_or(20)).unwrap_or(20);
     let object = call.params.some("object");
-    let due = inner.store.agenda().filter(|(_, _, id)| object.is_none_or(|object| object == *id));
+    let due = inner.store.upcoming().filter(|(_, _, id)| object.is_none_or(|object| object == *id));
     let due: Vec<Value> = due
         .take(limit)
-        .map(|(at, what, id)| json!({ "at": at, "what": what.name(), "says": what.sentence(), "object": id }))
+        .map(|(at, what, id)| json!({ "at": at, "what": what.name(), "description": what.description(), "object": id }))
         .collect();
     json!({
         "now": inner.store.now_millis() / 1000,
@@ -324,27 +345,27 @@ fn advance(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
         + params.int("days") * clock::DAY;
     let seconds = params.some_int("to").map_or(span, |to| to - now);
     if seconds <= 0 {
-        return Err(ApiError::invalid("", "The clock only goes forward: say by how much, or to when."));
+        return Err(ApiError::invalid("", "The clock can only go forward: pass a duration, or a time in the future."));
     }
     shared.advance(seconds);
-    Ok(agenda(&shared.lock(), call))
+    Ok(upcoming(&shared.lock(), call))
 }
 
 fn advance_to_next(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     let what = Due::ALL.into_iter().find(|due| due.name() == call.params.text("what"));
     let object = call.params.some("object");
-    go_to_next(shared, what, object).ok_or_else(|| ApiError::invalid("", "Nothing of that kind falls due."))?;
-    Ok(agenda(&shared.lock(), call))
+    go_to_next(shared, what, object).ok_or_else(|| ApiError::invalid("", "There is no such upcoming change."))?;
+    Ok(upcoming(&shared.lock(), call))
 }
 
-/// Moves the clock on to the next thing that falls due; when that was.
+/// Advances the clock to the next upcoming change and returns its time.
 pub(crate) fn go_to_next(shared: &Shared, what: Option<Due>, object: Option<&str>) -> Option<i64> {
     shared.catch_up();
     let (at, now) = {
         let inner = shared.lock();
         let mut due = inner
             .store
-            .agenda()
+            .upcoming()
             .filter(|(_, due, id)| what.is_none_or(|what| what == *due) && object.is_none_or(|object| object == *id));
         (due.next()?.0, inner.store.now_millis() / 1000)
     };
@@ -357,17 +378,17 @@ pub(crate) fn go_to_next(shared: &Shared, what: Option<Due>, object: Option<&str
 fn list_events(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     let inner = shared.lock();
     let kind = call.params.some("type");
-    let wanted = |event: &&Value| {
+    let is_requested = |event: &&Value| {
         kind.is_none_or(|kind| match kind.strip_suffix('*') {
             Some(prefix) => event.text("type").starts_with(prefix),
             None => event.text("type") == kind,
         })
     };
     let list = match call.params.some("object") {
-        Some(id) => page(call, inner.store.referring("event", id).filter(wanted)),
-        None => page(call, inner.store.newest("event").filter(wanted)),
+        Some(id) => page(call, inner.store.referring("event", id).filter(is_requested)),
+        None => page(call, inner.store.newest("event").filter(is_requested)),
     };
-    list.map(|list| shape::render(&list, shape::DEFAULT_VERSION))
+    list.map(|list| api_version::render(&list, api_version::DEFAULT_VERSION))
 }
 
 fn show_event(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
@@ -376,13 +397,12 @@ fn show_event(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     let event = event.ok_or_else(|| ApiError::missing("event", &call.id))?;
     let deliveries = inner.store.referring("_delivery", &call.id).map(delivery_shown);
     Ok(json!({
-        "event": shape::render(event, shape::DEFAULT_VERSION),
+        "event": api_version::render(event, api_version::DEFAULT_VERSION),
         "deliveries": deliveries.collect::<Vec<_>>(),
     }))
 }
 
-/// Makes the deliveries of an event once more (`times` times), to every endpoint that wants it or
-/// to one.
+/// Creates new deliveries of an event, `times` for each endpoint or for the given one.
 ///
 /// # Errors
 /// There is no such event.
@@ -392,7 +412,7 @@ pub(crate) fn replay(shared: &Shared, event: &str, times: u32, endpoint: Option<
         let kind = event.text("type");
         let mut made = Vec::new();
         for _ in 0..times {
-            for to in events::interested(tx, kind) {
+            for to in events::subscribed_endpoints(tx, kind) {
                 if endpoint.is_none_or(|endpoint| endpoint == to) {
                     let delivery = events::delivery(event.text("id"), kind, &to, tx.now() * 1000);
                     made.push(delivery_shown(&delivery));
@@ -413,7 +433,7 @@ fn list_deliveries(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     Ok(list)
 }
 
-/// A delivery as the control API shows it.
+/// Returns a delivery as the control API shows it.
 pub(crate) fn delivery_shown(delivery: &Value) -> Value {
     let mut shown = delivery.clone();
     shown.set("object", "delivery");
@@ -430,28 +450,28 @@ fn show_delivery(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     Ok(shown)
 }
 
-/// Delivers one now, even while all others are held.
+/// Sends a pending delivery now, even while deliveries are held.
 ///
 /// # Errors
-/// It is not pending.
+/// The delivery is not pending.
 pub(crate) fn deliver(shared: &Shared, id: &str) -> Result<Value, ApiError> {
     let mut inner = shared.lock();
     let pending = inner.store.get(id).filter(|found| found.text("state") == "pending").map(delivery_shown);
     let pending = pending.ok_or_else(|| ApiError::missing("pending delivery", id))?;
-    inner.at_once.push_back(id.to_owned());
+    inner.deliver_now.push_back(id.to_owned());
     drop(inner);
     shared.wake.notify_one();
     Ok(pending)
 }
 
-/// Holds all deliveries back, or lets them go.
+/// Holds all deliveries, or releases them.
 pub(crate) fn hold(shared: &Shared, holding: bool) -> Value {
     shared.lock().holding = holding;
     shared.wake.notify_one();
     json!({ "held": holding })
 }
 
-/// Does something to one pending delivery.
+/// Changes one pending delivery.
 fn on_one(shared: &Shared, call: &Call, work: impl FnOnce(&mut Tx<'_>, &str)) -> Result<Value, ApiError> {
     shared.transaction(Origin::default(), |tx| {
         let pending = tx.lookup("_delivery", &call.id).is_some_and(|found| found.text("state") == "pending");
@@ -463,8 +483,7 @@ fn on_one(shared: &Shared, call: &Call, work: impl FnOnce(&mut Tx<'_>, &str)) ->
     })
 }
 
-/// Does something to each pending delivery, in the order in which they would go; how many there
-/// were.
+/// Changes all pending deliveries, in the order in which they would be sent, and returns their number.
 pub(crate) fn on_pending(shared: &Shared, work: impl Fn(&mut Tx<'_>, &str)) -> Result<Value, ApiError> {
     let pending = pending(&shared.lock());
     shared.transaction(Origin::default(), |tx| {
@@ -475,22 +494,22 @@ pub(crate) fn on_pending(shared: &Shared, work: impl Fn(&mut Tx<'_>, &str)) -> R
     })
 }
 
-/// The pending deliveries that are not under way, in the order in which they would go.
+/// Returns the pending deliveries that are not in flight, in the order in which they would be sent.
 pub(crate) fn pending(inner: &Inner) -> Vec<String> {
     let mut all: Vec<(i64, String)> = Vec::new();
     for (_, queue) in inner.store.queues() {
         all.extend(queue.map(|(due, id)| (due, id.to_owned())));
     }
     all.sort_by_key(|(due, _)| *due);
-    all.into_iter().map(|(_, id)| id).filter(|id| !inner.under_way.contains_key(id)).collect()
+    all.into_iter().map(|(_, id)| id).filter(|id| !inner.in_flight.contains_key(id)).collect()
 }
 
 /// Drops a pending delivery.
-pub(crate) fn lose(tx: &mut Tx<'_>, id: &str) {
+pub(crate) fn drop_pending(tx: &mut Tx<'_>, id: &str) {
     tx.quietly(id, |delivery| delivery.set("state", "dropped"));
 }
 
-/// Makes a pending delivery come twice.
+/// Duplicates a pending delivery.
 pub(crate) fn duplicate(tx: &mut Tx<'_>, id: &str) {
     if let Some(delivery) = tx.lookup("_delivery", id).cloned() {
         let (event, kind, endpoint) = (delivery.text("event"), delivery.text("type"), delivery.text("endpoint"));
@@ -498,13 +517,12 @@ pub(crate) fn duplicate(tx: &mut Tx<'_>, id: &str) {
     }
 }
 
-/// Puts a pending delivery off.
+/// Delays a pending delivery.
 pub(crate) fn delay(tx: &mut Tx<'_>, id: &str, seconds: i64) {
     tx.quietly(id, |delivery| delivery.set("due", delivery.int("due") + seconds * 1000));
 }
 
-/// Puts the pending deliveries in an order that depends on nothing but the seed and the order
-/// they were in.
+/// Reorders the pending deliveries. The new order depends only on the seed and the previous order.
 pub(crate) fn shuffle(shared: &Shared, seed: i64) -> Result<Value, ApiError> {
     let mut pending: Vec<([u8; 32], String)> = pending(&shared.lock())
         .into_iter()
@@ -521,23 +539,23 @@ pub(crate) fn shuffle(shared: &Shared, seed: i64) -> Result<Value, ApiError> {
     })
 }
 
-fn calm() -> Value {
+fn default_conditions() -> Value {
     json!({
-        "abreast": 1, "delay_seconds": 0, "drop_next": 0, "drop_percent": 0, "duplicate_next": 0,
+        "concurrency": 1, "delay_seconds": 0, "drop_next": 0, "drop_percent": 0, "duplicate_next": 0,
         "duplicate_percent": 0, "shuffle": false,
     })
 }
 
 pub(crate) fn conditions(inner: &Inner) -> Value {
-    let mut shown = calm();
+    let mut shown = default_conditions();
     if let Some(stored) = inner.store.get(events::CONDITIONS) {
         copy(&mut shown, stored, events::CONDITION_FIELDS);
     }
-    shown.set("abreast", inner.abreast);
+    shown.set("concurrency", inner.concurrency);
     shown
 }
 
-/// Sets the conditions that were named; the others stay.
+/// Sets the given delivery conditions; the others stay.
 pub(crate) fn set_conditions(shared: &Shared, params: &Value) -> Result<Value, ApiError> {
     shared.transaction(Origin::default(), |tx| {
         let mut stored = tx.get(events::CONDITIONS).cloned().unwrap_or_else(|| json!({}));
@@ -548,8 +566,8 @@ pub(crate) fn set_conditions(shared: &Shared, params: &Value) -> Result<Value, A
         Ok(())
     })?;
     let mut inner = shared.lock();
-    if let Some(abreast) = params.some_int("abreast") {
-        inner.abreast = usize::try_from(abreast.max(1)).unwrap_or(1);
+    if let Some(concurrency) = params.some_int("concurrency") {
+        inner.concurrency = usize::try_from(concurrency.max(1)).unwrap_or(1);
     }
     Ok(conditions(&inner))
 }
@@ -560,17 +578,17 @@ fn list_requests(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     let inner = shared.lock();
     let fields = ["idempotency_key", "method", "status"];
     let (object, path) = (call.params.some("object"), call.params.text("path"));
-    let wanted = |found: &&Value| {
+    let is_requested = |found: &&Value| {
         found.text("path").starts_with(path)
             && object.is_none_or(|object| found.list("touched").iter().any(|id| id == object))
             && crate::http::matches_filters(call, found, &fields)
     };
-    let mut list = page(call, inner.store.newest(REQUEST).filter(wanted))?;
+    let mut list = page(call, inner.store.newest(REQUEST).filter(is_requested))?;
     list["data"] = list.list("data").iter().map(request_shown).collect();
     Ok(list)
 }
 
-/// A call as the control API shows it.
+/// Returns a call as the control API shows it.
 pub(crate) fn request_shown(request: &Value) -> Value {
     let mut shown = request.clone();
     shown.set("object", "request");
@@ -581,11 +599,11 @@ fn faults_shown(faults: &Faults) -> Value {
     json!({
         "fail_next": faults.failing.0,
         "status": faults.failing.1,
-        "lose_next": faults.losing,
-        "garble_next": faults.garbling,
+        "drop_next": faults.dropping,
+        "corrupt_next": faults.corrupting,
         "delay_ms": u64::try_from(faults.delay.as_millis()).unwrap_or(u64::MAX),
         "path": faults.path,
-        "mangle": faults.mangled,
+        "strip": faults.stripped,
     })
 }
 
@@ -596,12 +614,12 @@ fn set_faults(shared: &Shared, params: &Value) -> Value {
         faults.failing.1 = status.clamp(400, 599);
     }
     faults.failing.0 = number("fail_next").unwrap_or(faults.failing.0);
-    faults.losing = number("lose_next").unwrap_or(faults.losing);
-    faults.garbling = number("garble_next").unwrap_or(faults.garbling);
+    faults.dropping = number("drop_next").unwrap_or(faults.dropping);
+    faults.corrupting = number("corrupt_next").unwrap_or(faults.corrupting);
     if let Some(delay) = number("delay_ms") {
         faults.delay = Duration::from_millis(u64::from(delay));
     }
-    for (name, held) in [("path", &mut faults.path), ("mangle", &mut faults.mangled)] {
+    for (name, held) in [("path", &mut faults.path), ("strip", &mut faults.stripped)] {
         if params.get(name).is_some() {
             params.text(name).clone_into(held);
         }
@@ -611,50 +629,50 @@ fn set_faults(shared: &Shared, params: &Value) -> Value {
 
 // Objects
 
-/// An object with what names it, what it names, its events and the calls that touched it.
+/// Returns an object with its references in both directions, its events, and the calls that changed it.
 pub(crate) fn related(inner: &Inner, id: &str) -> Result<Value, ApiError> {
-    const MOST: usize = 50;
+    const LIMIT: usize = 50;
     let store = &inner.store;
     let object = store.get(id).filter(|found| !found.text("object").starts_with('_'));
     let object = object.ok_or_else(|| ApiError::missing("object", id))?;
     let brief = |found: &Value| json!({ "id": found["id"], "object": found["object"], "status": found["status"], "created": found["created"] });
-    let names: Vec<Value> =
+    let references: Vec<Value> =
         crate::index::references(object).into_iter().filter_map(|id| store.get(id)).map(brief).collect();
     let own = |found: &&Value| !found.text("object").starts_with('_') && found.text("object") != "event";
-    let fresh = |found: &Value| !names.iter().any(|known| known["id"] == found["id"]);
-    let named_by: Vec<Value> = store.all_referring(id).filter(own).map(brief).filter(fresh).take(MOST).collect();
-    let events = store.referring("event", id).take(MOST).map(|event| {
+    let fresh = |found: &Value| !references.iter().any(|known| known["id"] == found["id"]);
+    let referenced_by: Vec<Value> = store.all_referring(id).filter(own).map(brief).filter(fresh).take(LIMIT).collect();
+    let events = store.referring("event", id).take(LIMIT).map(|event| {
         json!({ "id": event["id"], "type": event["type"], "created": event["created"], "about": event["data"]["object"]["id"] })
     });
-    let requests = store.referring(REQUEST, id).take(MOST).map(|request| {
+    let requests = store.referring(REQUEST, id).take(LIMIT).map(|request| {
         json!({
             "id": request["id"], "method": request["method"], "path": request["path"], "status": request["status"],
             "created": request["created"],
         })
     });
     Ok(json!({
-        "object": shape::render(object, shape::DEFAULT_VERSION),
-        "names": names,
-        "named_by": named_by,
+        "object": api_version::render(object, api_version::DEFAULT_VERSION),
+        "references": references,
+        "referenced_by": referenced_by,
         "events": events.collect::<Vec<_>>(),
         "requests": requests.collect::<Vec<_>>(),
-        "due": store.agenda().filter(|(_, _, of)| *of == id).map(|(at, what, _)| json!({ "at": at, "what": what.name(), "says": what.sentence() })).collect::<Vec<_>>(),
+        "due": store.upcoming().filter(|(_, _, of)| *of == id).map(|(at, what, _)| json!({ "at": at, "what": what.name(), "description": what.description() })).collect::<Vec<_>>(),
     }))
 }
 
-/// Changes Stripe's objects, and shows the one that it was about.
+/// Changes objects in a transaction, and returns one of them, rendered.
 pub(crate) fn on_object(
     shared: &Shared,
     work: impl FnOnce(&mut Tx<'_>) -> Result<Value, ApiError>,
 ) -> Result<Value, ApiError> {
-    shared.transaction(Origin::default(), work).map(|object| shape::render(&object, shape::DEFAULT_VERSION))
+    shared.transaction(Origin::default(), work).map(|object| api_version::render(&object, api_version::DEFAULT_VERSION))
 }
 
 /// Declines a customer's next charges.
-pub(crate) fn refuse_next(shared: &Shared, customer: &str, times: i64) -> Result<Value, ApiError> {
+pub(crate) fn decline_next(shared: &Shared, customer: &str, times: i64) -> Result<Value, ApiError> {
     on_object(shared, |tx| {
         tx.find("customer", customer)?;
-        tx.quietly(customer, |customer| customer.set(REFUSE_NEXT, times.max(0)));
+        tx.quietly(customer, |customer| customer.set(DECLINE_NEXT, times.max(0)));
         tx.find("customer", customer)
     })
 }
@@ -669,7 +687,7 @@ fn cancel(shared: &Shared, id: &str, at_period_end: bool) -> Result<Value, ApiEr
     })
 }
 
-/// The charge of a payment, which may be named by its PaymentIntent.
+/// Returns the charge of a payment, given the id of the charge or of its PaymentIntent.
 fn charge_of(tx: &Tx<'_>, payment: &str) -> Result<Value, ApiError> {
     let intent = tx.lookup("payment_intent", payment).map(|intent| intent.text("latest_charge"));
     tx.find("charge", intent.unwrap_or(payment))
@@ -694,7 +712,7 @@ pub(crate) fn dispute_payment(shared: &Shared, payment: &str, reason: &str, inqu
     })
 }
 
-/// Ends a bank debit.
+/// Makes a bank debit succeed or fail.
 pub(crate) fn settle_payment(shared: &Shared, payment: &str, succeeds: bool) -> Result<Value, ApiError> {
     on_object(shared, |tx| {
         let intent = tx.lookup("charge", payment).map_or(payment, |charge| charge.text("payment_intent")).to_owned();
@@ -712,7 +730,7 @@ mod tests {
     use super::CONTROLS;
 
     #[test]
-    fn the_documentation_names_every_control() {
+    fn the_documentation_lists_every_control() {
         let documentation = include_str!("../../docs/SANDBOX.md");
         for control in CONTROLS {
             let (method, path) = control.endpoint.split_once(' ').expect("a method and a path");

@@ -1,9 +1,9 @@
 //! Signed delivery of events to webhook endpoints.
 //!
-//! Invariant: a delivery stays pending, across restarts too, until its endpoint answers 2xx,
-//! is deleted, or has failed thirty times; or until somebody at the controls drops it. To one
-//! endpoint one delivery is under way at a time (or as many as were asked for), in the order in
-//! which they fall due; one that failed waits its turn without holding up the others. Proved by
+//! Invariant: a delivery stays pending, across restarts too, until its endpoint answers 2xx or is
+//! deleted, until it has failed thirty times, or until it is dropped with a control. Deliveries to one
+//! endpoint are sent in the order in which they are due, one at a time or as many as configured; a
+//! failed delivery waits for its retry without blocking the others. Proved by
 //! `held_deliveries_wait_and_arrive_in_order`.
 //! Source: "Verify webhook signatures manually", docs.stripe.com/webhooks.
 
@@ -16,24 +16,24 @@ use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api_version;
 use crate::clock;
 use crate::fields::Fields;
-use crate::shape;
 use crate::state::Shared;
 use crate::store::Store;
 
-/// How much of an endpoint's answer is kept, in bytes.
-const KEPT_OF_ANSWER: usize = 2_000;
-/// After how many failures a delivery is given up.
-const MOST_TRIES: usize = 30;
-/// The first wait, in milliseconds; it doubles.
-const FIRST_WAIT: i64 = 250;
+/// How many bytes of an endpoint's answer are stored.
+const MAX_ANSWER: usize = 2_000;
+/// The number of failures after which a delivery is abandoned.
+const MAX_ATTEMPTS: usize = 30;
+/// The delay before the first retry, in milliseconds; it doubles with each retry.
+const FIRST_DELAY: i64 = 250;
 /// How long the task sleeps when nothing is due, in milliseconds.
-const LOOK_AGAIN: i64 = 1_000;
-/// The longest wait, in milliseconds.
-const LONGEST_WAIT: i64 = 60_000;
+const POLL_INTERVAL: i64 = 1_000;
+/// The longest delay between retries, in milliseconds.
+const MAX_DELAY: i64 = 60_000;
 
-/// One attempt to make.
+/// An attempt to send a delivery.
 struct Attempt {
     delivery: String,
     endpoint: String,
@@ -42,7 +42,7 @@ struct Attempt {
     payload: String,
 }
 
-/// The client that delivers: patient for ten seconds, following no redirect.
+/// Builds the client that delivers webhooks: a timeout of ten seconds, no redirects.
 pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .timeout(Duration::from_secs(10))
@@ -52,9 +52,9 @@ pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-/// `t=…,v1=…` over the payload, as of a moment in seconds.
+/// Returns the signature `t=…,v1=…` of a payload at a time in seconds.
 pub(crate) fn signature(secret: &str, payload: &str, at: i64) -> String {
-    // HMAC takes keys of every length.
+    // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         return String::new();
     };
@@ -63,22 +63,22 @@ pub(crate) fn signature(secret: &str, payload: &str, at: i64) -> String {
     format!("t={at},v1={}", hex::encode(mac.finalize().into_bytes()))
 }
 
-/// The signature that an endpoint would get now, by real time: receivers compare it with their
+/// Returns the signature for an endpoint at the current real time, which receivers compare with their
 /// own clock.
 pub(crate) fn signature_now(endpoint: &Value, payload: &str) -> String {
     signature(endpoint.text("_secret"), payload, clock::real_millis() / 1000)
 }
 
-/// Delivers until it is told to stop; what is then under way is finished.
+/// Delivers until cancelled, then finishes the deliveries in flight.
 pub(crate) async fn run(shared: Arc<Shared>, client: reqwest::Client, stop: CancellationToken) {
-    let under_way = TaskTracker::new();
+    let in_flight = TaskTracker::new();
     loop {
         shared.catch_up();
         let (attempts, wait) = due(&shared);
         for attempt in attempts {
             let shared = Arc::clone(&shared);
             let client = client.clone();
-            under_way.spawn(async move {
+            in_flight.spawn(async move {
                 let outcome = post(&client, &attempt).await;
                 note(&shared, &attempt, &outcome);
             });
@@ -90,21 +90,21 @@ pub(crate) async fn run(shared: Arc<Shared>, client: reqwest::Client, stop: Canc
             () = tokio::time::sleep(wait) => {}
         }
     }
-    under_way.close();
-    under_way.wait().await;
+    in_flight.close();
+    in_flight.wait().await;
 }
 
-/// What is to be tried now, and how long to wait for more.
+/// Returns the attempts that are due, and how long to wait for more.
 fn due(shared: &Shared) -> (Vec<Attempt>, Duration) {
     let mut inner = shared.lock();
-    let mut chosen: Vec<String> = inner.at_once.drain(..).collect();
-    let mut wait = LOOK_AGAIN;
+    let mut chosen: Vec<String> = inner.deliver_now.drain(..).collect();
+    let mut wait = POLL_INTERVAL;
     if !inner.holding {
         let now = inner.store.now_millis();
         for (endpoint, queue) in inner.store.queues() {
-            let busy = inner.under_way.values().filter(|to| *to == endpoint).count();
-            let waiting = queue.filter(|(_, id)| !inner.under_way.contains_key(*id));
-            for (due, id) in waiting.take(inner.abreast.saturating_sub(busy)) {
+            let busy = inner.in_flight.values().filter(|to| *to == endpoint).count();
+            let waiting = queue.filter(|(_, id)| !inner.in_flight.contains_key(*id));
+            for (due, id) in waiting.take(inner.concurrency.saturating_sub(busy)) {
                 if due > now {
                     wait = wait.min(due - now);
                     break;
@@ -115,16 +115,16 @@ fn due(shared: &Shared) -> (Vec<Attempt>, Duration) {
     }
     let mut attempts = Vec::new();
     for id in chosen {
-        let Some(attempt) = attempt(&inner.store, &id).filter(|_| !inner.under_way.contains_key(&id)) else {
+        let Some(attempt) = attempt(&inner.store, &id).filter(|_| !inner.in_flight.contains_key(&id)) else {
             continue;
         };
-        inner.under_way.insert(id, attempt.endpoint.clone());
+        inner.in_flight.insert(id, attempt.endpoint.clone());
         attempts.push(attempt);
     }
     (attempts, Duration::from_millis(u64::try_from(wait).unwrap_or(1)))
 }
 
-/// Address, secret and body of a pending delivery: the event in the endpoint's API version.
+/// Prepares a pending delivery: the endpoint's URL and secret, and the event in its API version.
 fn attempt(store: &Store, id: &str) -> Option<Attempt> {
     let delivery = store.get(id).filter(|delivery| delivery.text("state") == "pending")?;
     let endpoint = store.get(delivery.text("endpoint"))?;
@@ -138,30 +138,30 @@ fn attempt(store: &Store, id: &str) -> Option<Attempt> {
     })
 }
 
-/// The body that is signed and sent.
+/// Returns the body to sign and send.
 pub(crate) fn payload(store: &Store, delivery: &Value) -> Option<String> {
     payload_for(store, delivery.text("event"), store.get(delivery.text("endpoint"))?)
 }
 
-/// An event as an endpoint gets it.
+/// Returns an event as an endpoint receives it.
 pub(crate) fn payload_for(store: &Store, event: &str, endpoint: &Value) -> Option<String> {
     let event = store.get(event).filter(|found| found.text("object") == "event")?;
-    let version = endpoint.some("api_version").unwrap_or(shape::DEFAULT_VERSION);
-    let mut event = shape::render(event, version);
+    let version = endpoint.some("api_version").unwrap_or(api_version::DEFAULT_VERSION);
+    let mut event = api_version::render(event, version);
     event.set("api_version", version);
     serde_json::to_string_pretty(&event).ok()
 }
 
-/// What an endpoint answered: the status and the beginning of the body; or why there is none.
+/// An endpoint's answer: its status and the beginning of its body, or why there was no answer.
 struct Outcome {
     answer: Result<(u16, String), String>,
     took: Duration,
 }
 
 async fn post(client: &reqwest::Client, attempt: &Attempt) -> Outcome {
-    // Signed with real time: receivers compare it with their own clock.
+    // Receivers compare the time in the signature with their own clock.
     let at = clock::real_millis() / 1000;
-    let begun = Instant::now();
+    let started = Instant::now();
     let answer = client
         .post(&attempt.url)
         .header("content-type", "application/json; charset=utf-8")
@@ -173,18 +173,18 @@ async fn post(client: &reqwest::Client, attempt: &Attempt) -> Outcome {
         Ok(answer) => {
             let status = answer.status().as_u16();
             let body = answer.bytes().await.unwrap_or_default();
-            let kept = &body[..body.len().min(KEPT_OF_ANSWER)];
+            let kept = &body[..body.len().min(MAX_ANSWER)];
             Ok((status, String::from_utf8_lossy(kept).into_owned()))
         }
         Err(error) => Err(error.without_url().to_string()),
     };
-    Outcome { answer, took: begun.elapsed() }
+    Outcome { answer, took: started.elapsed() }
 }
 
-/// Writes down what became of an attempt.
+/// Records the outcome of an attempt.
 fn note(shared: &Shared, attempt: &Attempt, outcome: &Outcome) {
     let now = shared.lock().store.now_millis();
-    shared.by_itself(|tx| {
+    shared.internal_transaction(|tx| {
         let Some(mut delivery) = tx.lookup("_delivery", &attempt.delivery).cloned() else {
             return Ok(());
         };
@@ -205,15 +205,15 @@ fn note(shared: &Shared, attempt: &Attempt, outcome: &Outcome) {
                 event.set("pending_webhooks", (event.int("pending_webhooks") - 1).max(0));
             });
         } else if delivery.text("state") == "pending" {
-            let doubled = FIRST_WAIT << u32::try_from(count - 1).unwrap_or(0).min(16);
-            delivery.set("due", now + doubled.min(LONGEST_WAIT));
-            if count >= MOST_TRIES {
+            let doubled = FIRST_DELAY << u32::try_from(count - 1).unwrap_or(0).min(16);
+            delivery.set("due", now + doubled.min(MAX_DELAY));
+            if count >= MAX_ATTEMPTS {
                 delivery.set("state", "failed");
             }
         }
         tx.put(delivery);
         Ok(())
     });
-    shared.lock().under_way.remove(&attempt.delivery);
+    shared.lock().in_flight.remove(&attempt.delivery);
     shared.wake.notify_one();
 }

@@ -1,19 +1,19 @@
-//! What goes wrong, in Stripe's shapes.
+//! Startup errors, and API errors in Stripe's format.
 //!
-//! Invariant: an error leaves nothing behind, except a card error: the declined attempt is
-//! itself a fact (a failed charge, an event), so its transaction is kept.
+//! Invariant: an error rolls its transaction back, except a card error: the declined attempt is
+//! itself a fact (a failed charge, an event), so its transaction is committed.
 
 use serde_json::{Value, json};
 
 /// Why the sandbox could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is taken or not ours to bind.
+    /// The address is in use, or may not be bound.
     #[error("cannot listen on {addr}: {source}")]
     Bind {
-        /// The address that was asked for.
+        /// The configured address.
         addr: std::net::SocketAddr,
-        /// What the system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The journal cannot be read or written.
@@ -21,17 +21,17 @@ pub enum Error {
     State {
         /// The state file.
         path: std::path::PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A line of the journal, other than a torn last one, is not a commit.
-    #[error("{path} is not a state file of the sandbox: line {line} cannot be read: {source}")]
+    /// A line of the journal is not a commit. A torn last line is not an error.
+    #[error("{path} is not a state file of the sandbox: cannot read line {line}: {source}")]
     Journal {
         /// The state file.
         path: std::path::PathBuf,
-        /// The line, counted from 1.
+        /// The line number, starting at 1.
         line: usize,
-        /// What the parser says.
+        /// The parser's error.
         source: serde_json::Error,
     },
     /// The HTTP client that delivers webhooks cannot be built.
@@ -39,18 +39,18 @@ pub enum Error {
     Client(#[from] reqwest::Error),
 }
 
-/// An error answer of the API.
+/// An error response of the API.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
     kind: &'static str,
-    /// `""` where Stripe gives none.
+    /// Empty where Stripe sends no code.
     code: &'static str,
     pub(crate) message: Box<str>,
     param: Option<Box<str>>,
     decline_code: Option<&'static str>,
     charge: Option<Box<str>>,
-    /// The id of the PaymentIntent or SetupIntent that the answer embeds.
+    /// The id of the PaymentIntent or SetupIntent to embed in the response.
     intent: Option<Box<str>>,
     traceless: bool,
 }
@@ -70,12 +70,12 @@ impl ApiError {
         }
     }
 
-    /// A request that Stripe refuses, with one of its error codes (or `""`).
+    /// An invalid request, with one of Stripe's error codes or `""`.
     pub(crate) fn invalid(code: &'static str, message: impl Into<Box<str>>) -> Self {
         Self::new(400, "invalid_request_error", code, message)
     }
 
-    /// A parameter that is real at Stripe but whose effect is not simulated here.
+    /// A parameter that Stripe accepts and the sandbox does not simulate.
     pub(crate) fn unsupported(param: &str) -> Self {
         Self::invalid(
             "sandbox_unsupported",
@@ -84,14 +84,14 @@ impl ApiError {
         .on(param)
     }
 
-    /// No object of that id.
+    /// The object that the path names does not exist.
     pub(crate) fn missing(kind: &str, id: &str) -> Self {
         let mut error = Self::invalid("resource_missing", format!("No such {kind}: '{id}'"));
         error.status = 404;
         error.on("id")
     }
 
-    /// A parameter names an object that is not there: 400 at Stripe, unlike in the path.
+    /// The object that a parameter names does not exist: a 400, unlike in the path.
     pub(crate) fn missing_param(kind: &str, id: &str, param: &str) -> Self {
         Self::invalid("resource_missing", format!("No such {kind}: '{id}'")).on(param)
     }
@@ -106,7 +106,7 @@ impl ApiError {
             "invalid_request_error",
             "",
             format!(
-                "Unrecognized request URL ({method}: {path}). If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in your code. This sandbox speaks only a part of Stripe's API."
+                "Unrecognized request URL ({method}: {path}). If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in your code. This sandbox implements only a part of Stripe's API."
             ),
         )
     }
@@ -115,21 +115,21 @@ impl ApiError {
         Self::new(status, "idempotency_error", code, message)
     }
 
-    /// An answer that only Stripe's bad days give.
+    /// An injected outage or rate limit.
     pub(crate) fn outage(status: u16) -> Self {
         let (kind, code) = match status {
             429 => ("invalid_request_error", "rate_limit"),
             _ => ("api_error", ""),
         };
-        Self::new(status, kind, code, "An unknown error occurred (made on purpose by the sandbox).")
+        Self::new(status, kind, code, "An unknown error occurred (injected by the sandbox).")
     }
 
-    /// Too many calls at once.
+    /// Too many concurrent calls.
     pub(crate) fn rate_limited(message: impl Into<Box<str>>) -> Self {
         Self::new(429, "invalid_request_error", "rate_limit", message)
     }
 
-    /// The sandbox itself failed.
+    /// An internal error of the sandbox.
     pub(crate) fn internal(message: impl Into<Box<str>>) -> Self {
         Self::new(500, "api_error", "", message)
     }
@@ -141,7 +141,7 @@ impl ApiError {
         error
     }
 
-    /// Names the parameter at fault.
+    /// Names the parameter that caused the error.
     pub(crate) fn on(mut self, param: &str) -> Self {
         self.param = Some(param.into());
         self
@@ -157,7 +157,7 @@ impl ApiError {
         self
     }
 
-    /// Makes a card error undo everything, as `error_if_incomplete` asks.
+    /// Makes a card error roll everything back, as `error_if_incomplete` requires.
     pub(crate) fn without_trace(mut self) -> Self {
         self.traceless = true;
         self.intent = None;
@@ -165,22 +165,22 @@ impl ApiError {
         self
     }
 
-    /// Whether it is the card that was refused.
+    /// Whether the card was declined.
     pub(crate) fn is_card_error(&self) -> bool {
         self.kind == "card_error"
     }
 
-    /// Whether the card was refused for want of 3-D Secure.
-    pub(crate) fn asks_for_authentication(&self) -> bool {
+    /// Whether the card was declined because the payment needs 3-D Secure.
+    pub(crate) fn requires_authentication(&self) -> bool {
         self.code == "authentication_required"
     }
 
-    /// Whether what was written until the error stays written.
+    /// Whether the writes made before the error are committed.
     pub(crate) fn keeps_writes(&self) -> bool {
         self.is_card_error() && !self.traceless
     }
 
-    /// The `error` member, without embedded objects.
+    /// Returns the `error` object, without embedded objects.
     pub(crate) fn fields(&self) -> Value {
         let mut error = json!({ "message": self.message, "type": self.kind });
         let optional = [
@@ -201,7 +201,7 @@ impl ApiError {
         error
     }
 
-    /// The key and id of the intent that the answer embeds.
+    /// Returns the key and the id of the intent to embed in the response.
     pub(crate) fn intent(&self) -> Option<(&'static str, &str)> {
         let id = self.intent.as_deref()?;
         Some(if id.starts_with("seti_") { ("setup_intent", id) } else { ("payment_intent", id) })

@@ -1,38 +1,43 @@
-//! Events: what changed, who wants to know, what is still to be delivered.
+//! Events: recording changes, and creating deliveries for the subscribed endpoints.
 
 use serde_json::{Map, Value, json};
 
+use crate::api_version::DEFAULT_VERSION;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::ids;
-use crate::shape::DEFAULT_VERSION;
 use crate::store::Tx;
 
-/// Within how many milliseconds events overtake each other when they are shuffled.
+/// The window within which shuffled events can overtake each other, in milliseconds.
 const SHUFFLED_WITHIN: i64 = 3_000;
 
 impl Tx<'_> {
-    /// Writes a new object and emits the event that says so.
+    /// Writes a new object and emits an event about it.
     pub(crate) fn create(&mut self, event: &str, object: &Value) {
         self.put(object.clone());
         self.emit(event, object, None);
     }
 
-    /// Changes an object and emits `event`. An `…updated` event carries the previous values, and
-    /// is not emitted when nothing that shows has changed.
+    /// Changes an object and emits `event`. An `…updated` event carries the previous values, and is not
+    /// emitted when no visible field has changed.
     pub(crate) fn change(&mut self, id: &str, event: &str, work: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
-        self.tell(id, &[event], work)
+        self.change_with_events(id, &[event], work)
     }
 
-    /// Changes an object and emits several events about it, as [`Tx::change`] does one.
-    pub(crate) fn tell(&mut self, id: &str, told: &[&str], work: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
+    /// Changes an object and emits several events about it; see [`Tx::change`].
+    pub(crate) fn change_with_events(
+        &mut self,
+        id: &str,
+        events: &[&str],
+        work: impl FnOnce(&mut Value),
+    ) -> Result<Value, ApiError> {
         let before = self.get(id).cloned().ok_or_else(|| ApiError::internal(format!("{id} vanished")))?;
         let mut after = before.clone();
         work(&mut after);
         self.put(after.clone());
         let previous = previous(&before, &after);
-        for event in told {
-            match tells_previous(event) {
+        for event in events {
+            match has_previous_attributes(event) {
                 false => self.emit(event, &after, None),
                 true if previous.is_some() => self.emit(event, &after, previous.clone()),
                 true => {}
@@ -41,10 +46,10 @@ impl Tx<'_> {
         Ok(after)
     }
 
-    /// Records an event about an object as it is now, and what must be delivered of it.
+    /// Records an event about the current state of an object, and creates its deliveries.
     pub(crate) fn emit(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
         let id = ids::new("evt_");
-        let endpoints = interested(self, kind);
+        let endpoints = subscribed_endpoints(self, kind);
         let mut data = json!({ "object": object });
         if let Some(previous) = previous {
             data["previous_attributes"] = previous;
@@ -69,8 +74,8 @@ impl Tx<'_> {
     }
 }
 
-/// What `previous_attributes` says of a change: every field that differs, with its old value,
-/// descending into hashes and taking lists whole. `None` when nothing that shows differs.
+/// Returns the `previous_attributes` of a change: the old values of all fields that differ, descending
+/// into objects but not into lists. `None` when no visible field differs.
 fn previous(before: &Value, after: &Value) -> Option<Value> {
     let (Value::Object(old), Value::Object(new)) = (before, after) else {
         return None;
@@ -94,31 +99,31 @@ fn previous(before: &Value, after: &Value) -> Option<Value> {
 }
 
 /// Whether events of a type carry `previous_attributes`.
-fn tells_previous(kind: &str) -> bool {
+fn has_previous_attributes(kind: &str) -> bool {
     kind.ends_with(".updated") || kind == "charge.refunded"
 }
 
 /// Whether an endpoint is enabled and subscribed to a type of event.
-pub(crate) fn wanted(endpoint: &Value, kind: &str) -> bool {
+pub(crate) fn subscribes_to(endpoint: &Value, kind: &str) -> bool {
     endpoint.text("status") == "enabled"
-        && endpoint.list("enabled_events").iter().any(|wanted| wanted == "*" || wanted == kind)
+        && endpoint.list("enabled_events").iter().any(|subscribes_to| subscribes_to == "*" || subscribes_to == kind)
 }
 
-/// The endpoints that an event of a type goes to, oldest first.
-pub(crate) fn interested(tx: &Tx<'_>, kind: &str) -> Vec<String> {
-    let endpoints = tx.newest("webhook_endpoint").rev().filter(|endpoint| wanted(endpoint, kind));
+/// Returns the endpoints that receive events of a type, oldest first.
+pub(crate) fn subscribed_endpoints(tx: &Tx<'_>, kind: &str) -> Vec<String> {
+    let endpoints = tx.newest("webhook_endpoint").rev().filter(|endpoint| subscribes_to(endpoint, kind));
     endpoints.map(|endpoint| endpoint.text("id").to_owned()).collect()
 }
 
-/// The object that holds the conditions under which events travel.
+/// The object that stores the delivery conditions.
 pub(crate) const CONDITIONS: &str = "_conditions";
 
-/// What can be set about them.
+/// The fields of the delivery conditions.
 pub(crate) const CONDITION_FIELDS: &[&str] =
     &["delay_seconds", "drop_next", "drop_percent", "duplicate_next", "duplicate_percent", "shuffle"];
 
-/// Makes what must be delivered of an event to an endpoint, under the conditions that were set:
-/// it may get lost, come twice, late, or out of order.
+/// Creates the delivery of an event to an endpoint. Depending on the delivery conditions it is dropped,
+/// duplicated, delayed or shuffled.
 fn dispatch(tx: &mut Tx<'_>, event: &str, kind: &str, endpoint: &str) {
     let mut due = tx.now() * 1000;
     let Some(conditions) = tx.get(CONDITIONS).cloned() else {
@@ -129,16 +134,16 @@ fn dispatch(tx: &mut Tx<'_>, event: &str, kind: &str, endpoint: &str) {
         due += ids::below(SHUFFLED_WITHIN);
     }
     let mut made = delivery(event, kind, endpoint, due);
-    if happens(tx, &conditions, "drop") {
+    if applies(tx, &conditions, "drop") {
         made.set("state", "dropped");
-    } else if happens(tx, &conditions, "duplicate") {
+    } else if applies(tx, &conditions, "duplicate") {
         tx.put(delivery(event, kind, endpoint, due));
     }
     tx.put(made);
 }
 
-/// Whether one of the next ones, or one of a hundred, is to be treated so.
-fn happens(tx: &mut Tx<'_>, conditions: &Value, what: &str) -> bool {
+/// Whether a condition applies to the next delivery: by count, or at random by percentage.
+fn applies(tx: &mut Tx<'_>, conditions: &Value, what: &str) -> bool {
     let next = format!("{what}_next");
     let left = conditions.int(&next);
     if left > 0 {
@@ -148,8 +153,8 @@ fn happens(tx: &mut Tx<'_>, conditions: &Value, what: &str) -> bool {
     ids::below(100) < conditions.int(&format!("{what}_percent"))
 }
 
-/// A delivery of an event to an endpoint, due at a moment of the sandbox's clock (milliseconds).
-/// It is `pending` until it is `delivered`, `failed` or `dropped`.
+/// Creates a delivery of an event to an endpoint, due at a time of the sandbox's clock in milliseconds.
+/// It stays `pending` until it is `delivered`, `failed` or `dropped`.
 pub(crate) fn delivery(event: &str, kind: &str, endpoint: &str, due: i64) -> Value {
     json!({
         "id": ids::new("dlv_"),

@@ -1,24 +1,24 @@
-//! `expand[]`: ids replaced by the objects they name.
+//! `expand[]`: replaces ids by the objects they refer to.
 //!
-//! Invariant: a path either names something expandable or the request is refused; a `null` on
-//! the way is not an error. Source: "Expanding Responses", docs.stripe.com/api.
+//! Invariant: a path that names nothing expandable is rejected; a `null` along the path is not an
+//! error. Source: "Expanding Responses", docs.stripe.com/api.
 
 use serde_json::Value;
 
+use crate::api_version;
 use crate::error::ApiError;
 use crate::fields::{Fields, list_of};
-use crate::shape;
 use crate::store::Tx;
 
-/// Stripe's limit on the depth of a path; a list's `data` counts.
-const DEEPEST: usize = 4;
+/// Stripe's limit on the depth of a path; a list's `data` counts as a level.
+const MAX_DEPTH: usize = 4;
 
-/// Expands every path that a call asked for.
+/// Expands every requested path.
 pub(crate) fn expand(tx: &Tx<'_>, value: &mut Value, paths: &[Value], version: &str) -> Result<(), ApiError> {
     for path in paths.iter().filter_map(Value::as_str) {
         let segments: Vec<&str> = path.split('.').collect();
-        if segments.len() > DEEPEST {
-            let message = format!("You cannot expand more than {DEEPEST} levels of a property. Property: {path}");
+        if segments.len() > MAX_DEPTH {
+            let message = format!("You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}");
             return Err(ApiError::invalid("", message).on("expand"));
         }
         walk(tx, value, &segments, version).map_err(|()| {
@@ -52,7 +52,7 @@ fn walk(tx: &Tx<'_>, value: &mut Value, path: &[&str], version: &str) -> Result<
     }
 }
 
-/// Puts the object in the place of its id. What is neither id nor object ends the path.
+/// Replaces an id by its object. Fails for a value that is neither an id nor an object.
 fn replace(tx: &Tx<'_>, child: &mut Value) -> Result<(), ()> {
     match child {
         Value::String(id) => {
@@ -68,7 +68,7 @@ fn replace(tx: &Tx<'_>, child: &mut Value) -> Result<(), ()> {
     }
 }
 
-/// Fields that are not there at all until they are asked for.
+/// Returns a field that Stripe includes only when it is expanded.
 fn included(tx: &Tx<'_>, object: &Value, field: &str, version: &str) -> Option<Value> {
     if object.get(field).is_some() {
         return None;
@@ -89,10 +89,10 @@ fn included(tx: &Tx<'_>, object: &Value, field: &str, version: &str) -> Option<V
             );
             Some(secret.unwrap_or_default())
         }
-        ("invoice", "payment_intent" | "charge") if shape::before_basil(version) => {
+        ("invoice", "payment_intent" | "charge") if api_version::before_basil(version) => {
             Some(object.get(format!("_{field}")).cloned().unwrap_or_default())
         }
-        ("invoice", "subscription") if shape::before_basil(version) => {
+        ("invoice", "subscription") if api_version::before_basil(version) => {
             Some(object["parent"]["subscription_details"]["subscription"].clone())
         }
         ("customer", "subscriptions") => {

@@ -1,28 +1,28 @@
-//! Reading and writing the JSON of Stripe objects without ceremony.
+//! Reading and writing fields of JSON objects.
 //!
-//! Invariant: reading never fails. A field that is absent, `null` or of another type reads as
-//! the empty value of the type asked for, which is how Stripe treats an unset field.
+//! Invariant: reading never fails. A field that is absent, `null` or of another type reads as the
+//! empty value of the requested type, which is how Stripe treats an unset field.
 
 use serde_json::{Map, Value};
 
-/// The empty slice that absent lists read as.
-const NOTHING: &[Value] = &[];
+/// What an absent list reads as.
+const EMPTY: &[Value] = &[];
 
 /// Lenient access to the fields of a JSON object.
 pub(crate) trait Fields {
-    /// The text of a field, `""` when unset.
+    /// Returns the text of a field, or `""` when it is unset.
     fn text(&self, key: &str) -> &str;
-    /// The text of a field unless it is unset or empty. Stripe unsets a field with `""`.
+    /// Returns the text of a field unless it is unset or empty. Stripe unsets a field with `""`.
     fn some(&self, key: &str) -> Option<&str>;
-    /// The integer of a field, `0` when unset.
+    /// Returns the integer of a field, or `0` when it is unset.
     fn int(&self, key: &str) -> i64;
-    /// The integer of a field, if it is one.
+    /// Returns the value of a field if it is an integer.
     fn some_int(&self, key: &str) -> Option<i64>;
-    /// Whether a field is `true`.
+    /// Returns whether a field is `true`.
     fn flag(&self, key: &str) -> bool;
-    /// The elements of a list field.
+    /// Returns the elements of an array field.
     fn list(&self, key: &str) -> &[Value];
-    /// The elements of a field that holds Stripe's list object.
+    /// Returns the elements of a field that holds one of Stripe's list objects.
     fn data(&self, key: &str) -> &[Value];
     /// Sets a field of an object.
     fn set(&mut self, key: &str, value: impl Into<Value>);
@@ -50,11 +50,11 @@ impl Fields for Value {
     }
 
     fn list(&self, key: &str) -> &[Value] {
-        self.get(key).and_then(Value::as_array).map_or(NOTHING, Vec::as_slice)
+        self.get(key).and_then(Value::as_array).map_or(EMPTY, Vec::as_slice)
     }
 
     fn data(&self, key: &str) -> &[Value] {
-        self.get(key).map_or(NOTHING, |list| list.list("data"))
+        self.get(key).map_or(EMPTY, |list| list.list("data"))
     }
 
     fn set(&mut self, key: &str, value: impl Into<Value>) {
@@ -64,7 +64,7 @@ impl Fields for Value {
     }
 }
 
-/// Copies the parameters that were sent onto the object; `""` unsets.
+/// Copies the given parameters onto the object if they were sent; `""` unsets a field.
 pub(crate) fn copy(object: &mut Value, params: &Value, keys: &[&str]) {
     for key in keys {
         match params.get(*key) {
@@ -75,8 +75,8 @@ pub(crate) fn copy(object: &mut Value, params: &Value, keys: &[&str]) {
     }
 }
 
-/// Stripe's metadata rule: keys that are sent are set, keys sent empty are removed, keys not
-/// sent stay, and `metadata=""` removes all.
+/// Merges metadata as Stripe does: keys that were sent are set, empty values remove their key, other
+/// keys stay, and `metadata=""` removes all.
 pub(crate) fn merge_metadata(object: &mut Value, params: &Value) {
     let Some(sent) = params.get("metadata") else {
         return;
@@ -100,7 +100,7 @@ pub(crate) fn merge_metadata(object: &mut Value, params: &Value) {
     object.set("metadata", Value::Object(merged));
 }
 
-/// The metadata of a new object: what was sent, without the empty entries.
+/// Returns the metadata of a new object: what was sent, without empty values.
 pub(crate) fn metadata(params: &Value) -> Value {
     let mut object = Value::Object(Map::new());
     merge_metadata(&mut object, params);
@@ -110,7 +110,7 @@ pub(crate) fn metadata(params: &Value) -> Value {
     }
 }
 
-/// Stripe's list object around its elements.
+/// Wraps elements in one of Stripe's list objects.
 pub(crate) fn list_of(data: &[Value], url: &str) -> Value {
     let total = data.len();
     serde_json::json!({

@@ -1,7 +1,7 @@
 //! Form bodies and query strings with Stripe's bracket notation.
 //!
-//! Invariant: every pair that was sent is in the tree exactly once, at the place its brackets
-//! name, and the order of siblings is the order sent. `a[b][0]=x` nests, `a[]=x` appends, and
+//! Invariant: every pair is in the tree exactly once, at the path that its brackets spell, and
+//! siblings keep the order in which they were sent. `a[b][0]=x` nests, `a[]=x` appends, and
 //! `a[][b]=1&a[][c]=2&a[][b]=3` starts a new element where a key repeats.
 //! Proved by `any_tree_survives_the_round_trip`.
 
@@ -12,20 +12,19 @@ use crate::error::ApiError;
 /// One node of the parsed form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
-    /// A value as it was sent, percent-decoded.
+    /// A percent-decoded value.
     Text(String),
-    /// Named or numbered children, in the order of their first appearance.
+    /// Named or numbered children, in order of first appearance.
     Branch(Vec<(String, Node)>),
 }
 
-/// How deep brackets may nest; deeper input is an attack, not a request.
-const DEEPEST: usize = 16;
+/// The maximum nesting of brackets; deeper input is an attack, not a request.
+const MAX_DEPTH: usize = 16;
 
 /// Parses `application/x-www-form-urlencoded` text.
 ///
 /// # Errors
-/// Unbalanced brackets, nesting beyond any parameter of Stripe's, or one name used both as a
-/// value and as an object.
+/// Brackets are unbalanced or nested too deeply, or a name is used both as a value and as an object.
 pub(crate) fn parse(raw: &[u8]) -> Result<Node, ApiError> {
     let mut root = Vec::new();
     for (name, value) in form_urlencoded::parse(raw) {
@@ -35,7 +34,7 @@ pub(crate) fn parse(raw: &[u8]) -> Result<Node, ApiError> {
     Ok(Node::Branch(root))
 }
 
-/// The same tree from JSON: `null` is the empty text.
+/// Builds the same tree from JSON; `null` becomes empty text.
 pub(crate) fn from_json(value: &Value) -> Node {
     match value {
         Value::Object(map) => Node::Branch(map.iter().map(|(key, value)| (key.clone(), from_json(value))).collect()),
@@ -62,7 +61,7 @@ fn split(name: &str) -> Result<Vec<&str>, ApiError> {
         path.push(&inner[..close]);
         rest = &inner[close + 1..];
     }
-    if !rest.is_empty() || path.len() > DEEPEST || head.is_empty() {
+    if !rest.is_empty() || path.len() > MAX_DEPTH || head.is_empty() {
         return Err(malformed());
     }
     Ok(path)
@@ -97,8 +96,8 @@ fn insert(branch: &mut Vec<(String, Node)>, path: &[&str], value: &str, name: &s
     }
 }
 
-/// The number of the list element that `[]` means: the last one while it still lacks the rest
-/// of the path, otherwise a new one.
+/// Returns the index that `[]` stands for: the last element if it does not have the rest of the path
+/// yet, otherwise a new one.
 fn element_for(branch: &[(String, Node)], rest: &[&str]) -> String {
     match branch.last() {
         Some((last, node)) if !rest.is_empty() && !has(node, rest) => last.clone(),

@@ -1,4 +1,4 @@
-//! Gates at which tests hold API calls, so that they can act while a call is in progress.
+//! Gates that hold API calls, so that a test can act while a call is in progress.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +20,7 @@ impl Gate {
     }
 }
 
-/// All gates that are closed.
+/// The gates that are still closed.
 #[derive(Debug, Default)]
 pub(crate) struct Gates(Mutex<Vec<Arc<Gate>>>);
 
@@ -29,7 +29,7 @@ impl Gates {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no gate holds the call any more.
+    /// Waits until no gate holds the call.
     pub(crate) async fn pass(&self, method: &str, path: &str) {
         loop {
             let gate = self.lock().iter().find(|gate| gate.holds(method, path)).cloned();
@@ -81,7 +81,7 @@ impl HeldCalls {
         *self.gate.arrived.borrow()
     }
 
-    /// Carries the held calls out, and lets later ones pass.
+    /// Carries out the held calls; later calls pass.
     pub fn open(self) {
         drop(self);
     }

@@ -1,33 +1,33 @@
-//! `Idempotency-Key`: the same request again gets the same answer.
+//! `Idempotency-Key`: repeating a request returns the first answer.
 //!
-//! Invariant: the record is written in the same journal line as what the request did, so that
-//! after a kill there are both or neither. Source: "Idempotent requests",
-//! docs.stripe.com/api: only POST, 24 hours, requests refused before they begin are not kept.
+//! Invariant: the record is in the same journal line as the request's writes, so that a crash
+//! leaves both or neither. Source: "Idempotent requests", docs.stripe.com/api: keys apply to POST and
+//! last 24 hours; requests that fail validation are not recorded.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::store::{IDEMPOTENCY_LIFE, Tx};
+use crate::store::{IDEMPOTENCY_TTL, Tx};
 
-/// A key and what it was sent with.
+/// A key and the request that it was sent with.
 #[derive(Clone, Debug)]
-pub(crate) struct Keyed {
+pub(crate) struct IdempotencyKey {
     pub(crate) key: String,
     path: String,
     fingerprint: String,
 }
 
-/// An answer that was given before.
+/// The answer to an earlier request with the same key.
 pub(crate) struct Replay {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) request: String,
 }
 
-impl Keyed {
-    /// `params` are the checked ones, so that the order in which they were sent is no matter.
+impl IdempotencyKey {
+    /// `params` are the parsed parameters, so that the order in which they were sent does not matter.
     pub(crate) fn new(key: String, path: &str, params: &Value) -> Self {
         Self { key, path: path.to_owned(), fingerprint: hex::encode(Sha256::digest(params.to_string())) }
     }
@@ -36,12 +36,12 @@ impl Keyed {
         format!("_idempotency:{}", self.key)
     }
 
-    /// The earlier answer to the same request.
+    /// Returns the answer to an earlier request with the same key.
     ///
     /// # Errors
-    /// The key was used for another request.
+    /// The key was used for a different request.
     pub(crate) fn earlier(&self, tx: &Tx<'_>) -> Result<Option<Replay>, ApiError> {
-        let record = tx.get(&self.id()).filter(|record| record.int("created") + IDEMPOTENCY_LIFE > tx.now());
+        let record = tx.get(&self.id()).filter(|record| record.int("created") + IDEMPOTENCY_TTL > tx.now());
         let Some(record) = record else {
             return Ok(None);
         };
@@ -68,8 +68,8 @@ impl Keyed {
         }))
     }
 
-    /// Keeps an answer.
-    pub(crate) fn keep(&self, tx: &mut Tx<'_>, status: u16, body: &Value) {
+    /// Records the answer.
+    pub(crate) fn store(&self, tx: &mut Tx<'_>, status: u16, body: &Value) {
         tx.put(json!({
             "id": self.id(),
             "object": "_idempotency",
@@ -82,10 +82,10 @@ impl Keyed {
         }));
     }
 
-    /// Refuses a key that Stripe could not keep.
+    /// Checks the length of a key.
     ///
     /// # Errors
-    /// It has more than 255 characters.
+    /// The key has more than 255 characters.
     pub(crate) fn check(key: &str) -> Result<(), ApiError> {
         match key.chars().count() {
             ..=255 => Ok(()),
@@ -97,7 +97,7 @@ impl Keyed {
         }
     }
 
-    /// The refusal while the first request with the key is still being worked on.
+    /// Returns the error for a key whose first request is still in progress.
     pub(crate) fn in_use(key: &str) -> ApiError {
         let message = format!(
             "There is currently another in-progress request using this Idempotent Key (that probably means you submitted twice, and the other request is still going through): {key}. Please try again later."

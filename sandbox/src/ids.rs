@@ -1,41 +1,41 @@
 //! Ids that look like Stripe's.
 //!
-//! Invariant: the random part comes from two UUIDs (148 random bits) through SHA-256, so that
-//! a Checkout Session's id is as unguessable as the real one: it is what opens its page.
+//! Invariant: the random part is a SHA-256 hash of two UUIDs (148 random bits), so that a Checkout
+//! Session's id, which gives access to its page, is as hard to guess as a real one.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// `prefix` and 24 random letters and digits, e.g. `cus_…`.
+/// Returns `prefix` followed by 24 random letters and digits, e.g. `cus_…`.
 pub(crate) fn new(prefix: &str) -> String {
     format!("{prefix}{}", letters(&random(), 24))
 }
 
-/// A Checkout Session's id is longer than the others.
+/// Returns the id of a Checkout Session, which is longer than others.
 pub(crate) fn session() -> String {
     format!("cs_test_a1{}{}", letters(&random(), 28), letters(&random(), 28))
 }
 
-/// What a client needs beside the intent's id to act on it.
+/// Returns the client secret of an intent.
 pub(crate) fn client_secret(intent: &str) -> String {
     format!("{intent}_secret_{}", letters(&random(), 25))
 }
 
-/// The same text always gives the same 16 letters: a card number's fingerprint.
+/// Returns the 16-letter fingerprint of a card or account number; equal numbers have equal fingerprints.
 pub(crate) fn fingerprint(text: &str) -> String {
     letters(&Sha256::digest(format!("fingerprint:{text}")).into(), 16)
 }
 
-/// A random number from 0 up to `bound`, which it does not reach.
+/// Returns a random number from 0 up to, but not including, `bound`.
 pub(crate) fn below(bound: i64) -> i64 {
     let random = random();
     let number = i64::from_le_bytes(random[..8].try_into().unwrap_or_default());
     number.rem_euclid(bound.max(1))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+#[expect(clippy::disallowed_methods, reason = "the only place that creates ids")]
 fn random() -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(Uuid::now_v7().as_bytes());

@@ -1,17 +1,16 @@
-//! Where objects are found other than by id: by kind, by what they refer to, by what falls due.
+//! Indexes of objects: by kind, by reference, by upcoming change, and pending deliveries by endpoint.
 //!
-//! Invariant: the index says of every object what the object itself says; the store takes an
-//! object out before it changes and puts it in again afterwards. Proved by
-//! `what_was_undone_leaves_no_trace` in `store.rs`.
+//! Invariant: the index agrees with every object; the store removes an object from it before a change
+//! and adds it again afterwards. Proved by `a_rollback_leaves_no_trace` in `store.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use crate::agenda::{self, Due};
 use crate::fields::Fields;
+use crate::upcoming::{self, Due};
 
-/// Fields that name another object.
+/// Fields that refer to another object.
 const REFERENCES: &[&str] = &[
     "charge",
     "configuration",
@@ -33,7 +32,7 @@ const REFERENCES: &[&str] = &[
     "_payment_intent",
 ];
 
-/// Ids in the order of creation.
+/// Ids in order of creation.
 type Ordered = BTreeMap<u64, String>;
 
 /// The index of a store.
@@ -41,8 +40,8 @@ type Ordered = BTreeMap<u64, String>;
 pub(crate) struct Index {
     kinds: HashMap<String, Ordered>,
     referring: HashMap<String, Ordered>,
-    agenda: BTreeSet<(i64, Due, String)>,
-    /// Pending deliveries of each endpoint: when due (milliseconds), creation, id.
+    upcoming: BTreeSet<(i64, Due, String)>,
+    /// Pending deliveries of each endpoint: due time (milliseconds), sequence number, id.
     queues: BTreeMap<String, BTreeSet<(i64, u64, String)>>,
 }
 
@@ -52,8 +51,8 @@ impl Index {
         for reference in references(object) {
             self.referring.entry(reference.to_owned()).or_default().insert(seq, id.to_owned());
         }
-        if let Some((moment, due)) = agenda::of(object) {
-            self.agenda.insert((moment, due, id.to_owned()));
+        if let Some((moment, due)) = upcoming::of(object) {
+            self.upcoming.insert((moment, due, id.to_owned()));
         }
         if let Some((endpoint, due)) = queued(object) {
             self.queues.entry(endpoint.to_owned()).or_default().insert((due, seq, id.to_owned()));
@@ -65,8 +64,8 @@ impl Index {
         for reference in references(object) {
             take(&mut self.referring, reference, seq);
         }
-        if let Some((moment, due)) = agenda::of(object) {
-            self.agenda.remove(&(moment, due, id.to_owned()));
+        if let Some((moment, due)) = upcoming::of(object) {
+            self.upcoming.remove(&(moment, due, id.to_owned()));
         }
         if let Some((endpoint, due)) = queued(object)
             && let Some(queue) = self.queues.get_mut(endpoint)
@@ -78,7 +77,7 @@ impl Index {
         }
     }
 
-    /// Ids of a kind, newest first.
+    /// Returns the ids of a kind, newest first.
     pub(crate) fn newest<'i>(&'i self, kind: &str) -> impl DoubleEndedIterator<Item = &'i str> + use<'i> {
         self.kinds.get(kind).into_iter().flat_map(|ids| ids.values().rev()).map(String::as_str)
     }
@@ -87,17 +86,17 @@ impl Index {
         self.kinds.get(kind).map_or(0, BTreeMap::len)
     }
 
-    /// Ids of the objects that name `id`, newest first.
+    /// Returns the ids of objects that refer to `id`, newest first.
     pub(crate) fn referring<'i>(&'i self, id: &str) -> impl DoubleEndedIterator<Item = &'i str> + use<'i> {
         self.referring.get(id).into_iter().flat_map(|ids| ids.values().rev()).map(String::as_str)
     }
 
-    /// What falls due, earliest first.
-    pub(crate) fn agenda(&self) -> impl Iterator<Item = (i64, Due, &str)> {
-        self.agenda.iter().map(|(moment, due, id)| (*moment, *due, id.as_str()))
+    /// Returns upcoming changes, earliest first.
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = (i64, Due, &str)> {
+        self.upcoming.iter().map(|(moment, due, id)| (*moment, *due, id.as_str()))
     }
 
-    /// Each endpoint with its pending deliveries, the next one first.
+    /// Returns each endpoint with its pending deliveries, the next one first.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = (i64, &str)>)> {
         self.queues.iter().map(|(endpoint, queue)| {
             (endpoint.as_str(), queue.iter().map(|(due, _, delivery)| (*due, delivery.as_str())))
@@ -114,8 +113,8 @@ fn take(map: &mut HashMap<String, Ordered>, key: &str, seq: u64) {
     }
 }
 
-/// The ids that an object names. Of an event: what it is about, whose that is, and the request
-/// that caused it.
+/// Returns the ids that an object refers to. For an event: its object, that object's customer, and the
+/// request that caused it.
 pub(crate) fn references(object: &Value) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     match object.text("object") {
@@ -136,7 +135,7 @@ pub(crate) fn references(object: &Value) -> BTreeSet<&str> {
     found
 }
 
-/// The endpoint that a delivery still has to reach, and when.
+/// Returns the endpoint and the due time of a pending delivery.
 fn queued(object: &Value) -> Option<(&str, i64)> {
     let pending = object.text("object") == "_delivery" && object.text("state") == "pending";
     pending.then(|| (object.text("endpoint"), object.int("due")))

@@ -1,9 +1,9 @@
 //! An offline Stripe for development and tests.
 //!
-//! It speaks the part of Stripe's HTTP API that a billing application uses, serves the hosted
-//! Checkout page with test cards, and delivers signed webhooks with retries. No money moves and
-//! nothing leaves the machine. It shares no code with the application it serves, so that the
-//! two can disagree.
+//! It implements the part of Stripe's HTTP API that a billing application uses, serves the hosted
+//! pages, accepts Stripe's test cards, and delivers signed webhooks with retries. No money moves and
+//! nothing leaves the machine. It shares no code with the application under test, so a mistake in one
+//! cannot hide the same mistake in the other.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), sandbox::Error> {
@@ -14,14 +14,14 @@
 //! # }
 //! ```
 //!
-//! One lock guards the state (`state.rs`); it is never held across an await. One request is one
-//! transaction (`store.rs`), one line of the journal.
+//! One lock guards the state (`state.rs`); it is never held across an await. Each request is one
+//! transaction (`store.rs`) and one line of the journal.
 
-// The largest objects of Stripe are one `json!` each.
+// Stripe's largest objects are built by a single `json!` call.
 #![recursion_limit = "256"]
 
-mod agenda;
 mod api;
+mod api_version;
 mod banks;
 mod cards;
 mod clock;
@@ -46,9 +46,9 @@ mod objects;
 mod params;
 mod sandbox;
 mod settings;
-mod shape;
 mod state;
 mod store;
+mod upcoming;
 
 pub use config::{Config, Endpoint};
 pub use error::Error;

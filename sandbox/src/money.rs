@@ -1,11 +1,11 @@
-//! Currencies and how amounts in minor units are written.
+//! Currencies, and formatting of amounts in minor units.
 
-/// Currencies without a minor unit, at Stripe.
+/// Currencies that have no minor unit at Stripe.
 const ZERO_DECIMAL: &[&str] =
     &["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"];
 /// Currencies with three decimals.
 const THREE_DECIMAL: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
-/// The other currencies that Stripe presents prices in.
+/// The other currencies that Stripe supports for prices.
 const TWO_DECIMAL: &[&str] = &[
     "usd", "aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd", "bdt", "bgn", "bmd",
     "bnd", "bob", "brl", "bsd", "bwp", "byn", "bzd", "cad", "cdf", "chf", "cny", "cop", "crc", "cve", "czk", "dkk",
@@ -17,13 +17,13 @@ const TWO_DECIMAL: &[&str] = &[
     "uzs", "wst", "xcd", "xcg", "yer", "zar", "zmw",
 ];
 
-/// Whether Stripe knows the lower-case currency code.
+/// Whether Stripe supports a currency, given its code in lower case.
 pub(crate) fn is_currency(code: &str) -> bool {
     [ZERO_DECIMAL, THREE_DECIMAL, TWO_DECIMAL].iter().any(|codes| codes.contains(&code))
 }
 
-/// `quantity` units at a decimal price in minor units such as `0.25`, rounded half away from
-/// zero; Stripe allows twelve decimals.
+/// Multiplies a decimal price in minor units, such as `0.25`, by a quantity, and rounds half away from
+/// zero. Stripe allows twelve decimals.
 pub(crate) fn times(unit: &str, quantity: i64) -> i64 {
     const SCALE: i128 = 1_000_000_000_000;
     let (negative, digits) = unit.strip_prefix('-').map_or((false, unit), |digits| (true, digits));
@@ -35,7 +35,7 @@ pub(crate) fn times(unit: &str, quantity: i64) -> i64 {
     i64::try_from(if negative { -rounded } else { rounded }).unwrap_or(i64::MAX)
 }
 
-/// "$19.00", "¥500", "KWD 1.250".
+/// Formats an amount: "$19.00", "¥500", "KWD 1.250".
 pub(crate) fn format(amount: i64, currency: &str) -> String {
     let decimals = match currency {
         code if ZERO_DECIMAL.contains(&code) => 0,
@@ -59,7 +59,7 @@ pub(crate) fn format(amount: i64, currency: &str) -> String {
     }
 }
 
-/// A decimal price in minor units: "$0.0025", or like [`format()`] where there are no parts.
+/// Formats a decimal price in minor units: like [`format()`] for whole numbers, otherwise as written.
 pub(crate) fn format_decimal(unit: &str, currency: &str) -> String {
     match unit.parse::<i64>() {
         Ok(amount) => format(amount, currency),
@@ -84,7 +84,7 @@ mod tests {
     use super::{format, times};
 
     #[test]
-    fn parts_of_a_cent_are_multiplied_before_they_are_rounded() {
+    fn fractions_of_a_cent_are_multiplied_before_rounding() {
         assert_eq!(times("0.25", 3), 1);
         assert_eq!(times("0.5", 1), 1);
         assert_eq!(times("0.000000000001", 1_000_000), 0);

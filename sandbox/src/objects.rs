@@ -1,7 +1,7 @@
-//! Stripe's objects when they are born: every field the real one has, unset ones `null`.
+//! New Stripe objects, with every field that Stripe's have; unset fields are `null`.
 //!
-//! Invariant: a typed SDK can read each of them. They are in the shape of the default API
-//! version; `shape.rs` renders older ones.
+//! Invariant: a typed SDK can read each of them. They are as the default API version has them;
+//! `api_version.rs` renders older versions.
 
 use serde_json::{Map, Value, json};
 
@@ -66,7 +66,7 @@ pub(crate) fn product(params: &Value, now: i64) -> Value {
     })
 }
 
-/// A price of `product`; `params` has `currency` and an amount, checked by the caller.
+/// A price of `product`; the caller has validated the currency and the amount.
 pub(crate) fn price(params: &Value, product: &str, amount: (Option<i64>, String), now: i64) -> Value {
     let (unit_amount, decimal) = amount;
     let recurring = params.get("recurring").map(|recurring| {
@@ -101,7 +101,7 @@ pub(crate) fn price(params: &Value, product: &str, amount: (Option<i64>, String)
     })
 }
 
-/// The legacy plan that every recurring price still carries inside subscription items.
+/// The legacy plan object that subscription items still include beside the price.
 pub(crate) fn plan(price: &Value) -> Value {
     let recurring = &price["recurring"];
     json!({
@@ -127,7 +127,7 @@ pub(crate) fn plan(price: &Value) -> Value {
     })
 }
 
-/// An unattached card. `_number` decides how it behaves and never leaves the sandbox.
+/// An unattached card. `_number` determines its behaviour and never leaves the sandbox.
 pub(crate) fn card_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Value {
     let (exp_month, exp_year) = expiry;
     let last4 = &card.number[card.number.len() - 4..];
@@ -184,7 +184,7 @@ pub(crate) fn billing_details() -> Value {
     })
 }
 
-/// A PaymentIntent that awaits a payment method.
+/// A PaymentIntent that requires a payment method.
 pub(crate) fn payment_intent(amount: i64, currency: &str, customer: Option<&str>, now: i64) -> Value {
     let id = ids::new("pi_");
     let secret = ids::client_secret(&id);
@@ -270,8 +270,7 @@ pub(crate) fn setup_intent(customer: Option<&str>, usage: &str, now: i64) -> Val
     })
 }
 
-/// The charge of one attempt of `intent` with `method`; `failure` is code, message and decline
-/// code.
+/// The charge of one payment attempt; `failure` is the code, the message and the decline code.
 pub(crate) fn charge(intent: &Value, method: &Value, failure: Option<(&str, &str, &str)>, now: i64) -> Value {
     let paid = failure.is_none();
     let (code, message) = failure.map_or((None, None), |(code, message, _)| (Some(code), Some(message)));
@@ -339,7 +338,7 @@ pub(crate) fn charge(intent: &Value, method: &Value, failure: Option<(&str, &str
     })
 }
 
-/// How a charge shows what it was made with.
+/// The `payment_method_details` of a charge.
 fn charged_with(intent: &Value, method: &Value, paid: bool) -> Value {
     let kind = method.text("type");
     if kind != "card" {
@@ -395,7 +394,7 @@ pub(crate) fn refund(charge: &Value, amount: i64, reason: Option<&str>, params: 
     })
 }
 
-/// Where a refund of a charge goes to.
+/// The destination of a charge's refund.
 fn destination(charge: &Value) -> Value {
     match charge["payment_method_details"].text("type") {
         "card" => json!({
@@ -409,7 +408,7 @@ fn destination(charge: &Value) -> Value {
     }
 }
 
-/// What may be said about a disputed charge.
+/// The evidence fields of a dispute.
 const EVIDENCE: &[&str] = &[
     "access_activity_log",
     "billing_address",
@@ -440,7 +439,7 @@ const EVIDENCE: &[&str] = &[
     "uncategorized_text",
 ];
 
-/// A dispute that has just been opened.
+/// A new dispute.
 pub(crate) fn dispute(charge: &Value, reason: &str, inquiry: bool, due_by: i64, now: i64) -> Value {
     let mut evidence: Map<String, Value> = EVIDENCE.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
     evidence.insert("enhanced_evidence".to_owned(), json!({}));
@@ -476,7 +475,7 @@ pub(crate) fn dispute(charge: &Value, reason: &str, inquiry: bool, due_by: i64, 
     })
 }
 
-/// One item of a subscription, for one period.
+/// A subscription item with its current period.
 pub(crate) fn subscription_item(
     subscription: &str,
     price: &Value,
@@ -499,14 +498,14 @@ pub(crate) fn subscription_item(
         "subscription": subscription,
         "tax_rates": [],
     });
-    // What is metered has no quantity of its own.
+    // A metered item has no quantity.
     if price["recurring"].text("usage_type") != "metered" {
         item.set("quantity", quantity.unwrap_or(1));
     }
     item
 }
 
-/// A subscription without items, status and dates: its flow fills those in.
+/// A subscription without items, status and dates, which `flows` fills in.
 pub(crate) fn subscription(customer: &str, currency: &str, now: i64) -> Value {
     let id = ids::new("sub_");
     json!({
@@ -699,7 +698,7 @@ pub(crate) fn invoice(customer: &Value, currency: &str, reason: &str, period: (i
     })
 }
 
-/// The way in which an invoice is to be paid.
+/// The InvoicePayment of an invoice and its PaymentIntent.
 pub(crate) fn invoice_payment(invoice: &Value, intent: &Value, now: i64) -> Value {
     json!({
         "id": ids::new("inpay_"),
@@ -717,7 +716,7 @@ pub(crate) fn invoice_payment(invoice: &Value, intent: &Value, now: i64) -> Valu
     })
 }
 
-/// Something to be billed with a customer's next invoice.
+/// An item to bill with a customer's next invoice.
 pub(crate) fn invoice_item(
     customer: &Value,
     amount: i64,
@@ -750,7 +749,7 @@ pub(crate) fn invoice_item(
     })
 }
 
-/// How a line or item names its price.
+/// The `pricing` of an invoice line or item.
 pub(crate) fn pricing(price: &Value) -> Value {
     json!({
         "price_details": { "price": price["id"], "product": price["product"] },
@@ -759,7 +758,7 @@ pub(crate) fn pricing(price: &Value) -> Value {
     })
 }
 
-/// What an open Checkout Session starts from; its flow sets what the request asked for.
+/// An open Checkout Session with default values, which `flows` replaces by the requested ones.
 pub(crate) fn checkout_session(now: i64) -> Value {
     json!({
         "id": ids::session(),
@@ -825,7 +824,7 @@ pub(crate) fn checkout_session(now: i64) -> Value {
     })
 }
 
-/// A line of a Checkout Session.
+/// A line item of a Checkout Session.
 pub(crate) fn session_item(price: &Value, quantity: i64, description: &str, amount: i64) -> Value {
     json!({
         "id": ids::new("li_"),
@@ -860,7 +859,7 @@ pub(crate) fn webhook_endpoint(url: &str, secret: &str, now: i64) -> Value {
     })
 }
 
-/// The account that owns everything here.
+/// The sandbox's only account.
 pub(crate) fn account(now: i64) -> Value {
     json!({
         "id": ids::new("acct_")[..21].to_owned(),
@@ -892,7 +891,7 @@ pub(crate) fn account(now: i64) -> Value {
     })
 }
 
-/// A meter that sums up values.
+/// A meter that sums values.
 pub(crate) fn meter(display_name: &str, event_name: &str, now: i64) -> Value {
     json!({
         "id": ids::new("mtr_test_"),
@@ -911,7 +910,7 @@ pub(crate) fn meter(display_name: &str, event_name: &str, now: i64) -> Value {
     })
 }
 
-/// A portal configuration with everything off.
+/// A portal configuration with all features disabled.
 pub(crate) fn portal_configuration(now: i64) -> Value {
     json!({
         "id": ids::new("bpc_"),
@@ -945,7 +944,7 @@ pub(crate) fn portal_configuration(now: i64) -> Value {
     })
 }
 
-/// A link to the portal, still without its `url`.
+/// A portal session without its `url`.
 pub(crate) fn portal_session(customer: &str, configuration: &str, now: i64) -> Value {
     json!({
         "id": ids::new("bps_"),

@@ -1,4 +1,4 @@
-//! Starting, steering and stopping a sandbox.
+//! Starting, controlling and stopping a sandbox.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
@@ -33,10 +33,10 @@ impl std::fmt::Debug for Sandbox {
     }
 }
 
-/// Starts a sandbox and returns when it accepts connections.
+/// Starts a sandbox and returns once it accepts connections.
 ///
 /// # Errors
-/// The address cannot be bound, or the state file cannot be used.
+/// The address cannot be bound, or the state file cannot be read or written.
 pub async fn start(config: Config) -> Result<Sandbox, Error> {
     let bind = |source| Error::Bind { addr: config.addr, source };
     let listener = TcpListener::bind(config.addr).await.map_err(bind)?;
@@ -70,7 +70,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_sandbox/deliveries/{delivery}", get(control::deliveries::show))
         .route("/_sandbox/requests", get(control::requests::list))
         .route("/_sandbox/requests/{request}", get(control::requests::show))
-        .route("/_sandbox/trouble", get(control::trouble::show))
+        .route("/_sandbox/faults", get(control::faults::show))
         .route("/_sandbox/state", get(control::state))
         .route("/_sandbox/api", any(control::api::answer))
         .route("/_sandbox/api/{*path}", any(control::api::answer))
@@ -86,7 +86,10 @@ fn router(shared: Arc<Shared>) -> Router {
         )
         .route("/p/session/{session}", get(hosted::portal::show).post(hosted::portal::change_card))
         .route("/p/session/{session}/pay/{invoice}", post(hosted::portal::pay))
-        .route("/p/session/{session}/cancel/{subscription}", get(hosted::portal::ask).post(hosted::portal::cancel))
+        .route(
+            "/p/session/{session}/cancel/{subscription}",
+            get(hosted::portal::confirm_cancellation).post(hosted::portal::cancel),
+        )
         .route("/p/session/{session}/resume/{subscription}", post(hosted::portal::resume))
         .route(
             "/p/session/{session}/change/{subscription}",
@@ -102,29 +105,29 @@ fn router(shared: Arc<Shared>) -> Router {
 }
 
 impl Sandbox {
-    /// `http://127.0.0.1:PORT`, without `/v1`: what `STRIPE_API_BASE` gets.
+    /// Returns the value for `STRIPE_API_BASE`: `http://127.0.0.1:PORT`, without `/v1`.
     pub fn url(&self) -> String {
         self.shared.base.clone()
     }
 
-    /// Stops accepting, finishes what is under way and returns.
+    /// Stops accepting connections, releases held calls, and finishes calls and deliveries in progress.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         self.shared.gates.open_all();
         for task in std::mem::take(&mut self.tasks) {
             if let Err(error) = task.await {
-                tracing::error!(%error, "a task of the sandbox did not end well");
+                tracing::error!(%error, "a task of the sandbox failed");
             }
         }
     }
 
-    /// Adds a webhook endpoint for all events, or changes the one with that url.
+    /// Adds a webhook endpoint for all events, or updates the one with the same URL.
     pub fn add_endpoint(&self, endpoint: Endpoint) {
         self.shared.add_endpoint(endpoint);
     }
 
-    /// Resolves when no delivery is pending or waiting for its next try. What is held back by
-    /// [`Sandbox::hold_deliveries`] is not waited for.
+    /// Resolves when no delivery is pending or waiting for a retry. Deliveries held by
+    /// [`Sandbox::hold_deliveries`] do not count.
     pub fn deliveries_settled(&self) -> impl Future<Output = ()> + use<> {
         let shared = Arc::clone(&self.shared);
         async move {
@@ -140,51 +143,50 @@ impl Sandbox {
         }
     }
 
-    /// The API calls answered so far, oldest first.
+    /// Returns the API calls answered so far, oldest first.
     pub fn requests(&self) -> Vec<RequestLine> {
         self.shared.lock().store.newest(REQUEST).rev().map(RequestLine::of).collect()
     }
 
-    /// Holds all deliveries back, or lets them go.
+    /// Holds all deliveries, or releases them.
     pub fn hold_deliveries(&self, hold: bool) {
         controls::hold(&self.shared, hold);
     }
 
-    /// Every delivery there was, oldest first.
+    /// Returns all deliveries, oldest first.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.shared.lock().store.newest("_delivery").rev().map(Delivery::of).collect()
     }
 
-    /// The deliveries that are still to be made, in the order in which they would go.
+    /// Returns the pending deliveries in the order in which they would be sent.
     pub fn pending_deliveries(&self) -> Vec<Delivery> {
         let inner = self.shared.lock();
         controls::pending(&inner).iter().filter_map(|id| inner.store.get(id)).map(Delivery::of).collect()
     }
 
-    /// Makes one pending delivery now, even while deliveries are held; `false` when it is not
+    /// Sends one pending delivery now, even while deliveries are held; returns `false` when it is not
     /// pending. [`Sandbox::deliveries_settled`] waits for it.
     pub fn deliver(&self, delivery: &str) -> bool {
         controls::deliver(&self.shared, delivery).is_ok()
     }
 
-    /// Drops a pending delivery, as if it got lost; `false` when it is not pending.
+    /// Drops a pending delivery, as if it got lost; returns `false` when it is not pending.
     pub fn drop_delivery(&self, delivery: &str) -> bool {
         self.control(&format!("POST deliveries/{delivery}/drop"), &[]).is_ok()
     }
 
-    /// Puts the pending deliveries in an order that depends on the seed alone.
+    /// Reorders the pending deliveries; the order depends on the seed alone.
     pub fn shuffle_deliveries(&self, seed: i64) {
         drop(controls::shuffle(&self.shared, seed));
     }
 
-    /// How many deliveries to one endpoint may be under way at a time: one, unless more are
-    /// asked for here.
-    pub fn deliver_abreast(&self, deliveries: usize) {
-        self.shared.lock().abreast = deliveries.max(1);
+    /// Sets how many deliveries to one endpoint may be in flight at a time; the default is one.
+    pub fn deliver_concurrently(&self, deliveries: usize) {
+        self.shared.lock().concurrency = deliveries.max(1);
     }
 
-    /// The body and the `Stripe-Signature` header of an event as an endpoint would get them now,
-    /// for tests that deliver by themselves. `None` when there is no such event or endpoint.
+    /// Returns the body and the `Stripe-Signature` header that an endpoint would receive for an event
+    /// now, for tests that deliver events themselves. `None` when there is no such event or endpoint.
     pub fn signed(&self, event_id: &str, endpoint_url: &str) -> Option<(String, String)> {
         let inner = self.shared.lock();
         let endpoint = inner.store.newest("webhook_endpoint").find(|known| known["url"] == endpoint_url)?;
@@ -193,29 +195,29 @@ impl Sandbox {
         Some((payload, signature))
     }
 
-    /// Answers the next `n` API calls with `status` without carrying them out.
+    /// Fails the next `n` API calls with `status`, without carrying them out.
     pub fn fail_next(&self, n: u32, status: u16) {
         self.shared.lock().faults.failing = (n, status);
     }
 
-    /// The misbehaviour of the next calls is of those whose path begins so; of all when it is empty.
-    pub fn only_calls_of(&self, path: &str) {
+    /// Limits the faults to calls whose path begins with `path`; an empty path means all calls.
+    pub fn limit_faults_to(&self, path: &str) {
         path.clone_into(&mut self.shared.lock().faults.path);
     }
 
-    /// Leaves of an object, wherever it stands in an answer, no more than its id; `None` ends it.
-    pub fn mangle(&self, id: Option<&str>) {
-        id.unwrap_or_default().clone_into(&mut self.shared.lock().faults.mangled);
+    /// Reduces an object to its id in every answer that contains it; `None` ends that.
+    pub fn strip_object(&self, id: Option<&str>) {
+        id.unwrap_or_default().clone_into(&mut self.shared.lock().faults.stripped);
     }
 
-    /// Carries the next `n` API calls out but answers them with 500, as if the answer was lost.
-    pub fn lose_next_answers(&self, n: u32) {
-        self.shared.lock().faults.losing = n;
+    /// Carries out the next `n` API calls but answers them with 500, as if the answer had been lost.
+    pub fn drop_next_answers(&self, n: u32) {
+        self.shared.lock().faults.dropping = n;
     }
 
-    /// Carries the next `n` API calls out but answers them with what is not JSON.
-    pub fn garble_next_answers(&self, n: u32) {
-        self.shared.lock().faults.garbling = n;
+    /// Carries out the next `n` API calls but answers them with something that is not JSON.
+    pub fn corrupt_next_answers(&self, n: u32) {
+        self.shared.lock().faults.corrupting = n;
     }
 
     /// Holds API calls of a method (any when empty) whose path begins with `path`, before they are
@@ -224,71 +226,67 @@ impl Sandbox {
         HeldCalls::new(&self.shared.gates, method, path)
     }
 
-    /// Makes every API call take that much longer before it is carried out.
-    pub fn delay_calls(&self, delay: Duration) {
-        self.shared.lock().faults.delay = delay;
-    }
-
-    /// What becomes of a subscription when the last retry has failed.
+    /// Sets what happens to a subscription when the last retry of a payment has failed.
     pub fn after_last_retry(&self, then: AfterLastRetry) {
-        self.shared.by_itself(|tx| {
-            Settings { after_last_retry: then, ..Settings::current(tx) }.keep(tx);
+        self.shared.internal_transaction(|tx| {
+            Settings { after_last_retry: then, ..Settings::current(tx) }.store(tx);
             Ok(())
         });
     }
 
-    /// Declines the next `n` charges of a customer, whatever the card.
-    pub fn refuse_next_charges(&self, customer: &str, n: u32) {
-        drop(controls::refuse_next(&self.shared, customer, i64::from(n)));
+    /// Declines a customer's next `n` charges, whatever the card.
+    pub fn decline_next_charges(&self, customer: &str, n: u32) {
+        drop(controls::decline_next(&self.shared, customer, i64::from(n)));
     }
 
-    /// Does what `/_sandbox/api` offers, e.g. `control("POST clock/advance", &[("days", "3")])`.
+    /// Calls the control API, e.g. `control("POST clock/advance", &[("days", "3")])`.
     ///
     /// # Errors
-    /// The answer that the API would give: `{"error": {"message": …}}`.
+    /// The body that the API would answer with: `{"error": {"message": …}}`.
     pub fn control(&self, endpoint: &str, parameters: &[(&str, &str)]) -> Result<Value, Value> {
         let (method, path) = endpoint.split_once(' ').unwrap_or(("GET", endpoint));
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         control::api::call(&self.shared, method, &format!("/_sandbox/api/{path}"), &form)
     }
 
-    /// Delivers an event again, `times` times, to every endpoint that wants it. `false` when
-    /// there is no such event.
+    /// Delivers an event again, `times` times, to every endpoint subscribed to its type. Returns
+    /// `false` when there is no such event.
     pub fn replay(&self, event_id: &str, times: u32) -> bool {
         controls::replay(&self.shared, event_id, times, None).is_ok()
     }
 
-    /// What falls due next: when (in seconds), what, and of which object.
-    pub fn agenda(&self) -> Vec<(i64, &'static str, String)> {
+    /// Returns what happens next, earliest first: when (in seconds), what, and to which object.
+    pub fn upcoming(&self) -> Vec<(i64, &'static str, String)> {
         let inner = self.shared.lock();
-        inner.store.agenda().map(|(at, what, id)| (at, what.name(), id.to_owned())).collect()
+        inner.store.upcoming().map(|(at, what, id)| (at, what.name(), id.to_owned())).collect()
     }
 
-    /// Moves the clock on to what falls due next, and tells when that was.
+    /// Advances the clock to the next due item and returns its time; `None` when nothing is due.
     pub fn advance_to_next(&self) -> Option<i64> {
         controls::go_to_next(&self.shared, None, None)
     }
 
-    /// Moves the sandbox's clock on, by whole seconds: trials end, subscriptions renew, retries
-    /// fall due, each at its own moment.
+    /// Advances the sandbox's clock, rounded up to whole seconds: trials end, subscriptions renew and
+    /// payments are retried, each at its own time.
     pub fn advance(&self, by: Duration) {
         self.shared.advance(i64::try_from(by.as_millis().div_ceil(1000)).unwrap_or(i64::MAX));
     }
 
-    /// How many whole seconds the sandbox's clock is ahead of real time, kept current: an
-    /// application in the same process can follow it. Signatures are made with real time.
+    /// Returns how many whole seconds the sandbox's clock is ahead of real time. The value stays
+    /// current, so that an application in the same process can follow it. Webhook signatures use real
+    /// time.
     pub fn clock_offset(&self) -> Arc<AtomicI64> {
         Arc::clone(self.shared.lock().store.ahead())
     }
 
-    /// The sandbox's time, in seconds since 1970.
+    /// Returns the sandbox's time, in seconds since 1970.
     pub fn now(&self) -> i64 {
         self.shared.lock().store.now_millis() / 1000
     }
 }
 
-/// How many seconds the clock of the sandbox at `url` is ahead of real time, for a program that
-/// has not started it; `None` when none answers there within two seconds.
+/// Asks the sandbox at `url` how many seconds its clock is ahead of real time, for a program that did
+/// not start it. `None` when it does not answer within two seconds.
 pub async fn offset_at(url: &str) -> Option<i64> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().ok()?;
     let answer = client.get(format!("{}/_sandbox/api/clock", url.trim_end_matches('/'))).send().await.ok()?;

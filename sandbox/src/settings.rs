@@ -1,8 +1,7 @@
-//! What an account decides about its billing, which Stripe keeps in its Dashboard.
+//! The account's billing settings, which Stripe has in its Dashboard.
 //!
-//! Invariant: settings that nobody chose are Stripe's defaults, except that renewal invoices are
-//! finalized at once where Stripe leaves them open to changes for an hour: a test should not
-//! have to know.
+//! Invariant: the defaults are Stripe's, except that renewal invoices are finalized immediately.
+//! Stripe leaves them drafts for an hour, which a test should not have to know.
 
 use serde_json::{Value, json};
 
@@ -12,19 +11,19 @@ use crate::store::Tx;
 
 const SETTINGS: &str = "_settings";
 
-/// What becomes of a subscription when the last retry has failed.
+/// What happens to a subscription when the last retry of a payment has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterLastRetry {
     /// It is cancelled: Stripe's default.
     Cancel,
-    /// It becomes `unpaid`; further invoices stay drafts.
+    /// It becomes `unpaid`, and further invoices stay drafts.
     Unpaid,
-    /// It stays `past_due`; further invoices are tried as ever.
+    /// It stays `past_due`, and further invoices are collected as usual.
     PastDue,
 }
 
 impl AfterLastRetry {
-    /// Its name in the control API.
+    /// Returns the name used in the control API.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
@@ -38,12 +37,12 @@ impl AfterLastRetry {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) after_last_retry: AfterLastRetry,
-    /// How long a renewal's invoice stays a draft, in seconds.
+    /// How long a renewal invoice stays a draft, in seconds.
     pub(crate) draft_seconds: i64,
 }
 
 impl Settings {
-    /// Reads what is stored; what is not there is the default.
+    /// Reads stored settings; absent ones get their defaults.
     pub(crate) fn of(stored: Option<&Value>) -> Self {
         let word = stored.map_or("", |stored| stored.text("after_last_retry"));
         Self {
@@ -56,28 +55,28 @@ impl Settings {
         }
     }
 
-    /// Those of the sandbox.
+    /// Returns the current settings.
     pub(crate) fn current(tx: &Tx<'_>) -> Self {
         Self::of(tx.get(SETTINGS))
     }
 
-    /// Keeps them.
-    pub(crate) fn keep(self, tx: &mut Tx<'_>) {
+    /// Stores the settings.
+    pub(crate) fn store(self, tx: &mut Tx<'_>) {
         let mut stored = self.shown();
         stored.set("id", SETTINGS);
         stored.set("object", SETTINGS);
         tx.put(stored);
     }
 
-    /// As the control API shows them.
+    /// Returns the settings as the control API shows them.
     pub(crate) fn shown(self) -> Value {
         json!({ "after_last_retry": self.after_last_retry.name(), "draft_seconds": self.draft_seconds })
     }
 
-    /// With what was sent in their place.
+    /// Returns the settings with the given parameters applied.
     ///
     /// # Errors
-    /// A draft that lasts less than no time.
+    /// The draft time is negative.
     pub(crate) fn with(self, params: &Value) -> Result<Self, ApiError> {
         let mut stored = self.shown();
         crate::fields::copy(&mut stored, params, &["after_last_retry", "draft_seconds"]);

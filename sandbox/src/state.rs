@@ -1,7 +1,6 @@
-//! What the running sandbox shares between its tasks, behind one lock.
+//! State that the sandbox's tasks share, behind one lock.
 //!
-//! Invariant: the lock is taken and released inside one synchronous function, here or in
-//! `controls.rs`.
+//! Invariant: the lock is never held across an await.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +18,8 @@ use crate::ids;
 use crate::objects;
 use crate::store::{Origin, Store, Tx};
 
-/// How many requests the log keeps.
-const LOG: usize = 10_000;
+/// How many requests the log holds.
+const MAX_REQUESTS: usize = 10_000;
 /// The kind of a logged request.
 pub(crate) const REQUEST: &str = "_request";
 
@@ -30,19 +29,19 @@ pub(crate) const REQUEST: &str = "_request";
 pub struct RequestLine {
     /// `req_…`, as in the `Request-Id` header and in events.
     pub id: String,
-    /// When, in seconds of the sandbox's clock.
+    /// The sandbox's time in seconds.
     pub at: i64,
     /// `GET`, `POST` or `DELETE`.
     pub method: String,
-    /// The path without its query, e.g. `/v1/customers`.
+    /// The path without the query, e.g. `/v1/customers`.
     pub path: String,
-    /// The parameters as they were sent, of the query and of the body.
+    /// The parameters of the query and the body, as they were sent.
     pub parameters: Vec<(String, String)>,
-    /// The answer's HTTP status.
+    /// The HTTP status of the answer.
     pub status: u16,
-    /// The answer's body.
+    /// The body of the answer.
     pub answer: String,
-    /// The `Idempotency-Key` that was sent.
+    /// The `Idempotency-Key`, if one was sent.
     pub idempotency_key: Option<String>,
 }
 
@@ -62,7 +61,7 @@ impl RequestLine {
     }
 }
 
-/// An event on its way to an endpoint.
+/// A delivery of an event to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Delivery {
@@ -76,7 +75,7 @@ pub struct Delivery {
     pub endpoint: String,
     /// `pending`, `delivered`, `failed` or `dropped`.
     pub state: String,
-    /// The status of every try, `None` where there was no answer.
+    /// The HTTP status of every attempt, `None` where there was no answer.
     pub tries: Vec<Option<u16>>,
 }
 
@@ -94,63 +93,61 @@ impl Delivery {
     }
 }
 
-/// What the tasks share.
+/// State shared by the sandbox's tasks.
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
-    /// Where hosted pages live: `http://127.0.0.1:12111`.
+    /// The base URL of hosted pages: `http://127.0.0.1:12111`.
     pub(crate) base: String,
     pub(crate) secret_keys: Vec<String>,
-    /// Where tests hold calls.
+    /// Gates at which tests hold calls.
     pub(crate) gates: Arc<Gates>,
-    /// Wakes the delivery task: there may be something due.
+    /// Wakes the delivery task.
     pub(crate) wake: Notify,
-    /// Wakes those who wait for deliveries to settle.
+    /// Wakes the tasks that wait until all deliveries have settled.
     pub(crate) settled: Notify,
 }
 
-/// What the lock guards.
+/// The state behind the lock.
 pub(crate) struct Inner {
     pub(crate) store: Store,
-    /// What requests that are being worked on have to themselves: their idempotency key, and a
-    /// customer's meter.
-    pub(crate) in_use: HashSet<String>,
+    /// Locks held by calls in progress: on idempotency keys, and on a customer's usage of a meter.
+    pub(crate) locks: HashSet<String>,
     pub(crate) faults: Faults,
     pub(crate) holding: bool,
-    /// Deliveries to make now, even while all others are held.
-    pub(crate) at_once: VecDeque<String>,
-    /// How many deliveries may be under way to one endpoint: one, so that order is kept, unless
-    /// more are asked for.
-    pub(crate) abreast: usize,
-    /// Deliveries under way, and to which endpoint.
-    pub(crate) under_way: HashMap<String, String>,
+    /// Deliveries to send immediately, even while deliveries are held.
+    pub(crate) deliver_now: VecDeque<String>,
+    /// How many deliveries to one endpoint may be in flight. The default of one preserves their order.
+    pub(crate) concurrency: usize,
+    /// Deliveries in flight, with their endpoint.
+    pub(crate) in_flight: HashMap<String, String>,
     caught_up: i64,
 }
 
-/// How the API misbehaves on purpose.
+/// The faults that the API injects.
 #[derive(Clone, Debug)]
 pub(crate) struct Faults {
-    /// How many further calls fail, and with which status.
+    /// How many of the next calls fail, and with which status.
     pub(crate) failing: (u32, u16),
-    /// How many further calls are carried out but answered with 500.
-    pub(crate) losing: u32,
-    /// How many further calls are carried out but answered with what is not JSON.
-    pub(crate) garbling: u32,
-    /// How long each call waits before it is carried out.
+    /// How many of the next calls are carried out but answered with 500.
+    pub(crate) dropping: u32,
+    /// How many of the next calls are carried out but answered with something that is not JSON.
+    pub(crate) corrupting: u32,
+    /// How long every call is delayed before it is carried out.
     pub(crate) delay: Duration,
-    /// The calls that fail, are lost or garbled: those whose path begins so.
+    /// The prefix of the paths that the faults apply to.
     pub(crate) path: String,
-    /// The object of which every answer says no more than its id; nobody's id for none.
-    pub(crate) mangled: String,
+    /// The id of the object that answers reduce to its id; empty for none.
+    pub(crate) stripped: String,
 }
 
 impl Faults {
     pub(crate) const NONE: Self = Self {
         failing: (0, 500),
-        losing: 0,
-        garbling: 0,
+        dropping: 0,
+        corrupting: 0,
         delay: Duration::ZERO,
         path: String::new(),
-        mangled: String::new(),
+        stripped: String::new(),
     };
 }
 
@@ -159,12 +156,12 @@ impl Shared {
         let shared = Self {
             inner: Mutex::new(Inner {
                 store: Store::open(config.state_path.as_deref())?,
-                in_use: HashSet::new(),
+                locks: HashSet::new(),
                 faults: Faults::NONE,
                 holding: false,
-                at_once: VecDeque::new(),
-                abreast: 1,
-                under_way: HashMap::new(),
+                deliver_now: VecDeque::new(),
+                concurrency: 1,
+                in_flight: HashMap::new(),
                 caught_up: 0,
             }),
             base,
@@ -176,7 +173,7 @@ impl Shared {
         for endpoint in config.endpoints.iter().cloned() {
             shared.add_endpoint(endpoint);
         }
-        shared.by_itself(|tx| {
+        shared.internal_transaction(|tx| {
             if tx.newest("account").next().is_none() {
                 tx.put(objects::account(tx.now()));
             }
@@ -186,11 +183,11 @@ impl Shared {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic inside a transaction left nothing behind, so the state is still good.
+        // A transaction that panics is rolled back, so the state is consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a transaction; before it, everything that was due by now happens.
+    /// Runs a transaction, after all changes that are due.
     pub(crate) fn transaction<T>(
         &self,
         mut origin: Origin,
@@ -203,14 +200,14 @@ impl Shared {
         outcome
     }
 
-    /// A transaction that no request asked for. A failure is logged: nobody waits for it.
-    pub(crate) fn by_itself(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<(), ApiError>) {
+    /// Runs a transaction that has no caller to report to; a failure is logged.
+    pub(crate) fn internal_transaction(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<(), ApiError>) {
         if let Err(error) = self.transaction(Origin::default(), work) {
-            tracing::error!(message = error.message, "the sandbox could not do its own work");
+            tracing::error!(message = error.message, "a transaction of the sandbox failed");
         }
     }
 
-    /// Does what has fallen due, at most once a second of the sandbox's clock.
+    /// Carries out all changes that are due, at most once per second of the sandbox's clock.
     pub(crate) fn catch_up(&self) {
         let mut inner = self.lock();
         let now = inner.store.now_millis() / 1000;
@@ -220,28 +217,28 @@ impl Shared {
         inner.caught_up = now;
         let origin = Origin { base: self.base.clone(), ..Origin::default() };
         if let Err(error) = inner.store.transaction(origin, flows::time::catch_up) {
-            tracing::error!(message = error.message, "the sandbox could not catch up with its clock");
+            tracing::error!(message = error.message, "the changes that are due failed");
         }
         drop(inner);
         self.wake.notify_one();
     }
 
-    /// Adds an endpoint for all events, or gives the one with that url another secret.
-    pub(crate) fn add_endpoint(&self, wanted: Endpoint) {
-        self.by_itself(|tx| {
-            let known = tx.newest("webhook_endpoint").find(|known| known.text("url") == wanted.url);
-            let mut endpoint =
-                known.cloned().unwrap_or_else(|| objects::webhook_endpoint(&wanted.url, &wanted.secret, tx.now()));
-            endpoint.set("_secret", wanted.secret);
-            endpoint.set("api_version", wanted.api_version);
-            tx.put(endpoint);
+    /// Adds an endpoint for all events, or updates the secret and version of the one with the same URL.
+    pub(crate) fn add_endpoint(&self, endpoint: Endpoint) {
+        self.internal_transaction(|tx| {
+            let known = tx.newest("webhook_endpoint").find(|known| known.text("url") == endpoint.url);
+            let mut stored =
+                known.cloned().unwrap_or_else(|| objects::webhook_endpoint(&endpoint.url, &endpoint.secret, tx.now()));
+            stored.set("_secret", endpoint.secret);
+            stored.set("api_version", endpoint.api_version);
+            tx.put(stored);
             Ok(())
         });
     }
 
-    /// Moves the clock on by whole seconds and does what falls due on the way.
+    /// Advances the clock by whole seconds, and carries out the changes due until then.
     pub(crate) fn advance(&self, seconds: i64) {
-        self.by_itself(|tx| {
+        self.internal_transaction(|tx| {
             let ahead = tx.get("_clock").map_or(0, |clock| clock.int("ahead"));
             tx.put(json!({ "id": "_clock", "object": "_clock", "ahead": ahead.saturating_add(seconds.max(0)) }));
             Ok(())
@@ -249,25 +246,25 @@ impl Shared {
         self.catch_up();
     }
 
-    /// Writes a call down.
+    /// Adds a call to the log.
     pub(crate) fn log(&self, logged: Value) {
-        self.by_itself(|tx| {
+        self.internal_transaction(|tx| {
             tx.put(logged);
-            tx.trim(REQUEST, LOG);
+            tx.trim(REQUEST, MAX_REQUESTS);
             Ok(())
         });
     }
 
-    /// Whether nothing is pending, or only what is held back.
+    /// Whether no deliveries are pending, apart from held ones.
     pub(crate) fn is_settled(&self) -> bool {
         let inner = self.lock();
-        inner.under_way.is_empty()
-            && inner.at_once.is_empty()
+        inner.in_flight.is_empty()
+            && inner.deliver_now.is_empty()
             && (inner.holding || inner.store.queues().next().is_none())
     }
 }
 
-/// The id of the next request.
+/// Returns a new request id.
 pub(crate) fn request_id() -> String {
     ids::new("req_")[..18].to_owned()
 }

@@ -1,14 +1,14 @@
-//! Everything the sandbox remembers, and the journal that lets it survive a kill.
+//! All state of the sandbox, and the journal that makes it survive a crash.
 //!
-//! All of it is objects: Stripe's own, and the sandbox's, whose kind starts with `_`
-//! (deliveries, requests, idempotency records, settings, the clock). A field that starts with
-//! `_` is likewise ours and is never rendered.
+//! All state consists of objects: Stripe's, and the sandbox's own, whose kind starts with `_`
+//! (deliveries, requests, idempotency records, settings, the clock). Fields whose name starts with
+//! `_` are likewise internal and never rendered.
 //!
-//! Invariant: a transaction is whole or absent. It writes in place and remembers what was there
-//! before; one journal line holds all of it, and when that line cannot be written, or the work
-//! fails or panics, everything is put back. Nobody looks meanwhile: the store is behind one
-//! lock. Proved by `restart_keeps_state`, `a_torn_last_line_is_ignored` and
-//! `what_was_undone_leaves_no_trace`.
+//! Invariant: transactions are atomic. A transaction writes in place and keeps an undo log. One
+//! journal line holds all of its writes; when that line cannot be written, or the work fails or
+//! panics, the writes are rolled back. The store is behind one lock, so intermediate states are never
+//! visible. Proved by `restart_keeps_state`, `a_torn_last_line_is_ignored` and
+//! `a_rollback_leaves_no_trace`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
@@ -20,20 +20,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::agenda::Due;
 use crate::clock;
 use crate::error::{ApiError, Error};
 use crate::fields::Fields;
 use crate::index::Index;
+use crate::upcoming::Due;
 
-/// How long Stripe remembers an idempotency key.
-pub(crate) const IDEMPOTENCY_LIFE: i64 = clock::DAY;
-/// How many finished deliveries and how many requests outlive a restart.
+/// How long Stripe keeps an idempotency key, in seconds.
+pub(crate) const IDEMPOTENCY_TTL: i64 = clock::DAY;
+/// How many finished deliveries, and how many requests, are kept across a restart.
 const HISTORY: usize = 1_000;
-/// The object that says how far the clock is ahead.
+/// The object that stores the offset of the clock.
 const CLOCK: &str = "_clock";
 
-/// An object and its place in the order of creation. A removed object is `null`.
+/// An object and its position in the order of creation. A removed object is `null`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
     seq: u64,
@@ -41,20 +41,20 @@ struct Entry {
     object: Value,
 }
 
-/// All objects by id, and where else to find them.
+/// All objects by id, with their indexes.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     objects: HashMap<String, Entry>,
     index: Index,
     next: u64,
     journal: Option<File>,
-    /// Whole seconds that the sandbox's clock is ahead of real time, for others to follow.
+    /// How many whole seconds the sandbox's clock is ahead of real time; shared with applications.
     ahead: Arc<AtomicI64>,
 }
 
 impl Store {
-    /// An empty store, or the one that a journal describes. The journal is compacted: one line
-    /// per object that is still there.
+    /// Opens a store: an empty one, or the one in the journal at `path`. The journal is compacted to
+    /// one line per existing object.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, Error> {
         let mut store = Self::default();
         let Some(path) = path else {
@@ -76,7 +76,7 @@ impl Store {
     }
 
     fn replay(&mut self, text: &[u8], path: &Path) -> Result<(), Error> {
-        // What follows the last newline was never answered for: a torn write.
+        // Anything after the last newline is a torn write, which was never acknowledged.
         let whole = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
         for (index, line) in text[..whole].split(|byte| *byte == b'\n').enumerate() {
             if line.is_empty() {
@@ -96,10 +96,10 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of what need not be kept for ever.
+    /// Removes expired idempotency records and old history.
     fn forget(&mut self) {
         let now = self.now_millis() / 1000;
-        let expired = |record: &&Value| record.int("created") + IDEMPOTENCY_LIFE <= now;
+        let expired = |record: &&Value| record.int("created") + IDEMPOTENCY_TTL <= now;
         let finished = |delivery: &&Value| delivery.text("state") != "pending";
         let forgotten: Vec<String> = self
             .newest("_idempotency")
@@ -126,7 +126,7 @@ impl Store {
         text
     }
 
-    /// Writes an entry (`null` removes) and gives the one that was there.
+    /// Writes an entry, where `null` removes the object, and returns the previous entry.
     fn swap(&mut self, entry: Entry) -> Option<Entry> {
         let before = self.objects.remove(&entry.id);
         if let Some(before) = &before {
@@ -142,12 +142,12 @@ impl Store {
         before
     }
 
-    /// Whole seconds that the clock is ahead of real time, kept current.
+    /// Returns how many whole seconds the clock is ahead of real time; the value stays current.
     pub(crate) fn ahead(&self) -> &Arc<AtomicI64> {
         &self.ahead
     }
 
-    /// The sandbox's time in milliseconds since 1970.
+    /// Returns the sandbox's time in milliseconds since 1970.
     pub(crate) fn now_millis(&self) -> i64 {
         clock::real_millis() + self.ahead.load(Ordering::SeqCst) * 1000
     }
@@ -156,17 +156,17 @@ impl Store {
         self.objects.get(id).map(|entry| &entry.object)
     }
 
-    /// All objects of a kind, newest first.
+    /// Returns all objects of a kind, newest first.
     pub(crate) fn newest<'a>(&'a self, kind: &str) -> impl DoubleEndedIterator<Item = &'a Value> + use<'a> {
         self.index.newest(kind).filter_map(|id| self.get(id))
     }
 
-    /// How many objects of a kind there are.
+    /// Returns the number of objects of a kind.
     pub(crate) fn count(&self, kind: &str) -> usize {
         self.index.count(kind)
     }
 
-    /// All objects of a kind that name `id`, newest first.
+    /// Returns all objects of a kind that refer to `id`, newest first.
     pub(crate) fn referring<'a>(
         &'a self,
         kind: &'a str,
@@ -175,23 +175,23 @@ impl Store {
         self.all_referring(id).filter(move |object| object.text("object") == kind)
     }
 
-    /// All objects that name `id`, newest first.
+    /// Returns all objects that refer to `id`, newest first.
     pub(crate) fn all_referring<'a>(&'a self, id: &str) -> impl DoubleEndedIterator<Item = &'a Value> + use<'a> {
         self.index.referring(id).filter_map(|id| self.get(id))
     }
 
-    /// What falls due, earliest first: moment, what, and of which object.
-    pub(crate) fn agenda(&self) -> impl Iterator<Item = (i64, Due, &str)> {
-        self.index.agenda()
+    /// Returns upcoming changes, earliest first: time, change, and id of the object.
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = (i64, Due, &str)> {
+        self.index.upcoming()
     }
 
-    /// Each endpoint with its pending deliveries, the next one first.
+    /// Returns each endpoint with its pending deliveries, the next one first.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = (i64, &str)>)> {
         self.index.queues()
     }
 
-    /// Runs `work` in a transaction and commits it, unless it fails with an error that leaves
-    /// nothing behind.
+    /// Runs `work` in a transaction. Commits it if the work succeeds, or fails with an error that keeps
+    /// its writes.
     pub(crate) fn transaction<T>(
         &mut self,
         origin: Origin,
@@ -207,8 +207,8 @@ impl Store {
     }
 }
 
-/// Writes a commit as one line; what is written of it in vain is taken back, so that the next
-/// commit starts on a line of its own.
+/// Appends a commit as one line. A partial write is truncated, so that the next commit starts on a new
+/// line.
 fn append(journal: &mut File, entries: &[Entry]) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(entries)?;
     line.push(b'\n');
@@ -222,22 +222,22 @@ fn compacted_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Who asked for a transaction, as events and urls tell.
+/// The origin of a transaction, as events and URLs show it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
-    /// `req_…`; `None` when time itself caused the change.
+    /// `req_…`; `None` when no API call caused the change.
     pub(crate) request: Option<String>,
     pub(crate) idempotency_key: Option<String>,
-    /// `http://127.0.0.1:12111`, for links to hosted pages.
+    /// The base URL of hosted pages, `http://127.0.0.1:12111`.
     pub(crate) base: String,
 }
 
-/// The store while it is being changed. Dropped without a commit, it puts everything back.
+/// A transaction on the store. Dropping it without a commit rolls it back.
 pub(crate) struct Tx<'a> {
     store: &'a mut Store,
-    /// What was there before each write, in the order of the writes.
+    /// The undo log: the previous entry for each write, in order.
     undo: Vec<(String, Option<Entry>)>,
-    /// The store's counter at the beginning.
+    /// The store's sequence counter at the start.
     next: u64,
     now: i64,
     pub(crate) origin: Origin,
@@ -256,7 +256,7 @@ impl Drop for Tx<'_> {
 }
 
 impl Tx<'_> {
-    /// Makes the writes durable; when that fails they are undone.
+    /// Appends the writes to the journal; if that fails, they are rolled back.
     fn commit(mut self) -> Result<(), ApiError> {
         if let Some(mut journal) = self.store.journal.take() {
             let outcome = append(&mut journal, &self.written());
@@ -270,7 +270,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Every object that was written, as it is now.
+    /// Returns every written object in its current state.
     fn written(&self) -> Vec<Entry> {
         let entry = |id: &str| {
             let gone = || Entry { seq: 0, id: id.to_owned(), object: Value::Null };
@@ -279,17 +279,17 @@ impl Tx<'_> {
         self.touched().into_iter().map(entry).collect()
     }
 
-    /// The ids of what was written so far.
+    /// Returns the ids of the objects written so far.
     pub(crate) fn touched(&self) -> BTreeSet<&str> {
         self.undo.iter().map(|(id, _)| id.as_str()).collect()
     }
 
-    /// The sandbox's time in seconds since 1970; one moment for the whole transaction.
+    /// Returns the sandbox's time in seconds since 1970; it is constant within a transaction.
     pub(crate) fn now(&self) -> i64 {
         self.now
     }
 
-    /// Does work at an earlier moment: what was due while nobody looked happens when it was due.
+    /// Runs `work` with an earlier time: changes that were due in the past happen at their due time.
     pub(crate) fn at<T>(&mut self, moment: i64, work: impl FnOnce(&mut Self) -> T) -> T {
         let now = self.now;
         self.now = moment.min(now);
@@ -302,22 +302,22 @@ impl Tx<'_> {
         self.store.get(id)
     }
 
-    /// The object of that id if it is of that kind.
+    /// Returns the object with an id if it is of the given kind.
     pub(crate) fn lookup(&self, kind: &str, id: &str) -> Option<&Value> {
         self.get(id).filter(|object| object.text("object") == kind)
     }
 
-    /// The object that a path names, or 404.
+    /// Returns the object that a path names, or a 404 error.
     pub(crate) fn find(&self, kind: &str, id: &str) -> Result<Value, ApiError> {
         self.lookup(kind, id).cloned().ok_or_else(|| ApiError::missing(kind, id))
     }
 
-    /// The object that a parameter names, or 400.
+    /// Returns the object that a parameter names, or a 400 error.
     pub(crate) fn named(&self, kind: &str, id: &str, param: &str) -> Result<Value, ApiError> {
         self.lookup(kind, id).cloned().ok_or_else(|| ApiError::missing_param(kind, id, param))
     }
 
-    /// The customer that a parameter names; a deleted one is as good as none.
+    /// Returns the customer that a parameter names; a deleted one counts as missing.
     pub(crate) fn customer(&self, id: &str) -> Result<Value, ApiError> {
         self.named("customer", id, "customer").and_then(|customer| match customer.flag("deleted") {
             true => Err(ApiError::missing_param("customer", id, "customer")),
@@ -325,12 +325,12 @@ impl Tx<'_> {
         })
     }
 
-    /// All objects of a kind, newest first.
+    /// Returns all objects of a kind, newest first.
     pub(crate) fn newest<'t>(&'t self, kind: &str) -> impl DoubleEndedIterator<Item = &'t Value> + use<'t> {
         self.store.newest(kind)
     }
 
-    /// All objects of a kind that name `id`, newest first.
+    /// Returns all objects of a kind that refer to `id`, newest first.
     pub(crate) fn referring<'t>(
         &'t self,
         kind: &'t str,
@@ -339,17 +339,17 @@ impl Tx<'_> {
         self.store.referring(kind, id)
     }
 
-    /// The ids of all objects of a kind that name `id`, newest first.
+    /// Returns the ids of all objects of a kind that refer to `id`, newest first.
     pub(crate) fn ids_referring(&self, kind: &str, id: &str) -> Vec<String> {
         self.referring(kind, id).map(|object| object.text("id").to_owned()).collect()
     }
 
-    /// What falls due next.
+    /// Returns the next upcoming change.
     pub(crate) fn next_due(&self) -> Option<(i64, Due, String)> {
-        self.store.agenda().next().map(|(moment, due, id)| (moment, due, id.to_owned()))
+        self.store.upcoming().next().map(|(moment, due, id)| (moment, due, id.to_owned()))
     }
 
-    /// Removes the oldest objects of a kind beyond `most`.
+    /// Removes the oldest objects of a kind until `most` are left.
     pub(crate) fn trim(&mut self, kind: &str, most: usize) {
         let surplus = self.store.count(kind).saturating_sub(most);
         let oldest: Vec<String> =
@@ -364,7 +364,7 @@ impl Tx<'_> {
         self.write(object.text("id").to_owned(), object);
     }
 
-    /// Writes an object that has no `id` of its own.
+    /// Writes an object that has no `id` field.
     pub(crate) fn put_as(&mut self, id: String, object: Value) {
         self.write(id, object);
     }
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_undone_leaves_no_trace() {
+    fn a_rollback_leaves_no_trace() {
         let mut store = Store::default();
         let customer = |name: &str| json!({ "id": format!("cus_{name}"), "object": "customer", "name": name });
         let session = json!({
@@ -427,7 +427,7 @@ mod tests {
         });
         undone.expect_err("fails");
         assert_eq!(names(&store), ["a"]);
-        assert_eq!(store.agenda().collect::<Vec<_>>(), [(7, Due::ExpireSession, "cs_1")]);
+        assert_eq!(store.upcoming().collect::<Vec<_>>(), [(7, Due::ExpireSession, "cs_1")]);
         assert_eq!(store.referring("checkout.session", "cus_a").count(), 1);
         let again = store.transaction(Origin::default(), |tx| {
             tx.put(customer("c"));

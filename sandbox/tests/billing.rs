@@ -1,4 +1,4 @@
-//! Subscriptions over their life: first payments, changes, renewals, dunning, ends.
+//! The life of a subscription: first payment, changes, renewals, dunning, cancellation.
 
 mod support;
 
@@ -34,7 +34,7 @@ async fn a_failed_first_payment_is_incomplete() {
     assert_eq!(fresh(&world, &made).await["latest_invoice"]["status"], "open");
 
     let path = format!("/v1/invoices/{}/pay", text(&made, "latest_invoice"));
-    world.post(&path, &[]).await.refused(402, "card_declined");
+    world.post(&path, &[]).await.rejected(402, "card_declined");
     world.post(&path, &[("payment_method", "pm_card_visa")]).await.ok();
     assert_eq!(fresh(&world, &made).await["status"], "active");
 
@@ -48,20 +48,20 @@ async fn a_failed_first_payment_is_incomplete() {
 }
 
 #[tokio::test]
-async fn error_if_incomplete_leaves_nothing() {
+async fn error_if_incomplete_rolls_everything_back() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let customer = world.customer_with("pm_card_chargeCustomerFail").await;
     let mark = world.event_types().await.len();
     let form =
         [("customer", customer.as_str()), ("items[0][price]", &price), ("payment_behavior", "error_if_incomplete")];
-    world.post("/v1/subscriptions", &form).await.refused(402, "card_declined");
+    world.post("/v1/subscriptions", &form).await.rejected(402, "card_declined");
     assert!(world.events_since(mark).await.is_empty());
     assert!(data(&world.get("/v1/subscriptions?status=all").await.ok()).is_empty());
 }
 
 #[tokio::test]
-async fn a_jump_over_months_bills_each_of_them() {
+async fn a_jump_over_several_months_bills_each_month() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     world.sandbox.advance(Duration::from_secs(95 * DAY));
@@ -71,12 +71,12 @@ async fn a_jump_over_months_bills_each_of_them() {
     let invoices = world.get(&format!("/v1/invoices?subscription={}", id(&made))).await.ok();
     assert_eq!(data(&invoices).len(), 4);
     assert!(data(&invoices).iter().all(|invoice| invoice["status"] == "paid"));
-    assert_eq!(data(&invoices)[0]["created"].as_i64(), Some(start), "billed when it was due");
+    assert_eq!(data(&invoices)[0]["created"].as_i64(), Some(start), "billed when due");
     assert_eq!(data(&invoices)[0]["billing_reason"], "subscription_cycle");
 }
 
 #[tokio::test]
-async fn a_trial_warns_ends_and_bills() {
+async fn a_trial_is_announced_to_end_and_then_billed() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[("trial_period_days", "14")]).await;
     assert_eq!(made["status"], "trialing");
@@ -89,7 +89,7 @@ async fn a_trial_warns_ends_and_bills() {
 }
 
 #[tokio::test]
-async fn a_failed_renewal_is_past_due_retried_and_given_up() {
+async fn a_failed_renewal_is_past_due_until_the_last_retry_cancels_it() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_chargeCustomerFail", &[("trial_period_days", "1")]).await;
     world.sandbox.advance(Duration::from_secs(DAY + 60));
@@ -119,7 +119,7 @@ async fn a_new_card_saves_a_past_due_subscription() {
 }
 
 #[tokio::test]
-async fn cancelling_at_period_end_keeps_it_until_then() {
+async fn a_subscription_cancelled_at_period_end_runs_until_then() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let path = format!("/v1/subscriptions/{}", id(&made));
@@ -136,7 +136,7 @@ async fn cancelling_at_period_end_keeps_it_until_then() {
 }
 
 #[tokio::test]
-async fn cancelling_now_ends_it_and_hides_it_from_lists() {
+async fn a_subscription_cancelled_immediately_is_hidden_from_lists() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let path = format!("/v1/subscriptions/{}", id(&made));
@@ -189,11 +189,11 @@ async fn a_preview_agrees_with_the_charge() {
     assert_eq!(changed["items"]["data"][0]["price"]["id"], dearer.as_str());
     assert_eq!(changed["latest_invoice"]["amount_paid"].as_i64(), Some(due));
     assert_eq!(changed["latest_invoice"]["lines"]["data"].as_array().map(Vec::len), Some(2));
-    assert_eq!(period(&changed), period(&made), "the period stays");
+    assert_eq!(period(&changed), period(&made), "the period does not change");
 }
 
 #[tokio::test]
-async fn a_failed_upgrade_leaves_the_old_plan() {
+async fn a_failed_upgrade_keeps_the_old_plan() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let customer = text(&made, "customer");
@@ -210,7 +210,7 @@ async fn a_failed_upgrade_leaves_the_old_plan() {
         ("proration_behavior", "always_invoice"),
         ("payment_behavior", "error_if_incomplete"),
     ];
-    world.post(&path, &form).await.refused(402, "card_declined");
+    world.post(&path, &form).await.rejected(402, "card_declined");
     assert_eq!(fresh(&world, &made).await, before);
 }
 
@@ -228,11 +228,11 @@ async fn another_interval_starts_a_new_period_now() {
     let (start, end) = period(&changed);
     assert!(end - start >= 365 * 86_400);
     let paid = changed["latest_invoice"]["amount_paid"].as_i64().expect("an amount");
-    assert!((17_100..=17_101).contains(&paid), "the year less the unused month: {paid}");
+    assert!((17_100..=17_101).contains(&paid), "a year, less the unused month: {paid}");
 }
 
 #[tokio::test]
-async fn three_d_secure_can_be_asked_of_an_intent() {
+async fn an_intent_can_require_three_d_secure() {
     let world = World::new().await;
     let form = [
         ("amount", "500"),
@@ -244,7 +244,7 @@ async fn three_d_secure_can_be_asked_of_an_intent() {
     let intent = world.post("/v1/payment_intents", &form).await.ok();
     assert_eq!(intent["status"], "requires_action");
     let url = text(&intent["next_action"]["redirect_to_url"], "url");
-    let path = url.strip_prefix(&world.sandbox.url()).expect("one of ours").to_owned();
+    let path = url.strip_prefix(&world.sandbox.url()).expect("a URL of the sandbox").to_owned();
     let page = world.page("POST", &path, &[("outcome", "complete")]).await;
     assert_eq!(page.location, "http://app.test/back");
     let path = format!("/v1/payment_intents/{}", id(&intent));
@@ -252,20 +252,20 @@ async fn three_d_secure_can_be_asked_of_an_intent() {
 }
 
 #[tokio::test]
-async fn a_refund_changes_the_charge_and_stops_at_its_amount() {
+async fn refunds_update_the_charge_and_cannot_exceed_its_amount() {
     let world = World::new().await;
     let form = [("amount", "500"), ("currency", "usd"), ("payment_method", "pm_card_visa"), ("confirm", "true")];
     let intent = id(&world.post("/v1/payment_intents", &form).await.ok());
     world.post("/v1/refunds", &[("payment_intent", &intent), ("amount", "200")]).await.ok();
     assert_eq!(world.post("/v1/refunds", &[("payment_intent", &intent), ("amount", "301")]).await.status, 400);
     world.post("/v1/refunds", &[("payment_intent", &intent)]).await.ok();
-    world.post("/v1/refunds", &[("payment_intent", &intent)]).await.refused(400, "charge_already_refunded");
+    world.post("/v1/refunds", &[("payment_intent", &intent)]).await.rejected(400, "charge_already_refunded");
     let charges = world.get("/v1/charges").await.ok();
     assert_eq!((&data(&charges)[0]["refunded"], &data(&charges)[0]["amount_refunded"]), (&json!(true), &json!(500)));
 }
 
 #[tokio::test]
-async fn a_declined_intent_tells_why_and_keeps_the_attempt() {
+async fn a_declined_intent_reports_the_reason_and_keeps_the_attempt() {
     let world = World::new().await;
     let form = [
         ("amount", "500"),
@@ -273,7 +273,7 @@ async fn a_declined_intent_tells_why_and_keeps_the_attempt() {
         ("payment_method", "pm_card_chargeDeclinedInsufficientFunds"),
         ("confirm", "true"),
     ];
-    let error = world.post("/v1/payment_intents", &form).await.refused(402, "card_declined");
+    let error = world.post("/v1/payment_intents", &form).await.rejected(402, "card_declined");
     assert_eq!(error["decline_code"], "insufficient_funds");
     assert_eq!(error["payment_intent"]["status"], "requires_payment_method");
     assert_eq!(world.event_types().await, ["payment_intent.created", "charge.failed", "payment_intent.payment_failed"]);
@@ -325,7 +325,7 @@ async fn pending_items_become_an_invoice() {
 }
 
 #[tokio::test]
-async fn a_trial_without_a_card_ends_as_its_settings_say() {
+async fn trial_settings_decide_how_a_trial_without_a_card_ends() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     for (behaviour, status) in [("cancel", "canceled"), ("pause", "paused"), ("create_invoice", "past_due")] {

@@ -1,4 +1,4 @@
-//! The hosted Checkout page: each test card in both modes, and what each leaves behind.
+//! The hosted Checkout page: test cards in both modes, and the objects they create.
 
 mod support;
 
@@ -8,11 +8,11 @@ use support::{World, data, id, text};
 const PAYS: &str = "4242 4242 4242 4242";
 const DECLINED: &str = "4000000000000002";
 const ATTACHES_THEN_FAILS: &str = "4000000000000341";
-const ASKS_3DS: &str = "4000002500003155";
+const REQUIRES_3DS: &str = "4000002500003155";
 const TRIAL: (&str, &str) = ("subscription_data[trial_period_days]", "14");
 
 #[tokio::test]
-async fn a_good_card_subscribes_and_tells_it_in_stripes_order() {
+async fn a_valid_card_subscribes_and_sends_events_in_stripes_order() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let more = [("subscription_data[metadata][account_id]", "acc_1"), ("client_reference_id", "acc_1")];
@@ -83,7 +83,7 @@ async fn a_trial_charges_nothing_and_saves_the_card() {
 }
 
 #[tokio::test]
-async fn a_payment_is_taken_once_and_shown() {
+async fn a_payment_is_charged_once() {
     let world = World::new().await;
     let price = world.price("500", None).await;
     let more = [("payment_intent_data[metadata][order]", "o_1")];
@@ -106,7 +106,7 @@ async fn a_payment_is_taken_once_and_shown() {
 }
 
 #[tokio::test]
-async fn declined_card_leaves_the_session_open() {
+async fn a_declined_card_leaves_the_session_open() {
     let world = World::new().await;
     for (mode, price, more) in [
         ("subscription", world.monthly_price().await, vec![]),
@@ -123,13 +123,13 @@ async fn declined_card_leaves_the_session_open() {
             "{}",
             page.body
         );
-        assert!(page.body.contains(r#"value="Ada Lovelace""#), "what was typed stays");
-        assert!(!page.body.contains(r#"value="4000"#), "the number does not");
+        assert!(page.body.contains(r#"value="Ada Lovelace""#), "the form keeps its values");
+        assert!(!page.body.contains(r#"value="4000"#), "except the card number");
         assert_eq!(world.retrieve_session(&session).await["status"], "open");
-        assert_eq!(world.pay(&session, PAYS).await.status, 303, "another card pays it");
+        assert_eq!(world.pay(&session, PAYS).await.status, 303, "another card can pay");
     }
     let subscriptions = world.get("/v1/subscriptions?status=all").await.ok();
-    assert_eq!(data(&subscriptions).len(), 2, "the declined tries left none");
+    assert_eq!(data(&subscriptions).len(), 2, "declined attempts create none");
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn a_card_that_only_attaches_fails_when_its_trial_ends() {
 }
 
 #[tokio::test]
-async fn three_d_secure_is_a_second_page() {
+async fn three_d_secure_has_its_own_page() {
     let world = World::new().await;
     for (mode, price, more) in [
         ("subscription", world.monthly_price().await, vec![]),
@@ -171,7 +171,7 @@ async fn three_d_secure_is_a_second_page() {
         let session = id(&world.session(mode, &price, &more).await);
         let second = format!("/c/pay/{session}/authenticate");
 
-        let page = world.pay(&session, ASKS_3DS).await;
+        let page = world.pay(&session, REQUIRES_3DS).await;
         assert_eq!((page.status, page.location.as_str()), (303, second.as_str()));
         let page = world.page("GET", &second, &[]).await;
         assert!(page.body.contains("Complete authentication") && page.body.contains("Fail authentication"));
@@ -181,7 +181,7 @@ async fn three_d_secure_is_a_second_page() {
         let page = world.page("GET", &failed.location, &[]).await;
         assert!(page.body.contains("We are unable to authenticate your payment method."), "{}", page.body);
 
-        world.pay(&session, ASKS_3DS).await;
+        world.pay(&session, REQUIRES_3DS).await;
         let passed = world.page("POST", &second, &[("outcome", "complete")]).await;
         assert_eq!(passed.location, format!("http://app.test/success?session_id={session}"), "{}", passed.body);
         assert_eq!(world.retrieve_session(&session).await["status"], "complete");
@@ -189,7 +189,7 @@ async fn three_d_secure_is_a_second_page() {
 }
 
 #[tokio::test]
-async fn faulty_fields_are_named() {
+async fn invalid_fields_are_reported_by_name() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let session = id(&world.session("subscription", &price, &[]).await);
@@ -210,7 +210,7 @@ async fn faulty_fields_are_named() {
         ("email", "ada", "Enter an e-mail address"),
     ] {
         let form: Vec<_> =
-            good.iter().map(|(name, typed)| (*name, if *name == field { value } else { typed })).collect();
+            good.iter().map(|(name, valid)| (*name, if *name == field { value } else { valid })).collect();
         let page = world.submit(&session, &form).await;
         assert_eq!(page.status, 422, "{field}={value}");
         let error = format!(r#"<p class="error" id="{field}-error">"#);
@@ -220,7 +220,7 @@ async fn faulty_fields_are_named() {
 }
 
 #[tokio::test]
-async fn two_submits_at_once_make_one_subscription() {
+async fn two_simultaneous_submits_create_one_subscription() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let session = id(&world.session("subscription", &price, &[]).await);
@@ -236,7 +236,7 @@ async fn two_submits_at_once_make_one_subscription() {
 }
 
 #[tokio::test]
-async fn closed_sessions_say_so() {
+async fn closed_sessions_explain_why_they_cannot_be_paid() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let expired = id(&world.session("subscription", &price, &[]).await);
@@ -265,7 +265,7 @@ async fn a_session_expires_after_a_day() {
 }
 
 #[tokio::test]
-async fn pages_hold_no_script_and_one_heading() {
+async fn pages_have_no_script_and_one_heading() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let session = id(&world.session("subscription", &price, &[]).await);

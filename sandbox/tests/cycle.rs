@@ -1,5 +1,4 @@
-//! From period to period: dunning and what follows it, sent invoices, pauses, schedules, changes
-//! that wait for their payment.
+//! The billing cycle: dunning, sent invoices, pauses, schedules and pending updates.
 
 mod support;
 
@@ -27,7 +26,7 @@ async fn update(world: &World, subscription: &Value, form: &[(&str, &str)]) -> V
     world.post(&format!("/v1/subscriptions/{}", id(subscription)), form).await.ok()
 }
 
-/// Another card for a customer, as the default of a subscription.
+/// Attaches another card and makes it the default of a subscription.
 async fn change_card(world: &World, subscription: &Value, card: &str) {
     let form = [("customer", &*text(subscription, "customer"))];
     let method = id(&world.post(&format!("/v1/payment_methods/{card}/attach"), &form).await.ok());
@@ -35,7 +34,7 @@ async fn change_card(world: &World, subscription: &Value, card: &str) {
 }
 
 #[tokio::test]
-async fn what_follows_the_last_retry_is_a_setting() {
+async fn a_setting_decides_what_happens_after_the_last_retry() {
     let world = World::new().await;
     for (then, status) in [
         (AfterLastRetry::Cancel, "canceled"),
@@ -53,23 +52,24 @@ async fn what_follows_the_last_retry_is_a_setting() {
 }
 
 #[tokio::test]
-async fn an_unpaid_subscription_gathers_drafts_until_it_is_paid() {
+async fn an_unpaid_subscription_collects_drafts_until_one_is_paid() {
     let world = World::new().await;
     world.sandbox.after_last_retry(AfterLastRetry::Unpaid);
     let made = subscribe(&world, "pm_card_chargeCustomerFail", &[("trial_period_days", "1")]).await;
-    world.sandbox.advance(Duration::from_secs(20 * DAY));
-    assert_eq!(fresh(&world, &made).await["status"], "unpaid");
+    world.sandbox.advance(Duration::from_secs(40 * DAY));
+    let unpaid = fresh(&world, &made).await;
+    assert_eq!((&unpaid["status"], &unpaid["latest_invoice"]["status"]), (&json!("unpaid"), &json!("draft")));
     change_card(&world, &made, "pm_card_visa").await;
-    let open = id(&fresh(&world, &made).await["latest_invoice"]);
-    world.post(&format!("/v1/invoices/{open}/pay"), &[]).await.ok();
+    let draft = id(&unpaid["latest_invoice"]);
+    world.post(&format!("/v1/invoices/{draft}/pay"), &[]).await.ok();
     assert_eq!(fresh(&world, &made).await["status"], "active");
 }
 
 #[tokio::test]
-async fn a_failed_renewal_tells_all_that_follows_from_it() {
+async fn a_failed_renewal_sends_all_events_in_order() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
-    world.sandbox.refuse_next_charges(&text(&made, "customer"), 1);
+    world.sandbox.decline_next_charges(&text(&made, "customer"), 1);
     let mark = world.event_types().await.len();
     world.sandbox.control("POST clock/next", &[("what", "renewal")]).expect("advances");
     assert_eq!(fresh(&world, &made).await["status"], "past_due");
@@ -96,11 +96,15 @@ async fn a_failed_renewal_tells_all_that_follows_from_it() {
 }
 
 #[tokio::test]
-async fn renewals_stay_drafts_for_as_long_as_is_set() {
+async fn renewal_invoices_stay_drafts_for_the_configured_time() {
     let world = World::new().await;
     world.sandbox.control("POST settings", &[("draft_seconds", "3600")]).expect("sets");
     let made = subscribe(&world, "pm_card_visa", &[]).await;
-    assert_eq!(fresh(&world, &made).await["latest_invoice"]["status"], "paid", "the first one does not wait");
+    assert_eq!(
+        fresh(&world, &made).await["latest_invoice"]["status"],
+        "paid",
+        "the first invoice is finalized immediately"
+    );
     world.sandbox.control("POST clock/next", &[("what", "renewal")]).expect("advances");
     let now = fresh(&world, &made).await;
     assert_eq!((&now["status"], &now["latest_invoice"]["status"]), (&json!("active"), &json!("draft")));
@@ -110,13 +114,13 @@ async fn renewals_stay_drafts_for_as_long_as_is_set() {
 }
 
 #[tokio::test]
-async fn a_sent_invoice_is_past_due_after_its_day() {
+async fn a_sent_invoice_is_past_due_after_its_due_date() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let customer = id(&world.post("/v1/customers", &[("email", "ada@example.com")]).await.ok());
     let mut form =
         vec![("customer", customer.as_str()), ("items[0][price]", &price), ("collection_method", "send_invoice")];
-    world.post("/v1/subscriptions", &form).await.refused(400, "parameter_missing");
+    world.post("/v1/subscriptions", &form).await.rejected(400, "parameter_missing");
     form.push(("days_until_due", "7"));
     let mark = world.event_types().await.len();
     let made = world.post("/v1/subscriptions", &form).await.ok();
@@ -131,7 +135,7 @@ async fn a_sent_invoice_is_past_due_after_its_day() {
 }
 
 #[tokio::test]
-async fn a_paused_trial_is_resumed_by_paying() {
+async fn a_subscription_paused_after_its_trial_resumes_when_paid() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let customer = id(&world.post("/v1/customers", &[]).await.ok());
@@ -143,14 +147,14 @@ async fn a_paused_trial_is_resumed_by_paying() {
     ];
     let made = world.post("/v1/subscriptions", &form).await.ok();
     let resume = format!("/v1/subscriptions/{}/resume", id(&made));
-    world.post(&resume, &[]).await.refused(400, "");
+    world.post(&resume, &[]).await.rejected(400, "");
     world.sandbox.advance(Duration::from_secs(2 * DAY));
     assert_eq!(fresh(&world, &made).await["status"], "paused");
     change_card(&world, &made, "pm_card_visa").await;
     let mark = world.event_types().await.len();
     assert_eq!(world.post(&resume, &[]).await.ok()["status"], "active");
-    let told = world.events_since(mark).await;
-    assert_eq!(told.last().map(String::as_str), Some("customer.subscription.resumed"), "{told:?}");
+    let events = world.events_since(mark).await;
+    assert_eq!(events.last().map(String::as_str), Some("customer.subscription.resumed"), "{events:?}");
     let now = fresh(&world, &made).await;
     assert_eq!(now["items"]["data"][0]["current_period_start"].as_i64(), now["latest_invoice"]["created"].as_i64());
 }
@@ -173,7 +177,7 @@ async fn collection_can_be_paused_in_three_ways() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_paid_waits_and_is_forgotten() {
+async fn a_pending_update_is_applied_when_paid_and_expires_otherwise() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let dearer = world.price("4900", Some("month")).await;
@@ -186,7 +190,7 @@ async fn a_change_that_cannot_be_paid_waits_and_is_forgotten() {
     ];
     change_card(&world, &made, "pm_card_chargeCustomerFail").await;
     let pending = update(&world, &made, &form).await;
-    assert_eq!(pending["items"]["data"][0]["price"]["unit_amount"], 1_900, "the old plan stands");
+    assert_eq!(pending["items"]["data"][0]["price"]["unit_amount"], 1_900, "the old plan is kept");
     assert_eq!(pending["pending_update"]["subscription_items"][0]["price"]["id"], dearer.as_str());
     world.sandbox.advance(Duration::from_secs(DAY));
     let forgotten = fresh(&world, &made).await;
@@ -200,17 +204,17 @@ async fn a_change_that_cannot_be_paid_waits_and_is_forgotten() {
     let applied = fresh(&world, &made).await;
     assert_eq!(applied["items"]["data"][0]["price"]["id"], dearer.as_str());
     assert_eq!(applied["pending_update"], json!(null));
-    let told = world.event_types().await;
+    let events = world.event_types().await;
     for kind in ["pending_update_expired", "pending_update_applied"] {
-        assert!(told.contains(&format!("customer.subscription.{kind}")), "{kind}");
+        assert!(events.contains(&format!("customer.subscription.{kind}")), "{kind}");
     }
     let mut more = form.to_vec();
     more.push(("metadata[a]", "1"));
-    world.post(&format!("/v1/subscriptions/{}", id(&made)), &more).await.refused(400, "");
+    world.post(&format!("/v1/subscriptions/{}", id(&made)), &more).await.rejected(400, "");
 }
 
 #[tokio::test]
-async fn a_downgrade_waits_for_the_periods_end() {
+async fn a_scheduled_downgrade_waits_for_the_end_of_the_period() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let cheaper = world.price("900", Some("month")).await;
@@ -218,7 +222,7 @@ async fn a_downgrade_waits_for_the_periods_end() {
     assert_eq!((&schedule["status"], &schedule["subscription"]), (&json!("active"), &made["id"]));
     assert_eq!(fresh(&world, &made).await["schedule"], schedule["id"]);
     let phase = &schedule["phases"][0];
-    let moment = |field: &str| phase[field].as_i64().expect("a moment").to_string();
+    let moment = |field: &str| phase[field].as_i64().expect("a timestamp").to_string();
     let (start, end) = (moment("start_date"), moment("end_date"));
     let path = format!("/v1/subscription_schedules/{}", id(&schedule));
     let form = [
@@ -234,13 +238,13 @@ async fn a_downgrade_waits_for_the_periods_end() {
     world.post(&path, &form).await.ok();
     assert_eq!(fresh(&world, &made).await["items"]["data"][0]["price"]["unit_amount"], 1_900);
     let refused = world.post(&format!("/v1/subscriptions/{}", id(&made)), &[("cancel_at_period_end", "true")]).await;
-    refused.refused(400, "");
+    refused.rejected(400, "");
 
     world.sandbox.advance(Duration::from_secs(32 * DAY));
     let after = fresh(&world, &made).await;
     assert_eq!(after["items"]["data"][0]["price"]["id"], cheaper.as_str());
     assert_eq!(after["items"]["data"][0]["id"], made["items"]["data"][0]["id"], "the item keeps its id");
-    assert_eq!(after["latest_invoice"]["amount_paid"], 900, "nothing is billed at the old price");
+    assert_eq!(after["latest_invoice"]["amount_paid"], 900, "only the new price is billed");
     world.sandbox.advance(Duration::from_secs(32 * DAY));
     assert_eq!(world.get(&path).await.ok()["status"], "completed");
     let released = fresh(&world, &made).await;
@@ -248,13 +252,13 @@ async fn a_downgrade_waits_for_the_periods_end() {
 }
 
 #[tokio::test]
-async fn a_schedule_can_be_released_cancelled_and_begin_later() {
+async fn a_schedule_can_be_released_cancelled_and_started_later() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let from = [("from_subscription", &*id(&made))];
     let schedule = id(&world.post("/v1/subscription_schedules", &from).await.ok());
     let twice = world.post("/v1/subscription_schedules", &from).await;
-    twice.refused(400, "");
+    twice.rejected(400, "");
     let path = format!("/v1/subscription_schedules/{schedule}");
     let released = world.post(&format!("{path}/release"), &[]).await.ok();
     assert_eq!((&released["status"], &released["released_subscription"]), (&json!("released"), &made["id"]));
@@ -284,7 +288,7 @@ async fn a_schedule_can_be_released_cancelled_and_begin_later() {
     let ended = world.get(&path).await.ok();
     assert_eq!((&ended["status"], &ended["subscription"]["status"]), (&json!("completed"), &json!("canceled")));
     let invoices = world.get(&format!("/v1/invoices?subscription={}", id(&ended["subscription"]))).await.ok();
-    assert_eq!(data(&invoices).len(), 2, "two periods, and no third");
+    assert_eq!(data(&invoices).len(), 2, "two periods, no third");
 }
 
 #[tokio::test]
@@ -307,19 +311,19 @@ async fn prorations_are_pending_items_until_the_next_invoice() {
 }
 
 #[tokio::test]
-async fn cancelling_with_prorate_leaves_credit() {
+async fn cancelling_with_proration_credits_the_unused_time() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let path = format!("/v1/subscriptions/{}?invoice_now=true&prorate=true", id(&made));
     world.delete(&path).await.ok();
     let customer = world.get(&format!("/v1/customers/{}", text(&made, "customer"))).await.ok();
     let balance = customer["balance"].as_i64().expect("a balance");
-    assert!((-1_900..=-1_899).contains(&balance), "the whole month is credit: {balance}");
+    assert!((-1_900..=-1_899).contains(&balance), "the whole month is credited: {balance}");
 
     let other = subscribe(&world, "pm_card_visa", &[]).await;
     world.delete(&format!("/v1/subscriptions/{}?prorate=true", id(&other))).await.ok();
     let pending = format!("/v1/invoiceitems?customer={}&pending=true", text(&other, "customer"));
-    assert_eq!(data(&world.get(&pending).await.ok()).len(), 1, "without an invoice the credit waits");
+    assert_eq!(data(&world.get(&pending).await.ok()).len(), 1, "without an invoice the credit stays pending");
 }
 
 #[tokio::test]
@@ -336,7 +340,7 @@ async fn a_cancelled_subscription_is_no_longer_collected() {
 }
 
 #[tokio::test]
-async fn an_invoice_can_be_given_up_voided_and_found_by_its_payment() {
+async fn an_invoice_can_be_marked_uncollectible_voided_and_found_by_its_payment() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_chargeCustomerFail", &[("trial_period_days", "1")]).await;
     world.sandbox.advance(Duration::from_secs(2 * DAY));
@@ -351,7 +355,7 @@ async fn an_invoice_can_be_given_up_voided_and_found_by_its_payment() {
 
     let path = format!("/v1/invoices/{invoice}/mark_uncollectible");
     assert_eq!(world.post(&path, &[]).await.ok()["status"], "uncollectible");
-    assert_eq!(fresh(&world, &made).await["status"], "active", "what is given up is not owed");
+    assert_eq!(fresh(&world, &made).await["status"], "active", "an uncollectible invoice is not owed");
     assert_eq!(world.post(&format!("/v1/invoices/{invoice}/void"), &[]).await.ok()["status"], "void");
     assert_eq!(world.get(&format!("/v1/payment_intents/{intent}")).await.ok()["status"], "canceled");
     let counted = async |query: &str| {
@@ -362,7 +366,7 @@ async fn an_invoice_can_be_given_up_voided_and_found_by_its_payment() {
 }
 
 #[tokio::test]
-async fn items_can_be_added_changed_and_taken_away() {
+async fn items_can_be_added_changed_and_removed() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let seat = world.price("300", Some("month")).await;
@@ -377,11 +381,11 @@ async fn items_can_be_added_changed_and_taken_away() {
     assert!(lines.as_array().expect("lines").iter().any(|line| line["amount"] == 1_500));
     assert_eq!(world.delete(&path).await.ok()["deleted"], true);
     assert_eq!(data(&world.get(&list).await.ok()).len(), 1);
-    world.get(&path).await.refused(404, "resource_missing");
+    world.get(&path).await.rejected(404, "resource_missing");
 }
 
 #[tokio::test]
-async fn subscriptions_are_found_by_every_filter() {
+async fn subscriptions_can_be_found_by_every_filter() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     subscribe(&world, "pm_card_visa", &[("trial_period_days", "7")]).await;

@@ -1,4 +1,4 @@
-//! Billing Meters: what is reported, what is refused, what it costs.
+//! Billing Meters: reporting usage, rejecting invalid usage, billing.
 
 mod support;
 
@@ -24,7 +24,7 @@ fn event<'a>(customer: &'a str, value: &'a str, identifier: &'a str) -> [(&'a st
 }
 
 #[tokio::test]
-async fn usage_is_counted_once_and_billed_at_the_periods_end() {
+async fn usage_counts_once_and_is_billed_at_the_end_of_the_period() {
     let world = World::new().await;
     let meter = meter(&world).await;
     let form = [
@@ -46,7 +46,7 @@ async fn usage_is_counted_once_and_billed_at_the_periods_end() {
     let reported = world.post("/v1/billing/meter_events", &event(&customer, "1000", "a")).await.ok();
     assert_eq!((&reported["identifier"], reported.get("id")), (&json!("a"), None));
     let again = world.post("/v1/billing/meter_events", &event(&customer, "1000", "a")).await;
-    let error = again.refused(400, "duplicate_meter_event");
+    let error = again.rejected(400, "duplicate_meter_event");
     assert_eq!(error["message"], "An event already exists with identifier a.");
     world.post("/v1/billing/meter_events", &event(&customer, "200", "b")).await.ok();
     world.post("/v1/billing/meter_events", &event(&customer, "7", "wrong")).await.ok();
@@ -62,7 +62,7 @@ async fn usage_is_counted_once_and_billed_at_the_periods_end() {
 }
 
 #[tokio::test]
-async fn what_does_not_count_is_refused() {
+async fn invalid_usage_is_rejected() {
     let world = World::new().await;
     let meter = meter(&world).await;
     let customer = world.customer_with("pm_card_visa").await;
@@ -83,10 +83,10 @@ async fn what_does_not_count_is_refused() {
         (("timestamp", old.as_str()), "timestamp_too_far_in_past"),
         (("timestamp", early.as_str()), "timestamp_in_future"),
     ] {
-        report(&[change]).await.refused(400, code);
+        report(&[change]).await.rejected(400, code);
     }
     world.post(&format!("/v1/billing/meters/{meter}/deactivate"), &[]).await.ok();
-    report(&[]).await.refused(400, "archived_meter");
+    report(&[]).await.rejected(400, "archived_meter");
     world.post(&format!("/v1/billing/meters/{meter}/reactivate"), &[]).await.ok();
     report(&[]).await.ok();
     world.sandbox.advance(Duration::from_secs(DAY + 1));
@@ -94,7 +94,7 @@ async fn what_does_not_count_is_refused() {
 }
 
 #[tokio::test]
-async fn one_call_at_a_time_for_a_customer_and_a_meter() {
+async fn usage_reports_for_one_customer_and_meter_must_not_overlap() {
     let world = World::new().await;
     meter(&world).await;
     let (ada, bob) = (world.customer_with("pm_card_visa").await, world.customer_with("pm_card_visa").await);
@@ -117,7 +117,7 @@ async fn one_call_at_a_time_for_a_customer_and_a_meter() {
 }
 
 #[tokio::test]
-async fn usage_is_summed_up_by_day() {
+async fn usage_is_summed_by_day() {
     let world = World::new().await;
     let meter = meter(&world).await;
     let customer = world.customer_with("pm_card_visa").await;
@@ -132,6 +132,6 @@ async fn usage_is_summed_up_by_day() {
     let days = world.get(&format!("{path}?{}", query("&value_grouping_window=day"))).await.ok();
     let values: Vec<_> = data(&days).iter().map(|day| day["aggregated_value"].as_i64()).collect();
     assert_eq!(values, [Some(4), Some(3)], "newest first");
-    let crooked = format!("{path}?customer={customer}&start_time=61&end_time=120");
-    assert_eq!(text(&world.get(&crooked).await.refused(400, ""), "param"), "start_time");
+    let misaligned = format!("{path}?customer={customer}&start_time=61&end_time=120");
+    assert_eq!(text(&world.get(&misaligned).await.rejected(400, ""), "param"), "start_time");
 }

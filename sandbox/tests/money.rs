@@ -1,4 +1,4 @@
-//! Money that comes back, is complained about, or takes its time: refunds, disputes, bank debits.
+//! Refunds, disputes and bank debits.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::{World, data, id, text};
 
 const DAY: u64 = 86_400;
 
-/// A payment with a card: the PaymentIntent, with its charge.
+/// Pays with a card, and returns the PaymentIntent with its charge.
 async fn paid(world: &World, card: &str) -> Value {
     let form = [
         ("amount", "500"),
@@ -27,7 +27,7 @@ async fn charge(world: &World, payment: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_refund_is_told_for_itself_and_for_its_charge() {
+async fn a_refund_sends_events_for_itself_and_for_its_charge() {
     let world = World::new().await;
     let payment = paid(&world, "pm_card_visa").await;
     let mark = world.event_types().await.len();
@@ -46,7 +46,7 @@ async fn a_refund_is_told_for_itself_and_for_its_charge() {
     }
     let noted = world.post(&format!("/v1/refunds/{}", id(&refund)), &[("metadata[why]", "asked")]).await.ok();
     assert_eq!(noted["metadata"]["why"], "asked");
-    world.post(&format!("/v1/refunds/{}/cancel", id(&refund)), &[]).await.refused(400, "");
+    world.post(&format!("/v1/refunds/{}/cancel", id(&refund)), &[]).await.rejected(400, "");
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_refund_can_be_pending_first() {
 }
 
 #[tokio::test]
-async fn a_refund_that_fails_gives_its_amount_back() {
+async fn a_failed_refund_restores_the_refundable_amount() {
     let world = World::new().await;
     let payment = paid(&world, "pm_card_refundFail").await;
     let refund = world.post("/v1/refunds", &[("payment_intent", &id(&payment))]).await.ok();
@@ -79,7 +79,7 @@ async fn a_refund_that_fails_gives_its_amount_back() {
 }
 
 #[tokio::test]
-async fn a_pending_refund_can_be_taken_back_at_the_controls() {
+async fn a_pending_refund_can_be_cancelled_with_a_control() {
     let world = World::new().await;
     let payment = paid(&world, "pm_card_pendingRefund").await;
     let refund = id(&world.post("/v1/refunds", &[("payment_intent", &id(&payment))]).await.ok());
@@ -98,9 +98,9 @@ async fn the_evidence_decides_a_dispute() {
         let list = world.get(&format!("/v1/disputes?payment_intent={}", id(&payment))).await.ok();
         let dispute = data(&list)[0].clone();
         assert_eq!((dispute["status"].as_str(), dispute["amount"].as_i64()), (Some("needs_response"), Some(500)));
-        assert_eq!(dispute["balance_transactions"][0]["net"], -2_000, "the amount and the fee");
+        assert_eq!(dispute["balance_transactions"][0]["net"], -2_000, "the amount plus the fee");
         let refund = world.post("/v1/refunds", &[("payment_intent", &id(&payment))]).await;
-        refund.refused(400, "charge_disputed");
+        refund.rejected(400, "charge_disputed");
 
         let path = format!("/v1/disputes/{}", id(&dispute));
         let form = [("evidence[uncategorized_text]", evidence)];
@@ -108,8 +108,8 @@ async fn the_evidence_decides_a_dispute() {
         world.sandbox.advance(Duration::from_secs(61));
 
         assert_eq!(world.get(&path).await.ok()["status"], status);
-        let told = world.events_since(mark).await;
-        let told: Vec<&str> = told.iter().map(String::as_str).filter(|kind| kind.contains("dispute")).collect();
+        let events = world.events_since(mark).await;
+        let events: Vec<&str> = events.iter().map(String::as_str).filter(|kind| kind.contains("dispute")).collect();
         let mut expected = vec![
             "charge.dispute.created",
             "charge.dispute.funds_withdrawn",
@@ -117,12 +117,12 @@ async fn the_evidence_decides_a_dispute() {
             "charge.dispute.closed",
         ];
         expected.extend(reinstated.then_some("charge.dispute.funds_reinstated"));
-        assert_eq!(told, expected);
+        assert_eq!(events, expected);
     }
 }
 
 #[tokio::test]
-async fn a_dispute_can_be_accepted_and_a_deadline_loses_it() {
+async fn a_dispute_is_lost_when_accepted_or_when_its_deadline_passes() {
     let world = World::new().await;
     let dispute_of = async |payment: &Value| {
         data(&world.get(&format!("/v1/disputes?payment_intent={}", id(payment))).await.ok())[0].clone()
@@ -130,7 +130,7 @@ async fn a_dispute_can_be_accepted_and_a_deadline_loses_it() {
     let payment = paid(&world, "pm_card_createDispute").await;
     let accepted = id(&dispute_of(&payment).await);
     assert_eq!(world.post(&format!("/v1/disputes/{accepted}/close"), &[]).await.ok()["status"], "lost");
-    world.post(&format!("/v1/disputes/{accepted}/close"), &[]).await.refused(400, "");
+    world.post(&format!("/v1/disputes/{accepted}/close"), &[]).await.rejected(400, "");
     let missed = paid(&world, "pm_card_createDispute").await;
     world.sandbox.advance(Duration::from_secs(10 * DAY));
     let missed = dispute_of(&missed).await;
@@ -138,7 +138,7 @@ async fn a_dispute_can_be_accepted_and_a_deadline_loses_it() {
 }
 
 #[tokio::test]
-async fn an_inquiry_takes_no_money_and_can_be_refunded_away() {
+async fn an_inquiry_withdraws_no_money_and_the_payment_can_be_refunded() {
     let world = World::new().await;
     let payment = paid(&world, "pm_card_createDisputeInquiry").await;
     let list = world.get(&format!("/v1/disputes?charge={}", id(&payment["latest_charge"]))).await.ok();
@@ -151,7 +151,7 @@ async fn an_inquiry_takes_no_money_and_can_be_refunded_away() {
 }
 
 #[tokio::test]
-async fn any_payment_can_be_disputed_at_the_controls() {
+async fn any_payment_can_be_disputed_with_a_control() {
     let world = World::new().await;
     let payment = id(&paid(&world, "pm_card_visa").await);
     let form = [("reason", "product_not_received")];
@@ -163,7 +163,7 @@ async fn any_payment_can_be_disputed_at_the_controls() {
     assert_eq!(again["error"]["message"], "This dispute is already closed.");
 }
 
-/// A completed Checkout that was paid by bank debit.
+/// Completes a Checkout Session by bank debit.
 async fn debited(world: &World, account: &str) -> String {
     let price = world.price("500", None).await;
     let session = id(&world.session("payment", &price, &[]).await);
@@ -190,9 +190,9 @@ async fn a_bank_debit_is_paid_days_later() {
     world.sandbox.advance(Duration::from_secs(2 * DAY));
     assert_eq!(world.retrieve_session(&session).await["payment_status"], "paid");
     assert_eq!(world.get(&intent).await.ok()["amount_received"], 500);
-    let told = world.events_since(mark).await;
+    let events = world.events_since(mark).await;
     assert_eq!(
-        told[2..],
+        events[2..],
         [
             "payment_intent.created",
             "charge.pending",
@@ -219,7 +219,7 @@ async fn a_bank_debit_can_fail_days_later() {
 }
 
 #[tokio::test]
-async fn a_bank_debit_ends_at_the_controls_and_only_once() {
+async fn a_bank_debit_can_be_failed_with_a_control_only_once() {
     let world = World::new().await;
     let session = debited(&world, "000123456789").await;
     let payment = text(&world.retrieve_session(&session).await, "payment_intent");
@@ -231,7 +231,7 @@ async fn a_bank_debit_ends_at_the_controls_and_only_once() {
 }
 
 #[tokio::test]
-async fn an_account_number_that_is_none_of_the_test_ones_is_refused() {
+async fn an_unknown_account_number_is_rejected() {
     let world = World::new().await;
     let price = world.price("500", None).await;
     let session = id(&world.session("payment", &price, &[]).await);
@@ -247,12 +247,12 @@ async fn an_account_number_that_is_none_of_the_test_ones_is_refused() {
         ("success_url", "http://app.test/"),
         yen[0],
     ];
-    let refused = world.post("/v1/checkout/sessions", &form).await.refused(400, "");
-    assert_eq!(refused["param"], "payment_method_types", "dollars are not debited by SEPA");
+    let refused = world.post("/v1/checkout/sessions", &form).await.rejected(400, "");
+    assert_eq!(refused["param"], "payment_method_types", "SEPA does not support dollars");
 }
 
 #[tokio::test]
-async fn nothing_is_paid_for_nothing() {
+async fn a_free_session_needs_no_payment() {
     let world = World::new().await;
     let price = world.price("0", None).await;
     let more = [("custom_text[submit][message]", "A gift <3")];
@@ -266,7 +266,7 @@ async fn nothing_is_paid_for_nothing() {
 }
 
 #[tokio::test]
-async fn the_balance_is_what_is_left() {
+async fn the_balance_subtracts_refunds_and_disputes() {
     let world = World::new().await;
     let available = async || world.get("/v1/balance").await.ok()["available"][0]["amount"].as_i64();
     let payment = paid(&world, "pm_card_visa").await;

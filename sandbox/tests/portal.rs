@@ -1,4 +1,4 @@
-//! The customer portal: its API and its page.
+//! The customer portal: its API and its pages.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::{World, data, id, text};
 
 const DAY: u64 = 86_400;
 
-/// A subscription of a customer with that card, and the path of a portal session for it.
+/// Creates a subscription with a card, and returns it with the path of a portal session.
 async fn open(world: &World, card: &str, trial: &[(&str, &str)], later: Duration) -> (Value, String) {
     let price = world.monthly_price().await;
     let customer = world.customer_with(card).await;
@@ -40,14 +40,14 @@ async fn fresh(world: &World, plan: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn cancelling_asks_first_and_can_be_undone() {
+async fn cancelling_asks_for_confirmation_and_can_be_undone() {
     let world = World::new().await;
     let (plan, path) = open(&world, "pm_card_visa", &[], Duration::ZERO).await;
     let shown = world.page("GET", &path, &[]).await;
     assert!(shown.body.contains("Return to app.test") && shown.body.contains("Cancel plan"), "{}", shown.body);
     let cancel = format!("{path}/cancel/{}", id(&plan));
-    assert!(world.page("GET", &cancel, &[]).await.body.contains("stays as it is until"));
-    assert_eq!(fresh(&world, &plan).await["cancel_at_period_end"], false, "asking changes nothing");
+    assert!(world.page("GET", &cancel, &[]).await.body.contains("You keep your plan until"));
+    assert_eq!(fresh(&world, &plan).await["cancel_at_period_end"], false, "the question changes nothing");
     assert_eq!(world.page("POST", &cancel, &[]).await.status, 303);
     assert_eq!(fresh(&world, &plan).await["cancel_at_period_end"], true);
     assert!(world.page("GET", &path, &[]).await.body.contains("Don't cancel"));
@@ -63,42 +63,42 @@ async fn a_new_card_pays_what_is_past_due() {
     assert_eq!(fresh(&world, &plan).await["status"], "past_due");
     assert!(world.page("GET", &path, &[]).await.body.contains("Pay $19.00 now"));
     let pay = format!("{path}/pay/{}", text(&fresh(&world, &plan).await, "latest_invoice"));
-    assert_eq!(world.page("POST", &pay, &[]).await.status, 402, "the old card is still refused");
-    let typed = [("number", "4242424242424242"), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada")];
-    assert_eq!(world.page("POST", &path, &typed).await.status, 303);
+    assert_eq!(world.page("POST", &pay, &[]).await.status, 402, "the old card is still declined");
+    let form = [("number", "4242424242424242"), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada")];
+    assert_eq!(world.page("POST", &path, &form).await.status, 303);
     let mark = world.event_types().await.len();
     assert_eq!(world.page("POST", &pay, &[]).await.status, 303);
     assert_eq!(fresh(&world, &plan).await["status"], "active");
-    let told = world.events_since(mark).await;
-    assert_eq!(told.first().map(String::as_str), Some("charge.succeeded"));
-    assert_eq!(told.last().map(String::as_str), Some("customer.subscription.updated"));
+    let events = world.events_since(mark).await;
+    assert_eq!(events.first().map(String::as_str), Some("charge.succeeded"));
+    assert_eq!(events.last().map(String::as_str), Some("customer.subscription.updated"));
 }
 
 #[tokio::test]
-async fn a_refused_card_changes_nothing_and_a_link_lasts_an_hour() {
+async fn a_declined_card_changes_nothing_and_a_link_expires_after_an_hour() {
     let world = World::new().await;
     let (_, path) = open(&world, "pm_card_visa", &[], Duration::ZERO).await;
-    let typed = [("number", "4000000000000002"), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada")];
-    let refused = world.page("POST", &path, &typed).await;
-    assert_eq!(refused.status, 422);
-    assert!(refused.body.contains("visa ending in 4242") && !refused.body.contains("4000000000000002\""));
+    let form = [("number", "4000000000000002"), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada")];
+    let rejected = world.page("POST", &path, &form).await;
+    assert_eq!(rejected.status, 422);
+    assert!(rejected.body.contains("visa ending in 4242") && !rejected.body.contains("4000000000000002\""));
     world.sandbox.advance(Duration::from_secs(3_600));
     assert_eq!(world.page("GET", &path, &[]).await.status, 410);
 }
 
 #[tokio::test]
-async fn what_the_portal_cannot_do_is_refused() {
+async fn unsupported_and_incomplete_configurations_are_rejected() {
     let world = World::new().await;
     let customer = world.customer_with("pm_card_visa").await;
-    world.post("/v1/billing_portal/sessions", &[("customer", &customer)]).await.refused(400, "");
+    world.post("/v1/billing_portal/sessions", &[("customer", &customer)]).await.rejected(400, "");
     let form = [("features[invoice_history][enabled]", "true"), ("login_page[enabled]", "true")];
-    world.post("/v1/billing_portal/configurations", &form).await.refused(400, "sandbox_unsupported");
+    world.post("/v1/billing_portal/configurations", &form).await.rejected(400, "sandbox_unsupported");
     let form = [("features[subscription_update][enabled]", "true")];
-    let refused = world.post("/v1/billing_portal/configurations", &form).await.refused(400, "parameter_missing");
-    assert_eq!(refused["param"], "features[subscription_update][products]");
+    let rejected = world.post("/v1/billing_portal/configurations", &form).await.rejected(400, "parameter_missing");
+    assert_eq!(rejected["param"], "features[subscription_update][products]");
 }
 
-/// A session that is for one thing, by a configuration with these features.
+/// Returns the path of a portal session with the given features and deep link.
 async fn deep_link(world: &World, plan: &Value, features: &[(&str, &str)], flow: &[(&str, &str)]) -> String {
     let configuration = id(&world.post("/v1/billing_portal/configurations", features).await.ok());
     let customer = text(plan, "customer");
@@ -120,7 +120,7 @@ async fn subscribed(world: &World, card: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_deep_link_is_for_one_thing_and_leads_back() {
+async fn a_deep_link_opens_one_task_and_redirects_afterwards() {
     let world = World::new().await;
     let plan = subscribed(&world, "pm_card_visa").await;
     let plan_id = id(&plan);
@@ -137,18 +137,18 @@ async fn a_deep_link_is_for_one_thing_and_leads_back() {
         ("flow_data[after_completion][redirect][return_url]", "http://app.test/gone"),
     ];
     let path = deep_link(&world, &plan, &features, &flow).await;
-    let leads = world.page("GET", &path, &[]).await;
-    assert_eq!(leads.location, format!("{path}/cancel/{plan_id}"));
-    let asked = world.page("GET", &leads.location, &[]).await;
-    assert!(asked.body.contains("The plan ends now") && asked.body.contains("too expensive"), "{}", asked.body);
-    let done = world.page("POST", &leads.location, &[("feedback", "too_expensive")]).await;
+    let first = world.page("GET", &path, &[]).await;
+    assert_eq!(first.location, format!("{path}/cancel/{plan_id}"));
+    let page = world.page("GET", &first.location, &[]).await;
+    assert!(page.body.contains("Your plan will end now") && page.body.contains("too expensive"), "{}", page.body);
+    let done = world.page("POST", &first.location, &[("feedback", "too_expensive")]).await;
     assert_eq!(done.location, "http://app.test/gone");
     let ended = fresh(&world, &plan).await;
     assert_eq!(
         (ended["status"].as_str(), ended["cancellation_details"]["feedback"].as_str()),
         (Some("canceled"), Some("too_expensive"))
     );
-    assert_eq!(world.page("GET", &path, &[]).await.status, 200, "afterwards the link opens everything");
+    assert_eq!(world.page("GET", &path, &[]).await.status, 200, "afterwards the link opens the overview");
 
     let configuration = [("features[subscription_cancel][enabled]", "true")];
     let configuration = id(&world.post("/v1/billing_portal/configurations", &configuration).await.ok());
@@ -157,11 +157,11 @@ async fn a_deep_link_is_for_one_thing_and_leads_back() {
         ("configuration", &configuration),
         ("flow_data[type]", "payment_method_update"),
     ];
-    world.post("/v1/billing_portal/sessions", &off).await.refused(400, "");
+    world.post("/v1/billing_portal/sessions", &off).await.rejected(400, "");
 }
 
 #[tokio::test]
-async fn another_plan_is_shown_with_its_price_before_it_is_taken() {
+async fn a_change_of_plan_shows_its_price_before_it_is_confirmed() {
     let world = World::new().await;
     let plan = subscribed(&world, "pm_card_visa").await;
     let dearer = world.price("4900", Some("month")).await;
@@ -181,24 +181,24 @@ async fn another_plan_is_shown_with_its_price_before_it_is_taken() {
         ("flow_data[subscription_update_confirm][items][0][id]", &item),
         ("flow_data[subscription_update_confirm][items][0][price]", &dearer),
         ("flow_data[after_completion][type]", "hosted_confirmation"),
-        ("flow_data[after_completion][hosted_confirmation][custom_message]", "Welcome up."),
+        ("flow_data[after_completion][hosted_confirmation][custom_message]", "Welcome to Max."),
     ];
     let path = deep_link(&world, &plan, &features, &flow).await;
-    let leads = world.page("GET", &path, &[]).await;
-    let asked = world.page("GET", &leads.location, &[]).await;
-    assert!(asked.body.contains("$30.00 is due now."), "{}", asked.body);
+    let first = world.page("GET", &path, &[]).await;
+    let page = world.page("GET", &first.location, &[]).await;
+    assert!(page.body.contains("$30.00 is due today."), "{}", page.body);
     let change = format!("{path}/change/{plan_id}");
     let done = world.page("POST", &change, &[("price", &dearer)]).await;
-    assert!(done.body.contains("Welcome up."), "{}", done.body);
+    assert!(done.body.contains("Welcome to Max."), "{}", done.body);
     assert_eq!(fresh(&world, &plan).await["items"]["data"][0]["price"]["id"], dearer.as_str());
     let other = world.price("1", Some("month")).await;
-    assert_eq!(world.page("POST", &change, &[("price", &other)]).await.status, 404, "only what is offered");
+    assert_eq!(world.page("POST", &change, &[("price", &other)]).await.status, 404, "only offered prices");
     let listed = world.page("GET", &change, &[]).await;
-    assert!(listed.body.contains("your plan"), "{}", listed.body);
+    assert!(listed.body.contains("Current plan"), "{}", listed.body);
 }
 
 #[tokio::test]
-async fn a_customer_may_change_what_the_configuration_allows() {
+async fn a_customer_can_change_only_the_allowed_details() {
     let world = World::new().await;
     let plan = subscribed(&world, "pm_card_visa").await;
     let features =
@@ -211,7 +211,7 @@ async fn a_customer_may_change_what_the_configuration_allows() {
 }
 
 #[tokio::test]
-async fn an_open_invoice_is_paid_on_its_page() {
+async fn an_open_invoice_can_be_paid_on_its_page() {
     let world = World::new().await;
     let plan = subscribed(&world, "pm_card_chargeCustomerFail").await;
     assert_eq!(plan["status"], "incomplete");

@@ -1,4 +1,4 @@
-//! How requests are read and refused: keys, parameters, idempotency, lists, expansion.
+//! Request handling: keys, parameters, idempotency, lists and expansion.
 
 mod support;
 
@@ -6,14 +6,14 @@ use serde_json::json;
 use support::{World, data, id, text};
 
 #[tokio::test]
-async fn only_known_keys_are_let_in() {
+async fn only_known_keys_are_accepted() {
     let world = World::new().await;
     let url = format!("{}/v1/account", world.sandbox.url());
-    let nobody = world.send(world.http.get(&url)).await;
-    assert_eq!(nobody.status, 401);
-    assert_eq!(nobody.body["error"]["type"], "invalid_request_error");
-    let stranger = world.send(world.http.get(&url).bearer_auth("sk_test_other")).await;
-    assert_eq!(stranger.status, 401);
+    let without_key = world.send(world.http.get(&url)).await;
+    assert_eq!(without_key.status, 401);
+    assert_eq!(without_key.body["error"]["type"], "invalid_request_error");
+    let unknown = world.send(world.http.get(&url).bearer_auth("sk_test_other")).await;
+    assert_eq!(unknown.status, 401);
     let basic = world.send(world.http.get(&url).basic_auth(support::KEY, Some(""))).await;
     assert_eq!(basic.ok()["object"], "account");
 }
@@ -27,7 +27,7 @@ async fn every_answer_has_a_request_id_and_its_version() {
 }
 
 #[tokio::test]
-async fn unknown_parameters_are_refused_at_every_depth() {
+async fn unknown_parameters_are_rejected_at_every_depth() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let good = [
@@ -44,50 +44,50 @@ async fn unknown_parameters_are_refused_at_every_depth() {
     ] {
         let mut form = good.to_vec();
         form.push((unknown, "1"));
-        let error = world.post("/v1/checkout/sessions", &form).await.refused(400, "parameter_unknown");
+        let error = world.post("/v1/checkout/sessions", &form).await.rejected(400, "parameter_unknown");
         assert_eq!(error["param"], unknown);
         assert_eq!(error["message"], format!("Received unknown parameter: {unknown}"));
     }
-    world.get("/v1/customers?nonsense=1").await.refused(400, "parameter_unknown");
+    world.get("/v1/customers?nonsense=1").await.rejected(400, "parameter_unknown");
 }
 
 #[tokio::test]
-async fn what_the_sandbox_cannot_do_is_refused_by_name() {
+async fn unsupported_parameters_are_rejected_by_name() {
     let world = World::new().await;
     let error = world
         .post("/v1/customers", &[("cash_balance[settings][reconciliation_mode]", "manual")])
         .await
-        .refused(400, "sandbox_unsupported");
+        .rejected(400, "sandbox_unsupported");
     assert_eq!(error["param"], "cash_balance");
     let error = world.post("/v1/checkout/sessions", &[("mode", "setup"), ("success_url", "http://a.test")]).await;
-    error.refused(400, "sandbox_unsupported");
+    error.rejected(400, "sandbox_unsupported");
     let form = [("amount", "500"), ("currency", "usd"), ("payment_method_options[paypal][reference]", "r")];
-    let error = world.post("/v1/payment_intents", &form).await.refused(400, "sandbox_unsupported");
+    let error = world.post("/v1/payment_intents", &form).await.rejected(400, "sandbox_unsupported");
     assert_eq!(error["param"], "payment_method_options[paypal]");
 }
 
 #[tokio::test]
 async fn missing_and_mistyped_parameters_are_named() {
     let world = World::new().await;
-    let error = world.post("/v1/prices", &[("unit_amount", "1")]).await.refused(400, "parameter_missing");
+    let error = world.post("/v1/prices", &[("unit_amount", "1")]).await.rejected(400, "parameter_missing");
     assert_eq!(error["param"], "currency");
     let form = [("currency", "usd"), ("unit_amount", "ten"), ("product_data[name]", "P")];
-    let error = world.post("/v1/prices", &form).await.refused(400, "parameter_invalid_integer");
+    let error = world.post("/v1/prices", &form).await.rejected(400, "parameter_invalid_integer");
     assert_eq!(error["message"], "Invalid integer: ten");
-    let error = world.post("/v1/checkout/sessions", &[("mode", "subscribe")]).await.refused(400, "");
+    let error = world.post("/v1/checkout/sessions", &[("mode", "subscribe")]).await.rejected(400, "");
     assert_eq!(error["message"], "Invalid mode: must be one of payment, subscription, or setup");
-    world.post("/v1/products", &[("name", "")]).await.refused(400, "parameter_invalid_empty");
-    world.get("/v1/customers?limit=101").await.refused(400, "parameter_invalid_integer");
+    world.post("/v1/products", &[("name", "")]).await.rejected(400, "parameter_invalid_empty");
+    world.get("/v1/customers?limit=101").await.rejected(400, "parameter_invalid_integer");
     let price = world.monthly_price().await;
     let form = [("mode", "subscription"), ("line_items[0][price]", &price), ("line_items[0][quantity]", "1")];
-    let error = world.post("/v1/checkout/sessions", &form).await.refused(400, "parameter_missing");
+    let error = world.post("/v1/checkout/sessions", &form).await.rejected(400, "parameter_missing");
     assert_eq!(error["param"], "success_url");
 }
 
 #[tokio::test]
 async fn unknown_objects_and_routes_are_404() {
     let world = World::new().await;
-    let error = world.get("/v1/customers/cus_none").await.refused(404, "resource_missing");
+    let error = world.get("/v1/customers/cus_none").await.rejected(404, "resource_missing");
     assert_eq!(error["message"], "No such customer: 'cus_none'");
     assert_eq!(world.get("/v1/nothing").await.status, 404);
     assert_eq!(
@@ -108,21 +108,21 @@ async fn a_repeated_key_replays_the_answer() {
     assert_eq!(data(&world.get("/v1/customers").await.ok()).len(), 1);
 
     let other = world.keyed("k1", "/v1/customers", &[("email", "bob@example.com")]).await;
-    let error = other.refused(400, "");
+    let error = other.rejected(400, "");
     assert_eq!(error["type"], "idempotency_error");
     let elsewhere = world.keyed("k1", "/v1/products", &[("name", "P")]).await;
-    assert_eq!(elsewhere.refused(400, "")["type"], "idempotency_error");
+    assert_eq!(elsewhere.rejected(400, "")["type"], "idempotency_error");
 }
 
 #[tokio::test]
-async fn errors_of_the_work_replay_and_errors_before_it_do_not() {
+async fn errors_are_replayed_but_validation_errors_are_not() {
     let world = World::new().await;
     let none = [("customer", "cus_none"), ("items[0][price]", "price_none")];
     assert_eq!(world.keyed("k1", "/v1/subscriptions", &none).await.status, 400);
     let again = world.keyed("k1", "/v1/subscriptions", &none).await;
     assert_eq!(again.headers["idempotent-replayed"], "true");
 
-    world.keyed("k2", "/v1/customers", &[("emial", "x")]).await.refused(400, "parameter_unknown");
+    world.keyed("k2", "/v1/customers", &[("emial", "x")]).await.rejected(400, "parameter_unknown");
     world.keyed("k2", "/v1/customers", &[("email", "ada@example.com")]).await.ok();
 }
 
@@ -134,7 +134,7 @@ async fn a_key_in_use_is_a_conflict() {
     let meanwhile = async {
         held.arrived().await;
         let second = world.keyed("k", "/v1/customers", &form).await;
-        assert_eq!(held.count(), 1, "a conflict is refused before the gate");
+        assert_eq!(held.count(), 1, "a conflict is rejected before the gate");
         held.open();
         second
     };
@@ -144,9 +144,9 @@ async fn a_key_in_use_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_found_again_by_its_key() {
+async fn a_dropped_answer_is_replayed_by_its_key() {
     let world = World::new().await;
-    world.sandbox.lose_next_answers(1);
+    world.sandbox.drop_next_answers(1);
     let form = [("email", "ada@example.com")];
     assert_eq!(world.keyed("k", "/v1/customers", &form).await.status, 500);
     world.keyed("k", "/v1/customers", &form).await.ok();
@@ -154,7 +154,7 @@ async fn a_lost_answer_is_found_again_by_its_key() {
 }
 
 #[tokio::test]
-async fn outages_do_nothing_and_are_logged() {
+async fn failed_calls_change_nothing_and_are_logged() {
     let world = World::new().await;
     world.sandbox.fail_next(2, 503);
     let statuses = [
@@ -168,7 +168,7 @@ async fn outages_do_nothing_and_are_logged() {
 }
 
 #[tokio::test]
-async fn lists_go_page_by_page_in_both_directions() {
+async fn lists_can_be_paged_in_both_directions() {
     let world = World::new().await;
     let mut made = Vec::new();
     for _ in 0..5 {
@@ -182,11 +182,11 @@ async fn lists_go_page_by_page_in_both_directions() {
     assert_eq!((ids(&rest), rest["has_more"].as_bool()), (made[2..].to_vec(), Some(false)));
     let back = world.get(&format!("/v1/customers?limit=2&ending_before={}", made[3])).await.ok();
     assert_eq!((ids(&back), back["has_more"].as_bool()), (made[1..3].to_vec(), Some(true)));
-    world.get("/v1/customers?starting_after=cus_none").await.refused(400, "resource_missing");
+    world.get("/v1/customers?starting_after=cus_none").await.rejected(400, "resource_missing");
 }
 
 #[tokio::test]
-async fn expansion_goes_deep_and_through_lists() {
+async fn expansion_works_deeply_and_through_lists() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     let customer = world.customer_with("pm_card_visa").await;
@@ -200,7 +200,7 @@ async fn expansion_goes_deep_and_through_lists() {
     let path = format!("/v1/subscriptions/{}?expand[]=items.data.price.product", id(&subscription));
     let deep = world.get(&path).await.ok();
     assert_eq!(deep["items"]["data"][0]["price"]["product"]["name"], "Pro");
-    let deeper = world.get("/v1/subscriptions?expand[]=data.items.data.price.product").await.refused(400, "");
+    let deeper = world.get("/v1/subscriptions?expand[]=data.items.data.price.product").await.rejected(400, "");
     assert!(text(&deeper, "message").starts_with("You cannot expand more than 4 levels of a property."));
 
     let prices = world.get("/v1/prices?expand[]=data.product").await.ok();
@@ -244,7 +244,7 @@ async fn a_lookup_key_belongs_to_one_price() {
 }
 
 #[tokio::test]
-async fn a_session_wants_active_prices_of_its_mode_and_a_living_customer() {
+async fn a_session_requires_active_prices_of_its_mode_and_an_existing_customer() {
     let world = World::new().await;
     let monthly = world.monthly_price().await;
     let once = world.price("500", None).await;
@@ -263,9 +263,9 @@ async fn a_session_wants_active_prices_of_its_mode_and_a_living_customer() {
     assert_eq!(open("payment", &once, &[("expires_at", "1")]).await.status, 400);
     let customer = id(&world.post("/v1/customers", &[]).await.ok());
     world.delete(&format!("/v1/customers/{customer}")).await.ok();
-    open("payment", &once, &[("customer", &customer)]).await.refused(400, "resource_missing");
+    open("payment", &once, &[("customer", &customer)]).await.rejected(400, "resource_missing");
     assert_eq!(world.get(&format!("/v1/customers/{customer}")).await.ok()["deleted"], true);
     world.post(&format!("/v1/prices/{once}"), &[("active", "false")]).await.ok();
-    let error = open("payment", &once, &[]).await.refused(400, "");
+    let error = open("payment", &once, &[]).await.rejected(400, "");
     assert_eq!(text(&error, "param"), "line_items[0][price]");
 }

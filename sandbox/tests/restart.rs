@@ -1,4 +1,4 @@
-//! What was answered for is still there after a restart.
+//! Acknowledged changes survive a restart.
 
 mod support;
 
@@ -17,7 +17,7 @@ async fn restart_keeps_state() {
     let before = [world.get("/v1/events?limit=100").await.ok(), world.get("/v1/subscriptions").await.ok()];
     world.sandbox.shutdown().await;
 
-    // Twice: the second start reads what the first one compacted.
+    // Twice, because the second start reads what the first one compacted.
     for _ in 0..2 {
         let world = World::on(state.clone()).await;
         let after = [world.get("/v1/events?limit=100").await.ok(), world.get("/v1/subscriptions").await.ok()];
@@ -28,12 +28,12 @@ async fn restart_keeps_state() {
 }
 
 #[tokio::test]
-async fn an_answer_is_on_disk_before_it_is_given() {
+async fn a_change_is_on_disk_before_it_is_acknowledged() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().join("sandbox.jsonl");
     let world = World::on(state.clone()).await;
     let customer = id(&world.post("/v1/customers", &[]).await.ok());
-    // A copy made now is what a kill -9 would leave.
+    // This copy is what `kill -9` would leave.
     let killed = folder.path().join("killed.jsonl");
     std::fs::copy(&state, &killed).expect("copies");
     let after = World::on(killed).await;
@@ -62,12 +62,12 @@ async fn a_broken_line_in_the_middle_is_an_error() {
     let state = folder.path().join("sandbox.jsonl");
     std::fs::write(&state, "not a commit\n[]\n").expect("writes");
     let config = sandbox::Config { state_path: Some(state), ..support::config() };
-    let error = sandbox::start(config).await.expect_err("refuses");
+    let error = sandbox::start(config).await.expect_err("fails");
     assert!(matches!(error, sandbox::Error::Journal { line: 1, .. }), "{error}");
 }
 
 #[tokio::test]
-async fn pending_deliveries_survive() {
+async fn pending_deliveries_survive_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().join("sandbox.jsonl");
     let (receiver, url) = Receiver::start(&[]).await;

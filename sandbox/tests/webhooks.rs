@@ -1,4 +1,4 @@
-//! Events are signed, delivered until they are taken, and rendered in their endpoint's version.
+//! Events are signed, delivered until they are accepted, and rendered in the endpoint's API version.
 
 mod support;
 
@@ -21,15 +21,15 @@ async fn the_signature_verifies_with_an_independent_computation() {
     let (time, v1) = header.strip_prefix("t=").and_then(|rest| rest.split_once(",v1=")).expect("t and v1");
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length");
     mac.update(format!("{time}.{body}").as_bytes());
-    mac.verify_slice(&hex::decode(v1).expect("hex")).expect("the signature is right");
-    assert!(body.starts_with("{\n  "), "pretty JSON, like Stripe's");
+    mac.verify_slice(&hex::decode(v1).expect("hex")).expect("the signature is valid");
+    assert!(body.starts_with("{\n  "), "pretty-printed JSON, like Stripe's");
     let event = &receiver.events()[0];
     assert_eq!(event["type"], "customer.created");
     assert_eq!(event["api_version"], "2026-09-30.endive");
 }
 
 #[tokio::test]
-async fn a_refused_event_comes_again_until_it_is_taken() {
+async fn a_rejected_event_is_retried_until_it_is_accepted() {
     let world = World::new().await;
     let (receiver, url) = Receiver::start(&[500, 302, 404]).await;
     world.sandbox.add_endpoint(Receiver::endpoint(&url));
@@ -66,14 +66,14 @@ async fn held_deliveries_wait_and_arrive_in_order() {
 }
 
 #[tokio::test]
-async fn endpoints_get_what_they_subscribed_to() {
+async fn endpoints_receive_the_events_they_subscribed_to() {
     let world = World::new().await;
     let (receiver, url) = Receiver::start(&[]).await;
     let form = [("url", url.as_str()), ("enabled_events[]", "product.created"), ("api_version", "2025-06-30.basil")];
     let endpoint = world.post("/v1/webhook_endpoints", &form).await.ok();
     assert!(text(&endpoint, "secret").starts_with("whsec_"));
     let path = format!("/v1/webhook_endpoints/{}", id(&endpoint));
-    assert!(world.get(&path).await.ok().get("secret").is_none(), "shown once");
+    assert!(world.get(&path).await.ok().get("secret").is_none(), "the secret is shown once");
 
     world.post("/v1/customers", &[]).await.ok();
     world.post("/v1/products", &[("name", "Pro")]).await.ok();
@@ -90,7 +90,7 @@ async fn endpoints_get_what_they_subscribed_to() {
 }
 
 #[tokio::test]
-async fn old_versions_see_the_old_shape() {
+async fn older_versions_get_their_own_fields() {
     let world = World::new().await;
     let (old, old_url) = Receiver::start(&[]).await;
     let (new, new_url) = Receiver::start(&[]).await;
@@ -133,7 +133,7 @@ async fn old_versions_see_the_old_shape() {
 }
 
 #[tokio::test]
-async fn events_are_found_by_type_and_time() {
+async fn events_can_be_found_by_type_and_time() {
     let world = World::new().await;
     world.post("/v1/customers", &[]).await.ok();
     world.post("/v1/products", &[("name", "Pro")]).await.ok();

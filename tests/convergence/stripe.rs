@@ -62,7 +62,7 @@ impl<'a> Stripe<'a> {
             What::Days(days) => self.sandbox.advance(Duration::from_secs(u64::from(days) * 86_400)),
             What::Decline { charges } => {
                 for customer in self.customers(who).await {
-                    self.sandbox.refuse_next_charges(&id(&customer), u32::from(charges));
+                    self.sandbox.decline_next_charges(&id(&customer), u32::from(charges));
                 }
             }
             What::AfterLastRetry(then) => self.sandbox.after_last_retry(match then {

@@ -101,11 +101,11 @@ on_both_databases! {
         let pro = app.open_checkout(&browser, "PRO").await;
         // Stripe lists the customer's subscriptions, but expires no session.
         let enterprise = [("plan", "ENTERPRISE"), ("interval", "month")];
-        app.sandbox.only_calls_of("/v1/checkout/sessions");
+        app.sandbox.limit_faults_to("/v1/checkout/sessions");
         app.sandbox.fail_next(100, 503);
         assert_eq!(browser.post("/api/billing/subscribe", &enterprise).await.status, 503);
         app.sandbox.fail_next(0, 503);
-        app.sandbox.only_calls_of("");
+        app.sandbox.limit_faults_to("");
         assert!(app.sandbox.requests().iter().any(|call| call.path.ends_with("/expire")));
         assert_eq!(stripe_list(&app, "/v1/checkout/sessions?status=open").await, 1);
         assert_eq!(app.open_checkout(&browser, "PRO").await, pro);
@@ -274,7 +274,7 @@ on_both_databases! {
     async fn a_lost_answer_of_stripe_duplicates_nothing(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        app.sandbox.lose_next_answers(1);
+        app.sandbox.drop_next_answers(1);
         app.open_checkout(&browser, "PRO").await;
         assert_eq!(stripe_list(&app, "/v1/customers").await, 1);
         assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);

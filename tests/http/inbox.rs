@@ -93,16 +93,16 @@ on_both_databases! {
             match fault {
                 "is down" => app.sandbox.fail_next(u32::MAX, 500),
                 "limits the rate" => app.sandbox.fail_next(u32::MAX, 429),
-                "answers with garbage" => app.sandbox.garble_next_answers(u32::MAX),
-                _ => app.sandbox.lose_next_answers(u32::MAX),
+                "answers with garbage" => app.sandbox.corrupt_next_answers(u32::MAX),
+                _ => app.sandbox.drop_next_answers(u32::MAX),
             }
             app.sandbox.hold_deliveries(false);
             app.until(async || pending(&app).await.iter().any(|event| event.last_error.is_some())).await;
             assert_eq!(is_ending(&browser).await, !is_canceled, "Stripe {fault}, but its answer is applied");
 
             app.sandbox.fail_next(0, 500);
-            app.sandbox.garble_next_answers(0);
-            app.sandbox.lose_next_answers(0);
+            app.sandbox.corrupt_next_answers(0);
+            app.sandbox.drop_next_answers(0);
             retry(&app).await;
             assert_eq!(is_ending(&browser).await, is_canceled, "Stripe {fault}, and the event was never applied");
         }
@@ -138,7 +138,7 @@ on_both_databases! {
         app.settled().await;
         app.sandbox.hold_deliveries(true);
         assert_eq!(pay(&checkout, PAYS).await.status, 303);
-        app.sandbox.garble_next_answers(u32::MAX);
+        app.sandbox.corrupt_next_answers(u32::MAX);
         app.sandbox.hold_deliveries(false);
         app.until(async || {
             app.sandbox.advance(Duration::from_secs(60));
@@ -150,7 +150,7 @@ on_both_databases! {
         assert!(parked.iter().all(|event| event.last_error.is_some()), "the reason is missing: {parked:?}");
         assert!(!browser.opens("/dashboard/analytics").await);
 
-        app.sandbox.garble_next_answers(0);
+        app.sandbox.corrupt_next_answers(0);
         let mut tx = app.tollgate.db().begin().await.unwrap();
         for event in parked {
             assert!(inbox::replay(&mut tx, &event.id, app.tollgate.now()).await.unwrap());

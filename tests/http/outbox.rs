@@ -193,7 +193,7 @@ on_both_databases! {
     async fn a_lost_answer_does_not_bill_twice(database) {
         let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
-        billed.app.sandbox.lose_next_answers(4);
+        billed.app.sandbox.drop_next_answers(4);
         assert_eq!(billed.sends().await, 0, "it is not known whether Stripe has it");
         billed.clock.set(billed.now.plus_seconds(120));
         assert_eq!(billed.sends().await, 1);
@@ -240,7 +240,7 @@ on_both_databases! {
     async fn usage_that_may_have_been_counted_a_day_ago_is_parked(database) {
         let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
-        billed.app.sandbox.lose_next_answers(4);
+        billed.app.sandbox.drop_next_answers(4);
         billed.sends().await;
         billed.clock.set(billed.now.plus_days(1));
         assert_eq!(billed.sends().await, 0);

@@ -172,7 +172,7 @@ on_both_databases! {
         app.subscribe(&eve, "PRO", "5555555555554444").await;
         let subscriptions = app.stripe_lists("/v1/subscriptions").await;
         let of_eve = subscriptions[0]["id"].as_str().unwrap().to_owned();
-        app.sandbox.mangle(Some(&of_eve));
+        app.sandbox.strip_object(Some(&of_eve));
         for mode in [Mode::DryRun, Mode::Repair] {
             let findings = reconcile(&app.tollgate, mode, DAYS).await.unwrap();
             let unread: Vec<&Drift> = findings.iter().map(|finding| &finding.drift).filter(|drift| drift.kind() == DriftKind::NotCompared).collect();
@@ -183,7 +183,7 @@ on_both_databases! {
         assert!(ada.opens("/dashboard/analytics").await);
         assert!(!eve.opens("/dashboard/analytics").await);
 
-        app.sandbox.mangle(None);
+        app.sandbox.strip_object(None);
         assert!(kinds(&reconcile(&app.tollgate, Mode::Repair, DAYS).await.unwrap()).contains(&"wrong_subscription"));
         assert!(eve.opens("/dashboard/analytics").await);
     }
@@ -196,7 +196,7 @@ on_both_databases! {
         assert_eq!(browser.post("/account/close", &[("password", "correct horse")]).await.status, 303);
         let subscription = subscribes(&app, &customer).await;
         // The subscription can be read, but not its customer.
-        app.sandbox.only_calls_of(&format!("/v1/customers/{customer}"));
+        app.sandbox.limit_faults_to(&format!("/v1/customers/{customer}"));
         app.sandbox.fail_next(u32::MAX, 400);
         let findings = reconcile(&app.tollgate, Mode::Repair, DAYS).await.unwrap();
         assert!(kinds(&findings).contains(&"deleted_but_billed"), "{findings:?}");
@@ -220,7 +220,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         unlinked_customer_subscribes(&app).await;
         app.settled().await;
-        app.sandbox.only_calls_of("/v1/events");
+        app.sandbox.limit_faults_to("/v1/events");
         app.sandbox.fail_next(u32::MAX, 503);
         let interrupted = reconcile(&app.tollgate, Mode::Repair, DAYS).await.unwrap_err();
         assert_eq!(kinds(&interrupted.findings), ["orphan_customer"], "{interrupted:?}");
@@ -234,7 +234,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         unlinked_customer_subscribes(&app).await;
         app.settled().await;
-        app.sandbox.only_calls_of("/v1/subscriptions");
+        app.sandbox.limit_faults_to("/v1/subscriptions");
         app.sandbox.fail_next(u32::MAX, 403);
         let interrupted = reconcile(&app.tollgate, Mode::Repair, DAYS).await.unwrap_err();
         assert_eq!(kinds(&interrupted.findings), ["unmatched"], "{interrupted:?}");

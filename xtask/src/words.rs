@@ -13,11 +13,9 @@ pub const NOT_YET_CLEAN: &[&str] = &[
     "app",
     "billing",
     "docs/EMBED.md",
-    "docs/SANDBOX.md",
     "docs/decisions/0009-what-was-read-is-cached-until-it-is-written.md",
     "end2end/support",
     "end2end/tests",
-    "sandbox",
     "server",
     "tests",
 ];

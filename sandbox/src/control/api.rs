@@ -1,8 +1,8 @@
-//! `/_sandbox/api/…`: the controls for programs, and for the forms of the control page.
+//! `/_sandbox/api/…`: the control API, which the forms of the control page also use.
 //!
-//! Invariant: what changes something is refused when a browser says that another site asks for
-//! it; a program that is no browser says nothing and is let through. Proved by
-//! `another_site_cannot_drive_the_sandbox`.
+//! Invariant: actions are rejected when the browser reports that another site sent the request.
+//! Clients that are not browsers report nothing and are accepted. Proved by
+//! `another_site_cannot_use_the_control_api`.
 
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::api_version;
 use crate::controls;
 use crate::error::ApiError;
 use crate::fields::Fields;
@@ -17,22 +18,21 @@ use crate::form::{self, Node};
 use crate::hosted::{App, notice, see_other};
 use crate::http::Call;
 use crate::params;
-use crate::shape;
 use crate::state::Shared;
 
-/// More than any honest request.
-const LARGEST_BODY: usize = 1 << 16;
+/// The maximum size of a request body.
+const MAX_BODY: usize = 1 << 16;
 
-/// Answers one call: with JSON, or by going back to the page whose form it was.
+/// Answers a call with JSON, or redirects back to the page whose form sent it.
 pub(crate) async fn answer(State(shared): App, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let method = parts.method.as_str();
     if method != "GET" && !is_same_site(&parts.headers) {
-        let mut error = ApiError::invalid("", "Another site may not use the controls of this sandbox.");
+        let mut error = ApiError::invalid("", "Requests from other sites cannot use the control API.");
         error.status = 403;
-        return refusal(&error, None);
+        return error_response(&error, None);
     }
-    let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let json =
@@ -40,17 +40,17 @@ pub(crate) async fn answer(State(shared): App, request: Request) -> Response {
     let query = parts.uri.query().unwrap_or_default();
     let (form, back) = match read(query, &body, json) {
         Ok(read) => read,
-        Err(error) => return refusal(&error, None),
+        Err(error) => return error_response(&error, None),
     };
     let outcome = carry_out(&shared, method, parts.uri.path(), &form);
     match (outcome, back) {
         (Ok((place, _)), Some(back)) => see_other(&with_done(&back, place)),
         (Ok((_, answer)), None) => axum::Json(answer).into_response(),
-        (Err(error), back) => refusal(&error, back.as_deref()),
+        (Err(error), back) => error_response(&error, back.as_deref()),
     }
 }
 
-/// The same for Rust, without HTTP.
+/// Calls a control from Rust, without HTTP.
 pub(crate) fn call(shared: &Shared, method: &str, path: &str, query: &str) -> Result<Value, Value> {
     let outcome = read(query, b"", false).and_then(|(form, _)| carry_out(shared, method, path, &form));
     outcome.map(|(_, answer)| answer).map_err(|error| json!({ "error": error.fields() }))
@@ -62,14 +62,13 @@ fn carry_out(shared: &Shared, method: &str, path: &str, form: &Node) -> Result<(
         id,
         params: params::check(control.endpoint, form)?,
         path: path.to_owned(),
-        version: shape::DEFAULT_VERSION.to_owned(),
+        version: api_version::DEFAULT_VERSION.to_owned(),
     };
     shared.catch_up();
     (control.run)(shared, &call).map(|answer| (place, answer))
 }
 
-/// The parameters, and where a form of the control page wants to go back to. Fields of a form
-/// that were left empty say nothing.
+/// Returns the parameters, and the control page to return to, if any. Empty form fields are ignored.
 fn read(query: &str, body: &[u8], json: bool) -> Result<(Node, Option<String>), ApiError> {
     let mut form = match form::parse(query.as_bytes())? {
         Node::Branch(children) => children,
@@ -99,19 +98,19 @@ fn with_done(back: &str, place: usize) -> String {
     format!("{page}{joint}done={place}{fragment}")
 }
 
-fn refusal(error: &ApiError, back: Option<&str>) -> Response {
+fn error_response(error: &ApiError, back: Option<&str>) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
     match back {
-        Some(back) => notice(status, "That could not be done", &error.message, Some((back, "Back"))),
+        Some(back) => notice(status, "This didn't work", &error.message, Some((back, "Back"))),
         None => (status, axum::Json(json!({ "error": error.fields() }))).into_response(),
     }
 }
 
-/// Whether a request comes from a page of the sandbox itself, or from no page at all. A name
-/// that somebody made point to this machine is not the sandbox either.
+/// Whether a request comes from one of the sandbox's pages, or not from a browser. A foreign host name
+/// that resolves to this machine (DNS rebinding) is rejected too.
 ///
-/// What the browser says about the site is believed before the origin: pages that send no
-/// referrer have the origin `null`, and ours are such pages.
+/// `Sec-Fetch-Site` takes precedence over `Origin`: pages that send no referrer, like the sandbox's,
+/// have the origin `null`.
 fn is_same_site(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text("host").unwrap_or_default();
@@ -131,7 +130,7 @@ fn is_this_machine(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost") || bare.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// What a page says is done, by the place of the control in the list.
+/// Returns the message of a completed action, given the index of its control.
 pub(super) fn done(query: &Value) -> Option<&'static str> {
     let place: usize = query.text("done").parse().ok()?;
     controls::CONTROLS.get(place).map(|control| control.done).filter(|done| !done.is_empty())
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_stands_before_the_fragment() {
+    fn the_completed_action_precedes_the_fragment() {
         assert_eq!(with_done("/_sandbox?a=1#x", 3), "/_sandbox?a=1&done=3#x");
         assert_eq!(with_done("/_sandbox", 3), "/_sandbox?done=3");
     }

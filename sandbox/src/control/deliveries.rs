@@ -1,11 +1,11 @@
-//! `/_sandbox/deliveries`: events on their way to webhook endpoints.
+//! `/_sandbox/deliveries`: deliveries of events to webhook endpoints.
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde_json::Value;
 
 use super::view::{
-    Asked, ask, badge, body, button, filter, form, number, pager, screen, select, status, table, text, time, to,
+    Query, badge, body, button, fetch, filter, form, link_to, number, pager, screen, select, status, table, text, time,
 };
 use crate::fields::Fields;
 use crate::hosted::{App, esc};
@@ -15,33 +15,33 @@ const HERE: &str = "/_sandbox/deliveries";
 
 /// `GET /_sandbox/deliveries`
 pub(crate) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Response {
-    let asked = Asked::read(query.as_deref());
-    let found = ask(&shared, "deliveries", &asked.with(&[("limit", "50")]));
-    let (list, state) = match (found, ask(&shared, "state", "")) {
+    let query = Query::read(query.as_deref());
+    let found = fetch(&shared, "deliveries", &query.with(&[("limit", "50")]));
+    let (list, state) = match (found, fetch(&shared, "state", "")) {
         (Ok(list), Ok(state)) => (list, state),
-        (Err(refusal), _) | (_, Err(refusal)) => return *refusal,
+        (Err(page), _) | (_, Err(page)) => return *page,
     };
     let held = state["deliveries"].flag("held");
     let switch = match held {
-        true => button("deliveries/release", "Let them go", &[], HERE, ""),
-        false => button("deliveries/hold", "Hold back", &[], HERE, ""),
+        true => button("deliveries/release", "Release", &[], HERE, ""),
+        false => button("deliveries/hold", "Hold", &[], HERE, ""),
     };
     let pending = match state["deliveries"].int("pending") {
         0 => String::new(),
         _ => pending_actions(HERE),
     };
-    let fields = format!("{}{}", state_filter(asked.get("state")), text("type", "Type of event", asked.get("type")));
+    let fields = format!("{}{}", state_filter(query.get("state")), text("type", "Event type", query.get("type")));
     let main = format!(
         r#"<p>{}</p><div class="actions">{switch}{pending}</div>{}{}{}"#,
-        if held { "Deliveries are held back." } else { "Deliveries go out." },
+        if held { "Deliveries are on hold." } else { "Deliveries are sent automatically." },
         filter(HERE, &fields),
         rows(&shared, list.list("data"), HERE),
-        pager(HERE, &asked, &list),
+        pager(HERE, &query, &list),
     );
-    screen(HERE, "Deliveries", &asked, &main)
+    screen(HERE, "Deliveries", &query, &main)
 }
 
-/// A table of deliveries; what is pending can be acted on.
+/// A table of deliveries, with actions for pending ones.
 pub(super) fn rows(shared: &Shared, deliveries: &[Value], back: &str) -> String {
     let inner = shared.lock();
     let url = |id: &str| inner.store.get(id).map_or("a deleted endpoint", |endpoint| endpoint.text("url")).to_owned();
@@ -67,16 +67,16 @@ pub(super) fn rows(shared: &Shared, deliveries: &[Value], back: &str) -> String 
             ]
         })
         .collect();
-    let empty = "Webhooks appear here once an endpoint is registered and something happens.";
-    table("Deliveries", &["Event", "Endpoint", "State", "Tries", "Last answer", ""], &rows, empty)
+    let empty = "Deliveries appear here once an endpoint is registered and an event occurs.";
+    table("Deliveries", &["Event", "Endpoint", "State", "Attempts", "Last response", ""], &rows, empty)
 }
 
 /// `GET /_sandbox/deliveries/{delivery}`
 pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(query): RawQuery) -> Response {
-    let asked = Asked::read(query.as_deref());
-    let delivery = match ask(&shared, &format!("deliveries/{id}"), "") {
+    let query = Query::read(query.as_deref());
+    let delivery = match fetch(&shared, &format!("deliveries/{id}"), "") {
         Ok(delivery) => delivery,
-        Err(refusal) => return *refusal,
+        Err(page) => return *page,
     };
     let here = format!("{HERE}/{id}");
     let act = |what: &str, label: &str| button(&format!("deliveries/{id}/{what}"), label, &[], &here, "second");
@@ -84,9 +84,9 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         "pending" => format!(
             r#"<div class="actions">{}{}{}</div>{}"#,
             act("deliver", "Deliver now"),
-            act("duplicate", "Double"),
+            act("duplicate", "Duplicate"),
             act("drop", "Drop"),
-            form(&format!("deliveries/{id}/delay"), &number("seconds", "seconds", "Seconds", 60), "Put off", &here),
+            form(&format!("deliveries/{id}/delay"), &number("seconds", "seconds", "Seconds", 60), "Delay", &here),
         ),
         _ => String::new(),
     };
@@ -104,42 +104,42 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         })
         .collect();
     let main = format!(
-        r#"<p>{state} · the event {event} · to {url} · due {due}</p>
+        r#"<p>{state} · event {event} · to {url} · due {due}</p>
 {actions}
-<h2>Tries</h2>{tries}
-<h2>What is sent</h2>{payload}"#,
+<h2>Attempts</h2>{tries}
+<h2>Payload</h2>{payload}"#,
         state = badge(delivery.text("state")),
-        event = to(delivery.text("event")),
+        event = link_to(delivery.text("event")),
         url = esc(delivery.some("url").unwrap_or("a deleted endpoint")),
         due = time(delivery.int("due") / 1000),
-        tries = table("Tries", &["When", "Status", "Took", "Answer"], &tries, "It was not tried yet."),
+        tries = table("Attempts", &["When", "Status", "Duration", "Response"], &tries, "No attempts yet."),
         payload = body(&shared, delivery.text("payload")),
     );
-    screen(HERE, &format!("Delivery of {}", delivery.text("type")), &asked, &main)
+    screen(HERE, &format!("Delivery of {}", delivery.text("type")), &query, &main)
 }
 
-/// What can be done to all that is pending.
+/// Actions for all pending deliveries.
 pub(super) fn pending_actions(back: &str) -> String {
     let act = |path: &str, label: &str, fields: &[(&str, &str)]| {
         button(&format!("deliveries/{path}"), label, fields, back, "second")
     };
     [
         act("shuffle", "Shuffle", &[]),
-        act("duplicate", "Double", &[]),
-        act("delay", "Put off an hour", &[("seconds", "3600")]),
+        act("duplicate", "Duplicate", &[]),
+        act("delay", "Delay by an hour", &[("seconds", "3600")]),
         act("drop", "Drop all", &[]),
     ]
     .concat()
 }
 
-/// The choice of a state, for filters.
+/// A filter by state.
 fn state_filter(chosen: &str) -> String {
     let options =
         [("", "any"), ("pending", "pending"), ("delivered", "delivered"), ("failed", "failed"), ("dropped", "dropped")];
     select("state", "State", &options, chosen)
 }
 
-/// The last answer of a delivery.
+/// The last response to a delivery.
 fn last_answer(delivery: &Value) -> String {
     let tries = delivery.list("tries");
     match tries.last() {

@@ -1,16 +1,15 @@
-//! The control page: what has happened in the sandbox, and everything that can be done to it.
+//! The control page: shows what happened in the sandbox, and offers its controls.
 //!
-//! Invariant: the pages show and do nothing that `controls.rs` does not; they read through the
-//! control API and their forms post to it. They need no script. Proved by
-//! `end2end/tests/sandbox.spec.ts`.
+//! Invariant: the pages read through the control API and their forms post to it, so that they show
+//! and do only what the API can. They need no JavaScript. Proved by `end2end/tests/sandbox.spec.ts`.
 
 pub(crate) mod api;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+pub(crate) mod faults;
 pub(crate) mod objects;
 pub(crate) mod overview;
 pub(crate) mod requests;
-pub(crate) mod trouble;
 mod view;
 
 use axum::Json;
@@ -27,11 +26,11 @@ pub(crate) async fn home(State(shared): App) -> Response {
     let main = format!(
         r#"<div class="card narrow">
 <h1>Offline Stripe</h1>
-<p>Point an application here with <code>STRIPE_API_BASE={base}</code>. API version {version}.</p>
-<p><a class="button" href="/_sandbox">See and steer what happens</a></p>
+<p>To connect an application, set <code>STRIPE_API_BASE={base}</code>. API version {version}.</p>
+<p><a class="button" href="/_sandbox">Open the control page</a></p>
 </div>"#,
         base = esc(&shared.base),
-        version = crate::shape::DEFAULT_VERSION,
+        version = crate::api_version::DEFAULT_VERSION,
     );
     page(StatusCode::OK, "Offline Stripe", &main)
 }

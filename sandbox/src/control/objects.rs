@@ -1,18 +1,17 @@
-//! `/_sandbox/objects`: Stripe's objects, what they have to do with each other, and what can be
-//! done to them.
+//! `/_sandbox/objects`: Stripe's objects, their relations, and actions on them.
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::view::{Asked, ask, badge, button, form, pager, pretty, screen, status, table, time, to};
+use super::view::{Query, badge, button, fetch, form, link_to, pager, pretty, screen, status, table, time};
 use crate::fields::Fields;
 use crate::hosted::{App, esc, link};
 use crate::money;
 
 const HERE: &str = "/_sandbox/objects";
 
-/// The kinds that can be looked through.
+/// The kinds in the navigation.
 const KINDS: [(&str, &str); 15] = [
     ("customer", "Customers"),
     ("subscription", "Subscriptions"),
@@ -33,11 +32,11 @@ const KINDS: [(&str, &str); 15] = [
 
 /// `GET /_sandbox/objects`
 pub(crate) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Response {
-    let asked = Asked::read(query.as_deref());
-    let kind = Some(asked.get("kind")).filter(|kind| !kind.is_empty()).unwrap_or("customer");
-    let list = match ask(&shared, "objects", &asked.with(&[("kind", kind), ("limit", "50")])) {
+    let query = Query::read(query.as_deref());
+    let kind = Some(query.get("kind")).filter(|kind| !kind.is_empty()).unwrap_or("customer");
+    let list = match fetch(&shared, "objects", &query.with(&[("kind", kind), ("limit", "50")])) {
         Ok(list) => list,
-        Err(refusal) => return *refusal,
+        Err(page) => return *page,
     };
     let kinds: String = {
         let inner = shared.lock();
@@ -55,32 +54,32 @@ pub(crate) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Respo
     let rows: Vec<Vec<String>> = list.list("data").iter().map(row).collect();
     let main = format!(
         r#"<nav class="kinds" aria-label="Kinds of objects"><ul>{kinds}</ul></nav>{}{}"#,
-        table("Objects", &["Object", "Status", "About", "Created"], &rows, "There are none yet."),
-        pager(HERE, &asked, &list),
+        table("Objects", &["Object", "Status", "Details", "Created"], &rows, "There are none yet."),
+        pager(HERE, &query, &list),
     );
-    screen(HERE, "Objects", &asked, &main)
+    screen(HERE, "Objects", &query, &main)
 }
 
 fn row(object: &Value) -> Vec<String> {
-    vec![to(object.text("id")), badge(object.text("status")), about(object), time(object.int("created"))]
+    vec![link_to(object.text("id")), badge(object.text("status")), about(object), time(object.int("created"))]
 }
 
-/// What tells an object from the others of its kind.
+/// Identifies an object among others of its kind: amount, name, customer.
 fn about(object: &Value) -> String {
     let amount = ["amount_due", "amount_total", "amount", "unit_amount"].iter().find_map(|key| object.some_int(key));
     let amount = amount.zip(object.some("currency")).map(|(amount, currency)| money::format(amount, currency));
     let words = ["email", "name", "display_name", "nickname", "number", "url", "description", "reason"];
     let word = words.iter().find_map(|key| object.some(key)).map(esc);
-    let owner = object.some("customer").map(to);
+    let owner = object.some("customer").map(link_to);
     [amount, word, owner].into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 /// `GET /_sandbox/objects/{object}`
 pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(query): RawQuery) -> Response {
-    let asked = Asked::read(query.as_deref());
-    let found = match ask(&shared, &format!("objects/{id}"), "") {
+    let query = Query::read(query.as_deref());
+    let found = match fetch(&shared, &format!("objects/{id}"), "") {
         Ok(found) => found,
-        Err(refusal) => return *refusal,
+        Err(page) => return *page,
     };
     let object = &found["object"];
     let here = format!("{HERE}/{id}");
@@ -88,28 +87,28 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         .list("due")
         .iter()
         .map(|due| {
-            let go = button("clock/next", "Go there", &[("object", &id), ("what", due.text("what"))], &here, "second");
-            format!(r#"<div class="due"><p>{}: {}</p>{go}</div>"#, time(due.int("at")), esc(due.text("says")))
+            let go = button("clock/next", "Jump here", &[("object", &id), ("what", due.text("what"))], &here, "second");
+            format!(r#"<div class="due"><p>{}: {}</p>{go}</div>"#, time(due.int("at")), esc(due.text("description")))
         })
         .collect();
     let main = format!(
         r#"<p><code>{id}</code> {status}</p>
 {due}<div class="actions">{actions}</div>
-<h2>Belongs to</h2>{names}
-<h2>Has to do with</h2>{named_by}
+<h2>References</h2>{references}
+<h2>Referenced by</h2>{referenced_by}
 <h2>Events</h2>{events}
 <h2>Requests</h2>{requests}
 <h2>Object</h2>{json}"#,
         id = esc(&id),
         status = badge(object.text("status")),
         actions = actions(object, &here),
-        names = relatives("Belongs to", found.list("names")),
-        named_by = relatives("Has to do with", found.list("named_by")),
+        references = relatives("References", found.list("references")),
+        referenced_by = relatives("Referenced by", found.list("referenced_by")),
         events = events(found.list("events")),
         requests = requests(found.list("requests")),
         json = pretty(&shared, object),
     );
-    screen(HERE, &title(object), &asked, &main)
+    screen(HERE, &title(object), &query, &main)
 }
 
 fn title(object: &Value) -> String {
@@ -122,10 +121,10 @@ fn relatives(label: &str, found: &[Value]) -> String {
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|found| {
-            vec![esc(&title(found)), to(found.text("id")), badge(found.text("status")), time(found.int("created"))]
+            vec![esc(&title(found)), link_to(found.text("id")), badge(found.text("status")), time(found.int("created"))]
         })
         .collect();
-    table(label, &["Kind", "Object", "Status", "Created"], &rows, "Nothing.")
+    table(label, &["Kind", "Object", "Status", "Created"], &rows, "None.")
 }
 
 fn events(found: &[Value]) -> String {
@@ -133,10 +132,10 @@ fn events(found: &[Value]) -> String {
         .iter()
         .map(|event| {
             let kind = format!(r#"<a href="/_sandbox/events/{}">{}</a>"#, event.text("id"), esc(event.text("type")));
-            vec![time(event.int("created")), kind, to(event.text("about"))]
+            vec![time(event.int("created")), kind, link_to(event.text("about"))]
         })
         .collect();
-    table("Events", &["When", "Type", "About"], &rows, "None.")
+    table("Events", &["When", "Type", "Object"], &rows, "None.")
 }
 
 fn requests(found: &[Value]) -> String {
@@ -155,19 +154,21 @@ fn requests(found: &[Value]) -> String {
     table("Requests", &["When", "Request", "Status"], &rows, "None.")
 }
 
-/// What can be done to an object as it is now.
+/// The actions on an object in its current state.
 fn actions(object: &Value, back: &str) -> String {
     let id = object.text("id");
     let act = |path: &str, label: &str, fields: &[(&str, &str)]| {
         button(&path.replace(":id", id), label, fields, back, "second")
     };
     match (object.text("object"), object.text("status")) {
-        ("customer", _) => act("customers/:id/refuse_next", "Decline the next charge", &[("times", "1")]),
+        ("customer", _) => act("customers/:id/decline_next", "Decline the next charge", &[("times", "1")]),
         ("subscription", "canceled" | "incomplete_expired") => String::new(),
         ("subscription", _) => {
             let later = match object.flag("cancel_at_period_end") {
                 true => act("subscriptions/:id/keep", "Don't cancel", &[]),
-                false => act("subscriptions/:id/cancel", "Cancel at the period's end", &[("at_period_end", "true")]),
+                false => {
+                    act("subscriptions/:id/cancel", "Cancel at the end of the period", &[("at_period_end", "true")])
+                }
             };
             format!("{later}{}", act("subscriptions/:id/cancel", "Cancel now", &[]))
         }
@@ -182,13 +183,13 @@ fn actions(object: &Value, back: &str) -> String {
         ("charge", "succeeded") => paid_actions(object, back),
         ("refund", "pending") => format!(
             "{}{}{}",
-            act("refunds/:id/settle", "Let it go through", &[]),
-            act("refunds/:id/fail", "Let it fail", &[]),
-            act("refunds/:id/cancel", "Take it back", &[])
+            act("refunds/:id/settle", "Settle the refund", &[]),
+            act("refunds/:id/fail", "Fail the refund", &[]),
+            act("refunds/:id/cancel", "Cancel the refund", &[])
         ),
         ("dispute", "won" | "lost" | "warning_closed") => String::new(),
         ("dispute", _) => {
-            format!("{}{}", act("disputes/:id/win", "Win it", &[]), act("disputes/:id/lose", "Lose it", &[]))
+            format!("{}{}", act("disputes/:id/win", "Win", &[]), act("disputes/:id/lose", "Lose", &[]))
         }
         ("invoice", _) if object.some("hosted_invoice_url").is_some() => {
             format!(
@@ -203,7 +204,7 @@ fn actions(object: &Value, back: &str) -> String {
     }
 }
 
-/// What can be done to a payment that was made.
+/// The actions on a successful payment.
 fn paid_actions(payment: &Value, back: &str) -> String {
     let id = payment.text("id");
     let amount = payment.int("amount") - payment.int("amount_refunded");
@@ -217,7 +218,6 @@ fn paid_actions(payment: &Value, back: &str) -> String {
         back,
     );
     let dispute = button(&format!("payments/{id}/dispute"), "Dispute", &[("reason", "fraudulent")], back, "second");
-    let inquire =
-        button(&format!("payments/{id}/dispute"), "Have the bank inquire", &[("inquiry", "true")], back, "second");
+    let inquire = button(&format!("payments/{id}/dispute"), "Open an inquiry", &[("inquiry", "true")], back, "second");
     format!("{part}{dispute}{inquire}")
 }

@@ -1,10 +1,10 @@
-//! `/_sandbox`: the time, what falls due, what is under way, and what happened last.
+//! `/_sandbox`: the clock, pending deliveries, upcoming changes, and recent activity.
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::view::{Asked, ask, button, form, screen, table, time, to};
+use super::view::{Query, button, fetch, form, link_to, screen, table, time};
 use super::{deliveries, events, requests};
 use crate::clock;
 use crate::fields::Fields;
@@ -14,21 +14,21 @@ const HERE: &str = "/_sandbox";
 
 /// `GET /_sandbox`
 pub(crate) async fn show(State(shared): App, RawQuery(query): RawQuery) -> Response {
-    let asked = Asked::read(query.as_deref());
+    let query = Query::read(query.as_deref());
     let all = (|| {
         Ok::<_, Box<Response>>([
-            ask(&shared, "clock", "limit=8")?,
-            ask(&shared, "state", "")?,
-            ask(&shared, "faults", "")?,
-            ask(&shared, "conditions", "")?,
-            ask(&shared, "events", "limit=8")?,
-            ask(&shared, "requests", "limit=8")?,
-            ask(&shared, "objects", "kind=customer&limit=5")?,
+            fetch(&shared, "clock", "limit=8")?,
+            fetch(&shared, "state", "")?,
+            fetch(&shared, "faults", "")?,
+            fetch(&shared, "conditions", "")?,
+            fetch(&shared, "events", "limit=8")?,
+            fetch(&shared, "requests", "limit=8")?,
+            fetch(&shared, "objects", "kind=customer&limit=5")?,
         ])
     })();
     let [clock, state, faults, conditions, latest_events, latest_requests, customers] = match all {
         Ok(all) => all,
-        Err(refusal) => return *refusal,
+        Err(page) => return *page,
     };
     let main = format!(
         r#"{warnings}
@@ -36,65 +36,69 @@ pub(crate) async fn show(State(shared): App, RawQuery(query): RawQuery) -> Respo
 <section class="card" aria-labelledby="clock"><h2 id="clock">Clock</h2>{clock}</section>
 <section class="card" aria-labelledby="deliveries"><h2 id="deliveries">Webhooks</h2>{deliveries}</section>
 </div>
-<section><h2>Falls due next</h2>{due}</section>
+<section><h2>Upcoming</h2>{upcoming}</section>
 <section><h2>Latest events</h2>{events}</section>
 <section><h2>Latest API requests</h2>{requests}</section>
 <section><h2>Newest customers</h2>{customers}</section>"#,
         warnings = warnings(&faults, &conditions),
         clock = clock_panel(&clock),
         deliveries = deliveries_panel(&state["deliveries"]),
-        due = agenda(&clock),
+        upcoming = upcoming(&clock),
         events = events::rows(&latest_events),
         requests = requests::rows(&latest_requests),
         customers = customers_table(&customers),
     );
-    screen(HERE, "Overview", &asked, &main)
+    screen(HERE, "Overview", &query, &main)
 }
 
-/// What is out of order on purpose, and how to end it.
+/// Describes the active faults and delivery conditions.
 fn warnings(faults: &Value, conditions: &Value) -> String {
-    let mut said = Vec::new();
-    let mut say = |count: i64, what: String| {
+    let mut sentences = Vec::new();
+    let mut add = |count: i64, sentence: String| {
         if count > 0 {
-            said.push(what);
+            sentences.push(sentence);
         }
     };
     let plural =
         |count: i64, one: &str, many: &str| if count == 1 { one.to_owned() } else { format!("{count} {many}") };
-    let (failing, losing, garbling) = (faults.int("fail_next"), faults.int("lose_next"), faults.int("garble_next"));
-    say(
+    let (failing, dropping, corrupting) =
+        (faults.int("fail_next"), faults.int("drop_next"), faults.int("corrupt_next"));
+    add(
         failing,
-        format!("The next {} with {}.", plural(failing, "API call fails", "API calls fail"), faults.int("status")),
+        format!("The next {} will fail with {}.", plural(failing, "API call", "API calls"), faults.int("status")),
     );
-    say(losing, format!("The answer of the next {} lost.", plural(losing, "API call is", "API calls is")));
-    say(garbling, format!("The answer of the next {} garbled.", plural(garbling, "API call is", "API calls is")));
-    let (path, mangled) = (faults.text("path"), faults.text("mangle"));
-    let any = i64::from(failing + losing + garbling > 0 && !path.is_empty());
-    say(any, format!("Calls are those of {}.", esc(path)));
-    say(i64::from(!mangled.is_empty()), format!("Answers leave out what {} is.", esc(mangled)));
-    say(faults.int("delay_ms"), format!("Each API call takes {} ms longer.", faults.int("delay_ms")));
+    add(dropping, format!("The next {} will be dropped.", plural(dropping, "response", "responses")));
+    add(corrupting, format!("The next {} will be corrupted.", plural(corrupting, "response", "responses")));
+    let (path, stripped) = (faults.text("path"), faults.text("strip"));
+    let any = i64::from(failing + dropping + corrupting > 0 && !path.is_empty());
+    add(any, format!("This applies only to {}.", esc(path)));
+    add(i64::from(!stripped.is_empty()), format!("Responses show only the id of {}.", esc(stripped)));
+    add(faults.int("delay_ms"), format!("Every API call is delayed by {} ms.", faults.int("delay_ms")));
     let conditions_hold = ["delay_seconds", "drop_next", "drop_percent", "duplicate_next", "duplicate_percent"]
         .iter()
         .any(|name| conditions.int(name) > 0)
         || conditions.flag("shuffle");
-    say(i64::from(conditions_hold), "New events get lost, come twice, late or out of order.".to_owned());
-    if said.is_empty() {
+    add(
+        i64::from(conditions_hold),
+        "Deliveries of new events are dropped, duplicated, delayed or shuffled.".to_owned(),
+    );
+    if sentences.is_empty() {
         return String::new();
     }
-    format!(r#"<p class="warning">{} <a href="/_sandbox/trouble">See and end it</a></p>"#, said.join(" "))
+    format!(r#"<p class="warning">{} <a href="/_sandbox/faults">View faults</a></p>"#, sentences.join(" "))
 }
 
 fn clock_panel(clock: &Value) -> String {
     let (now, ahead) = (clock.int("now"), clock.int("ahead"));
     let lead = match ahead {
-        0 => "UTC, in step with real time".to_owned(),
+        0 => "UTC, in sync with real time".to_owned(),
         seconds => format!("UTC, {} ahead of real time", span(seconds)),
     };
     let jump = |label: &str, seconds: &str| button("clock/advance", label, &[("seconds", seconds)], HERE, "second");
     let step = form(
         "clock/advance",
         r#"<div><label for="days">Days</label><input id="days" name="days" type="number" min="1" max="3660" value="7"></div>"#,
-        "Move on",
+        "Advance",
         HERE,
     );
     format!(
@@ -103,11 +107,11 @@ fn clock_panel(clock: &Value) -> String {
         jump("+ 1 hour", "3600"),
         jump("+ 1 day", "86400"),
         jump("+ 31 days", "2678400"),
-        button("clock/next", "To what is next", &[], HERE, "second"),
+        button("clock/next", "Next due", &[], HERE, "second"),
     )
 }
 
-/// "3 days 2 h".
+/// Formats a duration by its two largest units: "3 d 2 h".
 fn span(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / clock::DAY, seconds % clock::DAY / clock::HOUR, seconds % clock::HOUR / 60);
     let parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds % 60, "s")];
@@ -123,26 +127,26 @@ fn span(seconds: i64) -> String {
 fn deliveries_panel(deliveries: &Value) -> String {
     let pending = deliveries.int("pending");
     let held = deliveries.flag("held");
-    let said = match (held, pending) {
-        (true, 0) => "Held back. Nothing is waiting.".to_owned(),
-        (true, count) => format!("Held back. {count} waiting."),
-        (false, 0) => "Going out. Nothing is waiting.".to_owned(),
-        (false, count) => format!("Going out. {count} still to deliver."),
+    let status = match (held, pending) {
+        (true, 0) => "On hold. None pending.".to_owned(),
+        (true, count) => format!("On hold. {count} pending."),
+        (false, 0) => "Sending. None pending.".to_owned(),
+        (false, count) => format!("Sending. {count} pending."),
     };
     let switch = match held {
-        true => button("deliveries/release", "Let them go", &[], HERE, ""),
-        false => button("deliveries/hold", "Hold back", &[], HERE, ""),
+        true => button("deliveries/release", "Release", &[], HERE, ""),
+        false => button("deliveries/hold", "Hold", &[], HERE, ""),
     };
     let with_pending = match pending {
         0 => String::new(),
         _ => deliveries::pending_actions(HERE),
     };
     format!(
-        r#"<p>{said}</p><div class="actions">{switch}{with_pending}</div><p><a href="/_sandbox/deliveries">All deliveries</a></p>"#
+        r#"<p>{status}</p><div class="actions">{switch}{with_pending}</div><p><a href="/_sandbox/deliveries">All deliveries</a></p>"#
     )
 }
 
-fn agenda(clock: &Value) -> String {
+fn upcoming(clock: &Value) -> String {
     let rows: Vec<Vec<String>> = clock
         .list("due")
         .iter()
@@ -150,14 +154,14 @@ fn agenda(clock: &Value) -> String {
             let fields = [("object", due.text("object")), ("what", due.text("what"))];
             vec![
                 time(due.int("at")),
-                esc(due.text("says")),
-                to(due.text("object")),
-                button("clock/next", "Go there", &fields, HERE, "second"),
+                esc(due.text("description")),
+                link_to(due.text("object")),
+                button("clock/next", "Jump here", &fields, HERE, "second"),
             ]
         })
         .collect();
-    let empty = "Trials, renewals, retries and the like appear here once there is a subscription.";
-    table("What falls due next", &["When", "What", "Of", ""], &rows, empty)
+    let empty = "Trial ends, renewals, retries and the like appear here once there is a subscription.";
+    table("Upcoming", &["When", "What", "Object", ""], &rows, empty)
 }
 
 fn customers_table(customers: &Value) -> String {
@@ -166,12 +170,12 @@ fn customers_table(customers: &Value) -> String {
         .iter()
         .map(|customer| {
             vec![
-                to(customer.text("id")),
+                link_to(customer.text("id")),
                 esc(customer.text("email")),
                 esc(customer.text("name")),
                 time(customer.int("created")),
             ]
         })
         .collect();
-    table("Newest customers", &["Customer", "E-mail", "Name", "Since"], &rows, "Customers appear here.")
+    table("Newest customers", &["Customer", "E-mail", "Name", "Created"], &rows, "There are no customers yet.")
 }

@@ -1,7 +1,6 @@
-//! What the control pages are made of: the frame, tables, forms, JSON.
+//! Building blocks of the control pages: the layout, tables, forms, JSON.
 //!
-//! Invariant: every text that comes from outside goes through [`esc`], here or where it is put
-//! into a cell.
+//! Invariant: every text from outside goes through [`esc`], here or where it is put into a cell.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -13,22 +12,22 @@ use crate::fields::Fields;
 use crate::hosted::{document, esc, notice};
 use crate::state::Shared;
 
-/// The pages, in the order of the navigation.
+/// The pages, in navigation order.
 const PAGES: [(&str, &str); 6] = [
     ("/_sandbox", "Overview"),
     ("/_sandbox/objects", "Objects"),
     ("/_sandbox/events", "Events"),
     ("/_sandbox/deliveries", "Deliveries"),
     ("/_sandbox/requests", "Requests"),
-    ("/_sandbox/trouble", "Trouble"),
+    ("/_sandbox/faults", "Faults"),
 ];
 
-/// What a page was asked with.
-pub(super) struct Asked {
+/// The query of a page.
+pub(super) struct Query {
     pairs: Vec<(String, String)>,
 }
 
-impl Asked {
+impl Query {
     pub(super) fn read(query: Option<&str>) -> Self {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned();
         Self { pairs: pairs.filter(|(_, value)| !value.is_empty()).collect() }
@@ -38,7 +37,7 @@ impl Asked {
         self.pairs.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// The query with some values in the place of others; what is only about the page is left out.
+    /// Returns the query with some values replaced, and without the message of the last action.
     pub(super) fn with(&self, changes: &[(&str, &str)]) -> String {
         let kept = self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let kept = kept.filter(|(name, _)| *name != "done" && changes.iter().all(|(changed, _)| changed != name));
@@ -47,23 +46,23 @@ impl Asked {
     }
 }
 
-/// Asks the control API, as the page's client.
+/// Queries the control API.
 ///
 /// # Errors
-/// A page that says why not.
-pub(super) fn ask(shared: &Shared, path: &str, query: &str) -> Result<Value, Box<Response>> {
-    api::call(shared, "GET", &format!("/_sandbox/api/{path}"), query).map_err(|refused| {
-        let error = &refused["error"];
-        let status = match error.text("code") {
-            "resource_missing" => StatusCode::NOT_FOUND,
-            _ => StatusCode::BAD_REQUEST,
+/// A page with the error.
+pub(super) fn fetch(shared: &Shared, path: &str, query: &str) -> Result<Value, Box<Response>> {
+    api::call(shared, "GET", &format!("/_sandbox/api/{path}"), query).map_err(|body| {
+        let error = &body["error"];
+        let (status, title) = match error.text("code") {
+            "resource_missing" => (StatusCode::NOT_FOUND, "Not found"),
+            _ => (StatusCode::BAD_REQUEST, "Invalid request"),
         };
-        Box::new(notice(status, "Not found", error.text("message"), Some(("/_sandbox", "Overview"))))
+        Box::new(notice(status, title, error.text("message"), Some(("/_sandbox", "Overview"))))
     })
 }
 
-/// A page of the control panel.
-pub(super) fn screen(active: &str, title: &str, asked: &Asked, main: &str) -> Response {
+/// Renders a control page.
+pub(super) fn screen(active: &str, title: &str, query: &Query, main: &str) -> Response {
     let links: String = PAGES
         .into_iter()
         .map(|(path, label)| {
@@ -74,7 +73,7 @@ pub(super) fn screen(active: &str, title: &str, asked: &Asked, main: &str) -> Re
             format!(r#"<li><a href="{path}"{current}>{label}</a></li>"#)
         })
         .collect();
-    let done = api::done(&json!({ "done": asked.get("done") }));
+    let done = api::done(&json!({ "done": query.get("done") }));
     let done = done.map_or_else(String::new, |done| format!(r#"<p class="done" role="status">{done}</p>"#));
     let body = format!(
         r#"<nav class="pages" aria-label="Sandbox"><ul>{links}</ul></nav>
@@ -87,13 +86,13 @@ pub(super) fn screen(active: &str, title: &str, asked: &Asked, main: &str) -> Re
     document(StatusCode::OK, &format!("{title} · Sandbox"), "", &body)
 }
 
-/// A moment of the sandbox's clock.
+/// A time of the sandbox's clock.
 pub(super) fn time(at: i64) -> String {
     format!(r#"<time datetime="{}">{}</time>"#, clock::iso(at), clock::stamp(at).trim_end_matches(" UTC"))
 }
 
-/// A link to an object, an event, a delivery or a request, by its id.
-pub(super) fn to(id: &str) -> String {
+/// A link to the page of an object, an event, a delivery or a request.
+pub(super) fn link_to(id: &str) -> String {
     if id.is_empty() {
         return String::new();
     }
@@ -106,11 +105,11 @@ pub(super) fn to(id: &str) -> String {
     format!(r#"<a href="/_sandbox/{folder}/{0}"><code>{0}</code></a>"#, esc(id))
 }
 
-/// A word that stands out by its meaning: good, bad, or under way.
+/// A status word, coloured by its meaning: good, bad, or in progress.
 pub(super) fn badge(word: &str) -> String {
     let tone = match word {
         "delivered" | "succeeded" | "active" | "paid" | "complete" | "won" | "completed" => "good",
-        "failed" | "dropped" | "canceled" | "unpaid" | "past_due" | "lost" | "void" | "uncollectible" | "garbled" => {
+        "failed" | "dropped" | "canceled" | "unpaid" | "past_due" | "lost" | "void" | "uncollectible" | "corrupted" => {
             "bad"
         }
         "" => return String::new(),
@@ -129,7 +128,7 @@ pub(super) fn status(code: i64) -> String {
     format!(r#"<span class="badge {tone}">{code}</span>"#)
 }
 
-/// A table of cells that are HTML already.
+/// A table; the cells are HTML.
 pub(super) fn table(label: &str, heads: &[&str], rows: &[Vec<String>], empty: &str) -> String {
     if rows.is_empty() {
         return format!("<p class=\"muted\">{empty}</p>");
@@ -153,16 +152,16 @@ pub(super) fn table(label: &str, heads: &[&str], rows: &[Vec<String>], empty: &s
     )
 }
 
-/// The way to the older ones, and back to the newest.
-pub(super) fn pager(path: &str, asked: &Asked, list: &Value) -> String {
+/// Links to older entries and back to the newest.
+pub(super) fn pager(path: &str, query: &Query, list: &Value) -> String {
     let last = list.list("data").last().map_or("", |object| object.text("id"));
     let older = match list.flag("has_more") {
-        true => format!(r#"<a rel="next" href="{path}?{}">Older</a>"#, esc(&asked.with(&[("starting_after", last)]))),
+        true => format!(r#"<a rel="next" href="{path}?{}">Older</a>"#, esc(&query.with(&[("starting_after", last)]))),
         false => String::new(),
     };
-    let newest = match asked.get("starting_after") {
+    let newest = match query.get("starting_after") {
         "" => String::new(),
-        _ => format!(r#"<a href="{path}?{}">Newest</a>"#, esc(&asked.with(&[("starting_after", "")]))),
+        _ => format!(r#"<a href="{path}?{}">Newest</a>"#, esc(&query.with(&[("starting_after", "")]))),
     };
     match (newest.is_empty(), older.is_empty()) {
         (true, true) => String::new(),
@@ -170,7 +169,7 @@ pub(super) fn pager(path: &str, asked: &Asked, list: &Value) -> String {
     }
 }
 
-/// A form of one button that does something, and comes back.
+/// A form with one button that calls a control and returns to the page.
 pub(super) fn button(path: &str, label: &str, fields: &[(&str, &str)], back: &str, class: &str) -> String {
     let fields: String = fields
         .iter()
@@ -182,7 +181,7 @@ pub(super) fn button(path: &str, label: &str, fields: &[(&str, &str)], back: &st
     )
 }
 
-/// A form of fields that does something, and comes back.
+/// A form with fields that calls a control and returns to the page.
 pub(super) fn form(path: &str, fields: &str, label: &str, back: &str) -> String {
     format!(
         r#"<form class="inline" method="post" action="/_sandbox/api/{path}"><input type="hidden" name="back" value="{}">{fields}<button class="small">{label}</button></form>"#,
@@ -197,7 +196,7 @@ pub(super) fn filter(path: &str, fields: &str) -> String {
     )
 }
 
-/// A labelled field for text.
+/// A labelled text field.
 pub(super) fn text(id: &str, label: &str, value: &str) -> String {
     format!(
         r#"<div><label for="{id}">{label}</label><input id="{id}" name="{id}" value="{}" autocomplete="off"></div>"#,
@@ -205,14 +204,14 @@ pub(super) fn text(id: &str, label: &str, value: &str) -> String {
     )
 }
 
-/// A labelled field for a number, which may be named differently from its id.
+/// A labelled number field; its name may differ from its id.
 pub(super) fn number(id: &str, name: &str, label: &str, value: i64) -> String {
     format!(
         r#"<div><label for="{id}">{label}</label><input id="{id}" name="{name}" type="number" min="0" value="{value}"></div>"#
     )
 }
 
-/// A labelled choice; options are values and labels.
+/// A labelled select; options are values and labels.
 pub(super) fn select(id: &str, label: &str, options: &[(&str, &str)], chosen: &str) -> String {
     let options: String = options
         .iter()
@@ -224,7 +223,7 @@ pub(super) fn select(id: &str, label: &str, options: &[(&str, &str)], chosen: &s
     format!(r#"<div><label for="{id}">{label}</label><select id="{id}" name="{id}">{options}</select></div>"#)
 }
 
-/// JSON as people read it: ids lead to what they name, moments say when they are.
+/// Formats JSON with links for ids and dates for timestamps.
 pub(super) fn pretty(shared: &Shared, value: &Value) -> String {
     let inner = shared.lock();
     let known = |id: &str| inner.store.get(id).is_some();
@@ -257,7 +256,7 @@ fn write(out: &mut String, value: &Value, depth: usize, known: &dyn Fn(&str) -> 
             out.push_str(&format!("{end}]"));
         }
         Value::String(text) if text.contains('_') && known(text) => {
-            let link = to(text).replace("<code>", "").replace("</code>", "");
+            let link = link_to(text).replace("<code>", "").replace("</code>", "");
             out.push_str(&format!("\"{link}\""));
         }
         Value::String(_) => out.push_str(&format!(r#"<span class="text">{}</span>"#, esc(&value.to_string()))),
@@ -272,12 +271,12 @@ fn write(out: &mut String, value: &Value, depth: usize, known: &dyn Fn(&str) -> 
     }
 }
 
-/// Whether a number can only be a moment: between 2020 and 2100.
+/// Whether a number looks like a timestamp: between 2020 and 2100.
 fn is_moment(number: &serde_json::Number) -> bool {
     number.as_i64().is_some_and(|at| (1_577_836_800..4_102_444_800).contains(&at))
 }
 
-/// Text that is JSON, or is not.
+/// Formats a body, which may not be JSON.
 pub(super) fn body(shared: &Shared, text: &str) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(value) => pretty(shared, &value),

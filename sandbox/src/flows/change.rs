@@ -1,38 +1,38 @@
-//! How a subscription changes: items, trial, anchor, settings; and what the change bills.
+//! Updating subscriptions: items, trial, billing anchor, settings, and billing of the change.
 //!
-//! Invariant: a change is computed first ([`Change`]) and applied afterwards, so that a preview
-//! shows exactly what the change will charge. Proved by `a_preview_agrees_with_the_charge`.
+//! Invariant: a change is first computed ([`Change`]) and then applied, so that a preview shows
+//! exactly what the change will charge. Proved by `a_preview_agrees_with_the_charge`.
 
 use serde_json::{Value, json};
 
-use crate::agenda::INCOMPLETE_LIFE;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
-use crate::flows::collection::{collect, settled};
+use crate::flows::collection::{collect, invoice_settled};
 use crate::flows::invoice::{self, Bill};
 use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
 use crate::flows::terms::{
-    IfUnpaid, UPDATED, apply_settings, check_collection, consistent_intervals, current_period, name_of, period_end,
-    recurring_price, regular_lines, set_items, set_period, settle_cancellation,
+    IfUnpaid, UPDATED, apply_cancellation, apply_settings, check_collection, consistent_intervals, current_period,
+    name_of, period_end, recurring_price, regular_lines, set_items, set_period,
 };
 use crate::flows::{cycle, meter};
 use crate::objects;
 use crate::store::Tx;
+use crate::upcoming::INCOMPLETE_TTL;
 
-/// What an update of items, trial or anchor comes to.
+/// The result of an update of items, trial or anchor.
 pub(crate) struct Change {
-    /// The subscription as it will be, period and anchor included.
+    /// The updated subscription, including its period and anchor.
     pub(crate) subscription: Value,
-    /// What the change credits and bills for the rest of the period, now or with the next invoice.
+    /// Prorations for the rest of the period, to bill now or with the next invoice.
     pub(crate) items: Vec<Value>,
-    /// What a new period that begins now costs.
+    /// The lines of a period that starts now.
     lines: Vec<Value>,
     pub(crate) invoiced_now: bool,
 }
 
-/// Computes a change without writing anything. `params` are those of the update endpoint, or
-/// the `subscription_details` of a preview.
+/// Computes a change without writing. `params` are the parameters of the update endpoint, or the
+/// `subscription_details` of a preview.
 pub(crate) fn plan(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Change, ApiError> {
     let now = tx.now();
     let at = params.some_int("proration_date").unwrap_or(now);
@@ -114,7 +114,7 @@ fn is_same(old: &[Value], new: &[Value]) -> bool {
     old.len() == new.len() && old.iter().zip(new).all(same)
 }
 
-/// The items as they will be.
+/// Returns the updated items.
 fn changed_items(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Vec<Value>, ApiError> {
     let mut items = subscription.data("items").to_vec();
     for (index, sent) in params.list("items").iter().enumerate() {
@@ -160,7 +160,7 @@ fn changed_items(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Ve
     Ok(items)
 }
 
-/// Applies an update.
+/// Updates a subscription.
 pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
     let before = tx.find("subscription", id)?;
     check(tx, &before, params)?;
@@ -185,7 +185,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
     tx.change(id, UPDATED, |subscription| {
         *subscription = change.subscription;
         apply_settings(subscription, params);
-        settle_cancellation(subscription, params, moment);
+        apply_cancellation(subscription, params, moment);
         if let Some(details) = params.get("cancellation_details") {
             copy(&mut subscription["cancellation_details"], details, &["comment", "feedback"]);
         }
@@ -203,7 +203,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
     tx.find("subscription", id)
 }
 
-/// What cannot be changed, or not together.
+/// Checks that the parameters are allowed in the subscription's state.
 fn check(tx: &Tx<'_>, before: &Value, params: &Value) -> Result<(), ApiError> {
     if matches!(before.text("status"), "canceled" | "incomplete_expired") {
         let only_notes = params.as_object().is_some_and(|params| {
@@ -234,7 +234,7 @@ fn check(tx: &Tx<'_>, before: &Value, params: &Value) -> Result<(), ApiError> {
     check_collection(before.text("collection_method"), params)
 }
 
-/// What `pending_if_incomplete` cannot be combined with.
+/// Checks that the parameters are allowed with `pending_if_incomplete`.
 fn check_pending(params: &Value) -> Result<(), ApiError> {
     let allowed = [
         "billing_cycle_anchor",
@@ -257,14 +257,14 @@ fn check_pending(params: &Value) -> Result<(), ApiError> {
     }
 }
 
-/// The invoice of a change, and the pending items that go on it: those there were, and its own.
+/// Returns the invoice of a change, and the pending items on it, including those of the change.
 fn bill(tx: &Tx<'_>, before: &Value, change: &Change) -> Result<(Value, Vec<Value>), ApiError> {
     let customer = tx.find("customer", before.text("customer"))?;
     let mut pending = invoice::pending_items(tx, customer.text("id"), before.some("id"));
     pending.extend(change.items.iter().cloned());
     let mut lines = invoice::lines_of(&pending);
     lines.extend(change.lines.iter().cloned());
-    let draft = invoice::draw_up(
+    let draft = invoice::draft(
         Bill {
             customer: &customer,
             subscription: Some(&change.subscription),
@@ -278,7 +278,7 @@ fn bill(tx: &Tx<'_>, before: &Value, change: &Change) -> Result<(Value, Vec<Valu
     Ok((draft, pending))
 }
 
-/// Collects the invoice of a change; what cannot be collected makes the subscription past due.
+/// Collects the invoice of a change; if that fails, the subscription becomes past due.
 fn charge(tx: &mut Tx<'_>, id: &str, issued: &Value, params: &Value) -> Result<(), ApiError> {
     if issued.text("status") == "paid" {
         return Ok(());
@@ -294,12 +294,12 @@ fn charge(tx: &mut Tx<'_>, id: &str, issued: &Value, params: &Value) -> Result<(
     if unpaid { cycle::past_due(tx, id, issued.text("id")) } else { Ok(()) }
 }
 
-/// A change that waits for its payment: it is applied when its invoice is paid, which may be at
-/// once, and forgotten after 23 hours.
+/// Stores a pending update. It is applied when its invoice is paid, possibly right away, and expires after
+/// 23 hours.
 fn pend(tx: &mut Tx<'_>, before: &Value, change: Change, params: &Value) -> Result<Value, ApiError> {
     let id = before.text("id");
     let (draft, pending) = bill(tx, before, &change)?;
-    let expires_at = tx.now() + INCOMPLETE_LIFE;
+    let expires_at = tx.now() + INCOMPLETE_TTL;
     tx.change(id, UPDATED, |subscription| {
         subscription.set("latest_invoice", draft["id"].clone());
         subscription.set(
@@ -319,16 +319,16 @@ fn pend(tx: &mut Tx<'_>, before: &Value, change: Change, params: &Value) -> Resu
     }
     let issued = invoice::issue(tx, &draft, &pending)?;
     match issued.text("status") {
-        "paid" => settled(tx, &issued)?,
+        "paid" => invoice_settled(tx, &issued)?,
         _ => collect(tx, id, &issued, Presence::of(params), IfUnpaid::Allow)?,
     }
     tx.find("subscription", id)
 }
 
-/// Forgets a change whose invoice was not paid in time.
+/// Discards a pending update whose invoice was not paid in time.
 pub(crate) fn expire_pending(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
-    let told = [UPDATED, "customer.subscription.pending_update_expired"];
-    let subscription = tx.tell(id, &told, |subscription| {
+    let events = [UPDATED, "customer.subscription.pending_update_expired"];
+    let subscription = tx.change_with_events(id, &events, |subscription| {
         subscription.set("pending_update", Value::Null);
         subscription.set("_pending_change", Value::Null);
     })?;
@@ -339,7 +339,7 @@ pub(crate) fn expire_pending(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// The invoice that is to come: of a change, or of the next renewal.
+/// Previews an invoice: of a change, or of the next renewal.
 pub(crate) fn preview(tx: &Tx<'_>, subscription: &Value, details: &Value) -> Result<Value, ApiError> {
     let change = plan(tx, subscription, details)?;
     let customer = tx.find("customer", subscription.text("customer"))?;
@@ -355,7 +355,7 @@ pub(crate) fn preview(tx: &Tx<'_>, subscription: &Value, details: &Value) -> Res
         lines.extend(meter::lines(tx, subscription, current_period(subscription)));
         lines.extend(regular_lines(tx, &change.subscription, next, false));
     }
-    let mut invoice = invoice::draw_up(
+    let mut invoice = invoice::draft(
         Bill {
             customer: &customer,
             subscription: Some(&change.subscription),

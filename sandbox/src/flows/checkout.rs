@@ -1,8 +1,8 @@
-//! Checkout Sessions: opened by the API, completed on the hosted page, or expired.
+//! Checkout Sessions: created by the API, completed on the hosted page, or expired.
 //!
-//! Invariant: a session leaves `open` once. Completing it creates what it sells in the same
-//! transaction, so a double submit finds it closed. Proved by
-//! `two_submits_at_once_make_one_subscription`.
+//! Invariant: a session leaves `open` once. Its payment or subscription is created in the transaction
+//! that completes it, so a second submission finds it closed. Proved by
+//! `two_simultaneous_submits_create_one_subscription`.
 
 use serde_json::{Value, json};
 
@@ -11,15 +11,15 @@ use crate::cards;
 use crate::clock::DAY;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata, metadata};
-use crate::flows::invoice::{self, Bill, IfRefused};
+use crate::flows::invoice::{self, Bill, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
-use crate::flows::subscription::{self, Wanted};
+use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{self, IfUnpaid};
 use crate::objects;
 use crate::store::Tx;
 
-/// Parameters that are stored and shown again, without an effect here.
+/// Parameters that are stored and returned.
 const ECHOED: &[&str] = &[
     "allow_promotion_codes",
     "billing_address_collection",
@@ -36,7 +36,7 @@ const ECHOED: &[&str] = &[
     "wallet_options",
 ];
 
-/// Opens a session.
+/// Creates a session.
 pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     let now = tx.now();
     check_combination(params)?;
@@ -115,8 +115,8 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     Ok(session)
 }
 
-/// What can be paid with. When nothing is asked for, a one-time payment offers the bank debit of
-/// its currency too, as a Dashboard may be set to.
+/// Returns the accepted types of payment methods. By default, a one-time payment also accepts the bank
+/// debit of its currency, as it would if enabled in the Dashboard.
 fn method_types(params: &Value, subscribes: bool, currency: &str) -> Result<Vec<String>, ApiError> {
     let debit = banks::kind_for(currency);
     let sent = params.list("payment_method_types");
@@ -136,7 +136,7 @@ fn method_types(params: &Value, subscribes: bool, currency: &str) -> Result<Vec<
     Ok(sent.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// Parameters that need or exclude each other.
+/// Checks parameters that require or exclude each other.
 fn check_combination(params: &Value) -> Result<(), ApiError> {
     let sent = |key: &str| params.get(key).is_some();
     let missing = |key: &str| ApiError::invalid("parameter_missing", format!("Missing required param: {key}.")).on(key);
@@ -177,7 +177,7 @@ fn check_combination(params: &Value) -> Result<(), ApiError> {
 
 fn check_expiry(expires_at: i64, now: i64) -> Result<(), ApiError> {
     let message = match expires_at - now {
-        // A request takes a moment: Stripe is not exact to the second either.
+        // A request takes a moment, so allow ten seconds.
         ..1_790 => "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.",
         86_411.. => "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
         _ => return Ok(()),
@@ -185,7 +185,7 @@ fn check_expiry(expires_at: i64, now: i64) -> Result<(), ApiError> {
     Err(ApiError::invalid("", message).on("expires_at"))
 }
 
-/// When the trial that was asked for ends, if one was.
+/// Returns the end of the requested trial, if any.
 fn trial_end(data: &Value, now: i64) -> Result<Option<i64>, ApiError> {
     let (days, end) = (data.some_int("trial_period_days"), data.some_int("trial_end"));
     match (days, end) {
@@ -265,13 +265,13 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
     Ok(items)
 }
 
-/// `price_data`: a price made for this one session, inactive like at Stripe.
+/// Creates a price from `price_data`; it is inactive, as at Stripe.
 fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Value, ApiError> {
     let product = match (data.some("product"), data.get("product_data")) {
         (Some(id), _) => tx.named("product", id, &format!("{param}[product]"))?.text("id").to_owned(),
-        (None, Some(wanted)) => {
-            let mut product = objects::product(wanted, tx.now());
-            copy(&mut product, wanted, &["description", "images", "tax_code", "unit_label"]);
+        (None, Some(data)) => {
+            let mut product = objects::product(data, tx.now());
+            copy(&mut product, data, &["description", "images", "tax_code", "unit_label"]);
             product.set("active", false);
             tx.create("product.created", &product);
             product.text("id").to_owned()
@@ -291,12 +291,12 @@ fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Value, Api
 
 fn one_currency(items: &[Value], params: &Value) -> Result<String, ApiError> {
     let first = items.first().map_or("usd", |item| item.text("currency"));
-    let wanted = params.some("currency").unwrap_or(first);
-    match items.iter().find(|item| item.text("currency") != wanted) {
-        None => Ok(wanted.to_owned()),
+    let expected = params.some("currency").unwrap_or(first);
+    match items.iter().find(|item| item.text("currency") != expected) {
+        None => Ok(expected.to_owned()),
         Some(item) => {
             let message = format!(
-                "The price specified only supports `{}`. This doesn't match the expected currency: `{wanted}`.",
+                "The price specified only supports `{}`. This doesn't match the expected currency: `{expected}`.",
                 item.text("currency")
             );
             Err(ApiError::invalid("", message).on("line_items"))
@@ -309,35 +309,35 @@ fn one_time_total(items: &[Value]) -> i64 {
     once.map(|item| item.int("amount_total")).sum()
 }
 
-/// Who pays, as the page's form says.
+/// The payer's details from the form.
 #[derive(Clone, Debug)]
 pub(crate) struct Payer {
     pub(crate) email: String,
     pub(crate) name: String,
 }
 
-/// The trial's end for a session that is completed now.
+/// Returns the end of the trial if the session is completed now.
 pub(crate) fn trial_end_of(session: &Value, now: i64) -> Option<i64> {
     let data = &session["_params"]["subscription_data"];
     let days = data.some_int("trial_period_days").map(|days| now + days * DAY);
     days.or(data.some_int("trial_end")).filter(|end| *end > now)
 }
 
-/// Whether completing the session needs a card.
+/// Whether completing the session requires a payment method.
 pub(crate) fn needs_card(session: &Value) -> bool {
     session.int("amount_total") > 0
         || (session.text("mode") == "subscription" && session.text("payment_method_collection") != "if_required")
 }
 
-/// What became of a submitted card.
+/// The result of a submitted form.
 #[derive(Debug)]
 pub(crate) enum Submitted {
     Complete(Value),
-    /// The cardholder must pass 3-D Secure first.
+    /// The cardholder must complete 3-D Secure first.
     Authenticate,
 }
 
-/// Submits the page's form: completes the session, unless the card asks for 3-D Secure.
+/// Submits the form of the page: completes the session, unless the card requires 3-D Secure.
 ///
 /// # Errors
 /// As [`complete`].
@@ -350,8 +350,8 @@ pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&V
             format!("This Checkout Session does not accept payment methods of type `{}`.", method.text("type"));
         return Err(ApiError::invalid("", message).on("payment_method"));
     }
-    let asks = method.filter(|method| payment::asks_for_authentication(method));
-    let Some(method) = asks else {
+    let authenticates = method.filter(|method| payment::requires_authentication(method));
+    let Some(method) = authenticates else {
         return complete(tx, id, payer, method, Presence::OnSession).map(Submitted::Complete);
     };
     let pending = json!({ "method": method["id"], "email": payer.email, "name": payer.name });
@@ -359,10 +359,10 @@ pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&V
     Ok(Submitted::Authenticate)
 }
 
-/// Ends the 3-D Secure step of a submitted card.
+/// Completes the 3-D Secure step of a submitted card.
 ///
 /// # Errors
-/// As [`complete`]; a card error when the cardholder failed it.
+/// As [`complete`]; also a card error when the cardholder failed the step.
 pub(crate) fn authenticated(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Value, ApiError> {
     let session = tx.find("checkout.session", id)?;
     let pending = session["_pending"].clone();
@@ -376,10 +376,10 @@ pub(crate) fn authenticated(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<V
     complete(tx, id, &payer, Some(&method), Presence::Authenticated)
 }
 
-/// Completes an open session: the card is charged or saved, and what was sold is made.
+/// Completes an open session: charges or saves the card, and creates the subscription if it sells one.
 ///
 /// # Errors
-/// The session is not open; or the card is declined, in which case it stays open.
+/// The session is not open, or the card is declined; then the session stays open.
 pub(crate) fn complete(
     tx: &mut Tx<'_>,
     id: &str,
@@ -399,7 +399,7 @@ pub(crate) fn complete(
             method.set("allow_redisplay", "limited");
         });
         let subscribes = session.text("mode") == "subscription";
-        if let Some(decline) = payment::refusal(cards::behaviour(method), charged)
+        if let Some(decline) = payment::decline_for(cards::behaviour(method), charged)
             && (subscribes || !charged)
         {
             return Err(decline.error());
@@ -409,7 +409,7 @@ pub(crate) fn complete(
         "subscription" => subscribe(tx, &session, payer, method, presence)?,
         _ => buy(tx, &session, payer, method, presence)?,
     };
-    // A bank debit is only under way now.
+    // A bank debit takes days.
     let processing = tx.get(done.text("payment_intent")).is_some_and(|intent| intent.text("status") == "processing");
     let payment_status = match charged {
         false => "no_payment_required",
@@ -439,7 +439,7 @@ pub(crate) fn complete(
     Ok(session)
 }
 
-/// The session's customer, made now if it has none.
+/// Returns the customer of the session, created if necessary.
 fn payer_of(tx: &mut Tx<'_>, session: &Value, payer: &Payer) -> Result<Value, ApiError> {
     if let Some(id) = session.some("customer").or(session.some("_customer")) {
         let customer = tx.customer(id)?;
@@ -461,7 +461,7 @@ fn payer_of(tx: &mut Tx<'_>, session: &Value, payer: &Payer) -> Result<Value, Ap
     customer.set("email", payer.email.as_str());
     customer.set("name", Some(payer.name.as_str()).filter(|name| !name.is_empty()));
     tx.create("customer.created", &customer);
-    // A declined card keeps the customer for the next try.
+    // After a declined card, the next attempt uses the same customer.
     tx.quietly(session.text("id"), |session| session.set("_customer", customer["id"].clone()));
     Ok(customer)
 }
@@ -488,7 +488,7 @@ fn subscribe(
     let data = &session["_params"]["subscription_data"];
     let made = subscription::create(
         tx,
-        &Wanted {
+        &NewSubscription {
             customer: &customer,
             items: recurring
                 .into_iter()
@@ -539,7 +539,7 @@ fn buy(
     let id = intent.text("id").to_owned();
     done["payment_intent"] = json!(id);
     if wants_invoice {
-        invoice::pay(tx, done.text("invoice"), &method, presence, IfRefused::Leave)?;
+        invoice::pay(tx, done.text("invoice"), &method, presence, IfDeclined::Leave)?;
         let described = data.clone();
         tx.quietly(&id, |intent| describe(intent, &described));
     } else {
@@ -552,7 +552,7 @@ fn buy(
     Ok(done)
 }
 
-/// The session's PaymentIntent: made at the first submit, used again after a decline.
+/// Returns the PaymentIntent of the session, created for the first attempt.
 fn intent_for(tx: &mut Tx<'_>, session: &Value, customer: Option<&Value>, data: &Value) -> Result<Value, ApiError> {
     if let Some(known) = session.some("_payment_intent") {
         return tx.find("payment_intent", known);
@@ -583,7 +583,7 @@ fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Value) -> Result<Val
     let lines = session.list("_line_items").iter();
     let lines =
         lines.map(|item| proration::one_time_line(&item["price"], item.int("quantity"), item.text("description"), now));
-    let mut draft = invoice::draw_up(
+    let mut draft = invoice::draft(
         Bill {
             customer,
             subscription: None,
@@ -599,10 +599,10 @@ fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Value) -> Result<Val
     invoice::issue(tx, &draft, &[])
 }
 
-/// Closes an open session unpaid.
+/// Expires an open session.
 ///
 /// # Errors
-/// It is complete or expired already.
+/// The session is already complete or expired.
 pub(crate) fn expire(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let session = tx.find("checkout.session", id)?;
     if session.text("status") != "open" {
@@ -619,7 +619,7 @@ pub(crate) fn expire(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     })
 }
 
-/// The success address with the session's id filled in.
+/// Returns the success URL with the session's id filled in.
 pub(crate) fn success_url(session: &Value) -> String {
     session
         .text("success_url")

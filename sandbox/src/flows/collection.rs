@@ -1,10 +1,10 @@
-//! Collecting the invoices of subscriptions, and what a paid invoice means for its subscription.
+//! Collecting the invoices of subscriptions, and updating a subscription when its invoice is paid.
 
 use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::flows::invoice::{self, IfRefused};
+use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::flows::terms::{IfUnpaid, UPDATED, default_method};
 use crate::store::Tx;
@@ -23,13 +23,13 @@ pub(crate) fn collect(
         return Err(ApiError::invalid("resource_missing", message));
     };
     let method = payment::method(tx, &method, "default_payment_method")?;
-    // A first payment is the customer's to try again; what renews is tried again by itself.
-    let if_refused = match subscription.text("status") {
-        "active" | "past_due" => IfRefused::Retry,
-        _ => IfRefused::Leave,
+    // The customer retries a first payment; renewals are retried automatically.
+    let if_declined = match subscription.text("status") {
+        "active" | "past_due" => IfDeclined::Retry,
+        _ => IfDeclined::Leave,
     };
-    match invoice::pay(tx, invoice.text("id"), &method, presence, if_refused) {
-        Ok(invoice) if invoice.text("status") == "paid" => settled(tx, &invoice),
+    match invoice::pay(tx, invoice.text("id"), &method, presence, if_declined) {
+        Ok(invoice) if invoice.text("status") == "paid" => invoice_settled(tx, &invoice),
         Ok(_) if if_unpaid == IfUnpaid::Fail => Err(crate::cards::AUTHENTICATION_REQUIRED.error().without_trace()),
         Err(error) if if_unpaid == IfUnpaid::Fail => Err(error.without_trace()),
         Err(error) if !error.is_card_error() => Err(error),
@@ -37,9 +37,9 @@ pub(crate) fn collect(
     }
 }
 
-/// What follows for the subscription when one of its invoices is paid (or given up as
-/// uncollectible, which is as good).
-pub(crate) fn settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> {
+/// Updates the subscription of an invoice that was paid, or marked uncollectible, which has the same
+/// effect.
+pub(crate) fn invoice_settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> {
     let Some(id) = invoice::subscription_of(invoice).map(str::to_owned) else {
         return Ok(());
     };
@@ -61,8 +61,8 @@ pub(crate) fn settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> 
         let method = payment::method(tx, used, "payment_method")?;
         payment::attach(tx, &method, subscription.text("customer"))?;
     }
-    let told: &[&str] = if resumed { &[UPDATED, "customer.subscription.resumed"] } else { &[UPDATED] };
-    tx.tell(&id, told, |subscription| {
+    let events: &[&str] = if resumed { &[UPDATED, "customer.subscription.resumed"] } else { &[UPDATED] };
+    tx.change_with_events(&id, events, |subscription| {
         subscription.set("status", "active");
         if let Some(used) = used.filter(|_| saves) {
             subscription.set("default_payment_method", used);
@@ -71,10 +71,10 @@ pub(crate) fn settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// Applies a change whose invoice has been paid.
+/// Applies a pending update whose invoice has been paid.
 fn apply_pending(tx: &mut Tx<'_>, subscription: &Value) -> Result<(), ApiError> {
-    let told = [UPDATED, "customer.subscription.pending_update_applied"];
-    tx.tell(subscription.text("id"), &told, |current| {
+    let events = [UPDATED, "customer.subscription.pending_update_applied"];
+    tx.change_with_events(subscription.text("id"), &events, |current| {
         let mut changed = current["_pending_change"].take();
         for kept in ["latest_invoice", "metadata", "default_payment_method"] {
             changed.set(kept, current[kept].clone());

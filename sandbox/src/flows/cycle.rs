@@ -1,16 +1,16 @@
-//! How a subscription goes from period to period: trials end, renewals are billed, payments are
-//! tried again, and collection pauses and resumes.
+//! The billing cycle: trials end, subscriptions renew, payments are retried, and collection pauses and
+//! resumes.
 //!
-//! Invariant: every period is billed once, at the moment it begins, and what happens to its
-//! invoice decides about the status. Proved by `a_jump_over_months_bills_each_of_them` and
-//! `a_failed_renewal_is_past_due_retried_and_given_up`.
+//! Invariant: every period is billed once, when it starts, and the outcome of its invoice determines
+//! the subscription's status. Proved by `a_jump_over_several_months_bills_each_month` and
+//! `a_failed_renewal_is_past_due_until_the_last_retry_cancels_it`.
 
 use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::flows::collection::{collect, settled};
-use crate::flows::invoice::{self, Bill, IfRefused};
+use crate::flows::collection::{collect, invoice_settled};
+use crate::flows::invoice::{self, Bill, IfDeclined};
 use crate::flows::meter;
 use crate::flows::payment::{self, Presence};
 use crate::flows::subscription::end;
@@ -18,7 +18,7 @@ use crate::flows::terms::{IfUnpaid, UPDATED, current_period, default_method, per
 use crate::settings::{AfterLastRetry, Settings};
 use crate::store::Tx;
 
-/// Moves a subscription into its next period and bills it; ends a trial that ran out.
+/// Moves a subscription to its next period and bills it, or ends its trial.
 pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let now = tx.now();
     let subscription = tx.find("subscription", id)?;
@@ -42,7 +42,7 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
         lines.extend(meter::lines(tx, &subscription, previous));
     }
     lines.extend(regular_lines(tx, &moved, next, false));
-    let draft = invoice::draw_up(
+    let draft = invoice::draft(
         Bill {
             customer: &customer,
             subscription: Some(&moved),
@@ -58,7 +58,7 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     bill(tx, id, draft, &pending)
 }
 
-/// What becomes of a renewal's draft: it is collected, now or in an hour, or held back.
+/// Collects the invoice of a renewal, now or after its time as a draft, unless collection is paused.
 fn bill(tx: &mut Tx<'_>, id: &str, mut draft: Value, pending: &[Value]) -> Result<(), ApiError> {
     let subscription = tx.find("subscription", id)?;
     let pause = subscription["pause_collection"].some("behavior");
@@ -81,17 +81,17 @@ fn bill(tx: &mut Tx<'_>, id: &str, mut draft: Value, pending: &[Value]) -> Resul
     }
 }
 
-/// Finalizes a draft whose hour is over, and collects it.
+/// Finalizes a draft that is due, and collects it.
 pub(crate) fn finalize(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
     let issued = invoice::finalize(tx, invoice)?;
     attempt(tx, &issued)
 }
 
-/// Collects an issued invoice with nobody there; what fails makes its subscription past due.
+/// Collects an invoice off session; if that fails, its subscription becomes past due.
 pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
     let id = issued.text("id");
     if issued.text("status") == "paid" {
-        return settled(tx, issued);
+        return invoice_settled(tx, issued);
     }
     if invoice::is_sent(issued) {
         return invoice::send(tx, id).map(|_| ());
@@ -107,12 +107,12 @@ pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
         }
         Some(method) => {
             let method = payment::method(tx, &method, "default_payment_method")?;
-            match invoice::pay(tx, id, &method, Presence::OffSession, IfRefused::Retry) {
+            match invoice::pay(tx, id, &method, Presence::OffSession, IfDeclined::Retry) {
                 Ok(invoice) if invoice.text("status") == "paid" => {
-                    settled(tx, &invoice)?;
+                    invoice_settled(tx, &invoice)?;
                     true
                 }
-                // A debit is under way: nothing has failed yet.
+                // A bank debit is in progress.
                 Ok(invoice) if invoice.flag("_debited") => true,
                 Ok(_) => false,
                 Err(error) if error.is_card_error() => false,
@@ -126,14 +126,14 @@ pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
     }
 }
 
-/// Tries an open invoice again.
+/// Retries the payment of an open invoice.
 pub(crate) fn retry(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
     let invoice = tx.find("invoice", invoice)?;
     attempt(tx, &invoice)
 }
 
-/// What a failed payment does to its subscription: it is past due while there are retries left,
-/// and then what the settings say.
+/// Updates a subscription after a failed payment: it is past due while there are retries left; after that
+/// the settings decide.
 pub(crate) fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), ApiError> {
     let invoice = tx.find("invoice", invoice)?;
     invoice::set_delinquent(tx, invoice.text("customer"), true)?;
@@ -151,7 +151,7 @@ pub(crate) fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), A
     Ok(())
 }
 
-/// An invoice that was sent and not paid by its day.
+/// Marks an invoice that was sent and not paid by its due date.
 pub(crate) fn overdue(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
     tx.quietly(invoice, |invoice| invoice.set("_overdue", true));
     let invoice = tx.find("invoice", invoice)?;
@@ -166,8 +166,8 @@ pub(crate) fn overdue(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What `trial_settings` say when a trial ends and there is no card. `false`: it goes on, with an
-/// invoice.
+/// Applies `trial_settings` when a trial ends without a payment method. Returns `false` if the
+/// subscription continues with an invoice.
 pub(crate) fn ends_without_method(tx: &mut Tx<'_>, subscription: &Value) -> Result<bool, ApiError> {
     if default_method(tx, subscription).is_some() || subscription.text("collection_method") == "send_invoice" {
         return Ok(false);
@@ -176,25 +176,25 @@ pub(crate) fn ends_without_method(tx: &mut Tx<'_>, subscription: &Value) -> Resu
     match subscription["trial_settings"]["end_behavior"].text("missing_payment_method") {
         "cancel" => end(tx, id, "payment_failed").map(|_| true),
         "pause" => {
-            let told = [UPDATED, "customer.subscription.paused"];
-            tx.tell(id, &told, |subscription| subscription.set("status", "paused"))?;
+            let events = [UPDATED, "customer.subscription.paused"];
+            tx.change_with_events(id, &events, |subscription| subscription.set("status", "paused"))?;
             Ok(true)
         }
         _ => Ok(false),
     }
 }
 
-/// Lets collection go on at the time that was set.
+/// Resumes collection at the scheduled time.
 pub(crate) fn resume_collection(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     tx.change(id, UPDATED, |subscription| subscription.set("pause_collection", Value::Null))?;
     Ok(())
 }
 
-/// Takes a paused subscription up again. It is active at once when nothing is due; else when its
-/// invoice is paid.
+/// Resumes a paused subscription. It becomes active when its invoice is paid, immediately if nothing is
+/// due.
 ///
 /// # Errors
-/// It is not paused; or its invoice is sent, or cannot be collected for want of a card.
+/// The subscription is not paused, or has no payment method to collect the invoice with.
 pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
     let paused = tx.find("subscription", id)?;
     if paused.text("status") != "paused" {
@@ -222,12 +222,12 @@ pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
         period,
         lines,
     };
-    let draft = invoice::draw_up(bill, now);
+    let draft = invoice::draft(bill, now);
     moved.set("latest_invoice", draft["id"].clone());
     tx.change(id, UPDATED, |subscription| *subscription = moved)?;
     let issued = invoice::issue(tx, &draft, &pending)?;
     match issued.text("status") {
-        "paid" => settled(tx, &issued)?,
+        "paid" => invoice_settled(tx, &issued)?,
         _ => collect(tx, id, &issued, Presence::OnSession, IfUnpaid::Allow)?,
     }
     tx.find("subscription", id)

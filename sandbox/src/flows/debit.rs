@@ -1,7 +1,7 @@
-//! Bank debits: a payment that is under way for days.
+//! Bank debits: payments that take days.
 //!
-//! Invariant: a debit ends once, settled or failed, and what it was for (an invoice, a Checkout
-//! Session) hears of it in the same transaction. Proved by `a_bank_debit_is_paid_days_later`.
+//! Invariant: a debit settles or fails once, and its invoice or Checkout Session is updated in the
+//! same transaction. Proved by `a_bank_debit_is_paid_days_later`.
 
 use serde_json::Value;
 
@@ -12,17 +12,17 @@ use crate::flows::collection;
 use crate::flows::invoice::{self, Settlement};
 use crate::store::Tx;
 
-/// What the account's number says becomes of the debit.
+/// Makes a debit settle or fail, depending on the account number.
 pub(crate) fn decide(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let intent = tx.find("payment_intent", id)?;
     let account = tx.get(intent.text("payment_method")).and_then(banks::of);
     settle(tx, id, account.is_none_or(|account| account.failure.is_none()))
 }
 
-/// Ends a debit.
+/// Makes a debit settle or fail.
 ///
 /// # Errors
-/// The payment is not under way.
+/// The payment is not processing.
 pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<Value, ApiError> {
     let intent = tx.find("payment_intent", id)?;
     if intent.text("status") != "processing" {
@@ -32,7 +32,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<Value,
         true => succeed(tx, &intent)?,
         false => fail(tx, &intent)?,
     }
-    tell_sessions(tx, id, succeeds)?;
+    update_sessions(tx, id, succeeds)?;
     tx.find("payment_intent", id)
 }
 
@@ -50,7 +50,7 @@ fn succeed(tx: &mut Tx<'_>, intent: &Value) -> Result<(), ApiError> {
     })?;
     if let Some(invoice) = intent.some("_invoice") {
         let paid = invoice::mark_paid(tx, invoice, Settlement::Charge(charge))?;
-        collection::settled(tx, &paid)?;
+        collection::invoice_settled(tx, &paid)?;
     }
     Ok(())
 }
@@ -79,8 +79,8 @@ fn fail(tx: &mut Tx<'_>, intent: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The Checkout Sessions that were completed with the debit.
-fn tell_sessions(tx: &mut Tx<'_>, intent: &str, succeeds: bool) -> Result<(), ApiError> {
+/// Updates the Checkout Sessions that were completed with the debit.
+fn update_sessions(tx: &mut Tx<'_>, intent: &str, succeeds: bool) -> Result<(), ApiError> {
     for session in tx.ids_referring("checkout.session", intent) {
         match succeeds {
             true => tx.change(&session, "checkout.session.async_payment_succeeded", |session| {

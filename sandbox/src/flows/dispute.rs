@@ -1,8 +1,8 @@
-//! Cardholders who complain to their bank.
+//! Disputes and inquiries.
 //!
-//! Invariant: a formal dispute takes the money when it opens, and gives it back only when it is
-//! won; an inquiry takes none. The evidence decides, as in Stripe's test mode:
-//! `winning_evidence` wins, `losing_evidence` loses, and a deadline that passes loses. Proved by
+//! Invariant: a dispute withdraws the money when it opens, and reinstates it only when it is won; an
+//! inquiry withdraws none. The evidence decides, as in Stripe's test mode:
+//! `winning_evidence` wins, `losing_evidence` loses, and a missed deadline loses. Proved by
 //! `the_evidence_decides_a_dispute`.
 
 use serde_json::{Value, json};
@@ -15,9 +15,9 @@ use crate::ids;
 use crate::objects;
 use crate::store::Tx;
 
-/// How long there is to respond.
+/// How long the account has to respond.
 const RESPONSE_TIME: i64 = 9 * DAY;
-/// How long the bank of test mode thinks about evidence, in seconds.
+/// How long the bank reviews evidence, in seconds.
 const REVIEW: i64 = 60;
 /// Stripe's fee for a formal dispute.
 const FEE: i64 = 1_500;
@@ -29,14 +29,14 @@ pub(crate) enum Verdict {
     Lost,
 }
 
-/// Opens a dispute about a paid charge.
+/// Opens a dispute or an inquiry about a paid charge.
 ///
 /// # Errors
-/// The charge is not paid, or is disputed already.
+/// The charge is not paid, or is already disputed.
 pub(crate) fn open(tx: &mut Tx<'_>, charge: &str, complaint: Complaint) -> Result<Value, ApiError> {
     let charge = tx.find("charge", charge)?;
     if !charge.flag("paid") || charge.flag("disputed") {
-        return Err(ApiError::invalid("", "Only a paid charge that is not disputed yet can be disputed."));
+        return Err(ApiError::invalid("", "Only a paid charge that is not already disputed can be disputed."));
     }
     let due_by = tx.now() + RESPONSE_TIME;
     let mut dispute = objects::dispute(&charge, complaint.reason, complaint.inquiry, due_by, tx.now());
@@ -50,7 +50,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, charge: &str, complaint: Complaint) -> Resul
     Ok(dispute)
 }
 
-/// Notes a movement of money.
+/// Records a balance transaction.
 fn book(tx: &mut Tx<'_>, dispute: &Value, amount: i64, fee: i64, event: &str) -> Result<Value, ApiError> {
     let now = tx.now();
     let movement = json!({
@@ -74,10 +74,10 @@ fn is_inquiry(dispute: &Value) -> bool {
     dispute.text("status").starts_with("warning_")
 }
 
-/// Adds evidence and notes; submitted evidence is reviewed.
+/// Adds evidence and metadata; submitted evidence is reviewed.
 ///
 /// # Errors
-/// The dispute does not wait for a response.
+/// The dispute does not accept evidence any more.
 pub(crate) fn respond(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
     let dispute = tx.find("dispute", id)?;
     let evidence = params.get("evidence").and_then(Value::as_object);
@@ -117,7 +117,7 @@ fn evidence_text(with_evidence: &Value) -> &str {
     with_evidence["evidence"].text("uncategorized_text")
 }
 
-/// What submitted evidence comes to; `None` while the bank would still think.
+/// Returns the verdict for submitted evidence; `None` if the bank does not decide.
 fn verdict_of(dispute: &Value) -> Option<Verdict> {
     match evidence_text(dispute) {
         "winning_evidence" => Some(Verdict::Won),
@@ -126,7 +126,7 @@ fn verdict_of(dispute: &Value) -> Option<Verdict> {
     }
 }
 
-/// Closes a dispute whose time has come.
+/// Closes a dispute after its review or deadline.
 pub(crate) fn decide(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let dispute = tx.find("dispute", id)?;
     let verdict = verdict_of(&dispute).filter(|_| !needs_response(&dispute)).unwrap_or(Verdict::Lost);
@@ -136,7 +136,7 @@ pub(crate) fn decide(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
 /// Closes a dispute. An inquiry has no winner.
 ///
 /// # Errors
-/// It is closed already.
+/// The dispute is already closed.
 pub(crate) fn close(tx: &mut Tx<'_>, id: &str, verdict: Verdict) -> Result<Value, ApiError> {
     let dispute = tx.find("dispute", id)?;
     if matches!(dispute.text("status"), "won" | "lost" | "warning_closed") {

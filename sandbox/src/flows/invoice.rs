@@ -1,9 +1,8 @@
-//! Invoices: drawn up, finalized, paid or not.
+//! Invoices: drafting, finalizing and paying.
 //!
-//! Invariant: an invoice that is due has exactly one PaymentIntent and one InvoicePayment, made
-//! when it is finalized; an invoice of nothing is paid the moment it is finalized. Finalizing
-//! happens at once, unless the sandbox is told to wait an hour as Stripe does
-//! (`settings.rs`).
+//! Invariant: an invoice with an amount due has exactly one PaymentIntent and one InvoicePayment, which
+//! are created when it is finalized. An invoice of zero is paid when it is finalized. Renewal invoices
+//! are finalized immediately, unless the settings leave them drafts for a while (`settings.rs`).
 
 use serde_json::{Value, json};
 
@@ -16,13 +15,13 @@ use crate::ids;
 use crate::objects;
 use crate::store::Tx;
 
-/// Days after each failed attempt at which a payment is tried again.
+/// Days from each failed attempt to the next one.
 const RETRY_DAYS: [i64; 3] = [3, 5, 7];
 
-/// What an invoice is made from.
+/// The contents of an invoice.
 pub(crate) struct Bill<'a> {
     pub(crate) customer: &'a Value,
-    /// The subscription it is for, if any.
+    /// The subscription that is billed, if any.
     pub(crate) subscription: Option<&'a Value>,
     pub(crate) reason: &'a str,
     pub(crate) currency: &'a str,
@@ -30,8 +29,8 @@ pub(crate) struct Bill<'a> {
     pub(crate) lines: Vec<Value>,
 }
 
-/// The invoice of a bill as a draft, not stored: also what a preview shows.
-pub(crate) fn draw_up(bill: Bill<'_>, now: i64) -> Value {
+/// Returns a draft invoice, without storing it.
+pub(crate) fn draft(bill: Bill<'_>, now: i64) -> Value {
     let mut invoice = objects::invoice(bill.customer, bill.currency, bill.reason, bill.period, now);
     let id = invoice.text("id").to_owned();
     let mut lines = bill.lines;
@@ -39,7 +38,7 @@ pub(crate) fn draw_up(bill: Bill<'_>, now: i64) -> Value {
         line.set("invoice", id.as_str());
     }
     let total: i64 = lines.iter().map(|line| line.int("amount")).sum();
-    // A customer's negative balance is credit; a negative total becomes credit.
+    // A negative balance is the customer's credit; a negative total becomes credit.
     let balance = bill.customer.int("balance");
     let due = (total + balance).max(0);
     invoice.set("lines", list_of(&lines, &format!("/v1/invoices/{id}/lines")));
@@ -69,19 +68,19 @@ pub(crate) fn draw_up(bill: Bill<'_>, now: i64) -> Value {
     invoice
 }
 
-/// Makes an invoice one that is sent, and is due days after it was made.
+/// Makes an invoice one that is sent, and due some days after it was created.
 pub(crate) fn send_later(invoice: &mut Value, days: i64) {
     let due_date = invoice.int("created") + days * DAY;
     invoice.set("collection_method", "send_invoice");
     invoice.set("due_date", due_date);
 }
 
-/// Whether an invoice is sent for the customer to pay, rather than charged.
+/// Whether an invoice is sent to the customer rather than charged.
 pub(crate) fn is_sent(invoice: &Value) -> bool {
     invoice.text("collection_method") == "send_invoice"
 }
 
-/// What a customer is to be billed with the next invoice: of a subscription, and of none.
+/// Returns a customer's pending items: those of the given subscription, and those of none.
 pub(crate) fn pending_items(tx: &Tx<'_>, customer: &str, subscription: Option<&str>) -> Vec<Value> {
     let items = tx.referring("invoiceitem", customer).filter(|item| item.some("invoice").is_none());
     let belongs = |item: &&Value| match subscription_of(item) {
@@ -91,12 +90,12 @@ pub(crate) fn pending_items(tx: &Tx<'_>, customer: &str, subscription: Option<&s
     items.rev().filter(belongs).cloned().collect()
 }
 
-/// The lines of pending items.
+/// Returns the invoice lines of pending items.
 pub(crate) fn lines_of(items: &[Value]) -> Vec<Value> {
     items.iter().map(proration::item_line).collect()
 }
 
-/// Stores a draft; the items on it are no longer pending.
+/// Stores a draft, and attaches pending items to it.
 pub(crate) fn store(tx: &mut Tx<'_>, draft: &Value, items: &[Value]) {
     for item in items {
         tx.quietly(item.text("id"), |item| item.set("invoice", draft["id"].clone()));
@@ -110,10 +109,10 @@ pub(crate) fn issue(tx: &mut Tx<'_>, draft: &Value, items: &[Value]) -> Result<V
     finalize(tx, draft.text("id"))
 }
 
-/// Finalizes a draft: it gets its number and pages, and is paid at once when nothing is due.
+/// Finalizes a draft: assigns its number and URLs, and marks it paid if nothing is due.
 pub(crate) fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let draft = tx.find("invoice", id)?;
-    let number = take_number(tx, &draft)?;
+    let number = assign_number(tx, &draft)?;
     let now = tx.now();
     let base = tx.origin.base.clone();
     let secret = ids::new("");
@@ -143,8 +142,8 @@ pub(crate) fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     }
 }
 
-/// The invoice's number; what it leaves of the customer's balance is booked.
-fn take_number(tx: &mut Tx<'_>, draft: &Value) -> Result<String, ApiError> {
+/// Assigns the number of an invoice, and updates the customer's balance.
+fn assign_number(tx: &mut Tx<'_>, draft: &Value) -> Result<String, ApiError> {
     let customer = tx.find("customer", draft.text("customer"))?;
     let id = customer.text("id");
     let sequence = customer.int("next_invoice_sequence");
@@ -178,33 +177,33 @@ pub(crate) fn send(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     Ok(invoice)
 }
 
-/// What follows a failed attempt.
+/// What happens after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IfRefused {
-    /// Nothing by itself: somebody is there to try again.
+pub(crate) enum IfDeclined {
+    /// Nothing: the customer can try again.
     Leave,
-    /// Another attempt, on the usual days.
+    /// A retry is scheduled.
     Retry,
 }
 
-/// Attempts to pay an open invoice. An invoice whose card asks for 3-D Secure, or that is paid
-/// by a debit which takes its time, stays open and is returned so.
+/// Attempts to pay an open invoice. The invoice stays open while the payment needs 3-D Secure, or while a
+/// bank debit is processing.
 ///
 /// # Errors
-/// A card error when the attempt is declined; the failed attempt and its events stay.
+/// A card error when the payment is declined; the failed attempt and its events are committed.
 pub(crate) fn pay(
     tx: &mut Tx<'_>,
     id: &str,
     method: &Value,
     presence: Presence,
-    if_refused: IfRefused,
+    if_declined: IfDeclined,
 ) -> Result<Value, ApiError> {
     let invoice = tx.find("invoice", id)?;
     let intent = tx.find("payment_intent", invoice.text("_payment_intent"))?;
     let outcome = payment::confirm(tx, &intent, method, presence);
-    let next = match if_refused {
-        IfRefused::Leave => invoice.some_int("next_payment_attempt"),
-        IfRefused::Retry => next_attempt(&invoice, tx.now()),
+    let next = match if_declined {
+        IfDeclined::Leave => invoice.some_int("next_payment_attempt"),
+        IfDeclined::Retry => next_attempt(&invoice, tx.now()),
     };
     match outcome {
         Ok(intent) if intent.text("status") == "succeeded" => {
@@ -218,31 +217,31 @@ pub(crate) fn pay(
         }),
         Ok(_) => attempted(tx, id, true, next),
         Err(error) => {
-            attempted(tx, id, error.asks_for_authentication(), next)?;
+            attempted(tx, id, error.requires_authentication(), next)?;
             Err(error)
         }
     }
 }
 
-/// When an invoice is tried again after the attempt that fails now, if it is.
+/// Returns the time of the retry after an attempt that fails now, if there is one.
 pub(crate) fn next_attempt(invoice: &Value, now: i64) -> Option<i64> {
     let index = usize::try_from(invoice.int("attempt_count")).ok()?;
     RETRY_DAYS.get(index).map(|days| now + days * DAY)
 }
 
-/// Whether the last of the retries has failed.
+/// Whether the last retry has failed.
 pub(crate) fn is_exhausted(invoice: &Value) -> bool {
     let tries = usize::try_from(invoice.int("attempt_count")).unwrap_or(0);
     tries > RETRY_DAYS.len() && invoice.some_int("next_payment_attempt").is_none()
 }
 
-/// Notes a failed attempt, and when the next one is.
+/// Records a failed attempt, and the time of the next one.
 pub(crate) fn attempted(tx: &mut Tx<'_>, id: &str, needs_action: bool, next: Option<i64>) -> Result<Value, ApiError> {
-    let told: &[&str] = match needs_action {
+    let events: &[&str] = match needs_action {
         true => &["invoice.updated", "invoice.payment_action_required", "invoice.payment_failed"],
         false => &["invoice.updated", "invoice.payment_failed"],
     };
-    tx.tell(id, told, |invoice| {
+    tx.change_with_events(id, events, |invoice| {
         invoice.set("attempted", true);
         if !invoice.flag("_debited") {
             invoice.set("attempt_count", invoice.int("attempt_count") + 1);
@@ -252,7 +251,7 @@ pub(crate) fn attempted(tx: &mut Tx<'_>, id: &str, needs_action: bool, next: Opt
     })
 }
 
-/// Notes whether a customer owes something.
+/// Sets whether a customer is delinquent.
 pub(crate) fn set_delinquent(tx: &mut Tx<'_>, customer: &str, delinquent: bool) -> Result<(), ApiError> {
     if tx.lookup("customer", customer).is_some_and(|customer| !customer.flag("deleted")) {
         tx.change(customer, "customer.updated", |customer| customer.set("delinquent", delinquent))?;
@@ -260,14 +259,14 @@ pub(crate) fn set_delinquent(tx: &mut Tx<'_>, customer: &str, delinquent: bool) 
     Ok(())
 }
 
-/// How an invoice came to be paid.
+/// How an invoice was paid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Settlement<'a> {
     /// Nothing was due.
     Nothing,
     /// By a charge.
     Charge(&'a str),
-    /// Outside of Stripe.
+    /// Outside Stripe.
     OutOfBand,
 }
 
@@ -278,13 +277,13 @@ pub(crate) fn mark_paid(tx: &mut Tx<'_>, id: &str, settlement: Settlement<'_>) -
         Settlement::Charge(charge) => Some(charge),
         Settlement::Nothing | Settlement::OutOfBand => None,
     };
-    let told: &[&str] = match settlement {
+    let events: &[&str] = match settlement {
         Settlement::Nothing => &["invoice.paid", "invoice.payment_succeeded"],
         _ => &["invoice.updated", "invoice.paid", "invoice.payment_succeeded"],
     };
-    let paid = tx.tell(id, told, |invoice| {
+    let paid = tx.change_with_events(id, events, |invoice| {
         let due = invoice.int("amount_due");
-        // A debit was counted when it began.
+        // A debit was already counted when it started.
         if charge.is_some() && !invoice.flag("_debited") {
             invoice.set("attempt_count", invoice.int("attempt_count") + 1);
         }
@@ -305,7 +304,7 @@ pub(crate) fn mark_paid(tx: &mut Tx<'_>, id: &str, settlement: Settlement<'_>) -
     Ok(paid)
 }
 
-/// Ends what was open to pay an invoice with.
+/// Marks the InvoicePayments of an invoice as paid or cancelled.
 fn settle_payments(tx: &mut Tx<'_>, invoice: &Value, paid: bool) -> Result<(), ApiError> {
     let now = tx.now();
     for id in tx.ids_referring("invoice_payment", invoice.text("id")) {
@@ -339,10 +338,10 @@ fn cancel_intent(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Gives an open invoice up: it is as if it had never been.
+/// Voids an open invoice.
 pub(crate) fn void(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let now = tx.now();
-    let invoice = tx.tell(id, &["invoice.updated", "invoice.voided"], |invoice| {
+    let invoice = tx.change_with_events(id, &["invoice.updated", "invoice.voided"], |invoice| {
         invoice.set("status", "void");
         invoice.set("next_payment_attempt", Value::Null);
         invoice["status_transitions"].set("voided_at", now);
@@ -352,10 +351,10 @@ pub(crate) fn void(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     Ok(invoice)
 }
 
-/// Stops expecting an open invoice to be paid.
+/// Marks an open invoice as uncollectible.
 pub(crate) fn mark_uncollectible(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let now = tx.now();
-    let invoice = tx.tell(id, &["invoice.updated", "invoice.marked_uncollectible"], |invoice| {
+    let invoice = tx.change_with_events(id, &["invoice.updated", "invoice.marked_uncollectible"], |invoice| {
         invoice.set("status", "uncollectible");
         invoice.set("next_payment_attempt", Value::Null);
         invoice["status_transitions"].set("marked_uncollectible_at", now);
@@ -364,7 +363,7 @@ pub(crate) fn mark_uncollectible(tx: &mut Tx<'_>, id: &str) -> Result<Value, Api
     Ok(invoice)
 }
 
-/// Stops collecting what is open of a subscription by itself.
+/// Stops automatic collection of a subscription's open invoices and drafts.
 pub(crate) fn stop_collecting(tx: &mut Tx<'_>, subscription: &str) -> Result<(), ApiError> {
     for id in tx.ids_referring("invoice", subscription) {
         let open = tx.get(&id).is_some_and(|invoice| matches!(invoice.text("status"), "open" | "draft"));
@@ -379,7 +378,7 @@ pub(crate) fn stop_collecting(tx: &mut Tx<'_>, subscription: &str) -> Result<(),
     Ok(())
 }
 
-/// The id of the subscription that an invoice or an item is for.
+/// Returns the id of the subscription of an invoice or an item.
 pub(crate) fn subscription_of(invoice: &Value) -> Option<&str> {
     invoice["parent"]["subscription_details"].some("subscription")
 }

@@ -1,8 +1,8 @@
-//! Usage that applications report, and what it comes to on an invoice.
+//! Reported usage, and its invoice lines.
 //!
-//! Invariant: an event counts once. Its identifier is refused again for 24 hours, after which
-//! Stripe promises nothing and neither does the sandbox. Proved by
-//! `usage_is_counted_once_and_billed_at_the_periods_end`.
+//! Invariant: an event counts once. Its identifier is rejected for 24 hours; after that Stripe no longer
+//! guarantees uniqueness, and neither does the sandbox. Proved by
+//! `usage_counts_once_and_is_billed_at_the_end_of_the_period`.
 
 use serde_json::{Value, json};
 
@@ -17,14 +17,14 @@ use crate::store::Tx;
 
 const EVENT: &str = "billing.meter_event";
 const METER: &str = "billing.meter";
-/// How old an event may be.
-const OLDEST: i64 = 35 * DAY;
-/// How far ahead of the clock an event may be, in seconds.
-const AHEAD: i64 = 300;
-/// How long an identifier is remembered, and an event can be cancelled.
-const REMEMBERED: i64 = DAY;
+/// The maximum age of an event.
+const MAX_AGE: i64 = 35 * DAY;
+/// How far in the future an event may be, in seconds.
+const MAX_AHEAD: i64 = 300;
+/// How long identifiers are unique, and events can be cancelled.
+const RETENTION: i64 = DAY;
 
-/// The active meter of an event's name.
+/// Returns the active meter of an event name.
 fn meter_of<'a>(tx: &'a Tx<'_>, event_name: &str) -> Result<&'a Value, ApiError> {
     let meter = tx.newest(METER).find(|meter| meter.text("event_name") == event_name);
     let meter = meter.ok_or_else(|| {
@@ -38,18 +38,18 @@ fn meter_of<'a>(tx: &'a Tx<'_>, event_name: &str) -> Result<&'a Value, ApiError>
     Ok(meter)
 }
 
-/// Takes a reported event.
+/// Records a usage event.
 ///
 /// # Errors
-/// Stripe's codes for what does not count: no such meter or customer, no whole number as value,
-/// too long ago, in the future, or reported before.
+/// There is no such meter or customer, the value is not a whole number, the time is too far in the past or
+/// in the future, or the identifier is a duplicate.
 pub(crate) fn report(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     let now = tx.now();
     let payload = &params["payload"];
     let event_name = params.text("event_name");
     let meter = meter_of(tx, event_name)?;
     let customer = payload.some(meter["customer_mapping"].text("event_payload_key")).ok_or_else(|| {
-        ApiError::invalid("meter_event_no_customer_defined", "The payload names no customer.").on("payload")
+        ApiError::invalid("meter_event_no_customer_defined", "The payload does not name a customer.").on("payload")
     })?;
     if tx.lookup("customer", customer).is_none_or(|customer| customer.flag("deleted")) {
         let message = format!("No such customer: '{customer}'");
@@ -69,11 +69,11 @@ pub(crate) fn report(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError>
         _ => {}
     }
     let timestamp = params.some_int("timestamp").unwrap_or(now);
-    if timestamp < now - OLDEST {
+    if timestamp < now - MAX_AGE {
         let message = "The timestamp must be within the past 35 calendar days.";
         return Err(ApiError::invalid("timestamp_too_far_in_past", message).on("timestamp"));
     }
-    if timestamp > now + AHEAD {
+    if timestamp > now + MAX_AHEAD {
         let message = "The timestamp must not be more than 5 minutes in the future.";
         return Err(ApiError::invalid("timestamp_in_future", message).on("timestamp"));
     }
@@ -81,7 +81,7 @@ pub(crate) fn report(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError>
     let place = place_of(&identifier);
     if let Some(known) = tx.get(&place).cloned() {
         let received = known.int("created");
-        if received + REMEMBERED > now {
+        if received + RETENTION > now {
             let message = format!("An event already exists with identifier {identifier}.");
             return Err(ApiError::invalid("duplicate_meter_event", message).on("identifier"));
         }
@@ -104,10 +104,10 @@ fn place_of(identifier: &str) -> String {
     format!("_meter_event:{identifier}")
 }
 
-/// Takes an event back, within a day.
+/// Cancels a usage event.
 ///
 /// # Errors
-/// There is no such event of that meter, or it is too late.
+/// There is no such event of that meter, or it is older than a day.
 pub(crate) fn cancel(tx: &mut Tx<'_>, event_name: &str, identifier: &str) -> Result<Value, ApiError> {
     meter_of(tx, event_name)?;
     let place = place_of(identifier);
@@ -116,7 +116,7 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, event_name: &str, identifier: &str) -> Res
         let message = format!("No meter event found with identifier '{identifier}'.");
         ApiError::invalid("resource_missing", message).on("cancel[identifier]")
     })?;
-    if known.int("created") + REMEMBERED <= tx.now() {
+    if known.int("created") + RETENTION <= tx.now() {
         let message = "Meter events can only be cancelled within 24 hours of being received.";
         return Err(ApiError::invalid("", message).on("cancel[identifier]"));
     }
@@ -131,7 +131,7 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, event_name: &str, identifier: &str) -> Res
     }))
 }
 
-/// What a customer used of a meter from a moment up to another.
+/// Returns a customer's usage of a meter between two times.
 pub(crate) fn used(tx: &Tx<'_>, meter: &Value, customer: &str, (start, end): (i64, i64)) -> i64 {
     let key = meter["value_settings"].text("event_payload_key");
     let counted = tx.referring(EVENT, customer).filter(|event| {
@@ -147,10 +147,10 @@ pub(crate) fn used(tx: &Tx<'_>, meter: &Value, customer: &str, (start, end): (i6
     }
 }
 
-/// What a customer used of a meter, by hour, by day or as a whole.
+/// Returns a customer's usage of a meter, by hour, by day or in total.
 ///
 /// # Errors
-/// The bounds do not fall on the minute (or on the hour or day that is grouped by).
+/// The bounds are not at the start of a minute, or of the hour or day when grouped.
 pub(crate) fn summaries(tx: &Tx<'_>, meter: &Value, params: &Value) -> Result<Vec<Value>, ApiError> {
     let customer = tx.customer(params.text("customer"))?;
     let (start, end) = (params.int("start_time"), params.int("end_time"));
@@ -185,7 +185,7 @@ pub(crate) fn summaries(tx: &Tx<'_>, meter: &Value, params: &Value) -> Result<Ve
     Ok(found)
 }
 
-/// The invoice lines of what was used in a period.
+/// Returns the invoice lines for the usage in a period.
 pub(crate) fn lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64)) -> Vec<Value> {
     let items = subscription.data("items").iter().filter(|item| proration::is_metered(item));
     items

@@ -1,5 +1,5 @@
-//! The state changes behind the endpoints: each writes objects and emits their events in
-//! Stripe's order, inside the caller's transaction.
+//! The logic behind the endpoints. Each flow writes objects and emits events in Stripe's order, within
+//! the caller's transaction.
 
 pub(crate) mod change;
 pub(crate) mod checkout;

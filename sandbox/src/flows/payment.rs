@@ -1,7 +1,7 @@
-//! Charging: payment methods, PaymentIntents, SetupIntents.
+//! Payments: payment methods, PaymentIntents, SetupIntents.
 //!
-//! Invariant: money moves only through [`confirm`], which writes exactly one charge per
-//! attempt, paid or failed.
+//! Invariant: only [`confirm`] charges a payment method; it creates exactly one charge per attempt,
+//! successful or failed.
 
 use serde_json::{Value, json};
 
@@ -14,14 +14,14 @@ use crate::flows::dispute;
 use crate::objects;
 use crate::store::Tx;
 
-/// Who is there when a payment is made.
+/// Whether the cardholder is present during a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// The cardholder is at the page and can be asked for 3-D Secure.
+    /// The cardholder is present and can complete 3-D Secure.
     OnSession,
-    /// The cardholder has just passed 3-D Secure.
+    /// The cardholder has just completed 3-D Secure.
     Authenticated,
-    /// Nobody is there: renewals and retries.
+    /// The cardholder is not present: renewals and retries.
     OffSession,
 }
 
@@ -32,13 +32,13 @@ impl Presence {
     }
 }
 
-/// The expiry that tokens such as `pm_card_visa` get: three years on.
+/// Returns the expiry of cards made from tokens such as `pm_card_visa`: three years from now.
 fn token_expiry(now: i64) -> (i64, i64) {
     let year = time::OffsetDateTime::from_unix_timestamp(now).map_or(2030, |date| date.year());
     (12, i64::from(year) + 3)
 }
 
-/// The payment method of an id; `pm_card_…` and `tok_…` become a new one each time.
+/// Returns the payment method with an id. Each use of a token, `pm_card_…` or `tok_…`, creates a new one.
 pub(crate) fn method(tx: &mut Tx<'_>, id: &str, param: &str) -> Result<Value, ApiError> {
     if let Some(method) = tx.lookup("payment_method", id) {
         return Ok(method.clone());
@@ -48,8 +48,8 @@ pub(crate) fn method(tx: &mut Tx<'_>, id: &str, param: &str) -> Result<Value, Ap
     Ok(new_method(tx, card, expiry))
 }
 
-/// The payment method of an id among those of a customer. A token such as `pm_card_visa` means
-/// the newest saved card with its number, as Stripe remembers what a token was attached as.
+/// Returns a customer's payment method with an id. A token such as `pm_card_visa` stands for the newest
+/// saved card with its number: Stripe remembers which card a token was attached as.
 pub(crate) fn of_customer(tx: &Tx<'_>, id: &str, customer: &str, param: &str) -> Result<Value, ApiError> {
     let number = cards::by_token(id).map(|card| card.number);
     let methods = tx.referring("payment_method", customer);
@@ -75,7 +75,7 @@ pub(crate) fn new_account(tx: &mut Tx<'_>, account: &TestAccount) -> Value {
     method
 }
 
-/// The test card of a raw number, or the error that Stripe gives for it.
+/// Returns the test card with a number, or Stripe's error for it.
 pub(crate) fn card_of(number: &str, expiry: (i64, i64), now: i64) -> Result<&'static TestCard, ApiError> {
     let digits: String = number.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let plausible =
@@ -100,7 +100,7 @@ pub(crate) fn card_of(number: &str, expiry: (i64, i64), now: i64) -> Result<&'st
     })
 }
 
-/// Saves a card to a customer. Saving it again to the same customer changes nothing.
+/// Attaches a payment method to a customer. Repeating that has no effect.
 pub(crate) fn attach(tx: &mut Tx<'_>, method: &Value, customer: &str) -> Result<Value, ApiError> {
     match method.some("customer") {
         Some(owner) if owner == customer => return Ok(method.clone()),
@@ -110,7 +110,7 @@ pub(crate) fn attach(tx: &mut Tx<'_>, method: &Value, customer: &str) -> Result<
         }
         None => {}
     }
-    if let Some(decline) = cards::refusal_to_save(cards::behaviour(method)) {
+    if let Some(decline) = cards::decline_on_save(cards::behaviour(method)) {
         return Err(decline.error());
     }
     let id = method.text("id").to_owned();
@@ -120,34 +120,34 @@ pub(crate) fn attach(tx: &mut Tx<'_>, method: &Value, customer: &str) -> Result<
     Ok(attached)
 }
 
-/// The payment method that a customer pays with when nothing else is named.
+/// Returns a customer's default payment method.
 pub(crate) fn default_method(customer: &Value) -> Option<String> {
     let settings = &customer["invoice_settings"];
     let default = settings.some("default_payment_method");
     default.or(customer.some("default_source")).map(str::to_owned)
 }
 
-/// Attempts a PaymentIntent with a payment method.
+/// Confirms a PaymentIntent with a payment method.
 ///
 /// # Errors
-/// A card error when the attempt is declined; the failed charge and its events stay.
+/// A card error when the payment is declined; the failed charge and its events are committed.
 pub(crate) fn confirm(tx: &mut Tx<'_>, intent: &Value, method: &Value, presence: Presence) -> Result<Value, ApiError> {
     let id = intent.text("id").to_owned();
     let method_id = method.text("id").to_owned();
-    if let Some(decline) = told_to_refuse(tx, intent) {
-        return Err(refuse(tx, &id, method, decline)?);
+    if let Some(decline) = requested_decline(tx, intent) {
+        return Err(record_decline(tx, &id, method, decline)?);
     }
     if banks::of(method).is_some() {
         return begin_debit(tx, intent, method);
     }
     let behaviour = cards::behaviour(method);
-    if let Some(decline) = cards::refusal_to_pay(behaviour) {
-        return Err(refuse(tx, &id, method, decline)?);
+    if let Some(decline) = cards::decline_on_charge(behaviour) {
+        return Err(record_decline(tx, &id, method, decline)?);
     }
     let saved = method.flag("_authenticated");
-    if presence != Presence::Authenticated && cards::asks_for_authentication(behaviour, saved) {
+    if presence != Presence::Authenticated && cards::requires_authentication(behaviour, saved) {
         if presence == Presence::OffSession {
-            return Err(refuse(tx, &id, method, cards::AUTHENTICATION_REQUIRED)?);
+            return Err(record_decline(tx, &id, method, cards::AUTHENTICATION_REQUIRED)?);
         }
         let base = tx.origin.base.clone();
         return tx.change(&id, "payment_intent.requires_action", |intent| {
@@ -187,7 +187,7 @@ pub(crate) fn confirm(tx: &mut Tx<'_>, intent: &Value, method: &Value, presence:
     Ok(paid)
 }
 
-/// Begins to debit the account behind a payment method.
+/// Starts a bank debit.
 fn begin_debit(tx: &mut Tx<'_>, intent: &Value, method: &Value) -> Result<Value, ApiError> {
     let now = tx.now();
     let mut charge = objects::charge(intent, method, None, now);
@@ -204,22 +204,22 @@ fn begin_debit(tx: &mut Tx<'_>, intent: &Value, method: &Value) -> Result<Value,
     })
 }
 
-/// How many further charges of a customer are declined, whatever the card; kept in this field.
-pub(crate) const REFUSE_NEXT: &str = "_refuse_next";
+/// The field of a customer that counts charges still to be declined.
+pub(crate) const DECLINE_NEXT: &str = "_decline_next";
 
-/// The refusal that somebody at the controls asked for.
-fn told_to_refuse(tx: &mut Tx<'_>, intent: &Value) -> Option<Decline> {
+/// Returns the decline that was requested with a control, if any.
+fn requested_decline(tx: &mut Tx<'_>, intent: &Value) -> Option<Decline> {
     let customer = intent.some("customer")?;
-    let left = tx.get(customer).map_or(0, |customer| customer.int(REFUSE_NEXT));
+    let left = tx.get(customer).map_or(0, |customer| customer.int(DECLINE_NEXT));
     if left == 0 {
         return None;
     }
-    tx.quietly(customer, |customer| customer.set(REFUSE_NEXT, left - 1));
+    tx.quietly(customer, |customer| customer.set(DECLINE_NEXT, left - 1));
     Some(cards::GENERIC)
 }
 
-/// Writes a declined attempt and gives the error that tells of it.
-fn refuse(tx: &mut Tx<'_>, id: &str, method: &Value, decline: Decline) -> Result<ApiError, ApiError> {
+/// Records a declined attempt and returns its error.
+fn record_decline(tx: &mut Tx<'_>, id: &str, method: &Value, decline: Decline) -> Result<ApiError, ApiError> {
     let intent = tx.find("payment_intent", id)?;
     let reason = decline.decline_code.unwrap_or(decline.code);
     let failure = (decline.code, decline.message, reason);
@@ -238,7 +238,7 @@ fn refuse(tx: &mut Tx<'_>, id: &str, method: &Value, decline: Decline) -> Result
     Ok(error.of_intent(id))
 }
 
-/// Sets a SetupIntent up with a payment method, which is attached to its customer.
+/// Confirms a SetupIntent with a payment method, and attaches that to the customer.
 pub(crate) fn confirm_setup(
     tx: &mut Tx<'_>,
     intent: &Value,
@@ -248,7 +248,7 @@ pub(crate) fn confirm_setup(
     let id = intent.text("id").to_owned();
     let method_id = method.text("id").to_owned();
     let behaviour = cards::behaviour(method);
-    if let Some(decline) = cards::refusal_to_save(behaviour) {
+    if let Some(decline) = cards::decline_on_save(behaviour) {
         let error = decline.error();
         let shown = error.fields();
         tx.change(&id, "setup_intent.setup_failed", |intent| {
@@ -257,8 +257,8 @@ pub(crate) fn confirm_setup(
         })?;
         return Err(error.of_intent(&id));
     }
-    let asks = cards::asks_for_authentication(behaviour, method.flag("_authenticated"));
-    if asks && presence != Presence::Authenticated {
+    let requires = cards::requires_authentication(behaviour, method.flag("_authenticated"));
+    if requires && presence != Presence::Authenticated {
         let base = tx.origin.base.clone();
         return tx.change(&id, "setup_intent.requires_action", |intent| {
             let back = intent.get("_return_url").cloned().unwrap_or_default();
@@ -287,11 +287,11 @@ pub(crate) fn confirm_setup(
     })
 }
 
-/// Ends the 3-D Secure step of an intent that asked for it.
+/// Completes the 3-D Secure step of an intent.
 ///
 /// # Errors
-/// `payment_intent_unexpected_state` unless it is waiting; `payment_intent_authentication_failure`
-/// when the cardholder fails it (the failure stays written).
+/// `payment_intent_unexpected_state` if the intent does not require it;
+/// `payment_intent_authentication_failure` if the cardholder failed it, which is committed.
 pub(crate) fn authenticate(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Value, ApiError> {
     let intent = tx
         .get(id)
@@ -299,7 +299,7 @@ pub(crate) fn authenticate(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Va
         .cloned()
         .ok_or_else(|| ApiError::missing("payment_intent", id))?;
     if intent.text("status") != "requires_action" {
-        let message = "This payment does not wait for authentication.";
+        let message = "This payment does not require authentication.";
         return Err(ApiError::invalid("payment_intent_unexpected_state", message));
     }
     let setup = intent.text("object") == "setup_intent";
@@ -325,19 +325,19 @@ pub(crate) fn authenticate(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Va
     Err(error.of_intent(id))
 }
 
-/// What Stripe says when 3-D Secure is failed.
+/// Stripe's message when 3-D Secure fails.
 pub(crate) const AUTHENTICATION_FAILED: &str =
     "We are unable to authenticate your payment method. Please choose a different payment method and try again.";
 
-/// Whether a card can be saved but asks for 3-D Secure first.
-pub(crate) fn asks_for_authentication(method: &Value) -> bool {
-    cards::asks_for_authentication(cards::behaviour(method), method.flag("_authenticated"))
+/// Whether a payment method requires 3-D Secure.
+pub(crate) fn requires_authentication(method: &Value) -> bool {
+    cards::requires_authentication(cards::behaviour(method), method.flag("_authenticated"))
 }
 
-/// Whether a payment method will be refused when it is charged.
-pub(crate) fn refusal(behaviour: Behaviour, charged: bool) -> Option<Decline> {
+/// Returns the decline when a payment method is charged or saved, if any.
+pub(crate) fn decline_for(behaviour: Behaviour, charged: bool) -> Option<Decline> {
     match charged {
-        true => cards::refusal_to_pay(behaviour),
-        false => cards::refusal_to_save(behaviour),
+        true => cards::decline_on_charge(behaviour),
+        false => cards::decline_on_save(behaviour),
     }
 }

@@ -1,7 +1,7 @@
-//! What is owed for a part of a period.
+//! Prorations, invoice lines and invoice items.
 //!
-//! Invariant: pure arithmetic on integers, by the second, rounded half away from zero, so that
-//! a preview and the charge that follows it with the same moment agree to the cent.
+//! Invariant: prorations use integer arithmetic, by the second, rounded half away from zero, so that a
+//! preview and a charge with the same time agree to the cent.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::fields::Fields;
 use crate::ids;
 use crate::objects;
 
-/// The share of `amount` for the time from `at` to the period's end.
+/// Returns the share of `amount` for the time from `at` to the end of the period.
 pub(crate) fn remaining(amount: i64, period: (i64, i64), at: i64) -> i64 {
     let (start, end) = period;
     let length = i128::from(end - start);
@@ -23,17 +23,17 @@ pub(crate) fn remaining(amount: i64, period: (i64, i64), at: i64) -> i64 {
     i64::try_from(rounded * product.signum()).unwrap_or(amount)
 }
 
-/// The price of an item for a full period.
+/// Returns the price of an item for a full period.
 pub(crate) fn full_price(item: &Value) -> i64 {
     crate::money::times(item["price"].text("unit_amount_decimal"), item.int("quantity"))
 }
 
-/// An item's current period.
+/// Returns the current period of an item.
 pub(crate) fn period_of(item: &Value) -> (i64, i64) {
     (item.int("current_period_start"), item.int("current_period_end"))
 }
 
-/// What a line or a pending item for `amount` says it is.
+/// Describes a line or a pending item.
 fn describe(item: &Value, name: &str, amount: i64, from: i64, proration: bool) -> String {
     let from = clock::short_date(from);
     let price = &item["price"];
@@ -48,7 +48,7 @@ fn describe(item: &Value, name: &str, amount: i64, from: i64, proration: bool) -
     }
 }
 
-/// An invoice line for an item over a period.
+/// Returns the invoice line of an item for a period.
 pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64)) -> Value {
     let price = &item["price"];
     json!({
@@ -83,7 +83,7 @@ pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64)) ->
     })
 }
 
-/// A pending invoice item for the rest of a period.
+/// Returns a pending invoice item for the rest of a period.
 pub(crate) fn item(customer: &Value, of: &Value, name: &str, amount: i64, period: (i64, i64), now: i64) -> Value {
     let price = &of["price"];
     let quantity = of.int("quantity");
@@ -102,7 +102,7 @@ pub(crate) fn item(customer: &Value, of: &Value, name: &str, amount: i64, period
     item
 }
 
-/// An invoice line of a one-time price.
+/// Returns the invoice line of a one-time price.
 pub(crate) fn one_time_line(price: &Value, quantity: i64, name: &str, now: i64) -> Value {
     let amount = price.int("unit_amount") * quantity;
     json!({
@@ -136,7 +136,7 @@ pub(crate) fn one_time_line(price: &Value, quantity: i64, name: &str, now: i64) 
     })
 }
 
-/// An invoice line of a customer's pending item.
+/// Returns the invoice line of a pending item.
 pub(crate) fn item_line(item: &Value) -> Value {
     let owner = &item["parent"]["subscription_details"];
     let details = json!({
@@ -180,7 +180,7 @@ pub(crate) fn item_line(item: &Value) -> Value {
     })
 }
 
-/// An item over to another price or quantity, keeping its id and period.
+/// Returns an item with another price or quantity; it keeps its id and period.
 pub(crate) fn with_price(item: &Value, price: &Value, quantity: Option<i64>) -> Value {
     let mut changed = item.clone();
     changed.set("plan", objects::plan(price));
@@ -194,7 +194,7 @@ pub(crate) fn with_price(item: &Value, price: &Value, quantity: Option<i64>) -> 
     changed
 }
 
-/// Whether an item is billed afterwards, by what was reported.
+/// Whether an item is billed by reported usage, after the period.
 pub(crate) fn is_metered(item: &Value) -> bool {
     item["price"]["recurring"].text("usage_type") == "metered"
 }

@@ -1,8 +1,8 @@
-//! Giving money back.
+//! Refunds.
 //!
-//! Invariant: a charge's `amount_refunded` is the sum of its refunds that are pending or have
-//! succeeded; one that fails or is cancelled gives its amount back to the charge. Proved by
-//! `a_refund_that_fails_gives_its_amount_back`.
+//! Invariant: a charge's `amount_refunded` is the sum of its pending and successful refunds; the amount
+//! of a refund that fails or is cancelled is subtracted again. Proved by
+//! `a_failed_refund_restores_the_refundable_amount`.
 
 use serde_json::Value;
 
@@ -13,16 +13,16 @@ use crate::fields::Fields;
 use crate::objects;
 use crate::store::Tx;
 
-/// How long the bank takes over a refund that does not go through at once.
+/// How long a refund takes that does not succeed immediately.
 const SETTLES_AFTER: i64 = DAY;
-/// What every change of a refund is told as: once for the refund, once for its charge.
+/// The events of a change of a refund.
 const UPDATED: &[&str] = &["refund.updated", "charge.refund.updated"];
 const FAILED: &[&str] = &["refund.failed", "refund.updated", "charge.refund.updated"];
 
-/// Refunds a charge, by `amount` or by what is left of it.
+/// Refunds a charge, by `amount` or fully.
 ///
 /// # Errors
-/// There is nothing left, or less than the amount; or the charge is disputed.
+/// The charge has not succeeded, is disputed, or has less than the amount left to refund.
 pub(crate) fn create(
     tx: &mut Tx<'_>,
     charge: &Value,
@@ -65,8 +65,8 @@ pub(crate) fn create(
     if refund.get("_settles_at").is_some() {
         return Ok(refund);
     }
-    // The bank's reference number comes a moment later.
-    tx.tell(refund.text("id"), UPDATED, |refund| {
+    // The bank's reference number arrives a moment later.
+    tx.change_with_events(refund.text("id"), UPDATED, |refund| {
         if let Some(details) = refund.get_mut("destination_details") {
             details["card"].set("reference", "4242424242424242");
             details["card"].set("reference_status", "available");
@@ -74,7 +74,7 @@ pub(crate) fn create(
     })
 }
 
-/// Adds to what a charge has refunded.
+/// Adds to the refunded amount of a charge.
 fn count(tx: &mut Tx<'_>, charge: &str, amount: i64, event: &str) -> Result<(), ApiError> {
     tx.change(charge, event, |charge| {
         let refunded = charge.int("amount_refunded") + amount;
@@ -84,28 +84,28 @@ fn count(tx: &mut Tx<'_>, charge: &str, amount: i64, event: &str) -> Result<(), 
     Ok(())
 }
 
-/// What the bank decides in the end about a refund that it took its time over.
+/// Completes a refund that was not settled immediately.
 pub(crate) fn decide(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let succeeds = tx.find("refund", id)?.text("status") == "pending";
     settle(tx, id, succeeds)
 }
 
-/// Ends a refund that is still under way.
+/// Makes a refund succeed or fail.
 ///
 /// # Errors
-/// It is not: it is settled, failed or cancelled already.
+/// The refund has already succeeded, failed or been cancelled.
 pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<Value, ApiError> {
     let refund = tx.find("refund", id)?;
     if refund.get("_settles_at").is_none_or(Value::is_null) {
-        return Err(ApiError::invalid("", "This refund is settled already."));
+        return Err(ApiError::invalid("", "This refund has already been settled."));
     }
     if succeeds {
-        return tx.tell(id, UPDATED, |refund| {
+        return tx.change_with_events(id, UPDATED, |refund| {
             refund.set("status", "succeeded");
             refund.set("_settles_at", Value::Null);
         });
     }
-    let failed = tx.tell(id, FAILED, |refund| {
+    let failed = tx.change_with_events(id, FAILED, |refund| {
         refund.set("status", "failed");
         refund.set("failure_reason", "lost_or_stolen_card");
         refund.set("failure_balance_transaction", Value::Null);
@@ -115,17 +115,17 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<Value,
     Ok(failed)
 }
 
-/// Takes a refund back that has not reached the bank yet.
+/// Cancels a pending refund.
 ///
 /// # Errors
-/// It is not pending.
+/// The refund is not pending.
 pub(crate) fn cancel(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let refund = tx.find("refund", id)?;
     if !matches!(refund.text("status"), "pending" | "requires_action") {
-        let message = format!("You can only cancel a refund that is under way; this one is {}.", refund.text("status"));
+        let message = format!("Only pending refunds can be cancelled; this one is {}.", refund.text("status"));
         return Err(ApiError::invalid("", message));
     }
-    let canceled = tx.tell(id, UPDATED, |refund| {
+    let canceled = tx.change_with_events(id, UPDATED, |refund| {
         refund.set("status", "canceled");
         refund.set("_settles_at", Value::Null);
     })?;
@@ -133,8 +133,8 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     Ok(canceled)
 }
 
-/// Notes to a refund.
+/// Updates the metadata of a refund.
 pub(crate) fn annotate(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
     tx.find("refund", id)?;
-    tx.tell(id, UPDATED, |refund| crate::fields::merge_metadata(refund, params))
+    tx.change_with_events(id, UPDATED, |refund| crate::fields::merge_metadata(refund, params))
 }

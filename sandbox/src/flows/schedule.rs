@@ -1,7 +1,7 @@
-//! Subscription schedules: changes that are planned ahead, phase by phase.
+//! Subscription schedules: changes that are planned ahead, in phases.
 //!
-//! Invariant: a phase begins the moment the one before it ends, and before the renewal of that
-//! moment is billed. Proved by `a_downgrade_waits_for_the_periods_end`.
+//! Invariant: a phase starts when the previous one ends, and before a renewal at the same time is
+//! billed. Proved by `a_scheduled_downgrade_waits_for_the_end_of_the_period`.
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,14 @@ use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata, metadata};
 use crate::flows::change;
 use crate::flows::payment::Presence;
-use crate::flows::subscription::{self, Wanted};
+use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{IfUnpaid, UPDATED, current_period, recurring_price};
 use crate::objects;
 use crate::store::Tx;
 
 const KIND: &str = "subscription_schedule";
 
-/// Makes a schedule: of a subscription there is, or of one to be.
+/// Creates a schedule for an existing subscription, or for a new one.
 pub(crate) fn create(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     match params.some("from_subscription") {
         Some(id) => adopt(tx, id, params),
@@ -71,12 +71,12 @@ fn plan(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     merge_metadata(&mut schedule, params);
     tx.create("subscription_schedule.created", &schedule);
     if start <= now {
-        begin(tx, schedule.text("id"))?;
+        start_first_phase(tx, schedule.text("id"))?;
     }
     tx.find(KIND, schedule.text("id"))
 }
 
-/// The phases that were sent, with their prices and moments.
+/// Reads the requested phases, with their prices and times.
 fn phases(tx: &Tx<'_>, params: &Value, start: i64) -> Result<Vec<Value>, ApiError> {
     let mut made: Vec<Value> = Vec::new();
     let mut from = start;
@@ -90,9 +90,9 @@ fn phases(tx: &Tx<'_>, params: &Value, start: i64) -> Result<Vec<Value>, ApiErro
             let price = recurring_price(tx, id, None, &param)?;
             recurring = price["recurring"].clone();
             price.text("currency").clone_into(&mut currency);
-            let mut wanted = item.clone();
-            wanted.set("price", price);
-            items.push(phase_item(&wanted));
+            let mut priced = item.clone();
+            priced.set("price", price);
+            items.push(phase_item(&priced));
         }
         from = sent.some_int("start_date").unwrap_or(from);
         let end = end_of(sent, &recurring, from)?;
@@ -105,7 +105,7 @@ fn phases(tx: &Tx<'_>, params: &Value, start: i64) -> Result<Vec<Value>, ApiErro
     Ok(made)
 }
 
-/// When a phase ends: at a moment, after some periods, or after the one that it has at least.
+/// Returns when a phase ends: at a given time, after a number of periods, or after one period.
 fn end_of(sent: &Value, recurring: &Value, start: i64) -> Result<i64, ApiError> {
     let (interval, every) = (recurring.text("interval"), recurring.int("interval_count").max(1));
     let duration = &sent["duration"];
@@ -122,7 +122,7 @@ fn end_of(sent: &Value, recurring: &Value, start: i64) -> Result<i64, ApiError> 
     Ok(end)
 }
 
-/// An item of a phase: what of a subscription's item is planned.
+/// Returns an item of a phase.
 fn phase_item(item: &Value) -> Value {
     json!({
         "billing_thresholds": null,
@@ -140,7 +140,7 @@ fn attach(tx: &mut Tx<'_>, subscription: &str, schedule: Option<&str>) -> Result
     Ok(())
 }
 
-/// A schedule that can still be changed.
+/// Returns a schedule that has not ended.
 fn running(tx: &Tx<'_>, id: &str, done: &str) -> Result<Value, ApiError> {
     let schedule = tx.find(KIND, id)?;
     match schedule.text("status") {
@@ -153,7 +153,7 @@ fn running(tx: &Tx<'_>, id: &str, done: &str) -> Result<Value, ApiError> {
     }
 }
 
-/// Changes what is planned. What changes about the current phase holds at once.
+/// Updates a schedule. Changes to the current phase take effect immediately.
 pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
     let schedule = running(tx, id, "update")?;
     let start = schedule.list("phases").first().map_or(tx.now(), |phase| phase.int("start_date"));
@@ -183,7 +183,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
     tx.find(KIND, id)
 }
 
-/// Makes the subscription what a phase says.
+/// Applies a phase to the subscription.
 fn enter(tx: &mut Tx<'_>, schedule: &Value, phase: &Value, proration: Option<&str>) -> Result<(), ApiError> {
     let subscription = tx.find("subscription", schedule.text("subscription"))?;
     let items = items_to(subscription.data("items"), phase.list("items"));
@@ -196,8 +196,8 @@ fn enter(tx: &mut Tx<'_>, schedule: &Value, phase: &Value, proration: Option<&st
     change::update(tx, subscription.text("id"), &params).map(|_| ())
 }
 
-/// The `items` parameter that turns one set of items into another: an item keeps its id where its
-/// price stays, or where one price takes another's place.
+/// Returns the `items` parameter that turns one set of items into another. An item keeps its id if its
+/// price stays, or if one price replaces another.
 fn items_to(old: &[Value], new: &[Value]) -> Vec<Value> {
     let mut params = Vec::new();
     let mut leaving: Vec<&Value> = Vec::new();
@@ -220,8 +220,8 @@ fn items_to(old: &[Value], new: &[Value]) -> Vec<Value> {
     params
 }
 
-/// Begins the first phase: there is a subscription now.
-fn begin(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
+/// Starts the first phase, and creates the subscription.
+fn start_first_phase(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let schedule = tx.find(KIND, id)?;
     let customer = tx.customer(schedule.text("customer"))?;
     let phase = schedule.list("phases").first().cloned().unwrap_or_default();
@@ -232,7 +232,7 @@ fn begin(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     }
     let made = subscription::create(
         tx,
-        &Wanted {
+        &NewSubscription {
             customer: &customer,
             items,
             once: Vec::new(),
@@ -251,11 +251,11 @@ fn begin(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     attach(tx, made.text("id"), Some(id))
 }
 
-/// Goes on to the phase that is due, or ends after the last one.
+/// Starts the next phase, or completes the schedule after the last one.
 pub(crate) fn advance(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let schedule = tx.find(KIND, id)?;
     if schedule.text("status") == "not_started" {
-        return begin(tx, id);
+        return start_first_phase(tx, id);
     }
     let ended = schedule["current_phase"].int("end_date");
     let next = schedule.list("phases").iter().find(|phase| phase.int("start_date") == ended).cloned();
@@ -282,7 +282,7 @@ fn complete(tx: &mut Tx<'_>, schedule: &Value) -> Result<(), ApiError> {
     }
 }
 
-/// Lets a subscription go on without its schedule.
+/// Releases a subscription from its schedule.
 pub(crate) fn release(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let schedule = running(tx, id, "release")?;
     let now = tx.now();

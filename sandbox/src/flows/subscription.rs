@@ -1,7 +1,6 @@
-//! Subscriptions: born, paid, ended. How they change is in `change.rs`, how they go from period
-//! to period in `cycle.rs`.
+//! Creating and ending subscriptions. `change.rs` updates them, `cycle.rs` renews them.
 //!
-//! Invariant: a subscription's status follows its latest invoice and the clock, never an event.
+//! Invariant: a subscription's status depends on its latest invoice and the clock.
 //! Proved by `a_failed_first_payment_is_incomplete`.
 
 use serde_json::Value;
@@ -12,22 +11,22 @@ use crate::flows::collection::collect;
 use crate::flows::invoice::{self, Bill};
 use crate::flows::payment::Presence;
 use crate::flows::terms::{
-    IfUnpaid, UPDATED, apply_settings, current_period, default_method, name_of, period_end, regular_lines, set_items,
-    settle_cancellation,
+    IfUnpaid, UPDATED, apply_cancellation, apply_settings, current_period, default_method, name_of, period_end,
+    regular_lines, set_items,
 };
 use crate::flows::{meter, proration};
 use crate::objects;
 use crate::store::Tx;
 
-/// A subscription to be.
-pub(crate) struct Wanted<'a> {
+/// A subscription to create.
+pub(crate) struct NewSubscription<'a> {
     pub(crate) customer: &'a Value,
-    /// Price, quantity and the item's own parameters.
+    /// Price, quantity and parameters of each item.
     pub(crate) items: Vec<(Value, Option<i64>, Value)>,
     /// One-time prices billed with the first invoice.
     pub(crate) once: Vec<(Value, i64)>,
     pub(crate) trial_end: Option<i64>,
-    /// Where description, metadata, trial settings and the like come from.
+    /// Parameters with the description, metadata, trial settings and the like.
     pub(crate) params: &'a Value,
     pub(crate) default_payment_method: Option<&'a str>,
     pub(crate) if_unpaid: IfUnpaid,
@@ -37,23 +36,23 @@ pub(crate) struct Wanted<'a> {
 /// Creates a subscription and its first invoice.
 ///
 /// # Errors
-/// What [`IfUnpaid::Fail`] asks for, or a customer without any payment method.
-pub(crate) fn create(tx: &mut Tx<'_>, wanted: &Wanted<'_>) -> Result<Value, ApiError> {
+/// The customer has no payment method, or the payment failed and `if_unpaid` is [`IfUnpaid::Fail`].
+pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Value, ApiError> {
     let now = tx.now();
-    let (first, _, _) = wanted
+    let (first, _, _) = new
         .items
         .first()
         .ok_or_else(|| ApiError::invalid("parameter_missing", "Missing required param: items.").on("items"))?;
     let currency = first.text("currency").to_owned();
-    let trialing = wanted.trial_end.is_some_and(|end| end > now);
-    let period = match wanted.trial_end {
+    let trialing = new.trial_end.is_some_and(|end| end > now);
+    let period = match new.trial_end {
         Some(end) if trialing => (now, end),
         _ => (now, period_end(&first["recurring"], now, now)),
     };
-    let mut subscription = objects::subscription(wanted.customer.text("id"), &currency, now);
+    let mut subscription = objects::subscription(new.customer.text("id"), &currency, now);
     let id = subscription.text("id").to_owned();
-    apply_settings(&mut subscription, wanted.params);
-    if let Some(method) = wanted.default_payment_method {
+    apply_settings(&mut subscription, new.params);
+    if let Some(method) = new.default_payment_method {
         subscription.set("default_payment_method", method);
     }
     subscription.set("billing_cycle_anchor", if trialing { period.1 } else { now });
@@ -61,23 +60,23 @@ pub(crate) fn create(tx: &mut Tx<'_>, wanted: &Wanted<'_>) -> Result<Value, ApiE
         subscription.set("trial_start", now);
         subscription.set("trial_end", period.1);
     }
-    let items: Vec<Value> = wanted
+    let items: Vec<Value> = new
         .items
         .iter()
         .map(|(price, quantity, params)| objects::subscription_item(&id, price, *quantity, period, params, now))
         .collect();
     set_items(&mut subscription, items);
-    settle_cancellation(&mut subscription, wanted.params, now);
+    apply_cancellation(&mut subscription, new.params, now);
 
-    let pending = invoice::pending_items(tx, wanted.customer.text("id"), None);
+    let pending = invoice::pending_items(tx, new.customer.text("id"), None);
     let mut lines = invoice::lines_of(&pending);
     lines.extend(regular_lines(tx, &subscription, period, trialing));
-    for (price, quantity) in &wanted.once {
+    for (price, quantity) in &new.once {
         lines.push(proration::one_time_line(price, *quantity, &name_of(tx, price), now));
     }
-    let draft = invoice::draw_up(
+    let draft = invoice::draft(
         Bill {
-            customer: wanted.customer,
+            customer: new.customer,
             subscription: Some(&subscription),
             reason: "subscription_create",
             currency: &currency,
@@ -99,8 +98,8 @@ pub(crate) fn create(tx: &mut Tx<'_>, wanted: &Wanted<'_>) -> Result<Value, ApiE
     let issued = invoice::issue(tx, &draft, &pending)?;
     if sent {
         invoice::send(tx, issued.text("id"))?;
-    } else if due > 0 && wanted.if_unpaid != IfUnpaid::Wait {
-        collect(tx, &id, &issued, wanted.presence, wanted.if_unpaid)?;
+    } else if due > 0 && new.if_unpaid != IfUnpaid::Wait {
+        collect(tx, &id, &issued, new.presence, new.if_unpaid)?;
     }
     tx.find("subscription", &id)
 }
@@ -124,7 +123,7 @@ pub(crate) fn end(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<Value, ApiE
     Ok(ended)
 }
 
-/// A schedule ends with its subscription.
+/// Ends the schedule of a subscription that ends.
 fn end_schedule(tx: &mut Tx<'_>, subscription: &str) -> Result<(), ApiError> {
     let ended = tx.find("subscription", subscription)?;
     let active = tx.get(ended.text("schedule")).filter(|schedule| schedule.text("status") == "active");
@@ -147,7 +146,7 @@ pub(crate) fn stop_schedule(tx: &mut Tx<'_>, id: &str, event: &str) -> Result<Va
     })
 }
 
-/// Ends a subscription at the moment that was set; what was used until then is billed.
+/// Ends a subscription at its scheduled time, and bills usage until then.
 pub(crate) fn end_as_planned(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let current = tx.find("subscription", id)?;
     if current.data("items").iter().any(proration::is_metered) {
@@ -156,7 +155,7 @@ pub(crate) fn end_as_planned(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> 
     end(tx, id, "cancellation_requested").map(|_| ())
 }
 
-/// Ends a subscription because somebody asks for it.
+/// Cancels a subscription on request.
 pub(crate) fn cancel(tx: &mut Tx<'_>, current: &Value, params: &Value) -> Result<Value, ApiError> {
     let id = current.text("id");
     if let Some(details) = params.get("cancellation_details") {
@@ -172,7 +171,7 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, current: &Value, params: &Value) -> Result
     end(tx, id, "cancellation_requested")
 }
 
-/// The unused time as credit for the next invoice, whatever that will be for.
+/// Credits the unused time to the customer's next invoice.
 fn credit_the_rest(tx: &mut Tx<'_>, current: &Value) -> Result<(), ApiError> {
     if current.text("status") == "trialing" {
         return Ok(());
@@ -189,8 +188,8 @@ fn credit_the_rest(tx: &mut Tx<'_>, current: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Bills what is pending and what was used, less the unused time when it is prorated: a total
-/// below nothing becomes credit.
+/// Bills pending items and usage, and with `prorates` credits the unused time. A negative total becomes
+/// credit.
 fn bill_the_end(tx: &mut Tx<'_>, current: &Value, prorates: bool) -> Result<(), ApiError> {
     let now = tx.now();
     let id = current.text("id");
@@ -205,7 +204,7 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Value, prorates: bool) -> Result<(), 
     if lines.is_empty() {
         return Ok(());
     }
-    let draft = invoice::draw_up(
+    let draft = invoice::draft(
         Bill {
             customer: &customer,
             subscription: Some(current),
@@ -224,7 +223,7 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Value, prorates: bool) -> Result<(), 
     Ok(())
 }
 
-/// Gives up on a first payment that was never made: 23 hours after creation, as at Stripe.
+/// Expires a subscription whose first payment was not made within 23 hours, as at Stripe.
 pub(crate) fn expire_incomplete(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let now = tx.now();
     let subscription = tx.change(id, UPDATED, |subscription| {

@@ -1,4 +1,4 @@
-//! The terms of a subscription: what it sells, for which periods, and how it is collected.
+//! The terms of a subscription: items, periods, collection settings and cancellation.
 
 use serde_json::{Value, json};
 
@@ -10,16 +10,16 @@ use crate::store::Tx;
 
 pub(crate) const UPDATED: &str = "customer.subscription.updated";
 
-/// What to do when the first (or a changed) invoice cannot be paid.
+/// What to do when the first invoice, or the invoice of a change, cannot be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfUnpaid {
-    /// The subscription stands, `incomplete` or `past_due`.
+    /// The subscription becomes `incomplete` or `past_due`.
     Allow,
-    /// The request fails and nothing has happened.
+    /// The request fails and is rolled back.
     Fail,
-    /// No attempt is made: the client will confirm the payment.
+    /// No attempt is made; the client confirms the payment.
     Wait,
-    /// A change waits until its invoice is paid.
+    /// A change is applied when its invoice is paid.
     Pend,
 }
 
@@ -35,7 +35,7 @@ impl IfUnpaid {
     }
 }
 
-/// The settings that creation and update share; what they mean is read where it matters.
+/// Applies the settings that creating and updating have in common.
 pub(crate) fn apply_settings(subscription: &mut Value, params: &Value) {
     copy(subscription, params, &["description", "default_payment_method"]);
     merge_metadata(subscription, params);
@@ -74,8 +74,8 @@ pub(crate) fn apply_settings(subscription: &mut Value, params: &Value) {
     }
 }
 
-/// `cancel_at_period_end` and `cancel_at`, and what they imply.
-pub(crate) fn settle_cancellation(subscription: &mut Value, params: &Value, now: i64) {
+/// Applies `cancel_at_period_end` and `cancel_at`.
+pub(crate) fn apply_cancellation(subscription: &mut Value, params: &Value, now: i64) {
     let at_end = params.get("cancel_at_period_end").and_then(Value::as_bool);
     let at = params.get("cancel_at");
     if at_end.is_none() && at.is_none() {
@@ -97,7 +97,7 @@ pub(crate) fn settle_cancellation(subscription: &mut Value, params: &Value, now:
     subscription["cancellation_details"].set("reason", reason);
 }
 
-/// The period that all items share.
+/// Returns the current period, which all items share.
 pub(crate) fn current_period(subscription: &Value) -> (i64, i64) {
     subscription.data("items").first().map_or((0, 0), proration::period_of)
 }
@@ -108,7 +108,7 @@ pub(crate) fn set_items(subscription: &mut Value, items: Vec<Value>) {
     subscription["items"].set("total_count", count);
 }
 
-/// The first moment after `from` that is a whole number of intervals after `anchor`.
+/// Returns the first time after `from` that is a whole number of intervals after `anchor`.
 pub(crate) fn period_end(recurring: &Value, anchor: i64, from: i64) -> i64 {
     let (interval, every) = (recurring.text("interval"), recurring.int("interval_count").max(1));
     let mut count = 1;
@@ -125,7 +125,7 @@ pub(crate) fn name_of(tx: &Tx<'_>, price: &Value) -> String {
     tx.get(price.text("product")).map_or_else(|| "Product".to_owned(), |product| product.text("name").to_owned())
 }
 
-/// The lines of a full period (of nothing, in a trial). What is metered is billed afterwards.
+/// Returns the invoice lines for a full period, or for a free trial. Metered items are billed later.
 pub(crate) fn regular_lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64), trial: bool) -> Vec<Value> {
     let items = subscription.data("items").iter().filter(|item| !proration::is_metered(item));
     items
@@ -150,10 +150,10 @@ pub(crate) fn set_period(subscription: &mut Value, period: (i64, i64)) {
     set_items(subscription, items);
 }
 
-/// Checks what belongs together among the parameters of a subscription.
+/// Checks the collection parameters of a subscription.
 ///
 /// # Errors
-/// An invoice that is sent needs to know by when it is due, and one that is charged does not.
+/// `days_until_due` is missing for invoices that are sent, or present for invoices that are charged.
 pub(crate) fn check_collection(current: &str, params: &Value) -> Result<(), ApiError> {
     let sent = params.some("collection_method").unwrap_or(current) == "send_invoice";
     let days = params.get("days_until_due").is_some();
@@ -168,7 +168,7 @@ pub(crate) fn check_collection(current: &str, params: &Value) -> Result<(), ApiE
     Ok(())
 }
 
-/// All recurring prices of one subscription renew together.
+/// Checks that all prices of a subscription have the same interval.
 pub(crate) fn consistent_intervals<'a>(prices: impl Iterator<Item = &'a Value>) -> Result<(), ApiError> {
     let mut first: Option<&Value> = None;
     for price in prices {
@@ -182,7 +182,7 @@ pub(crate) fn consistent_intervals<'a>(prices: impl Iterator<Item = &'a Value>) 
     Ok(())
 }
 
-/// An active recurring price in the expected currency.
+/// Returns a price that must be active, recurring, and in the expected currency.
 pub(crate) fn recurring_price(tx: &Tx<'_>, id: &str, currency: Option<&str>, param: &str) -> Result<Value, ApiError> {
     let price = tx.named("price", id, param)?;
     if !price.flag("active") {
@@ -206,7 +206,7 @@ pub(crate) fn recurring_price(tx: &Tx<'_>, id: &str, currency: Option<&str>, par
     Ok(price)
 }
 
-/// The payment method that a subscription is charged with.
+/// Returns the payment method that a subscription is charged with.
 pub(crate) fn default_method(tx: &Tx<'_>, subscription: &Value) -> Option<String> {
     if let Some(method) = subscription.some("default_payment_method") {
         return Some(method.to_owned());
@@ -215,10 +215,10 @@ pub(crate) fn default_method(tx: &Tx<'_>, subscription: &Value) -> Option<String
     payment::default_method(customer)
 }
 
-/// The amount of a price as integer and as decimal text.
+/// Reads the amount of a price, as an integer and as decimal text.
 ///
 /// # Errors
-/// Neither or both are given, or the amount is negative.
+/// The amount is missing, given twice, or negative.
 pub(crate) fn amount_of(params: &Value, prefix: &str) -> Result<(Option<i64>, String), ApiError> {
     let param = |name: &str| match prefix {
         "" => name.to_owned(),

@@ -1,15 +1,15 @@
-//! What time itself causes: trials end, subscriptions renew, retries fall due, pages expire.
+//! Changes caused by time: trials end, subscriptions renew, payments are retried, pages expire.
 //!
-//! Invariant: things happen in the order they were due, each at its own moment, however far
-//! the clock has jumped. Proved by `a_jump_over_months_bills_each_of_them`.
+//! Invariant: changes happen in the order in which they are due, each at its own time, however far the
+//! clock has jumped. Proved by `a_jump_over_several_months_bills_each_month`.
 
-use crate::agenda::Due;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::{change, checkout, cycle, debit, dispute, refund, schedule, subscription};
 use crate::store::Tx;
+use crate::upcoming::Due;
 
-/// Does everything that was due by now.
+/// Carries out all changes that are due.
 pub(crate) fn catch_up(tx: &mut Tx<'_>) -> Result<(), ApiError> {
     while let Some(next) = tx.next_due()
         && next.0 <= tx.now()
@@ -17,7 +17,7 @@ pub(crate) fn catch_up(tx: &mut Tx<'_>) -> Result<(), ApiError> {
         let (moment, due, id) = &next;
         tx.at(*moment, |tx| act(tx, *due, id))?;
         if tx.next_due().as_ref() == Some(&next) {
-            return Err(ApiError::internal(format!("{} of {id} stays due", due.name())));
+            return Err(ApiError::internal(format!("{} of {id} remains due", due.name())));
         }
     }
     Ok(())
@@ -32,7 +32,7 @@ fn act(tx: &mut Tx<'_>, due: Due, id: &str) -> Result<(), ApiError> {
         Due::SettleRefund => refund::decide(tx, id).map(|_| ()),
         Due::CloseDispute => dispute::decide(tx, id).map(|_| ()),
         Due::ResumeCollection => cycle::resume_collection(tx, id),
-        Due::WarnOfTrialEnd => {
+        Due::AnnounceTrialEnd => {
             tx.quietly(id, |subscription| subscription.set("_warned", true));
             let subscription = tx.find("subscription", id)?;
             tx.emit("customer.subscription.trial_will_end", &subscription, None);

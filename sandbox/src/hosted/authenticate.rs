@@ -1,4 +1,4 @@
-//! The bank's 3-D Secure page, for a Checkout Session and for an intent that asks for it.
+//! The bank's 3-D Secure page, for a Checkout Session and for an intent.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -14,8 +14,8 @@ use crate::store::Origin;
 
 fn question() -> Response {
     let main = r#"<div class="card narrow">
-<h1>Your bank asks for you</h1>
-<p>This is where your bank would ask you to confirm the payment (3-D Secure).</p>
+<h1>Confirm with your bank</h1>
+<p>Here your bank would ask you to confirm the payment (3-D Secure).</p>
 <form method="post">
 <div class="actions">
 <button name="outcome" value="complete">Complete authentication</button>
@@ -31,7 +31,7 @@ fn passed(body: &str) -> bool {
 }
 
 fn not_waiting() -> Response {
-    notice(StatusCode::CONFLICT, "Nothing to confirm", "This payment does not wait for authentication.", None)
+    notice(StatusCode::CONFLICT, "Nothing to confirm", "This payment doesn't require confirmation.", None)
 }
 
 /// `GET /c/pay/{session}/authenticate`
@@ -63,11 +63,11 @@ pub(crate) async fn submit_session(State(shared): App, Path(id): Path<String>, b
         (None, Ok(Some(session))) => see_other(&checkout::success_url(&session)),
         (None, Ok(None)) => not_waiting(),
         (None, Err(error)) => {
-            // The way back to the form, which shows why.
-            shared.by_itself(|tx| {
+            // Back to the form, which shows the reason.
+            shared.internal_transaction(|tx| {
                 tx.quietly(&id, |session| {
                     session.set("_pending", Value::Null);
-                    session.set("_fault", &*error.message);
+                    session.set("_error", &*error.message);
                 });
                 Ok(())
             });
@@ -94,7 +94,7 @@ pub(crate) async fn submit_intent(State(shared): App, Path(id): Path<String>, bo
         let of_invoice = intent.some("_invoice").filter(|_| intent.text("status") == "succeeded");
         if let Some(of_invoice) = of_invoice {
             let paid = invoice::mark_paid(tx, of_invoice, Settlement::Charge(intent.text("latest_charge")))?;
-            collection::settled(tx, &paid)?;
+            collection::invoice_settled(tx, &paid)?;
         }
         Ok(())
     });

@@ -1,7 +1,7 @@
 //! `/c/pay/{session}`: the hosted Checkout page.
 //!
-//! Invariant: an open session shows the form, every other state a 4xx page that says so. A
-//! refused submit keeps what was typed, except the card number and CVC.
+//! Invariant: an open session shows the form, a session in any other state an error page with a 4xx
+//! status. A rejected form keeps its values, except the card number and the CVC.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -19,9 +19,9 @@ use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
 use crate::store::{Origin, Tx};
 
-/// What was typed, as it goes back into the form.
+/// The values of the form.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Typed {
+pub(super) struct Input {
     email: String,
     pub(super) name: String,
     number: String,
@@ -32,69 +32,71 @@ pub(super) struct Typed {
     account: String,
 }
 
-impl Typed {
-    /// The fields of a posted form.
+impl Input {
+    /// Reads a submitted form.
     pub(super) fn read(body: &str) -> Self {
-        let mut typed = Self::default();
+        let mut input = Self::default();
         for (name, value) in form_urlencoded::parse(body.as_bytes()) {
             let field = match name.as_ref() {
-                "email" => &mut typed.email,
-                "name" => &mut typed.name,
-                "number" => &mut typed.number,
-                "expiry" => &mut typed.expiry,
-                "cvc" => &mut typed.cvc,
-                "pay_with" => &mut typed.pay_with,
-                "account" => &mut typed.account,
+                "email" => &mut input.email,
+                "name" => &mut input.name,
+                "number" => &mut input.number,
+                "expiry" => &mut input.expiry,
+                "cvc" => &mut input.cvc,
+                "pay_with" => &mut input.pay_with,
+                "account" => &mut input.account,
                 _ => continue,
             };
             value.trim().clone_into(field);
         }
-        typed
+        input
     }
 
-    /// Stores what was chosen to pay with: the card, or the bank account.
-    fn method(&self, tx: &mut Tx<'_>, session: &Value) -> Result<Value, Fault> {
+    /// Stores the chosen payment method: the card or the bank account.
+    fn method(&self, tx: &mut Tx<'_>, session: &Value) -> Result<Value, FieldError> {
         let Some(kind) = debit_of(session).filter(|kind| self.pay_with == *kind || !takes_cards(session)) else {
             return self.card(tx);
         };
         let account = banks::account(kind, &self.account)
-            .ok_or_else(|| fault("account", "Enter one of the test account numbers below."))?;
+            .ok_or_else(|| FieldError::new("account", "Enter one of the test account numbers below."))?;
         if self.name.is_empty() {
-            return Err(fault("name", "Enter the name of the account's holder."));
+            return Err(FieldError::new("name", "Enter the account holder's name."));
         }
         Ok(payment::new_account(tx, account))
     }
 
-    /// Stores the card that was typed; who types is the caller's to note.
-    pub(super) fn card(&self, tx: &mut Tx<'_>) -> Result<Value, Fault> {
+    /// Stores the card; the caller adds the billing details.
+    pub(super) fn card(&self, tx: &mut Tx<'_>) -> Result<Value, FieldError> {
         let expiry = read_expiry(&self.expiry)?;
         let card = payment::card_of(&self.number, expiry, tx.now()).map_err(|error| {
             let field = match error.fields().text("param") {
                 "exp_month" | "exp_year" => "expiry",
                 _ => "number",
             };
-            Fault { field, message: error.message.into() }
+            FieldError { field, message: error.message.into() }
         })?;
         let digits = if card.brand == "amex" { 4 } else { 3 };
         if self.cvc.len() != digits || !self.cvc.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Fault { field: "cvc", message: format!("Your card's security code is {digits} digits.") });
+            return Err(FieldError { field: "cvc", message: format!("Your card's security code is {digits} digits.") });
         }
         if self.name.is_empty() {
-            return Err(fault("name", "Enter the name on the card."));
+            return Err(FieldError::new("name", "Enter the name on the card."));
         }
         Ok(payment::new_method(tx, card, expiry))
     }
 }
 
-/// Which field is at fault, and why.
+/// A validation error of a field.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct FieldError {
     pub(super) field: &'static str,
     pub(super) message: String,
 }
 
-fn fault(field: &'static str, message: &str) -> Fault {
-    Fault { field, message: message.to_owned() }
+impl FieldError {
+    fn new(field: &'static str, message: &str) -> Self {
+        Self { field, message: message.to_owned() }
+    }
 }
 
 /// `GET /c/pay/{session}`
@@ -110,24 +112,24 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>) -> Response
     drop(inner);
     match open(session) {
         Ok(session) => {
-            let typed = Typed {
+            let input = Input {
                 email: known_email.unwrap_or_else(|| session.text("customer_email").to_owned()),
-                ..Typed::default()
+                ..Input::default()
             };
-            let fault = session.some("_fault").map(|message| fault("number", message));
-            form(StatusCode::OK, &session, &typed, fault.as_ref(), now)
+            let field_error = session.some("_error").map(|message| FieldError::new("number", message));
+            form(StatusCode::OK, &session, &input, field_error.as_ref(), now)
         }
         Err(closed) => *closed,
     }
 }
 
-/// The session if it can be paid, else the page that says why not.
+/// Returns the session if it is open, otherwise a page with the reason.
 pub(super) fn open(session: Option<Value>) -> Result<Value, Box<Response>> {
     let Some(session) = session else {
         return Err(Box::new(notice(
             StatusCode::NOT_FOUND,
             "This page does not exist",
-            "The link is not one of a Checkout Session. Perhaps it was cut off.",
+            "There is no such Checkout Session. The link may be incomplete.",
             None,
         )));
     };
@@ -136,13 +138,13 @@ pub(super) fn open(session: Option<Value>) -> Result<Value, Box<Response>> {
         "complete" => Err(Box::new(notice(
             StatusCode::CONFLICT,
             "Already completed",
-            "This checkout has been completed. You have not been charged again.",
+            "This checkout is complete. You haven't been charged again.",
             Some((&checkout::success_url(&session), "Continue")),
         ))),
         _ => Err(Box::new(notice(
             StatusCode::GONE,
             "This link has expired",
-            "Checkout links last a day. Go back to start again; you have not been charged.",
+            "Checkout links are valid for a day. You haven't been charged. Go back to start over.",
             session.some("cancel_url").map(|url| (url, "Back")),
         ))),
     }
@@ -150,7 +152,7 @@ pub(super) fn open(session: Option<Value>) -> Result<Value, Box<Response>> {
 
 /// `POST /c/pay/{session}`
 pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: String) -> Response {
-    let mut typed = Typed::read(&body);
+    let mut input = Input::read(&body);
     let mut answer = None;
     let outcome = shared.transaction(Origin::default(), |tx| {
         let session = match open(tx.lookup("checkout.session", &id).cloned()) {
@@ -161,11 +163,11 @@ pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: Str
             }
         };
         if let Some(email) = tx.get(session.text("customer")).and_then(|customer| customer.some("email")) {
-            email.clone_into(&mut typed.email);
+            email.clone_into(&mut input.email);
         }
-        tx.quietly(&id, |session| session.set("_fault", Value::Null));
+        tx.quietly(&id, |session| session.set("_error", Value::Null));
         let now = tx.now();
-        let (fault, error) = match attempt(tx, &session, &typed) {
+        let (field_error, error) = match attempt(tx, &session, &input) {
             Ok(Submitted::Complete(session)) => {
                 answer = Some(see_other(&checkout::success_url(&session)));
                 return Ok(());
@@ -174,14 +176,16 @@ pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: Str
                 answer = Some(see_other(&format!("/c/pay/{id}/authenticate")));
                 return Ok(());
             }
-            Err(Refused::Typed(fault)) => (fault, None),
-            Err(Refused::Card(error)) => (Fault { field: "number", message: error.message.to_string() }, Some(error)),
+            Err(Rejected::Input(field_error)) => (field_error, None),
+            Err(Rejected::Card(error)) => {
+                (FieldError { field: "number", message: error.message.to_string() }, Some(error))
+            }
         };
         let status = match error {
             Some(_) => StatusCode::PAYMENT_REQUIRED,
             None => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        answer = Some(form(status, &session, &typed, Some(&fault), now));
+        answer = Some(form(status, &session, &input, Some(&field_error), now));
         error.map_or(Ok(()), Err)
     });
     match (answer, outcome) {
@@ -191,26 +195,26 @@ pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: Str
     }
 }
 
-/// Why a submit did not go through.
-enum Refused {
-    Typed(Fault),
+/// Why a submitted form was rejected.
+enum Rejected {
+    Input(FieldError),
     Card(ApiError),
 }
 
-fn attempt(tx: &mut Tx<'_>, session: &Value, typed: &Typed) -> Result<Submitted, Refused> {
-    if !plausible_email(&typed.email) {
-        return Err(Refused::Typed(fault("email", "Enter an e-mail address, like ada@example.com.")));
+fn attempt(tx: &mut Tx<'_>, session: &Value, input: &Input) -> Result<Submitted, Rejected> {
+    if !plausible_email(&input.email) {
+        return Err(Rejected::Input(FieldError::new("email", "Enter an e-mail address, e.g. ada@example.com.")));
     }
-    let payer = Payer { email: typed.email.clone(), name: typed.name.clone() };
+    let payer = Payer { email: input.email.clone(), name: input.name.clone() };
     let id = session.text("id");
     if !checkout::needs_card(session) {
-        return checkout::submit(tx, id, &payer, None).map_err(Refused::Card);
+        return checkout::submit(tx, id, &payer, None).map_err(Rejected::Card);
     }
-    let method = typed.method(tx, session).map_err(Refused::Typed)?;
-    checkout::submit(tx, id, &payer, Some(&method)).map_err(Refused::Card)
+    let method = input.method(tx, session).map_err(Rejected::Input)?;
+    checkout::submit(tx, id, &payer, Some(&method)).map_err(Rejected::Card)
 }
 
-/// The bank debit that a session offers.
+/// Returns the kind of bank debit that a session accepts.
 fn debit_of(session: &Value) -> Option<&str> {
     session.list("payment_method_types").iter().filter_map(Value::as_str).find(|kind| *kind != "card")
 }
@@ -225,9 +229,9 @@ fn plausible_email(email: &str) -> bool {
     })
 }
 
-/// `12/34`, `1234`, `12 / 2034` → month and year.
-fn read_expiry(text: &str) -> Result<(i64, i64), Fault> {
-    let invalid = || fault("expiry", "Enter the expiry as month and year, like 12 / 34.");
+/// Parses an expiry (`12/34`, `1234`, `12 / 2034`) into month and year.
+fn read_expiry(text: &str) -> Result<(i64, i64), FieldError> {
+    let invalid = || FieldError::new("expiry", "Enter the expiry date as month and year, e.g. 12 / 34.");
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     if text.chars().any(|c| !c.is_ascii_digit() && !c.is_whitespace() && c != '/') {
         return Err(invalid());
@@ -245,7 +249,7 @@ fn read_expiry(text: &str) -> Result<(i64, i64), Fault> {
     Ok((month, if year < 100 { 2000 + year } else { year }))
 }
 
-/// "per month", "every 3 months".
+/// Describes a billing interval: "per month", "every 3 months".
 pub(super) fn interval_of(price: &Value) -> Option<String> {
     let recurring = &price["recurring"];
     let interval = recurring.some("interval")?;
@@ -255,7 +259,7 @@ pub(super) fn interval_of(price: &Value) -> Option<String> {
     })
 }
 
-/// What is bought: heading, price, terms and button.
+/// What the page sells: heading, price, terms and button.
 struct Offer {
     title: String,
     price: String,
@@ -300,7 +304,7 @@ fn offer(session: &Value, now: i64) -> Offer {
     }
 }
 
-fn form(status: StatusCode, session: &Value, typed: &Typed, fault: Option<&Fault>, now: i64) -> Response {
+fn form(status: StatusCode, session: &Value, input: &Input, field_error: Option<&FieldError>, now: i64) -> Response {
     let offer = offer(session, now);
     let currency = session.text("currency");
     let back = session
@@ -324,9 +328,9 @@ fn form(status: StatusCode, session: &Value, typed: &Typed, fault: Option<&Fault
         .collect();
     let due = money::format(session.int("amount_total"), currency);
     let (title, price, terms, button) = (esc(&offer.title), esc(&offer.price), esc(&offer.terms), esc(&offer.button));
-    let email = email_field(session, typed, fault);
+    let email = email_field(session, input, field_error);
     let (ways, examples) = match checkout::needs_card(session) {
-        true => (ways_to_pay(session, typed, fault), examples(session)),
+        true => (ways_to_pay(session, input, field_error), examples(session)),
         false => (String::new(), String::new()),
     };
     let says = |place: &str| match session["custom_text"][place].some("message") {
@@ -361,21 +365,21 @@ fn form(status: StatusCode, session: &Value, typed: &Typed, fault: Option<&Fault
     page(status, &offer.title, &main)
 }
 
-/// The fields of a card, of a bank account, or the choice between them. The choice hides what is
-/// not chosen by style alone, so that it works without a script.
-fn ways_to_pay(session: &Value, typed: &Typed, fault: Option<&Fault>) -> String {
+/// The fields of a card or of a bank account, or a choice between them. The style sheet hides the fields
+/// that are not chosen, so that the choice works without JavaScript.
+fn ways_to_pay(session: &Value, input: &Input, field_error: Option<&FieldError>) -> String {
     let Some(kind) = debit_of(session) else {
-        return card_fields(typed, fault);
+        return card_fields(input, field_error);
     };
     let label = if kind == "sepa_debit" { "IBAN" } else { "Account number" };
-    let account = field("account", label, &typed.account, r#"autocomplete="off""#, fault);
+    let account = field("account", label, &input.account, r#"autocomplete="off""#, field_error);
     if !takes_cards(session) {
-        let name = field("name", "Account holder", &typed.name, r#"autocomplete="name""#, fault);
+        let name = field("name", "Account holder", &input.name, r#"autocomplete="name""#, field_error);
         return format!("{account}{name}");
     }
     let checked = |chosen: bool| if chosen { " checked" } else { "" };
-    let debit = typed.pay_with == kind;
-    let name = field("name", "Name on card", &typed.name, r#"autocomplete="cc-name""#, fault);
+    let debit = input.pay_with == kind;
+    let name = field("name", "Name on card", &input.name, r#"autocomplete="cc-name""#, field_error);
     format!(
         r#"<fieldset class="ways"><legend>Pay with</legend>
 <label><input type="radio" name="pay_with" value="card"{card}>Card</label>
@@ -386,11 +390,11 @@ fn ways_to_pay(session: &Value, typed: &Typed, fault: Option<&Fault>) -> String 
 {name}"#,
         card = checked(!debit),
         bank = checked(debit),
-        numbers = card_numbers(typed, fault),
+        numbers = card_numbers(input, field_error),
     )
 }
 
-/// What can be typed in tests.
+/// The test cards and accounts that the session accepts.
 fn examples(session: &Value) -> String {
     let mut shown = if takes_cards(session) { test_cards() } else { String::new() };
     if let Some(kind) = debit_of(session) {
@@ -402,9 +406,10 @@ fn examples(session: &Value) -> String {
     shown
 }
 
-/// A labelled field; a fault is tied to it.
-fn field(name: &str, label: &str, value: &str, attributes: &str, fault: Option<&Fault>) -> String {
-    let message = fault.filter(|fault| fault.field == name).map(|fault| esc(&fault.message));
+/// A labelled field, with its validation error.
+fn field(name: &str, label: &str, value: &str, attributes: &str, field_error: Option<&FieldError>) -> String {
+    let message =
+        field_error.filter(|field_error| field_error.field == name).map(|field_error| esc(&field_error.message));
     let (invalid, error) = match &message {
         Some(message) => (
             format!(r#" aria-invalid="true" aria-describedby="{name}-error" autofocus"#),
@@ -418,38 +423,38 @@ fn field(name: &str, label: &str, value: &str, attributes: &str, fault: Option<&
     )
 }
 
-fn email_field(session: &Value, typed: &Typed, fault: Option<&Fault>) -> String {
+fn email_field(session: &Value, input: &Input, field_error: Option<&FieldError>) -> String {
     let fixed = session.some("customer").is_some()
-        && !typed.email.is_empty()
-        && fault.is_none_or(|fault| fault.field != "email");
+        && !input.email.is_empty()
+        && field_error.is_none_or(|field_error| field_error.field != "email");
     let attributes = match fixed {
         true => r#"type="email" autocomplete="email" readonly"#,
         false => r#"type="email" autocomplete="email""#,
     };
-    field("email", "E-mail", &typed.email, attributes, fault)
+    field("email", "E-mail", &input.email, attributes, field_error)
 }
 
-pub(super) fn card_fields(typed: &Typed, fault: Option<&Fault>) -> String {
-    let name = field("name", "Name on card", &typed.name, r#"autocomplete="cc-name""#, fault);
-    format!("{}{name}", card_numbers(typed, fault))
+pub(super) fn card_fields(input: &Input, field_error: Option<&FieldError>) -> String {
+    let name = field("name", "Name on card", &input.name, r#"autocomplete="cc-name""#, field_error);
+    format!("{}{name}", card_numbers(input, field_error))
 }
 
-fn card_numbers(typed: &Typed, fault: Option<&Fault>) -> String {
+fn card_numbers(input: &Input, field_error: Option<&FieldError>) -> String {
     let numeric = r#"inputmode="numeric" autocomplete="#;
     let number = field(
         "number",
         "Card number",
         "",
         &format!(r#"{numeric}"cc-number" placeholder="1234 1234 1234 1234""#),
-        fault,
+        field_error,
     );
     let expiry =
-        field("expiry", "Expiry", &typed.expiry, &format!(r#"{numeric}"cc-exp" placeholder="MM / YY""#), fault);
-    let cvc = field("cvc", "CVC", "", &format!(r#"{numeric}"cc-csc" maxlength="4""#), fault);
+        field("expiry", "Expiry", &input.expiry, &format!(r#"{numeric}"cc-exp" placeholder="MM / YY""#), field_error);
+    let cvc = field("cvc", "CVC", "", &format!(r#"{numeric}"cc-csc" maxlength="4""#), field_error);
     format!(r#"{number}<div class="row">{expiry}{cvc}</div>"#)
 }
 
-/// A card number as it stands on the card.
+/// Formats a card number in groups of four digits.
 fn in_fours(number: &str) -> String {
     let digits: Vec<char> = number.chars().collect();
     digits.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
@@ -462,7 +467,7 @@ pub(super) fn test_cards() -> String {
         .map(|card| format!("<div><dt>{}</dt><dd>{}</dd></div>", in_fours(card.number), card.note))
         .collect();
     format!(
-        r#"<h2>Test cards</h2><p class="muted">Any expiry in the future and any CVC will do.</p><dl class="cards">{rows}</dl>"#
+        r#"<h2>Test cards</h2><p class="muted">Use any future expiry date and any CVC.</p><dl class="cards">{rows}</dl>"#
     )
 }
 
@@ -471,7 +476,7 @@ mod tests {
     use super::{plausible_email, read_expiry};
 
     #[test]
-    fn expiries_are_read_as_people_write_them() {
+    fn expiries_are_parsed_in_all_common_formats() {
         for text in ["12/34", "12 / 34", "1234", "12/2034"] {
             assert_eq!(read_expiry(text).ok(), Some((12, 2034)), "{text}");
         }
@@ -481,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn emails_need_a_host() {
+    fn an_email_needs_a_host() {
         assert!(plausible_email("ada@example.com"));
         for text in ["", "ada", "ada@", "ada@host", "a b@example.com"] {
             assert!(!plausible_email(text), "{text}");

@@ -1,6 +1,6 @@
-//! What all pages are made of: plain HTML, no script at all.
+//! Building blocks of all pages.
 //!
-//! Invariant: every text that comes from outside goes through [`esc`].
+//! Invariant: every text from outside goes through [`esc`].
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 
 use crate::state::Shared;
 
-/// The state that handlers get.
+/// The state extractor of handlers.
 pub(crate) type App = axum::extract::State<Arc<Shared>>;
 
-/// Text for HTML, in elements and quoted attributes.
+/// Escapes text for HTML elements and quoted attributes.
 pub(crate) fn esc(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -28,7 +28,7 @@ pub(crate) fn esc(text: &str) -> String {
     safe
 }
 
-/// An address that is safe in `href`: only the web's own schemes.
+/// Escapes a URL for `href`; only HTTP, HTTPS and absolute paths are allowed.
 pub(crate) fn link(url: &str) -> String {
     match url.starts_with("http://") || url.starts_with("https://") || url.starts_with('/') {
         true => esc(url),
@@ -36,12 +36,12 @@ pub(crate) fn link(url: &str) -> String {
     }
 }
 
-/// A whole page around its `main`.
+/// Renders a page around its main content.
 pub(crate) fn page(status: StatusCode, title: &str, main: &str) -> Response {
     document(status, title, "", &format!("<main>\n{main}\n</main>"))
 }
 
-/// A whole page around its body; `head` goes into the head.
+/// Renders a page around its body; `head` is appended to the head.
 pub(crate) fn document(status: StatusCode, title: &str, head: &str, body: &str) -> Response {
     let title = esc(title);
     let html = format!(
@@ -76,7 +76,7 @@ pub(crate) fn document(status: StatusCode, title: &str, head: &str, body: &str) 
     (status, headers, html).into_response()
 }
 
-/// A page that only says something.
+/// Renders a page with a message.
 pub(crate) fn notice(status: StatusCode, title: &str, text: &str, link_to: Option<(&str, &str)>) -> Response {
     let link_to = link_to.map_or_else(String::new, |(url, label)| {
         format!(r#"<p><a class="button" href="{}">{}</a></p>"#, link(url), esc(label))
@@ -85,17 +85,15 @@ pub(crate) fn notice(status: StatusCode, title: &str, text: &str, link_to: Optio
     page(status, title, &main)
 }
 
-/// `303 See Other`, which turns a post into a get.
+/// Redirects with `303 See Other`, so that the browser uses GET.
 pub(crate) fn see_other(url: &str) -> Response {
     match HeaderValue::from_str(url) {
         Ok(location) => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
-        Err(_) => {
-            notice(StatusCode::INTERNAL_SERVER_ERROR, "Nowhere to go", "The address to return to is not one.", None)
-        }
+        Err(_) => notice(StatusCode::INTERNAL_SERVER_ERROR, "Cannot redirect", "The return URL is invalid.", None),
     }
 }
 
-/// The style sheet of all pages.
+/// Serves the style sheet of all pages.
 pub(crate) async fn style() -> Response {
     let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")];
     (headers, include_str!("style.css")).into_response()

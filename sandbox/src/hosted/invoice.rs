@@ -1,6 +1,6 @@
-//! Hosted invoices and receipts: a page where what is open can be paid, and a small, real PDF.
+//! Hosted invoices, their PDF, and receipts.
 //!
-//! Invariant: an invoice opens only with the secret in its address, as at Stripe.
+//! Invariant: viewing an invoice requires the secret in its URL, as at Stripe.
 
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -11,14 +11,14 @@ use serde_json::Value;
 use crate::clock;
 use crate::fields::Fields;
 use crate::flows::collection;
-use crate::flows::invoice::{self, IfRefused};
+use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::Presence;
-use crate::hosted::checkout::{Fault, Typed, card_fields, test_cards};
+use crate::hosted::checkout::{FieldError, Input, card_fields, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
 use crate::store::Origin;
 
-/// The part of the address that keeps an invoice private.
+/// The secret in the URL of an invoice.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Key {
     #[serde(default)]
@@ -44,17 +44,17 @@ fn title_of(invoice: &Value) -> String {
 pub(crate) async fn show(State(shared): App, Path(id): Path<String>, Query(key): Query<Key>) -> Response {
     shared.catch_up();
     match find(&shared, &id, &key) {
-        Some(invoice) => shown(&invoice, StatusCode::OK, &Typed::default(), None),
+        Some(invoice) => shown(&invoice, StatusCode::OK, &Input::default(), None),
         None => unknown(),
     }
 }
 
-/// `POST /i/{invoice}`: pays what is open, with the card that was typed.
+/// `POST /i/{invoice}`: pays an open invoice with the submitted card.
 pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): Query<Key>, body: String) -> Response {
     let Some(invoice) = find(&shared, &id, &key) else {
         return unknown();
     };
-    let typed = Typed::read(&body);
+    let input = Input::read(&body);
     let mut answer = None;
     let outcome = shared.transaction(Origin::default(), |tx| {
         let back = tx.find("invoice", &id)?.text("hosted_invoice_url").to_owned();
@@ -62,23 +62,23 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
             answer = Some(see_other(&back));
             return Ok(());
         }
-        let method = match typed.card(tx) {
+        let method = match input.card(tx) {
             Ok(method) => method,
-            Err(fault) => {
-                answer = Some(shown(&invoice, StatusCode::UNPROCESSABLE_ENTITY, &typed, Some(&fault)));
+            Err(field_error) => {
+                answer = Some(shown(&invoice, StatusCode::UNPROCESSABLE_ENTITY, &input, Some(&field_error)));
                 return Ok(());
             }
         };
         let intent = invoice.text("_payment_intent");
         tx.quietly(intent, |intent| intent.set("_return_url", back.as_str()));
-        let paid = invoice::pay(tx, &id, &method, Presence::OnSession, IfRefused::Leave);
+        let paid = invoice::pay(tx, &id, &method, Presence::OnSession, IfDeclined::Leave);
         if let Err(error) = &paid {
-            let fault = Fault { field: "number", message: error.message.to_string() };
-            answer = Some(shown(&invoice, StatusCode::PAYMENT_REQUIRED, &typed, Some(&fault)));
+            let field_error = FieldError { field: "number", message: error.message.to_string() };
+            answer = Some(shown(&invoice, StatusCode::PAYMENT_REQUIRED, &input, Some(&field_error)));
         }
         let paid = paid?;
         if paid.text("status") == "paid" {
-            collection::settled(tx, &paid)?;
+            collection::invoice_settled(tx, &paid)?;
             answer = Some(see_other(&back));
         } else {
             answer = Some(see_other(&format!("/authenticate/{intent}")));
@@ -94,8 +94,8 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
     }
 }
 
-/// The page of an invoice; an open one can be paid there.
-fn shown(invoice: &Value, status: StatusCode, typed: &Typed, fault: Option<&Fault>) -> Response {
+/// Renders an invoice, with a payment form if it is open.
+fn shown(invoice: &Value, status: StatusCode, input: &Input, field_error: Option<&FieldError>) -> Response {
     let currency = invoice.text("currency");
     let lines: String = invoice
         .data("lines")
@@ -112,7 +112,7 @@ fn shown(invoice: &Value, status: StatusCode, typed: &Typed, fault: Option<&Faul
     let form = match invoice.text("status") {
         "open" => format!(
             r#"<h2>Pay this invoice</h2><form method="post" novalidate>{}<button>Pay {due}</button></form>{}"#,
-            card_fields(typed, fault),
+            card_fields(input, field_error),
             test_cards()
         ),
         _ => String::new(),
@@ -176,7 +176,7 @@ pub(crate) async fn receipt(State(shared): App, Path(id): Path<String>) -> Respo
         return notice(StatusCode::NOT_FOUND, "This page does not exist", "There is no such receipt.", None);
     };
     let text = format!(
-        "{} paid on {} with the card that ends in {}.",
+        "{} paid on {} with the card ending in {}.",
         money::format(charge.int("amount"), charge.text("currency")),
         clock::long_date(charge.int("created")),
         charge["payment_method_details"]["card"].text("last4"),
@@ -184,7 +184,7 @@ pub(crate) async fn receipt(State(shared): App, Path(id): Path<String>) -> Respo
     notice(StatusCode::OK, "Receipt", &text, None)
 }
 
-/// A one-page PDF of lines in Helvetica. Letters beyond Latin-1 become `?`.
+/// Writes lines of text as a one-page PDF. Characters outside Latin-1 become `?`.
 fn write_pdf(lines: &[String]) -> Vec<u8> {
     let mut text = b"BT /F1 12 Tf 56 780 Td 18 TL\n".to_vec();
     for line in lines {

@@ -1,4 +1,4 @@
-//! The pages a customer sees: plain HTML, no script at all.
+//! The hosted pages that customers see: plain HTML without JavaScript.
 
 pub(crate) mod authenticate;
 pub(crate) mod checkout;

@@ -1,7 +1,7 @@
 //! `/p/session/{session}`: the customer portal.
 //!
-//! Invariant: a session opens one customer's billing for an hour, and every action is about an
-//! object of that customer. What the configuration leaves out is neither shown nor done.
+//! Invariant: a session gives access to one customer's billing for an hour, and actions apply only to
+//! objects of that customer. Features that the configuration disables are neither shown nor allowed.
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -12,42 +12,42 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy};
-use crate::flows::invoice::{self, IfRefused};
+use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::flows::{change, collection, subscription, terms};
-use crate::hosted::checkout::{Fault, Typed, card_fields, interval_of, test_cards};
+use crate::hosted::checkout::{FieldError, Input, card_fields, interval_of, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
 use crate::state::Shared;
 use crate::store::{Origin, Tx};
 
-/// How long a link works, in seconds.
-const LIFE: i64 = 3_600;
+/// How long a session is valid, in seconds.
+const VALID_FOR: i64 = 3_600;
 
-/// What stops an action.
-type Stop = Box<Response>;
+/// A page.
+type Page = Box<Response>;
 
-/// `GET /p/session/{session}`: everything, or the one thing that the link is for.
+/// `GET /p/session/{session}`: the overview, or the task of a deep link.
 pub(crate) async fn show(State(shared): App, Path(id): Path<String>) -> Response {
     act(&shared, &id, |tx, session| match flow_of(session) {
-        None | Some(Flow::ChangeCard) => overview(tx, session, &Typed::default(), None, StatusCode::OK),
+        None | Some(Flow::ChangeCard) => overview(tx, session, &Input::default(), None, StatusCode::OK),
         Some(Flow::Cancel(plan)) => Ok(see_other(&format!("{}/cancel/{plan}", address(session)))),
         Some(Flow::Change(plan)) => Ok(see_other(&format!("{}/change/{plan}", address(session)))),
         Some(Flow::Confirm(plan, price)) => Ok(see_other(&format!("{}/change/{plan}?price={price}", address(session)))),
     })
 }
 
-/// The one thing that a link is for.
+/// The task of a deep link.
 enum Flow {
     ChangeCard,
-    /// Of a subscription.
+    /// With the id of a subscription, as below.
     Cancel(String),
     Change(String),
-    /// To a price.
+    /// With the id of the new price.
     Confirm(String, String),
 }
 
-/// What a link is still for; once that is done, it opens everything.
+/// Returns the task of a deep link. Once it is done, the link opens the overview.
 fn flow_of(session: &Value) -> Option<Flow> {
     let flow = session.get("flow").filter(|flow| flow.is_object() && !session.flag("_done"))?;
     let kind = flow.text("type");
@@ -63,7 +63,7 @@ fn flow_of(session: &Value) -> Option<Flow> {
     })
 }
 
-/// Where to go when something is done: where the link says, if it was for that.
+/// Redirects after an action: for a deep link, where its parameters say.
 fn after(tx: &mut Tx<'_>, session: &Value) -> Response {
     if flow_of(session).is_none() {
         return see_other(&address(session));
@@ -81,29 +81,31 @@ fn after(tx: &mut Tx<'_>, session: &Value) -> Response {
     }
 }
 
-/// `POST /p/session/{session}`: another card.
+/// `POST /p/session/{session}`: replaces the card.
 pub(crate) async fn change_card(State(shared): App, Path(id): Path<String>, body: String) -> Response {
-    let typed = Typed::read(&body);
+    let input = Input::read(&body);
     act(&shared, &id, |tx, session| {
         if !offers(tx, session, "payment_method_update") {
             return Ok(not_offered());
         }
-        let fault = match typed.card(tx) {
-            Ok(method) => match save(tx, session.text("customer"), &method, &typed) {
+        let field_error = match input.card(tx) {
+            Ok(method) => match save(tx, session.text("customer"), &method, &input) {
                 Ok(()) => return Ok(after(tx, session)),
-                Err(error) if error.is_card_error() => Fault { field: "number", message: error.message.to_string() },
+                Err(error) if error.is_card_error() => {
+                    FieldError { field: "number", message: error.message.to_string() }
+                }
                 Err(error) => return Err(error),
             },
-            Err(fault) => fault,
+            Err(field_error) => field_error,
         };
-        overview(tx, session, &typed, Some(&fault), StatusCode::UNPROCESSABLE_ENTITY)
+        overview(tx, session, &input, Some(&field_error), StatusCode::UNPROCESSABLE_ENTITY)
     })
 }
 
-/// Makes a card the one that everything is charged to from now on.
-fn save(tx: &mut Tx<'_>, customer: &str, method: &Value, typed: &Typed) -> Result<(), ApiError> {
+/// Makes a card the default of the customer and of its subscriptions.
+fn save(tx: &mut Tx<'_>, customer: &str, method: &Value, input: &Input) -> Result<(), ApiError> {
     let id = method.text("id");
-    tx.quietly(id, |method| method["billing_details"].set("name", typed.name.as_str()));
+    tx.quietly(id, |method| method["billing_details"].set("name", input.name.as_str()));
     let method = tx.find("payment_method", id)?;
     payment::attach(tx, &method, customer)?;
     tx.change(customer, "customer.updated", |customer| {
@@ -136,9 +138,9 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
                 let method = payment::method(tx, &method, "payment_method")?;
                 let intent = open.text("_payment_intent");
                 tx.quietly(intent, |intent| intent.set("_return_url", address(session)));
-                match invoice::pay(tx, &due, &method, Presence::OnSession, IfRefused::Leave) {
+                match invoice::pay(tx, &due, &method, Presence::OnSession, IfDeclined::Leave) {
                     Ok(paid) if paid.text("status") == "paid" => {
-                        collection::settled(tx, &paid)?;
+                        collection::invoice_settled(tx, &paid)?;
                         return Ok(see_other(&address(session)));
                     }
                     Ok(_) => return Ok(see_other(&format!("/authenticate/{intent}"))),
@@ -147,22 +149,22 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
                 }
             }
         };
-        let fault = Fault { field: "number", message: refused };
-        overview(tx, session, &Typed::default(), Some(&fault), StatusCode::PAYMENT_REQUIRED)
+        let field_error = FieldError { field: "number", message: refused };
+        overview(tx, session, &Input::default(), Some(&field_error), StatusCode::PAYMENT_REQUIRED)
     })
 }
 
-/// `GET /p/session/{session}/cancel/{subscription}`: asks, and says what follows.
-pub(crate) async fn ask(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
+/// `GET /p/session/{session}/cancel/{subscription}`: asks for confirmation.
+pub(crate) async fn confirm_cancellation(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
     act(&shared, &id, |tx, session| {
         let Some(plan) = owned(tx, session, &plan, CANCEL) else {
             return Ok(not_offered());
         };
         let settings = feature(tx, session, CANCEL);
         let follows = match settings.text("mode") {
-            "immediately" => "The plan ends now, and you are not charged again.".to_owned(),
+            "immediately" => "Your plan will end now, and you won't be charged again.".to_owned(),
             _ => format!(
-                "The plan stays as it is until {}. Then it ends, and you are not charged again. Until then you can change your mind here.",
+                "You keep your plan until {}. You won't be charged again, and you can undo this until then.",
                 clock::long_date(terms::current_period(&plan).1)
             ),
         };
@@ -171,26 +173,26 @@ pub(crate) async fn ask(State(shared): App, Path((id, plan)): Path<(String, Stri
 <p>{follows}</p>
 <form method="post">{reasons}<div class="actions"><button>Cancel plan</button><a class="button second" href="{back}">Keep plan</a></div></form></div>"#,
             name = esc(&name_of(tx, &plan)),
-            reasons = reasons(&settings["cancellation_reason"]),
+            reasons = reason_field(&settings["cancellation_reason"]),
             back = address(session),
         );
         Ok(page(StatusCode::OK, "Cancel plan", &main))
     })
 }
 
-/// The question why, where it is to be asked.
-fn reasons(asked: &Value) -> String {
-    if !asked.flag("enabled") {
+/// The question for a cancellation reason, if enabled.
+fn reason_field(settings: &Value) -> String {
+    if !settings.flag("enabled") {
         return String::new();
     }
-    let options: String = asked
+    let options: String = settings
         .list("options")
         .iter()
         .filter_map(Value::as_str)
         .map(|reason| format!(r#"<option value="{reason}">{}</option>"#, reason.replace('_', " ")))
         .collect();
     format!(
-        r#"<div><label for="feedback">Why do you cancel?</label><select id="feedback" name="feedback"><option value="">I'd rather not say</option>{options}</select></div>"#
+        r#"<div><label for="feedback">Why are you cancelling?</label><select id="feedback" name="feedback"><option value="">I'd rather not say</option>{options}</select></div>"#
     )
 }
 
@@ -231,19 +233,19 @@ pub(crate) async fn resume(State(shared): App, Path((id, plan)): Path<(String, S
     })
 }
 
-/// The price that somebody looks at.
+/// The query of the page for changing plans.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Chosen {
+pub(crate) struct PlanQuery {
     #[serde(default)]
     price: String,
 }
 
-/// `GET /p/session/{session}/change/{subscription}`: the plans there are, and with `?price=` what
-/// changing to one of them costs.
+/// `GET /p/session/{session}/change/{subscription}`: lists the plans, or with `?price=` shows what
+/// changing to one costs.
 pub(crate) async fn plans(
     State(shared): App,
     Path((id, plan)): Path<(String, String)>,
-    Query(chosen): Query<Chosen>,
+    Query(chosen): Query<PlanQuery>,
 ) -> Response {
     act(&shared, &id, |tx, session| {
         let Some(plan) = owned(tx, session, &plan, CHANGE) else {
@@ -251,13 +253,13 @@ pub(crate) async fn plans(
         };
         let main = match offered_price(tx, session, &chosen.price) {
             None => list_of_plans(tx, session, &plan),
-            Some(price) => question(tx, session, &plan, &price)?,
+            Some(price) => confirmation(tx, session, &plan, &price)?,
         };
         Ok(page(StatusCode::OK, "Change plan", &main))
     })
 }
 
-/// The prices that a configuration lets one change to.
+/// Returns the prices that the configuration allows to change to.
 fn offered_prices(tx: &Tx<'_>, session: &Value) -> Vec<Value> {
     let products = feature(tx, session, CHANGE);
     let prices = products.list("products").iter().flat_map(|product| product.list("prices"));
@@ -281,7 +283,7 @@ fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
         .map(|price| {
             let name = tx.get(price.text("product")).map_or("Plan", |product| product.text("name"));
             let choice = match price.text("id") {
-                known if known == current => "your plan".to_owned(),
+                known if known == current => "Current plan".to_owned(),
                 other => format!(r#"<a href="{at}/change/{id}?price={other}">Choose {}</a>"#, esc(name)),
             };
             format!("<li><span>{} · {}</span><span>{choice}</span></li>", esc(name), priced(price))
@@ -292,18 +294,18 @@ fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
     )
 }
 
-/// What changes: the item that is there gets the price.
+/// Returns the parameters of a change of price.
 fn change_to(tx: &Tx<'_>, session: &Value, plan: &Value, price: &str) -> Value {
     let item = plan.data("items").first().map_or("", |item| item.text("id"));
     let proration = feature(tx, session, CHANGE).some("proration_behavior").unwrap_or("none").to_owned();
     json!({ "items": [{ "id": item, "price": price }], "proration_behavior": proration })
 }
 
-fn question(tx: &Tx<'_>, session: &Value, plan: &Value, price: &Value) -> Result<String, ApiError> {
+fn confirmation(tx: &Tx<'_>, session: &Value, plan: &Value, price: &Value) -> Result<String, ApiError> {
     let preview = change::preview(tx, plan, &change_to(tx, session, plan, price.text("id")))?;
     let due = match preview.text("billing_reason") {
-        "upcoming" => "Nothing is due now.".to_owned(),
-        _ => format!("{} is due now.", money::format(preview.int("amount_due"), preview.text("currency"))),
+        "upcoming" => "Nothing is due today.".to_owned(),
+        _ => format!("{} is due today.", money::format(preview.int("amount_due"), preview.text("currency"))),
     };
     let name = tx.get(price.text("product")).map_or("Plan", |product| product.text("name"));
     Ok(format!(
@@ -339,7 +341,7 @@ pub(crate) async fn change_plan(
     })
 }
 
-/// `POST /p/session/{session}/details`: another name or address.
+/// `POST /p/session/{session}/details`: updates the billing details.
 pub(crate) async fn change_details(State(shared): App, Path(id): Path<String>, body: String) -> Response {
     act(&shared, &id, |tx, session| {
         let settings = feature(tx, session, "customer_update");
@@ -358,25 +360,25 @@ pub(crate) async fn change_details(State(shared): App, Path(id): Path<String>, b
     })
 }
 
-/// Runs an action for a session that is still good.
+/// Runs an action in a transaction if the session is valid.
 fn act(shared: &Shared, id: &str, work: impl FnOnce(&mut Tx<'_>, &Value) -> Result<Response, ApiError>) -> Response {
     let outcome = shared.transaction(Origin::default(), |tx| match session(tx, id) {
         Ok(session) => work(tx, &session),
-        Err(stop) => Ok(*stop),
+        Err(page) => Ok(*page),
     });
     outcome.unwrap_or_else(|error| {
         let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        notice(status, "That could not be done", &error.message, Some((&format!("/p/session/{id}"), "Back")))
+        notice(status, "This didn't work", &error.message, Some((&format!("/p/session/{id}"), "Back")))
     })
 }
 
-fn session(tx: &Tx<'_>, id: &str) -> Result<Value, Stop> {
+fn session(tx: &Tx<'_>, id: &str) -> Result<Value, Page> {
     let Some(session) = tx.lookup("billing_portal.session", id) else {
-        let text = "The link is not one of the customer portal. Perhaps it was cut off.";
+        let text = "There is no such portal session. The link may be incomplete.";
         return Err(Box::new(notice(StatusCode::NOT_FOUND, "This page does not exist", text, None)));
     };
-    if tx.now() >= session.int("created") + LIFE {
-        let text = "Links to the customer portal last an hour. Go back to open it again.";
+    if tx.now() >= session.int("created") + VALID_FOR {
+        let text = "Links to the customer portal are valid for an hour. Go back to get a new one.";
         let back = session.some("return_url").map(|url| (url, "Back"));
         return Err(Box::new(notice(StatusCode::GONE, "This link has expired", text, back)));
     }
@@ -384,7 +386,7 @@ fn session(tx: &Tx<'_>, id: &str) -> Result<Value, Stop> {
 }
 
 fn not_offered() -> Response {
-    notice(StatusCode::NOT_FOUND, "This page does not exist", "The portal does not offer that.", None)
+    notice(StatusCode::NOT_FOUND, "This page does not exist", "The portal doesn't offer this.", None)
 }
 
 fn address(session: &Value) -> String {
@@ -394,7 +396,7 @@ fn address(session: &Value) -> String {
 const CANCEL: &str = "subscription_cancel";
 const CHANGE: &str = "subscription_update";
 
-/// What the session's configuration says of a feature.
+/// Returns a feature of the session's configuration.
 fn feature(tx: &Tx<'_>, session: &Value, name: &str) -> Value {
     tx.get(session.text("configuration")).map(|found| found["features"][name].clone()).unwrap_or_default()
 }
@@ -408,7 +410,7 @@ fn running(tx: &Tx<'_>, customer: &str) -> Vec<Value> {
     all.filter(|found| !matches!(found.text("status"), "canceled" | "incomplete_expired")).cloned().collect()
 }
 
-/// The customer's running subscription of that id, where a feature is offered.
+/// Returns the customer's subscription if it has not ended and the feature is enabled.
 fn owned(tx: &Tx<'_>, session: &Value, id: &str, name: &str) -> Option<Value> {
     let mut all = running(tx, session.text("customer")).into_iter();
     all.find(|found| found.text("id") == id).filter(|_| offers(tx, session, name))
@@ -425,8 +427,8 @@ fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
     let status = match plan.text("status") {
         _ if cancels => format!("Ends on {end}"),
         "trialing" => format!("Trial until {end}"),
-        "active" => format!("Active, renews on {end}"),
-        "past_due" => "Past due: the last payment failed".to_owned(),
+        "active" => format!("Renews on {end}"),
+        "past_due" => "Past due: your last payment failed".to_owned(),
         other => other.replace('_', " "),
     };
     let price = plan.data("items").first().map_or_else(String::new, |item| {
@@ -455,14 +457,14 @@ fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
 fn overview(
     tx: &mut Tx<'_>,
     session: &Value,
-    typed: &Typed,
-    fault: Option<&Fault>,
+    input: &Input,
+    field_error: Option<&FieldError>,
     status: StatusCode,
 ) -> Result<Response, ApiError> {
     let customer = tx.find("customer", session.text("customer"))?;
     let plans = running(tx, customer.text("id"));
     let shown: String = plans.iter().map(|plan| plan_card(tx, session, plan)).collect();
-    let shown = if shown.is_empty() { "<p>No plan at the moment.</p>".to_owned() } else { shown };
+    let shown = if shown.is_empty() { "<p>You don't have a plan.</p>".to_owned() } else { shown };
     let used = plans.first().and_then(|plan| terms::default_method(tx, plan));
     let used = used.or_else(|| payment::default_method(&customer));
     let on_file = used.and_then(|id| tx.get(&id).map(|method| method["card"].clone())).map_or_else(
@@ -509,7 +511,7 @@ fn overview(
     };
     let card = match offers(tx, session, "payment_method_update") {
         true => {
-            let (fields, cards) = (card_fields(typed, fault), test_cards());
+            let (fields, cards) = (card_fields(input, field_error), test_cards());
             format!(r#"<form method="post" action="{at}" novalidate>{fields}<button>Save card</button></form>{cards}"#)
         }
         false => String::new(),
@@ -529,7 +531,7 @@ fn overview(
     Ok(page(status, "Billing", &main))
 }
 
-/// The customer's own details, where they may be changed.
+/// The form for billing details, if enabled.
 fn details_form(tx: &Tx<'_>, session: &Value, customer: &Value) -> String {
     let settings = feature(tx, session, "customer_update");
     if !settings.flag("enabled") {

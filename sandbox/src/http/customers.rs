@@ -45,7 +45,7 @@ fn apply(customer: &mut Value, params: &Value) {
     }
 }
 
-/// Where a customer's default card is set.
+/// The parameter that sets a customer's default card.
 const DEFAULT: &str = "invoice_settings[default_payment_method]";
 
 fn set_default(customer: &mut Value, method: &Value) {
@@ -86,7 +86,7 @@ fn retrieve(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     Ok(if customer.flag("deleted") { deleted("customer", &call.id) } else { customer })
 }
 
-fn living(tx: &Tx<'_>, id: &str) -> Result<Value, ApiError> {
+fn existing(tx: &Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let customer = tx.find("customer", id)?;
     if customer.flag("deleted") {
         return Err(ApiError::missing("customer", id));
@@ -95,7 +95,7 @@ fn living(tx: &Tx<'_>, id: &str) -> Result<Value, ApiError> {
 }
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    living(tx, &call.id)?;
+    existing(tx, &call.id)?;
     let default = match call.params["invoice_settings"].some("default_payment_method") {
         Some(id) => Some(payment::of_customer(tx, id, &call.id, DEFAULT)?),
         None => None,
@@ -108,9 +108,9 @@ fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     })
 }
 
-/// Deleting a customer cancels what it subscribes to.
+/// Deletes a customer and cancels its subscriptions.
 fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let customer = living(tx, &call.id)?;
+    let customer = existing(tx, &call.id)?;
     let running: Vec<String> = tx
         .referring("subscription", &call.id)
         .filter(|subscription| !matches!(subscription.text("status"), "canceled" | "incomplete_expired"))
@@ -125,7 +125,7 @@ fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 }
 
 fn payment_methods(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    living(tx, &call.id)?;
+    existing(tx, &call.id)?;
     let all = tx.referring("payment_method", &call.id);
     page(call, all.filter(|method| matches_filters(call, method, &["type", "allow_redisplay"])))
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
-use crate::flows::invoice::{self, Bill, IfRefused, Settlement};
+use crate::flows::invoice::{self, Bill, IfDeclined, Settlement};
 use crate::flows::payment::{self, Presence};
 use crate::flows::{change, collection, terms};
 use crate::http::call::{Call, Route, deleted, route};
@@ -33,7 +33,7 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET /v1/invoice_payments/:id", |tx, call| tx.find("invoice_payment", &call.id)),
 ];
 
-/// A draft that takes up the customer's pending items when it is told to.
+/// Creates a draft, with the customer's pending items if requested.
 fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let customer = tx.customer(params.text("customer"))?;
@@ -56,7 +56,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         period: (now, now),
         lines: invoice::lines_of(&items),
     };
-    let mut draft = invoice::draw_up(bill, now);
+    let mut draft = invoice::draft(bill, now);
     draft.set("auto_advance", params.flag("auto_advance"));
     copy(&mut draft, params, &["default_payment_method", "description", "footer"]);
     merge_metadata(&mut draft, params);
@@ -91,7 +91,7 @@ fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     })
 }
 
-/// A draft, or the refusal to treat anything else like one.
+/// Returns an invoice that must be a draft.
 fn draft(tx: &Tx<'_>, id: &str, done: &str) -> Result<Value, ApiError> {
     let invoice = tx.find("invoice", id)?;
     if invoice.text("status") != "draft" {
@@ -157,7 +157,7 @@ fn list_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn delete_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let item = tx.find("invoiceitem", &call.id)?;
     if item.some("invoice").is_some() {
-        let message = "This invoice item is on an invoice already.";
+        let message = "This invoice item is already attached to an invoice.";
         return Err(ApiError::invalid("invoice_not_editable", message));
     }
     tx.emit("invoiceitem.deleted", &item, None);
@@ -168,12 +168,12 @@ fn delete_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let owner = call.params.some("subscription").or(call.params.some("customer"));
     match owner {
-        Some(id) => page(call, tx.referring("invoice", id).filter(|invoice| wanted(call, invoice))),
-        None => page(call, tx.newest("invoice").filter(|invoice| wanted(call, invoice))),
+        Some(id) => page(call, tx.referring("invoice", id).filter(|invoice| is_requested(call, invoice))),
+        None => page(call, tx.newest("invoice").filter(|invoice| is_requested(call, invoice))),
     }
 }
 
-fn wanted(call: &Call, invoice: &Value) -> bool {
+fn is_requested(call: &Call, invoice: &Value) -> bool {
     let due_date = call.params.get("due_date");
     let subscription = call.params.some("subscription");
     matches_filters(call, invoice, &["customer", "status", "collection_method"])
@@ -221,7 +221,7 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     }
     if call.params.flag("paid_out_of_band") {
         let paid = invoice::mark_paid(tx, &call.id, Settlement::OutOfBand)?;
-        collection::settled(tx, &paid)?;
+        collection::invoice_settled(tx, &paid)?;
         return tx.find("invoice", &call.id);
     }
     let named = call.params.some("payment_method").or(invoice.some("default_payment_method"));
@@ -236,14 +236,14 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         ApiError::invalid("invoice_payment_intent_requires_action", message)
     })?;
     let method = payment::method(tx, &method, "payment_method")?;
-    let paid = invoice::pay(tx, &call.id, &method, Presence::of(&call.params), IfRefused::Leave)?;
+    let paid = invoice::pay(tx, &call.id, &method, Presence::of(&call.params), IfDeclined::Leave)?;
     if paid.text("status") == "paid" {
-        collection::settled(tx, &paid)?;
+        collection::invoice_settled(tx, &paid)?;
     }
     tx.find("invoice", &call.id)
 }
 
-/// An open invoice (or one of these statuses too), or the refusal of anything else.
+/// Returns an invoice that must be open, or have the other given status.
 fn open(tx: &Tx<'_>, id: &str, also: &str) -> Result<Value, ApiError> {
     let invoice = tx.find("invoice", id)?;
     let status = invoice.text("status");
@@ -262,11 +262,11 @@ fn void(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 fn mark_uncollectible(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     open(tx, &call.id, "open")?;
     let given_up = invoice::mark_uncollectible(tx, &call.id)?;
-    collection::settled(tx, &given_up)?;
+    collection::invoice_settled(tx, &given_up)?;
     tx.find("invoice", &call.id)
 }
 
-/// Sends an invoice; a draft is finalized first.
+/// Sends an invoice, after finalizing a draft.
 fn send(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let invoice = open(tx, &call.id, "draft")?;
     if !invoice::is_sent(&invoice) {

@@ -1,4 +1,4 @@
-//! Lists: filters and pages.
+//! Filtering and paging lists.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::fields::Fields;
 use crate::http::call::Call;
 use crate::store::Tx;
 
-/// One page of a list that is newest first. Only what comes before its end is looked at.
+/// Returns one page of a list that is ordered newest first. Objects after the page are not visited.
 pub(crate) fn page<'a>(call: &Call, all: impl IntoIterator<Item = &'a Value>) -> Result<Value, ApiError> {
     let limit = usize::try_from(call.params.some_int("limit").unwrap_or(10)).unwrap_or(10);
     let mut all = all.into_iter();
@@ -39,7 +39,7 @@ pub(crate) fn page<'a>(call: &Call, all: impl IntoIterator<Item = &'a Value>) ->
     }))
 }
 
-/// What stands before the object of that id, and the object.
+/// Returns the objects before the one with the given id, and that object.
 fn until<'a>(all: impl Iterator<Item = &'a Value>, id: &str) -> (Vec<&'a Value>, Option<&'a Value>) {
     let mut before = Vec::new();
     for object in all {
@@ -51,8 +51,7 @@ fn until<'a>(all: impl Iterator<Item = &'a Value>, id: &str) -> (Vec<&'a Value>,
     (before, None)
 }
 
-/// A page of a kind, filtered by the fields that were sent; what belongs to one object is found
-/// by that.
+/// Returns a page of a kind, filtered by the fields that were sent. A filter by owner uses the index.
 pub(crate) fn filtered(tx: &mut Tx<'_>, call: &Call, kind: &str, fields: &[&str]) -> Result<Value, ApiError> {
     let owner = ["charge", "payment_intent", "subscription", "invoice", "customer"].into_iter();
     let owner = owner.filter(|field| fields.contains(field)).find_map(|field| call.params.some(field));
@@ -62,16 +61,16 @@ pub(crate) fn filtered(tx: &mut Tx<'_>, call: &Call, kind: &str, fields: &[&str]
     }
 }
 
-/// Whether an object matches the filters that were sent: equal fields, and `created`'s range.
+/// Whether an object matches the filters that were sent: equal fields, and the range of `created`.
 pub(crate) fn matches_filters(call: &Call, object: &Value, fields: &[&str]) -> bool {
     let equal = fields.iter().all(|field| match call.params.get(*field) {
         None => true,
-        Some(wanted) => object.get(*field) == Some(wanted),
+        Some(requested) => object.get(*field) == Some(requested),
     });
     equal && in_range(call.params.get("created"), object.int("created"))
 }
 
-/// Whether a moment lies in a range parameter.
+/// Whether a time is within a range parameter.
 pub(crate) fn in_range(range: Option<&Value>, moment: i64) -> bool {
     match range {
         Some(Value::Number(exact)) => exact.as_i64() == Some(moment),

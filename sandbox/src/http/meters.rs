@@ -10,7 +10,7 @@ use crate::http::list::{matches_filters, page};
 use crate::objects;
 use crate::store::Tx;
 
-/// The endpoint that a customer's usage of a meter is reported to, one call at a time.
+/// The endpoint for usage. Calls for the same customer and meter must not overlap.
 pub(crate) const REPORT: &str = "POST /v1/billing/meter_events";
 
 pub(super) const ROUTES: &[Route] = &[
@@ -27,14 +27,14 @@ pub(super) const ROUTES: &[Route] = &[
 
 const METER: &str = "billing.meter";
 
-/// What a report has to itself while it is under way.
-pub(crate) fn lane(call: &Call) -> String {
+/// Returns the lock that a usage report needs: on the customer and the meter.
+pub(crate) fn lock_name(call: &Call) -> String {
     let payload = call.params["payload"].as_object();
     let customer = payload.and_then(|payload| payload.get("stripe_customer_id")).and_then(Value::as_str);
     format!("meter:{}:{}", customer.unwrap_or_default(), call.params.text("event_name"))
 }
 
-/// The refusal while another report of the same customer and meter is under way.
+/// Returns the error for a report that overlaps another one for the same customer and meter.
 pub(crate) fn in_flight() -> ApiError {
     ApiError::rate_limited(
         "You can only make one concurrent call per customer per meter. Another call for this customer and meter is in progress.",

@@ -1,7 +1,7 @@
-//! The API's endpoints: one table of routes, one file per resource.
+//! The endpoints of the API: one table of routes, one file per resource.
 //!
-//! Invariant: a handler sees checked parameters and writes through the transaction it is given;
-//! it never sees HTTP.
+//! Invariant: a handler gets validated parameters and writes through a transaction; it does not deal
+//! with HTTP.
 
 mod call;
 mod checkout;

@@ -7,7 +7,7 @@ use crate::cards;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
 use crate::flows::collection;
-use crate::flows::invoice::{self, IfRefused};
+use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::http::call::{Call, Route, route};
 use crate::http::list::{filtered, matches_filters, page};
@@ -101,14 +101,14 @@ fn confirm(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, Api
         }
     });
     let intent = tx.find("payment_intent", &id)?;
-    if params.flag("error_on_requires_action") && payment::asks_for_authentication(&method) {
+    if params.flag("error_on_requires_action") && payment::requires_authentication(&method) {
         return Err(cards::AUTHENTICATION_REQUIRED.error());
     }
     let of_invoice = intent.some("_invoice").map(str::to_owned);
     if let Some(invoice) = of_invoice {
-        let paid = invoice::pay(tx, &invoice, &method, Presence::of(params), IfRefused::Leave)?;
+        let paid = invoice::pay(tx, &invoice, &method, Presence::of(params), IfDeclined::Leave)?;
         if paid.text("status") == "paid" {
-            collection::settled(tx, &paid)?;
+            collection::invoice_settled(tx, &paid)?;
         }
         return tx.find("payment_intent", &id);
     }
@@ -240,7 +240,7 @@ fn new_account(tx: &mut Tx<'_>, kind: &str, sent: &Value) -> Result<Value, ApiEr
         ApiError::invalid("parameter_missing", format!("Missing required param: {param}.")).on(&param)
     })?;
     let account = banks::account(kind, number).ok_or_else(|| {
-        let message = "This is not one of the account numbers that Stripe has for tests.";
+        let message = "This is not one of Stripe's test account numbers.";
         ApiError::invalid("", message).on(&param)
     })?;
     Ok(payment::new_account(tx, account))

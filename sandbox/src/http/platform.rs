@@ -26,10 +26,10 @@ pub(super) const ROUTES: &[Route] = &[
 
 fn account(tx: &mut Tx<'_>, _: &Call) -> Result<Value, ApiError> {
     let known = tx.newest("account").next().cloned();
-    known.ok_or_else(|| ApiError::internal("the account is made at start"))
+    known.ok_or_else(|| ApiError::internal("There is no account."))
 }
 
-/// What was charged, less what was given back and what is disputed; bank debits once they settle.
+/// Returns the sum of settled charges, less refunds and disputes.
 fn balance(tx: &mut Tx<'_>, _: &Call) -> Result<Value, ApiError> {
     let mut amounts: BTreeMap<&str, i64> = BTreeMap::from([("usd", 0)]);
     for charge in tx.newest("charge").filter(|charge| charge.flag("paid")) {
@@ -62,19 +62,19 @@ fn events(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         return Err(ApiError::invalid("", message).on("types"));
     }
     let types = params.list("types");
-    let wanted = |kind: &str| match params.some("type") {
+    let is_requested = |kind: &str| match params.some("type") {
         Some(pattern) => match pattern.strip_suffix('*') {
             Some(prefix) => kind.starts_with(prefix),
             None => kind == pattern,
         },
-        None => types.is_empty() || types.iter().any(|wanted| wanted == kind),
+        None => types.is_empty() || types.iter().any(|requested| requested == kind),
     };
     let delivered = params.get("delivery_success").and_then(Value::as_bool);
     let all = tx.newest("event");
     page(
         call,
         all.filter(|event| {
-            wanted(event.text("type"))
+            is_requested(event.text("type"))
                 && in_range(params.get("created"), event.int("created"))
                 && delivered.is_none_or(|delivered| delivered == (event.int("pending_webhooks") == 0))
         }),
@@ -91,7 +91,7 @@ fn check_url(params: &Value) -> Result<(), ApiError> {
     }
 }
 
-/// The secret is shown in this answer and never again.
+/// Creates an endpoint. Only this answer contains the signing secret.
 fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     check_url(params)?;

@@ -1,6 +1,6 @@
-//! `/v1/billing_portal`: what the customer portal offers, and the links that open it.
+//! `/v1/billing_portal`: configurations and sessions of the customer portal.
 //!
-//! Invariant: a session always names a configuration that was active when it was made.
+//! Invariant: a session's configuration was active when the session was created.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ fn apply(configuration: &mut Value, params: &Value) {
     }
 }
 
-/// What a configuration needs to make sense.
+/// Checks that a configuration is complete.
 fn check(tx: &Tx<'_>, configuration: &Value) -> Result<(), ApiError> {
     let change = &configuration["features"]["subscription_update"];
     if change.flag("enabled") && change.list("products").is_empty() {
@@ -76,8 +76,8 @@ fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     })
 }
 
-/// A link to the portal. Configurations made over the API are never Stripe's default one, so
-/// a session has to name its own.
+/// Creates a portal session. Configurations created over the API are never the default one, so a
+/// session has to name one.
 fn open(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let customer = tx.customer(params.text("customer"))?;
@@ -107,7 +107,7 @@ fn open(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     Ok(session)
 }
 
-/// A deep link into the portal: one thing to do, and where to go afterwards.
+/// Reads a deep link into the portal: one task, and where to go afterwards.
 fn flow(tx: &Tx<'_>, data: &Value, customer: &Value, configuration: &Value) -> Result<Value, ApiError> {
     let kind = data.text("type");
     let feature = match kind {
@@ -115,7 +115,8 @@ fn flow(tx: &Tx<'_>, data: &Value, customer: &Value, configuration: &Value) -> R
         kind => kind,
     };
     if !configuration["features"][feature].flag("enabled") {
-        let message = format!("The flow `{kind}` needs the feature `{feature}`, which the configuration has off.");
+        let message =
+            format!("The flow `{kind}` needs the feature `{feature}`, which is disabled in the configuration.");
         return Err(ApiError::invalid("", message).on("flow_data[type]"));
     }
     if kind != "payment_method_update" {

@@ -105,7 +105,7 @@ fn new_price(tx: &mut Tx<'_>, params: &Value, product: &str, prefix: &str) -> Re
     Ok(price)
 }
 
-/// What is metered names its meter, and only that does.
+/// Checks that metered prices, and only those, name a meter.
 fn check_meter(tx: &Tx<'_>, recurring: &Value) -> Result<(), ApiError> {
     let metered = recurring.text("usage_type") == "metered";
     match recurring.some("meter") {
@@ -122,7 +122,7 @@ fn check_meter(tx: &Tx<'_>, recurring: &Value) -> Result<(), ApiError> {
     }
 }
 
-/// A lookup key belongs to one price; `transfer_lookup_key` takes it from the one that has it.
+/// Assigns a lookup key, which only one price can have; `transfer_lookup_key` takes it from that one.
 fn claim_lookup_key(tx: &mut Tx<'_>, price: &mut Value, params: &Value) -> Result<(), ApiError> {
     let Some(key) = params.some("lookup_key") else {
         copy(price, params, &["lookup_key"]);
@@ -172,7 +172,7 @@ fn list_prices(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
             matches_filters(call, price, &["active", "currency", "product", "type"])
                 && (keys.is_empty() || keys.contains(&price["lookup_key"]))
                 && ["interval", "meter", "usage_type"].iter().all(|field| {
-                    recurring.get(*field).is_none_or(|wanted| price["recurring"].get(*field) == Some(wanted))
+                    recurring.get(*field).is_none_or(|requested| price["recurring"].get(*field) == Some(requested))
                 })
         }),
     )

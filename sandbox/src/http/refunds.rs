@@ -38,8 +38,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     refund::create(tx, &charge, params.some_int("amount"), params.some("reason"), params)
 }
 
-/// Over the API only a refund that waits for the customer can be cancelled; the others are on
-/// their way.
+/// Cancels a refund. The API allows that only while it waits for the customer to act.
 fn cancel(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let refund = tx.find("refund", &call.id)?;
     if refund.text("status") != "requires_action" {

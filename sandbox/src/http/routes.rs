@@ -21,38 +21,38 @@ const ROUTES: &[&[Route]] = &[
     portal::ROUTES,
 ];
 
-/// The route of a method and path, and the id in the path.
+/// Finds the route for a method and path, and the id in the path.
 pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, String)> {
     let routes = || ROUTES.iter().copied().flatten();
-    let (place, id) = best(routes().map(|route| route.endpoint), method, path)?;
-    routes().nth(place).map(|route| (route, id))
+    let (index, id) = best(routes().map(|route| route.endpoint), method, path)?;
+    routes().nth(index).map(|route| (route, id))
 }
 
-/// Which of these endpoints a method and path mean, and the id in the path. A literal segment
-/// wins over `:id`.
+/// Finds the endpoint for a method and path: its index, and the id in the path. A literal segment takes
+/// precedence over `:id`.
 pub(crate) fn best(endpoints: impl Iterator<Item = &'static str>, method: &str, path: &str) -> Option<(usize, String)> {
     let mut found = None;
-    for (place, endpoint) in endpoints.enumerate() {
+    for (index, endpoint) in endpoints.enumerate() {
         let (verb, pattern) = endpoint.split_once(' ')?;
         let Some(id) = matches(pattern, path).filter(|_| verb == method) else {
             continue;
         };
         if id.is_empty() {
-            return Some((place, id));
+            return Some((index, id));
         }
-        found = Some((place, id));
+        found = Some((index, id));
     }
     found
 }
 
 fn matches(pattern: &str, path: &str) -> Option<String> {
     let mut id = String::new();
-    let (mut wanted, mut sent) = (pattern.split('/'), path.split('/'));
+    let (mut expected, mut sent) = (pattern.split('/'), path.split('/'));
     loop {
-        match (wanted.next(), sent.next()) {
+        match (expected.next(), sent.next()) {
             (None, None) => return Some(id),
             (Some(":id"), Some(segment)) if !segment.is_empty() => segment.clone_into(&mut id),
-            (Some(wanted), Some(segment)) if wanted == segment => {}
+            (Some(expected), Some(segment)) if expected == segment => {}
             _ => return None,
         }
     }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_segment_wins_over_an_id() {
+    fn a_literal_segment_takes_precedence_over_an_id() {
         let (route, id) = find("POST", "/v1/invoices/create_preview").expect("a route");
         assert_eq!(route.endpoint, "POST /v1/invoices/create_preview");
         assert_eq!(id, "");

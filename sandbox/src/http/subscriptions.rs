@@ -6,7 +6,7 @@ use crate::clock::DAY;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::payment::{self, Presence};
-use crate::flows::subscription::{self, Wanted};
+use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{self, IfUnpaid};
 use crate::flows::{change, cycle};
 use crate::http::call::{Call, Route, deleted, route};
@@ -58,7 +58,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let default = default.as_ref().map(|method| method.text("id"));
     subscription::create(
         tx,
-        &Wanted {
+        &NewSubscription {
             customer: &customer,
             items,
             once: Vec::new(),
@@ -87,19 +87,19 @@ fn trial_end(params: &Value, now: i64) -> Result<Option<i64>, ApiError> {
 
 fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     match call.params.some("customer") {
-        Some(id) => page(call, tx.referring("subscription", id).filter(|found| wanted(call, found))),
-        None => page(call, tx.newest("subscription").filter(|found| wanted(call, found))),
+        Some(id) => page(call, tx.referring("subscription", id).filter(|found| is_requested(call, found))),
+        None => page(call, tx.newest("subscription").filter(|found| is_requested(call, found))),
     }
 }
 
-fn wanted(call: &Call, subscription: &Value) -> bool {
+fn is_requested(call: &Call, subscription: &Value) -> bool {
     let params = &call.params;
     let status = subscription.text("status");
     let of_status = match params.text("status") {
         "" => status != "canceled",
         "all" => true,
         "ended" => matches!(status, "canceled" | "incomplete_expired"),
-        wanted => status == wanted,
+        requested => status == requested,
     };
     let price = params.some("price").or(params.some("plan"));
     let has = |price: &str| subscription.data("items").iter().any(|item| item["price"].text("id") == price);
@@ -130,7 +130,7 @@ fn list_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     page(call, subscription.data("items"))
 }
 
-/// An item and the subscription that it belongs to.
+/// Finds an item, and the id of its subscription.
 fn item_of(tx: &Tx<'_>, id: &str) -> Result<(String, Value), ApiError> {
     let find = |subscription: &Value| {
         let item = subscription.data("items").iter().find(|item| item.text("id") == id)?;
@@ -139,13 +139,13 @@ fn item_of(tx: &Tx<'_>, id: &str) -> Result<(String, Value), ApiError> {
     tx.newest("subscription").find_map(find).ok_or_else(|| ApiError::missing("subscription_item", id))
 }
 
-/// What of an item's parameters is about the change, not about the item.
-const ABOUT_THE_CHANGE: &[&str] = &["off_session", "payment_behavior", "proration_behavior", "proration_date"];
+/// The parameters of an item's endpoints that concern the change rather than the item.
+const CHANGE_PARAMS: &[&str] = &["off_session", "payment_behavior", "proration_behavior", "proration_date"];
 
-/// The update of a subscription that changes one of its items.
+/// Updates one item of a subscription.
 fn change_item(tx: &mut Tx<'_>, subscription: &str, item: &Value, params: &Value) -> Result<Value, ApiError> {
     let mut update = json!({ "items": [item] });
-    crate::fields::copy(&mut update, params, ABOUT_THE_CHANGE);
+    crate::fields::copy(&mut update, params, CHANGE_PARAMS);
     change::update(tx, subscription, &update)
 }
 
@@ -155,7 +155,7 @@ fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut item = json!({});
     crate::fields::copy(&mut item, params, &["metadata", "plan", "price", "quantity"]);
     let changed = change_item(tx, subscription.text("id"), &item, params)?;
-    changed.data("items").last().cloned().ok_or_else(|| ApiError::internal("the item is there"))
+    changed.data("items").last().cloned().ok_or_else(|| ApiError::internal("The new item is missing."))
 }
 
 fn update_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {

@@ -1,14 +1,13 @@
-//! What each endpoint of Stripe's API accepts, and the check of a request against it.
+//! The parameters that each endpoint accepts, and validation of requests.
 //!
-//! The trees stand in the `.params` files beside this one, one section per endpoint, indented
-//! like the parameters nest. `name*` is required, `name[]` is a list, a type follows the name
-//! (none: the indented lines below are its fields), and `!` marks what is real at Stripe but
-//! without effect here: it is refused by name rather than ignored. `!*` stands for the many other
-//! names that Stripe has at such a place.
+//! The `.params` files in this folder have one section per endpoint, indented as the parameters
+//! nest. `name*` is required and `name[]` is a list. A type follows the name; without one, the
+//! indented lines below are the fields of an object. `!` marks a parameter or value that Stripe
+//! accepts and the sandbox does not simulate: it is rejected by name instead of being ignored. `!*`
+//! stands for all other names that Stripe accepts in that place.
 //!
-//! Invariant: a request that passes holds only parameters the endpoint knows, at every depth,
-//! each of the declared type. Proved by `every_section_is_a_route` and the tests of
-//! `tests/requests.rs`.
+//! Invariant: a valid request has only known parameters, at every depth, each of the declared type.
+//! Proved by `every_section_is_a_route` and `tests/requests.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -44,35 +43,35 @@ struct Field {
     kind: Kind,
 }
 
-/// What a parameter may hold.
+/// The type of a parameter.
 #[derive(Debug)]
 enum Kind {
     Text,
     Integer,
-    /// A list's page size, 1 to 100.
+    /// The page size of a list, 1 to 100.
     Limit,
     Decimal,
     Boolean,
-    /// A boolean whose `true` has no effect here and is refused.
+    /// A boolean; the sandbox does not support `true`.
     False,
     Currency,
     Metadata,
-    /// A timestamp, or bounds `gt`, `gte`, `lt`, `lte`.
+    /// A timestamp, or the bounds `gt`, `gte`, `lt` and `lte`.
     Range,
     /// `now` or a timestamp.
     NowOrTimestamp,
-    /// One of these words; those marked `!` are Stripe's but not ours.
+    /// One of several values, each with whether the sandbox supports it.
     Choice(Vec<(String, bool)>),
     Object(Vec<Field>),
 }
 
-/// Whether the trees have a section for an endpoint such as `GET /v1/customers/:id`.
+/// Returns the endpoints that have a section, such as `GET /v1/customers/:id`.
 #[cfg(test)]
 pub(crate) fn sections_known() -> Vec<String> {
     SECTIONS.keys().cloned().collect()
 }
 
-/// An endpoint's parameters and what each may hold, for people.
+/// Describes the parameters of an endpoint.
 pub(crate) fn described(endpoint: &str) -> Value {
     let fields = SECTIONS.get(endpoint).map_or(&[][..], Vec::as_slice);
     let shown = fields.iter().filter(|field| field.name != "expand").map(|field| {
@@ -87,12 +86,11 @@ pub(crate) fn described(endpoint: &str) -> Value {
     shown.collect()
 }
 
-/// Checks a parsed form against the endpoint's tree and gives it types: integers become
-/// numbers, lists become arrays. An empty text stays `""`: Stripe's way to unset.
+/// Validates a parsed form and converts its values: integers become numbers, lists become arrays. Empty
+/// text stays `""`, which unsets a field.
 ///
 /// # Errors
-/// `parameter_unknown`, `parameter_missing`, `parameter_invalid_*`, or the sandbox's honest
-/// refusal of what it does not support.
+/// `parameter_unknown`, `parameter_missing`, `parameter_invalid_*`, or `sandbox_unsupported`.
 pub(crate) fn check(endpoint: &str, form: &Node) -> Result<Value, ApiError> {
     let fields =
         SECTIONS.get(endpoint).ok_or_else(|| ApiError::internal(format!("no parameter tree for {endpoint}")))?;
@@ -137,7 +135,7 @@ fn find_unknown(fields: &[Field], children: &[(String, Node)], prefix: &str, unk
     }
 }
 
-/// Whether Stripe has more names there than are listed: `!*`.
+/// Whether Stripe accepts more names there than are listed: `!*`.
 fn has_others(fields: &[Field]) -> bool {
     fields.iter().any(|field| field.name.is_empty())
 }
@@ -273,7 +271,7 @@ fn boolean(text: &str, path: &str) -> Result<bool, ApiError> {
     }
 }
 
-/// Stripe's limits: 50 keys, 40 characters a key, 500 a value.
+/// Reads metadata within Stripe's limits: 50 keys, 40 characters per key, 500 per value.
 fn read_metadata(children: &[(String, Node)], path: &str) -> Result<Value, ApiError> {
     let mut map = Map::new();
     if children.len() > 50 {
@@ -282,7 +280,7 @@ fn read_metadata(children: &[(String, Node)], path: &str) -> Result<Value, ApiEr
     }
     for (key, node) in children {
         let Node::Text(text) = node else {
-            let message = "Metadata values must be strings, but for a key you passed in a value of type hash";
+            let message = "Metadata values must be strings, but you passed in a value of type hash";
             return Err(ApiError::invalid("", message).on(&join(path, key)));
         };
         if key.chars().count() > 40 {
@@ -317,7 +315,7 @@ fn read_range(children: &[(String, Node)], path: &str) -> Result<Value, ApiError
     Ok(Value::Object(map))
 }
 
-/// Reads one `.params` file: a line that starts in the first column opens a section.
+/// Parses a `.params` file: a line without indentation starts a section.
 fn sections(source: &str) -> Vec<(String, Vec<Field>)> {
     let lines: Vec<(usize, &str)> = source
         .lines()

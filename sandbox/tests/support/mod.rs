@@ -1,5 +1,5 @@
 //! A running sandbox and a client that talks to it over real HTTP.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub const SECRET: &str = "whsec_test";
 /// Form parameters.
 pub type Form<'a> = &'a [(&'a str, &'a str)];
 
-/// An answer: status, headers, JSON body.
+/// A response: status, headers, JSON body.
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
@@ -32,7 +32,7 @@ impl Answer {
     }
 
     #[track_caller]
-    pub fn refused(self, status: u16, code: &str) -> Value {
+    pub fn rejected(self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         let error = self.body["error"].clone();
         assert_eq!(error["code"].as_str().unwrap_or_default(), code, "{error}");
@@ -101,7 +101,7 @@ impl World {
         self.send(request.header("idempotency-key", key)).await
     }
 
-    /// A monthly price of $19 for a product called Pro.
+    /// Creates a monthly price of $19 for a product called Pro.
     pub async fn monthly_price(&self) -> String {
         self.price("1900", Some("month")).await
     }
@@ -114,7 +114,7 @@ impl World {
         id(&self.post("/v1/prices", &form).await.ok())
     }
 
-    /// An open session that sells one of a price.
+    /// Creates a session for one unit of a price.
     pub async fn session(&self, mode: &str, price: &str, more: Form<'_>) -> Value {
         let mut form = vec![
             ("mode", mode),
@@ -127,7 +127,7 @@ impl World {
         self.post("/v1/checkout/sessions", &form).await.ok()
     }
 
-    /// A customer with a saved default card.
+    /// Creates a customer with a default card.
     pub async fn customer_with(&self, card: &str) -> String {
         let customer = id(&self.post("/v1/customers", &[("email", "ada@example.com")]).await.ok());
         let method = self.post(&format!("/v1/payment_methods/{card}/attach"), &[("customer", &customer)]).await.ok();
@@ -136,7 +136,7 @@ impl World {
         customer
     }
 
-    /// Submits the Checkout page with a card: status, location, body.
+    /// Submits the Checkout page with a card.
     pub async fn pay(&self, session: &str, card: &str) -> Page {
         self.submit(
             session,
@@ -171,15 +171,22 @@ impl World {
         self.get(&format!("/v1/checkout/sessions/{session}")).await.ok()
     }
 
-    /// The types of all events, oldest first.
+    /// Returns the types of all events, oldest first.
     pub async fn event_types(&self) -> Vec<String> {
-        let list = self.get("/v1/events?limit=100").await.ok();
-        let mut types: Vec<String> = data(&list).iter().map(|event| text(event, "type")).collect();
-        types.reverse();
-        types
+        let mut types = Vec::new();
+        let mut path = "/v1/events?limit=100".to_owned();
+        loop {
+            let list = self.get(&path).await.ok();
+            types.extend(data(&list).iter().map(|event| text(event, "type")));
+            if list["has_more"] == false {
+                types.reverse();
+                return types;
+            }
+            path = format!("/v1/events?limit=100&starting_after={}", id(data(&list).last().expect("an event")));
+        }
     }
 
-    /// The types of the events since `mark` events were there.
+    /// Returns the types of all events after the first `mark`.
     pub async fn events_since(&self, mark: usize) -> Vec<String> {
         self.event_types().await.split_off(mark)
     }
@@ -210,7 +217,7 @@ pub fn data(list: &Value) -> &[Value] {
     list["data"].as_array().expect("a list")
 }
 
-/// A webhook receiver that answers as it is told and keeps what it got.
+/// A webhook receiver with scripted answers that records what it received.
 #[derive(Clone, Default)]
 pub struct Receiver {
     pub received: Arc<Mutex<Vec<(HeaderMap, String)>>>,
@@ -218,7 +225,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts it: the receiver and its url. `answers` come first, then 200 for ever.
+    /// Starts a receiver and returns it with its URL. It sends `answers` first, then always 200.
     pub async fn start(answers: &[u16]) -> (Self, String) {
         let receiver = Self::default();
         receiver.answers.lock().expect("unpoisoned").extend(answers);
@@ -249,8 +256,8 @@ impl Receiver {
     }
 }
 
-/// Waits for deliveries to settle, but not for ever.
+/// Waits until all deliveries have settled. The timeout only keeps a broken test from hanging.
 pub async fn settled(sandbox: &Sandbox) {
-    let deadline = Duration::from_secs(20);
+    let deadline = Duration::from_secs(120);
     tokio::time::timeout(deadline, sandbox.deliveries_settled()).await.expect("deliveries settle");
 }

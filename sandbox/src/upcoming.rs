@@ -1,20 +1,20 @@
-//! What falls due, and when: read from each object alone.
+//! Upcoming changes caused by time, derived from each object.
 //!
-//! Invariant: [`of`] depends on nothing but the object, so that the store can keep the agenda as
-//! an index, and finding what is next costs the same however much there is. The order of
-//! [`Due`] decides between things that fall due in the same second.
+//! Invariant: [`of`] depends only on the object, so that the store can index upcoming changes and
+//! find the next one quickly, however many objects there are. Changes that are due in the same
+//! second happen in the order of [`Due`].
 
 use serde_json::Value;
 
 use crate::clock::{DAY, HOUR};
 use crate::fields::Fields;
 
-/// How long a first payment, or the payment of a pending update, may take.
-pub(crate) const INCOMPLETE_LIFE: i64 = 23 * HOUR;
-/// How long before its end a trial is announced to end.
+/// How long a first payment, or the payment for a pending update, may take.
+pub(crate) const INCOMPLETE_TTL: i64 = 23 * HOUR;
+/// How long before the end of a trial `trial_will_end` is sent.
 const TRIAL_WARNING: i64 = 3 * DAY;
 
-/// One thing that falls due.
+/// A change that time causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Due {
     ExpireSession,
@@ -24,7 +24,7 @@ pub(crate) enum Due {
     SettleRefund,
     CloseDispute,
     ResumeCollection,
-    WarnOfTrialEnd,
+    AnnounceTrialEnd,
     End,
     NextPhase,
     EndTrial,
@@ -35,7 +35,7 @@ pub(crate) enum Due {
 }
 
 impl Due {
-    /// All of them, in the order of the enum.
+    /// All variants, in order.
     pub(crate) const ALL: [Self; 15] = [
         Self::ExpireSession,
         Self::ExpireIncomplete,
@@ -44,7 +44,7 @@ impl Due {
         Self::SettleRefund,
         Self::CloseDispute,
         Self::ResumeCollection,
-        Self::WarnOfTrialEnd,
+        Self::AnnounceTrialEnd,
         Self::End,
         Self::NextPhase,
         Self::EndTrial,
@@ -54,7 +54,7 @@ impl Due {
         Self::Retry,
     ];
 
-    /// Its name in the control API.
+    /// Returns the name used in the control API.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ExpireSession => "checkout_expiry",
@@ -64,7 +64,7 @@ impl Due {
             Self::SettleRefund => "refund",
             Self::CloseDispute => "dispute",
             Self::ResumeCollection => "collection",
-            Self::WarnOfTrialEnd => "trial_warning",
+            Self::AnnounceTrialEnd => "trial_warning",
             Self::End => "end",
             Self::NextPhase => "phase",
             Self::EndTrial => "trial_end",
@@ -75,29 +75,29 @@ impl Due {
         }
     }
 
-    /// What happens then, as the control page says it.
-    pub(crate) fn sentence(self) -> &'static str {
+    /// Returns the description shown on the control page.
+    pub(crate) fn description(self) -> &'static str {
         match self {
             Self::ExpireSession => "Checkout expires",
-            Self::ExpireIncomplete => "first payment is given up",
-            Self::ExpirePendingUpdate => "pending update is given up",
+            Self::ExpireIncomplete => "incomplete subscription expires",
+            Self::ExpirePendingUpdate => "pending update expires",
             Self::SettlePayment => "bank debit settles or fails",
             Self::SettleRefund => "refund settles or fails",
             Self::CloseDispute => "dispute closes",
             Self::ResumeCollection => "collection resumes",
-            Self::WarnOfTrialEnd => "trial is announced to end",
+            Self::AnnounceTrialEnd => "trial ending soon is announced",
             Self::End => "subscription ends",
-            Self::NextPhase => "schedule's next phase",
+            Self::NextPhase => "schedule enters its next phase",
             Self::EndTrial => "trial ends",
             Self::Renew => "subscription renews",
             Self::Finalize => "invoice is finalized",
-            Self::Overdue => "invoice is past its due date",
-            Self::Retry => "payment is tried again",
+            Self::Overdue => "invoice becomes overdue",
+            Self::Retry => "payment is retried",
         }
     }
 }
 
-/// What falls due next for an object: the moment in seconds, and what.
+/// Returns the next upcoming change of an object, and its time in seconds.
 pub(crate) fn of(object: &Value) -> Option<(i64, Due)> {
     match object.text("object") {
         "checkout.session" if object.text("status") == "open" => Some((object.int("expires_at"), Due::ExpireSession)),
@@ -120,9 +120,9 @@ fn of_subscription(subscription: &Value) -> Option<(i64, Due)> {
     let (created, status) = (subscription.int("created"), subscription.text("status"));
     let by_status = match status {
         "canceled" | "incomplete_expired" => return None,
-        "incomplete" => return Some((created + INCOMPLETE_LIFE, Due::ExpireIncomplete)),
+        "incomplete" => return Some((created + INCOMPLETE_TTL, Due::ExpireIncomplete)),
         "trialing" if !subscription.flag("_warned") => {
-            Some(((end - TRIAL_WARNING).max(created), Due::WarnOfTrialEnd).min((end, Due::EndTrial)))
+            Some(((end - TRIAL_WARNING).max(created), Due::AnnounceTrialEnd).min((end, Due::EndTrial)))
         }
         "trialing" => Some((end, Due::EndTrial)),
         "paused" => None,

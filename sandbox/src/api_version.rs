@@ -1,16 +1,16 @@
-//! Rendering for an API version, and hiding what is ours.
+//! Rendering objects for an API version, without the sandbox's internal fields.
 //!
-//! The store holds objects in the shape of the default version. What older versions had, and
-//! Stripe has since moved, is added on the way out.
+//! The store holds objects as the default version has them. Fields that Stripe has since moved or
+//! removed are restored for callers with an older version.
 //!
-//! Invariant: nothing whose name starts with `_` leaves the sandbox, and `metadata` is rendered
-//! as it was sent. Proved by `old_versions_see_the_old_shape` in `tests/webhooks.rs`.
+//! Invariant: no field whose name starts with `_` leaves the sandbox, and `metadata` is rendered
+//! as it was sent. Proved by `older_versions_get_their_own_fields` in `tests/webhooks.rs`.
 
 use serde_json::{Map, Value, json};
 
 use crate::fields::Fields;
 
-/// The version of calls and endpoints that name none.
+/// The API version of calls and endpoints that do not name one.
 pub(crate) const DEFAULT_VERSION: &str = "2026-09-30.endive";
 
 /// Basil moved a subscription's period to its items and an invoice's subscription to `parent`.
@@ -18,12 +18,12 @@ const BASIL: &str = "2025-03-31";
 /// Dahlia renamed `ui_mode: hosted` to `hosted_page`.
 const DAHLIA: &str = "2026-03-25";
 
-/// Whether a version has the shapes from before 2025-03-31.basil.
+/// Whether a version is older than 2025-03-31.basil.
 pub(crate) fn before_basil(version: &str) -> bool {
     version < BASIL
 }
 
-/// An object as a caller with that API version sees it.
+/// Returns an object as a caller with the given API version sees it.
 pub(crate) fn render(value: &Value, version: &str) -> Value {
     match value {
         Value::Object(map) => render_object(map, version),
