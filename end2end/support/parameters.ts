@@ -1,12 +1,12 @@
-// What Stripe's endpoints accept, read from the types of its own SDK, and what the sandbox's
-// parameter trees say they accept.
+// The parameters of Stripe's endpoints, read from the types of its SDK, and those of the sandbox, read
+// from its parameter trees.
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
-/** Names, and below each what it holds; `null` for what has no names of its own. */
+/** Parameter names, each with those below it; `null` if there are none. */
 export interface Tree {
   [name: string]: Tree | null;
 }
@@ -14,31 +14,31 @@ export interface Tree {
 const here = fileURLToPath(new URL('..', import.meta.url));
 const params = fileURLToPath(new URL('../../sandbox/src/params', import.meta.url));
 
-/** The trees of the sandbox, by endpoint. What is refused by name has `null` below it. */
+/** Returns the sandbox's trees by endpoint. A parameter that is rejected by name has `null` below it. */
 export function ours(): Map<string, Tree> {
   const trees = new Map<string, Tree>();
   const files = readdirSync(params).filter((file) => file.endsWith('.params') && file !== 'sandbox.params');
   for (const file of files) {
     let open: Tree[] = [];
     for (const line of readFileSync(join(params, file), 'utf8').split('\n')) {
-      const written = line.trim();
-      if (written === '' || written.startsWith('#')) continue;
+      const text = line.trim();
+      if (text === '' || text.startsWith('#')) continue;
       const depth = (line.length - line.trimStart().length) / 2;
       if (depth === 0) {
         open = [{}];
-        trees.set(written, open[0]!);
+        trees.set(text, open[0]!);
         continue;
       }
       const around = open[depth - 1]!;
-      if (written === '@page') {
+      if (text === '@page') {
         Object.assign(around, { limit: null, starting_after: null, ending_before: null });
         continue;
       }
-      if (written === '!*') {
+      if (text === '!*') {
         around['*'] = null;
         continue;
       }
-      const [word, kind] = written.split(' ');
+      const [word, kind] = text.split(' ');
       const name = word!.replace(/^!/, '').replace(/\[\]$/, '').replace(/\*$/, '');
       const inner: Tree | null = kind === undefined && !word!.startsWith('!') ? {} : null;
       around[name] = inner;
@@ -48,12 +48,12 @@ export function ours(): Map<string, Tree> {
   return trees;
 }
 
-/** The trees of an installed version of Stripe's SDK, by endpoint. */
+/** Returns the trees of an installed version of Stripe's SDK, by endpoint. */
 export async function stripes(module: string): Promise<Map<string, Tree>> {
   const { default: Stripe } = await import(module);
   const file = join(here, `types-of-${module}.ts`);
   const source = `import Stripe from 'stripe';\nexport declare const client: Stripe;\n`;
-  // Earlier SDKs declare a module `stripe` whatever they are installed as.
+  // Earlier SDKs declare a module `stripe`, whatever name they are installed under.
   const declared = join(here, 'node_modules', module, 'types/index.d.ts');
   const roots = existsSync(declared) ? [file, declared] : [file];
   const host = ts.createCompilerHost({});
@@ -76,11 +76,11 @@ export async function stripes(module: string): Promise<Map<string, Tree>> {
   const client = checker.getTypeOfSymbolAtLocation(exported[0]!, at);
 
   let seen = '';
-  const listening = Stripe.createFetchHttpClient(async (url: string | URL, init: { method: string }) => {
+  const recording = Stripe.createFetchHttpClient(async (url: string | URL, init: { method: string }) => {
     seen = `${init.method} ${new URL(url).pathname.replaceAll('/ID', '/:id')}`;
     return new Response('{"object":"list","data":[],"has_more":false}');
   });
-  const stripe = new Stripe('sk_test_types', { httpClient: listening, telemetry: false, maxNetworkRetries: 0 });
+  const stripe = new Stripe('sk_test_types', { httpClient: recording, telemetry: false, maxNetworkRetries: 0 });
   const trees = new Map<string, Tree>();
 
   const walk = async (resource: any, type: ts.Type, depth: number): Promise<void> => {
@@ -96,7 +96,7 @@ export async function stripes(module: string): Promise<Map<string, Tree>> {
           return (holds.flags & ts.TypeFlags.String) !== 0 ? 'ID' : {};
         });
         const parameters = longest.parameters.find((parameter) => parameter.name === 'params');
-        // Only the ids and the parameters: what follows are options.
+        // Only the ids and the parameters, not the options after them.
         const count = longest.parameters.filter((parameter) => parameter.name !== 'options').length;
         try {
           await value.apply(resource, given.slice(0, count));
@@ -133,7 +133,7 @@ export async function stripes(module: string): Promise<Map<string, Tree>> {
   return trees;
 }
 
-/** One tree that has the names of both. */
+/** Returns a tree with the names of both. */
 export function merge(first: Tree, second: Tree): Tree {
   const merged: Tree = { ...first };
   for (const [name, tree] of Object.entries(second)) {
@@ -143,7 +143,7 @@ export function merge(first: Tree, second: Tree): Tree {
   return merged;
 }
 
-/** What is in one tree and not in another, as paths. What has no names below it is not entered. */
+/** Returns the paths that are in `others` and not in `from`. */
 export function missing(from: Tree, others: Tree, path = ''): string[] {
   return Object.entries(others).flatMap(([name, tree]) => {
     const here = path === '' ? name : `${path}[${name}]`;
