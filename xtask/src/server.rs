@@ -53,7 +53,7 @@ impl Server {
         let log = folder.path().join("log");
         let output = fs::File::create(&log).context("cannot create the log file")?;
         let mut server = Group::spawn(command.stdout(output.try_clone()?).stderr(output))?;
-        wait_until_healthy(&mut server, &origin)
+        wait_until_served(&mut server, &format!("{origin}/healthz"))
             .with_context(|| format!("the server did not start:\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
         Ok(Running { origin, stripe: format!("http://127.0.0.1:{sandbox_port}/v1"), _server: server, _folder: folder })
     }
@@ -121,10 +121,11 @@ pub fn agent() -> Agent {
         .into()
 }
 
-fn wait_until_healthy(server: &mut Group, origin: &str) -> anyhow::Result<()> {
+/// Waits until a server answers 200 at `url`.
+pub fn wait_until_served(server: &mut Group, url: &str) -> anyhow::Result<()> {
     let deadline = Instant::now() + START_TIMEOUT;
     let agent = agent();
-    while !agent.get(format!("{origin}/healthz")).call().is_ok_and(|response| response.status() == 200) {
+    while !agent.get(url).call().is_ok_and(|response| response.status() == 200) {
         if interrupted() {
             bail!("interrupted");
         }
@@ -132,7 +133,7 @@ fn wait_until_healthy(server: &mut Group, origin: &str) -> anyhow::Result<()> {
             bail!("it ended with {status}");
         }
         if Instant::now() > deadline {
-            bail!("it was not healthy within {} s", START_TIMEOUT.as_secs());
+            bail!("{url} was not 200 within {} s", START_TIMEOUT.as_secs());
         }
         thread::sleep(POLL);
     }

@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::postgres::Cluster;
 use crate::process::{self, interrupted, step};
 use crate::project::Project;
-use crate::{api, e2e, site};
+use crate::{api, e2e, guides, site};
 
 /// A set of tests that one command runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Suite {
     Doc,
     /// Integration tests: the store on both engines, HTTP, the sandbox.
     Http,
+    /// The documents whose steps are executed.
+    Guides,
     /// The API tested against its description, by schemathesis.
     Api,
     /// Browser tests, by Playwright.
@@ -31,6 +33,7 @@ impl Suite {
             Self::Unit => "unit and property",
             Self::Doc => "documentation",
             Self::Http => "store and HTTP",
+            Self::Guides => "guides",
             Self::Api => "API description",
             Self::EndToEnd => "browser",
         }
@@ -42,16 +45,16 @@ impl Suite {
             Self::Unit => Some(&["--lib", "--bins"]),
             Self::Doc => Some(&["--doc"]),
             Self::Http => Some(&["--test", "*"]),
-            Self::Api | Self::EndToEnd => None,
+            Self::Guides | Self::Api | Self::EndToEnd => None,
         }
     }
 
     fn run(self, project: &Project, postgres: &Cluster, rest: &[String]) -> anyhow::Result<()> {
         let Some(targets) = self.targets() else {
-            return if self == Self::Api {
-                api::run(project, postgres, rest)
-            } else {
-                e2e::run(project, postgres, rest)
+            return match self {
+                Self::Guides => guides::run(project),
+                Self::Api => api::run(project, postgres, rest),
+                _ => e2e::run(project, postgres, rest),
             };
         };
         step(&format!("Testing: {}", self.name()));
