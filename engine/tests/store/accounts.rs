@@ -107,12 +107,16 @@ on_both_databases! {
 
     async fn ensuring_an_account_creates_it_and_keeps_its_contact_up_to_date(database) {
         let core = database.core(&Clock::manual(NOW));
-        let contact = async || accounts::contact(&database.db, &AccountId::new("ada")).await.unwrap().expect("it exists");
+        let contact =
+            async || accounts::contact(&database.db, &AccountId::new("ada")).await.unwrap().expect("it exists");
         acts::ensure(&core, &Billable::new("ada", "ada@example.com")).await.unwrap();
         assert_eq!(contact().await.email, "ada@example.com");
         let renamed = Billable { name: Some("Ada".to_owned()), ..Billable::new("ada", "byron@example.com") };
         acts::ensure(&core, &renamed).await.unwrap();
-        assert_eq!((contact().await.email.as_str(), contact().await.name.as_deref()), ("byron@example.com", Some("Ada")));
+        assert_eq!(
+            (contact().await.email.as_str(), contact().await.name.as_deref()),
+            ("byron@example.com", Some("Ada"))
+        );
         assert!(acts::ensure(&core, &Billable::new("ada", "no address")).await.is_err());
         assert_eq!(contact().await.email, "byron@example.com");
     }
@@ -165,7 +169,10 @@ on_both_databases! {
         assert_eq!((row.id.as_str(), row.email.as_str()), (ada.as_str(), "Ada@Example.com"));
         assert_eq!((row.customer_id.as_deref(), row.created_at, row.closed_at), (Some("cus_ada"), NOW.0, None));
         let same = accounts::by_id(&database.db, &ada).await.unwrap().expect("it exists");
-        assert_eq!((same.id, same.email, same.customer_id), (row.id.clone(), row.email.clone(), row.customer_id.clone()));
+        assert_eq!(
+            (same.id, same.email, same.customer_id),
+            (row.id.clone(), row.email.clone(), row.customer_id.clone())
+        );
     }
 
     async fn accounts_are_found_by_a_part_of_the_address_in_any_case(database) {
@@ -205,7 +212,9 @@ on_both_databases! {
         for email in odd {
             database.account(email).await;
         }
-        for (text, email) in [("%", odd[0]), ("0%s", odd[0]), ("_", odd[1]), ("a_d", odd[1]), ("!", odd[2]), ("w!@", odd[2])] {
+        for (text, email) in
+            [("%", odd[0]), ("0%s", odd[0]), ("_", odd[1]), ("a_d", odd[1]), ("!", odd[2]), ("w!@", odd[2])]
+        {
             assert_eq!(found(&database, text).await, [email], "{text}");
         }
         for text in ["%%", "p_ain", "p%n", "!%", "!!", "'", "\\", "' OR '1'='1"] {
@@ -253,7 +262,8 @@ on_both_databases! {
         let customer = database.customer(&ada, "cus_ada").await;
         let eve = database.account("eve@example.com").await;
         database.customer(&eve, "cus_eve").await;
-        let closed = async || customers::of_closed_accounts(&database.db, &["cus_ada", "cus_eve", "cus_none"]).await.unwrap();
+        let closed =
+            async || customers::of_closed_accounts(&database.db, &["cus_ada", "cus_eve", "cus_none"]).await.unwrap();
         assert!(closed().await.is_empty());
         close(&database, &ada).await;
         assert_eq!(closed().await.into_iter().collect::<Vec<_>>(), [(customer.clone(), ada.clone())]);

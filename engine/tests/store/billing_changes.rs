@@ -1,4 +1,4 @@
-//! Changes that the host is still to be told: recorded with the revision, claimed in order, settled once.
+//! Billing changes are recorded with the revision, claimed in order per account, and settled once.
 
 use billing::{AccountId, CustomerId, Status, Subscription, SubscriptionId, Timestamp};
 use engine::ids;
@@ -208,7 +208,9 @@ on_both_databases! {
                         delivered(&database, change, &owner).await;
                         mine.push((change.account.to_string(), change.number));
                     }
-                    if claimed.is_empty() && rows::list(&database.db, &pending(), &Cursor::start(), 1).await.unwrap().is_empty() {
+                    if claimed.is_empty()
+                        && rows::list(&database.db, &pending(), &Cursor::start(), 1).await.unwrap().is_empty()
+                    {
                         return mine;
                     }
                 }
@@ -315,7 +317,9 @@ on_both_databases! {
     /// One account must not stop the others.
     async fn a_change_that_cannot_be_read_stops_its_own_account_only(database) {
         let (ada, bob) = (changes(&database, "ada", 1).await, changes(&database, "bob", 1).await);
-        database.execute(&format!("UPDATE subscription_revision SET snapshot = '{{}}' WHERE account_id = '{ada}'")).await;
+        database
+            .execute(&format!("UPDATE subscription_revision SET snapshot = '{{}}' WHERE account_id = '{ada}'"))
+            .await;
         assert_eq!(claim_one(&database, "worker", NOW).await.account, bob);
         assert!(rows::list(&database.db, &ChangeFilter::default(), &Cursor::start(), 9).await.is_err());
     }
@@ -345,7 +349,11 @@ on_both_databases! {
         }
         let everything = rows::list(&database.db, &ChangeFilter::default(), &Cursor::start(), 100).await.unwrap();
         for account in [0, 12] {
-            assert_eq!(numbers(&everything[account..account + 12]), (1..=12).rev().collect::<Vec<_>>(), "all in one second");
+            assert_eq!(
+                numbers(&everything[account..account + 12]),
+                (1..=12).rev().collect::<Vec<_>>(),
+                "all in one second"
+            );
         }
         let place = |change: &StoredChange| (change.account.to_string(), change.number);
         for size in [1, 5, 24] {

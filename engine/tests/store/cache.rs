@@ -121,7 +121,10 @@ on_both_databases! {
         for _ in 0..2 {
             assert_eq!(tier(&core, &ada).await, Tier::new("PRO"));
             assert_eq!(tier(&core, &eve).await, Tier::new("FREE"));
-            assert_eq!((email(&core, &ada).await.as_str(), email(&core, &eve).await.as_str()), ("ada@example.com", "eve@example.com"));
+            assert_eq!(
+                (email(&core, &ada).await.as_str(), email(&core, &eve).await.as_str()),
+                ("ada@example.com", "eve@example.com")
+            );
         }
     }
 
@@ -150,7 +153,9 @@ on_both_databases! {
         let ada = AccountId::new("ada");
         ensure(&core, &ada, "ada@example.com").await;
         let mut tx = database.db.begin().await.unwrap();
-        acts::ensure_in(&mut tx, &core, &ada, &billing::email::Email::parse("byron@example.com").unwrap(), None).await.unwrap();
+        acts::ensure_in(&mut tx, &core, &ada, &billing::email::Email::parse("byron@example.com").unwrap(), None)
+            .await
+            .unwrap();
         core.cache().commit(tx, vec![ada.clone()]).await.unwrap();
         assert_eq!(email(&core, &ada).await, "byron@example.com");
         // The host says what it said first, and means it.

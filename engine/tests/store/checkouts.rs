@@ -221,7 +221,10 @@ on_both_databases! {
             insert(&database, &attempt).await.expect("the previous one is closed");
             close(&database, &attempt, status).await;
             assert!(open_plan(&database, &account).await.is_none());
-            assert!(!set_open(&database, &attempt, &format!("cs_{}", attempt.id)).await, "{status:?} cannot be opened again");
+            assert!(
+                !set_open(&database, &attempt, &format!("cs_{}", attempt.id)).await,
+                "{status:?} cannot be opened again"
+            );
         }
     }
 
@@ -256,7 +259,8 @@ on_both_databases! {
         insert(&database, &broken).await.unwrap();
         database.execute("UPDATE checkout_attempt SET trial_days = -1").await;
         let mut tx = database.db.begin().await.unwrap();
-        let error = checkouts::open_for(&mut tx, &account, &broken.item).await.expect_err("a number of days is not negative");
+        let error =
+            checkouts::open_for(&mut tx, &account, &broken.item).await.expect_err("a number of days is not negative");
         let StoreError::CorruptRow { table, row, column, .. } = error else { panic!("{error}") };
         assert_eq!((table, row, column), ("checkout_attempt", broken.id, "trial_days"));
     }

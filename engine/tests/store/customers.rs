@@ -118,7 +118,8 @@ on_both_databases! {
     async fn a_customer_is_replaced_as_a_whole(database) {
         let account = database.account("ada@example.com").await;
         link(&database, "cus_ada", &account).await;
-        let named = Customer { email: Some("ada@example.com".to_owned()), name: Some("Ada".to_owned()), ..customer("cus_ada") };
+        let named =
+            Customer { email: Some("ada@example.com".to_owned()), name: Some("Ada".to_owned()), ..customer("cus_ada") };
         assert!(write(&database, &named, 0).await);
         assert_eq!(stored(&database, "cus_ada").await, Stored { object: named, account: account.clone(), version: 1 });
         // A value that is gone must not stay behind.

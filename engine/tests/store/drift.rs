@@ -134,8 +134,15 @@ on_both_databases! {
 
     async fn differences_are_listed_newest_first_and_filtered(database) {
         assert!(drift::latest_run(&database.db).await.unwrap().is_none());
-        run(&database, "run_1", NOW, &[found("orphan_customer", "cus_1", false), found("missed_event", "evt_1", true)]).await;
-        run(&database, "run_2", NOW.plus_days(1), &[found("wrong_status", "sub_1", true), found("orphan_customer", "cus_1", false)]).await;
+        run(&database, "run_1", NOW, &[found("orphan_customer", "cus_1", false), found("missed_event", "evt_1", true)])
+            .await;
+        run(
+            &database,
+            "run_2",
+            NOW.plus_days(1),
+            &[found("wrong_status", "sub_1", true), found("orphan_customer", "cus_1", false)],
+        )
+        .await;
         let latest = drift::latest_run(&database.db).await.unwrap().expect("it has ended");
         assert_eq!((latest.id.as_str(), latest.is_dry, latest.error), ("run_2", false, None));
         assert_eq!((latest.started_at, latest.finished_at), (NOW.plus_days(1).0, Some(NOW.plus_days(1).0 + 60)));
@@ -156,7 +163,10 @@ on_both_databases! {
         assert_eq!(listed(&database, &state(Open)).await, [orphan]);
         assert_eq!(listed(&database, &state(Resolved)).await, []);
         assert_eq!(about(&database, "sub_1").await.len(), 1);
-        assert_eq!(drift::count_open(&database.db).await.unwrap(), [OpenCount { kind: "orphan_customer".to_owned(), open: 1 }]);
+        assert_eq!(
+            drift::count_open(&database.db).await.unwrap(),
+            [OpenCount { kind: "orphan_customer".to_owned(), open: 1 }]
+        );
     }
 
     async fn pages_of_differences_join_without_a_gap(database) {
@@ -188,7 +198,10 @@ on_both_databases! {
     }
 
     async fn an_object_can_have_two_differences(database) {
-        let both = ["price_1", "price_2"].map(|price| Found { key: format!("unknown_price:sub_1:{price}"), ..found("unknown_price", "sub_1", false) });
+        let both = ["price_1", "price_2"].map(|price| Found {
+            key: format!("unknown_price:sub_1:{price}"),
+            ..found("unknown_price", "sub_1", false)
+        });
         run(&database, "run_1", NOW, &both).await;
         assert_eq!(states(&about(&database, "sub_1").await), [Open, Open]);
     }
@@ -209,7 +222,8 @@ on_both_databases! {
 
     /// It failed before that, or does not look back as far.
     async fn a_difference_that_a_run_could_not_compare_stays_open(database) {
-        let all = ["orphan_customer", "missed_event", "wrong_status"].map(|kind| found(kind, &format!("of_{kind}"), false));
+        let all =
+            ["orphan_customer", "missed_event", "wrong_status"].map(|kind| found(kind, &format!("of_{kind}"), false));
         run(&database, "run_1", NOW, &all).await;
         assert!(begin(&database, "run_2", NOW.plus_days(1), Timestamp(i64::MAX)).await);
         end(&database, "run_2", &[], &["wrong_status"], Some("Stripe is unavailable"), NOW.plus_days(1)).await;
@@ -263,14 +277,28 @@ on_both_databases! {
         assert!(begin(&database, "run_4", NOW.plus_days(3), NOW.plus_days(3)).await);
         assert_eq!(latest(&database).await.as_deref(), Some("run_3"), "run 4 is in progress or was killed");
         run(&database, "run_5", NOW.plus_days(2), &[]).await;
-        assert_eq!(latest(&database).await.as_deref(), Some("run_5"), "of two that began in the same second, the one with the greater id");
+        assert_eq!(
+            latest(&database).await.as_deref(),
+            Some("run_5"),
+            "of two that began in the same second, the one with the greater id"
+        );
     }
 
     async fn a_difference_not_seen_for_long_is_deleted_with_its_run(database) {
-        run(&database, "run_old", NOW, &[found("missed_event", "evt_1", true), found("orphan_customer", "cus_1", false)]).await;
+        run(
+            &database,
+            "run_old",
+            NOW,
+            &[found("missed_event", "evt_1", true), found("orphan_customer", "cus_1", false)],
+        )
+        .await;
         run(&database, "run_kept", NOW.plus_days(1), &[found("orphan_customer", "cus_1", false)]).await;
         forget(&database, NOW.plus_days(1)).await;
-        assert_eq!(listed(&database, &DriftFilter::default()).await.len(), 1, "the one that is still seen is kept from its beginning");
+        assert_eq!(
+            listed(&database, &DriftFilter::default()).await.len(),
+            1,
+            "the one that is still seen is kept from its beginning"
+        );
         assert_eq!(about(&database, "cus_1").await[0].found_at, NOW.plus_seconds(60));
         assert_eq!(latest(&database).await.as_deref(), Some("run_kept"));
         forget(&database, NOW.plus_days(2)).await;

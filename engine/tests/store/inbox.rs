@@ -324,7 +324,11 @@ on_both_databases! {
 
         let claimed = claim(&database, "started", NOW, 10).await;
         assert_eq!(ids_of(&claimed), ["evt_a", "evt_c"], "an event that is done stays done");
-        assert_eq!(claimed.iter().map(|event| event.attempts).collect::<Vec<_>>(), [2, 1], "an attempt that was killed counts");
+        assert_eq!(
+            claimed.iter().map(|event| event.attempts).collect::<Vec<_>>(),
+            [2, 1],
+            "an attempt that was killed counts"
+        );
     }
 
     async fn a_rescheduled_event_waits_and_says_why(database) {
@@ -339,7 +343,11 @@ on_both_databases! {
         assert_eq!((claimed.len(), claimed[0].attempts), (1, 2));
 
         settle(&database, "evt_1", EventState::Done).await;
-        assert_eq!(standing(&database, "evt_1").await, (EventState::Done, 2, None), "an error that is over is not shown");
+        assert_eq!(
+            standing(&database, "evt_1").await,
+            (EventState::Done, 2, None),
+            "an error that is over is not shown"
+        );
     }
 
     /// Each worker fails and reschedules the event: no other may claim it before it is due.
@@ -473,11 +481,14 @@ on_both_databases! {
     }
 
     async fn of_many_events_the_stored_ones_are_known(database) {
-        for (id, state) in [("evt_1", EventState::Pending), ("evt_2", EventState::Ignored), ("evt_3", EventState::Pending)] {
+        for (id, state) in
+            [("evt_1", EventState::Pending), ("evt_2", EventState::Ignored), ("evt_3", EventState::Pending)]
+        {
             receive(&database, id, state).await;
         }
         settle(&database, "evt_1", EventState::Done).await;
-        let mut known: Vec<String> = inbox::known(&database.db, &["evt_1", "evt_2", "evt_none", "evt'"]).await.unwrap().into_iter().collect();
+        let mut known: Vec<String> =
+            inbox::known(&database.db, &["evt_1", "evt_2", "evt_none", "evt'"]).await.unwrap().into_iter().collect();
         known.sort();
         assert_eq!(known, ["evt_1", "evt_2"]);
         assert!(inbox::known(&database.db, &[]).await.unwrap().is_empty());
@@ -764,8 +775,10 @@ on_both_databases! {
     async fn events_are_listed_newest_first_and_filtered(database) {
         let paid = "invoice.paid";
         deliver(&database, Delivery { received: NOW, ..Delivery::about("evt_a", "sub_1") }).await;
-        deliver(&database, Delivery { received: NOW.plus_seconds(2), kind: paid, ..Delivery::about("evt_b", "sub_1") }).await;
-        deliver(&database, Delivery { received: NOW.plus_seconds(1), kind: paid, ..Delivery::about("evt_c", "sub_2") }).await;
+        deliver(&database, Delivery { received: NOW.plus_seconds(2), kind: paid, ..Delivery::about("evt_b", "sub_1") })
+            .await;
+        deliver(&database, Delivery { received: NOW.plus_seconds(1), kind: paid, ..Delivery::about("evt_c", "sub_2") })
+            .await;
         deliver(&database, Delivery { customer: Some("cus_eve"), subject: None, ..Delivery::new("evt_d") }).await;
         settle(&database, "evt_c", EventState::Done).await;
 
@@ -792,7 +805,8 @@ on_both_databases! {
         for n in 0..10 {
             let customer = if n % 5 == 0 { "cus_eve" } else { "cus_ada" };
             let received = NOW.plus_seconds(n / 4);
-            deliver(&database, Delivery { customer: Some(customer), received, ..Delivery::new(&format!("evt_{n}")) }).await;
+            deliver(&database, Delivery { customer: Some(customer), received, ..Delivery::new(&format!("evt_{n}")) })
+                .await;
         }
         for about in ["", "cus_ada"] {
             let all = listed(&database, None, about).await;

@@ -82,7 +82,11 @@ on_both_databases! {
                 let answer = intake.store(event(&id)).await;
                 (id, answer)
             };
-            if n % 2 == 0 { cut_off.spawn(delivery) } else { waiting.spawn(delivery) };
+            if n % 2 == 0 {
+                cut_off.spawn(delivery)
+            } else {
+                waiting.spawn(delivery)
+            };
         }
         until("an event was stored", || async { count(&database.db).await > 0 }).await;
         cut_off.abort_all();

@@ -183,7 +183,10 @@ on_both_databases! {
             ..invoice("in_1")
         };
         assert!(write_invoice(&database, &account, &full, None).await);
-        assert_eq!(stored_invoice(&database, "in_1").await, Stored { object: full, account: account.clone(), version: 1 });
+        assert_eq!(
+            stored_invoice(&database, "in_1").await,
+            Stored { object: full, account: account.clone(), version: 1 }
+        );
         // A value that is gone must not stay behind.
         let bare = Invoice { total: money(-500, "usd"), ..invoice("in_1") };
         assert!(write_invoice(&database, &account, &bare, Some(1)).await);
@@ -223,7 +226,10 @@ on_both_databases! {
             ..payment("pi_1")
         };
         assert!(write_payment(&database, &account, &full, None).await);
-        assert_eq!(stored_payment(&database, "pi_1").await, Stored { object: full, account: account.clone(), version: 1 });
+        assert_eq!(
+            stored_payment(&database, "pi_1").await,
+            Stored { object: full, account: account.clone(), version: 1 }
+        );
         assert!(write_payment(&database, &account, &payment("pi_1"), Some(1)).await);
         assert_eq!(stored_payment(&database, "pi_1").await, Stored { object: payment("pi_1"), account, version: 2 });
         assert!(payments::by_id(&database.db, &PaymentIntentId::new("pi_none")).await.unwrap().is_none());
@@ -249,7 +255,10 @@ on_both_databases! {
             ..purchase("cs_1")
         };
         assert!(write_purchase(&database, &account, &full, None).await);
-        assert_eq!(stored_purchase(&database, "cs_1").await, Stored { object: full, account: account.clone(), version: 1 });
+        assert_eq!(
+            stored_purchase(&database, "cs_1").await,
+            Stored { object: full, account: account.clone(), version: 1 }
+        );
         assert!(write_purchase(&database, &account, &purchase("cs_1"), Some(1)).await);
         assert_eq!(stored_purchase(&database, "cs_1").await, Stored { object: purchase("cs_1"), account, version: 2 });
         assert!(purchases::by_session(&database.db, &CheckoutSessionId::new("cs_none")).await.unwrap().is_none());
@@ -263,8 +272,14 @@ on_both_databases! {
             assert_eq!(stored_invoice(&database, written.id.as_str()).await.object.status.as_str(), word);
         }
         for word in [
-            "requires_payment_method", "requires_confirmation", "requires_action", "processing", "requires_capture",
-            "canceled", "succeeded", "hibernating",
+            "requires_payment_method",
+            "requires_confirmation",
+            "requires_action",
+            "processing",
+            "requires_capture",
+            "canceled",
+            "succeeded",
+            "hibernating",
         ] {
             let written = Payment { status: PaymentStatus::from(word.to_owned()), ..payment(&format!("pi_{word}")) };
             assert!(write_payment(&database, &account, &written, None).await);
@@ -295,8 +310,12 @@ on_both_databases! {
         assert_eq!(stored_invoice(&database, "in_1").await.object.status, InvoiceStatus::Paid);
 
         write_payment(&database, &account, &payment("pi_1"), None).await;
-        assert!(write_payment(&database, &account, &Payment { amount_refunded: 1_500, ..payment("pi_1") }, Some(1)).await);
-        assert!(!write_payment(&database, &account, &Payment { amount_refunded: 500, ..payment("pi_1") }, Some(1)).await);
+        assert!(
+            write_payment(&database, &account, &Payment { amount_refunded: 1_500, ..payment("pi_1") }, Some(1)).await
+        );
+        assert!(
+            !write_payment(&database, &account, &Payment { amount_refunded: 500, ..payment("pi_1") }, Some(1)).await
+        );
         assert_eq!(stored_payment(&database, "pi_1").await.object.amount_refunded, 1_500);
 
         write_purchase(&database, &account, &Purchase { is_paid: false, ..purchase("cs_1") }, None).await;
@@ -347,7 +366,10 @@ on_both_databases! {
             let written = Invoice { created: NOW.plus_seconds(n / 3), ..invoice(&format!("in_{n}")) };
             assert!(write_invoice(&database, &account, &written, None).await);
         }
-        assert!(write_invoice(&database, &other, &Invoice { created: NOW.plus_seconds(1), ..invoice("in_eve") }, None).await);
+        assert!(
+            write_invoice(&database, &other, &Invoice { created: NOW.plus_seconds(1), ..invoice("in_eve") }, None)
+                .await
+        );
         let newest_first: Vec<String> = (0..9).rev().map(|n| format!("in_{n}")).collect();
         for size in [1, 2, 4, 9, 100] {
             assert_eq!(invoices_in_pages(&database, &account, size).await, newest_first, "in pages of {size}");

@@ -11,6 +11,8 @@
 #[path = "../support/databases.rs"]
 mod databases;
 mod samples;
+#[path = "../support/statements.rs"]
+mod statements;
 mod tables;
 
 mod accounts;

@@ -71,7 +71,9 @@ on_both_databases! {
         let mut tx = database.db.begin().await.unwrap();
         rows::sent(&mut tx, &sealed[0].id, NOW).await.unwrap();
         rows::attempt(&mut tx, &sealed[1].id, NOW).await.unwrap();
-        rows::reschedule(&mut tx, &sealed[1].id, NOW.plus_seconds(3 * HOUR), "Stripe is down", NotSent::Unknown).await.unwrap();
+        rows::reschedule(&mut tx, &sealed[1].id, NOW.plus_seconds(3 * HOUR), "Stripe is down", NotSent::Unknown)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         assert!(seal(&database, &account, 2).await.is_empty());
         let due = seal(&database, &account, 3).await;
@@ -112,7 +114,9 @@ on_both_databases! {
         let account = database.account("ada@example.com").await;
         add(&database, &account, 0, 3).await;
         let id = seal(&database, &account, 1).await.remove(0).id;
-        for (outcome, first) in [(NotSent::Unknown, Some(NOW.0)), (NotSent::Unknown, Some(NOW.0)), (NotSent::Refused, None)] {
+        for (outcome, first) in
+            [(NotSent::Unknown, Some(NOW.0)), (NotSent::Unknown, Some(NOW.0)), (NotSent::Refused, None)]
+        {
             let mut tx = database.db.begin().await.unwrap();
             let attempts = rows::seal(&mut tx, &sender(&account), NOW.plus_days(1)).await.unwrap()[0].attempts;
             rows::attempt(&mut tx, &id, NOW.plus_seconds(attempts * 60)).await.unwrap();

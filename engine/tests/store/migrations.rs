@@ -41,7 +41,9 @@ on_both_databases! {
     }
 
     async fn a_database_that_lacks_a_migration_is_not_migrated(database) {
-        database.execute("DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)").await;
+        database
+            .execute("DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
+            .await;
         assert!(!database.db.has_migrated(MIGRATIONS).await.unwrap());
     }
 
@@ -76,7 +78,8 @@ on_both_databases! {
 
     /// A rolling deployment: the older program keeps running, and starts, beside the newer one.
     async fn versions_of_a_newer_program_are_ignored(database) {
-        const NEWER: MigrationSet = MigrationSet(&[(999, "newer", "CREATE TABLE newer (id BIGINT NOT NULL PRIMARY KEY)")]);
+        const NEWER: MigrationSet =
+            MigrationSet(&[(999, "newer", "CREATE TABLE newer (id BIGINT NOT NULL PRIMARY KEY)")]);
         database.db.migrate(NEWER).await.unwrap();
         database.db.migrate(MIGRATIONS).await.unwrap();
         assert!(database.db.has_migrated(MIGRATIONS).await.unwrap());
@@ -84,15 +87,19 @@ on_both_databases! {
     }
 
     async fn a_migration_that_was_changed_after_it_was_applied_is_an_error(database) {
-        const EDITED: MigrationSet = MigrationSet(&[(1001, "notes", "CREATE TABLE note (id BIGINT NOT NULL PRIMARY KEY)")]);
+        const EDITED: MigrationSet =
+            MigrationSet(&[(1001, "notes", "CREATE TABLE note (id BIGINT NOT NULL PRIMARY KEY)")]);
         database.db.migrate(HOST).await.unwrap();
         let migrated = database.db.migrate(EDITED).await;
         assert!(matches!(migrated, Err(StoreError::Migration(_))), "{migrated:?}");
     }
 
     async fn a_migration_that_fails_leaves_nothing_and_can_be_repaired(database) {
-        const BROKEN: MigrationSet =
-            MigrationSet(&[(1001, "notes", "CREATE TABLE note (id BIGINT NOT NULL PRIMARY KEY); INSERT INTO nowhere VALUES (1)")]);
+        const BROKEN: MigrationSet = MigrationSet(&[(
+            1001,
+            "notes",
+            "CREATE TABLE note (id BIGINT NOT NULL PRIMARY KEY); INSERT INTO nowhere VALUES (1)",
+        )]);
         assert!(database.db.migrate(BROKEN).await.is_err());
         assert!(!database.db.has_migrated(BROKEN).await.unwrap());
         database.db.migrate(HOST).await.expect("the table of the failed attempt is not in the way");

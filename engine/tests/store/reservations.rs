@@ -44,7 +44,8 @@ on_both_databases! {
         let reservation = held(&core, &account, 4, "key").await;
         assert_eq!(state(&core, &account).await, (0, 4, Limit::Finite(6)));
         assert!(matches!(reserve(&core, &account, 7, "more").await, Reserved::Denied(_)));
-        let committed = metering::commit(&core, &reservation, Some(r#"{"promptLength":3}"#.to_owned()), None).await.unwrap();
+        let committed =
+            metering::commit(&core, &reservation, Some(r#"{"promptLength":3}"#.to_owned()), None).await.unwrap();
         assert_eq!(committed.map(|reading| (reading.used, reading.reserved)), Some((4, 0)));
         assert_eq!(state(&core, &account).await, (4, 0, Limit::Finite(6)));
         let record = "SELECT idempotency_key || ' ' || state || ' ' || quantity || ' ' || metadata FROM usage_record";
@@ -66,7 +67,11 @@ on_both_databases! {
             let ended = concurrently(8, |n| {
                 let (core, reservation) = (core.clone(), reservation.clone());
                 async move {
-                    let ended = if n % 2 == 0 { metering::commit(&core, &reservation, None, None).await } else { metering::release(&core, &reservation).await };
+                    let ended = if n % 2 == 0 {
+                        metering::commit(&core, &reservation, None, None).await
+                    } else {
+                        metering::release(&core, &reservation).await
+                    };
                     ended.unwrap().is_some()
                 }
             })
@@ -171,7 +176,10 @@ on_both_databases! {
         assert!(matches!(reserve(&core, &account, 1, "key").await, Reserved::InProgress(_)));
         clock.set(NOW.plus_seconds(HOLD));
         let again = held(&core, &account, 1, "key").await;
-        assert!(metering::commit(&core, &died, None, None).await.unwrap().is_none(), "the reservation that expired does not end the new one");
+        assert!(
+            metering::commit(&core, &died, None, None).await.unwrap().is_none(),
+            "the reservation that expired does not end the new one"
+        );
         assert!(metering::commit(&core, &again, None, None).await.unwrap().is_some());
         assert_eq!(state(&core, &account).await, (1, 0, Limit::Finite(9)));
     }

@@ -32,7 +32,8 @@ on_both_databases! {
             database.account("ada+again@example.com").await,
             database.account("eve@example.com").await,
         );
-        let claimed = async |account: &AccountId, email: &str| trials::is_claimed(&database.db, account, email).await.unwrap();
+        let claimed =
+            async |account: &AccountId, email: &str| trials::is_claimed(&database.db, account, email).await.unwrap();
         assert!(!claimed(&ada, "ada@example.com").await);
 
         for _ in 0..2 {
@@ -95,7 +96,8 @@ on_both_databases! {
     async fn a_granted_trial_is_claimed_apart_from_a_bought_one(database) {
         let ada = AccountId::new("ada");
         let granted = |claim| TrialClaim::Granted(Box::new(claim));
-        claim(&database, &[granted(TrialClaim::Account(ada.clone())), granted(email("ada@example.com"))], "sub_1").await;
+        claim(&database, &[granted(TrialClaim::Account(ada.clone())), granted(email("ada@example.com"))], "sub_1")
+            .await;
         assert!(trials::is_claimed(&database.db, &ada, "").await.unwrap());
         assert!(trials::is_claimed(&database.db, &AccountId::new("other"), "ada@example.com").await.unwrap());
         assert_eq!(holder(&database, &TrialClaim::Account(ada.clone())).await, None);

@@ -113,12 +113,15 @@ on_both_databases! {
         let other = database.another_node().await;
         let nodes = [database.core(&clock), core(other.clone(), &clock)];
         for round in 0..10 {
-            let answers = concurrently(2, |n| {
-                let (core, account) = (nodes[n].clone(), account.clone());
-                let meter = [API_CALLS, EXPORTS][n];
-                async move { metering::record(&core, &account, UsageEvent::new(meter, 1, &format!("key {round}"))).await }
-            })
-            .await;
+            let answers =
+                concurrently(2, |n| {
+                    let (core, account) = (nodes[n].clone(), account.clone());
+                    let meter = [API_CALLS, EXPORTS][n];
+                    async move {
+                        metering::record(&core, &account, UsageEvent::new(meter, 1, &format!("key {round}"))).await
+                    }
+                })
+                .await;
             let counted = answers.iter().filter(|answer| matches!(answer, Ok(Recorded::Counted(_)))).count();
             let refused = answers.iter().filter(|answer| matches!(answer, Err(UsageError::KeyReused))).count();
             assert_eq!((counted, refused), (1, 1), "{answers:?}");
@@ -252,7 +255,10 @@ on_both_databases! {
         clock.set(JUNE);
         let Recorded::Counted(reading) = record(&core, &account, 1, "late").await else { panic!("denied") };
         assert_eq!((reading.used, reading.window.start), (1, JUNE));
-        assert!(matches!(record(&core, &account, 100, "may").await, Recorded::Repeated(_)), "a key outlives its window");
+        assert!(
+            matches!(record(&core, &account, 100, "may").await, Recorded::Repeated(_)),
+            "a key outlives its window"
+        );
         assert_eq!(used(&core, &account, API_CALLS).await, 1);
     }
 
@@ -316,7 +322,11 @@ on_both_databases! {
         assert!(matches!(record(&core, &account, 140, "first").await, Recorded::Counted(_)));
         grant(&database, &account, "pi_1", 0).await;
         let Recorded::Denied(reading) = record(&core, &account, 1, "after").await else { panic!("not denied") };
-        assert_eq!((reading.used, reading.from_credits, reading.credits), (100, 40, -40), "what was counted stays counted");
+        assert_eq!(
+            (reading.used, reading.from_credits, reading.credits),
+            (100, 40, -40),
+            "what was counted stays counted"
+        );
         grant(&database, &account, "pi_2", 40).await;
         assert!(matches!(record(&core, &account, 1, "after").await, Recorded::Denied(_)), "zero is not one");
         grant(&database, &account, "pi_3", 1).await;
@@ -367,7 +377,11 @@ on_both_databases! {
         clock.set(cut);
         write(&database, &core, &account, 1, "tollgate_pro_year", cut).await;
         let carried = 10_000 - 100_000_u64.div_ceil(31);
-        assert_eq!(used(&core, &account, API_CALLS).await, carried, "also before anything is counted in the new window");
+        assert_eq!(
+            used(&core, &account, API_CALLS).await,
+            carried,
+            "also before anything is counted in the new window"
+        );
         let Recorded::Counted(reading) = record(&core, &account, 1, "one").await else { panic!("denied") };
         assert_eq!((reading.window.start, reading.used), (cut, carried + 1));
         let left = 10_000 - carried - 1;
@@ -402,7 +416,8 @@ on_both_databases! {
     async fn usage_is_counted_by_day_and_by_source(database) {
         let clock = Clock::manual(NOW);
         let (core, account) = (database.core(&clock), database.account("ada@example.com").await);
-        for (day, source) in [(0, Some("key_a")), (0, Some("key_b")), (0, None), (1, Some("key_a")), (1, Some("key_a"))] {
+        for (day, source) in [(0, Some("key_a")), (0, Some("key_b")), (0, None), (1, Some("key_a")), (1, Some("key_a"))]
+        {
             clock.set(NOW.plus_days(day));
             let key = ids::new_id();
             let wanted = UsageEvent { source, ..UsageEvent::new(API_CALLS, 2, &key) };
@@ -410,7 +425,8 @@ on_both_databases! {
         }
         let midnight = NOW.0 - NOW.0 % 86_400;
         let days = rows::days(&database.db, &account, Timestamp(midnight), NOW.plus_days(5)).await.unwrap();
-        let days: Vec<_> = days.iter().map(|row| ((row.day - midnight) / 86_400, row.source.as_str(), row.used)).collect();
+        let days: Vec<_> =
+            days.iter().map(|row| ((row.day - midnight) / 86_400, row.source.as_str(), row.used)).collect();
         assert_eq!(days, [(0, "", 2), (0, "key_a", 2), (0, "key_b", 2), (1, "key_a", 4)]);
     }
 
@@ -432,8 +448,14 @@ on_both_databases! {
         assert_eq!(days.iter().map(|row| row.used).sum::<i64>(), 95);
         clock.set(NOW.plus_days(29));
         assert_eq!(used(&core, &account, API_CALLS).await, 95);
-        assert!(matches!(record(&core, &account, 6, "more").await, Recorded::Denied(_)), "the counter does not depend on the records");
-        assert!(matches!(record(&core, &account, 5, "new").await, Recorded::Repeated(_)), "a key that is kept is known");
+        assert!(
+            matches!(record(&core, &account, 6, "more").await, Recorded::Denied(_)),
+            "the counter does not depend on the records"
+        );
+        assert!(
+            matches!(record(&core, &account, 5, "new").await, Recorded::Repeated(_)),
+            "a key that is kept is known"
+        );
     }
 }
 

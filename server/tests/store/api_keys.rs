@@ -64,13 +64,17 @@ on_both_databases! {
         insert(&database, &ada, "key_2", NOW).await;
         assert_eq!(revoke(&database, &ada, "key_1", NOW.plus_days(1)).await, Some(hash("key_1")));
         assert_eq!(revoke(&database, &ada, "key_1", NOW.plus_days(2)).await, None, "once");
-        assert_eq!((account_of(&database, "key_1").await, account_of(&database, "key_2").await), (None, Some(ada.to_string())));
+        assert_eq!(
+            (account_of(&database, "key_1").await, account_of(&database, "key_2").await),
+            (None, Some(ada.to_string()))
+        );
         let listed = api_keys::of_account(&database.db, &ada).await.unwrap();
         assert_eq!(listed.iter().map(|key| key.revoked_at).collect::<Vec<_>>(), [None, Some(NOW.plus_days(1).0)]);
     }
 
     async fn an_account_cannot_revoke_or_list_the_keys_of_another(database) {
-        let (ada, eve) = (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
+        let (ada, eve) =
+            (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
         insert(&database, &ada, "key_1", NOW).await;
         assert_eq!(revoke(&database, &eve, "key_1", NOW).await, None);
         assert_eq!(account_of(&database, "key_1").await, Some(ada.to_string()));
@@ -97,7 +101,8 @@ on_both_databases! {
     }
 
     async fn the_keys_of_an_account_are_deleted_together(database) {
-        let (ada, eve) = (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
+        let (ada, eve) =
+            (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
         insert(&database, &ada, "key_1", NOW).await;
         insert(&database, &ada, "key_2", NOW).await;
         insert(&database, &eve, "key_3", NOW).await;

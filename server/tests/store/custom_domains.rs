@@ -32,7 +32,8 @@ on_both_databases! {
     }
 
     async fn an_account_can_change_its_domain_and_frees_the_old_one(database) {
-        let (ada, eve) = (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
+        let (ada, eve) =
+            (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
         set(&database, &ada, "ada.dev").await.unwrap();
         set(&database, &ada, "byron.dev").await.unwrap();
         assert_eq!(of_account(&database, &ada).await.as_deref(), Some("byron.dev"));
@@ -41,7 +42,8 @@ on_both_databases! {
     }
 
     async fn the_domain_of_another_account_is_refused(database) {
-        let (ada, eve) = (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
+        let (ada, eve) =
+            (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
         set(&database, &ada, "ada.dev").await.unwrap();
         assert!(set(&database, &eve, "ada.dev").await.is_err());
         assert_eq!((owner(&database, "ada.dev").await, of_account(&database, &eve).await), (Some(ada), None));

@@ -12,6 +12,8 @@
 #[expect(dead_code, reason = "the engine's tests use more of it")]
 mod databases;
 mod people;
+#[path = "../../../engine/tests/support/statements.rs"]
+mod statements;
 mod tables;
 
 mod api_keys;

@@ -1,29 +1,12 @@
 //! Statements that both databases accept, and migrations beside the engine's.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use engine::store::MIGRATIONS;
 use server::store::{all_statements, is_migrated, migrate};
 
 use crate::databases::concurrently;
-
-/// The names of the statements in a file's source: constants in capitals that are given to a function that
-/// runs them, such as `tx.execute(INSERT, …)`.
-fn run_in(source: &str) -> BTreeSet<&str> {
-    const RUN: [&str; 4] = ["execute(", "fetch_all", "fetch_one", "fetch_optional"];
-    let calls =
-        RUN.into_iter().flat_map(|call| source.match_indices(call).map(move |(at, _)| &source[at + call.len()..]));
-    calls
-        .filter_map(|rest| {
-            let rest =
-                if rest.starts_with("::<") { &rest[rest.find(">(")? + 2..] } else { rest.trim_start_matches('(') };
-            let rest = rest.trim_start();
-            let name = &rest[..rest.find(|c: char| !(c.is_ascii_uppercase() || c == '_'))?];
-            (name.len() > 1).then_some(name)
-        })
-        .collect()
-}
+use crate::statements::unlisted;
 
 on_both_databases! {
     async fn the_database_accepts_every_statement(database) {
@@ -64,19 +47,7 @@ on_both_databases! {
 /// A statement that is not listed is never prepared by the test above.
 #[test]
 fn every_statement_that_is_run_is_listed() {
-    let listed: BTreeSet<&str> = all_statements().into_iter().map(|(name, _)| name).collect();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
-    let (mut run, mut missing) = (0, Vec::new());
-    for entry in std::fs::read_dir(folder).expect("the folder exists") {
-        let path = entry.expect("the folder can be read").path();
-        let source = std::fs::read_to_string(&path).expect("the file can be read");
-        for name in run_in(&source) {
-            run += 1;
-            if !listed.contains(name) {
-                missing.push(format!("{}: {name}", path.display()));
-            }
-        }
-    }
+    let (run, missing) = unlisted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store"), &all_statements());
     assert!(run > 20, "only {run} statements were recognised");
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

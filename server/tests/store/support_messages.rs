@@ -30,7 +30,8 @@ on_both_databases! {
     }
 
     async fn an_account_sees_its_own_last_fifty_messages_newest_first(database) {
-        let (ada, eve) = (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
+        let (ada, eve) =
+            (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
         for n in 0..53 {
             insert(&database, &ada, n).await;
         }
@@ -40,7 +41,8 @@ on_both_databases! {
     }
 
     async fn the_messages_of_an_account_are_deleted_together(database) {
-        let (ada, eve) = (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
+        let (ada, eve) =
+            (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
         for n in 0..3 {
             insert(&database, &ada, n).await;
         }
