@@ -1,4 +1,4 @@
-//! Reading rows into structs, on either engine.
+//! Reading rows into structs, on either database.
 //!
 //! sqlx derives this as well, but its macros compile both drivers a second time for the compiler itself,
 //! which is a minute of a first build on a small machine.

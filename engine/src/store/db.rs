@@ -1,4 +1,4 @@
-//! Connections to either engine.
+//! Connections to either database.
 //!
 //! SQLite has one writer: its pool for writing holds one connection, and every transaction on it
 //! begins immediate, so that two writers queue up instead of failing half-way. Readers have a pool of

@@ -11,7 +11,7 @@ use super::list::{ListQuery, list as list_of, list_query};
 use super::row::RowRef;
 use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
 
-/// Leases the events that have been due longest, with an engine's words for rows that are locked.
+/// Leases the events that have been due longest, with a database's words for rows that are locked.
 /// Events of a subject that a worker holds wait until it is done: one subject is applied by one
 /// worker at a time.
 macro_rules! claim {
@@ -89,7 +89,7 @@ pub(super) fn batches() -> Vec<&'static BatchStatement> {
     vec![&INSERT_EVENTS]
 }
 
-/// The statements of one engine alone, by name.
+/// The statements of one database alone, by name.
 pub(super) fn own_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
     if db.is_shared() { vec![("CLAIM_UNLOCKED", CLAIM_UNLOCKED)] } else { Vec::new() }
 }

@@ -2,7 +2,7 @@
 
 use super::db::Db;
 
-/// A statement with a list, in each engine's words.
+/// A statement with a list, in each database's words.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListQuery {
     pub(crate) sqlite: &'static str,

@@ -72,7 +72,7 @@ impl Db {
         let applied = match self.fetch_all::<(i64,)>(APPLIED, values![]).await {
             Ok(applied) => applied,
             // The table does not exist: the database answers, and nothing was ever applied.
-            Err(StoreError::Database(sqlx::Error::Database(_))) => Vec::new(),
+            Err(error) if error.is_caused_by_data() => Vec::new(),
             Err(error) => return Err(error),
         };
         let applied: HashSet<i64> = applied.into_iter().map(|(version,)| version).collect();

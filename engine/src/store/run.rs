@@ -1,4 +1,4 @@
-//! Runs one statement on either engine.
+//! Runs one statement on either database.
 //!
 //! The values are owned and of a closed set of types, so that a call site compiles to a function
 //! call rather than to two copies of sqlx's query machinery.
@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::tx::Tx;
 use super::value::Value;
 
-/// A row that can be read on both engines.
+/// A row that can be read on both databases.
 pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}

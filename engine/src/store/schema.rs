@@ -1,4 +1,4 @@
-//! Every statement of the store, for the test that prepares them all on both engines.
+//! Every statement of the store, for the test that prepares them all on both databases.
 
 use super::db::{self, Db};
 use super::{
@@ -6,7 +6,7 @@ use super::{
     notices, payments, purchases, subscriptions, trials, tx, usage,
 };
 
-/// The statements that are the same on both engines, by name.
+/// The statements that are the same on both databases, by name.
 pub fn all_statements() -> Vec<(&'static str, &'static str)> {
     [
         accounts::STATEMENTS,

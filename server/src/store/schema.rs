@@ -1,4 +1,4 @@
-//! Every statement of this crate, for the test that prepares them all on both engines.
+//! Every statement of this crate, for the test that prepares them all on both databases.
 
 use super::{api_keys, custom_domains, login_throttle, sessions, support_messages, users};
 
