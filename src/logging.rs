@@ -8,8 +8,9 @@ use tracing_subscriber::filter::Directive;
 
 /// What a server logs by default.
 pub const SERVER: &str = "info,sqlx=warn,hyper=warn";
-/// What a command logs by default: little, because it prints what it finds and does.
-pub const COMMAND: &str = "warn,engine::reconcile=off";
+/// What a command logs by default: little, because it prints what it finds and does. How long a statement
+/// takes is the server's concern.
+pub const COMMAND: &str = "warn,sqlx=error,engine::reconcile=off";
 
 /// Starts logging. `RUST_LOG` replaces `default`, except for libraries that put payloads or identities
 /// into their spans.
