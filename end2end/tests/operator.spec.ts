@@ -172,15 +172,15 @@ test('reconciliation finds and repairs what a lost webhook would have changed', 
   await page.getByRole('link', { name: 'All differences' }).click();
   await expect(heading(page, 'Drift')).toBeVisible();
   await page.getByLabel('State').selectOption('fixed');
-  await page.getByLabel('Kind').selectOption('wrong status');
+  await page.getByLabel('Kind').selectOption('wrong subscription');
   await page.getByLabel('Object at Stripe').fill(subscription!.id);
   await page.getByRole('button', { name: 'Filter' }).click();
   const rows = page.getByRole('region', { name: 'Differences, table' }).locator('tbody').getByRole('row');
   await expect(rows).toHaveCount(1);
   await expect(rows).toContainText(`${subscription!.id} is trialing here and at Stripe, but other fields differ`);
   await expect(rows).toContainText('fixed');
-  await expect(page.getByLabel('Kind')).toHaveValue('wrong_status');
-  await rows.getByRole('link', { name: 'wrong status' }).click();
+  await expect(page.getByLabel('Kind')).toHaveValue('wrong_subscription');
+  await rows.getByRole('link', { name: 'wrong subscription' }).click();
   await expect(heading(page, 'Events')).toBeVisible();
   await seeOn(other.page, '/billing', other.page.getByText('Pro is cancelled.'));
 
