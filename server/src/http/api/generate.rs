@@ -145,13 +145,7 @@ pub(super) async fn generate(
     };
     let held = Held { tollgate: tollgate.clone(), reservation: Some(reservation) };
     let work = Work { held, prompt: prompt.prompt };
-    if is_stream {
-        return Ok(events(tollgate, work).into_response());
-    }
-    match tokio::time::timeout(MAX_TIME, complete(&tollgate, work)).await {
-        Ok(generated) => generated.map(|generated| Json(generated).into_response()),
-        Err(_) => Err(failed(&AiError::TimedOut)),
-    }
+    if is_stream { Ok(events(tollgate, work, MAX_TIME).into_response()) } else { text(&tollgate, work, MAX_TIME).await }
 }
 
 /// A prompt, and the unit that is reserved for it.
@@ -195,6 +189,13 @@ impl Drop for Held {
     }
 }
 
+async fn text(tollgate: &Tollgate, work: Work, max_time: Duration) -> Result<Response, Problem> {
+    match tokio::time::timeout(max_time, complete(tollgate, work)).await {
+        Ok(generated) => generated.map(|generated| Json(generated).into_response()),
+        Err(_) => Err(failed(&AiError::TimedOut)),
+    }
+}
+
 async fn complete(tollgate: &Tollgate, work: Work) -> Result<Generated, Problem> {
     let mut chunks = tollgate.ai().generate(&work.prompt).await.map_err(|error| failed(&error))?;
     let mut text = String::new();
@@ -215,9 +216,13 @@ async fn count(work: Work, generated: &Generated) -> Result<(), Problem> {
 }
 
 /// Streams the text, one chunk behind.
-fn events(tollgate: Tollgate, work: Work) -> Sse<impl futures::Stream<Item = Result<Event, Infallible>>> {
+fn events(
+    tollgate: Tollgate,
+    work: Work,
+    max_time: Duration,
+) -> Sse<impl futures::Stream<Item = Result<Event, Infallible>>> {
     Sse::new(async_stream::stream! {
-        let deadline = tokio::time::Instant::now() + MAX_TIME;
+        let deadline = tokio::time::Instant::now() + max_time;
         let mut text = String::new();
         let mut last: Option<String> = None;
         let started = tokio::time::timeout_at(deadline, tollgate.ai().generate(&work.prompt)).await;
@@ -328,4 +333,69 @@ fn unreadable(status: StatusCode) -> Problem {
         return Problem::new(status, "too-large", "Too large", "The body is larger than 64 KiB.");
     }
     Problem::new(StatusCode::BAD_REQUEST, "body", "Invalid body", "The body could not be read.")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use billing::AccountId;
+    use engine::clock::Clock;
+    use engine::{Billable, Db};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::assets::Assets;
+    use crate::config::{AiConfig, Config};
+
+    /// An app whose provider accepts requests and never answers, and a unit reserved for an account.
+    async fn reserved(provider: &TcpListener, account: &AccountId) -> (Tollgate, Work) {
+        let config = Config::from_lookup(&|name| (name == "DATABASE_URL").then(|| "sqlite::memory:".to_owned()));
+        let mut config = config.unwrap();
+        let base_url = format!("http://{}/v1", provider.local_addr().unwrap()).parse().unwrap();
+        config.ai = Some(AiConfig { base_url, api_key: None, model: "small-model".to_owned() });
+        let db = Db::connect(&config.database_url).await.unwrap();
+        crate::store::migrate(&db).await.unwrap();
+        let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default()).unwrap();
+        tollgate.ensure_account(&Billable::new(account.as_str(), "ada@example.com")).await.unwrap();
+        let event = UsageEvent::new(AI_GENERATIONS, 1, "a text");
+        let reserved = metering::reserve(&tollgate, account, event, RESERVATION_SECONDS).await.unwrap();
+        let Reserved::Held(reservation, _) = reserved else { panic!("{reserved:?}") };
+        let held = Held { tollgate: tollgate.clone(), reservation: Some(reservation) };
+        (tollgate, Work { held, prompt: "a story".to_owned() })
+    }
+
+    /// Units used, and units reserved, once a release that was begun has ended.
+    async fn units(tollgate: &Tollgate, account: &AccountId) -> (u64, u64) {
+        loop {
+            let readings = metering::read(tollgate, account).await.unwrap();
+            let reading = readings.iter().find(|reading| reading.meter == AI_GENERATIONS).unwrap();
+            if reading.reserved == 0 {
+                return (reading.used, reading.reserved);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_that_takes_too_long_is_a_problem_and_releases_its_unit() {
+        let provider = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let account = AccountId::new("account-ada");
+        let (tollgate, work) = reserved(&provider, &account).await;
+        let response = text(&tollgate, work, Duration::ZERO).await.unwrap_err().into_response();
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(units(&tollgate, &account).await, (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_takes_too_long_ends_in_a_problem_and_releases_its_unit() {
+        let provider = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let account = AccountId::new("account-ada");
+        let (tollgate, work) = reserved(&provider, &account).await;
+        let response = events(tollgate.clone(), work, Duration::ZERO).into_response();
+        let body = to_bytes(response.into_body(), 1000).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.starts_with("event: problem") && body.contains("urn:tollgate:problem:provider-failed"), "{body}");
+        assert_eq!(units(&tollgate, &account).await, (0, 0));
+    }
 }
