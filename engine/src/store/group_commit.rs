@@ -289,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_the_next_request() {
         let (group, _gate, _) = gated(MAX_WAIT);
-        let waiting: Vec<_> = (0..=MAX_WAITING as u32)
+        let waiting: Vec<_> = (0..(MAX_BATCH + MAX_WAITING) as u32)
             .map(|n| {
                 tokio::spawn({
                     let group = group.clone();
@@ -297,7 +297,10 @@ mod tests {
                 })
             })
             .collect();
-        tokio::task::yield_now().await;
+        // One batch is being committed, and the others fill the queue.
+        while group.queue().waiting.len() < MAX_WAITING {
+            tokio::task::yield_now().await;
+        }
         let refused = group.submit(u32::MAX).await;
         assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
         waiting.into_iter().for_each(|task| task.abort());
