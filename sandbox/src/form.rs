@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn unbalanced_brackets_are_refused() {
+    fn unbalanced_brackets_are_rejected() {
         for raw in ["a[b=1", "a[b]c=1", "[a]=1", "a]b[=1"] {
             assert!(parse(raw.as_bytes()).is_err(), "{raw}");
         }
