@@ -194,6 +194,19 @@ async fn a_visitor_whose_plan_is_too_low_is_offered_the_right_one() {
 }
 
 #[tokio::test]
+async fn a_visitor_whose_payment_failed_is_asked_to_pay_instead_of_upgrading() {
+    let app = App::new().await;
+    let mut overdue = subscription("tollgate_pro_month", Status::PastDue);
+    overdue.past_due_since = Some(NOW.plus_days(-4));
+    let mut browser = app.subscribed("ada@example.com", overdue).await;
+    let answer = browser.get("/dashboard/analytics").await;
+    let upgrade = browser.get(&answer.location.unwrap()).await;
+    assert_valid("/billing/upgrade", &upgrade);
+    assert!(upgrade.html.contains("Pro is suspended."), "{}", upgrade.html);
+    assert!(!upgrade.html.contains("action=\"/api/billing/subscribe\""), "{}", upgrade.html);
+}
+
+#[tokio::test]
 async fn a_notice_at_eighty_percent_can_be_dismissed() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;

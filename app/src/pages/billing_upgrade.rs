@@ -8,7 +8,7 @@ use server::Tollgate;
 use super::pricing::offer;
 use crate::areas::Area;
 use crate::caller::Caller;
-use crate::components::{FormError, Glyph, Heading, Icon, PlanCard, signed_in_page};
+use crate::components::{FormError, Glyph, Heading, Icon, PlanCard, SubscriptionNotice, signed_in_page};
 use crate::failure::Failure;
 use crate::query::{Choice, next, parameter};
 
@@ -49,10 +49,13 @@ fn Sell(
     let catalog = tollgate.catalog().clone();
     let trial = catalog.trial_days() > 0 && overview.trial_available;
     let offer = offer(&plan, Some(&overview), trial);
+    // A subscription without access needs a payment, not another plan.
+    let is_suspended = overview.subscription.is_some() && overview.entitlement.rank == 0;
     view! {
         <div class="narrow upgrade">
             <Heading title lead/>
             <FormError/>
+            {is_suspended.then(|| view! { <SubscriptionNotice tollgate overview/> })}
             <PlanCard plan catalog interval=choice.interval offer leads=true/>
             <p class="form-other"><a href="/pricing">"Compare all plans"</a></p>
         </div>
