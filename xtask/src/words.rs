@@ -9,13 +9,8 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 /// Folders and files that have yet to be rewritten; the prose linter leaves them out, too. To be emptied.
-pub const NOT_YET_CLEAN: &[&str] = &[
-    "billing",
-    "docs/EMBED.md",
-    "docs/decisions/0009-what-was-read-is-cached-until-it-is-written.md",
-    "server",
-    "tests",
-];
+pub const NOT_YET_CLEAN: &[&str] =
+    &["billing", "docs/decisions/0009-what-was-read-is-cached-until-it-is-written.md", "server", "tests"];
 
 const EXTENSIONS: [&str; 8] = ["css", "md", "rs", "sh", "sql", "toml", "ts", "yml"];
 /// The list itself.

@@ -21,8 +21,13 @@ pub fn follow(project: &Project) -> anyhow::Result<()> {
         process::run(Command::new("git").args(arguments).current_dir(folder.path()))?;
     }
     let cargo = project.cargo().get_program().into();
-    let environment = vec![("CARGO_PROGRAM", cargo), ("CARGO_TARGET_DIR", project.target.clone())];
-    let shell = Shell::new(folder.path(), r#""$CARGO_PROGRAM" "$@""#, environment)?;
+    let environment = vec![
+        ("CARGO_PROGRAM", cargo),
+        ("CARGO_TARGET_DIR", project.target.clone()),
+        // Everything was downloaded for the tests.
+        ("CARGO_NET_OFFLINE", "true".into()),
+    ];
+    let shell = Shell::new(folder.path(), r#"command "$CARGO_PROGRAM" "$@""#, environment)?;
     for block in blocks::read(&project.root, DOCUMENT)? {
         match &block.kind {
             Kind::File { path, is_whole } => tree::write(folder.path(), path, &block.text, *is_whole)?,
