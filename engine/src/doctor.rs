@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use billing::Interval;
-use url::Host;
+use url::{Host, Url};
 
 use crate::core::Core;
 use crate::inbox::events::handled;
@@ -170,7 +170,7 @@ async fn endpoint(core: &Core) -> Check {
     let url = &core.urls().webhook;
     match core.gateway().webhook_endpoint(url.as_str()).await {
         Ok(Some(endpoint)) => registered(&endpoint),
-        Ok(None) if is_local(url.host()) => {
+        Ok(None) if is_local(url) => {
             Check::new(subject, Health::Warning, format!("None for {url}: `stripe listen` has to forward events."))
         }
         Ok(None) => Check::new(subject, Health::Failed, format!("None for {url}: run `tollgate webhook register`.")),
@@ -178,9 +178,9 @@ async fn endpoint(core: &Core) -> Check {
     }
 }
 
-/// Whether Stripe cannot reach the host.
-fn is_local(host: Option<Host<&str>>) -> bool {
-    match host {
+/// Whether Stripe cannot reach this address.
+fn is_local(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_private(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

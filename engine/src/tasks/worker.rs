@@ -177,7 +177,7 @@ impl Worker {
         match ended {
             Ok((_, Ok(()))) => {}
             Ok((_, Err(error))) => {
-                tracing::error!(%error, "an event could not be settled; its lease expires by itself")
+                tracing::error!(%error, "an event could not be settled; its lease expires by itself");
             }
             Err(error) => tracing::error!(%error, "applying an event panicked; its lease expires by itself"),
         }
