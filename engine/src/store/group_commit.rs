@@ -253,15 +253,14 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_waited_too_long_is_refused_and_never_committed() {
         let (group, gate, committed) = gated(Duration::ZERO);
-        let first = tokio::spawn({
-            let group = group.clone();
-            async move { group.submit(1).await }
-        });
-        // Its commit begins before its wait is over: a request may also wait for no time at all.
-        tokio::task::yield_now().await;
+        let (answer, first) = oneshot::channel();
+        group.enqueue(1, answer).unwrap();
+        while !group.queue().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
         assert!(matches!(group.submit(2).await, Err(StoreError::Busy)));
         gate.add_permits(2);
-        assert_eq!(first.await.expect("no panic").unwrap(), 1);
+        assert_eq!(first.await.expect("an answer").unwrap(), 1);
         assert_eq!(committed.load(Ordering::SeqCst), 1);
     }
 
