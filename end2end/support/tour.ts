@@ -383,9 +383,12 @@ export async function troubledPages({ page, watch, own, email, check }: TourAlon
   await page.route(SUCCESS, (route) => route.fulfill({ status: 204 }));
   await check('success page, Stripe is unreachable');
   await expect(heading(page, 'Your payment is pending')).toBeVisible();
-  await page.unrouteAll({ behavior: 'ignoreErrors' });
   await control(own.stripe, 'faults/clear', {});
-  await page.goto('/billing');
+  // The page may reload itself at the same moment.
+  await expect(async () => {
+    await page.goto('/billing');
+  }).toPass();
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
   await check('billing, payment unknown');
 }
 
@@ -410,7 +413,7 @@ export async function closingPages({ page, watch, email, check }: Tour): Promise
 
 /** The operators' pages. */
 export async function operatorPages({ page, watch, own, stripe, email, check }: TourAlone): Promise<void> {
-  const customer = `a-customer-with-a-long-address-${email}`;
+  const customer = `customer-far-away-${email}`;
   await signUp(page, customer);
   await page.goto('/account');
   await check('/account with a long address');
