@@ -17,9 +17,9 @@ use crate::error::ApiError;
 use crate::events;
 use crate::fields::{Fields, copy};
 use crate::flows::dispute::{self, Verdict};
-use crate::flows::payment::DECLINE_NEXT;
 use crate::flows::{change, debit, refund, subscription};
 use crate::http::{Call, page};
+use crate::objects::{Customer, Object};
 use crate::params;
 use crate::settings::Settings;
 use crate::state::{Faults, Inner, REQUEST, Shared};
@@ -671,9 +671,8 @@ pub(crate) fn on_object(
 /// Declines a customer's next charges.
 pub(crate) fn decline_next(shared: &Shared, customer: &str, times: i64) -> Result<Value, ApiError> {
     on_object(shared, |tx| {
-        tx.find("customer", customer)?;
-        tx.quietly(customer, |customer| customer.set(DECLINE_NEXT, times.max(0)));
-        tx.find("customer", customer)
+        tx.update_quietly(customer, |customer: &mut Customer| customer.decline_next = times.max(0))?;
+        tx.find(Customer::KIND, customer)
     })
 }
 

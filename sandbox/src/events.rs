@@ -106,7 +106,7 @@ fn has_previous_attributes(kind: &str) -> bool {
 /// Whether an endpoint is enabled and subscribed to a type of event.
 pub(crate) fn subscribes_to(endpoint: &Value, kind: &str) -> bool {
     endpoint.text("status") == "enabled"
-        && endpoint.list("enabled_events").iter().any(|subscribes_to| subscribes_to == "*" || subscribes_to == kind)
+        && endpoint.list("enabled_events").iter().any(|pattern| pattern == "*" || pattern == kind)
 }
 
 /// Returns the endpoints that receive events of a type, oldest first.

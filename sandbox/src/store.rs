@@ -317,14 +317,6 @@ impl Tx<'_> {
         self.lookup(kind, id).cloned().ok_or_else(|| ApiError::missing_param(kind, id, param))
     }
 
-    /// Returns the customer that a parameter names; a deleted one counts as missing.
-    pub(crate) fn customer(&self, id: &str) -> Result<Value, ApiError> {
-        self.named("customer", id, "customer").and_then(|customer| match customer.flag("deleted") {
-            true => Err(ApiError::missing_param("customer", id, "customer")),
-            false => Ok(customer),
-        })
-    }
-
     /// Returns all objects of a kind, newest first.
     pub(crate) fn newest<'t>(&'t self, kind: &str) -> impl DoubleEndedIterator<Item = &'t Value> + use<'t> {
         self.store.newest(kind)

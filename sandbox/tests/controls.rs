@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Receiver, World, data, id, settled, text};
+use support::{KEY, Receiver, World, data, id, settled, text};
 
 const DAY: u64 = 86_400;
 
@@ -206,6 +206,35 @@ async fn faults_can_be_limited_to_a_path_and_an_object_stripped_everywhere() {
     assert_eq!(data(&world.get("/v1/subscriptions").await.ok()), [rest]);
     world.sandbox.control("POST faults/clear", &[]).expect("clears");
     assert_eq!(world.get(&format!("/v1/subscriptions/{id}")).await.ok()["customer"], subscription["customer"]);
+}
+
+#[tokio::test]
+async fn calls_can_be_held_by_method_and_path() {
+    let world = World::new().await;
+    let held = world.sandbox.hold_calls("POST", "/v1/customers");
+    world.get("/v1/customers").await.ok();
+    world.post("/v1/products", &[("name", "Pro")]).await.ok();
+    assert_eq!(held.count(), 0, "other calls pass");
+    let release = async {
+        held.arrived().await;
+        drop(held);
+    };
+    let (created, ()) = tokio::join!(world.post("/v1/customers", &[]), release);
+    created.ok();
+    world.post("/v1/customers", &[]).await.ok();
+}
+
+#[tokio::test]
+async fn shutting_down_releases_held_calls() {
+    let World { sandbox, http } = World::new().await;
+    let held = sandbox.hold_calls("", "/v1/");
+    let call = http.get(format!("{}/v1/customers", sandbox.url())).bearer_auth(KEY).send();
+    let stop = async {
+        held.arrived().await;
+        sandbox.shutdown().await;
+    };
+    let (answer, ()) = tokio::join!(call, stop);
+    assert_eq!(answer.expect("an answer").status(), 200);
 }
 
 #[tokio::test]

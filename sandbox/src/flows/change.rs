@@ -16,7 +16,7 @@ use crate::flows::terms::{
     name_of, period_end, recurring_price, regular_lines, set_items, set_period,
 };
 use crate::flows::{cycle, meter};
-use crate::objects;
+use crate::objects::{self, Customer};
 use crate::store::Tx;
 use crate::upcoming::INCOMPLETE_TTL;
 
@@ -51,10 +51,10 @@ pub(crate) fn plan(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<
         && new_trial.is_none()
         && (interval_of(&old) != interval_of(&new) || params.text("billing_cycle_anchor") == "now");
     let same = is_same(&old, &new);
-    let customer = tx.find("customer", subscription.text("customer"))?;
+    let customer = subscription.text("customer");
     let part = |item: &Value, sign: i64| {
         let rest = sign * proration::remaining(proration::full_price(item), period, at);
-        (rest != 0).then(|| proration::item(&customer, item, &name_of(tx, &item["price"]), rest, (at, period.1), now))
+        (rest != 0).then(|| proration::item(customer, item, &name_of(tx, &item["price"]), rest, (at, period.1), now))
     };
 
     let mut after = subscription.clone();
@@ -259,8 +259,8 @@ fn check_pending(params: &Value) -> Result<(), ApiError> {
 
 /// Returns the invoice of a change, and the pending items on it, including those of the change.
 fn bill(tx: &Tx<'_>, before: &Value, change: &Change) -> Result<(Value, Vec<Value>), ApiError> {
-    let customer = tx.find("customer", before.text("customer"))?;
-    let mut pending = invoice::pending_items(tx, customer.text("id"), before.some("id"));
+    let customer: Customer = tx.read(before.text("customer"))?;
+    let mut pending = invoice::pending_items(tx, &customer.id, before.some("id"));
     pending.extend(change.items.iter().cloned());
     let mut lines = invoice::lines_of(&pending);
     lines.extend(change.lines.iter().cloned());
@@ -342,8 +342,8 @@ pub(crate) fn expire_pending(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> 
 /// Previews an invoice: of a change, or of the next renewal.
 pub(crate) fn preview(tx: &Tx<'_>, subscription: &Value, details: &Value) -> Result<Value, ApiError> {
     let change = plan(tx, subscription, details)?;
-    let customer = tx.find("customer", subscription.text("customer"))?;
-    let mut pending = invoice::pending_items(tx, customer.text("id"), subscription.some("id"));
+    let customer: Customer = tx.read(subscription.text("customer"))?;
+    let mut pending = invoice::pending_items(tx, &customer.id, subscription.some("id"));
     pending.extend(change.items.iter().cloned());
     let mut lines = invoice::lines_of(&pending);
     lines.extend(change.lines);

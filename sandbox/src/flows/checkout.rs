@@ -16,7 +16,7 @@ use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
 use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{self, IfUnpaid};
-use crate::objects;
+use crate::objects::{self, Customer};
 use crate::store::Tx;
 
 /// Parameters that are stored and returned.
@@ -440,29 +440,29 @@ pub(crate) fn complete(
 }
 
 /// Returns the customer of the session, created if necessary.
-fn payer_of(tx: &mut Tx<'_>, session: &Value, payer: &Payer) -> Result<Value, ApiError> {
+fn payer_of(tx: &mut Tx<'_>, session: &Value, payer: &Payer) -> Result<Customer, ApiError> {
     if let Some(id) = session.some("customer").or(session.some("_customer")) {
         let customer = tx.customer(id)?;
-        let lacks_email = customer.some("email").is_none();
+        let lacks_email = customer.email.is_none();
         let names = session["_params"]["customer_update"].text("name") == "auto";
         if lacks_email || names {
-            return tx.change(id, "customer.updated", |customer| {
+            return tx.update(id, "customer.updated", |customer: &mut Customer| {
                 if lacks_email {
-                    customer.set("email", payer.email.as_str());
+                    customer.email = Some(payer.email.clone());
                 }
                 if names {
-                    customer.set("name", payer.name.as_str());
+                    customer.name = Some(payer.name.clone());
                 }
             });
         }
         return Ok(customer);
     }
-    let mut customer = objects::customer(&json!({}), tx.now());
-    customer.set("email", payer.email.as_str());
-    customer.set("name", Some(payer.name.as_str()).filter(|name| !name.is_empty()));
-    tx.create("customer.created", &customer);
+    let mut customer = Customer::new(tx.now());
+    customer.email = Some(payer.email.clone());
+    customer.name = Some(payer.name.clone()).filter(|name| !name.is_empty());
+    tx.insert("customer.created", &customer)?;
     // After a declined card, the next attempt uses the same customer.
-    tx.quietly(session.text("id"), |session| session.set("_customer", customer["id"].clone()));
+    tx.quietly(session.text("id"), |session| session.set("_customer", customer.id.as_str()));
     Ok(customer)
 }
 
@@ -477,7 +477,7 @@ fn subscribe(
     let mut saved = None;
     if let Some(method) = method {
         let method = tx.find("payment_method", method.text("id"))?;
-        let method = payment::attach(tx, &method, customer.text("id"))?;
+        let method = payment::attach(tx, &method, &customer.id)?;
         if presence == Presence::Authenticated {
             tx.quietly(method.text("id"), |method| method.set("_authenticated", true));
         }
@@ -503,7 +503,7 @@ fn subscribe(
         },
     )?;
     Ok(json!({
-        "customer": customer["id"], "subscription": made["id"], "invoice": made["latest_invoice"],
+        "customer": customer.id, "subscription": made["id"], "invoice": made["latest_invoice"],
     }))
 }
 
@@ -522,7 +522,7 @@ fn buy(
         true => Some(payer_of(tx, session, payer)?),
         false => None,
     };
-    let mut done = json!({ "customer": customer.as_ref().map(|customer| customer["id"].clone()) });
+    let mut done = json!({ "customer": customer.as_ref().map(|customer| customer.id.as_str()) });
     let amount = session.int("amount_total");
     let Some(method) = method.filter(|_| amount > 0) else {
         return Ok(done);
@@ -547,17 +547,17 @@ fn buy(
     }
     if let Some(customer) = customer.filter(|_| saves) {
         let method = tx.find("payment_method", method.text("id"))?;
-        payment::attach(tx, &method, customer.text("id"))?;
+        payment::attach(tx, &method, &customer.id)?;
     }
     Ok(done)
 }
 
 /// Returns the PaymentIntent of the session, created for the first attempt.
-fn intent_for(tx: &mut Tx<'_>, session: &Value, customer: Option<&Value>, data: &Value) -> Result<Value, ApiError> {
+fn intent_for(tx: &mut Tx<'_>, session: &Value, customer: Option<&Customer>, data: &Value) -> Result<Value, ApiError> {
     if let Some(known) = session.some("_payment_intent") {
         return tx.find("payment_intent", known);
     }
-    let customer = customer.map(|customer| customer.text("id"));
+    let customer = customer.map(|customer| customer.id.as_str());
     let mut intent = objects::payment_intent(session.int("amount_total"), session.text("currency"), customer, tx.now());
     describe(&mut intent, data);
     tx.create("payment_intent.created", &intent);
@@ -578,7 +578,7 @@ fn describe(intent: &mut Value, data: &Value) {
     merge_metadata(intent, data);
 }
 
-fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Value) -> Result<Value, ApiError> {
+fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Customer) -> Result<Value, ApiError> {
     let now = tx.now();
     let lines = session.list("_line_items").iter();
     let lines =

@@ -15,6 +15,7 @@ use crate::flows::meter;
 use crate::flows::payment::{self, Presence};
 use crate::flows::subscription::end;
 use crate::flows::terms::{IfUnpaid, UPDATED, current_period, default_method, period_end, regular_lines, set_period};
+use crate::objects::Customer;
 use crate::settings::{AfterLastRetry, Settings};
 use crate::store::Tx;
 
@@ -35,8 +36,8 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     if trial_over {
         moved.set("status", "active");
     }
-    let customer = tx.find("customer", subscription.text("customer"))?;
-    let pending = invoice::pending_items(tx, customer.text("id"), Some(id));
+    let customer: Customer = tx.read(subscription.text("customer"))?;
+    let pending = invoice::pending_items(tx, &customer.id, Some(id));
     let mut lines = invoice::lines_of(&pending);
     if !trial_over {
         lines.extend(meter::lines(tx, &subscription, previous));
@@ -98,7 +99,7 @@ pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
     }
     let subscription = invoice::subscription_of(issued).and_then(|id| tx.get(id)).cloned();
     let of_subscription = subscription.as_ref().and_then(|subscription| default_method(tx, subscription));
-    let method = of_subscription.or_else(|| tx.get(issued.text("customer")).and_then(payment::default_method));
+    let method = of_subscription.or_else(|| payment::default_method(tx, issued.text("customer")));
     let paid = match method {
         None => {
             let next = invoice::next_attempt(issued, tx.now());
@@ -210,8 +211,8 @@ pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
     let period = (now, period_end(&recurring, anchor, now));
     moved.set("billing_cycle_anchor", anchor);
     set_period(&mut moved, period);
-    let customer = tx.find("customer", paused.text("customer"))?;
-    let pending = invoice::pending_items(tx, customer.text("id"), Some(id));
+    let customer: Customer = tx.read(paused.text("customer"))?;
+    let pending = invoice::pending_items(tx, &customer.id, Some(id));
     let mut lines = invoice::lines_of(&pending);
     lines.extend(regular_lines(tx, &moved, period, false));
     let bill = Bill {

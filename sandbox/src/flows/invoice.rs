@@ -12,7 +12,7 @@ use crate::fields::{Fields, list_of};
 use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
 use crate::ids;
-use crate::objects;
+use crate::objects::{self, Customer};
 use crate::store::Tx;
 
 /// Days from each failed attempt to the next one.
@@ -20,7 +20,7 @@ const RETRY_DAYS: [i64; 3] = [3, 5, 7];
 
 /// The contents of an invoice.
 pub(crate) struct Bill<'a> {
-    pub(crate) customer: &'a Value,
+    pub(crate) customer: &'a Customer,
     /// The subscription that is billed, if any.
     pub(crate) subscription: Option<&'a Value>,
     pub(crate) reason: &'a str,
@@ -39,7 +39,7 @@ pub(crate) fn draft(bill: Bill<'_>, now: i64) -> Value {
     }
     let total: i64 = lines.iter().map(|line| line.int("amount")).sum();
     // A negative balance is the customer's credit; a negative total becomes credit.
-    let balance = bill.customer.int("balance");
+    let balance = bill.customer.balance;
     let due = (total + balance).max(0);
     invoice.set("lines", list_of(&lines, &format!("/v1/invoices/{id}/lines")));
     for key in ["subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"] {
@@ -144,17 +144,16 @@ pub(crate) fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
 
 /// Assigns the number of an invoice, and updates the customer's balance.
 fn assign_number(tx: &mut Tx<'_>, draft: &Value) -> Result<String, ApiError> {
-    let customer = tx.find("customer", draft.text("customer"))?;
-    let id = customer.text("id");
-    let sequence = customer.int("next_invoice_sequence");
-    let ending = (customer.int("balance") + draft.int("total")).min(0);
-    tx.quietly(id, |customer| customer.set("next_invoice_sequence", sequence + 1));
+    let customer: Customer = tx.read(draft.text("customer"))?;
+    let sequence = customer.next_invoice_sequence;
+    let ending = (customer.balance + draft.int("total")).min(0);
+    tx.update_quietly(&customer.id, |customer: &mut Customer| customer.next_invoice_sequence += 1)?;
     tx.quietly(draft.text("id"), |invoice| invoice.set("ending_balance", ending));
-    tx.change(id, "customer.updated", |customer| {
-        customer.set("balance", ending);
-        customer.set("currency", draft["currency"].clone());
+    tx.update(&customer.id, "customer.updated", |customer: &mut Customer| {
+        customer.balance = ending;
+        customer.currency = draft.some("currency").map(str::to_owned);
     })?;
-    Ok(format!("{}-{sequence:04}", customer.text("invoice_prefix")))
+    Ok(format!("{}-{sequence:04}", customer.invoice_prefix))
 }
 
 fn intent_of(invoice: &Value, now: i64) -> Value {
@@ -253,8 +252,8 @@ pub(crate) fn attempted(tx: &mut Tx<'_>, id: &str, needs_action: bool, next: Opt
 
 /// Sets whether a customer is delinquent.
 pub(crate) fn set_delinquent(tx: &mut Tx<'_>, customer: &str, delinquent: bool) -> Result<(), ApiError> {
-    if tx.lookup("customer", customer).is_some_and(|customer| !customer.flag("deleted")) {
-        tx.change(customer, "customer.updated", |customer| customer.set("delinquent", delinquent))?;
+    if tx.read::<Customer>(customer).is_ok() {
+        tx.update(customer, "customer.updated", |customer: &mut Customer| customer.delinquent = delinquent)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::flows::proration;
 use crate::flows::terms::name_of;
 use crate::ids;
 use crate::money;
+use crate::objects::Customer;
 use crate::store::Tx;
 
 const EVENT: &str = "billing.meter_event";
@@ -51,7 +52,7 @@ pub(crate) fn report(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError>
     let customer = payload.some(meter["customer_mapping"].text("event_payload_key")).ok_or_else(|| {
         ApiError::invalid("meter_event_no_customer_defined", "The payload does not name a customer.").on("payload")
     })?;
-    if tx.lookup("customer", customer).is_none_or(|customer| customer.flag("deleted")) {
+    if tx.read::<Customer>(customer).is_err() {
         let message = format!("No such customer: '{customer}'");
         return Err(ApiError::invalid("meter_event_customer_not_found", message).on("payload"));
     }
@@ -173,7 +174,7 @@ pub(crate) fn summaries(tx: &Tx<'_>, meter: &Value, params: &Value) -> Result<Ve
         found.push(json!({
             "id": format!("mtrusg_test_{}_{from}", meter.text("id")),
             "object": "billing.meter_event_summary",
-            "aggregated_value": used(tx, meter, customer.text("id"), (from, until)),
+            "aggregated_value": used(tx, meter, &customer.id, (from, until)),
             "end_time": until,
             "livemode": false,
             "meter": meter["id"],

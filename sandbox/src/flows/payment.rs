@@ -11,7 +11,7 @@ use crate::clock;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::dispute;
-use crate::objects;
+use crate::objects::{self, Customer};
 use crate::store::Tx;
 
 /// Whether the cardholder is present during a payment.
@@ -121,10 +121,8 @@ pub(crate) fn attach(tx: &mut Tx<'_>, method: &Value, customer: &str) -> Result<
 }
 
 /// Returns a customer's default payment method.
-pub(crate) fn default_method(customer: &Value) -> Option<String> {
-    let settings = &customer["invoice_settings"];
-    let default = settings.some("default_payment_method");
-    default.or(customer.some("default_source")).map(str::to_owned)
+pub(crate) fn default_method(tx: &Tx<'_>, customer: &str) -> Option<String> {
+    tx.read::<Customer>(customer).ok()?.default_payment_method().map(str::to_owned)
 }
 
 /// Confirms a PaymentIntent with a payment method.
@@ -204,17 +202,13 @@ fn begin_debit(tx: &mut Tx<'_>, intent: &Value, method: &Value) -> Result<Value,
     })
 }
 
-/// The field of a customer that counts charges still to be declined.
-pub(crate) const DECLINE_NEXT: &str = "_decline_next";
-
 /// Returns the decline that was requested with a control, if any.
 fn requested_decline(tx: &mut Tx<'_>, intent: &Value) -> Option<Decline> {
     let customer = intent.some("customer")?;
-    let left = tx.get(customer).map_or(0, |customer| customer.int(DECLINE_NEXT));
-    if left == 0 {
+    if tx.read::<Customer>(customer).ok()?.decline_next == 0 {
         return None;
     }
-    tx.quietly(customer, |customer| customer.set(DECLINE_NEXT, left - 1));
+    tx.update_quietly(customer, |customer: &mut Customer| customer.decline_next -= 1).ok()?;
     Some(cards::GENERIC)
 }
 

@@ -84,7 +84,7 @@ pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64)) ->
 }
 
 /// Returns a pending invoice item for the rest of a period.
-pub(crate) fn item(customer: &Value, of: &Value, name: &str, amount: i64, period: (i64, i64), now: i64) -> Value {
+pub(crate) fn item(customer: &str, of: &Value, name: &str, amount: i64, period: (i64, i64), now: i64) -> Value {
     let price = &of["price"];
     let quantity = of.int("quantity");
     let mut item = objects::invoice_item(customer, amount, price.text("currency"), quantity, Some(price), now);

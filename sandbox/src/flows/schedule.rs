@@ -66,7 +66,7 @@ fn plan(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
         return Err(missing("phases"));
     }
     let phases = phases(tx, params, start)?;
-    let mut schedule = objects::subscription_schedule(customer.text("id"), &phases, now);
+    let mut schedule = objects::subscription_schedule(&customer.id, &phases, now);
     copy(&mut schedule, params, &["end_behavior"]);
     merge_metadata(&mut schedule, params);
     tx.create("subscription_schedule.created", &schedule);

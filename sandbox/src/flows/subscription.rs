@@ -15,12 +15,12 @@ use crate::flows::terms::{
     regular_lines, set_items,
 };
 use crate::flows::{meter, proration};
-use crate::objects;
+use crate::objects::{self, Customer};
 use crate::store::Tx;
 
 /// A subscription to create.
 pub(crate) struct NewSubscription<'a> {
-    pub(crate) customer: &'a Value,
+    pub(crate) customer: &'a Customer,
     /// Price, quantity and parameters of each item.
     pub(crate) items: Vec<(Value, Option<i64>, Value)>,
     /// One-time prices billed with the first invoice.
@@ -49,7 +49,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Value
         Some(end) if trialing => (now, end),
         _ => (now, period_end(&first["recurring"], now, now)),
     };
-    let mut subscription = objects::subscription(new.customer.text("id"), &currency, now);
+    let mut subscription = objects::subscription(&new.customer.id, &currency, now);
     let id = subscription.text("id").to_owned();
     apply_settings(&mut subscription, new.params);
     if let Some(method) = new.default_payment_method {
@@ -68,7 +68,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Value
     set_items(&mut subscription, items);
     apply_cancellation(&mut subscription, new.params, now);
 
-    let pending = invoice::pending_items(tx, new.customer.text("id"), None);
+    let pending = invoice::pending_items(tx, &new.customer.id, None);
     let mut lines = invoice::lines_of(&pending);
     lines.extend(regular_lines(tx, &subscription, period, trialing));
     for (price, quantity) in &new.once {
@@ -177,12 +177,12 @@ fn credit_the_rest(tx: &mut Tx<'_>, current: &Value) -> Result<(), ApiError> {
         return Ok(());
     }
     let now = tx.now();
-    let customer = tx.find("customer", current.text("customer"))?;
+    let customer = current.text("customer");
     for item in current.data("items").iter().filter(|item| !proration::is_metered(item)) {
         let period = proration::period_of(item);
         let credit = -proration::remaining(proration::full_price(item), period, now);
         let name = name_of(tx, &item["price"]);
-        let item = proration::item(&customer, item, &name, credit, (now, period.1), now);
+        let item = proration::item(customer, item, &name, credit, (now, period.1), now);
         tx.create("invoiceitem.created", &item);
     }
     Ok(())
@@ -196,8 +196,8 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Value, prorates: bool) -> Result<(), 
     if prorates {
         credit_the_rest(tx, current)?;
     }
-    let customer = tx.find("customer", current.text("customer"))?;
-    let pending = invoice::pending_items(tx, customer.text("id"), Some(id));
+    let customer: Customer = tx.read(current.text("customer"))?;
+    let pending = invoice::pending_items(tx, &customer.id, Some(id));
     let mut lines = invoice::lines_of(&pending);
     let (start, _) = current_period(current);
     lines.extend(meter::lines(tx, current, (start, now)));

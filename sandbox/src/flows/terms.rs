@@ -211,8 +211,7 @@ pub(crate) fn default_method(tx: &Tx<'_>, subscription: &Value) -> Option<String
     if let Some(method) = subscription.some("default_payment_method") {
         return Some(method.to_owned());
     }
-    let customer = tx.get(subscription.text("customer"))?;
-    payment::default_method(customer)
+    payment::default_method(tx, subscription.text("customer"))
 }
 
 /// Reads the amount of a price, as an integer and as decimal text.

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::error::ApiError;
-use crate::fields::{Fields, copy};
+use crate::fields::Fields;
 use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::flows::{change, collection, subscription, terms};
 use crate::hosted::checkout::{FieldError, Input, card_fields, interval_of, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
+use crate::objects::Customer;
 use crate::state::Shared;
 use crate::store::{Origin, Tx};
 
@@ -108,8 +109,8 @@ fn save(tx: &mut Tx<'_>, customer: &str, method: &Value, input: &Input) -> Resul
     tx.quietly(id, |method| method["billing_details"].set("name", input.name.as_str()));
     let method = tx.find("payment_method", id)?;
     payment::attach(tx, &method, customer)?;
-    tx.change(customer, "customer.updated", |customer| {
-        customer["invoice_settings"].set("default_payment_method", id);
+    tx.update(customer, "customer.updated", |customer: &mut Customer| {
+        customer.invoice_settings.default_payment_method = Some(id.to_owned());
     })?;
     for running in running(tx, customer) {
         if running.some("default_payment_method").is_some() {
@@ -131,7 +132,7 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
         let method = invoice::subscription_of(&open)
             .and_then(|id| tx.get(id))
             .and_then(|found| terms::default_method(tx, found))
-            .or_else(|| tx.get(session.text("customer")).and_then(payment::default_method));
+            .or_else(|| payment::default_method(tx, session.text("customer")));
         let refused = match method {
             None => "Add a card first.".to_owned(),
             Some(method) => {
@@ -354,8 +355,9 @@ pub(crate) async fn change_details(State(shared): App, Path(id): Path<String>, b
                 params.set(&name, value.trim());
             }
         }
-        let customer = session.text("customer");
-        tx.change(customer, "customer.updated", |customer| copy(customer, &params, &["email", "name", "phone"]))?;
+        let mut customer: Customer = tx.read(session.text("customer"))?;
+        customer.apply(&params)?;
+        tx.replace(&customer.id, "customer.updated", &customer)?;
         Ok(see_other(&address(session)))
     })
 }
@@ -461,12 +463,12 @@ fn overview(
     field_error: Option<&FieldError>,
     status: StatusCode,
 ) -> Result<Response, ApiError> {
-    let customer = tx.find("customer", session.text("customer"))?;
-    let plans = running(tx, customer.text("id"));
+    let customer: Customer = tx.read(session.text("customer"))?;
+    let plans = running(tx, &customer.id);
     let shown: String = plans.iter().map(|plan| plan_card(tx, session, plan)).collect();
     let shown = if shown.is_empty() { "<p>You don't have a plan.</p>".to_owned() } else { shown };
     let used = plans.first().and_then(|plan| terms::default_method(tx, plan));
-    let used = used.or_else(|| payment::default_method(&customer));
+    let used = used.or_else(|| customer.default_payment_method().map(str::to_owned));
     let on_file = used.and_then(|id| tx.get(&id).map(|method| method["card"].clone())).map_or_else(
         || "No card on file.".to_owned(),
         |card| {
@@ -474,11 +476,8 @@ fn overview(
             format!("{brand} ending in {last4}, expires {:02} / {}", card.int("exp_month"), card.int("exp_year"))
         },
     );
-    let invoices: Vec<Value> = tx
-        .referring("invoice", customer.text("id"))
-        .filter(|found| found["customer"] == customer["id"])
-        .cloned()
-        .collect();
+    let invoices: Vec<Value> =
+        tx.referring("invoice", &customer.id).filter(|found| found.text("customer") == customer.id).cloned().collect();
     let at = address(session);
     let due: String = invoices
         .iter()
@@ -532,16 +531,21 @@ fn overview(
 }
 
 /// The form for billing details, if enabled.
-fn details_form(tx: &Tx<'_>, session: &Value, customer: &Value) -> String {
+fn details_form(tx: &Tx<'_>, session: &Value, customer: &Customer) -> String {
     let settings = feature(tx, session, "customer_update");
     if !settings.flag("enabled") {
         return String::new();
     }
-    let fields: String = [("email", "E-mail", "email"), ("name", "Name", "name"), ("phone", "Phone", "tel")]
+    let fields = [
+        ("email", "E-mail", "email", &customer.email),
+        ("name", "Name", "name", &customer.name),
+        ("phone", "Phone", "tel", &customer.phone),
+    ];
+    let fields: String = fields
         .into_iter()
-        .filter(|(name, _, _)| settings.list("allowed_updates").iter().any(|allowed| *allowed == *name))
-        .map(|(name, label, autocomplete)| {
-            let value = esc(customer.text(name));
+        .filter(|(name, ..)| settings.list("allowed_updates").iter().any(|allowed| *allowed == *name))
+        .map(|(name, label, autocomplete, value)| {
+            let value = esc(value.as_deref().unwrap_or_default());
             format!(
                 r#"<div><label for="details-{name}">{label}</label><input id="details-{name}" name="{name}" value="{value}" autocomplete="{autocomplete}"></div>"#
             )

@@ -38,11 +38,11 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let customer = tx.customer(params.text("customer"))?;
     let items: Vec<Value> = match params.text("pending_invoice_items_behavior") {
-        "include" => invoice::pending_items(tx, customer.text("id"), None),
+        "include" => invoice::pending_items(tx, &customer.id, None),
         _ => Vec::new(),
     };
     let of_items = items.first().map(|item| item.text("currency"));
-    let currency = params.some("currency").or(of_items).or(customer.some("currency")).unwrap_or("usd").to_owned();
+    let currency = params.some("currency").or(of_items).or(customer.currency.as_deref()).unwrap_or("usd").to_owned();
     if items.iter().any(|item| item.text("currency") != currency) {
         let message = format!("Pending invoice items must have the invoice's currency ({currency}).");
         return Err(ApiError::invalid("", message).on("currency"));
@@ -127,7 +127,7 @@ fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let (amount, currency) = match (&price, params.some_int("amount")) {
         (Some(price), _) => (price.int("unit_amount") * quantity, price.text("currency").to_owned()),
         (None, Some(amount)) => {
-            let fallback = customer.some("currency").unwrap_or("usd");
+            let fallback = customer.currency.as_deref().unwrap_or("usd");
             (amount, params.some("currency").unwrap_or(fallback).to_owned())
         }
         (None, None) => {
@@ -135,7 +135,7 @@ fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
             return Err(ApiError::invalid("parameter_missing", message).on("amount"));
         }
     };
-    let mut item = objects::invoice_item(&customer, amount, &currency, quantity, price.as_ref(), tx.now());
+    let mut item = objects::invoice_item(&customer.id, amount, &currency, quantity, price.as_ref(), tx.now());
     copy(&mut item, params, &["description", "discountable"]);
     merge_metadata(&mut item, params);
     tx.create("invoiceitem.created", &item);
@@ -228,7 +228,7 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let of_subscription = invoice::subscription_of(&invoice)
         .and_then(|id| tx.get(id))
         .and_then(|subscription| terms::default_method(tx, subscription));
-    let of_customer = tx.get(invoice.text("customer")).and_then(payment::default_method);
+    let of_customer = payment::default_method(tx, invoice.text("customer"));
     let method = named.map(str::to_owned).or(of_subscription).or(of_customer);
     let method = method.ok_or_else(|| {
         let message =

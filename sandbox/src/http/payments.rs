@@ -11,7 +11,7 @@ use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::http::call::{Call, Route, route};
 use crate::http::list::{filtered, matches_filters, page};
-use crate::objects;
+use crate::objects::{self, Customer};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -43,7 +43,7 @@ fn create_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         return Err(ApiError::invalid("parameter_invalid_integer", message).on("amount"));
     }
     let customer = match params.some("customer") {
-        Some(id) => Some(tx.customer(id)?.text("id").to_owned()),
+        Some(id) => Some(tx.customer(id)?.id),
         None => None,
     };
     let mut intent = objects::payment_intent(amount, params.text("currency"), customer.as_deref(), tx.now());
@@ -288,7 +288,7 @@ fn attach(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         Ok(method) => method,
         Err(_) => return Err(ApiError::missing("PaymentMethod", &call.id)),
     };
-    payment::attach(tx, &method, customer.text("id"))
+    payment::attach(tx, &method, &customer.id)
 }
 
 fn detach(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -298,11 +298,9 @@ fn detach(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         return Err(ApiError::invalid("payment_method_unexpected_state", message));
     };
     let customer = customer.to_owned();
-    let is_default =
-        tx.get(&customer).is_some_and(|customer| payment::default_method(customer).as_deref() == Some(&call.id));
-    if is_default {
-        tx.change(&customer, "customer.updated", |customer| {
-            customer["invoice_settings"].set("default_payment_method", Value::Null);
+    if payment::default_method(tx, &customer).as_deref() == Some(&call.id) {
+        tx.update(&customer, "customer.updated", |customer: &mut Customer| {
+            customer.invoice_settings.default_payment_method = None;
         })?;
     }
     tx.change(&call.id, "payment_method.detached", |method| method.set("customer", Value::Null))

@@ -95,20 +95,20 @@ fn open(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         let message = format!("Not a valid URL: {url}");
         return Err(ApiError::invalid("url_invalid", message).on("return_url"));
     }
-    let mut session = objects::portal_session(customer.text("id"), id, tx.now());
+    let mut session = objects::portal_session(&customer.id, id, tx.now());
     let url = format!("{}/p/session/{}", tx.origin.base, session.text("id"));
     session.set("url", url);
     session.set("return_url", json!(back));
     copy(&mut session, params, &["locale"]);
     if let Some(data) = params.get("flow_data") {
-        session.set("flow", flow(tx, data, &customer, &configuration)?);
+        session.set("flow", flow(tx, data, &customer.id, &configuration)?);
     }
     tx.create("billing_portal.session.created", &session);
     Ok(session)
 }
 
 /// Reads a deep link into the portal: one task, and where to go afterwards.
-fn flow(tx: &Tx<'_>, data: &Value, customer: &Value, configuration: &Value) -> Result<Value, ApiError> {
+fn flow(tx: &Tx<'_>, data: &Value, customer: &str, configuration: &Value) -> Result<Value, ApiError> {
     let kind = data.text("type");
     let feature = match kind {
         "subscription_update_confirm" => "subscription_update",
@@ -125,7 +125,7 @@ fn flow(tx: &Tx<'_>, data: &Value, customer: &Value, configuration: &Value) -> R
             ApiError::invalid("parameter_missing", format!("Missing required param: {param}.")).on(&param)
         })?;
         let subscription = tx.named("subscription", id, &param)?;
-        if subscription["customer"] != customer["id"] || subscription.text("status") == "canceled" {
+        if subscription.text("customer") != customer || subscription.text("status") == "canceled" {
             return Err(ApiError::missing_param("subscription", id, &param));
         }
         if kind == "subscription_cancel" && subscription.flag("cancel_at_period_end") {

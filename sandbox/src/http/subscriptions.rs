@@ -53,7 +53,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     terms::consistent_intervals(items.iter().map(|(price, _, _)| price))?;
     let default = match params.some("default_payment_method") {
         None => None,
-        Some(id) => Some(payment::of_customer(tx, id, customer.text("id"), "default_payment_method")?),
+        Some(id) => Some(payment::of_customer(tx, id, &customer.id, "default_payment_method")?),
     };
     let default = default.as_ref().map(|method| method.text("id"));
     subscription::create(

@@ -1,0 +1,137 @@
+//! Invoices, their items and payments.
+
+use serde_json::{Value, json};
+
+use crate::ids;
+use crate::objects::catalog::pricing;
+use crate::objects::customer::Customer;
+
+/// A draft invoice without lines.
+pub(crate) fn invoice(customer: &Customer, currency: &str, reason: &str, period: (i64, i64), now: i64) -> Value {
+    json!({
+        "id": ids::new("in_"),
+        "object": "invoice",
+        "account_country": "US",
+        "account_name": "Sandbox",
+        "account_tax_ids": null,
+        "amount_due": 0,
+        "amount_overpaid": 0,
+        "amount_paid": 0,
+        "amount_remaining": 0,
+        "amount_shipping": 0,
+        "application": null,
+        "attempt_count": 0,
+        "attempted": false,
+        "auto_advance": true,
+        "automatic_tax": { "disabled_reason": null, "enabled": false, "liability": null, "provider": null, "status": null },
+        "automatically_finalizes_at": null,
+        "billing_reason": reason,
+        "collection_method": "charge_automatically",
+        "created": now,
+        "currency": currency,
+        "custom_fields": null,
+        "customer": customer.id,
+        "customer_address": customer.address,
+        "customer_email": customer.email,
+        "customer_name": customer.name,
+        "customer_phone": customer.phone,
+        "customer_shipping": customer.shipping,
+        "customer_tax_exempt": customer.tax_exempt,
+        "customer_tax_ids": [],
+        "default_payment_method": null,
+        "default_source": null,
+        "default_tax_rates": [],
+        "description": null,
+        "discounts": [],
+        "due_date": null,
+        "effective_at": null,
+        "ending_balance": null,
+        "footer": null,
+        "from_invoice": null,
+        "hosted_invoice_url": null,
+        "invoice_pdf": null,
+        "issuer": { "type": "self" },
+        "last_finalization_error": null,
+        "latest_revision": null,
+        "lines": { "object": "list", "data": [], "has_more": false, "total_count": 0, "url": "" },
+        "livemode": false,
+        "metadata": {},
+        "next_payment_attempt": null,
+        "number": null,
+        "on_behalf_of": null,
+        "parent": null,
+        "payment_settings": { "default_mandate": null, "payment_method_options": null, "payment_method_types": null },
+        "period_end": period.1,
+        "period_start": period.0,
+        "post_payment_credit_notes_amount": 0,
+        "pre_payment_credit_notes_amount": 0,
+        "receipt_number": null,
+        "rendering": null,
+        "shipping_cost": null,
+        "shipping_details": null,
+        "starting_balance": 0,
+        "statement_descriptor": null,
+        "status": "draft",
+        "status_transitions": { "finalized_at": null, "marked_uncollectible_at": null, "paid_at": null, "voided_at": null },
+        "subtotal": 0,
+        "subtotal_excluding_tax": 0,
+        "test_clock": null,
+        "total": 0,
+        "total_discount_amounts": [],
+        "total_excluding_tax": 0,
+        "total_pretax_credit_amounts": [],
+        "total_taxes": [],
+        "webhooks_delivered_at": now,
+    })
+}
+
+/// The InvoicePayment of an invoice and its PaymentIntent.
+pub(crate) fn invoice_payment(invoice: &Value, intent: &Value, now: i64) -> Value {
+    json!({
+        "id": ids::new("inpay_"),
+        "object": "invoice_payment",
+        "amount_paid": null,
+        "amount_requested": intent["amount"],
+        "created": now,
+        "currency": invoice["currency"],
+        "invoice": invoice["id"],
+        "is_default": true,
+        "livemode": false,
+        "payment": { "payment_intent": intent["id"], "type": "payment_intent" },
+        "status": "open",
+        "status_transitions": { "canceled_at": null, "paid_at": null },
+    })
+}
+
+/// An item to bill with a customer's next invoice.
+pub(crate) fn invoice_item(
+    customer: &str,
+    amount: i64,
+    currency: &str,
+    quantity: i64,
+    price: Option<&Value>,
+    now: i64,
+) -> Value {
+    json!({
+        "id": ids::new("ii_"),
+        "object": "invoiceitem",
+        "amount": amount,
+        "currency": currency,
+        "customer": customer,
+        "date": now,
+        "description": null,
+        "discountable": true,
+        "discounts": [],
+        "invoice": null,
+        "livemode": false,
+        "metadata": {},
+        "net_amount": amount,
+        "parent": null,
+        "period": { "end": now, "start": now },
+        "pricing": price.map(pricing),
+        "proration": false,
+        "quantity": quantity,
+        "tax_rates": [],
+        "test_clock": null,
+    })
+}
