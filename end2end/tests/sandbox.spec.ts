@@ -114,7 +114,7 @@ test('calls fail until the faults are reset', async ({ page, tollgate }) => {
   expect((await account()).status).toBe(200);
 });
 
-test('the pages pass axe in both colour schemes and fit a phone @javascript', async ({ page, tollgate }) => {
+test('the pages pass axe in both color schemes and fit a phone @javascript', async ({ page, tollgate }) => {
   test.setTimeout(180_000);
   const first = async (kind: string) => (await control(tollgate.stripe, `objects?kind=${kind}&limit=1`)).data[0].id;
   const one = async (list: string) => (await control(tollgate.stripe, `${list}?limit=1`)).data[0].id;
