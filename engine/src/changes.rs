@@ -1,9 +1,9 @@
-//! Telling the host what changed.
+//! Notifying the host of billing changes.
 //!
 //! A change is stored in the transaction that writes the subscription's revision, so none is lost. It
 //! is delivered at least once, in order per account, and retried with growing delays until the handler
-//! accepts it or an operator skips it. A handler that must act once keeps the change's id with what it
-//! does (`tests/store/changes.rs`).
+//! accepts it or an operator skips it. A handler that must act only once stores the change's id with
+//! its effects (`tests/store/changes.rs`).
 
 use std::error::Error;
 use std::fmt;

@@ -42,7 +42,7 @@ impl Clock {
         }
     }
 
-    /// The machine's own time, whatever the rules go by: signatures are made by real time.
+    /// The machine's own time, whatever clock the rules use: signatures are made in real time.
     pub fn wall(&self) -> Timestamp {
         match &self.0 {
             Source::System | Source::Ahead(_) => system_now(),

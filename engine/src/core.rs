@@ -1,6 +1,6 @@
-//! The parts that every act of the engine works with.
+//! The parts that the engine's functions work with.
 //!
-//! They are leaves: none of them knows this struct, and no act knows the handle that hosts hold
+//! None of them knows this struct, and no function that takes it knows the handle that hosts hold
 //! ([`crate::Engine`]).
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::settings::{Retention, StripeSettings, Urls};
 use crate::store::{Db, StoreError};
 use crate::stripe::{Gateway, GatewayError};
 
-/// Everything that checkout, sync, metering and the other acts need.
+/// Everything that checkout, sync, metering and the other modules need.
 #[derive(Debug)]
 pub struct Core {
     catalog: Arc<Catalog>,
@@ -92,7 +92,7 @@ impl Core {
         &self.gateway
     }
 
-    /// The clock that all rules go by.
+    /// The clock that all rules use.
     pub const fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -117,7 +117,7 @@ impl Core {
         &self.meter
     }
 
-    /// Notified after an event was committed that is due.
+    /// Notified after an event that is due was committed.
     pub const fn wake_worker(&self) -> &Notify {
         &self.wake_worker
     }

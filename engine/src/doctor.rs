@@ -54,7 +54,7 @@ impl Check {
     }
 }
 
-/// Makes all checks, in the order in which problems should be solved.
+/// Runs all checks, in the order in which problems should be solved.
 pub async fn check(core: &Core) -> Vec<Check> {
     let mut checks = vec![database(core).await, events(core).await, changes(core).await];
     if core.catalog().metered_prices().next().is_some() {

@@ -59,14 +59,14 @@ pub enum BuildError {
 }
 
 impl Engine {
-    /// Begins to build an engine.
+    /// Starts building an engine.
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
     }
 
     /// Starts the background tasks: applying events, delivering billing changes, reporting overage,
-    /// releasing reservations, comparing with Stripe, and hearing of other nodes' writes. They run until
-    /// `stop`, and are started again if they end before that. [`Tasks::wait`] waits for their end.
+    /// releasing reservations, comparing with Stripe, and listening for other nodes' writes. They run
+    /// until `stop`, and are restarted if they end earlier. [`Tasks::wait`] waits for their end.
     pub fn spawn(&self, stop: &CancellationToken) -> Tasks {
         let tasks = &self.0.tasks;
         let core = || Arc::clone(&self.0.core);
@@ -91,7 +91,7 @@ impl Engine {
         worker::drain(&self.0.core).await;
     }
 
-    /// Delivers billing changes that are due, the oldest of each account, and returns how many that were.
+    /// Delivers the oldest due billing change of each account, and returns the number of deliveries.
     pub async fn deliver_changes(&self) -> Result<usize, StoreError> {
         changes::deliver_due(&self.0.core, &self.0.on_change).await
     }
@@ -159,7 +159,7 @@ impl EngineBuilder {
         self
     }
 
-    /// The clock that all rules go by; the machine's by default.
+    /// The clock that all rules use; the machine's by default.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);

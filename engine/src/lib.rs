@@ -7,9 +7,9 @@
 //! [`portal`] and [`overview`] (docs/EMBED.md).
 //!
 //! From the ground up: [`clock`], [`ids`] and [`settings`]; [`store`], the database; [`stripe`], the
-//! gateway; [`inbox`], what events are about; `cache`; then the acts, each of which takes the parts it
-//! needs from a [`Core`]; then [`Engine`], the handle that the acts do not know; then `tasks`, which run
-//! beside requests, and [`axum`](crate::axum).
+//! gateway; [`inbox`], what events are about; [`cache`]; [`Core`], which holds these parts; then the
+//! modules whose functions take a `Core`; then [`tasks`], which run beside requests; then [`Engine`],
+//! the handle, which only [`axum`](crate::axum) knows.
 
 pub mod accounts;
 #[cfg(feature = "axum")]

@@ -1,4 +1,4 @@
-//! Proof that an account may do what was asked for.
+//! Proof that an account may do something.
 
 use billing::{AccountId, Admission, Catalog, Entitlement, Policy, Tier};
 

@@ -24,10 +24,10 @@ pub enum DatabaseUrl {
 /// Why a database address was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlError {
-    /// It is of neither kind.
+    /// It names neither SQLite nor PostgreSQL.
     #[error("must begin with `sqlite:` or `postgres://`")]
     Scheme,
-    /// SQLite has no name for a database that goes away with its connection.
+    /// It names no file, so that the database would disappear with its connection.
     #[error("names no file: use one such as sqlite:data/tollgate.db")]
     NoFile,
     /// The schema is not a plain name.
@@ -64,7 +64,7 @@ impl DatabaseUrl {
         })
     }
 
-    /// Whether nothing outlives the process.
+    /// Whether the database is in memory, and so does not outlive the process.
     pub fn is_in_memory(&self) -> bool {
         matches!(self, Self::Sqlite(url) if url.contains(":memory:") || url.contains("mode=memory"))
     }
@@ -155,7 +155,8 @@ impl Urls {
         }
     }
 
-    /// The success page, as Stripe takes it: with the placeholder that it replaces by the session's id.
+    /// The success page as it is sent to Stripe, with the placeholder that Stripe replaces by the
+    /// session's id.
     pub(crate) fn success_for_stripe(&self) -> String {
         let separator = if self.success.query().is_some() { '&' } else { '?' };
         format!("{}{separator}session_id={{CHECKOUT_SESSION_ID}}", self.success)

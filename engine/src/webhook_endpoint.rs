@@ -1,5 +1,5 @@
-//! Registering the webhook endpoint at Stripe, for the events that are handled and in the API version
-//! that is spoken here.
+//! Registers the webhook endpoint at Stripe, for the events that are handled, in the API version that
+//! requests use.
 
 use crate::core::Core;
 use crate::inbox::events::handled;

@@ -1,4 +1,4 @@
--- People, the accounts they act for, and their sessions. An account's id is the engine's.
+-- Users, the accounts they act for, and their sessions. An account's id is the engine's.
 
 CREATE TABLE app_user (
     id            TEXT   NOT NULL PRIMARY KEY,
@@ -17,14 +17,14 @@ CREATE TABLE membership (
 );
 CREATE INDEX membership_user ON membership (user_id);
 
--- Login attempts not yet proved right, per e-mail address and per client address.
+-- Login attempts that did not succeed, per e-mail address and per client address.
 CREATE TABLE login_throttle (
     throttle_key TEXT   NOT NULL PRIMARY KEY,
     window_start BIGINT NOT NULL,
     attempts     BIGINT NOT NULL
 );
 
--- The id opens an account, so only its hash is stored.
+-- A session's id opens an account, so only its hash is stored.
 CREATE TABLE session (
     id_hash    TEXT   NOT NULL PRIMARY KEY, -- SHA-256 in hex
     data       TEXT   NOT NULL,             -- JSON

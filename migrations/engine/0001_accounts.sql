@@ -6,7 +6,7 @@ CREATE TABLE account (
     id              TEXT   NOT NULL PRIMARY KEY,
     email           TEXT   NOT NULL, -- the contact address
     email_lower     TEXT   NOT NULL, -- by which accounts are searched: databases differ in how they lower letters
-    email_canonical TEXT   NOT NULL, -- by which trials are counted
+    email_canonical TEXT   NOT NULL, -- the address as trials are counted by it
     name            TEXT, -- printed on invoices
     changes         BIGINT NOT NULL DEFAULT 0, -- the number of rows in billing_change so far
     created_at      BIGINT NOT NULL,

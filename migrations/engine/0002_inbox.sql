@@ -1,4 +1,4 @@
--- Every event that Stripe ever delivered, once.
+-- Every event that Stripe has delivered, once.
 
 CREATE TABLE webhook_event (
     event_id        TEXT   NOT NULL PRIMARY KEY, -- evt_…

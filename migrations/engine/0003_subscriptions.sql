@@ -1,4 +1,4 @@
--- Subscriptions as Stripe last described them, and the way to them.
+-- Subscriptions as Stripe last described them, and the purchases that lead to them.
 
 -- Many per customer: a cancelled one stays as history. `version` counts writes: of two processes
 -- that asked Stripe at the same time, the one with the older answer cannot write last.
@@ -30,13 +30,13 @@ CREATE TABLE subscription_revision (
     version         BIGINT NOT NULL,
     account_id      TEXT   NOT NULL REFERENCES account (id),
     snapshot        TEXT   NOT NULL, -- JSON: billing::Subscription
-    cause           TEXT   NOT NULL, -- event ids, or what else made us ask Stripe
+    cause           TEXT   NOT NULL, -- event ids, or another reason to ask Stripe
     written_at      BIGINT NOT NULL,
     PRIMARY KEY (subscription_id, version)
 );
 CREATE INDEX subscription_revision_account ON subscription_revision (account_id, written_at);
 
--- What the host is still to be told, in order per account.
+-- Changes to be delivered to the host, in order per account.
 CREATE TABLE billing_change (
     account_id       TEXT   NOT NULL REFERENCES account (id),
     number           BIGINT NOT NULL, -- counted per account, from 1
@@ -56,8 +56,8 @@ CREATE INDEX billing_change_due ON billing_change (next_attempt_at) WHERE state 
 CREATE INDEX billing_change_created ON billing_change (created_at, account_id, number);
 CREATE INDEX billing_change_settled ON billing_change (settled_at) WHERE state <> 'pending';
 
--- A purchase that was begun. Its id is the idempotency key at Stripe, and its columns are
--- everything that the request to Stripe is made of: a retry sends the same.
+-- A purchase that was started. Its id is the idempotency key at Stripe, and its columns are everything
+-- that the request to Stripe consists of, so that a retry sends the same.
 CREATE TABLE checkout_attempt (
     id             TEXT   NOT NULL PRIMARY KEY,
     account_id     TEXT   NOT NULL REFERENCES account (id),
@@ -65,7 +65,7 @@ CREATE TABLE checkout_attempt (
     kind           TEXT   NOT NULL CHECK (kind IN ('subscription', 'product')),
     item           TEXT   NOT NULL, -- plan and interval, such as PRO/month; or the product's key
     price_id       TEXT   NOT NULL,
-    metered_prices TEXT   NOT NULL, -- ids separated by spaces: what is billed by usage beside the plan
+    metered_prices TEXT   NOT NULL, -- ids separated by spaces: the prices of usage that is billed beside the plan
     trial_days     BIGINT NOT NULL,
     status         TEXT   NOT NULL CHECK (status IN ('creating', 'open', 'complete', 'expired', 'superseded', 'failed')),
     session_id     TEXT   UNIQUE,
@@ -78,7 +78,7 @@ CREATE UNIQUE INDEX checkout_attempt_one_plan ON checkout_attempt (account_id)
 CREATE UNIQUE INDEX checkout_attempt_one_product ON checkout_attempt (account_id, item)
     WHERE kind = 'product' AND status IN ('creating', 'open');
 
--- Who has had a trial: by account, by canonical e-mail and by the card's fingerprint.
+-- Trials that were used: by account, by canonical e-mail address and by the card's fingerprint.
 CREATE TABLE trial_claim (
     claim           TEXT   NOT NULL PRIMARY KEY, -- account:…, email:… or card:…
     subscription_id TEXT   NOT NULL,

@@ -1,5 +1,5 @@
--- What was bought and paid, as Stripe last described it. Each row is stored under Stripe's own id,
--- so that an event that is delivered twice adds nothing.
+-- Invoices, payments and purchases as Stripe last described them. Each row is stored under Stripe's own
+-- id, so that an event that is delivered twice adds nothing.
 
 CREATE TABLE invoice (
     id                   TEXT   NOT NULL PRIMARY KEY, -- in_…

@@ -1,13 +1,13 @@
--- Usage: the counter decides, the records prove, the days are shown. Nothing is ever summed to
--- answer a request.
+-- Usage: limits are enforced by counters, records make events idempotent, and days are for charts.
+-- Nothing is ever summed to answer a request.
 
 CREATE TABLE usage_counter (
     account_id      TEXT   NOT NULL REFERENCES account (id),
     meter           TEXT   NOT NULL,
     window_start    BIGINT NOT NULL,
     window_end      BIGINT NOT NULL, -- unless the window is cut short
-    subscription_id TEXT,            -- whose window it is; none on the free plan
-    included        BIGINT NOT NULL, -- the limit when usage was last counted; the largest number for none
+    subscription_id TEXT,            -- the subscription that the window belongs to; null on the free plan
+    included        BIGINT NOT NULL, -- the limit when usage was last counted; the largest number if there is none
     used            BIGINT NOT NULL, -- of the limit
     reserved        BIGINT NOT NULL, -- of the limit, by reservations
     from_credits    BIGINT NOT NULL DEFAULT 0, -- used beyond the limit, out of credits
@@ -33,7 +33,7 @@ CREATE TABLE usage_record (
     overage         BIGINT NOT NULL,
     fingerprint     TEXT   NOT NULL, -- of the request: the same key means the same request
     source          TEXT   NOT NULL, -- what used it, such as an API key's id; may be empty
-    metadata        TEXT,            -- JSON, about the work
+    metadata        TEXT,            -- JSON about the work
     reservation_id  TEXT,            -- while it is held
     expires_at      BIGINT,
     PRIMARY KEY (idempotency_key, account_id)

@@ -19,7 +19,7 @@ CREATE TABLE drift (
     state       TEXT   NOT NULL CHECK (state IN ('open', 'fixed', 'resolved')),
     found_at    BIGINT NOT NULL,
     seen_at     BIGINT NOT NULL,
-    run_id      TEXT   NOT NULL REFERENCES reconcile_run (id) -- the last that saw it
+    run_id      TEXT   NOT NULL REFERENCES reconcile_run (id) -- the last run that saw it
 );
 CREATE UNIQUE INDEX drift_open ON drift (key) WHERE state = 'open';
 CREATE INDEX drift_found ON drift (found_at, id);

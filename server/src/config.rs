@@ -1,4 +1,4 @@
-//! The configuration: read once at the start, typed, with every error reported at once.
+//! The configuration: read once at startup, typed, with all errors reported together.
 //!
 //! Nothing else in the program reads the environment. Secrets are [`SecretString`]s: their `Debug`
 //! shows nothing (`tests/rules/config.rs`).
@@ -28,7 +28,7 @@ pub const SANDBOX_WEBHOOK_SECRET: &str = "whsec_sandbox";
 pub enum Env {
     /// A developer's machine: `.env` is read, and the sandbox replaces Stripe unless keys are set.
     Development,
-    /// In front of customers: nothing has a default that could be wrong.
+    /// In front of customers: no default could be wrong.
     Production,
 }
 

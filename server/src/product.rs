@@ -1,8 +1,8 @@
 //! What this app sells, by name.
 //!
-//! `plans.toml` declares the features and meters; these constants name them in code. Both are
-//! compared when the server starts, so a key that is misspelt here or missing there keeps it
-//! from starting (`tests/rules/product.rs`).
+//! `plans.toml` declares the features and meters; these constants name them in code. Both are compared
+//! when the server starts, so it does not start if a key is misspelt here or missing there
+//! (`tests/rules/product.rs`).
 
 use billing::{Feature, Meter};
 

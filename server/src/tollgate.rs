@@ -1,4 +1,4 @@
-//! Everything a request needs, in one handle.
+//! Everything that a request needs, in one handle.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl Deref for Tollgate {
     }
 }
 
-/// Why the app could not be put together.
+/// Why the app could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum TollgateError {
     /// The engine could not be built.
@@ -48,8 +48,8 @@ pub enum TollgateError {
 }
 
 impl Tollgate {
-    /// Puts the app together. Nothing runs before [`crate::http::router`] is served and
-    /// [`Engine::spawn`] is called.
+    /// Builds the app. Nothing runs before [`crate::http::router`] is served and [`Engine::spawn`] is
+    /// called.
     pub fn new(config: Config, db: Db, clock: Clock, assets: Assets) -> Result<Self, TollgateError> {
         let engine = Engine::builder()
             .catalog(Arc::clone(&config.catalog))
@@ -95,8 +95,8 @@ impl Tollgate {
 }
 
 /// Called for every change of a subscription, in order for each account and again until it succeeds.
-/// This is the place to provision what a plan includes outside of this app. [`BillingChange::id`] is
-/// the same at every delivery.
+/// This is the place to provision what a plan includes outside this app. [`BillingChange::id`] is the
+/// same at every delivery.
 async fn billing_changed(change: BillingChange) -> Result<(), engine::changes::ChangeError> {
     let (before, after) = (change.before.as_ref().map(|before| before.status.as_str()), change.after.status.as_str());
     tracing::info!(change = change.id(), subscription = %change.after.id, before, after, "billing changed");

@@ -1,11 +1,11 @@
-//! Where visitors who may not enter are sent.
+//! The pages that rejected visitors are redirected to.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Position, Url};
 
 use crate::settings::Urls;
 
-/// What stays as it is in a query value that holds a path.
+/// The characters to encode in a query value; those of a path stay readable.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The sign-in page, which leads on to `next`.

@@ -5,9 +5,9 @@ use percent_encoding::percent_decode_str;
 /// How often a path is decoded. No browser sends a path that still changes then.
 const MAX_DECODINGS: usize = 8;
 
-/// Returns what a path means, however it is spelled: decoded until nothing changes, in lower case, with
-/// `\` as `/`, without empty, `.` and `..` segments, without a trailing slash. `None` for a path that
-/// does not decode to text.
+/// Returns the canonical spelling of a path: decoded until nothing changes, in lower case, with `\` as
+/// `/`, without empty, `.` and `..` segments, without a trailing slash. `None` for a path that does not
+/// decode to text.
 pub fn canonical(path: &str) -> Option<String> {
     decode(path).map(|decoded| normalize(&decoded))
 }

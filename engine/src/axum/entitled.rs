@@ -35,8 +35,8 @@ impl Requirement for SignedIn {
 /// A [`Permit`] for what `R` requires, as an extractor: a handler that takes it does not run for anyone
 /// else. It needs a [`crate::axum::Gate`] around the route, which says who is calling.
 ///
-/// Others are answered as they ask: a browser is redirected to the sign-in or upgrade page, a program
-/// gets 401 or 403 with the address of that page.
+/// Another caller's browser is redirected to the sign-in or upgrade page; a program gets 401 or 403
+/// with the address of that page.
 #[derive(Clone, Debug)]
 pub struct Entitled<R>(Permit, PhantomData<R>);
 

@@ -1,4 +1,4 @@
-//! Asking the policy table about every request before its handler runs.
+//! Checks every request against the policy table before its handler runs.
 
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
         Verdict::Hide => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
         Verdict::Admit if canonical == path => next.run(Request::from_parts(parts, body)).await,
         // Another spelling of a page leads to the page itself, where the gate asks again. A browser
-        // would encode anything but plain ASCII, and come back forever.
+        // would encode anything but plain ASCII, and be redirected forever.
         Verdict::Admit if is_read && canonical.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Redirect::permanent(&address).into_response()
         }
@@ -101,7 +101,7 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
     private(response)
 }
 
-/// Tells who makes the request. `None`: it cannot be told, because the database failed.
+/// Identifies who makes the request; `None` if the database failed.
 async fn visitor<I: Identify>(gate: &Inner<I>, parts: &mut Parts) -> Result<Option<Visitor>, Box<Response>> {
     let identified = gate.identify.identify(parts).await.map_err(|error| Box::new(error.into_response()))?;
     let Some(billable) = identified else { return Ok(Some(Visitor::default())) };
@@ -124,7 +124,7 @@ async fn refuse(refusals: &Router, mut parts: Parts, body: Body, status: StatusC
     private(response)
 }
 
-/// An answer that depends on who asks must not be kept by anything between here and their browser.
+/// A response that depends on the visitor must not be cached.
 fn private(mut response: Response) -> Response {
     let value = HeaderValue::from_static("no-store");
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(value);

@@ -9,9 +9,9 @@ use billing::Entitlement;
 
 use crate::accounts::Billable;
 
-/// Tells who makes a request: the host's sessions, tokens or headers.
+/// Identifies who makes a request, by the host's sessions, tokens or headers.
 pub trait Identify: Clone + Send + Sync + 'static {
-    /// Sent when it cannot be told, because the session store is down for example.
+    /// The response if the visitor cannot be identified, for example because the session store is down.
     type Error: IntoResponse;
 
     /// Returns who makes the request; `None` for an anonymous visitor. What the host's own handlers

@@ -74,7 +74,7 @@ impl PolicyTable {
         self.routes.iter().find(|route| covers(route.path, canonical)).copied()
     }
 
-    /// Whether everyone may ask for a path, as it is spelled, whose canonical form no route covers.
+    /// Whether a path whose canonical form no route covers is open to everyone as it is spelled.
     pub(super) fn is_open(&self, path: &str) -> bool {
         self.is_otherwise_public && !climbs(path)
     }

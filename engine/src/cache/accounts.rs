@@ -24,7 +24,7 @@ impl Cache {
         Self { subscriptions: Entries::new(&invalidation), contacts: Entries::new(&invalidation), invalidation }
     }
 
-    /// Which entries are out of date; a host keeps [`Entries`] of its own by it.
+    /// The invalidation that these entries follow; a host's own [`Entries`] can follow it too.
     pub const fn invalidation(&self) -> &Invalidation {
         &self.invalidation
     }

@@ -26,7 +26,7 @@ struct Inner {
     registered: RwLock<Vec<Box<dyn Answers>>>,
     /// Counts invalidations, so that a read that was under way during one is not kept.
     count: AtomicU64,
-    /// Whether this node hears of other nodes' writes.
+    /// Whether this node is notified of other nodes' writes.
     is_trusted: AtomicBool,
     /// The subjects of the commits under way, once for each commit.
     committing: Mutex<Vec<String>>,
@@ -57,8 +57,8 @@ impl Drop for Committing {
 }
 
 impl Invalidation {
-    /// For a database. Where other nodes write, nothing is kept until [`Invalidation::trust`] says that
-    /// their writes are heard of.
+    /// For a database. If other nodes write, nothing is kept until [`Invalidation::trust`] confirms
+    /// that this node is notified of their writes.
     pub fn new(db: &Db) -> Self {
         Self(Arc::new(Inner {
             registered: RwLock::default(),
@@ -102,7 +102,7 @@ impl Invalidation {
         self.each(|answers| answers.drop_subject(subject));
     }
 
-    /// Says whether writes elsewhere are heard of, and drops every answer.
+    /// Sets whether this node is notified of other writes, and drops every answer.
     pub fn trust(&self, is_trusted: bool) {
         self.0.is_trusted.store(is_trusted, Ordering::SeqCst);
         self.0.count.fetch_add(1, Ordering::SeqCst);

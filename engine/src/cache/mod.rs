@@ -1,4 +1,4 @@
-//! What was read of the database, until it is written.
+//! What was read from the database, until it is written.
 //!
 //! A cache holds what was read, not what follows from it: an entitlement changes with the clock alone.
 //! Every write drops what it changes, on this node after its commit and on the others by a PostgreSQL

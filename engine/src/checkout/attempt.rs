@@ -58,9 +58,9 @@ pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<Strin
     Err(CheckoutError::InProgress)
 }
 
-/// Closes an attempt, its session first: an attempt that is closed here while its session can still
-/// be paid at Stripe could become a second purchase. An attempt whose session is not known may have
-/// one all the same; asking again with its key tells.
+/// Closes an attempt, its session first: an attempt that is closed here while its session can still be
+/// paid at Stripe could become a second purchase. An attempt whose session is not known may have one
+/// all the same; asking again with its key finds it.
 pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), CheckoutError> {
     let Some(session) = &attempt.session else {
         return match open_session(core, attempt).await {

@@ -1,12 +1,11 @@
 //! Deciding about many usage events in one transaction.
 //!
-//! The counters in question are locked first, in one order; from then on nothing else changes what
-//! belongs to their accounts and meters. So what is read afterwards is current, the decisions are
-//! made here, one after the other in the order of the requests, by [`billing::allowance`], and what
-//! follows from them is written and committed together: records, counters, credits, days, notices,
-//! and what is to be billed. The number of statements depends neither on the history nor, but for
-//! its size classes, on the number of requests (`tests/store/usage.rs`,
-//! `tests/store/reservations.rs`).
+//! The counters in question are locked first, in one order; from then on no other transaction changes
+//! what belongs to their accounts and meters, so what is read afterwards is current. The decisions are
+//! made here, one after the other in the order of the requests, by [`billing::allowance`]. Their
+//! effects are written and committed together: records, counters, credits, days, notices, and overage.
+//! The number of statements depends neither on the history nor, but for its size classes, on the number
+//! of requests (`tests/store/usage.rs`, `tests/store/reservations.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -161,7 +160,7 @@ impl KnownCounters {
     }
 }
 
-/// Decides about all of `requests` and commits; the answers in their order.
+/// Decides about all of `requests` and commits, and returns the answers in their order.
 async fn decide(db: Db, known: KnownCounters, requests: Arc<[Request]>) -> Result<Vec<Answer>, StoreError> {
     let scopes: BTreeMap<CounterKey, &CounterScope> =
         requests.iter().map(|request| (request.scope().counter_key(), request.scope())).collect();

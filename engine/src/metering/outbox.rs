@@ -26,8 +26,8 @@ const REMEMBERED: i64 = 23 * 3600;
 /// The longest wait between two attempts, in seconds.
 const MAX_BACKOFF: i64 = 3600;
 
-/// Sends everything that is due and not being sent by another process; the number of events that
-/// Stripe accepted.
+/// Sends everything that is due and not being sent by another process, and returns the number of events
+/// that Stripe accepted.
 pub async fn send_due(core: &Core) -> Result<u64, StoreError> {
     let owner = ids::new_id();
     let mut sent = 0;
@@ -62,7 +62,8 @@ async fn send_meter(core: &Core, sender: &Sender, owner: &str) -> Result<u64, St
     Ok(sent)
 }
 
-/// Takes or extends the lease; what is sealed and due, or `None` when another process holds the lease.
+/// Takes or extends the lease, and returns what is sealed and due; `None` when another process holds
+/// the lease.
 async fn lease(core: &Core, sender: &Sender, owner: &str) -> Result<Option<Vec<Sealed>>, StoreError> {
     let now = core.now();
     let mut tx = core.db().begin().await?;
@@ -74,7 +75,7 @@ async fn lease(core: &Core, sender: &Sender, owner: &str) -> Result<Option<Vec<S
     Ok(Some(sealed))
 }
 
-/// Sends one event. Whether Stripe has it now.
+/// Sends one event, and returns whether Stripe has it now.
 #[tracing::instrument(skip_all, fields(event = event.id, account = event.account_id))]
 async fn send(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
     let now = core.now();

@@ -1,5 +1,5 @@
-//! A short-term limit on calls. It spares the machine, so each node has its own; the meters, which
-//! are exact, are shared by all nodes.
+//! A short-term limit on calls. It protects the machine, so it is separate on each node; the meters,
+//! which are exact, are shared by all nodes.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -64,7 +64,7 @@ impl RateLimiter {
         Self { governor, per_second: per_second.map_or(0, NonZeroU32::get), calls: AtomicU32::new(0) }
     }
 
-    /// Admits one call; what is left of the burst, if there is a limit.
+    /// Admits one call, and returns what is left of the burst if there is a limit.
     pub fn admit(&self, caller: &Caller) -> Result<Option<Burst>, TooManyCalls> {
         let Some(governor) = &self.governor else { return Ok(None) };
         if self.calls.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {

@@ -1,4 +1,4 @@
-//! What a meter says.
+//! The state of an account's meters.
 
 use billing::allowance::Allowance;
 use billing::{Limit, Meter, Overage, Timestamp, UsageWindow};

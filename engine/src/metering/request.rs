@@ -1,4 +1,4 @@
-//! What is asked of the meter, and the answers.
+//! Requests to the meter, and their outcomes.
 
 use billing::Meter;
 use billing::allowance::MAX_UNITS;
@@ -19,7 +19,8 @@ pub struct UsageEvent<'a> {
     /// Whether the key was generated for this event, so that it need not be looked up. A key that
     /// exists all the same is an error.
     pub is_new_key: bool,
-    /// Of the request behind it: the same key with another one is an error. May be empty.
+    /// The fingerprint of the request behind it: the same key with another one is an error. May be
+    /// empty.
     pub fingerprint: &'a str,
     /// What used it, such as an API key's id.
     pub source: Option<&'a str>,
@@ -28,7 +29,7 @@ pub struct UsageEvent<'a> {
 }
 
 impl<'a> UsageEvent<'a> {
-    /// A usage event with nothing more to say about it.
+    /// A usage event without details.
     pub const fn new(meter: Meter, quantity: u64, key: &'a str) -> Self {
         Self { meter, quantity, key, is_new_key: false, fingerprint: "", source: None, metadata: None }
     }

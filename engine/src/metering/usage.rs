@@ -24,8 +24,8 @@ pub async fn read(core: &Core, account: &AccountId) -> Result<Vec<MeterReading>,
     readings(core, account, &entitlement).await
 }
 
-/// Whether `quantity` of a meter could be used now. A look, not a promise: only [`record`] and
-/// [`reserve`] decide.
+/// Whether `quantity` of a meter could be used now. That is no promise: only [`record`] and [`reserve`]
+/// decide.
 pub async fn check(core: &Core, account: &AccountId, meter: Meter, quantity: u64) -> Result<bool, StoreError> {
     let scope = scope(core, account, meter, core.now()).await?;
     let reading = read(core, account).await?.into_iter().find(|reading| reading.meter == meter);
@@ -116,7 +116,7 @@ pub async fn kept_response(core: &Core, account: &AccountId, key: &str) -> Resul
     rows::response(core.db(), account, key).await
 }
 
-/// Releases every expired reservation; how many there were.
+/// Releases every expired reservation, and returns their number.
 ///
 /// # Errors
 /// What was released before stays released.

@@ -19,7 +19,8 @@ pub async fn counters_at(
     rows::counters_of(db, account, window.start, window.start.plus_days(-LONGEST_WINDOW_DAYS), subscription).await
 }
 
-/// What a window begins with: what the latest window that it cut short has used beyond its share.
+/// The usage that a window begins with: what the latest window that it cut short has used beyond its
+/// share.
 pub fn carried_into(counters: &[Counter], meter: Meter, window: UsageWindow) -> u64 {
     let cut = counters
         .iter()

@@ -23,7 +23,7 @@ pub(super) struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Reports something that is not repaired by itself.
+    /// Reports something that is not repaired automatically.
     pub(super) fn open(&mut self, drift: Drift) {
         self.findings.push(Finding { drift, is_fixed: false });
     }

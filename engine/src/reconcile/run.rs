@@ -48,7 +48,7 @@ pub async fn reconcile(core: &Core, mode: Mode, days: i64) -> Result<Vec<Finding
     execute(core, &run, mode, days).await
 }
 
-/// Compares and repairs, unless a recent run, of any node, did or still does. Whether it did.
+/// Compares and repairs, unless a recent run on any node did or still does. Returns whether it did.
 pub async fn reconcile_if_due(core: &Core) -> Result<bool, Interrupted> {
     let (run, now) = (ids::new_id(), core.now());
     let mut tx = core.db().begin().await?;

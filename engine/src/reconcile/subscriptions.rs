@@ -1,5 +1,5 @@
-//! Subscriptions: stored differently or not at all, doubled, without an account, at an unknown price,
-//! or of a closed account.
+//! Subscriptions: stored differently or not at all, duplicated, without an account, at an unknown
+//! price, or of a closed account.
 
 use std::collections::{BTreeMap, BTreeSet};
 

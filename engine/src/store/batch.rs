@@ -59,7 +59,8 @@ impl BatchStatement {
         Self { name, sqlite: sqlite.into(), postgres, columns }
     }
 
-    /// Runs it for all of `rows`, each with a value for each parameter; the number of rows changed.
+    /// Runs it for all of `rows`, each with a value for each parameter, and returns the number of rows
+    /// changed.
     pub(crate) async fn execute(&'static self, tx: &mut Tx, rows: Vec<Vec<Value>>) -> Result<u64, StoreError> {
         if let Tx::Postgres(tx) = tx {
             if rows.is_empty() {
@@ -76,7 +77,7 @@ impl BatchStatement {
         Ok(changed)
     }
 
-    /// Runs it as a query for all of `rows`; what it returns.
+    /// Runs it as a query for all of `rows`, and returns the rows it found.
     pub(crate) async fn fetch_all<R: Row>(
         &'static self,
         tx: &mut Tx,

@@ -1,8 +1,8 @@
-//! Changes that the host is still to be told, in order per account.
+//! Changes to be delivered to the host, in order per account.
 //!
-//! A row is written in the transaction that writes the subscription's revision. Only the oldest
-//! pending change of an account is ever delivered, under a lease, so that the host hears of an
-//! account's changes one after the other (`tests/store/billing_changes.rs`).
+//! A row is written in the transaction that writes the subscription's revision. Only the oldest pending
+//! change of an account is ever delivered, under a lease, so that the host receives an account's
+//! changes one after the other (`tests/store/billing_changes.rs`).
 
 use billing::{AccountId, Subscription, SubscriptionId, Timestamp};
 
@@ -56,7 +56,7 @@ pub enum ChangeState {
     Pending,
     /// The host has accepted it.
     Delivered,
-    /// An operator decided that the host need not hear of it.
+    /// An operator decided not to deliver it.
     Skipped,
 }
 
@@ -94,7 +94,7 @@ pub struct StoredChange {
     pub after: Subscription,
     /// What made us ask Stripe: event ids, or a word.
     pub cause: String,
-    /// Whether the host has heard of it.
+    /// Whether it was delivered.
     pub state: ChangeState,
     /// Deliveries so far.
     pub attempts: i64,
@@ -259,7 +259,7 @@ pub async fn failing(db: &Db) -> Result<Failing, StoreError> {
     Ok(Failing { count, oldest: oldest.map(Timestamp) })
 }
 
-/// Deletes up to `limit` changes that were settled before `before`; how many it deleted.
+/// Deletes up to `limit` changes that were settled before `before`, and returns their number.
 pub async fn prune(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     tx.execute(PRUNE, values![before.0, limit]).await
 }

@@ -1,4 +1,4 @@
-//! Purchases that were begun: one open attempt per plan or product at a time.
+//! Purchases that were started: one open attempt per plan or product at a time.
 
 use billing::{AccountId, CheckoutSessionId, CustomerId, PriceId, Timestamp};
 
@@ -100,7 +100,7 @@ pub struct OpenSession {
     pub url: String,
 }
 
-/// A purchase that was begun.
+/// A purchase that was started.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// Its id, which is the idempotency key at Stripe.

@@ -53,7 +53,7 @@ impl Balance {
     }
 }
 
-/// Locks a purchase's grant until the transaction ends; what it has granted so far, nothing if it is new.
+/// Locks a purchase's grant until the transaction ends, and returns what it has granted so far.
 pub async fn take_grant(
     tx: &mut Tx,
     source: &str,

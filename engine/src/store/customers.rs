@@ -55,8 +55,7 @@ pub async fn count_deleted(db: &Db, account: &AccountId) -> Result<i64, StoreErr
 }
 
 /// The account that owns a Stripe customer, deleted or not. A customer without one keeps none until
-/// this transaction ends: a link must not be made behind the back of a transaction that records that
-/// there is none.
+/// this transaction ends: a transaction that records that there is none must not miss a link.
 pub async fn account_of(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
     let account = owner(tx, customer).await?;
     if account.is_some() {

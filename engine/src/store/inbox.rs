@@ -193,8 +193,8 @@ pub struct Lease {
     pub attempt: i64,
 }
 
-/// Stores events; the ids of those that are new. `events` must be sorted by id: two nodes that
-/// insert the same ones must not wait for each other.
+/// Stores events, and returns the ids of those that are new. `events` must be sorted by id: two nodes
+/// that insert the same ones must not wait for each other.
 ///
 /// # Errors
 /// None of them was stored.
@@ -227,7 +227,7 @@ pub async fn claim(
     until: Timestamp,
     limit: i64,
 ) -> Result<Vec<Claimed>, StoreError> {
-    // An idle worker asks often and must not hold up those who write.
+    // An idle worker polls often and must not block writers.
     if db.fetch_optional::<(String,)>(ANY_DUE, values![now.0]).await?.is_none() {
         return Ok(Vec::new());
     }
@@ -293,13 +293,15 @@ pub async fn release_all(tx: &mut Tx) -> Result<(), StoreError> {
     tx.execute(RELEASE_ALL, values![]).await.map(drop)
 }
 
-/// Makes the events of a customer that was just linked due again; how many there were. That takes
-/// them away from the workers that hold them: they may have looked for the account before it was linked.
+/// Makes the events of a customer that was just linked due again, and returns their number. That takes
+/// them away from the workers that hold them: they may have looked for the account before it was
+/// linked.
 pub async fn revive_of_customer(tx: &mut Tx, customer: &CustomerId, at: Timestamp) -> Result<u64, StoreError> {
     tx.execute(REVIVE_OF_CUSTOMER, values![customer.as_str(), at.0]).await
 }
 
-/// Makes the events due again whose objects name an account that was just created; how many there were.
+/// Makes the events due again whose objects name an account that was just created, and returns their
+/// number.
 pub async fn revive_naming(tx: &mut Tx, account: &AccountId, at: Timestamp) -> Result<u64, StoreError> {
     tx.execute(REVIVE_NAMING, values![account.as_str(), at.0]).await
 }

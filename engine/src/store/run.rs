@@ -68,7 +68,7 @@ impl Db {
 }
 
 impl Tx {
-    /// Runs a statement; the number of rows it changed.
+    /// Runs a statement, and returns the number of rows it changed.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(tx) => {

@@ -10,7 +10,7 @@ statements! {
     HOLDER = "SELECT subscription_id FROM trial_claim WHERE claim = $1";
 }
 
-/// By what a second trial of the same person is recognised.
+/// What identifies a second trial of the same person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialClaim {
     /// The account.

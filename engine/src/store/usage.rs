@@ -487,12 +487,12 @@ pub async fn response(db: &Db, account: &AccountId, key: &str) -> Result<Option<
     Ok(row.map(|(body,)| body))
 }
 
-/// Deletes at most `limit` responses older than `before`; how many it deleted.
+/// Deletes at most `limit` responses older than `before`, and returns their number.
 pub async fn prune_responses(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     tx.execute(PRUNE_RESPONSES, values![before.0, limit]).await
 }
 
-/// Deletes at most `limit` counted records older than `before`; how many it deleted.
+/// Deletes at most `limit` counted records older than `before`, and returns their number.
 pub async fn prune_records(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     tx.execute(PRUNE_RECORDS, values![before.0, limit]).await
 }

@@ -22,7 +22,7 @@ use crate::settings::StripeSettings;
 
 /// Stripe's own address.
 const STRIPE: &str = "https://api.stripe.com";
-/// How often a request that may succeed on another attempt is sent in all.
+/// How many attempts a request has in total.
 const ATTEMPTS: u32 = 4;
 /// The largest page that Stripe sends.
 pub(super) const PAGE: i64 = 100;
@@ -48,7 +48,7 @@ pub enum GatewayError {
         /// Stripe's message, for logs.
         message: String,
     },
-    /// No answer, one that came too late, or one that asks to try later.
+    /// There was no answer in time, or it asks to retry later.
     #[error("Stripe is unavailable: {0}")]
     Unavailable(String),
     /// An answer that lacks a field it must have.
@@ -229,7 +229,7 @@ pub struct Listed<T> {
     pub next: Option<String>,
 }
 
-/// An object of a list that cannot be read, where the others can.
+/// An object of a list that cannot be read.
 #[derive(Debug)]
 pub struct Unread {
     /// Its id; empty when not even that is there.

@@ -60,7 +60,7 @@ impl fmt::Display for StripeInterval {
     }
 }
 
-/// Describes a charge, such as `19.00 USD every month`.
+/// Describes a charge, such as `$29 every month`.
 pub fn describe_charge(amount: Option<&Money>, interval: Option<&StripeInterval>, is_metered: bool) -> String {
     let amount = amount.map_or_else(|| "no fixed amount".to_owned(), Money::to_string);
     let amount = if is_metered { format!("{amount} per unit,") } else { amount };

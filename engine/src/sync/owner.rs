@@ -22,7 +22,7 @@ pub(super) enum Owner {
     Guest,
 }
 
-/// The owners of all customers of what was fetched. There is one, but for odd data.
+/// The owners of all customers of what was fetched. There is one, except in unusual data.
 #[derive(Debug)]
 pub(super) struct Owners {
     by_customer: BTreeMap<CustomerId, Option<AccountId>>,

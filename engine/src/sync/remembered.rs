@@ -1,4 +1,4 @@
-//! What only we remember about a subscription.
+//! The fields of a subscription that only we keep.
 
 use billing::{Catalog, Status, Subscription};
 
@@ -6,8 +6,8 @@ use crate::stripe::objects::SubscriptionObject;
 
 /// The fetched subscription, with since when it is past due and what its prices last meant.
 ///
-/// A delinquency begins with the oldest invoice that is owed, as Stripe says it now. So it is the same
-/// whatever was heard of it meanwhile, and retries do not move it.
+/// A delinquency begins with the oldest invoice that is owed, as Stripe says it now. So it does not
+/// depend on which events arrived, and retries do not move it.
 pub(super) fn remembered(
     fetched: &SubscriptionObject,
     before: Option<&Subscription>,

@@ -19,7 +19,7 @@ const ROUNDS: usize = 8;
 /// Brings objects up to date with what they refer to: all of it, or nothing.
 ///
 /// # Errors
-/// Nothing was written, and trying again later is right.
+/// Nothing was written; try again later.
 pub async fn objects(
     core: &Core,
     objects: &BTreeSet<Object>,

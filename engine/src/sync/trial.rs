@@ -2,9 +2,9 @@
 //!
 //! Earlier trials are looked up before Checkout, but the card is known only after it, and two Checkouts
 //! can be under way at the same time. So a second trial is detected when the subscription is written:
-//! it ends there and then, as the Checkout page has said. Only trials of our own Checkout are held to
-//! this. A trial that an operator grants at Stripe ends no other and is not ended, whichever is heard of
-//! first; but its customer is offered no further trial (`tests/http/trial.rs`).
+//! it is ended immediately, as the Checkout page announces. That applies only to trials from our own
+//! Checkout. A trial that an operator grants at Stripe ends no other and is not ended, whichever
+//! arrives first; but its customer is offered no further trial (`tests/http/trial.rs`).
 
 use billing::{AccountId, Status, Subscription, Timestamp};
 

@@ -1,5 +1,4 @@
-//! Writing what Stripe said, with what follows from it and the events that caused it: all of it in one
-//! transaction.
+//! Writes what Stripe answered, with its effects and the events that caused it, in one transaction.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +26,7 @@ pub(super) enum Written {
     Raced,
     /// This subscription is a second trial of the same person: end it and ask Stripe again.
     SecondTrial(SubscriptionId),
-    /// Another worker holds this event by now, and what follows from it.
+    /// Another worker holds this event by now, and will write its effects.
     LeaseLost(EventId),
 }
 
@@ -240,7 +239,7 @@ async fn session(
     Ok(Step::Written(account))
 }
 
-/// Makes the account's credits say what the purchase grants now.
+/// Sets the account's credits to what the purchase grants now.
 async fn grant(
     tx: &mut Tx,
     core: &Core,

@@ -1,4 +1,4 @@
-//! Hears of writes elsewhere: other nodes on PostgreSQL, other processes on SQLite.
+//! Listens for writes by others: other nodes on PostgreSQL, other processes on SQLite.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use crate::ids;
 use crate::store::StoreError;
 use crate::store::billing_changes::{self as rows, StoredChange};
 
-/// The longest wait between two looks for changes.
+/// The longest wait between two polls.
 const IDLE: Duration = Duration::from_secs(5);
 /// Changes that are delivered at the same time, of as many accounts.
 const MAX_DELIVERIES: usize = 32;

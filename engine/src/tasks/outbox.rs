@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::Core;
 use crate::metering::outbox;
 
-/// How often the outbox is looked at. An hour's usage is sent when the hour is over.
+/// How often the outbox is polled. An hour's usage is sent when the hour is over.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Sends until `stop`.

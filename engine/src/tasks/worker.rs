@@ -37,7 +37,7 @@ const MAX_GROUPS: usize = 16;
 pub const MAX_ATTEMPTS: i64 = 15;
 /// Attempts after which an event is parked because Stripe's answer lacks a field it must have.
 pub const MAX_UNREADABLE: i64 = 5;
-/// The longest wait between two looks at the inbox.
+/// The longest wait between two polls of the inbox.
 const IDLE: Duration = Duration::from_secs(5);
 /// The longest wait before an event is retried, in seconds.
 const MAX_BACKOFF: i64 = 3600;
@@ -157,7 +157,8 @@ impl Worker {
         true
     }
 
-    /// Parks an event whose last attempt never ended, so that it does not end the next process as well.
+    /// Parks an event whose last attempt never ended, so that it does not crash the next process as
+    /// well.
     async fn park_fatal(&self, event: &Claimed) {
         tracing::error!(event = event.event_id, "the last attempt to apply this event never ended; it is parked");
         let reason = "it was attempted too often, and the last attempt never ended: see the log of that time";

@@ -8,7 +8,7 @@ use crate::config::{Config, Env};
 use crate::store;
 use crate::tollgate::Tollgate;
 
-/// Makes all checks, in the order in which problems should be solved.
+/// Runs all checks, in the order in which problems should be solved.
 pub async fn check(tollgate: &Tollgate, _: &OperatorPermit) -> Vec<Check> {
     let mut checks = vec![configuration(tollgate.config())];
     checks.extend(doctor::check(tollgate).await);
@@ -22,7 +22,7 @@ pub async fn check(tollgate: &Tollgate, _: &OperatorPermit) -> Vec<Check> {
     checks
 }
 
-/// Checks that the settings belong together. That they are complete was checked at the start.
+/// Checks that the settings match. Whether they are complete was checked at startup.
 pub fn configuration(config: &Config) -> Check {
     let key = config.stripe.secret_key.expose_secret();
     let is_live = key.starts_with("sk_live_") || key.starts_with("rk_live_");

@@ -1,6 +1,6 @@
 //! Texts without a language model, for development and tests: always the same for the same prompt.
 
-/// The name, which should not be taken for a model's.
+/// The name, which should not look like that of a model.
 pub(super) const MODEL: &str = "tollgate-local";
 
 /// Returns the text in the chunks of a stream, which are words.

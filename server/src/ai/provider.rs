@@ -26,7 +26,7 @@ impl Ai {
         &self.model
     }
 
-    /// Begins to generate a text.
+    /// Starts generating a text.
     pub async fn generate(&self, prompt: &str) -> Result<Chunks, AiError> {
         match &self.openai {
             None => Ok(Box::pin(futures::stream::iter(local::generate(prompt).into_iter().map(Ok)))),

@@ -1,4 +1,4 @@
-//! What axum-login asks of the app: a session's user, and whether their password has changed.
+//! What axum-login needs from the app: a session's user, and whether their password has changed.
 
 use axum_login::{AuthUser, AuthnBackend};
 use billing::UserId;
@@ -55,7 +55,7 @@ impl AuthUser for Identity {
         self.signed_in.user_id.to_string()
     }
 
-    /// A session ends when the password that it was begun with is changed.
+    /// A session ends when the password it was started with is changed.
     fn session_auth_hash(&self) -> &[u8] {
         self.password_hash.expose_secret().as_bytes()
     }

@@ -1,4 +1,4 @@
-//! What the engine's gate asks of the app: who makes a request.
+//! What the engine's gate needs from the app: who makes a request.
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;

@@ -13,7 +13,7 @@ pub const PASSWORD_MAX: usize = 256;
 /// waits here instead of using up the machine.
 static HASHING: Semaphore = Semaphore::const_new(4);
 
-/// Argon2id of a random text that was thrown away.
+/// The Argon2id hash of a random text that was not kept.
 const NO_USER: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$U29tZVNhbHRTb21lU2FsdA$xq6ffnxm3XIZN6Lq0KzOeoBDqkq8mfVqWmXvoL9qPyk";
 
@@ -31,8 +31,8 @@ pub(super) async fn hash(password: String) -> Result<String, AuthUnavailable> {
     blocking(move || password_auth::generate_hash(password)).await
 }
 
-/// Compares a password with a user's hash or, for an unknown address, with one that nothing matches:
-/// how long it takes does not say who has an account.
+/// Compares a password with a user's hash or, for an unknown address, with one that nothing matches, so
+/// that the time does not reveal who has an account.
 pub(super) async fn verify(password: String, hash: Option<String>) -> Result<bool, AuthUnavailable> {
     if password.chars().count() > PASSWORD_MAX {
         return Ok(false);

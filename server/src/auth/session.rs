@@ -12,7 +12,7 @@ pub async fn logout(session: &mut Session) -> Result<(), AuthUnavailable> {
     Ok(())
 }
 
-/// Begins a session under a new id, with nothing of an earlier one in it.
+/// Starts a session under a new id, without any data of an earlier one.
 pub(super) async fn begin(session: &mut Session, identity: &Identity) -> Result<(), AuthUnavailable> {
     if session.user.is_some() {
         session.logout().await?;

@@ -1,7 +1,7 @@
 //! The limit on login attempts.
 //!
 //! An attempt is counted before the password is checked and given back if it was right, so that a
-//! hundred guesses at once are a hundred attempts. It is counted in the database, for all nodes.
+//! hundred parallel guesses are a hundred attempts. It is counted in the database, for all nodes.
 
 use std::net::IpAddr;
 
@@ -52,7 +52,7 @@ async fn count(tollgate: &Tollgate, limits: &[(String, i64)], now: Timestamp) ->
 }
 
 impl Counted {
-    /// Gives the attempt back: it was the right person's.
+    /// Gives the attempt back, because the password was right.
     pub(super) async fn give_back(self, tollgate: &Tollgate) -> Result<(), AuthUnavailable> {
         let mut tx = tollgate.db().begin().await?;
         for key in &self.keys {
@@ -63,7 +63,7 @@ impl Counted {
     }
 }
 
-/// A private or loopback address is a proxy's or a developer's: it stands for many people or for none.
+/// A private or loopback address is a proxy's or a developer's, and does not identify a client.
 const fn is_public(client: IpAddr) -> bool {
     match client {
         IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()),

@@ -15,14 +15,14 @@ use futures::FutureExt;
 
 use super::refusal::refuse;
 
-/// How long a page may take, and what answers instead.
+/// How long a page may take, and what answers in its place after that.
 #[derive(Clone, Debug)]
 pub(super) struct Backstop {
     pub(super) timeout: Duration,
     pub(super) refusals: Router,
 }
 
-/// Answers for a page that does not.
+/// Answers in place of a page that times out or panics.
 pub(super) async fn hold(State(backstop): State<Backstop>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let mut copy = Request::new(Body::empty());

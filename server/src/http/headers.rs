@@ -16,7 +16,7 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 
-/// A browser that has used TLS once uses it from then on.
+/// A browser that has used TLS once must use it from then on.
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 pub(super) fn add(is_https: bool) -> impl Fn(Response) -> Response + Clone {

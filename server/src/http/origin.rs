@@ -1,6 +1,7 @@
-//! Cross-site request forgery: no other site can make a signed-in browser write.
+//! Protection against cross-site request forgery: no other site can make a signed-in browser change
+//! something.
 //!
-//! For every method that can change something, the browser's own word decides: `Sec-Fetch-Site` if it
+//! For every method that can change something, the browser's own headers decide: `Sec-Fetch-Site` if it
 //! is sent, otherwise `Origin`. A client that sends neither is not a browser, or so old that the
 //! cookie's `SameSite=Lax` has to suffice. Requests with an `Authorization` header are exempt, because
 //! no browser adds it by itself (OWASP, "Cross-Site Request Forgery Prevention", fetch metadata).

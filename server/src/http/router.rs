@@ -23,7 +23,7 @@ use super::{api, backstop, headers, health, origin, trace};
 use crate::auth::{SessionIdentity, session_store};
 use crate::tollgate::Tollgate;
 
-/// The pages, and what the router must know about them.
+/// The pages, and what the router needs to know about them.
 #[derive(Debug)]
 pub struct Pages {
     /// Pages and server functions.
@@ -35,7 +35,7 @@ pub struct Pages {
     pub refusals: Router,
 }
 
-/// Puts together everything that is served. It is an error if a route's policy cannot be met.
+/// Builds the router for everything that is served. It is an error if a route's policy cannot be met.
 pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, PolicyTableError> {
     let policies = PolicyTable::new(pages.routes, tollgate.catalog())?;
     let gate = Gate::new(tollgate, SessionIdentity, policies).refuse_with(pages.refusals.clone());

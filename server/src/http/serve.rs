@@ -25,12 +25,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What an HTTP/2 client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What a connection may take.
+/// Limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// For the head of a request to arrive, and so also how long a connection may be idle between two.
+    /// How long the head of a request may take to arrive, and so how long a connection may be idle
+    /// between requests.
     pub head_timeout: Duration,
-    /// For the client to read what was written, or to answer an HTTP/2 ping.
+    /// How long the client may take to read what was written, or to answer an HTTP/2 ping.
     pub write_timeout: Duration,
     /// Connections that are open at the same time. Others wait in the listener's backlog.
     pub max_connections: usize,

@@ -40,7 +40,7 @@ pub async fn take(
     Ok(Attempt::Denied { window_start: Timestamp(start) })
 }
 
-/// Gives back an attempt that was the right person's.
+/// Gives back an attempt whose password was right.
 pub async fn give_back(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
     tx.execute(GIVE_BACK, values![key]).await.map(drop)
 }

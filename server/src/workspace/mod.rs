@@ -1,4 +1,4 @@
-//! What the gated pages are about: the part that your product replaces.
+//! What the gated pages show: the part that your product replaces.
 //!
 //! Every function takes a [`engine::Permit`]: the data behind a page cannot be read without the plan
 //! that opens the page.

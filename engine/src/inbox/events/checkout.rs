@@ -1,4 +1,4 @@
-//! A Checkout Session was completed, ran out, or its money came or did not come later.
+//! Checkout Sessions that were completed or expired, or whose delayed payment succeeded or failed.
 
 use super::hint::{Family, own_object};
 

@@ -1,4 +1,4 @@
-//! What to ask Stripe about because of an event.
+//! Which object to fetch because of an event.
 
 use crate::inbox::object::Object;
 use crate::stripe::objects::{self, Event};
@@ -8,7 +8,7 @@ use crate::stripe::objects::{self, Event};
 pub struct Hint {
     /// The id of the object that the event belongs to: events of one subject are applied together.
     pub subject: String,
-    /// What to ask about.
+    /// The object to fetch.
     pub object: Object,
 }
 

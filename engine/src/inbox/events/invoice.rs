@@ -1,5 +1,5 @@
-//! An invoice was issued, paid, not paid, or given up. It belongs to its subscription: what
-//! Stripe sends about both within a second is one look.
+//! Invoices that were finalized, paid, not paid, or given up. An invoice belongs to its subscription,
+//! so that events about both that arrive together cause one request to Stripe.
 
 use super::hint::{Family, Hint, own_object};
 use crate::stripe::objects::{self, Event};

@@ -1,5 +1,5 @@
-//! A payment went through or did not, or its money went back: refunds and disputes. All of them
-//! are about the PaymentIntent; a charge without one, as older integrations make, is none of ours.
+//! Payments that succeeded, failed, were refunded or disputed. All of these events are about the
+//! PaymentIntent; a charge without one, as older integrations create them, is not ours.
 
 use super::hint::{Family, Hint};
 use crate::inbox::object::Object;

@@ -1,4 +1,4 @@
-//! The calls, and what answers for everything else below `/api/v1`.
+//! The calls, and the response to everything else below `/api/v1`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const ADDRESSES: [&str; 3] = ["/api/v1", "/api/v1/", "/api/v1/{*rest}"];
 /// The handlers with their descriptions.
 fn described(tollgate: &Tollgate) -> OpenApiRouter<Tollgate> {
     let calls = [routes!(usage::usage), routes!(entitlements::entitlements), routes!(generate::generate)];
-    // In front of every handler, so that one that takes no `Caller` is not public.
+    // In front of every handler, so that a handler that takes no `Caller` is not public either.
     let authenticated = middleware::from_fn_with_state(tollgate.clone(), caller::authenticate);
     calls
         .into_iter()
@@ -78,7 +78,7 @@ impl Api {
     }
 }
 
-/// Answers a call in any case: also if it panics, takes too long or comes from another site.
+/// Answers every call, even if it panics, takes too long or comes from another site.
 async fn answer(State(api): State<Api>, mut request: Request) -> Response {
     let tollgate = &api.tollgate;
     let limits = CallLimits::default();

@@ -180,7 +180,7 @@ impl Problem {
 
     /// As the last event of a stream.
     pub(super) fn as_json(&self) -> String {
-        // Only texts and numbers, so that it cannot fail.
+        // Only texts and numbers, so it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
