@@ -106,7 +106,7 @@ fn clippy(project: &Project) -> anyhow::Result<()> {
 }
 
 fn prose(project: &Project) -> anyhow::Result<()> {
-    let files = project.files()?.into_iter().filter(|file| file.ends_with(".md") && !words::is_not_yet_clean(file));
+    let files = project.files()?.into_iter().filter(|file| file.ends_with(".md"));
     let files: Vec<_> = files.map(|file| project.root.join(file)).collect();
     if files.is_empty() {
         return Ok(());
