@@ -21,8 +21,17 @@ async fn store_event(db: &Db, id: &str) -> Result<(), StoreError> {
     tx.commit().await
 }
 
+/// When a caller goes away.
+#[derive(Clone, Copy, Debug)]
+enum Gone {
+    /// Before the database has done what it was asked.
+    Early,
+    /// After that, but before the caller has heard of it.
+    Late,
+}
+
 /// Polls a future up to a number of times and drops it: the caller has gone away.
-async fn abandon(future: impl Future<Output = ()>, polls: usize) {
+async fn abandon(future: impl Future<Output = ()>, polls: usize, gone: Gone) {
     let mut future = pin!(future);
     let mut left = polls;
     poll_fn(|context| {
@@ -30,8 +39,10 @@ async fn abandon(future: impl Future<Output = ()>, polls: usize) {
             return Poll::Ready(());
         }
         left -= 1;
-        let polled = future.as_mut().poll(context);
-        if left == 0 { Poll::Ready(()) } else { polled }
+        match (future.as_mut().poll(context), gone) {
+            (Poll::Pending, Gone::Early) if left == 0 => Poll::Ready(()),
+            (polled, _) => polled,
+        }
     })
     .await;
 }
@@ -118,7 +129,7 @@ on_both_databases! {
                 tx.fetch_all::<(i64,)>(LONG, values![]).await.unwrap();
                 is_complete = true;
             };
-            abandon(statement, 1).await;
+            abandon(statement, 1, Gone::Early).await;
             // The database may be faster than this thread.
             if !is_complete {
                 assert!(tx.commit().await.is_err());
@@ -132,12 +143,22 @@ on_both_databases! {
     }
 
     async fn a_caller_that_goes_away_at_any_moment_leaves_a_database_that_works(database) {
+        abandon_at_any_moment(&database.db).await;
+    }
+}
+
+/// Stores an event in a database and goes away, at every moment at which that is possible.
+async fn abandon_at_any_moment(db: &Db) {
+    store_event(db, "evt_first").await.unwrap();
+    for gone in [Gone::Early, Gone::Late] {
         for polls in 0..MAX_POLLS {
-            let id = format!("evt_{polls}");
-            abandon(async { store_event(&database.db, &id).await.unwrap() }, polls).await;
-            store_event(&database.db, &format!("{id}_next")).await.expect("the next transaction can succeed");
+            let id = format!("evt_{gone:?}_{polls}");
+            abandon(async { store_event(db, &id).await.unwrap() }, polls, gone).await;
+            assert!(is_stored(db, "evt_first").await, "{id}");
+            store_event(db, &format!("{id}_next")).await.expect("the next transaction can succeed");
         }
-        assert!(is_stored(&database.db, &format!("evt_{}", MAX_POLLS - 1)).await, "a transaction needs more polls");
+        let last = format!("evt_{gone:?}_{}", MAX_POLLS - 1);
+        assert!(is_stored(db, &last).await, "a transaction needs more polls");
     }
 }
 
@@ -146,13 +167,7 @@ on_both_databases! {
 async fn a_database_in_memory_survives_a_caller_that_goes_away_at_any_moment() {
     let db = Db::connect(&DatabaseUrl::parse("sqlite::memory:").unwrap()).await.unwrap();
     db.migrate(MIGRATIONS).await.unwrap();
-    store_event(&db, "evt_first").await.unwrap();
-    for polls in 0..MAX_POLLS {
-        abandon(async { store_event(&db, &format!("evt_abandoned_{polls}")).await.unwrap() }, polls).await;
-        assert!(is_stored(&db, "evt_first").await, "after {polls} polls");
-        store_event(&db, &format!("evt_{polls}")).await.expect("the next transaction can succeed");
-    }
-    assert!(is_stored(&db, &format!("evt_abandoned_{}", MAX_POLLS - 1)).await, "a transaction needs more polls");
+    abandon_at_any_moment(&db).await;
     db.close().await;
 }
 
