@@ -8,22 +8,13 @@ use anyhow::{Context, bail};
 use super::crates::Crate;
 use super::scope;
 
-/// Crates, by their root files, that have yet to be untied. To be emptied; a new crate does not belong here.
-const NOT_YET_CLEAN: [&str; 0] = [];
-
 /// Checks all crates and names every violation.
 pub fn check(workspace: &Path) -> anyhow::Result<()> {
     let mut found = Vec::new();
     for root in crate_roots(workspace)? {
         let read = |file: &Path| fs::read_to_string(workspace.join(file)).ok();
         let violations = scope::graph(&Crate::load(&root, &read)?).violations();
-        let is_exempt = NOT_YET_CLEAN.iter().any(|exempt| root == Path::new(exempt));
-        if is_exempt && violations.is_empty() {
-            eprintln!("           {} is clean: remove it from NOT_YET_CLEAN", root.display());
-        }
-        if !is_exempt {
-            found.extend(violations.into_iter().map(|violation| format!("{}: {violation}", root.display())));
-        }
+        found.extend(violations.into_iter().map(|violation| format!("{}: {violation}", root.display())));
     }
     if !found.is_empty() {
         bail!("the import graph has {} violations:\n{}", found.len(), found.join("\n"));
