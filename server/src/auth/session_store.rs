@@ -49,6 +49,7 @@ fn record(id: Id, stored: &StoredSession) -> Result<Record> {
     Ok(Record { id, data, expiry_date: expiry_date.map_err(|error| Error::Decode(error.to_string()))? })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the argument of `map_err`")]
 fn failed(error: StoreError) -> Error {
     Error::Backend(error.to_string())
 }
