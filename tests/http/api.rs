@@ -128,7 +128,12 @@ on_both_databases! {
         let page = Page::of(foreign.json(&json!({ "prompt": "a line" }))).await;
         assert_eq!((page.status, &page.json()["type"]), (403, &json!("urn:tollgate:problem:cross-site")));
         assert!(page.header("ratelimit").is_some());
+        // Reading counts as well.
+        let foreign = browser.request(Method::GET, "/api/v1/usage").header("sec-fetch-site", "cross-site");
+        assert_eq!(Page::of(foreign).await.status, 403);
         assert_eq!(used(&app, &app.account("ada@example.com").await).await, 0);
+        let public = app.browser().request(Method::GET, "/api/v1/openapi.json").header("sec-fetch-site", "cross-site");
+        assert_eq!(Page::of(public).await.status, 200);
     }
 
     async fn every_response_has_the_remaining_limits(database) {

@@ -201,7 +201,8 @@ on_both_databases! {
     async fn forms_from_other_sites_are_refused(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up(EMAIL).await;
-        let foreign: [&[(&str, &str)]; 5] = [
+        let foreign: [&[(&str, &str)]; 6] = [
+            &[("origin", "https://evil.example"), ("authorization", "Basic eDp5")],
             &[("origin", "https://evil.example")],
             &[("origin", "null")],
             &[("sec-fetch-site", "cross-site")],
@@ -219,6 +220,9 @@ on_both_databases! {
         }
         assert!(browser.opens("/dashboard").await, "another site must not log her out");
         assert_eq!(app.stripe_calls("POST", "/v1/customers"), 0);
+        let without_referrer = browser.request(Method::POST, "/theme").header("sec-fetch-site", "same-origin");
+        let without_referrer = without_referrer.header("origin", "null").form(&[("theme", "dark"), ("next", "/")]);
+        assert_eq!(Page::of(without_referrer).await.status, 303, "a page of this site that sends no referrer");
         let own = browser.request(Method::POST, "/logout").header("origin", app.url.clone());
         assert_eq!(Page::of(own).await.status, 303);
     }

@@ -1,10 +1,11 @@
 //! Protection against cross-site request forgery: no other site can make a signed-in browser change
 //! something.
 //!
-//! For every method that can change something, the browser's own headers decide: `Sec-Fetch-Site` if it
-//! is sent, otherwise `Origin`. A client that sends neither is not a browser, or so old that the
-//! cookie's `SameSite=Lax` has to suffice. Requests with an `Authorization` header are exempt, because
-//! no browser adds it by itself (OWASP, "Cross-Site Request Forgery Prevention", fetch metadata).
+//! The browser's own headers decide: `Sec-Fetch-Site` if it is sent, otherwise `Origin`. A client that
+//! sends neither is not a browser, or so old that the cookie's `SameSite=Lax` has to suffice (OWASP,
+//! "Cross-Site Request Forgery Prevention", fetch metadata). Pages and server functions are protected
+//! for every method that can change something, and calls of the API that use a session for every method,
+//! because reading is counted, too. A call with an `Authorization` header uses no session.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -22,20 +23,24 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    if is_allowed(&tollgate, &request) {
+    if request.method().is_safe() || is_from_own_site(&tollgate, request.headers()) {
         return next.run(request).await;
     }
     refuse(&refusals, request, StatusCode::FORBIDDEN).await
 }
 
-/// Whether a request may use the session of the browser that sent it.
-pub(super) fn is_allowed(tollgate: &Tollgate, request: &Request) -> bool {
-    let is_safe = request.method().is_safe() || request.headers().contains_key(header::AUTHORIZATION);
-    let is_allowed = is_safe || is_same_site(request.headers(), &tollgate.config().app_url);
-    if !is_allowed {
+/// Whether a call of the API may be answered: it uses no session, or that of a browser on this site.
+pub(super) fn allows_call(tollgate: &Tollgate, headers: &HeaderMap) -> bool {
+    let uses_session = headers.contains_key(header::COOKIE) && !headers.contains_key(header::AUTHORIZATION);
+    !uses_session || is_from_own_site(tollgate, headers)
+}
+
+fn is_from_own_site(tollgate: &Tollgate, headers: &HeaderMap) -> bool {
+    let is_own = is_same_site(headers, &tollgate.config().app_url);
+    if !is_own {
         tracing::warn!("a request from another site was blocked");
     }
-    is_allowed
+    is_own
 }
 
 fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {
@@ -48,7 +53,8 @@ fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {
             })
     };
     match (text("sec-fetch-site"), text("origin")) {
-        (Some("same-origin" | "none"), None) => true,
+        // `null` is what a page that sends no referrer says of its origin.
+        (Some("same-origin" | "none"), None | Some("null")) => true,
         (Some("same-origin" | "none") | None, Some(origin)) => is_own(origin),
         (Some(_), _) => false,
         (None, None) => true,

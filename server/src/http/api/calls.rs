@@ -84,7 +84,7 @@ async fn answer(State(api): State<Api>, mut request: Request) -> Response {
     let limits = CallLimits::default();
     request.extensions_mut().insert(limits.clone());
     let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let response = if origin::is_allowed(tollgate, &request) {
+    let response = if origin::allows_call(tollgate, request.headers()) {
         match answer_in_time(api.timeout, api.call(request)).await {
             Ok(response) => response,
             Err(NoAnswer::TimedOut) => Problem::timed_out().into_response(),
