@@ -10,6 +10,9 @@ const SUBSCRIBE: &str = "/api/billing/subscribe";
 /// What a browser sends with a form and with a link.
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
+/// The fields of a form, by name.
+type Fields = &'static [(&'static str, &'static str)];
+
 on_both_databases! {
     async fn a_form_with_other_fields_than_the_function_s_is_refused_before_anything_is_looked_up(database) {
         let app = Harness::start(database).await;
@@ -64,7 +67,7 @@ on_both_databases! {
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "ENTERPRISE", PAYS).await;
         app.settled().await;
-        let at_a_field: [(&str, &[(&str, &str)], u16, &str); 4] = [
+        let at_a_field: [(&str, Fields, u16, &str); 4] = [
             ("/account/close", &[("password", "a guess")], 401, "password"),
             ("/dashboard/api-keys", &[("name", " ")], 422, "name"),
             ("/dashboard/custom-domain", &[("domain", "http://x")], 422, "domain"),
@@ -76,7 +79,7 @@ on_both_databases! {
             assert!(page.body.contains(&format!("id=\"{field}-fault\"")), "{path}: {}", page.body);
             assert!(page.body.contains(&format!("action=\"{path}\"")), "{path}: {}", page.body);
         }
-        let about_the_form: [(&str, &[(&str, &str)], u16); 2] = [
+        let about_the_form: [(&str, Fields, u16); 2] = [
             ("/login", &[("email", "eve@example.com"), ("password", "a guess")], 401),
             ("/api/billing/checkout", &[("product", "gold")], 422),
         ];

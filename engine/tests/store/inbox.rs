@@ -210,7 +210,7 @@ async fn work(node: Db, owner: String, turns: Vec<(i64, Ending)>, held: Held) {
             match ending {
                 Ending::Settle => assert!(inbox::settle(&mut tx, &lease, EventState::Done, None, NOW).await.unwrap()),
                 Ending::Reschedule => {
-                    inbox::reschedule(&mut tx, &lease, EventState::Pending, NOW, "later").await.unwrap()
+                    inbox::reschedule(&mut tx, &lease, EventState::Pending, NOW, "later").await.unwrap();
                 }
             }
         }
