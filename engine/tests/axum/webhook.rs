@@ -65,6 +65,18 @@ on_both_databases! {
         assert_eq!(stored(&database).await, ["evt_1 ignored"]);
     }
 
+    async fn a_thin_event_is_acknowledged_and_ignored(database) {
+        let router: Router = webhook(&App::on(&database).engine);
+        let related = json!({ "id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1" });
+        let kind = "v1.billing.meter.error_report_triggered";
+        let body = json!({ "id": "evt_1", "object": "v2.core.event", "type": kind, "related_object": related,
+            "created": "2026-01-01T00:00:00.000Z", "livemode": false });
+        assert_eq!(deliver(&router, &body.to_string()).await, StatusCode::OK);
+        assert_eq!(stored(&database).await, [""; 0]);
+        let unsigned = post(&router, body.to_string(), None).await;
+        assert_eq!(unsigned, StatusCode::BAD_REQUEST);
+    }
+
     async fn an_event_is_stored_once_however_often_it_is_delivered(database) {
         let router: Router = webhook(&App::on(&database).engine);
         let body = event("evt_1", "customer.subscription.updated");

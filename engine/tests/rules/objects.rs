@@ -181,6 +181,16 @@ fn a_subscription_without_our_metadata_names_no_account() {
 }
 
 #[test]
+fn a_subscription_that_has_ended_may_have_lost_its_items() {
+    for (status, has_ended) in [("canceled", true), ("incomplete_expired", true), ("active", false), ("unpaid", false)]
+    {
+        let value = with(with(subscription_object(), "/items/data", json!([])), "/status", json!(status));
+        let read = objects::subscription(&value);
+        assert_eq!(read.is_ok(), has_ended, "{status}: {read:?}");
+    }
+}
+
+#[test]
 fn a_missing_field_that_access_depends_on_is_named_in_the_error() {
     for (folder, pointer, field) in [
         ("basil_and_later", "/id", "id"),

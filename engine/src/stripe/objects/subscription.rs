@@ -32,7 +32,9 @@ pub fn subscription(value: &Value) -> Result<SubscriptionObject, ObjectError> {
     let created = time(value, "/created").ok_or_else(|| missing("created"))?;
     let items = value.pointer("/items/data").and_then(Value::as_array).ok_or_else(|| missing("items.data"))?;
     let items: Vec<Item> = items.iter().map(|item| subscription_item(item, value)).collect::<Result<_, _>>()?;
-    if items.is_empty() {
+    let status = Status::from(text(value, "/status").ok_or_else(|| missing("status"))?.to_owned());
+    // One that has ended sells nothing, and Stripe may have removed its items.
+    if items.is_empty() && !status.has_ended() {
         return Err(missing("items.data[0]"));
     }
     let open_invoice = value.pointer("/latest_invoice").filter(|invoice| text(invoice, "/status") == Some("open"));
@@ -48,7 +50,7 @@ pub fn subscription(value: &Value) -> Result<SubscriptionObject, ObjectError> {
         subscription: Subscription {
             id: SubscriptionId::new(text(value, "/id").ok_or_else(|| missing("id"))?),
             customer: CustomerId::new(id_of(value, "/customer").ok_or_else(|| missing("customer"))?),
-            status: Status::from(text(value, "/status").ok_or_else(|| missing("status"))?.to_owned()),
+            status,
             items,
             created,
             billing_cycle_anchor: time(value, "/billing_cycle_anchor")
