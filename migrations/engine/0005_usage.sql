@@ -99,7 +99,7 @@ CREATE TABLE meter_event (
     id              TEXT   NOT NULL PRIMARY KEY, -- the identifier at Stripe
     account_id      TEXT   NOT NULL REFERENCES account (id),
     meter           TEXT   NOT NULL,
-    hour            BIGINT NOT NULL,             -- the beginning of the hour, UTC
+    hour            BIGINT NOT NULL,             -- its beginning, UTC; in a window's first hour, the window's
     quantity        BIGINT NOT NULL,
     state           TEXT   NOT NULL CHECK (state IN ('open', 'sealed', 'sent', 'parked')),
     attempts        BIGINT NOT NULL DEFAULT 0,

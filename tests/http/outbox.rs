@@ -174,6 +174,33 @@ on_both_databases! {
         assert_eq!(renewal, Some(2_900 + 5 * 7), "{invoices:#?}");
     }
 
+    async fn overage_in_the_clock_hour_in_which_a_period_begins_is_on_its_invoice(database) {
+        let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
+        let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
+        let to_twenty_past = 3600 - app.tollgate.now().0.rem_euclid(3600) + 20 * 60;
+        app.sandbox.advance(Duration::from_secs(to_twenty_past.unsigned_abs()));
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        app.sandbox.advance(Duration::from_secs(14 * 86_400 + 10 * 60));
+        app.settled().await;
+
+        let account = app.account("ada@example.com").await;
+        let event = UsageEvent::new(API_CALLS, 10_005, "all of it");
+        assert!(matches!(metering::record(&app.tollgate, &account, event).await.unwrap(), Recorded::Counted(_)));
+        app.sandbox.advance(Duration::from_secs(2 * 3600));
+        app.until(async || {
+            outbox::send_due(&app.tollgate).await.unwrap();
+            meter_events::count(app.tollgate.db(), MeterEventState::Sent).await.unwrap() == 1
+        })
+        .await;
+        app.sandbox.advance(Duration::from_secs(32 * 86_400));
+        app.settled().await;
+        let invoices = app.stripe_lists("/v1/invoices?limit=10").await;
+        let renewal = invoices.iter().map(|invoice| invoice["total"].as_i64().unwrap()).max();
+        assert_eq!(renewal, Some(2_900 + 5 * 7), "{invoices:#?}");
+    }
+
     async fn an_hour_is_not_reported_before_it_is_over(database) {
         let billed = billed(database).await;
         billed.uses(0, 10_003, "now").await;

@@ -259,7 +259,7 @@ struct Batch<'a> {
     released: Vec<Released>,
     days: BTreeMap<(AccountId, Meter, Timestamp, String), i64>,
     notices: BTreeMap<(CounterKey, i64), Timestamp>,
-    billed: BTreeMap<(CounterKey, i64), i64>,
+    billed: BTreeMap<(CounterKey, Timestamp), i64>,
 }
 
 /// A reservation that is to be deleted.
@@ -525,8 +525,7 @@ impl<'a> Batch<'a> {
         let day = (key.account.clone(), key.meter, midnight(now), record.source.clone());
         *self.days.entry(day).or_default() += record.quantity;
         if record.overage > 0 {
-            let hour = now.0 - now.0.rem_euclid(COLLECT);
-            *self.billed.entry((key.clone(), hour)).or_default() += record.overage;
+            *self.billed.entry((key.clone(), billed_from(now, key.window))).or_default() += record.overage;
         }
     }
 
@@ -571,12 +570,24 @@ impl<'a> Batch<'a> {
         for ((key, percent), at) in &self.notices {
             notices::raise(tx, key.account.as_str(), key.meter.as_str(), key.window, *percent, *at).await?;
         }
-        for ((key, hour), units) in &self.billed {
-            let (account, meter, due) = (key.account.as_str(), key.meter.as_str(), Timestamp(hour + COLLECT));
-            meter_events::add(tx, &ids::new_id(), account, meter, Timestamp(*hour), *units, due).await?;
+        for ((key, from), units) in &self.billed {
+            let (account, meter, due) =
+                (key.account.as_str(), key.meter.as_str(), hour_of(*from).plus_seconds(COLLECT));
+            meter_events::add(tx, &ids::new_id(), account, meter, *from, *units, due).await?;
         }
         Ok(!changed.is_empty() || !self.released.is_empty())
     }
+}
+
+/// The beginning of the hour that `at` lies in.
+const fn hour_of(at: Timestamp) -> Timestamp {
+    Timestamp(at.0 - at.0.rem_euclid(COLLECT))
+}
+
+/// The time that overage is reported under: the beginning of its hour or, in the first hour of a window, of
+/// the window. Stripe invoices a period for what happened in it, and the hour may have begun before.
+fn billed_from(now: Timestamp, window: Timestamp) -> Timestamp {
+    hour_of(now).max(window.min(now))
 }
 
 fn record_key(scope: &CounterScope, key: &str) -> RecordKey {

@@ -54,7 +54,7 @@ pub struct Sealed {
     pub account_id: String,
     /// The meter's key.
     pub meter: String,
-    /// The beginning of the hour of use, in epoch seconds.
+    /// The beginning of the hour of usage or, in the first hour of a window, of the window; in epoch seconds.
     pub hour: i64,
     /// The number of units.
     pub quantity: i64,
