@@ -4,9 +4,8 @@
 //! here, with the entitlement that the gate computed, so that it is safe wherever it is mounted
 //! (`a_function_checks_its_caller_without_the_gate`).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use billing::{Policy, Tier};
 use engine::{Permit, Refusal};
@@ -14,6 +13,7 @@ use leptos::prelude::*;
 use server::Tollgate;
 use server::admin::{NotAnOperator, OperatorPermit, require_operator};
 use server::auth::{Session, SignedIn, Visitor};
+use server::http::ClientAddress;
 
 use crate::api::error::ApiError;
 use crate::failure::Failure;
@@ -114,7 +114,7 @@ pub async fn session() -> Result<Session, Failure> {
     })
 }
 
-/// Returns the network address of the client, for the limit on password attempts.
+/// Returns the client's address, for the limit on password attempts.
 pub fn peer(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
+    parts.extensions.get::<ClientAddress>().map(|client| client.0)
 }

@@ -4,7 +4,7 @@
 //! shows nothing (`tests/rules/config.rs`).
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use billing::Catalog;
 use engine::settings::{DatabaseUrl, Retention, StripeSettings, Urls};
 use engine::tasks::reconciler::Schedule;
+use ipnet::{IpNet, Ipv4Net};
 use secrecy::SecretString;
 use url::Url;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub app_url: Url,
     /// `BIND_ADDR`.
     pub bind_addr: SocketAddr,
+    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed, besides this machine's.
+    pub trusted_proxies: Vec<IpNet>,
     /// `DATABASE_URL`.
     pub database_url: DatabaseUrl,
     /// `STRIPE_…`.
@@ -145,6 +148,7 @@ impl Reader<'_> {
         let env = self.env();
         let app_url = self.app_url(env);
         let bind_addr = self.bind_addr();
+        let trusted_proxies = self.trusted_proxies();
         let database_url = self.database_url(env);
         let stripe = self.stripe(env);
         let catalog = self.catalog();
@@ -161,6 +165,7 @@ impl Reader<'_> {
                     env,
                     app_url,
                     bind_addr,
+                    trusted_proxies,
                     database_url,
                     stripe,
                     sandbox_addr,
@@ -335,6 +340,23 @@ impl Reader<'_> {
         Some(AiConfig { base_url: parsed?, api_key: key.map(SecretString::from), model: model? })
     }
 
+    fn trusted_proxies(&mut self) -> Vec<IpNet> {
+        let value = self.value("TRUSTED_PROXIES").unwrap_or_default();
+        let mut ranges = Vec::new();
+        for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            match range(text) {
+                Some(range) if range.prefix_len() == 0 => self.error(format!(
+                    "TRUSTED_PROXIES: `{text}` is every address, so that any client could pretend to be another"
+                )),
+                Some(range) => ranges.push(range),
+                None => self.error(format!(
+                    "TRUSTED_PROXIES: `{text}` is not an address or a range such as 10.0.0.0/8 or fd00::/8"
+                )),
+            }
+        }
+        ranges
+    }
+
     fn api_calls_per_second(&mut self) -> Option<NonZeroU32> {
         match self.value("API_CALLS_PER_SECOND").as_deref() {
             None => NonZeroU32::new(100),
@@ -384,6 +406,20 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+}
+
+/// A range of addresses. An IPv4 range that is written as IPv6 (`::ffff:10.0.0.0/104`) becomes an IPv4 range,
+/// as addresses do before they are compared.
+fn range(text: &str) -> Option<IpNet> {
+    let range = text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| IpNet::from(address)))?;
+    let mapped = match range {
+        IpNet::V6(range) => range.addr().to_ipv4_mapped().zip(range.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    match mapped {
+        Some((address, prefix)) => Ipv4Net::new(address, prefix).ok().map(IpNet::V4),
+        None => Some(range),
     }
 }
 

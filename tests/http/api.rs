@@ -200,6 +200,18 @@ on_both_databases! {
         assert!(wrong.header("allow").unwrap().contains("GET"));
     }
 
+    async fn each_client_behind_the_proxy_has_its_own_burst(database) {
+        let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = std::num::NonZeroU32::new(1)).await;
+        let left = async |client: &str| {
+            let call = app.browser().request(Method::GET, "/api/v1/entitlements").header("x-forwarded-for", client);
+            Page::of(call).await.header("ratelimit").unwrap()
+        };
+        for client in ["198.51.100.1", "198.51.100.2", "2001:db8::1", "2001:db8:0:1::1"] {
+            assert!(left(client).await.starts_with("\"burst\";r=1;"), "the first call of {client}");
+            left(client).await;
+        }
+    }
+
     async fn calls_beyond_the_burst_limit_are_429_and_not_counted(database) {
         let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = std::num::NonZeroU32::new(5)).await;
         let browser = app.signed_up("ada@example.com").await;

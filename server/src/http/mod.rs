@@ -2,6 +2,7 @@
 
 pub mod api;
 mod backstop;
+mod client;
 mod headers;
 mod health;
 mod limits;
@@ -11,5 +12,6 @@ mod router;
 mod serve;
 mod trace;
 
+pub use client::ClientAddress;
 pub use router::{Pages, router};
 pub use serve::{ConnectionLimits, serve};

@@ -1,6 +1,6 @@
 //! Everything that is served.
 //!
-//! From the outside in: request id, log line, security headers; a page for panics and timeouts; then,
+//! From the outside in: client, request id, log line, security headers; a page for panics and timeouts; then,
 //! for pages and server functions, origin check → session → gate → route. Assets, health checks and the
 //! webhook need no session. The API authenticates its callers itself, and answers panics and timeouts
 //! itself.
@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use engine::axum::{Gate, PolicyTable, PolicyTableError, Route, admit, webhook};
 use tower::ServiceBuilder;
-use tower::util::MapResponseLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -19,7 +19,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::timeout::TimeoutLayer;
 
 use super::limits::{MAX_BODY, TIMEOUT};
-use super::{api, backstop, headers, health, origin, trace};
+use super::{api, backstop, client, headers, health, origin, trace};
 use crate::auth::{SessionIdentity, session_store};
 use crate::tollgate::Tollgate;
 
@@ -68,6 +68,7 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, PolicyTableEr
     let request_id = HeaderName::from_static("x-request-id");
     Ok(others.merge(api).with_state(tollgate.clone()).layer(
         ServiceBuilder::new()
+            .layer(MapRequestLayer::new(client::identify(&tollgate.config().trusted_proxies)))
             .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
             .layer(PropagateRequestIdLayer::new(request_id))
             .layer(trace::layer())

@@ -77,6 +77,28 @@ fn the_sandbox_can_be_moved() {
 }
 
 #[test]
+fn trusted_proxies_are_addresses_and_ranges() {
+    let ranges = |text: &str| {
+        let config = accepted(&[("TRUSTED_PROXIES", text)]);
+        config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(ranges("").is_empty());
+    assert_eq!(ranges("10.0.0.0/8, 2001:db8::/32 ,"), ["10.0.0.0/8", "2001:db8::/32"]);
+    assert_eq!(ranges("192.0.2.1,::2"), ["192.0.2.1/32", "::2/128"]);
+    assert_eq!(ranges("::ffff:10.0.0.0/104"), ["10.0.0.0/8"]);
+}
+
+#[test]
+fn an_invalid_trusted_proxy_is_named() {
+    for odd in
+        ["10.0.0.0/33", "10.0.0", "proxy.example.com", "10.0.0.1-10.0.0.9", "0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"]
+    {
+        let shown = error("TRUSTED_PROXIES", &[("TRUSTED_PROXIES", &format!("192.0.2.1,{odd}"))]);
+        assert!(shown.contains(&format!("`{odd}`")), "{shown}");
+    }
+}
+
+#[test]
 fn with_keys_development_uses_stripe() {
     let config = accepted(&[("STRIPE_SECRET_KEY", "sk_test_1"), ("STRIPE_WEBHOOK_SECRET", "whsec_12345")]);
     assert!(!config.is_sandbox());

@@ -1,9 +1,8 @@
 //! The calls, and the response to everything else below `/api/v1`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -22,6 +21,7 @@ use super::{caller, entitlements, generate, openapi, usage};
 use crate::auth::Backend;
 use crate::auth::session_store::Sessions;
 use crate::http::backstop::{NoAnswer, answer_in_time};
+use crate::http::client::ClientAddress;
 use crate::http::limits::{MAX_BODY, TIMEOUT};
 use crate::http::origin;
 use crate::tollgate::Tollgate;
@@ -83,7 +83,7 @@ async fn answer(State(api): State<Api>, mut request: Request) -> Response {
     let tollgate = &api.tollgate;
     let limits = CallLimits::default();
     request.extensions_mut().insert(limits.clone());
-    let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
     let response = if origin::allows_call(tollgate, request.headers()) {
         match answer_in_time(api.timeout, api.call(request)).await {
             Ok(response) => response,
