@@ -48,6 +48,20 @@ async fn a_changed_price_is_replaced_and_takes_over_the_lookup_key() {
     assert!(dearer.gateway().price(&old).await.unwrap().is_none(), "the old one is archived");
 }
 
+#[tokio::test]
+async fn a_price_that_another_process_has_replaced_is_sold_at_the_next_click() {
+    let app = Harness::start(DatabaseKind::Sqlite).await;
+    let ada = app.signed_up("ada@example.com").await;
+    app.open_checkout(&ada, "PRO").await;
+    applied(&with_plans(&app, &PLANS.replace("amount = 2900\n", "amount = 3900\n"))).await;
+    for browser in [&app.signed_up("eve@example.com").await, &ada] {
+        app.open_checkout(browser, "PRO").await;
+        let session = app.stripe_newest("/v1/checkout/sessions").await;
+        let items = app.stripe_lists(&format!("/v1/checkout/sessions/{session}/line_items")).await;
+        assert_eq!(items[0]["price"]["unit_amount"], 3900, "{items:#?}");
+    }
+}
+
 /// An archived price keeps its lookup key, and Stripe remembers the request that created it.
 #[tokio::test]
 async fn an_archived_price_is_created_again_every_time() {

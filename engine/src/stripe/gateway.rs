@@ -7,10 +7,10 @@
 //! the same idempotency key (docs/decisions/0003).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use billing::{AccountId, PriceId};
+use billing::AccountId;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -89,7 +89,6 @@ impl GatewayError {
 pub struct Gateway {
     client: reqwest::Client,
     base: String,
-    price_ids: Arc<Mutex<HashMap<String, PriceId>>>,
     /// The portal's configuration, once it is known.
     pub(super) portal: Arc<OnceLock<String>>,
 }
@@ -115,26 +114,12 @@ impl Gateway {
             .build()
             .map_err(|error| GatewayError::Request(error.to_string()))?;
         let base = settings.api_base.as_ref().map_or(STRIPE, |base| base.as_str().trim_end_matches('/'));
-        Ok(Self { client, base: base.to_owned(), price_ids: Arc::default(), portal: Arc::default() })
+        Ok(Self { client, base: base.to_owned(), portal: Arc::default() })
     }
 
     /// The API's address, without `/v1`.
     pub fn base(&self) -> &str {
         &self.base
-    }
-
-    /// The id that was found for a lookup key before.
-    pub(super) fn known_price(&self, key: &str) -> Option<PriceId> {
-        self.price_ids.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
-    /// Remembers the id of a lookup key; `None` forgets it.
-    pub(super) fn remember_price(&self, key: &str, id: Option<&PriceId>) {
-        let mut known = self.price_ids.lock().unwrap_or_else(PoisonError::into_inner);
-        match id {
-            Some(id) => known.insert(key.to_owned(), id.clone()),
-            None => known.remove(key),
-        };
     }
 
     /// Sends a request until it is answered, refused, or out of attempts.

@@ -89,14 +89,11 @@ pub struct NewPrice<'a> {
 }
 
 impl Gateway {
-    /// The id of the active price with this lookup key. Stripe is asked once.
+    /// The id of the active price with this lookup key. Stripe is asked each time, because a price can be
+    /// replaced at any moment (docs.stripe.com/products-prices/manage-prices, "Lookup keys").
     pub async fn price_by_lookup_key(&self, key: &str) -> Result<PriceId, GatewayError> {
-        if let Some(id) = self.known_price(key) {
-            return Ok(id);
-        }
-        let price = self.find_price(key).await?.ok_or_else(|| GatewayError::NoSuchPrice(key.to_owned()))?;
-        self.remember_price(key, Some(&price.id));
-        Ok(price.id)
+        let price = self.find_price(key).await?;
+        Ok(price.ok_or_else(|| GatewayError::NoSuchPrice(key.to_owned()))?.id)
     }
 
     /// Finds the active price with this lookup key.
@@ -153,7 +150,6 @@ impl Gateway {
         let meter = new.meter.map(|meter| format!(":{meter}")).unwrap_or_default();
         let key = format!("price:{}:{replaces}:{}:{interval}{meter}", new.lookup_key, new.amount);
         let answer = self.send(&request, Some(&key)).await?;
-        self.remember_price(new.lookup_key, None);
         Ok(price(&answer)?)
     }
 
