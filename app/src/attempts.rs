@@ -1,8 +1,13 @@
-//! The message about too many wrong passwords.
+//! The messages about too many attempts.
 
 /// Says when to try again, never earlier than it is allowed.
 pub fn too_many_attempts(seconds: u64) -> String {
     format!("Too many attempts. Try again in {}.", duration(seconds))
+}
+
+/// Says when to try again, because too many others are logging in or signing up.
+pub fn busy(seconds: u64) -> String {
+    format!("We're very busy right now. Try again in {}.", duration(seconds))
 }
 
 fn duration(seconds: u64) -> String {

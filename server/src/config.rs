@@ -16,6 +16,8 @@ use ipnet::{IpNet, Ipv4Net};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::hashing::HashingLimits;
+
 /// The plans compiled into the binary; `TOLLGATE_PLANS` names a file to use instead.
 const EMBEDDED_PLANS: &str = include_str!("../../plans.toml");
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub retention: Retention,
     /// When to compare with Stripe: the engine's default, which no variable changes.
     pub reconcile: Schedule,
+    /// How many passwords are hashed at the same time, which no variable changes.
+    pub hashing: HashingLimits,
     /// `AI_…`: the provider that generates texts; a local stand-in when `None`.
     pub ai: Option<AiConfig>,
     /// `API_CALLS_PER_SECOND`: how many API calls an account may make; unlimited when `None`.
@@ -172,6 +176,7 @@ impl Reader<'_> {
                     catalog: Arc::new(catalog),
                     retention,
                     reconcile: Schedule::default(),
+                    hashing: HashingLimits::default(),
                     ai,
                     api_calls_per_second,
                     log,

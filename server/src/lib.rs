@@ -10,6 +10,7 @@ pub mod assets;
 pub mod auth;
 pub mod closing;
 pub mod config;
+pub mod hashing;
 pub mod http;
 pub mod product;
 pub mod store;

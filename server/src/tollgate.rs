@@ -10,6 +10,7 @@ use engine::{BillingChange, BuildError, Db, Engine};
 use crate::ai::{Ai, AiError};
 use crate::assets::Assets;
 use crate::config::Config;
+use crate::hashing::Hashing;
 use crate::product;
 use crate::user_cache::UserCache;
 
@@ -24,6 +25,7 @@ struct Inner {
     engine: Engine,
     assets: Assets,
     ai: Ai,
+    hashing: Hashing,
     limiter: RateLimiter,
     user_cache: UserCache,
 }
@@ -63,9 +65,10 @@ impl Tollgate {
             .on_change(billing_changed)
             .build_on(db)?;
         let ai = Ai::new(config.ai.as_ref())?;
+        let hashing = Hashing::new(config.hashing);
         let limiter = RateLimiter::new(config.api_calls_per_second);
         let user_cache = UserCache::new(engine.cache().invalidation());
-        Ok(Self(Arc::new(Inner { config, engine, assets, ai, limiter, user_cache })))
+        Ok(Self(Arc::new(Inner { config, engine, assets, ai, hashing, limiter, user_cache })))
     }
 
     /// The configuration.
@@ -81,6 +84,11 @@ impl Tollgate {
     /// What generates texts.
     pub(crate) fn ai(&self) -> &Ai {
         &self.0.ai
+    }
+
+    /// Where passwords are hashed.
+    pub(crate) fn hashing(&self) -> &Hashing {
+        &self.0.hashing
     }
 
     /// What was read of users.

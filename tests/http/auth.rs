@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use server::hashing::HashingLimits;
 
 use crate::support::{Harness, Page, on_both_databases};
 
@@ -188,6 +189,24 @@ on_both_databases! {
             }
         }
         assert_eq!(checked, 10);
+    }
+
+    async fn while_too_many_passwords_are_hashed_the_form_comes_back_and_nothing_is_counted(database) {
+        let app = Harness::start(database).await;
+        let ada = app.signed_up(EMAIL).await;
+        let (busy, _) = app.another_node(|config| config.hashing = HashingLimits { at_once: 0, wait: Duration::ZERO }).await;
+        let fields = [("email", EMAIL), ("password", "correct horse"), ("next", "/billing")];
+        for path in ["/login", "/signup"].repeat(11) {
+            let page = app.browser().at(&busy).post(path, &fields).await;
+            assert_eq!((page.status, page.header("retry-after").as_deref()), (503, Some("5")), "{path}");
+            assert!(page.body.contains(EMAIL) && page.body.contains("value=\"/billing\""), "{path}: {}", page.body);
+            assert!(!page.body.contains("correct horse"), "a password must not come back");
+        }
+        let close = ada.at(&busy).post("/account/close", &[("password", "correct horse")]).await;
+        assert_eq!((close.status, close.header("retry-after").as_deref()), (503, Some("5")));
+        assert!(ada.at(&busy).opens("/dashboard").await, "everything else works");
+        assert_eq!(log_in(&app, "wrong horse", "").await.status, 401);
+        assert_eq!(log_in(&app, "correct horse", "").await.status, 303);
     }
 
     async fn the_right_password_is_never_counted(database) {

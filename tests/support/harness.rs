@@ -14,6 +14,7 @@ use sandbox::Sandbox;
 use serde_json::Value;
 use server::auth::session_store;
 use server::config::Config;
+use server::hashing::HashingLimits;
 use server::store::users;
 use server::{Tollgate, http, store};
 use tokio::net::TcpListener;
@@ -70,7 +71,9 @@ impl Harness {
         prepare(&sandbox);
         let (listener, url) = listen().await;
         let database = kind.fresh_database().await;
-        let mut config = Config { reconcile: NEVER, ..config(&url, &database.url, &sandbox.url()) };
+        // However slow the machine is.
+        let hashing = HashingLimits { wait: AT_MOST, ..HashingLimits::default() };
+        let mut config = Config { reconcile: NEVER, hashing, ..config(&url, &database.url, &sandbox.url()) };
         configure(&mut config);
         sandbox.add_endpoint(sandbox::Endpoint {
             url: format!("{url}/api/stripe/webhook"),

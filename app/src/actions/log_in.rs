@@ -2,15 +2,15 @@
 //! cookie, and no island calls it.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use server::Tollgate;
-use server::auth::{self, LoginError, Session, safe_next};
+use server::auth::{self, AuthUnavailable, LoginError, Session, safe_next};
 
 use super::form::Form;
-use crate::attempts::too_many_attempts;
+use super::later;
 use crate::caller::peer;
 use crate::document;
 use crate::failure::Failure;
@@ -39,12 +39,9 @@ pub async fn log_in(
             let state = state.form_error("Wrong e-mail or password.");
             document::page_again(&tollgate, parts, "/login", StatusCode::UNAUTHORIZED, state).await
         }
-        LoginError::TooMany { retry_after } => {
-            let state = state.form_error(too_many_attempts(retry_after));
-            let mut response =
-                document::page_again(&tollgate, parts, "/login", StatusCode::TOO_MANY_REQUESTS, state).await;
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
-            response
+        LoginError::TooMany { retry_after } => later::too_many(&tollgate, parts, "/login", state, retry_after).await,
+        LoginError::Unavailable(AuthUnavailable::Busy { retry_after }) => {
+            later::unavailable(&tollgate, parts, "/login", state, retry_after).await
         }
         LoginError::Unavailable(cause) => document::failure(&tollgate, parts, Failure::store(cause)).await,
     }

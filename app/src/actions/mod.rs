@@ -9,6 +9,7 @@ mod custom_domain;
 mod denied;
 mod export_usage;
 mod form;
+mod later;
 mod live_meters;
 mod log_in;
 mod log_out;

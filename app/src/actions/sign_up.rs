@@ -6,9 +6,10 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use server::Tollgate;
-use server::auth::{self, Session, SignUpError, safe_next};
+use server::auth::{self, AuthUnavailable, Session, SignUpError, safe_next};
 
 use super::form::Form;
+use super::later;
 use crate::document;
 use crate::failure::Failure;
 use crate::form_state::FormState;
@@ -35,6 +36,9 @@ pub async fn sign_up(
         SignUpError::Email(error) => state.error("email", error.to_string()),
         SignUpError::Password(error) => state.error("password", error.to_string()),
         SignUpError::Taken => state.error("email", "This e-mail is already registered. Log in instead."),
+        SignUpError::Unavailable(AuthUnavailable::Busy { retry_after }) => {
+            return later::unavailable(&tollgate, parts, "/signup", state, retry_after).await;
+        }
         SignUpError::Unavailable(cause) => return document::failure(&tollgate, parts, Failure::store(cause)).await,
     };
     document::page_again(&tollgate, parts, "/signup", StatusCode::UNPROCESSABLE_ENTITY, state).await

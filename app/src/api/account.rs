@@ -6,7 +6,7 @@ use {
     axum::http::request::Parts,
     billing::Policy,
     engine::closing::CloseError,
-    server::auth::LoginError,
+    server::auth::{AuthUnavailable, LoginError},
     server::closing::{self, CloseAccountError},
 };
 
@@ -15,7 +15,7 @@ use super::password::Password;
 use super::reply::SeeOther;
 use super::strict_form::StrictForm;
 #[cfg(feature = "ssr")]
-use crate::attempts::too_many_attempts;
+use crate::attempts::{busy, too_many_attempts};
 #[cfg(feature = "ssr")]
 use crate::caller::{Caller, peer, session};
 #[cfg(feature = "ssr")]
@@ -35,7 +35,9 @@ pub async fn close_account(
 
 #[cfg(feature = "ssr")]
 mod ssr {
-    use super::{ApiError, CloseAccountError, CloseError, Failure, LoginError, too_many_attempts};
+    use super::{
+        ApiError, AuthUnavailable, CloseAccountError, CloseError, Failure, LoginError, busy, too_many_attempts,
+    };
 
     pub fn refusal(error: CloseAccountError) -> ApiError {
         match error {
@@ -57,6 +59,9 @@ mod ssr {
                 Failure::InProgress,
                 "A purchase is in progress for this account. Wait a minute and try again.",
             ),
+            CloseAccountError::Login(LoginError::Unavailable(AuthUnavailable::Busy { retry_after })) => {
+                ApiError::about_the_form(Failure::Unavailable, busy(retry_after)).retry_after(retry_after)
+            }
             CloseAccountError::Login(LoginError::Unavailable(cause)) => Failure::store(cause).into(),
             CloseAccountError::Billing(CloseError::Store(cause)) => Failure::store(cause).into(),
         }

@@ -4,6 +4,10 @@ use billing::email::EmailError;
 use engine::StoreError;
 
 use super::backend::Backend;
+use crate::hashing::HashingError;
+
+/// After how many seconds to try again when too many passwords are being hashed.
+const BUSY_FOR: u64 = 5;
 
 /// The password could not be checked.
 #[derive(Debug, thiserror::Error)]
@@ -17,9 +21,24 @@ pub enum AuthUnavailable {
     /// The user of the session could not be read.
     #[error("the session's user could not be read")]
     User(#[source] Box<axum_login::Error<Backend>>),
+    /// Too many other passwords are being hashed.
+    #[error("too many passwords are being hashed")]
+    Busy {
+        /// Seconds until the next attempt may succeed.
+        retry_after: u64,
+    },
     /// Hashing was interrupted.
-    #[error("the password could not be hashed")]
-    Hashing(#[source] tokio::task::JoinError),
+    #[error(transparent)]
+    Hashing(HashingError),
+}
+
+impl From<HashingError> for AuthUnavailable {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Busy => Self::Busy { retry_after: BUSY_FOR },
+            interrupted @ HashingError::Interrupted(_) => Self::Hashing(interrupted),
+        }
+    }
 }
 
 impl From<axum_login::Error<Backend>> for AuthUnavailable {

@@ -37,7 +37,7 @@ pub async fn confirm(
 }
 
 /// Finds the user with this address and password. The attempt is counted before the password is
-/// checked, and given back if it was right.
+/// checked, and given back if it was right or not checked.
 async fn authenticate(
     tollgate: &Tollgate,
     client: Option<IpAddr>,
@@ -46,13 +46,20 @@ async fn authenticate(
 ) -> Result<Identity, LoginError> {
     let login_key = email.trim().to_lowercase();
     let attempt = throttle::take(tollgate, &login_key, client).await?;
-    let user = users::by_login(tollgate.db(), &login_key).await.map_err(AuthUnavailable::from)?;
-    let identity = user.map(Identity::from);
-    let is_right = password::verify(password.to_owned(), identity.as_ref().map(Identity::password_hash)).await?;
-    let Some(identity) = identity.filter(|_| is_right) else {
+    let checked = check(tollgate, &login_key, password).await;
+    if !matches!(checked, Ok(None)) {
+        attempt.give_back(tollgate).await?;
+    }
+    let identity = checked?;
+    if identity.is_none() {
         tracing::info!("login refused");
-        return Err(LoginError::Wrong);
-    };
-    attempt.give_back(tollgate).await?;
-    Ok(identity)
+    }
+    identity.ok_or(LoginError::Wrong)
+}
+
+async fn check(tollgate: &Tollgate, login_key: &str, password: &str) -> Result<Option<Identity>, AuthUnavailable> {
+    let identity = users::by_login(tollgate.db(), login_key).await?.map(Identity::from);
+    let hash = identity.as_ref().map(Identity::password_hash);
+    let is_right = password::verify(tollgate, password.to_owned(), hash).await?;
+    Ok(identity.filter(|_| is_right))
 }

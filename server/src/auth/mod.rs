@@ -1,6 +1,6 @@
 //! Signing up, in and out.
 //!
-//! Passwords are hashed with Argon2, a few at a time; sessions are in the database and get a new id at
+//! Passwords are hashed with Argon2 ([`crate::hashing`]); sessions are in the database and get a new id at
 //! every login; a wrong password and an unknown address take the same time and give the same answer.
 //! Attempts are limited per e-mail address, and per client where its address is public
 //! (`tests/http/auth.rs`).

@@ -1,17 +1,12 @@
 //! Passwords: which are accepted, and their hashes.
 
-use tokio::sync::Semaphore;
-
 use super::error::{AuthUnavailable, PasswordError};
+use crate::tollgate::Tollgate;
 
 /// The shortest password, in characters (NIST SP 800-63B).
 pub const PASSWORD_MIN: usize = 8;
 /// The longest password, in characters: a longer one would only take longer to hash.
 pub const PASSWORD_MAX: usize = 256;
-
-/// Hashes computed at the same time. Each takes 19 MiB and a core for some 20 ms, so a flood of logins
-/// waits here instead of using up the machine.
-static HASHING: Semaphore = Semaphore::const_new(4);
 
 /// The Argon2id hash of a random text that was not kept.
 const NO_USER: &str =
@@ -27,26 +22,21 @@ pub(super) fn check(password: &str) -> Result<(), PasswordError> {
 }
 
 /// Hashes a new password.
-pub(super) async fn hash(password: String) -> Result<String, AuthUnavailable> {
-    blocking(move || password_auth::generate_hash(password)).await
+pub(super) async fn hash(tollgate: &Tollgate, password: String) -> Result<String, AuthUnavailable> {
+    Ok(tollgate.hashing().run(move || password_auth::generate_hash(password)).await?)
 }
 
 /// Compares a password with a user's hash or, for an unknown address, with one that nothing matches, so
 /// that the time does not reveal who has an account.
-pub(super) async fn verify(password: String, hash: Option<String>) -> Result<bool, AuthUnavailable> {
+pub(super) async fn verify(
+    tollgate: &Tollgate,
+    password: String,
+    hash: Option<String>,
+) -> Result<bool, AuthUnavailable> {
     if password.chars().count() > PASSWORD_MAX {
         return Ok(false);
     }
     let is_known = hash.is_some();
-    let is_right =
-        blocking(move || password_auth::verify_password(password, hash.as_deref().unwrap_or(NO_USER)).is_ok());
-    Ok(is_right.await? && is_known)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthUnavailable> {
-    // It is never closed, so that the error cannot occur.
-    let permit = HASHING.acquire().await.ok();
-    let done = tokio::task::spawn_blocking(work).await.map_err(AuthUnavailable::Hashing);
-    drop(permit);
-    done
+    let verify = move || password_auth::verify_password(password, hash.as_deref().unwrap_or(NO_USER)).is_ok();
+    Ok(tollgate.hashing().run(verify).await? && is_known)
 }

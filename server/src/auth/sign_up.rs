@@ -34,7 +34,7 @@ pub async fn create_user(
     email: &Email,
     password: String,
 ) -> Result<Option<Identity>, AuthUnavailable> {
-    let password_hash = password::hash(password).await?;
+    let password_hash = password::hash(tollgate, password).await?;
     let signed_in = SignedIn {
         user_id: UserId::new(ids::new_id()),
         account_id: AccountId::new(ids::new_id()),
