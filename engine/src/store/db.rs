@@ -187,6 +187,8 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
+            // A file does not hang up, and a caller that goes away during the test would close the connection.
+            .test_before_acquire(false)
             .acquire_timeout(Duration::from_secs(10))
             .connect_with(options)
     };
