@@ -75,39 +75,48 @@ pub(crate) fn copy(object: &mut Value, params: &Value, keys: &[&str]) {
     }
 }
 
+/// Sets a text to its parameter if that was sent; `""` unsets it.
+pub(crate) fn assign(text: &mut Option<String>, params: &Value, key: &str) {
+    if params.get(key).is_some() {
+        *text = params.some(key).map(str::to_owned);
+    }
+}
+
 /// Merges metadata as Stripe does: keys that were sent are set, empty values remove their key, other
 /// keys stay, and `metadata=""` removes all.
 pub(crate) fn merge_metadata(object: &mut Value, params: &Value) {
-    let Some(sent) = params.get("metadata") else {
-        return;
-    };
     let mut merged = match object.get("metadata") {
         Some(Value::Object(map)) => map.clone(),
         _ => Map::new(),
     };
-    match sent {
-        Value::Object(sent) => {
+    merge(&mut merged, params);
+    if params.get("metadata").is_some() {
+        object.set("metadata", Value::Object(merged));
+    }
+}
+
+/// Merges the parameter `metadata` into the metadata of an object; see [`merge_metadata`].
+pub(crate) fn merge(metadata: &mut Map<String, Value>, params: &Value) {
+    match params.get("metadata") {
+        None => {}
+        Some(Value::Object(sent)) => {
             for (key, value) in sent {
                 if value.as_str().is_some_and(str::is_empty) {
-                    merged.remove(key);
+                    metadata.remove(key);
                 } else {
-                    merged.insert(key.clone(), value.clone());
+                    metadata.insert(key.clone(), value.clone());
                 }
             }
         }
-        _ => merged.clear(),
+        Some(_) => metadata.clear(),
     }
-    object.set("metadata", Value::Object(merged));
 }
 
 /// Returns the metadata of a new object: what was sent, without empty values.
-pub(crate) fn metadata(params: &Value) -> Value {
-    let mut object = Value::Object(Map::new());
-    merge_metadata(&mut object, params);
-    match object.get_mut("metadata") {
-        Some(metadata) => metadata.take(),
-        None => Value::Object(Map::new()),
-    }
+pub(crate) fn metadata(params: &Value) -> Map<String, Value> {
+    let mut metadata = Map::new();
+    merge(&mut metadata, params);
+    metadata
 }
 
 /// Wraps elements in one of Stripe's list objects.

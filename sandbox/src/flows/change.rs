@@ -13,10 +13,10 @@ use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
 use crate::flows::terms::{
     IfUnpaid, UPDATED, apply_cancellation, apply_settings, check_collection, consistent_intervals, current_period,
-    name_of, period_end, recurring_price, regular_lines, set_items, set_period,
+    interval_of, name_of, period_end, recurring_price, regular_lines, set_items, set_period,
 };
 use crate::flows::{cycle, meter};
-use crate::objects::{self, Customer};
+use crate::objects::{self, Customer, Object, Price};
 use crate::store::Tx;
 use crate::upcoming::INCOMPLETE_TTL;
 
@@ -54,7 +54,9 @@ pub(crate) fn plan(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<
     let customer = subscription.text("customer");
     let part = |item: &Value, sign: i64| {
         let rest = sign * proration::remaining(proration::full_price(item), period, at);
-        (rest != 0).then(|| proration::item(customer, item, &name_of(tx, &item["price"]), rest, (at, period.1), now))
+        (rest != 0).then(|| {
+            proration::item(customer, item, &name_of(tx, item["price"].text("product")), rest, (at, period.1), now)
+        })
     };
 
     let mut after = subscription.clone();
@@ -74,8 +76,7 @@ pub(crate) fn plan(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<
         after.set("_warned", false);
         set_period(&mut after, (now, end));
     } else if moves || ends_trial {
-        let first = after.data("items").first().cloned().unwrap_or_default();
-        let end = period_end(&first["price"]["recurring"], now, now);
+        let end = period_end(interval_of(after.data("items")), now, now);
         after.set("billing_cycle_anchor", now);
         if ends_trial {
             after.set("trial_end", now);
@@ -100,13 +101,6 @@ fn licensed(items: &[Value]) -> impl Iterator<Item = &Value> {
     items.iter().filter(|item| !proration::is_metered(item))
 }
 
-fn interval_of(items: &[Value]) -> Option<(&str, i64)> {
-    items.first().map(|item| {
-        let recurring = &item["price"]["recurring"];
-        (recurring.text("interval"), recurring.int("interval_count"))
-    })
-}
-
 fn is_same(old: &[Value], new: &[Value]) -> bool {
     let same = |(old, new): (&Value, &Value)| {
         old["price"]["id"] == new["price"]["id"] && old.get("quantity") == new.get("quantity")
@@ -128,9 +122,8 @@ fn changed_items(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Ve
                 let message = format!("Missing required param: {}.", param("price"));
                 ApiError::invalid("parameter_missing", message).on(&param("price"))
             })?;
-            if items.iter().any(|item| item["price"]["id"] == price["id"]) {
-                let message =
-                    format!("Cannot add multiple subscription items with the same plan: {}", price.text("id"));
+            if items.iter().any(|item| item["price"].text("id") == price.id) {
+                let message = format!("Cannot add multiple subscription items with the same plan: {}", price.id);
                 return Err(ApiError::invalid("", message).on(&param("price")));
             }
             let quantity = sent.some_int("quantity");
@@ -147,8 +140,7 @@ fn changed_items(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Ve
             continue;
         }
         let item = &mut items[position];
-        let price = price.unwrap_or_else(|| item["price"].clone());
-        let mut changed = proration::with_price(item, &price, sent.some_int("quantity"));
+        let mut changed = proration::with_price(item, price.as_ref(), sent.some_int("quantity"))?;
         merge_metadata(&mut changed, sent);
         *item = changed;
     }
@@ -156,7 +148,8 @@ fn changed_items(tx: &Tx<'_>, subscription: &Value, params: &Value) -> Result<Ve
         let message = "A subscription must have at least one active plan.";
         return Err(ApiError::invalid("", message).on("items"));
     }
-    consistent_intervals(items.iter().map(|item| &item["price"]))?;
+    let prices = items.iter().map(|item| Price::from_json(item["price"].clone()));
+    consistent_intervals(prices.collect::<Result<Vec<_>, _>>()?.iter())?;
     Ok(items)
 }
 
@@ -349,9 +342,8 @@ pub(crate) fn preview(tx: &Tx<'_>, subscription: &Value, details: &Value) -> Res
     lines.extend(change.lines);
     let period = current_period(&change.subscription);
     if !change.invoiced_now {
-        let recurring = &change.subscription.data("items").first().cloned().unwrap_or_default()["price"]["recurring"];
         let anchor = change.subscription.int("billing_cycle_anchor");
-        let next = (period.1, period_end(recurring, anchor, period.1));
+        let next = (period.1, period_end(interval_of(change.subscription.data("items")), anchor, period.1));
         lines.extend(meter::lines(tx, subscription, current_period(subscription)));
         lines.extend(regular_lines(tx, &change.subscription, next, false));
     }

@@ -16,7 +16,7 @@ use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
 use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{self, IfUnpaid};
-use crate::objects::{self, Customer};
+use crate::objects::{self, Customer, Object, Price};
 use crate::store::Tx;
 
 /// Parameters that are stored and returned.
@@ -215,8 +215,8 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
         let param = |name: &str| format!("line_items[{index}][{name}]");
         let price = match (sent.some("price"), sent.get("price_data")) {
             (Some(id), _) => {
-                let price = tx.named("price", id, &param("price"))?;
-                if !price.flag("active") {
+                let price: Price = tx.read_param(id, &param("price"))?;
+                if !price.active {
                     let message = "The price specified is inactive. This field only accepts active prices.";
                     return Err(ApiError::invalid("", message).on(&param("price")));
                 }
@@ -228,11 +228,11 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
                 return Err(ApiError::invalid("parameter_missing", message).on(&param("price")));
             }
         };
-        if !subscribes && !price["recurring"].is_null() {
+        if !subscribes && price.recurring.is_some() {
             let message = "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.";
             return Err(ApiError::invalid("", message).on(&param("price")));
         }
-        let metered = price["recurring"].text("usage_type") == "metered";
+        let metered = price.is_metered();
         if metered && sent.get("quantity").is_some() {
             let message = "Quantity should not be specified where usage_type is `metered`.";
             return Err(ApiError::invalid("", message).on(&param("quantity")));
@@ -245,9 +245,9 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
             let message = format!("This value must be greater than or equal to 1 (it currently is '{quantity}').");
             return Err(ApiError::invalid("parameter_invalid_integer", message).on(&param("quantity")));
         }
-        let product = tx.get(price.text("product")).map_or("Product", |product| product.text("name"));
-        let amount = if metered { 0 } else { crate::money::times(price.text("unit_amount_decimal"), quantity) };
-        let mut item = objects::session_item(&price, quantity, product, amount);
+        let product = terms::name_of(tx, &price.product);
+        let amount = if metered { 0 } else { price.times(quantity) };
+        let mut item = objects::session_item(&price, quantity, &product, amount);
         item.set("metadata", metadata(sent));
         if metered {
             item.set("quantity", Value::Null);
@@ -255,7 +255,8 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
         items.push(item);
     }
     if subscribes {
-        let recurring = items.iter().map(|item| &item["price"]).filter(|price| !price["recurring"].is_null());
+        let prices = items.iter().map(price_of).collect::<Result<Vec<_>, _>>()?;
+        let recurring = prices.iter().filter(|price| price.recurring.is_some());
         if recurring.clone().next().is_none() {
             let message = "You must provide at least one recurring price in `subscription` mode when using prices.";
             return Err(ApiError::invalid("", message).on("line_items"));
@@ -266,7 +267,7 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
 }
 
 /// Creates a price from `price_data`; it is inactive, as at Stripe.
-fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Value, ApiError> {
+fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Price, ApiError> {
     let product = match (data.some("product"), data.get("product_data")) {
         (Some(id), _) => tx.named("product", id, &format!("{param}[product]"))?.text("id").to_owned(),
         (None, Some(data)) => {
@@ -283,10 +284,15 @@ fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Value, Api
         }
     };
     let amount = terms::amount_of(data, param)?;
-    let mut price = objects::price(data, &product, amount, tx.now());
-    price.set("active", false);
-    tx.create("price.created", &price);
+    let mut price = Price::new(data, &product, amount, tx.now());
+    price.active = false;
+    tx.insert("price.created", &price)?;
     Ok(price)
+}
+
+/// Returns the price of a line item.
+fn price_of(item: &Value) -> Result<Price, ApiError> {
+    Price::from_json(item["price"].clone())
 }
 
 fn one_currency(items: &[Value], params: &Value) -> Result<String, ApiError> {
@@ -483,18 +489,21 @@ fn subscribe(
         }
         saved = Some(method.text("id").to_owned());
     }
-    let items = session.list("_line_items").iter();
-    let (recurring, once): (Vec<&Value>, Vec<&Value>) = items.partition(|item| !item["price"]["recurring"].is_null());
+    let (mut recurring, mut once) = (Vec::new(), Vec::new());
+    for item in session.list("_line_items") {
+        let price = price_of(item)?;
+        match price.recurring {
+            Some(_) => recurring.push((price, item.some_int("quantity"), json!({ "metadata": item["metadata"] }))),
+            None => once.push((price, item.int("quantity"))),
+        }
+    }
     let data = &session["_params"]["subscription_data"];
     let made = subscription::create(
         tx,
         &NewSubscription {
             customer: &customer,
-            items: recurring
-                .into_iter()
-                .map(|item| (item["price"].clone(), item.some_int("quantity"), json!({ "metadata": item["metadata"] })))
-                .collect(),
-            once: once.into_iter().map(|item| (item["price"].clone(), item.int("quantity"))).collect(),
+            items: recurring,
+            once,
             trial_end: trial_end_of(session, tx.now()),
             params: data,
             default_payment_method: saved.as_deref(),
@@ -580,9 +589,11 @@ fn describe(intent: &mut Value, data: &Value) {
 
 fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Customer) -> Result<Value, ApiError> {
     let now = tx.now();
-    let lines = session.list("_line_items").iter();
-    let lines =
-        lines.map(|item| proration::one_time_line(&item["price"], item.int("quantity"), item.text("description"), now));
+    let mut lines = Vec::new();
+    for item in session.list("_line_items") {
+        let price = price_of(item)?;
+        lines.push(proration::one_time_line(&price, item.int("quantity"), item.text("description"), now));
+    }
     let mut draft = invoice::draft(
         Bill {
             customer,
@@ -590,7 +601,7 @@ fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Customer) -> Result<
             reason: "manual",
             currency: session.text("currency"),
             period: (now, now),
-            lines: lines.collect(),
+            lines,
         },
         now,
     );

@@ -14,7 +14,9 @@ use crate::flows::invoice::{self, Bill, IfDeclined};
 use crate::flows::meter;
 use crate::flows::payment::{self, Presence};
 use crate::flows::subscription::end;
-use crate::flows::terms::{IfUnpaid, UPDATED, current_period, default_method, period_end, regular_lines, set_period};
+use crate::flows::terms::{
+    IfUnpaid, UPDATED, current_period, default_method, interval_of, period_end, regular_lines, set_period,
+};
 use crate::objects::Customer;
 use crate::settings::{AfterLastRetry, Settings};
 use crate::store::Tx;
@@ -29,8 +31,7 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     }
     let previous = current_period(&subscription);
     let anchor = subscription.int("billing_cycle_anchor");
-    let recurring = &subscription.data("items").first().cloned().unwrap_or_default()["price"]["recurring"];
-    let next = (previous.1, period_end(recurring, anchor, previous.1));
+    let next = (previous.1, period_end(interval_of(subscription.data("items")), anchor, previous.1));
     let mut moved = subscription.clone();
     set_period(&mut moved, next);
     if trial_over {
@@ -206,9 +207,8 @@ pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
     let now = tx.now();
     let anchored = params.text("billing_cycle_anchor") == "unchanged";
     let mut moved = paused.clone();
-    let recurring = paused.data("items").first().cloned().unwrap_or_default()["price"]["recurring"].clone();
     let anchor = if anchored { paused.int("billing_cycle_anchor") } else { now };
-    let period = (now, period_end(&recurring, anchor, now));
+    let period = (now, period_end(interval_of(paused.data("items")), anchor, now));
     moved.set("billing_cycle_anchor", anchor);
     set_period(&mut moved, period);
     let customer: Customer = tx.read(paused.text("customer"))?;

@@ -197,7 +197,7 @@ pub(crate) fn lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64)) -> Ve
             let mut billed = item.clone();
             billed.set("quantity", quantity);
             let amount = money::times(price.text("unit_amount_decimal"), quantity);
-            proration::line(&billed, &name_of(tx, price), amount, period)
+            proration::line(&billed, &name_of(tx, price.text("product")), amount, period)
         })
         .collect()
 }

@@ -6,9 +6,10 @@
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::ids;
-use crate::objects;
+use crate::objects::{self, Object, Price};
 
 /// Returns the share of `amount` for the time from `at` to the end of the period.
 pub(crate) fn remaining(amount: i64, period: (i64, i64), at: i64) -> i64 {
@@ -87,7 +88,8 @@ pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64)) ->
 pub(crate) fn item(customer: &str, of: &Value, name: &str, amount: i64, period: (i64, i64), now: i64) -> Value {
     let price = &of["price"];
     let quantity = of.int("quantity");
-    let mut item = objects::invoice_item(customer, amount, price.text("currency"), quantity, Some(price), now);
+    let mut item =
+        objects::invoice_item(customer, amount, price.text("currency"), quantity, Some(objects::pricing(price)), now);
     item.set("description", describe(of, name, amount, period.0, true));
     item.set("discountable", false);
     item.set("period", json!({ "end": period.1, "start": period.0 }));
@@ -103,13 +105,13 @@ pub(crate) fn item(customer: &str, of: &Value, name: &str, amount: i64, period: 
 }
 
 /// Returns the invoice line of a one-time price.
-pub(crate) fn one_time_line(price: &Value, quantity: i64, name: &str, now: i64) -> Value {
-    let amount = price.int("unit_amount") * quantity;
+pub(crate) fn one_time_line(price: &Price, quantity: i64, name: &str, now: i64) -> Value {
+    let amount = price.unit_amount.unwrap_or_default() * quantity;
     json!({
         "id": ids::new("il_"),
         "object": "line_item",
         "amount": amount,
-        "currency": price["currency"],
+        "currency": price.currency,
         "description": name,
         "discount_amounts": [],
         "discountable": true,
@@ -129,7 +131,7 @@ pub(crate) fn one_time_line(price: &Value, quantity: i64, name: &str, now: i64) 
         },
         "period": { "end": now, "start": now },
         "pretax_credit_amounts": [],
-        "pricing": objects::pricing(price),
+        "pricing": price.pricing(),
         "quantity": quantity,
         "subtotal": amount,
         "taxes": [],
@@ -181,17 +183,19 @@ pub(crate) fn item_line(item: &Value) -> Value {
 }
 
 /// Returns an item with another price or quantity; it keeps its id and period.
-pub(crate) fn with_price(item: &Value, price: &Value, quantity: Option<i64>) -> Value {
+pub(crate) fn with_price(item: &Value, price: Option<&Price>, quantity: Option<i64>) -> Result<Value, ApiError> {
     let mut changed = item.clone();
-    changed.set("plan", objects::plan(price));
-    changed.set("price", price.clone());
+    if let Some(price) = price {
+        changed.set("plan", price.plan());
+        changed.set("price", price.to_json()?);
+    }
     match (is_metered(&changed), &mut changed) {
         (true, Value::Object(fields)) => {
             fields.remove("quantity");
         }
         (_, changed) => changed.set("quantity", quantity.or(item.some_int("quantity")).unwrap_or(1)),
     }
-    changed
+    Ok(changed)
 }
 
 /// Whether an item is billed by reported usage, after the period.

@@ -12,7 +12,7 @@ use crate::flows::change;
 use crate::flows::payment::Presence;
 use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{IfUnpaid, UPDATED, current_period, recurring_price};
-use crate::objects;
+use crate::objects::{self, Recurring};
 use crate::store::Tx;
 
 const KIND: &str = "subscription_schedule";
@@ -41,7 +41,8 @@ fn adopt(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
         return Err(ApiError::invalid("", message).on("from_subscription"));
     }
     let (start, end) = current_period(&subscription);
-    let items = subscription.data("items").iter().map(phase_item).collect::<Vec<_>>();
+    let items =
+        subscription.data("items").iter().map(|item| phase_item(item["price"].text("id"), item)).collect::<Vec<_>>();
     let phase = objects::schedule_phase(subscription.text("currency"), &items, (start, end));
     let mut schedule = objects::subscription_schedule(subscription.text("customer"), &[phase], tx.now());
     merge_metadata(&mut schedule, params);
@@ -82,20 +83,18 @@ fn phases(tx: &Tx<'_>, params: &Value, start: i64) -> Result<Vec<Value>, ApiErro
     let mut from = start;
     for (index, sent) in params.list("phases").iter().enumerate() {
         let mut items = Vec::new();
-        let mut recurring = Value::Null;
+        let mut recurring = None;
         let mut currency = String::new();
         for (number, item) in sent.list("items").iter().enumerate() {
             let param = format!("phases[{index}][items][{number}][price]");
             let id = item.some("price").or(item.some("plan")).unwrap_or_default();
             let price = recurring_price(tx, id, None, &param)?;
-            recurring = price["recurring"].clone();
-            price.text("currency").clone_into(&mut currency);
-            let mut priced = item.clone();
-            priced.set("price", price);
-            items.push(phase_item(&priced));
+            items.push(phase_item(&price.id, item));
+            recurring = price.recurring;
+            currency = price.currency;
         }
         from = sent.some_int("start_date").unwrap_or(from);
-        let end = end_of(sent, &recurring, from)?;
+        let end = end_of(sent, recurring.as_ref(), from)?;
         let mut phase = objects::schedule_phase(&currency, &items, (from, end));
         copy(&mut phase, sent, &["description", "proration_behavior"]);
         phase.set("metadata", metadata(sent));
@@ -106,8 +105,8 @@ fn phases(tx: &Tx<'_>, params: &Value, start: i64) -> Result<Vec<Value>, ApiErro
 }
 
 /// Returns when a phase ends: at a given time, after a number of periods, or after one period.
-fn end_of(sent: &Value, recurring: &Value, start: i64) -> Result<i64, ApiError> {
-    let (interval, every) = (recurring.text("interval"), recurring.int("interval_count").max(1));
+fn end_of(sent: &Value, recurring: Option<&Recurring>, start: i64) -> Result<i64, ApiError> {
+    let (interval, every) = recurring.map_or(("", 1), Recurring::period);
     let duration = &sent["duration"];
     let end = match (sent.some_int("end_date"), sent.some_int("iterations"), duration.some("interval")) {
         (Some(end), _, _) => end,
@@ -123,13 +122,13 @@ fn end_of(sent: &Value, recurring: &Value, start: i64) -> Result<i64, ApiError> 
 }
 
 /// Returns an item of a phase.
-fn phase_item(item: &Value) -> Value {
+fn phase_item(price: &str, item: &Value) -> Value {
     json!({
         "billing_thresholds": null,
         "discounts": [],
         "metadata": metadata(item),
-        "plan": item["price"]["id"],
-        "price": item["price"]["id"],
+        "plan": price,
+        "price": price,
         "quantity": item.some_int("quantity").unwrap_or(1),
         "tax_rates": [],
     })

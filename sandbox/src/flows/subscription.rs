@@ -15,16 +15,16 @@ use crate::flows::terms::{
     regular_lines, set_items,
 };
 use crate::flows::{meter, proration};
-use crate::objects::{self, Customer};
+use crate::objects::{self, Customer, Price, Recurring};
 use crate::store::Tx;
 
 /// A subscription to create.
 pub(crate) struct NewSubscription<'a> {
     pub(crate) customer: &'a Customer,
     /// Price, quantity and parameters of each item.
-    pub(crate) items: Vec<(Value, Option<i64>, Value)>,
+    pub(crate) items: Vec<(Price, Option<i64>, Value)>,
     /// One-time prices billed with the first invoice.
-    pub(crate) once: Vec<(Value, i64)>,
+    pub(crate) once: Vec<(Price, i64)>,
     pub(crate) trial_end: Option<i64>,
     /// Parameters with the description, metadata, trial settings and the like.
     pub(crate) params: &'a Value,
@@ -43,11 +43,12 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Value
         .items
         .first()
         .ok_or_else(|| ApiError::invalid("parameter_missing", "Missing required param: items.").on("items"))?;
-    let currency = first.text("currency").to_owned();
+    let currency = first.currency.clone();
+    let interval = first.recurring.as_ref().map_or(("", 1), Recurring::period);
     let trialing = new.trial_end.is_some_and(|end| end > now);
     let period = match new.trial_end {
         Some(end) if trialing => (now, end),
-        _ => (now, period_end(&first["recurring"], now, now)),
+        _ => (now, period_end(interval, now, now)),
     };
     let mut subscription = objects::subscription(&new.customer.id, &currency, now);
     let id = subscription.text("id").to_owned();
@@ -72,7 +73,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Value
     let mut lines = invoice::lines_of(&pending);
     lines.extend(regular_lines(tx, &subscription, period, trialing));
     for (price, quantity) in &new.once {
-        lines.push(proration::one_time_line(price, *quantity, &name_of(tx, price), now));
+        lines.push(proration::one_time_line(price, *quantity, &name_of(tx, &price.product), now));
     }
     let draft = invoice::draft(
         Bill {
@@ -181,7 +182,7 @@ fn credit_the_rest(tx: &mut Tx<'_>, current: &Value) -> Result<(), ApiError> {
     for item in current.data("items").iter().filter(|item| !proration::is_metered(item)) {
         let period = proration::period_of(item);
         let credit = -proration::remaining(proration::full_price(item), period, now);
-        let name = name_of(tx, &item["price"]);
+        let name = name_of(tx, item["price"].text("product"));
         let item = proration::item(customer, item, &name, credit, (now, period.1), now);
         tx.create("invoiceitem.created", &item);
     }

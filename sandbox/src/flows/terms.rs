@@ -6,6 +6,7 @@ use crate::clock;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
 use crate::flows::{payment, proration};
+use crate::objects::{Price, Recurring};
 use crate::store::Tx;
 
 pub(crate) const UPDATED: &str = "customer.subscription.updated";
@@ -108,9 +109,16 @@ pub(crate) fn set_items(subscription: &mut Value, items: Vec<Value>) {
     subscription["items"].set("total_count", count);
 }
 
+/// Returns the interval of a subscription, which all items share, and how many of them a period has.
+pub(crate) fn interval_of(items: &[Value]) -> (&str, i64) {
+    items.first().map_or(("", 1), |item| {
+        let recurring = &item["price"]["recurring"];
+        (recurring.text("interval"), recurring.int("interval_count").max(1))
+    })
+}
+
 /// Returns the first time after `from` that is a whole number of intervals after `anchor`.
-pub(crate) fn period_end(recurring: &Value, anchor: i64, from: i64) -> i64 {
-    let (interval, every) = (recurring.text("interval"), recurring.int("interval_count").max(1));
+pub(crate) fn period_end((interval, every): (&str, i64), anchor: i64, from: i64) -> i64 {
     let mut count = 1;
     loop {
         let end = clock::add_interval(anchor, interval, count * every);
@@ -121,8 +129,8 @@ pub(crate) fn period_end(recurring: &Value, anchor: i64, from: i64) -> i64 {
     }
 }
 
-pub(crate) fn name_of(tx: &Tx<'_>, price: &Value) -> String {
-    tx.get(price.text("product")).map_or_else(|| "Product".to_owned(), |product| product.text("name").to_owned())
+pub(crate) fn name_of(tx: &Tx<'_>, product: &str) -> String {
+    tx.get(product).map_or_else(|| "Product".to_owned(), |product| product.text("name").to_owned())
 }
 
 /// Returns the invoice lines for a full period, or for a free trial. Metered items are billed later.
@@ -130,7 +138,7 @@ pub(crate) fn regular_lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64
     let items = subscription.data("items").iter().filter(|item| !proration::is_metered(item));
     items
         .map(|item| {
-            let name = name_of(tx, &item["price"]);
+            let name = name_of(tx, item["price"].text("product"));
             if !trial {
                 return proration::line(item, &name, proration::full_price(item), period);
             }
@@ -169,36 +177,33 @@ pub(crate) fn check_collection(current: &str, params: &Value) -> Result<(), ApiE
 }
 
 /// Checks that all prices of a subscription have the same interval.
-pub(crate) fn consistent_intervals<'a>(prices: impl Iterator<Item = &'a Value>) -> Result<(), ApiError> {
-    let mut first: Option<&Value> = None;
-    for price in prices {
-        let known = first.get_or_insert(price);
-        let (known, this) = (&known["recurring"], &price["recurring"]);
-        if known["interval"] != this["interval"] || known["interval_count"] != this["interval_count"] {
-            let message = "Currently, all prices on a subscription must have the same recurring interval.";
-            return Err(ApiError::invalid("", message));
-        }
+pub(crate) fn consistent_intervals<'a>(prices: impl Iterator<Item = &'a Price>) -> Result<(), ApiError> {
+    let mut periods = prices.filter_map(|price| price.recurring.as_ref()).map(Recurring::period);
+    let first = periods.next();
+    if periods.any(|period| Some(period) != first) {
+        let message = "Currently, all prices on a subscription must have the same recurring interval.";
+        return Err(ApiError::invalid("", message));
     }
     Ok(())
 }
 
 /// Returns a price that must be active, recurring, and in the expected currency.
-pub(crate) fn recurring_price(tx: &Tx<'_>, id: &str, currency: Option<&str>, param: &str) -> Result<Value, ApiError> {
-    let price = tx.named("price", id, param)?;
-    if !price.flag("active") {
+pub(crate) fn recurring_price(tx: &Tx<'_>, id: &str, currency: Option<&str>, param: &str) -> Result<Price, ApiError> {
+    let price: Price = tx.read_param(id, param)?;
+    if !price.active {
         let message = "The price specified is inactive. This field only accepts active prices.";
         return Err(ApiError::invalid("", message).on(param));
     }
-    if price["recurring"].is_null() {
+    if price.recurring.is_none() {
         let message = format!(
             "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {id}"
         );
         return Err(ApiError::invalid("", message).on(param));
     }
-    if currency.is_some_and(|currency| currency != price.text("currency")) {
+    if currency.is_some_and(|currency| currency != price.currency) {
         let message = format!(
             "The price specified only supports `{}`. This doesn't match the expected currency: `{}`.",
-            price.text("currency"),
+            price.currency,
             currency.unwrap_or_default()
         );
         return Err(ApiError::invalid("", message).on(param));

@@ -17,6 +17,7 @@ use crate::flows::checkout::{self, Payer, Submitted};
 use crate::flows::payment;
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
+use crate::objects::{Object, Price, Recurring};
 use crate::store::{Origin, Tx};
 
 /// The values of the form.
@@ -250,13 +251,16 @@ fn read_expiry(text: &str) -> Result<(i64, i64), FieldError> {
 }
 
 /// Describes a billing interval: "per month", "every 3 months".
-pub(super) fn interval_of(price: &Value) -> Option<String> {
-    let recurring = &price["recurring"];
-    let interval = recurring.some("interval")?;
-    Some(match recurring.int("interval_count") {
-        0 | 1 => format!("per {interval}"),
-        count => format!("every {count} {interval}s"),
-    })
+pub(super) fn interval_of(recurring: &Recurring) -> String {
+    match recurring.period() {
+        (interval, 1) => format!("per {interval}"),
+        (interval, count) => format!("every {count} {interval}s"),
+    }
+}
+
+/// Describes the billing interval of a line item.
+fn item_interval(item: &Value) -> Option<String> {
+    Price::from_json(item["price"].clone()).ok()?.recurring.as_ref().map(interval_of)
 }
 
 /// What the page sells: heading, price, terms and button.
@@ -282,7 +286,7 @@ fn offer(session: &Value, now: i64) -> Offer {
     }
     let recurring = items.iter().filter(|item| !item["price"]["recurring"].is_null());
     let each: i64 = recurring.clone().map(|item| item.int("amount_total")).sum();
-    let interval = recurring.clone().find_map(|item| interval_of(&item["price"])).unwrap_or_default();
+    let interval = recurring.clone().find_map(|item| item_interval(item)).unwrap_or_default();
     let each = format!("{} {interval}", money::format(each, currency));
     match checkout::trial_end_of(session, now) {
         Some(end) => {
@@ -315,7 +319,7 @@ fn form(status: StatusCode, session: &Value, input: &Input, field_error: Option<
         .iter()
         .map(|item| {
             let amount = money::format(item.int("amount_total"), currency);
-            let interval = interval_of(&item["price"]).unwrap_or_default();
+            let interval = item_interval(item).unwrap_or_default();
             let quantity = match item.int("quantity") {
                 0 | 1 => String::new(),
                 quantity => format!(" × {quantity}"),

@@ -18,7 +18,7 @@ use crate::flows::{change, collection, subscription, terms};
 use crate::hosted::checkout::{FieldError, Input, card_fields, interval_of, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
-use crate::objects::Customer;
+use crate::objects::{Customer, Object, Price};
 use crate::state::Shared;
 use crate::store::{Origin, Tx};
 
@@ -261,19 +261,18 @@ pub(crate) async fn plans(
 }
 
 /// Returns the prices that the configuration allows to change to.
-fn offered_prices(tx: &Tx<'_>, session: &Value) -> Vec<Value> {
+fn offered_prices(tx: &Tx<'_>, session: &Value) -> Vec<Price> {
     let products = feature(tx, session, CHANGE);
     let prices = products.list("products").iter().flat_map(|product| product.list("prices"));
-    prices.filter_map(Value::as_str).filter_map(|id| tx.lookup("price", id)).cloned().collect()
+    prices.filter_map(Value::as_str).filter_map(|id| tx.read(id).ok()).collect()
 }
 
-fn offered_price(tx: &Tx<'_>, session: &Value, id: &str) -> Option<Value> {
-    offered_prices(tx, session).into_iter().find(|price| price.text("id") == id)
+fn offered_price(tx: &Tx<'_>, session: &Value, id: &str) -> Option<Price> {
+    offered_prices(tx, session).into_iter().find(|price| price.id == id)
 }
 
-fn priced(price: &Value) -> String {
-    let amount = money::format_decimal(price.text("unit_amount_decimal"), price.text("currency"));
-    format!("{amount} {}", interval_of(price).unwrap_or_default())
+fn priced(price: &Price) -> String {
+    format!("{} {}", price.formatted(), price.recurring.as_ref().map(interval_of).unwrap_or_default())
 }
 
 fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
@@ -282,8 +281,8 @@ fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
     let rows: String = offered_prices(tx, session)
         .iter()
         .map(|price| {
-            let name = tx.get(price.text("product")).map_or("Plan", |product| product.text("name"));
-            let choice = match price.text("id") {
+            let name = tx.get(&price.product).map_or("Plan", |product| product.text("name"));
+            let choice = match price.id.as_str() {
                 known if known == current => "Current plan".to_owned(),
                 other => format!(r#"<a href="{at}/change/{id}?price={other}">Choose {}</a>"#, esc(name)),
             };
@@ -302,13 +301,13 @@ fn change_to(tx: &Tx<'_>, session: &Value, plan: &Value, price: &str) -> Value {
     json!({ "items": [{ "id": item, "price": price }], "proration_behavior": proration })
 }
 
-fn confirmation(tx: &Tx<'_>, session: &Value, plan: &Value, price: &Value) -> Result<String, ApiError> {
-    let preview = change::preview(tx, plan, &change_to(tx, session, plan, price.text("id")))?;
+fn confirmation(tx: &Tx<'_>, session: &Value, plan: &Value, price: &Price) -> Result<String, ApiError> {
+    let preview = change::preview(tx, plan, &change_to(tx, session, plan, &price.id))?;
     let due = match preview.text("billing_reason") {
         "upcoming" => "Nothing is due today.".to_owned(),
         _ => format!("{} is due today.", money::format(preview.int("amount_due"), preview.text("currency"))),
     };
-    let name = tx.get(price.text("product")).map_or("Plan", |product| product.text("name"));
+    let name = tx.get(&price.product).map_or("Plan", |product| product.text("name"));
     Ok(format!(
         r#"<div class="card narrow"><h1>Change to {name}?</h1><p class="price">{each}</p><p>{due}</p>
 <form method="post" action="{at}/change/{id}"><input type="hidden" name="price" value="{price}"><div class="actions"><button>Confirm</button><a class="button second" href="{at}">Keep plan</a></div></form></div>"#,
@@ -316,7 +315,7 @@ fn confirmation(tx: &Tx<'_>, session: &Value, plan: &Value, price: &Value) -> Re
         each = priced(price),
         at = address(session),
         id = plan.text("id"),
-        price = price.text("id"),
+        price = price.id,
     ))
 }
 
@@ -333,7 +332,7 @@ pub(crate) async fn change_plan(
         else {
             return Ok(not_offered());
         };
-        let mut params = change_to(tx, session, &current, price.text("id"));
+        let mut params = change_to(tx, session, &current, &price.id);
         params.set("payment_behavior", "error_if_incomplete");
         match change::update(tx, &plan, &params) {
             Ok(_) => Ok(after(tx, session)),
@@ -434,9 +433,12 @@ fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
         other => other.replace('_', " "),
     };
     let price = plan.data("items").first().map_or_else(String::new, |item| {
-        let price = &item["price"];
-        let amount = money::format(price.int("unit_amount") * item.int("quantity").max(1), price.text("currency"));
-        format!("{amount} {}", interval_of(price).unwrap_or_default())
+        let Ok(price) = Price::from_json(item["price"].clone()) else {
+            return String::new();
+        };
+        let amount = price.unit_amount.unwrap_or_default() * item.int("quantity").max(1);
+        let interval = price.recurring.as_ref().map(interval_of).unwrap_or_default();
+        format!("{} {interval}", money::format(amount, &price.currency))
     });
     let (at, id) = (address(session), plan.text("id"));
     let change = match offers(tx, session, CHANGE) {

@@ -9,7 +9,7 @@ use crate::flows::payment::{self, Presence};
 use crate::flows::{change, collection, terms};
 use crate::http::call::{Call, Route, deleted, route};
 use crate::http::list::{in_range, matches_filters, page};
-use crate::objects;
+use crate::objects::{self, Price};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -121,11 +121,11 @@ fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let customer = tx.customer(params.text("customer"))?;
     let quantity = params.some_int("quantity").unwrap_or(1);
     let price = match params["pricing"].some("price") {
-        Some(id) => Some(tx.named("price", id, "pricing[price]")?),
+        Some(id) => Some(tx.read_param::<Price>(id, "pricing[price]")?),
         None => None,
     };
     let (amount, currency) = match (&price, params.some_int("amount")) {
-        (Some(price), _) => (price.int("unit_amount") * quantity, price.text("currency").to_owned()),
+        (Some(price), _) => (price.unit_amount.unwrap_or_default() * quantity, price.currency.clone()),
         (None, Some(amount)) => {
             let fallback = customer.currency.as_deref().unwrap_or("usd");
             (amount, params.some("currency").unwrap_or(fallback).to_owned())
@@ -135,7 +135,8 @@ fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
             return Err(ApiError::invalid("parameter_missing", message).on("amount"));
         }
     };
-    let mut item = objects::invoice_item(&customer.id, amount, &currency, quantity, price.as_ref(), tx.now());
+    let pricing = price.as_ref().map(Price::pricing);
+    let mut item = objects::invoice_item(&customer.id, amount, &currency, quantity, pricing, tx.now());
     copy(&mut item, params, &["description", "discountable"]);
     merge_metadata(&mut item, params);
     tx.create("invoiceitem.created", &item);

@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
 use crate::http::call::{Call, Route, route};
 use crate::http::list::{matches_filters, page};
-use crate::objects;
+use crate::objects::{self, Price};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -47,7 +47,7 @@ fn check(tx: &Tx<'_>, configuration: &Value) -> Result<(), ApiError> {
     }
     for price in change.list("products").iter().flat_map(|product| product.list("prices")) {
         let id = price.as_str().unwrap_or_default();
-        tx.named("price", id, "features[subscription_update][products]")?;
+        tx.read_param::<Price>(id, "features[subscription_update][products]")?;
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::error::ApiError;
-use crate::fields::{Fields, copy, merge_metadata};
+use crate::fields::{Fields, assign, copy, merge_metadata};
 use crate::flows::terms::amount_of;
 use crate::http::call::{Call, Route, deleted, route};
 use crate::http::list::{matches_filters, page};
-use crate::objects;
+use crate::objects::{self, Object, Price};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -43,7 +43,7 @@ fn create_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         return Ok(product);
     };
     let price = new_price(tx, data, product.text("id"), "default_price_data")?;
-    tx.quietly(product.text("id"), |product| product.set("default_price", price["id"].clone()));
+    tx.quietly(product.text("id"), |product| product.set("default_price", price.id));
     tx.find("product", product.text("id"))
 }
 
@@ -95,13 +95,13 @@ fn delete_product(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     Ok(deleted("product", &call.id))
 }
 
-fn new_price(tx: &mut Tx<'_>, params: &Value, product: &str, prefix: &str) -> Result<Value, ApiError> {
+fn new_price(tx: &mut Tx<'_>, params: &Value, product: &str, prefix: &str) -> Result<Price, ApiError> {
     let amount = amount_of(params, prefix)?;
     check_meter(tx, &params["recurring"])?;
-    let mut price = objects::price(params, product, amount, tx.now());
-    copy(&mut price, params, &["active", "nickname"]);
+    let mut price = Price::new(params, product, amount, tx.now());
+    price.apply(params);
     claim_lookup_key(tx, &mut price, params)?;
-    tx.create("price.created", &price);
+    tx.insert("price.created", &price)?;
     Ok(price)
 }
 
@@ -123,14 +123,14 @@ fn check_meter(tx: &Tx<'_>, recurring: &Value) -> Result<(), ApiError> {
 }
 
 /// Assigns a lookup key, which only one price can have; `transfer_lookup_key` takes it from that one.
-fn claim_lookup_key(tx: &mut Tx<'_>, price: &mut Value, params: &Value) -> Result<(), ApiError> {
+fn claim_lookup_key(tx: &mut Tx<'_>, price: &mut Price, params: &Value) -> Result<(), ApiError> {
     let Some(key) = params.some("lookup_key") else {
-        copy(price, params, &["lookup_key"]);
+        assign(&mut price.lookup_key, params, "lookup_key");
         return Ok(());
     };
     let owner = tx
         .newest("price")
-        .find(|other| other.text("lookup_key") == key && other["id"] != price["id"])
+        .find(|other| other.text("lookup_key") == key && other.text("id") != price.id)
         .map(|other| other.text("id").to_owned());
     if let Some(owner) = owner {
         if !params.flag("transfer_lookup_key") {
@@ -139,9 +139,9 @@ fn claim_lookup_key(tx: &mut Tx<'_>, price: &mut Value, params: &Value) -> Resul
             );
             return Err(ApiError::invalid("resource_already_exists", message).on("lookup_key"));
         }
-        tx.change(&owner, "price.updated", |other| other.set("lookup_key", Value::Null))?;
+        tx.update(&owner, "price.updated", |other: &mut Price| other.lookup_key = None)?;
     }
-    price.set("lookup_key", key);
+    price.lookup_key = Some(key.to_owned());
     Ok(())
 }
 
@@ -159,7 +159,7 @@ fn create_price(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
             return Err(ApiError::invalid("parameter_missing", message).on("product"));
         }
     };
-    new_price(tx, params, &product, "")
+    new_price(tx, params, &product, "")?.to_json()
 }
 
 fn list_prices(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -179,11 +179,9 @@ fn list_prices(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 }
 
 fn update_price(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut price = tx.find("price", &call.id)?;
+    let mut price: Price = tx.read(&call.id)?;
     claim_lookup_key(tx, &mut price, &call.params)?;
-    tx.change(&call.id, "price.updated", |stored| {
-        *stored = price;
-        copy(stored, &call.params, &["active", "nickname", "tax_behavior"]);
-        merge_metadata(stored, &call.params);
-    })
+    price.update(&call.params);
+    tx.replace(&call.id, "price.updated", &price)?;
+    price.to_json()
 }

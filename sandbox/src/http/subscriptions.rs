@@ -11,6 +11,7 @@ use crate::flows::terms::{self, IfUnpaid};
 use crate::flows::{change, cycle};
 use crate::http::call::{Call, Route, deleted, route};
 use crate::http::list::{in_range, matches_filters, page};
+use crate::objects::Price;
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -31,19 +32,19 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let customer = tx.customer(params.text("customer"))?;
     let mut currency = params.some("currency").map(str::to_owned);
-    let mut items: Vec<(Value, Option<i64>, Value)> = Vec::new();
+    let mut items: Vec<(Price, Option<i64>, Value)> = Vec::new();
     for (index, sent) in params.list("items").iter().enumerate() {
         let param = format!("items[{index}][price]");
         let id = sent.some("price").or(sent.some("plan")).ok_or_else(|| {
             ApiError::invalid("parameter_missing", format!("Missing required param: {param}.")).on(&param)
         })?;
         let price = terms::recurring_price(tx, id, currency.as_deref(), &param)?;
-        if items.iter().any(|(known, _, _)| known["id"] == price["id"]) {
+        if items.iter().any(|(known, _, _)| known.id == price.id) {
             let message = format!("Cannot add multiple subscription items with the same plan: {id}");
             return Err(ApiError::invalid("", message).on(&param));
         }
-        currency.get_or_insert_with(|| price.text("currency").to_owned());
-        if sent.get("quantity").is_some() && price["recurring"].text("usage_type") == "metered" {
+        currency.get_or_insert_with(|| price.currency.clone());
+        if sent.get("quantity").is_some() && price.is_metered() {
             let message = "Quantity should not be specified where usage_type is `metered`.";
             return Err(ApiError::invalid("", message).on(&format!("items[{index}][quantity]")));
         }

@@ -1,4 +1,4 @@
-//! Products, prices and meters.
+//! Products and meters.
 
 use serde_json::{Value, json};
 
@@ -27,67 +27,6 @@ pub(crate) fn product(params: &Value, now: i64) -> Value {
         "unit_label": null,
         "updated": now,
         "url": null,
-    })
-}
-
-/// A price of `product`; the caller has validated the currency and the amount.
-pub(crate) fn price(params: &Value, product: &str, amount: (Option<i64>, String), now: i64) -> Value {
-    let (unit_amount, decimal) = amount;
-    let recurring = params.get("recurring").map(|recurring| {
-        json!({
-            "interval": recurring.text("interval"),
-            "interval_count": recurring.some_int("interval_count").unwrap_or(1),
-            "meter": recurring.some("meter"),
-            "trial_period_days": null,
-            "usage_type": recurring.some("usage_type").unwrap_or("licensed"),
-        })
-    });
-    json!({
-        "id": ids::new("price_"),
-        "object": "price",
-        "active": true,
-        "billing_scheme": "per_unit",
-        "created": now,
-        "currency": params.text("currency"),
-        "custom_unit_amount": null,
-        "livemode": false,
-        "lookup_key": null,
-        "metadata": metadata(params),
-        "nickname": null,
-        "product": product,
-        "recurring": recurring,
-        "tax_behavior": params.some("tax_behavior").unwrap_or("unspecified"),
-        "tiers_mode": null,
-        "transform_quantity": null,
-        "type": if recurring.is_some() { "recurring" } else { "one_time" },
-        "unit_amount": unit_amount,
-        "unit_amount_decimal": decimal,
-    })
-}
-
-/// The legacy plan object that subscription items still include beside the price.
-pub(crate) fn plan(price: &Value) -> Value {
-    let recurring = &price["recurring"];
-    json!({
-        "id": price["id"],
-        "object": "plan",
-        "active": price["active"],
-        "amount": price["unit_amount"],
-        "amount_decimal": price["unit_amount_decimal"],
-        "billing_scheme": "per_unit",
-        "created": price["created"],
-        "currency": price["currency"],
-        "interval": recurring["interval"],
-        "interval_count": recurring["interval_count"],
-        "livemode": false,
-        "metadata": price["metadata"],
-        "meter": recurring["meter"],
-        "nickname": price["nickname"],
-        "product": price["product"],
-        "tiers_mode": null,
-        "transform_usage": null,
-        "trial_period_days": null,
-        "usage_type": recurring["usage_type"],
     })
 }
 

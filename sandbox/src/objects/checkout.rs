@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::clock::DAY;
 use crate::ids;
+use crate::objects::price::Price;
 
 /// An open Checkout Session with default values, which `flows` replaces by the requested ones.
 pub(crate) fn checkout_session(now: i64) -> Value {
@@ -72,7 +73,7 @@ pub(crate) fn checkout_session(now: i64) -> Value {
 }
 
 /// A line item of a Checkout Session.
-pub(crate) fn session_item(price: &Value, quantity: i64, description: &str, amount: i64) -> Value {
+pub(crate) fn session_item(price: &Price, quantity: i64, description: &str, amount: i64) -> Value {
     json!({
         "id": ids::new("li_"),
         "object": "item",
@@ -81,7 +82,7 @@ pub(crate) fn session_item(price: &Value, quantity: i64, description: &str, amou
         "amount_subtotal": amount,
         "amount_tax": 0,
         "amount_total": amount,
-        "currency": price["currency"],
+        "currency": price.currency,
         "description": description,
         "metadata": {},
         "price": price,

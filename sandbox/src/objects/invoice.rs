@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::ids;
-use crate::objects::catalog::pricing;
 use crate::objects::customer::Customer;
 
 /// A draft invoice without lines.
@@ -109,7 +108,7 @@ pub(crate) fn invoice_item(
     amount: i64,
     currency: &str,
     quantity: i64,
-    price: Option<&Value>,
+    pricing: Option<Value>,
     now: i64,
 ) -> Value {
     json!({
@@ -128,7 +127,7 @@ pub(crate) fn invoice_item(
         "net_amount": amount,
         "parent": null,
         "period": { "end": now, "start": now },
-        "pricing": price.map(pricing),
+        "pricing": pricing,
         "proration": false,
         "quantity": quantity,
         "tax_rates": [],

@@ -10,15 +10,17 @@ mod invoice;
 mod payment;
 mod platform;
 mod portal;
+mod price;
 mod subscription;
 mod typed;
 
-pub(crate) use catalog::{meter, plan, price, pricing, product};
+pub(crate) use catalog::{meter, pricing, product};
 pub(crate) use checkout::{checkout_session, session_item};
 pub(crate) use customer::Customer;
 pub(crate) use invoice::{invoice, invoice_item, invoice_payment};
 pub(crate) use payment::{bank_method, card_method, charge, dispute, payment_intent, refund, setup_intent};
 pub(crate) use platform::{account, webhook_endpoint};
 pub(crate) use portal::{portal_configuration, portal_session};
+pub(crate) use price::{Price, Recurring};
 pub(crate) use subscription::{schedule_phase, subscription, subscription_item, subscription_schedule};
 pub(crate) use typed::Object;

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::fields::{Fields, metadata};
 use crate::ids;
-use crate::objects::catalog::plan;
+use crate::objects::price::Price;
 
 /// A subscription item with its current period.
 pub(crate) fn subscription_item(
     subscription: &str,
-    price: &Value,
+    price: &Price,
     quantity: Option<i64>,
     period: (i64, i64),
     params: &Value,
@@ -24,13 +24,13 @@ pub(crate) fn subscription_item(
         "current_period_start": period.0,
         "discounts": [],
         "metadata": metadata(params),
-        "plan": plan(price),
+        "plan": price.plan(),
         "price": price,
         "subscription": subscription,
         "tax_rates": [],
     });
     // A metered item has no quantity.
-    if price["recurring"].text("usage_type") != "metered" {
+    if !price.is_metered() {
         item.set("quantity", quantity.unwrap_or(1));
     }
     item
