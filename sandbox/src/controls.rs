@@ -229,7 +229,9 @@ pub(crate) const CONTROLS: &[Control] = &[
         "POST /_sandbox/api/subscriptions/:id/keep",
         "Undoes a cancellation at the end of the period.",
         "The subscription will continue.",
-        |shared, call| on_object(shared, |tx| change::update(tx, &call.id, &json!({ "cancel_at_period_end": false }))),
+        |shared, call| {
+            on_object(shared, |tx| change::update(tx, &call.id, &json!({ "cancel_at_period_end": false }))?.to_json())
+        },
     ),
     action(
         "POST /_sandbox/api/payments/:id/refund",
@@ -678,10 +680,10 @@ pub(crate) fn decline_next(shared: &Shared, customer: &str, times: i64) -> Resul
 
 fn cancel(shared: &Shared, id: &str, at_period_end: bool) -> Result<Value, ApiError> {
     on_object(shared, |tx| match at_period_end {
-        true => change::update(tx, id, &json!({ "cancel_at_period_end": true })),
+        true => change::update(tx, id, &json!({ "cancel_at_period_end": true }))?.to_json(),
         false => {
-            let current = tx.find("subscription", id)?;
-            subscription::cancel(tx, &current, &json!({}))
+            let current = tx.read(id)?;
+            subscription::cancel(tx, &current, &json!({}))?.to_json()
         }
     })
 }

@@ -512,7 +512,7 @@ fn subscribe(
         },
     )?;
     Ok(json!({
-        "customer": customer.id, "subscription": made["id"], "invoice": made["latest_invoice"],
+        "customer": customer.id, "subscription": made.id, "invoice": made.latest_invoice,
     }))
 }
 

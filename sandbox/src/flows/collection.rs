@@ -7,6 +7,7 @@ use crate::fields::Fields;
 use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::flows::terms::{IfUnpaid, UPDATED, default_method};
+use crate::objects::{SaveMethod, Subscription, SubscriptionStatus};
 use crate::store::Tx;
 
 /// Pays an invoice of a subscription with its default payment method.
@@ -17,15 +18,15 @@ pub(crate) fn collect(
     presence: Presence,
     if_unpaid: IfUnpaid,
 ) -> Result<(), ApiError> {
-    let subscription = tx.find("subscription", id)?;
+    let subscription: Subscription = tx.read(id)?;
     let Some(method) = default_method(tx, &subscription) else {
         let message = "This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.";
         return Err(ApiError::invalid("resource_missing", message));
     };
     let method = payment::method(tx, &method, "default_payment_method")?;
     // The customer retries a first payment; renewals are retried automatically.
-    let if_declined = match subscription.text("status") {
-        "active" | "past_due" => IfDeclined::Retry,
+    let if_declined = match subscription.status {
+        SubscriptionStatus::Active | SubscriptionStatus::PastDue => IfDeclined::Retry,
         _ => IfDeclined::Leave,
     };
     match invoice::pay(tx, invoice.text("id"), &method, presence, if_declined) {
@@ -43,44 +44,49 @@ pub(crate) fn invoice_settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), Ap
     let Some(id) = invoice::subscription_of(invoice).map(str::to_owned) else {
         return Ok(());
     };
-    let subscription = tx.find("subscription", &id)?;
-    if subscription.text("latest_invoice") != invoice.text("id") {
+    let subscription: Subscription = tx.read(&id)?;
+    if subscription.latest_invoice.as_deref() != invoice.some("id") {
         return Ok(());
     }
-    if subscription["pending_update"].is_object() {
+    if subscription.pending_update.is_some() {
         return apply_pending(tx, &subscription);
     }
-    let resumed = subscription.text("status") == "paused";
-    if !matches!(subscription.text("status"), "incomplete" | "past_due" | "unpaid") && !resumed {
+    let resumed = subscription.status == SubscriptionStatus::Paused;
+    let waited = matches!(
+        subscription.status,
+        SubscriptionStatus::Incomplete | SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid
+    );
+    if !waited && !resumed {
         return Ok(());
     }
-    let saves = subscription["payment_settings"].text("save_default_payment_method") == "on_subscription";
+    let saves = subscription.payment_settings.save_default_payment_method == SaveMethod::OnSubscription;
     let used =
         tx.get(invoice.text("_payment_intent")).and_then(|intent| intent.some("payment_method").map(str::to_owned));
     if let Some(used) = used.as_deref().filter(|_| saves) {
         let method = payment::method(tx, used, "payment_method")?;
-        payment::attach(tx, &method, subscription.text("customer"))?;
+        payment::attach(tx, &method, &subscription.customer)?;
     }
     let events: &[&str] = if resumed { &[UPDATED, "customer.subscription.resumed"] } else { &[UPDATED] };
-    tx.change_with_events(&id, events, |subscription| {
-        subscription.set("status", "active");
+    tx.update_with_events(&id, events, |subscription: &mut Subscription| {
+        subscription.status = SubscriptionStatus::Active;
         if let Some(used) = used.filter(|_| saves) {
-            subscription.set("default_payment_method", used);
+            subscription.default_payment_method = Some(used);
         }
     })?;
     Ok(())
 }
 
 /// Applies a pending update whose invoice has been paid.
-fn apply_pending(tx: &mut Tx<'_>, subscription: &Value) -> Result<(), ApiError> {
+fn apply_pending(tx: &mut Tx<'_>, subscription: &Subscription) -> Result<(), ApiError> {
     let events = [UPDATED, "customer.subscription.pending_update_applied"];
-    tx.change_with_events(subscription.text("id"), &events, |current| {
-        let mut changed = current["_pending_change"].take();
-        for kept in ["latest_invoice", "metadata", "default_payment_method"] {
-            changed.set(kept, current[kept].clone());
+    tx.update_with_events(&subscription.id, &events, |current: &mut Subscription| {
+        if let Some(changed) = current.pending_change.take() {
+            let before = std::mem::replace(current, *changed);
+            current.latest_invoice = before.latest_invoice;
+            current.metadata = before.metadata;
+            current.default_payment_method = before.default_payment_method;
         }
-        *current = changed;
-        current.set("pending_update", Value::Null);
+        current.pending_update = None;
     })?;
     Ok(())
 }

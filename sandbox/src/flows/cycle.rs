@@ -14,30 +14,27 @@ use crate::flows::invoice::{self, Bill, IfDeclined};
 use crate::flows::meter;
 use crate::flows::payment::{self, Presence};
 use crate::flows::subscription::end;
-use crate::flows::terms::{
-    IfUnpaid, UPDATED, current_period, default_method, interval_of, period_end, regular_lines, set_period,
-};
-use crate::objects::Customer;
+use crate::flows::terms::{IfUnpaid, UPDATED, default_method, period_end, regular_lines};
+use crate::objects::{CollectionMethod, Customer, MissingMethod, PauseBehavior, Subscription, SubscriptionStatus};
 use crate::settings::{AfterLastRetry, Settings};
 use crate::store::Tx;
 
 /// Moves a subscription to its next period and bills it, or ends its trial.
 pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let now = tx.now();
-    let subscription = tx.find("subscription", id)?;
-    let trial_over = subscription.text("status") == "trialing";
+    let subscription: Subscription = tx.read(id)?;
+    let trial_over = subscription.status == SubscriptionStatus::Trialing;
     if trial_over && ends_without_method(tx, &subscription)? {
         return Ok(());
     }
-    let previous = current_period(&subscription);
-    let anchor = subscription.int("billing_cycle_anchor");
-    let next = (previous.1, period_end(interval_of(subscription.data("items")), anchor, previous.1));
+    let previous = subscription.period();
+    let next = (previous.1, period_end(subscription.interval(), subscription.billing_cycle_anchor, previous.1));
     let mut moved = subscription.clone();
-    set_period(&mut moved, next);
+    moved.set_period(next);
     if trial_over {
-        moved.set("status", "active");
+        moved.status = SubscriptionStatus::Active;
     }
-    let customer: Customer = tx.read(subscription.text("customer"))?;
+    let customer: Customer = tx.read(&subscription.customer)?;
     let pending = invoice::pending_items(tx, &customer.id, Some(id));
     let mut lines = invoice::lines_of(&pending);
     if !trial_over {
@@ -49,23 +46,23 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
             customer: &customer,
             subscription: Some(&moved),
             reason: "subscription_cycle",
-            currency: subscription.text("currency"),
+            currency: &subscription.currency,
             period: previous,
             lines,
         },
         now,
     );
-    moved.set("latest_invoice", draft["id"].clone());
-    tx.change(id, UPDATED, |subscription| *subscription = moved)?;
+    moved.latest_invoice = draft.some("id").map(str::to_owned);
+    tx.replace(id, UPDATED, &moved)?;
     bill(tx, id, draft, &pending)
 }
 
 /// Collects the invoice of a renewal, now or after its time as a draft, unless collection is paused.
 fn bill(tx: &mut Tx<'_>, id: &str, mut draft: Value, pending: &[Value]) -> Result<(), ApiError> {
-    let subscription = tx.find("subscription", id)?;
-    let pause = subscription["pause_collection"].some("behavior");
+    let subscription: Subscription = tx.read(id)?;
+    let pause = subscription.pause_collection.map(|pause| pause.behavior);
     let waits = Settings::current(tx).draft_seconds;
-    let stays_draft = pause == Some("keep_as_draft") || subscription.text("status") == "unpaid";
+    let stays_draft = pause == Some(PauseBehavior::KeepAsDraft) || subscription.status == SubscriptionStatus::Unpaid;
     if stays_draft {
         draft.set("auto_advance", false);
     } else if waits > 0 {
@@ -77,7 +74,7 @@ fn bill(tx: &mut Tx<'_>, id: &str, mut draft: Value, pending: &[Value]) -> Resul
     }
     let issued = invoice::finalize(tx, draft.text("id"))?;
     match pause.filter(|_| issued.text("status") == "open") {
-        Some("void") => invoice::void(tx, issued.text("id")).map(|_| ()),
+        Some(PauseBehavior::Void) => invoice::void(tx, issued.text("id")).map(|_| ()),
         Some(_) => invoice::mark_uncollectible(tx, issued.text("id")).map(|_| ()),
         None => attempt(tx, &issued),
     }
@@ -98,7 +95,7 @@ pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
     if invoice::is_sent(issued) {
         return invoice::send(tx, id).map(|_| ());
     }
-    let subscription = invoice::subscription_of(issued).and_then(|id| tx.get(id)).cloned();
+    let subscription = invoice::subscription_of(issued).map(|id| tx.read::<Subscription>(id)).transpose()?;
     let of_subscription = subscription.as_ref().and_then(|subscription| default_method(tx, subscription));
     let method = of_subscription.or_else(|| payment::default_method(tx, issued.text("customer")));
     let paid = match method {
@@ -123,7 +120,7 @@ pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
         }
     };
     match subscription {
-        Some(subscription) if !paid => past_due(tx, subscription.text("id"), id),
+        Some(subscription) if !paid => past_due(tx, &subscription.id, id),
         _ => Ok(()),
     }
 }
@@ -139,17 +136,20 @@ pub(crate) fn retry(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
 pub(crate) fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), ApiError> {
     let invoice = tx.find("invoice", invoice)?;
     invoice::set_delinquent(tx, invoice.text("customer"), true)?;
-    let subscription = tx.find("subscription", id)?;
-    if !matches!(subscription.text("status"), "active" | "past_due" | "trialing") {
+    let subscription: Subscription = tx.read(id)?;
+    if !matches!(
+        subscription.status,
+        SubscriptionStatus::Active | SubscriptionStatus::PastDue | SubscriptionStatus::Trialing
+    ) {
         return Ok(());
     }
     let status = match Settings::current(tx).after_last_retry {
-        _ if !invoice::is_exhausted(&invoice) => "past_due",
-        AfterLastRetry::PastDue => "past_due",
-        AfterLastRetry::Unpaid => "unpaid",
+        _ if !invoice::is_exhausted(&invoice) => SubscriptionStatus::PastDue,
+        AfterLastRetry::PastDue => SubscriptionStatus::PastDue,
+        AfterLastRetry::Unpaid => SubscriptionStatus::Unpaid,
         AfterLastRetry::Cancel => return end(tx, id, "payment_failed").map(|_| ()),
     };
-    tx.change(id, UPDATED, |subscription| subscription.set("status", status))?;
+    tx.update(id, UPDATED, |subscription: &mut Subscription| subscription.status = status)?;
     Ok(())
 }
 
@@ -161,34 +161,35 @@ pub(crate) fn overdue(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
     let Some(id) = invoice::subscription_of(&invoice) else {
         return Ok(());
     };
-    let active = tx.find("subscription", id)?.text("status") == "active";
-    if active {
-        tx.change(id, UPDATED, |subscription| subscription.set("status", "past_due"))?;
+    if tx.read::<Subscription>(id)?.status == SubscriptionStatus::Active {
+        tx.update(id, UPDATED, |subscription: &mut Subscription| subscription.status = SubscriptionStatus::PastDue)?;
     }
     Ok(())
 }
 
 /// Applies `trial_settings` when a trial ends without a payment method. Returns `false` if the
 /// subscription continues with an invoice.
-pub(crate) fn ends_without_method(tx: &mut Tx<'_>, subscription: &Value) -> Result<bool, ApiError> {
-    if default_method(tx, subscription).is_some() || subscription.text("collection_method") == "send_invoice" {
+pub(crate) fn ends_without_method(tx: &mut Tx<'_>, subscription: &Subscription) -> Result<bool, ApiError> {
+    if default_method(tx, subscription).is_some() || subscription.collection_method == CollectionMethod::SendInvoice {
         return Ok(false);
     }
-    let id = subscription.text("id");
-    match subscription["trial_settings"]["end_behavior"].text("missing_payment_method") {
-        "cancel" => end(tx, id, "payment_failed").map(|_| true),
-        "pause" => {
+    let id = &subscription.id;
+    match subscription.trial_settings.end_behavior.missing_payment_method {
+        MissingMethod::Cancel => end(tx, id, "payment_failed").map(|_| true),
+        MissingMethod::Pause => {
             let events = [UPDATED, "customer.subscription.paused"];
-            tx.change_with_events(id, &events, |subscription| subscription.set("status", "paused"))?;
+            tx.update_with_events(id, &events, |subscription: &mut Subscription| {
+                subscription.status = SubscriptionStatus::Paused;
+            })?;
             Ok(true)
         }
-        _ => Ok(false),
+        MissingMethod::CreateInvoice => Ok(false),
     }
 }
 
 /// Resumes collection at the scheduled time.
 pub(crate) fn resume_collection(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
-    tx.change(id, UPDATED, |subscription| subscription.set("pause_collection", Value::Null))?;
+    tx.update(id, UPDATED, |subscription: &mut Subscription| subscription.pause_collection = None)?;
     Ok(())
 }
 
@@ -197,21 +198,21 @@ pub(crate) fn resume_collection(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiErro
 ///
 /// # Errors
 /// The subscription is not paused, or has no payment method to collect the invoice with.
-pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
-    let paused = tx.find("subscription", id)?;
-    if paused.text("status") != "paused" {
+pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Subscription, ApiError> {
+    let paused: Subscription = tx.read(id)?;
+    if paused.status != SubscriptionStatus::Paused {
         let message =
-            format!("Only subscriptions with status `paused` can be resumed; this one is `{}`.", paused.text("status"));
+            format!("Only subscriptions with status `paused` can be resumed; this one is `{}`.", paused.status);
         return Err(ApiError::invalid("", message));
     }
     let now = tx.now();
     let anchored = params.text("billing_cycle_anchor") == "unchanged";
     let mut moved = paused.clone();
-    let anchor = if anchored { paused.int("billing_cycle_anchor") } else { now };
-    let period = (now, period_end(interval_of(paused.data("items")), anchor, now));
-    moved.set("billing_cycle_anchor", anchor);
-    set_period(&mut moved, period);
-    let customer: Customer = tx.read(paused.text("customer"))?;
+    let anchor = if anchored { paused.billing_cycle_anchor } else { now };
+    let period = (now, period_end(paused.interval(), anchor, now));
+    moved.billing_cycle_anchor = anchor;
+    moved.set_period(period);
+    let customer: Customer = tx.read(&paused.customer)?;
     let pending = invoice::pending_items(tx, &customer.id, Some(id));
     let mut lines = invoice::lines_of(&pending);
     lines.extend(regular_lines(tx, &moved, period, false));
@@ -219,17 +220,17 @@ pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
         customer: &customer,
         subscription: Some(&moved),
         reason: "subscription_update",
-        currency: paused.text("currency"),
+        currency: &paused.currency,
         period,
         lines,
     };
     let draft = invoice::draft(bill, now);
-    moved.set("latest_invoice", draft["id"].clone());
-    tx.change(id, UPDATED, |subscription| *subscription = moved)?;
+    moved.latest_invoice = draft.some("id").map(str::to_owned);
+    tx.replace(id, UPDATED, &moved)?;
     let issued = invoice::issue(tx, &draft, &pending)?;
     match issued.text("status") {
         "paid" => invoice_settled(tx, &issued)?,
         _ => collect(tx, id, &issued, Presence::OnSession, IfUnpaid::Allow)?,
     }
-    tx.find("subscription", id)
+    tx.read(id)
 }

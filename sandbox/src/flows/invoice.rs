@@ -12,7 +12,7 @@ use crate::fields::{Fields, list_of};
 use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
 use crate::ids;
-use crate::objects::{self, Customer};
+use crate::objects::{self, Customer, Subscription};
 use crate::store::Tx;
 
 /// Days from each failed attempt to the next one.
@@ -22,7 +22,7 @@ const RETRY_DAYS: [i64; 3] = [3, 5, 7];
 pub(crate) struct Bill<'a> {
     pub(crate) customer: &'a Customer,
     /// The subscription that is billed, if any.
-    pub(crate) subscription: Option<&'a Value>,
+    pub(crate) subscription: Option<&'a Subscription>,
     pub(crate) reason: &'a str,
     pub(crate) currency: &'a str,
     pub(crate) period: (i64, i64),
@@ -49,8 +49,8 @@ pub(crate) fn draft(bill: Bill<'_>, now: i64) -> Value {
     invoice.set("amount_remaining", due);
     invoice.set("starting_balance", balance);
     if let Some(subscription) = bill.subscription {
-        invoice.set("default_payment_method", subscription["default_payment_method"].clone());
-        if let Some(days) = subscription.some_int("days_until_due") {
+        invoice.set("default_payment_method", subscription.default_payment_method.as_deref());
+        if let Some(days) = subscription.days_until_due {
             send_later(&mut invoice, days);
         }
         invoice.set(
@@ -58,8 +58,8 @@ pub(crate) fn draft(bill: Bill<'_>, now: i64) -> Value {
             json!({
                 "quote_details": null,
                 "subscription_details": {
-                    "metadata": subscription["metadata"],
-                    "subscription": subscription["id"],
+                    "metadata": subscription.metadata,
+                    "subscription": subscription.id,
                 },
                 "type": "subscription_details",
             }),

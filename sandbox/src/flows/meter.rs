@@ -12,8 +12,7 @@ use crate::fields::Fields;
 use crate::flows::proration;
 use crate::flows::terms::name_of;
 use crate::ids;
-use crate::money;
-use crate::objects::Customer;
+use crate::objects::{Customer, Subscription};
 use crate::store::Tx;
 
 const EVENT: &str = "billing.meter_event";
@@ -187,17 +186,15 @@ pub(crate) fn summaries(tx: &Tx<'_>, meter: &Value, params: &Value) -> Result<Ve
 }
 
 /// Returns the invoice lines for the usage in a period.
-pub(crate) fn lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64)) -> Vec<Value> {
-    let items = subscription.data("items").iter().filter(|item| proration::is_metered(item));
+pub(crate) fn lines(tx: &Tx<'_>, subscription: &Subscription, period: (i64, i64)) -> Vec<Value> {
+    let items = subscription.items().iter().filter(|item| item.is_metered());
     items
         .map(|item| {
-            let price = &item["price"];
-            let meter = tx.get(price["recurring"].text("meter"));
-            let quantity = meter.map_or(0, |meter| used(tx, meter, subscription.text("customer"), period));
-            let mut billed = item.clone();
-            billed.set("quantity", quantity);
-            let amount = money::times(price.text("unit_amount_decimal"), quantity);
-            proration::line(&billed, &name_of(tx, price.text("product")), amount, period)
+            let price = &item.price;
+            let meter = price.recurring.as_ref().and_then(|recurring| tx.get(recurring.meter.as_deref()?));
+            let quantity = meter.map_or(0, |meter| used(tx, meter, &subscription.customer, period));
+            let billed = item.with_usage(quantity);
+            proration::line(&billed, &name_of(tx, &price.product), price.times(quantity), period)
         })
         .collect()
 }

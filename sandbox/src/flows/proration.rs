@@ -6,10 +6,9 @@
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::ids;
-use crate::objects::{self, Object, Price};
+use crate::objects::{self, Price, SubscriptionItem};
 
 /// Returns the share of `amount` for the time from `at` to the end of the period.
 pub(crate) fn remaining(amount: i64, period: (i64, i64), at: i64) -> i64 {
@@ -24,72 +23,68 @@ pub(crate) fn remaining(amount: i64, period: (i64, i64), at: i64) -> i64 {
     i64::try_from(rounded * product.signum()).unwrap_or(amount)
 }
 
-/// Returns the price of an item for a full period.
-pub(crate) fn full_price(item: &Value) -> i64 {
-    crate::money::times(item["price"].text("unit_amount_decimal"), item.int("quantity"))
-}
-
-/// Returns the current period of an item.
-pub(crate) fn period_of(item: &Value) -> (i64, i64) {
-    (item.int("current_period_start"), item.int("current_period_end"))
-}
-
 /// Describes a line or a pending item.
-fn describe(item: &Value, name: &str, amount: i64, from: i64, proration: bool) -> String {
+fn describe(item: &SubscriptionItem, name: &str, amount: i64, from: i64, proration: bool) -> String {
     let from = clock::short_date(from);
-    let price = &item["price"];
+    let price = &item.price;
     match (proration, amount < 0) {
         (true, true) => format!("Unused time on {name} after {from}"),
         (true, false) => format!("Remaining time on {name} after {from}"),
         _ => {
-            let unit = crate::money::format_decimal(price.text("unit_amount_decimal"), price.text("currency"));
-            let quantity = item.int("quantity");
-            format!("{quantity} × {name} (at {unit} / {})", price["recurring"].text("interval"))
+            let (unit, quantity) = (price.formatted(), item.quantity.unwrap_or_default());
+            let interval = price.recurring.as_ref().map_or("", |recurring| recurring.interval.as_str());
+            format!("{quantity} × {name} (at {unit} / {interval})")
         }
     }
 }
 
 /// Returns the invoice line of an item for a period.
-pub(crate) fn line(item: &Value, name: &str, amount: i64, period: (i64, i64)) -> Value {
-    let price = &item["price"];
+pub(crate) fn line(item: &SubscriptionItem, name: &str, amount: i64, period: (i64, i64)) -> Value {
+    let price = &item.price;
     json!({
         "id": ids::new("il_"),
         "object": "line_item",
         "amount": amount,
-        "currency": price["currency"],
+        "currency": price.currency,
         "description": describe(item, name, amount, period.0, false),
         "discount_amounts": [],
         "discountable": true,
         "discounts": [],
         "invoice": null,
         "livemode": false,
-        "metadata": item["metadata"],
+        "metadata": item.metadata,
         "parent": {
             "invoice_item_details": null,
             "subscription_item_details": {
                 "invoice_item": null,
                 "proration": false,
                 "proration_details": { "credited_items": null },
-                "subscription": item["subscription"],
-                "subscription_item": item["id"],
+                "subscription": item.subscription,
+                "subscription_item": item.id,
             },
             "type": "subscription_item_details",
         },
         "period": { "end": period.1, "start": period.0 },
         "pretax_credit_amounts": [],
-        "pricing": objects::pricing(price),
-        "quantity": item.int("quantity"),
+        "pricing": price.pricing(),
+        "quantity": item.quantity.unwrap_or_default(),
         "subtotal": amount,
         "taxes": [],
     })
 }
 
 /// Returns a pending invoice item for the rest of a period.
-pub(crate) fn item(customer: &str, of: &Value, name: &str, amount: i64, period: (i64, i64), now: i64) -> Value {
-    let price = &of["price"];
-    let quantity = of.int("quantity");
-    let mut item =
-        objects::invoice_item(customer, amount, price.text("currency"), quantity, Some(objects::pricing(price)), now);
+pub(crate) fn item(
+    customer: &str,
+    of: &SubscriptionItem,
+    name: &str,
+    amount: i64,
+    period: (i64, i64),
+    now: i64,
+) -> Value {
+    let price = &of.price;
+    let quantity = of.quantity.unwrap_or_default();
+    let mut item = objects::invoice_item(customer, amount, &price.currency, quantity, Some(price.pricing()), now);
     item.set("description", describe(of, name, amount, period.0, true));
     item.set("discountable", false);
     item.set("period", json!({ "end": period.1, "start": period.0 }));
@@ -97,7 +92,7 @@ pub(crate) fn item(customer: &str, of: &Value, name: &str, amount: i64, period: 
     item.set(
         "parent",
         json!({
-            "subscription_details": { "subscription": of["subscription"], "subscription_item": of["id"] },
+            "subscription_details": { "subscription": of.subscription, "subscription_item": of.id },
             "type": "subscription_details",
         }),
     );
@@ -180,27 +175,6 @@ pub(crate) fn item_line(item: &Value) -> Value {
         "subtotal": item["amount"],
         "taxes": [],
     })
-}
-
-/// Returns an item with another price or quantity; it keeps its id and period.
-pub(crate) fn with_price(item: &Value, price: Option<&Price>, quantity: Option<i64>) -> Result<Value, ApiError> {
-    let mut changed = item.clone();
-    if let Some(price) = price {
-        changed.set("plan", price.plan());
-        changed.set("price", price.to_json()?);
-    }
-    match (is_metered(&changed), &mut changed) {
-        (true, Value::Object(fields)) => {
-            fields.remove("quantity");
-        }
-        (_, changed) => changed.set("quantity", quantity.or(item.some_int("quantity")).unwrap_or(1)),
-    }
-    Ok(changed)
-}
-
-/// Whether an item is billed by reported usage, after the period.
-pub(crate) fn is_metered(item: &Value) -> bool {
-    item["price"]["recurring"].text("usage_type") == "metered"
 }
 
 #[cfg(test)]

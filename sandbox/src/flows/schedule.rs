@@ -3,7 +3,7 @@
 //! Invariant: a phase starts when the previous one ends, and before a renewal at the same time is
 //! billed. Proved by `a_scheduled_downgrade_waits_for_the_end_of_the_period`.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::clock;
 use crate::error::ApiError;
@@ -11,8 +11,8 @@ use crate::fields::{Fields, copy, merge_metadata, metadata};
 use crate::flows::change;
 use crate::flows::payment::Presence;
 use crate::flows::subscription::{self, NewSubscription};
-use crate::flows::terms::{IfUnpaid, UPDATED, current_period, recurring_price};
-use crate::objects::{self, Recurring};
+use crate::flows::terms::{IfUnpaid, UPDATED, recurring_price};
+use crate::objects::{self, Recurring, Subscription, SubscriptionItem};
 use crate::store::Tx;
 
 const KIND: &str = "subscription_schedule";
@@ -31,20 +31,20 @@ fn adopt(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
         let message = format!("You cannot set `{param}` if `from_subscription` is set.");
         return Err(ApiError::invalid("", message).on(param));
     }
-    let subscription = tx.named("subscription", id, "from_subscription")?;
-    if matches!(subscription.text("status"), "canceled" | "incomplete_expired") {
+    let subscription: Subscription = tx.read_param(id, "from_subscription")?;
+    if subscription.status.has_ended() {
         let message = "You cannot create a subscription schedule from a subscription that has ended.";
         return Err(ApiError::invalid("", message).on("from_subscription"));
     }
-    if let Some(known) = subscription.some("schedule") {
+    if let Some(known) = &subscription.schedule {
         let message = format!("You cannot migrate a subscription that is already attached to a schedule: `{known}`.");
         return Err(ApiError::invalid("", message).on("from_subscription"));
     }
-    let (start, end) = current_period(&subscription);
-    let items =
-        subscription.data("items").iter().map(|item| phase_item(item["price"].text("id"), item)).collect::<Vec<_>>();
-    let phase = objects::schedule_phase(subscription.text("currency"), &items, (start, end));
-    let mut schedule = objects::subscription_schedule(subscription.text("customer"), &[phase], tx.now());
+    let (start, end) = subscription.period();
+    let items = subscription.items().iter();
+    let items: Vec<Value> = items.map(|item| phase_item(&item.price.id, item.quantity, &item.metadata)).collect();
+    let phase = objects::schedule_phase(&subscription.currency, &items, (start, end));
+    let mut schedule = objects::subscription_schedule(&subscription.customer, &[phase], tx.now());
     merge_metadata(&mut schedule, params);
     schedule.set("subscription", id);
     schedule.set("status", "active");
@@ -89,7 +89,7 @@ fn phases(tx: &Tx<'_>, params: &Value, start: i64) -> Result<Vec<Value>, ApiErro
             let param = format!("phases[{index}][items][{number}][price]");
             let id = item.some("price").or(item.some("plan")).unwrap_or_default();
             let price = recurring_price(tx, id, None, &param)?;
-            items.push(phase_item(&price.id, item));
+            items.push(phase_item(&price.id, item.some_int("quantity"), &metadata(item)));
             recurring = price.recurring;
             currency = price.currency;
         }
@@ -122,20 +122,22 @@ fn end_of(sent: &Value, recurring: Option<&Recurring>, start: i64) -> Result<i64
 }
 
 /// Returns an item of a phase.
-fn phase_item(price: &str, item: &Value) -> Value {
+fn phase_item(price: &str, quantity: Option<i64>, metadata: &Map<String, Value>) -> Value {
     json!({
         "billing_thresholds": null,
         "discounts": [],
-        "metadata": metadata(item),
+        "metadata": metadata,
         "plan": price,
         "price": price,
-        "quantity": item.some_int("quantity").unwrap_or(1),
+        "quantity": quantity.unwrap_or(1),
         "tax_rates": [],
     })
 }
 
 fn attach(tx: &mut Tx<'_>, subscription: &str, schedule: Option<&str>) -> Result<(), ApiError> {
-    tx.change(subscription, UPDATED, |subscription| subscription.set("schedule", schedule))?;
+    tx.update(subscription, UPDATED, |subscription: &mut Subscription| {
+        subscription.schedule = schedule.map(str::to_owned);
+    })?;
     Ok(())
 }
 
@@ -184,38 +186,38 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
 
 /// Applies a phase to the subscription.
 fn enter(tx: &mut Tx<'_>, schedule: &Value, phase: &Value, proration: Option<&str>) -> Result<(), ApiError> {
-    let subscription = tx.find("subscription", schedule.text("subscription"))?;
-    let items = items_to(subscription.data("items"), phase.list("items"));
+    let subscription: Subscription = tx.read(schedule.text("subscription"))?;
+    let items = items_to(subscription.items(), phase.list("items"));
     let proration = proration.or(phase.some("proration_behavior")).unwrap_or("create_prorations");
     let mut params = json!({ "items": items, "proration_behavior": proration });
     let notes = &phase["metadata"];
     if notes.as_object().is_some_and(|notes| !notes.is_empty()) {
         params.set("metadata", notes.clone());
     }
-    change::update(tx, subscription.text("id"), &params).map(|_| ())
+    change::update(tx, &subscription.id, &params).map(|_| ())
 }
 
 /// Returns the `items` parameter that turns one set of items into another. An item keeps its id if its
 /// price stays, or if one price replaces another.
-fn items_to(old: &[Value], new: &[Value]) -> Vec<Value> {
+fn items_to(old: &[SubscriptionItem], new: &[Value]) -> Vec<Value> {
     let mut params = Vec::new();
-    let mut leaving: Vec<&Value> = Vec::new();
+    let mut leaving: Vec<&SubscriptionItem> = Vec::new();
     let mut arriving: Vec<&Value> = new.iter().collect();
     for item in old {
-        let position = arriving.iter().position(|planned| planned["price"] == item["price"]["id"]);
+        let position = arriving.iter().position(|planned| planned.text("price") == item.price.id);
         match position.map(|position| arriving.remove(position)) {
-            Some(planned) => params.push(json!({ "id": item["id"], "quantity": planned["quantity"] })),
+            Some(planned) => params.push(json!({ "id": item.id, "quantity": planned["quantity"] })),
             None => leaving.push(item),
         }
     }
     for planned in arriving {
         let mut param = json!({ "price": planned["price"], "quantity": planned["quantity"] });
         if !leaving.is_empty() {
-            param.set("id", leaving.remove(0)["id"].clone());
+            param.set("id", leaving.remove(0).id.as_str());
         }
         params.push(param);
     }
-    params.extend(leaving.into_iter().map(|item| json!({ "id": item["id"], "deleted": true })));
+    params.extend(leaving.into_iter().map(|item| json!({ "id": item.id, "deleted": true })));
     params
 }
 
@@ -244,10 +246,10 @@ fn start_first_phase(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     )?;
     tx.change(id, "subscription_schedule.updated", |schedule| {
         schedule.set("status", "active");
-        schedule.set("subscription", made["id"].clone());
+        schedule.set("subscription", made.id.as_str());
         schedule.set("current_phase", json!({ "start_date": phase["start_date"], "end_date": phase["end_date"] }));
     })?;
-    attach(tx, made.text("id"), Some(id))
+    attach(tx, &made.id, Some(id))
 }
 
 /// Starts the next phase, or completes the schedule after the last one.
@@ -303,7 +305,7 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
     let schedule = running(tx, id, "cancel")?;
     let canceled = subscription::stop_schedule(tx, id, "subscription_schedule.canceled")?;
     if let Some(subscription) = schedule.some("subscription") {
-        let current = tx.find("subscription", subscription)?;
+        let current = tx.read(subscription)?;
         subscription::cancel(tx, &current, params)?;
     }
     Ok(canceled)

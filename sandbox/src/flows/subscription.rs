@@ -6,16 +6,16 @@
 use serde_json::Value;
 
 use crate::error::ApiError;
-use crate::fields::{Fields, copy};
+use crate::fields::Fields;
 use crate::flows::collection::collect;
 use crate::flows::invoice::{self, Bill};
 use crate::flows::payment::Presence;
 use crate::flows::terms::{
-    IfUnpaid, UPDATED, apply_cancellation, apply_settings, current_period, default_method, name_of, period_end,
-    regular_lines, set_items,
+    IfUnpaid, UPDATED, apply_cancellation, apply_reasons, apply_settings, default_method, name_of, period_end,
+    regular_lines,
 };
 use crate::flows::{meter, proration};
-use crate::objects::{self, Customer, Price, Recurring};
+use crate::objects::{Customer, Price, Recurring, Subscription, SubscriptionItem, SubscriptionStatus};
 use crate::store::Tx;
 
 /// A subscription to create.
@@ -37,7 +37,7 @@ pub(crate) struct NewSubscription<'a> {
 ///
 /// # Errors
 /// The customer has no payment method, or the payment failed and `if_unpaid` is [`IfUnpaid::Fail`].
-pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Subscription, ApiError> {
     let now = tx.now();
     let (first, _, _) = new
         .items
@@ -50,23 +50,21 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Value
         Some(end) if trialing => (now, end),
         _ => (now, period_end(interval, now, now)),
     };
-    let mut subscription = objects::subscription(&new.customer.id, &currency, now);
-    let id = subscription.text("id").to_owned();
-    apply_settings(&mut subscription, new.params);
+    let mut subscription = Subscription::new(&new.customer.id, &currency, now);
+    let id = subscription.id.clone();
+    apply_settings(&mut subscription, new.params)?;
     if let Some(method) = new.default_payment_method {
-        subscription.set("default_payment_method", method);
+        subscription.default_payment_method = Some(method.to_owned());
     }
-    subscription.set("billing_cycle_anchor", if trialing { period.1 } else { now });
     if trialing {
-        subscription.set("trial_start", now);
-        subscription.set("trial_end", period.1);
+        subscription.billing_cycle_anchor = period.1;
+        subscription.trial_start = Some(now);
+        subscription.trial_end = Some(period.1);
     }
-    let items: Vec<Value> = new
-        .items
-        .iter()
-        .map(|(price, quantity, params)| objects::subscription_item(&id, price, *quantity, period, params, now))
-        .collect();
-    set_items(&mut subscription, items);
+    let items = new.items.iter();
+    let items = items
+        .map(|(price, quantity, params)| SubscriptionItem::new(&id, price.clone(), *quantity, period, params, now));
+    subscription.set_items(items.collect());
     apply_cancellation(&mut subscription, new.params, now);
 
     let pending = invoice::pending_items(tx, &new.customer.id, None);
@@ -88,37 +86,32 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Value
     );
     let due = draft.int("amount_due");
     let sent = invoice::is_sent(&draft);
-    let status = match trialing {
-        true => "trialing",
-        false if due == 0 || sent => "active",
-        false => "incomplete",
+    subscription.status = match trialing {
+        true => SubscriptionStatus::Trialing,
+        false if due == 0 || sent => SubscriptionStatus::Active,
+        false => SubscriptionStatus::Incomplete,
     };
-    subscription.set("status", status);
-    subscription.set("latest_invoice", draft["id"].clone());
-    tx.create("customer.subscription.created", &subscription);
+    subscription.latest_invoice = draft.some("id").map(str::to_owned);
+    tx.insert("customer.subscription.created", &subscription)?;
     let issued = invoice::issue(tx, &draft, &pending)?;
     if sent {
         invoice::send(tx, issued.text("id"))?;
     } else if due > 0 && new.if_unpaid != IfUnpaid::Wait {
         collect(tx, &id, &issued, new.presence, new.if_unpaid)?;
     }
-    tx.find("subscription", &id)
+    tx.read(&id)
 }
 
 /// Ends a subscription now.
-pub(crate) fn end(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<Value, ApiError> {
+pub(crate) fn end(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<Subscription, ApiError> {
     let now = tx.now();
     end_schedule(tx, id)?;
-    let ended = tx.change(id, "customer.subscription.deleted", |subscription| {
-        let since = subscription.some_int("canceled_at").unwrap_or(now);
-        subscription.set("status", "canceled");
-        subscription.set("canceled_at", since);
-        subscription.set("ended_at", now);
-        subscription.set("schedule", Value::Null);
-        let details = &mut subscription["cancellation_details"];
-        if details.some("reason").is_none() {
-            details.set("reason", reason);
-        }
+    let ended = tx.update(id, "customer.subscription.deleted", |subscription: &mut Subscription| {
+        subscription.status = SubscriptionStatus::Canceled;
+        subscription.canceled_at.get_or_insert(now);
+        subscription.ended_at = Some(now);
+        subscription.schedule = None;
+        subscription.cancellation_details.reason.get_or_insert_with(|| reason.to_owned());
     })?;
     invoice::stop_collecting(tx, id)?;
     Ok(ended)
@@ -126,13 +119,14 @@ pub(crate) fn end(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<Value, ApiE
 
 /// Ends the schedule of a subscription that ends.
 fn end_schedule(tx: &mut Tx<'_>, subscription: &str) -> Result<(), ApiError> {
-    let ended = tx.find("subscription", subscription)?;
-    let active = tx.get(ended.text("schedule")).filter(|schedule| schedule.text("status") == "active");
+    let ended: Subscription = tx.read(subscription)?;
+    let schedule = ended.schedule.as_deref().and_then(|id| tx.get(id));
+    let active = schedule.filter(|schedule| schedule.text("status") == "active");
     let Some(id) = active.map(|schedule| schedule.text("id").to_owned()) else {
         return Ok(());
     };
-    let event = match ended.text("status") {
-        "past_due" | "unpaid" => "subscription_schedule.aborted",
+    let event = match ended.status {
+        SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid => "subscription_schedule.aborted",
         _ => "subscription_schedule.canceled",
     };
     stop_schedule(tx, &id, event).map(|_| ())
@@ -149,21 +143,17 @@ pub(crate) fn stop_schedule(tx: &mut Tx<'_>, id: &str, event: &str) -> Result<Va
 
 /// Ends a subscription at its scheduled time, and bills usage until then.
 pub(crate) fn end_as_planned(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
-    let current = tx.find("subscription", id)?;
-    if current.data("items").iter().any(proration::is_metered) {
+    let current: Subscription = tx.read(id)?;
+    if current.items().iter().any(SubscriptionItem::is_metered) {
         bill_the_end(tx, &current, false)?;
     }
     end(tx, id, "cancellation_requested").map(|_| ())
 }
 
 /// Cancels a subscription on request.
-pub(crate) fn cancel(tx: &mut Tx<'_>, current: &Value, params: &Value) -> Result<Value, ApiError> {
-    let id = current.text("id");
-    if let Some(details) = params.get("cancellation_details") {
-        tx.quietly(id, |subscription| {
-            copy(&mut subscription["cancellation_details"], details, &["comment", "feedback"]);
-        });
-    }
+pub(crate) fn cancel(tx: &mut Tx<'_>, current: &Subscription, params: &Value) -> Result<Subscription, ApiError> {
+    let id = &current.id;
+    tx.update_quietly(id, |subscription| apply_reasons(subscription, params))?;
     if params.flag("invoice_now") {
         bill_the_end(tx, current, params.flag("prorate"))?;
     } else if params.flag("prorate") {
@@ -173,17 +163,16 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, current: &Value, params: &Value) -> Result
 }
 
 /// Credits the unused time to the customer's next invoice.
-fn credit_the_rest(tx: &mut Tx<'_>, current: &Value) -> Result<(), ApiError> {
-    if current.text("status") == "trialing" {
+fn credit_the_rest(tx: &mut Tx<'_>, current: &Subscription) -> Result<(), ApiError> {
+    if current.status == SubscriptionStatus::Trialing {
         return Ok(());
     }
     let now = tx.now();
-    let customer = current.text("customer");
-    for item in current.data("items").iter().filter(|item| !proration::is_metered(item)) {
-        let period = proration::period_of(item);
-        let credit = -proration::remaining(proration::full_price(item), period, now);
-        let name = name_of(tx, item["price"].text("product"));
-        let item = proration::item(customer, item, &name, credit, (now, period.1), now);
+    let period = current.period();
+    for item in current.items().iter().filter(|item| !item.is_metered()) {
+        let credit = -proration::remaining(item.full_price(), period, now);
+        let name = name_of(tx, &item.price.product);
+        let item = proration::item(&current.customer, item, &name, credit, (now, period.1), now);
         tx.create("invoiceitem.created", &item);
     }
     Ok(())
@@ -191,16 +180,16 @@ fn credit_the_rest(tx: &mut Tx<'_>, current: &Value) -> Result<(), ApiError> {
 
 /// Bills pending items and usage, and with `prorates` credits the unused time. A negative total becomes
 /// credit.
-fn bill_the_end(tx: &mut Tx<'_>, current: &Value, prorates: bool) -> Result<(), ApiError> {
+fn bill_the_end(tx: &mut Tx<'_>, current: &Subscription, prorates: bool) -> Result<(), ApiError> {
     let now = tx.now();
-    let id = current.text("id");
+    let id = &current.id;
     if prorates {
         credit_the_rest(tx, current)?;
     }
-    let customer: Customer = tx.read(current.text("customer"))?;
+    let customer: Customer = tx.read(&current.customer)?;
     let pending = invoice::pending_items(tx, &customer.id, Some(id));
     let mut lines = invoice::lines_of(&pending);
-    let (start, _) = current_period(current);
+    let (start, _) = current.period();
     lines.extend(meter::lines(tx, current, (start, now)));
     if lines.is_empty() {
         return Ok(());
@@ -210,13 +199,15 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Value, prorates: bool) -> Result<(), 
             customer: &customer,
             subscription: Some(current),
             reason: "manual",
-            currency: current.text("currency"),
-            period: current_period(current),
+            currency: &current.currency,
+            period: current.period(),
             lines,
         },
         now,
     );
-    tx.quietly(id, |subscription| subscription.set("latest_invoice", draft["id"].clone()));
+    tx.update_quietly(id, |subscription: &mut Subscription| {
+        subscription.latest_invoice = draft.some("id").map(str::to_owned);
+    })?;
     let issued = invoice::issue(tx, &draft, &pending)?;
     if issued.text("status") == "open" && !invoice::is_sent(&issued) && default_method(tx, current).is_some() {
         collect(tx, id, &issued, Presence::OffSession, IfUnpaid::Allow)?;
@@ -227,10 +218,10 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Value, prorates: bool) -> Result<(), 
 /// Expires a subscription whose first payment was not made within 23 hours, as at Stripe.
 pub(crate) fn expire_incomplete(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let now = tx.now();
-    let subscription = tx.change(id, UPDATED, |subscription| {
-        subscription.set("status", "incomplete_expired");
-        subscription.set("ended_at", now);
+    let subscription = tx.update(id, UPDATED, |subscription: &mut Subscription| {
+        subscription.status = SubscriptionStatus::IncompleteExpired;
+        subscription.ended_at = Some(now);
     })?;
-    invoice::void(tx, subscription.text("latest_invoice"))?;
+    invoice::void(tx, &subscription.latest_invoice.unwrap_or_default())?;
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! The terms of a subscription: items, periods, collection settings and cancellation.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock;
 use crate::error::ApiError;
-use crate::fields::{Fields, copy, merge_metadata};
+use crate::fields::{Fields, assign, merge};
 use crate::flows::{payment, proration};
-use crate::objects::{Price, Recurring};
+use crate::objects::{BillingMode, CollectionMethod, PauseCollection, Price, Recurring, Subscription};
 use crate::store::Tx;
 
 pub(crate) const UPDATED: &str = "customer.subscription.updated";
@@ -37,84 +37,73 @@ impl IfUnpaid {
 }
 
 /// Applies the settings that creating and updating have in common.
-pub(crate) fn apply_settings(subscription: &mut Value, params: &Value) {
-    copy(subscription, params, &["description", "default_payment_method"]);
-    merge_metadata(subscription, params);
+pub(crate) fn apply_settings(subscription: &mut Subscription, params: &Value) -> Result<(), ApiError> {
+    assign(&mut subscription.description, params, "description");
+    assign(&mut subscription.default_payment_method, params, "default_payment_method");
+    merge(&mut subscription.metadata, params);
     if let Some(method) = params.some("collection_method") {
-        let days = params.some_int("days_until_due").filter(|_| method == "send_invoice");
-        subscription.set("collection_method", method);
-        subscription.set("days_until_due", days);
-    } else if params.get("days_until_due").is_some() {
-        copy(subscription, params, &["days_until_due"]);
+        subscription.collection_method = method.parse()?;
+        let is_sent = subscription.collection_method == CollectionMethod::SendInvoice;
+        subscription.days_until_due = params.some_int("days_until_due").filter(|_| is_sent);
+    } else if let Some(days) = params.get("days_until_due") {
+        subscription.days_until_due = days.as_i64();
     }
     match params.get("pause_collection") {
         None => {}
-        Some(Value::Object(pause)) => {
-            let behavior = pause.get("behavior").cloned();
-            let resumes_at = pause.get("resumes_at").cloned();
-            subscription.set("pause_collection", json!({ "behavior": behavior, "resumes_at": resumes_at }));
+        Some(pause) if pause.is_object() => {
+            let behavior = pause.text("behavior").parse()?;
+            subscription.pause_collection =
+                Some(PauseCollection { behavior, resumes_at: pause.some_int("resumes_at") });
         }
-        Some(_) => subscription.set("pause_collection", Value::Null),
+        Some(_) => subscription.pause_collection = None,
     }
-    if let Some(settings) = params.get("trial_settings").filter(|settings| settings.is_object()) {
-        subscription.set("trial_settings", settings.clone());
+    if let Some(missing) = params["trial_settings"]["end_behavior"].some("missing_payment_method") {
+        subscription.trial_settings.end_behavior.missing_payment_method = missing.parse()?;
     }
-    if let Some(settings) = params.get("payment_settings") {
-        copy(
-            &mut subscription["payment_settings"],
-            settings,
-            &["payment_method_options", "payment_method_types", "save_default_payment_method"],
-        );
+    if let Some(sent) = params.get("payment_settings") {
+        let settings = &mut subscription.payment_settings;
+        if let Some(options) = sent.get("payment_method_options") {
+            settings.payment_method_options = options.clone();
+        }
+        if let Some(types) = sent.get("payment_method_types") {
+            settings.payment_method_types = types.clone();
+        }
+        if let Some(saves) = sent.some("save_default_payment_method") {
+            settings.save_default_payment_method = saves.parse()?;
+        }
     }
     if let Some(kind) = params.get("billing_mode").and_then(|mode| mode.some("type")) {
-        let flexible = match kind {
-            "flexible" => json!({ "proration_discounts": "included" }),
-            _ => Value::Null,
-        };
-        subscription.set("billing_mode", json!({ "flexible": flexible, "type": kind, "updated_at": null }));
+        subscription.billing_mode = BillingMode::new(kind);
     }
+    Ok(())
 }
 
 /// Applies `cancel_at_period_end` and `cancel_at`.
-pub(crate) fn apply_cancellation(subscription: &mut Value, params: &Value, now: i64) {
+pub(crate) fn apply_cancellation(subscription: &mut Subscription, params: &Value, now: i64) {
     let at_end = params.get("cancel_at_period_end").and_then(Value::as_bool);
     let at = params.get("cancel_at");
     if at_end.is_none() && at.is_none() {
         return;
     }
     if let Some(at_end) = at_end {
-        let end = current_period(subscription).1;
-        subscription.set("cancel_at_period_end", at_end);
-        subscription.set("cancel_at", at_end.then_some(end));
+        subscription.cancel_at_period_end = at_end;
+        subscription.cancel_at = at_end.then_some(subscription.period().1);
     }
     if let Some(at) = at {
-        subscription.set("cancel_at_period_end", false);
-        subscription.set("cancel_at", at.as_i64());
+        subscription.cancel_at_period_end = false;
+        subscription.cancel_at = at.as_i64();
     }
-    let ends = subscription.some_int("cancel_at").is_some();
-    let since = subscription.some_int("canceled_at").unwrap_or(now);
-    subscription.set("canceled_at", ends.then_some(since));
-    let reason = ends.then_some("cancellation_requested");
-    subscription["cancellation_details"].set("reason", reason);
+    let ends = subscription.cancel_at.is_some();
+    subscription.canceled_at = ends.then_some(subscription.canceled_at.unwrap_or(now));
+    subscription.cancellation_details.reason = ends.then(|| "cancellation_requested".to_owned());
 }
 
-/// Returns the current period, which all items share.
-pub(crate) fn current_period(subscription: &Value) -> (i64, i64) {
-    subscription.data("items").first().map_or((0, 0), proration::period_of)
-}
-
-pub(crate) fn set_items(subscription: &mut Value, items: Vec<Value>) {
-    let count = items.len();
-    subscription["items"].set("data", items);
-    subscription["items"].set("total_count", count);
-}
-
-/// Returns the interval of a subscription, which all items share, and how many of them a period has.
-pub(crate) fn interval_of(items: &[Value]) -> (&str, i64) {
-    items.first().map_or(("", 1), |item| {
-        let recurring = &item["price"]["recurring"];
-        (recurring.text("interval"), recurring.int("interval_count").max(1))
-    })
+/// Applies the customer's reasons for cancelling.
+pub(crate) fn apply_reasons(subscription: &mut Subscription, params: &Value) {
+    if let Some(sent) = params.get("cancellation_details") {
+        assign(&mut subscription.cancellation_details.comment, sent, "comment");
+        assign(&mut subscription.cancellation_details.feedback, sent, "feedback");
+    }
 }
 
 /// Returns the first time after `from` that is a whole number of intervals after `anchor`.
@@ -134,13 +123,13 @@ pub(crate) fn name_of(tx: &Tx<'_>, product: &str) -> String {
 }
 
 /// Returns the invoice lines for a full period, or for a free trial. Metered items are billed later.
-pub(crate) fn regular_lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64), trial: bool) -> Vec<Value> {
-    let items = subscription.data("items").iter().filter(|item| !proration::is_metered(item));
+pub(crate) fn regular_lines(tx: &Tx<'_>, subscription: &Subscription, period: (i64, i64), trial: bool) -> Vec<Value> {
+    let items = subscription.items().iter().filter(|item| !item.is_metered());
     items
         .map(|item| {
-            let name = name_of(tx, item["price"].text("product"));
+            let name = name_of(tx, &item.price.product);
             if !trial {
-                return proration::line(item, &name, proration::full_price(item), period);
+                return proration::line(item, &name, item.full_price(), period);
             }
             let mut line = proration::line(item, &name, 0, period);
             line.set("description", format!("Trial period for {name}"));
@@ -149,21 +138,13 @@ pub(crate) fn regular_lines(tx: &Tx<'_>, subscription: &Value, period: (i64, i64
         .collect()
 }
 
-pub(crate) fn set_period(subscription: &mut Value, period: (i64, i64)) {
-    let mut items = subscription.data("items").to_vec();
-    for item in &mut items {
-        item.set("current_period_start", period.0);
-        item.set("current_period_end", period.1);
-    }
-    set_items(subscription, items);
-}
-
 /// Checks the collection parameters of a subscription.
 ///
 /// # Errors
 /// `days_until_due` is missing for invoices that are sent, or present for invoices that are charged.
-pub(crate) fn check_collection(current: &str, params: &Value) -> Result<(), ApiError> {
-    let sent = params.some("collection_method").unwrap_or(current) == "send_invoice";
+pub(crate) fn check_collection(current: CollectionMethod, params: &Value) -> Result<(), ApiError> {
+    let method = params.some("collection_method").map_or(Ok(current), str::parse)?;
+    let sent = method == CollectionMethod::SendInvoice;
     let days = params.get("days_until_due").is_some();
     if params.text("collection_method") == "send_invoice" && !days {
         let message = "Must specify `days_until_due` if `collection_method` is `send_invoice`.";
@@ -212,11 +193,9 @@ pub(crate) fn recurring_price(tx: &Tx<'_>, id: &str, currency: Option<&str>, par
 }
 
 /// Returns the payment method that a subscription is charged with.
-pub(crate) fn default_method(tx: &Tx<'_>, subscription: &Value) -> Option<String> {
-    if let Some(method) = subscription.some("default_payment_method") {
-        return Some(method.to_owned());
-    }
-    payment::default_method(tx, subscription.text("customer"))
+pub(crate) fn default_method(tx: &Tx<'_>, subscription: &Subscription) -> Option<String> {
+    let own = subscription.default_payment_method.clone();
+    own.or_else(|| payment::default_method(tx, &subscription.customer))
 }
 
 /// Reads the amount of a price, as an integer and as decimal text.

@@ -4,8 +4,8 @@
 //! clock has jumped. Proved by `a_jump_over_several_months_bills_each_month`.
 
 use crate::error::ApiError;
-use crate::fields::Fields;
 use crate::flows::{change, checkout, cycle, debit, dispute, refund, schedule, subscription};
+use crate::objects::{Object, Subscription};
 use crate::store::Tx;
 use crate::upcoming::Due;
 
@@ -33,9 +33,8 @@ fn act(tx: &mut Tx<'_>, due: Due, id: &str) -> Result<(), ApiError> {
         Due::CloseDispute => dispute::decide(tx, id).map(|_| ()),
         Due::ResumeCollection => cycle::resume_collection(tx, id),
         Due::AnnounceTrialEnd => {
-            tx.quietly(id, |subscription| subscription.set("_warned", true));
-            let subscription = tx.find("subscription", id)?;
-            tx.emit("customer.subscription.trial_will_end", &subscription, None);
+            let subscription = tx.update_quietly(id, |subscription: &mut Subscription| subscription.warned = true)?;
+            tx.emit("customer.subscription.trial_will_end", &subscription.to_json()?, None);
             Ok(())
         }
         Due::End => subscription::end_as_planned(tx, id),

@@ -18,7 +18,7 @@ use crate::flows::{change, collection, subscription, terms};
 use crate::hosted::checkout::{FieldError, Input, card_fields, interval_of, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
-use crate::objects::{Customer, Object, Price};
+use crate::objects::{Customer, Price, Subscription, SubscriptionStatus};
 use crate::state::Shared;
 use crate::store::{Origin, Tx};
 
@@ -112,10 +112,10 @@ fn save(tx: &mut Tx<'_>, customer: &str, method: &Value, input: &Input) -> Resul
     tx.update(customer, "customer.updated", |customer: &mut Customer| {
         customer.invoice_settings.default_payment_method = Some(id.to_owned());
     })?;
-    for running in running(tx, customer) {
-        if running.some("default_payment_method").is_some() {
-            tx.change(running.text("id"), "customer.subscription.updated", |running| {
-                running.set("default_payment_method", id);
+    for running in running(tx, customer)? {
+        if running.default_payment_method.is_some() {
+            tx.update(&running.id, terms::UPDATED, |running: &mut Subscription| {
+                running.default_payment_method = Some(id.to_owned());
             })?;
         }
     }
@@ -130,8 +130,8 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
             return Ok(see_other(&address(session)));
         };
         let method = invoice::subscription_of(&open)
-            .and_then(|id| tx.get(id))
-            .and_then(|found| terms::default_method(tx, found))
+            .and_then(|id| tx.read(id).ok())
+            .and_then(|found| terms::default_method(tx, &found))
             .or_else(|| payment::default_method(tx, session.text("customer")));
         let refused = match method {
             None => "Add a card first.".to_owned(),
@@ -158,7 +158,7 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
 /// `GET /p/session/{session}/cancel/{subscription}`: asks for confirmation.
 pub(crate) async fn confirm_cancellation(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
     act(&shared, &id, |tx, session| {
-        let Some(plan) = owned(tx, session, &plan, CANCEL) else {
+        let Some(plan) = owned(tx, session, &plan, CANCEL)? else {
             return Ok(not_offered());
         };
         let settings = feature(tx, session, CANCEL);
@@ -166,7 +166,7 @@ pub(crate) async fn confirm_cancellation(State(shared): App, Path((id, plan)): P
             "immediately" => "Your plan will end now, and you won't be charged again.".to_owned(),
             _ => format!(
                 "You keep your plan until {}. You won't be charged again, and you can undo this until then.",
-                clock::long_date(terms::current_period(&plan).1)
+                clock::long_date(plan.period().1)
             ),
         };
         let main = format!(
@@ -202,7 +202,7 @@ pub(crate) async fn cancel(State(shared): App, Path((id, plan)): Path<(String, S
     let feedback = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "feedback");
     let feedback = feedback.map(|(_, reason)| reason.into_owned()).filter(|reason| !reason.is_empty());
     act(&shared, &id, |tx, session| {
-        let Some(current) = owned(tx, session, &plan, CANCEL) else {
+        let Some(current) = owned(tx, session, &plan, CANCEL)? else {
             return Ok(not_offered());
         };
         let settings = feature(tx, session, CANCEL);
@@ -226,7 +226,7 @@ pub(crate) async fn cancel(State(shared): App, Path((id, plan)): Path<(String, S
 /// `POST /p/session/{session}/resume/{subscription}`
 pub(crate) async fn resume(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
     act(&shared, &id, |tx, session| {
-        if owned(tx, session, &plan, CANCEL).is_none() {
+        if owned(tx, session, &plan, CANCEL)?.is_none() {
             return Ok(not_offered());
         }
         change::update(tx, &plan, &json!({ "cancel_at_period_end": false }))?;
@@ -249,7 +249,7 @@ pub(crate) async fn plans(
     Query(chosen): Query<PlanQuery>,
 ) -> Response {
     act(&shared, &id, |tx, session| {
-        let Some(plan) = owned(tx, session, &plan, CHANGE) else {
+        let Some(plan) = owned(tx, session, &plan, CHANGE)? else {
             return Ok(not_offered());
         };
         let main = match offered_price(tx, session, &chosen.price) {
@@ -275,9 +275,9 @@ fn priced(price: &Price) -> String {
     format!("{} {}", price.formatted(), price.recurring.as_ref().map(interval_of).unwrap_or_default())
 }
 
-fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
-    let current = plan.data("items").first().map_or("", |item| item["price"].text("id"));
-    let (at, id) = (address(session), plan.text("id"));
+fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Subscription) -> String {
+    let current = plan.items().first().map_or("", |item| item.price.id.as_str());
+    let (at, id) = (address(session), &plan.id);
     let rows: String = offered_prices(tx, session)
         .iter()
         .map(|price| {
@@ -295,13 +295,13 @@ fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
 }
 
 /// Returns the parameters of a change of price.
-fn change_to(tx: &Tx<'_>, session: &Value, plan: &Value, price: &str) -> Value {
-    let item = plan.data("items").first().map_or("", |item| item.text("id"));
+fn change_to(tx: &Tx<'_>, session: &Value, plan: &Subscription, price: &str) -> Value {
+    let item = plan.items().first().map_or("", |item| item.id.as_str());
     let proration = feature(tx, session, CHANGE).some("proration_behavior").unwrap_or("none").to_owned();
     json!({ "items": [{ "id": item, "price": price }], "proration_behavior": proration })
 }
 
-fn confirmation(tx: &Tx<'_>, session: &Value, plan: &Value, price: &Price) -> Result<String, ApiError> {
+fn confirmation(tx: &Tx<'_>, session: &Value, plan: &Subscription, price: &Price) -> Result<String, ApiError> {
     let preview = change::preview(tx, plan, &change_to(tx, session, plan, &price.id))?;
     let due = match preview.text("billing_reason") {
         "upcoming" => "Nothing is due today.".to_owned(),
@@ -314,7 +314,7 @@ fn confirmation(tx: &Tx<'_>, session: &Value, plan: &Value, price: &Price) -> Re
         name = esc(name),
         each = priced(price),
         at = address(session),
-        id = plan.text("id"),
+        id = plan.id,
         price = price.id,
     ))
 }
@@ -328,7 +328,7 @@ pub(crate) async fn change_plan(
     let price = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "price");
     let price = price.map(|(_, id)| id.into_owned()).unwrap_or_default();
     act(&shared, &id, |tx, session| {
-        let (Some(current), Some(price)) = (owned(tx, session, &plan, CHANGE), offered_price(tx, session, &price))
+        let (Some(current), Some(price)) = (owned(tx, session, &plan, CHANGE)?, offered_price(tx, session, &price))
         else {
             return Ok(not_offered());
         };
@@ -406,41 +406,40 @@ fn offers(tx: &Tx<'_>, session: &Value, name: &str) -> bool {
     feature(tx, session, name).flag("enabled")
 }
 
-fn running(tx: &Tx<'_>, customer: &str) -> Vec<Value> {
-    let all = tx.referring("subscription", customer);
-    all.filter(|found| !matches!(found.text("status"), "canceled" | "incomplete_expired")).cloned().collect()
+fn running(tx: &Tx<'_>, customer: &str) -> Result<Vec<Subscription>, ApiError> {
+    let mut all: Vec<Subscription> = tx.owned_by(customer)?;
+    all.retain(|subscription| !subscription.status.has_ended());
+    Ok(all)
 }
 
 /// Returns the customer's subscription if it has not ended and the feature is enabled.
-fn owned(tx: &Tx<'_>, session: &Value, id: &str, name: &str) -> Option<Value> {
-    let mut all = running(tx, session.text("customer")).into_iter();
-    all.find(|found| found.text("id") == id).filter(|_| offers(tx, session, name))
+fn owned(tx: &Tx<'_>, session: &Value, id: &str, name: &str) -> Result<Option<Subscription>, ApiError> {
+    let mut all = running(tx, session.text("customer"))?.into_iter();
+    Ok(all.find(|found| found.id == id).filter(|_| offers(tx, session, name)))
 }
 
-fn name_of(tx: &Tx<'_>, plan: &Value) -> String {
-    let product = plan.data("items").first().and_then(|item| tx.get(item["price"].text("product")));
+fn name_of(tx: &Tx<'_>, plan: &Subscription) -> String {
+    let product = plan.items().first().and_then(|item| tx.get(&item.price.product));
     product.map_or("Plan", |product| product.text("name")).to_owned()
 }
 
-fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Value) -> String {
-    let end = clock::long_date(terms::current_period(plan).1);
-    let cancels = plan.flag("cancel_at_period_end");
-    let status = match plan.text("status") {
+fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Subscription) -> String {
+    let end = clock::long_date(plan.period().1);
+    let cancels = plan.cancel_at_period_end;
+    let status = match plan.status {
         _ if cancels => format!("Ends on {end}"),
-        "trialing" => format!("Trial until {end}"),
-        "active" => format!("Renews on {end}"),
-        "past_due" => "Past due: your last payment failed".to_owned(),
-        other => other.replace('_', " "),
+        SubscriptionStatus::Trialing => format!("Trial until {end}"),
+        SubscriptionStatus::Active => format!("Renews on {end}"),
+        SubscriptionStatus::PastDue => "Past due: your last payment failed".to_owned(),
+        other => other.to_string().replace('_', " "),
     };
-    let price = plan.data("items").first().map_or_else(String::new, |item| {
-        let Ok(price) = Price::from_json(item["price"].clone()) else {
-            return String::new();
-        };
-        let amount = price.unit_amount.unwrap_or_default() * item.int("quantity").max(1);
+    let price = plan.items().first().map_or_else(String::new, |item| {
+        let price = &item.price;
+        let amount = price.unit_amount.unwrap_or_default() * item.quantity.unwrap_or(1).max(1);
         let interval = price.recurring.as_ref().map(interval_of).unwrap_or_default();
         format!("{} {interval}", money::format(amount, &price.currency))
     });
-    let (at, id) = (address(session), plan.text("id"));
+    let (at, id) = (address(session), &plan.id);
     let change = match offers(tx, session, CHANGE) {
         true => format!(r#"<p><a href="{at}/change/{id}">Change plan</a></p>"#),
         false => String::new(),
@@ -466,7 +465,7 @@ fn overview(
     status: StatusCode,
 ) -> Result<Response, ApiError> {
     let customer: Customer = tx.read(session.text("customer"))?;
-    let plans = running(tx, &customer.id);
+    let plans = running(tx, &customer.id)?;
     let shown: String = plans.iter().map(|plan| plan_card(tx, session, plan)).collect();
     let shown = if shown.is_empty() { "<p>You don't have a plan.</p>".to_owned() } else { shown };
     let used = plans.first().and_then(|plan| terms::default_method(tx, plan));

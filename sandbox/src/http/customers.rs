@@ -7,7 +7,7 @@ use crate::fields::Fields;
 use crate::flows::{payment, subscription};
 use crate::http::call::{Call, Route, deleted, route};
 use crate::http::list::{matches_filters, page};
-use crate::objects::{Customer, Object};
+use crate::objects::{Customer, Object, Subscription};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -75,13 +75,9 @@ fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 /// Deletes a customer and cancels its subscriptions.
 fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let customer: Customer = tx.read(&call.id)?;
-    let running: Vec<String> = tx
-        .referring("subscription", &call.id)
-        .filter(|subscription| !matches!(subscription.text("status"), "canceled" | "incomplete_expired"))
-        .map(|subscription| subscription.text("id").to_owned())
-        .collect();
-    for id in running {
-        subscription::end(tx, &id, "cancellation_requested")?;
+    let subscriptions: Vec<Subscription> = tx.owned_by(&call.id)?;
+    for running in subscriptions.iter().filter(|subscription| !subscription.status.has_ended()) {
+        subscription::end(tx, &running.id, "cancellation_requested")?;
     }
     tx.emit("customer.deleted", &customer.to_json()?, None);
     tx.put(deleted("customer", &call.id));

@@ -9,7 +9,7 @@ use crate::flows::payment::{self, Presence};
 use crate::flows::{change, collection, terms};
 use crate::http::call::{Call, Route, deleted, route};
 use crate::http::list::{in_range, matches_filters, page};
-use crate::objects::{self, Price};
+use crate::objects::{self, Price, Subscription};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -227,8 +227,8 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     }
     let named = call.params.some("payment_method").or(invoice.some("default_payment_method"));
     let of_subscription = invoice::subscription_of(&invoice)
-        .and_then(|id| tx.get(id))
-        .and_then(|subscription| terms::default_method(tx, subscription));
+        .and_then(|id| tx.read(id).ok())
+        .and_then(|subscription| terms::default_method(tx, &subscription));
     let of_customer = payment::default_method(tx, invoice.text("customer"));
     let method = named.map(str::to_owned).or(of_subscription).or(of_customer);
     let method = method.ok_or_else(|| {
@@ -284,8 +284,8 @@ fn preview(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let Some(id) = call.params.some("subscription") else {
         return Err(ApiError::unsupported("create_preview without subscription"));
     };
-    let current = tx.named("subscription", id, "subscription")?;
-    if matches!(current.text("status"), "canceled" | "incomplete_expired") {
+    let current: Subscription = tx.read_param(id, "subscription")?;
+    if current.status.has_ended() {
         let message = "No upcoming invoices for a subscription that has ended";
         return Err(ApiError::invalid("invoice_upcoming_none", message));
     }

@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata};
 use crate::http::call::{Call, Route, route};
 use crate::http::list::{matches_filters, page};
-use crate::objects::{self, Price};
+use crate::objects::{self, Price, Subscription, SubscriptionStatus};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -124,11 +124,11 @@ fn flow(tx: &Tx<'_>, data: &Value, customer: &str, configuration: &Value) -> Res
         let id = data[kind].some("subscription").ok_or_else(|| {
             ApiError::invalid("parameter_missing", format!("Missing required param: {param}.")).on(&param)
         })?;
-        let subscription = tx.named("subscription", id, &param)?;
-        if subscription.text("customer") != customer || subscription.text("status") == "canceled" {
+        let subscription: Subscription = tx.read_param(id, &param)?;
+        if subscription.customer != customer || subscription.status == SubscriptionStatus::Canceled {
             return Err(ApiError::missing_param("subscription", id, &param));
         }
-        if kind == "subscription_cancel" && subscription.flag("cancel_at_period_end") {
+        if kind == "subscription_cancel" && subscription.cancel_at_period_end {
             let message = "This subscription is already set to be canceled.";
             return Err(ApiError::invalid("", message).on(&param));
         }

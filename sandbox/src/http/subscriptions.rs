@@ -11,7 +11,7 @@ use crate::flows::terms::{self, IfUnpaid};
 use crate::flows::{change, cycle};
 use crate::http::call::{Call, Route, deleted, route};
 use crate::http::list::{in_range, matches_filters, page};
-use crate::objects::Price;
+use crate::objects::{CollectionMethod, Object, Price, Subscription, SubscriptionItem, SubscriptionStatus};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -20,10 +20,10 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET /v1/subscriptions/:id", |tx, call| tx.find("subscription", &call.id)),
     route("POST /v1/subscriptions/:id", update),
     route("DELETE /v1/subscriptions/:id", cancel),
-    route("POST /v1/subscriptions/:id/resume", |tx, call| cycle::resume(tx, &call.id, &call.params)),
+    route("POST /v1/subscriptions/:id/resume", |tx, call| cycle::resume(tx, &call.id, &call.params)?.to_json()),
     route("GET /v1/subscription_items", list_items),
     route("POST /v1/subscription_items", create_item),
-    route("GET /v1/subscription_items/:id", |tx, call| item_of(tx, &call.id).map(|(_, item)| item)),
+    route("GET /v1/subscription_items/:id", |tx, call| item_of(tx, &call.id)?.to_json()),
     route("POST /v1/subscription_items/:id", update_item),
     route("DELETE /v1/subscription_items/:id", delete_item),
 ];
@@ -50,7 +50,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         }
         items.push((price, sent.some_int("quantity"), sent.clone()));
     }
-    terms::check_collection("charge_automatically", params)?;
+    terms::check_collection(CollectionMethod::ChargeAutomatically, params)?;
     terms::consistent_intervals(items.iter().map(|(price, _, _)| price))?;
     let default = match params.some("default_payment_method") {
         None => None,
@@ -69,7 +69,8 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
             if_unpaid: IfUnpaid::of(params),
             presence: Presence::of(params),
         },
-    )
+    )?
+    .to_json()
 }
 
 fn trial_end(params: &Value, now: i64) -> Result<Option<i64>, ApiError> {
@@ -93,36 +94,38 @@ fn list(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     }
 }
 
-fn is_requested(call: &Call, subscription: &Value) -> bool {
+fn is_requested(call: &Call, stored: &Value) -> bool {
     let params = &call.params;
-    let status = subscription.text("status");
+    let Ok(subscription) = Subscription::from_json(stored.clone()) else {
+        return false;
+    };
+    let status = subscription.status;
     let of_status = match params.text("status") {
-        "" => status != "canceled",
+        "" => status != SubscriptionStatus::Canceled,
         "all" => true,
-        "ended" => matches!(status, "canceled" | "incomplete_expired"),
-        requested => status == requested,
+        "ended" => status.has_ended(),
+        requested => status.to_string() == requested,
     };
     let price = params.some("price").or(params.some("plan"));
-    let has = |price: &str| subscription.data("items").iter().any(|item| item["price"].text("id") == price);
-    let (start, end) = terms::current_period(subscription);
+    let has = |price: &str| subscription.items().iter().any(|item| item.price.id == price);
+    let (start, end) = subscription.period();
     of_status
-        && matches_filters(call, subscription, &["customer", "collection_method"])
+        && matches_filters(call, stored, &["customer", "collection_method"])
         && in_range(params.get("current_period_start"), start)
         && in_range(params.get("current_period_end"), end)
         && price.is_none_or(has)
 }
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    tx.find("subscription", &call.id)?;
-    change::update(tx, &call.id, &call.params)
+    change::update(tx, &call.id, &call.params)?.to_json()
 }
 
 fn cancel(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let current = tx.find("subscription", &call.id)?;
-    if matches!(current.text("status"), "canceled" | "incomplete_expired") {
+    let current: Subscription = tx.read(&call.id)?;
+    if current.status.has_ended() {
         return Err(ApiError::missing("subscription", &call.id));
     }
-    subscription::cancel(tx, &current, &call.params)
+    subscription::cancel(tx, &current, &call.params)?.to_json()
 }
 
 fn list_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -131,20 +134,18 @@ fn list_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     page(call, subscription.data("items"))
 }
 
-/// Finds an item, and the id of its subscription.
-fn item_of(tx: &Tx<'_>, id: &str) -> Result<(String, Value), ApiError> {
-    let find = |subscription: &Value| {
-        let item = subscription.data("items").iter().find(|item| item.text("id") == id)?;
-        Some((subscription.text("id").to_owned(), item.clone()))
-    };
-    tx.newest("subscription").find_map(find).ok_or_else(|| ApiError::missing("subscription_item", id))
+/// Finds an item.
+fn item_of(tx: &Tx<'_>, id: &str) -> Result<SubscriptionItem, ApiError> {
+    let mut items = tx.newest(Subscription::KIND).flat_map(|subscription| subscription.data("items"));
+    let found = items.find(|item| item.text("id") == id).cloned();
+    found.ok_or_else(|| ApiError::missing(SubscriptionItem::KIND, id)).and_then(SubscriptionItem::from_json)
 }
 
 /// The parameters of an item's endpoints that concern the change rather than the item.
 const CHANGE_PARAMS: &[&str] = &["off_session", "payment_behavior", "proration_behavior", "proration_date"];
 
 /// Updates one item of a subscription.
-fn change_item(tx: &mut Tx<'_>, subscription: &str, item: &Value, params: &Value) -> Result<Value, ApiError> {
+fn change_item(tx: &mut Tx<'_>, subscription: &str, item: &Value, params: &Value) -> Result<Subscription, ApiError> {
     let mut update = json!({ "items": [item] });
     crate::fields::copy(&mut update, params, CHANGE_PARAMS);
     change::update(tx, subscription, &update)
@@ -152,23 +153,23 @@ fn change_item(tx: &mut Tx<'_>, subscription: &str, item: &Value, params: &Value
 
 fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
-    let subscription = tx.named("subscription", params.text("subscription"), "subscription")?;
+    let subscription: Subscription = tx.read_param(params.text("subscription"), "subscription")?;
     let mut item = json!({});
     crate::fields::copy(&mut item, params, &["metadata", "plan", "price", "quantity"]);
-    let changed = change_item(tx, subscription.text("id"), &item, params)?;
-    changed.data("items").last().cloned().ok_or_else(|| ApiError::internal("The new item is missing."))
+    let changed = change_item(tx, &subscription.id, &item, params)?;
+    changed.items().last().ok_or_else(|| ApiError::internal("The new item is missing."))?.to_json()
 }
 
 fn update_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let (subscription, _) = item_of(tx, &call.id)?;
+    let subscription = item_of(tx, &call.id)?.subscription;
     let mut item = json!({ "id": call.id });
     crate::fields::copy(&mut item, &call.params, &["metadata", "plan", "price", "quantity"]);
     change_item(tx, &subscription, &item, &call.params)?;
-    item_of(tx, &call.id).map(|(_, item)| item)
+    item_of(tx, &call.id)?.to_json()
 }
 
 fn delete_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let (subscription, _) = item_of(tx, &call.id)?;
+    let subscription = item_of(tx, &call.id)?.subscription;
     change_item(tx, &subscription, &json!({ "id": call.id, "deleted": true }), &call.params)?;
     Ok(deleted("subscription_item", &call.id))
 }

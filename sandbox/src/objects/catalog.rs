@@ -30,15 +30,6 @@ pub(crate) fn product(params: &Value, now: i64) -> Value {
     })
 }
 
-/// The `pricing` of an invoice line or item.
-pub(crate) fn pricing(price: &Value) -> Value {
-    json!({
-        "price_details": { "price": price["id"], "product": price["product"] },
-        "type": "price_details",
-        "unit_amount_decimal": price["unit_amount_decimal"],
-    })
-}
-
 /// A meter that sums values.
 pub(crate) fn meter(display_name: &str, event_name: &str, now: i64) -> Value {
     json!({

@@ -11,10 +11,11 @@ mod payment;
 mod platform;
 mod portal;
 mod price;
+mod schedule;
 mod subscription;
 mod typed;
 
-pub(crate) use catalog::{meter, pricing, product};
+pub(crate) use catalog::{meter, product};
 pub(crate) use checkout::{checkout_session, session_item};
 pub(crate) use customer::Customer;
 pub(crate) use invoice::{invoice, invoice_item, invoice_payment};
@@ -22,5 +23,9 @@ pub(crate) use payment::{bank_method, card_method, charge, dispute, payment_inte
 pub(crate) use platform::{account, webhook_endpoint};
 pub(crate) use portal::{portal_configuration, portal_session};
 pub(crate) use price::{Price, Recurring};
-pub(crate) use subscription::{schedule_phase, subscription, subscription_item, subscription_schedule};
+pub(crate) use schedule::{schedule_phase, subscription_schedule};
+pub(crate) use subscription::{
+    BillingMode, CollectionMethod, MissingMethod, PauseBehavior, PauseCollection, PendingUpdate, SaveMethod,
+    Subscription, SubscriptionItem, SubscriptionStatus,
+};
 pub(crate) use typed::Object;

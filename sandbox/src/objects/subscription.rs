@@ -1,151 +1,329 @@
-//! Subscriptions and their schedules.
+//! Subscriptions and their items.
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
-use crate::fields::{Fields, metadata};
+use crate::fields::metadata;
 use crate::ids;
-use crate::objects::price::Price;
+use crate::objects::price::{Price, Recurring};
+use crate::objects::typed::{List, Object, words};
 
-/// A subscription item with its current period.
-pub(crate) fn subscription_item(
-    subscription: &str,
-    price: &Price,
-    quantity: Option<i64>,
-    period: (i64, i64),
-    params: &Value,
-    now: i64,
-) -> Value {
-    let mut item = json!({
-        "id": ids::new("si_"),
-        "object": "subscription_item",
-        "billing_thresholds": null,
-        "created": now,
-        "current_period_end": period.1,
-        "current_period_start": period.0,
-        "discounts": [],
-        "metadata": metadata(params),
-        "plan": price.plan(),
-        "price": price,
-        "subscription": subscription,
-        "tax_rates": [],
-    });
-    // A metered item has no quantity.
-    if !price.is_metered() {
-        item.set("quantity", quantity.unwrap_or(1));
+/// A subscription.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(tag = "object", rename = "subscription", default)]
+pub(crate) struct Subscription {
+    pub(crate) id: String,
+    application: Value,
+    application_fee_percent: Value,
+    automatic_tax: Value,
+    pub(crate) billing_cycle_anchor: i64,
+    billing_cycle_anchor_config: Value,
+    pub(crate) billing_mode: BillingMode,
+    billing_schedules: Vec<Value>,
+    billing_thresholds: Value,
+    pub(crate) cancel_at: Option<i64>,
+    pub(crate) cancel_at_period_end: bool,
+    pub(crate) canceled_at: Option<i64>,
+    pub(crate) cancellation_details: CancellationDetails,
+    pub(crate) collection_method: CollectionMethod,
+    created: i64,
+    pub(crate) currency: String,
+    pub(crate) customer: String,
+    pub(crate) days_until_due: Option<i64>,
+    pub(crate) default_payment_method: Option<String>,
+    default_source: Value,
+    default_tax_rates: Vec<Value>,
+    pub(crate) description: Option<String>,
+    discounts: Vec<Value>,
+    pub(crate) ended_at: Option<i64>,
+    invoice_settings: Value,
+    items: List<SubscriptionItem>,
+    pub(crate) latest_invoice: Option<String>,
+    livemode: bool,
+    pub(crate) metadata: Map<String, Value>,
+    next_pending_invoice_item_invoice: Value,
+    on_behalf_of: Value,
+    pub(crate) pause_collection: Option<PauseCollection>,
+    pub(crate) payment_settings: PaymentSettings,
+    pending_invoice_item_interval: Value,
+    pending_setup_intent: Value,
+    pub(crate) pending_update: Option<PendingUpdate>,
+    pub(crate) schedule: Option<String>,
+    start_date: i64,
+    pub(crate) status: SubscriptionStatus,
+    test_clock: Value,
+    transfer_data: Value,
+    pub(crate) trial_end: Option<i64>,
+    pub(crate) trial_settings: TrialSettings,
+    pub(crate) trial_start: Option<i64>,
+    /// The subscription after its pending update.
+    #[serde(rename = "_pending_change", skip_serializing_if = "Option::is_none")]
+    pub(crate) pending_change: Option<Box<Subscription>>,
+    /// Whether the end of the trial has been announced.
+    #[serde(rename = "_warned", skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) warned: bool,
+}
+
+/// How prorations are computed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct BillingMode {
+    flexible: Value,
+    #[serde(rename = "type")]
+    kind: String,
+    updated_at: Option<i64>,
+}
+
+/// Why a subscription was cancelled.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct CancellationDetails {
+    pub(crate) comment: Option<String>,
+    pub(crate) feedback: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+/// Paused collection.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct PauseCollection {
+    pub(crate) behavior: PauseBehavior,
+    pub(crate) resumes_at: Option<i64>,
+}
+
+/// A subscription's settings for payments.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct PaymentSettings {
+    pub(crate) payment_method_options: Value,
+    pub(crate) payment_method_types: Value,
+    pub(crate) save_default_payment_method: SaveMethod,
+}
+
+/// An update that is applied when its invoice is paid.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct PendingUpdate {
+    billing_cycle_anchor: Option<i64>,
+    pub(crate) expires_at: i64,
+    pub(crate) subscription_items: Vec<SubscriptionItem>,
+    pub(crate) trial_end: Option<i64>,
+    trial_from_plan: Option<bool>,
+}
+
+/// A subscription's settings for trials.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct TrialSettings {
+    pub(crate) end_behavior: EndBehavior,
+}
+
+/// What happens when a trial ends.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct EndBehavior {
+    pub(crate) missing_payment_method: MissingMethod,
+}
+
+words! {
+    /// The status of a subscription.
+    SubscriptionStatus {
+        #[default]
+        Incomplete = "incomplete",
+        IncompleteExpired = "incomplete_expired",
+        Trialing = "trialing",
+        Active = "active",
+        PastDue = "past_due",
+        Canceled = "canceled",
+        Unpaid = "unpaid",
+        Paused = "paused",
     }
-    item
 }
 
-/// A subscription without items, status and dates, which `flows` fills in.
-pub(crate) fn subscription(customer: &str, currency: &str, now: i64) -> Value {
-    let id = ids::new("sub_");
-    json!({
-        "id": id,
-        "object": "subscription",
-        "application": null,
-        "application_fee_percent": null,
-        "automatic_tax": { "disabled_reason": null, "enabled": false, "liability": null },
-        "billing_cycle_anchor": now,
-        "billing_cycle_anchor_config": null,
-        "billing_mode": { "flexible": { "proration_discounts": "included" }, "type": "flexible", "updated_at": null },
-        "billing_schedules": [],
-        "billing_thresholds": null,
-        "cancel_at": null,
-        "cancel_at_period_end": false,
-        "canceled_at": null,
-        "cancellation_details": { "comment": null, "feedback": null, "reason": null },
-        "collection_method": "charge_automatically",
-        "created": now,
-        "currency": currency,
-        "customer": customer,
-        "days_until_due": null,
-        "default_payment_method": null,
-        "default_source": null,
-        "default_tax_rates": [],
-        "description": null,
-        "discounts": [],
-        "ended_at": null,
-        "invoice_settings": { "account_tax_ids": null, "issuer": { "type": "self" } },
-        "items": { "object": "list", "data": [], "has_more": false, "total_count": 0, "url": format!("/v1/subscription_items?subscription={id}") },
-        "latest_invoice": null,
-        "livemode": false,
-        "metadata": {},
-        "next_pending_invoice_item_invoice": null,
-        "on_behalf_of": null,
-        "pause_collection": null,
-        "payment_settings": { "payment_method_options": null, "payment_method_types": null, "save_default_payment_method": "off" },
-        "pending_invoice_item_interval": null,
-        "pending_setup_intent": null,
-        "pending_update": null,
-        "schedule": null,
-        "start_date": now,
-        "status": "incomplete",
-        "test_clock": null,
-        "transfer_data": null,
-        "trial_end": null,
-        "trial_settings": { "end_behavior": { "missing_payment_method": "create_invoice" } },
-        "trial_start": null,
-    })
+words! {
+    /// How invoices are collected.
+    CollectionMethod {
+        #[default]
+        ChargeAutomatically = "charge_automatically",
+        SendInvoice = "send_invoice",
+    }
 }
 
-/// A schedule that has not started.
-pub(crate) fn subscription_schedule(customer: &str, phases: &[Value], now: i64) -> Value {
-    json!({
-        "id": ids::new("sub_sched_"),
-        "object": "subscription_schedule",
-        "application": null,
-        "billing_mode": { "flexible": { "proration_discounts": "included" }, "type": "flexible", "updated_at": null },
-        "canceled_at": null,
-        "completed_at": null,
-        "created": now,
-        "current_phase": null,
-        "customer": customer,
-        "default_settings": {
-            "application_fee_percent": null,
-            "automatic_tax": { "disabled_reason": null, "enabled": false, "liability": null },
-            "billing_cycle_anchor": "automatic",
-            "billing_thresholds": null,
-            "collection_method": "charge_automatically",
-            "default_payment_method": null,
-            "default_source": null,
-            "description": null,
-            "invoice_settings": { "account_tax_ids": null, "days_until_due": null, "issuer": { "type": "self" } },
-            "on_behalf_of": null,
-            "transfer_data": null,
-        },
-        "end_behavior": "release",
-        "livemode": false,
-        "metadata": {},
-        "phases": phases,
-        "released_at": null,
-        "released_subscription": null,
-        "status": "not_started",
-        "subscription": null,
-        "test_clock": null,
-    })
+words! {
+    /// What happens to invoices while collection is paused.
+    PauseBehavior {
+        #[default]
+        KeepAsDraft = "keep_as_draft",
+        MarkUncollectible = "mark_uncollectible",
+        Void = "void",
+    }
 }
 
-/// A phase of a schedule.
-pub(crate) fn schedule_phase(currency: &str, items: &[Value], (start, end): (i64, i64)) -> Value {
-    json!({
-        "add_invoice_items": [],
-        "application_fee_percent": null,
-        "billing_cycle_anchor": null,
-        "billing_thresholds": null,
-        "collection_method": null,
-        "currency": currency,
-        "default_payment_method": null,
-        "default_tax_rates": [],
-        "description": null,
-        "discounts": [],
-        "end_date": end,
-        "invoice_settings": null,
-        "items": items,
-        "metadata": {},
-        "on_behalf_of": null,
-        "proration_behavior": "create_prorations",
-        "start_date": start,
-        "transfer_data": null,
-        "trial_end": null,
-    })
+words! {
+    /// Whether a payment method that paid an invoice becomes the default one.
+    SaveMethod {
+        #[default]
+        Off = "off",
+        OnSubscription = "on_subscription",
+    }
+}
+
+words! {
+    /// What happens when a trial ends without a payment method.
+    MissingMethod {
+        #[default]
+        CreateInvoice = "create_invoice",
+        Cancel = "cancel",
+        Pause = "pause",
+    }
+}
+
+impl Object for Subscription {
+    const KIND: &'static str = "subscription";
+}
+
+impl SubscriptionStatus {
+    /// Whether the subscription has ended and cannot be revived.
+    pub(crate) fn has_ended(self) -> bool {
+        matches!(self, Self::Canceled | Self::IncompleteExpired)
+    }
+}
+
+impl BillingMode {
+    /// The billing mode of a type, `classic` or `flexible`.
+    pub(crate) fn new(kind: &str) -> Self {
+        let flexible = match kind {
+            "flexible" => json!({ "proration_discounts": "included" }),
+            _ => Value::Null,
+        };
+        Self { flexible, kind: kind.to_owned(), updated_at: None }
+    }
+}
+
+impl PendingUpdate {
+    /// An update to the items and the trial of a changed subscription.
+    pub(crate) fn new(items: &[SubscriptionItem], trial_end: Option<i64>, expires_at: i64) -> Self {
+        Self { expires_at, subscription_items: items.to_vec(), trial_end, ..Self::default() }
+    }
+}
+
+impl Subscription {
+    /// A subscription without items, status and dates, which `flows` fills in.
+    pub(crate) fn new(customer: &str, currency: &str, now: i64) -> Self {
+        let id = ids::new("sub_");
+        Self {
+            automatic_tax: json!({ "disabled_reason": null, "enabled": false, "liability": null }),
+            billing_cycle_anchor: now,
+            billing_mode: BillingMode::new("flexible"),
+            created: now,
+            currency: currency.to_owned(),
+            customer: customer.to_owned(),
+            invoice_settings: json!({ "account_tax_ids": null, "issuer": { "type": "self" } }),
+            items: List::new(Vec::new(), format!("/v1/subscription_items?subscription={id}")),
+            start_date: now,
+            id,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn items(&self) -> &[SubscriptionItem] {
+        &self.items.data
+    }
+
+    pub(crate) fn set_items(&mut self, items: Vec<SubscriptionItem>) {
+        self.items.set(items);
+    }
+
+    /// Returns the current period, which all items share.
+    pub(crate) fn period(&self) -> (i64, i64) {
+        self.items().first().map_or((0, 0), |item| (item.current_period_start, item.current_period_end))
+    }
+
+    pub(crate) fn set_period(&mut self, (start, end): (i64, i64)) {
+        for item in &mut self.items.data {
+            item.current_period_start = start;
+            item.current_period_end = end;
+        }
+    }
+
+    /// Returns the interval of the prices, and how many of them a period has; all items share both.
+    pub(crate) fn interval(&self) -> (&str, i64) {
+        let recurring = self.items().first().and_then(|item| item.price.recurring.as_ref());
+        recurring.map_or(("", 1), Recurring::period)
+    }
+}
+
+/// A subscription item.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(tag = "object", rename = "subscription_item", default)]
+pub(crate) struct SubscriptionItem {
+    pub(crate) id: String,
+    billing_thresholds: Value,
+    created: i64,
+    pub(crate) current_period_end: i64,
+    pub(crate) current_period_start: i64,
+    discounts: Vec<Value>,
+    pub(crate) metadata: Map<String, Value>,
+    plan: Value,
+    pub(crate) price: Price,
+    /// Absent for a metered item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quantity: Option<i64>,
+    pub(crate) subscription: String,
+    tax_rates: Vec<Value>,
+}
+
+impl Object for SubscriptionItem {
+    const KIND: &'static str = "subscription_item";
+}
+
+impl SubscriptionItem {
+    /// An item with its current period.
+    pub(crate) fn new(
+        subscription: &str,
+        price: Price,
+        quantity: Option<i64>,
+        (start, end): (i64, i64),
+        params: &Value,
+        now: i64,
+    ) -> Self {
+        Self {
+            id: ids::new("si_"),
+            created: now,
+            current_period_end: end,
+            current_period_start: start,
+            metadata: metadata(params),
+            plan: price.plan(),
+            quantity: (!price.is_metered()).then(|| quantity.unwrap_or(1)),
+            price,
+            subscription: subscription.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the item with another price or quantity; it keeps its id and period.
+    pub(crate) fn with_price(&self, price: Option<Price>, quantity: Option<i64>) -> Self {
+        let mut changed = self.clone();
+        if let Some(price) = price {
+            changed.plan = price.plan();
+            changed.price = price;
+        }
+        changed.quantity = (!changed.is_metered()).then(|| quantity.or(self.quantity).unwrap_or(1));
+        changed
+    }
+
+    /// Returns a metered item with its usage as the quantity.
+    pub(crate) fn with_usage(&self, quantity: i64) -> Self {
+        Self { quantity: Some(quantity), ..self.clone() }
+    }
+
+    /// Whether the item is billed by reported usage, after the period.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.price.is_metered()
+    }
+
+    /// Returns the price of the item for a full period.
+    pub(crate) fn full_price(&self) -> i64 {
+        self.price.times(self.quantity.unwrap_or_default())
+    }
 }

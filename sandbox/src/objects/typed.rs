@@ -1,7 +1,7 @@
 //! Reading and writing objects with typed fields.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::ApiError;
@@ -37,6 +37,11 @@ impl Tx<'_> {
         stored.cloned().ok_or_else(|| ApiError::missing_param(T::KIND, id, param)).and_then(T::from_json)
     }
 
+    /// Returns all objects of the kind that refer to `id`, newest first.
+    pub(crate) fn owned_by<T: Object>(&self, id: &str) -> Result<Vec<T>, ApiError> {
+        self.referring(T::KIND, id).cloned().map(T::from_json).collect()
+    }
+
     /// Writes a new object and emits an event about it.
     pub(crate) fn insert<T: Object>(&mut self, event: &str, object: &T) -> Result<(), ApiError> {
         self.create(event, &object.to_json()?);
@@ -56,6 +61,20 @@ impl Tx<'_> {
         Ok(object)
     }
 
+    /// Changes an object and emits several events about it; see [`Tx::change`].
+    pub(crate) fn update_with_events<T: Object>(
+        &mut self,
+        id: &str,
+        events: &[&str],
+        work: impl FnOnce(&mut T),
+    ) -> Result<T, ApiError> {
+        let mut object: T = self.read(id)?;
+        work(&mut object);
+        let changed = object.to_json()?;
+        self.change_with_events(id, events, |stored| *stored = changed)?;
+        Ok(object)
+    }
+
     /// Replaces an object by a changed one and emits an event; see [`Tx::change`].
     pub(crate) fn replace<T: Object>(&mut self, id: &str, event: &str, object: &T) -> Result<(), ApiError> {
         let changed = object.to_json()?;
@@ -72,6 +91,29 @@ impl Tx<'_> {
     }
 }
 
+/// One of Stripe's list objects.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(tag = "object", rename = "list")]
+pub(crate) struct List<T> {
+    pub(crate) data: Vec<T>,
+    has_more: bool,
+    total_count: usize,
+    url: String,
+}
+
+impl<T> List<T> {
+    /// A complete list.
+    pub(crate) fn new(data: Vec<T>, url: String) -> Self {
+        Self { total_count: data.len(), data, has_more: false, url }
+    }
+
+    /// Replaces the elements.
+    pub(crate) fn set(&mut self, data: Vec<T>) {
+        self.total_count = data.len();
+        self.data = data;
+    }
+}
+
 /// Defines an enum whose variants are words of the API.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -79,6 +121,17 @@ macro_rules! words {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub(crate) enum $name {
             $($(#[$about])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::error::ApiError;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(crate::error::ApiError::invalid("", format!("Invalid value: {word}"))),
+                }
+            }
         }
 
         impl std::fmt::Display for $name {
