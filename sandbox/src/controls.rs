@@ -19,7 +19,7 @@ use crate::fields::{Fields, copy};
 use crate::flows::dispute::{self, Verdict};
 use crate::flows::{change, debit, refund, subscription};
 use crate::http::{Call, page};
-use crate::objects::{Customer, Object};
+use crate::objects::{Customer, Object, PaymentIntent};
 use crate::params;
 use crate::settings::Settings;
 use crate::state::{Faults, Inner, REQUEST, Shared};
@@ -690,8 +690,10 @@ fn cancel(shared: &Shared, id: &str, at_period_end: bool) -> Result<Value, ApiEr
 
 /// Returns the charge of a payment, given the id of the charge or of its PaymentIntent.
 fn charge_of(tx: &Tx<'_>, payment: &str) -> Result<Value, ApiError> {
-    let intent = tx.lookup("payment_intent", payment).map(|intent| intent.text("latest_charge"));
-    tx.find("charge", intent.unwrap_or(payment))
+    match tx.read::<PaymentIntent>(payment) {
+        Ok(intent) => tx.find("charge", intent.charge()),
+        Err(_) => tx.find("charge", payment),
+    }
 }
 
 /// Refunds a payment.
@@ -717,7 +719,7 @@ pub(crate) fn dispute_payment(shared: &Shared, payment: &str, reason: &str, inqu
 pub(crate) fn settle_payment(shared: &Shared, payment: &str, succeeds: bool) -> Result<Value, ApiError> {
     on_object(shared, |tx| {
         let intent = tx.lookup("charge", payment).map_or(payment, |charge| charge.text("payment_intent")).to_owned();
-        debit::settle(tx, &intent, succeeds)
+        debit::settle(tx, &intent, succeeds)?.to_json()
     })
 }
 

@@ -16,7 +16,7 @@ use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
 use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{self, IfUnpaid};
-use crate::objects::{self, Customer, Object, Price};
+use crate::objects::{self, Customer, IntentStatus, Object, PaymentIntent, Price};
 use crate::store::Tx;
 
 /// Parameters that are stored and returned.
@@ -416,7 +416,8 @@ pub(crate) fn complete(
         _ => buy(tx, &session, payer, method, presence)?,
     };
     // A bank debit takes days.
-    let processing = tx.get(done.text("payment_intent")).is_some_and(|intent| intent.text("status") == "processing");
+    let intent = done.some("payment_intent").map(|id| tx.read::<PaymentIntent>(id)).transpose()?;
+    let processing = intent.is_some_and(|intent| intent.status == IntentStatus::Processing);
     let payment_status = match charged {
         false => "no_payment_required",
         true if processing => "unpaid",
@@ -541,16 +542,14 @@ fn buy(
         (true, Some(customer)) => {
             let invoice = invoice_for(tx, session, customer)?;
             done["invoice"] = invoice["id"].clone();
-            tx.find("payment_intent", invoice.text("_payment_intent"))?
+            tx.read(invoice.text("_payment_intent"))?
         }
         _ => intent_for(tx, session, customer.as_ref(), &data)?,
     };
-    let id = intent.text("id").to_owned();
-    done["payment_intent"] = json!(id);
+    done["payment_intent"] = json!(intent.id);
     if wants_invoice {
         invoice::pay(tx, done.text("invoice"), &method, presence, IfDeclined::Leave)?;
-        let described = data.clone();
-        tx.quietly(&id, |intent| describe(intent, &described));
+        tx.update_quietly(&intent.id, |intent: &mut PaymentIntent| intent.describe(&data))?;
     } else {
         payment::confirm(tx, &intent, &method, presence)?;
     }
@@ -562,29 +561,21 @@ fn buy(
 }
 
 /// Returns the PaymentIntent of the session, created for the first attempt.
-fn intent_for(tx: &mut Tx<'_>, session: &Value, customer: Option<&Customer>, data: &Value) -> Result<Value, ApiError> {
+fn intent_for(
+    tx: &mut Tx<'_>,
+    session: &Value,
+    customer: Option<&Customer>,
+    data: &Value,
+) -> Result<PaymentIntent, ApiError> {
     if let Some(known) = session.some("_payment_intent") {
-        return tx.find("payment_intent", known);
+        return tx.read(known);
     }
     let customer = customer.map(|customer| customer.id.as_str());
-    let mut intent = objects::payment_intent(session.int("amount_total"), session.text("currency"), customer, tx.now());
-    describe(&mut intent, data);
-    tx.create("payment_intent.created", &intent);
-    tx.quietly(session.text("id"), |session| session.set("_payment_intent", intent["id"].clone()));
+    let mut intent = PaymentIntent::new(session.int("amount_total"), session.text("currency"), customer, tx.now());
+    intent.describe(data);
+    tx.insert("payment_intent.created", &intent)?;
+    tx.quietly(session.text("id"), |session| session.set("_payment_intent", intent.id.as_str()));
     Ok(intent)
-}
-
-fn describe(intent: &mut Value, data: &Value) {
-    let keys = [
-        "description",
-        "receipt_email",
-        "shipping",
-        "setup_future_usage",
-        "statement_descriptor",
-        "statement_descriptor_suffix",
-    ];
-    copy(intent, data, &keys);
-    merge_metadata(intent, data);
 }
 
 fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Customer) -> Result<Value, ApiError> {

@@ -7,7 +7,7 @@ use crate::fields::Fields;
 use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::flows::terms::{IfUnpaid, UPDATED, default_method};
-use crate::objects::{SaveMethod, Subscription, SubscriptionStatus};
+use crate::objects::{PaymentIntent, SaveMethod, Subscription, SubscriptionStatus};
 use crate::store::Tx;
 
 /// Pays an invoice of a subscription with its default payment method.
@@ -60,8 +60,8 @@ pub(crate) fn invoice_settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), Ap
         return Ok(());
     }
     let saves = subscription.payment_settings.save_default_payment_method == SaveMethod::OnSubscription;
-    let used =
-        tx.get(invoice.text("_payment_intent")).and_then(|intent| intent.some("payment_method").map(str::to_owned));
+    let intent = invoice.some("_payment_intent").map(|id| tx.read::<PaymentIntent>(id)).transpose()?;
+    let used = intent.and_then(|intent| intent.payment_method);
     if let Some(used) = used.as_deref().filter(|_| saves) {
         let method = payment::method(tx, used, "payment_method")?;
         payment::attach(tx, &method, &subscription.customer)?;

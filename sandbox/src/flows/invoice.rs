@@ -12,7 +12,7 @@ use crate::fields::{Fields, list_of};
 use crate::flows::payment::{self, Presence};
 use crate::flows::proration;
 use crate::ids;
-use crate::objects::{self, Customer, Subscription};
+use crate::objects::{self, Customer, IntentStatus, PaymentIntent, Subscription};
 use crate::store::Tx;
 
 /// Days from each failed attempt to the next one.
@@ -127,14 +127,14 @@ pub(crate) fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
         invoice["status_transitions"].set("finalized_at", now);
         invoice.set("_secret", secret.as_str());
         if let Some(intent) = &intent {
-            invoice.set("_payment_intent", intent["id"].clone());
+            invoice.set("_payment_intent", intent.id.as_str());
         }
     });
     let invoice = tx.find("invoice", id)?;
     tx.emit("invoice.finalized", &invoice, None);
     match intent {
         Some(intent) => {
-            tx.create("payment_intent.created", &intent);
+            tx.insert("payment_intent.created", &intent)?;
             tx.put(objects::invoice_payment(&invoice, &intent, now));
             Ok(invoice)
         }
@@ -156,16 +156,17 @@ fn assign_number(tx: &mut Tx<'_>, draft: &Value) -> Result<String, ApiError> {
     Ok(format!("{}-{sequence:04}", customer.invoice_prefix))
 }
 
-fn intent_of(invoice: &Value, now: i64) -> Value {
+fn intent_of(invoice: &Value, now: i64) -> PaymentIntent {
     let due = invoice.int("amount_due");
-    let mut intent = objects::payment_intent(due, invoice.text("currency"), invoice.some("customer"), now);
+    let mut intent = PaymentIntent::new(due, invoice.text("currency"), invoice.some("customer"), now);
     let of_subscription = invoice["parent"].is_object();
     if of_subscription {
-        intent.set("setup_future_usage", "off_session");
+        intent.setup_future_usage = Some("off_session".to_owned());
         let first = invoice.text("billing_reason") == "subscription_create";
-        intent.set("description", if first { "Subscription creation" } else { "Subscription update" });
+        let description = if first { "Subscription creation" } else { "Subscription update" };
+        intent.description = Some(description.to_owned());
     }
-    intent.set("_invoice", invoice["id"].clone());
+    intent.invoice = invoice.some("id").map(str::to_owned);
     intent
 }
 
@@ -198,17 +199,17 @@ pub(crate) fn pay(
     if_declined: IfDeclined,
 ) -> Result<Value, ApiError> {
     let invoice = tx.find("invoice", id)?;
-    let intent = tx.find("payment_intent", invoice.text("_payment_intent"))?;
+    let intent: PaymentIntent = tx.read(invoice.text("_payment_intent"))?;
     let outcome = payment::confirm(tx, &intent, method, presence);
     let next = match if_declined {
         IfDeclined::Leave => invoice.some_int("next_payment_attempt"),
         IfDeclined::Retry => next_attempt(&invoice, tx.now()),
     };
     match outcome {
-        Ok(intent) if intent.text("status") == "succeeded" => {
-            mark_paid(tx, id, Settlement::Charge(intent.text("latest_charge")))
+        Ok(intent) if intent.status == IntentStatus::Succeeded => {
+            mark_paid(tx, id, Settlement::Charge(intent.charge()))
         }
-        Ok(intent) if intent.text("status") == "processing" => tx.change(id, "invoice.updated", |invoice| {
+        Ok(intent) if intent.status == IntentStatus::Processing => tx.change(id, "invoice.updated", |invoice| {
             invoice.set("attempted", true);
             invoice.set("attempt_count", invoice.int("attempt_count") + 1);
             invoice.set("next_payment_attempt", Value::Null);
@@ -325,13 +326,12 @@ fn settle_payments(tx: &mut Tx<'_>, invoice: &Value, paid: bool) -> Result<(), A
 
 fn cancel_intent(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> {
     let now = tx.now();
-    let intent = invoice.text("_payment_intent");
-    if tx.get(intent).is_some_and(|intent| intent.text("status") != "canceled") {
-        tx.change(intent, "payment_intent.canceled", |intent| {
-            intent.set("status", "canceled");
-            intent.set("canceled_at", now);
-            intent.set("cancellation_reason", "void_invoice");
-            intent.set("next_action", Value::Null);
+    let Some(id) = invoice.some("_payment_intent") else {
+        return Ok(());
+    };
+    if tx.read::<PaymentIntent>(id)?.status != IntentStatus::Canceled {
+        tx.update(id, "payment_intent.canceled", |intent: &mut PaymentIntent| {
+            intent.cancel(Some("void_invoice"), now);
         })?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::dispute;
-use crate::objects::{self, Customer};
+use crate::objects::{self, Customer, IntentStatus, PaymentIntent};
 use crate::store::Tx;
 
 /// Whether the cardholder is present during a payment.
@@ -129,82 +129,67 @@ pub(crate) fn default_method(tx: &Tx<'_>, customer: &str) -> Option<String> {
 ///
 /// # Errors
 /// A card error when the payment is declined; the failed charge and its events are committed.
-pub(crate) fn confirm(tx: &mut Tx<'_>, intent: &Value, method: &Value, presence: Presence) -> Result<Value, ApiError> {
-    let id = intent.text("id").to_owned();
-    let method_id = method.text("id").to_owned();
+pub(crate) fn confirm(
+    tx: &mut Tx<'_>,
+    intent: &PaymentIntent,
+    method: &Value,
+    presence: Presence,
+) -> Result<PaymentIntent, ApiError> {
+    let id = intent.id.as_str();
+    let method_id = method.text("id");
     if let Some(decline) = requested_decline(tx, intent) {
-        return Err(record_decline(tx, &id, method, decline)?);
+        return Err(record_decline(tx, id, method, decline)?);
     }
     if banks::of(method).is_some() {
         return begin_debit(tx, intent, method);
     }
     let behaviour = cards::behaviour(method);
     if let Some(decline) = cards::decline_on_charge(behaviour) {
-        return Err(record_decline(tx, &id, method, decline)?);
+        return Err(record_decline(tx, id, method, decline)?);
     }
     let saved = method.flag("_authenticated");
     if presence != Presence::Authenticated && cards::requires_authentication(behaviour, saved) {
         if presence == Presence::OffSession {
-            return Err(record_decline(tx, &id, method, cards::AUTHENTICATION_REQUIRED)?);
+            return Err(record_decline(tx, id, method, cards::AUTHENTICATION_REQUIRED)?);
         }
-        let base = tx.origin.base.clone();
-        return tx.change(&id, "payment_intent.requires_action", |intent| {
-            let back = intent.get("_return_url").cloned().unwrap_or_default();
-            intent.set("status", "requires_action");
-            intent.set("payment_method", method_id);
-            intent.set("last_payment_error", Value::Null);
-            intent.set(
-                "next_action",
-                json!({
-                    "redirect_to_url": { "return_url": back, "url": format!("{base}/authenticate/{id}") },
-                    "type": "redirect_to_url",
-                }),
-            );
+        let url = format!("{}/authenticate/{id}", tx.origin.base);
+        return tx.update(id, "payment_intent.requires_action", |intent: &mut PaymentIntent| {
+            intent.require_action(method_id, &url);
         });
     }
     if presence == Presence::Authenticated {
-        tx.quietly(&method_id, |method| method.set("_authenticated", true));
+        tx.quietly(method_id, |method| method.set("_authenticated", true));
     }
-    let charge = objects::charge(intent, method, None, tx.now());
-    let charge_id = charge.text("id").to_owned();
-    let mut charge = charge;
-    charge.set("receipt_url", format!("{}/receipts/{charge_id}", tx.origin.base));
+    let mut charge = objects::charge(intent, method, None, tx.now());
+    charge.set("receipt_url", format!("{}/receipts/{}", tx.origin.base, charge.text("id")));
     tx.create("charge.succeeded", &charge);
-    let paid = tx.change(&id, "payment_intent.succeeded", |intent| {
-        let amount = intent["amount"].clone();
-        intent.set("status", "succeeded");
-        intent.set("amount_received", amount);
-        intent.set("payment_method", method_id);
-        intent.set("latest_charge", charge_id.as_str());
-        intent.set("last_payment_error", Value::Null);
-        intent.set("next_action", Value::Null);
+    let paid = tx.update(id, "payment_intent.succeeded", |intent: &mut PaymentIntent| {
+        intent.succeed();
+        intent.payment_method = Some(method_id.to_owned());
+        intent.latest_charge = Some(charge.text("id").to_owned());
     })?;
     if let Behaviour::Disputed(complaint) = behaviour {
-        dispute::open(tx, &charge_id, complaint)?;
+        dispute::open(tx, charge.text("id"), complaint)?;
     }
     Ok(paid)
 }
 
 /// Starts a bank debit.
-fn begin_debit(tx: &mut Tx<'_>, intent: &Value, method: &Value) -> Result<Value, ApiError> {
+fn begin_debit(tx: &mut Tx<'_>, intent: &PaymentIntent, method: &Value) -> Result<PaymentIntent, ApiError> {
     let now = tx.now();
     let mut charge = objects::charge(intent, method, None, now);
     charge.set("status", "pending");
     charge.set("paid", false);
     charge.set("receipt_url", format!("{}/receipts/{}", tx.origin.base, charge.text("id")));
     tx.create("charge.pending", &charge);
-    tx.change(intent.text("id"), "payment_intent.processing", |intent| {
-        intent.set("status", "processing");
-        intent.set("payment_method", method["id"].clone());
-        intent.set("latest_charge", charge["id"].clone());
-        intent.set("last_payment_error", Value::Null);
-        intent.set("_settles_at", now + banks::SETTLES_AFTER);
+    tx.update(&intent.id, "payment_intent.processing", |intent: &mut PaymentIntent| {
+        intent.process(method.text("id"), charge.text("id"), now + banks::SETTLES_AFTER);
     })
 }
 
 /// Returns the decline that was requested with a control, if any.
-fn requested_decline(tx: &mut Tx<'_>, intent: &Value) -> Option<Decline> {
-    let customer = intent.some("customer")?;
+fn requested_decline(tx: &mut Tx<'_>, intent: &PaymentIntent) -> Option<Decline> {
+    let customer = intent.customer.as_deref()?;
     if tx.read::<Customer>(customer).ok()?.decline_next == 0 {
         return None;
     }
@@ -214,7 +199,7 @@ fn requested_decline(tx: &mut Tx<'_>, intent: &Value) -> Option<Decline> {
 
 /// Records a declined attempt and returns its error.
 fn record_decline(tx: &mut Tx<'_>, id: &str, method: &Value, decline: Decline) -> Result<ApiError, ApiError> {
-    let intent = tx.find("payment_intent", id)?;
+    let intent: PaymentIntent = tx.read(id)?;
     let reason = decline.decline_code.unwrap_or(decline.code);
     let failure = (decline.code, decline.message, reason);
     let charge = objects::charge(&intent, method, Some(failure), tx.now());
@@ -222,12 +207,9 @@ fn record_decline(tx: &mut Tx<'_>, id: &str, method: &Value, decline: Decline) -
     let error = decline.error().charged(charge.some("id"));
     let mut shown = error.fields();
     shown.set("payment_method", method.clone());
-    tx.change(id, "payment_intent.payment_failed", |intent| {
-        intent.set("status", "requires_payment_method");
-        intent.set("latest_charge", charge["id"].clone());
-        intent.set("last_payment_error", shown);
-        intent.set("payment_method", Value::Null);
-        intent.set("next_action", Value::Null);
+    tx.update(id, "payment_intent.payment_failed", |intent: &mut PaymentIntent| {
+        intent.fail(shown);
+        intent.latest_charge = Some(charge.text("id").to_owned());
     })?;
     Ok(error.of_intent(id))
 }
@@ -281,38 +263,46 @@ pub(crate) fn confirm_setup(
     })
 }
 
-/// Completes the 3-D Secure step of an intent.
+/// Completes the 3-D Secure step of an intent. Returns the intent, or `None` for a SetupIntent.
 ///
 /// # Errors
 /// `payment_intent_unexpected_state` if the intent does not require it;
 /// `payment_intent_authentication_failure` if the cardholder failed it, which is committed.
-pub(crate) fn authenticate(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Value, ApiError> {
-    let intent = tx
-        .get(id)
-        .filter(|intent| matches!(intent.text("object"), "payment_intent" | "setup_intent"))
-        .cloned()
-        .ok_or_else(|| ApiError::missing("payment_intent", id))?;
-    if intent.text("status") != "requires_action" {
-        let message = "This payment does not require authentication.";
-        return Err(ApiError::invalid("payment_intent_unexpected_state", message));
+pub(crate) fn authenticate(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Option<PaymentIntent>, ApiError> {
+    let message = "This payment does not require authentication.";
+    let unexpected = ApiError::invalid("payment_intent_unexpected_state", message);
+    if let Some(setup) = tx.lookup("setup_intent", id).cloned() {
+        return match setup.text("status") {
+            "requires_action" => authenticate_setup(tx, &setup, passed).map(|()| None),
+            _ => Err(unexpected),
+        };
     }
-    let setup = intent.text("object") == "setup_intent";
-    let method = method(tx, intent.text("payment_method"), "payment_method")?;
-    if passed && setup {
-        return confirm_setup(tx, &intent, &method, Presence::Authenticated);
+    let intent: PaymentIntent = tx.read(id)?;
+    if intent.status != IntentStatus::RequiresAction {
+        return Err(unexpected);
     }
     if passed {
-        return confirm(tx, &intent, &method, Presence::Authenticated);
+        let method = method(tx, intent.payment_method.as_deref().unwrap_or_default(), "payment_method")?;
+        return confirm(tx, &intent, &method, Presence::Authenticated).map(Some);
     }
-    let (kind, field, code) = match setup {
-        true => ("setup_intent.setup_failed", "last_setup_error", "setup_intent_authentication_failure"),
-        false => ("payment_intent.payment_failed", "last_payment_error", "payment_intent_authentication_failure"),
-    };
-    let error = ApiError::card(code, None, AUTHENTICATION_FAILED);
+    let error = ApiError::card("payment_intent_authentication_failure", None, AUTHENTICATION_FAILED);
     let shown = error.fields();
-    tx.change(id, kind, |intent| {
+    tx.update(id, "payment_intent.payment_failed", |intent: &mut PaymentIntent| intent.fail(shown))?;
+    Err(error.of_intent(id))
+}
+
+/// Completes the 3-D Secure step of a SetupIntent.
+fn authenticate_setup(tx: &mut Tx<'_>, intent: &Value, passed: bool) -> Result<(), ApiError> {
+    if passed {
+        let method = method(tx, intent.text("payment_method"), "payment_method")?;
+        return confirm_setup(tx, intent, &method, Presence::Authenticated).map(|_| ());
+    }
+    let id = intent.text("id");
+    let error = ApiError::card("setup_intent_authentication_failure", None, AUTHENTICATION_FAILED);
+    let shown = error.fields();
+    tx.change(id, "setup_intent.setup_failed", |intent| {
         intent.set("status", "requires_payment_method");
-        intent.set(field, shown);
+        intent.set("last_setup_error", shown);
         intent.set("payment_method", Value::Null);
         intent.set("next_action", Value::Null);
     })?;

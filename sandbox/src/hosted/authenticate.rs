@@ -10,6 +10,7 @@ use crate::flows::invoice::{self, Settlement};
 use crate::flows::{checkout, collection, payment};
 use crate::hosted::checkout::open;
 use crate::hosted::html::{App, notice, page, see_other};
+use crate::objects::IntentStatus;
 use crate::store::Origin;
 
 fn question() -> Response {
@@ -91,9 +92,11 @@ pub(crate) async fn submit_intent(State(shared): App, Path(id): Path<String>, bo
     let back = shared.lock().store.get(&id).and_then(|intent| intent.some("_return_url").map(str::to_owned));
     let outcome = shared.transaction(Origin::default(), |tx| {
         let intent = payment::authenticate(tx, &id, passed(&body))?;
-        let of_invoice = intent.some("_invoice").filter(|_| intent.text("status") == "succeeded");
-        if let Some(of_invoice) = of_invoice {
-            let paid = invoice::mark_paid(tx, of_invoice, Settlement::Charge(intent.text("latest_charge")))?;
+        let paid = intent.filter(|intent| intent.status == IntentStatus::Succeeded);
+        if let Some(intent) = paid
+            && let Some(invoice) = &intent.invoice
+        {
+            let paid = invoice::mark_paid(tx, invoice, Settlement::Charge(intent.charge()))?;
             collection::invoice_settled(tx, &paid)?;
         }
         Ok(())

@@ -16,6 +16,7 @@ use crate::flows::payment::Presence;
 use crate::hosted::checkout::{FieldError, Input, card_fields, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
+use crate::objects::PaymentIntent;
 use crate::store::Origin;
 
 /// The secret in the URL of an invoice.
@@ -70,7 +71,7 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
             }
         };
         let intent = invoice.text("_payment_intent");
-        tx.quietly(intent, |intent| intent.set("_return_url", back.as_str()));
+        tx.update_quietly(intent, |intent: &mut PaymentIntent| intent.return_url = Some(back.clone()))?;
         let paid = invoice::pay(tx, &id, &method, Presence::OnSession, IfDeclined::Leave);
         if let Err(error) = &paid {
             let field_error = FieldError { field: "number", message: error.message.to_string() };

@@ -18,7 +18,7 @@ use crate::flows::{change, collection, subscription, terms};
 use crate::hosted::checkout::{FieldError, Input, card_fields, interval_of, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
-use crate::objects::{Customer, Price, Subscription, SubscriptionStatus};
+use crate::objects::{Customer, PaymentIntent, Price, Subscription, SubscriptionStatus};
 use crate::state::Shared;
 use crate::store::{Origin, Tx};
 
@@ -138,7 +138,7 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
             Some(method) => {
                 let method = payment::method(tx, &method, "payment_method")?;
                 let intent = open.text("_payment_intent");
-                tx.quietly(intent, |intent| intent.set("_return_url", address(session)));
+                tx.update_quietly(intent, |intent: &mut PaymentIntent| intent.return_url = Some(address(session)))?;
                 match invoice::pay(tx, &due, &method, Presence::OnSession, IfDeclined::Leave) {
                     Ok(paid) if paid.text("status") == "paid" => {
                         collection::invoice_settled(tx, &paid)?;

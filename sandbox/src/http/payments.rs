@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use crate::banks;
 use crate::cards;
 use crate::error::ApiError;
-use crate::fields::{Fields, copy, merge_metadata};
+use crate::fields::{Fields, assign, copy, merge_metadata};
 use crate::flows::collection;
 use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::http::call::{Call, Route, route};
 use crate::http::list::{filtered, matches_filters, page};
-use crate::objects::{self, Customer};
+use crate::objects::{self, Customer, IntentStatus, Object, PaymentIntent};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -46,76 +46,65 @@ fn create_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         Some(id) => Some(tx.customer(id)?.id),
         None => None,
     };
-    let mut intent = objects::payment_intent(amount, params.text("currency"), customer.as_deref(), tx.now());
-    copy(
-        &mut intent,
-        params,
-        &[
-            "description",
-            "receipt_email",
-            "setup_future_usage",
-            "shipping",
-            "statement_descriptor",
-            "statement_descriptor_suffix",
-        ],
-    );
-    merge_metadata(&mut intent, params);
+    let mut intent = PaymentIntent::new(amount, params.text("currency"), customer.as_deref(), tx.now());
+    intent.describe(params);
     if let Some(automatic) = params.get("automatic_payment_methods") {
         let redirects = automatic.some("allow_redirects").unwrap_or("always");
-        intent
-            .set("automatic_payment_methods", json!({ "allow_redirects": redirects, "enabled": automatic["enabled"] }));
+        intent.automatic_payment_methods = json!({ "allow_redirects": redirects, "enabled": automatic["enabled"] });
     }
-    copy(&mut intent, params, &["payment_method_types"]);
-    intent.set("_return_url", params.some("return_url"));
+    if params.get("payment_method_types").is_some() {
+        let types = params.list("payment_method_types").iter().filter_map(Value::as_str);
+        intent.payment_method_types = types.map(str::to_owned).collect();
+    }
+    intent.return_url = params.some("return_url").map(str::to_owned);
     if let Some(id) = params.some("payment_method") {
         let method = payment::method(tx, id, "payment_method")?;
-        if !intent.list("payment_method_types").contains(&method["type"]) {
+        if !intent.payment_method_types.iter().any(|kind| kind == method.text("type")) {
             let message = format!(
                 "The PaymentMethod provided ({}) is not allowed for this PaymentIntent. Please attach a PaymentMethod of one of the allowed types.",
                 method.text("type")
             );
             return Err(ApiError::invalid("payment_intent_invalid_parameter", message).on("payment_method"));
         }
-        intent.set("payment_method", method["id"].clone());
-        intent.set("status", "requires_confirmation");
+        intent.payment_method = Some(method.text("id").to_owned());
+        intent.status = IntentStatus::RequiresConfirmation;
     }
-    tx.create("payment_intent.created", &intent);
+    tx.insert("payment_intent.created", &intent)?;
     match params.flag("confirm") {
-        true => confirm(tx, &intent, params),
-        false => Ok(intent),
+        true => confirm(tx, &intent, params)?.to_json(),
+        false => intent.to_json(),
     }
 }
 
-fn confirm(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, ApiError> {
-    let id = intent.text("id").to_owned();
-    let named = params.some("payment_method").or(intent.some("payment_method"));
+fn confirm(tx: &mut Tx<'_>, intent: &PaymentIntent, params: &Value) -> Result<PaymentIntent, ApiError> {
+    let id = intent.id.as_str();
+    let named = params.some("payment_method").or(intent.payment_method.as_deref());
     let Some(method) = named else {
         let message = "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment method or ConfirmationToken.";
-        return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(&id));
+        return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(id));
     };
     let method = payment::method(tx, method, "payment_method")?;
-    tx.quietly(&id, |intent| {
-        copy(intent, params, &["receipt_email", "setup_future_usage"]);
+    let intent = tx.update_quietly(id, |intent: &mut PaymentIntent| {
+        assign(&mut intent.receipt_email, params, "receipt_email");
+        assign(&mut intent.setup_future_usage, params, "setup_future_usage");
         if let Some(url) = params.some("return_url") {
-            intent.set("_return_url", url);
+            intent.return_url = Some(url.to_owned());
         }
-    });
-    let intent = tx.find("payment_intent", &id)?;
+    })?;
     if params.flag("error_on_requires_action") && payment::requires_authentication(&method) {
         return Err(cards::AUTHENTICATION_REQUIRED.error());
     }
-    let of_invoice = intent.some("_invoice").map(str::to_owned);
-    if let Some(invoice) = of_invoice {
-        let paid = invoice::pay(tx, &invoice, &method, Presence::of(params), IfDeclined::Leave)?;
+    if let Some(invoice) = &intent.invoice {
+        let paid = invoice::pay(tx, invoice, &method, Presence::of(params), IfDeclined::Leave)?;
         if paid.text("status") == "paid" {
             collection::invoice_settled(tx, &paid)?;
         }
-        return tx.find("payment_intent", &id);
+        return tx.read(id);
     }
     let confirmed = payment::confirm(tx, &intent, &method, Presence::of(params))?;
-    if let Some(customer) = confirmed.some("customer")
-        && confirmed.some("setup_future_usage").is_some()
-        && confirmed.text("status") == "succeeded"
+    if let Some(customer) = &confirmed.customer
+        && confirmed.setup_future_usage.is_some()
+        && confirmed.status == IntentStatus::Succeeded
     {
         let method = tx.find("payment_method", method.text("id"))?;
         payment::attach(tx, &method, customer)?;
@@ -124,31 +113,28 @@ fn confirm(tx: &mut Tx<'_>, intent: &Value, params: &Value) -> Result<Value, Api
 }
 
 fn confirm_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let intent = tx.find("payment_intent", &call.id)?;
-    if matches!(intent.text("status"), "succeeded" | "canceled") {
+    let intent: PaymentIntent = tx.read(&call.id)?;
+    if intent.is_over() {
         let message = format!(
             "You cannot confirm this PaymentIntent because it has already {} after being previously confirmed.",
-            intent.text("status")
+            intent.status
         );
         return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(&call.id));
     }
-    confirm(tx, &intent, &call.params)
+    confirm(tx, &intent, &call.params)?.to_json()
 }
 
 fn cancel_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let intent = tx.find("payment_intent", &call.id)?;
-    if matches!(intent.text("status"), "succeeded" | "canceled") {
-        let message =
-            format!("You cannot cancel this PaymentIntent because it has a status of {}.", intent.text("status"));
+    let intent: PaymentIntent = tx.read(&call.id)?;
+    if intent.is_over() {
+        let message = format!("You cannot cancel this PaymentIntent because it has a status of {}.", intent.status);
         return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(&call.id));
     }
     let now = tx.now();
-    tx.change(&call.id, "payment_intent.canceled", |intent| {
-        intent.set("status", "canceled");
-        intent.set("canceled_at", now);
-        intent.set("cancellation_reason", call.params.some("cancellation_reason"));
-        intent.set("next_action", Value::Null);
-    })
+    let canceled = tx.update(&call.id, "payment_intent.canceled", |intent: &mut PaymentIntent| {
+        intent.cancel(call.params.some("cancellation_reason"), now);
+    })?;
+    canceled.to_json()
 }
 
 fn create_setup(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {

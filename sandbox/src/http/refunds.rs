@@ -7,6 +7,7 @@ use crate::fields::Fields;
 use crate::flows::refund;
 use crate::http::call::{Call, Route, route};
 use crate::http::list::filtered;
+use crate::objects::{IntentStatus, PaymentIntent};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -22,13 +23,13 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let charge = match (params.some("charge"), params.some("payment_intent")) {
         (Some(id), _) => tx.named("charge", id, "charge")?,
         (None, Some(id)) => {
-            let intent = tx.named("payment_intent", id, "payment_intent")?;
-            let charge = intent.some("latest_charge").filter(|_| intent.text("status") == "succeeded");
+            let intent: PaymentIntent = tx.read_param(id, "payment_intent")?;
+            let charge = intent.latest_charge.filter(|_| intent.status == IntentStatus::Succeeded);
             let charge = charge.ok_or_else(|| {
                 let message = format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
                 ApiError::invalid("", message).on("payment_intent")
             })?;
-            tx.find("charge", charge)?
+            tx.find("charge", &charge)?
         }
         (None, None) => {
             let message = "One of the following params should be provided for this request: payment_intent or charge.";

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::ids;
 use crate::objects::customer::Customer;
+use crate::objects::payment_intent::PaymentIntent;
 
 /// A draft invoice without lines.
 pub(crate) fn invoice(customer: &Customer, currency: &str, reason: &str, period: (i64, i64), now: i64) -> Value {
@@ -85,18 +86,18 @@ pub(crate) fn invoice(customer: &Customer, currency: &str, reason: &str, period:
 }
 
 /// The InvoicePayment of an invoice and its PaymentIntent.
-pub(crate) fn invoice_payment(invoice: &Value, intent: &Value, now: i64) -> Value {
+pub(crate) fn invoice_payment(invoice: &Value, intent: &PaymentIntent, now: i64) -> Value {
     json!({
         "id": ids::new("inpay_"),
         "object": "invoice_payment",
         "amount_paid": null,
-        "amount_requested": intent["amount"],
+        "amount_requested": intent.amount,
         "created": now,
         "currency": invoice["currency"],
         "invoice": invoice["id"],
         "is_default": true,
         "livemode": false,
-        "payment": { "payment_intent": intent["id"], "type": "payment_intent" },
+        "payment": { "payment_intent": intent.id, "type": "payment_intent" },
         "status": "open",
         "status_transitions": { "canceled_at": null, "paid_at": null },
     })

@@ -1,4 +1,4 @@
-//! Payment methods, intents, charges, refunds and disputes.
+//! Payment methods, SetupIntents, charges, refunds and disputes.
 
 use serde_json::{Map, Value, json};
 
@@ -6,6 +6,7 @@ use crate::banks::{self, TestAccount};
 use crate::cards::TestCard;
 use crate::fields::{Fields, metadata};
 use crate::ids;
+use crate::objects::payment_intent::PaymentIntent;
 
 /// An unattached card. `_number` determines its behaviour and never leaves the sandbox.
 pub(crate) fn card_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Value {
@@ -64,57 +65,6 @@ pub(crate) fn billing_details() -> Value {
     })
 }
 
-/// A PaymentIntent that requires a payment method.
-pub(crate) fn payment_intent(amount: i64, currency: &str, customer: Option<&str>, now: i64) -> Value {
-    let id = ids::new("pi_");
-    let secret = ids::client_secret(&id);
-    json!({
-        "id": id,
-        "object": "payment_intent",
-        "amount": amount,
-        "amount_capturable": 0,
-        "amount_details": { "tip": {} },
-        "amount_received": 0,
-        "application": null,
-        "application_fee_amount": null,
-        "automatic_payment_methods": null,
-        "canceled_at": null,
-        "cancellation_reason": null,
-        "capture_method": "automatic",
-        "client_secret": secret,
-        "confirmation_method": "automatic",
-        "created": now,
-        "currency": currency,
-        "customer": customer,
-        "description": null,
-        "excluded_payment_method_types": null,
-        "last_payment_error": null,
-        "latest_charge": null,
-        "livemode": false,
-        "metadata": {},
-        "next_action": null,
-        "on_behalf_of": null,
-        "payment_method": null,
-        "payment_method_configuration_details": null,
-        "payment_method_options": {
-            "card": { "installments": null, "mandate_options": null, "network": null,
-                      "request_three_d_secure": "automatic" },
-        },
-        "payment_method_types": ["card"],
-        "processing": null,
-        "receipt_email": null,
-        "review": null,
-        "setup_future_usage": null,
-        "shipping": null,
-        "source": null,
-        "statement_descriptor": null,
-        "statement_descriptor_suffix": null,
-        "status": "requires_payment_method",
-        "transfer_data": null,
-        "transfer_group": null,
-    })
-}
-
 pub(crate) fn setup_intent(customer: Option<&str>, usage: &str, now: i64) -> Value {
     let id = ids::new("seti_");
     let secret = ids::client_secret(&id);
@@ -151,7 +101,7 @@ pub(crate) fn setup_intent(customer: Option<&str>, usage: &str, now: i64) -> Val
 }
 
 /// The charge of one payment attempt; `failure` is the code, the message and the decline code.
-pub(crate) fn charge(intent: &Value, method: &Value, failure: Option<(&str, &str, &str)>, now: i64) -> Value {
+pub(crate) fn charge(intent: &PaymentIntent, method: &Value, failure: Option<(&str, &str, &str)>, now: i64) -> Value {
     let paid = failure.is_none();
     let (code, message) = failure.map_or((None, None), |(code, message, _)| (Some(code), Some(message)));
     let outcome = match failure {
@@ -170,8 +120,8 @@ pub(crate) fn charge(intent: &Value, method: &Value, failure: Option<(&str, &str
     json!({
         "id": ids::new("ch_"),
         "object": "charge",
-        "amount": intent["amount"],
-        "amount_captured": if paid { intent.int("amount") } else { 0 },
+        "amount": intent.amount,
+        "amount_captured": if paid { intent.amount } else { 0 },
         "amount_refunded": 0,
         "application": null,
         "application_fee": null,
@@ -181,9 +131,9 @@ pub(crate) fn charge(intent: &Value, method: &Value, failure: Option<(&str, &str
         "calculated_statement_descriptor": "SANDBOX",
         "captured": paid,
         "created": now,
-        "currency": intent["currency"],
-        "customer": intent["customer"],
-        "description": intent["description"],
+        "currency": intent.currency,
+        "customer": intent.customer,
+        "description": intent.description,
         "destination": null,
         "dispute": null,
         "disputed": false,
@@ -192,34 +142,34 @@ pub(crate) fn charge(intent: &Value, method: &Value, failure: Option<(&str, &str
         "failure_message": message,
         "fraud_details": {},
         "livemode": false,
-        "metadata": intent["metadata"],
+        "metadata": intent.metadata,
         "on_behalf_of": null,
         "order": null,
         "outcome": outcome,
         "paid": paid,
-        "payment_intent": intent["id"],
+        "payment_intent": intent.id,
         "payment_method": method["id"],
         "payment_method_details": charged_with(intent, method, paid),
         "radar_options": {},
-        "receipt_email": intent["receipt_email"],
+        "receipt_email": intent.receipt_email,
         "receipt_number": null,
         "receipt_url": null,
         "refunded": false,
         "review": null,
-        "shipping": intent["shipping"],
+        "shipping": intent.shipping,
         "source": null,
         "source_transfer": null,
-        "statement_descriptor": intent["statement_descriptor"],
-        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
+        "statement_descriptor": intent.statement_descriptor,
+        "statement_descriptor_suffix": intent.statement_descriptor_suffix,
         "status": if paid { "succeeded" } else { "failed" },
         "transfer_data": null,
         "transfer_group": null,
-        "_invoice": intent["_invoice"],
+        "_invoice": intent.invoice,
     })
 }
 
 /// The `payment_method_details` of a charge.
-fn charged_with(intent: &Value, method: &Value, paid: bool) -> Value {
+fn charged_with(intent: &PaymentIntent, method: &Value, paid: bool) -> Value {
     let kind = method.text("type");
     if kind != "card" {
         return json!({ (kind): method[kind], "type": kind });
@@ -227,7 +177,7 @@ fn charged_with(intent: &Value, method: &Value, paid: bool) -> Value {
     let card = &method["card"];
     json!({
         "card": {
-            "amount_authorized": if paid { intent["amount"].clone() } else { Value::Null },
+            "amount_authorized": paid.then_some(intent.amount),
             "authorization_code": null,
             "brand": card["brand"],
             "checks": card["checks"],
@@ -245,7 +195,7 @@ fn charged_with(intent: &Value, method: &Value, paid: bool) -> Value {
             "network": card["brand"],
             "network_token": { "used": false },
             "network_transaction_id": null,
-            "overcapture": { "maximum_amount_capturable": intent["amount"], "status": "unavailable" },
+            "overcapture": { "maximum_amount_capturable": intent.amount, "status": "unavailable" },
             "regulated_status": "unregulated",
             "three_d_secure": null,
             "wallet": null,
