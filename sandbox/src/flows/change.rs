@@ -16,7 +16,10 @@ use crate::flows::terms::{
     name_of, period_end, recurring_price, regular_lines,
 };
 use crate::flows::{cycle, meter};
-use crate::objects::{Customer, PendingUpdate, Subscription, SubscriptionItem, SubscriptionStatus};
+use crate::objects::{
+    BillingReason, Customer, Invoice, InvoiceItem, InvoiceLine, InvoiceStatus, PendingUpdate, Subscription,
+    SubscriptionItem, SubscriptionStatus,
+};
 use crate::store::Tx;
 use crate::upcoming::INCOMPLETE_TTL;
 
@@ -25,9 +28,9 @@ pub(crate) struct Change {
     /// The updated subscription, including its period and anchor.
     pub(crate) subscription: Subscription,
     /// Prorations for the rest of the period, to bill now or with the next invoice.
-    pub(crate) items: Vec<Value>,
+    pub(crate) items: Vec<InvoiceItem>,
     /// The lines of a period that starts now.
-    lines: Vec<Value>,
+    lines: Vec<InvoiceLine>,
     pub(crate) invoiced_now: bool,
 }
 
@@ -173,11 +176,11 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Subscr
     apply_cancellation(&mut changed, params, tx.now());
     apply_reasons(&mut changed, params);
     if let Some((draft, _)) = &billed {
-        changed.latest_invoice = draft.some("id").map(str::to_owned);
+        changed.latest_invoice = Some(draft.id.clone());
     }
     tx.replace(id, UPDATED, &changed)?;
     for item in &change.items {
-        tx.create("invoiceitem.created", item);
+        tx.insert("invoiceitem.created", item)?;
     }
     if let Some((draft, pending)) = billed {
         let issued = invoice::issue(tx, &draft, &pending)?;
@@ -241,9 +244,9 @@ fn check_pending(params: &Value) -> Result<(), ApiError> {
 }
 
 /// Returns the invoice of a change, and the pending items on it, including those of the change.
-fn bill(tx: &Tx<'_>, before: &Subscription, change: &Change) -> Result<(Value, Vec<Value>), ApiError> {
+fn bill(tx: &Tx<'_>, before: &Subscription, change: &Change) -> Result<(Invoice, Vec<InvoiceItem>), ApiError> {
     let customer: Customer = tx.read(&before.customer)?;
-    let mut pending = invoice::pending_items(tx, &customer.id, Some(&before.id));
+    let mut pending = invoice::pending_items(tx, &customer.id, Some(&before.id))?;
     pending.extend(change.items.iter().cloned());
     let mut lines = invoice::lines_of(&pending);
     lines.extend(change.lines.iter().cloned());
@@ -251,7 +254,7 @@ fn bill(tx: &Tx<'_>, before: &Subscription, change: &Change) -> Result<(Value, V
         Bill {
             customer: &customer,
             subscription: Some(&change.subscription),
-            reason: "subscription_update",
+            reason: BillingReason::SubscriptionUpdate,
             currency: &before.currency,
             period: before.period(),
             lines,
@@ -262,19 +265,21 @@ fn bill(tx: &Tx<'_>, before: &Subscription, change: &Change) -> Result<(Value, V
 }
 
 /// Collects the invoice of a change; if that fails, the subscription becomes past due.
-fn charge(tx: &mut Tx<'_>, id: &str, issued: &Value, params: &Value) -> Result<(), ApiError> {
-    if issued.text("status") == "paid" {
+fn charge(tx: &mut Tx<'_>, id: &str, issued: &Invoice, params: &Value) -> Result<(), ApiError> {
+    if issued.status == InvoiceStatus::Paid {
         return Ok(());
     }
-    if invoice::is_sent(issued) {
-        return invoice::send(tx, issued.text("id")).map(|_| ());
+    if issued.is_sent() {
+        return invoice::send(tx, &issued.id).map(|_| ());
     }
     let if_unpaid = IfUnpaid::of(params);
     if if_unpaid != IfUnpaid::Wait {
         collect(tx, id, issued, Presence::of(params), if_unpaid)?;
     }
-    let unpaid = tx.find("invoice", issued.text("id"))?.text("status") != "paid";
-    if unpaid { cycle::past_due(tx, id, issued.text("id")) } else { Ok(()) }
+    match tx.read::<Invoice>(&issued.id)?.status {
+        InvoiceStatus::Paid => Ok(()),
+        _ => cycle::past_due(tx, id, &issued.id),
+    }
 }
 
 /// Stores a pending update. It is applied when its invoice is paid, possibly right away, and expires after
@@ -284,17 +289,17 @@ fn pend(tx: &mut Tx<'_>, before: &Subscription, change: Change, params: &Value) 
     let (draft, pending) = bill(tx, before, &change)?;
     let expires_at = tx.now() + INCOMPLETE_TTL;
     tx.update(id, UPDATED, |subscription: &mut Subscription| {
-        subscription.latest_invoice = draft.some("id").map(str::to_owned);
+        subscription.latest_invoice = Some(draft.id.clone());
         let trial_end = params.some_int("trial_end");
         subscription.pending_update = Some(PendingUpdate::new(change.subscription.items(), trial_end, expires_at));
         subscription.pending_change = Some(Box::new(change.subscription));
     })?;
     for item in &change.items {
-        tx.create("invoiceitem.created", item);
+        tx.insert("invoiceitem.created", item)?;
     }
     let issued = invoice::issue(tx, &draft, &pending)?;
-    match issued.text("status") {
-        "paid" => invoice_settled(tx, &issued)?,
+    match issued.status {
+        InvoiceStatus::Paid => invoice_settled(tx, &issued)?,
         _ => collect(tx, id, &issued, Presence::of(params), IfUnpaid::Allow)?,
     }
     tx.read(id)
@@ -307,18 +312,19 @@ pub(crate) fn expire_pending(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> 
         subscription.pending_update = None;
         subscription.pending_change = None;
     })?;
-    let invoice = subscription.latest_invoice.unwrap_or_default();
-    if tx.get(&invoice).is_some_and(|invoice| invoice.text("status") == "open") {
-        invoice::void(tx, &invoice)?;
+    if let Some(id) = subscription.latest_invoice
+        && tx.read::<Invoice>(&id)?.status == InvoiceStatus::Open
+    {
+        invoice::void(tx, &id)?;
     }
     Ok(())
 }
 
 /// Previews an invoice: of a change, or of the next renewal.
-pub(crate) fn preview(tx: &Tx<'_>, subscription: &Subscription, details: &Value) -> Result<Value, ApiError> {
+pub(crate) fn preview(tx: &Tx<'_>, subscription: &Subscription, details: &Value) -> Result<Invoice, ApiError> {
     let change = plan(tx, subscription, details)?;
     let customer: Customer = tx.read(&subscription.customer)?;
-    let mut pending = invoice::pending_items(tx, &customer.id, Some(&subscription.id));
+    let mut pending = invoice::pending_items(tx, &customer.id, Some(&subscription.id))?;
     pending.extend(change.items.iter().cloned());
     let mut lines = invoice::lines_of(&pending);
     lines.extend(change.lines);
@@ -333,16 +339,13 @@ pub(crate) fn preview(tx: &Tx<'_>, subscription: &Subscription, details: &Value)
         Bill {
             customer: &customer,
             subscription: Some(&change.subscription),
-            reason: if change.invoiced_now { "subscription_update" } else { "upcoming" },
+            reason: if change.invoiced_now { BillingReason::SubscriptionUpdate } else { BillingReason::Upcoming },
             currency: &subscription.currency,
             period,
             lines,
         },
         tx.now(),
     );
-    let date = details.some_int("proration_date");
-    invoice["parent"]["subscription_details"].set("subscription_proration_date", date);
-    let id = invoice.text("id").replacen("in_", "upcoming_in_", 1);
-    invoice.set("id", id);
+    invoice.make_preview(details.some_int("proration_date"));
     Ok(invoice)
 }

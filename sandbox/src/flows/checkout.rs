@@ -13,10 +13,9 @@ use crate::error::ApiError;
 use crate::fields::{Fields, copy, merge_metadata, metadata};
 use crate::flows::invoice::{self, Bill, IfDeclined};
 use crate::flows::payment::{self, Presence};
-use crate::flows::proration;
 use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{self, IfUnpaid};
-use crate::objects::{self, Customer, IntentStatus, Object, PaymentIntent, Price};
+use crate::objects::{self, BillingReason, Customer, IntentStatus, Invoice, InvoiceLine, Object, PaymentIntent, Price};
 use crate::store::Tx;
 
 /// Parameters that are stored and returned.
@@ -541,8 +540,8 @@ fn buy(
     let intent = match (wants_invoice, &customer) {
         (true, Some(customer)) => {
             let invoice = invoice_for(tx, session, customer)?;
-            done["invoice"] = invoice["id"].clone();
-            tx.read(invoice.text("_payment_intent"))?
+            done["invoice"] = json!(invoice.id);
+            tx.read(invoice.intent())?
         }
         _ => intent_for(tx, session, customer.as_ref(), &data)?,
     };
@@ -578,18 +577,18 @@ fn intent_for(
     Ok(intent)
 }
 
-fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Customer) -> Result<Value, ApiError> {
+fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Customer) -> Result<Invoice, ApiError> {
     let now = tx.now();
     let mut lines = Vec::new();
     for item in session.list("_line_items") {
         let price = price_of(item)?;
-        lines.push(proration::one_time_line(&price, item.int("quantity"), item.text("description"), now));
+        lines.push(InvoiceLine::once(&price, item.int("quantity"), item.text("description"), now));
     }
     let mut draft = invoice::draft(
         Bill {
             customer,
             subscription: None,
-            reason: "manual",
+            reason: BillingReason::Manual,
             currency: session.text("currency"),
             period: (now, now),
             lines,
@@ -597,7 +596,7 @@ fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Customer) -> Result<
         now,
     );
     let data = &session["invoice_creation"]["invoice_data"];
-    copy(&mut draft, data, &["description", "footer", "metadata"]);
+    draft.apply(data);
     invoice::issue(tx, &draft, &[])
 }
 

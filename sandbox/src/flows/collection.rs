@@ -1,20 +1,17 @@
 //! Collecting the invoices of subscriptions, and updating a subscription when its invoice is paid.
 
-use serde_json::Value;
-
 use crate::error::ApiError;
-use crate::fields::Fields;
 use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::flows::terms::{IfUnpaid, UPDATED, default_method};
-use crate::objects::{PaymentIntent, SaveMethod, Subscription, SubscriptionStatus};
+use crate::objects::{Invoice, InvoiceStatus, PaymentIntent, SaveMethod, Subscription, SubscriptionStatus};
 use crate::store::Tx;
 
 /// Pays an invoice of a subscription with its default payment method.
 pub(crate) fn collect(
     tx: &mut Tx<'_>,
     id: &str,
-    invoice: &Value,
+    invoice: &Invoice,
     presence: Presence,
     if_unpaid: IfUnpaid,
 ) -> Result<(), ApiError> {
@@ -29,8 +26,8 @@ pub(crate) fn collect(
         SubscriptionStatus::Active | SubscriptionStatus::PastDue => IfDeclined::Retry,
         _ => IfDeclined::Leave,
     };
-    match invoice::pay(tx, invoice.text("id"), &method, presence, if_declined) {
-        Ok(invoice) if invoice.text("status") == "paid" => invoice_settled(tx, &invoice),
+    match invoice::pay(tx, &invoice.id, &method, presence, if_declined) {
+        Ok(invoice) if invoice.status == InvoiceStatus::Paid => invoice_settled(tx, &invoice),
         Ok(_) if if_unpaid == IfUnpaid::Fail => Err(crate::cards::AUTHENTICATION_REQUIRED.error().without_trace()),
         Err(error) if if_unpaid == IfUnpaid::Fail => Err(error.without_trace()),
         Err(error) if !error.is_card_error() => Err(error),
@@ -40,12 +37,12 @@ pub(crate) fn collect(
 
 /// Updates the subscription of an invoice that was paid, or marked uncollectible, which has the same
 /// effect.
-pub(crate) fn invoice_settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> {
-    let Some(id) = invoice::subscription_of(invoice).map(str::to_owned) else {
+pub(crate) fn invoice_settled(tx: &mut Tx<'_>, invoice: &Invoice) -> Result<(), ApiError> {
+    let Some(id) = invoice.subscription() else {
         return Ok(());
     };
-    let subscription: Subscription = tx.read(&id)?;
-    if subscription.latest_invoice.as_deref() != invoice.some("id") {
+    let subscription: Subscription = tx.read(id)?;
+    if subscription.latest_invoice.as_ref() != Some(&invoice.id) {
         return Ok(());
     }
     if subscription.pending_update.is_some() {
@@ -60,14 +57,14 @@ pub(crate) fn invoice_settled(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), Ap
         return Ok(());
     }
     let saves = subscription.payment_settings.save_default_payment_method == SaveMethod::OnSubscription;
-    let intent = invoice.some("_payment_intent").map(|id| tx.read::<PaymentIntent>(id)).transpose()?;
+    let intent = invoice.payment_intent.as_ref().map(|id| tx.read::<PaymentIntent>(id)).transpose()?;
     let used = intent.and_then(|intent| intent.payment_method);
     if let Some(used) = used.as_deref().filter(|_| saves) {
         let method = payment::method(tx, used, "payment_method")?;
         payment::attach(tx, &method, &subscription.customer)?;
     }
     let events: &[&str] = if resumed { &[UPDATED, "customer.subscription.resumed"] } else { &[UPDATED] };
-    tx.update_with_events(&id, events, |subscription: &mut Subscription| {
+    tx.update_with_events(id, events, |subscription: &mut Subscription| {
         subscription.status = SubscriptionStatus::Active;
         if let Some(used) = used.filter(|_| saves) {
             subscription.default_payment_method = Some(used);

@@ -15,7 +15,10 @@ use crate::flows::meter;
 use crate::flows::payment::{self, Presence};
 use crate::flows::subscription::end;
 use crate::flows::terms::{IfUnpaid, UPDATED, default_method, period_end, regular_lines};
-use crate::objects::{CollectionMethod, Customer, MissingMethod, PauseBehavior, Subscription, SubscriptionStatus};
+use crate::objects::{
+    BillingReason, CollectionMethod, Customer, Invoice, InvoiceItem, InvoiceStatus, MissingMethod, PauseBehavior,
+    Subscription, SubscriptionStatus,
+};
 use crate::settings::{AfterLastRetry, Settings};
 use crate::store::Tx;
 
@@ -35,7 +38,7 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
         moved.status = SubscriptionStatus::Active;
     }
     let customer: Customer = tx.read(&subscription.customer)?;
-    let pending = invoice::pending_items(tx, &customer.id, Some(id));
+    let pending = invoice::pending_items(tx, &customer.id, Some(id))?;
     let mut lines = invoice::lines_of(&pending);
     if !trial_over {
         lines.extend(meter::lines(tx, &subscription, previous));
@@ -45,37 +48,37 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
         Bill {
             customer: &customer,
             subscription: Some(&moved),
-            reason: "subscription_cycle",
+            reason: BillingReason::SubscriptionCycle,
             currency: &subscription.currency,
             period: previous,
             lines,
         },
         now,
     );
-    moved.latest_invoice = draft.some("id").map(str::to_owned);
+    moved.latest_invoice = Some(draft.id.clone());
     tx.replace(id, UPDATED, &moved)?;
     bill(tx, id, draft, &pending)
 }
 
 /// Collects the invoice of a renewal, now or after its time as a draft, unless collection is paused.
-fn bill(tx: &mut Tx<'_>, id: &str, mut draft: Value, pending: &[Value]) -> Result<(), ApiError> {
+fn bill(tx: &mut Tx<'_>, id: &str, mut draft: Invoice, pending: &[InvoiceItem]) -> Result<(), ApiError> {
     let subscription: Subscription = tx.read(id)?;
     let pause = subscription.pause_collection.map(|pause| pause.behavior);
     let waits = Settings::current(tx).draft_seconds;
     let stays_draft = pause == Some(PauseBehavior::KeepAsDraft) || subscription.status == SubscriptionStatus::Unpaid;
     if stays_draft {
-        draft.set("auto_advance", false);
+        draft.auto_advance = false;
     } else if waits > 0 {
-        draft.set("automatically_finalizes_at", tx.now() + waits);
+        draft.automatically_finalizes_at = Some(tx.now() + waits);
     }
-    invoice::store(tx, &draft, pending);
+    invoice::store(tx, &draft, pending)?;
     if stays_draft || waits > 0 {
         return Ok(());
     }
-    let issued = invoice::finalize(tx, draft.text("id"))?;
-    match pause.filter(|_| issued.text("status") == "open") {
-        Some(PauseBehavior::Void) => invoice::void(tx, issued.text("id")).map(|_| ()),
-        Some(_) => invoice::mark_uncollectible(tx, issued.text("id")).map(|_| ()),
+    let issued = invoice::finalize(tx, &draft.id)?;
+    match pause.filter(|_| issued.status == InvoiceStatus::Open) {
+        Some(PauseBehavior::Void) => invoice::void(tx, &issued.id).map(|_| ()),
+        Some(_) => invoice::mark_uncollectible(tx, &issued.id).map(|_| ()),
         None => attempt(tx, &issued),
     }
 }
@@ -87,17 +90,17 @@ pub(crate) fn finalize(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
 }
 
 /// Collects an invoice off session; if that fails, its subscription becomes past due.
-pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
-    let id = issued.text("id");
-    if issued.text("status") == "paid" {
+pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Invoice) -> Result<(), ApiError> {
+    let id = &issued.id;
+    if issued.status == InvoiceStatus::Paid {
         return invoice_settled(tx, issued);
     }
-    if invoice::is_sent(issued) {
+    if issued.is_sent() {
         return invoice::send(tx, id).map(|_| ());
     }
-    let subscription = invoice::subscription_of(issued).map(|id| tx.read::<Subscription>(id)).transpose()?;
+    let subscription = issued.subscription().map(|id| tx.read::<Subscription>(id)).transpose()?;
     let of_subscription = subscription.as_ref().and_then(|subscription| default_method(tx, subscription));
-    let method = of_subscription.or_else(|| payment::default_method(tx, issued.text("customer")));
+    let method = of_subscription.or_else(|| payment::default_method(tx, &issued.customer));
     let paid = match method {
         None => {
             let next = invoice::next_attempt(issued, tx.now());
@@ -107,12 +110,12 @@ pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
         Some(method) => {
             let method = payment::method(tx, &method, "default_payment_method")?;
             match invoice::pay(tx, id, &method, Presence::OffSession, IfDeclined::Retry) {
-                Ok(invoice) if invoice.text("status") == "paid" => {
+                Ok(invoice) if invoice.status == InvoiceStatus::Paid => {
                     invoice_settled(tx, &invoice)?;
                     true
                 }
                 // A bank debit is in progress.
-                Ok(invoice) if invoice.flag("_debited") => true,
+                Ok(invoice) if invoice.debited => true,
                 Ok(_) => false,
                 Err(error) if error.is_card_error() => false,
                 Err(error) => return Err(error),
@@ -127,15 +130,15 @@ pub(crate) fn attempt(tx: &mut Tx<'_>, issued: &Value) -> Result<(), ApiError> {
 
 /// Retries the payment of an open invoice.
 pub(crate) fn retry(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
-    let invoice = tx.find("invoice", invoice)?;
+    let invoice = tx.read(invoice)?;
     attempt(tx, &invoice)
 }
 
 /// Updates a subscription after a failed payment: it is past due while there are retries left; after that
 /// the settings decide.
 pub(crate) fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), ApiError> {
-    let invoice = tx.find("invoice", invoice)?;
-    invoice::set_delinquent(tx, invoice.text("customer"), true)?;
+    let invoice: Invoice = tx.read(invoice)?;
+    invoice::set_delinquent(tx, &invoice.customer, true)?;
     let subscription: Subscription = tx.read(id)?;
     if !matches!(
         subscription.status,
@@ -155,10 +158,9 @@ pub(crate) fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), A
 
 /// Marks an invoice that was sent and not paid by its due date.
 pub(crate) fn overdue(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
-    tx.quietly(invoice, |invoice| invoice.set("_overdue", true));
-    let invoice = tx.find("invoice", invoice)?;
-    invoice::set_delinquent(tx, invoice.text("customer"), true)?;
-    let Some(id) = invoice::subscription_of(&invoice) else {
+    let invoice = tx.update_quietly(invoice, |invoice: &mut Invoice| invoice.overdue = true)?;
+    invoice::set_delinquent(tx, &invoice.customer, true)?;
+    let Some(id) = invoice.subscription() else {
         return Ok(());
     };
     if tx.read::<Subscription>(id)?.status == SubscriptionStatus::Active {
@@ -213,23 +215,23 @@ pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Subscr
     moved.billing_cycle_anchor = anchor;
     moved.set_period(period);
     let customer: Customer = tx.read(&paused.customer)?;
-    let pending = invoice::pending_items(tx, &customer.id, Some(id));
+    let pending = invoice::pending_items(tx, &customer.id, Some(id))?;
     let mut lines = invoice::lines_of(&pending);
     lines.extend(regular_lines(tx, &moved, period, false));
     let bill = Bill {
         customer: &customer,
         subscription: Some(&moved),
-        reason: "subscription_update",
+        reason: BillingReason::SubscriptionUpdate,
         currency: &paused.currency,
         period,
         lines,
     };
     let draft = invoice::draft(bill, now);
-    moved.latest_invoice = draft.some("id").map(str::to_owned);
+    moved.latest_invoice = Some(draft.id.clone());
     tx.replace(id, UPDATED, &moved)?;
     let issued = invoice::issue(tx, &draft, &pending)?;
-    match issued.text("status") {
-        "paid" => invoice_settled(tx, &issued)?,
+    match issued.status {
+        InvoiceStatus::Paid => invoice_settled(tx, &issued)?,
         _ => collect(tx, id, &issued, Presence::OnSession, IfUnpaid::Allow)?,
     }
     tx.read(id)

@@ -4,15 +4,17 @@
 //! are created when it is finalized. An invoice of zero is paid when it is finalized. Renewal invoices
 //! are finalized immediately, unless the settings leave them drafts for a while (`settings.rs`).
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock::DAY;
 use crate::error::ApiError;
-use crate::fields::{Fields, list_of};
+use crate::fields::Fields;
 use crate::flows::payment::{self, Presence};
-use crate::flows::proration;
 use crate::ids;
-use crate::objects::{self, Customer, IntentStatus, PaymentIntent, Subscription};
+use crate::objects::{
+    self, BillingReason, Customer, IntentStatus, Invoice, InvoiceItem, InvoiceLine, InvoiceStatus, Object,
+    PaymentIntent, Subscription,
+};
 use crate::store::Tx;
 
 /// Days from each failed attempt to the next one.
@@ -23,115 +25,88 @@ pub(crate) struct Bill<'a> {
     pub(crate) customer: &'a Customer,
     /// The subscription that is billed, if any.
     pub(crate) subscription: Option<&'a Subscription>,
-    pub(crate) reason: &'a str,
+    pub(crate) reason: BillingReason,
     pub(crate) currency: &'a str,
     pub(crate) period: (i64, i64),
-    pub(crate) lines: Vec<Value>,
+    pub(crate) lines: Vec<InvoiceLine>,
 }
 
 /// Returns a draft invoice, without storing it.
-pub(crate) fn draft(bill: Bill<'_>, now: i64) -> Value {
-    let mut invoice = objects::invoice(bill.customer, bill.currency, bill.reason, bill.period, now);
-    let id = invoice.text("id").to_owned();
-    let mut lines = bill.lines;
-    for line in &mut lines {
-        line.set("invoice", id.as_str());
-    }
-    let total: i64 = lines.iter().map(|line| line.int("amount")).sum();
+pub(crate) fn draft(bill: Bill<'_>, now: i64) -> Invoice {
+    let mut invoice = Invoice::new(bill.customer, bill.currency, bill.reason, bill.period, now);
+    invoice.set_lines(bill.lines);
     // A negative balance is the customer's credit; a negative total becomes credit.
     let balance = bill.customer.balance;
-    let due = (total + balance).max(0);
-    invoice.set("lines", list_of(&lines, &format!("/v1/invoices/{id}/lines")));
-    for key in ["subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"] {
-        invoice.set(key, total);
-    }
-    invoice.set("amount_due", due);
-    invoice.set("amount_remaining", due);
-    invoice.set("starting_balance", balance);
+    let due = (invoice.total + balance).max(0);
+    invoice.amount_due = due;
+    invoice.amount_remaining = due;
+    invoice.starting_balance = balance;
     if let Some(subscription) = bill.subscription {
-        invoice.set("default_payment_method", subscription.default_payment_method.as_deref());
+        invoice.default_payment_method.clone_from(&subscription.default_payment_method);
         if let Some(days) = subscription.days_until_due {
-            send_later(&mut invoice, days);
+            invoice.send_later(days);
         }
-        invoice.set(
-            "parent",
-            json!({
-                "quote_details": null,
-                "subscription_details": {
-                    "metadata": subscription.metadata,
-                    "subscription": subscription.id,
-                },
-                "type": "subscription_details",
-            }),
-        );
+        invoice.set_subscription(subscription);
     }
     invoice
 }
 
-/// Makes an invoice one that is sent, and due some days after it was created.
-pub(crate) fn send_later(invoice: &mut Value, days: i64) {
-    let due_date = invoice.int("created") + days * DAY;
-    invoice.set("collection_method", "send_invoice");
-    invoice.set("due_date", due_date);
-}
-
-/// Whether an invoice is sent to the customer rather than charged.
-pub(crate) fn is_sent(invoice: &Value) -> bool {
-    invoice.text("collection_method") == "send_invoice"
-}
-
 /// Returns a customer's pending items: those of the given subscription, and those of none.
-pub(crate) fn pending_items(tx: &Tx<'_>, customer: &str, subscription: Option<&str>) -> Vec<Value> {
-    let items = tx.referring("invoiceitem", customer).filter(|item| item.some("invoice").is_none());
-    let belongs = |item: &&Value| match subscription_of(item) {
-        None => true,
-        owner => owner == subscription,
-    };
-    items.rev().filter(belongs).cloned().collect()
+///
+/// # Errors
+/// A stored item is invalid.
+pub(crate) fn pending_items(
+    tx: &Tx<'_>,
+    customer: &str,
+    subscription: Option<&str>,
+) -> Result<Vec<InvoiceItem>, ApiError> {
+    let mut items: Vec<InvoiceItem> = tx.owned_by(customer)?;
+    items.retain(|item| {
+        item.invoice.is_none() && (item.subscription().is_none() || item.subscription() == subscription)
+    });
+    items.reverse();
+    Ok(items)
 }
 
 /// Returns the invoice lines of pending items.
-pub(crate) fn lines_of(items: &[Value]) -> Vec<Value> {
-    items.iter().map(proration::item_line).collect()
+pub(crate) fn lines_of(items: &[InvoiceItem]) -> Vec<InvoiceLine> {
+    items.iter().map(InvoiceLine::of_item).collect()
 }
 
 /// Stores a draft, and attaches pending items to it.
-pub(crate) fn store(tx: &mut Tx<'_>, draft: &Value, items: &[Value]) {
+pub(crate) fn store(tx: &mut Tx<'_>, draft: &Invoice, items: &[InvoiceItem]) -> Result<(), ApiError> {
     for item in items {
-        tx.quietly(item.text("id"), |item| item.set("invoice", draft["id"].clone()));
+        tx.update_quietly(&item.id, |item: &mut InvoiceItem| item.invoice = Some(draft.id.clone()))?;
     }
-    tx.create("invoice.created", draft);
+    tx.insert("invoice.created", draft)
 }
 
 /// Stores a draft and finalizes it.
-pub(crate) fn issue(tx: &mut Tx<'_>, draft: &Value, items: &[Value]) -> Result<Value, ApiError> {
-    store(tx, draft, items);
-    finalize(tx, draft.text("id"))
+pub(crate) fn issue(tx: &mut Tx<'_>, draft: &Invoice, items: &[InvoiceItem]) -> Result<Invoice, ApiError> {
+    store(tx, draft, items)?;
+    finalize(tx, &draft.id)
 }
 
 /// Finalizes a draft: assigns its number and URLs, and marks it paid if nothing is due.
-pub(crate) fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
-    let draft = tx.find("invoice", id)?;
+pub(crate) fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Invoice, ApiError> {
+    let draft: Invoice = tx.read(id)?;
     let number = assign_number(tx, &draft)?;
     let now = tx.now();
     let base = tx.origin.base.clone();
     let secret = ids::new("");
-    let intent = (draft.int("amount_due") > 0).then(|| intent_of(&draft, now));
-    tx.quietly(id, |invoice| {
-        invoice.set("status", "open");
-        invoice.set("number", number);
-        invoice.set("effective_at", now);
-        invoice.set("automatically_finalizes_at", Value::Null);
-        invoice.set("hosted_invoice_url", format!("{base}/i/{id}?s={secret}"));
-        invoice.set("invoice_pdf", format!("{base}/i/{id}/pdf?s={secret}"));
-        invoice["status_transitions"].set("finalized_at", now);
-        invoice.set("_secret", secret.as_str());
-        if let Some(intent) = &intent {
-            invoice.set("_payment_intent", intent.id.as_str());
-        }
-    });
-    let invoice = tx.find("invoice", id)?;
-    tx.emit("invoice.finalized", &invoice, None);
+    let intent = (draft.amount_due > 0).then(|| intent_of(&draft, now));
+    let invoice = tx.update_quietly(id, |invoice: &mut Invoice| {
+        invoice.status = InvoiceStatus::Open;
+        invoice.number = Some(number);
+        invoice.effective_at = Some(now);
+        invoice.automatically_finalizes_at = None;
+        invoice.hosted_invoice_url = Some(format!("{base}/i/{id}?s={secret}"));
+        invoice.invoice_pdf = Some(format!("{base}/i/{id}/pdf?s={secret}"));
+        invoice.status_transitions.finalized_at = Some(now);
+        invoice.secret = Some(secret);
+        invoice.payment_intent = intent.as_ref().map(|intent| intent.id.clone());
+    })?;
+    tx.emit("invoice.finalized", &invoice.to_json()?, None);
     match intent {
         Some(intent) => {
             tx.insert("payment_intent.created", &intent)?;
@@ -143,37 +118,35 @@ pub(crate) fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
 }
 
 /// Assigns the number of an invoice, and updates the customer's balance.
-fn assign_number(tx: &mut Tx<'_>, draft: &Value) -> Result<String, ApiError> {
-    let customer: Customer = tx.read(draft.text("customer"))?;
+fn assign_number(tx: &mut Tx<'_>, draft: &Invoice) -> Result<String, ApiError> {
+    let customer: Customer = tx.read(&draft.customer)?;
     let sequence = customer.next_invoice_sequence;
-    let ending = (customer.balance + draft.int("total")).min(0);
+    let ending = (customer.balance + draft.total).min(0);
     tx.update_quietly(&customer.id, |customer: &mut Customer| customer.next_invoice_sequence += 1)?;
-    tx.quietly(draft.text("id"), |invoice| invoice.set("ending_balance", ending));
+    tx.update_quietly(&draft.id, |invoice: &mut Invoice| invoice.ending_balance = Some(ending))?;
     tx.update(&customer.id, "customer.updated", |customer: &mut Customer| {
         customer.balance = ending;
-        customer.currency = draft.some("currency").map(str::to_owned);
+        customer.currency = Some(draft.currency.clone());
     })?;
     Ok(format!("{}-{sequence:04}", customer.invoice_prefix))
 }
 
-fn intent_of(invoice: &Value, now: i64) -> PaymentIntent {
-    let due = invoice.int("amount_due");
-    let mut intent = PaymentIntent::new(due, invoice.text("currency"), invoice.some("customer"), now);
-    let of_subscription = invoice["parent"].is_object();
-    if of_subscription {
+fn intent_of(invoice: &Invoice, now: i64) -> PaymentIntent {
+    let mut intent = PaymentIntent::new(invoice.amount_due, &invoice.currency, Some(&invoice.customer), now);
+    if invoice.subscription().is_some() {
         intent.setup_future_usage = Some("off_session".to_owned());
-        let first = invoice.text("billing_reason") == "subscription_create";
+        let first = invoice.billing_reason == BillingReason::SubscriptionCreate;
         let description = if first { "Subscription creation" } else { "Subscription update" };
         intent.description = Some(description.to_owned());
     }
-    intent.invoice = invoice.some("id").map(str::to_owned);
+    intent.invoice = Some(invoice.id.clone());
     intent
 }
 
 /// Sends a finalized invoice to the customer.
-pub(crate) fn send(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", id)?;
-    tx.emit("invoice.sent", &invoice, None);
+pub(crate) fn send(tx: &mut Tx<'_>, id: &str) -> Result<Invoice, ApiError> {
+    let invoice: Invoice = tx.read(id)?;
+    tx.emit("invoice.sent", &invoice.to_json()?, None);
     Ok(invoice)
 }
 
@@ -197,24 +170,26 @@ pub(crate) fn pay(
     method: &Value,
     presence: Presence,
     if_declined: IfDeclined,
-) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", id)?;
-    let intent: PaymentIntent = tx.read(invoice.text("_payment_intent"))?;
+) -> Result<Invoice, ApiError> {
+    let invoice: Invoice = tx.read(id)?;
+    let intent: PaymentIntent = tx.read(invoice.intent())?;
     let outcome = payment::confirm(tx, &intent, method, presence);
     let next = match if_declined {
-        IfDeclined::Leave => invoice.some_int("next_payment_attempt"),
+        IfDeclined::Leave => invoice.next_payment_attempt,
         IfDeclined::Retry => next_attempt(&invoice, tx.now()),
     };
     match outcome {
         Ok(intent) if intent.status == IntentStatus::Succeeded => {
             mark_paid(tx, id, Settlement::Charge(intent.charge()))
         }
-        Ok(intent) if intent.status == IntentStatus::Processing => tx.change(id, "invoice.updated", |invoice| {
-            invoice.set("attempted", true);
-            invoice.set("attempt_count", invoice.int("attempt_count") + 1);
-            invoice.set("next_payment_attempt", Value::Null);
-            invoice.set("_debited", true);
-        }),
+        Ok(intent) if intent.status == IntentStatus::Processing => {
+            tx.update(id, "invoice.updated", |invoice: &mut Invoice| {
+                invoice.attempted = true;
+                invoice.attempt_count += 1;
+                invoice.next_payment_attempt = None;
+                invoice.debited = true;
+            })
+        }
         Ok(_) => attempted(tx, id, true, next),
         Err(error) => {
             attempted(tx, id, error.requires_authentication(), next)?;
@@ -224,30 +199,30 @@ pub(crate) fn pay(
 }
 
 /// Returns the time of the retry after an attempt that fails now, if there is one.
-pub(crate) fn next_attempt(invoice: &Value, now: i64) -> Option<i64> {
-    let index = usize::try_from(invoice.int("attempt_count")).ok()?;
+pub(crate) fn next_attempt(invoice: &Invoice, now: i64) -> Option<i64> {
+    let index = usize::try_from(invoice.attempt_count).ok()?;
     RETRY_DAYS.get(index).map(|days| now + days * DAY)
 }
 
 /// Whether the last retry has failed.
-pub(crate) fn is_exhausted(invoice: &Value) -> bool {
-    let tries = usize::try_from(invoice.int("attempt_count")).unwrap_or(0);
-    tries > RETRY_DAYS.len() && invoice.some_int("next_payment_attempt").is_none()
+pub(crate) fn is_exhausted(invoice: &Invoice) -> bool {
+    let tries = usize::try_from(invoice.attempt_count).unwrap_or(0);
+    tries > RETRY_DAYS.len() && invoice.next_payment_attempt.is_none()
 }
 
 /// Records a failed attempt, and the time of the next one.
-pub(crate) fn attempted(tx: &mut Tx<'_>, id: &str, needs_action: bool, next: Option<i64>) -> Result<Value, ApiError> {
+pub(crate) fn attempted(tx: &mut Tx<'_>, id: &str, needs_action: bool, next: Option<i64>) -> Result<Invoice, ApiError> {
     let events: &[&str] = match needs_action {
         true => &["invoice.updated", "invoice.payment_action_required", "invoice.payment_failed"],
         false => &["invoice.updated", "invoice.payment_failed"],
     };
-    tx.change_with_events(id, events, |invoice| {
-        invoice.set("attempted", true);
-        if !invoice.flag("_debited") {
-            invoice.set("attempt_count", invoice.int("attempt_count") + 1);
+    tx.update_with_events(id, events, |invoice: &mut Invoice| {
+        invoice.attempted = true;
+        if !invoice.debited {
+            invoice.attempt_count += 1;
         }
-        invoice.set("_debited", false);
-        invoice.set("next_payment_attempt", next);
+        invoice.debited = false;
+        invoice.next_payment_attempt = next;
     })
 }
 
@@ -271,7 +246,7 @@ pub(crate) enum Settlement<'a> {
 }
 
 /// Marks an invoice as paid.
-pub(crate) fn mark_paid(tx: &mut Tx<'_>, id: &str, settlement: Settlement<'_>) -> Result<Value, ApiError> {
+pub(crate) fn mark_paid(tx: &mut Tx<'_>, id: &str, settlement: Settlement<'_>) -> Result<Invoice, ApiError> {
     let now = tx.now();
     let charge = match settlement {
         Settlement::Charge(charge) => Some(charge),
@@ -281,37 +256,36 @@ pub(crate) fn mark_paid(tx: &mut Tx<'_>, id: &str, settlement: Settlement<'_>) -
         Settlement::Nothing => &["invoice.paid", "invoice.payment_succeeded"],
         _ => &["invoice.updated", "invoice.paid", "invoice.payment_succeeded"],
     };
-    let paid = tx.change_with_events(id, events, |invoice| {
-        let due = invoice.int("amount_due");
+    let paid = tx.update_with_events(id, events, |invoice: &mut Invoice| {
         // A debit was already counted when it started.
-        if charge.is_some() && !invoice.flag("_debited") {
-            invoice.set("attempt_count", invoice.int("attempt_count") + 1);
+        if charge.is_some() && !invoice.debited {
+            invoice.attempt_count += 1;
         }
-        invoice.set("status", "paid");
-        invoice.set("attempted", true);
-        invoice.set("amount_paid", due);
-        invoice.set("amount_remaining", 0);
-        invoice.set("next_payment_attempt", Value::Null);
-        invoice["status_transitions"].set("paid_at", now);
-        invoice.set("_charge", charge);
-        invoice.set("_out_of_band", matches!(settlement, Settlement::OutOfBand));
+        invoice.status = InvoiceStatus::Paid;
+        invoice.attempted = true;
+        invoice.amount_paid = invoice.amount_due;
+        invoice.amount_remaining = 0;
+        invoice.next_payment_attempt = None;
+        invoice.status_transitions.paid_at = Some(now);
+        invoice.charge = charge.map(str::to_owned);
+        invoice.out_of_band = matches!(settlement, Settlement::OutOfBand);
     })?;
     if let Settlement::OutOfBand = settlement {
         cancel_intent(tx, &paid)?;
     }
     settle_payments(tx, &paid, charge.is_some())?;
-    set_delinquent(tx, paid.text("customer"), false)?;
+    set_delinquent(tx, &paid.customer, false)?;
     Ok(paid)
 }
 
 /// Marks the InvoicePayments of an invoice as paid or cancelled.
-fn settle_payments(tx: &mut Tx<'_>, invoice: &Value, paid: bool) -> Result<(), ApiError> {
+fn settle_payments(tx: &mut Tx<'_>, invoice: &Invoice, paid: bool) -> Result<(), ApiError> {
     let now = tx.now();
-    for id in tx.ids_referring("invoice_payment", invoice.text("id")) {
+    for id in tx.ids_referring("invoice_payment", &invoice.id) {
         if paid {
             tx.change(&id, "invoice_payment.paid", |payment| {
                 payment.set("status", "paid");
-                payment.set("amount_paid", invoice["amount_due"].clone());
+                payment.set("amount_paid", invoice.amount_due);
                 payment["status_transitions"].set("paid_at", now);
             })?;
         } else {
@@ -324,9 +298,9 @@ fn settle_payments(tx: &mut Tx<'_>, invoice: &Value, paid: bool) -> Result<(), A
     Ok(())
 }
 
-fn cancel_intent(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> {
+fn cancel_intent(tx: &mut Tx<'_>, invoice: &Invoice) -> Result<(), ApiError> {
     let now = tx.now();
-    let Some(id) = invoice.some("_payment_intent") else {
+    let Some(id) = &invoice.payment_intent else {
         return Ok(());
     };
     if tx.read::<PaymentIntent>(id)?.status != IntentStatus::Canceled {
@@ -338,12 +312,12 @@ fn cancel_intent(tx: &mut Tx<'_>, invoice: &Value) -> Result<(), ApiError> {
 }
 
 /// Voids an open invoice.
-pub(crate) fn void(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
+pub(crate) fn void(tx: &mut Tx<'_>, id: &str) -> Result<Invoice, ApiError> {
     let now = tx.now();
-    let invoice = tx.change_with_events(id, &["invoice.updated", "invoice.voided"], |invoice| {
-        invoice.set("status", "void");
-        invoice.set("next_payment_attempt", Value::Null);
-        invoice["status_transitions"].set("voided_at", now);
+    let invoice = tx.update_with_events(id, &["invoice.updated", "invoice.voided"], |invoice: &mut Invoice| {
+        invoice.status = InvoiceStatus::Void;
+        invoice.next_payment_attempt = None;
+        invoice.status_transitions.voided_at = Some(now);
     })?;
     cancel_intent(tx, &invoice)?;
     settle_payments(tx, &invoice, false)?;
@@ -351,33 +325,28 @@ pub(crate) fn void(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
 }
 
 /// Marks an open invoice as uncollectible.
-pub(crate) fn mark_uncollectible(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
+pub(crate) fn mark_uncollectible(tx: &mut Tx<'_>, id: &str) -> Result<Invoice, ApiError> {
     let now = tx.now();
-    let invoice = tx.change_with_events(id, &["invoice.updated", "invoice.marked_uncollectible"], |invoice| {
-        invoice.set("status", "uncollectible");
-        invoice.set("next_payment_attempt", Value::Null);
-        invoice["status_transitions"].set("marked_uncollectible_at", now);
+    let events = ["invoice.updated", "invoice.marked_uncollectible"];
+    let invoice = tx.update_with_events(id, &events, |invoice: &mut Invoice| {
+        invoice.status = InvoiceStatus::Uncollectible;
+        invoice.next_payment_attempt = None;
+        invoice.status_transitions.marked_uncollectible_at = Some(now);
     })?;
-    set_delinquent(tx, invoice.text("customer"), false)?;
+    set_delinquent(tx, &invoice.customer, false)?;
     Ok(invoice)
 }
 
 /// Stops automatic collection of a subscription's open invoices and drafts.
 pub(crate) fn stop_collecting(tx: &mut Tx<'_>, subscription: &str) -> Result<(), ApiError> {
-    for id in tx.ids_referring("invoice", subscription) {
-        let open = tx.get(&id).is_some_and(|invoice| matches!(invoice.text("status"), "open" | "draft"));
-        if open {
-            tx.change(&id, "invoice.updated", |invoice| {
-                invoice.set("auto_advance", false);
-                invoice.set("automatically_finalizes_at", Value::Null);
-                invoice.set("next_payment_attempt", Value::Null);
+    for invoice in tx.owned_by::<Invoice>(subscription)? {
+        if matches!(invoice.status, InvoiceStatus::Open | InvoiceStatus::Draft) {
+            tx.update(&invoice.id, "invoice.updated", |invoice: &mut Invoice| {
+                invoice.auto_advance = false;
+                invoice.automatically_finalizes_at = None;
+                invoice.next_payment_attempt = None;
             })?;
         }
     }
     Ok(())
-}
-
-/// Returns the id of the subscription of an invoice or an item.
-pub(crate) fn subscription_of(invoice: &Value) -> Option<&str> {
-    invoice["parent"]["subscription_details"].some("subscription")
 }

@@ -12,7 +12,7 @@ use crate::fields::Fields;
 use crate::flows::proration;
 use crate::flows::terms::name_of;
 use crate::ids;
-use crate::objects::{Customer, Subscription};
+use crate::objects::{Customer, InvoiceLine, Subscription};
 use crate::store::Tx;
 
 const EVENT: &str = "billing.meter_event";
@@ -186,7 +186,7 @@ pub(crate) fn summaries(tx: &Tx<'_>, meter: &Value, params: &Value) -> Result<Ve
 }
 
 /// Returns the invoice lines for the usage in a period.
-pub(crate) fn lines(tx: &Tx<'_>, subscription: &Subscription, period: (i64, i64)) -> Vec<Value> {
+pub(crate) fn lines(tx: &Tx<'_>, subscription: &Subscription, period: (i64, i64)) -> Vec<InvoiceLine> {
     let items = subscription.items().iter().filter(|item| item.is_metered());
     items
         .map(|item| {

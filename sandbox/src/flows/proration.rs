@@ -3,12 +3,8 @@
 //! Invariant: prorations use integer arithmetic, by the second, rounded half away from zero, so that a
 //! preview and a charge with the same time agree to the cent.
 
-use serde_json::{Value, json};
-
 use crate::clock;
-use crate::fields::Fields;
-use crate::ids;
-use crate::objects::{self, Price, SubscriptionItem};
+use crate::objects::{InvoiceItem, InvoiceLine, SubscriptionItem};
 
 /// Returns the share of `amount` for the time from `at` to the end of the period.
 pub(crate) fn remaining(amount: i64, period: (i64, i64), at: i64) -> i64 {
@@ -39,38 +35,8 @@ fn describe(item: &SubscriptionItem, name: &str, amount: i64, from: i64, prorati
 }
 
 /// Returns the invoice line of an item for a period.
-pub(crate) fn line(item: &SubscriptionItem, name: &str, amount: i64, period: (i64, i64)) -> Value {
-    let price = &item.price;
-    json!({
-        "id": ids::new("il_"),
-        "object": "line_item",
-        "amount": amount,
-        "currency": price.currency,
-        "description": describe(item, name, amount, period.0, false),
-        "discount_amounts": [],
-        "discountable": true,
-        "discounts": [],
-        "invoice": null,
-        "livemode": false,
-        "metadata": item.metadata,
-        "parent": {
-            "invoice_item_details": null,
-            "subscription_item_details": {
-                "invoice_item": null,
-                "proration": false,
-                "proration_details": { "credited_items": null },
-                "subscription": item.subscription,
-                "subscription_item": item.id,
-            },
-            "type": "subscription_item_details",
-        },
-        "period": { "end": period.1, "start": period.0 },
-        "pretax_credit_amounts": [],
-        "pricing": price.pricing(),
-        "quantity": item.quantity.unwrap_or_default(),
-        "subtotal": amount,
-        "taxes": [],
-    })
+pub(crate) fn line(item: &SubscriptionItem, name: &str, amount: i64, period: (i64, i64)) -> InvoiceLine {
+    InvoiceLine::of_subscription(item, describe(item, name, amount, period.0, false), amount, period)
 }
 
 /// Returns a pending invoice item for the rest of a period.
@@ -81,100 +47,8 @@ pub(crate) fn item(
     amount: i64,
     period: (i64, i64),
     now: i64,
-) -> Value {
-    let price = &of.price;
-    let quantity = of.quantity.unwrap_or_default();
-    let mut item = objects::invoice_item(customer, amount, &price.currency, quantity, Some(price.pricing()), now);
-    item.set("description", describe(of, name, amount, period.0, true));
-    item.set("discountable", false);
-    item.set("period", json!({ "end": period.1, "start": period.0 }));
-    item.set("proration", true);
-    item.set(
-        "parent",
-        json!({
-            "subscription_details": { "subscription": of.subscription, "subscription_item": of.id },
-            "type": "subscription_details",
-        }),
-    );
-    item
-}
-
-/// Returns the invoice line of a one-time price.
-pub(crate) fn one_time_line(price: &Price, quantity: i64, name: &str, now: i64) -> Value {
-    let amount = price.unit_amount.unwrap_or_default() * quantity;
-    json!({
-        "id": ids::new("il_"),
-        "object": "line_item",
-        "amount": amount,
-        "currency": price.currency,
-        "description": name,
-        "discount_amounts": [],
-        "discountable": true,
-        "discounts": [],
-        "invoice": null,
-        "livemode": false,
-        "metadata": {},
-        "parent": {
-            "invoice_item_details": {
-                "invoice_item": ids::new("ii_"),
-                "proration": false,
-                "proration_details": { "credited_items": null },
-                "subscription": null,
-            },
-            "subscription_item_details": null,
-            "type": "invoice_item_details",
-        },
-        "period": { "end": now, "start": now },
-        "pretax_credit_amounts": [],
-        "pricing": price.pricing(),
-        "quantity": quantity,
-        "subtotal": amount,
-        "taxes": [],
-    })
-}
-
-/// Returns the invoice line of a pending item.
-pub(crate) fn item_line(item: &Value) -> Value {
-    let owner = &item["parent"]["subscription_details"];
-    let details = json!({
-        "invoice_item": item["id"],
-        "proration": item["proration"],
-        "proration_details": { "credited_items": null },
-        "subscription": owner["subscription"],
-    });
-    let parent = match owner.some("subscription_item") {
-        None => json!({
-            "invoice_item_details": details, "subscription_item_details": null, "type": "invoice_item_details",
-        }),
-        Some(of) => {
-            let mut details = details;
-            details.set("subscription_item", of);
-            json!({
-                "invoice_item_details": null, "subscription_item_details": details,
-                "type": "subscription_item_details",
-            })
-        }
-    };
-    json!({
-        "id": ids::new("il_"),
-        "object": "line_item",
-        "amount": item["amount"],
-        "currency": item["currency"],
-        "description": item["description"],
-        "discount_amounts": [],
-        "discountable": item["discountable"],
-        "discounts": [],
-        "invoice": null,
-        "livemode": false,
-        "metadata": item["metadata"],
-        "parent": parent,
-        "period": item["period"],
-        "pretax_credit_amounts": [],
-        "pricing": item["pricing"],
-        "quantity": item["quantity"],
-        "subtotal": item["amount"],
-        "taxes": [],
-    })
+) -> InvoiceItem {
+    InvoiceItem::proration(customer, of, describe(of, name, amount, period.0, true), amount, period, now)
 }
 
 #[cfg(test)]

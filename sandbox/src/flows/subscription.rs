@@ -15,7 +15,10 @@ use crate::flows::terms::{
     regular_lines,
 };
 use crate::flows::{meter, proration};
-use crate::objects::{Customer, Price, Recurring, Subscription, SubscriptionItem, SubscriptionStatus};
+use crate::objects::{
+    BillingReason, Customer, InvoiceLine, InvoiceStatus, Price, Recurring, Subscription, SubscriptionItem,
+    SubscriptionStatus,
+};
 use crate::store::Tx;
 
 /// A subscription to create.
@@ -67,35 +70,35 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewSubscription<'_>) -> Result<Subsc
     subscription.set_items(items.collect());
     apply_cancellation(&mut subscription, new.params, now);
 
-    let pending = invoice::pending_items(tx, &new.customer.id, None);
+    let pending = invoice::pending_items(tx, &new.customer.id, None)?;
     let mut lines = invoice::lines_of(&pending);
     lines.extend(regular_lines(tx, &subscription, period, trialing));
     for (price, quantity) in &new.once {
-        lines.push(proration::one_time_line(price, *quantity, &name_of(tx, &price.product), now));
+        lines.push(InvoiceLine::once(price, *quantity, &name_of(tx, &price.product), now));
     }
     let draft = invoice::draft(
         Bill {
             customer: new.customer,
             subscription: Some(&subscription),
-            reason: "subscription_create",
+            reason: BillingReason::SubscriptionCreate,
             currency: &currency,
             period: (now, now),
             lines,
         },
         now,
     );
-    let due = draft.int("amount_due");
-    let sent = invoice::is_sent(&draft);
+    let due = draft.amount_due;
+    let sent = draft.is_sent();
     subscription.status = match trialing {
         true => SubscriptionStatus::Trialing,
         false if due == 0 || sent => SubscriptionStatus::Active,
         false => SubscriptionStatus::Incomplete,
     };
-    subscription.latest_invoice = draft.some("id").map(str::to_owned);
+    subscription.latest_invoice = Some(draft.id.clone());
     tx.insert("customer.subscription.created", &subscription)?;
     let issued = invoice::issue(tx, &draft, &pending)?;
     if sent {
-        invoice::send(tx, issued.text("id"))?;
+        invoice::send(tx, &issued.id)?;
     } else if due > 0 && new.if_unpaid != IfUnpaid::Wait {
         collect(tx, &id, &issued, new.presence, new.if_unpaid)?;
     }
@@ -173,7 +176,7 @@ fn credit_the_rest(tx: &mut Tx<'_>, current: &Subscription) -> Result<(), ApiErr
         let credit = -proration::remaining(item.full_price(), period, now);
         let name = name_of(tx, &item.price.product);
         let item = proration::item(&current.customer, item, &name, credit, (now, period.1), now);
-        tx.create("invoiceitem.created", &item);
+        tx.insert("invoiceitem.created", &item)?;
     }
     Ok(())
 }
@@ -187,7 +190,7 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Subscription, prorates: bool) -> Resu
         credit_the_rest(tx, current)?;
     }
     let customer: Customer = tx.read(&current.customer)?;
-    let pending = invoice::pending_items(tx, &customer.id, Some(id));
+    let pending = invoice::pending_items(tx, &customer.id, Some(id))?;
     let mut lines = invoice::lines_of(&pending);
     let (start, _) = current.period();
     lines.extend(meter::lines(tx, current, (start, now)));
@@ -198,7 +201,7 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Subscription, prorates: bool) -> Resu
         Bill {
             customer: &customer,
             subscription: Some(current),
-            reason: "manual",
+            reason: BillingReason::Manual,
             currency: &current.currency,
             period: current.period(),
             lines,
@@ -206,10 +209,10 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Subscription, prorates: bool) -> Resu
         now,
     );
     tx.update_quietly(id, |subscription: &mut Subscription| {
-        subscription.latest_invoice = draft.some("id").map(str::to_owned);
+        subscription.latest_invoice = Some(draft.id.clone());
     })?;
     let issued = invoice::issue(tx, &draft, &pending)?;
-    if issued.text("status") == "open" && !invoice::is_sent(&issued) && default_method(tx, current).is_some() {
+    if issued.status == InvoiceStatus::Open && !issued.is_sent() && default_method(tx, current).is_some() {
         collect(tx, id, &issued, Presence::OffSession, IfUnpaid::Allow)?;
     }
     Ok(())

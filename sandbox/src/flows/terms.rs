@@ -6,7 +6,7 @@ use crate::clock;
 use crate::error::ApiError;
 use crate::fields::{Fields, assign, merge};
 use crate::flows::{payment, proration};
-use crate::objects::{BillingMode, CollectionMethod, PauseCollection, Price, Recurring, Subscription};
+use crate::objects::{BillingMode, CollectionMethod, InvoiceLine, PauseCollection, Price, Recurring, Subscription};
 use crate::store::Tx;
 
 pub(crate) const UPDATED: &str = "customer.subscription.updated";
@@ -123,7 +123,12 @@ pub(crate) fn name_of(tx: &Tx<'_>, product: &str) -> String {
 }
 
 /// Returns the invoice lines for a full period, or for a free trial. Metered items are billed later.
-pub(crate) fn regular_lines(tx: &Tx<'_>, subscription: &Subscription, period: (i64, i64), trial: bool) -> Vec<Value> {
+pub(crate) fn regular_lines(
+    tx: &Tx<'_>,
+    subscription: &Subscription,
+    period: (i64, i64),
+    trial: bool,
+) -> Vec<InvoiceLine> {
     let items = subscription.items().iter().filter(|item| !item.is_metered());
     items
         .map(|item| {
@@ -132,7 +137,7 @@ pub(crate) fn regular_lines(tx: &Tx<'_>, subscription: &Subscription, period: (i
                 return proration::line(item, &name, item.full_price(), period);
             }
             let mut line = proration::line(item, &name, 0, period);
-            line.set("description", format!("Trial period for {name}"));
+            line.description = Some(format!("Trial period for {name}"));
             line
         })
         .collect()

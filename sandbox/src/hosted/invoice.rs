@@ -6,7 +6,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::clock;
 use crate::fields::Fields;
@@ -16,7 +15,7 @@ use crate::flows::payment::Presence;
 use crate::hosted::checkout::{FieldError, Input, card_fields, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
-use crate::objects::PaymentIntent;
+use crate::objects::{Invoice, InvoiceStatus, Object, PaymentIntent};
 use crate::store::Origin;
 
 /// The secret in the URL of an invoice.
@@ -26,19 +25,19 @@ pub(crate) struct Key {
     s: String,
 }
 
-fn find(shared: &crate::state::Shared, id: &str, key: &Key) -> Option<Value> {
+fn find(shared: &crate::state::Shared, id: &str, key: &Key) -> Option<Invoice> {
     let inner = shared.lock();
-    let invoice = inner.store.get(id).filter(|found| found.text("object") == "invoice")?;
-    let opens = invoice.some("_secret").is_some_and(|secret| secret == key.s);
-    opens.then(|| invoice.clone())
+    let stored = inner.store.get(id).filter(|found| found.text("object") == Invoice::KIND)?;
+    let invoice = Invoice::from_json(stored.clone()).ok()?;
+    Some(invoice).filter(|invoice| invoice.secret.as_ref() == Some(&key.s))
 }
 
 fn unknown() -> Response {
     notice(StatusCode::NOT_FOUND, "This page does not exist", "There is no such invoice.", None)
 }
 
-fn title_of(invoice: &Value) -> String {
-    format!("Invoice {}", invoice.text("number"))
+fn title_of(invoice: &Invoice) -> String {
+    format!("Invoice {}", invoice.number.as_deref().unwrap_or_default())
 }
 
 /// `GET /i/{invoice}`
@@ -58,8 +57,9 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
     let input = Input::read(&body);
     let mut answer = None;
     let outcome = shared.transaction(Origin::default(), |tx| {
-        let back = tx.find("invoice", &id)?.text("hosted_invoice_url").to_owned();
-        if tx.find("invoice", &id)?.text("status") != "open" {
+        let current: Invoice = tx.read(&id)?;
+        let back = current.hosted_invoice_url.unwrap_or_default();
+        if current.status != InvoiceStatus::Open {
             answer = Some(see_other(&back));
             return Ok(());
         }
@@ -70,7 +70,7 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
                 return Ok(());
             }
         };
-        let intent = invoice.text("_payment_intent");
+        let intent = invoice.intent();
         tx.update_quietly(intent, |intent: &mut PaymentIntent| intent.return_url = Some(back.clone()))?;
         let paid = invoice::pay(tx, &id, &method, Presence::OnSession, IfDeclined::Leave);
         if let Err(error) = &paid {
@@ -78,7 +78,7 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
             answer = Some(shown(&invoice, StatusCode::PAYMENT_REQUIRED, &input, Some(&field_error)));
         }
         let paid = paid?;
-        if paid.text("status") == "paid" {
+        if paid.status == InvoiceStatus::Paid {
             collection::invoice_settled(tx, &paid)?;
             answer = Some(see_other(&back));
         } else {
@@ -96,22 +96,22 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
 }
 
 /// Renders an invoice, with a payment form if it is open.
-fn shown(invoice: &Value, status: StatusCode, input: &Input, field_error: Option<&FieldError>) -> Response {
-    let currency = invoice.text("currency");
+fn shown(invoice: &Invoice, status: StatusCode, input: &Input, field_error: Option<&FieldError>) -> Response {
+    let currency = &invoice.currency;
     let lines: String = invoice
-        .data("lines")
+        .lines()
         .iter()
         .map(|line| {
             format!(
                 r#"<li><span>{}</span><span class="amount">{}</span></li>"#,
-                esc(line.text("description")),
-                money::format(line.int("amount"), currency)
+                esc(line.description.as_deref().unwrap_or_default()),
+                money::format(line.amount, currency)
             )
         })
         .collect();
-    let due = money::format(invoice.int("amount_remaining"), currency);
-    let form = match invoice.text("status") {
-        "open" => format!(
+    let due = money::format(invoice.amount_remaining, currency);
+    let form = match invoice.status {
+        InvoiceStatus::Open => format!(
             r#"<h2>Pay this invoice</h2><form method="post" novalidate>{}<button>Pay {due}</button></form>{}"#,
             card_fields(input, field_error),
             test_cards()
@@ -131,14 +131,14 @@ fn shown(invoice: &Value, status: StatusCode, input: &Input, field_error: Option
 {form}
 </div>"#,
         title = esc(&title_of(invoice)),
-        to = esc(invoice.some("customer_email").or(invoice.some("customer_name")).unwrap_or("Customer")),
-        date = clock::long_date(invoice.int("created")),
-        status = esc(invoice.text("status")),
-        by = invoice.some_int("due_date").map_or_else(String::new, |at| format!(" · due {}", clock::long_date(at))),
-        total = money::format(invoice.int("total"), currency),
-        due = money::format(invoice.int("amount_due"), currency),
-        paid = money::format(invoice.int("amount_paid"), currency),
-        pdf = link(invoice.text("invoice_pdf")),
+        to = esc(invoice.customer_email.as_ref().or(invoice.customer_name.as_ref()).map_or("Customer", String::as_str)),
+        date = clock::long_date(invoice.created),
+        status = invoice.status,
+        by = invoice.due_date.map_or_else(String::new, |at| format!(" · due {}", clock::long_date(at))),
+        total = money::format(invoice.total, currency),
+        due = money::format(invoice.amount_due, currency),
+        paid = money::format(invoice.amount_paid, currency),
+        pdf = link(invoice.invoice_pdf.as_deref().unwrap_or_default()),
     );
     page(status, &title_of(invoice), &main)
 }
@@ -148,22 +148,23 @@ pub(crate) async fn pdf(State(shared): App, Path(id): Path<String>, Query(key): 
     let Some(invoice) = find(&shared, &id, &key) else {
         return unknown();
     };
-    let currency = invoice.text("currency");
+    let currency = &invoice.currency;
     let mut lines = vec![
         "Sandbox: no real money".to_owned(),
         String::new(),
         title_of(&invoice),
-        format!("{}   {}", clock::long_date(invoice.int("created")), invoice.text("status")),
-        invoice.text("customer_email").to_owned(),
+        format!("{}   {}", clock::long_date(invoice.created), invoice.status),
+        invoice.customer_email.clone().unwrap_or_default(),
         String::new(),
     ];
-    for line in invoice.data("lines") {
-        lines.push(format!("{}   {}", line.text("description"), money::format(line.int("amount"), currency)));
+    for line in invoice.lines() {
+        let description = line.description.as_deref().unwrap_or_default();
+        lines.push(format!("{description}   {}", money::format(line.amount, currency)));
     }
     lines.push(String::new());
-    lines.push(format!("Total   {}", money::format(invoice.int("total"), currency)));
-    lines.push(format!("Amount paid   {}", money::format(invoice.int("amount_paid"), currency)));
-    let name = format!("attachment; filename=\"invoice-{}.pdf\"", invoice.text("number"));
+    lines.push(format!("Total   {}", money::format(invoice.total, currency)));
+    lines.push(format!("Amount paid   {}", money::format(invoice.amount_paid, currency)));
+    let name = format!("attachment; filename=\"invoice-{}.pdf\"", invoice.number.as_deref().unwrap_or_default());
     let headers = [(header::CONTENT_TYPE, "application/pdf".to_owned()), (header::CONTENT_DISPOSITION, name)];
     (headers, write_pdf(&lines)).into_response()
 }

@@ -18,7 +18,9 @@ use crate::flows::{change, collection, subscription, terms};
 use crate::hosted::checkout::{FieldError, Input, card_fields, interval_of, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
-use crate::objects::{Customer, PaymentIntent, Price, Subscription, SubscriptionStatus};
+use crate::objects::{
+    BillingReason, Customer, Invoice, InvoiceStatus, PaymentIntent, Price, Subscription, SubscriptionStatus,
+};
 use crate::state::Shared;
 use crate::store::{Origin, Tx};
 
@@ -125,11 +127,12 @@ fn save(tx: &mut Tx<'_>, customer: &str, method: &Value, input: &Input) -> Resul
 /// `POST /p/session/{session}/pay/{invoice}`
 pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, String)>) -> Response {
     act(&shared, &id, |tx, session| {
-        let open = tx.lookup("invoice", &due).filter(|due| due["customer"] == session["customer"]).cloned();
-        let Some(open) = open.filter(|due| due.text("status") == "open") else {
+        let open = tx.read::<Invoice>(&due).ok().filter(|due| due.customer == session.text("customer"));
+        let Some(open) = open.filter(|due| due.status == InvoiceStatus::Open) else {
             return Ok(see_other(&address(session)));
         };
-        let method = invoice::subscription_of(&open)
+        let method = open
+            .subscription()
             .and_then(|id| tx.read(id).ok())
             .and_then(|found| terms::default_method(tx, &found))
             .or_else(|| payment::default_method(tx, session.text("customer")));
@@ -137,10 +140,10 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
             None => "Add a card first.".to_owned(),
             Some(method) => {
                 let method = payment::method(tx, &method, "payment_method")?;
-                let intent = open.text("_payment_intent");
+                let intent = open.intent();
                 tx.update_quietly(intent, |intent: &mut PaymentIntent| intent.return_url = Some(address(session)))?;
                 match invoice::pay(tx, &due, &method, Presence::OnSession, IfDeclined::Leave) {
-                    Ok(paid) if paid.text("status") == "paid" => {
+                    Ok(paid) if paid.status == InvoiceStatus::Paid => {
                         collection::invoice_settled(tx, &paid)?;
                         return Ok(see_other(&address(session)));
                     }
@@ -303,9 +306,9 @@ fn change_to(tx: &Tx<'_>, session: &Value, plan: &Subscription, price: &str) -> 
 
 fn confirmation(tx: &Tx<'_>, session: &Value, plan: &Subscription, price: &Price) -> Result<String, ApiError> {
     let preview = change::preview(tx, plan, &change_to(tx, session, plan, &price.id))?;
-    let due = match preview.text("billing_reason") {
-        "upcoming" => "Nothing is due today.".to_owned(),
-        _ => format!("{} is due today.", money::format(preview.int("amount_due"), preview.text("currency"))),
+    let due = match preview.billing_reason {
+        BillingReason::Upcoming => "Nothing is due today.".to_owned(),
+        _ => format!("{} is due today.", money::format(preview.amount_due, &preview.currency)),
     };
     let name = tx.get(&price.product).map_or("Plan", |product| product.text("name"));
     Ok(format!(
@@ -477,31 +480,27 @@ fn overview(
             format!("{brand} ending in {last4}, expires {:02} / {}", card.int("exp_month"), card.int("exp_year"))
         },
     );
-    let invoices: Vec<Value> =
-        tx.referring("invoice", &customer.id).filter(|found| found.text("customer") == customer.id).cloned().collect();
+    let invoices: Vec<Invoice> = tx.owned_by(&customer.id)?;
     let at = address(session);
     let due: String = invoices
         .iter()
-        .filter(|invoice| invoice.text("status") == "open")
+        .filter(|invoice| invoice.status == InvoiceStatus::Open)
         .map(|invoice| {
-            let amount = money::format(invoice.int("amount_remaining"), invoice.text("currency"));
-            format!(
-                r#"<form method="post" action="{at}/pay/{}"><button>Pay {amount} now</button></form>"#,
-                invoice.text("id")
-            )
+            let amount = money::format(invoice.amount_remaining, &invoice.currency);
+            format!(r#"<form method="post" action="{at}/pay/{}"><button>Pay {amount} now</button></form>"#, invoice.id)
         })
         .collect();
     let rows: String = invoices
         .iter()
-        .filter(|invoice| invoice.text("status") != "draft")
+        .filter(|invoice| invoice.status != InvoiceStatus::Draft)
         .map(|invoice| {
             format!(
                 r#"<li><a href="{}">{} · {}</a><span class="amount">{} · <a href="{}">PDF</a></span></li>"#,
-                link(invoice.text("hosted_invoice_url")),
-                clock::long_date(invoice.int("created")),
-                esc(invoice.text("status")),
-                money::format(invoice.int("total"), invoice.text("currency")),
-                link(invoice.text("invoice_pdf")),
+                link(invoice.hosted_invoice_url.as_deref().unwrap_or_default()),
+                clock::long_date(invoice.created),
+                invoice.status,
+                money::format(invoice.total, &invoice.currency),
+                link(invoice.invoice_pdf.as_deref().unwrap_or_default()),
             )
         })
         .collect();

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::fields::{Fields, copy, merge_metadata};
+use crate::fields::Fields;
 use crate::flows::invoice::{self, Bill, IfDeclined, Settlement};
 use crate::flows::payment::{self, Presence};
 use crate::flows::{change, collection, terms};
 use crate::http::call::{Call, Route, deleted, route};
 use crate::http::list::{in_range, matches_filters, page};
-use crate::objects::{self, Price, Subscription};
+use crate::objects::{BillingReason, Invoice, InvoiceItem, InvoiceStatus, Object, Price, Subscription};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -37,13 +37,13 @@ pub(super) const ROUTES: &[Route] = &[
 fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let customer = tx.customer(params.text("customer"))?;
-    let items: Vec<Value> = match params.text("pending_invoice_items_behavior") {
-        "include" => invoice::pending_items(tx, &customer.id, None),
+    let items = match params.text("pending_invoice_items_behavior") {
+        "include" => invoice::pending_items(tx, &customer.id, None)?,
         _ => Vec::new(),
     };
-    let of_items = items.first().map(|item| item.text("currency"));
+    let of_items = items.first().map(|item| item.currency.as_str());
     let currency = params.some("currency").or(of_items).or(customer.currency.as_deref()).unwrap_or("usd").to_owned();
-    if items.iter().any(|item| item.text("currency") != currency) {
+    if items.iter().any(|item| item.currency != currency) {
         let message = format!("Pending invoice items must have the invoice's currency ({currency}).");
         return Err(ApiError::invalid("", message).on("currency"));
     }
@@ -51,15 +51,14 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let bill = Bill {
         customer: &customer,
         subscription: None,
-        reason: "manual",
+        reason: BillingReason::Manual,
         currency: &currency,
         period: (now, now),
         lines: invoice::lines_of(&items),
     };
     let mut draft = invoice::draft(bill, now);
-    draft.set("auto_advance", params.flag("auto_advance"));
-    copy(&mut draft, params, &["default_payment_method", "description", "footer"]);
-    merge_metadata(&mut draft, params);
+    draft.auto_advance = params.flag("auto_advance");
+    draft.apply(params);
     if params.text("collection_method") == "send_invoice" {
         match (params.some_int("days_until_due"), params.some_int("due_date")) {
             (None, None) => {
@@ -67,34 +66,37 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
                     "If invoice collection method is 'send_invoice', you must specify 'due_date' or 'days_until_due'.";
                 return Err(ApiError::invalid("parameter_missing", message).on("due_date"));
             }
-            (Some(days), _) => invoice::send_later(&mut draft, days),
+            (Some(days), _) => draft.send_later(days),
             (None, Some(at)) => {
-                invoice::send_later(&mut draft, 0);
-                draft.set("due_date", at);
+                draft.send_later(0);
+                draft.due_date = Some(at);
             }
         }
     }
-    invoice::store(tx, &draft, &items);
-    Ok(draft)
+    invoice::store(tx, &draft, &items)?;
+    draft.to_json()
 }
 
 fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", &call.id)?;
+    let invoice: Invoice = tx.read(&call.id)?;
     let only_metadata = call.params.as_object().is_some_and(|params| params.keys().all(|key| key == "metadata"));
-    if invoice.text("status") != "draft" && !only_metadata {
+    if invoice.status != InvoiceStatus::Draft && !only_metadata {
         let message = "Finalized invoices can't be updated in this way.";
         return Err(ApiError::invalid("invoice_not_editable", message));
     }
-    tx.change(&call.id, "invoice.updated", |invoice| {
-        copy(invoice, &call.params, &["auto_advance", "default_payment_method", "description", "footer"]);
-        merge_metadata(invoice, &call.params);
-    })
+    let updated = tx.update(&call.id, "invoice.updated", |invoice: &mut Invoice| {
+        if call.params.get("auto_advance").is_some() {
+            invoice.auto_advance = call.params.flag("auto_advance");
+        }
+        invoice.apply(&call.params);
+    })?;
+    updated.to_json()
 }
 
 /// Returns an invoice that must be a draft.
-fn draft(tx: &Tx<'_>, id: &str, done: &str) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", id)?;
-    if invoice.text("status") != "draft" {
+fn draft(tx: &Tx<'_>, id: &str, done: &str) -> Result<Invoice, ApiError> {
+    let invoice: Invoice = tx.read(id)?;
+    if invoice.status != InvoiceStatus::Draft {
         let message = format!("This invoice is not a draft, so it cannot be {done}.");
         return Err(ApiError::invalid("invoice_not_editable", message));
     }
@@ -106,14 +108,14 @@ fn delete(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     for item in tx.ids_referring("invoiceitem", &call.id) {
         tx.remove(&item);
     }
-    tx.emit("invoice.deleted", &invoice, None);
+    tx.emit("invoice.deleted", &invoice.to_json()?, None);
     tx.remove(&call.id);
     Ok(deleted("invoice", &call.id))
 }
 
 fn finalize(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     draft(tx, &call.id, "finalized")?;
-    invoice::finalize(tx, &call.id)
+    invoice::finalize(tx, &call.id)?.to_json()
 }
 
 fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -135,12 +137,10 @@ fn create_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
             return Err(ApiError::invalid("parameter_missing", message).on("amount"));
         }
     };
-    let pricing = price.as_ref().map(Price::pricing);
-    let mut item = objects::invoice_item(&customer.id, amount, &currency, quantity, pricing, tx.now());
-    copy(&mut item, params, &["description", "discountable"]);
-    merge_metadata(&mut item, params);
-    tx.create("invoiceitem.created", &item);
-    Ok(item)
+    let mut item = InvoiceItem::new(&customer.id, amount, &currency, quantity, price.as_ref(), tx.now());
+    item.apply(params);
+    tx.insert("invoiceitem.created", &item)?;
+    item.to_json()
 }
 
 fn list_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -156,12 +156,12 @@ fn list_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 }
 
 fn delete_item(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let item = tx.find("invoiceitem", &call.id)?;
-    if item.some("invoice").is_some() {
+    let item: InvoiceItem = tx.read(&call.id)?;
+    if item.invoice.is_some() {
         let message = "This invoice item is already attached to an invoice.";
         return Err(ApiError::invalid("invoice_not_editable", message));
     }
-    tx.emit("invoiceitem.deleted", &item, None);
+    tx.emit("invoiceitem.deleted", &item.to_json()?, None);
     tx.remove(&call.id);
     Ok(deleted("invoiceitem", &call.id))
 }
@@ -178,7 +178,7 @@ fn is_requested(call: &Call, invoice: &Value) -> bool {
     let due_date = call.params.get("due_date");
     let subscription = call.params.some("subscription");
     matches_filters(call, invoice, &["customer", "status", "collection_method"])
-        && subscription.is_none_or(|id| invoice::subscription_of(invoice) == Some(id))
+        && subscription.is_none_or(|id| invoice["parent"]["subscription_details"].text("subscription") == id)
         && (due_date.is_none() || in_range(due_date, invoice.int("due_date")))
 }
 
@@ -205,17 +205,17 @@ fn lines(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 }
 
 fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", &call.id)?;
-    match invoice.text("status") {
-        "open" => {}
-        "draft" => {
+    let invoice: Invoice = tx.read(&call.id)?;
+    match invoice.status {
+        InvoiceStatus::Open => {}
+        InvoiceStatus::Draft => {
             let finalized = invoice::finalize(tx, &call.id)?;
-            if finalized.text("status") == "paid" {
-                return Ok(finalized);
+            if finalized.status == InvoiceStatus::Paid {
+                return finalized.to_json();
             }
         }
-        "paid" => return Err(ApiError::invalid("invoice_already_paid", "Invoice is already paid")),
-        status => {
+        InvoiceStatus::Paid => return Err(ApiError::invalid("invoice_already_paid", "Invoice is already paid")),
+        status @ (InvoiceStatus::Uncollectible | InvoiceStatus::Void) => {
             let message = format!("This invoice can no longer be paid: its status is {status}.");
             return Err(ApiError::invalid("invoice_not_editable", message));
         }
@@ -225,11 +225,12 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         collection::invoice_settled(tx, &paid)?;
         return tx.find("invoice", &call.id);
     }
-    let named = call.params.some("payment_method").or(invoice.some("default_payment_method"));
-    let of_subscription = invoice::subscription_of(&invoice)
+    let named = call.params.some("payment_method").or(invoice.default_payment_method.as_deref());
+    let of_subscription = invoice
+        .subscription()
         .and_then(|id| tx.read(id).ok())
         .and_then(|subscription| terms::default_method(tx, &subscription));
-    let of_customer = payment::default_method(tx, invoice.text("customer"));
+    let of_customer = payment::default_method(tx, &invoice.customer);
     let method = named.map(str::to_owned).or(of_subscription).or(of_customer);
     let method = method.ok_or_else(|| {
         let message =
@@ -238,17 +239,17 @@ fn pay(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     })?;
     let method = payment::method(tx, &method, "payment_method")?;
     let paid = invoice::pay(tx, &call.id, &method, Presence::of(&call.params), IfDeclined::Leave)?;
-    if paid.text("status") == "paid" {
+    if paid.status == InvoiceStatus::Paid {
         collection::invoice_settled(tx, &paid)?;
     }
     tx.find("invoice", &call.id)
 }
 
 /// Returns an invoice that must be open, or have the other given status.
-fn open(tx: &Tx<'_>, id: &str, also: &str) -> Result<Value, ApiError> {
-    let invoice = tx.find("invoice", id)?;
-    let status = invoice.text("status");
-    if status == "open" || status == also {
+fn open(tx: &Tx<'_>, id: &str, also: InvoiceStatus) -> Result<Invoice, ApiError> {
+    let invoice: Invoice = tx.read(id)?;
+    let status = invoice.status;
+    if status == InvoiceStatus::Open || status == also {
         return Ok(invoice);
     }
     let message = format!("You can only pass in open invoices. This invoice isn't open: its status is {status}.");
@@ -256,12 +257,12 @@ fn open(tx: &Tx<'_>, id: &str, also: &str) -> Result<Value, ApiError> {
 }
 
 fn void(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    open(tx, &call.id, "uncollectible")?;
-    invoice::void(tx, &call.id)
+    open(tx, &call.id, InvoiceStatus::Uncollectible)?;
+    invoice::void(tx, &call.id)?.to_json()
 }
 
 fn mark_uncollectible(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    open(tx, &call.id, "open")?;
+    open(tx, &call.id, InvoiceStatus::Open)?;
     let given_up = invoice::mark_uncollectible(tx, &call.id)?;
     collection::invoice_settled(tx, &given_up)?;
     tx.find("invoice", &call.id)
@@ -269,15 +270,15 @@ fn mark_uncollectible(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 /// Sends an invoice, after finalizing a draft.
 fn send(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
-    let invoice = open(tx, &call.id, "draft")?;
-    if !invoice::is_sent(&invoice) {
+    let invoice = open(tx, &call.id, InvoiceStatus::Draft)?;
+    if !invoice.is_sent() {
         let message = "You can only manually send an invoice if its collection method is 'send_invoice'.";
         return Err(ApiError::invalid("", message));
     }
-    if invoice.text("status") == "draft" {
+    if invoice.status == InvoiceStatus::Draft {
         invoice::finalize(tx, &call.id)?;
     }
-    invoice::send(tx, &call.id)
+    invoice::send(tx, &call.id)?.to_json()
 }
 
 fn preview(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -290,5 +291,5 @@ fn preview(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         return Err(ApiError::invalid("invoice_upcoming_none", message));
     }
     let details = call.params.get("subscription_details").cloned().unwrap_or(json!({}));
-    change::preview(tx, &current, &details)
+    change::preview(tx, &current, &details)?.to_json()
 }

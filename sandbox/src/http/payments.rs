@@ -11,7 +11,7 @@ use crate::flows::invoice::{self, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::http::call::{Call, Route, route};
 use crate::http::list::{filtered, matches_filters, page};
-use crate::objects::{self, Customer, IntentStatus, Object, PaymentIntent};
+use crate::objects::{self, Customer, IntentStatus, InvoiceStatus, Object, PaymentIntent};
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -96,7 +96,7 @@ fn confirm(tx: &mut Tx<'_>, intent: &PaymentIntent, params: &Value) -> Result<Pa
     }
     if let Some(invoice) = &intent.invoice {
         let paid = invoice::pay(tx, invoice, &method, Presence::of(params), IfDeclined::Leave)?;
-        if paid.text("status") == "paid" {
+        if paid.status == InvoiceStatus::Paid {
             collection::invoice_settled(tx, &paid)?;
         }
         return tx.read(id);
