@@ -10,37 +10,24 @@ use crate::banks;
 use crate::cards;
 use crate::clock::DAY;
 use crate::error::ApiError;
-use crate::fields::{Fields, copy, merge_metadata, metadata};
+use crate::fields::{Fields, copy};
 use crate::flows::invoice::{self, Bill, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{self, IfUnpaid};
-use crate::objects::{self, BillingReason, Customer, IntentStatus, Invoice, InvoiceLine, Object, PaymentIntent, Price};
+use crate::objects::{
+    self, BillingReason, CheckoutSession, Customer, CustomerCreation, CustomerDetails, IntentStatus, Invoice,
+    InvoiceCreation, InvoiceLine, MethodCollection, Object, PaymentIntent, PaymentStatus, PendingForm, Price,
+    SessionItem, SessionMode, SessionParams, SessionStatus,
+};
 use crate::store::Tx;
 
-/// Parameters that are stored and returned.
-const ECHOED: &[&str] = &[
-    "allow_promotion_codes",
-    "billing_address_collection",
-    "cancel_url",
-    "client_reference_id",
-    "customer_email",
-    "integration_identifier",
-    "locale",
-    "origin_context",
-    "payment_method_collection",
-    "saved_payment_method_options",
-    "submit_type",
-    "success_url",
-    "wallet_options",
-];
-
 /// Creates a session.
-pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
+pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, ApiError> {
     let now = tx.now();
     check_combination(params)?;
-    let mode = params.some("mode").unwrap_or("payment");
-    let subscribes = mode == "subscription";
+    let mode = params.some("mode").map_or(Ok(SessionMode::Payment), str::parse)?;
+    let subscribes = mode == SessionMode::Subscription;
     for key in ["success_url", "cancel_url"] {
         if let Some(url) = params.some(key)
             && !(url.starts_with("http://") || url.starts_with("https://"))
@@ -55,62 +42,39 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     let currency = one_currency(&items, params)?;
     let trial_end = trial_end(&params["subscription_data"], now)?;
 
-    let mut session = objects::checkout_session(now);
-    copy(&mut session, params, ECHOED);
-    merge_metadata(&mut session, params);
-    session.set("mode", mode);
-    session.set("payment_method_types", method_types(params, subscribes, &currency)?);
-    session.set("currency", currency);
-    session.set("customer", params.some("customer"));
+    let mut session = CheckoutSession::new(now);
+    session.apply(params);
+    session.mode = mode;
+    session.payment_method_types = method_types(params, subscribes, &currency)?;
+    session.currency = currency;
+    session.customer = params.some("customer").map(str::to_owned);
     if let Some(expires_at) = params.some_int("expires_at") {
         check_expiry(expires_at, now)?;
-        session.set("expires_at", expires_at);
+        session.expires_at = expires_at;
     }
-    if let Some(texts) = params.get("custom_text").filter(|texts| texts.is_object()) {
-        copy(
-            &mut session["custom_text"],
-            texts,
-            &["after_submit", "shipping_address", "submit", "terms_of_service_acceptance"],
-        );
-    }
-    match subscribes {
-        true => session.set("customer_creation", params.get("customer").is_none().then_some("always")),
-        false => {
-            let creation = params.some("customer_creation").unwrap_or("if_required");
-            session.set("customer_creation", params.get("customer").is_none().then_some(creation));
-            session.set("payment_method_collection", "if_required");
-            let enabled = params["invoice_creation"].flag("enabled");
-            let data = params["invoice_creation"].get("invoice_data").cloned().unwrap_or(json!({}));
-            session.set(
-                "invoice_creation",
-                json!({
-                    "enabled": enabled,
-                    "invoice_data": {
-                        "account_tax_ids": null, "custom_fields": null, "issuer": null,
-                        "description": data.some("description"), "footer": data.some("footer"),
-                        "metadata": metadata(&data), "rendering_options": null,
-                    },
-                }),
-            );
+    let creation = match subscribes {
+        true => CustomerCreation::Always,
+        false => params.some("customer_creation").map_or(Ok(CustomerCreation::IfRequired), str::parse)?,
+    };
+    session.customer_creation = params.get("customer").is_none().then_some(creation);
+    if subscribes {
+        if let Some(collection) = params.some("payment_method_collection") {
+            session.payment_method_collection = collection.parse()?;
         }
+    } else {
+        session.payment_method_collection = MethodCollection::IfRequired;
+        session.invoice_creation = Some(InvoiceCreation::new(&params["invoice_creation"]));
     }
-    let total: i64 = items.iter().map(|item| item.int("amount_total")).sum();
-    let due = if subscribes && trial_end.is_some() { one_time_total(&items) } else { total };
-    session.set("amount_subtotal", due);
-    session.set("amount_total", due);
-    session.set("payment_status", if due == 0 { "no_payment_required" } else { "unpaid" });
-    let url = format!("{}/c/pay/{}", tx.origin.base, session.text("id"));
-    session.set("url", url);
-    session.set("_line_items", items);
-    session.set(
-        "_params",
-        json!({
-            "subscription_data": params["subscription_data"],
-            "payment_intent_data": params["payment_intent_data"],
-            "customer_update": params["customer_update"],
-        }),
-    );
-    tx.put(session.clone());
+    let once = items.iter().filter(|item| item.is_once() || !subscribes || trial_end.is_none());
+    let due = once.map(|item| item.amount_total).sum();
+    session.set_items(items, due);
+    session.url = Some(format!("{}/c/pay/{}", tx.origin.base, session.id));
+    session.params = SessionParams {
+        customer_update: params["customer_update"].clone(),
+        payment_intent_data: params["payment_intent_data"].clone(),
+        subscription_data: params["subscription_data"].clone(),
+    };
+    tx.put(session.to_json()?);
     Ok(session)
 }
 
@@ -208,7 +172,7 @@ fn trial_end(data: &Value, now: i64) -> Result<Option<i64>, ApiError> {
     }
 }
 
-fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Vec<Value>, ApiError> {
+fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Vec<SessionItem>, ApiError> {
     let mut items = Vec::new();
     for (index, sent) in params.list("line_items").iter().enumerate() {
         let param = |name: &str| format!("line_items[{index}][{name}]");
@@ -245,17 +209,10 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
             return Err(ApiError::invalid("parameter_invalid_integer", message).on(&param("quantity")));
         }
         let product = terms::name_of(tx, &price.product);
-        let amount = if metered { 0 } else { price.times(quantity) };
-        let mut item = objects::session_item(&price, quantity, &product, amount);
-        item.set("metadata", metadata(sent));
-        if metered {
-            item.set("quantity", Value::Null);
-        }
-        items.push(item);
+        items.push(SessionItem::new(price, (!metered).then_some(quantity), product, sent));
     }
     if subscribes {
-        let prices = items.iter().map(price_of).collect::<Result<Vec<_>, _>>()?;
-        let recurring = prices.iter().filter(|price| price.recurring.is_some());
+        let recurring = items.iter().map(|item| &item.price).filter(|price| price.recurring.is_some());
         if recurring.clone().next().is_none() {
             let message = "You must provide at least one recurring price in `subscription` mode when using prices.";
             return Err(ApiError::invalid("", message).on("line_items"));
@@ -289,29 +246,19 @@ fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Price, Api
     Ok(price)
 }
 
-/// Returns the price of a line item.
-fn price_of(item: &Value) -> Result<Price, ApiError> {
-    Price::from_json(item["price"].clone())
-}
-
-fn one_currency(items: &[Value], params: &Value) -> Result<String, ApiError> {
-    let first = items.first().map_or("usd", |item| item.text("currency"));
+fn one_currency(items: &[SessionItem], params: &Value) -> Result<String, ApiError> {
+    let first = items.first().map_or("usd", |item| item.currency.as_str());
     let expected = params.some("currency").unwrap_or(first);
-    match items.iter().find(|item| item.text("currency") != expected) {
+    match items.iter().find(|item| item.currency != expected) {
         None => Ok(expected.to_owned()),
         Some(item) => {
             let message = format!(
                 "The price specified only supports `{}`. This doesn't match the expected currency: `{expected}`.",
-                item.text("currency")
+                item.currency
             );
             Err(ApiError::invalid("", message).on("line_items"))
         }
     }
-}
-
-fn one_time_total(items: &[Value]) -> i64 {
-    let once = items.iter().filter(|item| item["price"]["recurring"].is_null());
-    once.map(|item| item.int("amount_total")).sum()
 }
 
 /// The payer's details from the form.
@@ -322,22 +269,21 @@ pub(crate) struct Payer {
 }
 
 /// Returns the end of the trial if the session is completed now.
-pub(crate) fn trial_end_of(session: &Value, now: i64) -> Option<i64> {
-    let data = &session["_params"]["subscription_data"];
+pub(crate) fn trial_end_of(session: &CheckoutSession, now: i64) -> Option<i64> {
+    let data = &session.params.subscription_data;
     let days = data.some_int("trial_period_days").map(|days| now + days * DAY);
     days.or(data.some_int("trial_end")).filter(|end| *end > now)
 }
 
 /// Whether completing the session requires a payment method.
-pub(crate) fn needs_card(session: &Value) -> bool {
-    session.int("amount_total") > 0
-        || (session.text("mode") == "subscription" && session.text("payment_method_collection") != "if_required")
+pub(crate) fn needs_card(session: &CheckoutSession) -> bool {
+    session.amount_total > 0 || (session.subscribes() && session.payment_method_collection == MethodCollection::Always)
 }
 
 /// The result of a submitted form.
 #[derive(Debug)]
 pub(crate) enum Submitted {
-    Complete(Value),
+    Complete(Box<CheckoutSession>),
     /// The cardholder must complete 3-D Secure first.
     Authenticate,
 }
@@ -347,9 +293,9 @@ pub(crate) enum Submitted {
 /// # Errors
 /// As [`complete`].
 pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&Value>) -> Result<Submitted, ApiError> {
-    let session = tx.find("checkout.session", id)?;
+    let session: CheckoutSession = tx.read(id)?;
     if let Some(method) = method
-        && !session.list("payment_method_types").contains(&method["type"])
+        && !session.accepts(method.text("type"))
     {
         let message =
             format!("This Checkout Session does not accept payment methods of type `{}`.", method.text("type"));
@@ -357,10 +303,12 @@ pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&V
     }
     let authenticates = method.filter(|method| payment::requires_authentication(method));
     let Some(method) = authenticates else {
-        return complete(tx, id, payer, method, Presence::OnSession).map(Submitted::Complete);
+        let session = complete(tx, id, payer, method, Presence::OnSession)?;
+        return Ok(Submitted::Complete(Box::new(session)));
     };
-    let pending = json!({ "method": method["id"], "email": payer.email, "name": payer.name });
-    tx.quietly(id, |session| session.set("_pending", pending));
+    let pending =
+        PendingForm { email: payer.email.clone(), method: method.text("id").to_owned(), name: payer.name.clone() };
+    tx.update_quietly(id, |session: &mut CheckoutSession| session.pending = Some(pending))?;
     Ok(Submitted::Authenticate)
 }
 
@@ -368,17 +316,25 @@ pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&V
 ///
 /// # Errors
 /// As [`complete`]; also a card error when the cardholder failed the step.
-pub(crate) fn authenticated(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<Value, ApiError> {
-    let session = tx.find("checkout.session", id)?;
-    let pending = session["_pending"].clone();
-    let method = tx.find("payment_method", pending.text("method"))?;
-    tx.quietly(id, |session| session.set("_pending", Value::Null));
+pub(crate) fn authenticated(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<CheckoutSession, ApiError> {
+    let pending = tx.read::<CheckoutSession>(id)?.pending.unwrap_or_default();
+    let method = tx.find("payment_method", &pending.method)?;
+    tx.update_quietly(id, |session: &mut CheckoutSession| session.pending = None)?;
     if !passed {
         let message = payment::AUTHENTICATION_FAILED;
         return Err(ApiError::card("payment_intent_authentication_failure", None, message));
     }
-    let payer = Payer { email: pending.text("email").to_owned(), name: pending.text("name").to_owned() };
+    let payer = Payer { email: pending.email, name: pending.name };
     complete(tx, id, &payer, Some(&method), Presence::Authenticated)
+}
+
+/// The objects that a completed session has created.
+#[derive(Debug, Default)]
+struct Sold {
+    customer: Option<String>,
+    invoice: Option<String>,
+    payment_intent: Option<String>,
+    subscription: Option<String>,
 }
 
 /// Completes an open session: charges or saves the card, and creates the subscription if it sells one.
@@ -391,66 +347,57 @@ pub(crate) fn complete(
     payer: &Payer,
     method: Option<&Value>,
     presence: Presence,
-) -> Result<Value, ApiError> {
-    let session = tx.find("checkout.session", id)?;
-    if session.text("status") != "open" {
+) -> Result<CheckoutSession, ApiError> {
+    let session: CheckoutSession = tx.read(id)?;
+    if session.status != SessionStatus::Open {
         return Err(ApiError::invalid("", "This Checkout Session is no longer open."));
     }
-    let charged = session.int("amount_total") > 0;
+    let charged = session.amount_total > 0;
     if let Some(method) = method {
         let billing = json!({ "email": payer.email, "name": payer.name });
         tx.quietly(method.text("id"), |method| {
             copy(&mut method["billing_details"], &billing, &["email", "name"]);
             method.set("allow_redisplay", "limited");
         });
-        let subscribes = session.text("mode") == "subscription";
         if let Some(decline) = payment::decline_for(cards::behaviour(method), charged)
-            && (subscribes || !charged)
+            && (session.subscribes() || !charged)
         {
             return Err(decline.error());
         }
     }
-    let done = match session.text("mode") {
-        "subscription" => subscribe(tx, &session, payer, method, presence)?,
-        _ => buy(tx, &session, payer, method, presence)?,
+    let sold = match session.mode {
+        SessionMode::Subscription => subscribe(tx, &session, payer, method, presence)?,
+        SessionMode::Payment => buy(tx, &session, payer, method, presence)?,
     };
     // A bank debit takes days.
-    let intent = done.some("payment_intent").map(|id| tx.read::<PaymentIntent>(id)).transpose()?;
+    let intent = sold.payment_intent.as_ref().map(|id| tx.read::<PaymentIntent>(id)).transpose()?;
     let processing = intent.is_some_and(|intent| intent.status == IntentStatus::Processing);
     let payment_status = match charged {
-        false => "no_payment_required",
-        true if processing => "unpaid",
-        true => "paid",
+        false => PaymentStatus::NoPaymentRequired,
+        true if processing => PaymentStatus::Unpaid,
+        true => PaymentStatus::Paid,
     };
-    tx.quietly(id, |session| {
-        session.set("status", "complete");
-        session.set("payment_status", payment_status);
-        session.set("url", Value::Null);
-        session.set("_pending", Value::Null);
-        session.set(
-            "customer_details",
-            json!({
-                "address": null, "business_name": null, "email": payer.email, "individual_name": null,
-                "name": payer.name, "phone": null, "tax_exempt": "none", "tax_ids": [],
-            }),
-        );
-        for key in ["customer", "subscription", "invoice", "payment_intent"] {
-            if let Some(made) = done.get(key) {
-                session.set(key, made.clone());
-            }
-        }
-    });
-    let session = tx.find("checkout.session", id)?;
-    tx.emit("checkout.session.completed", &session, None);
+    let session = tx.update_quietly(id, |session: &mut CheckoutSession| {
+        session.status = SessionStatus::Complete;
+        session.payment_status = payment_status;
+        session.url = None;
+        session.pending = None;
+        session.customer_details = Some(CustomerDetails::new(&payer.email, &payer.name));
+        session.customer = sold.customer;
+        session.invoice = sold.invoice;
+        session.payment_intent = sold.payment_intent;
+        session.subscription = sold.subscription;
+    })?;
+    tx.emit("checkout.session.completed", &session.to_json()?, None);
     Ok(session)
 }
 
 /// Returns the customer of the session, created if necessary.
-fn payer_of(tx: &mut Tx<'_>, session: &Value, payer: &Payer) -> Result<Customer, ApiError> {
-    if let Some(id) = session.some("customer").or(session.some("_customer")) {
+fn payer_of(tx: &mut Tx<'_>, session: &CheckoutSession, payer: &Payer) -> Result<Customer, ApiError> {
+    if let Some(id) = session.customer.as_ref().or(session.attempted_customer.as_ref()) {
         let customer = tx.customer(id)?;
         let lacks_email = customer.email.is_none();
-        let names = session["_params"]["customer_update"].text("name") == "auto";
+        let names = session.params.customer_update.text("name") == "auto";
         if lacks_email || names {
             return tx.update(id, "customer.updated", |customer: &mut Customer| {
                 if lacks_email {
@@ -468,17 +415,19 @@ fn payer_of(tx: &mut Tx<'_>, session: &Value, payer: &Payer) -> Result<Customer,
     customer.name = Some(payer.name.clone()).filter(|name| !name.is_empty());
     tx.insert("customer.created", &customer)?;
     // After a declined card, the next attempt uses the same customer.
-    tx.quietly(session.text("id"), |session| session.set("_customer", customer.id.as_str()));
+    tx.update_quietly(&session.id, |session: &mut CheckoutSession| {
+        session.attempted_customer = Some(customer.id.clone());
+    })?;
     Ok(customer)
 }
 
 fn subscribe(
     tx: &mut Tx<'_>,
-    session: &Value,
+    session: &CheckoutSession,
     payer: &Payer,
     method: Option<&Value>,
     presence: Presence,
-) -> Result<Value, ApiError> {
+) -> Result<Sold, ApiError> {
     let customer = payer_of(tx, session, payer)?;
     let mut saved = None;
     if let Some(method) = method {
@@ -490,14 +439,13 @@ fn subscribe(
         saved = Some(method.text("id").to_owned());
     }
     let (mut recurring, mut once) = (Vec::new(), Vec::new());
-    for item in session.list("_line_items") {
-        let price = price_of(item)?;
-        match price.recurring {
-            Some(_) => recurring.push((price, item.some_int("quantity"), json!({ "metadata": item["metadata"] }))),
-            None => once.push((price, item.int("quantity"))),
+    for item in session.items() {
+        let price = item.price.clone();
+        match item.is_once() {
+            true => once.push((price, item.quantity.unwrap_or_default())),
+            false => recurring.push((price, item.quantity, json!({ "metadata": item.metadata }))),
         }
     }
-    let data = &session["_params"]["subscription_data"];
     let made = subscription::create(
         tx,
         &NewSubscription {
@@ -505,98 +453,100 @@ fn subscribe(
             items: recurring,
             once,
             trial_end: trial_end_of(session, tx.now()),
-            params: data,
+            params: &session.params.subscription_data,
             default_payment_method: saved.as_deref(),
             if_unpaid: IfUnpaid::Fail,
             presence,
         },
     )?;
-    Ok(json!({
-        "customer": customer.id, "subscription": made.id, "invoice": made.latest_invoice,
-    }))
+    Ok(Sold {
+        customer: Some(customer.id),
+        invoice: made.latest_invoice,
+        payment_intent: None,
+        subscription: Some(made.id),
+    })
 }
 
 fn buy(
     tx: &mut Tx<'_>,
-    session: &Value,
+    session: &CheckoutSession,
     payer: &Payer,
     method: Option<&Value>,
     presence: Presence,
-) -> Result<Value, ApiError> {
-    let wants_invoice = session["invoice_creation"].flag("enabled");
-    let data = session["_params"]["payment_intent_data"].clone();
+) -> Result<Sold, ApiError> {
+    let wants_invoice = session.invoice_creation.as_ref().is_some_and(|creation| creation.enabled);
+    let data = &session.params.payment_intent_data;
     let saves = data.some("setup_future_usage").is_some();
-    let makes_customer = session.text("customer_creation") == "always" || wants_invoice || saves;
-    let customer = match session.some("customer").is_some() || makes_customer {
+    let makes_customer = session.customer_creation == Some(CustomerCreation::Always) || wants_invoice || saves;
+    let customer = match session.customer.is_some() || makes_customer {
         true => Some(payer_of(tx, session, payer)?),
         false => None,
     };
-    let mut done = json!({ "customer": customer.as_ref().map(|customer| customer.id.as_str()) });
-    let amount = session.int("amount_total");
-    let Some(method) = method.filter(|_| amount > 0) else {
-        return Ok(done);
+    let mut sold = Sold { customer: customer.as_ref().map(|customer| customer.id.clone()), ..Sold::default() };
+    let Some(method) = method.filter(|_| session.amount_total > 0) else {
+        return Ok(sold);
     };
     let method = tx.find("payment_method", method.text("id"))?;
-    let intent = match (wants_invoice, &customer) {
+    match (wants_invoice, &customer) {
         (true, Some(customer)) => {
             let invoice = invoice_for(tx, session, customer)?;
-            done["invoice"] = json!(invoice.id);
-            tx.read(invoice.intent())?
+            invoice::pay(tx, &invoice.id, &method, presence, IfDeclined::Leave)?;
+            tx.update_quietly(invoice.intent(), |intent: &mut PaymentIntent| intent.describe(data))?;
+            sold.payment_intent = invoice.payment_intent;
+            sold.invoice = Some(invoice.id);
         }
-        _ => intent_for(tx, session, customer.as_ref(), &data)?,
-    };
-    done["payment_intent"] = json!(intent.id);
-    if wants_invoice {
-        invoice::pay(tx, done.text("invoice"), &method, presence, IfDeclined::Leave)?;
-        tx.update_quietly(&intent.id, |intent: &mut PaymentIntent| intent.describe(&data))?;
-    } else {
-        payment::confirm(tx, &intent, &method, presence)?;
+        _ => {
+            let intent = intent_for(tx, session, customer.as_ref(), data)?;
+            payment::confirm(tx, &intent, &method, presence)?;
+            sold.payment_intent = Some(intent.id);
+        }
     }
     if let Some(customer) = customer.filter(|_| saves) {
         let method = tx.find("payment_method", method.text("id"))?;
         payment::attach(tx, &method, &customer.id)?;
     }
-    Ok(done)
+    Ok(sold)
 }
 
 /// Returns the PaymentIntent of the session, created for the first attempt.
 fn intent_for(
     tx: &mut Tx<'_>,
-    session: &Value,
+    session: &CheckoutSession,
     customer: Option<&Customer>,
     data: &Value,
 ) -> Result<PaymentIntent, ApiError> {
-    if let Some(known) = session.some("_payment_intent") {
+    if let Some(known) = &session.attempted_intent {
         return tx.read(known);
     }
     let customer = customer.map(|customer| customer.id.as_str());
-    let mut intent = PaymentIntent::new(session.int("amount_total"), session.text("currency"), customer, tx.now());
+    let mut intent = PaymentIntent::new(session.amount_total, &session.currency, customer, tx.now());
     intent.describe(data);
     tx.insert("payment_intent.created", &intent)?;
-    tx.quietly(session.text("id"), |session| session.set("_payment_intent", intent.id.as_str()));
+    tx.update_quietly(&session.id, |session: &mut CheckoutSession| {
+        session.attempted_intent = Some(intent.id.clone());
+    })?;
     Ok(intent)
 }
 
-fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Customer) -> Result<Invoice, ApiError> {
+fn invoice_for(tx: &mut Tx<'_>, session: &CheckoutSession, customer: &Customer) -> Result<Invoice, ApiError> {
     let now = tx.now();
-    let mut lines = Vec::new();
-    for item in session.list("_line_items") {
-        let price = price_of(item)?;
-        lines.push(InvoiceLine::once(&price, item.int("quantity"), item.text("description"), now));
-    }
+    let lines = session.items().iter();
+    let lines =
+        lines.map(|item| InvoiceLine::once(&item.price, item.quantity.unwrap_or_default(), &item.description, now));
     let mut draft = invoice::draft(
         Bill {
             customer,
             subscription: None,
             reason: BillingReason::Manual,
-            currency: session.text("currency"),
+            currency: &session.currency,
             period: (now, now),
-            lines,
+            lines: lines.collect(),
         },
         now,
     );
-    let data = &session["invoice_creation"]["invoice_data"];
-    draft.apply(data);
+    if let Some(creation) = &session.invoice_creation {
+        draft.apply(&creation.invoice_data);
+    }
     invoice::issue(tx, &draft, &[])
 }
 
@@ -604,26 +554,18 @@ fn invoice_for(tx: &mut Tx<'_>, session: &Value, customer: &Customer) -> Result<
 ///
 /// # Errors
 /// The session is already complete or expired.
-pub(crate) fn expire(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
-    let session = tx.find("checkout.session", id)?;
-    if session.text("status") != "open" {
+pub(crate) fn expire(tx: &mut Tx<'_>, id: &str) -> Result<CheckoutSession, ApiError> {
+    let session: CheckoutSession = tx.read(id)?;
+    if session.status != SessionStatus::Open {
         let message = format!(
             "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {}.",
-            session.text("status")
+            session.status
         );
         return Err(ApiError::invalid("", message));
     }
-    tx.change(id, "checkout.session.expired", |session| {
-        session.set("status", "expired");
-        session.set("url", Value::Null);
-        session.set("_pending", Value::Null);
+    tx.update(id, "checkout.session.expired", |session: &mut CheckoutSession| {
+        session.status = SessionStatus::Expired;
+        session.url = None;
+        session.pending = None;
     })
-}
-
-/// Returns the success URL with the session's id filled in.
-pub(crate) fn success_url(session: &Value) -> String {
-    session
-        .text("success_url")
-        .replace("{CHECKOUT_SESSION_ID}", session.text("id"))
-        .replace("%7BCHECKOUT_SESSION_ID%7D", session.text("id"))
 }

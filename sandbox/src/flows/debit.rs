@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::collection;
 use crate::flows::invoice::{self, Settlement};
-use crate::objects::{IntentStatus, PaymentIntent};
+use crate::objects::{CheckoutSession, IntentStatus, PaymentIntent, PaymentStatus};
 use crate::store::Tx;
 
 /// Makes a debit settle or fail, depending on the account number.
@@ -70,12 +70,14 @@ fn fail(tx: &mut Tx<'_>, intent: &PaymentIntent) -> Result<(), ApiError> {
 
 /// Updates the Checkout Sessions that were completed with the debit.
 fn update_sessions(tx: &mut Tx<'_>, intent: &str, succeeds: bool) -> Result<(), ApiError> {
-    for session in tx.ids_referring("checkout.session", intent) {
+    for session in tx.owned_by::<CheckoutSession>(intent)? {
         match succeeds {
-            true => tx.change(&session, "checkout.session.async_payment_succeeded", |session| {
-                session.set("payment_status", "paid");
-            })?,
-            false => tx.change(&session, "checkout.session.async_payment_failed", |_| {})?,
+            true => {
+                tx.update(&session.id, "checkout.session.async_payment_succeeded", |session: &mut CheckoutSession| {
+                    session.payment_status = PaymentStatus::Paid;
+                })?
+            }
+            false => tx.update(&session.id, "checkout.session.async_payment_failed", |_: &mut CheckoutSession| {})?,
         };
     }
     Ok(())

@@ -3,14 +3,13 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::Value;
 
 use crate::fields::Fields;
 use crate::flows::invoice::{self, Settlement};
 use crate::flows::{checkout, collection, payment};
 use crate::hosted::checkout::open;
 use crate::hosted::html::{App, notice, page, see_other};
-use crate::objects::IntentStatus;
+use crate::objects::{CheckoutSession, IntentStatus};
 use crate::store::Origin;
 
 fn question() -> Response {
@@ -38,9 +37,9 @@ fn not_waiting() -> Response {
 /// `GET /c/pay/{session}/authenticate`
 pub(crate) async fn show_session(State(shared): App, Path(id): Path<String>) -> Response {
     shared.catch_up();
-    let session = shared.lock().store.get(&id).filter(|found| found.text("object") == "checkout.session").cloned();
+    let session = shared.lock().store.read(&id);
     match open(session) {
-        Ok(session) if session["_pending"].is_object() => question(),
+        Ok(session) if session.pending.is_some() => question(),
         Ok(_) => see_other(&format!("/c/pay/{id}")),
         Err(closed) => *closed,
     }
@@ -50,9 +49,9 @@ pub(crate) async fn show_session(State(shared): App, Path(id): Path<String>) -> 
 pub(crate) async fn submit_session(State(shared): App, Path(id): Path<String>, body: String) -> Response {
     let mut closed = None;
     let outcome = shared.transaction(Origin::default(), |tx| {
-        match open(tx.lookup("checkout.session", &id).cloned()) {
+        match open(tx.read(&id).ok()) {
             Err(page) => closed = Some(*page),
-            Ok(session) if !session["_pending"].is_object() => {
+            Ok(session) if session.pending.is_none() => {
                 closed = Some(see_other(&format!("/c/pay/{id}")));
             }
             Ok(_) => return checkout::authenticated(tx, &id, passed(&body)).map(Some),
@@ -61,15 +60,15 @@ pub(crate) async fn submit_session(State(shared): App, Path(id): Path<String>, b
     });
     match (closed, outcome) {
         (Some(closed), _) => closed,
-        (None, Ok(Some(session))) => see_other(&checkout::success_url(&session)),
+        (None, Ok(Some(session))) => see_other(&session.success_url()),
         (None, Ok(None)) => not_waiting(),
         (None, Err(error)) => {
             // Back to the form, which shows the reason.
             shared.internal_transaction(|tx| {
-                tx.quietly(&id, |session| {
-                    session.set("_pending", Value::Null);
-                    session.set("_error", &*error.message);
-                });
+                tx.update_quietly(&id, |session: &mut CheckoutSession| {
+                    session.pending = None;
+                    session.error = Some(error.message.to_string());
+                })?;
                 Ok(())
             });
             see_other(&format!("/c/pay/{id}"))

@@ -17,7 +17,7 @@ use crate::flows::checkout::{self, Payer, Submitted};
 use crate::flows::payment;
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
-use crate::objects::{Object, Price, Recurring};
+use crate::objects::{CheckoutSession, CustomMessage, Customer, Recurring, SessionItem, SessionStatus};
 use crate::store::{Origin, Tx};
 
 /// The values of the form.
@@ -54,8 +54,8 @@ impl Input {
     }
 
     /// Stores the chosen payment method: the card or the bank account.
-    fn method(&self, tx: &mut Tx<'_>, session: &Value) -> Result<Value, FieldError> {
-        let Some(kind) = debit_of(session).filter(|kind| self.pay_with == *kind || !takes_cards(session)) else {
+    fn method(&self, tx: &mut Tx<'_>, session: &CheckoutSession) -> Result<Value, FieldError> {
+        let Some(kind) = debit_of(session).filter(|kind| self.pay_with == *kind || !session.accepts("card")) else {
             return self.card(tx);
         };
         let account = banks::account(kind, &self.account)
@@ -104,20 +104,16 @@ impl FieldError {
 pub(crate) async fn show(State(shared): App, Path(id): Path<String>) -> Response {
     shared.catch_up();
     let inner = shared.lock();
-    let session = inner.store.get(&id).filter(|session| session.text("object") == "checkout.session");
+    let session: Option<CheckoutSession> = inner.store.read(&id);
     let now = inner.store.now_millis() / 1000;
-    let known_email = session
-        .and_then(|session| inner.store.get(session.text("customer")))
-        .map(|customer| customer.text("email").to_owned());
-    let session = session.cloned();
+    let customer = session.as_ref().and_then(|session| session.customer.as_ref());
+    let customer: Option<Customer> = customer.and_then(|customer| inner.store.read(customer));
     drop(inner);
     match open(session) {
         Ok(session) => {
-            let input = Input {
-                email: known_email.unwrap_or_else(|| session.text("customer_email").to_owned()),
-                ..Input::default()
-            };
-            let field_error = session.some("_error").map(|message| FieldError::new("number", message));
+            let email = customer.map_or_else(|| session.customer_email.clone(), |customer| customer.email);
+            let input = Input { email: email.unwrap_or_default(), ..Input::default() };
+            let field_error = session.error.as_deref().map(|message| FieldError::new("number", message));
             form(StatusCode::OK, &session, &input, field_error.as_ref(), now)
         }
         Err(closed) => *closed,
@@ -125,7 +121,7 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>) -> Response
 }
 
 /// Returns the session if it is open, otherwise a page with the reason.
-pub(super) fn open(session: Option<Value>) -> Result<Value, Box<Response>> {
+pub(super) fn open(session: Option<CheckoutSession>) -> Result<CheckoutSession, Box<Response>> {
     let Some(session) = session else {
         return Err(Box::new(notice(
             StatusCode::NOT_FOUND,
@@ -134,19 +130,19 @@ pub(super) fn open(session: Option<Value>) -> Result<Value, Box<Response>> {
             None,
         )));
     };
-    match session.text("status") {
-        "open" => Ok(session),
-        "complete" => Err(Box::new(notice(
+    match session.status {
+        SessionStatus::Open => Ok(session),
+        SessionStatus::Complete => Err(Box::new(notice(
             StatusCode::CONFLICT,
             "Already completed",
             "This checkout is complete. You haven't been charged again.",
-            Some((&checkout::success_url(&session), "Continue")),
+            Some((&session.success_url(), "Continue")),
         ))),
-        _ => Err(Box::new(notice(
+        SessionStatus::Expired => Err(Box::new(notice(
             StatusCode::GONE,
             "This link has expired",
             "Checkout links are valid for a day. You haven't been charged. Go back to start over.",
-            session.some("cancel_url").map(|url| (url, "Back")),
+            session.cancel_url.as_deref().map(|url| (url, "Back")),
         ))),
     }
 }
@@ -156,21 +152,22 @@ pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: Str
     let mut input = Input::read(&body);
     let mut answer = None;
     let outcome = shared.transaction(Origin::default(), |tx| {
-        let session = match open(tx.lookup("checkout.session", &id).cloned()) {
+        let session = match open(tx.read(&id).ok()) {
             Ok(session) => session,
             Err(closed) => {
                 answer = Some(*closed);
                 return Ok(());
             }
         };
-        if let Some(email) = tx.get(session.text("customer")).and_then(|customer| customer.some("email")) {
-            email.clone_into(&mut input.email);
+        let customer: Option<Customer> = session.customer.as_ref().and_then(|customer| tx.read(customer).ok());
+        if let Some(email) = customer.and_then(|customer| customer.email) {
+            input.email = email;
         }
-        tx.quietly(&id, |session| session.set("_error", Value::Null));
+        tx.update_quietly(&id, |session: &mut CheckoutSession| session.error = None)?;
         let now = tx.now();
         let (field_error, error) = match attempt(tx, &session, &input) {
             Ok(Submitted::Complete(session)) => {
-                answer = Some(see_other(&checkout::success_url(&session)));
+                answer = Some(see_other(&session.success_url()));
                 return Ok(());
             }
             Ok(Submitted::Authenticate) => {
@@ -202,12 +199,12 @@ enum Rejected {
     Card(ApiError),
 }
 
-fn attempt(tx: &mut Tx<'_>, session: &Value, input: &Input) -> Result<Submitted, Rejected> {
+fn attempt(tx: &mut Tx<'_>, session: &CheckoutSession, input: &Input) -> Result<Submitted, Rejected> {
     if !plausible_email(&input.email) {
         return Err(Rejected::Input(FieldError::new("email", "Enter an e-mail address, e.g. ada@example.com.")));
     }
     let payer = Payer { email: input.email.clone(), name: input.name.clone() };
-    let id = session.text("id");
+    let id = &session.id;
     if !checkout::needs_card(session) {
         return checkout::submit(tx, id, &payer, None).map_err(Rejected::Card);
     }
@@ -216,12 +213,8 @@ fn attempt(tx: &mut Tx<'_>, session: &Value, input: &Input) -> Result<Submitted,
 }
 
 /// Returns the kind of bank debit that a session accepts.
-fn debit_of(session: &Value) -> Option<&str> {
-    session.list("payment_method_types").iter().filter_map(Value::as_str).find(|kind| *kind != "card")
-}
-
-fn takes_cards(session: &Value) -> bool {
-    session.list("payment_method_types").iter().any(|kind| kind == "card")
+fn debit_of(session: &CheckoutSession) -> Option<&str> {
+    session.payment_method_types.iter().map(String::as_str).find(|kind| *kind != "card")
 }
 
 fn plausible_email(email: &str) -> bool {
@@ -259,8 +252,8 @@ pub(super) fn interval_of(recurring: &Recurring) -> String {
 }
 
 /// Describes the billing interval of a line item.
-fn item_interval(item: &Value) -> Option<String> {
-    Price::from_json(item["price"].clone()).ok()?.recurring.as_ref().map(interval_of)
+fn item_interval(item: &SessionItem) -> Option<String> {
+    item.price.recurring.as_ref().map(interval_of)
 }
 
 /// What the page sells: heading, price, terms and button.
@@ -271,12 +264,12 @@ struct Offer {
     button: String,
 }
 
-fn offer(session: &Value, now: i64) -> Offer {
-    let currency = session.text("currency");
-    let items = session.list("_line_items");
-    let names: Vec<&str> = items.iter().map(|item| item.text("description")).collect();
-    let due = session.int("amount_total");
-    if session.text("mode") != "subscription" {
+fn offer(session: &CheckoutSession, now: i64) -> Offer {
+    let currency = &session.currency;
+    let items = session.items();
+    let names: Vec<&str> = items.iter().map(|item| item.description.as_str()).collect();
+    let due = session.amount_total;
+    if !session.subscribes() {
         return Offer {
             title: format!("Pay for {}", names.join(" and ")),
             price: money::format(due, currency),
@@ -284,9 +277,9 @@ fn offer(session: &Value, now: i64) -> Offer {
             button: format!("Pay {}", money::format(due, currency)),
         };
     }
-    let recurring = items.iter().filter(|item| !item["price"]["recurring"].is_null());
-    let each: i64 = recurring.clone().map(|item| item.int("amount_total")).sum();
-    let interval = recurring.clone().find_map(|item| item_interval(item)).unwrap_or_default();
+    let recurring = items.iter().filter(|item| !item.is_once());
+    let each: i64 = recurring.clone().map(|item| item.amount_total).sum();
+    let interval = items.iter().find_map(item_interval).unwrap_or_default();
     let each = format!("{} {interval}", money::format(each, currency));
     match checkout::trial_end_of(session, now) {
         Some(end) => {
@@ -308,40 +301,47 @@ fn offer(session: &Value, now: i64) -> Offer {
     }
 }
 
-fn form(status: StatusCode, session: &Value, input: &Input, field_error: Option<&FieldError>, now: i64) -> Response {
+fn form(
+    status: StatusCode,
+    session: &CheckoutSession,
+    input: &Input,
+    field_error: Option<&FieldError>,
+    now: i64,
+) -> Response {
     let offer = offer(session, now);
-    let currency = session.text("currency");
+    let currency = &session.currency;
     let back = session
-        .some("cancel_url")
+        .cancel_url
+        .as_ref()
         .map_or_else(String::new, |url| format!(r#"<a class="back" href="{}">Back</a>"#, link(url)));
     let lines: String = session
-        .list("_line_items")
+        .items()
         .iter()
         .map(|item| {
-            let amount = money::format(item.int("amount_total"), currency);
+            let amount = money::format(item.amount_total, currency);
             let interval = item_interval(item).unwrap_or_default();
-            let quantity = match item.int("quantity") {
-                0 | 1 => String::new(),
-                quantity => format!(" × {quantity}"),
+            let quantity = match item.quantity {
+                None | Some(0 | 1) => String::new(),
+                Some(quantity) => format!(" × {quantity}"),
             };
             format!(
                 r#"<li><span>{}{quantity}</span><span class="amount">{amount} {interval}</span></li>"#,
-                esc(item.text("description"))
+                esc(&item.description)
             )
         })
         .collect();
-    let due = money::format(session.int("amount_total"), currency);
+    let due = money::format(session.amount_total, currency);
     let (title, price, terms, button) = (esc(&offer.title), esc(&offer.price), esc(&offer.terms), esc(&offer.button));
     let email = email_field(session, input, field_error);
     let (ways, examples) = match checkout::needs_card(session) {
         true => (ways_to_pay(session, input, field_error), examples(session)),
         false => (String::new(), String::new()),
     };
-    let says = |place: &str| match session["custom_text"][place].some("message") {
-        Some(text) => format!(r#"<p class="muted">{}</p>"#, esc(text)),
-        None => String::new(),
+    let says = |text: &Option<CustomMessage>| match text {
+        Some(text) if !text.message.is_empty() => format!(r#"<p class="muted">{}</p>"#, esc(&text.message)),
+        _ => String::new(),
     };
-    let (before_button, after_button) = (says("submit"), says("after_submit"));
+    let (before_button, after_button) = (says(&session.custom_text.submit), says(&session.custom_text.after_submit));
     let main = format!(
         r#"{back}
 <div class="columns">
@@ -371,13 +371,13 @@ fn form(status: StatusCode, session: &Value, input: &Input, field_error: Option<
 
 /// The fields of a card or of a bank account, or a choice between them. The style sheet hides the fields
 /// that are not chosen, so that the choice works without JavaScript.
-fn ways_to_pay(session: &Value, input: &Input, field_error: Option<&FieldError>) -> String {
+fn ways_to_pay(session: &CheckoutSession, input: &Input, field_error: Option<&FieldError>) -> String {
     let Some(kind) = debit_of(session) else {
         return card_fields(input, field_error);
     };
     let label = if kind == "sepa_debit" { "IBAN" } else { "Account number" };
     let account = field("account", label, &input.account, r#"autocomplete="off""#, field_error);
-    if !takes_cards(session) {
+    if !session.accepts("card") {
         let name = field("name", "Account holder", &input.name, r#"autocomplete="name""#, field_error);
         return format!("{account}{name}");
     }
@@ -399,8 +399,8 @@ fn ways_to_pay(session: &Value, input: &Input, field_error: Option<&FieldError>)
 }
 
 /// The test cards and accounts that the session accepts.
-fn examples(session: &Value) -> String {
-    let mut shown = if takes_cards(session) { test_cards() } else { String::new() };
+fn examples(session: &CheckoutSession) -> String {
+    let mut shown = if session.accepts("card") { test_cards() } else { String::new() };
     if let Some(kind) = debit_of(session) {
         let rows: String = banks::offered(kind)
             .map(|account| format!("<div><dt>{}</dt><dd>{}</dd></div>", account.number, account.note))
@@ -427,8 +427,8 @@ fn field(name: &str, label: &str, value: &str, attributes: &str, field_error: Op
     )
 }
 
-fn email_field(session: &Value, input: &Input, field_error: Option<&FieldError>) -> String {
-    let fixed = session.some("customer").is_some()
+fn email_field(session: &CheckoutSession, input: &Input, field_error: Option<&FieldError>) -> String {
+    let fixed = session.customer.is_some()
         && !input.email.is_empty()
         && field_error.is_none_or(|field_error| field_error.field != "email");
     let attributes = match fixed {

@@ -15,7 +15,7 @@ use crate::flows::payment::Presence;
 use crate::hosted::checkout::{FieldError, Input, card_fields, test_cards};
 use crate::hosted::html::{App, esc, link, notice, page, see_other};
 use crate::money;
-use crate::objects::{Invoice, InvoiceStatus, Object, PaymentIntent};
+use crate::objects::{Invoice, InvoiceStatus, PaymentIntent};
 use crate::store::Origin;
 
 /// The secret in the URL of an invoice.
@@ -26,10 +26,8 @@ pub(crate) struct Key {
 }
 
 fn find(shared: &crate::state::Shared, id: &str, key: &Key) -> Option<Invoice> {
-    let inner = shared.lock();
-    let stored = inner.store.get(id).filter(|found| found.text("object") == Invoice::KIND)?;
-    let invoice = Invoice::from_json(stored.clone()).ok()?;
-    Some(invoice).filter(|invoice| invoice.secret.as_ref() == Some(&key.s))
+    let invoice: Option<Invoice> = shared.lock().store.read(id);
+    invoice.filter(|invoice| invoice.secret.as_ref() == Some(&key.s))
 }
 
 fn unknown() -> Response {

@@ -18,7 +18,10 @@ mod subscription;
 mod typed;
 
 pub(crate) use catalog::{meter, product};
-pub(crate) use checkout::{checkout_session, session_item};
+pub(crate) use checkout::{
+    CheckoutSession, CustomMessage, CustomerCreation, CustomerDetails, InvoiceCreation, MethodCollection,
+    PaymentStatus, PendingForm, SessionItem, SessionMode, SessionParams, SessionStatus,
+};
 pub(crate) use customer::Customer;
 pub(crate) use invoice::{BillingReason, Invoice, InvoiceStatus, invoice_payment};
 pub(crate) use invoice_line::{InvoiceItem, InvoiceLine};

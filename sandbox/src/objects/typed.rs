@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::store::Tx;
+use crate::store::{Store, Tx};
 
 /// An object with typed fields. A misspelt field does not compile.
 pub(crate) trait Object: Serialize + DeserializeOwned {
@@ -21,6 +21,14 @@ pub(crate) trait Object: Serialize + DeserializeOwned {
     /// Converts the object as it is stored.
     fn to_json(&self) -> Result<Value, ApiError> {
         serde_json::to_value(self).map_err(|error| ApiError::internal(format!("invalid {}: {error}", Self::KIND)))
+    }
+}
+
+impl Store {
+    /// Returns the object with an id, if it exists; a deleted object counts as missing.
+    pub(crate) fn read<T: Object>(&self, id: &str) -> Option<T> {
+        let stored = self.get(id).filter(|stored| stored.text("object") == T::KIND && !stored.flag("deleted"));
+        stored.cloned().and_then(|stored| T::from_json(stored).ok())
     }
 }
 
