@@ -1,8 +1,8 @@
 //! A text for a prompt: one unit, counted when the text is complete and not before.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use axum::Json;
 use axum::body::Body;
@@ -12,11 +12,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use billing::AccountId;
 use engine::metering::{self, MeterReading, RESERVATION_SECONDS, Reserved, UsageEvent};
+use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::config::AiConfig;
 use server::product::AI_GENERATIONS;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::support::{Browser, DatabaseKind, Harness, Page, on_both_databases};
 
@@ -25,8 +27,10 @@ use crate::support::{Browser, DatabaseKind, Harness, Page, on_both_databases};
 enum Mood {
     Writes,
     Fails,
-    /// Begins and never ends.
+    /// Accepts the request and never writes.
     Hangs,
+    /// Begins, and ends when the gate is opened.
+    Pauses,
     /// Begins and loses the connection.
     Breaks,
 }
@@ -37,6 +41,7 @@ struct Provider {
     url: String,
     mood: Arc<Mutex<Mood>>,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
+    gate: Arc<Notify>,
 }
 
 impl Provider {
@@ -46,6 +51,7 @@ impl Provider {
             url: format!("http://{}/v1", listener.local_addr().unwrap()),
             mood: Arc::new(Mutex::new(Mood::Writes)),
             asked: Arc::default(),
+            gate: Arc::default(),
         };
         let router = axum::Router::new().route("/v1/chat/completions", post(complete)).with_state(provider.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -65,28 +71,21 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, Json(bod
     let pieces = match mood {
         Mood::Fails => return StatusCode::TOO_MANY_REQUESTS.into_response(),
         Mood::Writes => vec![piece("Once "), piece("upon a time"), "data: [DONE]\n\n".to_owned()],
-        Mood::Hangs | Mood::Breaks => vec![piece("Once "), piece("upon "), piece("a ")],
+        Mood::Hangs => Vec::new(),
+        Mood::Pauses | Mood::Breaks => vec![piece("Once "), piece("upon "), piece("a ")],
     };
-    let sent = Sent { pieces: pieces.into_iter(), hangs: mood == Mood::Hangs };
-    ([("content-type", "text/event-stream")], Body::from_stream(sent)).into_response()
-}
-
-/// The pieces as a stream, which then ends or hangs.
-struct Sent {
-    pieces: std::vec::IntoIter<String>,
-    hangs: bool,
-}
-
-impl futures::Stream for Sent {
-    type Item = Result<String, std::convert::Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.pieces.next() {
-            Some(piece) => Poll::Ready(Some(Ok(piece))),
-            None if self.hangs => Poll::Pending,
-            None => Poll::Ready(None),
+    let rest = async move {
+        match mood {
+            Mood::Hangs => std::future::pending().await,
+            Mood::Pauses => {
+                provider.gate.notified().await;
+                format!("{}data: [DONE]\n\n", piece("time"))
+            }
+            Mood::Writes | Mood::Fails | Mood::Breaks => String::new(),
         }
-    }
+    };
+    let sent = futures::stream::iter(pieces).chain(futures::stream::once(rest)).map(Ok::<_, std::convert::Infallible>);
+    ([("content-type", "text/event-stream")], Body::from_stream(sent)).into_response()
 }
 
 async fn start(database: DatabaseKind) -> (Harness, Provider) {
@@ -201,7 +200,7 @@ on_both_databases! {
         assert_eq!(state(&app).await, (1, 0));
     }
 
-    async fn a_caller_that_hangs_up_is_not_charged(database) {
+    async fn a_caller_that_hangs_up_before_the_first_chunk_is_not_charged(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Hangs);
@@ -215,6 +214,22 @@ on_both_databases! {
             waiting.abort();
             until_released(&app).await;
         }
+    }
+
+    async fn a_caller_that_hangs_up_in_the_middle_of_a_text_is_charged_and_can_get_the_rest(database) {
+        let (app, provider) = start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        provider.is(Mood::Pauses);
+        let body = json!({ "prompt": "a story", "stream": true });
+        let mut response = request(&browser, &body).header("idempotency-key", "once").send().await.unwrap();
+        assert!(response.chunk().await.unwrap().is_some(), "the first chunk has arrived");
+        drop(response);
+        assert_eq!(state(&app).await, (0, 1));
+        provider.gate.notify_one();
+        app.until(async || state(&app).await == (1, 0)).await;
+        let again = Page::of(request(&browser, &body).header("idempotency-key", "once")).await;
+        assert!(again.body.contains("Once upon a time"), "{}", again.body);
+        assert_eq!(state(&app).await, (1, 0));
     }
 
     /// Whether the reservation is requested, being committed or committed.

@@ -1,11 +1,13 @@
 //! `POST /api/v1/generate`: a text for a prompt, for one unit of AI generations.
 //!
 //! The unit is reserved before the provider is called, counted when the text is complete, and released
-//! if the text fails or the caller hangs up. A stream runs one chunk behind: its last chunk is sent only
-//! after the unit was counted, so that hanging up early never gives a whole text for free. A call that
-//! is repeated with its `Idempotency-Key` gets the same text and counts once (`tests/http/generate.rs`).
+//! if the provider fails or the caller hangs up before getting any of the text. A stream runs one chunk
+//! behind: its last chunk is sent only after the unit was counted. A caller that hangs up in the middle
+//! of one is charged, and can get the whole text by repeating the call: with the same `Idempotency-Key`
+//! it gets the same text and counts once (`tests/http/generate.rs`).
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Json;
@@ -19,6 +21,7 @@ use engine::metering::{self, RESERVATION_SECONDS, Reservation, Reserved, UsageEv
 use engine::{StoreError, ids};
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::caller::{Caller, fingerprint};
@@ -215,54 +218,66 @@ async fn count(work: Work, generated: &Generated) -> Result<(), Problem> {
     }
 }
 
-/// Streams the text, one chunk behind.
+/// Streams the text. It is written apart from the caller, at the provider's pace: a caller that reads
+/// slowly or goes away after the first chunk neither delays nor avoids the count.
 fn events(
     tollgate: Tollgate,
     work: Work,
     max_time: Duration,
 ) -> Sse<impl futures::Stream<Item = Result<Event, Infallible>>> {
-    Sse::new(async_stream::stream! {
-        let deadline = tokio::time::Instant::now() + max_time;
-        let mut text = String::new();
-        let mut last: Option<String> = None;
-        let started = tokio::time::timeout_at(deadline, tollgate.ai().generate(&work.prompt)).await;
-        let mut chunks: Chunks = match started.unwrap_or(Err(AiError::TimedOut)) {
-            Ok(chunks) => chunks,
-            Err(error) => {
-                yield Ok(problem(&failed(&error)));
-                return;
+    let (sender, mut events) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let has_sent = AtomicBool::new(false);
+        let writing = write(&tollgate, work, max_time, &sender, &has_sent);
+        let has_gone = async {
+            sender.closed().await;
+            if has_sent.load(Ordering::SeqCst) {
+                std::future::pending().await
             }
         };
-        loop {
-            match tokio::time::timeout_at(deadline, chunks.next()).await {
-                Ok(Some(Ok(chunk))) => {
-                    text.push_str(&chunk);
-                    if let Some(earlier) = last.replace(chunk) {
-                        yield Ok(delta(&earlier));
-                    }
-                }
-                Ok(None) => break,
-                Ok(Some(Err(error))) => {
-                    yield Ok(problem(&failed(&error)));
-                    return;
-                }
-                Err(_) => {
-                    yield Ok(problem(&failed(&AiError::TimedOut)));
-                    return;
-                }
+        tokio::select! {
+            () = writing => {}
+            () = has_gone => tracing::info!("the caller has gone before the first chunk"),
+        }
+    });
+    Sse::new(futures::stream::poll_fn(move |context| events.poll_recv(context).map(|event| event.map(Ok))))
+}
+
+/// Writes the text into `events`, one chunk behind.
+async fn write(
+    tollgate: &Tollgate,
+    work: Work,
+    max_time: Duration,
+    events: &mpsc::UnboundedSender<Event>,
+    has_sent: &AtomicBool,
+) {
+    // The caller may have gone; the text is counted all the same, and kept under its key.
+    let send = |event| drop(events.send(event));
+    let mut text = String::new();
+    let mut last: Option<String> = None;
+    let chunks = async {
+        let mut chunks: Chunks = tollgate.ai().generate(&work.prompt).await?;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            text.push_str(&chunk);
+            if let Some(earlier) = last.replace(chunk) {
+                has_sent.store(true, Ordering::SeqCst);
+                send(delta(&earlier));
             }
         }
-        let generated = Generated { id: ids::new_id(), model: tollgate.ai().model().to_owned(), text };
-        match count(work, &generated).await {
-            Ok(()) => {
-                if let Some(last) = last {
-                    yield Ok(delta(&last));
-                }
-                yield Ok(done(&generated));
-            }
-            Err(error) => yield Ok(problem(&error)),
+        Ok(())
+    };
+    if let Err(error) = tokio::time::timeout(max_time, chunks).await.unwrap_or(Err(AiError::TimedOut)) {
+        return send(problem(&failed(&error)));
+    }
+    let generated = Generated { id: ids::new_id(), model: tollgate.ai().model().to_owned(), text };
+    match count(work, &generated).await {
+        Ok(()) => {
+            last.iter().for_each(|last| send(delta(last)));
+            send(done(&generated));
         }
-    })
+        Err(error) => send(problem(&error)),
+    }
 }
 
 /// Returns the text that was generated under this key before.
