@@ -4,15 +4,13 @@
 //! here, with the entitlement that the gate computed, so that it is safe wherever it is mounted
 //! (`a_function_checks_its_caller_without_the_gate`).
 
-use std::net::IpAddr;
-
 use axum::http::request::Parts;
 use billing::{Policy, Tier};
 use engine::{Permit, Refusal};
 use leptos::prelude::*;
 use server::Tollgate;
 use server::admin::{NotAnOperator, OperatorPermit, require_operator};
-use server::auth::{Session, SignedIn, Visitor};
+use server::auth::{Client, Device, Session, SignedIn, Visitor};
 use server::http::ClientAddress;
 
 use crate::api::error::ApiError;
@@ -114,7 +112,10 @@ pub async fn session() -> Result<Session, Failure> {
     })
 }
 
-/// Returns the client's address, for the limit on password attempts.
-pub fn peer(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ClientAddress>().map(|client| client.0)
+/// Returns where a password in a request comes from, for the limit on attempts.
+pub fn client(parts: &Parts) -> Client {
+    Client {
+        address: parts.extensions.get::<ClientAddress>().map(|client| client.0),
+        device: Device::of_request(&parts.headers),
+    }
 }

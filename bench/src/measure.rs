@@ -202,8 +202,8 @@ async fn log_in(port: u16, email: &str) -> anyhow::Result<String> {
         bail!("the login failed: {}", connection.text());
     }
     let response = connection.response().context("the response to the login is malformed")?;
-    let cookie =
-        response.headers.get("set-cookie").and_then(|value| value.to_str().ok()).context("no session cookie")?;
+    let mut cookies = response.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+    let cookie = cookies.find(|cookie| cookie.starts_with("tollgate=")).context("no session cookie")?;
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 

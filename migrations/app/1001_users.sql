@@ -17,12 +17,20 @@ CREATE TABLE membership (
 );
 CREATE INDEX membership_user ON membership (user_id);
 
--- Login attempts that did not succeed, per e-mail address and per client address.
+-- Logins that did not succeed, and sign-ups, per e-mail address, client and device.
 CREATE TABLE login_throttle (
-    throttle_key TEXT   NOT NULL PRIMARY KEY,
+    throttle_key TEXT   NOT NULL PRIMARY KEY, -- SHA-256 in hex, of what is limited
     window_start BIGINT NOT NULL,
     attempts     BIGINT NOT NULL
 );
+CREATE INDEX login_throttle_window ON login_throttle (window_start);
+
+-- Browsers in which a user has logged in.
+CREATE TABLE known_device (
+    device_hash TEXT   NOT NULL PRIMARY KEY, -- SHA-256 in hex, of the browser's token and the login_key
+    expires_at  BIGINT NOT NULL
+);
+CREATE INDEX known_device_expiry ON known_device (expires_at);
 
 -- A session's id opens an account, so only its hash is stored.
 CREATE TABLE session (

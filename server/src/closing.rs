@@ -1,12 +1,10 @@
 //! Closing an account for good: its billing, its workspace and its users (`tests/http/closing.rs`).
 
-use std::net::IpAddr;
-
 use billing::AccountId;
 use engine::closing::{self, CloseError};
 use engine::store::Tx;
 
-use crate::auth::{self, AuthUnavailable, LoginError, Session, SignedIn};
+use crate::auth::{self, AuthUnavailable, Client, LoginError, Session, SignedIn};
 use crate::store::{StoreError, api_keys, custom_domains, support_messages, users};
 use crate::tollgate::Tollgate;
 use crate::user_cache::Changed;
@@ -35,7 +33,7 @@ pub async fn close_account(
     tollgate: &Tollgate,
     session: &mut Session,
     who: &SignedIn,
-    client: Option<IpAddr>,
+    client: &Client,
     password: &str,
 ) -> Result<(), CloseAccountError> {
     auth::confirm(tollgate, who, client, password).await?;

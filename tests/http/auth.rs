@@ -20,11 +20,13 @@ on_both_databases! {
         assert!(dashboard.body.contains(EMAIL));
     }
 
-    async fn the_session_cookie_is_lax_and_out_of_reach_of_scripts(database) {
+    async fn cookies_are_out_of_reach_of_scripts_and_of_other_sites(database) {
         let app = Harness::start(database).await;
         let page = app.browser().post("/signup", &[("email", EMAIL), ("password", "correct horse")]).await;
-        let cookie = page.header("set-cookie").unwrap();
-        assert!(cookie.contains("SameSite=Lax") && cookie.contains("HttpOnly"), "{cookie}");
+        let session = cookie(&page, "tollgate");
+        assert!(session.contains("SameSite=Lax") && session.contains("HttpOnly"), "{session}");
+        let device = cookie(&page, "tollgate-device");
+        assert!(device.contains("SameSite=Strict") && device.contains("HttpOnly"), "{device}");
     }
 
     async fn a_taken_address_is_refused_at_its_field_and_stays_in_the_form(database) {
@@ -172,6 +174,94 @@ on_both_databases! {
         app.signed_up("eve@example.com").await;
     }
 
+    async fn wrong_passwords_of_one_client_do_not_lock_out_another(database) {
+        let app = Harness::start(database).await;
+        app.signed_up(EMAIL).await;
+        for guess in 0..10 {
+            // What a client says of itself makes it no other client.
+            let client = format!("203.0.113.{guess}, 198.51.100.1");
+            assert_eq!(log_in_from(&app, &client, EMAIL, "wrong horse").await.status, 401);
+        }
+        for client in ["198.51.100.1", "::ffff:198.51.100.1", "[::ffff:198.51.100.1]:443"] {
+            assert_eq!(log_in_from(&app, client, EMAIL, "correct horse").await.status, 429, "{client}");
+        }
+        assert_eq!(log_in_from(&app, "198.51.100.2", EMAIL, "correct horse").await.status, 303);
+    }
+
+    async fn a_browser_with_an_earlier_login_is_locked_out_only_by_its_own_guesses(database) {
+        let app = Harness::start(database).await;
+        let (ada, eve) = (app.signed_up(EMAIL).await, app.signed_up("eve@example.com").await);
+        for _ in 0..10 {
+            assert_eq!(log_in(&app, "wrong horse", "").await.status, 401);
+        }
+        let right = [("email", EMAIL), ("password", "correct horse")];
+        assert_eq!(log_in(&app, "correct horse", "").await.status, 429);
+        assert_eq!(eve.post("/login", &right).await.status, 429, "her browser is known for another address");
+        for _ in 0..2 {
+            assert_eq!(ada.post("/logout", &[]).await.status, 303);
+            assert_eq!(ada.post("/login", &right).await.status, 303);
+        }
+        for _ in 0..10 {
+            assert_eq!(ada.post("/login", &[("email", EMAIL), ("password", "wrong horse")]).await.status, 401);
+        }
+        assert_eq!(ada.post("/login", &right).await.status, 429);
+    }
+
+    async fn many_clients_together_get_a_hundred_guesses(database) {
+        let app = Harness::start(database).await;
+        let ada = app.signed_up(EMAIL).await;
+        for guess in 0..100 {
+            let client = format!("198.51.100.{}", guess / 10);
+            assert_eq!(log_in_from(&app, &client, EMAIL, "wrong horse").await.status, 401, "{guess}");
+        }
+        assert_eq!(log_in_from(&app, "198.51.100.99", EMAIL, "correct horse").await.status, 429);
+        let right = [("email", EMAIL), ("password", "correct horse")];
+        assert_eq!(ada.post("/login", &right).await.status, 303, "her browser is known");
+    }
+
+    async fn a_client_gets_a_hundred_guesses_from_all_of_its_network(database) {
+        let app = Harness::start(database).await;
+        app.signed_up(EMAIL).await;
+        for guess in 0..100 {
+            let (client, email) = (format!("2001:db8:0:1::{guess:x}"), format!("user{guess}@example.com"));
+            assert_eq!(log_in_from(&app, &client, &email, "wrong horse").await.status, 401, "{guess}");
+        }
+        assert_eq!(log_in_from(&app, "2001:db8:0:1:f::", EMAIL, "correct horse").await.status, 429);
+        assert_eq!(log_in_from(&app, "2001:db8:0:2::", EMAIL, "correct horse").await.status, 303);
+    }
+
+    async fn a_client_may_try_twenty_sign_ups(database) {
+        let app = Harness::start(database).await;
+        app.signed_up(EMAIL).await;
+        let sign_up = async |client: &str, email: &str, password: &str| {
+            from(&app, client, "/signup", &[("email", email), ("password", password), ("next", "/billing")]).await
+        };
+        assert_eq!(sign_up("198.51.100.1", "eve@example.com", "short").await.status, 422, "this one is not counted");
+        for _ in 0..20 {
+            assert_eq!(sign_up("198.51.100.1", EMAIL, "correct horse").await.status, 422);
+        }
+        let page = sign_up("198.51.100.1", "eve@example.com", "correct horse").await;
+        assert_eq!(page.status, 429);
+        let wait: i64 = page.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=900).contains(&wait), "{wait}");
+        assert!(page.body.contains("eve@example.com") && page.body.contains("value=\"/billing\""), "{}", page.body);
+        assert_eq!(log_in_from(&app, "198.51.100.1", EMAIL, "correct horse").await.status, 303);
+        assert_eq!(sign_up("198.51.100.2", "eve@example.com", "correct horse").await.status, 303);
+    }
+
+    async fn counted_attempts_name_no_address_and_are_deleted_once_their_window_is_over(database) {
+        let app = Harness::start(database).await;
+        let email = format!("{}@example.com", "a".repeat(9000));
+        assert_eq!(log_in_from(&app, "198.51.100.1", &email, "wrong horse").await.status, 401);
+        let keys = async || app.database.texts(app.tollgate.db(), "SELECT throttle_key FROM login_throttle").await;
+        let counted = keys().await;
+        assert_eq!(counted.len(), 3, "per client, per address, and both: {counted:?}");
+        assert!(counted.iter().all(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit())), "{counted:?}");
+        app.sandbox.advance(Duration::from_secs(15 * 60));
+        app.second_node().await;
+        app.until(async || keys().await.is_empty()).await;
+    }
+
     async fn guesses_that_arrive_together_are_all_counted(database) {
         let app = std::sync::Arc::new(Harness::start(database).await);
         app.signed_up(EMAIL).await;
@@ -251,6 +341,22 @@ async fn log_in(app: &Harness, password: &str, next: &str) -> Page {
     app.browser().post("/login", &[("email", EMAIL), ("password", password), ("next", next)]).await
 }
 
+async fn log_in_from(app: &Harness, client: &str, email: &str, password: &str) -> Page {
+    from(app, client, "/login", &[("email", email), ("password", password)]).await
+}
+
+/// Posts a form through a proxy on this machine, in a new browser.
+async fn from(app: &Harness, client: &str, path: &str, fields: &[(&str, &str)]) -> Page {
+    let request = app.browser().request(Method::POST, path).header("sec-fetch-site", "same-origin");
+    Page::of(request.header("x-forwarded-for", client).form(fields)).await
+}
+
 fn session(page: &Page) -> String {
-    page.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+    cookie(page, "tollgate").split(';').next().unwrap().to_owned()
+}
+
+/// A cookie that the page sets, with its attributes.
+fn cookie(page: &Page, name: &str) -> String {
+    let mut cookies = page.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+    cookies.find(|cookie| cookie.split_once('=').unwrap().0 == name).expect("the cookie is set").to_owned()
 }

@@ -135,9 +135,10 @@ async fn use_everything(url: &str) -> Vec<(&'static str, String)> {
     }
     for browser in [browser, other] {
         let cookies = browser.cookie(url).expect("a session");
-        let session =
-            cookies.split("; ").find_map(|cookie| cookie.strip_prefix("tollgate=")).expect("the session's cookie");
-        secrets.push(("a session", session.to_owned()));
+        for (what, name) in [("a session", "tollgate="), ("a device", "tollgate-device=")] {
+            let value = cookies.split("; ").find_map(|cookie| cookie.strip_prefix(name)).expect("the cookie is set");
+            secrets.push((what, value.to_owned()));
+        }
     }
     secrets
 }

@@ -4,14 +4,14 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use server::Tollgate;
-use server::auth::{self, AuthUnavailable, LoginError, Session, safe_next};
+use server::auth::{self, AuthUnavailable, LoginError, Session};
 
 use super::form::Form;
-use super::later;
-use crate::caller::peer;
+use super::{later, signed_in};
+use crate::caller::client;
 use crate::document;
 use crate::failure::Failure;
 use crate::form_state::FormState;
@@ -29,8 +29,8 @@ pub async fn log_in(
     mut session: Session,
     Form(form): Form<LogIn>,
 ) -> Response {
-    let error = match auth::login(&tollgate, &mut session, peer(&parts), &form.email, &form.password).await {
-        Ok(_) => return Redirect::to(safe_next(form.next.as_deref())).into_response(),
+    let error = match auth::login(&tollgate, &mut session, &client(&parts), &form.email, &form.password).await {
+        Ok(device) => return signed_in::go_on(&tollgate, &device, form.next.as_deref()),
         Err(error) => error,
     };
     let state = FormState::default().typed("email", form.email).typed("next", form.next.unwrap_or_default());

@@ -15,6 +15,7 @@ mod log_in;
 mod log_out;
 mod routes;
 mod sign_up;
+mod signed_in;
 mod support;
 mod theme;
 

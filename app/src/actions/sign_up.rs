@@ -3,13 +3,14 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use server::Tollgate;
-use server::auth::{self, AuthUnavailable, Session, SignUpError, safe_next};
+use server::auth::{self, AuthUnavailable, Session, SignUpError};
 
 use super::form::Form;
-use super::later;
+use super::{later, signed_in};
+use crate::caller::client;
 use crate::document;
 use crate::failure::Failure;
 use crate::form_state::FormState;
@@ -27,8 +28,8 @@ pub async fn sign_up(
     mut session: Session,
     Form(form): Form<SignUp>,
 ) -> Response {
-    let error = match auth::sign_up(&tollgate, &mut session, &form.email, &form.password).await {
-        Ok(_) => return Redirect::to(safe_next(form.next.as_deref())).into_response(),
+    let error = match auth::sign_up(&tollgate, &mut session, &client(&parts), &form.email, &form.password).await {
+        Ok(device) => return signed_in::go_on(&tollgate, &device, form.next.as_deref()),
         Err(error) => error,
     };
     let state = FormState::default().typed("email", form.email).typed("next", form.next.unwrap_or_default());
@@ -36,6 +37,9 @@ pub async fn sign_up(
         SignUpError::Email(error) => state.error("email", error.to_string()),
         SignUpError::Password(error) => state.error("password", error.to_string()),
         SignUpError::Taken => state.error("email", "This e-mail is already registered. Log in instead."),
+        SignUpError::TooMany { retry_after } => {
+            return later::too_many(&tollgate, parts, "/signup", state, retry_after).await;
+        }
         SignUpError::Unavailable(AuthUnavailable::Busy { retry_after }) => {
             return later::unavailable(&tollgate, parts, "/signup", state, retry_after).await;
         }

@@ -17,7 +17,7 @@ use super::strict_form::StrictForm;
 #[cfg(feature = "ssr")]
 use crate::attempts::{busy, too_many_attempts};
 #[cfg(feature = "ssr")]
-use crate::caller::{Caller, peer, session};
+use crate::caller::{Caller, client, session};
 #[cfg(feature = "ssr")]
 use crate::failure::Failure;
 
@@ -28,8 +28,8 @@ pub async fn close_account(
     password: Password,
 ) -> Result<SeeOther, ApiError> {
     let Caller { tollgate, who, .. } = Caller::require(Policy::SignedIn)?;
-    let peer = peer(&expect_context::<Parts>());
-    let closed = closing::close_account(&tollgate, &mut session().await?, &who, peer, &password.0).await;
+    let client = client(&expect_context::<Parts>());
+    let closed = closing::close_account(&tollgate, &mut session().await?, &who, &client, &password.0).await;
     closed.map(|()| SeeOther::to("/?notice=closed")).map_err(ssr::refusal)
 }
 

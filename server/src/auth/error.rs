@@ -21,6 +21,9 @@ pub enum AuthUnavailable {
     /// The user of the session could not be read.
     #[error("the session's user could not be read")]
     User(#[source] Box<axum_login::Error<Backend>>),
+    /// The operating system gave no random token.
+    #[error("no random token")]
+    Random(#[from] getrandom::Error),
     /// Too many other passwords are being hashed.
     #[error("too many passwords are being hashed")]
     Busy {
@@ -70,6 +73,12 @@ pub enum SignUpError {
     /// The address belongs to a user.
     #[error("the address is taken")]
     Taken,
+    /// The client has tried too often.
+    #[error("too many attempts")]
+    TooMany {
+        /// Seconds until the next attempt is allowed.
+        retry_after: u64,
+    },
     /// It could not be done now.
     #[error(transparent)]
     Unavailable(#[from] AuthUnavailable),

@@ -1,8 +1,8 @@
 //! Signing in.
 
-use std::net::IpAddr;
-
 use super::backend::Identity;
+use super::client::Client;
+use super::device::{self, Device};
 use super::error::{AuthUnavailable, LoginError};
 use super::session::{Session, begin};
 use super::visitor::SignedIn;
@@ -10,28 +10,24 @@ use super::{password, throttle};
 use crate::store::users;
 use crate::tollgate::Tollgate;
 
-/// Signs a user in. The session gets a new id.
+/// Signs a user in, and returns the device that the browser is from now on. The session gets a new id.
 #[tracing::instrument(skip_all)]
 pub async fn login(
     tollgate: &Tollgate,
     session: &mut Session,
-    client: Option<IpAddr>,
+    client: &Client,
     email: &str,
     password: &str,
-) -> Result<SignedIn, LoginError> {
+) -> Result<Device, LoginError> {
     let identity = authenticate(tollgate, client, email, password).await?;
+    let device = device::remember(tollgate, client.device.as_ref(), &login_key(email)).await?;
     begin(session, &identity).await?;
     tracing::info!(user = %identity.signed_in.user_id, "logged in");
-    Ok(identity.signed_in)
+    Ok(device)
 }
 
 /// Checks that the signed-in user knows their password, before something that cannot be undone.
-pub async fn confirm(
-    tollgate: &Tollgate,
-    who: &SignedIn,
-    client: Option<IpAddr>,
-    password: &str,
-) -> Result<(), LoginError> {
+pub async fn confirm(tollgate: &Tollgate, who: &SignedIn, client: &Client, password: &str) -> Result<(), LoginError> {
     let identity = authenticate(tollgate, client, &who.email, password).await?;
     if identity.signed_in.user_id == who.user_id { Ok(()) } else { Err(LoginError::Wrong) }
 }
@@ -40,12 +36,12 @@ pub async fn confirm(
 /// checked, and given back if it was right or not checked.
 async fn authenticate(
     tollgate: &Tollgate,
-    client: Option<IpAddr>,
+    client: &Client,
     email: &str,
     password: &str,
 ) -> Result<Identity, LoginError> {
-    let login_key = email.trim().to_lowercase();
-    let attempt = throttle::take(tollgate, &login_key, client).await?;
+    let login_key = login_key(email);
+    let attempt = throttle::log_in(tollgate, &login_key, client).await?;
     let checked = check(tollgate, &login_key, password).await;
     if !matches!(checked, Ok(None)) {
         attempt.give_back(tollgate).await?;
@@ -62,4 +58,9 @@ async fn check(tollgate: &Tollgate, login_key: &str, password: &str) -> Result<O
     let hash = identity.as_ref().map(Identity::password_hash);
     let is_right = password::verify(tollgate, password.to_owned(), hash).await?;
     Ok(identity.filter(|_| is_right))
+}
+
+/// [`billing::email::Email::login_key`] of whatever was typed.
+fn login_key(email: &str) -> String {
+    email.trim().to_lowercase()
 }

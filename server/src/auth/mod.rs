@@ -2,10 +2,11 @@
 //!
 //! Passwords are hashed with Argon2 ([`crate::hashing`]); sessions are in the database and get a new id at
 //! every login; a wrong password and an unknown address take the same time and give the same answer.
-//! Attempts are limited per e-mail address, and per client where its address is public
-//! (`tests/http/auth.rs`).
+//! Attempts are limited (`throttle.rs`, `tests/http/auth.rs`).
 
 mod backend;
+mod client;
+mod device;
 mod error;
 mod identify;
 mod login;
@@ -18,6 +19,8 @@ mod throttle;
 mod visitor;
 
 pub use backend::{Backend, Identity};
+pub use client::Client;
+pub use device::Device;
 pub use error::{AuthUnavailable, LoginError, PasswordError, SignUpError};
 pub use identify::SessionIdentity;
 pub use login::{confirm, login};

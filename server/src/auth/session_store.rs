@@ -13,14 +13,16 @@ use tower_sessions::session_store::{Error, Result};
 use tower_sessions::{Expiry, SessionManagerLayer, SessionStore};
 
 use super::backend::Backend;
+use super::throttle;
 use crate::store::sessions::{self, StoredSession};
+use crate::store::{known_devices, login_throttle};
 use crate::tollgate::Tollgate;
 use crate::user_cache::Changed;
 
 /// Days after which a session ends. Reading a page does not extend it: a page that is on its way while
 /// the user logs out would write the session again.
 const DAYS: i64 = 14;
-/// How often expired sessions are deleted.
+/// How often expired sessions, devices and login attempts are deleted.
 const SWEEP: Duration = Duration::from_secs(3600);
 
 /// The sessions of the app.
@@ -99,7 +101,7 @@ pub fn layer(tollgate: &Tollgate) -> AuthManagerLayer<Backend, Sessions> {
     AuthManagerLayerBuilder::new(Backend::new(tollgate.clone()), sessions).build()
 }
 
-/// Deletes expired sessions until `stop`.
+/// Deletes expired sessions, devices and login attempts until `stop`.
 pub async fn sweep(tollgate: Tollgate, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(error) = delete_expired(&tollgate).await {
@@ -115,5 +117,7 @@ pub async fn sweep(tollgate: Tollgate, stop: CancellationToken) {
 async fn delete_expired(tollgate: &Tollgate) -> std::result::Result<(), StoreError> {
     let mut tx = tollgate.db().begin().await?;
     sessions::delete_expired(&mut tx, tollgate.clock().wall()).await?;
+    known_devices::delete_expired(&mut tx, tollgate.clock().wall()).await?;
+    login_throttle::delete_expired(&mut tx, throttle::expired_before(tollgate.now())).await?;
     tx.commit().await
 }

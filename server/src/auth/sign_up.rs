@@ -5,27 +5,33 @@ use billing::{AccountId, UserId};
 use engine::{StoreError, accounts, ids};
 
 use super::backend::Identity;
+use super::client::Client;
+use super::device::{self, Device};
 use super::error::{AuthUnavailable, SignUpError};
-use super::password;
 use super::session::{Session, begin};
 use super::visitor::SignedIn;
+use super::{password, throttle};
 use crate::store::users::{self, Role};
 use crate::tollgate::Tollgate;
 
-/// Creates a user with an account of their own, and signs them in.
+/// Creates a user with an account of their own, and signs them in. Returns the device that the browser is
+/// from now on.
 #[tracing::instrument(skip_all)]
 pub async fn sign_up(
     tollgate: &Tollgate,
     session: &mut Session,
+    client: &Client,
     email: &str,
     password: &str,
-) -> Result<SignedIn, SignUpError> {
+) -> Result<Device, SignUpError> {
     let email = Email::parse(email)?;
     password::check(password)?;
+    throttle::sign_up(tollgate, client).await?;
     let identity = create_user(tollgate, &email, password.to_owned()).await?.ok_or(SignUpError::Taken)?;
     tracing::info!(user = %identity.signed_in.user_id, account = %identity.signed_in.account_id, "signed up");
+    let device = device::remember(tollgate, client.device.as_ref(), &email.login_key()).await?;
     begin(session, &identity).await?;
-    Ok(identity.signed_in)
+    Ok(device)
 }
 
 /// Creates a user with an account of their own. `None` when the address is taken.

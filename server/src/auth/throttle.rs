@@ -1,48 +1,131 @@
-//! The limit on login attempts.
+//! The limits on logins and sign-ups.
 //!
 //! An attempt is counted before the password is checked and given back if it was right, so that a
 //! hundred parallel guesses are a hundred attempts. It is counted in the database, for all nodes.
+//!
+//! Wrong guesses must not lock a user out, so a limit per e-mail address alone would be wrong: anyone
+//! could use it up again and again. Guesses are limited per address and client, per client, and, against
+//! many clients that guess together, generously per address. A browser in which the user has logged in
+//! before ([`super::device`]) has a limit of its own and none of these, so whatever others do, the user
+//! can log in there. A stolen device cookie is worth only as many guesses.
 
 use std::net::IpAddr;
 
 use billing::Timestamp;
+use sha2::{Digest, Sha256};
 
-use super::error::{AuthUnavailable, LoginError};
+use super::client::Client;
+use super::error::{AuthUnavailable, LoginError, SignUpError};
 use crate::store::StoreError;
 use crate::store::login_throttle::{self, Attempt};
 use crate::tollgate::Tollgate;
 
 /// Seconds over which attempts are counted.
 const WINDOW: i64 = 15 * 60;
-/// Wrong attempts per e-mail address.
-const PER_EMAIL: i64 = 10;
-/// Wrong attempts per client address.
+/// Wrong passwords per e-mail address in a browser where its user has logged in before.
+const PER_DEVICE: i64 = 10;
+/// Wrong passwords per e-mail address and client.
+const PER_EMAIL_AND_CLIENT: i64 = 10;
+/// Wrong passwords per client.
 const PER_CLIENT: i64 = 100;
+/// Wrong passwords per e-mail address, by all clients.
+const PER_EMAIL: i64 = 100;
+/// Sign-ups per client, whether or not they succeed: each is a hash, and tells whether an address is taken.
+const SIGN_UPS_PER_CLIENT: i64 = 20;
 
-/// An attempt that was counted.
+/// Attempts that were counted.
 pub(super) struct Counted {
     keys: Vec<String>,
 }
 
-/// Counts an attempt.
-pub(super) async fn take(tollgate: &Tollgate, email: &str, client: Option<IpAddr>) -> Result<Counted, LoginError> {
-    let mut limits = vec![(format!("email:{email}"), PER_EMAIL)];
-    limits.extend(client.filter(|client| is_public(*client)).map(|client| (format!("client:{client}"), PER_CLIENT)));
-    let now = tollgate.now();
-    match count(tollgate, &limits, now).await.map_err(AuthUnavailable::from)? {
-        Attempt::Allowed => Ok(Counted { keys: limits.into_iter().map(|(key, _)| key).collect() }),
-        Attempt::Denied { window_start } => {
-            let retry_after = window_start.0.saturating_add(WINDOW).saturating_sub(now.0).max(1);
-            Err(LoginError::TooMany { retry_after: retry_after.unsigned_abs() })
+/// Why an attempt was not counted.
+pub(super) enum NotCounted {
+    TooMany { retry_after: u64 },
+    Failed(StoreError),
+}
+
+impl From<StoreError> for NotCounted {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<NotCounted> for LoginError {
+    fn from(error: NotCounted) -> Self {
+        match error {
+            NotCounted::TooMany { retry_after } => Self::TooMany { retry_after },
+            NotCounted::Failed(error) => Self::Unavailable(error.into()),
         }
     }
 }
 
+impl From<NotCounted> for SignUpError {
+    fn from(error: NotCounted) -> Self {
+        match error {
+            NotCounted::TooMany { retry_after } => Self::TooMany { retry_after },
+            NotCounted::Failed(error) => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+/// How often something may be tried in a window.
+struct Limit {
+    key: String,
+    attempts: i64,
+}
+
+impl Limit {
+    /// The key is a hash: it does not show an e-mail address, and is short whatever was sent.
+    fn new(attempts: i64, of: &[&str]) -> Self {
+        Self { key: hex::encode(Sha256::digest(of.join("\0"))), attempts }
+    }
+}
+
+/// Counts an attempt to log in.
+pub(super) async fn log_in(tollgate: &Tollgate, login_key: &str, client: &Client) -> Result<Counted, NotCounted> {
+    if let Some(device) = &client.device
+        && device.is_known(tollgate, login_key).await?
+    {
+        return count(tollgate, vec![Limit::new(PER_DEVICE, &["device", &device.hash(login_key)])]).await;
+    }
+    let address = client.address.as_ref().map(IpAddr::to_string);
+    let mut limits = vec![Limit::new(
+        PER_EMAIL_AND_CLIENT,
+        &["client and email", address.as_deref().unwrap_or("unknown"), login_key],
+    )];
+    limits.extend(address.map(|address| Limit::new(PER_CLIENT, &["client", &address])));
+    limits.push(Limit::new(PER_EMAIL, &["email", login_key]));
+    count(tollgate, limits).await
+}
+
+/// Counts an attempt to sign up.
+pub(super) async fn sign_up(tollgate: &Tollgate, client: &Client) -> Result<(), NotCounted> {
+    let Some(address) = client.address else { return Ok(()) };
+    count(tollgate, vec![Limit::new(SIGN_UPS_PER_CLIENT, &["sign-up", &address.to_string()])]).await.map(drop)
+}
+
 /// Counts an attempt against all limits, or against none if one denies it.
-async fn count(tollgate: &Tollgate, limits: &[(String, i64)], now: Timestamp) -> Result<Attempt, StoreError> {
+async fn count(tollgate: &Tollgate, limits: Vec<Limit>) -> Result<Counted, NotCounted> {
+    let now = tollgate.now();
+    if let Attempt::Denied { window_start } = try_count(tollgate, &limits, now).await? {
+        let retry_after = window_start.0.saturating_add(WINDOW).saturating_sub(now.0).max(1);
+        return Err(NotCounted::TooMany { retry_after: retry_after.unsigned_abs() });
+    }
+    Ok(Counted { keys: limits.into_iter().map(|limit| limit.key).collect() })
+}
+
+async fn try_count(tollgate: &Tollgate, limits: &[Limit], now: Timestamp) -> Result<Attempt, StoreError> {
+    let expired = expired_before(now);
+    // A client that goes on after it was denied makes nothing else wait to write.
+    for Limit { key, attempts } in limits {
+        let attempt = login_throttle::look(tollgate.db(), key, expired, *attempts).await?;
+        if attempt != Attempt::Allowed {
+            return Ok(attempt);
+        }
+    }
     let mut tx = tollgate.db().begin().await?;
-    for (key, limit) in limits {
-        let attempt = login_throttle::take(&mut tx, key, now, now.plus_seconds(-WINDOW), *limit).await?;
+    for Limit { key, attempts } in limits {
+        let attempt = login_throttle::take(&mut tx, key, now, expired, *attempts).await?;
         if attempt != Attempt::Allowed {
             return Ok(attempt);
         }
@@ -52,7 +135,7 @@ async fn count(tollgate: &Tollgate, limits: &[(String, i64)], now: Timestamp) ->
 }
 
 impl Counted {
-    /// Gives the attempt back, because the password was right.
+    /// Gives the attempt back, because the password was right or not checked.
     pub(super) async fn give_back(self, tollgate: &Tollgate) -> Result<(), AuthUnavailable> {
         let mut tx = tollgate.db().begin().await?;
         for key in &self.keys {
@@ -63,12 +146,7 @@ impl Counted {
     }
 }
 
-/// A private or loopback address is a proxy's or a developer's, and does not identify a client.
-const fn is_public(client: IpAddr) -> bool {
-    match client {
-        IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()),
-        IpAddr::V6(ip) => {
-            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
-        }
-    }
+/// The time before which a window has begun that is over `now`.
+pub(super) const fn expired_before(now: Timestamp) -> Timestamp {
+    now.plus_seconds(-WINDOW)
 }

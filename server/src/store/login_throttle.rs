@@ -1,7 +1,7 @@
-//! Login attempts in the current window, per e-mail address and per client address.
+//! Attempts to log in or sign up in the current window, by a hash of what is limited.
 
 use billing::Timestamp;
-use engine::store::{StoreError, Tx, statements, values};
+use engine::store::{Db, StoreError, Tx, statements, values};
 
 statements! {
     TAKE = "INSERT INTO login_throttle (throttle_key, window_start, attempts) VALUES ($1, $2, 1) \
@@ -9,8 +9,10 @@ statements! {
         attempts = CASE WHEN login_throttle.window_start <= $3 THEN 1 ELSE login_throttle.attempts + 1 END, \
         window_start = CASE WHEN login_throttle.window_start <= $3 THEN excluded.window_start ELSE login_throttle.window_start END \
         WHERE login_throttle.window_start <= $3 OR login_throttle.attempts < $4 RETURNING attempts";
+    FULL = "SELECT window_start FROM login_throttle WHERE throttle_key = $1 AND window_start > $2 AND attempts >= $3";
     WINDOW_START = "SELECT window_start FROM login_throttle WHERE throttle_key = $1";
     GIVE_BACK = "UPDATE login_throttle SET attempts = attempts - 1 WHERE throttle_key = $1 AND attempts > 0";
+    DELETE_EXPIRED = "DELETE FROM login_throttle WHERE window_start <= $1";
 }
 
 /// The answer to an attempt.
@@ -23,6 +25,12 @@ pub enum Attempt {
         /// The beginning of the window.
         window_start: Timestamp,
     },
+}
+
+/// Says how an attempt would be answered, without counting it.
+pub async fn look(db: &Db, key: &str, expired_before: Timestamp, limit: i64) -> Result<Attempt, StoreError> {
+    let full = db.fetch_optional::<(i64,)>(FULL, values![key, expired_before.0, limit]).await?;
+    Ok(full.map_or(Attempt::Allowed, |(start,)| Attempt::Denied { window_start: Timestamp(start) }))
 }
 
 /// Counts an attempt, of which a window allows `limit`. A window that began before `expired_before` is over.
@@ -43,4 +51,9 @@ pub async fn take(
 /// Gives back an attempt whose password was right.
 pub async fn give_back(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
     tx.execute(GIVE_BACK, values![key]).await.map(drop)
+}
+
+/// Deletes every window that is over: it began at `expired_before` or earlier.
+pub async fn delete_expired(tx: &mut Tx, expired_before: Timestamp) -> Result<(), StoreError> {
+    tx.execute(DELETE_EXPIRED, values![expired_before.0]).await.map(drop)
 }

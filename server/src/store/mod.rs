@@ -5,6 +5,7 @@
 
 pub mod api_keys;
 pub mod custom_domains;
+pub mod known_devices;
 pub mod login_throttle;
 mod migrations;
 mod schema;

@@ -18,6 +18,7 @@ mod tables;
 
 mod api_keys;
 mod custom_domains;
+mod known_devices;
 mod login_throttle;
 mod schema;
 mod sessions;
