@@ -16,7 +16,7 @@ use tokio::time::timeout;
 #[derive(Clone, Copy, Debug)]
 pub struct HashingLimits {
     /// Hashes computed at the same time.
-    pub at_once: usize,
+    pub parallel: usize,
     /// How long another one waits.
     pub wait: Duration,
 }
@@ -24,7 +24,7 @@ pub struct HashingLimits {
 impl Default for HashingLimits {
     /// As many as the machine has cores: more would only take longer each.
     fn default() -> Self {
-        Self { at_once: available_parallelism().map_or(1, NonZeroUsize::get), wait: Duration::from_secs(3) }
+        Self { parallel: available_parallelism().map_or(1, NonZeroUsize::get), wait: Duration::from_secs(3) }
     }
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Hashing {
 
 impl Hashing {
     pub(crate) fn new(limits: HashingLimits) -> Self {
-        Self { slots: Arc::new(Semaphore::new(limits.at_once)), wait: limits.wait }
+        Self { slots: Arc::new(Semaphore::new(limits.parallel)), wait: limits.wait }
     }
 
     /// Runs `work` on a thread that may block, once it is its turn.
@@ -78,13 +78,13 @@ mod tests {
 
     use super::*;
 
-    fn one_at_once() -> Arc<Hashing> {
-        Arc::new(Hashing::new(HashingLimits { at_once: 1, wait: Duration::ZERO }))
+    fn one_at_a_time() -> Arc<Hashing> {
+        Arc::new(Hashing::new(HashingLimits { parallel: 1, wait: Duration::ZERO }))
     }
 
     #[tokio::test]
     async fn work_that_nothing_waits_for_still_has_its_slot() {
-        let hashing = one_at_once();
+        let hashing = one_at_a_time();
         let (started, has_started) = oneshot::channel();
         let (finish, may_finish) = mpsc::channel::<()>();
         let client = tokio::spawn({
@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_panics_gives_its_slot_back() {
-        let hashing = one_at_once();
+        let hashing = one_at_a_time();
         let panicked = hashing.run(|| panic!("on purpose")).await;
         assert!(matches!(panicked, Err::<(), _>(HashingError::Interrupted(_))));
         assert!(hashing.run(|| ()).await.is_ok());

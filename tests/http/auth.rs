@@ -284,7 +284,7 @@ on_both_databases! {
     async fn while_too_many_passwords_are_hashed_the_form_comes_back_and_nothing_is_counted(database) {
         let app = Harness::start(database).await;
         let ada = app.signed_up(EMAIL).await;
-        let (busy, _) = app.another_node(|config| config.hashing = HashingLimits { at_once: 0, wait: Duration::ZERO }).await;
+        let (busy, _) = app.another_node(|config| config.hashing = HashingLimits { parallel: 0, wait: Duration::ZERO }).await;
         let fields = [("email", EMAIL), ("password", "correct horse"), ("next", "/billing")];
         for path in ["/login", "/signup"].repeat(11) {
             let page = app.browser().at(&busy).post(path, &fields).await;
