@@ -232,7 +232,7 @@ fn events(
         let has_gone = async {
             sender.closed().await;
             if has_sent.load(Ordering::SeqCst) {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
