@@ -214,6 +214,7 @@ impl<'a> Lane<'a> {
         let without_events = Node::start(without_events, &sandbox).await;
         reconcile(&without_events.tollgate, Mode::Repair, ALL_DAYS).await.unwrap();
         without_events.work().await;
+        assert_settled(&without_events.tollgate).await;
 
         assert_same(&held, &held_by(&objects, &out_of_order).await, "received events out of order");
         assert_same(&held, &held_by(&objects, &without_events).await, "received no event");

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use billing::EventId;
 use tokio::task::{self, JoinError, JoinSet};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::backoff;
@@ -70,7 +70,7 @@ pub async fn drain(core: &Arc<Core>) {
 
 /// When leases are renewed. Ticks that were missed while there was nothing to renew are not made up for.
 fn renewals() -> Interval {
-    let mut renewals = tokio::time::interval(RENEW);
+    let mut renewals = tokio::time::interval_at(Instant::now() + RENEW, RENEW);
     renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
     renewals
 }
@@ -184,18 +184,21 @@ impl Worker {
         }
     }
 
+    /// Renews every lease, each in a transaction of its own: one that held several events would wait for a
+    /// group that writes one of them while that waits for another.
     async fn renew(&self) {
-        let now = self.core.now();
-        let renewed = async {
-            let mut tx = self.core.db().begin().await?;
-            for lease in self.leases.values().flatten() {
-                inbox::renew(&mut tx, lease, now, now.plus_seconds(LEASE)).await?;
+        for lease in self.leases.values().flatten() {
+            if let Err(error) = self.renew_one(lease).await {
+                tracing::warn!(%error, "a lease could not be renewed; another node may take over");
             }
-            tx.commit().await
-        };
-        if let Err(error) = renewed.await {
-            tracing::warn!(%error, "leases could not be renewed; another node may take over");
         }
+    }
+
+    async fn renew_one(&self, lease: &Lease) -> Result<(), StoreError> {
+        let now = self.core.now();
+        let mut tx = self.core.db().begin().await?;
+        inbox::renew(&mut tx, lease, now, now.plus_seconds(LEASE)).await?;
+        tx.commit().await
     }
 
     async fn complete(&mut self) {
