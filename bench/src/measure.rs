@@ -116,7 +116,7 @@ impl Measurement<'_> {
         loop {
             connection.send(&api_call(self.tollgate.port, &self.setup.customers[0])).await?;
             let body = connection.response().and_then(|response| serde_json::from_slice::<Value>(&response.body).ok());
-            if body.is_some_and(|body| body["because"]["rule"] == "EndsLater") == cancel {
+            if body.is_some_and(|body| body["reason"]["rule"] == "EndsLater") == cancel {
                 return Ok(begin.elapsed());
             }
             if begin.elapsed() > LATENCY_TIMEOUT {
