@@ -24,8 +24,6 @@ struct List {
 struct Words {
     phrases: Vec<String>,
     instead: String,
-    #[serde(default)]
-    only_reported: bool,
 }
 
 #[derive(Deserialize)]
@@ -44,12 +42,7 @@ pub fn check(workspace: &Path, files: &[String]) -> anyhow::Result<()> {
     for file in files.iter().filter(|file| is_checked(file)) {
         let text = fs::read_to_string(workspace.join(file)).with_context(|| format!("cannot read {file}"))?;
         for Finding { line, phrase, words } in list.find(file, &text) {
-            let finding = format!("{file}:{line}: \"{phrase}\": {}", words.instead);
-            if words.only_reported {
-                eprintln!("{finding}");
-            } else {
-                let _ = write!(failures, "\n{finding}");
-            }
+            let _ = write!(failures, "\n{file}:{line}: \"{phrase}\": {}", words.instead);
         }
     }
     if !failures.is_empty() {
