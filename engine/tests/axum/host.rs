@@ -6,9 +6,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::routing::{any, get};
-use billing::{
-    Catalog, CustomerId, Feature, Item, Period, Policy, PriceId, Status, Subscription, SubscriptionId, Timestamp,
-};
+use billing::{Catalog, CustomerId, Feature, Policy};
 use engine::axum::{Gate, Identify, PolicyTable, Route};
 use engine::clock::Clock;
 use engine::store::{customers, subscriptions};
@@ -16,9 +14,8 @@ use engine::{Billable, Engine, StripeSettings, Urls};
 use tower::ServiceExt;
 
 use crate::databases::TestDatabase;
+use crate::samples::{NOW, pro};
 
-/// 1 May 2026, 12:00 UTC: when every test begins.
-pub const NOW: Timestamp = Timestamp(1_777_636_800);
 /// What only paid plans include.
 pub const REPORTS: Feature = Feature::new("reports");
 /// Signs webhooks.
@@ -78,7 +75,7 @@ pub struct App {
 impl App {
     pub fn on(database: &TestDatabase) -> Self {
         let clock = Clock::manual(NOW);
-        let catalog = Catalog::parse(include_str!("../store/plans.toml"), &|_| None).expect("the catalogue is valid");
+        let catalog = Catalog::parse(include_str!("../support/plans.toml"), &|_| None).expect("the catalogue is valid");
         let engine = Engine::builder()
             .catalog(catalog)
             .stripe(StripeSettings::new("sk_test_1", WEBHOOK_SECRET))
@@ -96,7 +93,7 @@ impl App {
         let customer = CustomerId::new("cus_paid");
         let mut tx = self.engine.db().begin().await.unwrap();
         assert!(customers::link(&mut tx, &customer, &billable.account, false, NOW).await.unwrap());
-        let subscription = pro(customer);
+        let subscription = pro("sub_1", &customer);
         assert!(subscriptions::write(&mut tx, &billable.account, &subscription, None, "evt_1", NOW).await.unwrap());
         tx.commit().await.unwrap();
     }
@@ -114,31 +111,6 @@ impl App {
     /// All pages behind a gate that knows them.
     pub fn guarded(&self) -> Router {
         self.gate(self.policies(&ROUTES)).guard(pages())
-    }
-}
-
-/// An active subscription whose period has just begun.
-fn pro(customer: CustomerId) -> Subscription {
-    Subscription {
-        id: SubscriptionId::new("sub_1"),
-        customer,
-        status: Status::Active,
-        items: vec![Item {
-            id: "si_1".to_owned(),
-            price: PriceId::new("price_pro"),
-            lookup_key: Some("tollgate_pro_month".to_owned()),
-            quantity: 1,
-            period: Period { start: NOW, end: NOW.plus_days(31) },
-        }],
-        created: NOW,
-        billing_cycle_anchor: NOW,
-        cancel_at_period_end: false,
-        cancel_at: None,
-        ended_at: None,
-        trial_end: None,
-        past_due_since: None,
-        pause: None,
-        last_known_tier: None,
     }
 }
 

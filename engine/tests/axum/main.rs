@@ -6,7 +6,10 @@
 #[path = "../support/databases.rs"]
 #[allow(dead_code, reason = "every test program uses its own part")]
 mod databases;
-#[path = "../store/tables.rs"]
+#[path = "../support/samples.rs"]
+#[allow(dead_code, reason = "every test program uses its own part")]
+mod samples;
+#[path = "../support/tables.rs"]
 mod tables;
 
 mod entitled;

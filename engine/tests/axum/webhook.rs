@@ -10,7 +10,8 @@ use serde_json::json;
 use sha2::Sha256;
 
 use crate::databases::{TestDatabase, concurrently};
-use crate::host::{App, NOW, WEBHOOK_SECRET, request, send};
+use crate::host::{App, WEBHOOK_SECRET, request, send};
+use crate::samples::NOW;
 
 const PATH: &str = "/api/stripe/webhook";
 /// The largest body that is read.

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use billing::{AccountId, Status, Subscription, Tier};
+use billing::{AccountId, Status, Tier};
 use engine::changes::{BillingChange, ChangeHandler};
 use engine::clock::Clock;
+use engine::store::Cursor;
 use engine::store::billing_changes::{self as rows, ChangeFilter, ChangeState};
-use engine::store::{Cursor, subscriptions};
 use engine::tasks::changes::deliver_due;
 
-use crate::databases::TestDatabase;
-use crate::samples::{NOW, core, pro};
+use crate::samples::{NOW, core};
 
 /// What a handler was given, in order.
 #[derive(Clone, Default)]
@@ -37,22 +36,6 @@ impl Received {
     }
 }
 
-/// Changes an account's subscription: first to active, then in turn to past due and active.
-async fn changes(database: &TestDatabase, name: &str, number: usize) -> AccountId {
-    let account = database.account(&format!("{name}@example.com")).await;
-    let customer = database.customer(&account, &format!("cus_{name}")).await;
-    for n in 0..number {
-        let subscription = pro(&format!("sub_{name}"), &customer);
-        let seen = subscriptions::by_id(&database.db, &subscription.id).await.unwrap();
-        let status = if n % 2 == 0 { Status::Active } else { Status::PastDue };
-        let mut tx = database.db.begin().await.unwrap();
-        let next = Subscription { status, ..subscription };
-        assert!(subscriptions::write(&mut tx, &account, &next, seen.as_ref(), "evt_1", NOW).await.unwrap());
-        tx.commit().await.unwrap();
-    }
-    account
-}
-
 fn ids(account: &AccountId, numbers: impl IntoIterator<Item = i64>) -> Vec<String> {
     numbers.into_iter().map(|number| format!("{account}/{number}")).collect()
 }
@@ -60,7 +43,7 @@ fn ids(account: &AccountId, numbers: impl IntoIterator<Item = i64>) -> Vec<Strin
 on_both_databases! {
     async fn changes_are_delivered_in_order_and_then_no_more(database) {
         let core = database.core(&Clock::manual(NOW));
-        let ada = changes(&database, "ada", 3).await;
+        let ada = database.changed_account("ada", 3).await;
         let received = Received::default();
         for _ in 0..3 {
             assert_eq!(deliver_due(&core, &received.accepting()).await.unwrap(), 1);
@@ -78,7 +61,7 @@ on_both_databases! {
     async fn a_change_that_the_handler_does_not_accept_is_delivered_again_later(database) {
         let clock = Clock::manual(NOW);
         let core = database.core(&clock);
-        let ada = changes(&database, "ada", 2).await;
+        let ada = database.changed_account("ada", 2).await;
         let received = Received::default();
         let failing = received.accepting_if(|_| false);
         let mut now = NOW;
@@ -103,7 +86,7 @@ on_both_databases! {
 
     async fn a_handler_that_panics_has_failed_and_stops_no_other_account(database) {
         let core = database.core(&Clock::manual(NOW));
-        let (ada, eve) = (changes(&database, "ada", 1).await, changes(&database, "eve", 1).await);
+        let (ada, eve) = (database.changed_account("ada", 1).await, database.changed_account("eve", 1).await);
         let received = Received::default();
         let bad = ada.clone();
         let handler = received.accepting_if(move |change| {
@@ -118,7 +101,7 @@ on_both_databases! {
 
     async fn a_handler_whose_future_panics_has_failed_too(database) {
         let core = database.core(&Clock::manual(NOW));
-        changes(&database, "ada", 1).await;
+        database.changed_account("ada", 1).await;
         let handler = ChangeHandler::new(|_| async { panic!("the handler of this test panics") });
         assert_eq!(deliver_due(&core, &handler).await.unwrap(), 1);
         let pending = rows::list(&database.db, &ChangeFilter::default(), &Cursor::start(), 9).await.unwrap();
@@ -128,7 +111,7 @@ on_both_databases! {
     async fn two_nodes_deliver_each_change_once_and_in_order(database) {
         let mut expected = BTreeMap::new();
         for name in ["ada", "bob", "eve"] {
-            let account = changes(&database, name, 6).await;
+            let account = database.changed_account(name, 6).await;
             expected.insert(account.to_string(), (1..=6).collect::<Vec<i64>>());
         }
         let other = database.another_node().await;
@@ -157,7 +140,7 @@ on_both_databases! {
     async fn a_change_whose_delivery_was_never_recorded_is_delivered_again_under_the_same_id(database) {
         let clock = Clock::manual(NOW);
         let core = database.core(&clock);
-        let ada = changes(&database, "ada", 1).await;
+        let ada = database.changed_account("ada", 1).await;
         let claimed = rows::claim(&database.db, "killed", NOW, NOW.plus_seconds(60), 9).await.unwrap();
         let received = Received::default();
         assert_eq!(deliver_due(&core, &received.accepting()).await.unwrap(), 0, "another node holds it");

@@ -10,9 +10,11 @@
 #[macro_use]
 #[path = "../support/databases.rs"]
 mod databases;
+#[path = "../support/samples.rs"]
 mod samples;
 #[path = "../support/statements.rs"]
 mod statements;
+#[path = "../support/tables.rs"]
 mod tables;
 
 mod accounts;

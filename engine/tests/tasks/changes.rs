@@ -3,19 +3,19 @@
 
 use std::sync::{Arc, Mutex};
 
-use billing::{AccountId, Status, Subscription};
+use billing::AccountId;
 use engine::Core;
 use engine::changes::ChangeHandler;
 use engine::clock::Clock;
+use engine::store::Cursor;
 use engine::store::billing_changes::{self as rows, ChangeFilter, ChangeState};
-use engine::store::{Cursor, subscriptions};
 use engine::tasks::changes;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::databases::{TestDatabase, until};
-use crate::samples::{NOW, core, pro};
+use crate::samples::{NOW, core};
 
 /// The numbers that the handler accepted, by account, in order.
 #[derive(Clone, Default)]
@@ -61,22 +61,6 @@ impl Task {
     }
 }
 
-/// Changes an account's subscription so often.
-async fn change(database: &TestDatabase, name: &str, times: usize) -> AccountId {
-    let account = database.account(&format!("{name}@example.com")).await;
-    let customer = database.customer(&account, &format!("cus_{name}")).await;
-    for n in 0..times {
-        let subscription = pro(&format!("sub_{name}"), &customer);
-        let seen = subscriptions::by_id(&database.db, &subscription.id).await.unwrap();
-        let status = if n % 2 == 0 { Status::Active } else { Status::PastDue };
-        let mut tx = database.db.begin().await.unwrap();
-        let next = Subscription { status, ..subscription };
-        assert!(subscriptions::write(&mut tx, &account, &next, seen.as_ref(), "evt_1", NOW).await.unwrap());
-        tx.commit().await.unwrap();
-    }
-    account
-}
-
 /// The states of an account's changes, the first one first.
 async fn states(database: &TestDatabase, account: &AccountId) -> Vec<ChangeState> {
     let filter = ChangeFilter { state: None, account: Some(account.clone()) };
@@ -86,7 +70,7 @@ async fn states(database: &TestDatabase, account: &AccountId) -> Vec<ChangeState
 
 on_both_databases! {
     async fn every_change_is_delivered_without_a_further_wake_up(database) {
-        let (ada, bob) = (change(&database, "ada", 3).await, change(&database, "bob", 2).await);
+        let (ada, bob) = (database.changed_account("ada", 3).await, database.changed_account("bob", 2).await);
         let accepted = Accepted::default();
         let log = accepted.clone();
         let handler = ChangeHandler::new(move |change| {
@@ -96,7 +80,7 @@ on_both_databases! {
         let task = Task::start(database.core(&Clock::manual(NOW)), handler);
         accepted.until(&ada, &[1, 2, 3]).await;
         accepted.until(&bob, &[1, 2]).await;
-        let eve = change(&database, "eve", 1).await;
+        let eve = database.changed_account("eve", 1).await;
         task.wake();
         accepted.until(&eve, &[1]).await;
         task.end().await;
@@ -104,7 +88,7 @@ on_both_databases! {
     }
 
     async fn an_account_whose_handler_hangs_holds_up_only_itself(database) {
-        let (ada, bob) = (change(&database, "ada", 2).await, change(&database, "bob", 3).await);
+        let (ada, bob) = (database.changed_account("ada", 2).await, database.changed_account("bob", 3).await);
         let (accepted, gate) = (Accepted::default(), Arc::new(Semaphore::new(0)));
         let (log, closed, slow) = (accepted.clone(), Arc::clone(&gate), ada.clone());
         let handler = ChangeHandler::new(move |change| {
@@ -119,7 +103,7 @@ on_both_databases! {
         });
         let task = Task::start(database.core(&Clock::manual(NOW)), handler);
         accepted.until(&bob, &[1, 2, 3]).await;
-        let eve = change(&database, "eve", 2).await;
+        let eve = database.changed_account("eve", 2).await;
         task.wake();
         accepted.until(&eve, &[1, 2]).await;
         assert!(accepted.of(&ada).is_empty(), "its handler hangs");
@@ -130,7 +114,7 @@ on_both_databases! {
 
     /// In each way in which a handler can fail, and then not.
     async fn a_handler_that_fails_is_called_again_and_does_not_end_the_task(database) {
-        let (ada, bob) = (change(&database, "ada", 2).await, change(&database, "bob", 1).await);
+        let (ada, bob) = (database.changed_account("ada", 2).await, database.changed_account("bob", 1).await);
         let (clock, accepted) = (Clock::manual(NOW), Accepted::default());
         let calls = Arc::new(Mutex::new(0));
         let (log, counted, failing) = (accepted.clone(), Arc::clone(&calls), ada.clone());
@@ -174,7 +158,7 @@ on_both_databases! {
     }
 
     async fn an_operator_can_retry_a_change_before_its_time_or_skip_it(database) {
-        let (ada, bob) = (change(&database, "ada", 2).await, change(&database, "bob", 2).await);
+        let (ada, bob) = (database.changed_account("ada", 2).await, database.changed_account("bob", 2).await);
         let (accepted, is_repaired) = (Accepted::default(), Arc::new(Mutex::new(false)));
         let (log, repaired) = (accepted.clone(), Arc::clone(&is_repaired));
         let handler = ChangeHandler::new(move |change| {
@@ -210,7 +194,7 @@ on_both_databases! {
     }
 
     async fn stopping_waits_for_a_delivery_that_has_begun(database) {
-        let ada = change(&database, "ada", 2).await;
+        let ada = database.changed_account("ada", 2).await;
         let (called, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (calls, closed) = (Arc::clone(&called), Arc::clone(&gate));
         let handler = ChangeHandler::new(move |_| {
@@ -232,7 +216,7 @@ on_both_databases! {
 
     /// The process was killed while the handler ran, which may have acted or not.
     async fn a_change_is_delivered_again_after_a_restart_in_the_middle(database) {
-        let ada = change(&database, "ada", 2).await;
+        let ada = database.changed_account("ada", 2).await;
         let (clock, called) = (Clock::manual(NOW), Arc::new(Semaphore::new(0)));
         let calls = Arc::clone(&called);
         let hanging = ChangeHandler::new(move |_| {

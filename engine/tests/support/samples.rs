@@ -61,6 +61,20 @@ impl TestDatabase {
         written
     }
 
+    /// Creates an account whose subscription was written so often: as active, then in turn as past due and
+    /// active. Each time adds a billing change.
+    pub async fn changed_account(&self, name: &str, times: usize) -> AccountId {
+        let account = self.account(&format!("{name}@example.com")).await;
+        let customer = self.customer(&account, &format!("cus_{name}")).await;
+        for n in 0..times {
+            let status = if n % 2 == 0 { Status::Active } else { Status::PastDue };
+            let subscription = Subscription { status, ..pro(&format!("sub_{name}"), &customer) };
+            let seen = subscriptions::by_id(&self.db, &subscription.id).await.unwrap();
+            assert!(self.write(&account, &subscription, seen.map(|seen| seen.version)).await);
+        }
+        account
+    }
+
     /// The engine's core on this database.
     pub fn core(&self, clock: &Clock) -> Arc<Core> {
         core(self.db.clone(), clock)
