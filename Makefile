@@ -13,10 +13,10 @@ help: ## Show this list
 run: ## Start the app and an offline Stripe on SQLite; needs no account and no keys
 	$(with) rust $(drive) run $(ARGS)
 
-test: ## Run all tests: unit, store on both engines, HTTP, guides, API description, browser
+test: ## Run all tests: unit, store on both databases, HTTP, guides, API description, browser
 	$(with) rust postgres chromium node schemathesis curl $(drive) test $(ARGS)
 
-nightly: ## Run thousands of random histories of events, on both engines (about an hour)
+nightly: ## Run thousands of random histories of events, on both databases (about an hour)
 	$(with) rust postgres $(drive) nightly $(ARGS)
 
 e2e: ## Run only the browser tests

@@ -175,7 +175,7 @@ on_both_databases! {
         app.tollgate.drain().await;
         let parked = listed(&app, EventState::Parked).await;
         assert_eq!(parked.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["evt_fatal"]);
-        assert!(parked[0].last_error.as_deref().unwrap().contains("never ended"), "{parked:?}");
+        assert!(parked[0].last_error.as_deref().unwrap().contains("did not finish"), "{parked:?}");
         assert_eq!(app.event_state("evt_other").await, Some(EventState::Ignored), "the others are applied");
     }
 

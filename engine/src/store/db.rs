@@ -93,7 +93,7 @@ impl Db {
         })
     }
 
-    /// The pool of PostgreSQL, if that is the engine.
+    /// The pool of PostgreSQL, if that is the database.
     pub const fn postgres_pool(&self) -> Option<&PgPool> {
         match self {
             Self::Sqlite(_) => None,
@@ -120,7 +120,7 @@ impl Db {
     /// Prepares a statement without running it.
     ///
     /// # Errors
-    /// The engine does not accept it.
+    /// The database rejects it.
     pub async fn prepare(&self, sql: &'static str) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(pools) => drop((&pools.writer).prepare(sql.into_sql_str()).await?),

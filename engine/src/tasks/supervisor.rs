@@ -1,6 +1,6 @@
 //! Keeps background tasks running.
 //!
-//! A task that ends before it was told to, by a panic or by returning, is started again after a delay
+//! A task that ends before it was asked to, by a panic or by returning, is started again after a delay
 //! that grows while it keeps ending. [`Tasks::health`] says which tasks run.
 
 use std::any::Any;
@@ -114,7 +114,7 @@ impl Tasks {
         self.lock().clone()
     }
 
-    /// Waits until all tasks have ended after they were told to.
+    /// Waits until all tasks have ended after they were asked to.
     pub async fn wait(&self) {
         self.0.tracker.close();
         self.0.tracker.wait().await;

@@ -5,7 +5,7 @@
 //! delays and parked for an operator after [`MAX_ATTEMPTS`]; an answer of Stripe's that cannot be read
 //! is parked after [`MAX_UNREADABLE`]. An event that ends the process of its worker is parked too.
 //! Nothing is claimed before there is room for it, and a lease is renewed only while its group is worked
-//! on: a worker that is told to stop completes its groups, and one that is killed loses its leases when
+//! on: a worker that is asked to stop completes its groups, and one that is killed loses its leases when
 //! they expire (`tests/http/inbox.rs`).
 
 use std::collections::{BTreeSet, HashMap};
@@ -161,7 +161,7 @@ impl Worker {
     /// well.
     async fn park_fatal(&self, event: &Claimed) {
         tracing::error!(event = event.event_id, "the last attempt to apply this event never ended; it is parked");
-        let reason = "it was attempted too often, and the last attempt never ended: see the log of that time";
+        let reason = "attempted too often, and the last attempt did not finish: see the log of that time";
         if let Err(error) = park(&self.core, &[event.lease(&self.owner)], reason).await {
             tracing::error!(%error, "it could not be parked; its lease expires by itself");
         }

@@ -54,10 +54,10 @@ impl From<axum_login::Error<Backend>> for AuthUnavailable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// It is shorter than [`super::PASSWORD_MIN`].
-    #[error("Use at least 8 characters.")]
+    #[error("Use at least {} characters.", super::PASSWORD_MIN)]
     TooShort,
     /// It is longer than [`super::PASSWORD_MAX`].
-    #[error("Use at most 256 characters.")]
+    #[error("Use at most {} characters.", super::PASSWORD_MAX)]
     TooLong,
 }
 

@@ -118,7 +118,7 @@ async fn try_count(tollgate: &Tollgate, limits: &[Limit], now: Timestamp) -> Res
     let expired = expired_before(now);
     // A client that goes on after it was denied makes nothing else wait to write.
     for Limit { key, attempts } in limits {
-        let attempt = login_throttle::look(tollgate.db(), key, expired, *attempts).await?;
+        let attempt = login_throttle::check(tollgate.db(), key, expired, *attempts).await?;
         if attempt != Attempt::Allowed {
             return Ok(attempt);
         }

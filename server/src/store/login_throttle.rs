@@ -28,7 +28,7 @@ pub enum Attempt {
 }
 
 /// Says how an attempt would be answered, without counting it.
-pub async fn look(db: &Db, key: &str, expired_before: Timestamp, limit: i64) -> Result<Attempt, StoreError> {
+pub async fn check(db: &Db, key: &str, expired_before: Timestamp, limit: i64) -> Result<Attempt, StoreError> {
     let full = db.fetch_optional::<(i64,)>(FULL, values![key, expired_before.0, limit]).await?;
     Ok(full.map_or(Attempt::Allowed, |(start,)| Attempt::Denied { window_start: Timestamp(start) }))
 }

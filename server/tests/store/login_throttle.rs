@@ -87,15 +87,15 @@ on_both_databases! {
     }
 
     async fn looking_says_what_an_attempt_would_and_counts_nothing(database) {
-        let look = async |now: Timestamp| {
-            login_throttle::look(&database.db, "key", now.plus_seconds(-WINDOW), LIMIT).await.unwrap()
+        let check = async |now: Timestamp| {
+            login_throttle::check(&database.db, "key", now.plus_seconds(-WINDOW), LIMIT).await.unwrap()
         };
         for _ in 0..LIMIT {
-            assert_eq!(look(NOW).await, Attempt::Allowed);
+            assert_eq!(check(NOW).await, Attempt::Allowed);
             assert_eq!(take(&database, "key", NOW).await, Attempt::Allowed);
         }
-        assert_eq!(look(NOW.plus_seconds(WINDOW - 1)).await, denied(NOW));
-        assert_eq!(look(NOW.plus_seconds(WINDOW)).await, Attempt::Allowed);
+        assert_eq!(check(NOW.plus_seconds(WINDOW - 1)).await, denied(NOW));
+        assert_eq!(check(NOW.plus_seconds(WINDOW)).await, Attempt::Allowed);
     }
 
     async fn only_windows_that_are_over_are_deleted(database) {
@@ -106,7 +106,7 @@ on_both_databases! {
         login_throttle::delete_expired(&mut tx, over).await.unwrap();
         tx.commit().await.unwrap();
         // With a limit of one, the attempt that was taken would be all.
-        assert_eq!(login_throttle::look(&database.db, "over", over.plus_seconds(-1), 1).await.unwrap(), Attempt::Allowed);
+        assert_eq!(login_throttle::check(&database.db, "over", over.plus_seconds(-1), 1).await.unwrap(), Attempt::Allowed);
         assert_eq!(take(&database, "current", NOW).await, denied(NOW));
     }
 }

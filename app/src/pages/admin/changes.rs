@@ -33,7 +33,7 @@ pub fn Changes() -> impl IntoView {
         let body = if page.rows.is_empty() {
             view! {
                 <Empty glyph=Glyph::Info title="No billing changes">
-                    "Every change of a subscription is listed here until the app's handler has accepted it, and for a year after."
+                    "Every change of a subscription is listed here until the app's handler has accepted it, and for about a year after."
                 </Empty>
             }
             .into_any()

@@ -24,7 +24,7 @@ pub(super) const FAMILY: Family = Family {
         "refund.updated",
     ],
     about: |event: &Event| {
-        // A PaymentIntent is itself; what is made of it names it.
+        // Charges, refunds and disputes refer to their PaymentIntent.
         let id = match event.kind.starts_with("payment_intent.") {
             true => objects::id_of(&event.object, "/id"),
             false => objects::id_of(&event.object, "/payment_intent"),

@@ -237,7 +237,7 @@ fn events(
         };
         tokio::select! {
             () = writing => {}
-            () = has_gone => tracing::info!("the caller has gone before the first chunk"),
+            () = has_gone => tracing::info!("the caller disconnected before the first chunk"),
         }
     });
     Sse::new(futures::stream::poll_fn(move |context| events.poll_recv(context).map(|event| event.map(Ok))))
@@ -334,11 +334,14 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Prompt, Box<Problem>> {
         };
         Box::new(Problem::new(status, kind, "Invalid body", format!("The body is invalid: {error}.")))
     })?;
-    let detail = match prompt.prompt.chars().count() {
-        _ if prompt.prompt.contains('\0') => "The prompt contains a NUL character.",
-        MAX_PROMPT.. if prompt.prompt.chars().count() > MAX_PROMPT => "The prompt has more than 4,000 characters.",
-        _ if prompt.prompt.trim().is_empty() => "The prompt is blank.",
-        _ => return Ok(prompt),
+    let detail = if prompt.prompt.contains('\0') {
+        "The prompt contains a NUL character.".to_owned()
+    } else if prompt.prompt.chars().count() > MAX_PROMPT {
+        format!("The prompt has more than {MAX_PROMPT} characters.")
+    } else if prompt.prompt.trim().is_empty() {
+        "The prompt is blank.".to_owned()
+    } else {
+        return Ok(prompt);
     };
     Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "prompt", "Invalid prompt", detail).into())
 }
