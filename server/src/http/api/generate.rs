@@ -121,6 +121,7 @@ pub(super) async fn generate(
     };
     let fingerprint = fingerprint(&body);
     let event = UsageEvent {
+        is_new_key: caller.idempotency_key.is_none(),
         fingerprint: &fingerprint,
         source: caller.source.as_deref(),
         ..UsageEvent::new(AI_GENERATIONS, 1, &key)
@@ -193,21 +194,20 @@ impl Drop for Held {
 }
 
 async fn text(tollgate: &Tollgate, work: Work, max_time: Duration) -> Result<Response, Problem> {
-    match tokio::time::timeout(max_time, complete(tollgate, work)).await {
-        Ok(generated) => generated.map(|generated| Json(generated).into_response()),
-        Err(_) => Err(failed(&AiError::TimedOut)),
-    }
+    // Only the provider is timed: a count that has begun is not called off.
+    let generated = tokio::time::timeout(max_time, complete(tollgate, &work.prompt)).await;
+    let generated = generated.unwrap_or(Err(AiError::TimedOut)).map_err(|error| failed(&error))?;
+    count(work, &generated).await?;
+    Ok(Json(generated).into_response())
 }
 
-async fn complete(tollgate: &Tollgate, work: Work) -> Result<Generated, Problem> {
-    let mut chunks = tollgate.ai().generate(&work.prompt).await.map_err(|error| failed(&error))?;
+async fn complete(tollgate: &Tollgate, prompt: &str) -> Result<Generated, AiError> {
+    let mut chunks = tollgate.ai().generate(prompt).await?;
     let mut text = String::new();
     while let Some(chunk) = chunks.next().await {
-        text.push_str(&chunk.map_err(|error| failed(&error))?);
+        text.push_str(&chunk?);
     }
-    let generated = Generated { id: ids::new_id(), model: tollgate.ai().model().to_owned(), text };
-    count(work, &generated).await?;
-    Ok(generated)
+    Ok(Generated { id: ids::new_id(), model: tollgate.ai().model().to_owned(), text })
 }
 
 async fn count(work: Work, generated: &Generated) -> Result<(), Problem> {
