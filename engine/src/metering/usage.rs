@@ -27,9 +27,8 @@ pub async fn read(core: &Core, account: &AccountId) -> Result<Vec<MeterReading>,
 /// Whether `quantity` of a meter could be used now. That is no promise: only [`record`] and [`reserve`]
 /// decide.
 pub async fn check(core: &Core, account: &AccountId, meter: Meter, quantity: u64) -> Result<bool, StoreError> {
-    let scope = scope(core, account, meter, core.now()).await?;
     let reading = read(core, account).await?.into_iter().find(|reading| reading.meter == meter);
-    Ok(reading.is_some_and(|reading| reading.allowance().take(quantity, scope.overage).is_some()))
+    Ok(reading.is_some_and(|reading| reading.allowance().take(quantity, reading.beyond).is_some()))
 }
 
 /// Counts a usage event, once per key.
@@ -57,8 +56,12 @@ pub async fn reserve(
     let take = take(core, account, event, Some((id.clone(), core.now().plus_seconds(seconds)))).await?;
     let reservation = Reservation { scope: take.scope.clone(), key: take.key.clone(), id };
     let unclaimed = Unclaimed { meter: core.meter().clone(), release: Some(end(core, &reservation, End::Release)) };
-    let (outcome, reading) = core.meter().take(take).await?;
-    unclaimed.claim();
+    let taken = core.meter().take(take).await;
+    // A request that was refused because of too many others was not and will not be decided.
+    if matches!(taken, Ok(_) | Err(StoreError::Busy)) {
+        unclaimed.claim();
+    }
+    let (outcome, reading) = taken?;
     match outcome {
         TakeOutcome::Taken => Ok(Reserved::Held(reservation, reading)),
         TakeOutcome::Repeated => Ok(Reserved::Repeated(reading)),
