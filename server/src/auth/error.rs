@@ -53,12 +53,18 @@ impl From<axum_login::Error<Backend>> for AuthUnavailable {
 /// Why a password was rejected, as a message for the person who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// It is shorter than [`super::PASSWORD_MIN`].
-    #[error("Use at least {} characters.", super::PASSWORD_MIN)]
-    TooShort,
-    /// It is longer than [`super::PASSWORD_MAX`].
-    #[error("Use at most {} characters.", super::PASSWORD_MAX)]
-    TooLong,
+    /// It is too short.
+    #[error("Use at least {min} characters.")]
+    TooShort {
+        /// [`super::PASSWORD_MIN`].
+        min: usize,
+    },
+    /// It is too long.
+    #[error("Use at most {max} characters.")]
+    TooLong {
+        /// [`super::PASSWORD_MAX`].
+        max: usize,
+    },
 }
 
 /// Why a sign-up failed.

@@ -15,9 +15,9 @@ const NO_USER: &str =
 /// Checks the length of a new password.
 pub(super) fn check(password: &str) -> Result<(), PasswordError> {
     match password.chars().count() {
-        ..PASSWORD_MIN => Err(PasswordError::TooShort),
+        ..PASSWORD_MIN => Err(PasswordError::TooShort { min: PASSWORD_MIN }),
         PASSWORD_MIN..=PASSWORD_MAX => Ok(()),
-        _ => Err(PasswordError::TooLong),
+        _ => Err(PasswordError::TooLong { max: PASSWORD_MAX }),
     }
 }
 

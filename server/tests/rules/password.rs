@@ -5,8 +5,8 @@ use server::auth::{PASSWORD_MAX, PASSWORD_MIN, PasswordError};
 
 #[test]
 fn the_messages_about_passwords_name_the_limits() {
-    assert!(PasswordError::TooShort.to_string().contains(&format!(" {PASSWORD_MIN} ")));
-    assert!(PasswordError::TooLong.to_string().contains(&format!(" {PASSWORD_MAX} ")));
+    assert!(PasswordError::TooShort { min: PASSWORD_MIN }.to_string().contains(&format!(" {PASSWORD_MIN} ")));
+    assert!(PasswordError::TooLong { max: PASSWORD_MAX }.to_string().contains(&format!(" {PASSWORD_MAX} ")));
 }
 
 /// NIST SP 800-63B: at least eight characters, and room for a passphrase of sixty-four.
