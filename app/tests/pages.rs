@@ -110,7 +110,7 @@ async fn an_invalid_form_keeps_its_values_except_the_password() {
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_valid("/signup", &answer);
     assert!(answer.html.contains("value=\"ada@nowhere\""));
-    assert!(answer.html.contains("aria-describedby=\"email-fault\""));
+    assert!(answer.html.contains("aria-describedby=\"email-error\""));
     assert!(answer.html.contains("name=\"next\" value=\"/pricing\""));
     assert!(!answer.html.contains("sesame"));
 }
@@ -300,7 +300,7 @@ async fn a_new_key_is_shown_once() {
 
     let refused = browser.post("/dashboard/api-keys", "name=").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.html.contains("id=\"name-fault\""));
+    assert!(refused.html.contains("id=\"name-error\""));
 }
 
 #[tokio::test]
@@ -333,8 +333,8 @@ async fn a_message_is_stored_and_shown_as_it_was_typed() {
     ] {
         let rejected = browser.post("/dashboard/support", &form).await;
         assert_eq!(rejected.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(rejected.html.matches("class=\"field-fault\"").count(), 1, "{field}");
-        assert!(rejected.html.contains(&format!("id=\"{field}-fault\"")), "{field}: {}", rejected.html);
+        assert_eq!(rejected.html.matches("class=\"field-error\"").count(), 1, "{field}");
+        assert!(rejected.html.contains(&format!("id=\"{field}-error\"")), "{field}: {}", rejected.html);
         assert!(rejected.html.contains("Help"), "the values are kept");
     }
 }

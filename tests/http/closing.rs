@@ -50,7 +50,7 @@ on_both_databases! {
         for _ in 0..10 {
             let page = browser.post("/account/close", &[("password", "a guess")]).await;
             assert_eq!(page.status, 401);
-            assert!(page.body.contains("id=\"password-fault\""), "the error is at its field: {}", page.body);
+            assert!(page.body.contains("id=\"password-error\""), "the error is at its field: {}", page.body);
         }
         assert_eq!(browser.post("/account/close", &RIGHT).await.status, 429, "guesses are limited as at the login");
         assert!(browser.opens("/dashboard").await);

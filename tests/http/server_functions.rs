@@ -76,7 +76,7 @@ on_both_databases! {
         for (path, fields, status, field) in at_a_field {
             let page = browser.post(path, fields).await;
             assert_eq!((page.status, page.header("location")), (status, None), "{path}");
-            assert!(page.body.contains(&format!("id=\"{field}-fault\"")), "{path}: {}", page.body);
+            assert!(page.body.contains(&format!("id=\"{field}-error\"")), "{path}: {}", page.body);
             assert!(page.body.contains(&format!("action=\"{path}\"")), "{path}: {}", page.body);
         }
         let about_the_form: [(&str, Fields, u16); 2] = [
@@ -172,7 +172,7 @@ on_both_databases! {
         }
         let page = guess(HTML).await;
         assert_eq!(page.status, 429);
-        assert!(page.body.contains("id=\"password-fault\"") && !page.body.contains("a guess"), "{}", page.body);
+        assert!(page.body.contains("id=\"password-error\"") && !page.body.contains("a guess"), "{}", page.body);
         let answer = guess("application/json").await;
         let wait = answer.json()["retry_after"].as_u64().unwrap();
         assert!((1..=900).contains(&wait), "{wait}");

@@ -16,7 +16,7 @@ struct FieldState {
 fn field_state(name: &str, hint: &str) -> FieldState {
     let state = use_context::<FormState>().unwrap_or_default();
     let error = state.error_of(name).map(str::to_owned);
-    let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-fault"));
+    let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
     let ids: Vec<&str> = [(error.is_some(), &error_id), (!hint.is_empty(), &hint_id)]
         .into_iter()
         .filter_map(|(exists, id)| exists.then_some(id.as_str()))
@@ -67,7 +67,7 @@ pub fn Field(
                 aria-describedby=described_by
                 autofocus=is_invalid
             />
-            {error.map(|sentence| view! { <p class="field-fault" id=error_id>{sentence}</p> })}
+            {error.map(|sentence| view! { <p class="field-error" id=error_id>{sentence}</p> })}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=hint_id>{hint}</p> })}
         </div>
     }
@@ -100,7 +100,7 @@ pub fn TextField(
             >
                 {text.unwrap_or_default()}
             </textarea>
-            {error.map(|sentence| view! { <p class="field-fault" id=error_id>{sentence}</p> })}
+            {error.map(|sentence| view! { <p class="field-error" id=error_id>{sentence}</p> })}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=hint_id>{hint}</p> })}
         </div>
     }
