@@ -1,7 +1,7 @@
-//! `/v1/…`: answers Stripe's API calls.
+//! `/v1/…`: handles Stripe's API calls.
 //!
-//! The checks are made in Stripe's order: the API key, the route, the parameters, the idempotency
-//! key. Invariant: the body of an answer is the one in its idempotency record.
+//! The checks run in Stripe's order: the API key, the route, the parameters, the idempotency key.
+//! Invariant: the body of a response is the one in its idempotency record.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -26,22 +26,22 @@ use crate::store::{Origin, Tx};
 /// The maximum size of a request body.
 const MAX_BODY: usize = 1 << 20;
 
-/// The body of a corrupted answer.
+/// The body of a corrupted response.
 const CORRUPTED: &str = "<html><head><title>Bad Gateway</title></head><body>{\"object\": \"cust";
 
-/// The answer to a call.
-struct Answer {
+/// The response to a call.
+struct ApiResponse {
     status: u16,
     body: Value,
-    /// The request whose answer is replayed.
+    /// The request whose response is replayed.
     replayed: Option<String>,
-    /// The object in the path, and all objects written.
+    /// The object in the path, and all written objects.
     touched: BTreeSet<String>,
     /// The injected fault.
     fault: Option<&'static str>,
 }
 
-impl Answer {
+impl ApiResponse {
     fn new(status: u16, body: Value) -> Self {
         Self { status, body, replayed: None, touched: BTreeSet::new(), fault: None }
     }
@@ -61,8 +61,8 @@ struct RawCall {
     idempotency_key: Option<String>,
 }
 
-/// Answers an API call.
-pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+/// Handles an API call.
+pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let text = |name: &str| {
         let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
@@ -77,31 +77,31 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         idempotency_key: text("idempotency-key").filter(|key| !key.is_empty()),
     };
     let started = Instant::now();
-    let answer = match (authorize(&shared, &parts.headers), to_bytes(body, MAX_BODY).await) {
-        (Err(error), _) => Answer::failed(&error),
+    let response = match (authorize(&shared, &parts.headers), to_bytes(body, MAX_BODY).await) {
+        (Err(error), _) => ApiResponse::failed(&error),
         (Ok(()), Err(_)) => {
             let mut error = ApiError::invalid("", "Request body too large.");
             error.status = 413;
-            Answer::failed(&error)
+            ApiResponse::failed(&error)
         }
         (Ok(()), Ok(body)) => {
             if !sent.form.is_empty() && !body.is_empty() {
                 sent.form.push(b'&');
             }
             sent.form.extend(&body);
-            carry_out(&shared, &sent).await
+            execute_with_faults(&shared, &sent).await
         }
     };
-    let body = match answer.fault {
+    let body = match response.fault {
         Some("corrupted") => CORRUPTED.to_owned(),
-        _ => serde_json::to_string_pretty(&answer.body).unwrap_or_default(),
+        _ => serde_json::to_string_pretty(&response.body).unwrap_or_default(),
     };
-    shared.log(line(&shared, &sent, &answer, &body, started.elapsed()));
-    respond(&sent, &answer, body)
+    shared.log(log_entry(&shared, &sent, &response, &body, started.elapsed()));
+    respond(&sent, &response, body)
 }
 
 /// Returns the log entry of a call.
-fn line(shared: &Shared, sent: &RawCall, answer: &Answer, body: &str, took: Duration) -> Value {
+fn log_entry(shared: &Shared, sent: &RawCall, response: &ApiResponse, body: &str, took: Duration) -> Value {
     let parameters: Vec<(String, String)> = form_urlencoded::parse(&sent.form).into_owned().collect();
     json!({
         "id": sent.id,
@@ -112,11 +112,11 @@ fn line(shared: &Shared, sent: &RawCall, answer: &Answer, body: &str, took: Dura
         "parameters": parameters,
         "version": sent.version,
         "idempotency_key": sent.idempotency_key,
-        "status": answer.status,
-        "answer": body,
-        "replayed": answer.replayed,
-        "fault": answer.fault,
-        "touched": answer.touched,
+        "status": response.status,
+        "response": body,
+        "replayed": response.replayed,
+        "fault": response.fault,
+        "touched": response.touched,
         "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     })
 }
@@ -165,32 +165,32 @@ fn basic_user(encoded: &str) -> Option<String> {
     Some(text.split(':').next().unwrap_or_default().to_owned())
 }
 
-/// Carries out a call, with injected faults.
-async fn carry_out(shared: &Shared, sent: &RawCall) -> Answer {
+/// Executes a call, with injected faults.
+async fn execute_with_faults(shared: &Shared, sent: &RawCall) -> ApiResponse {
     let (fault, delay) = take_fault(shared, &sent.path);
     if let Some(Fault::Failed(status)) = fault {
-        return Answer { fault: Some("failed"), ..Answer::failed(&ApiError::outage(status)) };
+        return ApiResponse { fault: Some("failed"), ..ApiResponse::failed(&ApiError::outage(status)) };
     }
     let parsed = parse(sent);
     let locks = match locks(shared, sent, parsed.as_ref().ok()) {
         Ok(locks) => locks,
-        Err(error) => return Answer::failed(&error),
+        Err(error) => return ApiResponse::failed(&error),
     };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
     shared.gates.pass(&sent.method, &sent.path).await;
-    let mut answer =
-        parsed.map_or_else(|error| Answer::failed(&error), |(route, call)| execute(shared, sent, route, &call));
+    let mut response =
+        parsed.map_or_else(|error| ApiResponse::failed(&error), |(route, call)| execute(shared, sent, route, &call));
     drop(locks);
     let stripped = shared.lock().faults.stripped.clone();
     if !stripped.is_empty() {
-        strip(&mut answer.body, &stripped);
+        strip(&mut response.body, &stripped);
     }
     match fault {
-        Some(Fault::Dropped) => Answer { fault: Some("dropped"), ..Answer::failed(&ApiError::outage(500)) },
-        Some(Fault::Corrupted) => Answer { status: 200, fault: Some("corrupted"), ..answer },
-        Some(Fault::Failed(_)) | None => answer,
+        Some(Fault::Dropped) => ApiResponse { fault: Some("dropped"), ..ApiResponse::failed(&ApiError::outage(500)) },
+        Some(Fault::Corrupted) => ApiResponse { status: 200, fault: Some("corrupted"), ..response },
+        Some(Fault::Failed(_)) | None => response,
     }
 }
 
@@ -224,9 +224,9 @@ fn take_fault(shared: &Shared, path: &str) -> (Option<Fault>, Duration) {
     (fault, faults.delay)
 }
 
-/// Reduces an object to its id, wherever an answer contains it.
-fn strip(answer: &mut Value, id: &str) {
-    match answer {
+/// Reduces an object to its id wherever a response contains it.
+fn strip(response: &mut Value, id: &str) {
+    match response {
         Value::Object(fields) if fields.get("id").is_some_and(|own| own == id) => {
             fields.retain(|name, _| matches!(name.as_str(), "id" | "object"));
         }
@@ -296,7 +296,7 @@ fn parse(sent: &RawCall) -> Result<(&'static Route, Call), ApiError> {
     Ok((route, call))
 }
 
-fn execute(shared: &Shared, sent: &RawCall, route: &Route, call: &Call) -> Answer {
+fn execute(shared: &Shared, sent: &RawCall, route: &Route, call: &Call) -> ApiResponse {
     let key = sent.idempotency_key.clone().filter(|_| sent.method == "POST");
     let keyed = key.map(|key| IdempotencyKey::new(key, &sent.path, &call.params));
     let origin = || Origin {
@@ -305,32 +305,33 @@ fn execute(shared: &Shared, sent: &RawCall, route: &Route, call: &Call) -> Answe
         base: String::new(),
     };
     let mut started = false;
-    let mut answer = None;
+    let mut response = None;
     let outcome = shared.transaction(origin(), |tx| {
         if let Some(keyed) = &keyed
             && let Some(replay) = keyed.earlier(tx)?
         {
-            answer = Some(Answer { replayed: Some(replay.request), ..Answer::new(replay.status, replay.body) });
+            response =
+                Some(ApiResponse { replayed: Some(replay.request), ..ApiResponse::new(replay.status, replay.body) });
             return Ok(());
         }
         started = true;
         let outcome = run(tx, route, call);
         let mut given = match &outcome {
-            Ok(body) => Answer::new(200, body.clone()),
-            Err(error) => error_answer(tx, error, &call.version),
+            Ok(body) => ApiResponse::new(200, body.clone()),
+            Err(error) => error_response(tx, error, &call.version),
         };
         given.touched = touched(tx, call);
         if let Some(keyed) = &keyed {
             keyed.store(tx, given.status, &given.body);
         }
-        answer = Some(given);
+        response = Some(given);
         outcome.map(|_| ())
     });
     match outcome {
         Ok(()) => {}
         Err(error) if started && error.keeps_writes() => {}
         Err(error) if started => {
-            let given = answer.get_or_insert_with(|| Answer::failed(&error));
+            let given = response.get_or_insert_with(|| ApiResponse::failed(&error));
             // The rollback removed the idempotency record, so store it in a transaction of its own.
             if let Some(keyed) = &keyed {
                 shared.internal_transaction(|tx| {
@@ -340,9 +341,9 @@ fn execute(shared: &Shared, sent: &RawCall, route: &Route, call: &Call) -> Answe
                 });
             }
         }
-        Err(error) => return Answer::failed(&error),
+        Err(error) => return ApiResponse::failed(&error),
     }
-    answer.unwrap_or_else(|| Answer::failed(&ApiError::internal("The call has no answer.")))
+    response.unwrap_or_else(|| ApiResponse::failed(&ApiError::internal("The call has no response.")))
 }
 
 fn run(tx: &mut Tx<'_>, route: &Route, call: &Call) -> Result<Value, ApiError> {
@@ -351,7 +352,7 @@ fn run(tx: &mut Tx<'_>, route: &Route, call: &Call) -> Result<Value, ApiError> {
     Ok(api_version::render(&value, &call.version))
 }
 
-/// Returns the ids of the Stripe objects that a call is about.
+/// Returns the ids of the Stripe objects that a call reads by path or writes.
 fn touched(tx: &Tx<'_>, call: &Call) -> BTreeSet<String> {
     let ours = |id: &&str| !id.starts_with('_') && !id.starts_with("dlv_") && !id.starts_with("evt_");
     let mut touched: BTreeSet<String> = tx.touched().into_iter().filter(ours).map(str::to_owned).collect();
@@ -359,40 +360,40 @@ fn touched(tx: &Tx<'_>, call: &Call) -> BTreeSet<String> {
     touched
 }
 
-/// Returns an error response, with the current state of the intent that it is about.
-fn error_answer(tx: &Tx<'_>, error: &ApiError, version: &str) -> Answer {
-    let mut answer = Answer::failed(error);
+/// Returns an error response, with the current state of its intent.
+fn error_response(tx: &Tx<'_>, error: &ApiError, version: &str) -> ApiResponse {
+    let mut response = ApiResponse::failed(error);
     if let Some((key, id)) = error.intent()
         && let Some(intent) = tx.get(id)
     {
-        answer.body["error"].set(key, api_version::render(intent, version));
+        response.body["error"].set(key, api_version::render(intent, version));
     }
-    answer
+    response
 }
 
-fn respond(sent: &RawCall, answer: &Answer, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+fn respond(sent: &RawCall, response: &ApiResponse, body: String) -> Response {
+    let mut http = Response::new(Body::from(body));
+    *http.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut set = |name: &'static str, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
+            http.headers_mut().insert(HeaderName::from_static(name), value);
         }
     };
-    set("content-type", if answer.fault == Some("corrupted") { "text/html" } else { "application/json" });
+    set("content-type", if response.fault == Some("corrupted") { "text/html" } else { "application/json" });
     set("cache-control", "no-cache, no-store");
     set("request-id", &sent.id);
     set("stripe-version", &sent.version);
     if let Some(key) = &sent.idempotency_key {
         set("idempotency-key", key);
-        set("original-request", answer.replayed.as_deref().unwrap_or(&sent.id));
+        set("original-request", response.replayed.as_deref().unwrap_or(&sent.id));
     }
-    if answer.replayed.is_some() {
+    if response.replayed.is_some() {
         set("idempotent-replayed", "true");
     }
-    if answer.status == 409 || answer.status == 429 {
+    if response.status == 409 || response.status == 429 {
         set("stripe-should-retry", "true");
     }
-    response
+    http
 }
 
 #[cfg(test)]
@@ -400,7 +401,7 @@ mod tests {
     use super::basic_user;
 
     #[test]
-    fn basic_credentials_hold_the_key_as_user() {
+    fn basic_credentials_contain_the_key_as_user() {
         assert_eq!(basic_user("c2tfdGVzdF9zYW5kYm94Og==").as_deref(), Some("sk_test_sandbox"));
         assert_eq!(basic_user("!"), None);
     }

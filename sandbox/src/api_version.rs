@@ -1,7 +1,7 @@
 //! Rendering objects for an API version, without the sandbox's internal fields.
 //!
-//! The store holds objects as the default version has them. Fields that Stripe has since moved or
-//! removed are restored for callers with an older version.
+//! The store holds objects as the default version has them. Fields that Stripe has moved or removed
+//! are restored for callers with an older version.
 //!
 //! Invariant: no field whose name starts with `_` leaves the sandbox, and `metadata` is rendered
 //! as it was sent. Proved by `older_versions_get_their_own_fields` in `tests/webhooks.rs`.
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fields::Fields;
 
-/// The API version of calls and endpoints that do not name one.
+/// The API version of calls and endpoints that do not specify one.
 pub(crate) const DEFAULT_VERSION: &str = "2026-09-30.endive";
 
 /// Basil moved a subscription's period to its items and an invoice's subscription to `parent`.

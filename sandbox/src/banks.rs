@@ -10,7 +10,7 @@ use crate::clock::DAY;
 use crate::fields::Fields;
 use crate::ids;
 
-/// How long a debit stays in progress.
+/// The time until a debit settles or fails, in seconds.
 pub(crate) const SETTLES_AFTER: i64 = 4 * DAY;
 
 /// A bank account from Stripe's list of test accounts.
@@ -19,7 +19,7 @@ pub(crate) struct TestAccount {
     pub(crate) number: &'static str,
     /// The type of payment method: `us_bank_account` or `sepa_debit`.
     pub(crate) kind: &'static str,
-    /// Why a debit fails; `None` if it settles.
+    /// The reason why a debit fails; `None` if it settles.
     pub(crate) failure: Option<Decline>,
     /// The description on the Checkout page; accounts without one are not listed there.
     pub(crate) note: &'static str,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::ApiError;
 use crate::fields::Fields;
 
-/// What happens when a card is used.
+/// The behaviour of a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     Pays,
@@ -16,7 +16,7 @@ pub(crate) enum Behaviour {
     Declines(Decline),
     /// Can be saved, but every charge is declined.
     DeclinesCharges,
-    /// Requires 3-D Secure unless it was set up with it before.
+    /// Requires 3-D Secure, unless it was already set up with it.
     AuthenticatesOnce,
     /// Requires 3-D Secure for every payment.
     AuthenticatesAlways,
@@ -177,7 +177,7 @@ pub(crate) fn decline_on_charge(behaviour: Behaviour) -> Option<Decline> {
     }
 }
 
-/// Whether a payment requires 3-D Secure. `saved` means that the card was set up with it before.
+/// Whether a payment requires 3-D Secure. `saved` means that the card was already set up with it.
 pub(crate) fn requires_authentication(behaviour: Behaviour, saved: bool) -> bool {
     match behaviour {
         Behaviour::AuthenticatesAlways => true,

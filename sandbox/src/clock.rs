@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_is_valid_until_the_end_of_its_month() {
+    fn a_card_is_valid_until_the_end_of_its_expiry_month() {
         let now = datetime!(2026-11-30 23:59 UTC).unix_timestamp();
         assert!(!card_expired(2026, 11, now));
         assert!(card_expired(2026, 10, now));

@@ -1,7 +1,7 @@
-//! Controls: what the sandbox offers beside Stripe's API.
+//! Controls: the sandbox's functions beyond Stripe's API.
 //!
 //! Invariant: the control page and the control API use [`CONTROLS`], and the Rust API uses the same
-//! functions, so that all three can do the same. Proved by
+//! functions, so that all three offer the same. Proved by
 //! `every_control_is_listed_with_its_parameters`.
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct Control {
     /// The method and path, as in a route of the API.
     pub(crate) endpoint: &'static str,
     /// The description in the list of controls and in the documentation.
-    pub(crate) about: &'static str,
+    pub(crate) description: &'static str,
     /// The message that the control page shows afterwards.
     pub(crate) done: &'static str,
     pub(crate) run: fn(&Shared, &Call) -> Result<Value, ApiError>,
@@ -39,19 +39,19 @@ pub(crate) struct Control {
 
 const fn query(
     endpoint: &'static str,
-    about: &'static str,
+    description: &'static str,
     run: fn(&Shared, &Call) -> Result<Value, ApiError>,
 ) -> Control {
-    Control { endpoint, about, done: "", run }
+    Control { endpoint, description, done: "", run }
 }
 
 const fn action(
     endpoint: &'static str,
-    about: &'static str,
+    description: &'static str,
     done: &'static str,
     run: fn(&Shared, &Call) -> Result<Value, ApiError>,
 ) -> Control {
-    Control { endpoint, about, done, run }
+    Control { endpoint, description, done, run }
 }
 
 /// All controls.
@@ -95,7 +95,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     ),
     action(
         "POST /_sandbox/api/deliveries/:id/drop",
-        "Drops a pending delivery, as if it got lost.",
+        "Drops a pending delivery, as if it were lost in transit.",
         "The delivery was dropped.",
         |shared, call| on_one(shared, call, drop_pending),
     ),
@@ -166,7 +166,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     query("GET /_sandbox/api/requests", "Lists API calls, newest first; `path` matches a prefix.", list_requests),
     query(
         "GET /_sandbox/api/requests/:id",
-        "Shows an API call: its parameters, its answer and the objects it changed.",
+        "Shows an API call: its parameters, its response and the objects it changed.",
         |shared, call| {
             shared
                 .lock()
@@ -215,7 +215,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     }),
     action(
         "POST /_sandbox/api/customers/:id/decline_next",
-        "Declines the customer's next charges, whatever the card.",
+        "Declines the customer's next charges, regardless of the card.",
         "The next charge will be declined.",
         |shared, call| decline_next(shared, &call.id, call.params.some_int("times").unwrap_or(1)),
     ),
@@ -289,14 +289,14 @@ pub(crate) const CONTROLS: &[Control] = &[
 /// Finds the control for a method and path: its index in the list, the control, and the id in the path.
 pub(crate) fn find(method: &str, path: &str) -> Option<(usize, &'static Control, String)> {
     crate::http::best(CONTROLS.iter().map(|control| control.endpoint), method, path)
-        .map(|(place, id)| (place, &CONTROLS[place], id))
+        .map(|(index, id)| (index, &CONTROLS[index], id))
 }
 
 fn list() -> Value {
     let controls = CONTROLS.iter().map(|control| {
         let (method, path) = control.endpoint.split_once(' ').unwrap_or_default();
         json!({
-            "method": method, "path": path, "about": control.about,
+            "method": method, "path": path, "description": control.description,
             "parameters": params::described(control.endpoint),
         })
     });
@@ -329,7 +329,7 @@ fn upcoming(inner: &Inner, call: &Call) -> Value {
     let due = inner.store.upcoming().filter(|(_, _, id)| object.is_none_or(|object| object == *id));
     let due: Vec<Value> = due
         .take(limit)
-        .map(|(at, what, id)| json!({ "at": at, "what": what.name(), "description": what.description(), "object": id }))
+        .map(|(at, due, id)| json!({ "at": at, "change": due.name(), "description": due.description(), "object": id }))
         .collect();
     json!({
         "now": inner.store.now_millis() / 1000,
@@ -354,21 +354,20 @@ fn advance(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
 }
 
 fn advance_to_next(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
-    let what = Due::ALL.into_iter().find(|due| due.name() == call.params.text("what"));
+    let change = Due::ALL.into_iter().find(|due| due.name() == call.params.text("change"));
     let object = call.params.some("object");
-    go_to_next(shared, what, object).ok_or_else(|| ApiError::invalid("", "There is no such upcoming change."))?;
+    go_to_next(shared, change, object).ok_or_else(|| ApiError::invalid("", "No matching change is upcoming."))?;
     Ok(upcoming(&shared.lock(), call))
 }
 
 /// Advances the clock to the next upcoming change and returns its time.
-pub(crate) fn go_to_next(shared: &Shared, what: Option<Due>, object: Option<&str>) -> Option<i64> {
+pub(crate) fn go_to_next(shared: &Shared, change: Option<Due>, object: Option<&str>) -> Option<i64> {
     shared.catch_up();
     let (at, now) = {
         let inner = shared.lock();
-        let mut due = inner
-            .store
-            .upcoming()
-            .filter(|(_, due, id)| what.is_none_or(|what| what == *due) && object.is_none_or(|object| object == *id));
+        let mut due = inner.store.upcoming().filter(|(_, due, id)| {
+            change.is_none_or(|change| change == *due) && object.is_none_or(|object| object == *id)
+        });
         (due.next()?.0, inner.store.now_millis() / 1000)
     };
     shared.advance((at - now).max(0));
@@ -405,9 +404,6 @@ fn show_event(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
 }
 
 /// Creates new deliveries of an event, `times` for each endpoint or for the given one.
-///
-/// # Errors
-/// There is no such event.
 pub(crate) fn replay(shared: &Shared, event: &str, times: u32, endpoint: Option<&str>) -> Result<Value, ApiError> {
     shared.transaction(Origin::default(), |tx| {
         let event = tx.find("event", event)?;
@@ -452,10 +448,7 @@ fn show_delivery(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     Ok(shown)
 }
 
-/// Sends a pending delivery now, even while deliveries are held.
-///
-/// # Errors
-/// The delivery is not pending.
+/// Sends a pending delivery now, even while deliveries are held; an error if it is not pending.
 pub(crate) fn deliver(shared: &Shared, id: &str) -> Result<Value, ApiError> {
     let mut inner = shared.lock();
     let pending = inner.store.get(id).filter(|found| found.text("state") == "pending").map(delivery_shown);
@@ -529,7 +522,7 @@ pub(crate) fn shuffle(shared: &Shared, seed: i64) -> Result<Value, ApiError> {
     let mut pending: Vec<([u8; 32], String)> = pending(&shared.lock())
         .into_iter()
         .enumerate()
-        .map(|(place, id)| (Sha256::digest(format!("{seed}:{place}")).into(), id))
+        .map(|(index, id)| (Sha256::digest(format!("{seed}:{index}")).into(), id))
         .collect();
     pending.sort();
     shared.transaction(Origin::default(), |tx| {
@@ -557,7 +550,7 @@ pub(crate) fn conditions(inner: &Inner) -> Value {
     shown
 }
 
-/// Sets the given delivery conditions; the others stay.
+/// Sets the given delivery conditions; the others do not change.
 pub(crate) fn set_conditions(shared: &Shared, params: &Value) -> Result<Value, ApiError> {
     shared.transaction(Origin::default(), |tx| {
         let mut stored = tx.get(events::CONDITIONS).cloned().unwrap_or_else(|| json!({}));
@@ -644,7 +637,7 @@ pub(crate) fn related(inner: &Inner, id: &str) -> Result<Value, ApiError> {
     let fresh = |found: &Value| !references.iter().any(|known| known["id"] == found["id"]);
     let referenced_by: Vec<Value> = store.all_referring(id).filter(own).map(brief).filter(fresh).take(LIMIT).collect();
     let events = store.referring("event", id).take(LIMIT).map(|event| {
-        json!({ "id": event["id"], "type": event["type"], "created": event["created"], "about": event["data"]["object"]["id"] })
+        json!({ "id": event["id"], "type": event["type"], "created": event["created"], "object": event["data"]["object"]["id"] })
     });
     let requests = store.referring(REQUEST, id).take(LIMIT).map(|request| {
         json!({
@@ -658,7 +651,7 @@ pub(crate) fn related(inner: &Inner, id: &str) -> Result<Value, ApiError> {
         "referenced_by": referenced_by,
         "events": events.collect::<Vec<_>>(),
         "requests": requests.collect::<Vec<_>>(),
-        "due": store.upcoming().filter(|(_, _, of)| *of == id).map(|(at, what, _)| json!({ "at": at, "what": what.name(), "description": what.description() })).collect::<Vec<_>>(),
+        "due": store.upcoming().filter(|(_, _, of)| *of == id).map(|(at, due, _)| json!({ "at": at, "change": due.name(), "description": due.description() })).collect::<Vec<_>>(),
     }))
 }
 
@@ -738,8 +731,11 @@ mod tests {
         for control in CONTROLS {
             let (method, path) = control.endpoint.split_once(' ').expect("a method and a path");
             let short = path.strip_prefix("/_sandbox/api").expect("below /_sandbox/api");
-            let named =
-                if short.is_empty() { path.to_owned() } else { format!("| `{method} {short}` | {} |", control.about) };
+            let named = if short.is_empty() {
+                path.to_owned()
+            } else {
+                format!("| `{method} {short}` | {} |", control.description)
+            };
             assert!(documentation.contains(&named), "{named}");
         }
     }

@@ -1,6 +1,6 @@
 //! Signed delivery of events to webhook endpoints.
 //!
-//! Invariant: a delivery stays pending, across restarts too, until its endpoint answers 2xx or is
+//! Invariant: a delivery stays pending, even across restarts, until its endpoint returns 2xx or is
 //! deleted, until it has failed thirty times, or until it is dropped with a control. Deliveries to one
 //! endpoint are sent in the order in which they are due, one at a time or as many as configured; a
 //! failed delivery waits for its retry without blocking the others. Proved by
@@ -22,13 +22,13 @@ use crate::fields::Fields;
 use crate::state::Shared;
 use crate::store::Store;
 
-/// How many bytes of an endpoint's answer are stored.
-const MAX_ANSWER: usize = 2_000;
+/// The number of bytes of an endpoint's response to store.
+const MAX_RESPONSE: usize = 2_000;
 /// The number of failures after which a delivery is abandoned.
 const MAX_ATTEMPTS: usize = 30;
 /// The delay before the first retry, in milliseconds; it doubles with each retry.
 const FIRST_DELAY: i64 = 250;
-/// How long the task sleeps when nothing is due, in milliseconds.
+/// The time that the task sleeps when nothing is due, in milliseconds.
 const POLL_INTERVAL: i64 = 1_000;
 /// The longest delay between retries, in milliseconds.
 const MAX_DELAY: i64 = 60_000;
@@ -94,7 +94,7 @@ pub(crate) async fn run(shared: Arc<Shared>, client: reqwest::Client, stop: Canc
     in_flight.wait().await;
 }
 
-/// Returns the attempts that are due, and how long to wait for more.
+/// Returns the attempts that are due, and the time until the next ones.
 fn due(shared: &Shared) -> (Vec<Attempt>, Duration) {
     let mut inner = shared.lock();
     let mut chosen: Vec<String> = inner.deliver_now.drain(..).collect();
@@ -152,9 +152,9 @@ pub(crate) fn payload_for(store: &Store, event: &str, endpoint: &Value) -> Optio
     serde_json::to_string_pretty(&event).ok()
 }
 
-/// An endpoint's answer: its status and the beginning of its body, or why there was no answer.
+/// An endpoint's response: its status and the start of its body, or the error if there was none.
 struct Outcome {
-    answer: Result<(u16, String), String>,
+    response: Result<(u16, String), String>,
     took: Duration,
 }
 
@@ -162,23 +162,23 @@ async fn post(client: &reqwest::Client, attempt: &Attempt) -> Outcome {
     // Receivers compare the time in the signature with their own clock.
     let at = clock::real_millis() / 1000;
     let started = Instant::now();
-    let answer = client
+    let response = client
         .post(&attempt.url)
         .header("content-type", "application/json; charset=utf-8")
         .header("stripe-signature", signature(&attempt.secret, &attempt.payload, at))
         .body(attempt.payload.clone())
         .send()
         .await;
-    let answer = match answer {
-        Ok(answer) => {
-            let status = answer.status().as_u16();
-            let body = answer.bytes().await.unwrap_or_default();
-            let kept = &body[..body.len().min(MAX_ANSWER)];
+    let response = match response {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            let body = response.bytes().await.unwrap_or_default();
+            let kept = &body[..body.len().min(MAX_RESPONSE)];
             Ok((status, String::from_utf8_lossy(kept).into_owned()))
         }
         Err(error) => Err(error.without_url().to_string()),
     };
-    Outcome { answer, took: started.elapsed() }
+    Outcome { response, took: started.elapsed() }
 }
 
 /// Records the outcome of an attempt.
@@ -188,17 +188,17 @@ fn note(shared: &Shared, attempt: &Attempt, outcome: &Outcome) {
         let Some(mut delivery) = tx.lookup("_delivery", &attempt.delivery).cloned() else {
             return Ok(());
         };
-        let mut tries = delivery.list("tries").to_vec();
-        tries.push(json!({
+        let mut attempts = delivery.list("attempts").to_vec();
+        attempts.push(json!({
             "at": now / 1000,
-            "status": outcome.answer.as_ref().ok().map(|(status, _)| *status),
-            "answer": outcome.answer.as_ref().ok().map(|(_, body)| body),
-            "error": outcome.answer.as_ref().err(),
+            "status": outcome.response.as_ref().ok().map(|(status, _)| *status),
+            "response": outcome.response.as_ref().ok().map(|(_, body)| body),
+            "error": outcome.response.as_ref().err(),
             "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
         }));
-        let count = tries.len();
-        delivery.set("tries", tries);
-        let delivered = outcome.answer.as_ref().is_ok_and(|(status, _)| (200..300).contains(status));
+        let count = attempts.len();
+        delivery.set("attempts", attempts);
+        let delivered = outcome.response.as_ref().is_ok_and(|(status, _)| (200..300).contains(status));
         if delivered {
             delivery.set("state", "delivered");
             tx.quietly(delivery.text("event"), |event| {

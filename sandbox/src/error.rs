@@ -1,11 +1,11 @@
 //! Startup errors, and API errors in Stripe's format.
 //!
-//! Invariant: an error rolls its transaction back, except a card error: the declined attempt is
-//! itself a fact (a failed charge, an event), so its transaction is committed.
+//! Invariant: an error rolls its transaction back, except a card error. A declined attempt has to be
+//! recorded (a failed charge, an event), so its transaction is committed.
 
 use serde_json::{Value, json};
 
-/// Why the sandbox could not start.
+/// A startup error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address is in use, or may not be bound.
@@ -75,7 +75,7 @@ impl ApiError {
         Self::new(400, "invalid_request_error", code, message)
     }
 
-    /// A parameter that Stripe accepts and the sandbox does not simulate.
+    /// A parameter that Stripe accepts but the sandbox does not simulate.
     pub(crate) fn unsupported(param: &str) -> Self {
         Self::invalid(
             "sandbox_unsupported",
@@ -157,7 +157,7 @@ impl ApiError {
         self
     }
 
-    /// Makes a card error roll everything back, as `error_if_incomplete` requires.
+    /// Makes a card error roll back everything, as `error_if_incomplete` requires.
     pub(crate) fn without_trace(mut self) -> Self {
         self.traceless = true;
         self.intent = None;

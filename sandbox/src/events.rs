@@ -165,7 +165,7 @@ pub(crate) fn delivery(event: &str, kind: &str, endpoint: &str, due: i64) -> Val
         "state": "pending",
         "created": due / 1000,
         "due": due,
-        "tries": [],
+        "attempts": [],
     })
 }
 

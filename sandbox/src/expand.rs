@@ -1,4 +1,4 @@
-//! `expand[]`: replaces ids by the objects they refer to.
+//! `expand[]`: replaces ids with the objects they refer to.
 //!
 //! Invariant: a path that names nothing expandable is rejected; a `null` along the path is not an
 //! error. Source: "Expanding Responses", docs.stripe.com/api.
@@ -52,7 +52,7 @@ fn walk(tx: &Tx<'_>, value: &mut Value, path: &[&str], version: &str) -> Result<
     }
 }
 
-/// Replaces an id by its object. Fails for a value that is neither an id nor an object.
+/// Replaces an id with its object. Fails for a value that is neither an id nor an object.
 fn replace(tx: &Tx<'_>, child: &mut Value) -> Result<(), ()> {
     match child {
         Value::String(id) => {

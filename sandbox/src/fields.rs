@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-/// What an absent list reads as.
+/// The value of an absent list.
 const EMPTY: &[Value] = &[];
 
 /// Lenient access to the fields of a JSON object.
@@ -64,7 +64,7 @@ impl Fields for Value {
     }
 }
 
-/// Copies the given parameters onto the object if they were sent; `""` unsets a field.
+/// Copies the parameters that were sent to the object; `""` unsets a field.
 pub(crate) fn copy(object: &mut Value, params: &Value, keys: &[&str]) {
     for key in keys {
         match params.get(*key) {
@@ -75,7 +75,7 @@ pub(crate) fn copy(object: &mut Value, params: &Value, keys: &[&str]) {
     }
 }
 
-/// Sets a text to its parameter if that was sent; `""` unsets it.
+/// Sets a field to a parameter if it was sent; `""` unsets it.
 pub(crate) fn assign(text: &mut Option<String>, params: &Value, key: &str) {
     if params.get(key).is_some() {
         *text = params.some(key).map(str::to_owned);

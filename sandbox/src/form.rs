@@ -1,6 +1,6 @@
 //! Form bodies and query strings with Stripe's bracket notation.
 //!
-//! Invariant: every pair is in the tree exactly once, at the path that its brackets spell, and
+//! Invariant: every pair is in the tree exactly once, at the path that its brackets specify, and
 //! siblings keep the order in which they were sent. `a[b][0]=x` nests, `a[]=x` appends, and
 //! `a[][b]=1&a[][c]=2&a[][b]=3` starts a new element where a key repeats.
 //! Proved by `any_tree_survives_the_round_trip`.
@@ -18,7 +18,7 @@ pub(crate) enum Node {
     Branch(Vec<(String, Node)>),
 }
 
-/// The maximum nesting of brackets; deeper input is an attack, not a request.
+/// The maximum nesting of brackets, against malicious input.
 const MAX_DEPTH: usize = 16;
 
 /// Parses `application/x-www-form-urlencoded` text.
@@ -34,7 +34,7 @@ pub(crate) fn parse(raw: &[u8]) -> Result<Node, ApiError> {
     Ok(Node::Branch(root))
 }
 
-/// Builds the same tree from JSON; `null` becomes empty text.
+/// Builds the same tree from JSON; `null` becomes an empty string.
 pub(crate) fn from_json(value: &Value) -> Node {
     match value {
         Value::Object(map) => Node::Branch(map.iter().map(|(key, value)| (key.clone(), from_json(value))).collect()),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_be_value_and_object() {
+    fn a_name_cannot_be_both_a_value_and_an_object() {
         assert!(parse(b"a=1&a[b]=2").is_err());
         assert!(parse(b"a[b]=2&a=1").is_err());
     }

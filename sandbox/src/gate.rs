@@ -70,18 +70,18 @@ impl HeldCalls {
         self.calls_arrived(1).await;
     }
 
-    /// Resolves when that many calls have arrived, including those whose client has hung up since.
+    /// Resolves when the given number of calls have arrived, including those whose client has disconnected.
     pub async fn calls_arrived(&self, calls: usize) {
         // The gate owns the sender, so waiting cannot fail.
         let _ = self.gate.arrived.subscribe().wait_for(|arrived| *arrived >= calls).await;
     }
 
-    /// Returns how many calls have arrived so far.
+    /// Returns the number of calls that have arrived so far.
     pub fn count(&self) -> usize {
         *self.gate.arrived.borrow()
     }
 
-    /// Carries out the held calls; later calls pass.
+    /// Releases the held calls; later calls pass.
     pub fn open(self) {
         drop(self);
     }

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: repeating a request returns the first answer.
+//! `Idempotency-Key`: repeating a request returns the first response.
 //!
 //! Invariant: the record is in the same journal line as the request's writes, so that a crash
 //! leaves both or neither. Source: "Idempotent requests", docs.stripe.com/api: keys apply to POST and
@@ -19,7 +19,7 @@ pub(crate) struct IdempotencyKey {
     fingerprint: String,
 }
 
-/// The answer to an earlier request with the same key.
+/// The response to an earlier request with the same key.
 pub(crate) struct Replay {
     pub(crate) status: u16,
     pub(crate) body: Value,
@@ -27,7 +27,7 @@ pub(crate) struct Replay {
 }
 
 impl IdempotencyKey {
-    /// `params` are the parsed parameters, so that the order in which they were sent does not matter.
+    /// Creates a key. `params` are the parsed parameters, so that their original order does not matter.
     pub(crate) fn new(key: String, path: &str, params: &Value) -> Self {
         Self { key, path: path.to_owned(), fingerprint: hex::encode(Sha256::digest(params.to_string())) }
     }
@@ -36,7 +36,7 @@ impl IdempotencyKey {
         format!("_idempotency:{}", self.key)
     }
 
-    /// Returns the answer to an earlier request with the same key.
+    /// Returns the response to an earlier request with the same key.
     ///
     /// # Errors
     /// The key was used for a different request.
@@ -68,7 +68,7 @@ impl IdempotencyKey {
         }))
     }
 
-    /// Records the answer.
+    /// Records the response.
     pub(crate) fn store(&self, tx: &mut Tx<'_>, status: u16, body: &Value) {
         tx.put(json!({
             "id": self.id(),
@@ -82,10 +82,7 @@ impl IdempotencyKey {
         }));
     }
 
-    /// Checks the length of a key.
-    ///
-    /// # Errors
-    /// The key has more than 255 characters.
+    /// Checks that a key has at most 255 characters.
     pub(crate) fn check(key: &str) -> Result<(), ApiError> {
         match key.chars().count() {
             ..=255 => Ok(()),

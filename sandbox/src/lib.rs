@@ -17,7 +17,7 @@
 //! One lock guards the state (`state.rs`); it is never held across an await. Each request is one
 //! transaction (`store.rs`) and one line of the journal.
 
-// Stripe's largest objects are built by a single `json!` call.
+// The largest objects are built with a single `json!` call.
 #![recursion_limit = "256"]
 
 mod api;
@@ -55,4 +55,4 @@ pub use error::Error;
 pub use gate::HeldCalls;
 pub use sandbox::{Sandbox, offset_at, start};
 pub use settings::AfterLastRetry;
-pub use state::{Delivery, RequestLine};
+pub use state::{Delivery, LoggedRequest};

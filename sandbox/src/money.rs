@@ -84,7 +84,7 @@ mod tests {
     use super::{format, times};
 
     #[test]
-    fn fractions_of_a_cent_are_multiplied_before_rounding() {
+    fn fractional_prices_are_multiplied_before_rounding() {
         assert_eq!(times("0.25", 3), 1);
         assert_eq!(times("0.5", 1), 1);
         assert_eq!(times("0.000000000001", 1_000_000), 0);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_follow_the_currency() {
+    fn amounts_are_formatted_for_their_currency() {
         assert_eq!(format(1_900, "usd"), "$19.00");
         assert_eq!(format(-50, "usd"), "-$0.50");
         assert_eq!(format(123_456_789, "eur"), "€1,234,567.89");

@@ -17,7 +17,7 @@ use crate::config::{Config, Endpoint};
 use crate::error::Error;
 use crate::gate::HeldCalls;
 use crate::settings::{AfterLastRetry, Settings};
-use crate::state::{Delivery, REQUEST, RequestLine, Shared};
+use crate::state::{Delivery, LoggedRequest, REQUEST, Shared};
 use crate::{api, control, controls, deliver, hosted};
 
 /// A running sandbox. Dropping it stops it without waiting; [`Sandbox::shutdown`] waits.
@@ -72,8 +72,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_sandbox/requests/{request}", get(control::requests::show))
         .route("/_sandbox/faults", get(control::faults::show))
         .route("/_sandbox/state", get(control::state))
-        .route("/_sandbox/api", any(control::api::answer))
-        .route("/_sandbox/api/{*path}", any(control::api::answer))
+        .route("/_sandbox/api", any(control::api::handle))
+        .route("/_sandbox/api/{*path}", any(control::api::handle))
         .route("/_sandbox/style.css", get(hosted::style))
         .route("/c/pay/{session}", get(hosted::checkout::show).post(hosted::checkout::submit))
         .route(
@@ -99,8 +99,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/i/{invoice}", get(hosted::invoice::show).post(hosted::invoice::pay))
         .route("/i/{invoice}/pdf", get(hosted::invoice::pdf))
         .route("/receipts/{charge}", get(hosted::invoice::receipt))
-        .route("/v1/{*path}", any(api::answer))
-        .fallback(api::answer)
+        .route("/v1/{*path}", any(api::handle))
+        .fallback(api::handle)
         .with_state(shared)
 }
 
@@ -143,9 +143,9 @@ impl Sandbox {
         }
     }
 
-    /// Returns the API calls answered so far, oldest first.
-    pub fn requests(&self) -> Vec<RequestLine> {
-        self.shared.lock().store.newest(REQUEST).rev().map(RequestLine::of).collect()
+    /// Returns the handled API calls, oldest first.
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.shared.lock().store.newest(REQUEST).rev().map(LoggedRequest::of).collect()
     }
 
     /// Holds all deliveries, or releases them.
@@ -170,17 +170,17 @@ impl Sandbox {
         controls::deliver(&self.shared, delivery).is_ok()
     }
 
-    /// Drops a pending delivery, as if it got lost; returns `false` when it is not pending.
+    /// Drops a pending delivery, as if it were lost in transit; returns `false` when it is not pending.
     pub fn drop_delivery(&self, delivery: &str) -> bool {
         self.control(&format!("POST deliveries/{delivery}/drop"), &[]).is_ok()
     }
 
-    /// Reorders the pending deliveries; the order depends on the seed alone.
+    /// Reorders the pending deliveries; the order depends only on the seed.
     pub fn shuffle_deliveries(&self, seed: i64) {
         drop(controls::shuffle(&self.shared, seed));
     }
 
-    /// Sets how many deliveries to one endpoint may be in flight at a time; the default is one.
+    /// Sets the maximum number of deliveries in flight to one endpoint; the default is one.
     pub fn deliver_concurrently(&self, deliveries: usize) {
         self.shared.lock().concurrency = deliveries.max(1);
     }
@@ -195,7 +195,7 @@ impl Sandbox {
         Some((payload, signature))
     }
 
-    /// Fails the next `n` API calls with `status`, without carrying them out.
+    /// Fails the next `n` API calls with `status`, without executing them.
     pub fn fail_next(&self, n: u32, status: u16) {
         self.shared.lock().faults.failing = (n, status);
     }
@@ -205,28 +205,28 @@ impl Sandbox {
         path.clone_into(&mut self.shared.lock().faults.path);
     }
 
-    /// Reduces an object to its id in every answer that contains it; `None` ends that.
+    /// Reduces an object to its id in every response that contains it; `None` disables this.
     pub fn strip_object(&self, id: Option<&str>) {
         id.unwrap_or_default().clone_into(&mut self.shared.lock().faults.stripped);
     }
 
-    /// Carries out the next `n` API calls but answers them with 500, as if the answer had been lost.
-    pub fn drop_next_answers(&self, n: u32) {
+    /// Executes the next `n` API calls but returns 500, as if the response had been lost.
+    pub fn drop_next_responses(&self, n: u32) {
         self.shared.lock().faults.dropping = n;
     }
 
-    /// Carries out the next `n` API calls but answers them with something that is not JSON.
-    pub fn corrupt_next_answers(&self, n: u32) {
+    /// Executes the next `n` API calls but returns a body that is not JSON.
+    pub fn corrupt_next_responses(&self, n: u32) {
         self.shared.lock().faults.corrupting = n;
     }
 
     /// Holds API calls of a method (any when empty) whose path begins with `path`, before they are
-    /// carried out, until the returned handle opens the gate or is dropped.
+    /// executed, until the returned handle is opened or dropped.
     pub fn hold_calls(&self, method: &str, path: &str) -> HeldCalls {
         HeldCalls::new(&self.shared.gates, method, path)
     }
 
-    /// Sets what happens to a subscription when the last retry of a payment has failed.
+    /// Sets the outcome for a subscription when the last retry of a payment fails.
     pub fn after_last_retry(&self, then: AfterLastRetry) {
         self.shared.internal_transaction(|tx| {
             Settings { after_last_retry: then, ..Settings::current(tx) }.store(tx);
@@ -234,7 +234,7 @@ impl Sandbox {
         });
     }
 
-    /// Declines a customer's next `n` charges, whatever the card.
+    /// Declines a customer's next `n` charges, regardless of the card.
     pub fn decline_next_charges(&self, customer: &str, n: u32) {
         drop(controls::decline_next(&self.shared, customer, i64::from(n)));
     }
@@ -242,7 +242,7 @@ impl Sandbox {
     /// Calls the control API, e.g. `control("POST clock/advance", &[("days", "3")])`.
     ///
     /// # Errors
-    /// The body that the API would answer with: `{"error": {"message": …}}`.
+    /// The body of the API's response: `{"error": {"message": …}}`.
     pub fn control(&self, endpoint: &str, parameters: &[(&str, &str)]) -> Result<Value, Value> {
         let (method, path) = endpoint.split_once(' ').unwrap_or(("GET", endpoint));
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
@@ -255,13 +255,13 @@ impl Sandbox {
         controls::replay(&self.shared, event_id, times, None).is_ok()
     }
 
-    /// Returns what happens next, earliest first: when (in seconds), what, and to which object.
+    /// Returns upcoming changes, earliest first: the time in seconds, the change, and the object's id.
     pub fn upcoming(&self) -> Vec<(i64, &'static str, String)> {
         let inner = self.shared.lock();
-        inner.store.upcoming().map(|(at, what, id)| (at, what.name(), id.to_owned())).collect()
+        inner.store.upcoming().map(|(at, due, id)| (at, due.name(), id.to_owned())).collect()
     }
 
-    /// Advances the clock to the next due item and returns its time; `None` when nothing is due.
+    /// Advances the clock to the next upcoming change and returns its time; `None` if there is none.
     pub fn advance_to_next(&self) -> Option<i64> {
         controls::go_to_next(&self.shared, None, None)
     }
@@ -272,8 +272,8 @@ impl Sandbox {
         self.shared.advance(i64::try_from(by.as_millis().div_ceil(1000)).unwrap_or(i64::MAX));
     }
 
-    /// Returns how many whole seconds the sandbox's clock is ahead of real time. The value stays
-    /// current, so that an application in the same process can follow it. Webhook signatures use real
+    /// Returns the number of whole seconds that the sandbox's clock is ahead of real time. The value is
+    /// kept up to date, so that an application in the same process can follow it. Webhook signatures use real
     /// time.
     pub fn clock_offset(&self) -> Arc<AtomicI64> {
         Arc::clone(self.shared.lock().store.ahead())
@@ -286,11 +286,11 @@ impl Sandbox {
 }
 
 /// Asks the sandbox at `url` how many seconds its clock is ahead of real time, for a program that did
-/// not start it. `None` when it does not answer within two seconds.
+/// not start it. `None` if it does not respond within two seconds.
 pub async fn offset_at(url: &str) -> Option<i64> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().ok()?;
-    let answer = client.get(format!("{}/_sandbox/api/clock", url.trim_end_matches('/'))).send().await.ok()?;
-    serde_json::from_str::<Value>(&answer.text().await.ok()?).ok()?["ahead"].as_i64()
+    let response = client.get(format!("{}/_sandbox/api/clock", url.trim_end_matches('/'))).send().await.ok()?;
+    serde_json::from_str::<Value>(&response.text().await.ok()?).ok()?["ahead"].as_i64()
 }
 
 impl Drop for Sandbox {

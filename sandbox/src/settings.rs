@@ -1,7 +1,7 @@
-//! The account's billing settings, which Stripe has in its Dashboard.
+//! The account's billing settings, which at Stripe are in the Dashboard.
 //!
 //! Invariant: the defaults are Stripe's, except that renewal invoices are finalized immediately.
-//! Stripe leaves them drafts for an hour, which a test should not have to know.
+//! Stripe keeps them as drafts for an hour, which tests should not have to handle.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::store::Tx;
 
 const SETTINGS: &str = "_settings";
 
-/// What happens to a subscription when the last retry of a payment has failed.
+/// The outcome for a subscription when the last retry of a payment fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterLastRetry {
     /// It is cancelled: Stripe's default.
@@ -33,20 +33,20 @@ impl AfterLastRetry {
     }
 }
 
-/// The settings in force.
+/// The account's billing settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) after_last_retry: AfterLastRetry,
-    /// How long a renewal invoice stays a draft, in seconds.
+    /// The time that a renewal invoice stays a draft, in seconds.
     pub(crate) draft_seconds: i64,
 }
 
 impl Settings {
     /// Reads stored settings; absent ones get their defaults.
     pub(crate) fn of(stored: Option<&Value>) -> Self {
-        let word = stored.map_or("", |stored| stored.text("after_last_retry"));
+        let after_last_retry = stored.map_or("", |stored| stored.text("after_last_retry"));
         Self {
-            after_last_retry: match word {
+            after_last_retry: match after_last_retry {
                 "unpaid" => AfterLastRetry::Unpaid,
                 "past_due" => AfterLastRetry::PastDue,
                 _ => AfterLastRetry::Cancel,

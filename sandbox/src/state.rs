@@ -18,15 +18,15 @@ use crate::ids;
 use crate::objects;
 use crate::store::{Origin, Store, Tx};
 
-/// How many requests the log holds.
+/// The maximum number of requests in the log.
 const MAX_REQUESTS: usize = 10_000;
 /// The kind of a logged request.
 pub(crate) const REQUEST: &str = "_request";
 
-/// An API call that the sandbox answered.
+/// An API call that the sandbox handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RequestLine {
+pub struct LoggedRequest {
     /// `req_…`, as in the `Request-Id` header and in events.
     pub id: String,
     /// The sandbox's time in seconds.
@@ -37,15 +37,15 @@ pub struct RequestLine {
     pub path: String,
     /// The parameters of the query and the body, as they were sent.
     pub parameters: Vec<(String, String)>,
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// The body of the answer.
-    pub answer: String,
+    /// The body of the response.
+    pub response: String,
     /// The `Idempotency-Key`, if one was sent.
     pub idempotency_key: Option<String>,
 }
 
-impl RequestLine {
+impl LoggedRequest {
     pub(crate) fn of(logged: &Value) -> Self {
         let pair = |pair: &Value| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.as_str()?.to_owned()));
         Self {
@@ -55,7 +55,7 @@ impl RequestLine {
             path: logged.text("path").to_owned(),
             parameters: logged.list("parameters").iter().filter_map(pair).collect(),
             status: u16::try_from(logged.int("status")).unwrap_or_default(),
-            answer: logged.text("answer").to_owned(),
+            response: logged.text("response").to_owned(),
             idempotency_key: logged.some("idempotency_key").map(str::to_owned),
         }
     }
@@ -75,20 +75,22 @@ pub struct Delivery {
     pub endpoint: String,
     /// `pending`, `delivered`, `failed` or `dropped`.
     pub state: String,
-    /// The HTTP status of every attempt, `None` where there was no answer.
-    pub tries: Vec<Option<u16>>,
+    /// The HTTP status of every attempt, `None` where there was no response.
+    pub attempts: Vec<Option<u16>>,
 }
 
 impl Delivery {
     pub(crate) fn of(stored: &Value) -> Self {
-        let tries = stored.list("tries").iter();
+        let attempts = stored.list("attempts").iter();
         Self {
             id: stored.text("id").to_owned(),
             event: stored.text("event").to_owned(),
             kind: stored.text("type").to_owned(),
             endpoint: stored.text("endpoint").to_owned(),
             state: stored.text("state").to_owned(),
-            tries: tries.map(|one| one.some_int("status").and_then(|status| u16::try_from(status).ok())).collect(),
+            attempts: attempts
+                .map(|one| one.some_int("status").and_then(|status| u16::try_from(status).ok()))
+                .collect(),
         }
     }
 }
@@ -116,7 +118,7 @@ pub(crate) struct Inner {
     pub(crate) holding: bool,
     /// Deliveries to send immediately, even while deliveries are held.
     pub(crate) deliver_now: VecDeque<String>,
-    /// How many deliveries to one endpoint may be in flight. The default of one preserves their order.
+    /// The maximum number of deliveries in flight to one endpoint. The default of one preserves their order.
     pub(crate) concurrency: usize,
     /// Deliveries in flight, with their endpoint.
     pub(crate) in_flight: HashMap<String, String>,
@@ -126,17 +128,17 @@ pub(crate) struct Inner {
 /// The faults that the API injects.
 #[derive(Clone, Debug)]
 pub(crate) struct Faults {
-    /// How many of the next calls fail, and with which status.
+    /// The number of calls that fail next, and their status.
     pub(crate) failing: (u32, u16),
-    /// How many of the next calls are carried out but answered with 500.
+    /// The number of calls that are executed next but get a 500.
     pub(crate) dropping: u32,
-    /// How many of the next calls are carried out but answered with something that is not JSON.
+    /// The number of calls that are executed next but get a body that is not JSON.
     pub(crate) corrupting: u32,
-    /// How long every call is delayed before it is carried out.
+    /// The delay before every call is executed.
     pub(crate) delay: Duration,
     /// The prefix of the paths that the faults apply to.
     pub(crate) path: String,
-    /// The id of the object that answers reduce to its id; empty for none.
+    /// The id of the object that responses reduce to its id; empty for none.
     pub(crate) stripped: String,
 }
 
@@ -187,7 +189,7 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a transaction, after all changes that are due.
+    /// Makes all changes that are due, and then runs a transaction.
     pub(crate) fn transaction<T>(
         &self,
         mut origin: Origin,
@@ -207,7 +209,7 @@ impl Shared {
         }
     }
 
-    /// Carries out all changes that are due, at most once per second of the sandbox's clock.
+    /// Makes all changes that are due, at most once per second of the sandbox's clock.
     pub(crate) fn catch_up(&self) {
         let mut inner = self.lock();
         let now = inner.store.now_millis() / 1000;
@@ -217,7 +219,7 @@ impl Shared {
         inner.caught_up = now;
         let origin = Origin { base: self.base.clone(), ..Origin::default() };
         if let Err(error) = inner.store.transaction(origin, flows::time::catch_up) {
-            tracing::error!(message = error.message, "the changes that are due failed");
+            tracing::error!(message = error.message, "cannot make the changes that are due");
         }
         drop(inner);
         self.wake.notify_one();
@@ -236,7 +238,7 @@ impl Shared {
         });
     }
 
-    /// Advances the clock by whole seconds, and carries out the changes due until then.
+    /// Advances the clock by whole seconds, and makes the changes that are due until then.
     pub(crate) fn advance(&self, seconds: i64) {
         self.internal_transaction(|tx| {
             let ahead = tx.get("_clock").map_or(0, |clock| clock.int("ahead"));

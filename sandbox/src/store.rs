@@ -1,4 +1,4 @@
-//! All state of the sandbox, and the journal that makes it survive a crash.
+//! The state of the sandbox, and the journal that preserves it across crashes.
 //!
 //! All state consists of objects: Stripe's, and the sandbox's own, whose kind starts with `_`
 //! (deliveries, requests, idempotency records, settings, the clock). Fields whose name starts with
@@ -26,9 +26,9 @@ use crate::fields::Fields;
 use crate::index::Index;
 use crate::upcoming::Due;
 
-/// How long Stripe keeps an idempotency key, in seconds.
+/// The time that Stripe keeps an idempotency key, in seconds.
 pub(crate) const IDEMPOTENCY_TTL: i64 = clock::DAY;
-/// How many finished deliveries, and how many requests, are kept across a restart.
+/// The number of finished deliveries, and of requests, that are kept across a restart.
 const HISTORY: usize = 1_000;
 /// The object that stores the offset of the clock.
 const CLOCK: &str = "_clock";
@@ -48,7 +48,7 @@ pub(crate) struct Store {
     index: Index,
     next: u64,
     journal: Option<File>,
-    /// How many whole seconds the sandbox's clock is ahead of real time; shared with applications.
+    /// The number of whole seconds that the sandbox's clock is ahead of real time; shared with applications.
     ahead: Arc<AtomicI64>,
 }
 
@@ -142,7 +142,7 @@ impl Store {
         before
     }
 
-    /// Returns how many whole seconds the clock is ahead of real time; the value stays current.
+    /// Returns the number of whole seconds that the clock is ahead of real time; it is kept up to date.
     pub(crate) fn ahead(&self) -> &Arc<AtomicI64> {
         &self.ahead
     }
@@ -190,8 +190,8 @@ impl Store {
         self.index.queues()
     }
 
-    /// Runs `work` in a transaction. Commits it if the work succeeds, or fails with an error that keeps
-    /// its writes.
+    /// Runs `work` in a transaction. Commits if it succeeds, or if it fails with an error that keeps its
+    /// writes.
     pub(crate) fn transaction<T>(
         &mut self,
         origin: Origin,
@@ -289,7 +289,7 @@ impl Tx<'_> {
         self.now
     }
 
-    /// Runs `work` with an earlier time: changes that were due in the past happen at their due time.
+    /// Runs `work` at an earlier time, so that changes that were due in the past happen at their due time.
     pub(crate) fn at<T>(&mut self, moment: i64, work: impl FnOnce(&mut Self) -> T) -> T {
         let now = self.now;
         self.now = moment.min(now);
@@ -341,7 +341,7 @@ impl Tx<'_> {
         self.store.upcoming().next().map(|(moment, due, id)| (moment, due, id.to_owned()))
     }
 
-    /// Removes the oldest objects of a kind until `most` are left.
+    /// Removes the oldest objects of a kind until at most `most` remain.
     pub(crate) fn trim(&mut self, kind: &str, most: usize) {
         let surplus = self.store.count(kind).saturating_sub(most);
         let oldest: Vec<String> =

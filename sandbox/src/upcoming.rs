@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::clock::{DAY, HOUR};
 use crate::fields::Fields;
 
-/// How long a first payment, or the payment for a pending update, may take.
+/// The time limit for a first payment, or for the payment of a pending update.
 pub(crate) const INCOMPLETE_TTL: i64 = 23 * HOUR;
-/// How long before the end of a trial `trial_will_end` is sent.
+/// The time before the end of a trial at which `trial_will_end` is sent.
 const TRIAL_WARNING: i64 = 3 * DAY;
 
 /// A change that time causes.

@@ -76,7 +76,7 @@ async fn a_jump_over_several_months_bills_each_month() {
 }
 
 #[tokio::test]
-async fn a_trial_is_announced_to_end_and_then_billed() {
+async fn the_end_of_a_trial_is_announced_and_billed() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[("trial_period_days", "14")]).await;
     assert_eq!(made["status"], "trialing");
@@ -151,7 +151,7 @@ async fn a_subscription_cancelled_immediately_is_hidden_from_lists() {
 async fn a_preview_agrees_with_the_charge() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
-    let dearer = world.price("4900", Some("month")).await;
+    let upgrade = world.price("4900", Some("month")).await;
     let item = id(&made["items"]["data"][0]);
     world.sandbox.advance(Duration::from_secs(10 * DAY));
     let date = world.sandbox.now().to_string();
@@ -162,7 +162,7 @@ async fn a_preview_agrees_with_the_charge() {
             &[
                 ("subscription", subscription.as_str()),
                 ("subscription_details[items][0][id]", &item),
-                ("subscription_details[items][0][price]", &dearer),
+                ("subscription_details[items][0][price]", &upgrade),
                 ("subscription_details[proration_behavior]", "always_invoice"),
                 ("subscription_details[proration_date]", &date),
             ],
@@ -177,7 +177,7 @@ async fn a_preview_agrees_with_the_charge() {
             &format!("/v1/subscriptions/{subscription}"),
             &[
                 ("items[0][id]", item.as_str()),
-                ("items[0][price]", &dearer),
+                ("items[0][price]", &upgrade),
                 ("proration_behavior", "always_invoice"),
                 ("proration_date", &date),
                 ("payment_behavior", "error_if_incomplete"),
@@ -186,7 +186,7 @@ async fn a_preview_agrees_with_the_charge() {
         )
         .await
         .ok();
-    assert_eq!(changed["items"]["data"][0]["price"]["id"], dearer.as_str());
+    assert_eq!(changed["items"]["data"][0]["price"]["id"], upgrade.as_str());
     assert_eq!(changed["latest_invoice"]["amount_paid"].as_i64(), Some(due));
     assert_eq!(changed["latest_invoice"]["lines"]["data"].as_array().map(Vec::len), Some(2));
     assert_eq!(period(&changed), period(&made), "the period does not change");
@@ -202,11 +202,11 @@ async fn a_failed_upgrade_keeps_the_old_plan() {
     let path = format!("/v1/subscriptions/{}", id(&made));
     world.post(&path, &[("default_payment_method", &bad)]).await.ok();
     let before = fresh(&world, &made).await;
-    let dearer = world.price("4900", Some("month")).await;
+    let upgrade = world.price("4900", Some("month")).await;
     let item = id(&made["items"]["data"][0]);
     let form = [
         ("items[0][id]", item.as_str()),
-        ("items[0][price]", &dearer),
+        ("items[0][price]", &upgrade),
         ("proration_behavior", "always_invoice"),
         ("payment_behavior", "error_if_incomplete"),
     ];
@@ -215,7 +215,7 @@ async fn a_failed_upgrade_keeps_the_old_plan() {
 }
 
 #[tokio::test]
-async fn another_interval_starts_a_new_period_now() {
+async fn changing_the_interval_starts_a_new_period() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let yearly = world.price("19000", Some("year")).await;
@@ -297,13 +297,13 @@ async fn the_same_card_has_the_same_fingerprint() {
 }
 
 #[tokio::test]
-async fn invoices_have_a_page_and_a_pdf() {
+async fn an_invoice_has_a_page_and_a_pdf() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let invoice = fresh(&world, &made).await["latest_invoice"].clone();
-    let page = world.http.get(text(&invoice, "hosted_invoice_url")).send().await.expect("answers");
+    let page = world.http.get(text(&invoice, "hosted_invoice_url")).send().await.expect("responds");
     assert!(page.text().await.expect("text").contains("$19.00"));
-    let pdf = world.http.get(text(&invoice, "invoice_pdf")).send().await.expect("answers");
+    let pdf = world.http.get(text(&invoice, "invoice_pdf")).send().await.expect("responds");
     assert_eq!(pdf.headers()["content-type"], "application/pdf");
     assert!(pdf.bytes().await.expect("bytes").starts_with(b"%PDF-1.4"));
     assert_eq!(world.page("GET", &format!("/i/{}?s=wrong", id(&invoice)), &[]).await.status, 404);
@@ -325,7 +325,7 @@ async fn pending_items_become_an_invoice() {
 }
 
 #[tokio::test]
-async fn trial_settings_decide_how_a_trial_without_a_card_ends() {
+async fn trial_settings_determine_how_a_trial_without_a_card_ends() {
     let world = World::new().await;
     let price = world.monthly_price().await;
     for (behaviour, status) in [("cancel", "canceled"), ("pause", "paused"), ("create_invoice", "past_due")] {

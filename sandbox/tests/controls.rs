@@ -16,9 +16,9 @@ async fn customers(world: &World, count: usize) {
     }
 }
 
-async fn receiving(answers: &[u16]) -> (World, Receiver) {
+async fn receiving(statuses: &[u16]) -> (World, Receiver) {
     let world = World::new().await;
-    let (receiver, url) = Receiver::start(answers).await;
+    let (receiver, url) = Receiver::start(statuses).await;
     world.sandbox.add_endpoint(Receiver::endpoint(&url));
     (world, receiver)
 }
@@ -45,13 +45,13 @@ async fn the_clock_can_advance_to_the_next_upcoming_change() {
     let form = [("customer", customer.as_str()), ("items[0][price]", &price), ("trial_period_days", "14")];
     let made = world.post("/v1/subscriptions", &form).await.ok();
     let clock = world.sandbox.control("GET clock", &[("object", &id(&made))]).expect("shows");
-    assert_eq!(clock["due"][0]["what"], "trial_warning");
-    for (what, days) in [("trial_warning", 11), ("trial_end", 14), ("renewal", 44)] {
-        world.sandbox.control("POST clock/next", &[("what", what)]).expect("advances");
+    assert_eq!(clock["due"][0]["change"], "trial_warning");
+    for (change, days) in [("trial_warning", 11), ("trial_end", 14), ("renewal", 44)] {
+        world.sandbox.control("POST clock/next", &[("change", change)]).expect("advances");
         let ahead = world.sandbox.clock_offset().load(Ordering::SeqCst) / 86_400;
-        assert!((days..days + 3).contains(&ahead), "{what}: {ahead}");
+        assert!((days..days + 3).contains(&ahead), "{change}: {ahead}");
     }
-    world.sandbox.control("POST clock/next", &[("what", "dispute")]).expect_err("nothing is due");
+    world.sandbox.control("POST clock/next", &[("change", "dispute")]).expect_err("nothing is due");
     world.sandbox.control("POST clock/advance", &[("hours", "-1")]).expect_err("the clock only goes forward");
     let before = world.sandbox.now();
     world.sandbox.control("POST clock/advance", &[("days", "1"), ("hours", "1")]).expect("advances");
@@ -146,7 +146,7 @@ async fn a_delivery_shows_every_attempt_and_its_response() {
     settled(&world.sandbox).await;
     assert_eq!(receiver.types().len(), 2);
     let delivery = &world.sandbox.deliveries()[0];
-    assert_eq!(delivery.tries, [Some(500), Some(200)]);
+    assert_eq!(delivery.attempts, [Some(500), Some(200)]);
     let shown = world.sandbox.control(&format!("GET deliveries/{}", delivery.id), &[]).expect("shows");
     let payload: Value = serde_json::from_str(&text(&shown, "payload")).expect("JSON");
     assert_eq!(payload["type"], "customer.created");
@@ -163,18 +163,18 @@ async fn a_test_can_deliver_an_event_itself() {
     let endpoints = world.get("/v1/webhook_endpoints").await.ok();
     let url = text(&data(&endpoints)[0], "url");
     let (payload, signature) = world.sandbox.signed(&event, &url).expect("signs");
-    world.http.post(&url).header("stripe-signature", signature).body(payload).send().await.expect("answers");
+    world.http.post(&url).header("stripe-signature", signature).body(payload).send().await.expect("responds");
     assert_eq!(receiver.events().iter().map(id).collect::<Vec<_>>(), [event]);
     assert!(world.sandbox.signed("evt_none", &url).is_none());
 }
 
 #[tokio::test]
-async fn calls_can_fail_and_their_answers_can_be_corrupted() {
+async fn calls_can_fail_and_their_responses_can_be_corrupted() {
     let world = World::new().await;
     world.sandbox.control("POST faults", &[("fail_next", "1"), ("status", "429")]).expect("sets");
     world.post("/v1/customers", &[]).await.rejected(429, "rate_limit");
-    world.sandbox.corrupt_next_answers(1);
-    let corrupted = world.request("POST", "/v1/customers").send().await.expect("answers");
+    world.sandbox.corrupt_next_responses(1);
+    let corrupted = world.request("POST", "/v1/customers").send().await.expect("responds");
     assert_eq!(corrupted.status(), 200);
     let body = corrupted.text().await.expect("text");
     assert!(serde_json::from_str::<Value>(&body).is_err(), "{body}");
@@ -233,8 +233,8 @@ async fn shutting_down_releases_held_calls() {
         held.arrived().await;
         sandbox.shutdown().await;
     };
-    let (answer, ()) = tokio::join!(call, stop);
-    assert_eq!(answer.expect("an answer").status(), 200);
+    let (response, ()) = tokio::join!(call, stop);
+    assert_eq!(response.expect("a response").status(), 200);
 }
 
 #[tokio::test]
@@ -246,20 +246,20 @@ async fn an_object_shows_its_requests_events_and_references() {
     let made = world.keyed("subscribe", "/v1/subscriptions", &form).await.ok();
     let shown = world.sandbox.control(&format!("GET objects/{}", id(&made)), &[]).expect("shows");
     assert_eq!(shown["object"]["id"], made["id"]);
-    let has = |list: &str, field: &str, wanted: &str| {
-        shown[list].as_array().expect("a list").iter().any(|found| found[field] == wanted)
+    let has = |list: &str, field: &str, expected: &str| {
+        shown[list].as_array().expect("a list").iter().any(|found| found[field] == expected)
     };
     assert!(has("references", "id", &customer) && has("references", "object", "invoice"));
     let owner = world.sandbox.control(&format!("GET objects/{customer}"), &[]).expect("shows");
     assert!(owner["referenced_by"].as_array().expect("a list").iter().any(|found| found["id"] == made["id"]));
     assert!(has("events", "type", "customer.subscription.created"));
     assert!(has("requests", "path", "/v1/subscriptions"));
-    assert_eq!(shown["due"][0]["what"], "renewal");
+    assert_eq!(shown["due"][0]["change"], "renewal");
     let request = text(&shown["requests"][0], "id");
     let request = world.sandbox.control(&format!("GET requests/{request}"), &[]).expect("shows");
     assert_eq!((&request["idempotency_key"], &request["status"]), (&json!("subscribe"), &json!(200)));
     assert_eq!(request["parameters"][0], json!(["customer", customer]));
-    assert!(text(&request, "answer").contains(&id(&made)));
+    assert!(text(&request, "response").contains(&id(&made)));
     world.sandbox.control("GET objects/nothing", &[]).expect_err("does not exist");
 }
 
@@ -282,13 +282,16 @@ async fn requests_and_deliveries_survive_a_restart() {
 async fn every_control_is_listed_with_its_parameters() {
     let world = World::new().await;
     let url = format!("{}/_sandbox/api", world.sandbox.url());
-    let list: Value = world.http.get(url).send().await.expect("answers").json().await.expect("JSON");
+    let list: Value = world.http.get(url).send().await.expect("responds").json().await.expect("JSON");
     let advance = data(&list).iter().find(|control| control["path"] == "/_sandbox/api/clock/advance");
     let advance = advance.expect("is listed");
-    assert_eq!((advance["method"].as_str(), advance["about"].as_str()), (Some("POST"), Some("Advances the clock.")));
-    assert_eq!(advance["parameters"][0], json!({ "name": "days", "holds": "integer", "required": false }));
-    let refused = world.sandbox.control("POST clock/advance", &[("weeks", "1")]).expect_err("is unknown");
-    assert_eq!(refused["error"]["param"], "weeks");
+    assert_eq!(
+        (advance["method"].as_str(), advance["description"].as_str()),
+        (Some("POST"), Some("Advances the clock."))
+    );
+    assert_eq!(advance["parameters"][0], json!({ "name": "days", "type": "integer", "required": false }));
+    let rejected = world.sandbox.control("POST clock/advance", &[("weeks", "1")]).expect_err("is unknown");
+    assert_eq!(rejected["error"]["param"], "weeks");
 }
 
 #[tokio::test]
@@ -300,7 +303,7 @@ async fn another_site_cannot_use_the_control_api() {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        request.send().await.expect("answers").status().as_u16()
+        request.send().await.expect("responds").status().as_u16()
     };
     assert_eq!(post(&[]).await, 200, "not a browser");
     assert_eq!(post(&[("sec-fetch-site", "same-origin"), ("origin", &base)]).await, 200, "one of its own pages");
@@ -321,8 +324,8 @@ async fn another_site_cannot_use_the_control_api() {
 async fn the_control_api_accepts_json_and_forms() {
     let world = World::new().await;
     let url = format!("{}/_sandbox/api/clock/advance", world.sandbox.url());
-    let answer = world.http.post(url).json(&json!({ "days": 2 })).send().await.expect("answers");
-    assert_eq!(answer.status(), 200);
+    let response = world.http.post(url).json(&json!({ "days": 2 })).send().await.expect("responds");
+    assert_eq!(response.status(), 200);
     assert_eq!(world.sandbox.clock_offset().load(Ordering::SeqCst), 2 * 86_400);
 }
 

@@ -34,7 +34,7 @@ async fn change_card(world: &World, subscription: &Value, card: &str) {
 }
 
 #[tokio::test]
-async fn a_setting_decides_what_happens_after_the_last_retry() {
+async fn the_settings_determine_the_status_after_the_last_retry() {
     let world = World::new().await;
     for (then, status) in [
         (AfterLastRetry::Cancel, "canceled"),
@@ -71,7 +71,7 @@ async fn a_failed_renewal_sends_all_events_in_order() {
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     world.sandbox.decline_next_charges(&text(&made, "customer"), 1);
     let mark = world.event_types().await.len();
-    world.sandbox.control("POST clock/next", &[("what", "renewal")]).expect("advances");
+    world.sandbox.control("POST clock/next", &[("change", "renewal")]).expect("advances");
     assert_eq!(fresh(&world, &made).await["status"], "past_due");
     assert_eq!(
         world.events_since(mark).await,
@@ -88,7 +88,7 @@ async fn a_failed_renewal_sends_all_events_in_order() {
             "customer.subscription.updated",
         ]
     );
-    world.sandbox.control("POST clock/next", &[("what", "retry")]).expect("advances");
+    world.sandbox.control("POST clock/next", &[("change", "retry")]).expect("advances");
     let now = fresh(&world, &made).await;
     assert_eq!((&now["status"], &now["latest_invoice"]["attempt_count"]), (&json!("active"), &json!(2)));
     let customer = world.get(&format!("/v1/customers/{}", text(&made, "customer"))).await.ok();
@@ -105,7 +105,7 @@ async fn renewal_invoices_stay_drafts_for_the_configured_time() {
         "paid",
         "the first invoice is finalized immediately"
     );
-    world.sandbox.control("POST clock/next", &[("what", "renewal")]).expect("advances");
+    world.sandbox.control("POST clock/next", &[("change", "renewal")]).expect("advances");
     let now = fresh(&world, &made).await;
     assert_eq!((&now["status"], &now["latest_invoice"]["status"]), (&json!("active"), &json!("draft")));
     assert!(now["latest_invoice"]["automatically_finalizes_at"].is_i64());
@@ -180,18 +180,18 @@ async fn collection_can_be_paused_in_three_ways() {
 async fn a_pending_update_is_applied_when_paid_and_expires_otherwise() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
-    let dearer = world.price("4900", Some("month")).await;
+    let upgrade = world.price("4900", Some("month")).await;
     let item = id(&made["items"]["data"][0]);
     let form = [
         ("items[0][id]", item.as_str()),
-        ("items[0][price]", &dearer),
+        ("items[0][price]", &upgrade),
         ("proration_behavior", "always_invoice"),
         ("payment_behavior", "pending_if_incomplete"),
     ];
     change_card(&world, &made, "pm_card_chargeCustomerFail").await;
     let pending = update(&world, &made, &form).await;
     assert_eq!(pending["items"]["data"][0]["price"]["unit_amount"], 1_900, "the old plan is kept");
-    assert_eq!(pending["pending_update"]["subscription_items"][0]["price"]["id"], dearer.as_str());
+    assert_eq!(pending["pending_update"]["subscription_items"][0]["price"]["id"], upgrade.as_str());
     world.sandbox.advance(Duration::from_secs(DAY));
     let forgotten = fresh(&world, &made).await;
     assert_eq!(forgotten["pending_update"], json!(null));
@@ -202,7 +202,7 @@ async fn a_pending_update_is_applied_when_paid_and_expires_otherwise() {
     let path = format!("/v1/invoices/{invoice}/pay");
     world.post(&path, &[("payment_method", "pm_card_visa")]).await.ok();
     let applied = fresh(&world, &made).await;
-    assert_eq!(applied["items"]["data"][0]["price"]["id"], dearer.as_str());
+    assert_eq!(applied["items"]["data"][0]["price"]["id"], upgrade.as_str());
     assert_eq!(applied["pending_update"], json!(null));
     let events = world.event_types().await;
     for kind in ["pending_update_expired", "pending_update_applied"] {
@@ -217,7 +217,7 @@ async fn a_pending_update_is_applied_when_paid_and_expires_otherwise() {
 async fn a_scheduled_downgrade_waits_for_the_end_of_the_period() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
-    let cheaper = world.price("900", Some("month")).await;
+    let downgrade = world.price("900", Some("month")).await;
     let schedule = world.post("/v1/subscription_schedules", &[("from_subscription", &id(&made))]).await.ok();
     assert_eq!((&schedule["status"], &schedule["subscription"]), (&json!("active"), &made["id"]));
     assert_eq!(fresh(&world, &made).await["schedule"], schedule["id"]);
@@ -229,7 +229,7 @@ async fn a_scheduled_downgrade_waits_for_the_end_of_the_period() {
         ("phases[0][items][0][price]", text(&phase["items"][0], "price")),
         ("phases[0][start_date]", start),
         ("phases[0][end_date]", end),
-        ("phases[1][items][0][price]", cheaper.clone()),
+        ("phases[1][items][0][price]", downgrade.clone()),
         ("phases[1][iterations]", "1".to_owned()),
         ("phases[1][proration_behavior]", "none".to_owned()),
         ("end_behavior", "release".to_owned()),
@@ -237,12 +237,12 @@ async fn a_scheduled_downgrade_waits_for_the_end_of_the_period() {
     let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
     world.post(&path, &form).await.ok();
     assert_eq!(fresh(&world, &made).await["items"]["data"][0]["price"]["unit_amount"], 1_900);
-    let refused = world.post(&format!("/v1/subscriptions/{}", id(&made)), &[("cancel_at_period_end", "true")]).await;
-    refused.rejected(400, "");
+    let rejected = world.post(&format!("/v1/subscriptions/{}", id(&made)), &[("cancel_at_period_end", "true")]).await;
+    rejected.rejected(400, "");
 
     world.sandbox.advance(Duration::from_secs(32 * DAY));
     let after = fresh(&world, &made).await;
-    assert_eq!(after["items"]["data"][0]["price"]["id"], cheaper.as_str());
+    assert_eq!(after["items"]["data"][0]["price"]["id"], downgrade.as_str());
     assert_eq!(after["items"]["data"][0]["id"], made["items"]["data"][0]["id"], "the item keeps its id");
     assert_eq!(after["latest_invoice"]["amount_paid"], 900, "only the new price is billed");
     world.sandbox.advance(Duration::from_secs(32 * DAY));
@@ -295,9 +295,9 @@ async fn a_schedule_can_be_released_cancelled_and_started_later() {
 async fn prorations_are_pending_items_until_the_next_invoice() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
-    let dearer = world.price("4900", Some("month")).await;
+    let upgrade = world.price("4900", Some("month")).await;
     world.sandbox.advance(Duration::from_secs(10 * DAY));
-    let form = [("items[0][id]", &*id(&made["items"]["data"][0])), ("items[0][price]", &dearer)];
+    let form = [("items[0][id]", &*id(&made["items"]["data"][0])), ("items[0][price]", &upgrade)];
     update(&world, &made, &form).await;
     let path = format!("/v1/invoiceitems?customer={}&pending=true", text(&made, "customer"));
     let pending = world.get(&path).await.ok();

@@ -247,8 +247,8 @@ async fn an_unknown_account_number_is_rejected() {
         ("success_url", "http://app.test/"),
         yen[0],
     ];
-    let refused = world.post("/v1/checkout/sessions", &form).await.rejected(400, "");
-    assert_eq!(refused["param"], "payment_method_types", "SEPA does not support dollars");
+    let rejected = world.post("/v1/checkout/sessions", &form).await.rejected(400, "");
+    assert_eq!(rejected["param"], "payment_method_types", "SEPA does not support dollars");
 }
 
 #[tokio::test]

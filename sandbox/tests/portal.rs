@@ -56,7 +56,7 @@ async fn cancelling_asks_for_confirmation_and_can_be_undone() {
 }
 
 #[tokio::test]
-async fn a_new_card_pays_what_is_past_due() {
+async fn a_new_card_pays_a_past_due_invoice() {
     let world = World::new().await;
     let trial = [("trial_period_days", "1")];
     let (plan, path) = open(&world, "pm_card_chargeCustomerFail", &trial, Duration::from_secs(DAY + 60)).await;
@@ -164,14 +164,14 @@ async fn a_deep_link_opens_one_task_and_redirects_afterwards() {
 async fn a_change_of_plan_shows_its_price_before_it_is_confirmed() {
     let world = World::new().await;
     let plan = subscribed(&world, "pm_card_visa").await;
-    let dearer = world.price("4900", Some("month")).await;
-    let product = text(&world.get(&format!("/v1/prices/{dearer}")).await.ok(), "product");
+    let upgrade = world.price("4900", Some("month")).await;
+    let product = text(&world.get(&format!("/v1/prices/{upgrade}")).await.ok(), "product");
     let features = [
         ("features[subscription_update][enabled]", "true"),
         ("features[subscription_update][default_allowed_updates][]", "price"),
         ("features[subscription_update][proration_behavior]", "always_invoice"),
         ("features[subscription_update][products][0][product]", product.as_str()),
-        ("features[subscription_update][products][0][prices][]", &dearer),
+        ("features[subscription_update][products][0][prices][]", &upgrade),
     ];
     let plan_id = id(&plan);
     let item = id(&plan["items"]["data"][0]);
@@ -179,7 +179,7 @@ async fn a_change_of_plan_shows_its_price_before_it_is_confirmed() {
         ("flow_data[type]", "subscription_update_confirm"),
         ("flow_data[subscription_update_confirm][subscription]", plan_id.as_str()),
         ("flow_data[subscription_update_confirm][items][0][id]", &item),
-        ("flow_data[subscription_update_confirm][items][0][price]", &dearer),
+        ("flow_data[subscription_update_confirm][items][0][price]", &upgrade),
         ("flow_data[after_completion][type]", "hosted_confirmation"),
         ("flow_data[after_completion][hosted_confirmation][custom_message]", "Welcome to Max."),
     ];
@@ -188,9 +188,9 @@ async fn a_change_of_plan_shows_its_price_before_it_is_confirmed() {
     let page = world.page("GET", &first.location, &[]).await;
     assert!(page.body.contains("$30.00 is due today."), "{}", page.body);
     let change = format!("{path}/change/{plan_id}");
-    let done = world.page("POST", &change, &[("price", &dearer)]).await;
+    let done = world.page("POST", &change, &[("price", &upgrade)]).await;
     assert!(done.body.contains("Welcome to Max."), "{}", done.body);
-    assert_eq!(fresh(&world, &plan).await["items"]["data"][0]["price"]["id"], dearer.as_str());
+    assert_eq!(fresh(&world, &plan).await["items"]["data"][0]["price"]["id"], upgrade.as_str());
     let other = world.price("1", Some("month")).await;
     assert_eq!(world.page("POST", &change, &[("price", &other)]).await.status, 404, "only offered prices");
     let listed = world.page("GET", &change, &[]).await;

@@ -19,11 +19,11 @@ async fn only_known_keys_are_accepted() {
 }
 
 #[tokio::test]
-async fn every_answer_has_a_request_id_and_its_version() {
+async fn every_response_has_a_request_id_and_its_version() {
     let world = World::new().await;
-    let answer = world.get("/v1/account").await;
-    assert!(answer.headers["request-id"].to_str().expect("text").starts_with("req_"));
-    assert_eq!(answer.headers["stripe-version"], "2026-09-30.endive");
+    let response = world.get("/v1/account").await;
+    assert!(response.headers["request-id"].to_str().expect("text").starts_with("req_"));
+    assert_eq!(response.headers["stripe-version"], "2026-09-30.endive");
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn unknown_objects_and_routes_are_404() {
 }
 
 #[tokio::test]
-async fn a_repeated_key_replays_the_answer() {
+async fn a_repeated_key_replays_the_response() {
     let world = World::new().await;
     let form = [("email", "ada@example.com")];
     let first = world.keyed("k1", "/v1/customers", &form).await;
@@ -144,9 +144,9 @@ async fn a_key_in_use_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_dropped_answer_is_replayed_by_its_key() {
+async fn a_dropped_response_is_replayed_by_its_key() {
     let world = World::new().await;
-    world.sandbox.drop_next_answers(1);
+    world.sandbox.drop_next_responses(1);
     let form = [("email", "ada@example.com")];
     assert_eq!(world.keyed("k", "/v1/customers", &form).await.status, 500);
     world.keyed("k", "/v1/customers", &form).await.ok();
@@ -206,8 +206,8 @@ async fn expansion_works_deeply_and_through_lists() {
     let prices = world.get("/v1/prices?expand[]=data.product").await.ok();
     assert_eq!(data(&prices)[0]["product"]["name"], "Pro");
     for path in ["status", "id", "nothing", "_pending"] {
-        let refused = world.get(&format!("/v1/subscriptions/{}?expand[]={path}", id(&subscription))).await;
-        assert_eq!(refused.status, 400, "{path}");
+        let rejected = world.get(&format!("/v1/subscriptions/{}?expand[]={path}", id(&subscription))).await;
+        assert_eq!(rejected.status, 400, "{path}");
     }
 }
 

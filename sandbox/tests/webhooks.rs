@@ -8,7 +8,7 @@ use sha2::Sha256;
 use support::{Receiver, SECRET, World, data, id, settled, text};
 
 #[tokio::test]
-async fn the_signature_verifies_with_an_independent_computation() {
+async fn the_signature_can_be_verified_independently() {
     let world = World::new().await;
     let (receiver, url) = Receiver::start(&[]).await;
     world.sandbox.add_endpoint(Receiver::endpoint(&url));

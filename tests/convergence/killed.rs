@@ -1,5 +1,5 @@
-//! The program is killed in the middle of a load of events, fifty times. What was answered with 200
-//! is never lost, nothing is granted twice, and every month of a subscription is recorded once and
+//! The program is killed under a load of events, fifty times. No event that was answered with 200
+//! is lost, nothing is granted twice, and every month of a subscription is recorded once and
 //! reported to the host.
 //!
 //! The sandbox keeps running, and the program follows its clock: between a kill and the next start a
@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use crate::support::{Browser, Database, DatabaseKind, PAYS, Page, config, free_address, pay, until};
 
 const KILLS: usize = 50;
-/// Months that the subscription lives. The program is killed equally often in each.
+/// Months that the subscription lasts. The program is killed equally often in each.
 const MONTHS: usize = 5;
 const PURCHASES: usize = 30;
 /// Longer than the lease of an event.
@@ -34,12 +34,12 @@ const UNTIL_LEASES_EXPIRE: Duration = Duration::from_secs(61);
 const CONCURRENT: usize = 24;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_sqlite_nothing_that_was_answered_is_lost_or_granted_twice() {
+async fn on_sqlite_no_acknowledged_event_is_lost_or_granted_twice() {
     survive(DatabaseKind::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_postgres_nothing_that_was_answered_is_lost_or_granted_twice() {
+async fn on_postgres_no_acknowledged_event_is_lost_or_granted_twice() {
     survive(DatabaseKind::Postgres).await;
 }
 
@@ -62,12 +62,12 @@ async fn survive(kind: DatabaseKind) {
         let new = &events[delivered..];
         for kill in (0..KILLS).filter(|kill| kill % MONTHS == month) {
             let running = setting.start_later().await;
-            // Where in the list, and after how many answers: different every time, and the same in every run.
+            // The start in the list and the number of responses: different each time, the same in every run.
             let old = events.iter().cycle().skip(kill * 37).take(events.len());
             let load = old.chain(new).cloned().collect();
             answered.extend(setting.load_until_killed(running, load, 1 + kill * 7 % 60).await);
         }
-        // Stripe delivers again what was not answered, before the month is over.
+        // Stripe redelivers unacknowledged events before the month is over.
         let running = setting.start_later().await;
         for event in new.iter().filter(|event| !answered.contains(*event)) {
             assert_eq!(setting.deliver(event).await, Some(200));
@@ -104,7 +104,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // SIGKILL: it has no chance to put anything in order.
+        // SIGKILL: it has no chance to clean up.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -145,7 +145,7 @@ impl Setting {
     }
 
     /// Starts the program in development, where it finds the sandbox and follows its clock, and waits
-    /// until it answers.
+    /// until it responds.
     async fn start(&self) -> Running {
         let address = self.url.strip_prefix("http://").unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
@@ -187,9 +187,9 @@ impl Setting {
         self.make("/v1/subscriptions", &[("customer", customer), ("items[0][price]", &price)]).await
     }
 
-    /// Advances the clock to the subscription's next month, and on until that is paid.
+    /// Advances the clock to the subscription's next month, and further until it is paid.
     fn renew(&self, subscription: &str) {
-        let next = [("what", "renewal"), ("object", subscription)];
+        let next = [("change", "renewal"), ("object", subscription)];
         self.sandbox.control("POST clock/next", &next).expect("it renews");
         self.sandbox.advance(Duration::from_secs(2 * 3600));
     }
@@ -234,14 +234,14 @@ impl Setting {
         page.json()
     }
 
-    /// Delivers an event, and returns the status of the answer; `None` without an answer.
+    /// Delivers an event, and returns the response's status; `None` without a response.
     async fn deliver(&self, event: &str) -> Option<u16> {
         let (payload, signature) = self.sandbox.signed(event, &webhook(&self.url)).unwrap();
         let request = self.client.post(webhook(&self.url)).header("stripe-signature", signature).body(payload);
         request.send().await.ok().map(|answer| answer.status().as_u16())
     }
 
-    /// Delivers many events concurrently and kills the program after so many answers. Returns the events
+    /// Delivers many events concurrently and kills the program after that many answers. Returns the events
     /// that were answered with 200.
     async fn load_until_killed(&self, running: Running, mut load: Vec<String>, answers: usize) -> Vec<String> {
         let mut answered = Vec::new();
@@ -283,7 +283,7 @@ impl Setting {
         }
         recorded.reverse();
         assert_eq!(recorded.first().map(|first| first.version), Some(1), "{recorded:#?}");
-        assert_eq!(recorded.last().map(|last| &last.subscription), held.first(), "the last revision is what holds");
+        assert_eq!(recorded.last().map(|last| &last.subscription), held.first(), "the last revision is current");
         let months: Vec<_> = recorded.iter().map(|revision| revision.subscription.period()).collect();
         assert_eq!(months.len(), MONTHS, "{recorded:#?}");
         assert!(months.windows(2).all(|pair| pair[0].end == pair[1].start), "{months:?}");

@@ -25,7 +25,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn paying_opens_the_gate_for_those_who_do_not_come_back(database) {
+    async fn paying_opens_the_gate_for_customers_who_do_not_return(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -41,7 +41,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_declined_card_opens_nothing_and_another_card_can_be_tried(database) {
+    async fn a_declined_card_gives_no_access_and_another_card_can_be_tried(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
@@ -54,7 +54,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_checkout_that_was_left_is_offered_again(database) {
+    async fn an_abandoned_checkout_is_offered_again(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let first = app.open_checkout(&browser, "PRO").await;
@@ -111,7 +111,7 @@ on_both_databases! {
         assert_eq!(app.open_checkout(&browser, "PRO").await, pro);
     }
 
-    async fn a_session_whose_answer_was_lost_is_expired_before_another_plan(database) {
+    async fn a_session_whose_response_was_lost_is_expired_before_another_plan(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         leave_unanswered_session(&app).await;
@@ -121,7 +121,7 @@ on_both_databases! {
         assert_eq!(pay(&enterprise, PAYS).await.status, 303);
     }
 
-    async fn a_session_whose_answer_was_lost_is_found_again_for_the_same_plan(database) {
+    async fn a_session_whose_response_was_lost_is_found_again_for_the_same_plan(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         leave_unanswered_session(&app).await;
@@ -186,7 +186,7 @@ on_both_databases! {
         assert_eq!(statuses(&app).await, ["active", "canceled"]);
     }
 
-    async fn what_an_account_had_at_any_time_can_be_read_with_its_cause(database) {
+    async fn the_entitlement_at_any_time_can_be_read_with_its_cause(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.tollgate.now();
@@ -214,7 +214,7 @@ on_both_databases! {
         assert_eq!(statuses(&app).await, ["active", "trialing"]);
     }
 
-    async fn a_browser_chooses_nothing_but_plan_and_interval(database) {
+    async fn a_browser_can_only_choose_plan_and_interval(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
@@ -233,7 +233,7 @@ on_both_databases! {
             let page = browser.post("/api/billing/subscribe", fields).await;
             assert!((400..500).contains(&page.status), "{fields:?}: {}", page.status);
         }
-        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not be asked");
+        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not be called");
     }
 
     async fn anonymous_visitors_cannot_subscribe(database) {
@@ -271,16 +271,16 @@ on_both_databases! {
         assert!(!browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_lost_answer_of_stripe_duplicates_nothing(database) {
+    async fn a_lost_response_from_stripe_duplicates_nothing(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        app.sandbox.drop_next_answers(1);
+        app.sandbox.drop_next_responses(1);
         app.open_checkout(&browser, "PRO").await;
         assert_eq!(stripe_list(&app, "/v1/customers").await, 1);
         assert_eq!(stripe_list(&app, "/v1/checkout/sessions").await, 1);
     }
 
-    async fn an_outage_of_stripe_gives_an_error_page_and_the_next_click_works(database) {
+    async fn a_stripe_outage_gives_an_error_page_and_the_next_click_works(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.sandbox.fail_next(4, 503);
@@ -291,7 +291,7 @@ on_both_databases! {
         assert_eq!(stripe_list(&app, "/v1/customers").await, 1);
     }
 
-    async fn the_success_page_waits_when_stripe_cannot_be_asked(database) {
+    async fn the_success_page_waits_when_stripe_is_unreachable(database) {
         let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
@@ -305,7 +305,7 @@ on_both_databases! {
     }
 }
 
-/// Leaves what a process leaves that is killed while Stripe creates a session for Pro.
+/// Leaves the state of a process that was killed while Stripe created a session for Pro.
 async fn leave_unanswered_session(app: &Harness) {
     let (db, gateway) = (app.tollgate.db(), app.tollgate.gateway());
     let account = app.account("ada@example.com").await;

@@ -1,4 +1,4 @@
-//! What happens to events when the database, Stripe or our own process fails.
+//! Events survive failures of the database, of Stripe and of our own process.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -45,7 +45,7 @@ on_both_databases! {
         let before = stored(&app).await;
         app.database.refuse("INSERT", "NEW.state <> ''").await;
         assert_eq!(pay(&checkout, PAYS).await.status, 303);
-        let was_refused = || app.sandbox.deliveries().iter().any(|delivery| delivery.tries.contains(&Some(500)));
+        let was_refused = || app.sandbox.deliveries().iter().any(|delivery| delivery.attempts.contains(&Some(500)));
         app.until(async || was_refused()).await;
         assert_eq!(stored(&app).await, before);
         assert!(!browser.opens("/dashboard/analytics").await);
@@ -55,7 +55,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_database_that_goes_away_under_load_loses_nothing_that_was_answered_200(database) {
+    async fn a_database_outage_under_load_loses_no_event_that_was_answered_200(database) {
         let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let url = app.url.clone();
         let deliver = |number: usize| deliver(url.clone(), updated(&format!("evt_{number}"), "sub_unknown"));
@@ -68,7 +68,7 @@ on_both_databases! {
         }
         outage.end().await;
         assert!(answers.iter().all(|status| [200, 500].contains(status)), "{answers:?}");
-        assert!(answers[32..].iter().all(|status| *status == 500), "the database was away: {answers:?}");
+        assert!(answers[32..].iter().all(|status| *status == 500), "the database was down: {answers:?}");
         for (number, status) in answers.into_iter().enumerate() {
             let is_stored = app.event_state(&format!("evt_{number}")).await.is_some();
             assert!(is_stored || status == 500, "evt_{number} was answered 200 and is lost");
@@ -79,7 +79,7 @@ on_both_databases! {
         assert_eq!(stored(&app).await, 64);
     }
 
-    async fn whatever_stripe_answers_events_wait_and_then_apply(database) {
+    async fn events_wait_and_then_apply_whatever_stripe_responds(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -93,30 +93,30 @@ on_both_databases! {
             match fault {
                 "is down" => app.sandbox.fail_next(u32::MAX, 500),
                 "limits the rate" => app.sandbox.fail_next(u32::MAX, 429),
-                "answers with garbage" => app.sandbox.corrupt_next_answers(u32::MAX),
-                _ => app.sandbox.drop_next_answers(u32::MAX),
+                "answers with garbage" => app.sandbox.corrupt_next_responses(u32::MAX),
+                _ => app.sandbox.drop_next_responses(u32::MAX),
             }
             app.sandbox.hold_deliveries(false);
             app.until(async || pending(&app).await.iter().any(|event| event.last_error.is_some())).await;
             assert_eq!(is_ending(&browser).await, !is_canceled, "Stripe {fault}, but its answer is applied");
 
             app.sandbox.fail_next(0, 500);
-            app.sandbox.corrupt_next_answers(0);
-            app.sandbox.drop_next_answers(0);
+            app.sandbox.corrupt_next_responses(0);
+            app.sandbox.drop_next_responses(0);
             retry(&app).await;
             assert_eq!(is_ending(&browser).await, is_canceled, "Stripe {fault}, and the event was never applied");
         }
     }
 
-    async fn an_event_waits_while_stripe_does_not_answer_and_applies_when_it_does(database) {
+    async fn an_event_waits_while_stripe_does_not_respond_and_applies_when_it_does(database) {
         let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         let account = app.account("ada@example.com").await;
-        // No worker but those of this test.
+        // No worker runs except this test's.
         app.stop().await;
         store(&app.tollgate, signed_event(&app, "customer.subscription.created")).await;
-        // The call is held, so any timeout is too short for it, and this one ends the test soonest.
+        // The call is held, so any timeout expires, and the shortest ends the test soonest.
         let held = app.sandbox.hold_calls("GET", "/v1/subscriptions/");
         with_timeout(&app, Duration::from_millis(1)).drain().await;
         let waiting = pending(&app).await;
@@ -138,7 +138,7 @@ on_both_databases! {
         app.settled().await;
         app.sandbox.hold_deliveries(true);
         assert_eq!(pay(&checkout, PAYS).await.status, 303);
-        app.sandbox.corrupt_next_answers(u32::MAX);
+        app.sandbox.corrupt_next_responses(u32::MAX);
         app.sandbox.hold_deliveries(false);
         app.until(async || {
             app.sandbox.advance(Duration::from_secs(60));
@@ -150,7 +150,7 @@ on_both_databases! {
         assert!(parked.iter().all(|event| event.last_error.is_some()), "the reason is missing: {parked:?}");
         assert!(!browser.opens("/dashboard/analytics").await);
 
-        app.sandbox.corrupt_next_answers(0);
+        app.sandbox.corrupt_next_responses(0);
         let mut tx = app.tollgate.db().begin().await.unwrap();
         for event in parked {
             assert!(inbox::replay(&mut tx, &event.id, app.tollgate.now()).await.unwrap());
@@ -205,7 +205,7 @@ on_both_databases! {
         assert_eq!(subscriptions::of_account(db, &account).await.unwrap().len(), 1);
     }
 
-    async fn a_worker_that_stops_completes_what_it_began_and_leaves_the_rest_to_others(database) {
+    async fn a_worker_that_stops_completes_started_events_and_leaves_the_rest_to_others(database) {
         const EVENTS: usize = 40;
         let prepare = |sandbox: &sandbox::Sandbox| sandbox.hold_deliveries(true);
         let app = Harness::start_configured(database, prepare, |config| config.stripe.timeout = LONG).await;
@@ -215,17 +215,17 @@ on_both_databases! {
             assert_eq!(deliver(app.url.clone(), body).await, 200);
         }
         held.arrived().await;
-        // The worker is told to stop before the calls go on.
+        // The worker gets the stop signal before the calls continue.
         tokio::join!(biased; app.stop(), async { held.open() });
 
         let asked = subscriptions_asked_for(&app);
         let left = pending(&app).await;
-        assert!(!left.is_empty(), "it began more after it was told to stop");
-        assert_eq!(asked.len() + left.len(), EVENTS, "it did not complete what it began");
+        assert!(!left.is_empty(), "it started more after the stop signal");
+        assert_eq!(asked.len() + left.len(), EVENTS, "it did not complete the events it had started");
         let (db, now) = (app.tollgate.db(), app.tollgate.now());
         let claimed = inbox::claim(db, "the next", now, now.plus_seconds(60), 100).await.unwrap();
         assert_eq!(claimed.len(), left.len(), "it still holds events that it does not work on");
-        assert!(claimed.iter().all(|event| event.attempts == 1), "events that it never began have attempts");
+        assert!(claimed.iter().all(|event| event.attempts == 1), "events that it never started have attempts");
     }
 }
 
@@ -250,7 +250,7 @@ async fn store(tollgate: &Tollgate, body: String) {
     assert!(tollgate.intake().store(new).await.unwrap());
 }
 
-/// What a node works with that waits so long for Stripe, and on which nothing runs by itself.
+/// A node with this timeout for Stripe, and without background tasks.
 fn with_timeout(app: &Harness, timeout: Duration) -> Tollgate {
     let mut config = app.tollgate.config().clone();
     config.stripe.timeout = timeout;
@@ -263,7 +263,7 @@ async fn cancel(app: &Harness, subscription: &str, is_canceled: bool) {
     app.stripe_makes(&format!("/v1/subscriptions/{subscription}"), &fields).await;
 }
 
-/// Whether the customer is told that the plan ends.
+/// Whether the customer sees that the plan ends.
 async fn is_ending(browser: &Browser) -> bool {
     let entitlements = browser.get("/api/v1/entitlements").await.json();
     entitlements["reason"]["rule"] == "EndsLater"
@@ -274,14 +274,14 @@ fn subscriptions_asked_for(app: &Harness) -> BTreeSet<String> {
     requests.filter(|path| path.starts_with("/v1/subscriptions/sub_")).collect()
 }
 
-/// Lets time pass until everything that failed is due again, and waits until it has succeeded.
+/// Advances the clock until every failed event is due again, and waits until it has succeeded.
 async fn retry(app: &Harness) {
     app.sandbox.advance(Duration::from_secs(300));
     app.tollgate.wake_worker().notify_one();
     app.settled().await;
 }
 
-/// How many events are stored.
+/// The number of stored events.
 async fn stored(app: &Harness) -> i64 {
     let counts = inbox::count_by_state(app.tollgate.db()).await.unwrap();
     counts.iter().map(|count| count.events).sum()

@@ -14,7 +14,7 @@ use server::product::API_CALLS;
 
 use crate::support::{Browser, DatabaseKind, Harness, PAYS, Page, assets, metered_catalog, on_both_databases};
 
-/// A node with its own clock, on which nothing runs by itself, and an account whose overage is billed.
+/// A node with its own clock and no background tasks, and an account whose overage is billed.
 struct Billed {
     app: Harness,
     tollgate: Tollgate,
@@ -43,7 +43,7 @@ async fn billed(database: DatabaseKind) -> Billed {
             ],
         )
         .await;
-    // Only this node reports overage, when a test says so.
+    // Only this node reports overage, when a test asks for it.
     app.stop().await;
     let now = app.tollgate.now();
     let clock = Clock::manual(now);
@@ -92,7 +92,7 @@ impl Billed {
         cache.commit(tx, vec![self.account.clone()]).await.unwrap();
     }
 
-    /// Records so much usage, so many hours ago.
+    /// Records usage of `quantity` units, `hours_ago`.
     async fn uses(&self, hours_ago: i64, quantity: u64, key: &str) -> Recorded {
         self.clock.set(self.now.plus_seconds(-hours_ago * 3600));
         let event = UsageEvent::new(API_CALLS, quantity, key);
@@ -120,7 +120,7 @@ impl Billed {
         meter_events::count(self.tollgate.db(), MeterEventState::Parked).await.unwrap()
     }
 
-    /// What differs between the units that were sent and the units that Stripe has counted.
+    /// The differences between the units sent and the units that Stripe has counted.
     async fn differences(&self) -> Vec<Drift> {
         let findings = reconcile(&self.tollgate, Mode::DryRun, 1).await.unwrap();
         let drifts = findings.into_iter().map(|finding| finding.drift);
@@ -161,7 +161,7 @@ on_both_databases! {
         app.sandbox.advance(Duration::from_secs(2 * 3600));
         let sent = async || meter_events::count(app.tollgate.db(), MeterEventState::Sent).await.unwrap();
         app.until(async || {
-            // The node's own task may have been sooner.
+            // The node's own task may have been faster.
             outbox::send_due(&app.tollgate).await.unwrap();
             sent().await == 1
         })
@@ -217,10 +217,10 @@ on_both_databases! {
         assert!(matches!(billed.uses(3, 1, "beyond").await, Recorded::Denied(_)), "it would not be billed");
     }
 
-    async fn a_lost_answer_does_not_bill_twice(database) {
+    async fn a_lost_response_does_not_bill_twice(database) {
         let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
-        billed.app.sandbox.drop_next_answers(4);
+        billed.app.sandbox.drop_next_responses(4);
         assert_eq!(billed.sends().await, 0, "it is not known whether Stripe has it");
         billed.clock.set(billed.now.plus_seconds(120));
         assert_eq!(billed.sends().await, 1);
@@ -267,7 +267,7 @@ on_both_databases! {
     async fn usage_that_may_have_been_counted_a_day_ago_is_parked(database) {
         let billed = billed(database).await;
         billed.uses(3, 10_005, "beyond").await;
-        billed.app.sandbox.drop_next_answers(4);
+        billed.app.sandbox.drop_next_responses(4);
         billed.sends().await;
         billed.clock.set(billed.now.plus_days(1));
         assert_eq!(billed.sends().await, 0);

@@ -1,7 +1,7 @@
 //! `/_sandbox/api/…`: the control API, which the forms of the control page also use.
 //!
 //! Invariant: actions are rejected when the browser reports that another site sent the request.
-//! Clients that are not browsers report nothing and are accepted. Proved by
+//! Other clients send no such headers and are accepted. Proved by
 //! `another_site_cannot_use_the_control_api`.
 
 use axum::body::to_bytes;
@@ -23,12 +23,12 @@ use crate::state::Shared;
 /// The maximum size of a request body.
 const MAX_BODY: usize = 1 << 16;
 
-/// Answers a call with JSON, or redirects back to the page whose form sent it.
-pub(crate) async fn answer(State(shared): App, request: Request) -> Response {
+/// Responds to a call with JSON, or redirects to the page whose form sent it.
+pub(crate) async fn handle(State(shared): App, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let method = parts.method.as_str();
     if method != "GET" && !is_same_site(&parts.headers) {
-        let mut error = ApiError::invalid("", "Requests from other sites cannot use the control API.");
+        let mut error = ApiError::invalid("", "Requests from other sites are not allowed.");
         error.status = 403;
         return error_response(&error, None);
     }
@@ -42,22 +42,22 @@ pub(crate) async fn answer(State(shared): App, request: Request) -> Response {
         Ok(read) => read,
         Err(error) => return error_response(&error, None),
     };
-    let outcome = carry_out(&shared, method, parts.uri.path(), &form);
+    let outcome = execute(&shared, method, parts.uri.path(), &form);
     match (outcome, back) {
-        (Ok((place, _)), Some(back)) => see_other(&with_done(&back, place)),
-        (Ok((_, answer)), None) => axum::Json(answer).into_response(),
+        (Ok((index, _)), Some(back)) => see_other(&with_done(&back, index)),
+        (Ok((_, response)), None) => axum::Json(response).into_response(),
         (Err(error), back) => error_response(&error, back.as_deref()),
     }
 }
 
 /// Calls a control from Rust, without HTTP.
 pub(crate) fn call(shared: &Shared, method: &str, path: &str, query: &str) -> Result<Value, Value> {
-    let outcome = read(query, b"", false).and_then(|(form, _)| carry_out(shared, method, path, &form));
-    outcome.map(|(_, answer)| answer).map_err(|error| json!({ "error": error.fields() }))
+    let outcome = read(query, b"", false).and_then(|(form, _)| execute(shared, method, path, &form));
+    outcome.map(|(_, response)| response).map_err(|error| json!({ "error": error.fields() }))
 }
 
-fn carry_out(shared: &Shared, method: &str, path: &str, form: &Node) -> Result<(usize, Value), ApiError> {
-    let (place, control, id) = controls::find(method, path).ok_or_else(|| ApiError::unknown_route(method, path))?;
+fn execute(shared: &Shared, method: &str, path: &str, form: &Node) -> Result<(usize, Value), ApiError> {
+    let (index, control, id) = controls::find(method, path).ok_or_else(|| ApiError::unknown_route(method, path))?;
     let call = Call {
         id,
         params: params::check(control.endpoint, form)?,
@@ -65,7 +65,7 @@ fn carry_out(shared: &Shared, method: &str, path: &str, form: &Node) -> Result<(
         version: api_version::DEFAULT_VERSION.to_owned(),
     };
     shared.catch_up();
-    (control.run)(shared, &call).map(|answer| (place, answer))
+    (control.run)(shared, &call).map(|response| (index, response))
 }
 
 /// Returns the parameters, and the control page to return to, if any. Empty form fields are ignored.
@@ -91,23 +91,23 @@ fn read(query: &str, body: &[u8], json: bool) -> Result<(Node, Option<String>), 
     Ok((Node::Branch(form), back))
 }
 
-fn with_done(back: &str, place: usize) -> String {
+fn with_done(back: &str, index: usize) -> String {
     let (page, fragment) =
         back.split_once('#').map_or((back, String::new()), |(page, rest)| (page, format!("#{rest}")));
     let joint = if page.contains('?') { '&' } else { '?' };
-    format!("{page}{joint}done={place}{fragment}")
+    format!("{page}{joint}done={index}{fragment}")
 }
 
 fn error_response(error: &ApiError, back: Option<&str>) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
     match back {
-        Some(back) => notice(status, "This didn't work", &error.message, Some((back, "Back"))),
+        Some(back) => notice(status, "That didn't work", &error.message, Some((back, "Back"))),
         None => (status, axum::Json(json!({ "error": error.fields() }))).into_response(),
     }
 }
 
 /// Whether a request comes from one of the sandbox's pages, or not from a browser. A foreign host name
-/// that resolves to this machine (DNS rebinding) is rejected too.
+/// that resolves to this machine (DNS rebinding) is also rejected.
 ///
 /// `Sec-Fetch-Site` takes precedence over `Origin`: pages that send no referrer, like the sandbox's,
 /// have the origin `null`.
@@ -132,8 +132,8 @@ fn is_this_machine(host: &str) -> bool {
 
 /// Returns the message of a completed action, given the index of its control.
 pub(super) fn done(query: &Value) -> Option<&'static str> {
-    let place: usize = query.text("done").parse().ok()?;
-    controls::CONTROLS.get(place).map(|control| control.done).filter(|done| !done.is_empty())
+    let index: usize = query.text("done").parse().ok()?;
+    controls::CONTROLS.get(index).map(|control| control.done).filter(|done| !done.is_empty())
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub(crate) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Respo
     screen(HERE, "Deliveries", &query, &main)
 }
 
-/// A table of deliveries, with actions for pending ones.
+/// Renders a table of deliveries, with actions for pending ones.
 pub(super) fn rows(shared: &Shared, deliveries: &[Value], back: &str) -> String {
     let inner = shared.lock();
     let url = |id: &str| inner.store.get(id).map_or("a deleted endpoint", |endpoint| endpoint.text("url")).to_owned();
@@ -61,8 +61,8 @@ pub(super) fn rows(shared: &Shared, deliveries: &[Value], back: &str) -> String 
                 format!(r#"<a href="{HERE}/{id}">{}</a>"#, esc(delivery.text("type"))),
                 esc(&url(delivery.text("endpoint"))),
                 badge(delivery.text("state")),
-                delivery.list("tries").len().to_string(),
-                last_answer(delivery),
+                delivery.list("attempts").len().to_string(),
+                last_response(delivery),
                 actions,
             ]
         })
@@ -90,35 +90,35 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         ),
         _ => String::new(),
     };
-    let tries: Vec<Vec<String>> = delivery
-        .list("tries")
+    let attempts: Vec<Vec<String>> = delivery
+        .list("attempts")
         .iter()
         .map(|one| {
-            let answer = one.some("answer").or(one.some("error")).unwrap_or("");
+            let response = one.some("response").or(one.some("error")).unwrap_or("");
             vec![
                 time(one.int("at")),
                 one.some_int("status").map_or_else(|| badge("failed"), status),
                 format!("{} ms", one.int("took_ms")),
-                format!("<code>{}</code>", esc(answer)),
+                format!("<code>{}</code>", esc(response)),
             ]
         })
         .collect();
     let main = format!(
         r#"<p>{state} · event {event} · to {url} · due {due}</p>
 {actions}
-<h2>Attempts</h2>{tries}
+<h2>Attempts</h2>{attempts}
 <h2>Payload</h2>{payload}"#,
         state = badge(delivery.text("state")),
         event = link_to(delivery.text("event")),
         url = esc(delivery.some("url").unwrap_or("a deleted endpoint")),
         due = time(delivery.int("due") / 1000),
-        tries = table("Attempts", &["When", "Status", "Duration", "Response"], &tries, "No attempts yet."),
+        attempts = table("Attempts", &["When", "Status", "Duration", "Response"], &attempts, "No attempts yet."),
         payload = body(&shared, delivery.text("payload")),
     );
     screen(HERE, &format!("Delivery of {}", delivery.text("type")), &query, &main)
 }
 
-/// Actions for all pending deliveries.
+/// Renders the actions for all pending deliveries.
 pub(super) fn pending_actions(back: &str) -> String {
     let act = |path: &str, label: &str, fields: &[(&str, &str)]| {
         button(&format!("deliveries/{path}"), label, fields, back, "second")
@@ -132,17 +132,17 @@ pub(super) fn pending_actions(back: &str) -> String {
     .concat()
 }
 
-/// A filter by state.
+/// Renders the filter by state.
 fn state_filter(chosen: &str) -> String {
     let options =
         [("", "any"), ("pending", "pending"), ("delivered", "delivered"), ("failed", "failed"), ("dropped", "dropped")];
     select("state", "State", &options, chosen)
 }
 
-/// The last response to a delivery.
-fn last_answer(delivery: &Value) -> String {
-    let tries = delivery.list("tries");
-    match tries.last() {
+/// Renders the last response to a delivery.
+fn last_response(delivery: &Value) -> String {
+    let attempts = delivery.list("attempts");
+    match attempts.last() {
         None => String::new(),
         Some(last) => last.some_int("status").map_or_else(|| badge("failed"), status),
     }

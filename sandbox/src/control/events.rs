@@ -27,7 +27,7 @@ pub(crate) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Respo
     screen(HERE, "Events", &query, &main)
 }
 
-/// A table of events.
+/// Renders a table of events.
 pub(super) fn rows(list: &Value) -> String {
     let rows: Vec<Vec<String>> = list
         .list("data")
@@ -41,7 +41,7 @@ pub(super) fn rows(list: &Value) -> String {
             vec![time(event.int("created")), kind, link_to(event["data"]["object"].text("id")), waiting]
         })
         .collect();
-    table("Events", &["When", "Type", "Object", "Deliveries"], &rows, "There are no events yet.")
+    table("Events", &["When", "Type", "Object", "Deliveries"], &rows, "No events yet.")
 }
 
 /// `GET /_sandbox/events/{event}`

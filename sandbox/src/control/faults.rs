@@ -28,7 +28,7 @@ pub(crate) async fn show(State(shared): App, RawQuery(query): RawQuery) -> Respo
         r#"<div class="panels">
 <section class="card" aria-labelledby="api"><h2 id="api">API</h2><p class="muted">Applies to the application's next calls.</p>{}{}</section>
 <section class="card" aria-labelledby="webhooks"><h2 id="webhooks">Webhooks</h2><p class="muted">Applies to future events. Pending deliveries do not change.</p>{}{}</section>
-<section class="card" aria-labelledby="billing"><h2 id="billing">Billing</h2><p class="muted">Settings that Stripe has in its Dashboard.</p>{}</section>
+<section class="card" aria-labelledby="billing"><h2 id="billing">Billing</h2><p class="muted">Settings from Stripe's Dashboard.</p>{}</section>
 </div>
 <p>All controls are also available <a href="/_sandbox/api">over HTTP</a>.</p>"#,
         faults_form(&faults),
@@ -41,7 +41,7 @@ pub(crate) async fn show(State(shared): App, RawQuery(query): RawQuery) -> Respo
 }
 
 fn faults_form(faults: &Value) -> String {
-    let statuses = [("500", "500, an outage"), ("503", "503, unavailable"), ("429", "429, too many requests")];
+    let statuses = [("500", "500 (outage)"), ("503", "503 (unavailable)"), ("429", "429 (too many requests)")];
     let fields = [
         number("fail_next", "fail_next", "Fail the next calls", faults.int("fail_next")),
         select("status", "… with status", &statuses, &faults.int("status").to_string()),

@@ -1,7 +1,7 @@
-//! The control page: shows what happened in the sandbox, and offers its controls.
+//! The control page: the sandbox's history, and its controls.
 //!
-//! Invariant: the pages read through the control API and their forms post to it, so that they show
-//! and do only what the API can. They need no JavaScript. Proved by `end2end/tests/sandbox.spec.ts`.
+//! Invariant: the pages read through the control API and their forms post to it, so they can do nothing
+//! that the API cannot. They need no JavaScript. Proved by `end2end/tests/sandbox.spec.ts`.
 
 pub(crate) mod api;
 pub(crate) mod deliveries;

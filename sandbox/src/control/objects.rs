@@ -54,7 +54,7 @@ pub(crate) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Respo
     let rows: Vec<Vec<String>> = list.list("data").iter().map(row).collect();
     let main = format!(
         r#"<nav class="kinds" aria-label="Kinds of objects"><ul>{kinds}</ul></nav>{}{}"#,
-        table("Objects", &["Object", "Status", "Details", "Created"], &rows, "There are none yet."),
+        table("Objects", &["Object", "Status", "Details", "Created"], &rows, "No objects yet."),
         pager(HERE, &query, &list),
     );
     screen(HERE, "Objects", &query, &main)
@@ -64,14 +64,14 @@ fn row(object: &Value) -> Vec<String> {
     vec![link_to(object.text("id")), badge(object.text("status")), about(object), time(object.int("created"))]
 }
 
-/// Identifies an object among others of its kind: amount, name, customer.
+/// Summarizes an object: amount, name, customer.
 fn about(object: &Value) -> String {
     let amount = ["amount_due", "amount_total", "amount", "unit_amount"].iter().find_map(|key| object.some_int(key));
     let amount = amount.zip(object.some("currency")).map(|(amount, currency)| money::format(amount, currency));
-    let words = ["email", "name", "display_name", "nickname", "number", "url", "description", "reason"];
-    let word = words.iter().find_map(|key| object.some(key)).map(esc);
+    let fields = ["email", "name", "display_name", "nickname", "number", "url", "description", "reason"];
+    let label = fields.iter().find_map(|key| object.some(key)).map(esc);
     let owner = object.some("customer").map(link_to);
-    [amount, word, owner].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    [amount, label, owner].into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 /// `GET /_sandbox/objects/{object}`
@@ -87,7 +87,13 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         .list("due")
         .iter()
         .map(|due| {
-            let go = button("clock/next", "Jump here", &[("object", &id), ("what", due.text("what"))], &here, "second");
+            let go = button(
+                "clock/next",
+                "Jump to this",
+                &[("object", &id), ("change", due.text("change"))],
+                &here,
+                "second",
+            );
             format!(r#"<div class="due"><p>{}: {}</p>{go}</div>"#, time(due.int("at")), esc(due.text("description")))
         })
         .collect();
@@ -132,7 +138,7 @@ fn events(found: &[Value]) -> String {
         .iter()
         .map(|event| {
             let kind = format!(r#"<a href="/_sandbox/events/{}">{}</a>"#, event.text("id"), esc(event.text("type")));
-            vec![time(event.int("created")), kind, link_to(event.text("about"))]
+            vec![time(event.int("created")), kind, link_to(event.text("object"))]
         })
         .collect();
     table("Events", &["When", "Type", "Object"], &rows, "None.")
@@ -154,7 +160,7 @@ fn requests(found: &[Value]) -> String {
     table("Requests", &["When", "Request", "Status"], &rows, "None.")
 }
 
-/// The actions on an object in its current state.
+/// Renders the actions on an object in its current state.
 fn actions(object: &Value, back: &str) -> String {
     let id = object.text("id");
     let act = |path: &str, label: &str, fields: &[(&str, &str)]| {
@@ -204,7 +210,7 @@ fn actions(object: &Value, back: &str) -> String {
     }
 }
 
-/// The actions on a successful payment.
+/// Renders the actions on a successful payment.
 fn paid_actions(payment: &Value, back: &str) -> String {
     let id = payment.text("id");
     let amount = payment.int("amount") - payment.int("amount_refunded");

@@ -72,7 +72,7 @@ fn warnings(faults: &Value, conditions: &Value) -> String {
     let (path, stripped) = (faults.text("path"), faults.text("strip"));
     let any = i64::from(failing + dropping + corrupting > 0 && !path.is_empty());
     add(any, format!("This applies only to {}.", esc(path)));
-    add(i64::from(!stripped.is_empty()), format!("Responses show only the id of {}.", esc(stripped)));
+    add(i64::from(!stripped.is_empty()), format!("Responses contain only the ID of {}.", esc(stripped)));
     add(faults.int("delay_ms"), format!("Every API call is delayed by {} ms.", faults.int("delay_ms")));
     let conditions_hold = ["delay_seconds", "drop_next", "drop_percent", "duplicate_next", "duplicate_percent"]
         .iter()
@@ -151,17 +151,17 @@ fn upcoming(clock: &Value) -> String {
         .list("due")
         .iter()
         .map(|due| {
-            let fields = [("object", due.text("object")), ("what", due.text("what"))];
+            let fields = [("object", due.text("object")), ("change", due.text("change"))];
             vec![
                 time(due.int("at")),
                 esc(due.text("description")),
                 link_to(due.text("object")),
-                button("clock/next", "Jump here", &fields, HERE, "second"),
+                button("clock/next", "Jump to this", &fields, HERE, "second"),
             ]
         })
         .collect();
-    let empty = "Trial ends, renewals, retries and the like appear here once there is a subscription.";
-    table("Upcoming", &["When", "What", "Object", ""], &rows, empty)
+    let empty = "Trial ends, renewals, retries and other changes appear here once there is a subscription.";
+    table("Upcoming", &["When", "Change", "Object", ""], &rows, empty)
 }
 
 fn customers_table(customers: &Value) -> String {
@@ -177,5 +177,5 @@ fn customers_table(customers: &Value) -> String {
             ]
         })
         .collect();
-    table("Newest customers", &["Customer", "E-mail", "Name", "Created"], &rows, "There are no customers yet.")
+    table("Newest customers", &["Customer", "E-mail", "Name", "Created"], &rows, "No customers yet.")
 }

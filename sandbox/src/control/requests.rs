@@ -1,4 +1,4 @@
-//! `/_sandbox/requests`: the application's API calls and their answers.
+//! `/_sandbox/requests`: the application's API calls and their responses.
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -29,7 +29,7 @@ pub(crate) async fn list(State(shared): App, RawQuery(query): RawQuery) -> Respo
     screen(HERE, "Requests", &query, &main)
 }
 
-/// A table of requests.
+/// Renders a table of requests.
 pub(super) fn rows(list: &Value) -> String {
     let rows: Vec<Vec<String>> = list
         .list("data")
@@ -51,7 +51,7 @@ pub(super) fn rows(list: &Value) -> String {
         })
         .collect();
     let heads = ["When", "Request", "Status", "Injected fault", "Idempotency key"];
-    table("Requests", &heads, &rows, "There are no API calls yet.")
+    table("Requests", &heads, &rows, "No API calls yet.")
 }
 
 /// `GET /_sandbox/requests/{request}`
@@ -65,7 +65,7 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         .list("parameters")
         .iter()
         .map(|pair| {
-            let part = |place: usize| esc(pair.get(place).and_then(Value::as_str).unwrap_or_default());
+            let part = |index: usize| esc(pair.get(index).and_then(Value::as_str).unwrap_or_default());
             vec![format!("<code>{}</code>", part(0)), format!("<code>{}</code>", part(1))]
         })
         .collect();
@@ -96,7 +96,7 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
 <h2>Parameters</h2>{parameters}
 <h2>Objects</h2><ul>{touched}</ul>
 <h2>Events</h2><ul>{events}</ul>
-<h2>Response</h2>{answer}"#,
+<h2>Response</h2>{response}"#,
         when = time(request.int("created")),
         status = status(request.int("status")),
         fault = badge(request.text("fault")),
@@ -106,7 +106,7 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         replayed = request.some("replayed").map_or_else(String::new, |first| format!("(replays {})", link_to(first))),
         id = esc(&id),
         parameters = table("Parameters", &["Name", "Value"], &parameters, "None."),
-        answer = body(&shared, request.text("answer")),
+        response = body(&shared, request.text("response")),
     );
     screen(HERE, &format!("{} {}", request.text("method"), request.text("path")), &query, &main)
 }

@@ -1,6 +1,6 @@
 //! Building blocks of the control pages: the layout, tables, forms, JSON.
 //!
-//! Invariant: every text from outside goes through [`esc`], here or where it is put into a cell.
+//! Invariant: untrusted text is escaped by [`esc`], here or where it is put into a cell.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -37,7 +37,7 @@ impl Query {
         self.pairs.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// Returns the query with some values replaced, and without the message of the last action.
+    /// Returns the query with some values replaced, and without the last action's message.
     pub(super) fn with(&self, changes: &[(&str, &str)]) -> String {
         let kept = self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let kept = kept.filter(|(name, _)| *name != "done" && changes.iter().all(|(changed, _)| changed != name));
@@ -46,10 +46,7 @@ impl Query {
     }
 }
 
-/// Queries the control API.
-///
-/// # Errors
-/// A page with the error.
+/// Queries the control API; an error is a page that shows it.
 pub(super) fn fetch(shared: &Shared, path: &str, query: &str) -> Result<Value, Box<Response>> {
     api::call(shared, "GET", &format!("/_sandbox/api/{path}"), query).map_err(|body| {
         let error = &body["error"];
@@ -86,12 +83,12 @@ pub(super) fn screen(active: &str, title: &str, query: &Query, main: &str) -> Re
     document(StatusCode::OK, &format!("{title} · Sandbox"), "", &body)
 }
 
-/// A time of the sandbox's clock.
+/// Renders a time of the sandbox's clock.
 pub(super) fn time(at: i64) -> String {
     format!(r#"<time datetime="{}">{}</time>"#, clock::iso(at), clock::stamp(at).trim_end_matches(" UTC"))
 }
 
-/// A link to the page of an object, an event, a delivery or a request.
+/// Renders a link to the page of an object, an event, a delivery or a request.
 pub(super) fn link_to(id: &str) -> String {
     if id.is_empty() {
         return String::new();
@@ -105,9 +102,9 @@ pub(super) fn link_to(id: &str) -> String {
     format!(r#"<a href="/_sandbox/{folder}/{0}"><code>{0}</code></a>"#, esc(id))
 }
 
-/// A status word, coloured by its meaning: good, bad, or in progress.
-pub(super) fn badge(word: &str) -> String {
-    let tone = match word {
+/// Renders a status, coloured by its meaning: good, bad, or in progress.
+pub(super) fn badge(status: &str) -> String {
+    let tone = match status {
         "delivered" | "succeeded" | "active" | "paid" | "complete" | "won" | "completed" => "good",
         "failed" | "dropped" | "canceled" | "unpaid" | "past_due" | "lost" | "void" | "uncollectible" | "corrupted" => {
             "bad"
@@ -115,10 +112,10 @@ pub(super) fn badge(word: &str) -> String {
         "" => return String::new(),
         _ => "waits",
     };
-    format!(r#"<span class="badge {tone}">{}</span>"#, esc(&word.replace('_', " ")))
+    format!(r#"<span class="badge {tone}">{}</span>"#, esc(&status.replace('_', " ")))
 }
 
-/// An HTTP status as a badge.
+/// Renders an HTTP status as a badge.
 pub(super) fn status(code: i64) -> String {
     let tone = match code {
         200..=299 => "good",
@@ -128,7 +125,7 @@ pub(super) fn status(code: i64) -> String {
     format!(r#"<span class="badge {tone}">{code}</span>"#)
 }
 
-/// A table; the cells are HTML.
+/// Renders a table; the cells are HTML.
 pub(super) fn table(label: &str, heads: &[&str], rows: &[Vec<String>], empty: &str) -> String {
     if rows.is_empty() {
         return format!("<p class=\"muted\">{empty}</p>");
@@ -152,7 +149,7 @@ pub(super) fn table(label: &str, heads: &[&str], rows: &[Vec<String>], empty: &s
     )
 }
 
-/// Links to older entries and back to the newest.
+/// Renders links to older entries and back to the newest.
 pub(super) fn pager(path: &str, query: &Query, list: &Value) -> String {
     let last = list.list("data").last().map_or("", |object| object.text("id"));
     let older = match list.flag("has_more") {
@@ -169,7 +166,7 @@ pub(super) fn pager(path: &str, query: &Query, list: &Value) -> String {
     }
 }
 
-/// A form with one button that calls a control and returns to the page.
+/// Renders a button that calls a control and returns to the page.
 pub(super) fn button(path: &str, label: &str, fields: &[(&str, &str)], back: &str, class: &str) -> String {
     let fields: String = fields
         .iter()
@@ -181,7 +178,7 @@ pub(super) fn button(path: &str, label: &str, fields: &[(&str, &str)], back: &st
     )
 }
 
-/// A form with fields that calls a control and returns to the page.
+/// Renders a form that calls a control and returns to the page.
 pub(super) fn form(path: &str, fields: &str, label: &str, back: &str) -> String {
     format!(
         r#"<form class="inline" method="post" action="/_sandbox/api/{path}"><input type="hidden" name="back" value="{}">{fields}<button class="small">{label}</button></form>"#,
@@ -189,14 +186,14 @@ pub(super) fn form(path: &str, fields: &str, label: &str, back: &str) -> String 
     )
 }
 
-/// The form that filters a list.
+/// Renders the form that filters a list.
 pub(super) fn filter(path: &str, fields: &str) -> String {
     format!(
         r#"<form class="inline filter" method="get" action="{path}">{fields}<button class="small second">Filter</button></form>"#
     )
 }
 
-/// A labelled text field.
+/// Renders a labelled text field.
 pub(super) fn text(id: &str, label: &str, value: &str) -> String {
     format!(
         r#"<div><label for="{id}">{label}</label><input id="{id}" name="{id}" value="{}" autocomplete="off"></div>"#,
@@ -204,14 +201,14 @@ pub(super) fn text(id: &str, label: &str, value: &str) -> String {
     )
 }
 
-/// A labelled number field; its name may differ from its id.
+/// Renders a labelled number field; its name may differ from its id.
 pub(super) fn number(id: &str, name: &str, label: &str, value: i64) -> String {
     format!(
         r#"<div><label for="{id}">{label}</label><input id="{id}" name="{name}" type="number" min="0" value="{value}"></div>"#
     )
 }
 
-/// A labelled select; options are values and labels.
+/// Renders a labelled select; options are values and labels.
 pub(super) fn select(id: &str, label: &str, options: &[(&str, &str)], chosen: &str) -> String {
     let options: String = options
         .iter()
@@ -239,19 +236,19 @@ fn write(out: &mut String, value: &Value, depth: usize, known: &dyn Fn(&str) -> 
     match value {
         Value::Object(map) if !map.is_empty() => {
             out.push_str("{\n");
-            for (place, (name, inner)) in map.iter().enumerate() {
+            for (index, (name, inner)) in map.iter().enumerate() {
                 out.push_str(&format!(r#"{indent}<span class="key">"{}"</span>: "#, esc(name)));
                 write(out, inner, depth + 1, known);
-                out.push_str(if place + 1 < map.len() { ",\n" } else { "\n" });
+                out.push_str(if index + 1 < map.len() { ",\n" } else { "\n" });
             }
             out.push_str(&format!("{end}}}"));
         }
         Value::Array(elements) if !elements.is_empty() => {
             out.push_str("[\n");
-            for (place, inner) in elements.iter().enumerate() {
+            for (index, inner) in elements.iter().enumerate() {
                 out.push_str(&indent);
                 write(out, inner, depth + 1, known);
-                out.push_str(if place + 1 < elements.len() { ",\n" } else { "\n" });
+                out.push_str(if index + 1 < elements.len() { ",\n" } else { "\n" });
             }
             out.push_str(&format!("{end}]"));
         }

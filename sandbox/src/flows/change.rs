@@ -320,7 +320,7 @@ pub(crate) fn expire_pending(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// Previews an invoice: of a change, or of the next renewal.
+/// Previews the invoice of a change or of the next renewal.
 pub(crate) fn preview(tx: &Tx<'_>, subscription: &Subscription, details: &Value) -> Result<Invoice, ApiError> {
     let change = plan(tx, subscription, details)?;
     let customer: Customer = tx.read(&subscription.customer)?;

@@ -289,9 +289,6 @@ pub(crate) enum Submitted {
 }
 
 /// Submits the form of the page: completes the session, unless the card requires 3-D Secure.
-///
-/// # Errors
-/// As [`complete`].
 pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&Value>) -> Result<Submitted, ApiError> {
     let session: CheckoutSession = tx.read(id)?;
     if let Some(method) = method
@@ -315,7 +312,7 @@ pub(crate) fn submit(tx: &mut Tx<'_>, id: &str, payer: &Payer, method: Option<&V
 /// Completes the 3-D Secure step of a submitted card.
 ///
 /// # Errors
-/// As [`complete`]; also a card error when the cardholder failed the step.
+/// Those of [`complete`], and a card error if the cardholder failed the step.
 pub(crate) fn authenticated(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<CheckoutSession, ApiError> {
     let pending = tx.read::<CheckoutSession>(id)?.pending.unwrap_or_default();
     let method = tx.find("payment_method", &pending.method)?;
@@ -338,9 +335,7 @@ struct Sold {
 }
 
 /// Completes an open session: charges or saves the card, and creates the subscription if it sells one.
-///
-/// # Errors
-/// The session is not open, or the card is declined; then the session stays open.
+/// If the card is declined, the session stays open.
 pub(crate) fn complete(
     tx: &mut Tx<'_>,
     id: &str,
@@ -550,10 +545,7 @@ fn invoice_for(tx: &mut Tx<'_>, session: &CheckoutSession, customer: &Customer) 
     invoice::issue(tx, &draft, &[])
 }
 
-/// Expires an open session.
-///
-/// # Errors
-/// The session is already complete or expired.
+/// Expires an open session; an error if it is already complete or expired.
 pub(crate) fn expire(tx: &mut Tx<'_>, id: &str) -> Result<CheckoutSession, ApiError> {
     let session: CheckoutSession = tx.read(id)?;
     if session.status != SessionStatus::Open {

@@ -21,7 +21,7 @@ pub(crate) fn collect(
         return Err(ApiError::invalid("resource_missing", message));
     };
     let method = payment::method(tx, &method, "default_payment_method")?;
-    // The customer retries a first payment; renewals are retried automatically.
+    // A first payment is retried by the customer, a renewal automatically.
     let if_declined = match subscription.status {
         SubscriptionStatus::Active | SubscriptionStatus::PastDue => IfDeclined::Retry,
         _ => IfDeclined::Leave,
@@ -35,7 +35,7 @@ pub(crate) fn collect(
     }
 }
 
-/// Updates the subscription of an invoice that was paid, or marked uncollectible, which has the same
+/// Updates the subscription of an invoice that was paid or marked uncollectible. Both have the same
 /// effect.
 pub(crate) fn invoice_settled(tx: &mut Tx<'_>, invoice: &Invoice) -> Result<(), ApiError> {
     let Some(id) = invoice.subscription() else {

@@ -60,7 +60,7 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     bill(tx, id, draft, &pending)
 }
 
-/// Collects the invoice of a renewal, now or after its time as a draft, unless collection is paused.
+/// Collects the invoice of a renewal, unless collection is paused: now, or after its time as a draft.
 fn bill(tx: &mut Tx<'_>, id: &str, mut draft: Invoice, pending: &[InvoiceItem]) -> Result<(), ApiError> {
     let subscription: Subscription = tx.read(id)?;
     let pause = subscription.pause_collection.map(|pause| pause.behavior);
@@ -134,7 +134,7 @@ pub(crate) fn retry(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
     attempt(tx, &invoice)
 }
 
-/// Updates a subscription after a failed payment: it is past due while there are retries left; after that
+/// Updates a subscription after a failed payment: it is past due while retries remain; after the last one,
 /// the settings decide.
 pub(crate) fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), ApiError> {
     let invoice: Invoice = tx.read(invoice)?;
@@ -156,7 +156,7 @@ pub(crate) fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), A
     Ok(())
 }
 
-/// Marks an invoice that was sent and not paid by its due date.
+/// Marks a sent invoice as overdue if it was not paid by its due date.
 pub(crate) fn overdue(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
     let invoice = tx.update_quietly(invoice, |invoice: &mut Invoice| invoice.overdue = true)?;
     invoice::set_delinquent(tx, &invoice.customer, true)?;
@@ -199,7 +199,7 @@ pub(crate) fn resume_collection(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiErro
 /// due.
 ///
 /// # Errors
-/// The subscription is not paused, or has no payment method to collect the invoice with.
+/// The subscription is not paused, or there is no payment method to collect its invoice with.
 pub(crate) fn resume(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Subscription, ApiError> {
     let paused: Subscription = tx.read(id)?;
     if paused.status != SubscriptionStatus::Paused {

@@ -18,10 +18,7 @@ pub(crate) fn decide(tx: &mut Tx<'_>, id: &str) -> Result<PaymentIntent, ApiErro
     settle(tx, id, account.is_none_or(|account| account.failure.is_none()))
 }
 
-/// Makes a debit settle or fail.
-///
-/// # Errors
-/// The payment is not processing.
+/// Makes a debit settle or fail; an error if it is not processing.
 pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<PaymentIntent, ApiError> {
     let intent: PaymentIntent = tx.read(id)?;
     if intent.status != IntentStatus::Processing {

@@ -15,14 +15,14 @@ use crate::ids;
 use crate::objects;
 use crate::store::Tx;
 
-/// How long the account has to respond.
+/// The time to respond, in seconds.
 const RESPONSE_TIME: i64 = 9 * DAY;
-/// How long the bank reviews evidence, in seconds.
+/// The time that the bank takes to review evidence, in seconds.
 const REVIEW: i64 = 60;
 /// Stripe's fee for a formal dispute.
 const FEE: i64 = 1_500;
 
-/// How a dispute ends.
+/// The outcome of a dispute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Won,
@@ -75,9 +75,6 @@ fn is_inquiry(dispute: &Value) -> bool {
 }
 
 /// Adds evidence and metadata; submitted evidence is reviewed.
-///
-/// # Errors
-/// The dispute does not accept evidence any more.
 pub(crate) fn respond(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value, ApiError> {
     let dispute = tx.find("dispute", id)?;
     let evidence = params.get("evidence").and_then(Value::as_object);
@@ -133,10 +130,7 @@ pub(crate) fn decide(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     close(tx, id, verdict)
 }
 
-/// Closes a dispute. An inquiry has no winner.
-///
-/// # Errors
-/// The dispute is already closed.
+/// Closes an open dispute. An inquiry has no winner.
 pub(crate) fn close(tx: &mut Tx<'_>, id: &str, verdict: Verdict) -> Result<Value, ApiError> {
     let dispute = tx.find("dispute", id)?;
     if matches!(dispute.text("status"), "won" | "lost" | "warning_closed") {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: an invoice with an amount due has exactly one PaymentIntent and one InvoicePayment, which
 //! are created when it is finalized. An invoice of zero is paid when it is finalized. Renewal invoices
-//! are finalized immediately, unless the settings leave them drafts for a while (`settings.rs`).
+//! are finalized immediately, unless the settings keep them as drafts for a while (`settings.rs`).
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::objects::{
 };
 use crate::store::Tx;
 
-/// Days from each failed attempt to the next one.
+/// The number of days from each failed attempt to the next one.
 const RETRY_DAYS: [i64; 3] = [3, 5, 7];
 
 /// The contents of an invoice.
@@ -51,10 +51,7 @@ pub(crate) fn draft(bill: Bill<'_>, now: i64) -> Invoice {
     invoice
 }
 
-/// Returns a customer's pending items: those of the given subscription, and those of none.
-///
-/// # Errors
-/// A stored item is invalid.
+/// Returns a customer's pending items: those of the given subscription, and those without one.
 pub(crate) fn pending_items(
     tx: &Tx<'_>,
     customer: &str,
@@ -150,12 +147,12 @@ pub(crate) fn send(tx: &mut Tx<'_>, id: &str) -> Result<Invoice, ApiError> {
     Ok(invoice)
 }
 
-/// What happens after a failed attempt.
+/// The reaction to a declined payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfDeclined {
-    /// Nothing: the customer can try again.
+    /// No retry; the customer can try again.
     Leave,
-    /// A retry is scheduled.
+    /// Schedule a retry.
     Retry,
 }
 
@@ -234,7 +231,7 @@ pub(crate) fn set_delinquent(tx: &mut Tx<'_>, customer: &str, delinquent: bool) 
     Ok(())
 }
 
-/// How an invoice was paid.
+/// The way an invoice was paid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Settlement<'a> {
     /// Nothing was due.

@@ -19,9 +19,9 @@ const EVENT: &str = "billing.meter_event";
 const METER: &str = "billing.meter";
 /// The maximum age of an event.
 const MAX_AGE: i64 = 35 * DAY;
-/// How far in the future an event may be, in seconds.
+/// The maximum time of an event in the future, in seconds.
 const MAX_AHEAD: i64 = 300;
-/// How long identifiers are unique, and events can be cancelled.
+/// The time during which identifiers are unique and events can be cancelled.
 const RETENTION: i64 = DAY;
 
 /// Returns the active meter of an event name.
@@ -78,14 +78,14 @@ pub(crate) fn report(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError>
         return Err(ApiError::invalid("timestamp_in_future", message).on("timestamp"));
     }
     let identifier = params.some("identifier").map_or_else(|| ids::new(""), str::to_owned);
-    let place = place_of(&identifier);
-    if let Some(known) = tx.get(&place).cloned() {
+    let key_in_store = store_key(&identifier);
+    if let Some(known) = tx.get(&key_in_store).cloned() {
         let received = known.int("created");
         if received + RETENTION > now {
             let message = format!("An event already exists with identifier {identifier}.");
             return Err(ApiError::invalid("duplicate_meter_event", message).on("identifier"));
         }
-        tx.put_as(format!("{place}:{received}"), known);
+        tx.put_as(format!("{key_in_store}:{received}"), known);
     }
     let event = json!({
         "object": EVENT,
@@ -96,22 +96,19 @@ pub(crate) fn report(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError>
         "payload": payload,
         "timestamp": timestamp,
     });
-    tx.put_as(place, event.clone());
+    tx.put_as(key_in_store, event.clone());
     Ok(event)
 }
 
-fn place_of(identifier: &str) -> String {
+fn store_key(identifier: &str) -> String {
     format!("_meter_event:{identifier}")
 }
 
-/// Cancels a usage event.
-///
-/// # Errors
-/// There is no such event of that meter, or it is older than a day.
+/// Cancels a usage event of the last 24 hours.
 pub(crate) fn cancel(tx: &mut Tx<'_>, event_name: &str, identifier: &str) -> Result<Value, ApiError> {
     meter_of(tx, event_name)?;
-    let place = place_of(identifier);
-    let known = tx.get(&place).filter(|event| event.text("event_name") == event_name);
+    let key_in_store = store_key(identifier);
+    let known = tx.get(&key_in_store).filter(|event| event.text("event_name") == event_name);
     let known = known.ok_or_else(|| {
         let message = format!("No meter event found with identifier '{identifier}'.");
         ApiError::invalid("resource_missing", message).on("cancel[identifier]")
@@ -120,7 +117,7 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, event_name: &str, identifier: &str) -> Res
         let message = "Meter events can only be cancelled within 24 hours of being received.";
         return Err(ApiError::invalid("", message).on("cancel[identifier]"));
     }
-    tx.quietly(&place, |event| event.set("_cancelled", true));
+    tx.quietly(&key_in_store, |event| event.set("_cancelled", true));
     Ok(json!({
         "object": "billing.meter_event_adjustment",
         "cancel": { "identifier": identifier },

@@ -38,7 +38,7 @@ fn token_expiry(now: i64) -> (i64, i64) {
     (12, i64::from(year) + 3)
 }
 
-/// Returns the payment method with an id. Each use of a token, `pm_card_…` or `tok_…`, creates a new one.
+/// Returns a payment method by id. Each use of a token, `pm_card_…` or `tok_…`, creates a new one.
 pub(crate) fn method(tx: &mut Tx<'_>, id: &str, param: &str) -> Result<Value, ApiError> {
     if let Some(method) = tx.lookup("payment_method", id) {
         return Ok(method.clone());
@@ -48,8 +48,8 @@ pub(crate) fn method(tx: &mut Tx<'_>, id: &str, param: &str) -> Result<Value, Ap
     Ok(new_method(tx, card, expiry))
 }
 
-/// Returns a customer's payment method with an id. A token such as `pm_card_visa` stands for the newest
-/// saved card with its number: Stripe remembers which card a token was attached as.
+/// Returns a customer's payment method by id. A token such as `pm_card_visa` stands for the newest saved
+/// card with its number, because Stripe remembers the card that a token was attached as.
 pub(crate) fn of_customer(tx: &Tx<'_>, id: &str, customer: &str, param: &str) -> Result<Value, ApiError> {
     let number = cards::by_token(id).map(|card| card.number);
     let methods = tx.referring("payment_method", customer);
@@ -100,7 +100,7 @@ pub(crate) fn card_of(number: &str, expiry: (i64, i64), now: i64) -> Result<&'st
     })
 }
 
-/// Attaches a payment method to a customer. Repeating that has no effect.
+/// Attaches a payment method to a customer. Doing so again has no effect.
 pub(crate) fn attach(tx: &mut Tx<'_>, method: &Value, customer: &str) -> Result<Value, ApiError> {
     match method.some("customer") {
         Some(owner) if owner == customer => return Ok(method.clone()),
@@ -214,7 +214,7 @@ fn record_decline(tx: &mut Tx<'_>, id: &str, method: &Value, decline: Decline) -
     Ok(error.of_intent(id))
 }
 
-/// Confirms a SetupIntent with a payment method, and attaches that to the customer.
+/// Confirms a SetupIntent with a payment method, and attaches it to the customer.
 pub(crate) fn confirm_setup(
     tx: &mut Tx<'_>,
     intent: &Value,

@@ -19,7 +19,7 @@ pub(crate) fn remaining(amount: i64, period: (i64, i64), at: i64) -> i64 {
     i64::try_from(rounded * product.signum()).unwrap_or(amount)
 }
 
-/// Describes a line or a pending item.
+/// Returns the description of a line or a pending item.
 fn describe(item: &SubscriptionItem, name: &str, amount: i64, from: i64, proration: bool) -> String {
     let from = clock::short_date(from);
     let price = &item.price;
@@ -65,7 +65,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_share_is_never_more_than_the_whole(
+        fn a_share_never_exceeds_the_whole(
             amount in -1_000_000_000_i64..1_000_000_000, length in 1_i64..40_000_000, at in 0_i64..50_000_000,
         ) {
             let share = remaining(amount, (0, length), at);

@@ -13,9 +13,9 @@ use crate::fields::Fields;
 use crate::objects;
 use crate::store::Tx;
 
-/// How long a refund takes that does not succeed immediately.
+/// The time until a refund settles if it does not succeed immediately, in seconds.
 const SETTLES_AFTER: i64 = DAY;
-/// The events of a change of a refund.
+/// The events when a refund changes.
 const UPDATED: &[&str] = &["refund.updated", "charge.refund.updated"];
 const FAILED: &[&str] = &["refund.failed", "refund.updated", "charge.refund.updated"];
 
@@ -90,10 +90,7 @@ pub(crate) fn decide(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     settle(tx, id, succeeds)
 }
 
-/// Makes a refund succeed or fail.
-///
-/// # Errors
-/// The refund has already succeeded, failed or been cancelled.
+/// Makes a refund succeed or fail; an error if it has already been settled.
 pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<Value, ApiError> {
     let refund = tx.find("refund", id)?;
     if refund.get("_settles_at").is_none_or(Value::is_null) {
@@ -116,9 +113,6 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<Value,
 }
 
 /// Cancels a pending refund.
-///
-/// # Errors
-/// The refund is not pending.
 pub(crate) fn cancel(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let refund = tx.find("refund", id)?;
     if !matches!(refund.text("status"), "pending" | "requires_action") {

@@ -1,4 +1,4 @@
-//! Subscription schedules: changes that are planned ahead, in phases.
+//! Subscription schedules: planned changes, in phases.
 //!
 //! Invariant: a phase starts when the previous one ends, and before a renewal at the same time is
 //! billed. Proved by `a_scheduled_downgrade_waits_for_the_end_of_the_period`.
@@ -104,7 +104,7 @@ fn phases(tx: &Tx<'_>, params: &Value, start: i64) -> Result<Vec<Value>, ApiErro
     Ok(made)
 }
 
-/// Returns when a phase ends: at a given time, after a number of periods, or after one period.
+/// Returns the end of a phase: a given time, or after a number of periods, by default one.
 fn end_of(sent: &Value, recurring: Option<&Recurring>, start: i64) -> Result<i64, ApiError> {
     let (interval, every) = recurring.map_or(("", 1), Recurring::period);
     let duration = &sent["duration"];
@@ -198,7 +198,7 @@ fn enter(tx: &mut Tx<'_>, schedule: &Value, phase: &Value, proration: Option<&st
 }
 
 /// Returns the `items` parameter that turns one set of items into another. An item keeps its id if its
-/// price stays, or if one price replaces another.
+/// price is unchanged, or if one price replaces another.
 fn items_to(old: &[SubscriptionItem], new: &[Value]) -> Vec<Value> {
     let mut params = Vec::new();
     let mut leaving: Vec<&SubscriptionItem> = Vec::new();

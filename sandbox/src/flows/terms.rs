@@ -11,7 +11,7 @@ use crate::store::Tx;
 
 pub(crate) const UPDATED: &str = "customer.subscription.updated";
 
-/// What to do when the first invoice, or the invoice of a change, cannot be paid.
+/// The reaction when the first invoice, or the invoice of a change, cannot be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfUnpaid {
     /// The subscription becomes `incomplete` or `past_due`.
@@ -36,7 +36,7 @@ impl IfUnpaid {
     }
 }
 
-/// Applies the settings that creating and updating have in common.
+/// Applies the settings that can be set both on creation and by an update.
 pub(crate) fn apply_settings(subscription: &mut Subscription, params: &Value) -> Result<(), ApiError> {
     assign(&mut subscription.description, params, "description");
     assign(&mut subscription.default_payment_method, params, "default_payment_method");

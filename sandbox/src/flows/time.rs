@@ -9,7 +9,7 @@ use crate::objects::{Object, Subscription};
 use crate::store::Tx;
 use crate::upcoming::Due;
 
-/// Carries out all changes that are due.
+/// Makes all changes that are due.
 pub(crate) fn catch_up(tx: &mut Tx<'_>) -> Result<(), ApiError> {
     while let Some(next) = tx.next_due()
         && next.0 <= tx.now()

@@ -15,7 +15,7 @@ use crate::store::Origin;
 fn question() -> Response {
     let main = r#"<div class="card narrow">
 <h1>Confirm with your bank</h1>
-<p>Here your bank would ask you to confirm the payment (3-D Secure).</p>
+<p>This is where your bank would ask you to confirm the payment (3-D Secure).</p>
 <form method="post">
 <div class="actions">
 <button name="outcome" value="complete">Complete authentication</button>
@@ -63,7 +63,7 @@ pub(crate) async fn submit_session(State(shared): App, Path(id): Path<String>, b
         (None, Ok(Some(session))) => see_other(&session.success_url()),
         (None, Ok(None)) => not_waiting(),
         (None, Err(error)) => {
-            // Back to the form, which shows the reason.
+            // Return to the form, which shows the reason.
             shared.internal_transaction(|tx| {
                 tx.update_quietly(&id, |session: &mut CheckoutSession| {
                     session.pending = None;
@@ -82,7 +82,7 @@ pub(crate) async fn show_intent(State(shared): App, Path(id): Path<String>) -> R
     match waiting {
         Some(true) => question(),
         Some(false) => not_waiting(),
-        None => notice(StatusCode::NOT_FOUND, "This page does not exist", "There is no such payment.", None),
+        None => notice(StatusCode::NOT_FOUND, "Page not found", "We couldn't find this payment.", None),
     }
 }
 

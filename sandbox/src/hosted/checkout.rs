@@ -125,8 +125,8 @@ pub(super) fn open(session: Option<CheckoutSession>) -> Result<CheckoutSession, 
     let Some(session) = session else {
         return Err(Box::new(notice(
             StatusCode::NOT_FOUND,
-            "This page does not exist",
-            "There is no such Checkout Session. The link may be incomplete.",
+            "Page not found",
+            "We couldn't find this Checkout Session. The link may be incomplete.",
             None,
         )));
     };
@@ -150,12 +150,12 @@ pub(super) fn open(session: Option<CheckoutSession>) -> Result<CheckoutSession, 
 /// `POST /c/pay/{session}`
 pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: String) -> Response {
     let mut input = Input::read(&body);
-    let mut answer = None;
+    let mut response = None;
     let outcome = shared.transaction(Origin::default(), |tx| {
         let session = match open(tx.read(&id).ok()) {
             Ok(session) => session,
             Err(closed) => {
-                answer = Some(*closed);
+                response = Some(*closed);
                 return Ok(());
             }
         };
@@ -167,11 +167,11 @@ pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: Str
         let now = tx.now();
         let (field_error, error) = match attempt(tx, &session, &input) {
             Ok(Submitted::Complete(session)) => {
-                answer = Some(see_other(&session.success_url()));
+                response = Some(see_other(&session.success_url()));
                 return Ok(());
             }
             Ok(Submitted::Authenticate) => {
-                answer = Some(see_other(&format!("/c/pay/{id}/authenticate")));
+                response = Some(see_other(&format!("/c/pay/{id}/authenticate")));
                 return Ok(());
             }
             Err(Rejected::Input(field_error)) => (field_error, None),
@@ -183,17 +183,17 @@ pub(crate) async fn submit(State(shared): App, Path(id): Path<String>, body: Str
             Some(_) => StatusCode::PAYMENT_REQUIRED,
             None => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        answer = Some(form(status, &session, &input, Some(&field_error), now));
+        response = Some(form(status, &session, &input, Some(&field_error), now));
         error.map_or(Ok(()), Err)
     });
-    match (answer, outcome) {
-        (Some(answer), _) => answer,
+    match (response, outcome) {
+        (Some(response), _) => response,
         (None, Err(error)) => notice(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", &error.message, None),
         (None, Ok(())) => notice(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", "Please try again.", None),
     }
 }
 
-/// Why a submitted form was rejected.
+/// The reason why a submitted form was rejected.
 enum Rejected {
     Input(FieldError),
     Card(ApiError),
@@ -256,7 +256,7 @@ fn item_interval(item: &SessionItem) -> Option<String> {
     item.price.recurring.as_ref().map(interval_of)
 }
 
-/// What the page sells: heading, price, terms and button.
+/// The offer on the page: heading, price, terms and button.
 struct Offer {
     title: String,
     price: String,
@@ -369,8 +369,8 @@ fn form(
     page(status, &offer.title, &main)
 }
 
-/// The fields of a card or of a bank account, or a choice between them. The style sheet hides the fields
-/// that are not chosen, so that the choice works without JavaScript.
+/// Renders the fields of a card or a bank account, or a choice between them. The style sheet hides the
+/// fields that are not chosen, so that the choice works without JavaScript.
 fn ways_to_pay(session: &CheckoutSession, input: &Input, field_error: Option<&FieldError>) -> String {
     let Some(kind) = debit_of(session) else {
         return card_fields(input, field_error);
@@ -398,7 +398,7 @@ fn ways_to_pay(session: &CheckoutSession, input: &Input, field_error: Option<&Fi
     )
 }
 
-/// The test cards and accounts that the session accepts.
+/// Renders the test cards and accounts that the session accepts.
 fn examples(session: &CheckoutSession) -> String {
     let mut shown = if session.accepts("card") { test_cards() } else { String::new() };
     if let Some(kind) = debit_of(session) {
@@ -410,7 +410,7 @@ fn examples(session: &CheckoutSession) -> String {
     shown
 }
 
-/// A labelled field, with its validation error.
+/// Renders a labelled field with its validation error.
 fn field(name: &str, label: &str, value: &str, attributes: &str, field_error: Option<&FieldError>) -> String {
     let message =
         field_error.filter(|field_error| field_error.field == name).map(|field_error| esc(&field_error.message));

@@ -1,6 +1,6 @@
 //! Building blocks of all pages.
 //!
-//! Invariant: every text from outside goes through [`esc`].
+//! Invariant: untrusted text is escaped by [`esc`].
 
 use std::sync::Arc;
 

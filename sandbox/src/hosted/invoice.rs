@@ -31,7 +31,7 @@ fn find(shared: &crate::state::Shared, id: &str, key: &Key) -> Option<Invoice> {
 }
 
 fn unknown() -> Response {
-    notice(StatusCode::NOT_FOUND, "This page does not exist", "There is no such invoice.", None)
+    notice(StatusCode::NOT_FOUND, "Page not found", "We couldn't find this invoice.", None)
 }
 
 fn title_of(invoice: &Invoice) -> String {
@@ -53,18 +53,18 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
         return unknown();
     };
     let input = Input::read(&body);
-    let mut answer = None;
+    let mut response = None;
     let outcome = shared.transaction(Origin::default(), |tx| {
         let current: Invoice = tx.read(&id)?;
         let back = current.hosted_invoice_url.unwrap_or_default();
         if current.status != InvoiceStatus::Open {
-            answer = Some(see_other(&back));
+            response = Some(see_other(&back));
             return Ok(());
         }
         let method = match input.card(tx) {
             Ok(method) => method,
             Err(field_error) => {
-                answer = Some(shown(&invoice, StatusCode::UNPROCESSABLE_ENTITY, &input, Some(&field_error)));
+                response = Some(shown(&invoice, StatusCode::UNPROCESSABLE_ENTITY, &input, Some(&field_error)));
                 return Ok(());
             }
         };
@@ -73,19 +73,19 @@ pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): 
         let paid = invoice::pay(tx, &id, &method, Presence::OnSession, IfDeclined::Leave);
         if let Err(error) = &paid {
             let field_error = FieldError { field: "number", message: error.message.to_string() };
-            answer = Some(shown(&invoice, StatusCode::PAYMENT_REQUIRED, &input, Some(&field_error)));
+            response = Some(shown(&invoice, StatusCode::PAYMENT_REQUIRED, &input, Some(&field_error)));
         }
         let paid = paid?;
         if paid.status == InvoiceStatus::Paid {
             collection::invoice_settled(tx, &paid)?;
-            answer = Some(see_other(&back));
+            response = Some(see_other(&back));
         } else {
-            answer = Some(see_other(&format!("/authenticate/{intent}")));
+            response = Some(see_other(&format!("/authenticate/{intent}")));
         }
         Ok(())
     });
-    match (answer, outcome) {
-        (Some(answer), _) => answer,
+    match (response, outcome) {
+        (Some(response), _) => response,
         (None, outcome) => {
             let why = outcome.err().map_or_else(String::new, |error| error.message.to_string());
             notice(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", &why, None)
@@ -173,7 +173,7 @@ pub(crate) async fn receipt(State(shared): App, Path(id): Path<String>) -> Respo
     let charge = inner.store.get(&id).filter(|found| found.text("object") == "charge").cloned();
     drop(inner);
     let Some(charge) = charge else {
-        return notice(StatusCode::NOT_FOUND, "This page does not exist", "There is no such receipt.", None);
+        return notice(StatusCode::NOT_FOUND, "Page not found", "We couldn't find this receipt.", None);
     };
     let text = format!(
         "{} paid on {} with the card ending in {}.",

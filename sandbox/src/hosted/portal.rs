@@ -24,7 +24,7 @@ use crate::objects::{
 use crate::state::Shared;
 use crate::store::{Origin, Tx};
 
-/// How long a session is valid, in seconds.
+/// The time for which a session is valid, in seconds.
 const VALID_FOR: i64 = 3_600;
 
 /// A page.
@@ -66,7 +66,7 @@ fn flow_of(session: &Value) -> Option<Flow> {
     })
 }
 
-/// Redirects after an action: for a deep link, where its parameters say.
+/// Redirects after an action; a deep link's parameters determine the target.
 fn after(tx: &mut Tx<'_>, session: &Value) -> Response {
     if flow_of(session).is_none() {
         return see_other(&address(session));
@@ -184,7 +184,7 @@ pub(crate) async fn confirm_cancellation(State(shared): App, Path((id, plan)): P
     })
 }
 
-/// The question for a cancellation reason, if enabled.
+/// Renders the question for a cancellation reason, if enabled.
 fn reason_field(settings: &Value) -> String {
     if !settings.flag("enabled") {
         return String::new();
@@ -244,8 +244,8 @@ pub(crate) struct PlanQuery {
     price: String,
 }
 
-/// `GET /p/session/{session}/change/{subscription}`: lists the plans, or with `?price=` shows what
-/// changing to one costs.
+/// `GET /p/session/{session}/change/{subscription}`: lists the plans, or with `?price=` shows the cost of
+/// changing to one.
 pub(crate) async fn plans(
     State(shared): App,
     Path((id, plan)): Path<(String, String)>,
@@ -263,7 +263,7 @@ pub(crate) async fn plans(
     })
 }
 
-/// Returns the prices that the configuration allows to change to.
+/// Returns the prices that the configuration allows changing to.
 fn offered_prices(tx: &Tx<'_>, session: &Value) -> Vec<Price> {
     let products = feature(tx, session, CHANGE);
     let prices = products.list("products").iter().flat_map(|product| product.list("prices"));
@@ -372,14 +372,14 @@ fn act(shared: &Shared, id: &str, work: impl FnOnce(&mut Tx<'_>, &Value) -> Resu
     });
     outcome.unwrap_or_else(|error| {
         let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        notice(status, "This didn't work", &error.message, Some((&format!("/p/session/{id}"), "Back")))
+        notice(status, "That didn't work", &error.message, Some((&format!("/p/session/{id}"), "Back")))
     })
 }
 
 fn session(tx: &Tx<'_>, id: &str) -> Result<Value, Page> {
     let Some(session) = tx.lookup("billing_portal.session", id) else {
-        let text = "There is no such portal session. The link may be incomplete.";
-        return Err(Box::new(notice(StatusCode::NOT_FOUND, "This page does not exist", text, None)));
+        let text = "We couldn't find this portal session. The link may be incomplete.";
+        return Err(Box::new(notice(StatusCode::NOT_FOUND, "Page not found", text, None)));
     };
     if tx.now() >= session.int("created") + VALID_FOR {
         let text = "Links to the customer portal are valid for an hour. Go back to get a new one.";
@@ -390,7 +390,7 @@ fn session(tx: &Tx<'_>, id: &str) -> Result<Value, Page> {
 }
 
 fn not_offered() -> Response {
-    notice(StatusCode::NOT_FOUND, "This page does not exist", "The portal doesn't offer this.", None)
+    notice(StatusCode::NOT_FOUND, "Page not found", "This isn't available in the portal.", None)
 }
 
 fn address(session: &Value) -> String {
@@ -530,7 +530,7 @@ fn overview(
     Ok(page(status, "Billing", &main))
 }
 
-/// The form for billing details, if enabled.
+/// Renders the form for billing details, if enabled.
 fn details_form(tx: &Tx<'_>, session: &Value, customer: &Customer) -> String {
     let settings = feature(tx, session, "customer_update");
     if !settings.flag("enabled") {

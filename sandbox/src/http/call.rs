@@ -17,7 +17,7 @@ pub(crate) struct Call {
 
 type Handler = fn(&mut Tx<'_>, &Call) -> Result<Value, ApiError>;
 
-/// An endpoint, written as in the `.params` files, and its handler.
+/// An endpoint, in the notation of the `.params` files, and its handler.
 pub(crate) struct Route {
     pub(crate) endpoint: &'static str,
     pub(crate) run: Handler,
@@ -27,7 +27,7 @@ pub(crate) const fn route(endpoint: &'static str, run: Handler) -> Route {
     Route { endpoint, run }
 }
 
-/// Returns Stripe's answer to a deletion.
+/// Returns Stripe's response to a deletion.
 pub(crate) fn deleted(kind: &str, id: &str) -> Value {
     json!({ "id": id, "object": kind, "deleted": true })
 }

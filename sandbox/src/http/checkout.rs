@@ -47,7 +47,7 @@ fn line_items(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     page(call, session.list("_line_items"))
 }
 
-/// Pays a session as its page does, with a payment method instead of a card number.
+/// Pays a session like its page does, with a payment method instead of a card number.
 fn confirm(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let session: CheckoutSession = tx.read(&call.id)?;
     if call.params.some_int("expected_amount").is_some_and(|amount| amount != session.amount_total) {

@@ -91,7 +91,7 @@ fn check_url(params: &Value) -> Result<(), ApiError> {
     }
 }
 
-/// Creates an endpoint. Only this answer contains the signing secret.
+/// Creates an endpoint. Only this response contains the signing secret.
 fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     check_url(params)?;

@@ -76,8 +76,8 @@ fn update(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     })
 }
 
-/// Creates a portal session. Configurations created over the API are never the default one, so a
-/// session has to name one.
+/// Creates a portal session. Configurations created with the API are never the default, so a session has
+/// to specify one.
 fn open(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     let customer = tx.customer(params.text("customer"))?;
@@ -107,7 +107,7 @@ fn open(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     Ok(session)
 }
 
-/// Reads a deep link into the portal: one task, and where to go afterwards.
+/// Reads a deep link into the portal: one task, and the redirect afterwards.
 fn flow(tx: &Tx<'_>, data: &Value, customer: &str, configuration: &Value) -> Result<Value, ApiError> {
     let kind = data.text("type");
     let feature = match kind {

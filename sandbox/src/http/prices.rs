@@ -122,7 +122,7 @@ fn check_meter(tx: &Tx<'_>, recurring: &Value) -> Result<(), ApiError> {
     }
 }
 
-/// Assigns a lookup key, which only one price can have; `transfer_lookup_key` takes it from that one.
+/// Assigns a lookup key, which must be unique; `transfer_lookup_key` takes it from its current price.
 fn claim_lookup_key(tx: &mut Tx<'_>, price: &mut Price, params: &Value) -> Result<(), ApiError> {
     let Some(key) = params.some("lookup_key") else {
         assign(&mut price.lookup_key, params, "lookup_key");

@@ -39,7 +39,7 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     refund::create(tx, &charge, params.some_int("amount"), params.some("reason"), params)
 }
 
-/// Cancels a refund. The API allows that only while it waits for the customer to act.
+/// Cancels a refund. The API allows this only while the refund requires action by the customer.
 fn cancel(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let refund = tx.find("refund", &call.id)?;
     if refund.text("status") != "requires_action" {

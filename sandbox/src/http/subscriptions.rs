@@ -141,7 +141,7 @@ fn item_of(tx: &Tx<'_>, id: &str) -> Result<SubscriptionItem, ApiError> {
     found.ok_or_else(|| ApiError::missing(SubscriptionItem::KIND, id)).and_then(SubscriptionItem::from_json)
 }
 
-/// The parameters of an item's endpoints that concern the change rather than the item.
+/// The parameters of an item's endpoints that control the change rather than set the item.
 const CHANGE_PARAMS: &[&str] = &["off_session", "payment_behavior", "proration_behavior", "proration_date"];
 
 /// Updates one item of a subscription.

@@ -30,7 +30,7 @@ pub(crate) fn product(params: &Value, now: i64) -> Value {
     })
 }
 
-/// A meter that sums values.
+/// Creates a meter that sums values.
 pub(crate) fn meter(display_name: &str, event_name: &str, now: i64) -> Value {
     json!({
         "id": ids::new("mtr_test_"),

@@ -7,7 +7,7 @@ use crate::clock::DAY;
 use crate::fields::{Fields, assign, merge, metadata};
 use crate::ids;
 use crate::objects::price::Price;
-use crate::objects::typed::{Object, words};
+use crate::objects::typed::{Object, api_enum};
 
 /// A Checkout Session.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -72,13 +72,13 @@ pub(crate) struct CheckoutSession {
     ui_mode: String,
     pub(crate) url: Option<String>,
     wallet_options: Value,
-    /// The customer that a declined attempt has created.
+    /// The customer created by a declined attempt.
     #[serde(rename = "_customer", skip_serializing_if = "Option::is_none")]
     pub(crate) attempted_customer: Option<String>,
     /// The PaymentIntent of the first attempt.
     #[serde(rename = "_payment_intent", skip_serializing_if = "Option::is_none")]
     pub(crate) attempted_intent: Option<String>,
-    /// Why the 3-D Secure step failed; the page shows it.
+    /// The reason why the 3-D Secure step failed, for the page.
     #[serde(rename = "_error", skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
     #[serde(rename = "_line_items")]
@@ -90,7 +90,7 @@ pub(crate) struct CheckoutSession {
     pub(crate) pending: Option<PendingForm>,
 }
 
-/// Texts that the page shows.
+/// Custom texts on the page.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct CustomText {
@@ -100,7 +100,7 @@ pub(crate) struct CustomText {
     terms_of_service_acceptance: Option<CustomMessage>,
 }
 
-/// A text that the page shows.
+/// A custom text on the page.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct CustomMessage {
@@ -121,7 +121,7 @@ pub(crate) struct CustomerDetails {
     tax_ids: Vec<Value>,
 }
 
-/// Whether a payment gets an invoice.
+/// Whether a payment creates an invoice.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct InvoiceCreation {
@@ -148,8 +148,8 @@ pub(crate) struct PendingForm {
     pub(crate) name: String,
 }
 
-words! {
-    /// What a session sells.
+api_enum! {
+    /// The type of purchase.
     SessionMode {
         #[default]
         Payment = "payment",
@@ -157,7 +157,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// The status of a session.
     SessionStatus {
         #[default]
@@ -167,7 +167,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// Whether a session is paid.
     PaymentStatus {
         #[default]
@@ -177,7 +177,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// Whether a payment creates a customer.
     CustomerCreation {
         #[default]
@@ -186,7 +186,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// Whether the page asks for a payment method when nothing is due.
     MethodCollection {
         #[default]
@@ -200,7 +200,7 @@ impl Object for CheckoutSession {
 }
 
 impl CheckoutSession {
-    /// An open session with default values.
+    /// Creates an open session with default values.
     pub(crate) fn new(now: i64) -> Self {
         Self {
             id: ids::session(),
@@ -217,7 +217,7 @@ impl CheckoutSession {
         }
     }
 
-    /// Applies the parameters that are returned as they were sent.
+    /// Applies the parameters that are stored unchanged.
     pub(crate) fn apply(&mut self, params: &Value) {
         if let Some(allowed) = params.get("allow_promotion_codes") {
             self.allow_promotion_codes = allowed.as_bool();
@@ -239,8 +239,8 @@ impl CheckoutSession {
                 *field = sent.clone();
             }
         }
-        let text = |place: &str| {
-            let sent = params["custom_text"].get(place).filter(|text| text.is_object());
+        let text = |field: &str| {
+            let sent = params["custom_text"].get(field).filter(|text| text.is_object());
             sent.map(|text| CustomMessage { message: text.text("message").to_owned() })
         };
         self.custom_text = CustomText {
@@ -252,7 +252,7 @@ impl CheckoutSession {
         merge(&mut self.metadata, params);
     }
 
-    /// Sets the items, and what is due.
+    /// Sets the items and the amount due.
     pub(crate) fn set_items(&mut self, items: Vec<SessionItem>, due: i64) {
         self.items = items;
         self.amount_subtotal = due;
@@ -282,7 +282,7 @@ impl CheckoutSession {
 }
 
 impl CustomerDetails {
-    /// The details of a payer.
+    /// Returns the details of a payer.
     pub(crate) fn new(email: &str, name: &str) -> Self {
         Self { email: email.to_owned(), name: name.to_owned(), tax_exempt: "none".to_owned(), ..Self::default() }
     }
@@ -322,7 +322,7 @@ pub(crate) struct SessionItem {
 }
 
 impl SessionItem {
-    /// A quantity of a price; `None` for a metered one, for which nothing is due.
+    /// Creates a line item. A metered price has no quantity, and nothing is due for it.
     pub(crate) fn new(price: Price, quantity: Option<i64>, description: String, params: &Value) -> Self {
         let amount = quantity.map_or(0, |quantity| price.times(quantity));
         Self {

@@ -37,7 +37,7 @@ pub(crate) struct Customer {
     #[serde(deserialize_with = "null_is_default")]
     pub(crate) tax_exempt: TaxExempt,
     test_clock: Value,
-    /// How many of the next charges to decline, as requested with a control.
+    /// The number of charges to decline next, as requested with a control.
     #[serde(rename = "_decline_next", skip_serializing_if = "is_zero")]
     pub(crate) decline_next: i64,
 }
@@ -67,7 +67,7 @@ impl Object for Customer {
 }
 
 impl Customer {
-    /// A new customer without details.
+    /// Creates a customer without details.
     pub(crate) fn new(now: i64) -> Self {
         Self {
             id: ids::new("cus_"),

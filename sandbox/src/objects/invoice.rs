@@ -10,7 +10,7 @@ use crate::objects::customer::{Customer, TaxExempt};
 use crate::objects::invoice_line::InvoiceLine;
 use crate::objects::payment_intent::PaymentIntent;
 use crate::objects::subscription::{CollectionMethod, Subscription};
-use crate::objects::typed::{List, Object, words};
+use crate::objects::typed::{List, Object, api_enum};
 
 /// An invoice.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ pub(crate) struct Invoice {
     /// Whether the invoice was paid outside Stripe.
     #[serde(rename = "_out_of_band", skip_serializing_if = "std::ops::Not::not")]
     pub(crate) out_of_band: bool,
-    /// Whether the due date has passed and has been acted on.
+    /// Whether the passing of the due date has been handled.
     #[serde(rename = "_overdue", skip_serializing_if = "std::ops::Not::not")]
     pub(crate) overdue: bool,
     #[serde(rename = "_payment_intent", skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ struct InvoiceOwner {
     subscription_proration_date: Option<Option<i64>>,
 }
 
-/// When an invoice changed its status.
+/// The times of an invoice's status changes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct StatusTransitions {
@@ -138,7 +138,7 @@ pub(crate) struct StatusTransitions {
     pub(crate) voided_at: Option<i64>,
 }
 
-words! {
+api_enum! {
     /// The status of an invoice.
     InvoiceStatus {
         #[default]
@@ -150,8 +150,8 @@ words! {
     }
 }
 
-words! {
-    /// Why an invoice was made.
+api_enum! {
+    /// The reason for an invoice.
     BillingReason {
         #[default]
         Manual = "manual",
@@ -168,7 +168,7 @@ impl Object for Invoice {
 }
 
 impl Invoice {
-    /// A draft without lines.
+    /// Creates a draft without lines.
     pub(crate) fn new(
         customer: &Customer,
         currency: &str,
@@ -221,7 +221,7 @@ impl Invoice {
         self.lines = List::new(lines, format!("/v1/invoices/{}/lines", self.id));
     }
 
-    /// Makes the invoice one of a subscription.
+    /// Makes the invoice bill a subscription.
     pub(crate) fn set_subscription(&mut self, subscription: &Subscription) {
         self.parent = Some(InvoiceParent {
             quote_details: Value::Null,
@@ -247,7 +247,7 @@ impl Invoice {
         }
     }
 
-    /// Applies the parameters that creating and updating have in common.
+    /// Applies the parameters that can be set both on creation and by an update.
     pub(crate) fn apply(&mut self, params: &Value) {
         assign(&mut self.default_payment_method, params, "default_payment_method");
         assign(&mut self.description, params, "description");
@@ -255,7 +255,7 @@ impl Invoice {
         merge(&mut self.metadata, params);
     }
 
-    /// Makes the invoice one that is sent, and due some days after it was created.
+    /// Makes the invoice one to send, due the given number of days after its creation.
     pub(crate) fn send_later(&mut self, days: i64) {
         self.collection_method = CollectionMethod::SendInvoice;
         self.due_date = Some(self.created + days * DAY);
@@ -272,7 +272,7 @@ impl Invoice {
     }
 }
 
-/// The InvoicePayment of an invoice and its PaymentIntent.
+/// Creates the InvoicePayment of an invoice and its PaymentIntent.
 pub(crate) fn invoice_payment(invoice: &Invoice, intent: &PaymentIntent, now: i64) -> Value {
     json!({
         "id": ids::new("inpay_"),

@@ -54,7 +54,7 @@ struct LineDetails {
     subscription_item: Option<String>,
 }
 
-/// The lines that a proration credits; the sandbox names none.
+/// The lines that a proration credits; the sandbox leaves them out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct ProrationDetails {
@@ -93,7 +93,7 @@ impl From<LineDetails> for LineParent {
 }
 
 impl InvoiceLine {
-    /// The line of a subscription item for a period.
+    /// Creates the line of a subscription item for a period.
     pub(crate) fn of_subscription(
         item: &SubscriptionItem,
         description: String,
@@ -110,7 +110,7 @@ impl InvoiceLine {
         Self { metadata: item.metadata.clone(), parent: details.into(), ..line }
     }
 
-    /// The line of a one-time price.
+    /// Creates the line of a one-time price.
     pub(crate) fn once(price: &Price, quantity: i64, description: &str, now: i64) -> Self {
         let amount = price.unit_amount.unwrap_or_default() * quantity;
         let details = LineDetails { invoice_item: Some(ids::new("ii_")), ..LineDetails::default() };
@@ -133,7 +133,7 @@ impl InvoiceLine {
         }
     }
 
-    /// The line of a pending item.
+    /// Creates the line of a pending item.
     pub(crate) fn of_item(item: &InvoiceItem) -> Self {
         let owner = item.parent.as_ref().map(|parent| &parent.subscription_details);
         let details = LineDetails {
@@ -195,7 +195,7 @@ struct ItemParent {
     kind: String,
 }
 
-/// The subscription item that a proration is about.
+/// The subscription item of a proration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct ItemOwner {
@@ -208,7 +208,7 @@ impl Object for InvoiceItem {
 }
 
 impl InvoiceItem {
-    /// An item of an amount, possibly of a price.
+    /// Creates an item for an amount, optionally with its price.
     pub(crate) fn new(
         customer: &str,
         amount: i64,
@@ -232,7 +232,7 @@ impl InvoiceItem {
         }
     }
 
-    /// A proration of a subscription item.
+    /// Creates a proration of a subscription item.
     pub(crate) fn proration(
         customer: &str,
         of: &SubscriptionItem,

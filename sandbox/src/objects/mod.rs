@@ -1,6 +1,6 @@
-//! New Stripe objects, with every field that Stripe's have; unset fields are `null`.
+//! New objects with all of Stripe's fields; unset fields are `null`.
 //!
-//! Invariant: a typed SDK can read each of them. They are as the default API version has them;
+//! Invariant: a typed SDK can parse each of them. They have the default API version's fields;
 //! `api_version.rs` renders older versions.
 
 mod catalog;

@@ -8,7 +8,7 @@ use crate::fields::{Fields, metadata};
 use crate::ids;
 use crate::objects::payment_intent::PaymentIntent;
 
-/// An unattached card. `_number` determines its behaviour and never leaves the sandbox.
+/// Creates an unattached card. `_number` determines its behaviour and never leaves the sandbox.
 pub(crate) fn card_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Value {
     let (exp_month, exp_year) = expiry;
     let last4 = &card.number[card.number.len() - 4..];
@@ -34,7 +34,7 @@ pub(crate) fn card_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Valu
     payment_method("card", &details, card.number, now)
 }
 
-/// An unattached bank account.
+/// Creates an unattached bank account.
 pub(crate) fn bank_method(account: &TestAccount, now: i64) -> Value {
     payment_method(account.kind, &banks::details(account), account.number, now)
 }
@@ -100,7 +100,7 @@ pub(crate) fn setup_intent(customer: Option<&str>, usage: &str, now: i64) -> Val
     })
 }
 
-/// The charge of one payment attempt; `failure` is the code, the message and the decline code.
+/// Creates the charge of a payment attempt; `failure` is the code, the message and the decline code.
 pub(crate) fn charge(intent: &PaymentIntent, method: &Value, failure: Option<(&str, &str, &str)>, now: i64) -> Value {
     let paid = failure.is_none();
     let (code, message) = failure.map_or((None, None), |(code, message, _)| (Some(code), Some(message)));
@@ -168,7 +168,7 @@ pub(crate) fn charge(intent: &PaymentIntent, method: &Value, failure: Option<(&s
     })
 }
 
-/// The `payment_method_details` of a charge.
+/// Returns the `payment_method_details` of a charge.
 fn charged_with(intent: &PaymentIntent, method: &Value, paid: bool) -> Value {
     let kind = method.text("type");
     if kind != "card" {
@@ -224,7 +224,7 @@ pub(crate) fn refund(charge: &Value, amount: i64, reason: Option<&str>, params: 
     })
 }
 
-/// The destination of a charge's refund.
+/// Returns the destination of a charge's refund.
 fn destination(charge: &Value) -> Value {
     match charge["payment_method_details"].text("type") {
         "card" => json!({
@@ -269,7 +269,7 @@ const EVIDENCE: &[&str] = &[
     "uncategorized_text",
 ];
 
-/// A new dispute.
+/// Creates a dispute.
 pub(crate) fn dispute(charge: &Value, reason: &str, inquiry: bool, due_by: i64, now: i64) -> Value {
     let mut evidence: Map<String, Value> = EVIDENCE.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
     evidence.insert("enhanced_evidence".to_owned(), json!({}));

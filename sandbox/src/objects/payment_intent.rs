@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fields::{assign, merge};
 use crate::ids;
-use crate::objects::typed::{Object, words};
+use crate::objects::typed::{Object, api_enum};
 
 /// A PaymentIntent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -53,15 +53,15 @@ pub(crate) struct PaymentIntent {
     /// The invoice that the payment pays.
     #[serde(rename = "_invoice", skip_serializing_if = "Option::is_none")]
     pub(crate) invoice: Option<String>,
-    /// Where to go after 3-D Secure.
+    /// The URL to return to after 3-D Secure.
     #[serde(rename = "_return_url", skip_serializing_if = "Option::is_none")]
     pub(crate) return_url: Option<String>,
-    /// When a bank debit settles or fails.
+    /// The time at which a bank debit settles or fails.
     #[serde(rename = "_settles_at", skip_serializing_if = "Option::is_none")]
     pub(crate) settles_at: Option<i64>,
 }
 
-words! {
+api_enum! {
     /// The status of a PaymentIntent.
     IntentStatus {
         #[default]
@@ -79,7 +79,7 @@ impl Object for PaymentIntent {
 }
 
 impl PaymentIntent {
-    /// A PaymentIntent that requires a payment method.
+    /// Creates a PaymentIntent that requires a payment method.
     pub(crate) fn new(amount: i64, currency: &str, customer: Option<&str>, now: i64) -> Self {
         let id = ids::new("pi_");
         Self {
@@ -116,7 +116,7 @@ impl PaymentIntent {
         merge(&mut self.metadata, params);
     }
 
-    /// Whether the payment is over: it has succeeded or is cancelled.
+    /// Whether the payment has succeeded or is cancelled.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.status, IntentStatus::Succeeded | IntentStatus::Canceled)
     }
@@ -126,7 +126,7 @@ impl PaymentIntent {
         self.latest_charge.as_deref().unwrap_or_default()
     }
 
-    /// Asks the cardholder for 3-D Secure, on the page at `url`.
+    /// Requires 3-D Secure, on the page at `url`.
     pub(crate) fn require_action(&mut self, method: &str, url: &str) {
         self.status = IntentStatus::RequiresAction;
         self.payment_method = Some(method.to_owned());
@@ -137,7 +137,7 @@ impl PaymentIntent {
         });
     }
 
-    /// Records a charge that is under way.
+    /// Records a charge in progress.
     pub(crate) fn process(&mut self, method: &str, charge: &str, settles_at: i64) {
         self.status = IntentStatus::Processing;
         self.payment_method = Some(method.to_owned());

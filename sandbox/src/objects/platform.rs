@@ -21,7 +21,7 @@ pub(crate) fn webhook_endpoint(url: &str, secret: &str, now: i64) -> Value {
     })
 }
 
-/// The sandbox's only account.
+/// Creates the sandbox's only account.
 pub(crate) fn account(now: i64) -> Value {
     json!({
         "id": ids::new("acct_")[..21].to_owned(),

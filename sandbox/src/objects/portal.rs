@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::ids;
 
-/// A portal configuration with all features disabled.
+/// Creates a portal configuration with all features disabled.
 pub(crate) fn portal_configuration(now: i64) -> Value {
     json!({
         "id": ids::new("bpc_"),
@@ -38,7 +38,7 @@ pub(crate) fn portal_configuration(now: i64) -> Value {
     })
 }
 
-/// A portal session without its `url`.
+/// Creates a portal session without its `url`.
 pub(crate) fn portal_session(customer: &str, configuration: &str, now: i64) -> Value {
     json!({
         "id": ids::new("bps_"),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fields::{Fields, assign, merge, metadata};
 use crate::ids;
-use crate::objects::typed::{Object, words};
+use crate::objects::typed::{Object, api_enum};
 
 /// A price.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub(crate) struct Price {
     pub(crate) unit_amount_decimal: String,
 }
 
-/// How often a price is charged.
+/// The interval at which a price is charged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Recurring {
@@ -45,8 +45,8 @@ pub(crate) struct Recurring {
     usage_type: UsageType,
 }
 
-words! {
-    /// Whether a price is charged once.
+api_enum! {
+    /// Whether a price is one-time or recurring.
     Kind {
         #[default]
         OneTime = "one_time",
@@ -54,8 +54,8 @@ words! {
     }
 }
 
-words! {
-    /// How the quantity of a recurring price is determined.
+api_enum! {
+    /// The source of a recurring price's quantity.
     UsageType {
         /// Set with the subscription.
         #[default]
@@ -70,7 +70,7 @@ impl Object for Price {
 }
 
 impl Price {
-    /// A price of `product`; the caller has validated the currency and the amount.
+    /// Creates a price of `product`; the caller has validated the currency and the amount.
     pub(crate) fn new(params: &Value, product: &str, amount: (Option<i64>, String), now: i64) -> Self {
         let (unit_amount, unit_amount_decimal) = amount;
         let recurring = params.get("recurring").map(Recurring::new);
@@ -91,7 +91,7 @@ impl Price {
         }
     }
 
-    /// Applies the parameters that creating and updating have in common.
+    /// Applies the parameters that can be set both on creation and by an update.
     pub(crate) fn apply(&mut self, params: &Value) {
         if let Some(active) = params.get("active").and_then(Value::as_bool) {
             self.active = active;
@@ -99,7 +99,7 @@ impl Price {
         assign(&mut self.nickname, params, "nickname");
     }
 
-    /// Applies the parameters of updating.
+    /// Applies the parameters of an update.
     pub(crate) fn update(&mut self, params: &Value) {
         self.apply(params);
         if let Some(behavior) = params.some("tax_behavior") {
@@ -178,7 +178,7 @@ impl Recurring {
         self.usage_type == UsageType::Metered
     }
 
-    /// Returns the interval and how many of them a period has, at least one.
+    /// Returns the interval, and the number of intervals in a period, at least one.
     pub(crate) fn period(&self) -> (&str, i64) {
         (&self.interval, self.interval_count.max(1))
     }

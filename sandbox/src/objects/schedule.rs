@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::ids;
 
-/// A schedule that has not started.
+/// Creates a schedule that has not started.
 pub(crate) fn subscription_schedule(customer: &str, phases: &[Value], now: i64) -> Value {
     json!({
         "id": ids::new("sub_sched_"),
@@ -41,7 +41,7 @@ pub(crate) fn subscription_schedule(customer: &str, phases: &[Value], now: i64) 
     })
 }
 
-/// A phase of a schedule.
+/// Creates a phase of a schedule.
 pub(crate) fn schedule_phase(currency: &str, items: &[Value], (start, end): (i64, i64)) -> Value {
     json!({
         "add_invoice_items": [],

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::fields::metadata;
 use crate::ids;
 use crate::objects::price::{Price, Recurring};
-use crate::objects::typed::{List, Object, words};
+use crate::objects::typed::{List, Object, api_enum};
 
 /// A subscription.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ pub(crate) struct Subscription {
     pub(crate) warned: bool,
 }
 
-/// How prorations are computed.
+/// The method of computing prorations.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct BillingMode {
@@ -74,7 +74,7 @@ pub(crate) struct BillingMode {
     updated_at: Option<i64>,
 }
 
-/// Why a subscription was cancelled.
+/// The reason for a cancellation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct CancellationDetails {
@@ -83,7 +83,7 @@ pub(crate) struct CancellationDetails {
     pub(crate) reason: Option<String>,
 }
 
-/// Paused collection.
+/// The settings of paused collection.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct PauseCollection {
@@ -118,14 +118,14 @@ pub(crate) struct TrialSettings {
     pub(crate) end_behavior: EndBehavior,
 }
 
-/// What happens when a trial ends.
+/// The behaviour at the end of a trial.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct EndBehavior {
     pub(crate) missing_payment_method: MissingMethod,
 }
 
-words! {
+api_enum! {
     /// The status of a subscription.
     SubscriptionStatus {
         #[default]
@@ -140,8 +140,8 @@ words! {
     }
 }
 
-words! {
-    /// How invoices are collected.
+api_enum! {
+    /// The method of collecting invoices.
     CollectionMethod {
         #[default]
         ChargeAutomatically = "charge_automatically",
@@ -149,8 +149,8 @@ words! {
     }
 }
 
-words! {
-    /// What happens to invoices while collection is paused.
+api_enum! {
+    /// The treatment of invoices while collection is paused.
     PauseBehavior {
         #[default]
         KeepAsDraft = "keep_as_draft",
@@ -159,7 +159,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// Whether a payment method that paid an invoice becomes the default one.
     SaveMethod {
         #[default]
@@ -168,8 +168,8 @@ words! {
     }
 }
 
-words! {
-    /// What happens when a trial ends without a payment method.
+api_enum! {
+    /// The behaviour when a trial ends without a payment method.
     MissingMethod {
         #[default]
         CreateInvoice = "create_invoice",
@@ -190,7 +190,7 @@ impl SubscriptionStatus {
 }
 
 impl BillingMode {
-    /// The billing mode of a type, `classic` or `flexible`.
+    /// Creates the billing mode of a type, `classic` or `flexible`.
     pub(crate) fn new(kind: &str) -> Self {
         let flexible = match kind {
             "flexible" => json!({ "proration_discounts": "included" }),
@@ -201,14 +201,14 @@ impl BillingMode {
 }
 
 impl PendingUpdate {
-    /// An update to the items and the trial of a changed subscription.
+    /// Creates an update to the items and the trial of a changed subscription.
     pub(crate) fn new(items: &[SubscriptionItem], trial_end: Option<i64>, expires_at: i64) -> Self {
         Self { expires_at, subscription_items: items.to_vec(), trial_end, ..Self::default() }
     }
 }
 
 impl Subscription {
-    /// A subscription without items, status and dates, which `flows` fills in.
+    /// Creates a subscription without items, status and dates, which `flows` sets.
     pub(crate) fn new(customer: &str, currency: &str, now: i64) -> Self {
         let id = ids::new("sub_");
         Self {
@@ -246,7 +246,7 @@ impl Subscription {
         }
     }
 
-    /// Returns the interval of the prices, and how many of them a period has; all items share both.
+    /// Returns the interval of the prices, and the number of intervals in a period; all items share both.
     pub(crate) fn interval(&self) -> (&str, i64) {
         let recurring = self.items().first().and_then(|item| item.price.recurring.as_ref());
         recurring.map_or(("", 1), Recurring::period)
@@ -278,7 +278,7 @@ impl Object for SubscriptionItem {
 }
 
 impl SubscriptionItem {
-    /// An item with its current period.
+    /// Creates an item with its current period.
     pub(crate) fn new(
         subscription: &str,
         price: Price,

@@ -18,7 +18,7 @@ pub(crate) trait Object: Serialize + DeserializeOwned {
         serde_json::from_value(value).map_err(|error| ApiError::internal(format!("invalid {}: {error}", Self::KIND)))
     }
 
-    /// Converts the object as it is stored.
+    /// Converts the object for storage.
     fn to_json(&self) -> Result<Value, ApiError> {
         serde_json::to_value(self).map_err(|error| ApiError::internal(format!("invalid {}: {error}", Self::KIND)))
     }
@@ -83,7 +83,7 @@ impl Tx<'_> {
         Ok(object)
     }
 
-    /// Replaces an object by a changed one and emits an event; see [`Tx::change`].
+    /// Replaces an object with a changed one and emits an event; see [`Tx::change`].
     pub(crate) fn replace<T: Object>(&mut self, id: &str, event: &str, object: &T) -> Result<(), ApiError> {
         let changed = object.to_json()?;
         self.change(id, event, |stored| *stored = changed)?;
@@ -110,7 +110,7 @@ pub(crate) struct List<T> {
 }
 
 impl<T> List<T> {
-    /// A complete list.
+    /// Creates a complete list.
     pub(crate) fn new(data: Vec<T>, url: String) -> Self {
         Self { total_count: data.len(), data, has_more: false, url }
     }
@@ -122,31 +122,31 @@ impl<T> List<T> {
     }
 }
 
-/// Defines an enum whose variants are words of the API.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
+/// Defines an enum with the string values that the API uses.
+macro_rules! api_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub(crate) enum $name {
-            $($(#[$about])* #[serde(rename = $word)] $variant,)+
+            $($(#[$about])* #[serde(rename = $value)] $variant,)+
         }
 
         impl std::str::FromStr for $name {
             type Err = crate::error::ApiError;
 
-            fn from_str(word: &str) -> Result<Self, Self::Err> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(crate::error::ApiError::invalid("", format!("Invalid value: {word}"))),
+            fn from_str(value: &str) -> Result<Self, Self::Err> {
+                match value {
+                    $($value => Ok(Self::$variant),)+
+                    _ => Err(crate::error::ApiError::invalid("", format!("Invalid value: {value}"))),
                 }
             }
         }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(match self { $(Self::$variant => $word,)+ })
+                f.write_str(match self { $(Self::$variant => $value,)+ })
             }
         }
     };
 }
-pub(crate) use words;
+pub(crate) use api_enum;

@@ -3,8 +3,8 @@
 //! The `.params` files in this folder have one section per endpoint, indented as the parameters
 //! nest. `name*` is required and `name[]` is a list. A type follows the name; without one, the
 //! indented lines below are the fields of an object. `!` marks a parameter or value that Stripe
-//! accepts and the sandbox does not simulate: it is rejected by name instead of being ignored. `!*`
-//! stands for all other names that Stripe accepts in that place.
+//! accepts but the sandbox does not simulate: it is rejected by name instead of being ignored. `!*`
+//! stands for all other names that Stripe accepts there.
 //!
 //! Invariant: a valid request has only known parameters, at every depth, each of the declared type.
 //! Proved by `every_section_is_a_route` and `tests/requests.rs`.
@@ -52,7 +52,7 @@ enum Kind {
     Limit,
     Decimal,
     Boolean,
-    /// A boolean; the sandbox does not support `true`.
+    /// A boolean for which the sandbox does not support `true`.
     False,
     Currency,
     Metadata,
@@ -60,7 +60,7 @@ enum Kind {
     Range,
     /// `now` or a timestamp.
     NowOrTimestamp,
-    /// One of several values, each with whether the sandbox supports it.
+    /// One of several values, each with a flag for whether the sandbox supports it.
     Choice(Vec<(String, bool)>),
     Object(Vec<Field>),
 }
@@ -75,19 +75,19 @@ pub(crate) fn sections_known() -> Vec<String> {
 pub(crate) fn described(endpoint: &str) -> Value {
     let fields = SECTIONS.get(endpoint).map_or(&[][..], Vec::as_slice);
     let shown = fields.iter().filter(|field| field.name != "expand").map(|field| {
-        let holds = match &field.kind {
+        let kind = match &field.kind {
             Kind::Integer | Kind::Limit => "integer".to_owned(),
             Kind::Boolean => "boolean".to_owned(),
-            Kind::Choice(words) => one_of(words),
+            Kind::Choice(values) => one_of(values),
             _ => "text".to_owned(),
         };
-        json!({ "name": field.name, "holds": holds, "required": field.required })
+        json!({ "name": field.name, "type": kind, "required": field.required })
     });
     shown.collect()
 }
 
-/// Validates a parsed form and converts its values: integers become numbers, lists become arrays. Empty
-/// text stays `""`, which unsets a field.
+/// Validates a parsed form and converts its values: integers become numbers, lists become arrays. An empty
+/// string stays `""`, which unsets a field.
 ///
 /// # Errors
 /// `parameter_unknown`, `parameter_missing`, `parameter_invalid_*`, or `sandbox_unsupported`.
@@ -135,7 +135,7 @@ fn find_unknown(fields: &[Field], children: &[(String, Node)], prefix: &str, unk
     }
 }
 
-/// Whether Stripe accepts more names there than are listed: `!*`.
+/// Whether Stripe accepts more names than are listed: `!*`.
 fn has_others(fields: &[Field]) -> bool {
     fields.iter().any(|field| field.name.is_empty())
 }
@@ -235,12 +235,12 @@ fn read_text(kind: &Kind, text: &str, path: &str) -> Result<Value, ApiError> {
             }
             Err(ApiError::invalid("", format!("Invalid currency: {text}.")).on(path))
         }
-        Kind::Choice(words) => match words.iter().find(|(word, _)| word == text) {
+        Kind::Choice(values) => match values.iter().find(|(value, _)| value == text) {
             Some((_, true)) => Ok(json!(text)),
             Some((_, false)) => Err(ApiError::unsupported(&format!("{path}={text}")).on(path)),
             None => {
                 let name = path.rsplit('[').next().unwrap_or(path).trim_end_matches(']');
-                let message = format!("Invalid {name}: must be {}", one_of(words));
+                let message = format!("Invalid {name}: must be {}", one_of(values));
                 Err(ApiError::invalid("", message).on(path))
             }
         },
@@ -248,9 +248,9 @@ fn read_text(kind: &Kind, text: &str, path: &str) -> Result<Value, ApiError> {
     }
 }
 
-fn one_of(words: &[(String, bool)]) -> String {
-    let words: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
-    match words.as_slice() {
+fn one_of(values: &[(String, bool)]) -> String {
+    let values: Vec<&str> = values.iter().map(|(value, _)| value.as_str()).collect();
+    match values.as_slice() {
         [only] => (*only).to_owned(),
         [first, second] => format!("one of {first} or {second}"),
         [head @ .., last] => format!("one of {}, or {last}", head.join(", ")),
@@ -374,8 +374,11 @@ fn named_kind(name: &str) -> Kind {
         "metadata" => Kind::Metadata,
         "range" => Kind::Range,
         "now_or_timestamp" => Kind::NowOrTimestamp,
-        words => Kind::Choice(
-            words.split('|').map(|word| (word.trim_start_matches('!').to_owned(), !word.starts_with('!'))).collect(),
+        values => Kind::Choice(
+            values
+                .split('|')
+                .map(|value| (value.trim_start_matches('!').to_owned(), !value.starts_with('!')))
+                .collect(),
         ),
     }
 }

@@ -1,5 +1,5 @@
 //! A running sandbox and a client that talks to it over real HTTP.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, reason = "each test file uses only a part")]
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -18,13 +18,13 @@ pub const SECRET: &str = "whsec_test";
 pub type Form<'a> = &'a [(&'a str, &'a str)];
 
 /// A response: status, headers, JSON body.
-pub struct Answer {
+pub struct ApiResponse {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Value,
 }
 
-impl Answer {
+impl ApiResponse {
     #[track_caller]
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
@@ -75,28 +75,28 @@ impl World {
         self.http.request(method, url).bearer_auth(KEY)
     }
 
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let answer = request.send().await.expect("an answer");
-        Answer {
-            status: answer.status().as_u16(),
-            headers: answer.headers().clone(),
-            body: answer.json().await.expect("JSON"),
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> ApiResponse {
+        let response = request.send().await.expect("a response");
+        ApiResponse {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.json().await.expect("JSON"),
         }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> ApiResponse {
         self.send(self.request("GET", path)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> ApiResponse {
         self.send(self.request("DELETE", path)).await
     }
 
-    pub async fn post(&self, path: &str, form: Form<'_>) -> Answer {
+    pub async fn post(&self, path: &str, form: Form<'_>) -> ApiResponse {
         self.send(self.request("POST", path).header("content-type", FORM).body(encode(form))).await
     }
 
-    pub async fn keyed(&self, key: &str, path: &str, form: Form<'_>) -> Answer {
+    pub async fn keyed(&self, key: &str, path: &str, form: Form<'_>) -> ApiResponse {
         let request = self.request("POST", path).header("content-type", FORM).body(encode(form));
         self.send(request.header("idempotency-key", key)).await
     }
@@ -158,12 +158,12 @@ impl World {
     pub async fn page(&self, method: &str, path: &str, form: Form<'_>) -> Page {
         let url = format!("{}{path}", self.sandbox.url());
         let request = self.http.request(method.parse().expect("a method"), url);
-        let answer = request.header("content-type", FORM).body(encode(form)).send().await.expect("an answer");
-        let location = answer.headers().get("location").and_then(|location| location.to_str().ok());
+        let response = request.header("content-type", FORM).body(encode(form)).send().await.expect("a response");
+        let location = response.headers().get("location").and_then(|location| location.to_str().ok());
         Page {
-            status: answer.status().as_u16(),
+            status: response.status().as_u16(),
             location: location.unwrap_or_default().to_owned(),
-            body: answer.text().await.expect("text"),
+            body: response.text().await.expect("text"),
         }
     }
 
@@ -217,18 +217,18 @@ pub fn data(list: &Value) -> &[Value] {
     list["data"].as_array().expect("a list")
 }
 
-/// A webhook receiver with scripted answers that records what it received.
+/// A webhook receiver that returns scripted statuses and records the requests.
 #[derive(Clone, Default)]
 pub struct Receiver {
     pub received: Arc<Mutex<Vec<(HeaderMap, String)>>>,
-    answers: Arc<Mutex<VecDeque<u16>>>,
+    statuses: Arc<Mutex<VecDeque<u16>>>,
 }
 
 impl Receiver {
-    /// Starts a receiver and returns it with its URL. It sends `answers` first, then always 200.
-    pub async fn start(answers: &[u16]) -> (Self, String) {
+    /// Starts a receiver and returns it with its URL. It returns `statuses` first, then always 200.
+    pub async fn start(statuses: &[u16]) -> (Self, String) {
         let receiver = Self::default();
-        receiver.answers.lock().expect("unpoisoned").extend(answers);
+        receiver.statuses.lock().expect("unpoisoned").extend(statuses);
         let router = axum::Router::new().fallback(Self::take).with_state(receiver.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
@@ -238,7 +238,7 @@ impl Receiver {
 
     async fn take(State(receiver): State<Self>, headers: HeaderMap, body: String) -> StatusCode {
         receiver.received.lock().expect("unpoisoned").push((headers, body));
-        let status = receiver.answers.lock().expect("unpoisoned").pop_front().unwrap_or(200);
+        let status = receiver.statuses.lock().expect("unpoisoned").pop_front().unwrap_or(200);
         StatusCode::from_u16(status).expect("a status")
     }
 
