@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 pub struct ChangeId {
     /// The account.
     pub account: AccountId,
-    /// The change's place among the account's changes.
+    /// The change's number within the account.
     pub number: i64,
 }
 

@@ -50,7 +50,7 @@ pub enum Command {
         #[command(subcommand)]
         command: ChangesCommand,
     },
-    /// Check the installation, and say what to do about each problem.
+    /// Check the installation, and suggest a fix for each problem.
     Doctor,
     /// Manage operators, who can see and repair everyone's billing.
     Operator {
@@ -86,7 +86,7 @@ pub enum OperatorCommand {
         #[arg(value_parser = Email::parse)]
         email: Email,
     },
-    /// Take the role away from an operator.
+    /// Remove the operator role from a user.
     Remove {
         /// The user's e-mail address.
         #[arg(value_parser = Email::parse)]

@@ -1,4 +1,4 @@
-//! What `make run` adds: the sandbox in the same process, its prices, and two users to log in as.
+//! Additions for `make run`: the sandbox in the same process, its prices, and two users to log in as.
 //! Production binaries do not contain it.
 
 use std::io::ErrorKind;
@@ -26,7 +26,7 @@ const OPERATOR_EMAIL: &str = "operator@tollgate.test";
 /// Their password. Not a secret: they exist only with the sandbox.
 const DEMO_PASSWORD: &str = "tollgate-demo";
 
-/// Starts the sandbox if no keys are configured. One that already listens on its address is used.
+/// Starts the sandbox if no keys are configured. One already listening on its address is reused.
 pub async fn start_sandbox(config: &mut Config, app: SocketAddr) -> anyhow::Result<Option<Sandbox>> {
     let Some(addr) = config.sandbox_addr else { return Ok(None) };
     let endpoint = sandbox::Endpoint {
@@ -56,7 +56,7 @@ pub async fn start_sandbox(config: &mut Config, app: SocketAddr) -> anyhow::Resu
 }
 
 /// The clock that the app uses: the sandbox's, which can be advanced, whether it runs in this process or
-/// in another.
+/// in another one.
 pub async fn clock(config: &Config, here: Option<&Sandbox>) -> Clock {
     let running = config.stripe.api_base.as_ref().filter(|_| config.is_sandbox());
     match (here, running) {
@@ -74,14 +74,14 @@ pub async fn clock(config: &Config, here: Option<&Sandbox>) -> Clock {
 async fn follow(url: String, offset: Arc<AtomicI64>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        // A sandbox that does not answer is restarting, and keeps its clock.
+        // A sandbox that does not respond is restarting, and keeps its clock.
         if let Some(now) = sandbox::offset_at(&url).await {
             offset.store(now, Ordering::Relaxed);
         }
     }
 }
 
-/// Where the sandbox keeps its state: beside the database, so that both can be deleted together.
+/// The file with the sandbox's state, next to the database, so that both can be deleted together.
 fn state_path(config: &Config) -> Option<PathBuf> {
     match &config.database_url {
         url if url.is_in_memory() => None,
@@ -93,7 +93,7 @@ fn state_path(config: &Config) -> Option<PathBuf> {
     }
 }
 
-/// Creates prices and users, and prints where everything is.
+/// Creates prices and users, and prints the addresses and how to log in.
 pub async fn seed(tollgate: &Tollgate) -> anyhow::Result<()> {
     let config = tollgate.config();
     let (true, Some(sandbox)) = (config.is_sandbox(), &config.stripe.api_base) else { return Ok(()) };
@@ -103,7 +103,7 @@ pub async fn seed(tollgate: &Tollgate) -> anyhow::Result<()> {
     auth::create_user(tollgate, &Email::parse(DEMO_EMAIL)?, DEMO_PASSWORD.to_owned()).await?;
     let operator = Email::parse(OPERATOR_EMAIL)?;
     auth::create_user(tollgate, &operator, DEMO_PASSWORD.to_owned()).await?;
-    set_role(tollgate, &OperatorPermit::of_a_command(), &operator, Role::Operator).await?;
+    set_role(tollgate, &OperatorPermit::for_cli(), &operator, Role::Operator).await?;
     println!();
     println!("  Tollgate   {}", tollgate.config().app_url);
     println!("  Sandbox    {sandbox}  (in place of Stripe; pay with card 4242 4242 4242 4242)");

@@ -6,10 +6,10 @@ use server::config::{Config, Env};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
-/// What a server logs by default.
+/// The server's default log filter.
 pub const SERVER: &str = "info,sqlx=warn,hyper=warn";
-/// What a command logs by default: little, because it prints what it finds and does. How long a statement
-/// takes is the server's concern.
+/// A command's default log filter: quiet, because a command prints its results. Slow statements are the
+/// server's concern.
 pub const COMMAND: &str = "warn,sqlx=error,engine::reconcile=off";
 
 /// Starts logging. `RUST_LOG` replaces `default`, except for libraries that put payloads or identities

@@ -1,4 +1,4 @@
-//! The binary. Exit codes: 0 success, 1 failure, 2 wrong usage or configuration.
+//! The binary. Exit codes: 0 success, 1 failure, 2 invalid usage or configuration.
 
 mod arguments;
 mod cli;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::database::connect;
 use crate::site;
 
-/// How long open requests, and then background tasks, may take to complete after a signal.
+/// The time in which open requests, and then background tasks, must complete after a signal.
 const GRACE: Duration = Duration::from_secs(25);
 
 /// Serves until a signal arrives.

@@ -17,7 +17,7 @@ pub async fn run(config: Config, command: CatalogCommand) -> anyhow::Result<()> 
                 catalog::apply(tollgate.gateway(), change).await?;
                 println!("done: {change}");
             }
-            println!("Stripe sells what plans.toml says.");
+            println!("Stripe matches plans.toml.");
         }
     }
     Ok(())
@@ -28,8 +28,8 @@ fn plan(changes: &[Change]) {
         println!("would {change}");
     }
     if changes.is_empty() {
-        println!("Stripe sells what plans.toml says.");
+        println!("Stripe matches plans.toml.");
     } else {
-        println!("Nothing was changed. Run `tollgate catalog apply` to apply it.");
+        println!("Nothing was changed. Run `tollgate catalog apply` to apply these changes.");
     }
 }

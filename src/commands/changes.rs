@@ -15,7 +15,7 @@ use crate::cli::ChangesCommand;
 /// Shows, retries and skips billing changes.
 pub async fn run(config: Config, command: ChangesCommand) -> anyhow::Result<()> {
     let tollgate = open_to_read(config).await?;
-    let permit = OperatorPermit::of_a_command();
+    let permit = OperatorPermit::for_cli();
     let done = match command {
         ChangesCommand::List { state, account, limit } => {
             let account = account.map(AccountId::new);
@@ -39,7 +39,7 @@ async fn list(tollgate: &Tollgate, filter: &ChangeFilter, limit: u32) -> anyhow:
     let mut after = Cursor::start();
     let mut shown = 0;
     loop {
-        let page = changes::changes(tollgate, &OperatorPermit::of_a_command(), filter, &after).await?;
+        let page = changes::changes(tollgate, &OperatorPermit::for_cli(), filter, &after).await?;
         for change in &page.rows {
             if shown == limit {
                 println!("There are more changes than these {shown}: use --limit to list more.");

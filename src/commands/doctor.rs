@@ -10,7 +10,7 @@ use super::database::open_unchecked;
 /// Runs all checks, and fails if one of them failed.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let tollgate = open_unchecked(config).await?;
-    let checks = admin::doctor::check(&tollgate, &OperatorPermit::of_a_command()).await;
+    let checks = admin::doctor::check(&tollgate, &OperatorPermit::for_cli()).await;
     for check in &checks {
         let state = match check.health {
             Health::Ok => "ok  ",

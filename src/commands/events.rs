@@ -28,7 +28,7 @@ async fn list(tollgate: &Tollgate, filter: &EventFilter, limit: u32) -> anyhow::
     let mut after = Cursor::start();
     let mut shown = 0;
     loop {
-        let page = events::events(tollgate, &OperatorPermit::of_a_command(), filter, &after).await?;
+        let page = events::events(tollgate, &OperatorPermit::for_cli(), filter, &after).await?;
         for event in &page.rows {
             if shown == limit {
                 println!("There are more events than these {shown}: use --limit to list more.");
@@ -62,7 +62,7 @@ fn line(event: &EventSummary) -> String {
 }
 
 async fn show(tollgate: &Tollgate, id: &EventId) -> anyhow::Result<()> {
-    let Some(event) = events::event(tollgate, &OperatorPermit::of_a_command(), id).await? else { return unknown(id) };
+    let Some(event) = events::event(tollgate, &OperatorPermit::for_cli(), id).await? else { return unknown(id) };
     println!("{}", line(&event.summary));
     if let Some(next) = next_step(event.summary.state, id) {
         println!("{next}");
@@ -71,7 +71,7 @@ async fn show(tollgate: &Tollgate, id: &EventId) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What an operator can do about an event.
+/// Advice to an operator about an event.
 fn next_step(state: EventState, id: &EventId) -> Option<String> {
     match state {
         EventState::Pending | EventState::Done => None,
@@ -84,7 +84,7 @@ fn next_step(state: EventState, id: &EventId) -> Option<String> {
 }
 
 async fn replay(tollgate: &Tollgate, id: &EventId) -> anyhow::Result<()> {
-    let permit = OperatorPermit::of_a_command();
+    let permit = OperatorPermit::for_cli();
     if events::replay(tollgate, &permit, id).await? {
         println!("{id} is due; a running server applies it within seconds.");
         return Ok(());

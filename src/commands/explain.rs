@@ -12,7 +12,7 @@ use server::store::users;
 
 use super::database::open_to_read;
 
-/// Prints what a user may do at a time, and the subscriptions that were known by then.
+/// Prints a user's entitlement at a given time, and the subscriptions known by then.
 pub async fn run(config: Config, email: &Email, at: Option<Timestamp>) -> anyhow::Result<()> {
     let tollgate = open_to_read(config).await?;
     let report = report(&tollgate, email, at.unwrap_or_else(|| tollgate.now())).await;
@@ -26,7 +26,7 @@ async fn report(tollgate: &Tollgate, email: &Email, at: Timestamp) -> anyhow::Re
         bail!("no user has the e-mail address {}", email.as_str());
     };
     let customer = customers::of_account(tollgate.db(), &user.account_id).await?;
-    let explanation = explain(tollgate, &OperatorPermit::of_a_command(), &user.account_id, at).await?;
+    let explanation = explain(tollgate, &OperatorPermit::for_cli(), &user.account_id, at).await?;
     let mut lines = vec![
         format!("{} as of {at}", user.email),
         format!("account   {}", user.account_id),

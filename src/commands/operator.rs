@@ -28,7 +28,7 @@ pub async fn run(config: Config, command: OperatorCommand) -> anyhow::Result<()>
 }
 
 async fn set(tollgate: &Tollgate, email: &Email, role: Role) -> anyhow::Result<()> {
-    let is_set = set_role(tollgate, &OperatorPermit::of_a_command(), email, role).await?;
+    let is_set = set_role(tollgate, &OperatorPermit::for_cli(), email, role).await?;
     tollgate.db().close().await;
     if !is_set {
         bail!("no user has the e-mail address {}", email.as_str());
@@ -37,9 +37,9 @@ async fn set(tollgate: &Tollgate, email: &Email, role: Role) -> anyhow::Result<(
 }
 
 async fn list(tollgate: &Tollgate) -> anyhow::Result<()> {
-    let operators = operators(tollgate, &OperatorPermit::of_a_command()).await?;
+    let operators = operators(tollgate, &OperatorPermit::for_cli()).await?;
     if operators.is_empty() {
-        println!("There are no operators. `tollgate operator add EMAIL` makes a user one.");
+        println!("There are no operators. Add one with `tollgate operator add EMAIL`.");
     }
     for operator in operators {
         println!("{operator}");

@@ -41,7 +41,7 @@ fn print(findings: &[Finding]) {
     }
 }
 
-/// What an operator has to do about a difference that is not repaired automatically.
+/// Advice to an operator about a difference that is not repaired automatically.
 const fn next_step(drift: &Drift) -> Option<&'static str> {
     match drift {
         Drift::MissedEvent { .. } | Drift::WrongSubscription { .. } | Drift::DeletedButBilled { .. } => None,
@@ -55,6 +55,6 @@ const fn next_step(drift: &Drift) -> Option<&'static str> {
         Drift::BilledUsage(_) => {
             Some("Compare with the meter's events in the Dashboard (docs/OPERATIONS.md, “Usage”).")
         }
-        Drift::NotCompared { .. } => Some("Look at it in the Dashboard. The next comparison tries it again."),
+        Drift::NotCompared { .. } => Some("Check it in the Dashboard. The next comparison tries again."),
     }
 }

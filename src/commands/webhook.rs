@@ -20,10 +20,10 @@ pub async fn run(config: Config, command: WebhookCommand) -> anyhow::Result<()> 
             println!("Stripe sends events to {url} again: the endpoint was disabled.");
         }
         Registered::Updated { added } => println!("Stripe now also sends to {url}:\n{}", added.join("\n")),
-        Registered::Unchanged => println!("Stripe sends every event that is handled to {url}."),
+        Registered::Unchanged => println!("Stripe already sends every handled event to {url}."),
         Registered::OtherVersion { id, version } => bail!(
-            "the endpoint {id} has API version {}, which cannot be changed: delete it at Stripe and register again",
-            version.as_deref().unwrap_or("of the account"),
+            "the endpoint {id} uses {}, which cannot be changed: delete it at Stripe and register again",
+            version.map_or_else(|| "the account's API version".to_owned(), |version| format!("API version {version}")),
         ),
     }
     Ok(())

@@ -95,7 +95,7 @@ on_both_databases! {
         assert_eq!(operator.post("/admin/replay", &[("id", "evt_none")]).await.status, 404);
     }
 
-    async fn reconciling_shows_what_differs(database) {
+    async fn reconciling_shows_the_differences(database) {
         let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let operator = operator(&app).await;
@@ -120,7 +120,7 @@ on_both_databases! {
         }
     }
 
-    async fn an_interrupted_run_is_shown_beside_what_was_found_before(database) {
+    async fn an_interrupted_run_is_shown_next_to_earlier_findings(database) {
         let app = Harness::start(database).await;
         let operator = operator(&app).await;
         unlinked_customer_subscribes(&app).await;
@@ -214,7 +214,7 @@ on_both_databases! {
         assert_eq!(seen.len(), ids.len(), "each once");
         seen.sort_unstable();
         seen.dedup();
-        assert_eq!(seen.len(), ids.len(), "and none twice");
+        assert_eq!(seen.len(), ids.len(), "none is listed twice");
     }
 
     async fn events_are_listed_page_by_page(database) {
@@ -238,16 +238,16 @@ on_both_databases! {
         assert_eq!(seen.len(), 120, "each once");
         seen.sort();
         seen.dedup();
-        assert_eq!(seen.len(), 120, "and none twice");
+        assert_eq!(seen.len(), 120, "none is listed twice");
     }
 
-    async fn a_removed_operator_sees_nothing_more_on_any_node(database) {
+    async fn a_removed_operator_loses_access_on_every_node(database) {
         let app = Harness::start(database).await;
         let other = app.second_node().await;
         let browser = operator(&app).await;
         app.until(async || opens_on_both(&browser, &other).await == [true, true]).await;
         let email = Email::parse("operator@example.com").unwrap();
-        assert!(set_role(&app.tollgate, &OperatorPermit::of_a_command(), &email, Role::Customer).await.unwrap());
+        assert!(set_role(&app.tollgate, &OperatorPermit::for_cli(), &email, Role::Customer).await.unwrap());
         assert!(!browser.opens("/admin").await);
         app.until(async || opens_on_both(&browser, &other).await == [false, false]).await;
     }
@@ -261,7 +261,7 @@ async fn opens_on_both(browser: &Browser, other: &str) -> [bool; 2] {
 async fn operator(app: &Harness) -> Browser {
     let browser = app.signed_up("operator@example.com").await;
     let email = Email::parse("operator@example.com").unwrap();
-    assert!(set_role(&app.tollgate, &OperatorPermit::of_a_command(), &email, Role::Operator).await.unwrap());
+    assert!(set_role(&app.tollgate, &OperatorPermit::for_cli(), &email, Role::Operator).await.unwrap());
     browser
 }
 
@@ -275,7 +275,7 @@ async fn subscriber(app: &Harness) -> AccountId {
     account
 }
 
-/// Records a change of the account's subscription that another node's handler has refused. The nodes of
+/// Records a change of the account's subscription that another node's handler has rejected. The nodes of
 /// the app would not deliver it before tomorrow.
 async fn failing_change(app: &Harness, account: &AccountId) -> StoredChange {
     let tomorrow = app.tollgate.now().plus_days(1);

@@ -1,5 +1,4 @@
-//! The commands, as an operator runs them beside a running server: what they print, their exit codes,
-//! and what they change.
+//! The commands, as an operator runs them next to a running server: their output, exit codes and effects.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use crate::support::{Database, DatabaseKind, Harness, PAYS, deliver, event, on_b
 
 const PLANS: &str = include_str!("../../plans.toml");
 
-/// What a command printed, and its exit code.
+/// A command's output and exit code.
 #[derive(Debug)]
 struct Ran {
     code: i32,
@@ -22,7 +21,7 @@ struct Ran {
 }
 
 impl Ran {
-    /// The output of a command that succeeded without a complaint.
+    /// The output of a command that succeeded and printed no error.
     #[track_caller]
     fn succeeded(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (0, ""), "{}", self.out);
@@ -37,7 +36,7 @@ impl Ran {
     }
 }
 
-/// Runs the program with the server's database and Stripe, whose clock it goes by.
+/// Runs the program with the server's database and Stripe, and on Stripe's clock.
 async fn run(app: &Harness, arguments: &[&str]) -> Ran {
     run_with(app, arguments, &[("DATABASE_URL", &app.database.url)]).await
 }
@@ -145,7 +144,7 @@ on_both_databases! {
         assert!(shown.contains("Its type is not handled, or"), "{shown}");
     }
 
-    async fn what_a_user_had_at_any_time_is_explained(database) {
+    async fn the_entitlement_of_a_user_at_any_time_is_explained(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let start = app.tollgate.now();
@@ -168,7 +167,7 @@ on_both_databases! {
         assert!(during.contains("customer  cus_") && during.contains("limit     10,000 "), "{during}");
         let now = explain(&[]).await;
         assert!(now.contains("tier      FREE") && now.contains(&format!("{subscription}  canceled")), "{now}");
-        assert!(now.contains(&app.tollgate.now().to_string()[..10]), "it goes by the server's clock: {now}");
+        assert!(now.contains(&app.tollgate.now().to_string()[..10]), "it uses the server's clock: {now}");
     }
 
     async fn billing_changes_are_listed_retried_and_skipped(database) {
@@ -251,7 +250,7 @@ on_both_databases! {
         }
     }
 
-    async fn reconciling_names_what_was_missed_and_repairs_it_once(database) {
+    async fn reconciling_names_missed_events_and_repairs_them_once(database) {
         let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
@@ -272,7 +271,7 @@ on_both_databases! {
         assert_eq!(run(&app, &["reconcile"]).await.succeeded(), "In sync with Stripe.\n");
     }
 
-    async fn what_only_a_person_can_decide_is_reported_with_the_next_step_and_left_alone(database) {
+    async fn differences_that_need_a_decision_are_reported_with_the_next_step_and_left_alone(database) {
         let app = Harness::start(database).await;
         let pro = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
         let browser = app.signed_up("ada@example.com").await;
@@ -333,7 +332,7 @@ on_both_databases! {
         let address = format!("{}/api/stripe/webhook", app.url);
         assert!(created.contains(&address) && created.contains("\nSTRIPE_WEBHOOK_SECRET=whsec_"), "{created}");
         let again = run(&app, &["webhook", "register"]).await.succeeded();
-        assert!(again.contains("every event that is handled") && !again.contains("whsec_"), "{again}");
+        assert!(again.contains(&address) && !again.contains("whsec_"), "{again}");
         let endpoints = app.stripe_lists("/v1/webhook_endpoints").await;
         assert_eq!((endpoints.len(), &endpoints[0]["url"]), (1, &address.into()));
         let path = format!("/v1/webhook_endpoints/{}", endpoints[0]["id"].as_str().unwrap());
@@ -362,7 +361,7 @@ on_both_databases! {
         assert_eq!(run(&app, &["operator", "list"]).await.succeeded(), none);
     }
 
-    async fn the_doctor_reports_warnings_and_failures_with_what_to_do(database) {
+    async fn the_doctor_reports_warnings_and_failures_with_a_remedy(database) {
         let app = Harness::start(database).await;
         let warned = run(&app, &["doctor"]).await.succeeded();
         assert!(warned.lines().any(|line| line.starts_with("warn  webhook endpoint ")), "{warned}");
@@ -390,7 +389,7 @@ on_both_databases! {
         assert_eq!(without_clock(&again), without_clock(&sound));
     }
 
-    async fn a_database_that_lacks_a_migration_is_brought_up_to_date_by_the_command_that_the_error_names(database) {
+    async fn the_error_about_a_missing_migration_names_the_command_that_applies_it(database) {
         let app = Harness::start(database).await;
         let behind = database.fresh_database().await;
         migrate_except_the_last(&behind).await;
@@ -410,9 +409,9 @@ on_both_databases! {
     }
 }
 
-/// The commands of the catalogue do not use the database.
+/// The catalog commands do not use the database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_of_the_catalogue_are_planned_and_applied_once() {
+async fn catalog_changes_are_planned_and_applied_once() {
     let app = Harness::start(DatabaseKind::Sqlite).await;
     let plans = app.database.files.path().join("dearer.toml");
     std::fs::write(&plans, PLANS.replace("amount = 2900\n", "amount = 3900\n")).unwrap();
@@ -424,13 +423,14 @@ async fn changes_of_the_catalogue_are_planned_and_applied_once() {
     let change = planned.lines().next().and_then(|line| line.strip_prefix("would ")).expect("a change");
     assert!(change.starts_with("replace price tollgate_pro_month ($29 ") && change.contains("$39 "), "{planned}");
     assert!(change.contains(&format!("add {old} to `retired_prices`")), "{planned}");
-    assert!(planned.ends_with("\nNothing was changed. Run `tollgate catalog apply` to apply it.\n"), "{planned}");
+    assert!(planned.lines().last().is_some_and(|hint| hint.contains("`tollgate catalog apply`")), "{planned}");
     assert_eq!(only_pro_price(&app).await, old);
     let applied = catalog("apply").await;
     assert!(applied.starts_with(&format!("done: {change}")), "{applied}");
     assert_ne!(only_pro_price(&app).await, old);
     for again in ["apply", "plan"] {
-        assert_eq!(catalog(again).await, "Stripe sells what plans.toml says.\n");
+        let unchanged = catalog(again).await;
+        assert!(unchanged.lines().count() == 1 && !unchanged.contains("price"), "{unchanged}");
     }
 }
 
@@ -480,7 +480,7 @@ async fn status(app: &Harness, subscription: &str) -> String {
     found["status"].as_str().unwrap().to_owned()
 }
 
-/// The first word with this beginning.
+/// The first word with this prefix.
 fn word(text: &str, begins: &str) -> String {
     text.split_whitespace()
         .find(|word| word.starts_with(begins))
@@ -508,7 +508,7 @@ async fn fail_delivery(app: &Harness) -> i64 {
     due[0].number
 }
 
-/// How many billing changes are in a state.
+/// The number of billing changes in a state.
 async fn count_changes(app: &Harness, state: ChangeState) -> usize {
     let filter = ChangeFilter { state: Some(state), account: None };
     billing_changes::list(app.tollgate.db(), &filter, &Cursor::start(), 100).await.unwrap().len()

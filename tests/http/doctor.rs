@@ -1,5 +1,4 @@
-//! Whether everything is in place. What the command prints, and a database that lacks a migration, are in
-//! `commands.rs`.
+//! The doctor's checks. Its output and missing migrations are tested in `commands.rs`.
 
 use std::time::Duration;
 
@@ -38,7 +37,7 @@ on_both_databases! {
         assert_eq!(checked(&app.tollgate, "clock").await.health, Health::Ok);
     }
 
-    async fn what_is_missing_is_reported_with_its_remedy(database) {
+    async fn missing_parts_are_reported_with_their_remedy(database) {
         let app = Harness::start(database).await;
         let endpoint = app.stripe_newest("/v1/webhook_endpoints").await;
         app.stripe_deletes(&format!("/v1/webhook_endpoints/{endpoint}")).await;
@@ -60,7 +59,7 @@ on_both_databases! {
         assert!(incomplete.message.contains("customer.subscription.deleted"), "{incomplete:?}");
     }
 
-    async fn a_stripe_that_does_not_answer_is_reported(database) {
+    async fn an_unreachable_stripe_is_reported(database) {
         let app = Harness::start(database).await;
         app.sandbox.fail_next(1_000, 503);
         assert_eq!(checked(&app.tollgate, "Stripe").await.health, Health::Failed);
@@ -134,7 +133,7 @@ on_both_databases! {
         let found = checked(&app.tollgate, "price api_calls_month").await;
         assert!(found.health == Health::Failed && found.message.contains("does not bill this meter"), "{found:?}");
         apply_all(app.tollgate.gateway(), app.tollgate.catalog()).await.unwrap();
-        assert_eq!(checked(&app.tollgate, "price api_calls_month").await.health, Health::Ok, "applying the catalogue is the remedy");
+        assert_eq!(checked(&app.tollgate, "price api_calls_month").await.health, Health::Ok, "applying the catalog is the remedy");
 
         let ours = app.tollgate.gateway().meter("api_calls").await.unwrap().unwrap();
         app.stripe_makes(&format!("/v1/billing/meters/{ours}/deactivate"), &[]).await;
@@ -215,7 +214,7 @@ fn a_key_of_the_wrong_kind_is_reported() {
 }
 
 async fn checks(tollgate: &Tollgate) -> Vec<Check> {
-    check(tollgate, &OperatorPermit::of_a_command()).await
+    check(tollgate, &OperatorPermit::for_cli()).await
 }
 
 async fn checked(tollgate: &Tollgate, subject: &str) -> Check {

@@ -85,7 +85,7 @@ impl App {
     /// Signs up a new operator.
     pub async fn operator(&self, email: &str) -> Browser<'_> {
         let browser = self.signed_up(email).await;
-        let (permit, email) = (OperatorPermit::of_a_command(), Email::parse(email).unwrap());
+        let (permit, email) = (OperatorPermit::for_cli(), Email::parse(email).unwrap());
         assert!(set_role(&self.tollgate, &permit, &email, Role::Operator).await.unwrap());
         browser
     }

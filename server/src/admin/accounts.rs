@@ -1,4 +1,4 @@
-//! Accounts, and why each has what it has.
+//! Accounts, and the reasons for their entitlements.
 
 use billing::ledger::Invoice;
 use billing::{AccountId, CustomerId, Entitlement, Timestamp, entitlement};
@@ -13,17 +13,17 @@ use super::page::{READ, ROWS};
 use super::roles::OperatorPermit;
 use crate::tollgate::Tollgate;
 
-/// An account as a list shows it.
+/// An account in a list.
 #[derive(Clone, Debug)]
 pub struct AccountSummary {
     /// The account.
     pub account: AccountRow,
-    /// What it may do, and why.
+    /// Its entitlement, with the reason.
     pub entitlement: Entitlement,
 }
 
-/// A page of accounts, newest first: all of them, or those whose address contains `search` or whose own
-/// or Stripe's id it is.
+/// Reads a page of accounts, newest first. `search` matches a part of the e-mail address, or the whole
+/// account or customer id; an empty one matches all.
 pub async fn accounts(
     tollgate: &Tollgate,
     _: &OperatorPermit,
@@ -42,18 +42,18 @@ pub async fn accounts(
     Ok(Page::new(summaries, ROWS, |row| Cursor { at: Timestamp(row.account.created_at), key: row.account.id.clone() }))
 }
 
-/// An account, with everything that explains it.
+/// An account, with the data behind its entitlement.
 #[derive(Clone, Debug)]
 pub struct AccountDetail {
     /// The account.
     pub account: AccountRow,
-    /// Its customer at Stripe.
+    /// Its Stripe customer.
     pub customer: Option<CustomerId>,
-    /// What it may do, and why.
+    /// Its entitlement, with the reason.
     pub entitlement: Entitlement,
     /// The latest revision of each subscription, with its cause.
     pub subscriptions: Vec<Revision>,
-    /// All meters.
+    /// The reading of every meter.
     pub usage: Vec<MeterReading>,
     /// The newest invoices.
     pub invoices: Vec<Invoice>,
@@ -81,16 +81,16 @@ pub async fn account(
     }))
 }
 
-/// Why an account had what it had at some time.
+/// An account's entitlement at a given time, with the reason.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// What it could do then, by the catalogue of today.
+    /// The entitlement at that time, under today's catalog.
     pub entitlement: Entitlement,
-    /// The revision of each subscription that held then.
+    /// The revision of each subscription that was current at that time.
     pub subscriptions: Vec<Revision>,
 }
 
-/// Explains what an account had at a time.
+/// Explains an account's entitlement at a given time.
 pub async fn explain(
     tollgate: &Tollgate,
     _: &OperatorPermit,

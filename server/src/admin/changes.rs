@@ -9,7 +9,7 @@ use super::page::{READ, ROWS};
 use super::roles::OperatorPermit;
 use crate::tollgate::Tollgate;
 
-/// A page of billing changes, newest first.
+/// Reads a page of billing changes, newest first.
 pub async fn changes(
     tollgate: &Tollgate,
     _: &OperatorPermit,
@@ -20,7 +20,7 @@ pub async fn changes(
     Ok(Page::new(rows, ROWS, rows::cursor))
 }
 
-/// Delivers a pending change now instead of at its next attempt. `false` when it is not pending.
+/// Delivers a pending change now instead of at its next attempt. Returns `false` if it is not pending.
 pub async fn retry(
     tollgate: &Tollgate,
     _: &OperatorPermit,
@@ -35,8 +35,8 @@ pub async fn retry(
     Ok(is_due)
 }
 
-/// Gives up on a pending change, so that the account's next one is delivered. `false` when it is not
-/// pending.
+/// Gives up on a pending change, so that the account's next one is delivered. Returns `false` if
+/// it is not pending.
 pub async fn skip(
     tollgate: &Tollgate,
     _: &OperatorPermit,

@@ -1,8 +1,8 @@
-//! Sentences for operators.
+//! Explanations for operators.
 
 use billing::{Flag, Reason};
 
-/// Returns a sentence about why an account has its plan.
+/// Explains why an account has its plan.
 pub fn describe_reason(reason: &Reason) -> String {
     match reason {
         Reason::NoSubscription => "There is no subscription.".to_owned(),
@@ -10,11 +10,11 @@ pub fn describe_reason(reason: &Reason) -> String {
     }
 }
 
-/// Returns a sentence about something that needs an operator's attention.
+/// Describes a flag that needs an operator's attention.
 pub fn describe_flag(flag: &Flag) -> String {
     match flag {
         Flag::StalePeriod(id) => format!("The period of {id} has ended, and Stripe has not renewed it."),
-        Flag::UnknownStatus(id, status) => format!("{id} has the status `{status}`, which this version does not know."),
-        Flag::UnknownPrice(id) => format!("{id} has a price that plans.toml does not name."),
+        Flag::UnknownStatus(id, status) => format!("{id} has the status `{status}`, which is unknown to this version."),
+        Flag::UnknownPrice(id) => format!("{id} has a price that is not in plans.toml."),
     }
 }

@@ -1,4 +1,4 @@
-//! The engine's checks, with those of the app's own configuration and tables before them.
+//! The engine's checks, plus those of the app's own configuration and tables.
 
 use engine::doctor::{self, Check, Health};
 use secrecy::ExposeSecret;
@@ -15,14 +15,14 @@ pub async fn check(tollgate: &Tollgate, _: &OperatorPermit) -> Vec<Check> {
     // The engine has checked its own migrations.
     if matches!(store::is_migrated(tollgate.db()).await, Ok(false)) {
         for check in checks.iter_mut().filter(|check| check.subject == "database" && check.health == Health::Ok) {
-            let message = "The database answers, but lacks the app's migrations: run `tollgate migrate`.";
+            let message = "The app's migrations are missing: run `tollgate migrate`.";
             *check = Check::new("database", Health::Failed, message);
         }
     }
     checks
 }
 
-/// Checks that the settings match. Whether they are complete was checked at startup.
+/// Checks that the settings are consistent; startup has checked that they are complete.
 pub fn configuration(config: &Config) -> Check {
     let key = config.stripe.secret_key.expose_secret();
     let is_live = key.starts_with("sk_live_") || key.starts_with("rk_live_");

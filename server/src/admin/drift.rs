@@ -11,10 +11,10 @@ use super::page::{READ, ROWS};
 use super::roles::OperatorPermit;
 use crate::tollgate::Tollgate;
 
-/// How long an operator waits for a comparison.
+/// The time an operator waits for a comparison.
 const WAIT: Duration = Duration::from_secs(20);
 
-/// A page of differences that exist or existed, newest first.
+/// Reads a page of differences, open and closed, newest first.
 pub async fn drift(
     tollgate: &Tollgate,
     _: &OperatorPermit,
@@ -25,13 +25,13 @@ pub async fn drift(
     Ok(Page::new(rows, ROWS, |entry| Cursor { at: entry.found_at, key: entry.id.clone() }))
 }
 
-/// The latest comparison with Stripe that ended.
+/// Reads the latest finished comparison with Stripe.
 pub async fn last_run(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Option<Run>, StoreError> {
     rows::latest_run(tollgate.db()).await
 }
 
-/// Compares with Stripe now, and repairs what is safe. `false` when it takes longer than a person
-/// waits: it continues, and is recorded when it ends.
+/// Compares with Stripe now, and repairs what is safe. Returns `false` if that takes longer than
+/// [`WAIT`]: it continues in the background, and is recorded when it ends.
 pub async fn compare(tollgate: &Tollgate, _: &OperatorPermit) -> Result<bool, Interrupted> {
     let comparing = tokio::spawn({
         let tollgate = tollgate.clone();

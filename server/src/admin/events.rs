@@ -9,7 +9,7 @@ use super::page::{READ, ROWS};
 use super::roles::OperatorPermit;
 use crate::tollgate::Tollgate;
 
-/// A page of events, newest first.
+/// Reads a page of events, newest first.
 pub async fn events(
     tollgate: &Tollgate,
     _: &OperatorPermit,
@@ -23,7 +23,7 @@ pub async fn events(
 /// An event with its body.
 #[derive(Clone, Debug)]
 pub struct EventDetail {
-    /// The event as lists show it.
+    /// The event, as in a list.
     pub summary: EventSummary,
     /// The signed body. It holds customers' data.
     pub payload: String,
@@ -36,7 +36,7 @@ pub async fn event(tollgate: &Tollgate, _: &OperatorPermit, id: &EventId) -> Res
     Ok(summary.zip(payload).map(|(summary, payload)| EventDetail { summary, payload }))
 }
 
-/// Makes an event due again. `false` when there is no such event, or none that is about an object.
+/// Schedules an event to be applied again. Returns `false` if it does not exist or has no object.
 pub async fn replay(tollgate: &Tollgate, _: &OperatorPermit, id: &EventId) -> Result<bool, StoreError> {
     let mut tx = tollgate.db().begin().await?;
     let is_due = inbox::replay(&mut tx, id, tollgate.now()).await?;

@@ -1,5 +1,5 @@
-//! What operators see and repair. Every function takes an [`OperatorPermit`]: nothing of another
-//! account can be read without one.
+//! The operators' view of billing, and their repairs. Every function takes an [`OperatorPermit`]: other
+//! accounts cannot be read without one.
 
 pub mod accounts;
 pub mod changes;

@@ -12,15 +12,15 @@ use crate::tollgate::Tollgate;
 /// The state of billing.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// How many events are in each state.
+    /// The number of events in each state.
     pub events: Vec<StateCount>,
-    /// When the event that has been pending longest was received.
+    /// The time at which the oldest pending event was received.
     pub oldest_pending: Option<Timestamp>,
-    /// Billing changes that could not be delivered yet.
+    /// Billing changes whose delivery keeps failing.
     pub failing_changes: Failing,
-    /// The latest comparison with Stripe that ended.
+    /// The latest finished comparison with Stripe.
     pub last_run: Option<Run>,
-    /// How many differences of each class are open.
+    /// The number of open differences in each class.
     pub drift: Vec<OpenCount>,
 }
 

@@ -1,4 +1,4 @@
-//! Who is an operator.
+//! The operator role.
 
 use billing::email::Email;
 use engine::StoreError;
@@ -13,15 +13,15 @@ use crate::user_cache::Changed;
 pub struct OperatorPermit(());
 
 impl OperatorPermit {
-    /// The permit of a command: who can run one can read the database as well.
-    pub const fn of_a_command() -> Self {
+    /// The permit for the command line: anyone who can run a command can also read the database.
+    pub const fn for_cli() -> Self {
         Self(())
     }
 }
 
 /// A signed-in user is not an operator.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("this is for operators")]
+#[error("only operators may do this")]
 pub struct NotAnOperator;
 
 /// Checks that a signed-in user is an operator.
@@ -29,7 +29,7 @@ pub fn require_operator(who: &SignedIn) -> Result<OperatorPermit, NotAnOperator>
     if who.is_operator { Ok(OperatorPermit(())) } else { Err(NotAnOperator) }
 }
 
-/// Gives the user with this address a role. `false` when there is no such user.
+/// Gives the user with this address a role. Returns `false` if there is no such user.
 pub async fn set_role(tollgate: &Tollgate, _: &OperatorPermit, email: &Email, role: Role) -> Result<bool, StoreError> {
     let mut tx = tollgate.db().begin().await?;
     let Some(user) = users::set_role(&mut tx, &email.login_key(), role).await? else { return Ok(false) };
@@ -37,7 +37,7 @@ pub async fn set_role(tollgate: &Tollgate, _: &OperatorPermit, email: &Email, ro
     Ok(true)
 }
 
-/// The addresses of all operators.
+/// Returns the addresses of all operators.
 pub async fn operators(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Vec<String>, StoreError> {
     users::operators(tollgate.db()).await
 }
