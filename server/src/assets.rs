@@ -1,4 +1,4 @@
-//! Style sheet, scripts and icons, in memory, with the compressed copies that the build made.
+//! Style sheet, scripts and icons, in memory, with the compressed copies from the build.
 //!
 //! Files below `pkg/` have a hash of their content in their names, so browsers cache them forever.
 
@@ -35,7 +35,7 @@ struct Manifest {
     style: String,
 }
 
-/// Why the files could not be read.
+/// The reason the files could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum AssetsError {
     /// A file cannot be read.

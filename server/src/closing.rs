@@ -1,4 +1,4 @@
-//! Closing an account for good: its billing, its workspace and its users (`tests/http/closing.rs`).
+//! Closing an account permanently: its billing, its workspace and its users (`tests/http/closing.rs`).
 
 use billing::AccountId;
 use engine::closing::{self, CloseError};
@@ -9,7 +9,7 @@ use crate::store::{StoreError, api_keys, custom_domains, support_messages, users
 use crate::tollgate::Tollgate;
 use crate::user_cache::Changed;
 
-/// Why an account was not closed.
+/// The reason an account was not closed.
 #[derive(Debug, thiserror::Error)]
 pub enum CloseAccountError {
     /// The password was not confirmed.
@@ -48,12 +48,12 @@ pub async fn close_account(
     let changed = changed.chain([account.to_string()]).collect();
     tollgate.cache().invalidation().commit(tx, changed).await?;
     tracing::info!("account {account} is closed");
-    // The user is deleted, so a session that outlives this opens nothing.
+    // The user is deleted, so a session that outlives this grants no access.
     auth::logout(session).await.map_err(|error: AuthUnavailable| LoginError::from(error))?;
     Ok(())
 }
 
-/// Returns the hashes of the account's API keys.
+/// Deletes the account's workspace, and returns the hashes of its API keys.
 async fn delete_workspace(tx: &mut Tx, account: &AccountId) -> Result<Vec<String>, StoreError> {
     custom_domains::delete(tx, account).await?;
     support_messages::delete_all(tx, account).await?;

@@ -1,7 +1,7 @@
 //! The configuration: read once at startup, typed, with all errors reported together.
 //!
 //! Nothing else in the program reads the environment. Secrets are [`SecretString`]s: their `Debug`
-//! shows nothing (`tests/rules/config.rs`).
+//! output is redacted (`tests/rules/config.rs`).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -26,12 +26,12 @@ pub const SANDBOX_SECRET_KEY: &str = "sk_test_sandbox";
 /// The secret that the sandbox signs its events with. Not a secret either.
 pub const SANDBOX_WEBHOOK_SECRET: &str = "whsec_sandbox";
 
-/// Where the program runs.
+/// The environment in which the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Env {
     /// A developer's machine: `.env` is read, and the sandbox replaces Stripe unless keys are set.
     Development,
-    /// In front of customers: no default could be wrong.
+    /// Serving customers: every setting without a safe default must be set.
     Production,
 }
 
@@ -40,31 +40,31 @@ pub enum Env {
 pub struct Config {
     /// `APP_ENV`.
     pub env: Env,
-    /// `APP_URL`: where customers reach the app, and Stripe sends them back to.
+    /// `APP_URL`: the address at which customers reach the app, and to which Stripe returns them.
     pub app_url: Url,
     /// `BIND_ADDR`.
     pub bind_addr: SocketAddr,
-    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed, besides this machine's.
+    /// `TRUSTED_PROXIES`: proxies whose `X-Forwarded-For` is trusted, besides this machine.
     pub trusted_proxies: Vec<IpNet>,
     /// `DATABASE_URL`.
     pub database_url: DatabaseUrl,
     /// `STRIPE_…`.
     pub stripe: StripeSettings,
-    /// `SANDBOX_ADDR`: where the sandbox listens, if it replaces Stripe because no keys are set.
+    /// `SANDBOX_ADDR`: the sandbox's address, if it replaces Stripe because no keys are set.
     pub sandbox_addr: Option<SocketAddr>,
     /// `plans.toml`, with the price ids of the environment.
     pub catalog: Arc<Catalog>,
-    /// `USAGE_HISTORY_DAYS`: how long usage records are kept, and with them their idempotency keys.
+    /// `USAGE_HISTORY_DAYS`: how long usage records and their idempotency keys are kept.
     pub retention: Retention,
-    /// When to compare with Stripe: the engine's default, which no variable changes.
+    /// The reconciliation schedule: the engine's default, without a variable.
     pub reconcile: Schedule,
-    /// How many passwords are hashed at the same time, which no variable changes.
+    /// The limits on password hashing: the defaults, without a variable.
     pub hashing: HashingLimits,
-    /// `AI_…`: the provider that generates texts; a local stand-in when `None`.
+    /// `AI_…`: the provider that generates texts; a local stand-in if `None`.
     pub ai: Option<AiConfig>,
-    /// `API_CALLS_PER_SECOND`: how many API calls an account may make; unlimited when `None`.
+    /// `API_CALLS_PER_SECOND`: each account's limit on API calls; unlimited if `None`.
     pub api_calls_per_second: Option<NonZeroU32>,
-    /// `RUST_LOG`: what is logged, in tracing's filter syntax.
+    /// `RUST_LOG`: the log filter, in tracing's syntax.
     pub log: Option<String>,
     /// `TOLLGATE_SITE`: the folder with style sheet and scripts, for a binary that does not embed them.
     pub site_dir: PathBuf,
@@ -102,7 +102,7 @@ pub struct AiConfig {
     pub model: String,
 }
 
-/// Everything that is wrong with the configuration, one line each. It does not show secrets.
+/// All configuration errors, one line each, without secrets.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("The configuration has {} error(s):\n{}", .0.len(), .0.iter().map(|error| format!("  - {error}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigErrors(pub Vec<String>);
@@ -111,7 +111,7 @@ impl Config {
     /// Reads the variables through `lookup`. An empty value counts as unset.
     ///
     /// # Errors
-    /// Every missing or malformed variable.
+    /// Lists every missing or malformed variable.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         Reader { lookup, errors: Vec::new() }.read()
     }
@@ -120,7 +120,7 @@ impl Config {
     /// the environment does not set.
     ///
     /// # Errors
-    /// As [`Config::from_lookup`]; also an `.env` that cannot be read.
+    /// As for [`Config::from_lookup`], or if `.env` cannot be read.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env() -> Result<Self, ConfigErrors> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
@@ -129,7 +129,7 @@ impl Config {
     }
 }
 
-/// The variables in `.env`; none when there is no such file.
+/// The variables in `.env`; none if there is no such file.
 fn dot_env() -> Result<HashMap<String, String>, ConfigErrors> {
     let lines = match dotenvy::from_filename_iter(".env") {
         Ok(lines) => lines,
@@ -201,7 +201,7 @@ impl Reader<'_> {
             Some("production") => Env::Production,
             Some(other) => {
                 self.error(format!("APP_ENV is `{other}`: use `development` or `production`"));
-                // The stricter one, so that no other error is missed.
+                // The stricter one, so that no other error goes unreported.
                 Env::Production
             }
         }
@@ -210,22 +210,22 @@ impl Reader<'_> {
     fn app_url(&mut self, env: Env) -> Option<Url> {
         let Some(text) = self.value("APP_URL") else {
             if env == Env::Production {
-                self.error("APP_URL is not set: the address people reach the app at, such as https://app.example.com");
+                self.error("APP_URL is not set: use the app's public address, such as https://app.example.com");
                 return None;
             }
             return Url::parse("http://localhost:3000").ok();
         };
-        let sound = Url::parse(&text)
+        let valid = Url::parse(&text)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .filter(|url| url.username().is_empty() && url.password().is_none())
             .filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
-        let Some(url) = sound else {
-            self.error("APP_URL is not an address of the form http(s)://host[:port], without a path");
+        let Some(url) = valid else {
+            self.error("APP_URL must have the form http(s)://host[:port], without a path");
             return None;
         };
         if env == Env::Production && url.scheme() == "http" && !is_this_machine(&url) {
-            self.error("APP_URL must be https in production: the session cookie must not travel in the clear");
+            self.error("APP_URL must be https in production, so that the session cookie is never sent in clear text");
             return None;
         }
         Some(url)
@@ -248,7 +248,7 @@ impl Reader<'_> {
         let url = self.value("DATABASE_URL").unwrap_or_else(|| "sqlite:data/tollgate.db".to_owned());
         match DatabaseUrl::parse(&url) {
             Ok(url) if env == Env::Production && url.is_in_memory() => {
-                self.error("DATABASE_URL keeps nothing: production needs a file or a server");
+                self.error("DATABASE_URL is an in-memory database: use a file or a server in production");
                 None
             }
             Ok(url) => Some(url),
@@ -270,7 +270,7 @@ impl Reader<'_> {
                 self.error("STRIPE_API_BASE is not an http(s) address");
             }
             if text.trim_end_matches('/').ends_with("/v1") {
-                self.error("STRIPE_API_BASE must not end in /v1: it is added");
+                self.error("STRIPE_API_BASE must not end in /v1, which is added automatically");
             }
             url
         });
@@ -287,7 +287,7 @@ impl Reader<'_> {
 
         match key.as_deref() {
             None => self.error(
-                "STRIPE_SECRET_KEY is not set: without it customers cannot pay (Stripe Dashboard → Developers → API keys)",
+                "STRIPE_SECRET_KEY is not set: customers cannot pay without it (Stripe Dashboard → Developers → API keys)",
             ),
             Some(key) if !(key.starts_with("sk_") || key.starts_with("rk_")) => {
                 self.error("STRIPE_SECRET_KEY must begin with `sk_` or `rk_`");
@@ -302,14 +302,14 @@ impl Reader<'_> {
             .filter(|secret| !secret.is_empty())
             .collect();
         if webhook_secrets.is_empty() {
-            self.error("STRIPE_WEBHOOK_SECRET is not set: without it no event can be verified (`stripe listen` or the endpoint's page in the Stripe Dashboard shows it)");
+            self.error("STRIPE_WEBHOOK_SECRET is not set: no event can be verified without it (`stripe listen` or the endpoint's page in the Stripe Dashboard shows it)");
         }
         if webhook_secrets.iter().any(|secret| !secret.starts_with("whsec_") || secret.len() < 8) {
             self.error("STRIPE_WEBHOOK_SECRET: each secret must begin with `whsec_`");
         }
         let is_local = api_base.as_ref().is_some_and(is_this_machine);
         if env == Env::Production && !is_local && webhook_secrets.contains(&SANDBOX_WEBHOOK_SECRET) {
-            self.error("STRIPE_WEBHOOK_SECRET is the sandbox's, which is public: use the endpoint's own");
+            self.error("STRIPE_WEBHOOK_SECRET is the sandbox's, which is public: use your endpoint's secret");
         }
         if self.errors.len() > errors_before {
             return None;
@@ -323,7 +323,7 @@ impl Reader<'_> {
         Some((stripe, None))
     }
 
-    /// Address and model are set together; a key alone is an error.
+    /// Reads the AI settings. Address and model must be set together; a key alone is an error.
     fn ai(&mut self) -> Option<AiConfig> {
         let (base_url, key, model) = (self.value("AI_BASE_URL"), self.value("AI_API_KEY"), self.value("AI_MODEL"));
         if base_url.is_none() && key.is_none() && model.is_none() {
@@ -351,7 +351,7 @@ impl Reader<'_> {
         for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
             match range(text) {
                 Some(range) if range.prefix_len() == 0 => self.error(format!(
-                    "TRUSTED_PROXIES: `{text}` is every address, so that any client could pretend to be another"
+                    "TRUSTED_PROXIES: `{text}` includes every address, so any client could impersonate another"
                 )),
                 Some(range) => ranges.push(range),
                 None => self.error(format!(
@@ -369,14 +369,14 @@ impl Reader<'_> {
             Some(text) => {
                 let rate = text.parse().ok();
                 if rate.is_none() {
-                    self.error("API_CALLS_PER_SECOND must be a whole number from 1 up, or `unlimited`");
+                    self.error("API_CALLS_PER_SECOND must be a whole number, at least 1, or `unlimited`");
                 }
                 rate
             }
         }
     }
 
-    /// 90 days by default. Idempotency keys are kept for as long, so it is at least a day.
+    /// 90 days by default. Idempotency keys are kept for the same time, so it is at least a day.
     fn usage_history_days(&mut self) -> Option<u32> {
         match self.value("USAGE_HISTORY_DAYS").as_deref() {
             None => Some(90),
@@ -384,7 +384,7 @@ impl Reader<'_> {
             Some(text) => {
                 let days = text.parse().ok().filter(|days| *days > 0);
                 if days.is_none() {
-                    self.error("USAGE_HISTORY_DAYS must be a whole number of days from 1 up, or `forever`");
+                    self.error("USAGE_HISTORY_DAYS must be a whole number of days, at least 1, or `forever`");
                 }
                 days
             }

@@ -1,8 +1,7 @@
-//! Password hashing that leaves the machine to everything else.
+//! Password hashing that does not starve everything else.
 //!
-//! A hash takes 19 MiB and a core for some 20 ms, and anyone can ask for one. So only a few are computed
-//! at the same time, the others wait briefly, and then they are refused. Nothing of the database is held
-//! meanwhile.
+//! A hash takes 19 MiB and a core for about 20 ms, and anyone can request one. So only a few are computed
+//! at the same time; others wait briefly and are then rejected. No database connection is held meanwhile.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -17,18 +16,18 @@ use tokio::time::timeout;
 pub struct HashingLimits {
     /// Hashes computed at the same time.
     pub parallel: usize,
-    /// How long another one waits.
+    /// The time that another one waits for a slot.
     pub wait: Duration,
 }
 
 impl Default for HashingLimits {
-    /// As many as the machine has cores: more would only take longer each.
+    /// One per core: with more, each would only take longer.
     fn default() -> Self {
         Self { parallel: available_parallelism().map_or(1, NonZeroUsize::get), wait: Duration::from_secs(3) }
     }
 }
 
-/// Why a password was not hashed.
+/// The reason a password was not hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashingError {
     /// Too many others are being hashed.
@@ -39,7 +38,7 @@ pub enum HashingError {
     Interrupted(#[source] tokio::task::JoinError),
 }
 
-/// Where passwords are hashed.
+/// The slots for password hashing.
 #[derive(Debug)]
 pub(crate) struct Hashing {
     slots: Arc<Semaphore>,
@@ -51,16 +50,16 @@ impl Hashing {
         Self { slots: Arc::new(Semaphore::new(limits.parallel)), wait: limits.wait }
     }
 
-    /// Runs `work` on a thread that may block, once it is its turn.
+    /// Runs `work` on a blocking thread once there is a free slot.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashingError> {
         let turn = timeout(self.wait, Arc::clone(&self.slots).acquire_owned());
-        // It is never closed, so that the inner error cannot occur.
+        // The semaphore is never closed, so the inner error cannot occur.
         let slot = turn.await.map_err(|_| HashingError::Busy)?.ok();
-        // The slot belongs to the work, which goes on when the client hangs up: otherwise clients that
-        // hang up could start any number.
+        // The slot belongs to the work, which continues after the client disconnects: otherwise clients
+        // that disconnect could start any number.
         let work = move || {
             let done = work();
             drop(slot);
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_nothing_waits_for_still_has_its_slot() {
+    async fn abandoned_work_keeps_its_slot() {
         let hashing = one_at_a_time();
         let (started, has_started) = oneshot::channel();
         let (finish, may_finish) = mpsc::channel::<()>();
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_gives_its_slot_back() {
+    async fn work_that_panics_frees_its_slot() {
         let hashing = one_at_a_time();
         let panicked = hashing.run(|| panic!("on purpose")).await;
         assert!(matches!(panicked, Err::<(), _>(HashingError::Interrupted(_))));

@@ -1,6 +1,6 @@
-//! What this app sells, by name.
+//! The app's features and meters, by name.
 //!
-//! `plans.toml` declares the features and meters; these constants name them in code. Both are compared
+//! `plans.toml` declares the features and meters; these constants name them in code. The two are compared
 //! when the server starts, so it does not start if a key is misspelt here or missing there
 //! (`tests/rules/product.rs`).
 
@@ -10,7 +10,7 @@ use billing::{Feature, Meter};
 pub const ADVANCED_ANALYTICS: Feature = Feature::new("advancedAnalytics");
 /// Serving under the customer's own domain.
 pub const CUSTOM_DOMAIN: Feature = Feature::new("customDomain");
-/// Support requests that are answered first.
+/// Priority for support requests.
 pub const PRIORITY_SUPPORT: Feature = Feature::new("prioritySupport");
 
 /// Calls of the public API.
@@ -18,7 +18,7 @@ pub const API_CALLS: Meter = Meter::new("apiCallsPerMonth");
 /// Generated texts.
 pub const AI_GENERATIONS: Meter = Meter::new("aiGenerationsPerMonth");
 
-/// All features that code names.
+/// All features named in code.
 pub const FEATURES: &[Feature] = &[ADVANCED_ANALYTICS, CUSTOM_DOMAIN, PRIORITY_SUPPORT];
-/// All meters that code names.
+/// All meters named in code.
 pub const METERS: &[Meter] = &[API_CALLS, AI_GENERATIONS];

@@ -14,8 +14,8 @@ use crate::hashing::Hashing;
 use crate::product;
 use crate::user_cache::UserCache;
 
-/// The app: its configuration, the billing engine, and what pages and API need besides. Cheap to clone;
-/// the state of every axum handler and the context of every page. It dereferences to [`Engine`].
+/// The app: its configuration, the billing engine, and the rest of what the pages and the API need. Cheap
+/// to clone; the state of every axum handler and the context of every page. It dereferences to [`Engine`].
 #[derive(Clone, Debug)]
 pub struct Tollgate(Arc<Inner>);
 
@@ -38,7 +38,7 @@ impl Deref for Tollgate {
     }
 }
 
-/// Why the app could not be built.
+/// The reason the app could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum TollgateError {
     /// The engine could not be built.
@@ -81,17 +81,17 @@ impl Tollgate {
         &self.0.assets
     }
 
-    /// What generates texts.
+    /// The text generator.
     pub(crate) fn ai(&self) -> &Ai {
         &self.0.ai
     }
 
-    /// Where passwords are hashed.
+    /// The slots for password hashing.
     pub(crate) fn hashing(&self) -> &Hashing {
         &self.0.hashing
     }
 
-    /// What was read of users.
+    /// The cache of sessions, users and API keys.
     pub(crate) fn user_cache(&self) -> &UserCache {
         &self.0.user_cache
     }
@@ -102,7 +102,7 @@ impl Tollgate {
     }
 }
 
-/// Called for every change of a subscription, in order for each account and again until it succeeds.
+/// Called for every change of a subscription, in order for each account, and retried until it succeeds.
 /// This is the place to provision what a plan includes outside this app. [`BillingChange::id`] is the
 /// same at every delivery.
 async fn billing_changed(change: BillingChange) -> Result<(), engine::changes::ChangeError> {

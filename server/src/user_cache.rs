@@ -1,5 +1,5 @@
-//! Sessions, users and API keys as they were last read, until they are written: every request of theirs
-//! begins with them (docs/decisions/0009).
+//! A cache of sessions, users and API keys, which every authenticated request needs. A write invalidates
+//! it on every node (docs/decisions/0009).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,7 +13,7 @@ use crate::store::api_keys::{self, KnownKey};
 use crate::store::sessions::{self, StoredSession};
 use crate::store::users::{self, User};
 
-/// What was read of users.
+/// Cached sessions, users and API keys.
 #[derive(Debug)]
 pub struct UserCache {
     invalidation: Invalidation,
@@ -31,7 +31,7 @@ pub struct CachedKey {
 }
 
 impl CachedKey {
-    /// Whether the key was not used before in this minute; `true` once a minute.
+    /// Whether this is the key's first use in this minute; `true` once a minute.
     pub fn is_first_use_in(&self, minute: Timestamp) -> bool {
         self.last_used_at.fetch_max(minute.0, Ordering::SeqCst) < minute.0
     }
@@ -43,7 +43,7 @@ impl From<KnownKey> for CachedKey {
     }
 }
 
-/// What a write changes.
+/// A cached row that a write changes.
 #[derive(Clone, Debug)]
 pub enum Changed {
     /// A session, by the hash of its id.
@@ -55,7 +55,7 @@ pub enum Changed {
 }
 
 impl Changed {
-    /// The name by which caches know it.
+    /// Its name in caches.
     pub fn subject(&self) -> String {
         match self {
             Self::Session(id_hash) => format!("session:{id_hash}"),
@@ -99,7 +99,7 @@ impl UserCache {
         self.keys.get(&Changed::Key(hash.to_owned()).subject(), read).await
     }
 
-    /// Commits a transaction, and drops what it changed here and on every other node.
+    /// Commits a transaction, and invalidates what it changed on every node.
     pub async fn commit(&self, tx: Tx, changed: &[Changed]) -> Result<(), StoreError> {
         self.invalidation.commit(tx, changed.iter().map(Changed::subject).collect()).await
     }

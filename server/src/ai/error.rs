@@ -1,4 +1,4 @@
-//! What generating a text returns.
+//! The result of generating a text.
 
 use std::pin::Pin;
 
@@ -7,17 +7,17 @@ use futures::Stream;
 /// A text, chunk by chunk.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<String, AiError>> + Send>>;
 
-/// Why no text was generated.
+/// The reason no text was generated.
 #[derive(Debug, thiserror::Error)]
 pub enum AiError {
     /// The provider could not be reached, or the connection was lost.
     #[error("the provider cannot be reached: {0}")]
     Unreachable(#[from] reqwest::Error),
-    /// The provider answered with an error.
-    #[error("the provider answered {0}")]
+    /// The provider returned an error.
+    #[error("the provider returned status {0}")]
     Status(u16),
-    /// The provider's answer is malformed or incomplete.
-    #[error("the provider's answer is invalid: {0}")]
+    /// The provider's response is malformed or incomplete.
+    #[error("the provider's response is invalid: {0}")]
     Invalid(&'static str),
     /// The provider took too long.
     #[error("the provider timed out")]

@@ -1,9 +1,9 @@
-//! Texts without a language model, for development and tests: always the same for the same prompt.
+//! A stand-in for a language model, for development and tests. A prompt always gives the same text.
 
-/// The name, which should not look like that of a model.
+/// The stand-in's name, which should not look like a model's.
 pub(super) const MODEL: &str = "tollgate-local";
 
-/// Returns the text in the chunks of a stream, which are words.
+/// Returns the text in chunks of one word, like a stream.
 pub(super) fn generate(prompt: &str) -> Vec<String> {
     let words = prompt.split_whitespace().count();
     let subject: String = prompt.split_whitespace().take(12).collect::<Vec<_>>().join(" ");

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::error::{AiError, Chunks};
 use crate::config::AiConfig;
 
-/// How long a provider may send nothing.
+/// The longest pause in a provider's response.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest line of a stream that is read: far longer than any chunk of text.
+/// The maximum length of a line in a stream: far longer than any chunk of text.
 const MAX_LINE: usize = 256 * 1024;
 
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ enum Line {
 
 fn read(line: &[u8]) -> Line {
     let Ok(line) = std::str::from_utf8(line) else { return Line::Invalid("it is not UTF-8") };
-    // Comments and other fields of an event do not matter.
+    // Comments and the event's other fields are ignored.
     let Some(data) = line.trim_end().strip_prefix("data:") else { return Line::Other };
     let data = data.trim_start();
     if data == "[DONE]" {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn text_is_read_wherever_the_bytes_are_cut() {
+    async fn text_is_read_wherever_the_stream_is_split() {
         let whole = ": hello\n\ndata: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\r\n\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"Grüße \"}}]}\n\n\
             data: {\"choices\":[{\"delta\":{\"content\":\"aus Köln\"}}],\"new\":1}\n\ndata: [DONE]\n\n";
         let expected = vec![Ok("Grüße ".to_owned()), Ok("aus Köln".to_owned())];

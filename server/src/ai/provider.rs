@@ -4,7 +4,7 @@ use super::error::{AiError, Chunks};
 use super::{local, openai};
 use crate::config::AiConfig;
 
-/// A provider of texts. Cheap to clone.
+/// A text generator. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ai {
     model: String,
@@ -12,8 +12,7 @@ pub struct Ai {
 }
 
 impl Ai {
-    /// The configured provider, or the local stand-in. It is an error if the key cannot be sent as a
-    /// header.
+    /// Creates the configured provider, or the local stand-in. Fails if the key cannot be sent as a header.
     pub fn new(config: Option<&AiConfig>) -> Result<Self, AiError> {
         Ok(match config {
             None => Self { model: local::MODEL.to_owned(), openai: None },

@@ -1,4 +1,4 @@
-//! What axum-login needs from the app: a session's user, and whether their password has changed.
+//! The backend of axum-login: finds a session's user, and ends the session if their password changed.
 
 use axum_login::{AuthUser, AuthnBackend};
 use billing::UserId;
@@ -9,18 +9,18 @@ use super::visitor::SignedIn;
 use crate::store::users::{Role, User};
 use crate::tollgate::Tollgate;
 
-/// Finds the users of sessions.
+/// Finds the user of a session.
 #[derive(Clone, Debug)]
 pub struct Backend(Tollgate);
 
 impl Backend {
-    /// The users of this app.
+    /// Creates the backend.
     pub const fn new(tollgate: Tollgate) -> Self {
         Self(tollgate)
     }
 }
 
-/// A user with the hash of their password, which `Debug` does not show.
+/// A user and their password hash, which `Debug` redacts.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The user.
@@ -55,7 +55,7 @@ impl AuthUser for Identity {
         self.signed_in.user_id.to_string()
     }
 
-    /// A session ends when the password it was started with is changed.
+    /// Changing the password ends the sessions that were started with the old one.
     fn session_auth_hash(&self) -> &[u8] {
         self.password_hash.expose_secret().as_bytes()
     }

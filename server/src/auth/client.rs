@@ -1,10 +1,10 @@
-//! Where a password comes from.
+//! The client that sent a password.
 
 use std::net::IpAddr;
 
 use super::device::Device;
 
-/// Where a password comes from, as far as it is known.
+/// The client that sent a password, as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     /// The client's address, or its network.

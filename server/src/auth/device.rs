@@ -1,9 +1,9 @@
 //! Devices on which a user has logged in, so that others' wrong guesses do not lock the user out
 //! ([`super::throttle`]).
 //!
-//! A device is a browser with a random token in a cookie, which opens nothing. Unlike a network it stays
-//! the same when its user moves, and is not shared with an attacker in the same office. The table has a
-//! hash of the token together with the address, so it says neither who logs in nor how often.
+//! A device is a browser with a random token in a cookie, which grants no access. Unlike a network address,
+//! it stays the same when its user moves, and is not shared with an attacker in the same office. The table
+//! has a hash of the token and the e-mail address together, so it reveals neither who logs in nor how often.
 
 use axum::http::{HeaderMap, header};
 use billing::Timestamp;
@@ -18,10 +18,10 @@ use crate::tollgate::Tollgate;
 const COOKIE: &str = "tollgate-device";
 /// The length of a token.
 const LENGTH: usize = 64;
-/// Days after the last login at which a device is forgotten.
+/// Days after its last login until a device is forgotten.
 const DAYS: u32 = 180;
 
-/// A browser, by the token in its cookie.
+/// A browser, identified by the token in its cookie.
 #[derive(Clone, Debug)]
 pub struct Device(SecretString);
 
@@ -34,7 +34,7 @@ impl Device {
         Some(Self(token.into()))
     }
 
-    /// Returns the `Set-Cookie` header that stores it. `secure` is whether the app is served over TLS.
+    /// Returns the `Set-Cookie` header that stores it. `secure`: whether the app is served over TLS.
     pub fn cookie(&self, secure: bool) -> String {
         let (token, age, secure) = (self.0.expose_secret(), DAYS * 86_400, if secure { "; Secure" } else { "" });
         format!("{COOKIE}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
@@ -50,7 +50,7 @@ impl Device {
     }
 }
 
-/// Remembers that this user has logged in on this device. A token that the user has not logged in with
+/// Remembers that this user has logged in on this device. A token with which the user has not logged in
 /// before is replaced: someone else may have chosen it.
 pub(super) async fn remember(
     tollgate: &Tollgate,
@@ -68,7 +68,7 @@ pub(super) async fn remember(
     Ok(device)
 }
 
-/// The wall clock, as for sessions: a sandbox that advances forgets no device.
+/// The wall clock, as for sessions: advancing the sandbox's clock forgets no device.
 fn wall(tollgate: &Tollgate) -> Timestamp {
     tollgate.clock().wall()
 }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_is_read_back_and_nonsense_is_ignored() {
+    fn the_cookie_is_read_back_and_malformed_ones_are_ignored() {
         let token = "0f".repeat(32);
         let device = Device(token.clone().into());
         let (pair, attributes) =

@@ -1,4 +1,4 @@
-//! Why a sign-up or login failed.
+//! Errors of sign-ups and logins.
 
 use billing::email::EmailError;
 use engine::StoreError;
@@ -6,7 +6,7 @@ use engine::StoreError;
 use super::backend::Backend;
 use crate::hashing::HashingError;
 
-/// After how many seconds to try again when too many passwords are being hashed.
+/// Seconds to wait before the next attempt when too many passwords are being hashed.
 const BUSY_FOR: u64 = 5;
 
 /// The password could not be checked.
@@ -21,8 +21,8 @@ pub enum AuthUnavailable {
     /// The user of the session could not be read.
     #[error("the session's user could not be read")]
     User(#[source] Box<axum_login::Error<Backend>>),
-    /// The operating system gave no random token.
-    #[error("no random token")]
+    /// The operating system's random number generator failed.
+    #[error("random numbers are unavailable")]
     Random(#[from] getrandom::Error),
     /// Too many other passwords are being hashed.
     #[error("too many passwords are being hashed")]
@@ -50,7 +50,7 @@ impl From<axum_login::Error<Backend>> for AuthUnavailable {
     }
 }
 
-/// Why a password was rejected, as a message for the person who typed it.
+/// The reason a password was rejected, as a message for the person who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// It is too short.
@@ -67,7 +67,7 @@ pub enum PasswordError {
     },
 }
 
-/// Why a sign-up failed.
+/// The reason a sign-up failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
     /// The address is not usable.
@@ -76,24 +76,24 @@ pub enum SignUpError {
     /// The password is not usable.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The address belongs to a user.
+    /// The address is already registered.
     #[error("the address is taken")]
     Taken,
-    /// The client has tried too often.
+    /// The client has made too many attempts.
     #[error("too many attempts")]
     TooMany {
         /// Seconds until the next attempt is allowed.
         retry_after: u64,
     },
-    /// It could not be done now.
+    /// It failed for a reason that may pass.
     #[error(transparent)]
     Unavailable(#[from] AuthUnavailable),
 }
 
-/// Why a login failed.
+/// The reason a login failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// The address or the password is wrong; which one is not said.
+    /// The address or the password is wrong; the error does not say which.
     #[error("wrong e-mail or password")]
     Wrong,
     /// There were too many wrong attempts.
@@ -102,7 +102,7 @@ pub enum LoginError {
         /// Seconds until the next attempt is allowed.
         retry_after: u64,
     },
-    /// It could not be done now.
+    /// It failed for a reason that may pass.
     #[error(transparent)]
     Unavailable(#[from] AuthUnavailable),
 }

@@ -1,4 +1,4 @@
-//! What the engine's gate needs from the app: who makes a request.
+//! Identifies the visitor of a request for the engine's gate.
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;

@@ -10,7 +10,7 @@ use super::{password, throttle};
 use crate::store::users;
 use crate::tollgate::Tollgate;
 
-/// Signs a user in, and returns the device that the browser is from now on. The session gets a new id.
+/// Signs a user in, and returns the device to store in the browser. The session gets a new id.
 #[tracing::instrument(skip_all)]
 pub async fn login(
     tollgate: &Tollgate,
@@ -26,7 +26,7 @@ pub async fn login(
     Ok(device)
 }
 
-/// Checks that the signed-in user knows their password, before something that cannot be undone.
+/// Checks the signed-in user's password again, before something that cannot be undone.
 pub async fn confirm(tollgate: &Tollgate, who: &SignedIn, client: &Client, password: &str) -> Result<(), LoginError> {
     let identity = authenticate(tollgate, client, &who.email, password).await?;
     if identity.signed_in.user_id == who.user_id { Ok(()) } else { Err(LoginError::Wrong) }
@@ -48,7 +48,7 @@ async fn authenticate(
     }
     let identity = checked?;
     if identity.is_none() {
-        tracing::info!("login refused");
+        tracing::info!("login failed");
     }
     identity.ok_or(LoginError::Wrong)
 }
@@ -60,7 +60,7 @@ async fn check(tollgate: &Tollgate, login_key: &str, password: &str) -> Result<O
     Ok(identity.filter(|_| is_right))
 }
 
-/// [`billing::email::Email::login_key`] of whatever was typed.
+/// [`billing::email::Email::login_key`] for input that may not be an address.
 fn login_key(email: &str) -> String {
     email.trim().to_lowercase()
 }

@@ -1,7 +1,7 @@
 //! Signing up, in and out.
 //!
 //! Passwords are hashed with Argon2 ([`crate::hashing`]); sessions are in the database and get a new id at
-//! every login; a wrong password and an unknown address take the same time and give the same answer.
+//! every login; a wrong password and an unknown address take the same time and get the same response.
 //! Attempts are limited (`throttle.rs`, `tests/http/auth.rs`).
 
 mod backend;

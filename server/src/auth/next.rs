@@ -1,6 +1,6 @@
-//! Where to go after signing in.
+//! The redirect after signing in.
 
-/// Returns a path of this app, or the dashboard: never another site.
+/// Returns `next` if it is a path of this app, otherwise the dashboard; never another site.
 pub fn safe_next(next: Option<&str>) -> &str {
     const DEFAULT: &str = "/dashboard";
     let Some(next) = next else { return DEFAULT };

@@ -1,14 +1,14 @@
-//! Passwords: which are accepted, and their hashes.
+//! Password rules and hashes.
 
 use super::error::{AuthUnavailable, PasswordError};
 use crate::tollgate::Tollgate;
 
-/// The shortest password, in characters (NIST SP 800-63B).
+/// The minimum length of a password, in characters (NIST SP 800-63B).
 pub const PASSWORD_MIN: usize = 8;
-/// The longest password, in characters: a longer one would only take longer to hash.
+/// The maximum length of a password, in characters: a longer one would only take longer to hash.
 pub const PASSWORD_MAX: usize = 256;
 
-/// The Argon2id hash of a random text that was not kept.
+/// The Argon2id hash of a random text that was discarded.
 const NO_USER: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$U29tZVNhbHRTb21lU2FsdA$xq6ffnxm3XIZN6Lq0KzOeoBDqkq8mfVqWmXvoL9qPyk";
 
@@ -27,7 +27,7 @@ pub(super) async fn hash(tollgate: &Tollgate, password: String) -> Result<String
 }
 
 /// Compares a password with a user's hash or, for an unknown address, with one that nothing matches, so
-/// that the time does not reveal who has an account.
+/// that the response time does not reveal who has an account.
 pub(super) async fn verify(
     tollgate: &Tollgate,
     password: String,

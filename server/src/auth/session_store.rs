@@ -1,4 +1,4 @@
-//! Sessions in the database. The id alone opens an account, so only its hash is stored.
+//! Sessions in the database. The id alone grants access to an account, so only its hash is stored.
 
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ use crate::store::{known_devices, login_throttle};
 use crate::tollgate::Tollgate;
 use crate::user_cache::Changed;
 
-/// Days after which a session ends. Reading a page does not extend it: a page that is on its way while
-/// the user logs out would write the session again.
+/// Days after which a session ends. Requests do not extend it: one that is in flight while the user logs
+/// out would write the session back.
 const DAYS: i64 = 14;
-/// How often expired sessions, devices and login attempts are deleted.
+/// The interval at which expired sessions, devices and login attempts are deleted.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-/// The sessions of the app.
+/// The app's session store.
 #[derive(Clone, Debug)]
 pub struct Sessions(Tollgate);
 
 impl Sessions {
-    /// The sessions of this app.
+    /// Creates the store.
     pub fn new(tollgate: &Tollgate) -> Self {
         Self(tollgate.clone())
     }
@@ -75,7 +75,7 @@ impl SessionStore for Sessions {
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        // The wall clock: a sandbox that advances by a month does not log its user out.
+        // The wall clock: advancing the sandbox's clock by a month does not log its user out.
         let now = self.0.clock().wall();
         let found = self.0.user_cache().session(self.0.db(), &hash(id), now).await.map_err(failed)?;
         found.map(|found| record(*id, &found)).transpose()
@@ -89,8 +89,8 @@ impl SessionStore for Sessions {
     }
 }
 
-/// The layer that reads the session and user of a request. The cookie is `Lax`, not `Strict`: people
-/// come back from Stripe signed in.
+/// The layer that reads the session and user of a request. The cookie is `Lax`, not `Strict`, so
+/// that customers are still signed in when Stripe sends them back.
 pub fn layer(tollgate: &Tollgate) -> AuthManagerLayer<Backend, Sessions> {
     let sessions = SessionManagerLayer::new(Sessions::new(tollgate))
         .with_name("tollgate")

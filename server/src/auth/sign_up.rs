@@ -14,8 +14,8 @@ use super::{password, throttle};
 use crate::store::users::{self, Role};
 use crate::tollgate::Tollgate;
 
-/// Creates a user with an account of their own, and signs them in. Returns the device that the browser is
-/// from now on.
+/// Creates a user with an account of their own, and signs them in. Returns the device to store in the
+/// browser.
 #[tracing::instrument(skip_all)]
 pub async fn sign_up(
     tollgate: &Tollgate,
@@ -34,7 +34,7 @@ pub async fn sign_up(
     Ok(device)
 }
 
-/// Creates a user with an account of their own. `None` when the address is taken.
+/// Creates a user with an account of their own. Returns `None` if the address is taken.
 pub async fn create_user(
     tollgate: &Tollgate,
     email: &Email,

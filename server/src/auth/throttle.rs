@@ -1,13 +1,13 @@
 //! The limits on logins and sign-ups.
 //!
 //! An attempt is counted before the password is checked and given back if it was right, so that a
-//! hundred parallel guesses are a hundred attempts. It is counted in the database, for all nodes.
+//! hundred parallel guesses count as a hundred attempts. The counts are in the database, shared by all nodes.
 //!
 //! Wrong guesses must not lock a user out, so a limit per e-mail address alone would be wrong: anyone
-//! could use it up again and again. Guesses are limited per address and client, per client, and, against
-//! many clients that guess together, generously per address. A browser in which the user has logged in
-//! before ([`super::device`]) has a limit of its own and none of these, so whatever others do, the user
-//! can log in there. A stolen device cookie is worth only as many guesses.
+//! could keep it exhausted. Guesses are limited per address and client, per client, and, against many
+//! clients that guess together, generously per address. A browser in which the user has logged in before
+//! ([`super::device`]) has a limit of its own instead, so the user can always log in there, whatever others
+//! do. A stolen device cookie is worth no more guesses than that limit.
 
 use std::net::IpAddr;
 
@@ -30,7 +30,7 @@ const PER_EMAIL_AND_CLIENT: i64 = 10;
 const PER_CLIENT: i64 = 100;
 /// Wrong passwords per e-mail address, by all clients.
 const PER_EMAIL: i64 = 100;
-/// Sign-ups per client, whether or not they succeed: each is a hash, and tells whether an address is taken.
+/// Sign-ups per client, successful or not: each costs a hash, and reveals whether an address is taken.
 const SIGN_UPS_PER_CLIENT: i64 = 20;
 
 /// Attempts that were counted.
@@ -38,7 +38,7 @@ pub(super) struct Counted {
     keys: Vec<String>,
 }
 
-/// Why an attempt was not counted.
+/// The reason an attempt was not counted.
 pub(super) enum NotCounted {
     TooMany { retry_after: u64 },
     Failed(StoreError),
@@ -68,14 +68,14 @@ impl From<NotCounted> for SignUpError {
     }
 }
 
-/// How often something may be tried in a window.
+/// The number of attempts that a window allows.
 struct Limit {
     key: String,
     attempts: i64,
 }
 
 impl Limit {
-    /// The key is a hash: it does not show an e-mail address, and is short whatever was sent.
+    /// The key is a hash: it does not reveal an e-mail address, and is short for any input.
     fn new(attempts: i64, of: &[&str]) -> Self {
         Self { key: hex::encode(Sha256::digest(of.join("\0"))), attempts }
     }
@@ -116,7 +116,7 @@ async fn count(tollgate: &Tollgate, limits: Vec<Limit>) -> Result<Counted, NotCo
 
 async fn try_count(tollgate: &Tollgate, limits: &[Limit], now: Timestamp) -> Result<Attempt, StoreError> {
     let expired = expired_before(now);
-    // A client that goes on after it was denied makes nothing else wait to write.
+    // A client that keeps trying after it was denied does not hold up other writers.
     for Limit { key, attempts } in limits {
         let attempt = login_throttle::check(tollgate.db(), key, expired, *attempts).await?;
         if attempt != Attempt::Allowed {
@@ -146,7 +146,7 @@ impl Counted {
     }
 }
 
-/// The time before which a window has begun that is over `now`.
+/// The latest start of a window that is over by `now`.
 pub(super) const fn expired_before(now: Timestamp) -> Timestamp {
     now.plus_seconds(-WINDOW)
 }

@@ -1,4 +1,4 @@
-//! Who makes a request.
+//! The visitor who makes a request.
 
 use billing::{AccountId, UserId};
 
@@ -15,7 +15,7 @@ pub struct SignedIn {
     pub is_operator: bool,
 }
 
-/// Who makes a request. The gate puts it into the extensions of every request.
+/// The visitor who makes a request. The gate adds it to the extensions of every request.
 #[derive(Clone, Debug, Default)]
 pub struct Visitor {
     /// `None` for an anonymous visitor.

@@ -1,5 +1,5 @@
-//! When no answer comes: a request takes too long, panics, or its session cannot be read. A person gets
-//! a page that says so, and a program a problem document ([`super::api`]).
+//! Fallback responses to requests that time out, panic, or whose session cannot be read. A person gets an
+//! error page, and a program a problem document ([`super::api`]).
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -15,37 +15,37 @@ use futures::FutureExt;
 
 use super::refusal::refuse;
 
-/// How long a page may take, and what answers in its place after that.
+/// The time limit of a page, and the error pages that replace it.
 #[derive(Clone, Debug)]
 pub(super) struct Backstop {
     pub(super) timeout: Duration,
     pub(super) refusals: Router,
 }
 
-/// Answers in place of a page that times out or panics.
+/// Replaces a page that times out or panics with an error page.
 pub(super) async fn hold(State(backstop): State<Backstop>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let mut copy = Request::new(Body::empty());
     copy.method_mut().clone_from(&parts.method);
     copy.uri_mut().clone_from(&parts.uri);
-    // The theme, whether a person or a script reads the answer, and the id that the page shows.
+    // The theme, whether a person or a script reads the response, and the id that the page shows.
     for name in [header::COOKIE, header::ACCEPT, HeaderName::from_static("x-request-id")] {
         if let Some(value) = parts.headers.get(&name) {
             copy.headers_mut().insert(name, value.clone());
         }
     }
-    match answer_in_time(backstop.timeout, next.run(Request::from_parts(parts, body))).await {
+    match respond_in_time(backstop.timeout, next.run(Request::from_parts(parts, body))).await {
         Ok(response) => response,
-        Err(NoAnswer::Panicked) => refuse(&backstop.refusals, copy, StatusCode::INTERNAL_SERVER_ERROR).await,
-        Err(NoAnswer::TimedOut | NoAnswer::NoSession) => {
+        Err(NoResponse::Panicked) => refuse(&backstop.refusals, copy, StatusCode::INTERNAL_SERVER_ERROR).await,
+        Err(NoResponse::TimedOut | NoResponse::NoSession) => {
             refuse(&backstop.refusals, copy, StatusCode::SERVICE_UNAVAILABLE).await
         }
     }
 }
 
-/// Why there is no answer. The log says more.
+/// The reason there is no response. The log has the details.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum NoAnswer {
+pub(super) enum NoResponse {
     /// It took too long.
     TimedOut,
     /// It panicked.
@@ -54,27 +54,27 @@ pub(super) enum NoAnswer {
     NoSession,
 }
 
-/// Waits for an answer.
-pub(super) async fn answer_in_time(
+/// Waits for a response.
+pub(super) async fn respond_in_time(
     timeout: Duration,
-    answer: impl Future<Output = Response>,
-) -> Result<Response, NoAnswer> {
-    match tokio::time::timeout(timeout, AssertUnwindSafe(answer).catch_unwind()).await {
-        Ok(Ok(response)) if is_without_session(&response) => Err(NoAnswer::NoSession),
+    response: impl Future<Output = Response>,
+) -> Result<Response, NoResponse> {
+    match tokio::time::timeout(timeout, AssertUnwindSafe(response).catch_unwind()).await {
+        Ok(Ok(response)) if is_without_session(&response) => Err(NoResponse::NoSession),
         Ok(Ok(response)) => Ok(response),
         Ok(Err(panic)) => {
             tracing::error!(panic = message(&*panic), "a request panicked");
-            Err(NoAnswer::Panicked)
+            Err(NoResponse::Panicked)
         }
         Err(_) => {
             tracing::error!("a request timed out");
-            Err(NoAnswer::TimedOut)
+            Err(NoResponse::TimedOut)
         }
     }
 }
 
-/// Whether this is how axum-login and tower-sessions answer when the database fails: with a 500 without
-/// a body. Every answer of ours has one.
+/// Whether axum-login or tower-sessions responded because the database failed: with a 500 without a
+/// body. All our own responses have one.
 fn is_without_session(response: &Response) -> bool {
     response.status() == StatusCode::INTERNAL_SERVER_ERROR && !response.headers().contains_key(header::CONTENT_TYPE)
 }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_that_panics_hangs_or_lacks_its_session_is_answered() {
+    async fn a_page_that_panics_hangs_or_lacks_its_session_gets_a_response() {
         let ample = Duration::from_secs(600);
         assert_eq!(get_page("/answers", ample).await, (StatusCode::OK, "an answer".to_owned()));
         let (status, page) = get_page("/panics?x=1", ample).await;

@@ -1,9 +1,9 @@
-//! The client of a request, for every limit per client.
+//! The client of a request, for the limits per client.
 //!
 //! The client is the other end of the connection or, if that is a trusted proxy, the right-most address
-//! of `X-Forwarded-For` that is not one: everything to the left of it is what the client says of itself.
-//! Trusted are this machine and `TRUSTED_PROXIES`. Private addresses are not: others in the same network
-//! could name any client.
+//! of `X-Forwarded-For` that is not one: everything to the left of it is only claimed by the client.
+//! Trusted are this machine and `TRUSTED_PROXIES`. Private addresses are not: others on the same network
+//! could impersonate any client.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr
         if !is_trusted(&client) {
             break;
         }
-        // A proxy that does not say where a request came from is the last that is known.
+        // A proxy that does not say where a request came from is the last known hop.
         let Some(hop) = address(hop) else { break };
         client = hop;
     }
@@ -71,7 +71,7 @@ fn network(client: IpAddr) -> IpAddr {
     }
 }
 
-/// Logs once that a proxy seems not to be configured: until it is, all its clients are limited as one.
+/// Logs once that a proxy seems not to be configured: until it is, all its clients share one limit.
 fn warn_of_unknown_proxy(peer: IpAddr, headers: &HeaderMap) {
     static HAS_WARNED: AtomicBool = AtomicBool::new(false);
     let is_private = match peer {
@@ -79,7 +79,7 @@ fn warn_of_unknown_proxy(peer: IpAddr, headers: &HeaderMap) {
         IpAddr::V6(ip) => ip.is_unique_local(),
     };
     if is_private && headers.contains_key("x-forwarded-for") && !HAS_WARNED.swap(true, Ordering::Relaxed) {
-        tracing::warn!("X-Forwarded-For of {peer} is ignored; if it is your proxy, add it to TRUSTED_PROXIES");
+        tracing::warn!("X-Forwarded-For from {peer} is ignored; if it is your proxy, add it to TRUSTED_PROXIES");
     }
 }
 
@@ -87,7 +87,7 @@ fn warn_of_unknown_proxy(peer: IpAddr, headers: &HeaderMap) {
 mod tests {
     use super::*;
 
-    /// The client that is found without trusted proxies besides this machine.
+    /// The client, when only this machine is trusted.
     fn of(peer: &str, forwarded: &[&str]) -> Option<String> {
         behind(&[], peer, forwarded)
     }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn without_a_proxy_the_client_is_the_peer() {
         assert_eq!(of("203.0.113.7", &[]), some("203.0.113.7"));
-        assert_eq!(of("127.0.0.1", &[]), None, "this machine is no client");
+        assert_eq!(of("127.0.0.1", &[]), None, "this machine is not a client");
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_the_left_of_an_unreadable_address_is_not_believed() {
+    fn addresses_to_the_left_of_an_unreadable_one_are_ignored() {
         for line in ["1.1.1.1, unknown", "1.1.1.1,", "1.1.1.1, _hidden", "1.1.1.1, 10.0.0.256"] {
             assert_eq!(of("127.0.0.1", &[line]), None, "{line}");
         }

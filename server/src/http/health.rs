@@ -1,4 +1,4 @@
-//! For load balancers: whether the process is alive, and whether it can serve.
+//! Liveness and readiness checks for load balancers.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,12 +9,12 @@ use serde_json::json;
 use crate::store;
 use crate::tollgate::Tollgate;
 
-/// `/healthz`: the process answers.
+/// `/healthz`: the process is alive.
 pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: the database answers and has every migration, and all background tasks run.
+/// `/readyz`: the database is reachable and has every migration, and all background tasks run.
 pub async fn ready(State(tollgate): State<Tollgate>) -> Response {
     let (is_ready, database) = match store::is_migrated(tollgate.db()).await {
         Ok(true) => (true, "ok"),

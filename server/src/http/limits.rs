@@ -1,8 +1,8 @@
-//! Limits that every request has.
+//! The limits on every request.
 
 use std::time::Duration;
 
-/// The largest form or API body that is read.
+/// The maximum size of a form or API body, in bytes.
 pub(super) const MAX_BODY: usize = 64 * 1024;
-/// How long a request may take: enough for Stripe's slowest answer with all retries.
+/// The timeout of a request: enough for Stripe's slowest response with all retries.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,11 +1,11 @@
 //! Protection against cross-site request forgery: no other site can make a signed-in browser change
-//! something.
+//! anything.
 //!
 //! The browser's own headers decide: `Sec-Fetch-Site` if it is sent, otherwise `Origin`. A client that
 //! sends neither is not a browser, or so old that the cookie's `SameSite=Lax` has to suffice (OWASP,
 //! "Cross-Site Request Forgery Prevention", fetch metadata). Pages and server functions are protected
 //! for every method that can change something, and calls of the API that use a session for every method,
-//! because reading is counted, too. A call with an `Authorization` header uses no session.
+//! because reads are counted too. A call with an `Authorization` header uses no session.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -29,7 +29,7 @@ pub(super) async fn check(
     refuse(&refusals, request, StatusCode::FORBIDDEN).await
 }
 
-/// Whether a call of the API may be answered: it uses no session, or that of a browser on this site.
+/// Whether an API call is allowed: it uses no session, or comes from this site.
 pub(super) fn allows_call(tollgate: &Tollgate, headers: &HeaderMap) -> bool {
     let uses_session = headers.contains_key(header::COOKIE) && !headers.contains_key(header::AUTHORIZATION);
     !uses_session || is_from_own_site(tollgate, headers)
@@ -53,7 +53,7 @@ fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {
             })
     };
     match (text("sec-fetch-site"), text("origin")) {
-        // `null` is what a page that sends no referrer says of its origin.
+        // A page that sends no referrer gives its origin as `null`.
         (Some("same-origin" | "none"), None | Some("null")) => true,
         (Some("same-origin" | "none") | None, Some(origin)) => is_own(origin),
         (Some(_), _) => false,

@@ -1,4 +1,4 @@
-//! Answering a request that reaches no page.
+//! The response to a request that reaches no page.
 
 use axum::Router;
 use axum::extract::Request;
@@ -10,7 +10,7 @@ use tower::ServiceExt;
 pub(super) async fn refuse(pages: &Router, mut request: Request, status: StatusCode) -> Response {
     request.extensions_mut().insert(status);
     let Ok(mut response) = pages.clone().oneshot(request).await;
-    // It shows who is signed in.
+    // The page shows who is signed in.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -1,9 +1,8 @@
-//! Everything that is served.
+//! The router for everything the app serves.
 //!
 //! From the outside in: client, request id, log line, security headers; a page for panics and timeouts; then,
 //! for pages and server functions, origin check → session → gate → route. Assets, health checks and the
-//! webhook need no session. The API authenticates its callers itself, and answers panics and timeouts
-//! itself.
+//! webhook need no session. The API authenticates its callers and handles panics and timeouts itself.
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, StatusCode};
@@ -23,19 +22,19 @@ use super::{api, backstop, client, headers, health, origin, trace};
 use crate::auth::{SessionIdentity, session_store};
 use crate::tollgate::Tollgate;
 
-/// The pages, and what the router needs to know about them.
+/// The pages, with their policies and error pages.
 #[derive(Debug)]
 pub struct Pages {
     /// Pages and server functions.
     pub router: Router<Tollgate>,
-    /// A policy for every one of them.
+    /// The policy of every page and server function.
     pub routes: Vec<Route>,
-    /// Answers a request that reaches no page: renders the page for the `StatusCode` in the request's
-    /// extensions, 404 without one.
+    /// Responds to a request that reaches no page: renders the page for the `StatusCode` in the request's
+    /// extensions, or for 404 if there is none.
     pub refusals: Router,
 }
 
-/// Builds the router for everything that is served. It is an error if a route's policy cannot be met.
+/// Builds the router for everything that is served. Fails if a route's policy cannot be met.
 pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, PolicyTableError> {
     let policies = PolicyTable::new(pages.routes, tollgate.catalog())?;
     let gate = Gate::new(tollgate, SessionIdentity, policies).refuse_with(pages.refusals.clone());

@@ -1,4 +1,4 @@
-//! The accept loop: HTTP/1 and HTTP/2, with limits that keep slow and idle clients from using up the
+//! The accept loop: HTTP/1 and HTTP/2, with limits that keep slow and idle clients from exhausting the
 //! server.
 
 use std::io::Cursor;
@@ -19,19 +19,19 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 
-/// How long to wait after a connection could not be accepted, for lack of file descriptors for example.
+/// The pause after a connection could not be accepted, for example for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What an HTTP/2 client sends first.
+/// The HTTP/2 connection preface, which a client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Limits of connections.
+/// Limits on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// How long the head of a request may take to arrive, and so how long a connection may be idle
+    /// The time in which the head of a request must arrive, and so the time a connection may be idle
     /// between requests.
     pub head_timeout: Duration,
-    /// How long the client may take to read what was written, or to answer an HTTP/2 ping.
+    /// The time in which the client must read a response, or answer an HTTP/2 ping.
     pub write_timeout: Duration,
     /// Connections that are open at the same time. Others wait in the listener's backlog.
     pub max_connections: usize,
@@ -43,7 +43,7 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Serves until `stop`, and then until open requests are answered, or for `grace` at most.
+/// Serves until `stop`, then completes open requests for at most `grace`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -70,14 +70,14 @@ pub async fn serve(
     }
     drop(listener);
     if tokio::time::timeout(grace, shutdown.shutdown()).await.is_err() {
-        tracing::warn!("requests are still open after {} s; they are dropped", grace.as_secs());
+        tracing::warn!("requests are still open after {} s and are dropped", grace.as_secs());
     }
 }
 
 type Accepted = (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
 
 async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    // It is never closed, so that there is always a slot.
+    // The semaphore is never closed, so there is always a slot.
     let slot = Arc::clone(free).acquire_owned().await.ok();
     let (stream, client) = listener.accept().await?;
     Ok((stream, client, slot))
@@ -125,7 +125,7 @@ async fn connection(
         .keep_alive_timeout(limits.write_timeout);
     let stream = TokioIo::new(Box::pin(stream));
     let serving = builder.serve_connection(stream, TowerToHyperService::new(service));
-    // A client that hangs up or is too slow is not an error of ours.
+    // A client that disconnects or is too slow is not a server error.
     if let Err(error) = shutdown.watch(serving).await {
         tracing::debug!(%error, %client, "a connection ended early");
     }

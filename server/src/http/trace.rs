@@ -19,7 +19,7 @@ impl<B> MakeSpan<B> for RequestSpan {
     }
 }
 
-/// The line of a response.
+/// The log line of a response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponseLine;
 
@@ -27,9 +27,9 @@ impl<B> OnResponse<B> for ResponseLine {
     fn on_response(self, response: &Response<B>, latency: std::time::Duration, _: &Span) {
         let (status, ms) = (response.status().as_u16(), latency.as_secs_f64() * 1000.0);
         if status >= 500 {
-            tracing::error!(status, ms, "answered {status}");
+            tracing::error!(status, ms, "request failed with {status}");
         } else {
-            tracing::info!(status, ms, "answered {status}");
+            tracing::info!(status, ms, "request completed with {status}");
         }
     }
 }

@@ -14,7 +14,7 @@ statements! {
     DELETE_ALL = "DELETE FROM api_key WHERE account_id = $1 RETURNING key_hash";
 }
 
-/// A key as its owner sees it again.
+/// A stored key, as its owner sees it.
 #[derive(Clone, Debug)]
 pub struct ApiKeyRow {
     /// Its id.
@@ -46,7 +46,7 @@ pub struct NewApiKey<'a> {
     pub hint: &'a str,
 }
 
-/// A key that a call was made with.
+/// A key that authenticates calls.
 #[derive(Clone, Debug)]
 pub struct KnownKey {
     /// Its id.
@@ -59,7 +59,7 @@ pub struct KnownKey {
 
 columns!(KnownKey { id, account_id, last_used_at });
 
-/// The keys of an account, revoked ones as well, newest first.
+/// The keys of an account, including revoked ones, newest first.
 pub async fn of_account(db: &Db, account: &AccountId) -> Result<Vec<ApiKeyRow>, StoreError> {
     db.fetch_all(OF_ACCOUNT, values![account.as_str()]).await
 }
@@ -69,13 +69,13 @@ pub async fn insert(tx: &mut Tx, account: &AccountId, key: &NewApiKey<'_>, at: T
     tx.execute(INSERT, values![key.id, account.as_str(), key.name, key.hash, key.hint, at.0]).await.map(drop)
 }
 
-/// Revokes a key of this account, and returns its hash; `None` when the account has no such key.
+/// Revokes a key of this account, and returns its hash; `None` if the account has no such key.
 pub async fn revoke(tx: &mut Tx, account: &AccountId, id: &str, at: Timestamp) -> Result<Option<String>, StoreError> {
     let revoked = tx.fetch_optional::<(String,)>(REVOKE, values![id, account.as_str(), at.0]).await?;
     Ok(revoked.map(|(hash,)| hash))
 }
 
-/// Finds the key with this hash that is not revoked.
+/// Finds the key with this hash, unless it is revoked.
 pub async fn by_hash(db: &Db, hash: &str) -> Result<Option<KnownKey>, StoreError> {
     db.fetch_optional(BY_HASH, values![hash]).await
 }

@@ -16,12 +16,12 @@ pub async fn of_account(db: &Db, account: &AccountId) -> Result<Option<String>, 
     Ok(db.fetch_optional::<(String,)>(OF_ACCOUNT, values![account.as_str()]).await?.map(|(domain,)| domain))
 }
 
-/// The account that has a domain.
+/// The account that owns a domain.
 pub async fn owner(tx: &mut Tx, domain: &str) -> Result<Option<AccountId>, StoreError> {
     Ok(tx.fetch_optional::<(String,)>(OWNER, values![domain]).await?.map(|(id,)| AccountId::new(id)))
 }
 
-/// Sets the account's domain. It is an error if another account has it.
+/// Sets the account's domain. Fails if another account has it.
 pub async fn set(tx: &mut Tx, account: &AccountId, domain: &str, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(SET, values![account.as_str(), domain, at.0]).await.map(drop)
 }

@@ -1,4 +1,4 @@
-//! Devices on which a user has logged in, by a hash that stands for both.
+//! Devices on which a user has logged in, by a hash of device and user.
 
 use billing::Timestamp;
 use engine::store::{Db, StoreError, Tx, statements, values};
@@ -15,12 +15,12 @@ pub async fn is_known(db: &Db, device_hash: &str, now: Timestamp) -> Result<bool
     Ok(db.fetch_optional::<(i64,)>(IS_KNOWN, values![device_hash, now.0]).await?.is_some())
 }
 
-/// Remembers a device until then.
+/// Remembers a device until `expires_at`.
 pub async fn remember(tx: &mut Tx, device_hash: &str, expires_at: Timestamp) -> Result<(), StoreError> {
     tx.execute(REMEMBER, values![device_hash, expires_at.0]).await.map(drop)
 }
 
-/// Forgets every device that has expired.
+/// Deletes every device that has expired.
 pub async fn delete_expired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
     tx.execute(DELETE_EXPIRED, values![now.0]).await.map(drop)
 }

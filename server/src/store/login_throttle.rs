@@ -1,4 +1,4 @@
-//! Attempts to log in or sign up in the current window, by a hash of what is limited.
+//! Attempts to log in or sign up in the current window, by a hash of the limited subject.
 
 use billing::Timestamp;
 use engine::store::{Db, StoreError, Tx, statements, values};
@@ -15,25 +15,26 @@ statements! {
     DELETE_EXPIRED = "DELETE FROM login_throttle WHERE window_start <= $1";
 }
 
-/// The answer to an attempt.
+/// The decision on an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
     /// It was counted.
     Allowed,
-    /// All attempts of the window that began then are used.
+    /// The window has no attempts left.
     Denied {
-        /// The beginning of the window.
+        /// The start of the window.
         window_start: Timestamp,
     },
 }
 
-/// Says how an attempt would be answered, without counting it.
+/// Decides on an attempt without counting it.
 pub async fn check(db: &Db, key: &str, expired_before: Timestamp, limit: i64) -> Result<Attempt, StoreError> {
     let full = db.fetch_optional::<(i64,)>(FULL, values![key, expired_before.0, limit]).await?;
     Ok(full.map_or(Attempt::Allowed, |(start,)| Attempt::Denied { window_start: Timestamp(start) }))
 }
 
-/// Counts an attempt, of which a window allows `limit`. A window that began before `expired_before` is over.
+/// Counts an attempt if its window, which allows `limit`, has one left. A window that began at
+/// `expired_before` or earlier is over.
 pub async fn take(
     tx: &mut Tx,
     key: &str,
@@ -53,7 +54,7 @@ pub async fn give_back(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
     tx.execute(GIVE_BACK, values![key]).await.map(drop)
 }
 
-/// Deletes every window that is over: it began at `expired_before` or earlier.
+/// Deletes every window that is over because it began at `expired_before` or earlier.
 pub async fn delete_expired(tx: &mut Tx, expired_before: Timestamp) -> Result<(), StoreError> {
     tx.execute(DELETE_EXPIRED, values![expired_before.0]).await.map(drop)
 }

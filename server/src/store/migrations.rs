@@ -8,13 +8,13 @@ const APP: MigrationSet = MigrationSet(&[
     (1002, "workspace", include_str!("../../../migrations/app/1002_workspace.sql")),
 ]);
 
-/// Applies what is missing. Safe to run on several nodes at the same time.
+/// Applies the missing migrations. Safe to run on several nodes at the same time.
 pub async fn migrate(db: &Db) -> Result<(), StoreError> {
     db.migrate(MIGRATIONS).await?;
     db.migrate(APP).await
 }
 
-/// Whether the database answers and has every migration.
+/// Whether the database is reachable and has every migration.
 pub async fn is_migrated(db: &Db) -> Result<bool, StoreError> {
     Ok(db.has_migrated(MIGRATIONS).await? && db.has_migrated(APP).await?)
 }

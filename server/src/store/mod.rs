@@ -1,4 +1,4 @@
-//! The app's own tables, beside the engine's in one database: people, sessions and the workspace.
+//! The app's own tables, next to the engine's in one database: users, sessions and the workspace.
 //!
 //! As in the engine, a statement is written once for SQLite and PostgreSQL, and functions that write
 //! take a [`Tx`].

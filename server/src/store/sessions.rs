@@ -23,7 +23,7 @@ pub struct StoredSession {
 
 columns!(StoredSession { data, expires_at });
 
-/// Creates a session; `false` when one with this id exists.
+/// Creates a session; `false` if one with this id exists.
 pub async fn insert(tx: &mut Tx, id_hash: &str, session: &StoredSession) -> Result<bool, StoreError> {
     Ok(tx.execute(INSERT, values![id_hash, session.data.as_str(), session.expires_at]).await? > 0)
 }

@@ -31,21 +31,21 @@ pub struct User {
     pub email: String,
     /// Argon2, in PHC form.
     pub password_hash: SecretString,
-    /// What they may do besides what their account's plan includes.
+    /// Their role.
     pub role: Role,
 }
 
-/// What a user may do besides what their account's plan includes.
+/// A user's permissions beyond their account's plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Nothing.
+    /// None.
     Customer,
-    /// See and repair everyone's billing.
+    /// Sees and repairs everyone's billing.
     Operator,
 }
 
 impl Role {
-    /// The word in the database.
+    /// The value in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",
@@ -77,7 +77,7 @@ impl From<UserRow> for User {
     }
 }
 
-/// Creates a user; `false` when the address is taken.
+/// Creates a user; `false` if the address is taken.
 pub async fn insert(
     tx: &mut Tx,
     id: &UserId,

@@ -27,7 +27,7 @@ pub struct Analytics {
 pub struct DayUsage {
     /// The beginning of the day, UTC.
     pub day: Timestamp,
-    /// By meter, without those that were not used.
+    /// By meter, without unused ones.
     pub counts: BTreeMap<Meter, u64>,
 }
 
@@ -36,7 +36,7 @@ pub struct DayUsage {
 pub struct SourceUsage {
     /// The key; `None` for signed-in users.
     pub key: Option<KeyName>,
-    /// By meter, without those that were not used.
+    /// By meter, without unused ones.
     pub counts: BTreeMap<Meter, u64>,
 }
 

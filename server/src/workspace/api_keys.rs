@@ -14,10 +14,10 @@ use crate::tollgate::Tollgate;
 use crate::user_cache::Changed;
 
 const NAME: Text = Text { field: "name", required: "Enter a name.", max: NAME_MAX };
-/// The longest name of a key, in characters.
+/// The maximum length of a key's name, in characters.
 pub const NAME_MAX: usize = 80;
 
-/// A key as its owner sees it again.
+/// A key, as its owner sees it after creating it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its id.
@@ -30,11 +30,11 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// What was used with it in the last thirty days, by meter.
+    /// Its usage in the last thirty days, by meter.
     pub counts: BTreeMap<Meter, u64>,
 }
 
-/// A key as tables name it, revoked or not.
+/// A key's name in tables, revoked or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyName {
     /// The name its owner gave it.
@@ -83,7 +83,7 @@ pub(super) async fn key_names(tollgate: &Tollgate, permit: &Permit) -> Result<BT
     Ok(rows.into_iter().map(name).collect())
 }
 
-/// Creates a key and returns it: it cannot be read again.
+/// Creates a key and returns it; it cannot be read later.
 pub async fn create_api_key(tollgate: &Tollgate, permit: &Permit, name: &str) -> Result<String, WorkspaceError> {
     let name = NAME.check(name)?;
     let key = format!("tg_{}", ids::new_secret()?);
@@ -95,7 +95,8 @@ pub async fn create_api_key(tollgate: &Tollgate, permit: &Permit, name: &str) ->
     Ok(key)
 }
 
-/// Revokes a key immediately, on every node. `false` when the account has no such key.
+/// Revokes a key immediately, on every node. Returns `false` if the account has no
+/// such key.
 pub async fn revoke_api_key(tollgate: &Tollgate, permit: &Permit, id: &str) -> Result<bool, StoreError> {
     let mut tx = tollgate.db().begin().await?;
     let revoked = rows::revoke(&mut tx, permit.account_id(), id, tollgate.now()).await?;
@@ -104,7 +105,7 @@ pub async fn revoke_api_key(tollgate: &Tollgate, permit: &Permit, id: &str) -> R
     Ok(true)
 }
 
-/// A key that a call was made with.
+/// The key of an authenticated call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticated {
     /// The account that the key belongs to.

@@ -1,4 +1,4 @@
-//! Usage as a table for spreadsheets.
+//! Usage as CSV, for spreadsheets.
 
 use billing::{Timestamp, usage_window};
 use engine::store::usage;
@@ -27,7 +27,7 @@ pub async fn usage_as_csv(tollgate: &Tollgate, permit: &Permit, range: UsageRang
     Ok(csv)
 }
 
-/// Quotes a cell. What a spreadsheet would take for a formula is marked as text.
+/// Quotes a cell, and marks as text anything that a spreadsheet would take for a formula.
 fn cell(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = if is_formula { format!("'{text}") } else { text.to_owned() };
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_never_a_formula_and_never_two_cells() {
+    fn a_cell_is_quoted_and_never_a_formula() {
         assert_eq!(cell("build server"), "build server");
         assert_eq!(cell("=1+1"), "'=1+1");
         assert_eq!(cell("a, \"b\""), "\"a, \"\"b\"\"\"");

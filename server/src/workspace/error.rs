@@ -1,21 +1,21 @@
-//! Why something was not stored, and the limits that texts have.
+//! The errors of the workspace, and the limits on texts.
 
 use billing::money::grouped;
 use engine::StoreError;
 
-/// Why something was not stored.
+/// The reason something was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    /// What was typed cannot be used.
+    /// The input is invalid.
     #[error("{message}")]
     Invalid {
         /// The field.
         field: &'static str,
-        /// A sentence for the person who typed it.
+        /// The message for the person who typed it.
         message: String,
     },
     /// No secret could be created.
-    #[error("the machine has no randomness: {0}")]
+    #[error("random numbers are unavailable: {0}")]
     Random(#[from] getrandom::Error),
     /// The database failed.
     #[error(transparent)]
@@ -31,13 +31,13 @@ impl WorkspaceError {
 /// A text that must have between one and `max` characters.
 pub(super) struct Text {
     pub(super) field: &'static str,
-    /// What to say when it is empty.
+    /// The message when it is empty.
     pub(super) required: &'static str,
     pub(super) max: usize,
 }
 
 impl Text {
-    /// Returns the text without spaces around it.
+    /// Returns the text, trimmed.
     pub(super) fn check<'a>(&self, text: &'a str) -> Result<&'a str, WorkspaceError> {
         let text = text.trim();
         if text.is_empty() {

@@ -1,7 +1,7 @@
-//! What the gated pages show: the part that your product replaces.
+//! The data behind the gated pages: the part that your product replaces.
 //!
 //! Every function takes a [`engine::Permit`]: the data behind a page cannot be read without the plan
-//! that opens the page.
+//! that the page requires.
 
 pub mod analytics;
 pub mod api_keys;

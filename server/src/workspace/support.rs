@@ -9,9 +9,9 @@ use crate::tollgate::Tollgate;
 
 const SUBJECT: Text = Text { field: "subject", required: "Enter a subject.", max: SUBJECT_MAX };
 const BODY: Text = Text { field: "body", required: "Enter a message.", max: BODY_MAX };
-/// The longest subject, in characters.
+/// The maximum length of a subject, in characters.
 pub const SUBJECT_MAX: usize = 200;
-/// The longest message, in characters.
+/// The maximum length of a message, in characters.
 pub const BODY_MAX: usize = 10_000;
 
 /// A message to support.
@@ -27,7 +27,7 @@ pub struct SupportMessage {
     pub created_at: Timestamp,
 }
 
-/// The account's last fifty messages, newest first.
+/// The account's latest fifty messages, newest first.
 pub async fn support_messages(tollgate: &Tollgate, permit: &Permit) -> Result<Vec<SupportMessage>, StoreError> {
     let rows = rows::of_account(tollgate.db(), permit.account_id()).await?;
     let message = |row: rows::SupportMessageRow| SupportMessage {

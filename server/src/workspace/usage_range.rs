@@ -20,10 +20,10 @@ pub enum UsageRange {
 }
 
 impl UsageRange {
-    /// All of them, the default first.
+    /// All ranges, the default first.
     pub const ALL: [Self; 5] = [Self::Window, Self::Week, Self::Month, Self::Quarter, Self::Year];
 
-    /// The word in addresses.
+    /// The value in URLs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Window => "period",
@@ -45,7 +45,7 @@ impl UsageRange {
         }
     }
 
-    /// The range of this word.
+    /// Parses the value in a URL.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|range| range.as_str() == word)
     }

@@ -18,11 +18,11 @@ use crate::product::API_CALLS;
 use crate::tollgate::Tollgate;
 use crate::workspace::api_keys;
 
-/// API keys work on this plan and higher ones.
+/// API keys require this plan or a higher one.
 const KEYS_FROM: Policy = Policy::Tier("PRO");
-/// What a caller without credentials should do.
+/// The advice to a caller without credentials.
 const NO_CREDENTIALS: &str = "Send a session cookie or `Authorization: Bearer tg_…`.";
-/// The longest `Idempotency-Key`, as at Stripe.
+/// The maximum length of an `Idempotency-Key`, the same as Stripe's.
 const MAX_KEY: usize = 255;
 
 /// An authenticated caller.
@@ -49,7 +49,7 @@ pub(super) async fn authenticate(
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
-/// The `Idempotency-Key` header, for the description.
+/// The `Idempotency-Key` header, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "the header is read by hand, so that an invalid one is a problem document")]
@@ -112,7 +112,7 @@ impl Caller {
         }
     }
 
-    /// Notes a meter for the headers of the response.
+    /// Adds a meter to the headers of the response.
     pub(super) fn note(&self, reading: MeterReading) {
         self.limits.set_meter(reading);
     }
@@ -151,7 +151,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> 
         None => Ok(None),
         Some(Some(key)) => Ok(Some(key)),
         Some(None) => {
-            let detail = "Use 1 to 255 visible ASCII characters, without spaces.";
+            let detail = format!("Use 1 to {MAX_KEY} visible ASCII characters, without spaces.");
             let status = StatusCode::BAD_REQUEST;
             Err(Problem::new(status, "idempotency-key", "Invalid Idempotency-Key", detail).into())
         }

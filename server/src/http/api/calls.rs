@@ -1,4 +1,4 @@
-//! The calls, and the response to everything else below `/api/v1`.
+//! The API's routes, and the response to every other path below `/api/v1`.
 
 use std::time::Duration;
 
@@ -20,19 +20,19 @@ use super::problem::Problem;
 use super::{caller, entitlements, generate, openapi, usage};
 use crate::auth::Backend;
 use crate::auth::session_store::Sessions;
-use crate::http::backstop::{NoAnswer, answer_in_time};
+use crate::http::backstop::{NoResponse, respond_in_time};
 use crate::http::client::ClientAddress;
 use crate::http::limits::{MAX_BODY, TIMEOUT};
 use crate::http::origin;
 use crate::tollgate::Tollgate;
 
-/// Every path that the API answers.
+/// Every path that belongs to the API.
 const ADDRESSES: [&str; 3] = ["/api/v1", "/api/v1/", "/api/v1/{*rest}"];
 
 /// The handlers with their descriptions.
 fn described(tollgate: &Tollgate) -> OpenApiRouter<Tollgate> {
     let calls = [routes!(usage::usage), routes!(entitlements::entitlements), routes!(generate::generate)];
-    // In front of every handler, so that a handler that takes no `Caller` is not public either.
+    // In front of every handler, so that one without a `Caller` argument is not public.
     let authenticated = middleware::from_fn_with_state(tollgate.clone(), caller::authenticate);
     calls
         .into_iter()
@@ -41,7 +41,7 @@ fn described(tollgate: &Tollgate) -> OpenApiRouter<Tollgate> {
         .routes(routes!(openapi).layer(CompressionLayer::new()))
 }
 
-/// The calls, and the answer to every other path.
+/// The API's routes, and the response to every other path.
 pub(in crate::http) fn routes(tollgate: &Tollgate, sessions: AuthManagerLayer<Backend, Sessions>) -> Router<Tollgate> {
     let api = Api::new(calls(tollgate), tollgate, sessions);
     ADDRESSES.into_iter().fold(Router::new(), |router, path| router.route(path, any(answer).with_state(api.clone())))
@@ -53,7 +53,7 @@ fn calls(tollgate: &Tollgate) -> Router<Tollgate> {
     ADDRESSES.into_iter().fold(router, |router, path| router.route(path, any(not_found)))
 }
 
-/// The calls, by how their callers authenticate.
+/// The API's routes, by how the caller authenticates.
 #[derive(Clone)]
 struct Api {
     tollgate: Tollgate,
@@ -78,18 +78,18 @@ impl Api {
     }
 }
 
-/// Answers every call, even if it panics, takes too long or comes from another site.
+/// Responds to every call, even if it panics, times out or comes from another site.
 async fn answer(State(api): State<Api>, mut request: Request) -> Response {
     let tollgate = &api.tollgate;
     let limits = CallLimits::default();
     request.extensions_mut().insert(limits.clone());
     let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
     let response = if origin::allows_call(tollgate, request.headers()) {
-        match answer_in_time(api.timeout, api.call(request)).await {
+        match respond_in_time(api.timeout, api.call(request)).await {
             Ok(response) => response,
-            Err(NoAnswer::TimedOut) => Problem::timed_out().into_response(),
-            Err(NoAnswer::Panicked) => Problem::internal_error().into_response(),
-            Err(NoAnswer::NoSession) => Problem::no_session().into_response(),
+            Err(NoResponse::TimedOut) => Problem::timed_out().into_response(),
+            Err(NoResponse::Panicked) => Problem::internal_error().into_response(),
+            Err(NoResponse::NoSession) => Problem::no_session().into_response(),
         }
     } else {
         // Another site must not use a signed-in browser's session.
@@ -109,14 +109,14 @@ async fn method_not_allowed(request: Request) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
 }
 
-/// Returns the description of the API at the app's own address.
+/// Returns the OpenAPI document, with the app's own address.
 pub fn document(tollgate: &Tollgate) -> OpenApi {
     let mut document = described(tollgate).into_openapi();
     document.servers = Some(vec![Server::new(tollgate.config().app_url.as_str().trim_end_matches('/'))]);
     document
 }
 
-/// This description
+/// OpenAPI document
 ///
 /// Public, and not counted.
 #[utoipa::path(
@@ -165,21 +165,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_panics_is_answered_with_its_limits() {
+    async fn a_call_that_panics_gets_a_response_with_its_limits() {
         let response = call(get(async || -> &'static str { panic!("on purpose") }), TIMEOUT).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_has_limits(&response);
     }
 
     #[tokio::test]
-    async fn a_call_that_takes_too_long_is_answered_with_its_limits() {
+    async fn a_call_that_times_out_gets_a_response_with_its_limits() {
         let response = call(get(async || -> &'static str { std::future::pending().await }), Duration::ZERO).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_has_limits(&response);
     }
 
     #[tokio::test]
-    async fn no_route_is_without_a_description() {
+    async fn every_route_is_described() {
         let tollgate = tollgate().await;
         let calls = format!("{:?}", calls(&tollgate));
         let mut served: Vec<&str> = calls.split('"').filter(|part| part.starts_with("/api")).collect();

@@ -13,7 +13,7 @@ use super::problem::{Errors, Problem};
 use super::usage::number;
 use crate::tollgate::Tollgate;
 
-/// What the account may do.
+/// The account's entitlements.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Entitlements {
     /// The plan.
@@ -28,11 +28,11 @@ pub(super) struct Entitlements {
     /// When it ends unless it is renewed, in epoch seconds; null on the free plan.
     #[schema(value_type = Option<i64>)]
     until: Option<Timestamp>,
-    /// The subscription and rule that it follows from; null without a subscription.
+    /// The subscription and rule that determine it; null without a subscription.
     reason: Option<Reason>,
 }
 
-/// The subscription and rule that an entitlement follows from.
+/// The subscription and rule that determine an entitlement.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Reason {
     /// The subscription.

@@ -1,9 +1,9 @@
 //! `POST /api/v1/generate`: a text for a prompt, for one unit of AI generations.
 //!
 //! The unit is reserved before the provider is called, counted when the text is complete, and released
-//! if the provider fails or the caller hangs up before getting any of the text. A stream runs one chunk
-//! behind: its last chunk is sent only after the unit was counted. A caller that hangs up in the middle
-//! of one is charged, and can get the whole text by repeating the call: with the same `Idempotency-Key`
+//! if the provider fails or the caller disconnects before receiving any of the text. A stream runs one chunk
+//! behind: its last chunk is sent only after the unit was counted. A caller that disconnects in the
+//! middle is charged, and can get the whole text by repeating the call: with the same `Idempotency-Key`
 //! it gets the same text and counts once (`tests/http/generate.rs`).
 
 use std::convert::Infallible;
@@ -27,19 +27,20 @@ use utoipa::ToSchema;
 use super::caller::{Caller, fingerprint};
 use super::problem::{Errors, Problem};
 use crate::ai::{AiError, Chunks};
+use crate::http::limits::MAX_BODY;
 use crate::product::AI_GENERATIONS;
 use crate::tollgate::Tollgate;
 
-/// The longest prompt, in characters.
+/// The maximum length of a prompt, in characters.
 const MAX_PROMPT: usize = 4_000;
-/// How long a text may take: less than a reservation lasts and than a request may take.
+/// The timeout of a text: less than a reservation's and a request's.
 const MAX_TIME: Duration = Duration::from_secs(55);
 
 /// A request for a text.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Prompt {
-    /// What to write about: 1 to 4,000 characters that are not all blank.
+    /// The subject of the text. It must not be blank.
     #[schema(
         min_length = 1,
         max_length = 4000,
@@ -70,7 +71,7 @@ pub(super) struct Generated {
 pub(super) struct TextEvent {
     /// `delta`, `done` or `problem`.
     event: String,
-    /// JSON: `text` of a `delta`; `id` and `model` when it is `done`; a problem document.
+    /// JSON: the `text` of a `delta`, the `id` and `model` of `done`, or a problem document.
     data: String,
 }
 
@@ -86,7 +87,7 @@ struct Metadata<'a> {
 ///
 /// Counts as one API call, and as one AI generation if it succeeds. With `stream` the response is
 /// server-sent events: `delta` with a chunk of the `text`, then `done` with `id` and `model`, or
-/// `problem` with an error, in which case no generation was counted.
+/// `problem` with an error.
 #[utoipa::path(
     post,
     path = "/api/v1/generate",
@@ -158,8 +159,8 @@ struct Work {
     prompt: String,
 }
 
-/// A unit that is released unless it is counted. The caller may hang up at any moment, which drops
-/// everything in progress, so it is released on drop.
+/// A unit that is released unless it is counted. The caller may disconnect at any moment, which
+/// drops everything in progress, so it is released on drop.
 struct Held {
     tollgate: Tollgate,
     reservation: Option<Reservation>,
@@ -194,7 +195,7 @@ impl Drop for Held {
 }
 
 async fn text(tollgate: &Tollgate, work: Work, max_time: Duration) -> Result<Response, Problem> {
-    // Only the provider is timed: a count that has begun is not called off.
+    // Only the provider is timed: a count that has started is not cancelled.
     let generated = tokio::time::timeout(max_time, complete(tollgate, &work.prompt)).await;
     let generated = generated.unwrap_or(Err(AiError::TimedOut)).map_err(|error| failed(&error))?;
     count(work, &generated).await?;
@@ -218,8 +219,8 @@ async fn count(work: Work, generated: &Generated) -> Result<(), Problem> {
     }
 }
 
-/// Streams the text. It is written apart from the caller, at the provider's pace: a caller that reads
-/// slowly or goes away after the first chunk neither delays nor avoids the count.
+/// Streams the text. A separate task writes it at the provider's pace: a caller that reads slowly or
+/// disconnects after the first chunk neither delays nor avoids the count.
 fn events(
     tollgate: Tollgate,
     work: Work,
@@ -229,7 +230,7 @@ fn events(
     tokio::spawn(async move {
         let has_sent = AtomicBool::new(false);
         let writing = write(&tollgate, work, max_time, &sender, &has_sent);
-        let has_gone = async {
+        let disconnected = async {
             sender.closed().await;
             if has_sent.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
@@ -237,7 +238,7 @@ fn events(
         };
         tokio::select! {
             () = writing => {}
-            () = has_gone => tracing::info!("the caller disconnected before the first chunk"),
+            () = disconnected => tracing::info!("the caller disconnected before the first chunk"),
         }
     });
     Sse::new(futures::stream::poll_fn(move |context| events.poll_recv(context).map(|event| event.map(Ok))))
@@ -251,7 +252,7 @@ async fn write(
     events: &mpsc::UnboundedSender<Event>,
     has_sent: &AtomicBool,
 ) {
-    // The caller may have gone; the text is counted all the same, and kept under its key.
+    // The caller may have disconnected; the text is still counted, and kept under its key.
     let send = |event| drop(events.send(event));
     let mut text = String::new();
     let mut last: Option<String> = None;
@@ -348,7 +349,8 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Prompt, Box<Problem>> {
 
 fn unreadable(status: StatusCode) -> Problem {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::new(status, "too-large", "Too large", "The body is larger than 64 KiB.");
+        let detail = format!("The body is larger than {} KiB.", MAX_BODY / 1024);
+        return Problem::new(status, "too-large", "Too large", detail);
     }
     Problem::new(StatusCode::BAD_REQUEST, "body", "Invalid body", "The body could not be read.")
 }
@@ -365,7 +367,7 @@ mod tests {
     use crate::assets::Assets;
     use crate::config::{AiConfig, Config};
 
-    /// An app whose provider accepts requests and never answers, and a unit reserved for an account.
+    /// An app whose provider accepts requests and never responds, and a unit reserved for an account.
     async fn reserved(provider: &TcpListener, account: &AccountId) -> (Tollgate, Work) {
         let config = Config::from_lookup(&|name| (name == "DATABASE_URL").then(|| "sqlite::memory:".to_owned()));
         let mut config = config.unwrap();
@@ -382,7 +384,7 @@ mod tests {
         (tollgate, Work { held, prompt: "a story".to_owned() })
     }
 
-    /// Units used, and units reserved, once a release that was begun has ended.
+    /// The used and the reserved units, once a release in progress has ended.
     async fn units(tollgate: &Tollgate, account: &AccountId) -> (u64, u64) {
         loop {
             let readings = metering::read(tollgate, account).await.unwrap();

@@ -1,4 +1,4 @@
-//! The limits of a call, as headers of every response.
+//! A call's limits, as headers on every response.
 //!
 //! `RateLimit-Policy` and `RateLimit` (IETF draft "RateLimit header fields for HTTP") name each limit
 //! that applies with its quota (`q`) per window (`w`), the remaining quota (`r`), and the seconds until
@@ -17,14 +17,14 @@ use engine::metering::rate_limit::{Burst, Caller};
 use super::problem::Problem;
 use crate::tollgate::Tollgate;
 
-/// The limits that are known when a call is answered.
+/// The limits known when the response is sent.
 #[derive(Clone, Debug, Default)]
 struct Known {
     burst: Option<Burst>,
     meters: Vec<MeterReading>,
 }
 
-/// Where a call notes the limits that it meets. In the extensions of its request.
+/// Collects a call's limits while it is handled. In the extensions of its request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallLimits(Arc<Mutex<Known>>);
 
@@ -48,7 +48,7 @@ impl CallLimits {
     }
 }
 
-/// Writes the limits on a response. A call that was not authenticated is counted here, by its client's
+/// Adds the limits to a response. A call that was not authenticated is counted here, by its client's
 /// address; others are counted when they authenticate.
 pub(super) fn announce(
     tollgate: &Tollgate,

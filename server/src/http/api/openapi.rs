@@ -1,4 +1,4 @@
-//! The description of the API, without its paths, which the handlers add.
+//! The OpenAPI document without its paths, which the handlers add.
 
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};

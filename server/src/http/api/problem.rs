@@ -16,10 +16,10 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::tollgate::Tollgate;
 
-/// What to do when a call may have been counted.
+/// The advice when a call may have been counted.
 const RETRY: &str = "Retry with the same `Idempotency-Key`, so that nothing is counted twice.";
 
-/// Why a call failed.
+/// The reason a call failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Identifies the type of problem, such as `urn:tollgate:problem:limit-reached`.
@@ -47,11 +47,11 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, nullable = false)]
     resets_at: Option<Timestamp>,
-    /// The lowest tier that would do.
+    /// The lowest tier that allows the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     needed: Option<Tier>,
-    /// The page that sells higher plans.
+    /// The page to upgrade on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     upgrade_url: Option<String>,
@@ -113,7 +113,8 @@ impl Problem {
 
     /// 403.
     pub(super) fn plan_too_low(tollgate: &Tollgate, needed: Tier) -> Self {
-        let detail = format!("This needs the {needed} plan or a higher one.");
+        let plan = tollgate.catalog().plan(&needed).map_or_else(|| needed.to_string(), |plan| plan.name.clone());
+        let detail = format!("This requires the {plan} plan or a higher one.");
         Self {
             needed: Some(needed),
             upgrade_url: Some(upgrade_url(tollgate)),
@@ -153,19 +154,20 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "Timed out", detail)
     }
 
-    /// 503.
+    /// 503: the database failed, and the call may have been counted.
     pub(super) fn unavailable(error: &StoreError) -> Self {
-        tracing::error!(%error, "an API call could not be answered");
-        Self::no_session()
+        tracing::error!(%error, "an API call failed");
+        let detail = format!("The call could not be completed. {RETRY}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail)
     }
 
-    /// 503: the session could not be read, which was logged where it happened.
+    /// 503: the session could not be read, so the call did not start. The cause is in the log.
     pub(super) fn no_session() -> Self {
         let detail = "Nothing was counted or changed. Retry in a moment.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail)
     }
 
-    /// Why usage could not be counted.
+    /// The problem for usage that could not be counted.
     pub(super) fn from_usage(error: &UsageError) -> Self {
         match error {
             UsageError::KeyReused => Self::key_reused(),
@@ -195,7 +197,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The errors of every call that is counted, for its description.
+/// The errors of every counted call, for the OpenAPI document.
 pub(super) struct Errors;
 
 impl IntoResponses for Errors {
