@@ -70,7 +70,7 @@ fn without_keys_development_uses_the_sandbox() {
 }
 
 #[test]
-fn the_sandbox_can_be_moved() {
+fn the_address_of_the_sandbox_can_be_changed() {
     let stripe = accepted(&[("SANDBOX_ADDR", "127.0.0.1:9999")]).stripe;
     assert_eq!(stripe.api_base.expect("the sandbox has an address").as_str(), "http://127.0.0.1:9999/");
     error("SANDBOX_ADDR", &[("SANDBOX_ADDR", "here")]);
@@ -115,7 +115,7 @@ fn one_key_without_the_other_is_an_error() {
 }
 
 #[test]
-fn production_without_keys_is_refused_and_both_are_named() {
+fn production_without_keys_is_rejected_and_both_are_named() {
     let errors = errors(&[("APP_ENV", "production"), ("APP_URL", "https://app.example.com")]);
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors.iter().any(|error| error.contains("STRIPE_SECRET_KEY is not set")), "{errors:?}");
@@ -202,7 +202,7 @@ fn production_rejects_the_sandboxs_signing_secret() {
     assert_eq!(SANDBOX_WEBHOOK_SECRET, "whsec_sandbox");
 }
 
-/// A production build is tried out against the sandbox beside it.
+/// A production build can be tried against a sandbox on the same machine.
 #[test]
 fn production_may_use_a_sandbox_on_this_machine() {
     for base in ["http://127.0.0.1:12111", "http://localhost:12111", "http://[::1]:12111"] {
@@ -238,7 +238,7 @@ fn production_needs_its_address() {
     error("APP_URL", &production(&[("APP_URL", "")]));
 }
 
-/// The session cookie would travel in the clear. A proxy on the same machine is another matter.
+/// Otherwise the session cookie would be sent in clear text, except to a proxy on the same machine.
 #[test]
 fn production_is_https_except_on_this_machine() {
     error("APP_URL", &production(&[("APP_URL", "http://app.example.com")]));
@@ -344,7 +344,7 @@ fn the_ai_provider_is_optional_and_needs_an_address_and_a_model() {
 }
 
 #[test]
-fn stripe_leads_back_to_the_pages_of_the_app() {
+fn stripe_returns_customers_to_the_pages_of_the_app() {
     let urls = accepted(&production(&[])).urls();
     for (url, address) in [
         (urls.success, "https://app.example.com/billing/success"),

@@ -1,4 +1,4 @@
-//! Where the app's visitors are sent who may not enter a page.
+//! The redirects of visitors who may not enter a page.
 
 use engine::axum::{login_address, upgrade_address};
 use engine::settings::Urls;
@@ -10,7 +10,7 @@ fn urls() -> Urls {
 }
 
 #[test]
-fn visitors_are_sent_to_the_login_or_upgrade_page_of_the_address_they_use() {
+fn visitors_without_access_are_sent_to_the_login_or_upgrade_page() {
     let urls = urls();
     assert_eq!(login_address(&urls, "/dashboard/analytics"), "/login?next=/dashboard/analytics");
     assert_eq!(login_address(&urls, None), "/login");

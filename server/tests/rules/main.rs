@@ -1,7 +1,6 @@
-//! The app's rules that need no database: configuration, passwords, where to go after signing in, and
-//! how pages are guarded.
+//! The app's rules that need no database: configuration, passwords, and the redirects of visitors.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
+#![expect(clippy::unwrap_used, reason = "a failing unwrap shows its line")]
 
 mod config;
 mod guard;

@@ -1,4 +1,4 @@
-//! The messages about passwords and addresses say what is checked.
+//! Limits on passwords and e-mail addresses, and the messages about them.
 
 use billing::email::{Email, EmailError};
 use server::auth::{PASSWORD_MAX, PASSWORD_MIN, PasswordError};
@@ -13,7 +13,7 @@ fn the_messages_about_passwords_name_the_limits() {
 const _: () = assert!(PASSWORD_MIN >= 8 && PASSWORD_MAX >= 64);
 
 #[test]
-fn an_address_longer_than_mail_systems_accept_is_refused() {
+fn an_address_longer_than_mail_systems_accept_is_rejected() {
     let host = format!("{}.{}.{}.com", "a".repeat(60), "b".repeat(60), "c".repeat(60));
     let address = |local: usize| format!("{}@{host}", "x".repeat(local));
     assert!(Email::parse(&address(64)).is_ok());

@@ -14,12 +14,12 @@ fn check(catalog: &Catalog) -> Result<(), CatalogErrors> {
 }
 
 #[test]
-fn the_shipped_catalogue_declares_every_feature_and_meter_of_the_app() {
+fn the_shipped_catalog_declares_every_feature_and_meter_of_the_app() {
     assert_eq!(check(&catalog(PLANS)), Ok(()));
 }
 
 #[test]
-fn a_renamed_feature_or_meter_is_reported_with_what_the_file_declares() {
+fn a_renamed_feature_or_meter_is_reported_with_the_declared_ones() {
     let renamed = PLANS.replace("prioritySupport", "fastSupport").replace("apiCallsPerMonth", "requests");
     let CatalogErrors(errors) = check(&catalog(&renamed)).unwrap_err();
     let [feature, meter] = errors.as_slice() else { panic!("{errors:?}") };

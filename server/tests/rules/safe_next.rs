@@ -21,13 +21,13 @@ fn a_path_on_this_site_is_kept() {
 }
 
 #[test]
-fn without_a_path_the_dashboard_is_next() {
+fn a_missing_path_is_replaced_by_the_dashboard() {
     assert_eq!(safe_next(None), DEFAULT);
     assert_eq!(safe_next(Some("")), DEFAULT);
 }
 
 #[test]
-fn instead_of_another_site_in_any_spelling_the_dashboard_is_next() {
+fn another_site_in_any_spelling_is_replaced_by_the_dashboard() {
     for spelling in [
         "//evil.example",
         "///evil.example",
@@ -60,7 +60,7 @@ fn instead_of_another_site_in_any_spelling_the_dashboard_is_next() {
 }
 
 #[test]
-fn instead_of_an_overlong_path_the_dashboard_is_next() {
+fn an_overlong_path_is_replaced_by_the_dashboard() {
     let long = |length: usize| format!("/{}", "a".repeat(length - 1));
     assert_eq!(safe_next(Some(&long(2048))), long(2048));
     assert_eq!(safe_next(Some(&long(2049))), DEFAULT);

@@ -1,4 +1,4 @@
-//! A client that sends exactly the bytes it is told to.
+//! A client that sends exactly the given bytes.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 /// Far longer than anything takes: a test that waits this long has failed.
 const AT_MOST: Duration = Duration::from_secs(90);
 
-/// Waits for what must happen.
+/// Waits for something that must happen.
 pub async fn in_time<T>(what: &str, happens: impl Future<Output = T>) -> T {
-    tokio::time::timeout(AT_MOST, happens).await.unwrap_or_else(|_| panic!("not in time: {what}"))
+    tokio::time::timeout(AT_MOST, happens).await.unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
 /// A connection.
@@ -81,7 +81,7 @@ impl Client {
     }
 
     async fn read_more(&mut self) {
-        let read = in_time("the server answers", self.stream.read_buf(&mut self.read)).await.unwrap();
+        let read = in_time("the server responds", self.stream.read_buf(&mut self.read)).await.unwrap();
         assert!(read > 0, "the server closed the connection after {:?}", String::from_utf8_lossy(&self.read));
     }
 }

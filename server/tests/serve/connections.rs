@@ -1,4 +1,4 @@
-//! Slow and idle clients do not use up the server, and stopping loses no request.
+//! Slow and idle clients do not exhaust the server, and stopping loses no request.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ const SHORT: Duration = Duration::from_millis(20);
 /// Limits that no test reaches.
 const WIDE: ConnectionLimits = ConnectionLimits { head_timeout: LONG, write_timeout: LONG, max_connections: 100 };
 
-/// What an HTTP/2 client sends first.
+/// The HTTP/2 connection preface, which a client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame, which follows it.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -53,38 +53,38 @@ impl Server {
     }
 }
 
-/// A page that answers immediately.
+/// A page that responds immediately.
 fn quick() -> Router {
     Router::new().route("/", get("hello"))
 }
 
-/// A page that says when it is asked for, and answers when the gate is opened.
+/// A page that signals when it is requested, and responds when the gate is opened.
 #[derive(Clone)]
 struct Slow {
-    asked: Arc<Notify>,
+    requested: Arc<Notify>,
     gate: Arc<Semaphore>,
 }
 
 impl Slow {
     fn new() -> Self {
-        Self { asked: Arc::new(Notify::new()), gate: Arc::new(Semaphore::new(0)) }
+        Self { requested: Arc::new(Notify::new()), gate: Arc::new(Semaphore::new(0)) }
     }
 
     fn router(&self) -> Router {
         let slow = self.clone();
-        let answer = async move || {
-            slow.asked.notify_one();
+        let respond = async move || {
+            slow.requested.notify_one();
             slow.gate.acquire().await.expect("it is never closed").forget();
             "at last"
         };
-        quick().route("/slow", get(answer))
+        quick().route("/slow", get(respond))
     }
 
-    /// A client whose request is being answered.
-    async fn asked_by_client(&self, server: &Server) -> Client {
+    /// A client whose request is being handled.
+    async fn busy_client(&self, server: &Server) -> Client {
         let mut client = server.client().await;
         client.request("/slow").await;
-        in_time("the handler runs", self.asked.notified()).await;
+        in_time("the handler runs", self.requested.notified()).await;
         client
     }
 }
@@ -126,12 +126,12 @@ async fn an_http_2_client_is_recognized_however_its_first_bytes_arrive() {
         client.send(&PREFACE[..split]).await;
         client.send(&PREFACE[split..]).await;
         client.send(SETTINGS).await;
-        assert_eq!(client.bytes(9).await[3], 4, "the answer is a SETTINGS frame");
+        assert_eq!(client.bytes(9).await[3], 4, "the response is a SETTINGS frame");
     }
 }
 
 #[tokio::test]
-async fn an_http_1_client_is_answered_however_its_first_bytes_arrive() {
+async fn an_http_1_client_is_served_however_its_first_bytes_arrive() {
     let server = Server::start(quick(), WIDE, LONG).await;
     let request = b"GET / HTTP/1.1\r\nhost: app.example.com\r\n\r\n";
     for split in [1, 3, 24, 30] {
@@ -143,11 +143,11 @@ async fn an_http_1_client_is_answered_however_its_first_bytes_arrive() {
 }
 
 #[tokio::test]
-async fn a_request_may_take_longer_than_its_head_may() {
+async fn a_request_may_take_longer_than_the_head_timeout() {
     let slow = Slow::new();
     let server = Server::start(slow.router(), ConnectionLimits { head_timeout: SHORT, ..WIDE }, LONG).await;
-    let mut client = slow.asked_by_client(&server).await;
-    // When this one is closed, the timeout of the other's head is over as well.
+    let mut client = slow.busy_client(&server).await;
+    // Once this one is closed, the other's head timeout has passed as well.
     server.client().await.closed().await;
     slow.gate.add_permits(1);
     assert_eq!(client.response().await, "at last");
@@ -197,7 +197,7 @@ async fn clients_that_do_not_read_do_not_keep_others_out() {
 }
 
 #[tokio::test]
-async fn stopping_answers_open_requests_and_closes_idle_connections() {
+async fn stopping_completes_open_requests_and_closes_idle_connections() {
     let slow = Slow::new();
     let server = Server::start(slow.router(), WIDE, LONG).await;
     let mut idle = server.client().await;
@@ -207,7 +207,7 @@ async fn stopping_answers_open_requests_and_closes_idle_connections() {
     idle_over_http_2.send(SETTINGS).await;
     idle_over_http_2.bytes(9).await;
     let silent = server.client().await;
-    let mut busy = slow.asked_by_client(&server).await;
+    let mut busy = slow.busy_client(&server).await;
     server.stop.cancel();
     idle.closed().await;
     silent.closed().await;
@@ -223,10 +223,10 @@ async fn stopping_answers_open_requests_and_closes_idle_connections() {
 }
 
 #[tokio::test]
-async fn stopping_waits_for_open_requests_only_so_long() {
+async fn stopping_waits_for_open_requests_only_for_the_grace_period() {
     let slow = Slow::new();
     let server = Server::start(slow.router(), WIDE, SHORT).await;
-    let _busy = slow.asked_by_client(&server).await;
+    let _busy = slow.busy_client(&server).await;
     server.stop.cancel();
     server.stopped().await;
 }
@@ -235,7 +235,7 @@ async fn stopping_waits_for_open_requests_only_so_long() {
 async fn stopping_does_not_wait_for_a_free_connection() {
     let slow = Slow::new();
     let server = Server::start(slow.router(), ConnectionLimits { max_connections: 1, ..WIDE }, LONG).await;
-    let mut busy = slow.asked_by_client(&server).await;
+    let mut busy = slow.busy_client(&server).await;
     let waiting = server.client().await;
     server.stop.cancel();
     slow.gate.add_permits(1);

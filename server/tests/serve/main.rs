@@ -1,6 +1,6 @@
 //! The accept loop with its limits, and the health checks.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
+#![expect(clippy::unwrap_used, reason = "a failing unwrap shows its line")]
 
 mod client;
 mod connections;

@@ -76,8 +76,8 @@ async fn a_running_app_is_ready_and_lists_its_tasks() {
     app.end().await;
 }
 
-/// While it waits to be started again nothing does its work. Here it panics as soon as it is started, so that
-/// between two requests it is never seen running.
+/// While a task waits for its restart, its work is not done. Here it panics as soon as it starts, so that no
+/// request sees it running.
 #[tokio::test]
 async fn an_app_is_not_ready_while_a_task_is_restarting() {
     let app = App::start(true).await;
@@ -101,7 +101,7 @@ async fn an_app_is_not_ready_while_a_task_is_restarting() {
     let (status, ready) = app.ready().await;
     assert_eq!((status, &ready["ready"], &ready["database"]), (503, &json!(false), &json!("ok")));
     assert_eq!(ready["tasks"]["exports"]["state"], "restarting");
-    assert_eq!(app.get("/healthz").await, (200, "ok\n".to_owned()), "the process itself works");
+    assert_eq!(app.get("/healthz").await, (200, "ok\n".to_owned()), "the process itself is alive");
 
     is_repaired.store(true, Ordering::SeqCst);
     in_time("the task runs again", runs.notified()).await;
@@ -122,7 +122,7 @@ async fn an_app_without_its_tables_is_not_ready() {
 }
 
 #[tokio::test]
-async fn an_app_whose_database_is_away_is_alive_and_not_ready() {
+async fn an_app_whose_database_is_unreachable_is_alive_and_not_ready() {
     let app = App::start(true).await;
     app.tollgate.db().close().await;
     let (status, ready) = app.ready().await;

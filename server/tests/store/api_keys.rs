@@ -50,7 +50,7 @@ on_both_databases! {
         assert!(!format!("{key:?}").contains("hash of"));
     }
 
-    async fn two_keys_never_have_one_hash(database) {
+    async fn two_keys_never_share_a_hash(database) {
         let ada = database.person("ada@example.com").await.account;
         insert(&database, &ada, "key_1", NOW).await;
         let mut tx = database.db.begin().await.unwrap();

@@ -41,7 +41,7 @@ on_both_databases! {
         assert_eq!(owner(&database, "ada.dev").await, Some(eve));
     }
 
-    async fn the_domain_of_another_account_is_refused(database) {
+    async fn the_domain_of_another_account_is_rejected(database) {
         let (ada, eve) =
             (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
         set(&database, &ada, "ada.dev").await.unwrap();
@@ -49,7 +49,7 @@ on_both_databases! {
         assert_eq!((owner(&database, "ada.dev").await, of_account(&database, &eve).await), (Some(ada), None));
     }
 
-    async fn of_many_accounts_that_want_one_domain_one_gets_it(database) {
+    async fn only_one_of_many_accounts_gets_a_domain(database) {
         let mut accounts = Vec::new();
         for n in 0..6 {
             accounts.push(database.person(&format!("user{n}@example.com")).await.account);

@@ -34,7 +34,7 @@ fn denied(window_start: Timestamp) -> Attempt {
 }
 
 on_both_databases! {
-    async fn of_fifty_concurrent_attempts_ten_are_allowed(database) {
+    async fn ten_of_fifty_concurrent_attempts_are_allowed(database) {
         let taken = concurrently(50, |_| {
             let database = database.clone();
             async move { take(&database, "email:ada@example.com", NOW).await }
@@ -44,7 +44,7 @@ on_both_databases! {
         assert!(taken.iter().all(|taken| [Attempt::Allowed, denied(NOW)].contains(taken)), "{taken:?}");
     }
 
-    async fn one_address_does_not_use_up_another(database) {
+    async fn one_address_does_not_use_up_the_attempts_of_another(database) {
         use_up(&database, "email:ada@example.com").await;
         assert_eq!(take(&database, "email:ada@example.com", NOW).await, denied(NOW));
         assert_eq!(take(&database, "email:eve@example.com", NOW).await, Attempt::Allowed);
@@ -60,7 +60,7 @@ on_both_databases! {
         assert_eq!(take(&database, "key", next).await, denied(next));
     }
 
-    /// Otherwise someone who keeps guessing locks the owner out for good.
+    /// Otherwise someone who keeps guessing could lock the owner out forever.
     async fn denied_attempts_do_not_extend_the_window(database) {
         use_up(&database, "key").await;
         for second in 1..20 {
@@ -86,7 +86,7 @@ on_both_databases! {
         assert_eq!(take(&database, "key", NOW).await, denied(NOW));
     }
 
-    async fn looking_says_what_an_attempt_would_and_counts_nothing(database) {
+    async fn a_check_predicts_an_attempt_without_counting_it(database) {
         let check = async |now: Timestamp| {
             login_throttle::check(&database.db, "key", now.plus_seconds(-WINDOW), LIMIT).await.unwrap()
         };
@@ -105,7 +105,7 @@ on_both_databases! {
         let mut tx = database.db.begin().await.unwrap();
         login_throttle::delete_expired(&mut tx, over).await.unwrap();
         tx.commit().await.unwrap();
-        // With a limit of one, the attempt that was taken would be all.
+        // With a limit of one, a window that was kept would deny.
         assert_eq!(login_throttle::check(&database.db, "over", over.plus_seconds(-1), 1).await.unwrap(), Attempt::Allowed);
         assert_eq!(take(&database, "current", NOW).await, denied(NOW));
     }

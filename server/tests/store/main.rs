@@ -1,11 +1,10 @@
-//! The contract of the app's own tables: what every function of `server::store` promises, on SQLite and
-//! PostgreSQL alike.
+//! The contract of every function of `server::store`, on SQLite and PostgreSQL alike.
 //!
 //! A test is written once and runs as `sqlite::…` and as `postgres::…`, each time in a database of its own.
 //! `TOLLGATE_TEST_POSTGRES` names a PostgreSQL server on which databases may be created; without it the
 //! PostgreSQL half fails. It is never skipped.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
+#![expect(clippy::unwrap_used, reason = "a failing unwrap shows its line")]
 
 #[macro_use]
 #[path = "../../../engine/tests/support/databases.rs"]

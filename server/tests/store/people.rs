@@ -8,7 +8,7 @@ use server::store::users;
 
 use crate::databases::TestDatabase;
 
-/// 1 May 2026, 12:00 UTC: when every test begins.
+/// 1 May 2026, 12:00 UTC, the start time of every test.
 pub const NOW: Timestamp = Timestamp(1_777_636_800);
 
 /// A user and the account they own.
@@ -19,7 +19,7 @@ pub struct Person {
 }
 
 impl TestDatabase {
-    /// Creates a user with an account of their own; `None` when the address is taken.
+    /// Creates a user with an account of their own; `None` if the address is taken.
     pub async fn sign_up(&self, email: &str) -> Option<Person> {
         let person = Person { user: UserId::new(ids::new_id()), account: AccountId::new(ids::new_id()) };
         let email = Email::parse(email).expect("the address is valid");

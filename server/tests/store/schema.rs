@@ -1,4 +1,4 @@
-//! Statements that both databases accept, and migrations beside the engine's.
+//! Both databases accept every statement, and the app's migrations work next to the engine's.
 
 use std::path::Path;
 
@@ -48,6 +48,6 @@ on_both_databases! {
 #[test]
 fn every_statement_that_is_run_is_listed() {
     let (run, missing) = unlisted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store"), &all_statements());
-    assert!(run > 20, "only {run} statements were recognised");
+    assert!(run > 20, "only {run} statements were recognized");
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

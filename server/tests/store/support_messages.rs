@@ -1,4 +1,4 @@
-//! An account sees its last messages to support.
+//! An account sees its latest messages to support.
 
 use billing::AccountId;
 use server::store::support_messages;
@@ -29,7 +29,7 @@ on_both_databases! {
         assert_eq!((message.id.clone(), message.created_at), (format!("message_{ada}_004"), NOW.0 + 2));
     }
 
-    async fn an_account_sees_its_own_last_fifty_messages_newest_first(database) {
+    async fn an_account_sees_its_own_latest_fifty_messages_newest_first(database) {
         let (ada, eve) =
             (database.person("ada@example.com").await.account, database.person("eve@example.com").await.account);
         for n in 0..53 {

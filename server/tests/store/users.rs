@@ -1,4 +1,4 @@
-//! Who can log in, for which account and in which role.
+//! Users, the accounts they act for, and their roles.
 
 use billing::{AccountId, UserId};
 use secrecy::ExposeSecret;
@@ -60,7 +60,7 @@ on_both_databases! {
         assert!(database.sign_up("ada+work@example.com").await.is_some());
     }
 
-    async fn of_twenty_concurrent_sign_ups_with_one_address_one_succeeds(database) {
+    async fn one_of_twenty_concurrent_sign_ups_with_the_same_address_succeeds(database) {
         let added = concurrently(20, |_| {
             let database = database.clone();
             async move { database.sign_up("ada@example.com").await }
