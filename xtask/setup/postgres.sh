@@ -6,27 +6,27 @@ setup=$(cd "$(dirname "$0")" && pwd)
 . "$setup/say.sh"
 . "$setup/debian.sh"
 
-whole() { [ -x "$1/initdb" ] && [ -x "$1/pg_ctl" ] && [ -x "$1/postgres" ]; }
+has_programs() { [ -x "$1/initdb" ] && [ -x "$1/pg_ctl" ] && [ -x "$1/postgres" ]; }
 
 if [ -n "${POSTGRES_BIN-}" ]; then
-    whole "$POSTGRES_BIN" || fail "POSTGRES_BIN does not contain initdb, pg_ctl and postgres: $POSTGRES_BIN"
+    has_programs "$POSTGRES_BIN" || fail "POSTGRES_BIN does not contain initdb, pg_ctl and postgres: $POSTGRES_BIN"
     [ -e "$env_dir/postgres.sh" ] || : | remember postgres
     exit 0
 fi
 if [ -e "$env_dir/postgres.sh" ]; then (
     . "$env_dir/postgres.sh"
-    [ -n "${POSTGRES_BIN-}" ] && whole "$POSTGRES_BIN"
+    [ -n "${POSTGRES_BIN-}" ] && has_programs "$POSTGRES_BIN"
 ) && exit 0; fi
 
 # find_postgres: prints the folder of the programs. A link on PATH is resolved; the newest version wins.
 find_postgres() {
     initdb=$(command -v initdb 2>/dev/null) && initdb=$(readlink -f "$initdb" 2>/dev/null || echo "$initdb") &&
-        whole "${initdb%/*}" && { echo "${initdb%/*}"; return 0; }
+        has_programs "${initdb%/*}" && { echo "${initdb%/*}"; return 0; }
     newest=
     for bin in /usr/lib/postgresql/*/bin "$debian_tree"/usr/lib/postgresql/*/bin \
         /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin /usr/pgsql-*/bin \
         /Applications/Postgres.app/Contents/Versions/latest/bin; do
-        ! whole "$bin" || newest=$bin
+        ! has_programs "$bin" || newest=$bin
     done
     [ -n "$newest" ] && echo "$newest"
 }
@@ -36,7 +36,7 @@ bin=$(find_postgres) || {
         "macOS: brew install postgresql@17" "Fedora: dnf install postgresql-server" \
         "or set POSTGRES_BIN=/path/to/bin"
     say "installing PostgreSQL (half a minute; 50 MB)"
-    # Otherwise the package would create and start a server.
+    # Keep the package from creating and starting a server.
     quiet=/etc/postgresql-common/createcluster.d/tollgate-set-up.conf
     if may_install; then
         $as_root mkdir -p "${quiet%/*}"

@@ -118,7 +118,7 @@ CARGO=$(quoted "$prefix/bin/cargo")
 RUSTC=$(quoted "$bin/rustc")
 RUSTDOC=$(quoted "$bin/rustdoc")
 RUSTFMT=$(quoted "$prefix/bin/rustfmt")
-# Otherwise cargo would run rustup's plugins, which belong to another compiler.
+# Without these, cargo would run rustup's plugins, which belong to another compiler.
 CARGO_CLIPPY=$(quoted "$prefix/bin/cargo-clippy")
 CARGO_FMT=$(quoted "$prefix/bin/cargo-fmt")
 # For clippy-driver, which is not run through the wrapper above.

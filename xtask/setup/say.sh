@@ -1,4 +1,4 @@
-# Messages and stored settings of the set-up scripts; sourced, not run.
+# Messages and stored results of the set-up scripts; sourced, not run.
 # Each script announces a download and how long it may take. It ends with a file that
 # `with.sh` can source, or with an error message that says what to do.
 
@@ -16,7 +16,7 @@ fail() {
 # quoted TEXT: prints TEXT as one word of shell.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
-# remember THING: stores standard input as the environment of THING, atomically.
+# remember TOOL: stores standard input as the environment of TOOL, atomically.
 remember() {
     cat >"$env_dir/$1.sh.$$"
     mv -f "$env_dir/$1.sh.$$" "$env_dir/$1.sh"

@@ -1,10 +1,10 @@
 #!/bin/sh
-# with.sh THING… -- COMMAND…
+# with.sh TOOL… -- COMMAND…
 #
-# Installs the named things if they are missing, and runs COMMAND in an environment that
-# finds them. A thing is a script in this folder, such as `rust` or `postgres`: it looks for
-# an installed program, installs it otherwise, and stores the result in
-# $TOLLGATE_CACHE/env/THING.sh, so that the next run takes milliseconds. The scripts run in
+# Installs the named tools if they are missing, and runs COMMAND in an environment that
+# finds them. Each tool has a script in this folder, such as `rust` or `postgres`: it looks
+# for an installed program, installs it otherwise, and stores the result in
+# $TOLLGATE_CACHE/env/TOOL.sh, so that the next run takes milliseconds. The scripts run in
 # parallel. Nothing is written to the checkout.
 set -eu
 
@@ -14,7 +14,7 @@ export TOLLGATE_CACHE
 env_dir=$TOLLGATE_CACHE/env
 mkdir -p "$env_dir"
 
-# install THING: once at a time, because another `make` may be installing it, too.
+# install TOOL: under a lock, because another `make` may be installing it, too.
 install() {
     if command -v flock >/dev/null 2>&1; then
         flock -o "$env_dir/$1.lock" sh "$setup/$1.sh" </dev/null
@@ -23,15 +23,15 @@ install() {
     fi
 }
 
-things=
+tools=
 pids=
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-    things="$things $1"
+    tools="$tools $1"
     install "$1" &
     pids="$pids $!"
     shift
 done
-[ $# -gt 1 ] || { echo "usage: with.sh THING… -- COMMAND…" >&2; exit 2; }
+[ $# -gt 1 ] || { echo "usage: with.sh TOOL… -- COMMAND…" >&2; exit 2; }
 shift
 
 trap 'kill $pids 2>/dev/null || :; exit 130' INT TERM
@@ -40,7 +40,7 @@ for pid in $pids; do wait "$pid" || failed=yes; done
 [ -z "$failed" ] || exit 1
 trap - INT TERM
 
-# The private Debian tree comes first: what it contains needs its libraries.
+# The private Debian tree comes first, because its programs need its libraries.
 [ ! -e "$env_dir/debian.sh" ] || . "$env_dir/debian.sh"
-for thing in $things; do . "$env_dir/$thing.sh"; done
+for tool in $tools; do . "$env_dir/$tool.sh"; done
 exec "$@"

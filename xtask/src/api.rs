@@ -1,8 +1,8 @@
-//! The API tested against its own description: schemathesis reads `/api/v1/openapi.json` from a running
-//! server and generates valid and invalid requests, on both database engines, for each kind of [`Caller`].
+//! Tests the API against its own description: schemathesis reads `/api/v1/openapi.json` from a running
+//! server and generates valid and invalid requests, on both databases, for each kind of [`Caller`].
 //!
 //! No response may be a 500, every response must be documented, and a valid request must get the status
-//! that this caller is entitled to.
+//! that its caller should get.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +18,7 @@ use crate::run;
 use crate::server::{Running, Server};
 use crate::visitor::Visitor;
 
-/// All checks are on. Responses contain no links to other operations, so there is no stateful phase.
+/// Runs all checks. There is no stateful phase, because responses do not link to other operations.
 const ARGUMENTS: [&str; 10] = [
     "--checks",
     "all",
@@ -34,9 +34,9 @@ const ARGUMENTS: [&str; 10] = [
 /// Pro's limits as shipped, and limits that are never reached.
 const SHIPPED: &str = "limits = { apiCallsPerMonth = 10_000, aiGenerationsPerMonth = 500 }";
 const AMPLE: &str = "limits = { apiCallsPerMonth = 10_000_000, aiGenerationsPerMonth = 10_000_000 }";
-/// How long a cancellation may take to reach the API.
+/// The time within which a cancellation must reach the API.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The callers that the API distinguishes, with their credentials.
 enum Caller {
@@ -68,8 +68,8 @@ impl Caller {
         }
     }
 
-    /// The statuses of valid requests. A generated `Idempotency-Key` that repeats is a 409, and a generated
-    /// API key beside a session is a 401.
+    /// Returns the statuses that valid requests may get: also 409 when a generated `Idempotency-Key`
+    /// repeats, and 401 when a session comes with a generated API key.
     const fn expected(&self) -> &'static str {
         match self {
             Self::Key(_) => r#"["2xx", "409"]"#,
@@ -79,7 +79,8 @@ impl Caller {
         }
     }
 
-    /// Callers whose requests are all rejected need fewer examples. The description is open to them.
+    /// Returns the arguments for this caller. When all requests are rejected, fewer examples are enough; the
+    /// public description is excluded.
     const fn arguments(&self) -> &'static [&'static str] {
         match self {
             Self::Key(_) => &["--max-examples", "200"],
@@ -88,7 +89,7 @@ impl Caller {
     }
 }
 
-/// Runs schemathesis for every kind of caller, on both engines, against the development binary.
+/// Runs schemathesis for every kind of caller, on both databases, against the development binary.
 pub fn run(project: &Project, postgres: &Cluster, rest: &[String]) -> anyhow::Result<()> {
     let (site, binary) = run::build(project)?;
     let server = Server { binary, site: Some(site), sandbox: true };
@@ -100,18 +101,18 @@ pub fn run(project: &Project, postgres: &Cluster, rest: &[String]) -> anyhow::Re
 
     let environment = [("TOLLGATE_PLANS", plans.into_os_string()), ("API_CALLS_PER_SECOND", "unlimited".into())];
     let on_postgres = ("DATABASE_URL", postgres.database("api")?.into());
-    let engines = [("SQLite", environment.to_vec()), ("PostgreSQL", [&environment[..], &[on_postgres]].concat())];
-    for (engine, environment) in engines {
+    let databases = [("SQLite", environment.to_vec()), ("PostgreSQL", [&environment[..], &[on_postgres]].concat())];
+    for (database, environment) in databases {
         let running = server.start(&environment)?;
-        let session = Session { engine, running: &running, folder: folder.path(), rest };
+        let session = Session { database, running: &running, folder: folder.path(), rest };
         session.test_every_caller()?;
     }
     Ok(())
 }
 
-/// A running server, and how schemathesis is run against it.
+/// A schemathesis session against a running server.
 struct Session<'a> {
-    engine: &'static str,
+    database: &'static str,
     running: &'a Running,
     folder: &'a Path,
     rest: &'a [String],
@@ -134,10 +135,10 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Runs schemathesis once. It reads the description from a file, because it does not test the path that
-    /// it has read the description from.
+    /// Runs schemathesis once. It reads the description from a file, because it would not test the path that
+    /// it reads the description from.
     fn test(&self, caller: &Caller) -> anyhow::Result<()> {
-        step(&format!("Testing the API against its description on {}, as {}", self.engine, caller.name()));
+        step(&format!("Testing the API against its description on {}, as {}", self.database, caller.name()));
         let program = env::var_os("SCHEMATHESIS").context("SCHEMATHESIS is not set; `make test` installs it")?;
         let expected = format!("[checks.positive_data_acceptance]\nexpected-statuses = {}\n", caller.expected());
         fs::write(self.folder.join("schemathesis.toml"), expected).context("cannot write schemathesis.toml")?;
@@ -155,7 +156,7 @@ impl Session<'_> {
         let deadline = Instant::now() + WEBHOOK_TIMEOUT;
         while self.running.status_for(key)? != 403 {
             ensure!(Instant::now() < deadline && !interrupted(), "the cancellation did not reach the API");
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         }
         Ok(())
     }

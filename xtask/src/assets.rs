@@ -1,7 +1,7 @@
-//! The site folder: every file with its compressed forms beside it, and no other files.
+//! The site folder: files with their compressed variants, and nothing else.
 //!
 //! A file is written after its `.br` and `.gz`, and each is renamed into place, so that a server never
-//! reads half a file. A file that is up to date is not compressed again.
+//! reads a partial file. A file that is up to date is not compressed again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,36 +20,36 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site at `root`, which may contain an older build.
+    /// Opens the site at `root`, which may contain an older build.
     pub fn at(root: PathBuf) -> Self {
         Self { root, placed: BTreeSet::new() }
     }
 
-    /// Writes a file and its compressed forms. `path` is relative to the site.
+    /// Writes a file and its compressed variants. `path` is relative to the site.
     pub fn place(&mut self, path: &Path, content: &[u8]) -> anyhow::Result<()> {
         let compressible = path.extension().is_some_and(|kind| COMPRESSIBLE.iter().any(|known| kind == *known));
-        let forms = if compressible { vec![with_suffix(path, "br"), with_suffix(path, "gz")] } else { Vec::new() };
+        let variants = if compressible { vec![with_suffix(path, "br"), with_suffix(path, "gz")] } else { Vec::new() };
 
         let is_up_to_date = fs::read(self.root.join(path)).is_ok_and(|old| old == content)
-            && forms.iter().all(|form| self.root.join(form).is_file());
+            && variants.iter().all(|variant| self.root.join(variant).is_file());
         if !is_up_to_date {
             if compressible {
-                write(&self.root.join(&forms[0]), &brotli(content)?)?;
-                write(&self.root.join(&forms[1]), &gzip(content)?)?;
+                write(&self.root.join(&variants[0]), &brotli(content)?)?;
+                write(&self.root.join(&variants[1]), &gzip(content)?)?;
             }
             write(&self.root.join(path), content)?;
         }
         self.placed.insert(path.to_owned());
-        self.placed.extend(forms);
+        self.placed.extend(variants);
         Ok(())
     }
 
-    /// Keeps a file that is known to be up to date, with its compressed forms. Returns `false` if it is missing.
+    /// Keeps a file that is known to be up to date, with its compressed variants. Returns `false` if it is missing.
     pub fn keep(&mut self, path: &Path) -> bool {
-        let forms = [path.to_owned(), with_suffix(path, "br"), with_suffix(path, "gz")];
-        let is_complete = forms.iter().all(|form| self.root.join(form).is_file());
+        let variants = [path.to_owned(), with_suffix(path, "br"), with_suffix(path, "gz")];
+        let is_complete = variants.iter().all(|variant| self.root.join(variant).is_file());
         if is_complete {
-            self.placed.extend(forms);
+            self.placed.extend(variants);
         }
         is_complete
     }
@@ -63,7 +63,7 @@ impl Site {
         Ok(())
     }
 
-    /// The files of the site so far, without their compressed forms.
+    /// Returns the files of the site so far, without their compressed variants.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.placed.iter().map(PathBuf::as_path).filter(|path| {
             !path.extension().is_some_and(|suffix| {
@@ -89,7 +89,7 @@ impl Site {
     }
 }
 
-/// The first 16 hexadecimal digits of the SHA-256 of all parts, for file names and stamps.
+/// Returns the first 16 hexadecimal digits of the SHA-256 of all parts, for file names and stamps.
 pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -99,16 +99,16 @@ pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     hex::encode(&hash.finalize()[..8])
 }
 
-/// All files below a folder, relative to it, sorted. Empty if there is no such folder.
+/// Returns all files below a folder, relative to it and sorted; none if the folder does not exist.
 pub fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(place) = open.pop() {
-        let Ok(entries) = fs::read_dir(&place) else { continue };
+    let mut pending = vec![folder.to_owned()];
+    while let Some(current) = pending.pop() {
+        let Ok(entries) = fs::read_dir(&current) else { continue };
         for entry in entries {
-            let path = entry.with_context(|| format!("cannot list {}", place.display()))?.path();
+            let path = entry.with_context(|| format!("cannot list {}", current.display()))?.path();
             if path.is_dir() {
-                open.push(path);
+                pending.push(path);
             } else if let Ok(relative) = path.strip_prefix(folder) {
                 found.push(relative.to_owned());
             }
@@ -129,7 +129,7 @@ pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Temporary files are private, but the server may run as another user.
+/// Makes a temporary file readable for other users, because the server may run as one.
 fn make_readable(file: &fs::File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_placed_file_has_both_compressed_forms() {
+    fn a_placed_file_has_both_compressed_variants() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let text = "some text, ".repeat(100);
         let mut site = Site::at(folder.path().to_owned());
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_depends_on_where_parts_end() {
+    fn a_fingerprint_depends_on_the_boundaries_of_parts() {
         assert_ne!(fingerprint([&b"ab"[..], b"c"]), fingerprint([&b"a"[..], b"bc"]));
     }
 }

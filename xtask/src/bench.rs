@@ -8,11 +8,11 @@ use crate::project::Project;
 
 /// Builds the release binary and the benchmark, and writes the table and the plot into `docs/`.
 pub fn run(project: &Project, rest: &[String]) -> anyhow::Result<()> {
-    step("Building the release binary and the benchmark (the first time takes 10 to 20 minutes)");
+    step("Building the release binary and the benchmark (the first build takes 10 to 20 minutes)");
     let selection = ["--package", "tollgate", "--package", "bench", "--bin", "tollgate", "--bin", "bench"];
     process::run(project.cargo().args(["build", "--release"]).args(selection))?;
     let postgres = Cluster::start()?;
-    step("Measuring (20 minutes; keep the machine idle otherwise)");
+    step("Measuring (20 minutes; leave the machine otherwise idle)");
     process::run(
         Command::new(project.target.join("release/bench"))
             .arg("run")

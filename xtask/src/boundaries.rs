@@ -1,4 +1,4 @@
-//! What the engine does not depend on, and which tables are its own.
+//! The engine's boundaries: its dependencies, and access to its tables.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,28 +7,28 @@ use anyhow::{Context, bail, ensure};
 
 use crate::project::Project;
 
-/// Crates that a host without pages and sessions of ours does without.
-const NEVER: [&str; 6] = ["app", "axum-login", "leptos", "leptos_axum", "server", "tower-sessions"];
-/// Folders whose code reads and writes the engine's tables only through the engine.
+/// Crates that the engine must not depend on, because a host has its own pages and sessions.
+const FORBIDDEN: [&str; 6] = ["app", "axum-login", "leptos", "leptos_axum", "server", "tower-sessions"];
+/// Folders whose code must not use the engine's tables directly.
 const HOSTS: [&str; 4] = ["app/src/", "examples/embed/src/", "server/src/", "src/"];
-const BEFORE_A_TABLE: [&str; 4] = ["FROM", "INTO", "JOIN", "UPDATE"];
+const TABLE_KEYWORDS: [&str; 4] = ["FROM", "INTO", "JOIN", "UPDATE"];
 
-/// Checks both.
+/// Checks the dependencies and the tables.
 pub fn check(project: &Project) -> anyhow::Result<()> {
-    dependencies(project, "axum", &NEVER)?;
-    dependencies(project, "", &[NEVER.as_slice(), &["axum", "axum-core"]].concat())?;
+    dependencies(project, "axum", &FORBIDDEN)?;
+    dependencies(project, "", &[FORBIDDEN.as_slice(), &["axum", "axum-core"]].concat())?;
     tables(project)
 }
 
 /// Checks that the engine with these features depends on none of these crates.
-fn dependencies(project: &Project, features: &str, never: &[&str]) -> anyhow::Result<()> {
+fn dependencies(project: &Project, features: &str, forbidden: &[&str]) -> anyhow::Result<()> {
     let mut tree = project.cargo();
     tree.args(["tree", "--package=engine", "--edges=normal", "--prefix=none", "--format={p}", "--features", features]);
     let output = tree.output().context("cannot start cargo")?;
     ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
     let tree = String::from_utf8(output.stdout).context("cargo tree")?;
     let found: BTreeSet<_> =
-        tree.lines().filter_map(|line| line.split(' ').next()).filter(|name| never.contains(name)).collect();
+        tree.lines().filter_map(|line| line.split(' ').next()).filter(|name| forbidden.contains(name)).collect();
     if !found.is_empty() {
         bail!("the engine with the features [{features}] depends on {found:?}");
     }
@@ -51,21 +51,21 @@ fn tables(project: &Project) -> anyhow::Result<()> {
         }
     }
     if !found.is_empty() {
-        bail!("SQL for tables of the engine outside of it:{found}");
+        bail!("SQL outside the engine uses the engine's tables:{found}");
     }
     Ok(())
 }
 
-/// The tables that a migration creates.
+/// Returns the tables that a migration creates.
 fn created(sql: &str) -> BTreeSet<String> {
     let names = sql.split("CREATE TABLE ").skip(1).filter_map(|rest| rest.split([' ', '(']).next());
     names.map(str::to_owned).collect()
 }
 
-/// The names that stand where SQL names a table.
+/// Returns the words that follow a keyword that precedes a table.
 fn used(code: &str) -> BTreeSet<String> {
     let words: Vec<&str> = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
-    let places = words.windows(2).filter(|pair| BEFORE_A_TABLE.contains(&pair[0]));
+    let places = words.windows(2).filter(|pair| TABLE_KEYWORDS.contains(&pair[0]));
     places.map(|pair| pair[1].to_owned()).collect()
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_found_where_they_are_created_and_used() {
+    fn created_and_used_tables_are_found() {
         let tables = created("-- Text\nCREATE TABLE account (\n id TEXT);\nCREATE TABLE invoice(id TEXT);");
         assert_eq!(tables, BTreeSet::from(["account".to_owned(), "invoice".to_owned()]));
         let code = "SELECT a FROM account JOIN invoice ON 1; INSERT INTO app_user; UPDATE session SET x; from account";

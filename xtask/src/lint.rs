@@ -1,4 +1,4 @@
-//! `lint`: the static checks, the quick ones first.
+//! `lint`: the static checks, fastest first.
 
 use std::env;
 use std::process::Command;
@@ -9,14 +9,14 @@ use crate::process::{self, step};
 use crate::project::Project;
 use crate::{boundaries, imports, npm, wasm, words};
 
-/// One check, which can be run by itself.
+/// A check that can be run on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Check {
     /// rustfmt.
     Format,
     /// Dependencies between the files of a crate.
     Imports,
-    /// What the engine depends on, and who uses its tables.
+    /// The engine's dependencies, and access to its tables.
     Boundaries,
     /// Words to avoid.
     Words,
@@ -41,7 +41,7 @@ const ALL: [Check; 8] = [
     Check::Clippy,
 ];
 
-/// Runs the given checks, or all of them, and fails after the last when one of them failed.
+/// Runs the given checks, or all of them, and fails at the end if one of them failed.
 pub fn lint(project: &Project, checks: &[Check]) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for check in if checks.is_empty() { &ALL } else { checks } {
@@ -72,7 +72,7 @@ impl Check {
                 boundaries::check(project)
             }
             Self::Words => {
-                step("Looking for words to avoid");
+                step("Checking for words to avoid");
                 words::check(&project.root, &project.files()?)
             }
             Self::Spelling => {
@@ -119,7 +119,7 @@ fn prose(project: &Project) -> anyhow::Result<()> {
     process::run(Command::new(textlint).args(["--config", "textlint.json"]).args(files).current_dir(&folder))
 }
 
-/// The database of advisories is not in a package registry: where it cannot be downloaded, the rest is checked.
+/// Checks dependencies. If the advisory database cannot be downloaded, only the rest is checked.
 fn deny(project: &Project) -> anyhow::Result<()> {
     let deny = || -> anyhow::Result<Command> {
         let mut command = tool("CARGO_DENY")?;
@@ -130,13 +130,13 @@ fn deny(project: &Project) -> anyhow::Result<()> {
     process::run(deny()?.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
     step("Checking dependencies: advisories");
     if process::run(deny()?.args(["--log-level", "off", "fetch", "db"])).is_err() && !process::interrupted() {
-        eprintln!("           skipped: the database of advisories cannot be downloaded");
+        eprintln!("           skipped: the advisory database cannot be downloaded");
         return Ok(());
     }
     process::run(deny()?.args(["check", "advisories"]))
 }
 
-/// A program that the set-up installed.
+/// Returns a command for a program that the set-up installed.
 fn tool(variable: &str) -> anyhow::Result<Command> {
     Ok(Command::new(env::var_os(variable).with_context(|| format!("{variable} is not set; `make lint` installs it"))?))
 }

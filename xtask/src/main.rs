@@ -2,8 +2,8 @@
 //!
 //! It builds the files for the browser (`site`), serves them from a folder or embeds them into the
 //! binary (`run`, `build`), and checks the result (`test`, `lint`, `report`). Each step prints its name
-//! before it starts. If a step fails or is interrupted, everything that was started is stopped, and the
-//! exit code is 1.
+//! before it starts. If a step fails or is interrupted, all processes that it started are stopped, and
+//! the exit code is 1.
 
 #![expect(clippy::disallowed_methods, reason = "a build tool reads the clock and the environment; the app may not")]
 
@@ -75,13 +75,13 @@ enum Task {
         #[arg(value_enum)]
         checks: Vec<lint::Check>,
     },
-    /// Benchmark the release binary against a minimal handler, on both database engines.
+    /// Benchmark the release binary against a minimal handler, on both databases.
     Bench {
         /// Arguments for the benchmark.
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// Measure how many bytes the first load of each page transfers.
+    /// Measure the bytes that the first load of each page transfers.
     Report,
 }
 

@@ -1,7 +1,7 @@
 //! A temporary PostgreSQL for tests: a new cluster on a free port, deleted afterwards.
 //!
 //! It listens on the loopback address only, without passwords, and with the default durability, so
-//! that the tests hold for a production server.
+//! that the tests also apply to a production server.
 
 use std::fs;
 use std::net::TcpListener;
@@ -25,7 +25,7 @@ pub struct Cluster {
     port: u16,
 }
 
-/// The user that the server runs as if we are root, which PostgreSQL refuses.
+/// The user to run the server as if we are root, because PostgreSQL refuses to run as root.
 #[derive(Clone, Copy)]
 struct Account {
     uid: u32,
@@ -66,7 +66,7 @@ impl Cluster {
         bail!("PostgreSQL did not start:\n{}", cluster.log("server.log"));
     }
 
-    /// The URL of the default database, for a superuser.
+    /// Returns the URL of the default database, for a superuser.
     pub fn url(&self) -> String {
         format!("postgres://tollgate@127.0.0.1:{}/postgres", self.port)
     }
@@ -101,7 +101,7 @@ impl Cluster {
         command
     }
 
-    /// A command of PostgreSQL, in the cluster's folder and as its user.
+    /// Returns a command of PostgreSQL that runs in the cluster's folder and as its user.
     fn program(&self, name: &str) -> Command {
         let path = std::env::var_os("POSTGRES_BIN").map_or_else(|| name.into(), |folder| Path::new(&folder).join(name));
         let mut command = Command::new(path);
@@ -146,12 +146,12 @@ impl Account {
     }
 }
 
-fn id(which: &str, name: &str) -> Option<u32> {
-    let output = Command::new("id").args([which, name]).stderr(Stdio::null()).output().ok()?;
+fn id(option: &str, name: &str) -> Option<u32> {
+    let output = Command::new("id").args([option, name]).stderr(Stdio::null()).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-/// A port that is free at the moment.
+/// Returns a port that is currently free.
 pub fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
     Ok(listener.local_addr()?.port())

@@ -1,7 +1,7 @@
-//! Child processes that do not outlive us.
+//! Child processes that do not outlive the task runner.
 //!
 //! Each child leads a process group. On an interrupt, the whole group gets SIGTERM, and SIGKILL after
-//! [`TERM_TIMEOUT`]. Anything else that was started is stopped by its `Drop`.
+//! [`TERM_TIMEOUT`]. Other processes are stopped when they are dropped.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-const POLL: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const TERM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From here on, Ctrl-C and SIGTERM end the current step, and the destructors run.
+/// Makes Ctrl-C and SIGTERM end the current step and run the destructors.
 pub fn catch_interrupts() -> anyhow::Result<()> {
     let flag = INTERRUPTED.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM] {
@@ -29,14 +29,14 @@ pub fn catch_interrupts() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether we were interrupted.
+/// Whether the task runner was interrupted.
 pub fn interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
-/// Prints the name of the step that starts, and the time.
-pub fn step(what: &str) {
-    eprintln!("[{:6.1} s] {what}", STARTED.elapsed().as_secs_f32());
+/// Prints the name of the next step, and the elapsed time.
+pub fn step(name: &str) {
+    eprintln!("[{:6.1} s] {name}", STARTED.elapsed().as_secs_f32());
 }
 
 /// Runs a command and waits for it. Fails if the command does, or on an interrupt.
@@ -48,7 +48,7 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs two tasks side by side, both to their ends.
+/// Runs two tasks in parallel, and waits for both.
 pub fn both<A: Send, B>(
     one: impl FnOnce() -> anyhow::Result<A> + Send,
     other: impl FnOnce() -> anyhow::Result<B>,
@@ -86,18 +86,18 @@ impl Group {
             if interrupted() {
                 bail!("interrupted during {}", self.name);
             }
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// The status of the child, if it has ended.
+    /// Returns the status of the child, if it has exited.
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // An error means that the group has ended in the meantime.
+            // An error means that the group has exited in the meantime.
             let _ = kill_process_group(group, signal);
         }
     }
@@ -111,14 +111,14 @@ impl Drop for Group {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + TERM_TIMEOUT;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         }
         self.signal(Signal::KILL);
         let _ = self.child.wait();
     }
 }
 
-/// The program and its first arguments, for messages.
+/// Returns the program and its first arguments, for messages.
 fn name(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let program = program.rsplit('/').next().unwrap_or_default().to_owned();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tasks_run_side_by_side() {
+    fn two_tasks_run_in_parallel() {
         let (sender, receiver) = std::sync::mpsc::channel();
         let received = both(move || Ok(receiver.recv()?), || Ok(sender.send("hello")?));
         assert_eq!(received.expect("both succeed"), ("hello", ()));
@@ -155,7 +155,7 @@ mod tests {
                 break text.trim().parse().expect("a process id");
             }
             assert!(Instant::now() < deadline, "the grandchild did not start");
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         };
         drop(group);
         let gone = || {
@@ -164,7 +164,7 @@ mod tests {
         };
         while !gone() {
             assert!(Instant::now() < deadline, "the grandchild outlived the group");
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }

@@ -28,12 +28,12 @@ impl Project {
         Ok(Self { root: root.to_owned(), target: target.to_owned() })
     }
 
-    /// The folder of the built site.
+    /// Returns the folder of the built site.
     pub fn site(&self) -> PathBuf {
         self.target.join("site")
     }
 
-    /// The files of the checkout, relative to its root, without those that git ignores.
+    /// Returns the files of the checkout, relative to its root, except those that git ignores.
     pub fn files(&self) -> anyhow::Result<Vec<String>> {
         let mut git = Command::new("git");
         git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(&self.root);
@@ -44,13 +44,13 @@ impl Project {
         Ok(names.split_terminator('\0').filter(|name| self.root.join(name).is_file()).map(str::to_owned).collect())
     }
 
-    /// The cargo that the set-up selected, run in the checkout.
+    /// Returns a command for the cargo that the set-up selected, run in the checkout.
     pub fn cargo(&self) -> Command {
         self.tool("cargo")
     }
 
-    /// `cargo NAME`, from the same toolchain as the compiler. Where cargo would run another one, the
-    /// set-up sets `CARGO_CLIPPY` and `CARGO_FMT`.
+    /// Returns `cargo NAME`, from the same toolchain as the compiler. The set-up sets `CARGO_CLIPPY` and
+    /// `CARGO_FMT` if cargo would run a different one.
     pub fn cargo_plugin(&self, name: &str) -> Command {
         let mut command = match env::var_os(format!("CARGO_{}", name.to_uppercase())) {
             Some(plugin) => Command::new(plugin),

@@ -12,7 +12,7 @@ pub fn build(project: &Project) -> anyhow::Result<()> {
     step(if binary.exists() {
         "Building the release binary"
     } else {
-        "Building the release binary (the first time takes 10 to 20 minutes)"
+        "Building the release binary (the first build takes 10 to 20 minutes)"
     });
     process::run(
         project

@@ -1,4 +1,4 @@
-//! `report`: how many bytes the first visit to each page transfers, and whether that is too many.
+//! `report`: the bytes that the first visit to each page transfers, checked against a budget.
 //!
 //! The sizes are those of a real server's responses to a client that accepts brotli. Two rules are
 //! enforced: a page without an island loads no script and no wasm, and a page with islands stays
@@ -54,13 +54,13 @@ fn sign_up<'a>(visitor: &Visitor<'a>) -> anyhow::Result<Visitor<'a>> {
 }
 
 /// Measures the pages that need a plan. Without Stripe no plan can be bought, so each plan in turn is
-/// made the free one.
+/// made free.
 fn gated(server: &Server) -> anyhow::Result<Vec<Weight>> {
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let file = folder.path().join("plans.toml");
     let mut weights: Vec<Weight> = Vec::new();
-    for place in 1..plans()?.len() {
-        fs::write(&file, with_free_plan(place)?).context("cannot write plans.toml")?;
+    for index in 1..plans()?.len() {
+        fs::write(&file, with_free_plan(index)?).context("cannot write plans.toml")?;
         let running = server.start(&[("TOLLGATE_PLANS", file.clone().into_os_string())])?;
         let customer = sign_up(&Visitor::of(&running))?;
         for page in GATED {
@@ -80,11 +80,11 @@ fn plans() -> anyhow::Result<Vec<toml::Value>> {
     Ok(file.get("plan").and_then(toml::Value::as_array).context("plans.toml has no plans")?.clone())
 }
 
-/// `plans.toml` with the plan at `place` as the free one, below the plans that still cost something.
-fn with_free_plan(place: usize) -> anyhow::Result<String> {
+/// Returns `plans.toml` with the plan at `index` as the free one, below the remaining paid plans.
+fn with_free_plan(index: usize) -> anyhow::Result<String> {
     let mut file: toml::Table = PLANS.parse().context("plans.toml")?;
     let mut plans = plans()?;
-    let mut free = plans.remove(place);
+    let mut free = plans.remove(index);
     // The former free plan has no price and could only be the lowest.
     plans.remove(0);
     free.as_table_mut().context("a plan is a table")?.remove("price");
@@ -93,7 +93,7 @@ fn with_free_plan(place: usize) -> anyhow::Result<String> {
     Ok(file.to_string())
 }
 
-/// What one page transfers, in bytes by kind of file.
+/// The size of a page's transfer, in bytes by type of file.
 #[derive(Debug, Default, PartialEq)]
 struct Weight {
     page: String,
@@ -146,7 +146,7 @@ fn weigh(visitor: &Visitor<'_>, page: &str) -> anyhow::Result<Weight> {
     Ok(weight)
 }
 
-/// The paths on this server that a browser fetches for a page: styles, scripts and preloads.
+/// Returns the paths on this server that a browser fetches for a page: styles, scripts and preloads.
 fn loaded(html: &str) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for tag in html.split('<').skip(1).map(|tag| tag.split('>').next().unwrap_or_default()) {
@@ -164,7 +164,7 @@ fn loaded(html: &str) -> BTreeSet<String> {
     paths
 }
 
-/// The value of a quoted attribute.
+/// Returns the value of a quoted attribute.
 fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
     rest.split_once('"').map(|(value, _)| value)

@@ -10,7 +10,7 @@ use crate::process::{self, step};
 use crate::project::Project;
 use crate::site;
 
-/// Builds everything and replaces this process by the server, so that it gets all signals.
+/// Builds everything and replaces this process with the server, so that it gets all signals.
 pub fn run(project: &Project) -> anyhow::Result<()> {
     let (site, server) = build(project)?;
     step("Starting the app and the sandbox");
@@ -18,15 +18,15 @@ pub fn run(project: &Project) -> anyhow::Result<()> {
     Err(error).context("cannot start the server")
 }
 
-/// Builds the site and the development binary, side by side: each has stretches that use one core alone.
+/// Builds the site and the development binary in parallel, because each has phases that use a single core.
 pub fn build(project: &Project) -> anyhow::Result<(PathBuf, PathBuf)> {
     process::both(|| site::build(project), || build_server(project))
 }
 
 /// Builds the development binary, which includes the sandbox.
 ///
-/// The whole workspace is selected, although one binary is wanted: that way cargo enables the same
-/// features as for the tests, and builds every dependency once.
+/// The whole workspace is selected for a single binary, so that cargo enables the same features as for the
+/// tests, and builds every dependency once.
 fn build_server(project: &Project) -> anyhow::Result<PathBuf> {
     let binary = project.target.join("debug/tollgate");
     step(if binary.exists() {

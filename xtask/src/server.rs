@@ -1,4 +1,4 @@
-//! A server to send requests to: the built binary, on free ports, with a database of its own.
+//! The built binary as a server to send requests to, on free ports and with its own database.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use crate::postgres::free_port;
 use crate::process::{Group, interrupted};
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Extra environment variables of a server.
 pub type Environment = [(&'static str, OsString)];
 
-/// A binary and how to run it.
+/// A binary and its configuration.
 pub struct Server {
     /// The path of the binary.
     pub binary: PathBuf,
@@ -36,7 +36,7 @@ pub struct Running {
     pub origin: String,
     /// The base URL of the sandbox's API, if the server has one.
     stripe: String,
-    // Dropped in this order: first the server, then its folder.
+    // Fields are dropped in this order: the server before its folder.
     _server: Group,
     _folder: TempDir,
 }
@@ -53,12 +53,12 @@ impl Server {
         let log = folder.path().join("log");
         let output = fs::File::create(&log).context("cannot create the log file")?;
         let mut server = Group::spawn(command.stdout(output.try_clone()?).stderr(output))?;
-        wait_until_served(&mut server, &format!("{origin}/healthz"))
+        wait_until_ready(&mut server, &format!("{origin}/healthz"))
             .with_context(|| format!("the server did not start:\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
         Ok(Running { origin, stripe: format!("http://127.0.0.1:{sandbox_port}/v1"), _server: server, _folder: folder })
     }
 
-    /// Runs in a folder outside the checkout, so that `.env` and `data/` there are not used.
+    /// Returns the command, which runs outside the checkout so that its `.env` and `data/` are not used.
     fn command(&self, folder: &Path, port: u16, sandbox_port: u16) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("serve").current_dir(folder);
@@ -103,14 +103,14 @@ impl Running {
         Ok(())
     }
 
-    /// The status of an API call with an API key.
+    /// Returns the status of an API call with an API key.
     pub fn status_for(&self, key: &str) -> anyhow::Result<u16> {
         let call = agent().get(format!("{}/api/v1/usage", self.origin));
         Ok(call.header(AUTHORIZATION, format!("Bearer {key}")).call()?.status().as_u16())
     }
 }
 
-/// An HTTP client that returns redirects and errors as they are.
+/// Creates an HTTP client that returns redirects and errors as they are.
 pub fn agent() -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
@@ -121,8 +121,8 @@ pub fn agent() -> Agent {
         .into()
 }
 
-/// Waits until a server answers 200 at `url`.
-pub fn wait_until_served(server: &mut Group, url: &str) -> anyhow::Result<()> {
+/// Waits until a server returns 200 at `url`.
+pub fn wait_until_ready(server: &mut Group, url: &str) -> anyhow::Result<()> {
     let deadline = Instant::now() + START_TIMEOUT;
     let agent = agent();
     while !agent.get(url).call().is_ok_and(|response| response.status() == 200) {
@@ -130,12 +130,12 @@ pub fn wait_until_served(server: &mut Group, url: &str) -> anyhow::Result<()> {
             bail!("interrupted");
         }
         if let Some(status) = server.ended()? {
-            bail!("it ended with {status}");
+            bail!("it exited with {status}");
         }
         if Instant::now() > deadline {
-            bail!("{url} was not 200 within {} s", START_TIMEOUT.as_secs());
+            bail!("{url} did not return 200 within {} s", START_TIMEOUT.as_secs());
         }
-        thread::sleep(POLL);
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }

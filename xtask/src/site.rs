@@ -1,7 +1,7 @@
 //! The files for the browser, in `target/site`.
 //!
 //! File names under `pkg/` contain a hash of the content and can be cached forever; `manifest.json` has
-//! the current names. It is written last.
+//! the current names and is written last.
 
 use std::path::{Path, PathBuf};
 

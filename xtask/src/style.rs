@@ -1,6 +1,6 @@
 //! The stylesheet: the files of `style/`, joined in the order in which `main.css` imports them.
 //!
-//! Comments and indentation stay behind, and nothing else is changed: a minifier saves nothing more once
+//! Comments and indentation are removed and nothing else, because a minifier would save nothing more once
 //! the result is compressed.
 
 use std::fs;
@@ -13,10 +13,10 @@ pub fn join(folder: &Path) -> anyhow::Result<String> {
     let mut style = String::new();
     for import in lines(&folder.join("main.css"))? {
         let name = import.strip_prefix("@import \"").and_then(|rest| rest.strip_suffix("\";"));
-        let name = name.with_context(|| format!("main.css can only say `@import \"FILE\";`, not `{import}`"))?;
+        let name = name.with_context(|| format!("main.css may only contain `@import \"FILE\";`, not `{import}`"))?;
         for line in lines(&folder.join(name))? {
             style.push_str(&line);
-            // Elsewhere the line break may separate two values.
+            // Otherwise the line break may separate two values.
             if !line.ends_with(['{', '}', ';', ',']) {
                 style.push('\n');
             }
@@ -25,13 +25,13 @@ pub fn join(folder: &Path) -> anyhow::Result<String> {
     Ok(style)
 }
 
-/// The lines of a file without indentation and comments.
+/// Returns the lines of a file without indentation and comments.
 fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     code_lines(&text).with_context(|| path.display().to_string())
 }
 
-/// Comments have lines of their own: whatever else is on such a line would be lost.
+/// Returns the lines of code. Code on the same line as a comment would be lost, so it is an error.
 fn code_lines(text: &str) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut is_comment = false;
@@ -39,7 +39,7 @@ fn code_lines(text: &str) -> anyhow::Result<Vec<String>> {
         is_comment |= line.starts_with("/*");
         let (begins, ends) = (line.rfind("/*").unwrap_or(0), line.find("*/").map_or(line.len(), |at| at + 2));
         if begins != 0 || ends != line.len() {
-            bail!("a comment needs lines of its own: `{line}`");
+            bail!("a comment must be on its own lines: `{line}`");
         }
         if !is_comment && !line.is_empty() {
             lines.push(line.to_owned());
@@ -78,21 +78,21 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_left_out() {
+    fn comments_are_removed() {
         let lines =
             code_lines("/* One\n   a { color: red }\n   two */\nb {\n  /* three */\n}\n").expect("plain comments");
         assert_eq!(lines, ["b {", "}"]);
     }
 
     #[test]
-    fn code_beside_a_comment_is_an_error_and_not_lost() {
+    fn code_beside_a_comment_is_an_error() {
         assert!(code_lines("a { color: red } /* red */").is_err());
         assert!(code_lines("/* red */ a { color: red }").is_err());
         assert!(code_lines("/* red */ a { color: red } /* blue */").is_err());
     }
 
     #[test]
-    fn main_css_holds_nothing_but_imports() {
+    fn main_css_may_only_contain_imports() {
         assert!(joined(&[("main.css", "body { margin: 0 }")]).is_err());
     }
 }

@@ -17,9 +17,9 @@ pub enum Suite {
     Unit,
     /// Examples in the documentation.
     Doc,
-    /// Integration tests: the store on both engines, HTTP, the sandbox.
+    /// Integration tests: the store on both databases, HTTP, the sandbox.
     Http,
-    /// The documents whose steps are executed.
+    /// The guides, whose steps are executed.
     Guides,
     /// The API tested against its description, by schemathesis.
     Api,
@@ -39,7 +39,7 @@ impl Suite {
         }
     }
 
-    /// What `cargo test` selects for this suite; `None` if it is not cargo's.
+    /// The targets that `cargo test` runs for this suite; `None` if cargo does not run it.
     const fn targets(self) -> Option<&'static [&'static str]> {
         match self {
             Self::Unit => Some(&["--lib", "--bins"]),
@@ -73,7 +73,7 @@ fn cargo_test(project: &Project, targets: &[&str]) -> Command {
     command
 }
 
-/// Builds what the suites need before the first of them runs: the site and the test binaries, side by side.
+/// Builds the site and the test binaries in parallel, before the first suite runs.
 fn build(project: &Project, suites: &[Suite]) -> anyhow::Result<()> {
     if !suites.contains(&Suite::Http) {
         return Ok(());
@@ -85,7 +85,7 @@ fn build(project: &Project, suites: &[Suite]) -> anyhow::Result<()> {
     process::both(|| site::build(project), || process::run(tests.arg("--no-run"))).map(drop)
 }
 
-/// Runs all suites, and fails afterwards if one of them failed.
+/// Runs all suites, and fails at the end if one of them failed.
 pub fn run(project: &Project, suites: &[Suite], rest: &[String]) -> anyhow::Result<()> {
     build(project, suites)?;
     let postgres = Cluster::start()?;

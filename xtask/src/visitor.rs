@@ -1,4 +1,4 @@
-//! A visitor with a browser, as far as requests, forms and one session cookie go.
+//! A minimal browser: requests, forms and one session cookie.
 
 use std::io::Read;
 
@@ -19,18 +19,18 @@ pub struct Visitor<'a> {
 
 /// A response whose body may be compressed.
 pub struct Page {
-    /// The body as it came over the wire.
+    /// The body as it was transferred.
     pub body: Vec<u8>,
     is_brotli: bool,
 }
 
 impl<'a> Visitor<'a> {
-    /// A visitor without a session.
+    /// Creates a visitor without a session.
     pub fn of(running: &'a Running) -> Self {
         Self { origin: &running.origin, agent: agent(), cookie: None }
     }
 
-    /// Gets a page or a file, which has to be there.
+    /// Gets a page or a file. Any status other than 200 is an error.
     pub fn get(&self, path: &str) -> anyhow::Result<Page> {
         let mut response = self.request(path)?;
         if response.status() != 200 {
@@ -50,7 +50,7 @@ impl<'a> Visitor<'a> {
         request.call().with_context(|| format!("GET {path}"))
     }
 
-    /// Sends a form to a path of the server, or to the URL of another one.
+    /// Sends a form to a path on the server, or to a URL on another one.
     fn post(&self, url: &str, form: &[(&str, &str)]) -> anyhow::Result<Response<Body>> {
         let is_ours = url.starts_with('/');
         let mut request = self.agent.post(if is_ours { format!("{}{url}", self.origin) } else { url.to_owned() });
@@ -96,7 +96,7 @@ impl<'a> Visitor<'a> {
 }
 
 impl Page {
-    /// The decompressed text.
+    /// Returns the decompressed text.
     pub fn text(&self) -> anyhow::Result<String> {
         if !self.is_brotli {
             return String::from_utf8(self.body.clone()).context("the page is not UTF-8");
@@ -107,7 +107,7 @@ impl Page {
     }
 }
 
-/// The target of a redirect.
+/// Returns the target of a redirect.
 fn redirect(response: &Response<Body>) -> anyhow::Result<String> {
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     Ok(location.with_context(|| format!("{} instead of a redirect", response.status()))?.to_owned())

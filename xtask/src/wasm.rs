@@ -32,10 +32,10 @@ pub const SELECTION: [&str; 10] = [
     "wasm-release",
 ];
 
-/// To be increased when this file is changed so that the same wasm gives another result.
+/// The version of this build step. Increase it when the same wasm would give a different result.
 const RECIPE: &str = "1";
 
-/// Builds the wasm, adds it and its script to the site, and returns their common name.
+/// Builds the wasm, adds it and its script to the site, and returns the name that they share.
 pub fn place(project: &Project, site: &mut Site) -> anyhow::Result<String> {
     let wasm = build(project)?;
     let optimizer = optimizer();
@@ -101,7 +101,7 @@ fn build(project: &Project) -> anyhow::Result<Vec<u8>> {
     fs::read(&output).with_context(|| format!("cargo did not write {}", output.display()))
 }
 
-/// The name of the last build, if it had the same inputs and its files are still in the site.
+/// Returns the name of the last build, if it had the same inputs and its files are still in the site.
 fn unchanged(stamp: &Path, inputs: &str, site: &mut Site) -> Option<String> {
     let stamp = fs::read_to_string(stamp).ok()?;
     let (stamped, name) = stamp.trim().split_once('\n')?;
@@ -111,12 +111,12 @@ fn unchanged(stamp: &Path, inputs: &str, site: &mut Site) -> Option<String> {
     is_current.then(|| name.to_owned())
 }
 
-/// Binaryen's `wasm-opt`, if it is installed. It saves one or two percent.
+/// Finds Binaryen's `wasm-opt`, if it is installed. It saves one or two percent.
 fn optimizer() -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join("wasm-opt")).find(|path| path.is_file())
 }
 
-/// Optimizes the file in place. If `wasm-opt` fails, because it is old for example, the file stays as it is.
+/// Optimizes the file in place. If `wasm-opt` fails, for example because it is too old, the file is unchanged.
 fn optimize(optimizer: &Path, wasm: &Path) {
     step("Optimizing the WebAssembly with wasm-opt");
     let smaller = wasm.with_extension("opt");

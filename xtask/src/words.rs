@@ -1,4 +1,4 @@
-//! Words that make a native reader stumble (`words.toml`), in code, comments, names and documentation.
+//! Words to avoid (`words.toml`) in code, comments, names and documentation.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -35,7 +35,7 @@ struct Exception {
     reason: String,
 }
 
-/// Looks through the given files of the workspace, and fails when one has a word that it should not have.
+/// Checks the given files of the workspace, and fails if one contains a word to avoid.
 pub fn check(workspace: &Path, files: &[String]) -> anyhow::Result<()> {
     let list: List = toml::from_str(include_str!("../words.toml")).context(LIST)?;
     let mut failures = String::new();
@@ -46,7 +46,7 @@ pub fn check(workspace: &Path, files: &[String]) -> anyhow::Result<()> {
         }
     }
     if !failures.is_empty() {
-        bail!("words to replace, or to except in {LIST}:{failures}");
+        bail!("words to replace, or to add to the exceptions in {LIST}:{failures}");
     }
     Ok(())
 }
@@ -88,7 +88,7 @@ impl List {
 struct Word {
     text: String,
     line: usize,
-    /// Whether nothing but space separates it from the word before.
+    /// Whether only space separates it from the previous word.
     follows: bool,
 }
 
@@ -96,7 +96,7 @@ fn is_phrase(place: &[Word], wanted: &[&str]) -> bool {
     place.iter().zip(wanted).all(|(word, wanted)| word.text == *wanted) && place[1..].iter().all(|word| word.follows)
 }
 
-/// All words, also those that names are made of. Of Markdown, code is left out.
+/// Splits text into words, and names into their parts. Code in Markdown is skipped.
 fn split(text: &str, is_markdown: bool) -> Vec<Word> {
     let mut words = Vec::new();
     let mut is_fenced = false;
@@ -113,7 +113,7 @@ fn split(text: &str, is_markdown: bool) -> Vec<Word> {
     words
 }
 
-/// `is_code` is kept from line to line, because a code span may go on in the next one.
+/// `is_code` is kept across lines, because a code span may continue on the next one.
 fn split_line(line: &str, number: usize, mut is_code: Option<&mut bool>, words: &mut Vec<Word>) {
     let mut follows = true;
     let mut in_word = false;
@@ -172,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn code_in_markdown_is_left_out() {
+    fn code_in_markdown_is_skipped() {
         let text = "The name `utilize`, or\n`utilize\nit`.\n\n```sh\nutilize\n```\n\nUtilize.";
         assert_eq!(found("a.md", text), expected(&[(9, "utilize")]));
     }
 
     #[test]
-    fn an_exception_holds_in_its_file_alone() {
+    fn an_exception_applies_only_to_its_file() {
         assert_eq!(found("quoted.rs", "utilize"), expected(&[]));
         assert_eq!(found("other.rs", "utilize"), expected(&[(1, "utilize")]));
     }

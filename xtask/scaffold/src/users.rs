@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 
-/// The emails of the users who are signed in. A session is a place in this list: a real app uses a secret.
+/// The e-mails of signed-in users. A session is an index into this list; a real app would use a secret.
 #[derive(Clone, Default)]
 pub struct Users(Arc<Mutex<Vec<String>>>);
 
@@ -18,7 +18,7 @@ pub struct User {
 }
 
 impl Users {
-    /// The user whose session cookie a request has.
+    /// Returns the user of the session cookie in a request.
     pub fn of_session(&self, headers: &HeaderMap) -> Option<User> {
         let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
         let id: usize = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("session="))?.parse().ok()?;
@@ -44,10 +44,10 @@ async fn login(State(users): State<Users>, Form(form): Form<Vec<(String, String)
         return StatusCode::UNPROCESSABLE_ENTITY.into_response();
     };
     let mut emails = users.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = emails.iter().position(|known| *known == email).unwrap_or_else(|| {
+    let index = emails.iter().position(|known| *known == email).unwrap_or_else(|| {
         emails.push(email);
         emails.len() - 1
     });
-    let cookie = format!("session={}; HttpOnly; SameSite=Lax; Path=/", place + 1);
+    let cookie = format!("session={}; HttpOnly; SameSite=Lax; Path=/", index + 1);
     ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }

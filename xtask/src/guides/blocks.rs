@@ -1,15 +1,15 @@
-//! The code blocks of a Markdown document, and what to do with them.
+//! The code blocks of a Markdown document, and their meaning.
 //!
 //! | info string | meaning |
 //! |---|---|
 //! | `sh` | commands to run |
-//! | `sh eventually` | commands to repeat until they print what is documented: a webhook has to arrive first |
+//! | `sh eventually` | commands to retry until they print the documented output, because they wait for a webhook |
 //! | `sh live` | commands that need a Stripe account, and are not run |
-//! | `text` | what the commands before it print |
-//! | `rust src/main.rs` | to be added to the end of this file |
-//! | `rust src/main.rs replace` | the whole file |
+//! | `text` | the output of the preceding commands |
+//! | `rust src/main.rs` | text to append to the file |
+//! | `rust src/main.rs replace` | the complete file |
 //!
-//! Anything else is only shown.
+//! Other blocks are ignored.
 
 use std::fs;
 use std::path::Path;
@@ -19,36 +19,36 @@ use anyhow::{Context, bail, ensure};
 /// A code block.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Where it is, such as `docs/EMBED.md:12`.
+    /// The location, such as `docs/EMBED.md:12`.
     pub place: String,
-    /// What to do with it.
+    /// The meaning of the block.
     pub kind: Kind,
     /// The lines between the fences.
     pub text: String,
 }
 
-/// What to do with a block.
+/// The meaning of a block.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Run it, and compare with the documented output, if there is one.
+    /// Commands to run. Their output is compared with the documented one, if any.
     Commands {
-        /// Whether to repeat it until it prints what is documented.
+        /// Whether to retry until the output matches.
         is_repeated: bool,
         /// The documented output.
         output: Option<String>,
     },
-    /// Write it to a file.
+    /// Text to write to a file.
     File {
         /// The file, relative to the app.
         path: String,
-        /// Whether it is the whole file, and not an addition.
+        /// Whether the text replaces the file instead of being appended.
         is_whole: bool,
     },
-    /// Nothing: it is only shown.
+    /// A block that is ignored.
     Shown,
 }
 
-/// Reads the blocks of a document of the checkout.
+/// Reads the blocks of a document in the checkout.
 pub fn read(root: &Path, document: &str) -> anyhow::Result<Vec<Block>> {
     let text = fs::read_to_string(root.join(document)).with_context(|| format!("cannot read {document}"))?;
     parse(document, &text)
@@ -65,23 +65,23 @@ fn parse(document: &str, markdown: &str) -> anyhow::Result<Vec<Block>> {
             match lines.next() {
                 Some(("```", _)) => break,
                 Some((line, _)) => text += &format!("{line}\n"),
-                None => bail!("{place}: this block has no end"),
+                None => bail!("{place}: this block is not closed"),
             }
         }
         if info == "text" {
             let commands = blocks.last_mut().map(|block| &mut block.kind);
             let Some(Kind::Commands { output: output @ None, .. }) = commands else {
-                bail!("{place}: an output needs commands before it");
+                bail!("{place}: a `text` block must follow commands");
             };
             *output = Some(text);
         } else {
-            let kind = kind(info).with_context(|| format!("{place}: `{info}` has no meaning"))?;
+            let kind = kind(info).with_context(|| format!("{place}: unknown info string `{info}`"))?;
             blocks.push(Block { place, kind, text });
         }
     }
     let unmet = |block: &&Block| matches!(block.kind, Kind::Commands { is_repeated: true, output: None });
     if let Some(Block { place, .. }) = blocks.iter().find(unmet) {
-        bail!("{place}: commands that are repeated need an output");
+        bail!("{place}: commands to retry need a `text` block");
     }
     ensure!(!blocks.is_empty(), "{document} has no code blocks");
     Ok(blocks)
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_what_its_info_string_says() {
+    fn the_info_string_determines_the_meaning() {
         let markdown = "Text\n\n```rust src/a.rs\nfn a() {}\n```\n\n```sh live\nstripe login\n```\n```sh\nls\n```\n\n\
             ```text\na\n```\n```rust src/a.rs replace\n```\n";
         let blocks = parse("a.md", markdown).expect("the document has no errors");
@@ -120,12 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_followed_is_an_error() {
+    fn malformed_documents_are_rejected() {
         for (markdown, error) in [
-            ("```sh\nls\n", "a.md:1: this block has no end"),
-            ("```text\na\n```\n", "a.md:1: an output needs commands before it"),
-            ("```sh eventually\nls\n```\n", "a.md:1: commands that are repeated need an output"),
-            ("```rust src/a.rs twice\n```\n", "a.md:1: `rust src/a.rs twice` has no meaning"),
+            ("```sh\nls\n", "a.md:1: this block is not closed"),
+            ("```text\na\n```\n", "a.md:1: a `text` block must follow commands"),
+            ("```sh eventually\nls\n```\n", "a.md:1: commands to retry need a `text` block"),
+            ("```rust src/a.rs twice\n```\n", "a.md:1: unknown info string `rust src/a.rs twice`"),
             ("Text\n", "a.md has no code blocks"),
         ] {
             assert_eq!(parse("a.md", markdown).expect_err(markdown).to_string(), error);

@@ -1,4 +1,4 @@
-//! `docs/EMBED.md`: starts the example with the documented command.
+//! `docs/EMBED.md`: checks that it documents the command that starts the example, and starts it.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::project::Project;
 use crate::server;
 
 const DOCUMENT: &str = "docs/EMBED.md";
-/// The one command that starts the example. The checks build it with the features of the whole workspace,
+/// The command that starts the example. The checks build the example with the features of the whole workspace,
 /// so that no dependency is built twice, and start it on other ports.
 const START: &str = "cargo run -p embed\n";
 
@@ -27,7 +27,7 @@ pub fn follow(project: &Project) -> anyhow::Result<()> {
     let mut command = Command::new(project.target.join("debug/embed"));
     command.args([port.to_string(), sandbox_port.to_string()]).current_dir(folder.path());
     let mut app = Group::spawn(&mut command)?;
-    server::wait_until_served(&mut app, &format!("http://127.0.0.1:{port}/")).context("the example did not start")
+    server::wait_until_ready(&mut app, &format!("http://127.0.0.1:{port}/")).context("the example did not start")
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_in_embed_md_is_the_examples() {
+    fn the_code_in_embed_md_is_quoted_from_the_example() {
         let example = [
             include_str!("../../../examples/embed/src/billing.rs"),
             include_str!("../../../examples/embed/src/main.rs"),

@@ -1,5 +1,5 @@
-//! The documents whose steps are executed: adding the engine to an app (`skills/stripe-setup/SKILL.md`,
-//! `docs/EMBED.md`), and making this app one's own (`docs/MAKE-IT-YOURS.md`).
+//! The guides, whose steps are executed: adding the engine to an app (`skills/stripe-setup/SKILL.md`,
+//! `docs/EMBED.md`), and customizing this app (`docs/MAKE-IT-YOURS.md`).
 
 mod blocks;
 mod embed;

@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use super::blocks::{Block, Kind};
 use crate::process::Group;
 
-/// How long commands are repeated that wait for a webhook.
+/// The time for which commands that wait for a webhook are retried.
 const TIMEOUT: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A shell in a folder, where `cargo` means what the checks need it to mean.
+/// A shell in a folder, with a function in place of `cargo`.
 pub struct Shell {
     folder: PathBuf,
     /// The body of the function `cargo`.
@@ -25,13 +25,13 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A shell in `folder`. `cargo` is the body of a shell function of that name.
+    /// Creates a shell in `folder`. `cargo` is the body of the function that replaces it.
     pub fn new(folder: &Path, cargo: &str, environment: Vec<(&'static str, PathBuf)>) -> anyhow::Result<Self> {
         let output = tempfile::tempdir().context("cannot create a temporary folder")?;
         Ok(Self { folder: folder.to_owned(), cargo: cargo.to_owned(), environment, output })
     }
 
-    /// Runs the commands of a block, if it has any, and compares what they print with what is documented.
+    /// Runs the commands of a block, if it has any, and compares their output with the documented output.
     pub fn follow(&self, block: &Block) -> anyhow::Result<()> {
         let Kind::Commands { is_repeated, output } = &block.kind else { return Ok(()) };
         let deadline = Instant::now() + TIMEOUT;
@@ -40,16 +40,16 @@ impl Shell {
             match output {
                 Some(documented) if *documented != printed => {
                     if !is_repeated || Instant::now() > deadline {
-                        bail!("{}: documented is\n{documented}\nbut printed was\n{printed}", block.place);
+                        bail!("{}: expected output:\n{documented}\nactual output:\n{printed}", block.place);
                     }
                 }
                 _ => return Ok(()),
             }
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Runs commands, up to the first that fails, and returns what they print.
+    /// Runs commands until one fails, and returns their output.
     fn run(&self, commands: &str) -> anyhow::Result<String> {
         let file = |name| self.output.path().join(name);
         let mut shell = Command::new("sh");
@@ -65,7 +65,7 @@ impl Shell {
     }
 }
 
-/// Removes the variables that the documents set, and those that the app reads.
+/// Removes the environment variables that the documents set or the app reads.
 pub fn without_settings(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let is_setting = |name: &str| {

@@ -19,18 +19,18 @@ use crate::server;
 const DOCUMENT: &str = "skills/stripe-setup/SKILL.md";
 /// The app before the first step.
 const SCAFFOLD: [&str; 3] = ["Cargo.toml", "src/main.rs", "src/users.rs"];
-/// The command that starts the app. From then on, commands are run against it.
+/// The command that starts the app. The commands after it use the running app.
 const START: &str = "cargo run --features sandbox\n";
-/// `cargo run … -- ARGUMENTS` starts the program that was built at [`START`].
+/// Makes `cargo run … -- ARGUMENTS` start the program that was built at [`START`].
 const CARGO: &str =
     r#"while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done; [ $# -eq 0 ] || shift; "$ACME_PROGRAM" "$@""#;
 
-/// Follows the guide to its end.
+/// Follows the whole guide.
 pub fn follow(project: &Project) -> anyhow::Result<()> {
     step("Following the guide in skills/stripe-setup");
     let mut app = App::new(project)?;
     for block in blocks::read(&project.root, DOCUMENT)? {
-        app.follow(&app.here(block))?;
+        app.follow(&app.with_ports_of_block(block))?;
     }
     ensure!(app.running.is_some(), "{DOCUMENT} does not start the app with `{}`", START.trim());
     Ok(())
@@ -41,14 +41,14 @@ struct App<'a> {
     shell: Shell,
     port: u16,
     sandbox_port: u16,
-    // Dropped in this order: first the app, then its folder.
+    // Fields are dropped in this order: the app before its folder.
     running: Option<Group>,
     folder: TempDir,
 }
 
 impl<'a> App<'a> {
-    /// The scaffold, beside a checkout of Tollgate whose workspace it is a member of: that way cargo enables
-    /// the same features as for the tests, and builds nothing but the app.
+    /// Creates the scaffold beside a checkout of Tollgate, as a member of its workspace. That way, cargo
+    /// enables the same features as for the tests, and builds only the app.
     fn new(project: &'a Project) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
         tree::link(project, &folder.path().join("tollgate"), "../acme")?;
@@ -66,12 +66,12 @@ impl<'a> App<'a> {
         self.folder.path().join("acme")
     }
 
-    /// The documented ports may be in use.
+    /// Replaces the documented ports, which may be in use.
     fn with_ports(&self, text: &str) -> String {
         text.replace(":3000", &format!(":{}", self.port)).replace(":12111", &format!(":{}", self.sandbox_port))
     }
 
-    fn here(&self, block: Block) -> Block {
+    fn with_ports_of_block(&self, block: Block) -> Block {
         let kind = match block.kind {
             Kind::Commands { is_repeated, output } => {
                 Kind::Commands { is_repeated, output: output.map(|output| self.with_ports(&output)) }
@@ -102,7 +102,7 @@ impl<'a> App<'a> {
         let mut command = Command::new(program(self.project));
         command.current_dir(self.path()).stdout(output.try_clone()?).stderr(output);
         let mut app = Group::spawn(without_settings(&mut command))?;
-        server::wait_until_served(&mut app, &format!("http://127.0.0.1:{}/", self.port))
+        server::wait_until_ready(&mut app, &format!("http://127.0.0.1:{}/", self.port))
             .with_context(|| format!("the app did not start:\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
         Ok(app)
     }

@@ -1,4 +1,4 @@
-//! The suite: one document after the other.
+//! The suite: all documents in turn.
 
 use super::{embed, make_it_yours, stripe_setup};
 use crate::project::Project;

@@ -1,8 +1,8 @@
 //! Copies of the checkout for a document to work on.
 //!
-//! Cargo identifies a package by its place in the workspace and by the times of its files. So a copy of the
-//! workspace with the same times, or with links instead of files, shares the build of everything that it
-//! does not change.
+//! Cargo identifies a package by its path in the workspace and the modification times of its files. So a copy
+//! with the same times, or with links instead of files, reuses the build of everything that it does not
+//! change.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -31,7 +31,7 @@ pub fn link(project: &Project, folder: &Path, member: &str) -> anyhow::Result<()
     Ok(())
 }
 
-/// Copies the checkout's files, with their times.
+/// Copies the checkout's files, with their modification times.
 pub fn copy(project: &Project, folder: &Path) -> anyhow::Result<()> {
     for file in project.files()? {
         let (from, to) = (project.root.join(&file), folder.join(&file));

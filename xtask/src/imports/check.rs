@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use super::crates::Crate;
 use super::scope;
 
-/// Checks all crates and names every violation.
+/// Checks all crates and reports every violation.
 pub fn check(workspace: &Path) -> anyhow::Result<()> {
     let mut found = Vec::new();
     for root in crate_roots(workspace)? {
@@ -22,7 +22,7 @@ pub fn check(workspace: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The root files of all libraries, programs, tests and examples, relative to the workspace.
+/// Returns the root files of all libraries, binaries, tests and examples, relative to the workspace.
 fn crate_roots(workspace: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut roots = Vec::new();
     for member in members(workspace)? {
@@ -35,7 +35,7 @@ fn crate_roots(workspace: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(roots)
 }
 
-/// The folders of the workspace's packages, that of the root package first.
+/// Returns the folders of the workspace's packages, starting with the root package.
 fn members(workspace: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let manifest = fs::read_to_string(workspace.join("Cargo.toml")).context("Cargo.toml")?;
     let manifest: toml::Table = manifest.parse().context("Cargo.toml")?;
@@ -44,7 +44,7 @@ fn members(workspace: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(std::iter::once(PathBuf::new()).chain(folders).collect())
 }
 
-/// `NAME.rs` and `NAME/main.rs` of a folder.
+/// Returns `NAME.rs` and `NAME/main.rs` of a folder.
 fn roots_below(workspace: &Path, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let Ok(entries) = fs::read_dir(workspace.join(folder)) else { return Ok(Vec::new()) };
     let mut roots = Vec::new();

@@ -1,4 +1,4 @@
-//! A crate as a tree of modules, each with the file that it is in.
+//! A crate as a tree of modules, each with its file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -7,17 +7,17 @@ use anyhow::Context;
 
 use super::source::{Body, Import, Source};
 
-/// The place of a module in [`Crate::modules`].
+/// The index of a module in [`Crate::modules`].
 pub type ModuleId = usize;
 
-/// The module that the crate's root file is.
+/// The module of the crate's root file.
 pub const ROOT: ModuleId = 0;
 
 /// The modules of a library, a program or a test program.
 pub struct Crate {
-    /// Parents stand before their children, the root first.
+    /// Parents precede their children; the root comes first.
     pub modules: Vec<Module>,
-    /// The macros that can be named as if the root defined them, and the modules that do.
+    /// The macros exported to the root, with the modules that define them.
     pub exported_macros: BTreeMap<String, ModuleId>,
 }
 
@@ -31,7 +31,7 @@ pub struct Module {
     pub children: BTreeMap<String, Vec<ModuleId>>,
     /// The names of its items.
     pub items: BTreeSet<String>,
-    /// What it imports.
+    /// Its imports.
     pub imports: Vec<Import>,
     /// The paths in its code.
     pub paths: BTreeSet<Vec<String>>,
@@ -39,7 +39,7 @@ pub struct Module {
     pub identifiers: BTreeSet<String>,
 }
 
-/// A module that has yet to be read, and the folder where files of its children are.
+/// A module that has not been added yet, and the folder with the files of its children.
 struct Pending {
     file: PathBuf,
     folder: PathBuf,
@@ -49,9 +49,9 @@ struct Pending {
 }
 
 impl Crate {
-    /// Reads the crate whose root file is `root`; `read` returns the text of a file, if there is such a file.
+    /// Reads the crate whose root file is `root`; `read` returns the text of a file, if it exists.
     pub fn load(root: &Path, read: &dyn Fn(&Path) -> Option<String>) -> anyhow::Result<Self> {
-        let mut whole = Self { modules: Vec::new(), exported_macros: BTreeMap::new() };
+        let mut krate = Self { modules: Vec::new(), exported_macros: BTreeMap::new() };
         let mut pending = vec![Pending {
             file: root.to_owned(),
             folder: folder_of(root),
@@ -60,12 +60,12 @@ impl Crate {
             source: parse(root, read)?,
         }];
         while let Some(next) = pending.pop() {
-            whole.add(next, read, &mut pending)?;
+            krate.add(next, read, &mut pending)?;
         }
-        Ok(whole)
+        Ok(krate)
     }
 
-    /// The modules around a module, the nearest first.
+    /// Returns the modules that contain a module, innermost first.
     pub fn ancestors(&self, module: ModuleId) -> impl Iterator<Item = ModuleId> {
         std::iter::successors(self.modules[module].parent, |parent| self.modules[*parent].parent)
     }
@@ -113,7 +113,7 @@ fn parse(file: &Path, read: &dyn Fn(&Path) -> Option<String>) -> anyhow::Result<
     Source::parse(&text).with_context(|| file.display().to_string())
 }
 
-/// The file of a declared module, and the folder of its children: `inner` is where both are by default.
+/// Finds the file of a declared module and the folder of its children. Both are at `inner` by default.
 fn find(
     declared_in: &Path,
     inner: &Path,
@@ -134,7 +134,7 @@ fn folder_of(file: &Path) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).to_owned()
 }
 
-/// The path without `..`.
+/// Resolves `..` in a path.
 fn normalized(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut path, component| {
         if component == Component::ParentDir {

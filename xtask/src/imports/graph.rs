@@ -1,10 +1,10 @@
-//! Dependencies between the files of a crate, and what is wrong with them.
+//! Dependencies between the files of a crate, and violations of the rules about them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// For each file, the files whose items it uses, and the names of those items.
+/// For each file, the files whose items it uses, with the names of those items.
 #[derive(Default)]
 pub struct Graph {
     uses: BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>,
@@ -13,7 +13,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Records that a file uses an item of another; `is_parent` when a module around it is in that file.
+    /// Records that a file uses an item of another; `is_parent` if the other file contains a parent module.
     pub fn add(&mut self, file: &Path, uses: &Path, name: &str, is_parent: bool) {
         if file == uses {
             return;
@@ -26,14 +26,14 @@ impl Graph {
         }
     }
 
-    /// One paragraph for each cycle, and one for each parent that its children import.
+    /// Describes each cycle, and each parent that its children import.
     pub fn violations(&self) -> Vec<String> {
         let cycles = self.cycles().into_iter().map(|files| self.describe_cycle(&files));
         let parents = self.parents.iter().map(|(parent, children)| describe_parent(parent, children));
         cycles.chain(parents).collect()
     }
 
-    /// Groups of files that all depend on each other.
+    /// Returns the groups of files that all depend on each other.
     fn cycles(&self) -> Vec<BTreeSet<&Path>> {
         let reachable: BTreeMap<&Path, BTreeSet<&Path>> =
             self.uses.keys().map(|file| (file.as_path(), self.reachable(file))).collect();
@@ -48,24 +48,25 @@ impl Graph {
         cycles
     }
 
-    /// Every file that this one depends on, directly or through others.
+    /// Returns every file that this one depends on, directly or indirectly.
     fn reachable(&self, file: &Path) -> BTreeSet<&Path> {
         let mut found = BTreeSet::new();
-        let mut open: Vec<&Path> = self.used_by(file).collect();
-        while let Some(next) = open.pop() {
+        let mut pending: Vec<&Path> = self.dependencies(file).collect();
+        while let Some(next) = pending.pop() {
             if found.insert(next) {
-                open.extend(self.used_by(next));
+                pending.extend(self.dependencies(next));
             }
         }
         found
     }
 
-    fn used_by(&self, file: &Path) -> impl Iterator<Item = &Path> {
+    fn dependencies(&self, file: &Path) -> impl Iterator<Item = &Path> {
         self.uses.get(file).into_iter().flat_map(BTreeMap::keys).map(PathBuf::as_path)
     }
 
     fn describe_cycle(&self, files: &BTreeSet<&Path>) -> String {
-        let shortest = files.iter().filter_map(|file| self.way_back(file)).min_by_key(Vec::len).unwrap_or_default();
+        let shortest =
+            files.iter().filter_map(|file| self.shortest_cycle(file)).min_by_key(Vec::len).unwrap_or_default();
         let mut text = format!("{} files depend on each other in a cycle:", files.len());
         for (number, file) in shortest.iter().enumerate() {
             let next = shortest[(number + 1) % shortest.len()];
@@ -80,18 +81,18 @@ impl Graph {
         text
     }
 
-    /// The shortest path from a file to itself, without the last step.
-    fn way_back(&self, file: &Path) -> Option<Vec<&Path>> {
+    /// Returns the shortest path from a file back to itself, without the last step.
+    fn shortest_cycle(&self, file: &Path) -> Option<Vec<&Path>> {
         let (start, _) = self.uses.get_key_value(file)?;
-        let mut open = VecDeque::from([vec![start.as_path()]]);
+        let mut pending = VecDeque::from([vec![start.as_path()]]);
         let mut seen = BTreeSet::new();
-        while let Some(path) = open.pop_front() {
-            for next in self.used_by(path.last()?) {
+        while let Some(path) = pending.pop_front() {
+            for next in self.dependencies(path.last()?) {
                 if next == file {
                     return Some(path);
                 }
                 if seen.insert(next) {
-                    open.push_back([&path[..], &[next]].concat());
+                    pending.push_back([&path[..], &[next]].concat());
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The dependencies of each module: what its imports and the paths in its code lead to.
+//! The dependencies of each module, from its imports and the paths in its code.
 
 use std::path::PathBuf;
 
@@ -7,52 +7,53 @@ use super::graph::Graph;
 use super::resolve::{Meaning, resolve};
 use super::source::Import;
 
-/// The import graph of a crate.
-pub fn graph(whole: &Crate) -> Graph {
+/// Builds the import graph of a crate.
+pub fn graph(krate: &Crate) -> Graph {
     let mut graph = Graph::default();
-    for id in 0..whole.modules.len() {
-        let module = &whole.modules[id];
+    for id in 0..krate.modules.len() {
+        let module = &krate.modules[id];
         for import in &module.imports {
             match &import.name {
                 Some(name) if import.is_public && !module.identifiers.contains(name) => {}
-                Some(_) => add(&mut graph, whole, id, &import.path),
-                None => add_glob(&mut graph, whole, id, import),
+                Some(_) => add(&mut graph, krate, id, &import.path),
+                None => add_glob(&mut graph, krate, id, import),
             }
         }
         for path in &module.paths {
-            add(&mut graph, whole, id, path);
+            add(&mut graph, krate, id, path);
         }
     }
     graph
 }
 
-/// A path that leads to a module alone is no dependency yet: what is used of the module is.
-fn add(graph: &mut Graph, whole: &Crate, module: ModuleId, path: &[String]) {
-    if let Meaning { item: Some(item), .. } = resolve(whole, module, path) {
-        let (file, uses) = (&whole.modules[module].file, &whole.modules[item.module].file);
-        graph.add(file, uses, item.name, is_around(whole, module, uses));
+/// Adds the dependency of a path. A path to a module is not one; the use of its items is.
+fn add(graph: &mut Graph, krate: &Crate, module: ModuleId, path: &[String]) {
+    if let Meaning { item: Some(item), .. } = resolve(krate, module, path) {
+        let (file, uses) = (&krate.modules[module].file, &krate.modules[item.module].file);
+        graph.add(file, uses, item.name, is_parent_file(krate, module, uses));
     }
 }
 
-/// A glob import is a dependency on each name that the module's code mentions. A glob re-export is none.
-fn add_glob(graph: &mut Graph, whole: &Crate, module: ModuleId, import: &Import) {
-    let meaning = resolve(whole, module, &import.path);
+/// Adds the dependencies of a glob import, on each name that the module's code mentions. A glob re-export
+/// is not a dependency.
+fn add_glob(graph: &mut Graph, krate: &Crate, module: ModuleId, import: &Import) {
+    let meaning = resolve(krate, module, &import.path);
     if meaning.module.is_none() {
         // The variants of an enum.
-        add(graph, whole, module, &import.path);
+        add(graph, krate, module, &import.path);
     }
     let Some(from) = meaning.module.filter(|from| *from != module) else { return };
-    for name in &whole.modules[module].identifiers {
+    for name in &krate.modules[module].identifiers {
         let is_own = |module: &Module| module.items.contains(name) || module.children.contains_key(name);
-        if !is_own(&whole.modules[module]) && !resolve(whole, from, std::slice::from_ref(name)).is_outside() {
-            add(graph, whole, module, &[&import.path[..], std::slice::from_ref(name)].concat());
+        if !is_own(&krate.modules[module]) && !resolve(krate, from, std::slice::from_ref(name)).is_outside() {
+            add(graph, krate, module, &[&import.path[..], std::slice::from_ref(name)].concat());
         }
     }
 }
 
-/// Whether a module around this one is in that file, and this one is not.
-fn is_around(whole: &Crate, module: ModuleId, file: &PathBuf) -> bool {
-    whole.modules[module].file != *file && whole.ancestors(module).any(|ancestor| whole.modules[ancestor].file == *file)
+/// Whether a file contains a parent of this module, but not the module itself.
+fn is_parent_file(krate: &Crate, module: ModuleId, file: &PathBuf) -> bool {
+    krate.modules[module].file != *file && krate.ancestors(module).any(|ancestor| krate.modules[ancestor].file == *file)
 }
 
 #[cfg(test)]
@@ -61,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// What is wrong with a crate of these files; the first is its root.
+    /// Returns the violations in a crate with these files; the first is its root.
     fn violations(files: &[(&str, &str)]) -> Vec<String> {
         let read =
             |path: &Path| files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| (*text).to_owned());
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_found_and_told_with_the_names_that_tie_it() {
+    fn a_cycle_is_reported_with_the_names_that_cause_it() {
         let found = violations(&[
             ("lib.rs", "mod a; mod b; mod c;"),
             ("a.rs", "use crate::b::B; pub struct A(B);"),
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_that_only_re_exports_is_no_violation() {
+    fn a_parent_that_only_re_exports_is_allowed() {
         let found = violations(&[
             ("lib.rs", "mod store; pub use store::Db;"),
             ("store/mod.rs", "mod db; mod row; pub use db::Db; pub(crate) use row::*;"),
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_through_a_re_export_is_one_between_the_files_that_define() {
+    fn a_cycle_through_a_re_export_names_the_defining_files() {
         let found = violations(&[
             ("lib.rs", "mod a; mod store;"),
             ("a.rs", "use crate::store::Db; pub struct A;"),
@@ -128,17 +129,17 @@ mod tests {
             ("a.rs", "use crate::b; pub fn a() { b::f() }"),
             ("b.rs", "use crate::a; pub fn f() {}"),
         ]);
-        assert_eq!(found, [] as [String; 0], "b.rs imports a.rs and uses nothing of it");
+        assert_eq!(found, [] as [String; 0], "b.rs imports a.rs and uses none of its items");
     }
 
     #[test]
-    fn what_a_macro_makes_belongs_to_the_file_that_calls_it() {
+    fn items_made_by_a_macro_belong_to_the_calling_file() {
         let found = violations(&[
-            ("lib.rs", "mod a; mod b; mod words;"),
-            ("a.rs", "crate::words::closed_set! { Made } use crate::b::B;"),
+            ("lib.rs", "mod a; mod b; mod macros;"),
+            ("a.rs", "crate::macros::closed_set! { Made } use crate::b::B;"),
             ("b.rs", "use crate::a::Made; crate::exported!(); pub struct B;"),
             (
-                "words.rs",
+                "macros.rs",
                 "macro_rules! closed_set { () => {} } pub(crate) use closed_set; #[macro_export] macro_rules! exported {}",
             ),
         ]);
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_inside_a_file_and_modules_inside_a_file_are_no_dependencies() {
+    fn inline_tests_and_modules_are_not_dependencies() {
         let found = violations(&[
             ("lib.rs", "mod a; mod b; #[cfg(test)] mod tests { use super::*; use crate::a::A; }"),
             ("a.rs", "pub struct A; mod inner { use super::A; } #[cfg(test)] mod tests { use crate::b::B; }"),
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn other_crates_are_outside() {
+    fn other_crates_are_ignored() {
         let found = violations(&[
             ("lib.rs", "mod time; mod a;"),
             ("time.rs", "use time::OffsetDateTime; use a::A; use std::fmt; impl fmt::Display for B {}"),

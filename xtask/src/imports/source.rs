@@ -1,7 +1,7 @@
-//! One file as the import graph sees it: what it defines, what it imports, and the paths it mentions.
+//! A file's items, imports and paths, for the import graph.
 //!
-//! The file is split into tokens, not parsed: `use`, `mod` and the names of items can be told from the
-//! tokens alone, and a path inside a macro call counts like any other. Code under `#[cfg(test)]` is left out.
+//! The file is split into tokens, not parsed: `use`, `mod` and the names of items can be found in the
+//! tokens alone, and a path inside a macro call counts like any other. Code under `#[cfg(test)]` is skipped.
 
 use std::collections::BTreeSet;
 use std::iter::Peekable;
@@ -15,7 +15,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 pub struct Source {
     /// The names of its items.
     pub items: BTreeSet<String>,
-    /// Macros that live in the crate's root, wherever they are defined.
+    /// Macros exported to the crate's root.
     pub exported_macros: BTreeSet<String>,
     /// Its `use` declarations, one for each name.
     pub imports: Vec<Import>,
@@ -23,7 +23,7 @@ pub struct Source {
     pub children: Vec<Child>,
     /// The paths of two or more segments in its code.
     pub paths: BTreeSet<Vec<String>>,
-    /// Every identifier in its code, `use` declarations excepted.
+    /// Every identifier in its code, except in `use` declarations.
     pub identifiers: BTreeSet<String>,
 }
 
@@ -34,7 +34,7 @@ pub struct Import {
     pub path: Vec<String>,
     /// The name in scope; `None` for a glob.
     pub name: Option<String>,
-    /// Whether the declaration has a visibility of its own, which makes it a re-export.
+    /// Whether the declaration has a visibility modifier, which makes it a re-export.
     pub is_public: bool,
 }
 
@@ -43,7 +43,7 @@ pub struct Import {
 pub struct Child {
     /// Its name.
     pub name: String,
-    /// Where its content is.
+    /// Its content.
     pub body: Body,
 }
 
@@ -110,7 +110,7 @@ impl Source {
         self.children.push(Child { name, body });
     }
 
-    /// Of a macro's text only paths from the root: every other name is one of the place that calls it.
+    /// Adds a macro's paths from the crate root; other names are resolved where it is called.
     fn add_macro(&mut self, tokens: &[TokenTree]) {
         let mut text = Self::default();
         text.add_code(tokens);
@@ -132,7 +132,7 @@ impl Source {
                 }
                 TokenTree::Ident(_) => {
                     let path = path_at(tokens, at);
-                    // The separators lie between the segments, two tokens each.
+                    // Between segments are separators of two tokens each.
                     next = at + 1 + 3 * (path.len() - 1);
                     self.identifiers.extend(path.iter().cloned());
                     if path.len() > 1 && begins_path(tokens, at) {
@@ -146,7 +146,7 @@ impl Source {
     }
 }
 
-/// The tokens of one item of a module, and what its attributes say.
+/// The tokens of one item of a module, and its relevant attributes.
 struct Item {
     tokens: Vec<TokenTree>,
     is_for_tests: bool,
@@ -155,7 +155,7 @@ struct Item {
 }
 
 impl Item {
-    /// Takes the next item: up to a `;`, or a block that nothing else can follow.
+    /// Takes the next item, up to a `;` or a block that ends it.
     fn next(rest: &mut Peekable<impl Iterator<Item = TokenTree>>) -> Self {
         let mut item = Self { tokens: Vec::new(), is_for_tests: false, is_exported: false, path: None };
         while let Some(token) = rest.next() {
@@ -187,7 +187,7 @@ impl Item {
         }
     }
 
-    /// What kind of item it is, and where its keyword stands.
+    /// Returns the item's keyword and its position.
     fn keyword(&self) -> Option<(&'static str, usize)> {
         const KEYWORDS: [&str; 11] =
             ["use", "mod", "macro_rules", "fn", "struct", "enum", "union", "trait", "type", "const", "static"];
@@ -210,10 +210,10 @@ impl Item {
     }
 }
 
-/// What may stand between `const` and the name of a function.
+/// Keywords that can follow `const` in the signature of a function.
 const FN_QUALIFIERS: [&str; 4] = ["fn", "async", "unsafe", "extern"];
 
-/// Takes a `use` tree apart: a path for each name, and the name in scope.
+/// Flattens a `use` tree into a path and the name in scope for each import.
 fn use_tree(tree: &[TokenTree], prefix: &[String], found: &mut Vec<(Vec<String>, Option<String>)>) {
     for branch in tree.split(|token| is_punct(token, ',')) {
         let mut path = prefix.to_vec();
@@ -240,7 +240,7 @@ fn use_tree(tree: &[TokenTree], prefix: &[String], found: &mut Vec<(Vec<String>,
     }
 }
 
-/// The path that begins with the identifier at this place: one segment when no `::` follows.
+/// Returns the path that starts at this token, of one segment if no `::` follows.
 fn path_at(tokens: &[TokenTree], at: usize) -> Vec<String> {
     let mut path: Vec<String> = tokens.get(at).and_then(identifier).into_iter().collect();
     let mut next = at + 1;
@@ -253,7 +253,7 @@ fn path_at(tokens: &[TokenTree], at: usize) -> Vec<String> {
     path
 }
 
-/// Whether the identifier at this place is the first segment of a path: not a field, a method, or what follows `::`.
+/// Whether the identifier at this token starts a path: it is not a field, a method or a later segment.
 fn begins_path(tokens: &[TokenTree], at: usize) -> bool {
     let is_before = |distance: usize, c| at >= distance && is_punct(&tokens[at - distance], c);
     let is_field = is_before(1, '.') && !is_before(2, '.');
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_found_whatever_stands_before_their_names() {
+    fn items_are_found_after_any_modifiers() {
         let source = parse(
             "#![allow(x)] pub(crate) const fn a() {} pub async fn b<T: B>(c: C) -> D { fn inner() {} } struct E(F);
              const G: [u8; 2] = { [1, 2] }; static H: I = I { j: 1 }; macro_rules! k { () => {} } impl L for M { fn n() {} }
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_use_tree_gives_one_import_a_name() {
+    fn a_use_tree_yields_one_import_per_name() {
         let source = parse("pub use crate::{a::{self, B as C}, d::*}; use ::e::f;");
         let found: Vec<_> = source
             .imports
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_macro_only_paths_from_the_root_count() {
+    fn only_paths_from_the_root_count_in_a_macro() {
         let source =
             parse("macro_rules! a { ($b:ident) => { use super::*; super::c::$b(crate::d::E, $crate::f::G) } }");
         let found: Vec<String> = source.paths.iter().map(|path| path.join("::")).collect();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn test_modules_are_left_out() {
+    fn test_modules_are_skipped() {
         let source =
             parse("#[cfg(test)] mod tests { use super::*; } #[cfg(test)] use a::B; mod c; #[cfg(not(test))] mod d {}");
         assert!(source.imports.is_empty());
