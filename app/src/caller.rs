@@ -1,4 +1,4 @@
-//! Who calls a page, a server function or a form handler, and what they may do.
+//! The caller of a page, a server function or a form handler, and their permissions.
 //!
 //! The gate has checked the policy of the address. The code behind it checks its own policy again
 //! here, with the entitlement that the gate computed, so that it is safe wherever it is mounted
@@ -28,7 +28,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Returns the caller of the page or server function that is running.
+    /// Returns the caller of the current page or server function.
     pub fn require(policy: Policy) -> Result<Self, Denied> {
         Self::of(&expect_context::<Tollgate>(), &expect_context::<Parts>(), policy)
     }
@@ -38,7 +38,7 @@ impl Caller {
         let who = signed_in(parts)?;
         let visitor = parts.extensions.get::<engine::axum::Visitor>().and_then(|visitor| visitor.0.as_ref());
         let (billable, entitlement) = visitor.ok_or(Denied::Failed(Failure::Unavailable))?;
-        let permit = engine::permit(tollgate.catalog(), &billable.account, entitlement.as_ref().clone(), policy)?;
+        let permit = engine::permit(tollgate.catalog(), billable, entitlement.as_ref().clone(), policy)?;
         Ok(Self { tollgate: tollgate.clone(), who, permit })
     }
 }
@@ -53,14 +53,14 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Returns the operator for whom the page or server function is running.
+    /// Returns the operator who requested the page or server function.
     pub fn require() -> Result<Self, Denied> {
         let permit = require_operator(&signed_in(&expect_context::<Parts>())?)?;
         Ok(Self { tollgate: expect_context(), permit })
     }
 }
 
-/// Why a request is denied.
+/// The reason a request is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
     /// The visitor is not signed in.
@@ -104,7 +104,7 @@ fn signed_in(parts: &Parts) -> Result<SignedIn, Denied> {
     parts.extensions.get::<Visitor>().and_then(|visitor| visitor.signed_in.clone()).ok_or(Denied::SignedOut)
 }
 
-/// Returns the session of the request that a server function answers.
+/// Returns the session of the request to a server function.
 pub async fn session() -> Result<Session, Failure> {
     leptos_axum::extract().await.map_err(|error| {
         tracing::error!(%error, "a server function was called without a session");
@@ -112,7 +112,7 @@ pub async fn session() -> Result<Session, Failure> {
     })
 }
 
-/// Returns where a password in a request comes from, for the limit on attempts.
+/// Returns the client that sent a request, for the limit on password attempts.
 pub fn client(parts: &Parts) -> Client {
     Client {
         address: parts.extensions.get::<ClientAddress>().map(|client| client.0),

@@ -16,13 +16,13 @@ use crate::subscriber::Subscriber;
 
 /// The password of every account.
 pub const PASSWORD: &str = "correct horse battery";
-/// The number of accounts, which are used in turn.
+/// The number of accounts; requests rotate through them.
 pub const ACCOUNTS: usize = 64;
 
 /// A customer on the highest plan, which has no limits.
 #[derive(Clone, Debug)]
 pub struct Customer {
-    /// The address for logging in.
+    /// The e-mail address to log in with.
     pub email: String,
     /// An API key, `tg_…`.
     pub api_key: String,
@@ -60,7 +60,7 @@ pub async fn seed(database: &str, stripe: &str, subscriber: &Subscriber) -> anyh
 async fn customer(tollgate: &Tollgate, number: usize, id: &str, subscription: &str) -> anyhow::Result<Customer> {
     let email = format!("user{number}@example.com");
     let identity = auth::create_user(tollgate, &Email::parse(&email)?, PASSWORD.to_owned()).await?;
-    let who = identity.context("the address is taken")?.signed_in;
+    let signed_in = identity.context("the address is taken")?.signed_in;
     let now = tollgate.now();
     let customer = CustomerId::new(id);
     let subscription = Subscription {
@@ -85,11 +85,12 @@ async fn customer(tollgate: &Tollgate, number: usize, id: &str, subscription: &s
         last_known_tier: None,
     };
     let mut tx = tollgate.db().begin().await?;
-    customers::link(&mut tx, &customer, &who.account_id, false, now).await?;
-    subscriptions::write(&mut tx, &who.account_id, &subscription, None, "bench", now).await?;
+    customers::link(&mut tx, &customer, &signed_in.account_id, false, now).await?;
+    subscriptions::write(&mut tx, &signed_in.account_id, &subscription, None, "bench", now).await?;
     tx.commit().await?;
-    let entitlement = tollgate.entitlement(&who.account_id).await?;
-    let permit = engine::permit(tollgate.catalog(), &who.account_id, entitlement, Policy::Tier("ENTERPRISE"))?;
+    let entitlement = tollgate.entitlement(&signed_in.account_id).await?;
+    let billable = engine::Billable::new(signed_in.account_id.as_str(), &email);
+    let permit = engine::permit(tollgate.catalog(), &billable, entitlement, Policy::Tier("ENTERPRISE"))?;
     let api_key = api_keys::create_api_key(tollgate, &permit, "bench").await?;
-    Ok(Customer { email, api_key, account: who.account_id.to_string() })
+    Ok(Customer { email, api_key, account: signed_in.account_id.to_string() })
 }

@@ -67,7 +67,7 @@ on_both_databases! {
         assert_eq!(meter(&usage, "apiCallsPerMonth")["used"], json!(2));
     }
 
-    async fn of_many_concurrent_calls_on_two_nodes_the_last_unit_goes_to_one(database) {
+    async fn one_of_many_concurrent_calls_on_two_nodes_gets_the_last_unit(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await;
@@ -102,7 +102,8 @@ on_both_databases! {
         assert!(!list.contains(&key), "a key is shown once");
         let account = app.account("ada@example.com").await;
         let entitlement = app.tollgate.entitlement(&account).await.unwrap();
-        let permit = engine::permit(app.tollgate.catalog(), &account, entitlement, Policy::Tier("PRO")).unwrap();
+        let owner = engine::Billable::new(account.as_str(), "ada@example.com");
+        let permit = engine::permit(app.tollgate.catalog(), &owner, entitlement, Policy::Tier("PRO")).unwrap();
         let keys = api_keys(&app.tollgate, &permit).await.unwrap();
         assert!(keys[0].last_used_at.is_some());
         let eve = app.signed_up("eve@example.com").await;
@@ -128,7 +129,7 @@ on_both_databases! {
         let page = Page::of(foreign.json(&json!({ "prompt": "a line" }))).await;
         assert_eq!((page.status, &page.json()["type"]), (403, &json!("urn:tollgate:problem:cross-site")));
         assert!(page.header("ratelimit").is_some());
-        // Reading counts as well.
+        // Reads count as well.
         let foreign = browser.request(Method::GET, "/api/v1/usage").header("sec-fetch-site", "cross-site");
         assert_eq!(Page::of(foreign).await.status, 403);
         assert_eq!(used(&app, &app.account("ada@example.com").await).await, 0);
@@ -231,7 +232,7 @@ on_both_databases! {
                     refused += 1;
                     assert!(page.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
                     assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
-                    assert!(page.header("ratelimit").unwrap().contains("\"burst\";r=0;"), "the header says that some are left");
+                    assert!(page.header("ratelimit").unwrap().contains("\"burst\";r=0;"), "the header reports remaining calls");
                 }
                 other => panic!("{other}: {}", page.body),
             }

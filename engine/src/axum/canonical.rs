@@ -1,18 +1,18 @@
-//! The one spelling under which a path is compared.
+//! The canonical form in which paths are compared.
 
 use percent_encoding::percent_decode_str;
 
-/// How often a path is decoded. No browser sends a path that still changes then.
+/// The maximum number of decoding passes. No browser sends a path that needs more.
 const MAX_DECODINGS: usize = 8;
 
-/// Returns the canonical spelling of a path: decoded until nothing changes, in lower case, with `\` as
+/// Returns the canonical form of a path: decoded until nothing changes, in lower case, with `\` as
 /// `/`, without empty, `.` and `..` segments, without a trailing slash. `None` for a path that does not
 /// decode to text.
 pub fn canonical(path: &str) -> Option<String> {
     decode(path).map(|decoded| normalize(&decoded))
 }
 
-/// Whether a path has a `..` segment in some spelling. What it means then depends on the router: one that
+/// Whether a path has a `..` segment in any spelling. Its meaning then depends on the router: one that
 /// does not resolve `..` takes `/reports/../x` for a page below `/reports`.
 pub(super) fn climbs(path: &str) -> bool {
     let is_parent = |segment: &str| segment.split(';').next().unwrap_or_default().trim_end_matches(' ') == "..";
@@ -36,7 +36,7 @@ fn decode(path: &str) -> Option<String> {
 fn normalize(decoded: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     for segment in decoded.split('/') {
-        // Some servers cut a `;parameter` off a segment.
+        // Some servers strip a `;parameter` from a segment.
         match segment.split(';').next().unwrap_or_default().trim_end_matches(['.', ' ']) {
             "" if segment == ".." => drop(segments.pop()),
             "" => {}

@@ -14,11 +14,11 @@ use serde_json::json;
 use super::addresses::{login_address, upgrade_address};
 use super::identify::Visitor;
 use super::policy::Route;
-use super::request::{form_page, is_read, uri};
+use super::request::{uri, way_back};
 use crate::engine::Engine;
 use crate::permit::{Permit, Refusal, permit};
 
-/// What a handler requires, as a type.
+/// A handler's requirement, as a type.
 pub trait Requirement {
     /// The policy.
     const POLICY: Policy;
@@ -32,11 +32,11 @@ impl Requirement for SignedIn {
     const POLICY: Policy = Policy::SignedIn;
 }
 
-/// A [`Permit`] for what `R` requires, as an extractor: a handler that takes it does not run for anyone
-/// else. It needs a [`crate::axum::Gate`] around the route, which says who is calling.
+/// An extractor for the [`Permit`] that `R` requires: a handler that takes it runs only for callers who
+/// have it. It needs a [`crate::axum::Gate`] around the route, which identifies the caller.
 ///
-/// Another caller's browser is redirected to the sign-in or upgrade page; a program gets 401 or 403
-/// with the address of that page.
+/// Other browsers are redirected to the sign-in or upgrade page; other programs get 401 or 403 with the
+/// address of that page.
 #[derive(Clone, Debug)]
 pub struct Entitled<R>(Permit, PhantomData<R>);
 
@@ -48,7 +48,7 @@ impl<R> Deref for Entitled<R> {
     }
 }
 
-/// Why a handler did not run.
+/// The reason a handler did not run.
 #[derive(Clone, Debug)]
 pub enum Refused {
     /// The visitor is not signed in.
@@ -65,7 +65,7 @@ pub enum Refused {
         /// Whether a browser asked for a page.
         is_page: bool,
     },
-    /// No plan opens it.
+    /// No plan includes it.
     Hidden,
     /// There is no gate around the route.
     NoGate,
@@ -79,15 +79,12 @@ impl<S: Send + Sync, R: Requirement> FromRequestParts<S> for Entitled<R> {
         let visitor = parts.extensions.get::<Visitor>().ok_or(Refused::NoGate)?;
         let accepts = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         let is_page = accepts.is_some_and(|accept| accept.contains("text/html"));
-        let next = match is_read(parts) {
-            true => uri(parts).path_and_query().map(ToString::to_string),
-            false => form_page(parts, engine.urls()),
-        };
+        let next = way_back(parts, uri(parts).path(), engine.urls());
         let Some((billable, entitlement)) = &visitor.0 else {
             return Err(Refused::SignIn { address: login_address(engine.urls(), next.as_deref()), is_page });
         };
         let entitlement = (**entitlement).clone();
-        match permit(engine.catalog(), &billable.account, entitlement, R::POLICY) {
+        match permit(engine.catalog(), billable, entitlement, R::POLICY) {
             Ok(permit) => Ok(Self(permit, PhantomData)),
             Err(Refusal::UpgradeRequired { .. }) => {
                 let subject = Route { path: "/", policy: R::POLICY }.subject();

@@ -15,11 +15,11 @@ use super::addresses::{login_address, upgrade_address};
 use super::canonical::canonical;
 use super::identify::{Identify, Visitor};
 use super::policy::{PolicyTable, Verdict};
-use super::request::{form_page, is_read, uri};
+use super::request::{address, is_read, uri, way_back};
 use crate::accounts::AccountError;
 use crate::engine::Engine;
 
-/// What a request is checked against. Cheap to clone.
+/// Guards routes with a policy table. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Gate<I>(Arc<Inner<I>>);
 
@@ -32,7 +32,7 @@ struct Inner<I> {
 }
 
 impl<I: Identify> Gate<I> {
-    /// A gate that refuses with an empty body.
+    /// Creates a gate that rejects requests with an empty body.
     pub fn new(engine: &Engine, identify: I, policies: PolicyTable) -> Self {
         let refusals = Router::new().fallback(|request: Request| async move {
             request.extensions().get::<StatusCode>().copied().unwrap_or(StatusCode::NOT_FOUND)
@@ -40,7 +40,7 @@ impl<I: Identify> Gate<I> {
         Self(Arc::new(Inner { engine: engine.clone(), identify, policies, refusals }))
     }
 
-    /// Lets this router answer refused requests. The `StatusCode` is in their extensions.
+    /// Renders rejected requests with this router. The `StatusCode` is in their extensions.
     #[must_use]
     pub fn refuse_with(self, refusals: Router) -> Self {
         let Inner { engine, identify, policies, .. } = &*self.0;
@@ -77,12 +77,7 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
         }
         return refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await;
     };
-    let is_read = is_read(&parts);
-    let address = match uri(&parts).query() {
-        Some(query) => format!("{canonical}?{query}"),
-        None => canonical.clone(),
-    };
-    let back = if is_read { Some(address.clone()) } else { form_page(&parts, gate.engine.urls()) };
+    let back = way_back(&parts, &canonical, gate.engine.urls());
     let back = back.as_deref();
     let (engine, signed_in) = (&gate.engine, visitor.0.as_ref());
     let signed_in = signed_in.map(|(billable, entitlement)| (&**entitlement, billable.is_operator));
@@ -91,17 +86,17 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
         Verdict::Upgrade => Redirect::to(&upgrade_address(engine.urls(), route.subject(), back)).into_response(),
         Verdict::Hide => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
         Verdict::Admit if canonical == path => next.run(Request::from_parts(parts, body)).await,
-        // Another spelling of a page leads to the page itself, where the gate asks again. A browser
-        // would encode anything but plain ASCII, and be redirected forever.
-        Verdict::Admit if is_read && canonical.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Redirect::permanent(&address).into_response()
+        // Another spelling of a page is redirected to the canonical one, where the gate checks again. A
+        // browser would encode anything but plain ASCII, and be redirected forever.
+        Verdict::Admit if is_read(&parts) && canonical.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Redirect::permanent(&address(&parts, &canonical)).into_response()
         }
         Verdict::Admit => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
     };
     private(response)
 }
 
-/// Identifies who makes the request; `None` if the database failed.
+/// Identifies the visitor; `None` if the database failed.
 async fn visitor<I: Identify>(gate: &Inner<I>, parts: &mut Parts) -> Result<Option<Visitor>, Box<Response>> {
     let identified = gate.identify.identify(parts).await.map_err(|error| Box::new(error.into_response()))?;
     let Some(billable) = identified else { return Ok(Some(Visitor::default())) };
@@ -112,7 +107,7 @@ async fn visitor<I: Identify>(gate: &Inner<I>, parts: &mut Parts) -> Result<Opti
     match found.await {
         Ok(entitlement) => Ok(Some(Visitor(Some((billable, Arc::new(entitlement)))))),
         Err(error) => {
-            tracing::error!(%error, "the entitlement cannot be read");
+            tracing::error!(%error, "cannot read the entitlement");
             Ok(None)
         }
     }

@@ -1,4 +1,4 @@
-//! Which policy guards which path.
+//! The policies that guard paths.
 //!
 //! A route covers its path and everything below it, by whole segments, and the longest path wins
 //! (`tests/axum/policy.rs`).
@@ -8,13 +8,14 @@ use std::fmt;
 use billing::{Admission, Catalog, Entitlement, Policy};
 
 use super::canonical::{canonical, climbs};
+use crate::permit::admission;
 
 /// A path and its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// An absolute path in lower case, without parameters. `/` covers only itself.
     pub path: &'static str,
-    /// What it requires.
+    /// The policy that guards it.
     pub policy: Policy,
 }
 
@@ -25,7 +26,7 @@ pub struct PolicyTable {
     is_otherwise_public: bool,
 }
 
-/// Everything that is wrong with a table.
+/// All errors in a policy table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyTableError(pub Vec<String>);
 
@@ -39,10 +40,10 @@ impl fmt::Display for PolicyTableError {
 impl std::error::Error for PolicyTableError {}
 
 impl PolicyTable {
-    /// Checks the routes. A path that none of them covers is answered 404.
+    /// Checks the routes. A path that no route covers gets 404.
     ///
     /// # Errors
-    /// A path is not canonical or is declared twice, or no plan can meet a policy.
+    /// If a path is not canonical or has two policies, or no plan can satisfy a policy.
     pub fn new(mut routes: Vec<Route>, catalog: &Catalog) -> Result<Self, PolicyTableError> {
         let mut errors = Vec::new();
         for (index, route) in routes.iter().enumerate() {
@@ -63,7 +64,7 @@ impl PolicyTable {
         Ok(Self { routes, is_otherwise_public: false })
     }
 
-    /// Opens paths that no route covers to everyone, for an app that guards only some of its routes.
+    /// Makes paths that no route covers public, for an app that guards only some of its routes.
     #[must_use]
     pub fn otherwise_public(self) -> Self {
         Self { is_otherwise_public: true, ..self }
@@ -74,7 +75,7 @@ impl PolicyTable {
         self.routes.iter().find(|route| covers(route.path, canonical)).copied()
     }
 
-    /// Whether a path whose canonical form no route covers is open to everyone as it is spelled.
+    /// Whether a path whose canonical form no route covers is public as spelled.
     pub(super) fn is_open(&self, path: &str) -> bool {
         self.is_otherwise_public && !climbs(path)
     }
@@ -84,16 +85,16 @@ fn covers(route: &str, path: &str) -> bool {
     path.strip_prefix(route).is_some_and(|rest| rest.is_empty() || (route != "/" && rest.starts_with('/')))
 }
 
-/// What a visitor of a route may do.
+/// The decision about a visitor of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Enter.
+    /// The handler runs.
     Admit,
-    /// Sign in first.
+    /// The visitor must sign in first.
     SignIn,
-    /// Upgrade first.
+    /// The visitor must upgrade first.
     Upgrade,
-    /// Nothing: no plan opens the route, so it does not exist for them.
+    /// No plan includes the route, so it does not exist for this visitor.
     Hide,
 }
 
@@ -103,8 +104,7 @@ impl Route {
         match (self.policy, visitor) {
             (Policy::Public, _) => Verdict::Admit,
             (_, None) => Verdict::SignIn,
-            (Policy::Operator, Some((_, true))) => Verdict::Admit,
-            (policy, Some((entitlement, _))) => match policy.admits(entitlement, catalog) {
+            (policy, Some(visitor)) => match admission(policy, visitor, catalog) {
                 Admission::Admitted => Verdict::Admit,
                 Admission::UpgradeRequired { .. } => Verdict::Upgrade,
                 Admission::Forbidden => Verdict::Hide,
@@ -112,8 +112,8 @@ impl Route {
         }
     }
 
-    /// What the visitor asked for, as the upgrade page names it: a feature's key, or the last segment
-    /// of the path.
+    /// The name that the upgrade page uses for this route: a feature's key, or the last segment of the
+    /// path.
     pub fn subject(&self) -> &'static str {
         match self.policy {
             Policy::Feature(feature) => feature.as_str(),

@@ -1,4 +1,4 @@
-//! What a request asks for, whichever router it has reached.
+//! A request's address, whichever router it has reached.
 
 use axum::extract::OriginalUri;
 use axum::http::request::Parts;
@@ -7,19 +7,30 @@ use url::{Position, Url};
 
 use crate::settings::Urls;
 
-/// The address as the client sent it: a nested router sees its own without the prefix.
+/// The URI as the client sent it: a nested router sees it without the prefix.
 pub(super) fn uri(parts: &Parts) -> &Uri {
     parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
 }
 
-/// Whether the request only reads, so that a browser can come back to its address.
+/// The address of the request, with its path in this spelling.
+pub(super) fn address(parts: &Parts, path: &str) -> String {
+    uri(parts).query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+/// Where a browser comes back to once it may: the address it asked for, with its path in this spelling,
+/// or the page with the form that it posted.
+pub(super) fn way_back(parts: &Parts, path: &str, urls: &Urls) -> Option<String> {
+    if is_read(parts) { Some(address(parts, path)) } else { form_page(parts, urls) }
+}
+
+/// Whether the request only reads, so that a browser can return to its address.
 pub(super) fn is_read(parts: &Parts) -> bool {
     matches!(parts.method, Method::GET | Method::HEAD)
 }
 
 /// The page with the form that was posted, from the `Referer`. `None` if another site sent it, or if it
 /// is the address that the form is posted to, which need not be a page.
-pub(super) fn form_page(parts: &Parts, urls: &Urls) -> Option<String> {
+fn form_page(parts: &Parts, urls: &Urls) -> Option<String> {
     let referer = Url::parse(parts.headers.get(header::REFERER)?.to_str().ok()?).ok()?;
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = uri(parts).authority().map(|authority| authority.as_str()).or(host);

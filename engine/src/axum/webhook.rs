@@ -1,7 +1,8 @@
-//! The webhook route: verify, store, answer.
+//! The webhook route: verify, store, respond.
 //!
-//! 400 for what Stripe did not sign, which stores nothing; 500 when an event could not be stored, so
-//! that Stripe delivers it again; 200 only for what is durable (`tests/http/webhook.rs`).
+//! It responds 400 to anything that Stripe did not sign, and stores nothing; 500 when an event could not
+//! be stored, so that Stripe delivers it again; 200 only once the event is durable
+//! (`tests/http/webhook.rs`).
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -18,10 +19,10 @@ use crate::store::StoreError;
 use crate::store::inbox::EventState;
 use crate::stripe::objects::{self, Event};
 
-/// The largest body that is read. Stripe's events are far smaller.
+/// The largest body accepted. Stripe's events are far smaller.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// A router with one route, `POST` at the path of [`crate::Urls::webhook`].
+/// Returns a router with one route, `POST` at the path of [`crate::Urls::webhook`].
 pub fn webhook<S: Clone + Send + Sync + 'static>(engine: &Engine) -> Router<S> {
     let path = engine.urls().webhook.path();
     Router::new().route(path, post(receive)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(engine.clone())
@@ -38,7 +39,7 @@ async fn receive(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) 
     let (payload, event) = match read(&body) {
         Some(Delivery::Event(payload, event)) => (payload, event),
         Some(Delivery::Thin) => {
-            tracing::info!("a thin event was ignored");
+            tracing::info!("ignored a thin event");
             return received();
         }
         None => {
@@ -61,12 +62,12 @@ async fn receive(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) 
     }
 }
 
-/// What Stripe has signed.
+/// A signed delivery.
 enum Delivery<'a> {
     /// An event, and its bytes.
     Event(&'a str, Event),
-    /// An event of API v2, which holds no object. Billing sends none that matters here, but an account may
-    /// deliver them to the same endpoint, and Stripe would repeat what is refused
+    /// An event of API v2, which holds no object. None of them matters to billing, but an account may
+    /// deliver them to the same endpoint, and Stripe would retry them if they were rejected
     /// (docs.stripe.com/event-destinations).
     Thin,
 }

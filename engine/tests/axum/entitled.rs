@@ -93,11 +93,14 @@ on_both_databases! {
         assert_eq!(visit(&router, "/app/reports", FREE).await.location(), upgrade);
     }
 
-    async fn what_no_plan_opens_does_not_exist(database) {
-        let router = router(&App::on(&database));
-        for user in [FREE, OPERATOR] {
-            assert_eq!(visit(&router, "/admin", user).await.page(), (404, ""), "{user:?}: no permit is for operators");
+    async fn what_is_for_operators_does_not_exist_for_others(database) {
+        let app = App::on(&database);
+        app.subscribe().await;
+        let router = router(&app);
+        for user in [FREE, PAID] {
+            assert_eq!(visit(&router, "/admin", user).await.page(), (404, ""), "{user:?}");
         }
+        assert_eq!(visit(&router, "/admin", OPERATOR).await.page(), (200, "operator"));
     }
 
     async fn without_a_gate_no_caller_is_let_in(database) {
