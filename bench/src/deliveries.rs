@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::load::{Requests, request};
 use crate::signature::sign;
 
-/// New events of a type that changes nothing, so that what is measured is storing them.
+/// New events of a type that Tollgate only stores, so that the measurement includes nothing else.
 pub struct Deliveries {
     path: &'static str,
     port: u16,
@@ -16,7 +16,7 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Deliveries to a path of a local server. Their event ids differ from those of all others.
+    /// Deliveries to a path of a local server. Their event ids are unique across all `Deliveries`.
     pub fn new(path: &'static str, port: u16) -> Self {
         static RUN: AtomicU64 = AtomicU64::new(0);
         Self { path, port, run: RUN.fetch_add(1, Ordering::Relaxed), next: AtomicU64::new(0) }

@@ -1,7 +1,7 @@
 //! A load generator: many connections that send the next request as soon as a response arrives.
 //!
-//! It uses plain sockets, because it shares the machine with the server that it measures, and should
-//! leave as much of it as possible to the server.
+//! It uses plain sockets, because it shares the machine with the server under test and should leave
+//! most of the CPU to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,7 +33,7 @@ pub trait Requests: Send + Sync + 'static {
     fn request(&self, number: u64) -> Vec<u8>;
 }
 
-/// A few requests that are sent in turn.
+/// A fixed set of requests, sent round-robin.
 pub struct Rotation(pub Vec<Vec<u8>>);
 
 impl Requests for Rotation {
@@ -43,35 +43,35 @@ impl Requests for Rotation {
     }
 }
 
-/// Sends requests for the given time. A response with another status than `status` is an error.
+/// Sends requests for the given time. Any status other than `status` is an error.
 pub async fn generate(
     port: u16,
     requests: Arc<dyn Requests>,
     connections: usize,
-    time: Duration,
+    duration: Duration,
     status: u16,
 ) -> anyhow::Result<Figures> {
-    let load = Arc::new(Load { port, requests, status, number: AtomicU64::new(0), is_over: AtomicBool::new(false) });
+    let load = Arc::new(Load { port, requests, status, number: AtomicU64::new(0), stopped: AtomicBool::new(false) });
     let mut clients = JoinSet::new();
-    let begin = Instant::now();
+    let started = Instant::now();
     for _ in 0..connections {
         clients.spawn(Arc::clone(&load).client());
     }
-    tokio::time::sleep(time).await;
-    load.is_over.store(true, Ordering::Relaxed);
+    tokio::time::sleep(duration).await;
+    load.stopped.store(true, Ordering::Relaxed);
     let mut times: Vec<Duration> = Vec::new();
     while let Some(client) = clients.join_next().await {
         times.extend(client.context("a client panicked")??);
     }
-    let elapsed = begin.elapsed();
+    let elapsed = started.elapsed();
     times.sort_unstable();
     let rate = times.len() as f64 / elapsed.as_secs_f64();
     Ok(Figures { connections, rate, median: percentile(&times, 0.5), p99: percentile(&times, 0.99) })
 }
 
-/// In milliseconds, of sorted times.
-fn percentile(times: &[Duration], part: f64) -> f64 {
-    let index = (times.len() as f64 * part) as usize;
+/// Returns a percentile of sorted times, in milliseconds.
+fn percentile(times: &[Duration], fraction: f64) -> f64 {
+    let index = (times.len() as f64 * fraction) as usize;
     times.get(index.min(times.len().saturating_sub(1))).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
 }
 
@@ -80,15 +80,15 @@ struct Load {
     requests: Arc<dyn Requests>,
     status: u16,
     number: AtomicU64,
-    is_over: AtomicBool,
+    stopped: AtomicBool,
 }
 
 impl Load {
-    /// One connection. Returns the response times.
+    /// Sends requests over one connection and returns the response times.
     async fn client(self: Arc<Self>) -> anyhow::Result<Vec<Duration>> {
         let mut connection = Connection::open(self.port).await?;
         let mut times = Vec::new();
-        while !self.is_over.load(Ordering::Relaxed) {
+        while !self.stopped.load(Ordering::Relaxed) {
             let request = self.requests.request(self.number.fetch_add(1, Ordering::Relaxed));
             let sent = Instant::now();
             let status = connection.send(&request).await?;
@@ -101,7 +101,7 @@ impl Load {
     }
 }
 
-/// A connection that is kept alive.
+/// A keep-alive connection.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -127,7 +127,7 @@ impl Connection {
                 return status.parse().context("invalid status");
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                bail!("the connection was closed in the middle of a response");
+                bail!("the connection was closed before the response was complete");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The measurements on one engine.
+//! The measurements of one database.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use crate::database::Database;
 use crate::deliveries::Deliveries;
-use crate::engine::Engine;
 use crate::load::{Connection, Figures, Requests, Rotation, generate, request};
 use crate::program::Program;
 use crate::report::{Line, Report};
@@ -15,27 +15,27 @@ use crate::response::Response;
 use crate::seed::{ACCOUNTS, Customer, PASSWORD};
 use crate::setup::Setup;
 
-/// Numbers of connections, of which the best is reported.
+/// The numbers of connections to try; the best result is reported.
 const CONNECTIONS: [usize; 3] = [16, 64, 256];
 const PAGE_CONNECTIONS: [usize; 3] = [4, 16, 64];
-/// Hashing a password takes all of a core.
+/// Few, because hashing a password saturates a core.
 const LOGIN_CONNECTIONS: [usize; 2] = [2, 4];
-/// Further rounds with the best number of connections: on a shared machine, rounds differ by up to a fifth.
+/// Further rounds with the best number of connections, because rounds on a shared machine differ by up to 20 %.
 const FURTHER_ROUNDS: usize = 2;
 const LATENCY_ROUNDS: u64 = 50;
 const LATENCY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is measured, and where the results go.
+/// The server under test, and the report for the results.
 pub struct Measurement<'a> {
-    pub engine: Engine,
-    pub time: Duration,
+    pub database: Database,
+    pub duration: Duration,
     pub tollgate: &'a Program,
     pub setup: &'a Setup,
     pub report: &'a mut Report,
 }
 
 impl Measurement<'_> {
-    /// Pages of a signed-in customer.
+    /// Measures the pages of a signed-in customer.
     pub async fn pages(&mut self) -> anyhow::Result<()> {
         let cookie = log_in(self.tollgate.port, &self.setup.customers[1].email).await?;
         let pages = [
@@ -50,34 +50,34 @@ impl Measurement<'_> {
         Ok(())
     }
 
-    /// API calls, each of which is recorded durably before the response.
+    /// Measures API calls; each is recorded durably before the response.
     pub async fn usage(&mut self) -> anyhow::Result<()> {
         let customers = self.setup.customers.iter();
         let requests = customers.map(|customer| api_call(self.tollgate.port, customer)).collect();
         self.compare("usage record", requests, &CONNECTIONS, Some(30)).await
     }
 
-    /// API calls of an account that has this many usage records already.
+    /// Measures API calls of an account that already has `rows` usage records.
     pub async fn history(&mut self, rows: u64) -> anyhow::Result<()> {
         let request = api_call(self.tollgate.port, &self.setup.customers[0]);
         let measured = self.best(self.tollgate.port, &[256], 200, || Arc::new(Rotation(vec![request.clone()]))).await?;
-        self.report.add_history(self.engine, rows, measured);
+        self.report.add_history(self.database, rows, measured);
         Ok(())
     }
 
-    /// Deliveries of new events, each of which is stored durably before the response.
+    /// Measures deliveries of new events; each is stored durably before the response.
     pub async fn webhooks(&mut self) -> anyhow::Result<()> {
-        let bare = Program::bare(self.setup.folder.path(), None).await?;
+        let server = Program::baseline(self.setup.folder.path(), None).await?;
         let deliveries =
             |path: &'static str, port| move || -> Arc<dyn Requests> { Arc::new(Deliveries::new(path, port)) };
-        let baseline = self.best(bare.port, &CONNECTIONS, 200, deliveries("/webhook", bare.port)).await?;
+        let baseline = self.best(server.port, &CONNECTIONS, 200, deliveries("/webhook", server.port)).await?;
         let port = self.tollgate.port;
         let measured = self.best(port, &CONNECTIONS, 200, deliveries("/api/stripe/webhook", port)).await?;
         self.add("webhook", measured, Some(baseline), Some(50));
         Ok(())
     }
 
-    /// Logins of all customers but the first two.
+    /// Measures logins of all customers except the first two.
     pub async fn login(&mut self) -> anyhow::Result<()> {
         let port = self.tollgate.port;
         let requests: Vec<_> = (2..ACCOUNTS).map(|number| login(port, &format!("user{number}@example.com"))).collect();
@@ -86,7 +86,7 @@ impl Measurement<'_> {
         Ok(())
     }
 
-    /// The time from a webhook delivery until the API shows its effect.
+    /// Measures the time from a webhook delivery until the API shows its effect.
     pub async fn webhook_latency(&mut self) -> anyhow::Result<()> {
         let mut times = Vec::new();
         for round in 0..=LATENCY_ROUNDS {
@@ -97,19 +97,19 @@ impl Measurement<'_> {
             }
         }
         times.sort_by(f64::total_cmp);
-        self.report.add_webhook_latency(self.engine, times[times.len() / 2], times[times.len() - 1]);
+        self.report.add_webhook_latency(self.database, times[times.len() / 2], times[times.len() - 1]);
         Ok(())
     }
 
-    /// Schedules or unschedules a cancellation, and waits until the API shows it.
+    /// Schedules or undoes a cancellation, and waits until the API shows it.
     async fn time_until_applied(&self, round: u64, cancel: bool) -> anyhow::Result<Duration> {
         let subscriber = &self.setup.subscriber;
         subscriber.cancel_at_period_end(&self.setup.sandbox.url(), cancel).await?;
-        let id = format!("evt_latency_{}_{round}", self.engine.name());
+        let id = format!("evt_latency_{}_{round}", self.database.name());
         let deliveries = Deliveries::new("/api/stripe/webhook", self.tollgate.port);
         let delivery = deliveries.delivery("customer.subscription.updated", &id, &subscriber.subscription);
         let mut connection = Connection::open(self.tollgate.port).await?;
-        let begin = Instant::now();
+        let started = Instant::now();
         if connection.send(&delivery).await? != 200 {
             bail!("the delivery was rejected: {}", connection.text());
         }
@@ -117,15 +117,15 @@ impl Measurement<'_> {
             connection.send(&api_call(self.tollgate.port, &self.setup.customers[0])).await?;
             let body = connection.response().and_then(|response| serde_json::from_slice::<Value>(&response.body).ok());
             if body.is_some_and(|body| body["reason"]["rule"] == "EndsLater") == cancel {
-                return Ok(begin.elapsed());
+                return Ok(started.elapsed());
             }
-            if begin.elapsed() > LATENCY_TIMEOUT {
+            if started.elapsed() > LATENCY_TIMEOUT {
                 bail!("the delivery was not applied: {}", connection.text());
             }
         }
     }
 
-    /// Measures requests, and the baseline with the response to the first of them.
+    /// Measures requests, and the baseline sending the response to the first one.
     async fn compare(
         &mut self,
         name: &str,
@@ -134,19 +134,19 @@ impl Measurement<'_> {
         target: Option<u32>,
     ) -> anyhow::Result<()> {
         let response = response_to(self.tollgate.port, &requests[0]).await?;
-        let bare = Program::bare(self.setup.folder.path(), Some(&response)).await?;
+        let server = Program::baseline(self.setup.folder.path(), Some(&response)).await?;
         let rotation = || -> Arc<dyn Requests> { Arc::new(Rotation(requests.clone())) };
-        let baseline = self.best(bare.port, connections, 200, rotation).await?;
+        let baseline = self.best(server.port, connections, 200, rotation).await?;
         let measured = self.best(self.tollgate.port, connections, 200, rotation).await?;
         self.add(name, measured, Some(baseline), target);
         Ok(())
     }
 
-    fn add(&mut self, what: &str, measured: Figures, bare: Option<Figures>, goal: Option<u32>) {
-        self.report.add(Line { engine: self.engine, what: what.to_owned(), measured, bare, goal });
+    fn add(&mut self, name: &str, measured: Figures, baseline: Option<Figures>, target: Option<u32>) {
+        self.report.add(Line { database: self.database, name: name.to_owned(), measured, baseline, target });
     }
 
-    /// Measures with each number of connections, repeats the best, and returns the best of all rounds.
+    /// Measures each number of connections, repeats the best one, and returns the best round.
     async fn best(
         &self,
         port: u16,
@@ -165,7 +165,7 @@ impl Measurement<'_> {
         Ok(best)
     }
 
-    /// One measurement, after a warm-up.
+    /// Takes one measurement, after a warm-up.
     async fn round(
         &self,
         port: u16,
@@ -173,14 +173,14 @@ impl Measurement<'_> {
         status: u16,
         requests: Arc<dyn Requests>,
     ) -> anyhow::Result<Figures> {
-        generate(port, Arc::clone(&requests), connections, self.time / 5, status).await?;
-        let figures = generate(port, requests, connections, self.time, status).await?;
+        generate(port, Arc::clone(&requests), connections, self.duration / 5, status).await?;
+        let figures = generate(port, requests, connections, self.duration, status).await?;
         eprintln!("   {connections:>4} connections: {:>9.0}/s, {:.2} ms", figures.rate, figures.median);
         Ok(figures)
     }
 }
 
-/// The faster one.
+/// Returns the faster of two results.
 fn better(one: Figures, other: Figures) -> Figures {
     if other.rate > one.rate { other } else { one }
 }
@@ -207,7 +207,7 @@ async fn log_in(port: u16, email: &str) -> anyhow::Result<String> {
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
-/// The response to a request, for the baseline to send.
+/// Returns the response to a request, for the baseline to send.
 async fn response_to(port: u16, request: &[u8]) -> anyhow::Result<Response> {
     let mut connection = Connection::open(port).await?;
     if connection.send(request).await? != 200 {

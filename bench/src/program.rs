@@ -14,7 +14,7 @@ use crate::response::Response;
 use crate::signature::SECRET;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A server on a free port.
 pub struct Program {
@@ -48,11 +48,11 @@ impl Program {
         start(command, port, &folder.join("tollgate.log")).await
     }
 
-    /// Starts the baseline, with a response to send.
-    pub async fn bare(folder: &Path, response: Option<&Response>) -> anyhow::Result<Self> {
+    /// Starts the baseline with the response that it sends.
+    pub async fn baseline(folder: &Path, response: Option<&Response>) -> anyhow::Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["bare", "--port", &port.to_string()]);
+        command.args(["baseline", "--port", &port.to_string()]);
         if let Some(response) = response {
             let path = folder.join("response");
             std::fs::write(&path, response.to_bytes())?;
@@ -75,11 +75,11 @@ async fn start(mut command: Command, port: u16, log: &Path) -> anyhow::Result<Pr
         if child.try_wait()?.is_some() || Instant::now() > deadline {
             bail!("the server did not start:\n{}", std::fs::read_to_string(log).unwrap_or_default());
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Creates a site with the manifest and a stylesheet, which is all that the pages need.
+/// Creates the site that the pages need: a manifest and a style sheet.
 fn site(folder: &Path) -> anyhow::Result<PathBuf> {
     let site = folder.join("site");
     std::fs::create_dir_all(site.join("pkg"))?;

@@ -1,4 +1,4 @@
-//! HTTP responses as bytes: split, decoded, and encoded again for the baseline to send.
+//! Reading HTTP responses, and encoding them again for the baseline to send.
 
 use anyhow::Context;
 use axum::body::Bytes;
@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 /// A response that can be sent again.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// The headers, without those that depend on the connection.
+    /// The headers, except those that depend on the connection.
     pub headers: HeaderMap,
     /// The decoded body.
     pub body: Bytes,
@@ -31,11 +31,11 @@ impl Response {
             }
         }
         let body = &bytes[end + 4..];
-        let body = if is_chunked { unchunked(body)? } else { body.to_vec() };
+        let body = if is_chunked { dechunk(body)? } else { body.to_vec() };
         Some(Self { headers, body: body.into() })
     }
 
-    /// The response as bytes, with status 200.
+    /// Encodes the response, with status 200.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = b"HTTP/1.1 200 OK\r\n".to_vec();
         for (name, value) in &self.headers {
@@ -50,7 +50,7 @@ impl Response {
     }
 }
 
-/// The length of the whole response at the beginning of `bytes`, or `None` if some of it is missing.
+/// Returns the length of the response at the start of `bytes`, or `None` if it is incomplete.
 pub fn length(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
     let Some(end) = head_length(bytes) else { return Ok(None) };
     let head = std::str::from_utf8(&bytes[..end]).context("the headers are not UTF-8")?;
@@ -76,7 +76,7 @@ fn head_length(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n")
 }
 
-fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
+fn dechunk(mut bytes: &[u8]) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     loop {
         let end = bytes.windows(2).position(|two| two == b"\r\n")?;

@@ -1,4 +1,4 @@
-//! `bench run`: all measurements on each engine, and the page in `docs/`.
+//! `bench run`: all measurements on each database, and the page in `docs/`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use crate::engine::Engine;
+use crate::database::Database;
 use crate::measure::Measurement;
 use crate::report::Report;
 use crate::setup::Setup;
@@ -29,7 +29,7 @@ pub struct Options {
     /// Measure only these parts, and write no files.
     #[arg(long, value_delimiter = ',', value_enum)]
     pub only: Vec<Part>,
-    /// The numbers of usage records in the database, between which throughput must not drop.
+    /// The table sizes to compare, in usage records; throughput must not drop between them.
     #[arg(long, value_delimiter = ',', default_values_t = [0, 100_000, 10_000_000])]
     pub history: Vec<u64>,
 }
@@ -49,20 +49,20 @@ impl Options {
         self.only.is_empty() || self.only.contains(&part)
     }
 
-    fn postgres_for(&self, engine: Engine) -> Option<&str> {
-        self.postgres.as_deref().filter(|_| engine == Engine::Postgres)
+    fn postgres_for(&self, database: Database) -> Option<&str> {
+        self.postgres.as_deref().filter(|_| database == Database::Postgres)
     }
 }
 
 /// Measures everything, prints the tables, and writes them into `docs/`.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     let mut report = Report::default();
-    let engines = [Some(Engine::Sqlite), options.postgres.as_ref().map(|_| Engine::Postgres)];
-    for engine in engines.into_iter().flatten() {
-        eprintln!("== {}", engine.name());
-        measure_requests(options, engine, &mut report).await?;
+    let databases = [Some(Database::Sqlite), options.postgres.as_ref().map(|_| Database::Postgres)];
+    for database in databases.into_iter().flatten() {
+        eprintln!("== {}", database.name());
+        measure_requests(options, database, &mut report).await?;
         if options.includes(Part::History) {
-            measure_history(options, engine, &mut report).await?;
+            measure_history(options, database, &mut report).await?;
         }
     }
     println!("{}", report.table());
@@ -70,16 +70,17 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         return Ok(());
     }
     let page = options.docs.join("BENCHMARK.md");
-    let earlier = std::fs::read_to_string(&page).unwrap_or_default();
-    std::fs::write(&page, report::document(&report, options.seconds, &earlier)).context("cannot write BENCHMARK.md")?;
+    let previous = std::fs::read_to_string(&page).unwrap_or_default();
+    std::fs::write(&page, report::document(&report, options.seconds, &previous))
+        .context("cannot write BENCHMARK.md")?;
     std::fs::write(options.docs.join("benchmark.svg"), report.plot()).context("cannot write benchmark.svg")
 }
 
-async fn measure_requests(options: &Options, engine: Engine, report: &mut Report) -> anyhow::Result<()> {
-    let setup = Setup::new(options.postgres_for(engine), "requests").await?;
+async fn measure_requests(options: &Options, database: Database, report: &mut Report) -> anyhow::Result<()> {
+    let setup = Setup::new(options.postgres_for(database), "requests").await?;
     let tollgate = setup.start(&options.binary).await?;
-    let time = Duration::from_secs(options.seconds);
-    let mut measurement = Measurement { engine, time, tollgate: &tollgate, setup: &setup, report };
+    let duration = Duration::from_secs(options.seconds);
+    let mut measurement = Measurement { database, duration, tollgate: &tollgate, setup: &setup, report };
     if options.includes(Part::Usage) {
         measurement.usage().await?;
     }
@@ -98,18 +99,20 @@ async fn measure_requests(options: &Options, engine: Engine, report: &mut Report
     Ok(())
 }
 
-/// Uses a new database, because the other measurements leave usage records, too.
-async fn measure_history(options: &Options, engine: Engine, report: &mut Report) -> anyhow::Result<()> {
-    let setup = Setup::new(options.postgres_for(engine), "history").await?;
-    let time = Duration::from_secs(options.seconds);
-    let mut rows = 0;
-    for wanted in &options.history {
-        eprintln!("   adding usage records until there are {wanted}");
-        // The server is stopped meanwhile, so that it does not compete for the database.
-        history::fill(&setup.database, &setup.customers[0].account, rows, *wanted).await?;
-        rows = *wanted;
+/// Measures on a new database, because the other measurements leave usage records behind.
+async fn measure_history(options: &Options, database: Database, report: &mut Report) -> anyhow::Result<()> {
+    let setup = Setup::new(options.postgres_for(database), "history").await?;
+    let duration = Duration::from_secs(options.seconds);
+    let mut existing = 0;
+    for rows in options.history.iter().copied() {
+        eprintln!("   adding usage records until there are {rows}");
+        // The server is stopped in the meantime, so that it does not compete for the database.
+        history::fill(&setup.database, &setup.customers[0].account, existing, rows).await?;
+        existing = rows;
         let tollgate = setup.start(&options.binary).await?;
-        Measurement { engine, time, tollgate: &tollgate, setup: &setup, report: &mut *report }.history(rows).await?;
+        Measurement { database, duration, tollgate: &tollgate, setup: &setup, report: &mut *report }
+            .history(rows)
+            .await?;
     }
     setup.sandbox.shutdown().await;
     Ok(())

@@ -1,4 +1,4 @@
-//! What a measurement runs on: a database with customers, and a sandbox in place of Stripe.
+//! The environment of a measurement: a database with customers, and a sandbox in place of Stripe.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use sandbox::Sandbox;
 use tempfile::TempDir;
 
-use crate::engine::new_database;
+use crate::database::new_database;
 use crate::program::Program;
 use crate::seed::{Customer, seed};
 use crate::subscriber::Subscriber;
@@ -16,7 +16,7 @@ pub struct Setup {
     pub folder: TempDir,
     pub sandbox: Sandbox,
     pub database: String,
-    /// The first customer, who has a subscription in the sandbox, too.
+    /// The first customer, who also has a subscription in the sandbox.
     pub subscriber: Subscriber,
     pub customers: Vec<Customer>,
 }

@@ -28,7 +28,7 @@ impl Subscriber {
         Ok(Self { customer, subscription })
     }
 
-    /// Schedules or unschedules the cancellation of the subscription.
+    /// Schedules or undoes the cancellation of the subscription.
     pub async fn cancel_at_period_end(&self, stripe: &str, cancel: bool) -> anyhow::Result<()> {
         let path = format!("/v1/subscriptions/{}", self.subscription);
         post(stripe, &path, &[("cancel_at_period_end", if cancel { "true" } else { "false" })]).await.map(drop)
