@@ -1,7 +1,7 @@
-//! What a node must hold of Stripe's objects, from Stripe's own JSON.
+//! The state that a node must have, from Stripe's own JSON.
 //!
 //! A second implementation, from Stripe's documentation, that shares nothing with the program but the
-//! types it stores: a field that is read wrongly there is read correctly here. Every type is built from
+//! types it stores: a field that the program misreads is read correctly here. Every type is built from
 //! all of its fields, so that a new field has to be compared with Stripe before this compiles.
 
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ fn item(json: &Value) -> Item {
     }
 }
 
-/// When the oldest open invoice of a past-due subscription was created.
+/// The creation time of the oldest open invoice of a past-due subscription.
 fn owed_since(all: &Objects, subscription: &Value) -> Option<i64> {
     let owed = |invoice: &&Value| {
         invoice["status"] == "open"
@@ -175,11 +175,11 @@ fn product(line: &Value) -> (&'static str, u64) {
     match line["price"]["lookup_key"].as_str() {
         Some("tollgate_ai_500") => ("ai-500", 500),
         Some("tollgate_ai_2500") => ("ai-2500", 2_500),
-        other => panic!("{other:?} is no product"),
+        other => panic!("{other:?} is not a product"),
     }
 }
 
-/// The units that a session grants: for what was paid and not taken back.
+/// The units that a session grants: for the amount that was paid and not taken back.
 pub fn worth(all: &Objects, session: &Value) -> i64 {
     if session["mode"] != "payment" || session["status"] != "complete" || session["payment_status"] == "unpaid" {
         return 0;
@@ -206,22 +206,22 @@ pub fn attempt(session: &Value) -> &'static [AttemptStatus] {
         Some("open") => &[AttemptStatus::Open],
         Some("complete") => &[AttemptStatus::Complete],
         Some("expired") => &[AttemptStatus::Expired, AttemptStatus::Superseded],
-        other => panic!("{other:?} is no status of a session"),
+        other => panic!("{other:?} is not a session status"),
     }
 }
 
 const NAMES: [&str; 3] = ["FREE", "PRO", "ENTERPRISE"];
 
-/// The place of a price's tier in [`NAMES`].
+/// The index of a price's tier in [`NAMES`].
 fn tier(lookup_key: &Value) -> usize {
     match lookup_key.as_str() {
         Some("tollgate_pro_month" | "tollgate_pro_year") => 1,
         Some("tollgate_enterprise_month" | "tollgate_enterprise_year") => 2,
-        other => panic!("{other:?} is no plan's"),
+        other => panic!("{other:?} is not the price of a plan"),
     }
 }
 
-/// The tier that these subscriptions grant at `now`, and until when if nothing more happens.
+/// The tier that these subscriptions grant at `now`, and its end if nothing else happens.
 pub fn access<'a>(
     all: &Objects,
     subscriptions: impl Iterator<Item = &'a Value>,
@@ -232,7 +232,7 @@ pub fn access<'a>(
     tiers.max().map_or((NAMES[0], None), |(tier, until)| (NAMES[tier], Some(Timestamp(until))))
 }
 
-/// Until when a subscription grants access; `None` when its status grants none.
+/// The end of a subscription's access; `None` if its status grants none.
 fn open_until(all: &Objects, json: &Value) -> Option<i64> {
     let item = &json["items"]["data"][0];
     let period_end = item["current_period_end"].as_i64().unwrap();
@@ -245,18 +245,18 @@ fn open_until(all: &Objects, json: &Value) -> Option<i64> {
     json["cancel_at"].as_i64().into_iter().chain(set_to_end).chain([latest]).min()
 }
 
-/// A text that must exist.
+/// A string that must exist.
 fn text(json: &Value) -> String {
-    json.as_str().unwrap_or_else(|| panic!("a text, not {json}")).to_owned()
+    json.as_str().unwrap_or_else(|| panic!("not a string: {json}")).to_owned()
 }
 
-/// A text that may be missing or empty.
+/// A string that may be missing or empty.
 fn optional_text(json: &Value) -> Option<String> {
     json.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn at(json: &Value) -> Timestamp {
-    time(json).unwrap_or_else(|| panic!("a time, not {json}"))
+    time(json).unwrap_or_else(|| panic!("not a time: {json}"))
 }
 
 fn time(json: &Value) -> Option<Timestamp> {

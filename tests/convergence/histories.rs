@@ -1,8 +1,8 @@
-//! Random lives of customers, whose events are delivered in order and out of order.
+//! Random customer histories, whose events are delivered in order and out of order.
 //!
 //! Both databases are tested at the same time, and each of them in several lanes: a lane is a thread
 //! that plays one history after the other, on databases that it keeps. Its seed is the printed one plus
-//! its number, so that the same seed gives the same histories, however many.
+//! its number, so that a seed always gives the same histories, for any number of them.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -32,22 +32,22 @@ use crate::support::{Browser, DatabaseKind};
 const CASES: u32 = 200;
 /// The number of lanes: while one waits, another works.
 const LANES: u32 = 2;
-/// So many histories have an event of every handled type; among fewer, one may be missing.
+/// The number of histories that surely has an event of every handled type.
 const ENOUGH_FOR_EVERY_EVENT: u32 = 1_000;
-/// More days than any history has.
+/// More days than any history lasts.
 const ALL_DAYS: i64 = 3_650;
 
 #[test]
-fn on_sqlite_every_order_ends_in_what_stripe_says() {
-    every_order_ends_in_what_stripe_says(DatabaseKind::Sqlite);
+fn on_sqlite_every_order_ends_in_the_state_of_stripe() {
+    every_order_ends_in_the_state_of_stripe(DatabaseKind::Sqlite);
 }
 
 #[test]
-fn on_postgres_every_order_ends_in_what_stripe_says() {
-    every_order_ends_in_what_stripe_says(DatabaseKind::Postgres);
+fn on_postgres_every_order_ends_in_the_state_of_stripe() {
+    every_order_ends_in_the_state_of_stripe(DatabaseKind::Postgres);
 }
 
-fn every_order_ends_in_what_stripe_says(database: DatabaseKind) {
+fn every_order_ends_in_the_state_of_stripe(database: DatabaseKind) {
     let seed = variable("TOLLGATE_SEED").unwrap_or_else(new_seed);
     let cases = variable("TOLLGATE_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(CASES);
     println!("TOLLGATE_SEED={seed} TOLLGATE_CASES={cases}");
@@ -83,7 +83,7 @@ fn new_seed() -> u64 {
     u64::from_str_radix(&ids::new_secret().unwrap()[..16], 16).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test run says how much is tested")]
+#[expect(clippy::disallowed_methods, reason = "the test run sets the number of tests")]
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
@@ -92,7 +92,7 @@ fn variable(name: &str) -> Option<u64> {
 struct Lane<'a> {
     database: DatabaseKind,
     number: u32,
-    /// The first lane in which a history failed: the others need not go on.
+    /// The first lane in which a history failed: the others stop early.
     failed: &'a OnceLock<u32>,
     runtime: Runtime,
     browser: Browser,
@@ -118,8 +118,8 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Plays so many histories, and returns the types of their events; or the failure, in as few steps
-    /// as it still fails in.
+    /// Plays `cases` histories, and returns the types of their events, or a failure that was shrunk to as
+    /// few steps as possible.
     fn play(self, seed: u64, cases: u32) -> Result<BTreeSet<String>, String> {
         let config = Config {
             cases,
@@ -137,7 +137,7 @@ impl<'a> Lane<'a> {
             let played = played.map_err(|panic| TestCaseError::fail(message(panic)));
             match &played {
                 Err(_) => drop(self.failed.get_or_init(|| self.number)),
-                // What is played again in fewer steps does not count.
+                // Histories that are played again in fewer steps do not count.
                 Ok(()) if self.failed.get().is_none() => self.passed.set(self.passed.get() + 1),
                 Ok(()) => {}
             }
@@ -160,14 +160,14 @@ impl<'a> Lane<'a> {
         let mut out_of_order = Node::start(out_of_order, &sandbox).await;
         catalog::apply_all(in_order.tollgate.gateway(), in_order.tollgate.catalog()).await.unwrap();
         let stripe = Stripe::new(&sandbox, &self.browser);
-        // Reconciliation repairs what was never delivered. So that it does not hide what was delivered and
-        // not applied, every other history loses no event and is compared before it is reconciled.
+        // Reconciliation repairs events that were never delivered. So that it does not hide any that were
+        // delivered and not applied, every other history loses no event and is compared before it is reconciled.
         let loses = steps.first().is_some_and(|step| step.conditions.seed % 2 == 0);
         let mut mail = Mail { loses, ..Mail::default() };
 
         let mut is_at_work = false;
         for step in steps {
-            let perform = stripe.perform(step.what, step.who, &in_order.tollgate);
+            let perform = stripe.perform(step.action, step.who, &in_order.tollgate);
             if is_at_work {
                 let happens = async {
                     perform.await;
@@ -253,7 +253,7 @@ fn assert_same(expected: &[String], held: &[String], node: &str) {
     assert_eq!(expected.len(), held.len(), "the node that {node}");
 }
 
-/// The events that are still to be delivered to the node that receives them badly.
+/// The events not yet delivered to the node that receives them badly.
 #[derive(Default)]
 struct Mail {
     taken: usize,

@@ -1,26 +1,26 @@
-//! What can happen to a customer, and how its events are delivered.
+//! The actions of a customer history, and the conditions under which its events are delivered.
 
 use proptest::prelude::*;
 
 use crate::node::UNLINKED;
 
-/// One thing that happens, and how the second node receives the events about it.
+/// An action, and the conditions under which the second node receives its events.
 #[derive(Clone, Debug)]
 pub struct Step {
-    pub what: What,
-    /// To which of the people.
+    pub action: Action,
+    /// The index of the person.
     pub who: usize,
     pub conditions: Conditions,
 }
 
-/// What happens at Stripe.
+/// An action at Stripe.
 #[derive(Clone, Copy, Debug)]
-pub enum What {
+pub enum Action {
     Subscribe {
         plan: Plan,
         card: Card,
     },
-    /// An operator makes a subscription at Stripe, whatever there is already.
+    /// An operator makes a subscription at Stripe, regardless of existing ones.
     SubscribeByHand {
         plan: Plan,
         how: ByHand,
@@ -33,11 +33,11 @@ pub enum What {
     BuyByDebit {
         fails: bool,
     },
-    /// A purchase is begun and never paid.
+    /// A purchase is started and never paid.
     Abandon,
     /// A guest pays, without a customer.
     GuestPays,
-    /// The clock advances to what is due next: a trial ends, a period begins, a payment is retried.
+    /// The clock advances to the next due event: a trial ends, a period begins, a payment is retried.
     NextDue,
     /// The clock advances.
     Days(u8),
@@ -45,12 +45,12 @@ pub enum What {
     Decline {
         charges: u8,
     },
-    /// Sets what follows the last retry from now on.
+    /// Sets the status after the last retry, from now on.
     AfterLastRetry(After),
     /// The oldest open invoice is paid by hand.
     PayOpenInvoice,
     VoidOpenInvoice,
-    GiveUpOpenInvoice,
+    WriteOffOpenInvoice,
     Upgrade,
     /// An upgrade that waits for its payment.
     UpgradeOncePaid,
@@ -58,7 +58,7 @@ pub enum What {
     /// From months to years, or back.
     SwitchInterval,
     CancelAtPeriodEnd,
-    TakeCancellationBack,
+    UndoCancellation,
     CancelNow,
     /// Invoices are not collected for a while.
     PauseCollection(Invoices),
@@ -84,17 +84,17 @@ pub struct Plan {
     pub yearly: bool,
 }
 
-/// How a subscription that an operator creates is paid.
+/// The payment of a subscription that an operator creates.
 #[derive(Clone, Copy, Debug)]
 pub enum ByHand {
     Card,
-    /// The bank asks for the cardholder, who is not there.
+    /// The bank asks for 3-D Secure, and the cardholder is not present.
     CardThatAsks,
     /// First a trial, then it pauses because there is no card.
     Trial,
 }
 
-/// How a card behaves, by Stripe's test cards.
+/// The behavior of a card, as of Stripe's test cards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Card {
     Pays,
@@ -116,7 +116,7 @@ pub enum After {
     PastDue,
 }
 
-/// What happens to invoices while collection is paused.
+/// The treatment of invoices while collection is paused.
 #[derive(Clone, Copy, Debug)]
 pub enum Invoices {
     Void,
@@ -124,7 +124,7 @@ pub enum Invoices {
     Draft,
 }
 
-/// How a dispute goes.
+/// The course of a dispute.
 #[derive(Clone, Copy, Debug)]
 pub enum Dispute {
     /// The bank only inquires.
@@ -135,10 +135,10 @@ pub enum Dispute {
     Lost,
 }
 
-/// How the second node receives the events since the last step.
+/// The conditions under which the second node receives the events since the last step.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions {
-    /// Of the random numbers by which events are shuffled, duplicated, delayed and lost.
+    /// The seed of the random numbers by which events are shuffled, duplicated, delayed and lost.
     pub seed: u64,
     /// Events come in the API version before basil.
     pub old_version: bool,
@@ -148,104 +148,104 @@ pub struct Conditions {
     pub dead_worker: bool,
     /// Stripe fails for a while.
     pub outage: bool,
-    /// The node still applies events while the next thing happens, and receives the events about it.
+    /// The node still applies events during the next action, and receives the events about it.
     pub meanwhile: bool,
 }
 
-fn what() -> impl Strategy<Value = What> {
-    let each = |weight, what: What| (weight, Just(what).boxed());
+fn action() -> impl Strategy<Value = Action> {
+    let each = |weight, action: Action| (weight, Just(action).boxed());
     let purchases = vec![
-        (6, (plan(), card()).prop_map(|(plan, card)| What::Subscribe { plan, card }).boxed()),
-        (4, (plan(), by_hand()).prop_map(|(plan, how)| What::SubscribeByHand { plan, how }).boxed()),
-        (5, (any::<bool>(), card()).prop_map(|(large, card)| What::Buy { large, card }).boxed()),
-        (2, any::<bool>().prop_map(|fails| What::BuyByDebit { fails }).boxed()),
-        each(1, What::Abandon),
-        each(1, What::GuestPays),
+        (6, (plan(), card()).prop_map(|(plan, card)| Action::Subscribe { plan, card }).boxed()),
+        (4, (plan(), by_hand()).prop_map(|(plan, how)| Action::SubscribeByHand { plan, how }).boxed()),
+        (5, (any::<bool>(), card()).prop_map(|(large, card)| Action::Buy { large, card }).boxed()),
+        (2, any::<bool>().prop_map(|fails| Action::BuyByDebit { fails }).boxed()),
+        each(1, Action::Abandon),
+        each(1, Action::GuestPays),
     ];
     let time = vec![
-        each(12, What::NextDue),
-        (4, (1_u8..20).prop_map(What::Days).boxed()),
-        (4, (1_u8..6).prop_map(|charges| What::Decline { charges }).boxed()),
+        each(12, Action::NextDue),
+        (4, (1_u8..20).prop_map(Action::Days).boxed()),
+        (4, (1_u8..6).prop_map(|charges| Action::Decline { charges }).boxed()),
         (
             2,
             prop::sample::select(vec![After::Canceled, After::Unpaid, After::PastDue])
-                .prop_map(What::AfterLastRetry)
+                .prop_map(Action::AfterLastRetry)
                 .boxed(),
         ),
     ];
     let invoices =
-        vec![each(4, What::PayOpenInvoice), each(1, What::VoidOpenInvoice), each(1, What::GiveUpOpenInvoice)];
+        vec![each(4, Action::PayOpenInvoice), each(1, Action::VoidOpenInvoice), each(1, Action::WriteOffOpenInvoice)];
     let changes = vec![
-        each(3, What::Upgrade),
-        each(2, What::UpgradeOncePaid),
-        each(2, What::Downgrade),
-        each(2, What::SwitchInterval),
-        each(3, What::CancelAtPeriodEnd),
-        each(3, What::TakeCancellationBack),
-        each(1, What::CancelNow),
+        each(3, Action::Upgrade),
+        each(2, Action::UpgradeOncePaid),
+        each(2, Action::Downgrade),
+        each(2, Action::SwitchInterval),
+        each(3, Action::CancelAtPeriodEnd),
+        each(3, Action::UndoCancellation),
+        each(1, Action::CancelNow),
         (
             2,
             prop::sample::select(vec![Invoices::Void, Invoices::Uncollectible, Invoices::Draft])
-                .prop_map(What::PauseCollection)
+                .prop_map(Action::PauseCollection)
                 .boxed(),
         ),
-        each(2, What::ResumeCollection),
-        each(3, What::Resume),
+        each(2, Action::ResumeCollection),
+        each(3, Action::Resume),
     ];
     let disputes = vec![Dispute::Inquiry, Dispute::Open, Dispute::Answered, Dispute::Lost];
     let money_back = vec![
-        each(3, What::RefundPart),
-        each(2, What::RefundAll),
-        (3, prop::sample::select(disputes).prop_map(What::Dispute).boxed()),
-        each(1, What::RefundTheDisputed),
+        each(3, Action::RefundPart),
+        each(2, Action::RefundAll),
+        (3, prop::sample::select(disputes).prop_map(Action::Dispute).boxed()),
+        each(1, Action::RefundTheDisputed),
     ];
-    let customers = vec![each(1, What::Rename), each(1, What::DeleteCustomer), each(3, What::Link)];
+    let customers = vec![each(1, Action::Rename), each(1, Action::DeleteCustomer), each(3, Action::Link)];
     let all = [purchases, time, invoices, changes, money_back, customers];
     prop::strategy::Union::new_weighted(all.into_iter().flatten().collect())
 }
 
-/// Sequences that only matter together.
-fn episode() -> impl Strategy<Value = (usize, Vec<What>)> {
+/// Sequences of actions that only matter together.
+fn episode() -> impl Strategy<Value = (usize, Vec<Action>)> {
     let pro = Plan { enterprise: false, yearly: false };
-    let by_hand = |how| What::SubscribeByHand { plan: pro, how };
+    let by_hand = |how| Action::SubscribeByHand { plan: pro, how };
     let subscribed = by_hand(ByHand::Card);
-    let buy = |card| What::Buy { large: false, card };
-    let declined = What::Decline { charges: 1 };
-    let month = What::Days(31);
+    let buy = |card| Action::Buy { large: false, card };
+    let declined = Action::Decline { charges: 1 };
+    let month = Action::Days(31);
     let anyones = prop::sample::select(vec![
-        vec![subscribed, declined, month, What::PayOpenInvoice],
-        vec![subscribed, What::Decline { charges: 5 }, month, What::Days(16)],
-        vec![subscribed, declined, month, What::GiveUpOpenInvoice],
+        vec![subscribed, declined, month, Action::PayOpenInvoice],
+        vec![subscribed, Action::Decline { charges: 5 }, month, Action::Days(16)],
+        vec![subscribed, declined, month, Action::WriteOffOpenInvoice],
         // Two are open, and one of them is paid.
         vec![
-            What::AfterLastRetry(After::PastDue),
+            Action::AfterLastRetry(After::PastDue),
             subscribed,
-            What::Decline { charges: 5 },
+            Action::Decline { charges: 5 },
             month,
             month,
-            What::PayOpenInvoice,
+            Action::PayOpenInvoice,
         ],
-        vec![subscribed, declined, What::UpgradeOncePaid, What::PayOpenInvoice],
-        vec![subscribed, declined, What::UpgradeOncePaid, What::Days(1)],
-        vec![subscribed, What::SwitchInterval, What::RefundPart],
-        vec![subscribed, What::PauseCollection(Invoices::Uncollectible), month, What::ResumeCollection],
-        vec![by_hand(ByHand::CardThatAsks), What::Days(1)],
+        vec![subscribed, declined, Action::UpgradeOncePaid, Action::PayOpenInvoice],
+        vec![subscribed, declined, Action::UpgradeOncePaid, Action::Days(1)],
+        vec![subscribed, Action::SwitchInterval, Action::RefundPart],
+        vec![subscribed, Action::PauseCollection(Invoices::Uncollectible), month, Action::ResumeCollection],
+        vec![by_hand(ByHand::CardThatAsks), Action::Days(1)],
     ]);
     let buyers = prop::sample::select(vec![
-        vec![buy(Card::RefundsFail), What::RefundAll, What::Days(2)],
-        vec![buy(Card::RefundsLate), What::RefundPart, What::RefundAll, What::Days(2)],
-        vec![buy(Card::Pays), What::Dispute(Dispute::Answered), What::Days(1)],
-        vec![buy(Card::Pays), What::RefundTheDisputed],
-        vec![What::BuyByDebit { fails: false }, What::Days(5)],
-        vec![What::BuyByDebit { fails: true }, What::Days(5)],
-        vec![What::Abandon, What::Days(2)],
-        vec![What::Subscribe { plan: pro, card: Card::Asks }, What::Days(15)],
-        vec![buy(Card::Pays), What::DeleteCustomer, buy(Card::Pays)],
+        vec![buy(Card::RefundsFail), Action::RefundAll, Action::Days(2)],
+        vec![buy(Card::RefundsLate), Action::RefundPart, Action::RefundAll, Action::Days(2)],
+        vec![buy(Card::Pays), Action::Dispute(Dispute::Answered), Action::Days(1)],
+        vec![buy(Card::Pays), Action::RefundTheDisputed],
+        vec![Action::BuyByDebit { fails: false }, Action::Days(5)],
+        vec![Action::BuyByDebit { fails: true }, Action::Days(5)],
+        vec![Action::Abandon, Action::Days(2)],
+        vec![Action::Subscribe { plan: pro, card: Card::Asks }, Action::Days(15)],
+        vec![buy(Card::Pays), Action::DeleteCustomer, buy(Card::Pays)],
     ]);
-    let unlinked = Just(vec![by_hand(ByHand::Trial), What::Link, What::Days(6), What::Resume]);
+    let unlinked = Just(vec![by_hand(ByHand::Trial), Action::Link, Action::Days(6), Action::Resume]);
     prop_oneof![
         2 => (Just(0), anyones.clone()),
-        // Applied as it happens, or all of it when the account is known.
+        // Applied immediately, or only once the account is known.
         2 => (Just(UNLINKED), anyones.clone().prop_map(linked)),
         1 => (Just(UNLINKED), anyones),
         5 => (0..UNLINKED, buyers),
@@ -253,9 +253,9 @@ fn episode() -> impl Strategy<Value = (usize, Vec<What>)> {
     ]
 }
 
-fn linked(mut whats: Vec<What>) -> Vec<What> {
-    whats.insert(1, What::Link);
-    whats
+fn linked(mut actions: Vec<Action>) -> Vec<Action> {
+    actions.insert(1, Action::Link);
+    actions
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -293,20 +293,20 @@ fn conditions() -> impl Strategy<Value = Conditions> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let one = (0..=UNLINKED, what().prop_map(|what| vec![what]));
-    prop_oneof![5 => one, 2 => episode()].prop_flat_map(|(who, whats)| {
-        let conditions = prop::collection::vec(conditions(), whats.len());
+    let one = (0..=UNLINKED, action().prop_map(|action| vec![action]));
+    prop_oneof![5 => one, 2 => episode()].prop_flat_map(|(who, actions)| {
+        let conditions = prop::collection::vec(conditions(), actions.len());
         conditions.prop_map(move |conditions| {
-            let steps = whats.iter().zip(conditions);
-            steps.map(|(what, conditions)| Step { what: *what, who, conditions }).collect()
+            let steps = actions.iter().zip(conditions);
+            steps.map(|(action, conditions)| Step { action: *action, who, conditions }).collect()
         })
     })
 }
 
-/// A life of some steps. It begins with a purchase, so that there are events.
+/// A history of some steps. It begins with a purchase, so that there are events.
 pub fn history() -> impl Strategy<Value = Vec<Step>> {
     let first = (plan(), card(), conditions()).prop_map(|(plan, card, conditions)| Step {
-        what: What::Subscribe { plan, card },
+        action: Action::Subscribe { plan, card },
         who: 0,
         conditions,
     });

@@ -1,16 +1,16 @@
-//! Whatever Stripe sends, in whatever order, ends in what Stripe says.
+//! Whatever Stripe sends, in any order, a node ends in Stripe's state.
 //!
-//! `histories` plays random lives of customers in the sandbox and delivers their events to two nodes:
+//! `histories` plays random customer histories in the sandbox and delivers their events to two nodes:
 //! to one promptly and in order; to the other late, twice, shuffled and in another API version, with
-//! losses that reconciliation repairs, and with restarts and crashes in between. In the end both hold
-//! the same, and so does a third that received nothing and reconciled. What they hold is what Stripe's
-//! own JSON says, read by a second implementation (`expected`), in every field. `killed` kills the
-//! real program in the middle of a load of events, again and again.
+//! losses that reconciliation repairs, and with restarts and crashes in between. In the end both have
+//! the same state, and so does a third that received nothing and reconciled. It agrees with Stripe's own
+//! JSON, read by a second implementation (`expected`), in every field. `killed` repeatedly kills the real
+//! program under a load of events.
 //!
 //! `TOLLGATE_CASES` sets the number of histories on each database (thousands at night), and
 //! `TOLLGATE_SEED` repeats a run.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a failing unwrap shows its line")]
 
 #[path = "../support/mod.rs"]
 mod support;

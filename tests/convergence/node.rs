@@ -1,4 +1,4 @@
-//! A node that receives events one by one, over its real router, and applies them when it is told to.
+//! A node that receives events one by one, over its real router, and applies them on request.
 
 use axum::Router;
 use axum::body::Body;
@@ -17,8 +17,8 @@ use crate::support::{Database, DatabaseKind, WEBHOOK_SECRETS, assets, config};
 const ENDPOINTS: [(&str, Option<&str>); 2] =
     [("http://node.test/now", None), ("http://node.test/then", Some("2024-06-20"))];
 
-/// The place of the person whose customer an operator creates at Stripe. Which account it belongs to
-/// is only said later.
+/// The index of the person whose customer an operator creates at Stripe, and links to the account only
+/// later.
 pub const UNLINKED: usize = 2;
 
 /// The people of every history: the same on every node.
@@ -35,7 +35,7 @@ pub fn add_endpoints(sandbox: &Sandbox) {
 }
 
 /// A migrated database with its connections. It is created once and serves one node after the other,
-/// because creating one takes longer than many a history.
+/// because creating one takes longer than many histories.
 pub struct Place {
     database: Database,
     db: Db,
@@ -70,12 +70,12 @@ impl Node {
         Self { router: router(&tollgate), tollgate, config, database }
     }
 
-    /// Ends it, and leaves its place to the next.
+    /// Stops it, and leaves its place to the next.
     pub fn stop(self) -> Place {
         Place { db: self.tollgate.db().clone(), database: self.database }
     }
 
-    /// Restarts it on the same database: what was only in memory is gone.
+    /// Restarts it on the same database, without its state in memory.
     pub async fn restart(&mut self) {
         let clock = self.tollgate.clock().clone();
         self.tollgate.db().close().await;

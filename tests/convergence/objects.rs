@@ -13,7 +13,7 @@ pub struct Objects {
     pub invoices: Vec<Value>,
     pub payments: Vec<Value>,
     pub sessions: Vec<Value>,
-    /// Those that own any of the others, deleted ones included.
+    /// Customers that own any of the other objects, including deleted ones.
     pub customers: Vec<Value>,
     pub disputes: Vec<Value>,
     /// Stripe's time.
@@ -25,7 +25,7 @@ impl Objects {
         let subscriptions = stripe.list("subscriptions?status=all").await;
         let payments = stripe.list("payment_intents?expand[]=data.latest_charge.refunds").await;
         let sessions = stripe.list("checkout/sessions?expand[]=data.line_items").await;
-        // A customer that has only begun a purchase is known to the node that sells it, and to no other.
+        // A customer that has only started a purchase is known only to the node that sells it.
         // The others are fetched one by one, because Stripe does not list deleted customers.
         let closed = sessions.iter().filter(|session| session["status"] != "open");
         let known = subscriptions.iter().chain(&payments).chain(closed);
@@ -53,7 +53,7 @@ impl Objects {
         }
         let named = self.customers.iter().find(|each| each["id"] == *customer);
         let named = named.and_then(|each| each["metadata"]["account_id"].as_str());
-        // For a deleted customer only its sessions say it.
+        // A deleted customer's account is only on its sessions.
         let bought = || self.sessions.iter().find(|session| session["customer"] == *customer);
         let named = named.or_else(|| bought().and_then(|session| session["client_reference_id"].as_str()));
         named.map(AccountId::new)

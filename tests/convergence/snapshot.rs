@@ -1,5 +1,5 @@
-//! What a node holds of everything that Stripe has: the same as another node, the same as Stripe, and
-//! the same as what it recorded on the way.
+//! Comparisons of a node's state: with another node's, with Stripe's, and with its own recorded
+//! revisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -19,8 +19,7 @@ use crate::stripe::id;
 /// Longer than any grace period.
 const LATER: i64 = 4 * 86_400;
 
-/// What the node holds, one line an object, in a fixed order. How often and when something was written
-/// is not in it.
+/// The node's state, one line per object, in a fixed order, without the number and the times of writes.
 pub async fn held_by(objects: &Objects, node: &Node) -> Vec<String> {
     let (tollgate, db) = (&node.tollgate, node.tollgate.db());
     let mut lines = Vec::new();
@@ -51,7 +50,7 @@ pub async fn held_by(objects: &Objects, node: &Node) -> Vec<String> {
     lines
 }
 
-/// Compares what a node holds with Stripe's own JSON, every object and every field of it.
+/// Compares what a node holds with Stripe's own JSON, every field of every object.
 pub async fn assert_agrees(objects: &Objects, node: &Node) {
     let db = node.tollgate.db();
     for each in &objects.customers {
@@ -89,7 +88,7 @@ fn assert_stored<T: Debug + PartialEq>(
     expected: Option<T>,
 ) {
     let stored = stored.map(|stored| (stored.account, stored.object));
-    let owner = || objects.account_of(json).expect("what is stored has an owner");
+    let owner = || objects.account_of(json).expect("a stored object has an owner");
     let expected = expected.map(|expected| (owner(), expected));
     assert_eq!(stored, expected, "stored here, and as Stripe has it: {json:#}");
 }
@@ -105,7 +104,7 @@ async fn assert_agrees_on_credits(objects: &Objects, node: &Node, account: &Acco
     assert_eq!(granted, worth.values().sum::<i64>(), "{account}");
 }
 
-/// What the account may do, now and when every grace period has ended.
+/// Compares the account's entitlement, now and when every grace period has ended.
 async fn assert_agrees_on_access(objects: &Objects, tollgate: &Tollgate, account: &AccountId) {
     let stored = subscriptions::of_account(tollgate.db(), account).await.unwrap();
     for now in [objects.now, objects.now + LATER] {
@@ -118,7 +117,7 @@ async fn assert_agrees_on_access(objects: &Objects, tollgate: &Tollgate, account
     assert_eq!(cached.tier.as_str(), tier, "{account}, from the cache");
 }
 
-/// Compares what only the node holds that sold it: the state of every checkout attempt, and the
+/// Compares state that only the selling node has: the state of every checkout attempt, and the
 /// addresses of the newest invoice.
 pub async fn assert_agrees_with_the_seller(objects: &Objects, seller: &Node) {
     let tollgate = &seller.tollgate;
@@ -138,7 +137,7 @@ fn line<T: Debug>(json: &Value, stored: Option<Stored<T>>) -> String {
     format!("{}: {:?}", id(json), stored.map(|stored| (stored.account, stored.object)))
 }
 
-/// What a purchase grants.
+/// The grant of a purchase.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Grant {
     source: String,
@@ -146,7 +145,7 @@ struct Grant {
     units: i64,
 }
 
-/// All grants of an account, also those of which nothing is left.
+/// All grants of an account, including exhausted ones.
 async fn grants(node: &Node, account: &AccountId) -> BTreeSet<Grant> {
     let query = format!(
         "SELECT source || ' ' || meter || ' ' || CAST(units AS TEXT) FROM credit_grant WHERE account_id = '{account}'"
@@ -159,8 +158,8 @@ async fn grants(node: &Node, account: &AccountId) -> BTreeSet<Grant> {
     node.texts(&query).await.into_iter().map(read).collect()
 }
 
-/// Compares what a node holds now with what it recorded on the way: the record ends in what is
-/// current, every revision changes something, none goes back, and the host is notified of each once.
+/// Compares a node's state with its recorded revisions: the last one is current, each changes something,
+/// none goes back in time, and the host is notified of each once.
 pub async fn assert_recorded(node: &Node) {
     let (tollgate, db) = (&node.tollgate, node.tollgate.db());
     for person in people() {
@@ -170,9 +169,9 @@ pub async fn assert_recorded(node: &Node) {
         for subscriptions in [&mut current, &mut last] {
             subscriptions.sort_by(|a, b| a.id.cmp(&b.id));
         }
-        assert_eq!(last, current, "the record ends in what is current");
+        assert_eq!(last, current, "the last revision is current");
     }
-    // Times have one length for some centuries to come, so they are in order as texts too.
+    // Times keep their length for centuries, so they are in order as texts too.
     let revisions = node
         .texts(
             "SELECT subscription_id || ' ' || CAST(written_at AS TEXT) || ' ' || account_id || ' ' || snapshot \

@@ -1,4 +1,4 @@
-//! Stripe's side of a history: doing what a step says, as far as that is possible.
+//! Stripe's side of a history: performs the actions that are possible.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use engine::{Billable, Core, checkout};
 use sandbox::{AfterLastRetry, Sandbox};
 use serde_json::Value;
 
-use crate::history::{After, ByHand, Card, Dispute, Invoices, Plan, What};
+use crate::history::{Action, After, ByHand, Card, Dispute, Invoices, Plan};
 use crate::node::{UNLINKED, people};
 use crate::support::{Browser, DECLINES, Page};
 
-/// A card for each person, so that none is taken for another.
+/// A card for each person, so that none is mistaken for another.
 const CARDS: [&str; 3] = ["4242424242424242", "5555555555554444", "378282246310005"];
 /// Asks for 3-D Secure every time.
 const ASKS: &str = "4000002760003184";
@@ -29,65 +29,65 @@ impl<'a> Stripe<'a> {
         Self { sandbox, client: client.at(&sandbox.url()) }
     }
 
-    /// Does it, unless there is nothing to do it to.
-    pub async fn perform(&self, what: What, place: usize, app: &Core) {
+    /// Performs an action, unless there is nothing to perform it on.
+    pub async fn perform(&self, action: Action, place: usize, app: &Core) {
         let who = &people()[place];
-        match what {
-            What::Subscribe { plan, .. } if place == UNLINKED => {
+        match action {
+            Action::Subscribe { plan, .. } if place == UNLINKED => {
                 self.subscribe_by_hand(who, plan, ByHand::Card).await;
             }
-            What::Subscribe { plan, card } => self.subscribe(who, place, plan, card, app).await,
-            // A trial that an operator grants counts as the person's one. Which of two came first cannot be
+            Action::Subscribe { plan, card } => self.subscribe(who, place, plan, card, app).await,
+            // A trial that an operator grants counts as the person's only one. Which of two came first cannot be
             // told from the order of events, so those who buy in the app are granted none.
-            What::SubscribeByHand { how: ByHand::Trial, .. } if place != UNLINKED => {}
-            What::SubscribeByHand { plan, how } => self.subscribe_by_hand(who, plan, how).await,
-            What::Buy { .. } | What::BuyByDebit { .. } if place == UNLINKED => self.pay_by_hand(who).await,
-            What::Buy { large, card } => {
+            Action::SubscribeByHand { how: ByHand::Trial, .. } if place != UNLINKED => {}
+            Action::SubscribeByHand { plan, how } => self.subscribe_by_hand(who, plan, how).await,
+            Action::Buy { .. } | Action::BuyByDebit { .. } if place == UNLINKED => self.pay_by_hand(who).await,
+            Action::Buy { large, card } => {
                 let url = checkout::start_purchase(app, &who.account, if large { "ai-2500" } else { "ai-500" })
                     .await
                     .unwrap();
                 self.pay(&url, place, card).await;
             }
-            What::BuyByDebit { fails } => {
+            Action::BuyByDebit { fails } => {
                 let url = checkout::start_purchase(app, &who.account, "ai-500").await.unwrap();
                 self.pay_by_debit(&url, fails).await;
             }
-            What::Abandon if place == UNLINKED => {}
-            What::Abandon => drop(checkout::start_purchase(app, &who.account, "ai-2500").await.unwrap()),
-            What::GuestPays => {
+            Action::Abandon if place == UNLINKED => {}
+            Action::Abandon => drop(checkout::start_purchase(app, &who.account, "ai-2500").await.unwrap()),
+            Action::GuestPays => {
                 let fields = [("amount", "700"), ("currency", "usd"), ("payment_method", BY_HAND), ("confirm", "true")];
                 self.call("POST", "/v1/payment_intents", &fields).await;
             }
-            What::NextDue => drop(self.sandbox.advance_to_next()),
-            What::Days(days) => self.sandbox.advance(Duration::from_secs(u64::from(days) * 86_400)),
-            What::Decline { charges } => {
+            Action::NextDue => drop(self.sandbox.advance_to_next()),
+            Action::Days(days) => self.sandbox.advance(Duration::from_secs(u64::from(days) * 86_400)),
+            Action::Decline { charges } => {
                 for customer in self.customers(who).await {
                     self.sandbox.decline_next_charges(&id(&customer), u32::from(charges));
                 }
             }
-            What::AfterLastRetry(then) => self.sandbox.after_last_retry(match then {
+            Action::AfterLastRetry(then) => self.sandbox.after_last_retry(match then {
                 After::Canceled => AfterLastRetry::Cancel,
                 After::Unpaid => AfterLastRetry::Unpaid,
                 After::PastDue => AfterLastRetry::PastDue,
             }),
-            What::PayOpenInvoice => self.on_open_invoice(who, "pay").await,
-            What::VoidOpenInvoice => self.on_open_invoice(who, "void").await,
-            What::GiveUpOpenInvoice => self.on_open_invoice(who, "mark_uncollectible").await,
-            What::Upgrade => self.change_price(who, |_| "tollgate_enterprise_month", &[]).await,
-            What::UpgradeOncePaid => {
+            Action::PayOpenInvoice => self.on_open_invoice(who, "pay").await,
+            Action::VoidOpenInvoice => self.on_open_invoice(who, "void").await,
+            Action::WriteOffOpenInvoice => self.on_open_invoice(who, "mark_uncollectible").await,
+            Action::Upgrade => self.change_price(who, |_| "tollgate_enterprise_month", &[]).await,
+            Action::UpgradeOncePaid => {
                 let waits = [("payment_behavior", "pending_if_incomplete")];
                 self.change_price(who, |_| "tollgate_enterprise_month", &waits).await;
             }
-            What::Downgrade => self.change_price(who, |_| "tollgate_pro_month", &[]).await,
-            What::SwitchInterval => self.change_price(who, at_the_other_interval, &[]).await,
-            What::CancelAtPeriodEnd => self.set(who, &[("cancel_at_period_end", "true")]).await,
-            What::TakeCancellationBack => self.set(who, &[("cancel_at_period_end", "false")]).await,
-            What::CancelNow => {
+            Action::Downgrade => self.change_price(who, |_| "tollgate_pro_month", &[]).await,
+            Action::SwitchInterval => self.change_price(who, at_the_other_interval, &[]).await,
+            Action::CancelAtPeriodEnd => self.set(who, &[("cancel_at_period_end", "true")]).await,
+            Action::UndoCancellation => self.set(who, &[("cancel_at_period_end", "false")]).await,
+            Action::CancelNow => {
                 for subscription in self.of_customer(who, "subscriptions", "").await {
                     self.call("DELETE", &format!("/v1/subscriptions/{}", id(&subscription)), &[]).await;
                 }
             }
-            What::PauseCollection(invoices) => {
+            Action::PauseCollection(invoices) => {
                 let behavior = match invoices {
                     Invoices::Void => "void",
                     Invoices::Uncollectible => "mark_uncollectible",
@@ -95,32 +95,32 @@ impl<'a> Stripe<'a> {
                 };
                 self.set(who, &[("pause_collection[behavior]", behavior)]).await;
             }
-            What::ResumeCollection => self.set(who, &[("pause_collection", "")]).await,
-            What::Resume => self.resume(who).await,
-            What::RefundPart => self.refund(who, &[("amount", "500")]).await,
-            What::RefundAll => self.refund(who, &[]).await,
-            What::Dispute(dispute) => self.dispute(who, dispute).await,
-            What::RefundTheDisputed => {
+            Action::ResumeCollection => self.set(who, &[("pause_collection", "")]).await,
+            Action::Resume => self.resume(who).await,
+            Action::RefundPart => self.refund(who, &[("amount", "500")]).await,
+            Action::RefundAll => self.refund(who, &[]).await,
+            Action::Dispute(dispute) => self.dispute(who, dispute).await,
+            Action::RefundTheDisputed => {
                 self.dispute(who, Dispute::Inquiry).await;
                 self.refund(who, &[]).await;
             }
-            What::Rename => {
+            Action::Rename => {
                 for customer in self.customers(who).await {
                     self.call("POST", &format!("/v1/customers/{}", id(&customer)), &[("name", "Ada Ltd")]).await;
                 }
             }
             // A deleted customer can no longer be linked.
-            What::DeleteCustomer if place == UNLINKED => {}
-            What::DeleteCustomer => {
+            Action::DeleteCustomer if place == UNLINKED => {}
+            Action::DeleteCustomer => {
                 for customer in self.customers(who).await {
                     self.call("DELETE", &format!("/v1/customers/{}", id(&customer)), &[]).await;
                 }
             }
-            What::Link => self.link(&people()[UNLINKED]).await,
+            Action::Link => self.link(&people()[UNLINKED]).await,
         }
     }
 
-    /// Says at Stripe which account the customer belongs to that was created by hand.
+    /// Names, at Stripe, the account of the customer that was created by hand.
     pub async fn link(&self, who: &Billable) {
         for customer in self.customers(who).await {
             let named = [("metadata[account_id]", who.account.as_str())];
@@ -158,7 +158,7 @@ impl<'a> Stripe<'a> {
     async fn subscribe(&self, who: &Billable, place: usize, plan: Plan, card: Card, app: &Core) {
         let (tier, interval) =
             (if plan.enterprise { "ENTERPRISE" } else { "PRO" }, if plan.yearly { "year" } else { "month" });
-        // An account with a plan is not sold another. And of two people with one card, only the one whose
+        // An account with a plan is not sold another. Of two people with the same card, only the one whose
         // event arrives first has a trial, so such a card belongs to one person.
         let card = if place == 0 { card } else { Card::Pays };
         if let Ok(url) = checkout::start_subscription(app, &who.account, tier, interval).await {
@@ -198,7 +198,7 @@ impl<'a> Stripe<'a> {
         self.client.post(checkout, &fields).await;
     }
 
-    /// As an operator does in the Dashboard: without naming the account.
+    /// Subscribes as an operator does in the Dashboard: without naming the account.
     async fn subscribe_by_hand(&self, who: &Billable, plan: Plan, how: ByHand) {
         let Some(customer) = self.customer_by_hand(who).await else { return };
         let price = self.price(plan_key(plan)).await;

@@ -10,7 +10,7 @@ use crate::support::{Harness, Page, on_both_databases};
 const EMAIL: &str = "ada@example.com";
 
 on_both_databases! {
-    async fn signing_up_leads_to_the_dashboard_signed_in(database) {
+    async fn signing_up_signs_in_and_leads_to_the_dashboard(database) {
         let app = Harness::start(database).await;
         let browser = app.browser();
         let page = browser.post("/signup", &[("email", EMAIL), ("password", "correct horse"), ("next", "")]).await;
@@ -29,7 +29,7 @@ on_both_databases! {
         assert!(device.contains("SameSite=Strict") && device.contains("HttpOnly"), "{device}");
     }
 
-    async fn a_taken_address_is_refused_at_its_field_and_stays_in_the_form(database) {
+    async fn a_taken_address_is_rejected_at_its_field_and_stays_in_the_form(database) {
         let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         let page = app.browser().post("/signup", &[("email", "ADA@example.com"), ("password", "correct horse")]).await;
@@ -38,7 +38,7 @@ on_both_databases! {
         assert!(!page.body.contains("correct horse"), "a password must not come back");
     }
 
-    async fn a_short_password_and_a_bad_address_are_refused(database) {
+    async fn a_short_password_and_an_invalid_address_are_rejected(database) {
         let app = Harness::start(database).await;
         for (email, password) in [(EMAIL, "short"), ("ada", "correct horse"), ("", "correct horse")] {
             let page = app.browser().post("/signup", &[("email", email), ("password", password)]).await;
@@ -46,7 +46,7 @@ on_both_databases! {
         }
     }
 
-    async fn unknown_and_missing_fields_are_refused(database) {
+    async fn unknown_and_missing_fields_are_rejected(database) {
         let app = Harness::start(database).await;
         let fields = [("email", EMAIL), ("password", "correct horse"), ("role", "operator")];
         assert_eq!(app.browser().post("/signup", &fields).await.status, 422);
@@ -54,14 +54,14 @@ on_both_databases! {
         assert_eq!(app.browser().post("/login", &[("email", EMAIL)]).await.status, 422);
     }
 
-    async fn a_nul_in_a_form_is_refused(database) {
+    async fn a_nul_in_a_form_is_rejected(database) {
         let app = Harness::start(database).await;
         let fields = [("email", "ada\0@example.com"), ("password", "correct horse")];
         assert_eq!(app.browser().post("/login", &fields).await.status, 422);
         assert_eq!(app.browser().post("/signup", &fields).await.status, 422);
     }
 
-    async fn login_continues_to_the_page_that_asked_for_it(database) {
+    async fn login_continues_to_the_requested_page(database) {
         let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         let next = "/billing/upgrade?feature=analytics&next=/dashboard/analytics";
@@ -69,7 +69,7 @@ on_both_databases! {
         assert_eq!((page.status, page.location().as_str()), (303, next));
     }
 
-    async fn login_leads_to_no_other_site(database) {
+    async fn login_never_redirects_to_another_site(database) {
         let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         for next in ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/\nevil"] {
@@ -77,7 +77,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(database) {
+    async fn a_wrong_password_and_an_unknown_address_get_the_same_response(database) {
         let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         let wrong = log_in(&app, "wrong horse", "").await;
@@ -88,7 +88,7 @@ on_both_databases! {
         assert_eq!(without_address(&wrong), without_address(&unknown));
     }
 
-    async fn a_planted_session_id_opens_nothing_of_the_user_who_logs_in_with_it(database) {
+    async fn a_planted_session_id_gives_no_access_to_the_user_who_logs_in_with_it(database) {
         let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         let planted = app.signed_up("mallory@example.com").await.cookie(&app.url).unwrap();
@@ -161,7 +161,7 @@ on_both_databases! {
         }
     }
 
-    async fn after_ten_wrong_passwords_the_right_one_is_refused_too(database) {
+    async fn after_ten_wrong_passwords_the_right_one_is_rejected_too(database) {
         let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         for _ in 0..10 {
@@ -178,7 +178,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         for guess in 0..10 {
-            // What a client says of itself makes it no other client.
+            // A client cannot pass for another by its own headers.
             let client = format!("203.0.113.{guess}, 198.51.100.1");
             assert_eq!(log_in_from(&app, &client, EMAIL, "wrong horse").await.status, 401);
         }
@@ -207,7 +207,7 @@ on_both_databases! {
         assert_eq!(ada.post("/login", &right).await.status, 429);
     }
 
-    async fn many_clients_together_get_a_hundred_guesses(database) {
+    async fn many_clients_share_a_hundred_guesses(database) {
         let app = Harness::start(database).await;
         let ada = app.signed_up(EMAIL).await;
         for guess in 0..100 {
@@ -219,7 +219,7 @@ on_both_databases! {
         assert_eq!(ada.post("/login", &right).await.status, 303, "her browser is known");
     }
 
-    async fn a_client_gets_a_hundred_guesses_from_all_of_its_network(database) {
+    async fn a_client_gets_a_hundred_guesses_across_its_network(database) {
         let app = Harness::start(database).await;
         app.signed_up(EMAIL).await;
         for guess in 0..100 {
@@ -307,7 +307,7 @@ on_both_databases! {
         }
     }
 
-    async fn forms_from_other_sites_are_refused(database) {
+    async fn forms_from_other_sites_are_rejected(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up(EMAIL).await;
         let foreign: [&[(&str, &str)]; 6] = [

@@ -1,4 +1,4 @@
-//! Making Stripe sell what `plans.toml` says.
+//! Applying `plans.toml` to Stripe.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::support::{DatabaseKind, Harness, assets};
 
 const PLANS: &str = include_str!("../../plans.toml");
 
-/// The database plays no part in the catalogue, so one is enough.
+/// The catalog does not depend on the database, so one is enough.
 #[tokio::test]
 async fn a_second_run_changes_nothing_and_neither_does_a_plan() {
     let app = Harness::start(DatabaseKind::Sqlite).await;

@@ -8,7 +8,7 @@ use crate::support::{Harness, PAYS, on_both_databases, pay};
 const RIGHT: [(&str, &str); 1] = [("password", "correct horse")];
 
 on_both_databases! {
-    async fn closing_ends_the_subscription_and_keeps_what_was_paid(database) {
+    async fn closing_ends_the_subscription_and_keeps_the_payments(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -29,7 +29,7 @@ on_both_databases! {
         assert_eq!(purchases::of_account(db, &account, &Cursor::start(), 9).await.unwrap().len(), 1);
     }
 
-    async fn an_outage_of_stripe_stops_it_and_nothing_is_deleted(database) {
+    async fn a_stripe_outage_stops_closing_and_nothing_is_deleted(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -41,7 +41,7 @@ on_both_databases! {
         assert_eq!(page.banner().tone, "danger");
         assert!(browser.opens("/dashboard/analytics").await, "nothing has changed");
         assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "trialing");
-        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303, "it works once Stripe answers");
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303, "it works once Stripe responds");
     }
 
     async fn a_wrong_password_closes_nothing(database) {
@@ -52,7 +52,7 @@ on_both_databases! {
             assert_eq!(page.status, 401);
             assert!(page.body.contains("id=\"password-error\""), "the error is at its field: {}", page.body);
         }
-        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 429, "guesses are limited as at the login");
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 429, "guesses are limited as for logins");
         assert!(browser.opens("/dashboard").await);
     }
 

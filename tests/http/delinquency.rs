@@ -28,7 +28,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_failed_payment_leaves_three_days_whatever_the_retries_do(database) {
+    async fn a_failed_payment_leaves_three_days_regardless_of_retries(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", FAILS_LATER).await;
@@ -39,21 +39,21 @@ on_both_databases! {
         assert!(banner.tone == "warning" && banner.html.contains("href=\"/billing/invoice?id="), "{banner:?}");
         assert!(browser.opens("/dashboard/analytics").await, "within the grace period");
 
-        // The clock goes on while this test runs: an hour is far longer than that takes.
+        // The clock runs during this test: an hour is far longer than it takes.
         let left = u64::try_from(failed_at + 3 * 86_400 - app.tollgate.now().0).unwrap();
         pass(&app, left - 3600).await;
         assert!(browser.opens("/dashboard/analytics").await, "to the end of the grace period");
         pass(&app, 3600).await;
-        assert!(!browser.opens("/dashboard/analytics").await, "and not longer");
+        assert!(!browser.opens("/dashboard/analytics").await, "and no longer");
         assert_eq!(billing(&browser).await.banner().tone, "danger");
 
-        // Stripe's own retries go on, and fail.
+        // Stripe's own retries continue, and fail.
         pass(&app, 5 * DAY).await;
         assert_eq!(past_due_since(&app).await, failed_at, "a retry does not extend the grace period");
         assert!(!browser.opens("/dashboard/analytics").await);
     }
 
-    async fn paying_what_is_owed_restores_access(database) {
+    async fn paying_the_open_invoice_restores_access(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", FAILS_LATER).await;
@@ -71,7 +71,7 @@ on_both_databases! {
         assert!(billing(&browser).await.banners().is_empty());
     }
 
-    async fn after_the_last_retry_the_subscription_is_what_stripe_says(database) {
+    async fn after_the_last_retry_the_subscription_follows_stripe(database) {
         let app = Harness::start(database).await;
         app.sandbox.after_last_retry(AfterLastRetry::Unpaid);
         let browser = app.signed_up("ada@example.com").await;

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 use crate::support::{Browser, DatabaseKind, Harness, Page, on_both_databases};
 
-/// How the provider's language model behaves.
+/// The behavior of the provider's language model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
     Writes,
@@ -115,13 +115,13 @@ async fn reading(app: &Harness) -> MeterReading {
     readings.into_iter().find(|reading| reading.meter == AI_GENERATIONS).unwrap()
 }
 
-/// Units used, and units reserved.
+/// The used and the reserved units.
 async fn state(app: &Harness) -> (u64, u64) {
     let reading = reading(app).await;
     (reading.used, reading.reserved)
 }
 
-/// Reserves a unit, and goes away after so many polls.
+/// Reserves a unit, and drops the request after `polls` polls.
 async fn reserve_and_leave(app: &Harness, account: &AccountId, polls: usize) {
     let key = format!("{polls} polls");
     let event = UsageEvent::new(AI_GENERATIONS, 1, &key);
@@ -136,7 +136,7 @@ async fn reserve_and_leave(app: &Harness, account: &AccountId, polls: usize) {
     }
 }
 
-/// A unit is released after its caller has gone, who can't wait for it.
+/// Waits until a unit is released, which happens after its caller has disconnected.
 async fn until_released(app: &Harness) {
     app.until(async || state(app).await == (0, 0)).await;
 }
@@ -200,7 +200,7 @@ on_both_databases! {
         assert_eq!(state(&app).await, (1, 0));
     }
 
-    async fn a_caller_that_hangs_up_before_the_first_chunk_is_not_charged(database) {
+    async fn a_caller_that_disconnects_before_the_first_chunk_is_not_charged(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Hangs);
@@ -216,7 +216,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_caller_that_hangs_up_in_the_middle_of_a_text_is_charged_and_can_get_the_rest(database) {
+    async fn a_caller_that_disconnects_in_the_middle_of_a_text_is_charged_and_can_get_the_rest(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.is(Mood::Pauses);
@@ -233,7 +233,7 @@ on_both_databases! {
     }
 
     /// Whether the reservation is requested, being committed or committed.
-    async fn a_caller_that_goes_away_at_any_moment_holds_nothing(database) {
+    async fn a_caller_that_disconnects_at_any_moment_leaves_no_reservation(database) {
         let app = Harness::start(database).await;
         app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await;

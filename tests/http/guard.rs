@@ -16,7 +16,7 @@ on_both_databases! {
         assert_eq!(page.location(), "/login?next=/dashboard/analytics%3Ffrom%3Da%26to%3Db");
     }
 
-    async fn the_free_plan_is_sent_to_the_upgrade_from_every_gated_page(database) {
+    async fn free_customers_are_sent_to_the_upgrade_page_from_every_gated_page(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in PRO_PAGES.into_iter().chain([ENTERPRISE_PAGE]) {
@@ -63,7 +63,7 @@ on_both_databases! {
         ];
         let anonymous = app.browser();
         for method in ["GET", "POST", "HEAD", "PUT"] {
-            // A form is not sent again after the login.
+            // A form is not resubmitted after the login.
             let is_read = matches!(method, "GET" | "HEAD");
             let login = if is_read { "/login?next=/dashboard/analytics" } else { "/login" };
             let next = if is_read { "&next=/dashboard/analytics" } else { "" };
@@ -137,7 +137,7 @@ on_both_databases! {
     }
 }
 
-/// Sends the path as it is, which a client library would normalize first. Returns the status and the
+/// Sends the path unchanged, which a client library would normalize. Returns the status and the
 /// `Location`.
 async fn raw(url: &str, method: &str, path: &str, browser: &Browser) -> (u16, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,4 +1,4 @@
-//! Invoices on the billing page, and the links to Stripe's pages of them.
+//! Invoices on the billing page, and their links to Stripe's pages.
 
 use engine::store::{Cursor, invoices};
 

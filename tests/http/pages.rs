@@ -1,4 +1,4 @@
-//! What all pages have in common, what they sell, and the health checks.
+//! Properties of all pages, the plans on sale, and the health checks.
 
 use crate::support::{Harness, PAYS, on_both_databases};
 
@@ -41,7 +41,7 @@ on_both_databases! {
         }
     }
 
-    async fn the_pricing_page_sells_what_the_catalogue_names(database) {
+    async fn the_pricing_page_sells_the_plans_of_the_catalog(database) {
         let app = Harness::start(database).await;
         let page = app.browser().get("/pricing").await.body;
         let cards: Vec<&str> = page.split("<article").skip(1).collect();
@@ -88,7 +88,7 @@ on_both_databases! {
             assert!(!page.contains("<script>alert"), "{page}");
         }
         assert!(pages[0].contains("&lt;script&gt;alert(1)"), "the message is shown: {}", pages[0]);
-        assert!(pages[1].contains("alert(1)"), "what was typed stays in the form: {}", pages[1]);
+        assert!(pages[1].contains("alert(1)"), "the input stays in the form: {}", pages[1]);
     }
 
     async fn a_domain_belongs_to_one_account(database) {
@@ -104,7 +104,7 @@ on_both_databases! {
         assert_eq!(eve.post("/dashboard/custom-domain", &[("domain", "http://x")]).await.status, 422);
     }
 
-    async fn the_theme_is_remembered_and_redirects_to_no_other_site(database) {
+    async fn the_theme_is_remembered_and_never_redirects_to_another_site(database) {
         let app = Harness::start(database).await;
         let browser = app.browser();
         let page = browser.post("/theme", &[("theme", "dark"), ("next", "//evil.example")]).await;
@@ -113,7 +113,7 @@ on_both_databases! {
         assert_eq!(browser.post("/theme", &[("theme", "<x>"), ("next", "/")]).await.status, 422);
     }
 
-    async fn health_checks_say_whether_it_runs_and_whether_it_can_serve(database) {
+    async fn health_checks_report_liveness_and_readiness(database) {
         let app = Harness::start(database).await;
         assert_eq!(app.browser().get("/healthz").await.status, 200);
         assert_eq!(app.browser().get("/readyz").await.status, 200);

@@ -1,4 +1,4 @@
-//! Stripe's customer portal, and what is shown here of what customers do there.
+//! Stripe's customer portal, and how changes that customers make there are shown here.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await, "the plan stays until the end of the period");
         assert_eq!(press("resume").await, 303);
         app.settled().await;
-        assert_eq!(browser.get("/billing").await.banner().tone, "info", "only the trial is left to mention");
+        assert_eq!(browser.get("/billing").await.banner().tone, "info", "only the trial is mentioned");
     }
 
     async fn payments_that_are_paused_at_stripe_are_shown_and_keep_the_plan(database) {

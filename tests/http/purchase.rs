@@ -1,4 +1,4 @@
-//! Products that are bought once: from the click to the credits, and back by a refund.
+//! One-time purchases: from the click to the credits, and back by a refund.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ on_both_databases! {
         assert!(!browser.opens("/dashboard/analytics").await, "credits are not a plan");
     }
 
-    async fn paying_adds_credits_for_those_who_do_not_come_back(database) {
+    async fn paying_adds_credits_for_customers_who_do_not_return(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-2500", PAYS).await;
@@ -49,7 +49,7 @@ on_both_databases! {
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
 
-    async fn a_pack_that_was_paid_can_be_bought_again(database) {
+    async fn a_paid_pack_can_be_bought_again(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for _ in 0..2 {
@@ -81,7 +81,7 @@ on_both_databases! {
         assert_eq!(app.stripe_lists("/v1/customers").await.len(), 1);
     }
 
-    async fn a_click_in_an_outdated_tab_shows_what_was_bought_in_the_other(database) {
+    async fn a_click_in_an_outdated_tab_shows_the_purchase_from_the_other(database) {
         let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
@@ -183,7 +183,7 @@ on_both_databases! {
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
 
-    async fn a_dispute_that_is_lost_takes_the_credits_for_good(database) {
+    async fn a_lost_dispute_takes_the_credits_permanently(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.buy(&browser, "ai-500", PAYS).await;
@@ -220,7 +220,7 @@ on_both_databases! {
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
 
-    async fn a_browser_chooses_nothing_but_the_product(database) {
+    async fn a_browser_can_only_choose_the_product(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
@@ -236,7 +236,7 @@ on_both_databases! {
             let page = browser.post("/api/billing/checkout", fields).await;
             assert!((400..500).contains(&page.status), "{fields:?}: {}", page.status);
         }
-        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not be asked");
+        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not be called");
         let page = app.browser().post("/api/billing/checkout", &PACK).await;
         assert!(page.status == 303 && page.location().starts_with("/login"), "{}", page.status);
     }
@@ -259,7 +259,7 @@ async fn purchases(browser: &Browser) -> String {
     list.unwrap_or_else(|| panic!("no purchases; status {}:\n{}", page.status, page.body)).to_owned()
 }
 
-/// Pays for a pack by bank debit. Returns where Stripe redirects to.
+/// Pays for a pack by bank debit. Returns the address to which Stripe redirects.
 async fn debit(app: &Harness, browser: &Browser, account: &str) -> String {
     let page = browser.post("/api/billing/checkout", &PACK).await;
     let fields = [("email", ""), ("name", "Ada Lovelace"), ("pay_with", "us_bank_account"), ("account", account)];

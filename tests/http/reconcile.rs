@@ -1,4 +1,4 @@
-//! Reconciliation with Stripe recovers what was lost, and registers the endpoint for events.
+//! Reconciliation with Stripe recovers missed events. Also: registering the webhook endpoint.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use engine::webhook_endpoint::{Registered, register};
 
 use crate::support::{Harness, PAYS, WEBHOOK_SECRETS, on_both_databases};
 
-/// How far back events are compared.
+/// The age, in days, up to which events are compared.
 const DAYS: i64 = 30;
 
 on_both_databases! {
@@ -72,7 +72,7 @@ on_both_databases! {
     }
 
     /// The link may be all that is missing.
-    async fn events_of_a_customer_that_names_an_account_by_now_are_linked(database) {
+    async fn events_of_a_customer_that_has_named_an_account_are_linked(database) {
         let app = Harness::start(database).await;
         app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await.to_string();
@@ -216,7 +216,7 @@ on_both_databases! {
         assert_eq!((interrupted.findings.len(), app.sandbox.requests().len() - calls), (0, 1), "{interrupted:?}");
     }
 
-    async fn findings_are_kept_when_stripe_goes_away_during_the_run(database) {
+    async fn findings_are_kept_when_stripe_fails_during_the_run(database) {
         let app = Harness::start(database).await;
         unlinked_customer_subscribes(&app).await;
         app.settled().await;

@@ -1,4 +1,4 @@
-//! Server functions over HTTP: what they refuse, and what forms and scripts get back.
+//! Server functions over HTTP: rejected input, and the responses to forms and scripts.
 
 use engine::metering::{self, Recorded, UsageEvent};
 use reqwest::{Method, RequestBuilder};
@@ -7,14 +7,14 @@ use server::product::API_CALLS;
 use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
 
 const SUBSCRIBE: &str = "/api/billing/subscribe";
-/// What a browser sends with a form and with a link.
+/// The `Accept` header of a browser's form or link.
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 /// The fields of a form, by name.
 type Fields = &'static [(&'static str, &'static str)];
 
 on_both_databases! {
-    async fn a_form_with_other_fields_than_the_function_s_is_refused_before_anything_is_looked_up(database) {
+    async fn a_form_with_unexpected_fields_is_rejected_before_any_lookup(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
@@ -25,10 +25,10 @@ on_both_databases! {
         }
         let json = browser.request(Method::POST, SUBSCRIBE).header("content-type", "application/json");
         assert_eq!(Page::of(json.body(r#"{"plan":"PRO","interval":"month"}"#)).await.status, 422);
-        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not be asked");
+        assert_eq!(app.sandbox.requests().len(), before, "Stripe must not be called");
     }
 
-    async fn a_script_gets_the_same_refusals_as_codes(database) {
+    async fn a_script_gets_the_same_errors_as_codes(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for (what, form, status) in refused_forms() {
@@ -49,7 +49,7 @@ on_both_databases! {
         assert_eq!(Page::of(head).await.status, 404, "HEAD is answered like GET");
     }
 
-    async fn an_error_about_a_form_is_the_form_s_page_and_never_a_redirect(database) {
+    async fn a_form_error_renders_the_form_and_never_redirects(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let form = [("plan", "GOLD"), ("interval", "month")];
@@ -62,7 +62,7 @@ on_both_databases! {
         assert_eq!(page.header("serverfnerror"), None);
     }
 
-    async fn every_form_that_is_wrong_is_shown_again_with_its_error(database) {
+    async fn every_invalid_form_is_shown_again_with_its_error(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "ENTERPRISE", PAYS).await;
@@ -79,11 +79,11 @@ on_both_databases! {
             assert!(page.body.contains(&format!("id=\"{field}-error\"")), "{path}: {}", page.body);
             assert!(page.body.contains(&format!("action=\"{path}\"")), "{path}: {}", page.body);
         }
-        let about_the_form: [(&str, Fields, u16); 2] = [
+        let form_errors: [(&str, Fields, u16); 2] = [
             ("/login", &[("email", "eve@example.com"), ("password", "a guess")], 401),
             ("/api/billing/checkout", &[("product", "gold")], 422),
         ];
-        for (path, fields, status) in about_the_form {
+        for (path, fields, status) in form_errors {
             let browser = if path == "/login" { app.browser() } else { browser.clone() };
             let page = browser.post(path, fields).await;
             assert_eq!((page.status, page.header("location")), (status, None), "{path}");
@@ -182,12 +182,12 @@ on_both_databases! {
     }
 }
 
-/// Forms that are wrong in one way each, with the status that refuses them.
+/// Forms with one error each, and the status that rejects them.
 fn refused_forms() -> Vec<(&'static str, String, u16)> {
     let good = "plan=PRO&interval=month";
     vec![
         ("an unknown field", format!("{good}&price=price_1"), 422),
-        ("a field in other case", format!("{good}&Plan=PRO"), 422),
+        ("a field in a different case", format!("{good}&Plan=PRO"), 422),
         ("a repeated field", format!("{good}&plan=PRO"), 422),
         ("a missing field", "plan=PRO".to_owned(), 422),
         ("nothing", String::new(), 422),

@@ -1,4 +1,4 @@
-//! The binary: what it refuses to start with, what it logs, how it stops.
+//! The binary: configuration errors, logs and shutdown.
 
 use std::fs::File;
 use std::process::{Child, Command, Output, Stdio};
@@ -49,7 +49,7 @@ fn an_error_in_the_configuration_shows_no_secret() {
 }
 
 #[test]
-fn wrong_usage_is_2_and_a_missing_database_is_1() {
+fn invalid_usage_exits_with_2_and_a_missing_database_with_1() {
     let files = tempfile::tempdir().unwrap();
     assert_eq!(run(&files, &["dance"], &[]).0, 2);
     let nowhere = [("DATABASE_URL", "postgres://tollgate:hunter2@127.0.0.1:1/none")];
@@ -96,8 +96,8 @@ on_both_databases! {
     }
 }
 
-/// Signs up, logs in, pays, delivers a webhook and calls the API, each once with an error. Returns what
-/// must not be logged.
+/// Signs up, logs in, pays, delivers a webhook and calls the API, each once with an error. Returns the
+/// texts that must not be logged.
 async fn use_everything(url: &str) -> Vec<(&'static str, String)> {
     let browser = Browser::new(url);
     let credentials = |password| [("email", "ada@example.com"), ("password", password)];
@@ -143,7 +143,7 @@ async fn use_everything(url: &str) -> Vec<(&'static str, String)> {
     secrets
 }
 
-/// The text as a form or a query has it.
+/// The text, encoded as in a form or a query.
 fn in_a_form(text: &str) -> String {
     text.replace(' ', "+").replace('@', "%40")
 }

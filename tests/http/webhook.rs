@@ -152,7 +152,7 @@ on_both_databases! {
         app.until(async || browser.opens("/dashboard/analytics").await).await;
     }
 
-    async fn a_body_that_is_too_large_is_answered_413(database) {
+    async fn a_body_that_is_too_large_gets_413(database) {
         let app = quiet(database).await;
         let body = "x".repeat(1024 * 1024 + 1);
         let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
@@ -176,14 +176,14 @@ on_both_databases! {
     }
 }
 
-/// A Tollgate that its sandbox delivers nothing to.
+/// An app to which its sandbox delivers nothing.
 async fn quiet(database: DatabaseKind) -> Harness {
     let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
     assert_eq!(stored(&app).await, 0);
     app
 }
 
-/// How many events are stored.
+/// The number of stored events.
 async fn stored(app: &Harness) -> i64 {
     let counts = inbox::count_by_state(app.tollgate.db()).await.unwrap();
     counts.iter().map(|count| count.events).sum()

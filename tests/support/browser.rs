@@ -1,4 +1,4 @@
-//! A browser without a screen: cookies, forms, and redirects only when asked.
+//! A headless browser: cookies, forms, and redirects only on request.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Page {
     pub body: String,
 }
 
-/// The attribute in which a page names a time exactly.
+/// The attribute with which a page gives an exact time.
 pub fn datetime(at: Timestamp) -> String {
     let at = at.utc();
     format!("datetime=\"{}T{:02}:{:02}:{:02}Z\"", at.date(), at.hour(), at.minute(), at.second())

@@ -7,10 +7,10 @@ use billing::Catalog;
 use server::assets::Assets;
 use server::config::Config;
 
-/// The endpoint's secrets, as while it is rotated. The sandbox signs with the first one.
+/// The endpoint's secrets, as during a rotation. The sandbox signs with the first one.
 pub const WEBHOOK_SECRETS: [&str; 2] = ["whsec_new_secret", "whsec_old_secret"];
 
-/// The configuration that the environment of a test would give.
+/// The configuration of a test.
 pub fn config(app_url: &str, database_url: &str, stripe: &str) -> Config {
     let value = |name: &str| {
         Some(match name {
@@ -25,7 +25,7 @@ pub fn config(app_url: &str, database_url: &str, stripe: &str) -> Config {
     Config::from_lookup(&value).unwrap()
 }
 
-/// The shipped catalogue, with API calls billed beyond the limit. `price` may add the price of a unit.
+/// The shipped catalog, with API calls billed beyond the limit. `price` may add the price of a unit.
 pub fn metered_catalog(price: &str) -> Arc<Catalog> {
     let meter = "key = \"apiCallsPerMonth\"\n";
     let billed = "overage = \"bill\"\nevent_name = \"api_calls\"\nlookup_key = \"api_calls\"\n";
@@ -33,7 +33,7 @@ pub fn metered_catalog(price: &str) -> Arc<Catalog> {
     Arc::new(Catalog::parse(&plans, &|_| None).unwrap())
 }
 
-/// Assets without content: pages name them, and no test runs them.
+/// Empty assets: pages refer to them, and no test runs them.
 pub fn assets() -> Assets {
     let manifest = r#"{"script": "tollgate-0", "style": "style-0.css"}"#;
     let files = [
@@ -45,7 +45,7 @@ pub fn assets() -> Assets {
     Assets::from_files(files.map(|(path, text)| (path.to_owned(), text.into()))).unwrap()
 }
 
-/// An address that was free a moment ago, for a process that is told where to listen.
+/// An address that was free a moment ago, for a process that listens on a given address.
 pub fn free_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

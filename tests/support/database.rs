@@ -37,7 +37,7 @@ pub enum DatabaseKind {
     Postgres,
 }
 
-/// A database of a test. It is dropped with this.
+/// A test's database, dropped together with this value.
 pub struct Database {
     /// Its address.
     pub url: String,
@@ -57,7 +57,7 @@ impl DatabaseKind {
         self.database_in(tempfile::tempdir().unwrap()).await
     }
 
-    /// A database whose commits do not wait for the disk, for tests that do not depend on that.
+    /// A new database without fsync on commit, for tests that do not depend on durability.
     pub async fn hasty_database(self) -> Database {
         let files = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let database = self.database_in(files).await;
@@ -115,7 +115,7 @@ impl Database {
         }
     }
 
-    /// Makes the database reject such writes of events, and with them their transactions.
+    /// Makes the database reject these writes of events, and so their transactions.
     pub async fn refuse(&self, write: &str, when: &str) {
         let trigger = match self.on_server {
             None => format!(
@@ -134,7 +134,7 @@ impl Database {
         self.run(if self.on_server.is_some() { "DROP FUNCTION refuse CASCADE" } else { "DROP TRIGGER refusal" }).await;
     }
 
-    /// Makes the database unavailable in the middle of whatever runs on it: PostgreSQL closes every
+    /// Makes the database unavailable in the middle of its work: PostgreSQL closes every
     /// connection and accepts none; SQLite's file is locked.
     pub async fn take_away(&self) -> Outage<'_> {
         match &self.on_server {
@@ -179,19 +179,20 @@ impl Outage<'_> {
 }
 
 impl OnServer {
-    #[expect(clippy::disallowed_methods, reason = "`make test` says where PostgreSQL is")]
+    #[expect(clippy::disallowed_methods, reason = "`make test` gives the address of PostgreSQL")]
     async fn create() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let server = std::env::var("TOLLGATE_TEST_POSTGRES").expect("`make test` starts a PostgreSQL and names it");
+        let server =
+            std::env::var("TOLLGATE_TEST_POSTGRES").expect("`make test` starts a PostgreSQL server and sets it");
         let name = format!("http_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let made = Self { server, name };
-        made.say("CREATE DATABASE", "").await.unwrap();
+        made.run("CREATE DATABASE", "").await.unwrap();
         made
     }
 
-    async fn say(&self, what: &str, how: &str) -> Result<(), sqlx::Error> {
+    async fn run(&self, verb: &str, options: &str) -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect(&self.server).await?;
-        let statement = AssertSqlSafe(format!("{what} {} {how}", self.name));
+        let statement = AssertSqlSafe(format!("{verb} {} {options}", self.name));
         sqlx::raw_sql(statement).execute(&mut connection).await?;
         connection.close().await
     }
@@ -203,8 +204,8 @@ impl Drop for OnServer {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                // One that remains disturbs no other test.
-                drop(runtime.block_on(self.say("DROP DATABASE IF EXISTS", "WITH (FORCE)")));
+                // A leftover database does not disturb other tests.
+                drop(runtime.block_on(self.run("DROP DATABASE IF EXISTS", "WITH (FORCE)")));
             });
         });
     }

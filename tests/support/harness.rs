@@ -1,4 +1,4 @@
-//! The app as the binary serves it, beside a sandbox.
+//! The app as the binary serves it, next to a sandbox.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const NEVER: Schedule = Schedule { first: Duration::from_secs(86_400), every: Du
 
 /// A running Tollgate with its sandbox.
 pub struct Harness {
-    /// What the first node works with.
+    /// The first node's state.
     pub tollgate: Tollgate,
     /// Its Stripe.
     pub sandbox: Sandbox,
@@ -51,7 +51,7 @@ impl Harness {
         Self::start_with(kind, |_| {}).await
     }
 
-    /// The same, after `prepare` has told the sandbox how to behave.
+    /// The same, after `prepare` has set up the sandbox.
     pub async fn start_with(kind: DatabaseKind, prepare: impl FnOnce(&Sandbox)) -> Self {
         Self::start_configured(kind, prepare, |_| {}).await
     }
@@ -71,7 +71,7 @@ impl Harness {
         prepare(&sandbox);
         let (listener, url) = listen().await;
         let database = kind.fresh_database().await;
-        // However slow the machine is.
+        // Long enough for a slow machine.
         let hashing = HashingLimits { wait: AT_MOST, ..HashingLimits::default() };
         let mut config = Config { reconcile: NEVER, hashing, ..config(&url, &database.url, &sandbox.url()) };
         configure(&mut config);
@@ -93,7 +93,7 @@ impl Harness {
         self.another_node(|_| {}).await.0
     }
 
-    /// The same, configured otherwise than the first. Returns its address and what it works with.
+    /// The same, with another configuration than the first. Returns its address and state.
     pub async fn another_node(&self, configure: impl FnOnce(&mut Config)) -> (String, Tollgate) {
         let mut config = self.config.clone();
         configure(&mut config);
@@ -115,7 +115,7 @@ impl Harness {
         browser
     }
 
-    /// Sends the browser to Checkout for a plan and pays there. Returns Stripe's answer.
+    /// Sends the browser to Checkout for a plan and pays there. Returns Stripe's response.
     pub async fn subscribe(&self, browser: &Browser, plan: &str, card: &str) -> Page {
         let checkout = self.open_checkout(browser, plan).await;
         pay(&checkout, card).await
@@ -172,7 +172,7 @@ impl Harness {
         event.map(|event| event.state)
     }
 
-    /// Parks events as a worker does that has tried too often.
+    /// Parks events, as a worker does after too many attempts.
     pub async fn park(&self, events: &[&str]) {
         let (db, later) = (self.tollgate.db(), self.tollgate.now().plus_days(1));
         let leases = "SELECT event_id FROM webhook_event WHERE lease_owner IS NOT NULL";
@@ -195,7 +195,7 @@ impl Harness {
         tx.commit().await.unwrap();
     }
 
-    /// Tells every node to stop, and waits until all have.
+    /// Stops every node, and waits until all have stopped.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.nodes.close();
@@ -213,17 +213,17 @@ impl Harness {
         ok(path, self.stripe(reqwest::Method::DELETE, path)).await;
     }
 
-    /// What Stripe lists there, newest first.
+    /// Stripe's list at this path, newest first.
     pub async fn stripe_lists(&self, path: &str) -> Vec<Value> {
         ok(path, self.stripe(reqwest::Method::GET, path)).await["data"].as_array().unwrap().clone()
     }
 
-    /// The id of the newest that Stripe lists there.
+    /// The id of the newest object in Stripe's list at this path.
     pub async fn stripe_newest(&self, path: &str) -> String {
         self.stripe_lists(path).await[0]["id"].as_str().unwrap().to_owned()
     }
 
-    /// How many API calls of this kind Stripe has carried out.
+    /// The number of these API calls that Stripe has carried out.
     pub fn stripe_calls(&self, method: &str, path: &str) -> usize {
         self.sandbox.requests().iter().filter(|call| call.method == method && call.path == path).count()
     }
@@ -245,7 +245,7 @@ async fn listen() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// What Stripe answers, which must be a success.
+/// Stripe's response, which must be a success.
 async fn ok(path: &str, request: reqwest::RequestBuilder) -> Value {
     let page = Page::of(request).await;
     assert_eq!(page.status, 200, "{path}: {}", page.body);

@@ -34,7 +34,7 @@ pub fn event(id: &str, kind: &str, object: &Value) -> String {
     .to_string()
 }
 
-/// Delivers a body, signed with the first of our secrets. Returns the status of the answer.
+/// Delivers a body, signed with the first of our secrets. Returns the status of the response.
 pub async fn deliver(url: String, body: String) -> u16 {
     let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
     let request = Browser::new(&url).request(reqwest::Method::POST, "/api/stripe/webhook");
