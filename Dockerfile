@@ -6,7 +6,7 @@ FROM rust:1-slim-bookworm AS build
 RUN rustup target add wasm32-unknown-unknown
 WORKDIR /src
 COPY . .
-# The caches make the next build fast. The binary is copied out, because a cache is not part of the image.
+# The caches speed up the next build. The binary is copied out, because a cache is not part of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo run --locked --package xtask -- build && \
@@ -24,7 +24,7 @@ ENV APP_ENV=production \
     DATABASE_URL=sqlite:/data/tollgate.db
 EXPOSE 3000
 
-# Ready means that the database answers, all migrations are applied and all background tasks run.
+# Ready means that the database is reachable, all migrations are applied and all background tasks run.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/3000 && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [[ $status == 200 ]]"]
 

@@ -37,6 +37,6 @@ lint: ## Run the static checks: formatting, imports, wording, clippy, dependenci
 fmt: ## Format the code
 	$(with) rust -- sh -c '"$${CARGO_FMT:-$$CARGO}" fmt --all'
 
-clean: ## Delete build results; data/ and the cache with the toolchain stay
+clean: ## Delete build results, but not data/ or the toolchain cache
 	$(with) rust -- sh -c '"$$CARGO" clean'
 	rm -rf end2end/node_modules xtask/prose/node_modules end2end/test-results end2end/playwright-report
