@@ -102,7 +102,8 @@ on_both_databases! {
         assert!(!list.contains(&key), "a key is shown once");
         let account = app.account("ada@example.com").await;
         let entitlement = app.tollgate.entitlement(&account).await.unwrap();
-        let permit = engine::permit(app.tollgate.catalog(), &account, entitlement, Policy::Tier("PRO")).unwrap();
+        let owner = engine::Billable::new(account.as_str(), "ada@example.com");
+        let permit = engine::permit(app.tollgate.catalog(), &owner, entitlement, Policy::Tier("PRO")).unwrap();
         let keys = api_keys(&app.tollgate, &permit).await.unwrap();
         assert!(keys[0].last_used_at.is_some());
         let eve = app.signed_up("eve@example.com").await;
