@@ -112,7 +112,7 @@ async fn page_for_error(tollgate: &Tollgate, parts: Parts, form: &[u8], error: &
     let response = match error.code {
         Failure::SignedOut => Redirect::to(&login_address(tollgate.urls(), back)).into_response(),
         Failure::PlanTooLow => Redirect::to(&with_next("/billing/upgrade", back)).into_response(),
-        code => match form_page.filter(|_| error.is_about_the_form()) {
+        code => match form_page.filter(|_| error.is_form_error()) {
             Some(page) => {
                 let state = FormState::of_post(form);
                 let state = match &error.field {

@@ -50,17 +50,17 @@ mod ssr {
             }
             CloseAccountError::Billing(CloseError::Stripe(cause)) => {
                 tracing::error!(%cause, "an account was not closed, because Stripe did not end its subscriptions");
-                ApiError::about_the_form(
+                ApiError::form_error(
                     Failure::StripeUnavailable,
                     "We couldn't end your subscription at Stripe, so your account wasn't deleted. Try again in a minute.",
                 )
             }
-            CloseAccountError::Billing(CloseError::InProgress) => ApiError::about_the_form(
+            CloseAccountError::Billing(CloseError::InProgress) => ApiError::form_error(
                 Failure::InProgress,
                 "A purchase is in progress for this account. Wait a minute and try again.",
             ),
             CloseAccountError::Login(LoginError::Unavailable(AuthUnavailable::Busy { retry_after })) => {
-                ApiError::about_the_form(Failure::Unavailable, busy(retry_after)).retry_after(retry_after)
+                ApiError::form_error(Failure::Unavailable, busy(retry_after)).retry_after(retry_after)
             }
             CloseAccountError::Login(LoginError::Unavailable(cause)) => Failure::store(cause).into(),
             CloseAccountError::Billing(CloseError::Store(cause)) => Failure::store(cause).into(),

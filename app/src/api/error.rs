@@ -25,13 +25,13 @@ pub struct ApiError {
 
 impl ApiError {
     /// Returns an error about the form as a whole.
-    pub fn about_the_form(code: Failure, sentence: impl Into<String>) -> Self {
+    pub fn form_error(code: Failure, sentence: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into(), field: None, retry_after: None }
     }
 
     /// Returns an error about one field.
     pub fn at(field: &str, code: Failure, sentence: impl Into<String>) -> Self {
-        Self { field: Some(field.to_owned()), ..Self::about_the_form(code, sentence) }
+        Self { field: Some(field.to_owned()), ..Self::form_error(code, sentence) }
     }
 
     /// Adds the seconds to wait before the next attempt.
@@ -42,14 +42,14 @@ impl ApiError {
     }
 
     /// Returns whether it is about the form, which is then shown again.
-    pub fn is_about_the_form(&self) -> bool {
+    pub fn is_form_error(&self) -> bool {
         self.field.is_some() || self.sentence != self.code.sentence()
     }
 }
 
 impl From<Failure> for ApiError {
     fn from(code: Failure) -> Self {
-        Self::about_the_form(code, code.sentence())
+        Self::form_error(code, code.sentence())
     }
 }
 

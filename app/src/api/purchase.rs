@@ -30,7 +30,7 @@ pub async fn start_purchase(
             Ok(SeeOther::to(address("/billing/success", &[("session_id", session.as_str())])))
         }
         Err(CheckoutError::Unknown) => {
-            Err(ApiError::about_the_form(Failure::Invalid, "This product isn't available. Choose another one."))
+            Err(ApiError::form_error(Failure::Invalid, "This product isn't available. Choose another one."))
         }
         Err(error) => Err(Failure::checkout(error).into()),
     }

@@ -27,7 +27,7 @@ pub async fn start_subscription(
         Ok(url) => Ok(SeeOther::to(url)),
         Err(CheckoutError::AlreadySubscribed) => Ok(SeeOther::to("/billing?notice=already_subscribed")),
         Err(CheckoutError::Unknown | CheckoutError::NotForSale) => {
-            Err(ApiError::about_the_form(Failure::Invalid, "This plan isn't available. Choose another one."))
+            Err(ApiError::form_error(Failure::Invalid, "This plan isn't available. Choose another one."))
         }
         Err(error) => Err(Failure::checkout(error).into()),
     }
