@@ -28,13 +28,13 @@ impl Permit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A higher plan includes it.
-    #[error("this needs the tier {needed}")]
+    #[error("this requires the tier {needed} or a higher one")]
     UpgradeRequired {
         /// The lowest tier that includes it.
         needed: Tier,
     },
     /// No plan includes it.
-    #[error("this is for operators")]
+    #[error("only operators may do this")]
     Forbidden,
 }
 
