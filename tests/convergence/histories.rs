@@ -161,7 +161,7 @@ impl<'a> Lane<'a> {
         catalog::apply_all(in_order.tollgate.gateway(), in_order.tollgate.catalog()).await.unwrap();
         let stripe = Stripe::new(&sandbox, &self.browser);
         // Reconciliation repairs events that were never delivered. So that it does not hide any that were
-        // delivered and not applied, every other history loses no event and is compared before it is reconciled.
+        // delivered but not applied, every other history loses none and is compared before it is reconciled.
         let loses = steps.first().is_some_and(|step| step.conditions.seed % 2 == 0);
         let mut mail = Mail { loses, ..Mail::default() };
 

@@ -37,8 +37,8 @@ impl<'a> Stripe<'a> {
                 self.subscribe_by_hand(who, plan, ByHand::Card).await;
             }
             Action::Subscribe { plan, card } => self.subscribe(who, place, plan, card, app).await,
-            // A trial that an operator grants counts as the person's only one. Which of two came first cannot be
-            // told from the order of events, so those who buy in the app are granted none.
+            // A trial that an operator grants counts as the person's only one. Which of two came first is not
+            // clear from the order of events, so people who buy in the app are granted none.
             Action::SubscribeByHand { how: ByHand::Trial, .. } if place != UNLINKED => {}
             Action::SubscribeByHand { plan, how } => self.subscribe_by_hand(who, plan, how).await,
             Action::Buy { .. } | Action::BuyByDebit { .. } if place == UNLINKED => self.pay_by_hand(who).await,
