@@ -76,7 +76,7 @@ fn every_order_ends_in_the_state_of_stripe(database: DatabaseKind) {
 /// The message of a panic.
 fn message(panic: Box<dyn Any + Send>) -> String {
     let formatted = panic.downcast::<String>().map(|message| *message);
-    formatted.unwrap_or_else(|panic| (*panic.downcast::<&str>().expect("a panic has a text")).to_owned())
+    formatted.unwrap_or_else(|panic| (*panic.downcast::<&str>().expect("a panic has a message")).to_owned())
 }
 
 fn new_seed() -> u64 {

@@ -35,7 +35,7 @@ on_both_databases! {
         let page = app.browser().post("/signup", &[("email", "ADA@example.com"), ("password", "correct horse")]).await;
         assert_eq!(page.status, 422);
         assert!(page.body.contains("ADA@example.com") && page.body.contains("aria-invalid"), "{}", page.body);
-        assert!(!page.body.contains("correct horse"), "a password must not come back");
+        assert!(!page.body.contains("correct horse"), "a password must not be sent back");
     }
 
     async fn a_short_password_and_an_invalid_address_are_rejected(database) {
@@ -290,7 +290,7 @@ on_both_databases! {
             let page = app.browser().at(&busy).post(path, &fields).await;
             assert_eq!((page.status, page.header("retry-after").as_deref()), (503, Some("5")), "{path}");
             assert!(page.body.contains(EMAIL) && page.body.contains("value=\"/billing\""), "{path}: {}", page.body);
-            assert!(!page.body.contains("correct horse"), "a password must not come back");
+            assert!(!page.body.contains("correct horse"), "a password must not be sent back");
         }
         let close = ada.at(&busy).post("/account/close", &[("password", "correct horse")]).await;
         assert_eq!((close.status, close.header("retry-after").as_deref()), (503, Some("5")));

@@ -24,7 +24,7 @@ use crate::support::{Browser, DatabaseKind, Harness, Page, on_both_databases};
 
 /// The behavior of the provider's language model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
+enum Behavior {
     Writes,
     Fails,
     /// Accepts the request and never writes.
@@ -39,7 +39,7 @@ enum Mood {
 #[derive(Clone)]
 struct Provider {
     url: String,
-    mood: Arc<Mutex<Mood>>,
+    behavior: Arc<Mutex<Behavior>>,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
     gate: Arc<Notify>,
 }
@@ -49,7 +49,7 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let provider = Self {
             url: format!("http://{}/v1", listener.local_addr().unwrap()),
-            mood: Arc::new(Mutex::new(Mood::Writes)),
+            behavior: Arc::new(Mutex::new(Behavior::Writes)),
             asked: Arc::default(),
             gate: Arc::default(),
         };
@@ -58,8 +58,8 @@ impl Provider {
         provider
     }
 
-    fn is(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
+    fn set(&self, behavior: Behavior) {
+        *self.behavior.lock().unwrap() = behavior;
     }
 }
 
@@ -67,21 +67,21 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, Json(bod
     let key = headers["authorization"].to_str().unwrap().to_owned();
     provider.asked.lock().unwrap().push((key, body));
     let piece = |text: &str| format!("data: {}\n\n", json!({ "choices": [{ "delta": { "content": text } }] }));
-    let mood = *provider.mood.lock().unwrap();
-    let pieces = match mood {
-        Mood::Fails => return StatusCode::TOO_MANY_REQUESTS.into_response(),
-        Mood::Writes => vec![piece("Once "), piece("upon a time"), "data: [DONE]\n\n".to_owned()],
-        Mood::Hangs => Vec::new(),
-        Mood::Pauses | Mood::Breaks => vec![piece("Once "), piece("upon "), piece("a ")],
+    let behavior = *provider.behavior.lock().unwrap();
+    let pieces = match behavior {
+        Behavior::Fails => return StatusCode::TOO_MANY_REQUESTS.into_response(),
+        Behavior::Writes => vec![piece("Once "), piece("upon a time"), "data: [DONE]\n\n".to_owned()],
+        Behavior::Hangs => Vec::new(),
+        Behavior::Pauses | Behavior::Breaks => vec![piece("Once "), piece("upon "), piece("a ")],
     };
     let rest = async move {
-        match mood {
-            Mood::Hangs => std::future::pending().await,
-            Mood::Pauses => {
+        match behavior {
+            Behavior::Hangs => std::future::pending().await,
+            Behavior::Pauses => {
                 provider.gate.notified().await;
                 format!("{}data: [DONE]\n\n", piece("time"))
             }
-            Mood::Writes | Mood::Fails | Mood::Breaks => String::new(),
+            Behavior::Writes | Behavior::Fails | Behavior::Breaks => String::new(),
         }
     };
     let sent = futures::stream::iter(pieces).chain(futures::stream::once(rest)).map(Ok::<_, std::convert::Infallible>);
@@ -176,14 +176,14 @@ on_both_databases! {
     async fn a_failure_of_the_provider_is_502_and_releases_the_unit(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        for mood in [Mood::Fails, Mood::Breaks] {
-            provider.is(mood);
+        for behavior in [Behavior::Fails, Behavior::Breaks] {
+            provider.set(behavior);
             let page = generate(&browser, "a story").await;
-            assert_eq!(page.status, 502, "{mood:?}: {}", page.body);
+            assert_eq!(page.status, 502, "{behavior:?}: {}", page.body);
             assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
             until_released(&app).await;
         }
-        provider.is(Mood::Writes);
+        provider.set(Behavior::Writes);
         assert_eq!(generate(&browser, "a story").await.status, 200);
         assert_eq!(state(&app).await, (1, 0));
     }
@@ -191,11 +191,11 @@ on_both_databases! {
     async fn a_key_can_be_used_again_after_a_failure(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        provider.is(Mood::Fails);
+        provider.set(Behavior::Fails);
         let again = || request(&browser, &json!({ "prompt": "a story" })).header("idempotency-key", "once");
         assert_eq!(Page::of(again()).await.status, 502);
         until_released(&app).await;
-        provider.is(Mood::Writes);
+        provider.set(Behavior::Writes);
         assert_eq!(Page::of(again()).await.status, 200);
         assert_eq!(state(&app).await, (1, 0));
     }
@@ -203,7 +203,7 @@ on_both_databases! {
     async fn a_caller_that_disconnects_before_the_first_chunk_is_not_charged(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        provider.is(Mood::Hangs);
+        provider.set(Behavior::Hangs);
         for body in [json!({ "prompt": "a story" }), json!({ "prompt": "a story", "stream": true })] {
             let sent = request(&browser, &body);
             let waiting = tokio::spawn(async move {
@@ -219,7 +219,7 @@ on_both_databases! {
     async fn a_caller_that_disconnects_in_the_middle_of_a_text_is_charged_and_can_get_the_rest(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        provider.is(Mood::Pauses);
+        provider.set(Behavior::Pauses);
         let body = json!({ "prompt": "a story", "stream": true });
         let mut response = request(&browser, &body).header("idempotency-key", "once").send().await.unwrap();
         assert!(response.chunk().await.unwrap().is_some(), "the first chunk has arrived");
@@ -268,7 +268,7 @@ on_both_databases! {
     async fn a_stream_that_breaks_ends_in_a_problem_and_is_not_charged(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        provider.is(Mood::Breaks);
+        provider.set(Behavior::Breaks);
         let page = Page::of(request(&browser, &json!({ "prompt": "a story", "stream": true }))).await;
         let events = events(&page.body);
         let (name, problem) = events.last().unwrap();
