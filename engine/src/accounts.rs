@@ -6,16 +6,16 @@ use billing::email::{Email, EmailError};
 use crate::core::Core;
 use crate::store::{StoreError, Tx, accounts as rows, inbox};
 
-/// Who is billed: a user, team or organisation of the host.
+/// A billed party: a user, team or organisation of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Billable {
     /// The host's id.
     pub account: AccountId,
-    /// The contact address: receipts are sent there, and trials are counted by it.
+    /// The contact address: receipts are sent to it, and it identifies who has had a trial.
     pub email: String,
     /// The name on invoices.
     pub name: Option<String>,
-    /// Whether routes for operators are open to them.
+    /// Whether they may use operator routes.
     pub is_operator: bool,
 }
 
@@ -57,9 +57,9 @@ pub async fn ensure(core: &Core, billable: &Billable) -> Result<(), AccountError
     Ok(())
 }
 
-/// Does the same inside a transaction of the host's, which [`Cache::commit`](crate::cache::Cache::commit)
-/// is to commit. The result says whether events are due again because of it: then [`Core::wake_worker`]
-/// is to be notified after the commit.
+/// Does the same inside the host's own transaction, to be committed with
+/// [`Cache::commit`](crate::cache::Cache::commit). Returns whether unmatched events became due: if so,
+/// notify [`Core::wake_worker`] after the commit.
 pub async fn ensure_in(
     tx: &mut Tx,
     core: &Core,

@@ -1,9 +1,9 @@
 //! Notifying the host of billing changes.
 //!
 //! A change is stored in the transaction that writes the subscription's revision, so none is lost. It
-//! is delivered at least once, in order per account, and retried with growing delays until the handler
-//! accepts it or an operator skips it. A handler that must act only once stores the change's id with
-//! its effects (`tests/store/changes.rs`).
+//! is delivered at least once, in order per account, and retried with backoff until the handler accepts
+//! it or an operator skips it. A handler that must act only once stores the change's id with its effects
+//! (`tests/store/changes.rs`).
 
 use std::error::Error;
 use std::fmt;
@@ -15,25 +15,25 @@ use billing::{AccountId, Catalog, Subscription, Tier, Timestamp};
 
 use crate::store::billing_changes::StoredChange;
 
-/// A change of an account's subscription.
+/// A change to an account's subscription.
 #[derive(Clone, Debug)]
 pub struct BillingChange {
     /// The account.
     pub account: AccountId,
-    /// The change's place among the account's changes, from 1 and without gaps.
+    /// The change's sequence number within the account, starting at 1 and without gaps.
     pub number: i64,
     /// The subscription before; `None` for a new one.
     pub before: Option<Subscription>,
     /// The subscription after.
     pub after: Subscription,
-    /// What made the engine ask Stripe: event ids separated by commas, or a word such as `reconcile`.
+    /// The reason for the request to Stripe: event ids separated by commas, or text such as `reconcile`.
     pub cause: String,
     /// When it was written.
     pub at: Timestamp,
 }
 
 impl BillingChange {
-    /// Identifies the change: the same at every delivery.
+    /// The change's id, the same in every delivery.
     pub fn id(&self) -> String {
         format!("{}/{}", self.account, self.number)
     }
@@ -52,7 +52,7 @@ impl From<StoredChange> for BillingChange {
     }
 }
 
-/// Why a handler did not accept a change.
+/// A handler's reason for not accepting a change.
 pub type ChangeError = Box<dyn Error + Send + Sync>;
 type Accepted = Pin<Box<dyn Future<Output = Result<(), ChangeError>> + Send>>;
 

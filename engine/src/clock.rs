@@ -1,4 +1,4 @@
-//! The one place that reads the time.
+//! The only module that reads the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,18 +17,18 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The system clock.
     pub const fn system() -> Self {
         Self(Source::System)
     }
 
-    /// The machine's clock plus `offset` seconds, read each time: for an app that follows the clock of
+    /// The system clock plus `offset` seconds, read each time: for an app that follows the clock of
     /// a Stripe sandbox, which can be advanced.
     pub const fn ahead(offset: Arc<AtomicI64>) -> Self {
         Self(Source::Ahead(offset))
     }
 
-    /// A clock that stands still at `start` until [`Clock::set`] moves it.
+    /// A clock that stays at `start` until [`Clock::set`] moves it.
     pub fn manual(start: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
     }
@@ -42,7 +42,7 @@ impl Clock {
         }
     }
 
-    /// The machine's own time, whatever clock the rules use: signatures are made in real time.
+    /// The system time, whatever clock the rules use: signatures are made in real time.
     pub fn wall(&self) -> Timestamp {
         match &self.0 {
             Source::System | Source::Ahead(_) => system_now(),
@@ -50,7 +50,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock; any other clock stays as it is.
+    /// Sets a manual clock; has no effect on any other.
     pub fn set(&self, now: Timestamp) {
         if let Source::Manual(seconds) = &self.0 {
             seconds.store(now.0, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! What a billing page shows.
+//! The data of a billing page.
 
 use billing::ledger::{Invoice, InvoiceStatus};
 use billing::{AccountId, Entitlement, InvoiceId, Reason, Subscription};
@@ -8,21 +8,21 @@ use crate::store::purchases::PaidPurchase;
 use crate::store::{Cursor, Page, StoreError, accounts, customers, invoices, payments, purchases, trials};
 use crate::stripe::GatewayError;
 
-/// How many invoices and purchases a page shows.
+/// The number of invoices or purchases on a page.
 const PAGE: usize = 12;
 
 /// An account's billing at a glance.
 #[derive(Clone, Debug)]
 pub struct BillingOverview {
-    /// What the account may do, and why.
+    /// The account's entitlement.
     pub entitlement: Entitlement,
-    /// The subscription that the entitlement comes from, or the newest one that has not ended.
+    /// The subscription behind the entitlement, or the newest one that has not ended.
     pub subscription: Option<Subscription>,
     /// The subscriptions that have ended, newest first.
     pub past: Vec<Subscription>,
     /// Whether the account can still have a trial.
     pub trial_available: bool,
-    /// Whether the account has a customer at Stripe, and so a portal.
+    /// Whether the account has a customer at Stripe, and therefore a portal.
     pub has_customer: bool,
     /// The oldest unpaid invoice.
     pub owed: Option<Owed>,
@@ -33,7 +33,7 @@ pub struct BillingOverview {
 pub struct Owed {
     /// The invoice.
     pub invoice: Invoice,
-    /// Whether the customer's bank asks them to do something, such as 3-D Secure.
+    /// Whether the customer's bank requires an action, such as 3-D Secure.
     pub needs_action: bool,
 }
 
@@ -74,19 +74,19 @@ async fn owed(core: &Core, account: &AccountId, of: &Subscription) -> Result<Opt
     Ok(Some(Owed { invoice, needs_action }))
 }
 
-/// A page of the account's invoices, newest first.
+/// Reads a page of the account's invoices, newest first.
 pub async fn invoices(core: &Core, account: &AccountId, after: &Cursor) -> Result<Page<Invoice>, StoreError> {
     let rows = invoices::of_account(core.db(), account, after, limit()).await?;
     Ok(Page::new(rows, PAGE, |invoice| Cursor { at: invoice.created, key: invoice.id.to_string() }))
 }
 
-/// A page of the account's purchases with their payments, newest first.
+/// Reads a page of the account's purchases with their payments, newest first.
 pub async fn purchases(core: &Core, account: &AccountId, after: &Cursor) -> Result<Page<PaidPurchase>, StoreError> {
     let rows = purchases::of_account(core.db(), account, after, limit()).await?;
     Ok(Page::new(rows, PAGE, |paid| Cursor { at: paid.purchase.created, key: paid.purchase.session.to_string() }))
 }
 
-/// Whether neither the account nor the person behind its address has had a trial.
+/// Whether a trial is available: neither the account nor its e-mail address has had one.
 pub async fn trial_available(core: &Core, account: &AccountId) -> Result<bool, StoreError> {
     if core.catalog().trial_days() == 0 {
         return Ok(false);
@@ -96,10 +96,10 @@ pub async fn trial_available(core: &Core, account: &AccountId) -> Result<bool, S
     Ok(!trials::is_claimed(core.db(), account, &email).await?)
 }
 
-/// Why an invoice has no address.
+/// The reason an invoice's address could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InvoiceLinkError {
-    /// Stripe gave no usable answer.
+    /// Stripe gave no usable response.
     #[error(transparent)]
     Stripe(#[from] GatewayError),
     /// The database failed.
@@ -107,7 +107,7 @@ pub enum InvoiceLinkError {
     Store(#[from] StoreError),
 }
 
-/// Which document of an invoice.
+/// A document of an invoice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvoiceDocument {
     /// Stripe's page, where it can be paid.
@@ -116,8 +116,8 @@ pub enum InvoiceDocument {
     Pdf,
 }
 
-/// The address of one of the account's invoices at Stripe. `None` if the account has no such invoice,
-/// or Stripe no such document. Stripe's addresses expire, so they are never stored.
+/// Returns the address of one of the account's invoices at Stripe. `None` if the account has no such
+/// invoice, or Stripe no such document. Stripe's addresses expire, so they are never stored.
 pub async fn invoice_link(
     core: &Core,
     account: &AccountId,

@@ -55,14 +55,14 @@ pub enum Refused {
     SignIn {
         /// The sign-in page.
         address: String,
-        /// Whether a browser asked for a page.
+        /// Whether a browser requested a page.
         is_page: bool,
     },
     /// A higher plan is needed.
     Upgrade {
         /// The upgrade page.
         address: String,
-        /// Whether a browser asked for a page.
+        /// Whether a browser requested a page.
         is_page: bool,
     },
     /// No plan includes it.

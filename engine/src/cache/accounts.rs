@@ -1,4 +1,4 @@
-//! Subscriptions and contacts of accounts.
+//! The cache of accounts' subscriptions and contacts.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::invalidation::Invalidation;
 use crate::store::accounts::{self, Contact};
 use crate::store::{Db, StoreError, Tx, subscriptions};
 
-/// What was read of accounts. Cheap to clone; clones share the entries.
+/// Caches the subscriptions and contacts of accounts. Cheap to clone; clones share the entries.
 #[derive(Clone, Debug)]
 pub struct Cache {
     invalidation: Invalidation,
@@ -18,7 +18,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// An empty cache.
+    /// Creates an empty cache.
     pub fn new(db: &Db) -> Self {
         let invalidation = Invalidation::new(db);
         Self { subscriptions: Entries::new(&invalidation), contacts: Entries::new(&invalidation), invalidation }
@@ -35,7 +35,7 @@ impl Cache {
         Ok(self.subscriptions.get(account.as_str(), read).await?.unwrap_or_default())
     }
 
-    /// How to reach the account's owner; `None` for an account that does not exist.
+    /// The account's contact; `None` for an account that does not exist.
     pub async fn contact(&self, db: &Db, account: &AccountId) -> Result<Option<Arc<Contact>>, StoreError> {
         self.contacts.get(account.as_str(), accounts::contact(db, account)).await
     }

@@ -1,4 +1,4 @@
-//! Answers of the database, by what they are about.
+//! Cached rows, by subject.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use moka::sync::Cache as Moka;
 
-use super::invalidation::{Answers, Invalidation};
+use super::invalidation::{CachedEntries, Invalidation};
 
-/// The longest time an answer is kept. It could be kept for ever; this bounds what a bug could do.
+/// The maximum age of an entry. It could stay for ever; this limits the damage of a bug.
 const TIME_TO_LIVE: Duration = Duration::from_secs(300);
 const MAX_ENTRIES: u64 = 100_000;
 
-/// Answers of one kind, by subject. Cheap to clone; clones share the answers.
+/// Cached rows of one kind, by subject. Cheap to clone; clones share the entries.
 #[derive(Clone)]
 pub struct Entries<T> {
-    answers: Moka<String, Arc<T>>,
+    entries: Moka<String, Arc<T>>,
     invalidation: Invalidation,
 }
 
@@ -26,39 +26,38 @@ impl<T> fmt::Debug for Entries<T> {
 }
 
 impl<T: Send + Sync + 'static> Entries<T> {
-    /// No answers yet, kept until `invalidation` says that they are out of date.
+    /// Creates an empty cache whose entries are kept until `invalidation` drops them.
     pub fn new(invalidation: &Invalidation) -> Self {
-        let answers = Moka::builder().max_capacity(MAX_ENTRIES).time_to_live(TIME_TO_LIVE).build();
-        invalidation.register(answers.clone());
-        Self { answers, invalidation: invalidation.clone() }
+        let entries = Moka::builder().max_capacity(MAX_ENTRIES).time_to_live(TIME_TO_LIVE).build();
+        invalidation.register(entries.clone());
+        Self { entries, invalidation: invalidation.clone() }
     }
 
-    /// The answer about a subject: the one that is kept, or what `read` reads. That there is none is
-    /// not kept.
+    /// Returns the entry for a subject, from the cache or else from `read`. A missing row is not cached.
     pub async fn get<E>(
         &self,
         subject: &str,
         read: impl Future<Output = Result<Option<T>, E>> + Send,
     ) -> Result<Option<Arc<T>>, E> {
         let may_keep = self.invalidation.allows(subject);
-        if may_keep && let Some(hit) = self.answers.get(subject) {
+        if may_keep && let Some(hit) = self.entries.get(subject) {
             return Ok(Some(hit));
         }
         let before = self.invalidation.count();
         let Some(read) = read.await?.map(Arc::new) else { return Ok(None) };
         let is_current = || self.invalidation.is_trusted() && self.invalidation.count() == before;
         if may_keep && is_current() {
-            self.answers.insert(subject.to_owned(), Arc::clone(&read));
-            // A write that ended during the read has dropped nothing: the entry came after it.
+            self.entries.insert(subject.to_owned(), Arc::clone(&read));
+            // A write that ended during the read could not drop this entry, which was inserted after it.
             if !is_current() {
-                self.answers.invalidate(subject);
+                self.entries.invalidate(subject);
             }
         }
         Ok(Some(read))
     }
 }
 
-impl<T: Send + Sync + 'static> Answers for Moka<String, Arc<T>> {
+impl<T: Send + Sync + 'static> CachedEntries for Moka<String, Arc<T>> {
     fn drop_subject(&self, subject: &str) {
         self.invalidate(subject);
     }

@@ -1,4 +1,4 @@
-//! Which answers are out of date.
+//! Dropping cached entries when their rows are written.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,29 +6,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::store::{Db, StoreError, Tx};
 
-/// The PostgreSQL channel that names the subjects of writes.
+/// The PostgreSQL channel that carries the subjects of writes.
 pub const CHANNEL: &str = "tollgate_changed";
 
-/// Answers that can be dropped.
-pub(super) trait Answers: Send + Sync {
-    /// Drops the answer about a subject.
+/// A cache whose entries can be dropped.
+pub(super) trait CachedEntries: Send + Sync {
+    /// Drops the entry for a subject.
     fn drop_subject(&self, subject: &str);
-    /// Drops every answer.
+    /// Drops every entry.
     fn drop_all(&self);
 }
 
-/// Drops answers when they are written, here and on every other node. A subject is an account's id, or
-/// a name that a host gives to rows of its own. Cheap to clone.
+/// Drops entries when their rows are written, here and on every other node. A subject is an account's
+/// id, or a name that the host chooses for its own rows. Cheap to clone.
 #[derive(Clone)]
 pub struct Invalidation(Arc<Inner>);
 
 struct Inner {
-    registered: RwLock<Vec<Box<dyn Answers>>>,
-    /// Counts invalidations, so that a read that was under way during one is not kept.
+    registered: RwLock<Vec<Box<dyn CachedEntries>>>,
+    /// Counts invalidations, so that a read in progress during one is not cached.
     count: AtomicU64,
     /// Whether this node is notified of other nodes' writes.
     is_trusted: AtomicBool,
-    /// The subjects of the commits under way, once for each commit.
+    /// The subjects of the commits in progress, once for each commit.
     committing: Mutex<Vec<String>>,
 }
 
@@ -38,8 +38,8 @@ impl fmt::Debug for Invalidation {
     }
 }
 
-/// A commit under way. Between the moment from which others see it and the invalidation, a kept answer
-/// is out of date.
+/// A commit in progress. From the moment it becomes visible until the invalidation, a cached entry is
+/// out of date.
 pub(super) struct Committing {
     invalidation: Invalidation,
     subjects: Vec<String>,
@@ -57,8 +57,8 @@ impl Drop for Committing {
 }
 
 impl Invalidation {
-    /// For a database. If other nodes write, nothing is kept until [`Invalidation::trust`] confirms
-    /// that this node is notified of their writes.
+    /// Creates the invalidation for a database. If other nodes write to it, nothing is cached until
+    /// [`Invalidation::trust`] confirms that this node is notified of their writes.
     pub fn new(db: &Db) -> Self {
         Self(Arc::new(Inner {
             registered: RwLock::default(),
@@ -68,12 +68,12 @@ impl Invalidation {
         }))
     }
 
-    pub(super) fn register(&self, answers: impl Answers + 'static) {
-        self.0.registered.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(answers));
+    pub(super) fn register(&self, entries: impl CachedEntries + 'static) {
+        self.0.registered.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(entries));
     }
 
-    /// Commits a transaction that changed these subjects, and drops the answers about them here and on
-    /// every other node. It runs to its end even if the caller goes away.
+    /// Commits a transaction that changed these subjects, and drops their entries here and on every
+    /// other node. It runs to completion even if the caller's future is dropped.
     pub async fn commit(&self, mut tx: Tx, changed: Vec<String>) -> Result<(), StoreError> {
         let invalidation = self.clone();
         let committing = tokio::spawn(async move {
@@ -96,20 +96,20 @@ impl Invalidation {
         Committing { invalidation: self.clone(), subjects }
     }
 
-    /// Drops the answers about a subject.
+    /// Drops the entries for a subject.
     pub fn invalidate(&self, subject: &str) {
         self.0.count.fetch_add(1, Ordering::SeqCst);
-        self.each(|answers| answers.drop_subject(subject));
+        self.each(|entries| entries.drop_subject(subject));
     }
 
-    /// Sets whether this node is notified of other writes, and drops every answer.
+    /// Sets whether this node is notified of other nodes' writes, and drops every entry.
     pub fn trust(&self, is_trusted: bool) {
         self.0.is_trusted.store(is_trusted, Ordering::SeqCst);
         self.0.count.fetch_add(1, Ordering::SeqCst);
-        self.each(|answers| answers.drop_all());
+        self.each(|entries| entries.drop_all());
     }
 
-    /// Whether an answer about this subject may be kept, and one that is kept be used.
+    /// Whether the cache may be read and filled for this subject.
     pub(super) fn allows(&self, subject: &str) -> bool {
         self.is_trusted() && !self.committing().iter().any(|other| other == subject)
     }
@@ -118,14 +118,14 @@ impl Invalidation {
         self.0.is_trusted.load(Ordering::SeqCst)
     }
 
-    /// How many invalidations there were.
+    /// The number of invalidations so far.
     pub(super) fn count(&self) -> u64 {
         self.0.count.load(Ordering::SeqCst)
     }
 
-    fn each(&self, act: impl Fn(&dyn Answers)) {
-        for answers in self.0.registered.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            act(&**answers);
+    fn each(&self, act: impl Fn(&dyn CachedEntries)) {
+        for entries in self.0.registered.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            act(&**entries);
         }
     }
 

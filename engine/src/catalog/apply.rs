@@ -1,4 +1,4 @@
-//! Changing Stripe.
+//! Applying the catalogue to Stripe.
 
 use billing::{Catalog, PriceId};
 
@@ -16,7 +16,7 @@ pub async fn apply(gateway: &Gateway, change: &Change) -> Result<(), GatewayErro
         Change::CreateProduct { id, name, description } => gateway.create_product(id, name, description).await,
         Change::UpdateProduct { id, name, description, .. } => gateway.update_product(id, name, description).await,
         Change::CreatePrice(price) => {
-            // An archived price keeps its lookup key, which no other can have, until it is taken over.
+            // An archived price keeps its lookup key until another price takes it over.
             let archived = gateway.archived_price(&price.lookup_key).await?;
             create_price(gateway, price, archived.as_ref()).await
         }
@@ -27,7 +27,7 @@ pub async fn apply(gateway: &Gateway, change: &Change) -> Result<(), GatewayErro
     }
 }
 
-/// Makes Stripe sell what the catalogue says, and returns what was changed.
+/// Brings Stripe in line with the catalogue, and returns the changes made.
 pub async fn apply_all(gateway: &Gateway, catalog: &Catalog) -> Result<Vec<Change>, GatewayError> {
     let changes = plan(gateway, catalog).await?;
     for change in &changes {

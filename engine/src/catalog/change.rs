@@ -5,10 +5,10 @@ use std::fmt;
 use super::wanted::WantedPrice;
 use crate::stripe::prices::{StripePrice, describe_charge};
 
-/// A change that makes Stripe sell what `plans.toml` says.
+/// A change that brings Stripe in line with `plans.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Stripe lacks a meter by which usage is billed.
+    /// Stripe lacks a meter that bills usage.
     CreateMeter {
         /// The name of its events.
         event_name: String,

@@ -7,7 +7,7 @@ use super::wanted::{self, WantedProduct};
 use crate::stripe::prices::StripeProduct;
 use crate::stripe::{Gateway, GatewayError};
 
-/// Lists what Stripe would have to change, in the order in which it has to be applied.
+/// Lists the changes that Stripe needs, in the order in which to apply them.
 pub async fn plan(gateway: &Gateway, catalog: &Catalog) -> Result<Vec<Change>, GatewayError> {
     let mut changes = Vec::new();
     for product in wanted::fixed(catalog) {

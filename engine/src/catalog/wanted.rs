@@ -1,4 +1,4 @@
-//! What Stripe should sell, according to `plans.toml`.
+//! The products and prices that `plans.toml` wants at Stripe.
 
 use billing::{Catalog, Interval, Money, Plan, Product};
 
@@ -18,9 +18,9 @@ pub(super) struct WantedProduct {
 pub struct WantedPrice {
     /// The id of its product.
     pub product: String,
-    /// The key by which it is found.
+    /// Its lookup key.
     pub lookup_key: String,
-    /// The amount, of one unit for a metered price.
+    /// The amount; for a metered price, the amount per unit.
     pub amount: Money,
     /// How often it is charged; `None` for a price that is paid once.
     pub interval: Option<Interval>,
@@ -38,8 +38,8 @@ impl WantedPrice {
     }
 }
 
-/// A product for each plan and each product of the catalogue, without those whose prices are
-/// configured by id.
+/// A product for each plan and each product of the catalogue, except those whose prices are configured
+/// by id.
 pub(super) fn fixed(catalog: &Catalog) -> Vec<WantedProduct> {
     let plans = catalog.plans().iter().map(of_plan);
     let products = catalog.products().iter().filter(|product| product.id.is_none()).map(of_product);
@@ -70,8 +70,7 @@ fn of_product(product: &Product) -> WantedProduct {
     WantedProduct { prices: vec![price], name: product.name.clone(), description: product.summary.clone(), id }
 }
 
-/// A product for each meter whose unit price `plans.toml` gives, with the event name and label of
-/// the meter.
+/// A product for each meter with a unit price in `plans.toml`, with the meter's event name and label.
 pub(super) fn metered(catalog: &Catalog) -> Vec<(&str, &str, WantedProduct)> {
     let with_unit = catalog.metered_prices().filter_map(|(meter, price)| Some((meter, price, price.unit.as_ref()?)));
     with_unit
@@ -92,7 +91,8 @@ pub(super) fn metered(catalog: &Catalog) -> Vec<(&str, &str, WantedProduct)> {
         .collect()
 }
 
-/// Stripe's id of the product for a tier or a product's key. Ours to choose, so that it is created once.
+/// The id of the product at Stripe for a tier or a product's key. We choose it, so that it is created
+/// once.
 fn product_id(key: &str) -> String {
     format!("tollgate_{}", key.to_ascii_lowercase().replace('-', "_"))
 }

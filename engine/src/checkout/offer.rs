@@ -1,4 +1,4 @@
-//! What can be bought, found in the catalogue.
+//! The plans and products for sale.
 
 use billing::{Catalog, Interval, Plan, Price, PriceId, Product};
 
@@ -43,7 +43,7 @@ impl<'a> Offer<'a> {
         }
     }
 
-    /// Finds the ids of its prices: configured, or by lookup key at Stripe.
+    /// Finds the ids of its prices, configured or by lookup key at Stripe.
     pub(super) async fn prices(&self, core: &Core) -> Result<OfferPrices, GatewayError> {
         let mut metered = Vec::new();
         if let Self::Plan(plan, price) = self {

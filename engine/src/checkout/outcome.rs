@@ -1,4 +1,4 @@
-//! How a Checkout ended, for the page that Stripe sends people back to.
+//! The outcome of a Checkout, for the page that Stripe redirects to.
 
 use billing::ledger::Purchase;
 use billing::{AccountId, CheckoutSessionId, SubscriptionId, Tier, Timestamp};
@@ -23,11 +23,11 @@ pub enum CheckoutOutcome {
     },
     /// The product was bought and paid.
     Bought(Purchase),
-    /// The product was bought and the payment takes days, as a bank debit does.
+    /// The product was bought, and the payment takes days, such as a bank debit.
     PaymentPending(Purchase),
-    /// Stripe has not confirmed the payment, or could not be asked.
+    /// Stripe has not confirmed the payment, or could not be reached.
     Unconfirmed,
-    /// The session was not paid and still can be.
+    /// The session has not been paid, and still can be.
     Open {
         /// The Checkout page.
         url: String,
@@ -36,8 +36,8 @@ pub enum CheckoutOutcome {
     Expired,
 }
 
-/// How a session ended, read from Stripe: no webhook has to arrive first. `None` for a session that
-/// is not this account's. If Stripe cannot be asked, the outcome is unconfirmed.
+/// Reads a session's outcome from Stripe: no webhook has to arrive first. `None` for a session that
+/// is not this account's. If Stripe cannot be reached, the outcome is unconfirmed.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn outcome(
     core: &Core,
@@ -57,7 +57,7 @@ pub async fn outcome(
         Ok(None) => return Ok(None),
         Err(SyncError::Store(error)) => return Err(error.into()),
         Err(error) => {
-            tracing::warn!(%error, "Stripe could not be asked about a Checkout that has ended");
+            tracing::warn!(%error, "could not fetch a Checkout Session for its success page");
             return Ok(Some(CheckoutOutcome::Unconfirmed));
         }
     };

@@ -1,7 +1,7 @@
-//! Storing events, many in one commit.
+//! Storing events, batched into group commits.
 //!
-//! An answer is given only after the commit that holds the event; an event that cannot be stored does
-//! not refuse the others (`tests/store/intake.rs`).
+//! A call returns only after its event's commit; an event that cannot be stored does not fail the others
+//! (`tests/store/intake.rs`).
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::store::inbox::{self, EventState, NewEvent};
 use crate::store::{Db, GroupCommit, StoreError};
 use crate::stripe::objects::{self, Event};
 
-/// A verified event with its signed bytes, to be applied if it is about anything.
+/// Builds the row for a verified event and its signed bytes; it is ignored if it changes nothing here.
 pub fn new_event(event: Event, payload: String, received_at: Timestamp) -> NewEvent {
     let hint = events::hint(&event);
-    // A customer's own events are about it; the others name it.
+    // In a customer's own events the object is the customer; in others it refers to one.
     let customer = match event.object.get("object").and_then(Value::as_str) {
         Some("customer") => objects::id_of(&event.object, "/id"),
         _ => objects::id_of(&event.object, "/customer"),
@@ -34,21 +34,18 @@ pub fn new_event(event: Event, payload: String, received_at: Timestamp) -> NewEv
     }
 }
 
-/// Stores events together. Cheap to clone.
+/// Stores concurrent events in shared commits. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Intake(GroupCommit<NewEvent, bool>);
 
 impl Intake {
-    /// An intake for this database.
+    /// Creates an intake for this database.
     pub fn new(db: &Db) -> Self {
         let db = db.clone();
         Self(GroupCommit::new(move |events| store(db.clone(), events)))
     }
 
-    /// Stores an event and returns when it is durable. `false` when it was stored before.
-    ///
-    /// # Errors
-    /// It was not stored.
+    /// Stores an event and returns once it is durable. `false` if it was already stored.
     pub async fn store(&self, event: NewEvent) -> Result<bool, StoreError> {
         self.0.submit(event).await
     }

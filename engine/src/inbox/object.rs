@@ -1,8 +1,8 @@
-//! The objects that the engine follows at Stripe.
+//! The Stripe objects that the engine follows.
 
 use billing::{CheckoutSessionId, CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
 
-/// One of Stripe's objects, by its id.
+/// A Stripe object, by id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
     /// A subscription.
@@ -18,7 +18,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// The object with this id, by its prefix; `None` for a kind that the engine does not follow.
+    /// Reads an id by its prefix; `None` for a kind of object that the engine does not follow.
     pub fn of_id(id: &str) -> Option<Self> {
         let (prefix, _) = id.split_once('_')?;
         Some(match prefix {
@@ -31,7 +31,7 @@ impl Object {
         })
     }
 
-    /// Its id.
+    /// The object's id.
     pub fn id(&self) -> &str {
         match self {
             Self::Subscription(id) => id.as_str(),

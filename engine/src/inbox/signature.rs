@@ -1,7 +1,7 @@
 //! Stripe's signature scheme (Stripe docs, "Verify webhook signatures manually").
 //!
-//! The header is `t=<epoch>,v1=<hex>[,v1=<hex>…]`. What is signed is
-//! `<t>.<raw body>` with HMAC-SHA256. Every `v1` is checked against every
+//! The header is `t=<epoch>,v1=<hex>[,v1=<hex>…]`. The signed payload is
+//! `<t>.<raw body>`, with HMAC-SHA256. Every `v1` is checked against every
 //! configured secret, in constant time, so that a secret can be rotated
 //! (`tests/rules/signature.rs`).
 
@@ -14,14 +14,14 @@ use subtle::{Choice, ConstantTimeEq};
 /// The largest difference between Stripe's clock and ours, in seconds.
 pub const TOLERANCE: i64 = 300;
 
-/// Why a delivery is rejected.
+/// The reason a delivery is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// No header, or one without `t` or `v1`.
+    /// There is no header, or it has no `t` or no `v1`.
     #[error("no usable Stripe-Signature header")]
     Missing,
-    /// Signed too long ago, or in the future.
-    #[error("the signature's time is more than {TOLERANCE} s from now")]
+    /// It was signed too long ago, or in the future.
+    #[error("the signature's timestamp is more than {TOLERANCE} s from now")]
     Stale,
     /// No signature matches any secret.
     #[error("no signature matches")]

@@ -1,18 +1,18 @@
-//! Credits: units of a meter that were bought once and last from window to window until they are used.
+//! Credits: prepaid units of a meter that roll over from window to window until they are used.
 //!
-//! Each purchase sets what it grants now, any number of times and in any order: the balance is the sum
+//! Each purchase sets its current grant, any number of times and in any order: the balance is the sum
 //! of the latest values (`tests/store/credits.rs`). The window's included allowance is used first. A
-//! refund takes back what the purchase granted, used or not: then the balance is below zero, and
-//! nothing is available until it is above zero again. Usage that was counted is never changed.
+//! refund takes back the purchase's grant, used or not: if that takes the balance below zero, no credits
+//! are available until it is above zero again. Counted usage is never changed.
 
 use billing::{AccountId, Meter, Timestamp};
 
 use crate::store::credits::{self as rows, Granted};
 use crate::store::{StoreError, Tx};
 
-/// Sets what a purchase grants *now*: `units` of `meter` to `account`, 0 once it was refunded. `source`
+/// Sets a purchase's current grant: `units` of `meter` to `account`, 0 once it was refunded. `source`
 /// is the purchase's natural key. Call it in the transaction that writes the purchase. Setting the same
-/// again changes nothing.
+/// grant again changes nothing.
 pub async fn set_granted(
     tx: &mut Tx,
     account: &AccountId,

@@ -1,4 +1,4 @@
-//! Reads the meters of an account.
+//! Reading the meters of an account.
 
 use billing::{AccountId, Catalog, Entitlement, Meter, Overage, Reason, Subscription, usage_window};
 
@@ -43,7 +43,7 @@ pub async fn readings(
     Ok(catalog.meters().iter().map(|definition| read(definition.meter)).collect())
 }
 
-/// The subscription whose windows count; none on the free plan.
+/// The subscription whose windows apply; none on the free plan.
 pub(super) fn window_owner(entitlement: &Entitlement) -> Option<&str> {
     match (&entitlement.reason, entitlement.window_anchor) {
         (Reason::Subscription { id, .. }, Some(_)) => Some(id.as_str()),
@@ -51,8 +51,8 @@ pub(super) fn window_owner(entitlement: &Entitlement) -> Option<&str> {
     }
 }
 
-/// What happens beyond the limit. Overage is billed through an item of the subscription; without that
-/// item it is denied.
+/// The treatment of usage beyond the limit. Overage is billed through an item of the subscription;
+/// without that item it is denied.
 pub(super) fn beyond(
     catalog: &Catalog,
     subscriptions: &[Subscription],

@@ -20,11 +20,11 @@ pub struct Notice {
     pub raised_at: Timestamp,
 }
 
-/// The notices to be shown for `readings`: for each meter the highest threshold that it has reached
-/// in this window, unless that was dismissed or a higher limit has made it untrue.
+/// Returns the notices to show for `readings`: for each meter the highest threshold that it has reached
+/// in this window, unless that was dismissed or no longer applies after the limit was raised.
 pub async fn notices(core: &Core, account: &AccountId, readings: &[MeterReading]) -> Result<Vec<Notice>, StoreError> {
     let Some(window) = readings.first().map(|reading| reading.window.start) else { return Ok(Vec::new()) };
-    // Most accounts have none, and then nothing has to be read.
+    // Most accounts have none, which needs no query.
     if !readings.iter().any(|reading| Threshold::Near.is_reached(reading.used, reading.limit)) {
         return Ok(Vec::new());
     }
@@ -40,8 +40,8 @@ pub async fn notices(core: &Core, account: &AccountId, readings: &[MeterReading]
     Ok(readings.iter().filter_map(notice).collect())
 }
 
-/// Dismisses the notice of a meter in the current window. A higher threshold that is reached later is
-/// shown again.
+/// Dismisses the notice of a meter in the current window. A higher threshold reached later is still
+/// shown.
 pub async fn dismiss_notice(
     core: &Core,
     account: &AccountId,

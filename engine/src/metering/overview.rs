@@ -1,4 +1,4 @@
-//! An account's meters, and what to tell the customer about them.
+//! An account's meters, with their notices.
 
 use billing::{AccountId, Entitlement};
 
@@ -13,7 +13,7 @@ use crate::store::StoreError;
 pub struct UsageOverview {
     /// All meters.
     pub meters: Vec<MeterReading>,
-    /// The meters that have reached 80 or 100 percent, unless dismissed.
+    /// The notices of meters that have reached 80 or 100 percent, unless dismissed.
     pub notices: Vec<Notice>,
 }
 

@@ -1,5 +1,5 @@
-//! A short-term limit on calls. It protects the machine, so it is separate on each node; the meters,
-//! which are exact, are shared by all nodes.
+//! A short-term rate limit. It protects the machine, so each node has its own; the meters, which are
+//! exact, are shared by all nodes.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -11,19 +11,19 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter as Governor};
 
-/// Callers that have not called for a while are forgotten after this many calls.
+/// Idle callers are removed after this many calls.
 const SWEEP_EVERY: u32 = 8192;
 
-/// Whose calls are counted together.
+/// The key of a rate limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// An account, however it calls.
+    /// An account, over all its credentials.
     Account(AccountId),
     /// An unauthenticated client, by its address.
     Peer(Option<IpAddr>),
 }
 
-/// Admits so many calls per second, and twice as many in a burst.
+/// Admits a number of calls per second, and twice as many in a burst.
 pub struct RateLimiter {
     governor: Option<Governor<Caller, DashMapStateStore<Caller>, DefaultClock, StateInformationMiddleware>>,
     per_second: u32,
@@ -36,7 +36,7 @@ impl std::fmt::Debug for RateLimiter {
     }
 }
 
-/// What is left of the burst.
+/// The calls left in the burst.
 #[derive(Clone, Copy, Debug)]
 pub struct Burst {
     /// Calls admitted per second.
@@ -50,12 +50,12 @@ pub struct Burst {
 pub struct TooManyCalls {
     /// Seconds until the next call is admitted.
     pub retry_after: u64,
-    /// What is left: nothing.
+    /// The burst, with no calls left.
     pub burst: Burst,
 }
 
 impl RateLimiter {
-    /// `None` limits nothing.
+    /// Creates a limiter; `None` means no limit.
     pub fn new(per_second: Option<NonZeroU32>) -> Self {
         let governor = per_second.map(|rate| {
             let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
@@ -64,7 +64,7 @@ impl RateLimiter {
         Self { governor, per_second: per_second.map_or(0, NonZeroU32::get), calls: AtomicU32::new(0) }
     }
 
-    /// Admits one call, and returns what is left of the burst if there is a limit.
+    /// Admits one call, and returns the rest of the burst if there is a limit.
     pub fn admit(&self, caller: &Caller) -> Result<Option<Burst>, TooManyCalls> {
         let Some(governor) = &self.governor else { return Ok(None) };
         if self.calls.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {

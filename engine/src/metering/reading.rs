@@ -11,19 +11,19 @@ use crate::store::usage::Counter;
 pub struct MeterReading {
     /// The meter.
     pub meter: Meter,
-    /// Used of the limit.
+    /// Units of the limit used.
     pub used: u64,
-    /// Reserved of the limit by work that has not ended.
+    /// Units of the limit reserved by work in progress.
     pub reserved: u64,
-    /// What the plan includes.
+    /// The plan's limit.
     pub limit: Limit,
-    /// Used beyond the limit, out of credits.
+    /// Credits used beyond the limit.
     pub from_credits: u64,
-    /// Credits left; below zero when used ones were refunded.
+    /// Credits left; negative if used ones were refunded.
     pub credits: i64,
-    /// Used beyond both, to be billed.
+    /// Units used beyond limit and credits, to be billed.
     pub overage: u64,
-    /// What happens to usage beyond both.
+    /// The treatment of usage beyond limit and credits.
     pub beyond: Overage,
     /// The window.
     pub window: UsageWindow,
@@ -61,13 +61,13 @@ impl MeterReading {
         }
     }
 
-    /// What can still be used without being billed.
+    /// The units left before overage.
     pub fn left(&self) -> Limit {
         self.allowance().left()
     }
 }
 
-/// The beginning of the UTC day that `at` lies in.
+/// The start of the UTC day that contains `at`.
 pub const fn midnight(at: Timestamp) -> Timestamp {
     Timestamp(at.0 - at.0.rem_euclid(billing::time::DAY))
 }

@@ -1,4 +1,4 @@
-//! Requests to the meter, and their outcomes.
+//! Metering requests, and their outcomes.
 
 use billing::Meter;
 use billing::allowance::MAX_UNITS;
@@ -14,22 +14,22 @@ pub struct UsageEvent<'a> {
     pub meter: Meter,
     /// The number of units, from 1.
     pub quantity: u64,
-    /// Identifies the event: it counts once, however often it is sent.
+    /// The idempotency key: an event counts once, however often it is sent.
     pub key: &'a str,
-    /// Whether the key was generated for this event, so that it need not be looked up. A key that
-    /// exists all the same is an error.
+    /// Whether the key was generated for this event, so that it need not be looked up. If it exists
+    /// nevertheless, that is an error.
     pub is_new_key: bool,
-    /// The fingerprint of the request behind it: the same key with another one is an error. May be
+    /// The fingerprint of the request: the same key with another fingerprint is an error. May be
     /// empty.
     pub fingerprint: &'a str,
-    /// What used it, such as an API key's id.
+    /// The source of the usage, such as an API key's id.
     pub source: Option<&'a str>,
-    /// JSON, about the work. It is kept with the record.
+    /// JSON about the work, stored with the record.
     pub metadata: Option<String>,
 }
 
 impl<'a> UsageEvent<'a> {
-    /// A usage event without details.
+    /// Creates a usage event without details.
     pub const fn new(meter: Meter, quantity: u64, key: &'a str) -> Self {
         Self { meter, quantity, key, is_new_key: false, fingerprint: "", source: None, metadata: None }
     }
@@ -40,13 +40,13 @@ impl<'a> UsageEvent<'a> {
 pub enum Recorded {
     /// Counted; the reading includes it.
     Counted(MeterReading),
-    /// Counted before under the same key; nothing changed.
+    /// Already counted under the same key; nothing changed.
     Repeated(MeterReading),
     /// Not enough is left; nothing changed.
     Denied(MeterReading),
 }
 
-/// Units held for work that has begun.
+/// Units held for work in progress.
 #[derive(Clone, Debug)]
 pub struct Reservation {
     pub(super) scope: CounterScope,
@@ -57,23 +57,23 @@ pub struct Reservation {
 /// The outcome of reserving usage.
 #[derive(Clone, Debug)]
 pub enum Reserved {
-    /// Held: begin the work.
+    /// Units are held: the work can start.
     Held(Reservation, MeterReading),
-    /// The same work succeeded before and was counted.
+    /// The same work has already succeeded and was counted.
     Repeated(MeterReading),
-    /// The same work is under way.
+    /// The same work is in progress.
     InProgress(MeterReading),
     /// Not enough is left; nothing changed.
     Denied(MeterReading),
 }
 
-/// Why usage could not be counted.
+/// The reason usage could not be counted.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// The key was used for something else.
+    /// The key was used for another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,
-    /// A quantity of zero, or beyond what can be counted.
+    /// The quantity is zero or too large.
     #[error("a quantity must be from 1 to {MAX_UNITS}")]
     Quantity,
     /// The database failed; nothing was counted.

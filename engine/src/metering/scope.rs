@@ -1,10 +1,10 @@
-//! Where usage is counted.
+//! The counter of a usage event.
 
 use billing::{AccountId, Limit, Meter, Overage, UsageWindow};
 
 use crate::store::usage::CounterKey;
 
-/// The counter that a usage event belongs to, and what applied when the event was asked for.
+/// The counter that a usage event belongs to, and the terms that applied when it was requested.
 #[derive(Clone, Debug)]
 pub struct CounterScope {
     /// The account.
@@ -13,11 +13,11 @@ pub struct CounterScope {
     pub meter: Meter,
     /// The window.
     pub window: UsageWindow,
-    /// The subscription whose window it is; none on the free plan.
+    /// The subscription that the window belongs to; none on the free plan.
     pub subscription: Option<String>,
-    /// What the plan includes.
+    /// The plan's limit.
     pub limit: Limit,
-    /// What happens beyond it.
+    /// The treatment of usage beyond it.
     pub overage: Overage,
 }
 

@@ -1,8 +1,8 @@
-//! The shares of a limit that are worth a notice.
+//! The shares of a limit that raise a notice.
 
 use billing::Limit;
 
-/// A share of a limit that is worth a notice.
+/// A share of a limit that raises a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Threshold {
     /// 80 percent.
@@ -12,7 +12,7 @@ pub enum Threshold {
 }
 
 impl Threshold {
-    /// Both, the lower first.
+    /// Both thresholds, the lower first.
     pub const ALL: [Self; 2] = [Self::Near, Self::Reached];
 
     /// The percentage.
@@ -23,12 +23,12 @@ impl Threshold {
         }
     }
 
-    /// The threshold with this percentage.
+    /// Finds the threshold with this percentage.
     pub fn parse(percent: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|threshold| threshold.percent() == percent)
     }
 
-    /// Whether `used` has reached it. Never where there is no limit or nothing is included.
+    /// Whether `used` has reached it. Never if there is no limit or nothing is included.
     pub fn is_reached(self, used: u64, limit: Limit) -> bool {
         match limit {
             Limit::Unlimited | Limit::Finite(0) => false,

@@ -1,4 +1,4 @@
-//! What can differ between Stripe and the database.
+//! The differences between Stripe and the database.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub enum DriftKind {
 }
 
 impl DriftKind {
-    /// All of them.
+    /// All classes.
     pub const ALL: [Self; 9] = [
         Self::MissedEvent,
         Self::WrongSubscription,
@@ -41,7 +41,7 @@ impl DriftKind {
         Self::NotCompared,
     ];
 
-    /// The word in the database and on the command line.
+    /// The text in the database and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MissedEvent => "missed_event",
@@ -56,9 +56,9 @@ impl DriftKind {
         }
     }
 
-    /// The class of this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    /// Reads the text of a class.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -122,7 +122,7 @@ pub enum Drift {
     NotCompared {
         /// Its id at Stripe.
         subject: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -173,7 +173,7 @@ impl Drift {
         }
     }
 
-    /// Identifies the same difference across runs.
+    /// The difference's identity across runs.
     pub fn key(&self) -> String {
         let part = match self {
             Self::UnknownPrice { price, .. } => price.as_str(),

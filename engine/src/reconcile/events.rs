@@ -1,4 +1,4 @@
-//! Events that were never received. They are stored as if they had been.
+//! Missed events. They are stored as if they had been delivered.
 
 use std::collections::BTreeSet;
 

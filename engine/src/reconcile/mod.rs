@@ -1,13 +1,13 @@
-//! Comparing with Stripe, and repairing what differs.
+//! Comparing with Stripe, and repairing differences.
 //!
-//! Webhooks can be lost for good: an endpoint that was disabled, a table restored from a backup. So
-//! all of Stripe's subscriptions and recent events are read, every difference is reported, and what is
-//! safe is repaired the usual way, by fetching and writing whole objects. An object that cannot be
-//! read is reported, and the others are compared. A second run finds nothing to repair
+//! Webhooks can be lost for good: the endpoint was disabled, or a table was restored from a backup. So
+//! all of Stripe's subscriptions and recent events are read, every difference is reported, and safe ones
+//! are repaired the usual way, by fetching and writing whole objects. An object that cannot be read is
+//! reported, and the others are compared. A second run finds nothing to repair
 //! (`tests/http/reconcile.rs`).
 //!
-//! [`drift`] names what can differ, `comparison` collects it, a file for each part looks for it, and
-//! `run` records it.
+//! [`drift`] defines the differences, a file for each part finds them, `comparison` collects them, and
+//! `run` records them.
 
 mod billed_usage;
 mod comparison;

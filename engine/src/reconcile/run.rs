@@ -11,23 +11,23 @@ use crate::store::StoreError;
 use crate::store::drift::{self as store, Found};
 use crate::sync::SyncError;
 
-/// How far back events are compared on schedule, in days. Stripe delivers for three days; what was
-/// lost before that shows in the subscriptions themselves.
+/// The number of days for which a scheduled run compares events. Stripe retries for three days; older
+/// losses show in the subscriptions themselves.
 const SCHEDULED_DAYS: i64 = 4;
-/// How long Stripe keeps events, in days: the most that can be compared.
+/// The number of days for which Stripe keeps events: the most that can be compared.
 pub const STRIPE_KEEPS_DAYS: i64 = 30;
-/// Seconds within which another node's run is recent enough.
+/// The age up to which another node's run is recent enough, in seconds.
 const RECENT: i64 = 15 * 60;
-/// Days for which runs are kept.
+/// The number of days for which runs are kept.
 const KEPT_DAYS: i64 = 30;
 
-/// A comparison that did not complete. What was repaired stays repaired.
+/// A comparison that did not complete. Completed repairs remain.
 #[derive(Debug, thiserror::Error)]
 #[error("the comparison did not complete: {cause}")]
 pub struct Interrupted {
-    /// What was found before.
+    /// The findings before the error.
     pub findings: Vec<Finding>,
-    /// Why it ended early.
+    /// The error that ended it.
     #[source]
     pub cause: SyncError,
 }
@@ -38,7 +38,7 @@ impl From<StoreError> for Interrupted {
     }
 }
 
-/// Compares everything once, with the events of the last `days`, and records what was found.
+/// Compares everything once, with the events of the last `days`, and records the findings.
 #[tracing::instrument(skip_all)]
 pub async fn reconcile(core: &Core, mode: Mode, days: i64) -> Result<Vec<Finding>, Interrupted> {
     let run = ids::new_id();
@@ -48,7 +48,7 @@ pub async fn reconcile(core: &Core, mode: Mode, days: i64) -> Result<Vec<Finding
     execute(core, &run, mode, days).await
 }
 
-/// Compares and repairs, unless a recent run on any node did or still does. Returns whether it did.
+/// Compares and repairs, unless any node has a recent run. Returns whether it did.
 pub async fn reconcile_if_due(core: &Core) -> Result<bool, Interrupted> {
     let (run, now) = (ids::new_id(), core.now());
     let mut tx = core.db().begin().await?;
@@ -78,12 +78,12 @@ async fn execute(core: &Core, run: &str, mode: Mode, days: i64) -> Result<Vec<Fi
     }
 }
 
-/// What a comparison has found.
+/// The result of a comparison.
 struct Compared {
     findings: Vec<Finding>,
     /// The classes that were compared completely.
     complete: Vec<DriftKind>,
-    /// The first error that kept a part from being compared.
+    /// The first error that ended a part early.
     interrupted: Option<SyncError>,
 }
 
@@ -130,8 +130,8 @@ enum Part {
 }
 
 impl Part {
-    /// The classes of which this part finds every difference. Those about a customer need all of the
-    /// customer's subscriptions, so an object that could not be read leaves them out.
+    /// The classes that this part finds completely. Those about a customer need all of the customer's
+    /// subscriptions, so they are excluded if an object could not be read.
     const fn kinds(self, is_complete: bool) -> &'static [DriftKind] {
         use DriftKind::{
             BilledUsage, DeletedButBilled, DuplicateSubscription, MissedEvent, OrphanCustomer, UnknownPrice, Unmatched,

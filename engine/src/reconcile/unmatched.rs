@@ -1,5 +1,5 @@
-//! Events of customers that no account owns. A customer that names an existing account by now is
-//! linked.
+//! Events of customers that no account owns. A customer is linked if the account that it names now
+//! exists.
 
 use std::collections::BTreeSet;
 

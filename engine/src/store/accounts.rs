@@ -1,14 +1,14 @@
-//! Accounts: what plans, usage and the ledger belong to.
+//! Accounts: the owners of plans, usage and the ledger.
 //!
-//! The id is the host's own; the contact address lives here, so that nothing in the engine refers
-//! to a table of users.
+//! The id is the host's own; the contact address is stored here, so that the engine never refers to a
+//! table of users.
 
 use billing::email::Email;
 use billing::{AccountId, Timestamp};
 
 use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
 
-/// Accounts with their live customer, one row each.
+/// Accounts with their current customer, one row each.
 macro_rules! account_rows {
     ($condition:literal) => {
         concat!(
@@ -36,12 +36,12 @@ statements! {
         WHERE id = $1";
 }
 
-/// An account as lists show it.
+/// An account in a list.
 #[derive(Clone, Debug)]
 pub struct AccountRow {
     /// Its id.
     pub id: String,
-    /// The contact address; `closed` once the account is.
+    /// The contact address; the text `closed` once the account is closed.
     pub email: String,
     /// Its customer at Stripe.
     pub customer_id: Option<String>,
@@ -53,12 +53,12 @@ pub struct AccountRow {
 
 columns!(AccountRow { id, email, customer_id, created_at, closed_at });
 
-/// How to reach the account's owner.
+/// An account's contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
-    /// The address, as it was given.
+    /// The address as entered.
     pub email: String,
-    /// The address as trials are counted by it: [`Email::canonical`].
+    /// The address by which trials are counted: [`Email::canonical`].
     pub email_canonical: String,
     /// The name on invoices.
     pub name: Option<String>,
@@ -68,7 +68,7 @@ pub struct Contact {
 
 columns!(Contact { email, email_canonical, name, closed_at });
 
-/// Creates the account; `false` when it exists.
+/// Creates the account; `false` if it exists.
 pub async fn insert(
     tx: &mut Tx,
     id: &AccountId,
@@ -86,7 +86,7 @@ pub async fn set_contact(tx: &mut Tx, id: &AccountId, email: &Email, name: Optio
     tx.execute(SET_CONTACT, values).await.map(drop)
 }
 
-/// How to reach the account's owner; `None` for an account that does not exist.
+/// The account's contact; `None` for an account that does not exist.
 pub async fn contact(db: &Db, id: &AccountId) -> Result<Option<Contact>, StoreError> {
     db.fetch_optional(CONTACT, values![id.as_str()]).await
 }
@@ -96,7 +96,7 @@ pub async fn contact_in(tx: &mut Tx, id: &AccountId) -> Result<Option<Contact>, 
     tx.fetch_optional(CONTACT, values![id.as_str()]).await
 }
 
-/// Whether the account exists, closed or not. One that does not exist is not created until this
+/// Whether the account exists, closed or not. If it does not, it cannot be created until this
 /// transaction ends.
 pub async fn exists(tx: &mut Tx, id: &AccountId) -> Result<bool, StoreError> {
     if tx.fetch_optional::<(String,)>(EXISTS, values![id.as_str()]).await?.is_some() {
@@ -106,8 +106,8 @@ pub async fn exists(tx: &mut Tx, id: &AccountId) -> Result<bool, StoreError> {
     Ok(tx.fetch_optional::<(String,)>(EXISTS, values![id.as_str()]).await?.is_some())
 }
 
-/// Accounts whose address contains `text`, or whose own or Stripe's id it is; all accounts for an
-/// empty text. Newest first.
+/// Finds accounts whose address contains `text`, or whose id or Stripe customer id equals it; all
+/// accounts for an empty text. Newest first.
 pub async fn search(db: &Db, text: &str, after: &Cursor, limit: i64) -> Result<Vec<AccountRow>, StoreError> {
     let text = text.trim();
     let pattern = if text.is_empty() { String::new() } else { pattern(text) };
@@ -119,7 +119,7 @@ pub async fn by_id(db: &Db, id: &AccountId) -> Result<Option<AccountRow>, StoreE
     db.fetch_optional(BY_ID, values![id.as_str()]).await
 }
 
-/// The pattern for texts that contain `text`, in which nothing of `text` is a wildcard.
+/// Returns a pattern for texts that contain `text`, with wildcards in `text` escaped.
 fn pattern(text: &str) -> String {
     let escaped: String = text
         .to_lowercase()
@@ -129,18 +129,18 @@ fn pattern(text: &str) -> String {
     format!("%{escaped}%")
 }
 
-/// Makes every other transaction that locks the same account wait until this one ends. `false` when
-/// the account is closed or does not exist; then nothing is locked.
+/// Locks the account until this transaction ends. `false` if the account is closed or does not exist;
+/// then nothing is locked.
 pub async fn lock(tx: &mut Tx, id: &AccountId) -> Result<bool, StoreError> {
     Ok(tx.execute(LOCK, values![id.as_str()]).await? > 0)
 }
 
-/// The number of the account's next billing change, counted from 1 in the order of the commits.
+/// Takes the number of the account's next billing change, starting at 1 and in commit order.
 pub async fn next_change(tx: &mut Tx, id: &AccountId) -> Result<i64, StoreError> {
     Ok(tx.fetch_one::<(i64,)>(NEXT_CHANGE, values![id.as_str()]).await?.0)
 }
 
-/// Closes an account for good. The row stays, because the ledger refers to it.
+/// Closes an account permanently. The row stays, because the ledger refers to it.
 pub async fn close(tx: &mut Tx, id: &AccountId, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(CLOSE, values![id.as_str(), at.0]).await.map(drop)
 }

@@ -1,9 +1,9 @@
-//! Statements that take many rows.
+//! Statements over many rows.
 //!
-//! PostgreSQL is given each column as one array (`UNNEST`): one statement for any number of rows,
-//! planned once. SQLite has no arrays. It is given the rows written out, in a few fixed sizes, so
-//! that each text is prepared once and cached; its parameters have no numbers, because SQLite would
-//! look each of them up by name (docs/decisions/0010).
+//! On PostgreSQL each column is bound as one array (`UNNEST`): one statement for any number of rows,
+//! planned once. SQLite has no arrays. Its statements list the rows, in a few fixed sizes, so that each
+//! text is prepared once and cached; their parameters have no numbers, because SQLite would look each of
+//! them up by name (docs/decisions/0010).
 
 use std::fmt::Write;
 
@@ -17,10 +17,10 @@ use super::run::Row;
 use super::tx::Tx;
 use super::value::Value;
 
-/// A statement that takes many rows.
+/// A statement over many rows.
 pub(crate) struct BatchStatement {
     name: &'static str,
-    /// By the number of rows, the largest first.
+    /// One text for each number of rows, the largest first.
     sqlite: Vec<(usize, String)>,
     postgres: String,
     columns: Vec<Column>,
@@ -33,10 +33,10 @@ enum Column {
 }
 
 impl BatchStatement {
-    /// How many rows one statement of SQLite takes; more are sent as several statements.
+    /// The numbers of rows in SQLite's statements; other numbers are split into several statements.
     const SIZES: [usize; 4] = [64, 16, 4, 1];
 
-    /// `before`, then the rows, then `after`. In `row`, each `$text` or `$bigint` is a parameter:
+    /// Builds `before`, then the rows, then `after`. In `row`, each `$text` or `$bigint` is a parameter:
     /// `"$text, $bigint, 0"`.
     pub(crate) fn new(name: &'static str, before: &str, row: &str, after: &str) -> Self {
         let sqlite = Self::SIZES.map(|size| {
@@ -59,7 +59,7 @@ impl BatchStatement {
         Self { name, sqlite: sqlite.into(), postgres, columns }
     }
 
-    /// Runs it for all of `rows`, each with a value for each parameter, and returns the number of rows
+    /// Runs it for all `rows`, each with a value for each parameter, and returns the number of rows
     /// changed.
     pub(crate) async fn execute(&'static self, tx: &mut Tx, rows: Vec<Vec<Value>>) -> Result<u64, StoreError> {
         if let Tx::Postgres(tx) = tx {
@@ -77,7 +77,7 @@ impl BatchStatement {
         Ok(changed)
     }
 
-    /// Runs it as a query for all of `rows`, and returns the rows it found.
+    /// Runs it as a query for all `rows`, and returns the rows found.
     pub(crate) async fn fetch_all<R: Row>(
         &'static self,
         tx: &mut Tx,
@@ -113,7 +113,7 @@ impl BatchStatement {
         })
     }
 
-    /// The rows, column by column.
+    /// Transposes the rows into columns.
     fn arrays(&self, rows: Vec<Vec<Value>>) -> Vec<Array> {
         let mut arrays: Vec<Array> = self
             .columns
@@ -137,7 +137,7 @@ impl BatchStatement {
         arrays
     }
 
-    /// The statements that SQLite is given, each with the rows it takes.
+    /// Splits the rows into SQLite's statements, each with its rows.
     fn written_out(&'static self, mut rows: Vec<Vec<Value>>) -> Vec<(&'static str, Vec<Vec<Value>>)> {
         let mut all = Vec::new();
         for (size, sql) in &self.sqlite {
@@ -149,7 +149,7 @@ impl BatchStatement {
         all
     }
 
-    /// Every form of it on an engine, under its name.
+    /// All its texts for this database, under its name.
     pub(crate) fn forms(&'static self, db: &Db) -> Vec<(&'static str, &'static str)> {
         match db {
             Db::Sqlite(_) => self.sqlite.iter().map(|(_, sql)| (self.name, sql.as_str())).collect(),
@@ -163,7 +163,8 @@ enum Array {
     Bigint(Vec<Option<i64>>),
 }
 
-/// The text before the first parameter, then for each parameter its type and the text after it.
+/// Splits `row` into the text before the first parameter, then each parameter's type and the text after
+/// it.
 fn pieces(row: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
     row.split('$').enumerate().map(|(number, piece)| {
         let end = piece.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(piece.len());

@@ -9,7 +9,7 @@ use billing::{AccountId, Subscription, SubscriptionId, Timestamp};
 use super::row::RowRef;
 use super::{Cursor, Db, StoreError, Tx, accounts, columns, statements, values};
 
-/// A change with the revision it is about and the one before.
+/// A change with its revision and the previous one.
 macro_rules! changes {
     ($condition:literal) => {
         concat!(
@@ -49,7 +49,7 @@ statements! {
         (SELECT account_id, number FROM billing_change WHERE state <> 'pending' AND settled_at < $1 LIMIT $2)";
 }
 
-/// Whether a change has reached the host.
+/// The delivery state of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeState {
     /// To be delivered.
@@ -61,10 +61,10 @@ pub enum ChangeState {
 }
 
 impl ChangeState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Skipped];
 
-    /// The word in the database.
+    /// The text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -73,18 +73,18 @@ impl ChangeState {
         }
     }
 
-    /// The state of this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    /// Reads the text stored in the database.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 
-/// A change as it is stored.
+/// A stored change.
 #[derive(Clone, Debug)]
 pub struct StoredChange {
-    /// Whose subscription changed.
+    /// The account whose subscription changed.
     pub account: AccountId,
-    /// Its place among the account's changes, from 1.
+    /// The change's sequence number within the account, starting at 1.
     pub number: i64,
     /// The revision.
     pub version: i64,
@@ -92,13 +92,13 @@ pub struct StoredChange {
     pub before: Option<Subscription>,
     /// The subscription after.
     pub after: Subscription,
-    /// What made us ask Stripe: event ids, or a word.
+    /// The reason for the request to Stripe: event ids, or text such as `reconcile`.
     pub cause: String,
-    /// Whether it was delivered.
+    /// The delivery state.
     pub state: ChangeState,
-    /// Deliveries so far.
+    /// The number of delivery attempts so far.
     pub attempts: i64,
-    /// Why the last delivery failed.
+    /// The error of the last delivery attempt.
     pub last_error: Option<String>,
     /// When it was recorded.
     pub created_at: Timestamp,
@@ -153,7 +153,7 @@ impl ChangeRow {
     }
 }
 
-/// Records that a subscription has a new revision, in the transaction that writes it.
+/// Records a subscription's new revision, in the transaction that writes it.
 pub(super) async fn record(
     tx: &mut Tx,
     account: &AccountId,
@@ -165,7 +165,7 @@ pub(super) async fn record(
     tx.execute(INSERT, values![account.as_str(), number, subscription.as_str(), version, at.0]).await.map(drop)
 }
 
-/// Takes a lease until `until` on the oldest pending change of up to `limit` accounts.
+/// Leases the oldest pending change of up to `limit` accounts until `until`.
 pub async fn claim(
     db: &Db,
     owner: &str,
@@ -181,20 +181,20 @@ pub async fn claim(
         tx.commit().await?;
         match row.filter(|_| is_ours).map(ChangeRow::read) {
             Some(Ok(change)) => claimed.push(change),
-            // It stops the changes of its own account only.
-            Some(Err(error)) => tracing::error!(%error, account, number, "a billing change cannot be read"),
+            // It blocks only its own account's changes.
+            Some(Err(error)) => tracing::error!(%error, account, number, "cannot read a billing change"),
             None => {}
         }
     }
     Ok(claimed)
 }
 
-/// The host has accepted a change that `owner` holds.
+/// Marks a change that `owner` holds as accepted by the host.
 pub async fn delivered(tx: &mut Tx, change: &StoredChange, owner: &str, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(DELIVERED, values![change.account.as_str(), change.number, owner, at.0]).await.map(drop)
 }
 
-/// Delivers a change that `owner` holds again at `next`.
+/// Reschedules the delivery of a change that `owner` holds for `next`.
 pub async fn reschedule(
     tx: &mut Tx,
     change: &StoredChange,
@@ -205,17 +205,17 @@ pub async fn reschedule(
     tx.execute(RESCHEDULE, values![change.account.as_str(), change.number, owner, next.0, error]).await.map(drop)
 }
 
-/// Makes a pending change due now. `false` when there is none.
+/// Makes a pending change due now. `false` if there is none.
 pub async fn retry(tx: &mut Tx, account: &AccountId, number: i64, now: Timestamp) -> Result<bool, StoreError> {
     Ok(tx.execute(RETRY, values![account.as_str(), number, now.0]).await? > 0)
 }
 
-/// Gives up on a pending change, so that the account's next one is delivered. `false` when there is none.
+/// Skips a pending change, so that the account's next one is delivered. `false` if there is none.
 pub async fn skip(tx: &mut Tx, account: &AccountId, number: i64, at: Timestamp) -> Result<bool, StoreError> {
     Ok(tx.execute(SKIP, values![account.as_str(), number, at.0]).await? > 0)
 }
 
-/// Which changes a list shows.
+/// The filter of a list of changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangeFilter {
     /// Only those in this state.
@@ -224,7 +224,7 @@ pub struct ChangeFilter {
     pub account: Option<AccountId>,
 }
 
-/// The newest changes that a filter admits, page by page.
+/// Reads a page of the changes that match a filter, newest first.
 pub async fn list(db: &Db, filter: &ChangeFilter, after: &Cursor, limit: i64) -> Result<Vec<StoredChange>, StoreError> {
     let state = filter.state.map_or("", ChangeState::as_str);
     let account = filter.account.as_ref().map_or("", AccountId::as_str);
@@ -233,12 +233,12 @@ pub async fn list(db: &Db, filter: &ChangeFilter, after: &Cursor, limit: i64) ->
     rows.into_iter().map(ChangeRow::read).collect()
 }
 
-/// Where the page after this change begins.
+/// The cursor of the page after this change.
 pub fn cursor(change: &StoredChange) -> Cursor {
     Cursor { at: change.created_at, key: format!("{}.{}", change.account, change.number) }
 }
 
-/// The account and number in a cursor's key. A key that names none is before every change of its time.
+/// The account and number in a cursor's key. An invalid key sorts before every change of its time.
 fn position(key: &str) -> (&str, i64) {
     let position = key.rsplit_once('.').and_then(|(account, number)| Some((account, number.parse().ok()?)));
     position.unwrap_or_default()
@@ -247,9 +247,9 @@ fn position(key: &str) -> (&str, i64) {
 /// Pending changes that have failed at least once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failing {
-    /// The number of them.
+    /// Their number.
     pub count: i64,
-    /// When the oldest of them was recorded.
+    /// When the oldest was recorded.
     pub oldest: Option<Timestamp>,
 }
 

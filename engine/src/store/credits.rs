@@ -1,6 +1,6 @@
-//! Units that were bought once: what each purchase grants now, and the balance of all grants.
+//! Credits: each purchase's current grant, and the balance of all grants.
 //!
-//! A grant and its balance move by the same amount in the same transaction, so that the balance is
+//! A grant and its balance change by the same amount in the same transaction, so that the balance is
 //! always the sum of the grants and never has to be computed.
 
 use billing::{AccountId, Meter, Timestamp};
@@ -8,7 +8,7 @@ use billing::{AccountId, Meter, Timestamp};
 use super::{Db, StoreError, Tx, columns, statements, values};
 
 statements! {
-    // A new grant begins at 0; an existing one is only locked. Either way: what it has granted so far.
+    // A new grant starts at 0; an existing one is only locked. Both return the units granted so far.
     TAKE = "INSERT INTO credit_grant (source, account_id, meter, units, granted_at, changed_at) \
         VALUES ($1, $2, $3, 0, $4, $4) ON CONFLICT (source) DO UPDATE SET source = excluded.source \
         RETURNING account_id, meter, units";
@@ -18,7 +18,7 @@ statements! {
     BALANCES = "SELECT account_id, meter, granted, consumed FROM credit_balance WHERE account_id = $1";
 }
 
-/// What a purchase grants.
+/// A purchase's grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
     /// The account.
@@ -40,20 +40,20 @@ pub struct Balance {
     pub meter: String,
     /// Units granted by all purchases.
     pub granted: i64,
-    /// Units used or held of them.
+    /// Units of them that are used or held.
     pub consumed: i64,
 }
 
 columns!(Balance { account_id, meter, granted, consumed });
 
 impl Balance {
-    /// Units left; below zero when used ones were refunded.
+    /// Units left; negative if used ones were refunded.
     pub const fn left(&self) -> i64 {
         self.granted.saturating_sub(self.consumed)
     }
 }
 
-/// Locks a purchase's grant until the transaction ends, and returns what it has granted so far.
+/// Locks a purchase's grant until the transaction ends, and returns the grant so far.
 pub async fn take_grant(
     tx: &mut Tx,
     source: &str,
@@ -64,18 +64,18 @@ pub async fn take_grant(
     tx.fetch_one(TAKE, values![source, account.as_str(), meter.as_str(), at.0]).await
 }
 
-/// Sets what a purchase grants from now on.
+/// Sets a purchase's grant.
 pub async fn set_grant(tx: &mut Tx, source: &str, granted: &Granted, at: Timestamp) -> Result<(), StoreError> {
     let Granted { account_id, meter, units } = granted;
     tx.execute(SET, values![source, account_id, meter, *units, at.0]).await.map(drop)
 }
 
-/// Moves the units granted to an account, up or down.
+/// Adds to the units granted to an account; negative units are subtracted.
 pub async fn move_granted(tx: &mut Tx, account: &str, meter: &str, units: i64) -> Result<(), StoreError> {
     tx.execute(MOVE_GRANTED, values![account, meter, units]).await.map(drop)
 }
 
-/// The balances of an account.
+/// Reads the balances of an account.
 pub async fn balances(db: &Db, account: &AccountId) -> Result<Vec<Balance>, StoreError> {
     db.fetch_all(BALANCES, values![account.as_str()]).await
 }

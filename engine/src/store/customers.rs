@@ -1,4 +1,4 @@
-//! Stripe customers and the accounts that own them. An account has one at a time.
+//! Stripe customers and the accounts that own them. An account has one live customer at a time.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ const OF_CLOSED: ListQuery = list_query!(
     ""
 );
 
-/// The statements with a list, by name.
+/// The statements with a list parameter, by name.
 pub(super) const LISTS: &[(&str, ListQuery)] = &[("OF_CLOSED", OF_CLOSED)];
 
 statements! {
@@ -43,19 +43,19 @@ pub async fn of_account(db: &Db, account: &AccountId) -> Result<Option<CustomerI
     Ok(row.map(|(id,)| CustomerId::new(id)))
 }
 
-/// Those of these customers whose account was closed, with the account.
+/// Filters `customers` to those of closed accounts, and returns them with the account.
 pub async fn of_closed_accounts(db: &Db, customers: &[&str]) -> Result<HashMap<CustomerId, AccountId>, StoreError> {
     let rows = db.fetch_all::<(String, String)>(OF_CLOSED.on(db), values![list(customers)]).await?;
     Ok(rows.into_iter().map(|(customer, account)| (CustomerId::new(customer), AccountId::new(account))).collect())
 }
 
-/// How many customers of the account were deleted at Stripe.
+/// Counts the account's customers that were deleted at Stripe.
 pub async fn count_deleted(db: &Db, account: &AccountId) -> Result<i64, StoreError> {
     Ok(db.fetch_one::<(i64,)>(COUNT_DELETED, values![account.as_str()]).await?.0)
 }
 
-/// The account that owns a Stripe customer, deleted or not. A customer without one keeps none until
-/// this transaction ends: a transaction that records that there is none must not miss a link.
+/// The account that owns a Stripe customer, deleted or not. A customer without one cannot be linked until
+/// this transaction ends: a transaction that records the absence must not miss a link.
 pub async fn account_of(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
     let account = owner(tx, customer).await?;
     if account.is_some() {
@@ -70,7 +70,7 @@ async fn owner(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, 
     Ok(row.map(|(id,)| AccountId::new(id)))
 }
 
-/// One customer.
+/// Finds a customer.
 pub async fn by_id(db: &Db, id: &CustomerId) -> Result<Option<Stored<Customer>>, StoreError> {
     let row = db.fetch_optional::<CustomerRow>(BY_ID, values![id.as_str()]).await?;
     Ok(row.map(|row| Stored {
@@ -80,8 +80,8 @@ pub async fn by_id(db: &Db, id: &CustomerId) -> Result<Option<Stored<Customer>>,
     }))
 }
 
-/// Links a Stripe customer to an account. `true` when the two are linked now, whichever request linked them;
-/// `false` when either is linked to another. One that was deleted at Stripe does not count.
+/// Links a Stripe customer to an account. `true` if the two are linked now, whichever request linked them;
+/// `false` if either is linked to another. Customers deleted at Stripe do not count.
 pub async fn link(
     tx: &mut Tx,
     customer: &CustomerId,
@@ -96,8 +96,8 @@ pub async fn link(
     Ok(owner(tx, customer).await?.is_some_and(|owner| owner == *account))
 }
 
-/// Writes a linked customer. `seen` is the version read before Stripe was asked. `false`: another
-/// process wrote in between; ask Stripe again.
+/// Writes a linked customer. `seen` is the version read before the request to Stripe. `false` if another
+/// process wrote in between: fetch again.
 pub async fn write(tx: &mut Tx, customer: &Customer, seen: i64, at: Timestamp) -> Result<bool, StoreError> {
     let values = values![
         customer.id.as_str(),

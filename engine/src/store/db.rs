@@ -1,8 +1,8 @@
 //! Connections to either database.
 //!
-//! SQLite has one writer: its pool for writing holds one connection, and every transaction on it
-//! begins immediate, so that two writers queue up instead of failing half-way. Readers have a pool of
-//! their own (WAL). A commit returns when it is on disk (`synchronous=FULL`).
+//! SQLite has one writer: its write pool holds one connection, and every transaction on it begins
+//! immediate, so that two writers queue up instead of failing half-way. Readers have their own pool
+//! (WAL). A commit returns after the fsync (`synchronous=FULL`).
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,22 +17,22 @@ use super::tx::{PostgresTx, SqliteTx, Tx};
 use super::value::statements;
 use crate::settings::DatabaseUrl;
 
-/// Prepared statements kept per connection: more than there are.
+/// The number of prepared statements cached per connection: more than exist.
 const STATEMENT_CACHE: usize = 512;
 
-/// Page cache of SQLite's writer, in KiB as SQLite writes it: the upper levels of every index, so
-/// that a write into millions of rows reads next to nothing.
+/// The page cache of SQLite's writer, in KiB in SQLite's notation: it holds the upper levels of every
+/// index, so that a write into millions of rows reads very little.
 const WRITER_CACHE: &str = "-65536";
-/// Page cache of each of its readers.
+/// The page cache of each reader.
 const READER_CACHE: &str = "-8192";
 
 /// PostgreSQL plans a prepared statement once per connection, and a plan made while a table was
 /// small would scan all of it for ever. Every statement here has its index. With sequential scans
-/// disabled a plan that needs one looks very expensive and must not be compiled for that
+/// disabled, a plan that needs one looks very expensive, which must not trigger JIT compilation
 /// (docs/decisions/0010).
 const USE_INDEXES: &str = "SET enable_seqscan = off; SET jit = off";
 
-// PostgreSQL's alone.
+// PostgreSQL only.
 statements! {
     LOCK_SCHEMAS = "SELECT pg_advisory_xact_lock(hashtextextended('create_schema', 0))";
     SCHEMA = "SELECT nspname FROM pg_namespace WHERE nspname = $1";
@@ -43,7 +43,7 @@ statements! {
 pub enum Db {
     /// One file on this machine.
     Sqlite(SqlitePools),
-    /// A server that many nodes share.
+    /// A server shared by several nodes.
     Postgres(PgPool),
 }
 
@@ -63,18 +63,15 @@ impl SqlitePools {
         &self.writer
     }
 
-    /// A number that changes when another process has written to the file.
+    /// Reads a number that changes when another process writes to the file.
     pub(crate) async fn data_version(&self) -> Result<i64, StoreError> {
-        // Asked on the writing connection, whose own writes do not count.
+        // Read on the writing connection, whose own writes do not count.
         Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await?)
     }
 }
 
 impl Db {
     /// Connects; creates the SQLite file and its folder if they do not exist. Does not migrate.
-    ///
-    /// # Errors
-    /// The address is malformed, or the server does not answer.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
         match url {
             DatabaseUrl::Sqlite(url) => connect_sqlite(url).await,
@@ -82,10 +79,7 @@ impl Db {
         }
     }
 
-    /// Begins a transaction that will write.
-    ///
-    /// # Errors
-    /// No connection became free in time, or the database is unreachable.
+    /// Begins a write transaction.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::begin(&pools.writer).await?),
@@ -93,7 +87,7 @@ impl Db {
         })
     }
 
-    /// The pool of PostgreSQL, if that is the database.
+    /// The PostgreSQL pool, if that is the database.
     pub const fn postgres_pool(&self) -> Option<&PgPool> {
         match self {
             Self::Sqlite(_) => None,
@@ -117,10 +111,7 @@ impl Db {
         }
     }
 
-    /// Prepares a statement without running it.
-    ///
-    /// # Errors
-    /// The database rejects it.
+    /// Prepares a statement without running it, to check it.
     pub async fn prepare(&self, sql: &'static str) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(pools) => drop((&pools.writer).prepare(sql.into_sql_str()).await?),
@@ -147,8 +138,8 @@ async fn connect_postgres(url: &str, schema: Option<&str>) -> Result<Db, StoreEr
     Ok(Db::Postgres(pool))
 }
 
-/// Creates the schema if it does not exist, which needs no permission if it does. `IF NOT EXISTS` alone
-/// fails for one of two nodes that start together.
+/// Creates the schema if it does not exist; if it does, no permission is needed. `IF NOT EXISTS` alone
+/// fails for one of two nodes that start at the same time.
 async fn create_schema(pool: &PgPool, schema: &str) -> Result<(), StoreError> {
     let mut tx = pool.begin().await?;
     sqlx::query(LOCK_SCHEMAS).execute(&mut *tx).await?;
@@ -160,7 +151,7 @@ async fn create_schema(pool: &PgPool, schema: &str) -> Result<(), StoreError> {
     Ok(tx.commit().await?)
 }
 
-/// A name that may also be a word of SQL's, such as `user`.
+/// Quotes a name, which may be an SQL keyword such as `user`.
 fn quoted(name: &str) -> String {
     format!("\"{name}\"")
 }
@@ -172,13 +163,13 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .statement_cache_capacity(STATEMENT_CACHE)
-        // A checkpoint waits for the disk twice: fewer of them, of 32 MB each.
+        // A checkpoint costs two fsyncs: make them fewer, of 32 MB each.
         .pragma("wal_autocheckpoint", "8192")
         .busy_timeout(Duration::from_secs(5));
     if let Some(folder) = options.get_filename().parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
     }
-    // A database in memory lives in its connection: one connection must serve for both.
+    // An in-memory database lives in its connection: one connection must serve both pools.
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
     let pool = |connections, cache: &'static str| {
         let options = options.clone().pragma("cache_size", cache);
@@ -187,7 +178,7 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            // A file does not hang up, and a caller that goes away during the test would close the connection.
+            // A file does not disconnect, and a caller cancelled during the test would close the connection.
             .test_before_acquire(false)
             .acquire_timeout(Duration::from_secs(10))
             .connect_with(options)

@@ -1,5 +1,5 @@
-//! What reconciliation with Stripe has found, followed from the run that first saw a difference to
-//! the one that fixed it or found it resolved.
+//! Differences found by reconciliation, tracked from the run that first saw one to the run that fixed it
+//! or found it resolved.
 
 use billing::Timestamp;
 
@@ -39,22 +39,22 @@ pub struct Run {
     pub started_at: i64,
     /// Epoch seconds.
     pub finished_at: Option<i64>,
-    /// Why it did not complete.
+    /// The error that ended it early.
     pub error: Option<String>,
 }
 
 columns!(Run { id, is_dry, started_at, finished_at, error });
 
-/// A difference as a run has found it.
+/// A difference found by a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Identifies the difference across runs.
+    /// The difference's identity across runs.
     pub key: String,
     /// Its class, such as `missed_event`.
     pub kind: String,
     /// The id of the object at Stripe.
     pub subject: String,
-    /// What differs, as a sentence.
+    /// A sentence that describes the difference.
     pub description: String,
     /// Whether this run fixed it.
     pub is_fixed: bool,
@@ -65,17 +65,17 @@ pub struct Found {
 pub enum DriftState {
     /// It still exists.
     Open,
-    /// The run that saw it last fixed it.
+    /// The last run that saw it fixed it.
     Fixed,
     /// A later run did not find it.
     Resolved,
 }
 
 impl DriftState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 3] = [Self::Open, Self::Fixed, Self::Resolved];
 
-    /// The word in the database.
+    /// The text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -84,13 +84,13 @@ impl DriftState {
         }
     }
 
-    /// The state of this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    /// Reads the text stored in the database.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 
-/// A difference as lists show it.
+/// A difference in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriftEntry {
     /// Our id.
@@ -99,9 +99,9 @@ pub struct DriftEntry {
     pub kind: String,
     /// The id of the object at Stripe.
     pub subject: String,
-    /// What differs, as of the last run that saw it.
+    /// The description by the last run that saw it.
     pub description: String,
-    /// Its state.
+    /// The state.
     pub state: DriftState,
     /// When a run first saw it.
     pub found_at: Timestamp,
@@ -136,7 +136,7 @@ impl DriftRow {
     }
 }
 
-/// Which differences a list shows.
+/// The filter of a list of differences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DriftFilter {
     /// Only those in this state.
@@ -147,8 +147,7 @@ pub struct DriftFilter {
     pub subject: Option<String>,
 }
 
-/// Begins a run, unless another one, on any node, began to repair after `busy_since` without an
-/// error. `false` then.
+/// Begins a run. `false` if a repairing run on any node has begun after `busy_since` without an error.
 pub async fn begin(
     tx: &mut Tx,
     run: &str,
@@ -160,9 +159,9 @@ pub async fn begin(
     Ok(tx.execute(BEGIN_RUN, values![run, is_dry, at.0, busy_since.0]).await? > 0)
 }
 
-/// Records what a run has found, or why it did not complete. A difference that was open when it
-/// began and was not found is resolved, if the run has compared all there is of that class; a missed
-/// event only once it is here, because not every run looks back equally far.
+/// Records a run's findings, and the error if it did not complete. A difference that was open when the
+/// run began and was not found is resolved, if the run has compared its class completely; a missed event
+/// only once it is stored, because runs look back over different periods.
 pub async fn end(
     tx: &mut Tx,
     run: &str,
@@ -187,12 +186,12 @@ pub async fn end(
     tx.execute(END_RUN, values![run, at.0, error]).await.map(drop)
 }
 
-/// The latest run that ended.
+/// The latest finished run.
 pub async fn latest_run(db: &Db) -> Result<Option<Run>, StoreError> {
     db.fetch_optional(LATEST_RUN, values![]).await
 }
 
-/// How many differences of a class are open.
+/// The number of open differences of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenCount {
     /// The class.
@@ -203,12 +202,12 @@ pub struct OpenCount {
 
 columns!(OpenCount { kind, open });
 
-/// How many differences of each class are open.
+/// Counts the open differences of each class.
 pub async fn count_open(db: &Db) -> Result<Vec<OpenCount>, StoreError> {
     db.fetch_all(COUNT_OPEN, values![]).await
 }
 
-/// The newest differences that a filter admits, page by page.
+/// Reads a page of the differences that match a filter, newest first.
 pub async fn list(db: &Db, filter: &DriftFilter, after: &Cursor, limit: i64) -> Result<Vec<DriftEntry>, StoreError> {
     let state = filter.state.map_or("", DriftState::as_str);
     let (kind, subject) = (filter.kind.as_deref().unwrap_or_default(), filter.subject.as_deref().unwrap_or_default());
@@ -216,7 +215,7 @@ pub async fn list(db: &Db, filter: &DriftFilter, after: &Cursor, limit: i64) -> 
     db.fetch_all::<DriftRow>(LIST, values).await?.into_iter().map(DriftRow::read).collect()
 }
 
-/// Deletes differences that no run has seen since `before`, and the runs of that time.
+/// Deletes differences that no run has seen since `before`, and older runs.
 pub async fn forget(tx: &mut Tx, before: Timestamp) -> Result<(), StoreError> {
     tx.execute(FORGET, values![before.0]).await?;
     tx.execute(FORGET_RUNS, values![before.0]).await.map(drop)

@@ -8,7 +8,7 @@ use super::{Cursor, Db, StoreError, Stored, Tx, columns, statements, values};
 
 statements! {
     BY_ID = "SELECT * FROM invoice WHERE id = $1";
-    // A draft may still change, and a void invoice no longer concerns anyone.
+    // A draft may still change, and a void invoice is no longer relevant.
     OF_ACCOUNT = "SELECT * FROM invoice WHERE account_id = $1 AND status NOT IN ('draft', 'void') \
         AND (created < $2 OR (created = $2 AND id < $3)) ORDER BY created DESC, id DESC LIMIT $4";
     OLDEST_OPEN = "SELECT * FROM invoice WHERE account_id = $1 AND subscription_id = $2 AND status = 'open' \
@@ -98,19 +98,19 @@ impl InvoiceRow {
     }
 }
 
-/// One invoice.
+/// Finds an invoice.
 pub async fn by_id(db: &Db, id: &InvoiceId) -> Result<Option<Stored<Invoice>>, StoreError> {
     db.fetch_optional::<InvoiceRow>(BY_ID, values![id.as_str()]).await?.map(InvoiceRow::read).transpose()
 }
 
-/// The account's invoices that were finalized and not voided, newest first.
+/// Reads the account's finalized invoices that were not voided, newest first.
 pub async fn of_account(db: &Db, account: &AccountId, after: &Cursor, limit: i64) -> Result<Vec<Invoice>, StoreError> {
     let values = values![account.as_str(), after.at.0, after.key.as_str(), limit];
     let rows = db.fetch_all::<InvoiceRow>(OF_ACCOUNT, values).await?;
     rows.into_iter().map(|row| row.read().map(|stored| stored.object)).collect()
 }
 
-/// The oldest open invoice of a subscription.
+/// Finds the oldest open invoice of a subscription.
 pub async fn oldest_open(
     db: &Db,
     account: &AccountId,
@@ -120,8 +120,8 @@ pub async fn oldest_open(
     row.map(|row| row.read().map(|stored| stored.object)).transpose()
 }
 
-/// Writes an invoice. `seen` is the version read before Stripe was asked, 0 when there was no row.
-/// `false`: another process wrote in between; ask Stripe again.
+/// Writes an invoice. `seen` is the version read before the request to Stripe, 0 if there was no row.
+/// `false` if another process wrote in between: fetch again.
 pub async fn write(
     tx: &mut Tx,
     account: &AccountId,

@@ -1,8 +1,8 @@
-//! Statements about the members of a list, which is bound as one JSON text.
+//! Statements with a list parameter, bound as one JSON text.
 
 use super::db::Db;
 
-/// A statement with a list, in each database's words.
+/// A statement with a list parameter, in each database's dialect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListQuery {
     pub(crate) sqlite: &'static str,
@@ -10,7 +10,7 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// The statement for this engine.
+    /// The statement for this database.
     pub(crate) const fn on(self, db: &Db) -> &'static str {
         match db {
             Db::Sqlite(_) => self.sqlite,
@@ -19,12 +19,12 @@ impl ListQuery {
     }
 }
 
-/// The list as it is bound.
+/// Encodes a list for binding.
 pub(crate) fn list(members: &[&str]) -> String {
     serde_json::Value::from(members).to_string()
 }
 
-/// A [`ListQuery`] from the SQL before the list and the SQL after it.
+/// Builds a [`ListQuery`] from the SQL before and after the list.
 macro_rules! list_query {
     ($before:literal, $after:literal) => {
         $crate::store::list::ListQuery {

@@ -1,4 +1,4 @@
-//! A customer was changed or deleted at Stripe.
+//! Customers that were changed or deleted at Stripe.
 
 use super::hint::{Family, own_object};
 

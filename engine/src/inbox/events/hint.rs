@@ -1,4 +1,4 @@
-//! Which object to fetch because of an event.
+//! The object to fetch when an event arrives.
 
 use crate::inbox::object::Object;
 use crate::stripe::objects::{self, Event};
@@ -13,17 +13,17 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// About this object, which is its own subject.
+    /// A hint to this object, which is its own subject.
     pub(super) fn to(object: Object) -> Self {
         Self { subject: object.id().to_owned(), object }
     }
 }
 
-/// The types of events that are about one kind of object.
+/// A family of event types, about one kind of object.
 pub(super) struct Family {
-    /// Stripe's names of them: what Stripe is asked to send.
+    /// Stripe's names of the event types.
     pub(super) kinds: &'static [&'static str],
-    /// What one of them is about; `None` for an object that the engine does not follow.
+    /// Finds the object that an event is about; `None` for one that the engine does not follow.
     pub(super) about: fn(&Event) -> Option<Hint>,
 }
 

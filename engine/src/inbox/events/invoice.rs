@@ -1,5 +1,5 @@
-//! Invoices that were finalized, paid, not paid, or given up. An invoice belongs to its subscription,
-//! so that events about both that arrive together cause one request to Stripe.
+//! Invoices that were finalized, paid, failed, voided or marked uncollectible. An invoice belongs to its
+//! subscription, so that events about both that arrive together cause one request to Stripe.
 
 use super::hint::{Family, Hint, own_object};
 use crate::stripe::objects::{self, Event};

@@ -1,7 +1,7 @@
-//! Which object an event is about. An event is only a hint: nothing is taken from it but the name of
-//! an object to ask Stripe about.
+//! Finding the object that an event is about. An event is only a hint: nothing is taken from it but the
+//! id of an object to fetch.
 //!
-//! One file per family of events: its types, and what they are about.
+//! One file per family of events, with its types and how to find their object.
 
 mod checkout;
 mod customer;

@@ -1,5 +1,5 @@
-//! Payments that succeeded, failed, were refunded or disputed. All of these events are about the
-//! PaymentIntent; a charge without one, as older integrations create them, is not ours.
+//! Payments that succeeded, failed, or were refunded or disputed. All of these events are about the
+//! PaymentIntent; a charge without one, as older integrations create, is not ours.
 
 use super::hint::{Family, Hint};
 use crate::inbox::object::Object;

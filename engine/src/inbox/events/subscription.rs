@@ -1,4 +1,4 @@
-//! A subscription began, changed, paused, resumed or ended, or its trial is about to end.
+//! Subscriptions that began, changed, paused, resumed or ended, or whose trial is about to end.
 
 use super::hint::{Family, own_object};
 
