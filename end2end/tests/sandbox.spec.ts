@@ -31,7 +31,7 @@ test('the clock can be advanced, also to the next due change', async ({ page, to
   const asOf = Date.parse(/ as of (.*)/.exec(explained)![1]!);
   expect(asOf).toBeGreaterThan(Date.now() + 1.9 * 86_400_000);
   expect(explained).toContain('tier      PRO');
-  const trial = page.getByRole('row').filter({ hasText: 'trial ending soon is announced' });
+  const trial = page.getByRole('row').filter({ hasText: 'end of trial is announced' });
   await trial.getByRole('button', { name: 'Jump here' }).first().click();
   await expect(page.getByRole('link', { name: 'customer.subscription.trial_will_end' }).first()).toBeVisible();
 });

@@ -1,4 +1,4 @@
-//! Runs the sandbox by itself until Ctrl-C: `cargo run -p sandbox --example serve [PORT]`.
+//! Runs a standalone sandbox until Ctrl-C: `cargo run -p sandbox --example serve [PORT]`.
 
 use sandbox::Config;
 

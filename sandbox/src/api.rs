@@ -332,7 +332,7 @@ fn execute(shared: &Shared, sent: &RawCall, route: &Route, call: &Call) -> ApiRe
         Err(error) if started && error.keeps_writes() => {}
         Err(error) if started => {
             let given = response.get_or_insert_with(|| ApiResponse::failed(&error));
-            // The rollback removed the idempotency record, so store it in a transaction of its own.
+            // The rollback removed the idempotency record, so store it in a separate transaction.
             if let Some(keyed) = &keyed {
                 shared.internal_transaction(|tx| {
                     tx.origin = origin();

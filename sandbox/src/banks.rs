@@ -43,14 +43,14 @@ const ACH: &str = "us_bank_account";
 const SEPA: &str = "sepa_debit";
 const CLOSED: &str = "The customer's bank account could not be located or has been closed.";
 const NO_FUNDS: &str = "The customer's account has insufficient funds to cover this payment.";
-const REFUSED: &str = "The customer has notified their bank that this payment was not authorized.";
+const NOT_AUTHORIZED: &str = "The customer has notified their bank that this payment was not authorized.";
 const FAILED: &str = "The bank could not process this payment.";
 
 const ACCOUNTS: &[TestAccount] = &[
     settles(ACH, "000123456789", "Settles after four days"),
     fails(ACH, "000111111116", "account_closed", CLOSED, "Fails after four days"),
     fails(ACH, "000222222227", "insufficient_funds", NO_FUNDS, ""),
-    fails(ACH, "000333333335", "debit_not_authorized", REFUSED, ""),
+    fails(ACH, "000333333335", "debit_not_authorized", NOT_AUTHORIZED, ""),
     settles(SEPA, "AT611904300234573201", "Settles after four days"),
     settles(SEPA, "AT321904300235473204", ""),
     settles(SEPA, "DE89370400440532013000", ""),

@@ -173,12 +173,12 @@ pub(crate) const CONTROLS: &[Control] = &[
                 .store
                 .get(&call.id)
                 .filter(|found| found.text("object") == REQUEST)
-                .map(request_shown)
+                .map(render_request)
                 .ok_or_else(|| ApiError::missing("request", &call.id))
         },
     ),
     query("GET /_sandbox/api/faults", "Shows the injected faults.", |shared, _| {
-        Ok(faults_shown(&shared.lock().faults))
+        Ok(render_faults(&shared.lock().faults))
     }),
     action(
         "POST /_sandbox/api/faults",
@@ -188,7 +188,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     ),
     action("POST /_sandbox/api/faults/clear", "Resets the faults.", "The faults were reset.", |shared, _| {
         shared.lock().faults = Faults::NONE;
-        Ok(faults_shown(&Faults::NONE))
+        Ok(render_faults(&Faults::NONE))
     }),
     query("GET /_sandbox/api/settings", "Shows the account's billing settings.", |shared, _| {
         Ok(Settings::of(shared.lock().store.get("_settings")).shown())
@@ -297,7 +297,7 @@ fn list() -> Value {
         let (method, path) = control.endpoint.split_once(' ').unwrap_or_default();
         json!({
             "method": method, "path": path, "description": control.description,
-            "parameters": params::described(control.endpoint),
+            "parameters": params::describe(control.endpoint),
         })
     });
     json!({ "object": "list", "data": controls.collect::<Vec<_>>() })
@@ -396,7 +396,7 @@ fn show_event(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     let inner = shared.lock();
     let event = inner.store.get(&call.id).filter(|found| found.text("object") == "event");
     let event = event.ok_or_else(|| ApiError::missing("event", &call.id))?;
-    let deliveries = inner.store.referring("_delivery", &call.id).map(delivery_shown);
+    let deliveries = inner.store.referring("_delivery", &call.id).map(render_delivery);
     Ok(json!({
         "event": api_version::render(event, api_version::DEFAULT_VERSION),
         "deliveries": deliveries.collect::<Vec<_>>(),
@@ -413,7 +413,7 @@ pub(crate) fn replay(shared: &Shared, event: &str, times: u32, endpoint: Option<
             for to in events::subscribed_endpoints(tx, kind) {
                 if endpoint.is_none_or(|endpoint| endpoint == to) {
                     let delivery = events::delivery(event.text("id"), kind, &to, tx.now() * 1000);
-                    made.push(delivery_shown(&delivery));
+                    made.push(render_delivery(&delivery));
                     tx.put(delivery);
                 }
             }
@@ -427,12 +427,12 @@ fn list_deliveries(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     let fields = ["endpoint", "event", "state", "type"];
     let all = inner.store.newest("_delivery").filter(|found| crate::http::matches_filters(call, found, &fields));
     let mut list = page(call, all)?;
-    list["data"] = list.list("data").iter().map(delivery_shown).collect();
+    list["data"] = list.list("data").iter().map(render_delivery).collect();
     Ok(list)
 }
 
 /// Returns a delivery as the control API shows it.
-pub(crate) fn delivery_shown(delivery: &Value) -> Value {
+pub(crate) fn render_delivery(delivery: &Value) -> Value {
     let mut shown = delivery.clone();
     shown.set("object", "delivery");
     shown
@@ -442,7 +442,7 @@ fn show_delivery(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     let inner = shared.lock();
     let delivery = inner.store.get(&call.id).filter(|found| found.text("object") == "_delivery");
     let delivery = delivery.ok_or_else(|| ApiError::missing("delivery", &call.id))?;
-    let mut shown = delivery_shown(delivery);
+    let mut shown = render_delivery(delivery);
     shown.set("url", inner.store.get(delivery.text("endpoint")).map(|endpoint| endpoint["url"].clone()));
     shown.set("payload", deliver::payload(&inner.store, delivery));
     Ok(shown)
@@ -451,7 +451,7 @@ fn show_delivery(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
 /// Sends a pending delivery now, even while deliveries are held; an error if it is not pending.
 pub(crate) fn deliver(shared: &Shared, id: &str) -> Result<Value, ApiError> {
     let mut inner = shared.lock();
-    let pending = inner.store.get(id).filter(|found| found.text("state") == "pending").map(delivery_shown);
+    let pending = inner.store.get(id).filter(|found| found.text("state") == "pending").map(render_delivery);
     let pending = pending.ok_or_else(|| ApiError::missing("pending delivery", id))?;
     inner.deliver_now.push_back(id.to_owned());
     drop(inner);
@@ -474,7 +474,7 @@ fn on_one(shared: &Shared, call: &Call, work: impl FnOnce(&mut Tx<'_>, &str)) ->
             return Err(ApiError::missing("pending delivery", &call.id));
         }
         work(tx, &call.id);
-        tx.find("_delivery", &call.id).map(|delivery| delivery_shown(&delivery))
+        tx.find("_delivery", &call.id).map(|delivery| render_delivery(&delivery))
     })
 }
 
@@ -579,18 +579,18 @@ fn list_requests(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
             && crate::http::matches_filters(call, found, &fields)
     };
     let mut list = page(call, inner.store.newest(REQUEST).filter(is_requested))?;
-    list["data"] = list.list("data").iter().map(request_shown).collect();
+    list["data"] = list.list("data").iter().map(render_request).collect();
     Ok(list)
 }
 
 /// Returns a call as the control API shows it.
-pub(crate) fn request_shown(request: &Value) -> Value {
+pub(crate) fn render_request(request: &Value) -> Value {
     let mut shown = request.clone();
     shown.set("object", "request");
     shown
 }
 
-fn faults_shown(faults: &Faults) -> Value {
+fn render_faults(faults: &Faults) -> Value {
     json!({
         "fail_next": faults.failing.0,
         "status": faults.failing.1,
@@ -619,7 +619,7 @@ fn set_faults(shared: &Shared, params: &Value) -> Value {
             params.text(name).clone_into(held);
         }
     }
-    faults_shown(faults)
+    render_faults(faults)
 }
 
 // Objects

@@ -80,7 +80,7 @@ pub(crate) async fn run(shared: Arc<Shared>, client: reqwest::Client, stop: Canc
             let client = client.clone();
             in_flight.spawn(async move {
                 let outcome = post(&client, &attempt).await;
-                note(&shared, &attempt, &outcome);
+                record(&shared, &attempt, &outcome);
             });
         }
         shared.settled.notify_waiters();
@@ -182,7 +182,7 @@ async fn post(client: &reqwest::Client, attempt: &Attempt) -> Outcome {
 }
 
 /// Records the outcome of an attempt.
-fn note(shared: &Shared, attempt: &Attempt, outcome: &Outcome) {
+fn record(shared: &Shared, attempt: &Attempt, outcome: &Outcome) {
     let now = shared.lock().store.now_millis();
     shared.internal_transaction(|tx| {
         let Some(mut delivery) = tx.lookup("_delivery", &attempt.delivery).cloned() else {

@@ -85,7 +85,7 @@ impl Due {
             Self::SettleRefund => "refund settles or fails",
             Self::CloseDispute => "dispute closes",
             Self::ResumeCollection => "collection resumes",
-            Self::AnnounceTrialEnd => "trial ending soon is announced",
+            Self::AnnounceTrialEnd => "end of trial is announced",
             Self::End => "subscription ends",
             Self::NextPhase => "schedule enters its next phase",
             Self::EndTrial => "trial ends",

@@ -108,8 +108,8 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         id = esc(&id),
         status = badge(object.text("status")),
         actions = actions(object, &here),
-        references = relatives("References", found.list("references")),
-        referenced_by = relatives("Referenced by", found.list("referenced_by")),
+        references = related_objects("References", found.list("references")),
+        referenced_by = related_objects("Referenced by", found.list("referenced_by")),
         events = events(found.list("events")),
         requests = requests(found.list("requests")),
         json = pretty(&shared, object),
@@ -123,7 +123,7 @@ fn title(object: &Value) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn relatives(label: &str, found: &[Value]) -> String {
+fn related_objects(label: &str, found: &[Value]) -> String {
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|found| {

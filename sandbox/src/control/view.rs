@@ -257,7 +257,7 @@ fn write(out: &mut String, value: &Value, depth: usize, known: &dyn Fn(&str) -> 
             out.push_str(&format!("\"{link}\""));
         }
         Value::String(_) => out.push_str(&format!(r#"<span class="text">{}</span>"#, esc(&value.to_string()))),
-        Value::Number(number) if is_moment(number) => {
+        Value::Number(number) if is_timestamp(number) => {
             let at = number.as_i64().unwrap_or_default();
             out.push_str(&format!(
                 r#"<span class="number">{at}</span> <span class="aside">{}</span>"#,
@@ -269,7 +269,7 @@ fn write(out: &mut String, value: &Value, depth: usize, known: &dyn Fn(&str) -> 
 }
 
 /// Whether a number looks like a timestamp: between 2020 and 2100.
-fn is_moment(number: &serde_json::Number) -> bool {
+fn is_timestamp(number: &serde_json::Number) -> bool {
     number.as_i64().is_some_and(|at| (1_577_836_800..4_102_444_800).contains(&at))
 }
 

@@ -157,7 +157,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Subscr
     check(tx, &before, params)?;
     if before.status == SubscriptionStatus::Trialing
         && params.text("trial_end") == "now"
-        && cycle::ends_without_method(tx, &before)?
+        && cycle::end_trial_without_method(tx, &before)?
     {
         let now = tx.now();
         return tx.update_quietly(id, |subscription: &mut Subscription| subscription.trial_end = Some(now));

@@ -65,7 +65,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, A
         session.payment_method_collection = MethodCollection::IfRequired;
         session.invoice_creation = Some(InvoiceCreation::new(&params["invoice_creation"]));
     }
-    let once = items.iter().filter(|item| item.is_once() || !subscribes || trial_end.is_none());
+    let once = items.iter().filter(|item| item.is_one_time() || !subscribes || trial_end.is_none());
     let due = once.map(|item| item.amount_total).sum();
     session.set_items(items, due);
     session.url = Some(format!("{}/c/pay/{}", tx.origin.base, session.id));
@@ -327,7 +327,7 @@ pub(crate) fn authenticated(tx: &mut Tx<'_>, id: &str, passed: bool) -> Result<C
 
 /// The objects that a completed session has created.
 #[derive(Debug, Default)]
-struct Sold {
+struct Created {
     customer: Option<String>,
     invoice: Option<String>,
     payment_intent: Option<String>,
@@ -360,12 +360,12 @@ pub(crate) fn complete(
             return Err(decline.error());
         }
     }
-    let sold = match session.mode {
+    let created = match session.mode {
         SessionMode::Subscription => subscribe(tx, &session, payer, method, presence)?,
         SessionMode::Payment => buy(tx, &session, payer, method, presence)?,
     };
     // A bank debit takes days.
-    let intent = sold.payment_intent.as_ref().map(|id| tx.read::<PaymentIntent>(id)).transpose()?;
+    let intent = created.payment_intent.as_ref().map(|id| tx.read::<PaymentIntent>(id)).transpose()?;
     let processing = intent.is_some_and(|intent| intent.status == IntentStatus::Processing);
     let payment_status = match charged {
         false => PaymentStatus::NoPaymentRequired,
@@ -378,10 +378,10 @@ pub(crate) fn complete(
         session.url = None;
         session.pending = None;
         session.customer_details = Some(CustomerDetails::new(&payer.email, &payer.name));
-        session.customer = sold.customer;
-        session.invoice = sold.invoice;
-        session.payment_intent = sold.payment_intent;
-        session.subscription = sold.subscription;
+        session.customer = created.customer;
+        session.invoice = created.invoice;
+        session.payment_intent = created.payment_intent;
+        session.subscription = created.subscription;
     })?;
     tx.emit("checkout.session.completed", &session.to_json()?, None);
     Ok(session)
@@ -422,7 +422,7 @@ fn subscribe(
     payer: &Payer,
     method: Option<&Value>,
     presence: Presence,
-) -> Result<Sold, ApiError> {
+) -> Result<Created, ApiError> {
     let customer = payer_of(tx, session, payer)?;
     let mut saved = None;
     if let Some(method) = method {
@@ -436,7 +436,7 @@ fn subscribe(
     let (mut recurring, mut once) = (Vec::new(), Vec::new());
     for item in session.items() {
         let price = item.price.clone();
-        match item.is_once() {
+        match item.is_one_time() {
             true => once.push((price, item.quantity.unwrap_or_default())),
             false => recurring.push((price, item.quantity, json!({ "metadata": item.metadata }))),
         }
@@ -454,7 +454,7 @@ fn subscribe(
             presence,
         },
     )?;
-    Ok(Sold {
+    Ok(Created {
         customer: Some(customer.id),
         invoice: made.latest_invoice,
         payment_intent: None,
@@ -468,7 +468,7 @@ fn buy(
     payer: &Payer,
     method: Option<&Value>,
     presence: Presence,
-) -> Result<Sold, ApiError> {
+) -> Result<Created, ApiError> {
     let wants_invoice = session.invoice_creation.as_ref().is_some_and(|creation| creation.enabled);
     let data = &session.params.payment_intent_data;
     let saves = data.some("setup_future_usage").is_some();
@@ -477,9 +477,9 @@ fn buy(
         true => Some(payer_of(tx, session, payer)?),
         false => None,
     };
-    let mut sold = Sold { customer: customer.as_ref().map(|customer| customer.id.clone()), ..Sold::default() };
+    let mut created = Created { customer: customer.as_ref().map(|customer| customer.id.clone()), ..Created::default() };
     let Some(method) = method.filter(|_| session.amount_total > 0) else {
-        return Ok(sold);
+        return Ok(created);
     };
     let method = tx.find("payment_method", method.text("id"))?;
     match (wants_invoice, &customer) {
@@ -487,20 +487,20 @@ fn buy(
             let invoice = invoice_for(tx, session, customer)?;
             invoice::pay(tx, &invoice.id, &method, presence, IfDeclined::Leave)?;
             tx.update_quietly(invoice.intent(), |intent: &mut PaymentIntent| intent.describe(data))?;
-            sold.payment_intent = invoice.payment_intent;
-            sold.invoice = Some(invoice.id);
+            created.payment_intent = invoice.payment_intent;
+            created.invoice = Some(invoice.id);
         }
         _ => {
             let intent = intent_for(tx, session, customer.as_ref(), data)?;
             payment::confirm(tx, &intent, &method, presence)?;
-            sold.payment_intent = Some(intent.id);
+            created.payment_intent = Some(intent.id);
         }
     }
     if let Some(customer) = customer.filter(|_| saves) {
         let method = tx.find("payment_method", method.text("id"))?;
         payment::attach(tx, &method, &customer.id)?;
     }
-    Ok(sold)
+    Ok(created)
 }
 
 /// Returns the PaymentIntent of the session, created for the first attempt.

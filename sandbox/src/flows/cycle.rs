@@ -27,7 +27,7 @@ pub(crate) fn renew(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let now = tx.now();
     let subscription: Subscription = tx.read(id)?;
     let trial_over = subscription.status == SubscriptionStatus::Trialing;
-    if trial_over && ends_without_method(tx, &subscription)? {
+    if trial_over && end_trial_without_method(tx, &subscription)? {
         return Ok(());
     }
     let previous = subscription.period();
@@ -171,7 +171,7 @@ pub(crate) fn overdue(tx: &mut Tx<'_>, invoice: &str) -> Result<(), ApiError> {
 
 /// Applies `trial_settings` when a trial ends without a payment method. Returns `false` if the
 /// subscription continues with an invoice.
-pub(crate) fn ends_without_method(tx: &mut Tx<'_>, subscription: &Subscription) -> Result<bool, ApiError> {
+pub(crate) fn end_trial_without_method(tx: &mut Tx<'_>, subscription: &Subscription) -> Result<bool, ApiError> {
     if default_method(tx, subscription).is_some() || subscription.collection_method == CollectionMethod::SendInvoice {
         return Ok(false);
     }

@@ -141,7 +141,7 @@ pub(crate) fn confirm(
         return Err(record_decline(tx, id, method, decline)?);
     }
     if banks::of(method).is_some() {
-        return begin_debit(tx, intent, method);
+        return start_debit(tx, intent, method);
     }
     let behaviour = cards::behaviour(method);
     if let Some(decline) = cards::decline_on_charge(behaviour) {
@@ -175,7 +175,7 @@ pub(crate) fn confirm(
 }
 
 /// Starts a bank debit.
-fn begin_debit(tx: &mut Tx<'_>, intent: &PaymentIntent, method: &Value) -> Result<PaymentIntent, ApiError> {
+fn start_debit(tx: &mut Tx<'_>, intent: &PaymentIntent, method: &Value) -> Result<PaymentIntent, ApiError> {
     let now = tx.now();
     let mut charge = objects::charge(intent, method, None, now);
     charge.set("status", "pending");

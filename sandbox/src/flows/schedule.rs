@@ -179,15 +179,15 @@ pub(crate) fn update(tx: &mut Tx<'_>, id: &str, params: &Value) -> Result<Value,
         }
     })?;
     if let Some(phase) = current {
-        enter(tx, &updated, &phase, params.some("proration_behavior"))?;
+        enter_phase(tx, &updated, &phase, params.some("proration_behavior"))?;
     }
     tx.find(KIND, id)
 }
 
 /// Applies a phase to the subscription.
-fn enter(tx: &mut Tx<'_>, schedule: &Value, phase: &Value, proration: Option<&str>) -> Result<(), ApiError> {
+fn enter_phase(tx: &mut Tx<'_>, schedule: &Value, phase: &Value, proration: Option<&str>) -> Result<(), ApiError> {
     let subscription: Subscription = tx.read(schedule.text("subscription"))?;
-    let items = items_to(subscription.items(), phase.list("items"));
+    let items = items_param(subscription.items(), phase.list("items"));
     let proration = proration.or(phase.some("proration_behavior")).unwrap_or("create_prorations");
     let mut params = json!({ "items": items, "proration_behavior": proration });
     let notes = &phase["metadata"];
@@ -199,7 +199,7 @@ fn enter(tx: &mut Tx<'_>, schedule: &Value, phase: &Value, proration: Option<&st
 
 /// Returns the `items` parameter that turns one set of items into another. An item keeps its id if its
 /// price is unchanged, or if one price replaces another.
-fn items_to(old: &[SubscriptionItem], new: &[Value]) -> Vec<Value> {
+fn items_param(old: &[SubscriptionItem], new: &[Value]) -> Vec<Value> {
     let mut params = Vec::new();
     let mut leaving: Vec<&SubscriptionItem> = Vec::new();
     let mut arriving: Vec<&Value> = new.iter().collect();
@@ -266,7 +266,7 @@ pub(crate) fn advance(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let updated = tx.change(id, "subscription_schedule.updated", |schedule| {
         schedule.set("current_phase", json!({ "start_date": phase["start_date"], "end_date": phase["end_date"] }));
     })?;
-    enter(tx, &updated, &phase, None)
+    enter_phase(tx, &updated, &phase, None)
 }
 
 fn complete(tx: &mut Tx<'_>, schedule: &Value) -> Result<(), ApiError> {

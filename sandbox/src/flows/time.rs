@@ -15,7 +15,7 @@ pub(crate) fn catch_up(tx: &mut Tx<'_>) -> Result<(), ApiError> {
         && next.0 <= tx.now()
     {
         let (moment, due, id) = &next;
-        tx.at(*moment, |tx| act(tx, *due, id))?;
+        tx.at(*moment, |tx| make_change(tx, *due, id))?;
         if tx.next_due().as_ref() == Some(&next) {
             return Err(ApiError::internal(format!("{} of {id} remains due", due.name())));
         }
@@ -23,7 +23,7 @@ pub(crate) fn catch_up(tx: &mut Tx<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn act(tx: &mut Tx<'_>, due: Due, id: &str) -> Result<(), ApiError> {
+fn make_change(tx: &mut Tx<'_>, due: Due, id: &str) -> Result<(), ApiError> {
     match due {
         Due::ExpireSession => checkout::expire(tx, id).map(|_| ()),
         Due::ExpireIncomplete => subscription::expire_incomplete(tx, id),

@@ -12,7 +12,7 @@ use crate::hosted::html::{App, notice, page, see_other};
 use crate::objects::{CheckoutSession, IntentStatus};
 use crate::store::Origin;
 
-fn question() -> Response {
+fn confirmation_page() -> Response {
     let main = r#"<div class="card narrow">
 <h1>Confirm with your bank</h1>
 <p>This is where your bank would ask you to confirm the payment (3-D Secure).</p>
@@ -30,7 +30,7 @@ fn passed(body: &str) -> bool {
     form_urlencoded::parse(body.as_bytes()).any(|(name, value)| name == "outcome" && value == "complete")
 }
 
-fn not_waiting() -> Response {
+fn nothing_to_confirm() -> Response {
     notice(StatusCode::CONFLICT, "Nothing to confirm", "This payment doesn't require confirmation.", None)
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn show_session(State(shared): App, Path(id): Path<String>) -> 
     shared.catch_up();
     let session = shared.lock().store.read(&id);
     match open(session) {
-        Ok(session) if session.pending.is_some() => question(),
+        Ok(session) if session.pending.is_some() => confirmation_page(),
         Ok(_) => see_other(&format!("/c/pay/{id}")),
         Err(closed) => *closed,
     }
@@ -61,7 +61,7 @@ pub(crate) async fn submit_session(State(shared): App, Path(id): Path<String>, b
     match (closed, outcome) {
         (Some(closed), _) => closed,
         (None, Ok(Some(session))) => see_other(&session.success_url()),
-        (None, Ok(None)) => not_waiting(),
+        (None, Ok(None)) => nothing_to_confirm(),
         (None, Err(error)) => {
             // Return to the form, which shows the reason.
             shared.internal_transaction(|tx| {
@@ -80,8 +80,8 @@ pub(crate) async fn submit_session(State(shared): App, Path(id): Path<String>, b
 pub(crate) async fn show_intent(State(shared): App, Path(id): Path<String>) -> Response {
     let waiting = shared.lock().store.get(&id).map(|intent| intent.text("status") == "requires_action");
     match waiting {
-        Some(true) => question(),
-        Some(false) => not_waiting(),
+        Some(true) => confirmation_page(),
+        Some(false) => nothing_to_confirm(),
         None => notice(StatusCode::NOT_FOUND, "Page not found", "We couldn't find this payment.", None),
     }
 }

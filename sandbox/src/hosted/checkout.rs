@@ -277,7 +277,7 @@ fn offer(session: &CheckoutSession, now: i64) -> Offer {
             button: format!("Pay {}", money::format(due, currency)),
         };
     }
-    let recurring = items.iter().filter(|item| !item.is_once());
+    let recurring = items.iter().filter(|item| !item.is_one_time());
     let each: i64 = recurring.clone().map(|item| item.amount_total).sum();
     let interval = items.iter().find_map(item_interval).unwrap_or_default();
     let each = format!("{} {interval}", money::format(each, currency));
@@ -334,7 +334,7 @@ fn form(
     let (title, price, terms, button) = (esc(&offer.title), esc(&offer.price), esc(&offer.terms), esc(&offer.button));
     let email = email_field(session, input, field_error);
     let (ways, examples) = match checkout::needs_card(session) {
-        true => (ways_to_pay(session, input, field_error), examples(session)),
+        true => (payment_fields(session, input, field_error), examples(session)),
         false => (String::new(), String::new()),
     };
     let says = |text: &Option<CustomMessage>| match text {
@@ -371,7 +371,7 @@ fn form(
 
 /// Renders the fields of a card or a bank account, or a choice between them. The style sheet hides the
 /// fields that are not chosen, so that the choice works without JavaScript.
-fn ways_to_pay(session: &CheckoutSession, input: &Input, field_error: Option<&FieldError>) -> String {
+fn payment_fields(session: &CheckoutSession, input: &Input, field_error: Option<&FieldError>) -> String {
     let Some(kind) = debit_of(session) else {
         return card_fields(input, field_error);
     };
@@ -459,7 +459,7 @@ fn card_numbers(input: &Input, field_error: Option<&FieldError>) -> String {
 }
 
 /// Formats a card number in groups of four digits.
-fn in_fours(number: &str) -> String {
+fn group_digits(number: &str) -> String {
     let digits: Vec<char> = number.chars().collect();
     digits.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }
@@ -468,7 +468,7 @@ pub(super) fn test_cards() -> String {
     let rows: String = CARDS
         .iter()
         .filter(|card| !card.note.is_empty())
-        .map(|card| format!("<div><dt>{}</dt><dd>{}</dd></div>", in_fours(card.number), card.note))
+        .map(|card| format!("<div><dt>{}</dt><dd>{}</dd></div>", group_digits(card.number), card.note))
         .collect();
     format!(
         r#"<h2>Test cards</h2><p class="muted">Use any future expiry date and any CVC.</p><dl class="cards">{rows}</dl>"#

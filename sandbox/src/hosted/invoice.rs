@@ -30,7 +30,7 @@ fn find(shared: &crate::state::Shared, id: &str, key: &Key) -> Option<Invoice> {
     invoice.filter(|invoice| invoice.secret.as_ref() == Some(&key.s))
 }
 
-fn unknown() -> Response {
+fn not_found() -> Response {
     notice(StatusCode::NOT_FOUND, "Page not found", "We couldn't find this invoice.", None)
 }
 
@@ -43,14 +43,14 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, Query(key):
     shared.catch_up();
     match find(&shared, &id, &key) {
         Some(invoice) => shown(&invoice, StatusCode::OK, &Input::default(), None),
-        None => unknown(),
+        None => not_found(),
     }
 }
 
 /// `POST /i/{invoice}`: pays an open invoice with the submitted card.
 pub(crate) async fn pay(State(shared): App, Path(id): Path<String>, Query(key): Query<Key>, body: String) -> Response {
     let Some(invoice) = find(&shared, &id, &key) else {
-        return unknown();
+        return not_found();
     };
     let input = Input::read(&body);
     let mut response = None;
@@ -144,7 +144,7 @@ fn shown(invoice: &Invoice, status: StatusCode, input: &Input, field_error: Opti
 /// `GET /i/{invoice}/pdf`
 pub(crate) async fn pdf(State(shared): App, Path(id): Path<String>, Query(key): Query<Key>) -> Response {
     let Some(invoice) = find(&shared, &id, &key) else {
-        return unknown();
+        return not_found();
     };
     let currency = &invoice.currency;
     let mut lines = vec![

@@ -32,7 +32,7 @@ type Page = Box<Response>;
 
 /// `GET /p/session/{session}`: the overview, or the task of a deep link.
 pub(crate) async fn show(State(shared): App, Path(id): Path<String>) -> Response {
-    act(&shared, &id, |tx, session| match flow_of(session) {
+    with_session(&shared, &id, |tx, session| match flow_of(session) {
         None | Some(Flow::ChangeCard) => overview(tx, session, &Input::default(), None, StatusCode::OK),
         Some(Flow::Cancel(plan)) => Ok(see_other(&format!("{}/cancel/{plan}", address(session)))),
         Some(Flow::Change(plan)) => Ok(see_other(&format!("{}/change/{plan}", address(session)))),
@@ -87,9 +87,9 @@ fn after(tx: &mut Tx<'_>, session: &Value) -> Response {
 /// `POST /p/session/{session}`: replaces the card.
 pub(crate) async fn change_card(State(shared): App, Path(id): Path<String>, body: String) -> Response {
     let input = Input::read(&body);
-    act(&shared, &id, |tx, session| {
+    with_session(&shared, &id, |tx, session| {
         if !offers(tx, session, "payment_method_update") {
-            return Ok(not_offered());
+            return Ok(not_available());
         }
         let field_error = match input.card(tx) {
             Ok(method) => match save(tx, session.text("customer"), &method, &input) {
@@ -126,7 +126,7 @@ fn save(tx: &mut Tx<'_>, customer: &str, method: &Value, input: &Input) -> Resul
 
 /// `POST /p/session/{session}/pay/{invoice}`
 pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, String)>) -> Response {
-    act(&shared, &id, |tx, session| {
+    with_session(&shared, &id, |tx, session| {
         let open = tx.read::<Invoice>(&due).ok().filter(|due| due.customer == session.text("customer"));
         let Some(open) = open.filter(|due| due.status == InvoiceStatus::Open) else {
             return Ok(see_other(&address(session)));
@@ -160,9 +160,9 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
 
 /// `GET /p/session/{session}/cancel/{subscription}`: asks for confirmation.
 pub(crate) async fn confirm_cancellation(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
-    act(&shared, &id, |tx, session| {
+    with_session(&shared, &id, |tx, session| {
         let Some(plan) = owned(tx, session, &plan, CANCEL)? else {
-            return Ok(not_offered());
+            return Ok(not_available());
         };
         let settings = feature(tx, session, CANCEL);
         let follows = match settings.text("mode") {
@@ -204,9 +204,9 @@ fn reason_field(settings: &Value) -> String {
 pub(crate) async fn cancel(State(shared): App, Path((id, plan)): Path<(String, String)>, body: String) -> Response {
     let feedback = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "feedback");
     let feedback = feedback.map(|(_, reason)| reason.into_owned()).filter(|reason| !reason.is_empty());
-    act(&shared, &id, |tx, session| {
+    with_session(&shared, &id, |tx, session| {
         let Some(current) = owned(tx, session, &plan, CANCEL)? else {
-            return Ok(not_offered());
+            return Ok(not_available());
         };
         let settings = feature(tx, session, CANCEL);
         let details = json!({ "feedback": feedback });
@@ -228,9 +228,9 @@ pub(crate) async fn cancel(State(shared): App, Path((id, plan)): Path<(String, S
 
 /// `POST /p/session/{session}/resume/{subscription}`
 pub(crate) async fn resume(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
-    act(&shared, &id, |tx, session| {
+    with_session(&shared, &id, |tx, session| {
         if owned(tx, session, &plan, CANCEL)?.is_none() {
-            return Ok(not_offered());
+            return Ok(not_available());
         }
         change::update(tx, &plan, &json!({ "cancel_at_period_end": false }))?;
         Ok(see_other(&address(session)))
@@ -251,9 +251,9 @@ pub(crate) async fn plans(
     Path((id, plan)): Path<(String, String)>,
     Query(chosen): Query<PlanQuery>,
 ) -> Response {
-    act(&shared, &id, |tx, session| {
+    with_session(&shared, &id, |tx, session| {
         let Some(plan) = owned(tx, session, &plan, CHANGE)? else {
-            return Ok(not_offered());
+            return Ok(not_available());
         };
         let main = match offered_price(tx, session, &chosen.price) {
             None => list_of_plans(tx, session, &plan),
@@ -274,7 +274,7 @@ fn offered_price(tx: &Tx<'_>, session: &Value, id: &str) -> Option<Price> {
     offered_prices(tx, session).into_iter().find(|price| price.id == id)
 }
 
-fn priced(price: &Price) -> String {
+fn format_price(price: &Price) -> String {
     format!("{} {}", price.formatted(), price.recurring.as_ref().map(interval_of).unwrap_or_default())
 }
 
@@ -289,7 +289,7 @@ fn list_of_plans(tx: &Tx<'_>, session: &Value, plan: &Subscription) -> String {
                 known if known == current => "Current plan".to_owned(),
                 other => format!(r#"<a href="{at}/change/{id}?price={other}">Choose {}</a>"#, esc(name)),
             };
-            format!("<li><span>{} · {}</span><span>{choice}</span></li>", esc(name), priced(price))
+            format!("<li><span>{} · {}</span><span>{choice}</span></li>", esc(name), format_price(price))
         })
         .collect();
     format!(
@@ -315,7 +315,7 @@ fn confirmation(tx: &Tx<'_>, session: &Value, plan: &Subscription, price: &Price
         r#"<div class="card narrow"><h1>Change to {name}?</h1><p class="price">{each}</p><p>{due}</p>
 <form method="post" action="{at}/change/{id}"><input type="hidden" name="price" value="{price}"><div class="actions"><button>Confirm</button><a class="button second" href="{at}">Keep plan</a></div></form></div>"#,
         name = esc(name),
-        each = priced(price),
+        each = format_price(price),
         at = address(session),
         id = plan.id,
         price = price.id,
@@ -330,10 +330,10 @@ pub(crate) async fn change_plan(
 ) -> Response {
     let price = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "price");
     let price = price.map(|(_, id)| id.into_owned()).unwrap_or_default();
-    act(&shared, &id, |tx, session| {
+    with_session(&shared, &id, |tx, session| {
         let (Some(current), Some(price)) = (owned(tx, session, &plan, CHANGE)?, offered_price(tx, session, &price))
         else {
-            return Ok(not_offered());
+            return Ok(not_available());
         };
         let mut params = change_to(tx, session, &current, &price.id);
         params.set("payment_behavior", "error_if_incomplete");
@@ -346,10 +346,10 @@ pub(crate) async fn change_plan(
 
 /// `POST /p/session/{session}/details`: updates the billing details.
 pub(crate) async fn change_details(State(shared): App, Path(id): Path<String>, body: String) -> Response {
-    act(&shared, &id, |tx, session| {
+    with_session(&shared, &id, |tx, session| {
         let settings = feature(tx, session, "customer_update");
         if !settings.flag("enabled") {
-            return Ok(not_offered());
+            return Ok(not_available());
         }
         let mut params = json!({});
         for (name, value) in form_urlencoded::parse(body.as_bytes()) {
@@ -365,7 +365,11 @@ pub(crate) async fn change_details(State(shared): App, Path(id): Path<String>, b
 }
 
 /// Runs an action in a transaction if the session is valid.
-fn act(shared: &Shared, id: &str, work: impl FnOnce(&mut Tx<'_>, &Value) -> Result<Response, ApiError>) -> Response {
+fn with_session(
+    shared: &Shared,
+    id: &str,
+    work: impl FnOnce(&mut Tx<'_>, &Value) -> Result<Response, ApiError>,
+) -> Response {
     let outcome = shared.transaction(Origin::default(), |tx| match session(tx, id) {
         Ok(session) => work(tx, &session),
         Err(page) => Ok(*page),
@@ -389,7 +393,7 @@ fn session(tx: &Tx<'_>, id: &str) -> Result<Value, Page> {
     Ok(session.clone())
 }
 
-fn not_offered() -> Response {
+fn not_available() -> Response {
     notice(StatusCode::NOT_FOUND, "Page not found", "This isn't available in the portal.", None)
 }
 

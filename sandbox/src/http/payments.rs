@@ -114,7 +114,7 @@ fn confirm(tx: &mut Tx<'_>, intent: &PaymentIntent, params: &Value) -> Result<Pa
 
 fn confirm_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let intent: PaymentIntent = tx.read(&call.id)?;
-    if intent.is_over() {
+    if intent.is_final() {
         let message = format!(
             "You cannot confirm this PaymentIntent because it has already {} after being previously confirmed.",
             intent.status
@@ -126,7 +126,7 @@ fn confirm_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
 
 fn cancel_intent(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
     let intent: PaymentIntent = tx.read(&call.id)?;
-    if intent.is_over() {
+    if intent.is_final() {
         let message = format!("You cannot cancel this PaymentIntent because it has a status of {}.", intent.status);
         return Err(ApiError::invalid("payment_intent_unexpected_state", message).of_intent(&call.id));
     }

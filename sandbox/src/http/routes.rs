@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn every_section_is_a_route() {
-        let sections: BTreeSet<String> = crate::params::sections_known().into_iter().collect();
+        let sections: BTreeSet<String> = crate::params::known_endpoints().into_iter().collect();
         let routes = ROUTES.iter().copied().flatten().map(|route| route.endpoint);
         let controls = crate::controls::CONTROLS.iter().map(|control| control.endpoint);
         let routes: BTreeSet<String> = routes.chain(controls).map(str::to_owned).collect();

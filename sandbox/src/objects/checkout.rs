@@ -339,7 +339,7 @@ impl SessionItem {
     }
 
     /// Whether the item is billed once.
-    pub(crate) fn is_once(&self) -> bool {
+    pub(crate) fn is_one_time(&self) -> bool {
         self.price.recurring.is_none()
     }
 }

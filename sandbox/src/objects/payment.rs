@@ -149,7 +149,7 @@ pub(crate) fn charge(intent: &PaymentIntent, method: &Value, failure: Option<(&s
         "paid": paid,
         "payment_intent": intent.id,
         "payment_method": method["id"],
-        "payment_method_details": charged_with(intent, method, paid),
+        "payment_method_details": payment_method_details(intent, method, paid),
         "radar_options": {},
         "receipt_email": intent.receipt_email,
         "receipt_number": null,
@@ -169,7 +169,7 @@ pub(crate) fn charge(intent: &PaymentIntent, method: &Value, failure: Option<(&s
 }
 
 /// Returns the `payment_method_details` of a charge.
-fn charged_with(intent: &PaymentIntent, method: &Value, paid: bool) -> Value {
+fn payment_method_details(intent: &PaymentIntent, method: &Value, paid: bool) -> Value {
     let kind = method.text("type");
     if kind != "card" {
         return json!({ (kind): method[kind], "type": kind });

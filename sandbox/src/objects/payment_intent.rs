@@ -117,7 +117,7 @@ impl PaymentIntent {
     }
 
     /// Whether the payment has succeeded or is cancelled.
-    pub(crate) fn is_over(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self.status, IntentStatus::Succeeded | IntentStatus::Canceled)
     }
 

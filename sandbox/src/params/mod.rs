@@ -67,12 +67,12 @@ enum Kind {
 
 /// Returns the endpoints that have a section, such as `GET /v1/customers/:id`.
 #[cfg(test)]
-pub(crate) fn sections_known() -> Vec<String> {
+pub(crate) fn known_endpoints() -> Vec<String> {
     SECTIONS.keys().cloned().collect()
 }
 
 /// Describes the parameters of an endpoint.
-pub(crate) fn described(endpoint: &str) -> Value {
+pub(crate) fn describe(endpoint: &str) -> Value {
     let fields = SECTIONS.get(endpoint).map_or(&[][..], Vec::as_slice);
     let shown = fields.iter().filter(|field| field.name != "expand").map(|field| {
         let kind = match &field.kind {

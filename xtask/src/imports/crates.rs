@@ -21,7 +21,7 @@ pub struct Crate {
     pub exported_macros: BTreeMap<String, ModuleId>,
 }
 
-/// A module, in a file of its own or inline.
+/// A module, in a separate file or inline.
 pub struct Module {
     /// The file, relative to the workspace.
     pub file: PathBuf,

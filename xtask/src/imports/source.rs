@@ -52,7 +52,7 @@ pub struct Child {
 pub enum Body {
     /// Between braces in the same file.
     Inline(Source),
-    /// In a file of its own, whose path an attribute may name.
+    /// In a separate file, whose path an attribute may name.
     File(Option<String>),
 }
 
