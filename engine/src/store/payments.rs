@@ -90,18 +90,18 @@ impl PaymentRow {
     }
 }
 
-/// One payment.
+/// Finds a payment.
 pub async fn by_id(db: &Db, id: &PaymentIntentId) -> Result<Option<Stored<Payment>>, StoreError> {
     db.fetch_optional::<PaymentRow>(BY_ID, values![id.as_str()]).await?.map(PaymentRow::read).transpose()
 }
 
-/// The same inside a transaction.
+/// Does the same inside a transaction.
 pub async fn by_id_in(tx: &mut Tx, id: &PaymentIntentId) -> Result<Option<Stored<Payment>>, StoreError> {
     tx.fetch_optional::<PaymentRow>(BY_ID, values![id.as_str()]).await?.map(PaymentRow::read).transpose()
 }
 
-/// Writes a payment. `seen` is the version read before Stripe was asked, 0 when there was no row.
-/// `false`: another process wrote in between; ask Stripe again.
+/// Writes a payment. `seen` is the version read before the request to Stripe, 0 if there was no row.
+/// `false` if another process wrote in between: fetch again.
 pub async fn write(
     tx: &mut Tx,
     account: &AccountId,

@@ -50,17 +50,17 @@ impl PurchaseRow {
     }
 }
 
-/// One purchase.
+/// Finds a purchase.
 pub async fn by_session(db: &Db, session: &CheckoutSessionId) -> Result<Option<Stored<Purchase>>, StoreError> {
     db.fetch_optional::<PurchaseRow>(BY_SESSION, values![session.as_str()]).await?.map(PurchaseRow::read).transpose()
 }
 
-/// The purchase that a payment is for.
+/// Finds the purchase that a payment is for.
 pub async fn by_payment(tx: &mut Tx, payment: &PaymentIntentId) -> Result<Option<Stored<Purchase>>, StoreError> {
     tx.fetch_optional::<PurchaseRow>(BY_PAYMENT, values![payment.as_str()]).await?.map(PurchaseRow::read).transpose()
 }
 
-/// A purchase with its payment; a purchase that cost nothing has none.
+/// A purchase with its payment; a free purchase has none.
 #[derive(Clone, Debug)]
 pub struct PaidPurchase {
     /// The purchase.
@@ -69,7 +69,7 @@ pub struct PaidPurchase {
     pub payment: Option<Payment>,
 }
 
-/// The account's purchases with their payments, newest first.
+/// Reads the account's purchases with their payments, newest first.
 pub async fn of_account(
     db: &Db,
     account: &AccountId,
@@ -90,8 +90,8 @@ pub async fn of_account(
         .collect()
 }
 
-/// Writes a purchase. `seen` is the version read before Stripe was asked, 0 when there was no row.
-/// `false`: another process wrote in between; ask Stripe again.
+/// Writes a purchase. `seen` is the version read before the request to Stripe, 0 if there was no row.
+/// `false` if another process wrote in between: fetch again.
 pub async fn write(
     tx: &mut Tx,
     account: &AccountId,

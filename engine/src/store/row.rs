@@ -1,4 +1,4 @@
-//! What rows have in common.
+//! Types shared by all rows: versions, pages and errors.
 
 use billing::{AccountId, Currency, Money, Timestamp};
 use serde::Serialize;
@@ -6,12 +6,11 @@ use serde::de::DeserializeOwned;
 
 use super::error::StoreError;
 
-/// A Stripe object as it is stored. Every write increments its version, and a writer must have read
-/// the last one: of two that asked Stripe at the same time, the one with the older answer must not
-/// write last.
+/// A stored Stripe object. Every write increments its version, and a writer must have read the latest
+/// version: of two concurrent fetches, the one with the older response must not be written last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored<T> {
-    /// As of the last write.
+    /// The object as of the last write.
     pub object: T,
     /// The account that owns it.
     pub account: AccountId,
@@ -19,7 +18,7 @@ pub struct Stored<T> {
     pub version: i64,
 }
 
-/// Where a page of a list begins: after the row with this time and key, newest first.
+/// The position of a page in a list: after the row with this time and key, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The row's time.
@@ -29,7 +28,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Before the newest row.
+    /// The position before the newest row.
     pub const fn start() -> Self {
         Self { at: Timestamp(i64::MAX), key: String::new() }
     }
@@ -40,12 +39,12 @@ impl Cursor {
 pub struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// Where the next page begins; `None` on the last.
+    /// The position of the next page; `None` on the last.
     pub next: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// A page of `size` rows out of up to `size + 1`: the extra one says that there is another page.
+    /// Builds a page of `size` rows from up to `size + 1`: the extra one shows that there is another page.
     pub fn new(mut rows: Vec<T>, size: usize, cursor: impl Fn(&T) -> Cursor) -> Self {
         let has_more = rows.len() > size;
         rows.truncate(size);
@@ -53,7 +52,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Names a row in errors about its columns.
+/// Identifies a row in errors about its columns.
 #[derive(Clone, Copy)]
 pub(crate) struct RowRef<'a> {
     pub(crate) table: &'static str,

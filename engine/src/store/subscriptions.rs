@@ -14,13 +14,13 @@ const OF_ACCOUNTS: ListQuery =
     list_query!("SELECT * FROM subscription WHERE account_id IN", "ORDER BY created DESC, id DESC");
 const BY_IDS: ListQuery = list_query!("SELECT * FROM subscription WHERE id IN", "");
 
-/// The statements with a list, by name.
+/// The statements with a list parameter, by name.
 pub(super) const LISTS: &[(&str, ListQuery)] = &[("OF_ACCOUNTS", OF_ACCOUNTS), ("BY_IDS", BY_IDS)];
 
 statements! {
     OF_ACCOUNT = "SELECT * FROM subscription WHERE account_id = $1 ORDER BY created DESC, id DESC";
     BY_ID = "SELECT * FROM subscription WHERE id = $1";
-    // Without a row it inserts version 1; with one it updates that row if its version is the one that was read.
+    // Inserts version 1 if there is no row; otherwise updates the row if its version is the one that was read.
     WRITE = "INSERT INTO subscription (id, account_id, customer_id, status, items, created, billing_cycle_anchor, \
         cancel_at_period_end, cancel_at, ended_at, trial_end, pause_behavior, pause_resumes_at, past_due_since, \
         last_known_tier, synced_at, version) \
@@ -124,8 +124,8 @@ pub async fn of_accounts(db: &Db, accounts: &[&str]) -> Result<Vec<Stored<Subscr
     rows.into_iter().map(SubscriptionRow::read).collect()
 }
 
-/// Those of these subscriptions that are stored, by id. A row that cannot be read is an error of its
-/// own and does not affect the others.
+/// Reads those of these subscriptions that are stored, by id. A row that cannot be read is an error in
+/// its own entry and does not affect the others.
 pub async fn by_ids(
     db: &Db,
     ids: &[&str],
@@ -134,16 +134,15 @@ pub async fn by_ids(
     Ok(rows.into_iter().map(|row| (SubscriptionId::new(&row.id), row.read())).collect())
 }
 
-/// One subscription.
+/// Finds a subscription.
 pub async fn by_id(db: &Db, id: &SubscriptionId) -> Result<Option<Stored<Subscription>>, StoreError> {
     let row = db.fetch_optional::<SubscriptionRow>(BY_ID, values![id.as_str()]).await?;
     row.map(SubscriptionRow::read).transpose()
 }
 
-/// Writes a subscription and, when anything about it has changed, a revision with the billing change
-/// that tells the host. `seen` is what was read before Stripe was asked, `None` when there was no
-/// row; `cause` is what made us ask. `false`: another process wrote in between, perhaps a newer
-/// answer from Stripe; ask Stripe again.
+/// Writes a subscription and, if it has changed, a revision with the billing change for the host. `seen`
+/// is the row read before the request to Stripe, `None` if there was none; `cause` is the reason for the
+/// request. `false` if another process wrote in between, perhaps a newer response: fetch again.
 pub async fn write(
     tx: &mut Tx,
     account: &AccountId,
@@ -187,14 +186,14 @@ pub async fn write(
     Ok(true)
 }
 
-/// A subscription as it was after one write.
+/// A subscription after one write.
 #[derive(Clone, Debug)]
 pub struct Revision {
     /// The subscription.
     pub subscription: Subscription,
     /// The revision number, starting at 1.
     pub version: i64,
-    /// What made us ask Stripe.
+    /// The reason for the request to Stripe.
     pub cause: String,
     /// When it was written.
     pub written_at: Timestamp,
@@ -223,7 +222,7 @@ impl RevisionRow {
     }
 }
 
-/// Every subscription of the account as it was known at `at`, the latest write first.
+/// Reads every subscription of the account as stored at `at`, the latest write first.
 pub async fn as_of(db: &Db, account: &AccountId, at: Timestamp) -> Result<Vec<Revision>, StoreError> {
     let rows = db.fetch_all::<RevisionRow>(AS_OF, values![account.as_str(), at.0]).await?;
     rows.into_iter().map(RevisionRow::read).collect()

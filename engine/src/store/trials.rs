@@ -1,4 +1,4 @@
-//! Who has had a trial.
+//! Claims of trials, which detect a second one.
 
 use billing::{AccountId, SubscriptionId, Timestamp};
 
@@ -10,7 +10,7 @@ statements! {
     HOLDER = "SELECT subscription_id FROM trial_claim WHERE claim = $1";
 }
 
-/// What identifies a second trial of the same person.
+/// A property that identifies a person across trials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialClaim {
     /// The account.
@@ -19,7 +19,7 @@ pub enum TrialClaim {
     Email(String),
     /// The card, by Stripe's fingerprint.
     Card(String),
-    /// Any of these, for a trial that an operator granted at Stripe.
+    /// Any of these, for a trial granted by an operator at Stripe.
     Granted(Box<TrialClaim>),
 }
 
@@ -34,7 +34,7 @@ impl TrialClaim {
     }
 }
 
-/// Records whose trial a subscription's is. A claim that exists keeps its holder.
+/// Records the claims of a subscription's trial. An existing claim keeps its holder.
 pub async fn claim(
     tx: &mut Tx,
     claims: &[TrialClaim],
@@ -47,13 +47,13 @@ pub async fn claim(
     Ok(())
 }
 
-/// The subscription whose trial made this claim.
+/// Finds the subscription whose trial made this claim.
 pub async fn holder(tx: &mut Tx, claim: &TrialClaim) -> Result<Option<SubscriptionId>, StoreError> {
     let holder = tx.fetch_optional::<(String,)>(HOLDER, values![claim.key()]).await?;
     Ok(holder.map(|(id,)| SubscriptionId::new(id)))
 }
 
-/// Whether the account, or anyone with the same canonical address, has had a trial.
+/// Whether the account, or any account with the same canonical address, has had a trial.
 pub async fn is_claimed(db: &Db, account: &AccountId, canonical_email: &str) -> Result<bool, StoreError> {
     let (account, email) = (account_claim(account), email_claim(canonical_email));
     let (by_account, by_email) = (granted(&account), granted(&email));

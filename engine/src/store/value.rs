@@ -1,4 +1,4 @@
-//! The values that are bound to a statement's parameters.
+//! The values bound to a statement's parameters.
 
 /// A value of one of the types that the tables use.
 #[derive(Clone, Debug)]

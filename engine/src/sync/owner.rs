@@ -1,8 +1,8 @@
-//! Which account owns an object at Stripe.
+//! Finding the account that owns an object at Stripe.
 //!
 //! A customer is linked to an account when we create it, or when one of its objects names the account
-//! in the metadata that we put on everything we create. Objects of a customer that is not linked, and
-//! that name no existing account, are kept until that changes.
+//! in the metadata that we set on everything we create. Events of an unlinked customer whose objects name
+//! no existing account wait until that changes.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,17 @@ pub(super) enum Owner {
     Account(AccountId),
     /// This customer, which no account owns yet.
     Unlinked(CustomerId),
-    /// No customer at all: a guest.
+    /// No customer: a guest.
     Guest,
 }
 
-/// The owners of all customers of what was fetched. There is one, except in unusual data.
+/// The owners of all customers of the fetched objects. There is one, except in unusual data.
 #[derive(Debug)]
 pub(super) struct Owners {
     by_customer: BTreeMap<CustomerId, Option<AccountId>>,
-    /// The account that the objects name, when it does not exist.
+    /// The account that the objects name, if it does not exist.
     pub(super) missing_account: Option<String>,
-    /// Whether a customer was linked whose events are due again.
+    /// Whether events became due because their customer was linked.
     pub(super) has_revived: bool,
 }
 
@@ -79,12 +79,11 @@ impl Owners {
 pub struct Link {
     /// Whether customer and account are linked now.
     pub is_linked: bool,
-    /// Whether events are due again because of it: then the worker is to be notified after the commit.
+    /// Whether events became due: then the worker must be notified after the commit.
     pub has_revived: bool,
 }
 
-/// Links a customer, and makes the events that waited for it due. A deleted customer is linked beside
-/// its successor.
+/// Links a customer, and makes its waiting events due. A deleted customer is linked beside its successor.
 pub async fn link(
     tx: &mut Tx,
     customer: &CustomerId,

@@ -4,10 +4,10 @@ use billing::{Catalog, Status, Subscription};
 
 use crate::stripe::objects::SubscriptionObject;
 
-/// The fetched subscription, with since when it is past due and what its prices last meant.
+/// Completes a fetched subscription with the start of its past-due time and the last known tier.
 ///
-/// A delinquency begins with the oldest invoice that is owed, as Stripe says it now. So it does not
-/// depend on which events arrived, and retries do not move it.
+/// It is past due since its oldest unpaid invoice at Stripe. So the time does not depend on the events
+/// that arrived, and retries do not move it.
 pub(super) fn remembered(
     fetched: &SubscriptionObject,
     before: Option<&Subscription>,
@@ -22,7 +22,7 @@ pub(super) fn remembered(
     subscription
 }
 
-/// Whether a subscription is stored as Stripe describes it.
+/// Whether the stored subscription matches Stripe.
 pub fn is_current(stored: Option<&Subscription>, fetched: &SubscriptionObject, catalog: &Catalog) -> bool {
     stored == Some(&remembered(fetched, stored, catalog))
 }

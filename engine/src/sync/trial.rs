@@ -1,7 +1,7 @@
 //! One trial per person: by account, by canonical e-mail and by card.
 //!
 //! Earlier trials are looked up before Checkout, but the card is known only after it, and two Checkouts
-//! can be under way at the same time. So a second trial is detected when the subscription is written:
+//! can be in progress at the same time. So a second trial is detected when the subscription is written:
 //! it is ended immediately, as the Checkout page announces. That applies only to trials from our own
 //! Checkout. A trial that an operator grants at Stripe ends no other and is not ended, whichever
 //! arrives first; but its customer is offered no further trial (`tests/http/trial.rs`).
@@ -12,11 +12,11 @@ use crate::store::trials::{self, TrialClaim};
 use crate::store::{StoreError, Tx, accounts};
 use crate::stripe::objects::SubscriptionObject;
 
-/// What the Checkout page says about it.
+/// The Checkout page's text about it.
 pub const TERMS: &str =
     "One free trial per person and card. If this card has had one, the plan starts today and is charged right away.";
 
-/// Records whose trial this is. `false`: it is a second one and has to end.
+/// Records a trial's claims. `false` if it is a second trial and has to end.
 pub(super) async fn claim(
     tx: &mut Tx,
     account: &AccountId,

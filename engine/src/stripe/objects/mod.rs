@@ -1,9 +1,9 @@
 //! Reading Stripe's objects leniently, in both API shapes.
 //!
-//! Before `2025-03-31.basil` a subscription's period and an invoice's subscription stood at the top
-//! of the object; since then they are in the items and under `parent` (Stripe's changelog for basil).
-//! Unknown fields never matter. A field that is needed and cannot be found is an error, never a
-//! guess: a wrong date in the database would open or close access (`tests/rules/objects.rs`).
+//! Before `2025-03-31.basil` a subscription's period and an invoice's subscription were at the top
+//! level of the object; since then they are in the items and under `parent` (Stripe's changelog for
+//! basil). Unknown fields are ignored. A missing required field is an error, never a guess: a wrong date
+//! in the database would grant or end access (`tests/rules/objects.rs`).
 
 mod checkout_session;
 mod customer;

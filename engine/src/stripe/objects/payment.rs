@@ -31,7 +31,7 @@ pub fn payment(value: &Value) -> Result<Named<Payment>, ObjectError> {
     Ok(Named { object, account: non_empty(value, "/metadata/account_id") })
 }
 
-/// The charge as an object. Before `2022-11-15` a PaymentIntent had a list of charges, the latest first.
+/// The latest charge. Before `2022-11-15` a PaymentIntent had a list of charges, the latest first.
 fn latest_charge(intent: &Value) -> Option<&Value> {
     intent.get("latest_charge").filter(|charge| charge.is_object()).or_else(|| elements(intent, "/charges").first())
 }

@@ -1,9 +1,9 @@
-//! Reading values out of Stripe's JSON.
+//! Reading values from Stripe's JSON.
 
 use billing::{Currency, Money, Timestamp};
 use serde_json::Value;
 
-/// A field that is needed and is missing or of the wrong type.
+/// A required field that is missing or of the wrong type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{object}: no usable `{field}`")]
 pub struct ObjectError {
@@ -13,16 +13,16 @@ pub struct ObjectError {
     pub field: &'static str,
 }
 
-/// An object, with the account that we named when we created it.
+/// An object, with the account that its metadata names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named<T> {
     /// The object.
     pub object: T,
-    /// `metadata.account_id`, or what stands in its place.
+    /// `metadata.account_id`, or its equivalent.
     pub account: Option<String>,
 }
 
-/// The id at `pointer`, whether it is an id or the expanded object.
+/// The id at `pointer`, which is an id or an expanded object.
 pub fn id_of(value: &Value, pointer: &str) -> Option<String> {
     match value.pointer(pointer)? {
         Value::String(id) => Some(id.clone()),
@@ -45,7 +45,7 @@ pub(super) fn number(value: &Value, pointer: &str) -> Option<i64> {
     value.pointer(pointer).and_then(Value::as_i64)
 }
 
-/// A boolean; `false` where the field is missing.
+/// A boolean; `false` if the field is missing.
 pub(super) fn flag(value: &Value, pointer: &str) -> bool {
     value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
 }
@@ -54,7 +54,7 @@ pub(super) fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
     number(value, pointer).map(Timestamp)
 }
 
-/// `Some(None)` where Stripe has no such time; `None` where the value is not a time.
+/// `Some(None)` if Stripe has no such time; `None` if the value is not a time.
 pub(super) fn optional_time(value: &Value, pointer: &str) -> Option<Option<Timestamp>> {
     match value.pointer(pointer) {
         None | Some(Value::Null) => Some(None),
@@ -68,7 +68,7 @@ pub fn money(value: &Value, pointer: &str) -> Option<Money> {
     Some(Money::new(number(value, pointer)?, currency))
 }
 
-/// The elements of a list, whether it is Stripe's list object or a plain array.
+/// The elements of a list, which is Stripe's list object or a plain array.
 pub(super) fn elements<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     let list = value.pointer(pointer);
     let data = list.and_then(|list| list.get("data")).or(list);

@@ -10,13 +10,13 @@ use super::read::{ObjectError, flag, id_of, non_empty, optional_time, text, time
 /// A subscription, with fields that only sync needs.
 #[derive(Clone, Debug)]
 pub struct SubscriptionObject {
-    /// The subscription, without the fields that we remember ourselves.
+    /// The subscription, without the fields that only we keep.
     pub subscription: Subscription,
     /// `metadata.account_id`, set when the subscription was created by our Checkout.
     pub account: Option<String>,
     /// `metadata.attempt_id`: the Checkout attempt that created it.
     pub attempt: Option<String>,
-    /// When its open invoice was finalized, which is the start of a delinquency.
+    /// When its open invoice was finalized, which is when it became past due.
     pub open_invoice_since: Option<Timestamp>,
     /// Its latest invoice, if it is open.
     pub open_invoice: Option<InvoiceId>,
@@ -33,7 +33,7 @@ pub fn subscription(value: &Value) -> Result<SubscriptionObject, ObjectError> {
     let items = value.pointer("/items/data").and_then(Value::as_array).ok_or_else(|| missing("items.data"))?;
     let items: Vec<Item> = items.iter().map(|item| subscription_item(item, value)).collect::<Result<_, _>>()?;
     let status = Status::from(text(value, "/status").ok_or_else(|| missing("status"))?.to_owned());
-    // One that has ended sells nothing, and Stripe may have removed its items.
+    // An ended one sells nothing, and Stripe may have removed its items.
     if items.is_empty() && !status.has_ended() {
         return Err(missing("items.data[0]"));
     }
@@ -77,7 +77,7 @@ fn pause(value: &Value) -> Result<Option<Pause>, ObjectError> {
     }))
 }
 
-/// Reads an item of `subscription`, which has the period in the older shape.
+/// Reads an item of `subscription`, which holds the period in the older shape.
 pub fn subscription_item(item: &Value, subscription: &Value) -> Result<Item, ObjectError> {
     let missing = |field| ObjectError { object: "subscription item", field };
     let period = |name: &str| time(item, name).or_else(|| time(subscription, name));
