@@ -1,8 +1,8 @@
-//! Closing an account for good.
+//! Closing an account permanently.
 //!
-//! Subscriptions end at Stripe first, and if Stripe cannot be made to end them, nothing is closed:
-//! no customer is charged for an account they can no longer see. The ledger is kept; the contact
-//! address is not (`tests/http/closing.rs`).
+//! Subscriptions are cancelled at Stripe first, and if that fails, nothing is closed: no customer is
+//! charged for an account they can no longer see. The ledger is kept; the contact address is not
+//! (`tests/http/closing.rs`).
 
 use billing::AccountId;
 
@@ -15,10 +15,10 @@ use crate::sync::{self, SyncContext, SyncError};
 /// Why an account could not be closed.
 #[derive(Debug, thiserror::Error)]
 pub enum CloseError {
-    /// Something was bought for it a moment ago, or it is closed already.
+    /// Something was bought for it a moment ago, or it is already closed.
     #[error("a purchase of this account is in progress")]
     InProgress,
-    /// Stripe did not end what is paid for; nothing was closed.
+    /// Stripe did not cancel its subscriptions; nothing was closed.
     #[error(transparent)]
     Stripe(#[from] GatewayError),
     /// The database failed.
@@ -36,12 +36,12 @@ impl From<SyncError> for CloseError {
     }
 }
 
-/// Ends at Stripe everything that the account could be charged for: open Checkouts, then
-/// subscriptions. What ended before an error stays ended.
+/// Ends everything at Stripe that the account could be charged for: open Checkouts, then
+/// subscriptions. After an error, the ones already ended stay ended.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseError> {
     match checkout::close_all(core, account).await {
-        // A session that was paid this moment is among the subscriptions now.
+        // A session that was just paid is among the subscriptions now.
         Ok(()) | Err(CheckoutError::AlreadySubscribed) => {}
         Err(CheckoutError::Stripe(error)) => return Err(error.into()),
         Err(CheckoutError::Store(error)) => return Err(error.into()),
@@ -60,13 +60,13 @@ pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseEr
         }
         let id = &listed.subscription.id;
         core.gateway().cancel_subscription(id).await?;
-        sync::subscription(core, id, SyncContext::because("account closed")).await?;
+        sync::subscription(core, id, SyncContext::with_reason("account closed")).await?;
     }
     Ok(())
 }
 
-/// Closes an account whose billing has ended, in a transaction of the host's, so that the host can
-/// delete its own rows with it. After the commit, see [`crate::cache::Cache::commit`].
+/// Closes an account whose billing has ended, in the host's own transaction, so that the host can
+/// delete its rows with it. Commit with [`crate::cache::Cache::commit`].
 pub async fn close_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Result<(), CloseError> {
     if !accounts::lock(tx, account).await? {
         return Err(CloseError::InProgress);

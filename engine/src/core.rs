@@ -1,6 +1,6 @@
-//! The parts that the engine's functions work with.
+//! The shared parts that the engine's functions use.
 //!
-//! None of them knows this struct, and no function that takes it knows the handle that hosts hold
+//! None of the parts depends on this struct, and no function that takes it depends on the host's handle
 //! ([`crate::Engine`]).
 
 use std::sync::Arc;
@@ -34,10 +34,10 @@ pub struct Core {
 }
 
 impl Core {
-    /// Puts the parts together.
+    /// Assembles the parts.
     ///
     /// # Errors
-    /// Stripe's key cannot be sent as a header.
+    /// If Stripe's key cannot be sent as a header.
     pub fn new(
         catalog: Arc<Catalog>,
         stripe: StripeSettings,
@@ -62,12 +62,12 @@ impl Core {
         })
     }
 
-    /// What is sold.
+    /// The plans and products.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
-    /// How Stripe is reached.
+    /// The settings for Stripe.
     pub const fn stripe_settings(&self) -> &StripeSettings {
         &self.stripe
     }
@@ -77,7 +77,7 @@ impl Core {
         &self.urls
     }
 
-    /// How long usage is remembered.
+    /// How long usage records are kept.
     pub const fn retention(&self) -> Retention {
         self.retention
     }
@@ -87,7 +87,7 @@ impl Core {
         &self.db
     }
 
-    /// Stripe.
+    /// The client for Stripe's API.
     pub const fn gateway(&self) -> &Gateway {
         &self.gateway
     }
@@ -107,27 +107,27 @@ impl Core {
         &self.cache
     }
 
-    /// Where events are stored together.
+    /// The batched writer of events.
     pub const fn intake(&self) -> &Intake {
         &self.intake
     }
 
-    /// Where usage is decided together.
+    /// The batched writer of usage.
     pub const fn meter(&self) -> &MeterWriter {
         &self.meter
     }
 
-    /// Notified after an event that is due was committed.
+    /// Notified after a due event is committed.
     pub const fn wake_worker(&self) -> &Notify {
         &self.wake_worker
     }
 
-    /// Notified after a billing change was committed.
+    /// Notified after a billing change is committed.
     pub const fn wake_changes(&self) -> &Notify {
         &self.wake_changes
     }
 
-    /// What the account may do now, and why.
+    /// The account's current entitlement.
     pub async fn entitlement(&self, account: &AccountId) -> Result<Entitlement, StoreError> {
         let subscriptions = self.cache.subscriptions(&self.db, account).await?;
         Ok(billing::entitlement(&subscriptions, &self.catalog, self.now()))

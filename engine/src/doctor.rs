@@ -1,6 +1,5 @@
-//! Checks that everything is in place. Each says what it found and, where something is wrong, what to
-//! do. Nothing is changed. A check that depends on another that failed fails as well
-//! (`tests/http/doctor.rs`).
+//! Checks of the installation. Each reports what it found and, if something is wrong, what to do.
+//! Nothing is changed. A check that depends on a failed one fails as well (`tests/http/doctor.rs`).
 
 use std::time::Duration;
 
@@ -18,17 +17,18 @@ use crate::stripe::api_version;
 use crate::stripe::endpoints::Endpoint;
 use crate::stripe::prices::{StripePrice, describe_charge};
 
-/// Seconds of difference from Stripe's clock above which there is a warning.
+/// The difference from Stripe's clock above which the check warns, in seconds.
 const SKEW_WARNING: i64 = 30;
-/// Seconds of difference close to the 300 at which signatures are refused.
+/// The difference above which the check fails, in seconds: close to the 300 at which signatures are
+/// rejected.
 const SKEW_FAILURE: i64 = 240;
-/// Seconds that an event may wait before there is a warning.
+/// The time that an event may wait before the check warns, in seconds.
 const WAIT_WARNING: i64 = 15 * 60;
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
-    /// As it should be.
+    /// Everything is fine.
     Ok,
     /// It works, but needs attention.
     Warning,
@@ -36,19 +36,19 @@ pub enum Health {
     Failed,
 }
 
-/// A check that was made.
+/// A completed check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was checked, in a word or two.
+    /// The thing checked, in a word or two.
     pub subject: String,
     /// The result.
     pub health: Health,
-    /// What was found and what to do about it.
+    /// The finding, and what to do about it.
     pub message: String,
 }
 
 impl Check {
-    /// A check that was made.
+    /// Creates a completed check.
     pub fn new(subject: impl Into<String>, health: Health, message: impl Into<String>) -> Self {
         Self { subject: subject.into(), health, message: message.into() }
     }
@@ -67,11 +67,11 @@ pub async fn check(core: &Core) -> Vec<Check> {
 }
 
 async fn database(core: &Core) -> Check {
-    let engine = if core.db().is_shared() { "PostgreSQL" } else { "SQLite" };
+    let database = if core.db().is_shared() { "PostgreSQL" } else { "SQLite" };
     let (health, message) = match core.db().has_migrated(MIGRATIONS).await {
-        Ok(true) => (Health::Ok, format!("{engine} answers and is up to date.")),
-        Ok(false) => (Health::Failed, format!("{engine} answers, but lacks migrations: run `tollgate migrate`.")),
-        Err(error) => (Health::Failed, format!("{engine} does not answer: {error}")),
+        Ok(true) => (Health::Ok, format!("{database} is reachable and up to date.")),
+        Ok(false) => (Health::Failed, format!("{database} is reachable, but lacks migrations: run `tollgate migrate`.")),
+        Err(error) => (Health::Failed, format!("{database} is unreachable: {error}")),
     };
     Check::new("database", health, message)
 }
@@ -101,7 +101,7 @@ async fn events(core: &Core) -> Check {
     Check::new(subject, health, message)
 }
 
-/// Billing changes that the host's handler keeps refusing.
+/// Checks for billing changes that the host's handler keeps rejecting.
 async fn changes(core: &Core) -> Check {
     let subject = "billing changes";
     let (health, message) = match billing_changes::failing(core.db()).await {
@@ -116,7 +116,7 @@ async fn changes(core: &Core) -> Check {
     Check::new(subject, health, message)
 }
 
-/// Overage that was not reported to Stripe: it would never be billed.
+/// Checks for overage that was not reported to Stripe: it would never be billed.
 async fn billed_usage(core: &Core) -> Check {
     let subject = "billed usage";
     let (health, message) = match meter_events::count(core.db(), MeterEventState::Parked).await {
@@ -131,17 +131,17 @@ async fn billed_usage(core: &Core) -> Check {
 
 async fn stripe(core: &Core) -> Check {
     let (health, message) = match core.gateway().ping().await {
-        Ok(()) => (Health::Ok, format!("Stripe answers, in API version {}.", api_version())),
+        Ok(()) => (Health::Ok, format!("Stripe is reachable, API version {}.", api_version())),
         Err(error) => (Health::Failed, format!("{error}. Is STRIPE_SECRET_KEY correct?")),
     };
     Check::new("Stripe", health, message)
 }
 
-/// Signatures are refused if the clocks differ by five minutes.
+/// Compares the clocks: signatures are rejected if they differ by five minutes.
 async fn clock(core: &Core) -> Check {
     let subject = "clock";
     let Some(stripe) = stripe_time(core.gateway().base()).await else {
-        return Check::new(subject, Health::Warning, "Stripe's answer has no date to compare our clock with.");
+        return Check::new(subject, Health::Warning, "Stripe's response has no date to compare our clock with.");
     };
     let skew = core.clock().wall().0 - stripe;
     let found = format!("{} s {} Stripe's", skew.abs(), if skew < 0 { "behind" } else { "ahead of" });
@@ -156,11 +156,11 @@ async fn clock(core: &Core) -> Check {
     Check::new(subject, health, message)
 }
 
-/// The `Date` of an answer, in epoch seconds. No key is sent.
+/// The `Date` of a response, in epoch seconds. No key is sent.
 async fn stripe_time(base: &str) -> Option<i64> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().ok()?;
-    let answer = client.get(format!("{base}/v1/")).send().await.ok()?;
-    let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+    let response = client.get(format!("{base}/v1/")).send().await.ok()?;
+    let date = response.headers().get(http::header::DATE)?.to_str().ok()?;
     let since = httpdate::parse_http_date(date).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since.as_secs()).ok()
 }
@@ -174,11 +174,11 @@ async fn endpoint(core: &Core) -> Check {
             Check::new(subject, Health::Warning, format!("None for {url}: `stripe listen` has to forward events."))
         }
         Ok(None) => Check::new(subject, Health::Failed, format!("None for {url}: run `tollgate webhook register`.")),
-        Err(error) => Check::new(subject, Health::Failed, format!("Stripe could not be asked: {error}")),
+        Err(error) => Check::new(subject, Health::Failed, format!("The request to Stripe failed: {error}")),
     }
 }
 
-/// Whether Stripe cannot reach this address.
+/// Whether this address is unreachable for Stripe.
 fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -236,14 +236,14 @@ async fn fixed_prices(core: &Core) -> Vec<Check> {
                 (Health::Warning, format!("plans.toml says {wanted}, Stripe charges {found} ({id})."))
             }
             Ok(None) => (Health::Failed, "Missing at Stripe: run `tollgate catalog apply`.".to_owned()),
-            Err(error) => (Health::Failed, format!("Stripe could not be asked: {error}")),
+            Err(error) => (Health::Failed, format!("The request to Stripe failed: {error}")),
         };
         checks.push(Check::new(format!("price {lookup_key}"), health, message));
     }
     checks
 }
 
-/// The meters that bill usage, and their prices. A Checkout for a plan fails if one is missing.
+/// Checks the meters that bill usage, and their prices. A Checkout for a plan fails if one is missing.
 async fn metered_prices(core: &Core) -> Vec<Check> {
     let gateway = core.gateway();
     let mut checks = Vec::new();
@@ -263,7 +263,7 @@ async fn metered_prices(core: &Core) -> Vec<Check> {
                 continue;
             }
             Err(error) => {
-                checks.push(Check::new(subject, Health::Failed, format!("Stripe could not be asked: {error}")));
+                checks.push(Check::new(subject, Health::Failed, format!("The request to Stripe failed: {error}")));
                 continue;
             }
         };
@@ -278,7 +278,7 @@ async fn metered_prices(core: &Core) -> Vec<Check> {
                 }
                 Ok(Some(found)) => (Health::Ok, format!("It bills this meter, {}.", found.id)),
                 Ok(None) => (Health::Failed, missing.to_owned()),
-                Err(error) => (Health::Failed, format!("Stripe could not be asked: {error}")),
+                Err(error) => (Health::Failed, format!("The request to Stripe failed: {error}")),
             };
             checks.push(Check::new(format!("price {key}"), health, message));
         }

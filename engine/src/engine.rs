@@ -1,4 +1,4 @@
-//! The handle that a host holds.
+//! The host's handle to the engine.
 
 use std::future::Future;
 use std::ops::Deref;
@@ -18,9 +18,9 @@ use crate::tasks::reconciler::Schedule;
 use crate::tasks::supervisor::Tasks;
 use crate::tasks::{cache_listener, changes, outbox, reconciler, sweeper, worker};
 
-/// Stripe billing for an app. Cheap to clone; clones are the same engine.
+/// Stripe billing for an app. Cheap to clone; clones share one engine.
 ///
-/// What it does is in functions that take a [`Core`], which an engine dereferences to:
+/// Its operations are functions that take a [`Core`], which an engine dereferences to:
 /// `checkout::start_subscription(&engine, …)`, `metering::record(&engine, …)`.
 #[derive(Clone, Debug)]
 pub struct Engine(Arc<Inner>);
@@ -44,7 +44,7 @@ impl Deref for Engine {
 /// Why an engine could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The builder was not given something it needs.
+    /// A required part is missing.
     #[error("the engine needs {0}")]
     Missing(&'static str),
     /// `plans.toml` does not declare a feature or meter that code names.
@@ -66,7 +66,7 @@ impl Engine {
 
     /// Starts the background tasks: applying events, delivering billing changes, reporting overage,
     /// releasing reservations, comparing with Stripe, and listening for other nodes' writes. They run
-    /// until `stop`, and are restarted if they end earlier. [`Tasks::wait`] waits for their end.
+    /// until `stop`, and are restarted if they end early. [`Tasks::wait`] waits until they have ended.
     pub fn spawn(&self, stop: &CancellationToken) -> Tasks {
         let tasks = &self.0.tasks;
         let core = || Arc::clone(&self.0.core);
@@ -86,7 +86,7 @@ impl Engine {
         &self.0.tasks
     }
 
-    /// Applies events until none is due: for a command, beside which a server may be running.
+    /// Applies events until none is due: for a command, which may run beside a server.
     pub async fn drain(&self) {
         worker::drain(&self.0.core).await;
     }
@@ -115,7 +115,7 @@ fn supervise<F>(
     tasks.supervise(name, stop, move || run(Arc::clone(&core), until.clone()));
 }
 
-/// What an engine is built from. The catalogue, the database, Stripe and the addresses are needed.
+/// Builds an [`Engine`]. The catalogue, the database, Stripe's settings and the URLs are required.
 #[derive(Debug, Default)]
 pub struct EngineBuilder {
     catalog: Option<Arc<Catalog>>,
@@ -131,21 +131,21 @@ pub struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// What is sold.
+    /// The plans and products.
     #[must_use]
     pub fn catalog(mut self, catalog: impl Into<Arc<Catalog>>) -> Self {
         self.catalog = Some(catalog.into());
         self
     }
 
-    /// Where the engine keeps its tables. [`EngineBuilder::build`] connects and migrates.
+    /// The database of the engine's tables. [`EngineBuilder::build`] connects to it and migrates it.
     #[must_use]
     pub fn database(mut self, url: DatabaseUrl) -> Self {
         self.database = Some(url);
         self
     }
 
-    /// How to reach Stripe.
+    /// The settings for Stripe.
     #[must_use]
     pub fn stripe(mut self, stripe: StripeSettings) -> Self {
         self.stripe = Some(stripe);
@@ -159,7 +159,7 @@ impl EngineBuilder {
         self
     }
 
-    /// The clock that all rules use; the machine's by default.
+    /// The clock that all rules use; the system clock by default.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
@@ -181,7 +181,7 @@ impl EngineBuilder {
     }
 
     /// Calls this function for every change of a subscription: at least once, in order per account, and
-    /// again with growing delays until it succeeds. See [`BillingChange::id`].
+    /// with backoff until it succeeds. See [`BillingChange::id`].
     #[must_use]
     pub fn on_change<F, R>(mut self, handler: F) -> Self
     where
@@ -192,14 +192,14 @@ impl EngineBuilder {
         self
     }
 
-    /// The features that the host's code names. The catalogue must declare them.
+    /// The features that the host's code refers to. The catalogue must declare them.
     #[must_use]
     pub fn features(mut self, features: &[Feature]) -> Self {
         self.features.extend(features);
         self
     }
 
-    /// The meters that the host's code names. The catalogue must declare them.
+    /// The meters that the host's code refers to. The catalogue must declare them.
     #[must_use]
     pub fn meters(mut self, meters: &[Meter]) -> Self {
         self.meters.extend(meters);

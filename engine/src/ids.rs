@@ -1,12 +1,12 @@
-//! The one place that makes identifiers and other random text.
+//! The only module that generates identifiers and other random text.
 
-/// A new identifier: unique, and sorted by the time of its creation.
+/// Returns a new identifier: unique, and sortable by creation time.
 #[expect(clippy::disallowed_methods, reason = "the one place that makes identifiers")]
 pub fn new_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
-/// 256 random bits from the operating system, in hex: for keys that must not be guessed.
+/// Returns 256 random bits from the operating system, in hex: for keys that must be unguessable.
 pub fn new_secret() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes)?;

@@ -1,15 +1,15 @@
 //! Stripe billing for any axum app: plans, Checkout, webhooks, entitlements, exact usage and
 //! reconciliation.
 //!
-//! The engine knows accounts, not users: the host's id is the account id. It has no pages, no sessions
+//! The engine knows accounts, not users: the host's id is the account id. It has no pages and no sessions,
 //! and reads no environment; [`settings`] are values. A host builds an [`Engine`], starts its tasks with
 //! [`Engine::spawn`], mounts the webhook, and calls the functions of [`checkout`], [`metering`],
 //! [`portal`] and [`overview`] (docs/EMBED.md).
 //!
 //! From the ground up: [`clock`], [`ids`] and [`settings`]; [`store`], the database; [`stripe`], the
-//! gateway; [`inbox`], what events are about; [`cache`]; [`Core`], which holds these parts; then the
-//! modules whose functions take a `Core`; then [`tasks`], which run beside requests; then [`Engine`],
-//! the handle, which only [`axum`](crate::axum) knows.
+//! gateway; [`inbox`], the received events; [`cache`]; [`Core`], which holds these parts; then the
+//! modules whose functions take a `Core`; then [`tasks`], which run in the background; then [`Engine`],
+//! the handle, which only [`axum`](crate::axum) uses.
 
 pub mod accounts;
 #[cfg(feature = "axum")]

@@ -1,4 +1,4 @@
-//! What a host sets. Settings are values: the engine never reads the environment.
+//! The host's settings. They are values: the engine never reads the environment.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-/// Where the engine's tables are.
+/// The database of the engine's tables.
 #[derive(Clone)]
 pub enum DatabaseUrl {
     /// A file, such as `sqlite:data/billing.db`, or memory.
@@ -16,12 +16,12 @@ pub enum DatabaseUrl {
         /// `postgres://…`; it may hold a password.
         url: SecretString,
         /// The schema of the engine's tables, created if it does not exist; the server's default
-        /// when `None`. With a schema of its own the engine shares a database with any other tables.
+        /// if `None`. With its own schema the engine can share a database with any other tables.
         schema: Option<String>,
     },
 }
 
-/// Why a database address was refused.
+/// The reason a database URL is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlError {
     /// It names neither SQLite nor PostgreSQL.
@@ -36,7 +36,7 @@ pub enum DatabaseUrlError {
 }
 
 impl DatabaseUrl {
-    /// Reads an address.
+    /// Parses a database URL.
     pub fn parse(url: &str) -> Result<Self, DatabaseUrlError> {
         if let Some(file) = url.strip_prefix("sqlite:") {
             let file = file.split('?').next().unwrap_or_default();
@@ -51,7 +51,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// The same server, with the tables in this schema. On SQLite it changes nothing.
+    /// Returns the same server, with the tables in this schema. No effect on SQLite.
     pub fn in_schema(self, name: &str) -> Result<Self, DatabaseUrlError> {
         let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
@@ -64,7 +64,7 @@ impl DatabaseUrl {
         })
     }
 
-    /// Whether the database is in memory, and so does not outlive the process.
+    /// Whether the database is in memory, and does not outlive the process.
     pub fn is_in_memory(&self) -> bool {
         matches!(self, Self::Sqlite(url) if url.contains(":memory:") || url.contains("mode=memory"))
     }
@@ -80,16 +80,16 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// How to reach Stripe. Secrets are redacted in `Debug`.
+/// The connection to Stripe. Secrets are redacted in `Debug`.
 #[derive(Clone, Debug)]
 pub struct StripeSettings {
     /// The secret or restricted API key.
     pub secret_key: SecretString,
-    /// The webhook endpoint's signing secret: one, or several while it is rotated.
+    /// The webhook endpoint's signing secrets: more than one while they are rotated.
     pub webhook_secrets: Vec<SecretString>,
-    /// The API's address without `/v1`; Stripe's own when `None`.
+    /// The API's base URL without `/v1`; Stripe's own if `None`.
     pub api_base: Option<Url>,
-    /// How long one attempt of a request may take. Stripe answers most requests within a second.
+    /// The timeout of one attempt of a request. Stripe responds to most requests within a second.
     pub timeout: Duration,
 }
 
@@ -97,7 +97,7 @@ impl StripeSettings {
     /// The default of [`StripeSettings::timeout`].
     pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// Stripe itself, with this key and this signing secret.
+    /// Settings for Stripe itself, with this key and this signing secret.
     pub fn new(secret_key: impl Into<SecretString>, webhook_secret: impl Into<SecretString>) -> Self {
         Self {
             secret_key: secret_key.into(),
@@ -116,27 +116,27 @@ impl StripeSettings {
     }
 }
 
-/// The host's own pages, as absolute addresses.
+/// The host's own pages, as absolute URLs.
 #[derive(Clone, Debug)]
 pub struct Urls {
-    /// Where Stripe sends people after Checkout; it gets `session_id={CHECKOUT_SESSION_ID}` as a query.
+    /// The page that Stripe redirects to after Checkout, with the query `session_id={CHECKOUT_SESSION_ID}`.
     pub success: Url,
-    /// Where Stripe sends people who leave a plan's Checkout.
+    /// The page for customers who leave a plan's Checkout.
     pub cancel_plan: Url,
-    /// Where Stripe sends people who leave a product's Checkout.
+    /// The page for customers who leave a product's Checkout.
     pub cancel_product: Url,
-    /// Where Stripe's customer portal leads back to.
+    /// The page that Stripe's customer portal links back to.
     pub portal_return: Url,
-    /// Where Stripe delivers events: the address of the webhook route.
+    /// The address of the webhook route, where Stripe delivers events.
     pub webhook: Url,
-    /// Where an anonymous visitor of a guarded page is sent, with `next=`.
+    /// The sign-in page, for anonymous visitors of guarded pages, with `next=`.
     pub login: Url,
-    /// Where a visitor is sent whose plan does not open a page, with `feature=` and `next=`.
+    /// The upgrade page, for visitors whose plan does not include a page, with `feature=` and `next=`.
     pub upgrade: Url,
 }
 
 impl Urls {
-    /// The addresses of an app at `base` that keeps the usual paths: `/billing/success`, `/pricing`,
+    /// The URLs of an app at `base` with the usual paths: `/billing/success`, `/pricing`,
     /// `/billing`, `/api/stripe/webhook`, `/login` and `/billing/upgrade`.
     pub fn at(base: &Url) -> Self {
         let at = |path: &str| {
@@ -155,7 +155,7 @@ impl Urls {
         }
     }
 
-    /// The success page as it is sent to Stripe, with the placeholder that Stripe replaces by the
+    /// The success page as sent to Stripe, with the placeholder that Stripe replaces with the
     /// session's id.
     pub(crate) fn success_for_stripe(&self) -> String {
         let separator = if self.success.query().is_some() { '&' } else { '?' };
@@ -163,10 +163,10 @@ impl Urls {
     }
 }
 
-/// How long usage is remembered.
+/// How long usage records are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// Days for which usage records are kept, and with them their idempotency keys; for ever when `None`.
+    /// Days for which usage records and their idempotency keys are kept; for ever if `None`.
     pub usage_days: Option<u32>,
 }
 

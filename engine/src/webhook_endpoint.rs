@@ -1,35 +1,34 @@
-//! Registers the webhook endpoint at Stripe, for the events that are handled, in the API version that
-//! requests use.
+//! Registering the webhook endpoint at Stripe, for the handled events, in the API version of our requests.
 
 use crate::core::Core;
 use crate::inbox::events::handled;
 use crate::stripe::{GatewayError, api_version};
 
-/// What was done about the endpoint.
+/// The outcome of registering the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registered {
-    /// It was created.
+    /// Created.
     Created {
         /// Its signing secret, `whsec_…`, which Stripe shows only now.
         secret: String,
     },
-    /// It existed and was updated.
+    /// Updated.
     Updated {
-        /// The types of events that it lacked.
+        /// The event types that it lacked.
         added: Vec<&'static str>,
     },
-    /// It existed and needed no change.
+    /// Already up to date.
     Unchanged,
     /// It exists with another API version, which Stripe cannot change: delete it and register again.
     OtherVersion {
         /// Its id, `we_…`.
         id: String,
-        /// Its version; `None` is the account's default.
+        /// Its API version; `None` is the account's default.
         version: Option<String>,
     },
 }
 
-/// Creates or completes the endpoint at [`crate::Urls::webhook`]. Registering twice changes nothing.
+/// Creates or updates the endpoint at [`crate::Urls::webhook`]. Registering twice changes nothing.
 pub async fn register(core: &Core) -> Result<Registered, GatewayError> {
     let (gateway, url) = (core.gateway(), core.urls().webhook.as_str());
     let Some(endpoint) = gateway.webhook_endpoint(url).await? else {

@@ -17,9 +17,9 @@ CREATE TABLE membership (
 );
 CREATE INDEX membership_user ON membership (user_id);
 
--- Logins that did not succeed, and sign-ups, per e-mail address, client and device.
+-- Failed logins, and sign-ups, per e-mail address, client and device.
 CREATE TABLE login_throttle (
-    throttle_key TEXT   NOT NULL PRIMARY KEY, -- SHA-256 in hex, of what is limited
+    throttle_key TEXT   NOT NULL PRIMARY KEY, -- SHA-256 in hex, of the address, client or device
     window_start BIGINT NOT NULL,
     attempts     BIGINT NOT NULL
 );
@@ -32,7 +32,7 @@ CREATE TABLE known_device (
 );
 CREATE INDEX known_device_expiry ON known_device (expires_at);
 
--- A session's id opens an account, so only its hash is stored.
+-- A session's id is a credential, so only its hash is stored.
 CREATE TABLE session (
     id_hash    TEXT   NOT NULL PRIMARY KEY, -- SHA-256 in hex
     data       TEXT   NOT NULL,             -- JSON

@@ -1,4 +1,4 @@
--- The data of the gated pages: the part that your product replaces.
+-- The data of the gated pages, which your product replaces.
 
 CREATE TABLE api_key (
     id           TEXT   NOT NULL PRIMARY KEY,

@@ -1,12 +1,12 @@
--- Who is billed. Times are epoch seconds in UTC, amounts minor units, ids text, JSON text: the same
--- on both engines.
+-- Accounts and their Stripe customers. Times are epoch seconds in UTC, amounts minor units, ids and JSON
+-- text: the same on both databases.
 
--- The id is the host's own. An account that was closed stays, because the ledger refers to it.
+-- The id is the host's own. A closed account stays, because the ledger refers to it.
 CREATE TABLE account (
     id              TEXT   NOT NULL PRIMARY KEY,
     email           TEXT   NOT NULL, -- the contact address
-    email_lower     TEXT   NOT NULL, -- by which accounts are searched: databases differ in how they lower letters
-    email_canonical TEXT   NOT NULL, -- the address as trials are counted by it
+    email_lower     TEXT   NOT NULL, -- for searches: the databases lower-case letters differently
+    email_canonical TEXT   NOT NULL, -- the address by which trials are counted
     name            TEXT, -- printed on invoices
     changes         BIGINT NOT NULL DEFAULT 0, -- the number of rows in billing_change so far
     created_at      BIGINT NOT NULL,
@@ -14,7 +14,7 @@ CREATE TABLE account (
 );
 CREATE INDEX account_created ON account (created_at, id);
 
--- A Stripe customer. One that was deleted at Stripe stays; its account may get another.
+-- A Stripe customer. One deleted at Stripe stays; its account may get another.
 CREATE TABLE customer (
     id         TEXT    NOT NULL PRIMARY KEY, -- cus_…
     account_id TEXT    NOT NULL REFERENCES account (id),

@@ -1,7 +1,7 @@
--- Subscriptions as Stripe last described them, and the purchases that lead to them.
+-- Subscriptions as Stripe last described them, and the purchases that created them.
 
--- Many per customer: a cancelled one stays as history. `version` counts writes: of two processes
--- that asked Stripe at the same time, the one with the older answer cannot write last.
+-- Many per customer: a cancelled one stays as history. `version` counts writes: of two concurrent
+-- fetches from Stripe, the one with the older response cannot be written last.
 CREATE TABLE subscription (
     id                   TEXT    NOT NULL PRIMARY KEY, -- sub_…
     account_id           TEXT    NOT NULL REFERENCES account (id),
@@ -23,14 +23,14 @@ CREATE TABLE subscription (
 );
 CREATE INDEX subscription_account ON subscription (account_id);
 
--- A subscription after each write that changed it, and its cause. Append-only, so that "who had
--- what when, and why" has an answer.
+-- A subscription after each write that changed it, and its cause. Append-only: an audit trail of every
+-- account's access.
 CREATE TABLE subscription_revision (
     subscription_id TEXT   NOT NULL REFERENCES subscription (id),
     version         BIGINT NOT NULL,
     account_id      TEXT   NOT NULL REFERENCES account (id),
     snapshot        TEXT   NOT NULL, -- JSON: billing::Subscription
-    cause           TEXT   NOT NULL, -- event ids, or another reason to ask Stripe
+    cause           TEXT   NOT NULL, -- event ids, or another reason for the request to Stripe
     written_at      BIGINT NOT NULL,
     PRIMARY KEY (subscription_id, version)
 );
@@ -56,8 +56,8 @@ CREATE INDEX billing_change_due ON billing_change (next_attempt_at) WHERE state 
 CREATE INDEX billing_change_created ON billing_change (created_at, account_id, number);
 CREATE INDEX billing_change_settled ON billing_change (settled_at) WHERE state <> 'pending';
 
--- A purchase that was started. Its id is the idempotency key at Stripe, and its columns are everything
--- that the request to Stripe consists of, so that a retry sends the same.
+-- A started purchase. Its id is the idempotency key at Stripe, and its columns hold the whole request
+-- to Stripe, so that a retry sends the same.
 CREATE TABLE checkout_attempt (
     id             TEXT   NOT NULL PRIMARY KEY,
     account_id     TEXT   NOT NULL REFERENCES account (id),
@@ -72,13 +72,13 @@ CREATE TABLE checkout_attempt (
     url            TEXT,
     created_at     BIGINT NOT NULL
 );
--- One plan at a time, and each product once at a time.
+-- One open attempt for plans, and one for each product.
 CREATE UNIQUE INDEX checkout_attempt_one_plan ON checkout_attempt (account_id)
     WHERE kind = 'subscription' AND status IN ('creating', 'open');
 CREATE UNIQUE INDEX checkout_attempt_one_product ON checkout_attempt (account_id, item)
     WHERE kind = 'product' AND status IN ('creating', 'open');
 
--- Trials that were used: by account, by canonical e-mail address and by the card's fingerprint.
+-- Used trials: by account, by canonical e-mail address and by the card's fingerprint.
 CREATE TABLE trial_claim (
     claim           TEXT   NOT NULL PRIMARY KEY, -- account:…, email:… or card:…
     subscription_id TEXT   NOT NULL,

@@ -34,7 +34,7 @@ CREATE TABLE payment (
     currency        TEXT    NOT NULL,
     amount          BIGINT  NOT NULL,
     amount_refunded BIGINT  NOT NULL,
-    amount_disputed BIGINT  NOT NULL, -- what banks hold or have taken
+    amount_disputed BIGINT  NOT NULL, -- held or taken by banks
     is_disputed     BOOLEAN NOT NULL,
     description     TEXT,
     charge_id       TEXT,
@@ -51,11 +51,11 @@ CREATE TABLE payment (
 );
 CREATE INDEX payment_account ON payment (account_id, created, id);
 
--- A one-time purchase. What it grants follows from it and from its payment.
+-- A one-time purchase. Its credits are derived from it and its payment.
 CREATE TABLE purchase (
     session_id TEXT    NOT NULL PRIMARY KEY, -- cs_…
     account_id TEXT    NOT NULL REFERENCES account (id),
-    payment_id TEXT,                         -- a purchase that cost nothing has none
+    payment_id TEXT,                         -- a free purchase has none
     is_paid    BOOLEAN NOT NULL,
     currency   TEXT    NOT NULL,
     total      BIGINT  NOT NULL,

@@ -1,26 +1,25 @@
--- Usage: limits are enforced by counters, records make events idempotent, and days are for charts.
--- Nothing is ever summed to answer a request.
+-- Usage: counters enforce limits, records make events idempotent, and days are for charts. No request
+-- ever sums rows.
 
 CREATE TABLE usage_counter (
     account_id      TEXT   NOT NULL REFERENCES account (id),
     meter           TEXT   NOT NULL,
     window_start    BIGINT NOT NULL,
-    window_end      BIGINT NOT NULL, -- unless the window is cut short
+    window_end      BIGINT NOT NULL, -- as planned; the window may be cut short
     subscription_id TEXT,            -- the subscription that the window belongs to; null on the free plan
-    included        BIGINT NOT NULL, -- the limit when usage was last counted; the largest number if there is none
-    used            BIGINT NOT NULL, -- of the limit
-    reserved        BIGINT NOT NULL, -- of the limit, by reservations
-    from_credits    BIGINT NOT NULL DEFAULT 0, -- used beyond the limit, out of credits
+    included        BIGINT NOT NULL, -- the limit when usage was last counted; the largest BIGINT for none
+    used            BIGINT NOT NULL, -- units of the limit
+    reserved        BIGINT NOT NULL, -- units of the limit held by reservations
+    from_credits    BIGINT NOT NULL DEFAULT 0, -- credits used beyond the limit
     held_credits    BIGINT NOT NULL DEFAULT 0, -- credits held by reservations
     overage         BIGINT NOT NULL DEFAULT 0, -- used beyond both, to be billed
     PRIMARY KEY (account_id, meter, window_start)
 );
 
--- One row per usage event, counted or still reserved. A reservation that is released is deleted,
--- and its key is free again. Written only under the lock of its counter, which refers to the
--- account: checking that reference again for each row would cost more than writing it. The key comes
--- first: generated ones begin with the time, so that the records of all accounts written at the same
--- time lie together.
+-- One row per usage event, counted or still reserved. A released reservation is deleted, and its key is
+-- free again. Rows are written only under the lock of their counter, which references the account: a
+-- foreign key here would cost more than the write itself. The primary key begins with the idempotency
+-- key: generated ones begin with the time, so that rows written at the same time are stored together.
 CREATE TABLE usage_record (
     account_id      TEXT   NOT NULL,
     idempotency_key TEXT   NOT NULL,
@@ -31,8 +30,8 @@ CREATE TABLE usage_record (
     window_start    BIGINT NOT NULL,
     from_credits    BIGINT NOT NULL,
     overage         BIGINT NOT NULL,
-    fingerprint     TEXT   NOT NULL, -- of the request: the same key means the same request
-    source          TEXT   NOT NULL, -- what used it, such as an API key's id; may be empty
+    fingerprint     TEXT   NOT NULL, -- of the request: a key identifies one request
+    source          TEXT   NOT NULL, -- of the usage, such as an API key's id; may be empty
     metadata        TEXT,            -- JSON about the work
     reservation_id  TEXT,            -- while it is held
     expires_at      BIGINT,
@@ -72,19 +71,19 @@ CREATE TABLE idempotent_response (
 );
 CREATE INDEX idempotent_response_time ON idempotent_response (created_at);
 
--- Units that were bought once. A grant says what one purchase gives now; the balance is the sum of
--- the grants, kept beside them.
+-- Prepaid units. A grant holds one purchase's current units; the balance is the sum of the grants,
+-- stored beside them.
 CREATE TABLE credit_grant (
     source     TEXT   NOT NULL PRIMARY KEY, -- the purchase
     account_id TEXT   NOT NULL REFERENCES account (id),
     meter      TEXT   NOT NULL,
-    units      BIGINT NOT NULL, -- 0 once all of it was refunded
+    units      BIGINT NOT NULL, -- 0 once fully refunded
     granted_at BIGINT NOT NULL,
     changed_at BIGINT NOT NULL
 );
 CREATE INDEX credit_grant_account ON credit_grant (account_id, meter);
 
--- `consumed` may exceed `granted`: credits that were refunded after they had been used.
+-- `consumed` exceeds `granted` if credits were refunded after they had been used.
 CREATE TABLE credit_balance (
     account_id TEXT   NOT NULL REFERENCES account (id),
     meter      TEXT   NOT NULL,
@@ -93,13 +92,13 @@ CREATE TABLE credit_balance (
     PRIMARY KEY (account_id, meter)
 );
 
--- Overage on its way to Stripe. The usage of one hour is one event, whose identifier is made once,
+-- Overage to be reported to Stripe. The usage of one hour is one event, whose identifier never changes,
 -- so that Stripe counts it once however often it is sent.
 CREATE TABLE meter_event (
     id              TEXT   NOT NULL PRIMARY KEY, -- the identifier at Stripe
     account_id      TEXT   NOT NULL REFERENCES account (id),
     meter           TEXT   NOT NULL,
-    hour            BIGINT NOT NULL,             -- its beginning, UTC; in a window's first hour, the window's
+    hour            BIGINT NOT NULL,             -- its start, UTC; in a window's first hour, the window's start
     quantity        BIGINT NOT NULL,
     state           TEXT   NOT NULL CHECK (state IN ('open', 'sealed', 'sent', 'parked')),
     attempts        BIGINT NOT NULL DEFAULT 0,

@@ -1,5 +1,5 @@
--- What reconciliation with Stripe has found. A difference is one row from the run that first saw it
--- to the one that fixed it or found it resolved, however many runs see it.
+-- The differences found by reconciliation with Stripe. A difference is one row from the run that first
+-- saw it to the one that fixed it or found it resolved, however many runs see it.
 
 CREATE TABLE reconcile_run (
     id          TEXT    NOT NULL PRIMARY KEY,

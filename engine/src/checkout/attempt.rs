@@ -1,4 +1,4 @@
-//! Attempts and their sessions at Stripe.
+//! Checkout attempts and their sessions at Stripe.
 
 use billing::{AccountId, CheckoutSessionId};
 
@@ -35,7 +35,7 @@ pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<Strin
     let session = match core.gateway().create_checkout(&checkout).await {
         Ok(session) => session,
         Err(error) => {
-            // Stripe repeats a final refusal for as long as it remembers the key, so the next
+            // Stripe repeats a final error for as long as it remembers the key, so the next
             // click needs a new attempt.
             if error.is_final() {
                 let mut tx = core.db().begin().await?;
@@ -53,18 +53,18 @@ pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<Strin
     if is_open {
         return Ok(session.url);
     }
-    // A later choice replaced this attempt meanwhile.
+    // A later choice has replaced this attempt.
     expire(core, &session.id).await?;
     Err(CheckoutError::InProgress)
 }
 
-/// Closes an attempt, its session first: an attempt that is closed here while its session can still be
-/// paid at Stripe could become a second purchase. An attempt whose session is not known may have one
-/// all the same; asking again with its key finds it.
+/// Closes an attempt, its session first: if the session could still be paid after the attempt is closed,
+/// it could become a second purchase. An attempt whose session is not known may still have one at Stripe;
+/// a retry with its key finds it.
 pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), CheckoutError> {
     let Some(session) = &attempt.session else {
         return match open_session(core, attempt).await {
-            // It has a session now, or is closed: the next round sees which.
+            // It has a session now, or is closed: the next round finds out which.
             Ok(_) | Err(CheckoutError::InProgress) => Ok(()),
             Err(CheckoutError::Stripe(error)) if error.is_final() => Ok(()),
             Err(error) => Err(error),
@@ -77,8 +77,8 @@ pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), Chec
     Ok(())
 }
 
-/// Closes every open Checkout of the account, so that nothing more can be bought for it. What was
-/// closed before an error stays closed.
+/// Closes every open Checkout of the account, so that nothing more can be bought for it. Checkouts closed
+/// before an error stay closed.
 pub async fn close_all(core: &Core, account: &AccountId) -> Result<(), CheckoutError> {
     // An attempt whose session is not known takes two rounds.
     for _ in 0..2 {
@@ -89,7 +89,7 @@ pub async fn close_all(core: &Core, account: &AccountId) -> Result<(), CheckoutE
     Ok(())
 }
 
-/// Expires a session at Stripe. If it was just paid, it became a subscription.
+/// Expires a session at Stripe. One that was just paid has become a subscription instead.
 async fn expire(core: &Core, session: &CheckoutSessionId) -> Result<(), CheckoutError> {
     match core.gateway().expire_checkout_session(session).await {
         Ok(_) => Ok(()),

@@ -10,28 +10,28 @@ use crate::inbox::object::Object;
 use crate::store::{accounts, customers};
 use crate::sync::{self, SyncContext};
 
-/// Finds or creates the account's customer, after asking Stripe whether it still exists: a customer
-/// that was deleted at Stripe gets a successor, whether or not the event has arrived.
+/// Finds or creates the account's customer, after checking at Stripe that it still exists: a customer
+/// that was deleted at Stripe is replaced, whether or not the event has arrived.
 ///
-/// Two first requests create one customer, because they send the same idempotency key, and one row,
-/// because the account is unique there.
+/// Two concurrent first requests create one customer, because they send the same idempotency key, and one
+/// row, because the account is unique there.
 pub async fn live_customer(core: &Core, account: &AccountId) -> Result<CustomerId, CheckoutError> {
     let db = core.db();
     let contact = accounts::contact(db, account).await?.filter(|contact| contact.closed_at.is_none());
     let contact = contact.ok_or(CheckoutError::Closed)?;
     if let Some(known) = customers::of_account(db, account).await? {
-        sync::objects(core, &BTreeSet::from([Object::Customer(known)]), SyncContext::because("purchase")).await?;
+        sync::objects(core, &BTreeSet::from([Object::Customer(known)]), SyncContext::with_reason("purchase")).await?;
         if let Some(customer) = customers::of_account(db, account).await? {
             return Ok(customer);
         }
     }
-    // Only deleted customers count: one that is linked meanwhile must not change the key.
+    // Only deleted customers count: one that is linked concurrently must not change the key.
     let deleted = customers::count_deleted(db, account).await?;
     let created =
         core.gateway().create_customer(account, &contact.email, contact.name.as_deref(), deleted).await?.object;
     let mut tx = db.begin().await?;
     let link = sync::link(&mut tx, &created.id, account, false, core.now()).await?;
-    // If another process wrote meanwhile, its answer is newer than ours.
+    // If another process has written since, its copy is newer than ours.
     customers::write(&mut tx, &created, 0, core.now()).await?;
     tx.commit().await?;
     if link.has_revived {

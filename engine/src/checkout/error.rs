@@ -1,4 +1,4 @@
-//! Why a purchase cannot begin.
+//! Errors of a purchase.
 
 use billing::CheckoutSessionId;
 
@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use crate::stripe::GatewayError;
 use crate::sync::SyncError;
 
-/// Why there is no Checkout Session to go to.
+/// The reason a purchase could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
     /// The catalogue has no such plan, interval or product.
@@ -15,7 +15,7 @@ pub enum CheckoutError {
     /// The plan is free, or is not sold at this interval.
     #[error("this plan is not for sale")]
     NotForSale,
-    /// The account has a subscription that has not ended, which can be changed instead.
+    /// The account already has a subscription, which can be changed instead.
     #[error("the account already has a subscription")]
     AlreadySubscribed,
     /// The product was bought a moment ago, in another tab.
@@ -24,10 +24,10 @@ pub enum CheckoutError {
     /// The account is closed or does not exist.
     #[error("the account is closed")]
     Closed,
-    /// Other requests of the same account keep changing what is bought.
+    /// Other requests of the same account keep replacing this purchase.
     #[error("another purchase of this account is in progress")]
     InProgress,
-    /// Stripe gave no usable answer; nothing was charged.
+    /// Stripe gave no usable response; nothing was charged.
     #[error(transparent)]
     Stripe(#[from] GatewayError),
     /// The database failed.

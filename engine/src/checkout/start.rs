@@ -1,4 +1,4 @@
-//! From a click to the one Checkout Session for it.
+//! Starting a purchase: finding or creating its Checkout Session.
 
 use billing::{AccountId, CheckoutSessionId, CustomerId, Subscription};
 
@@ -13,12 +13,12 @@ use crate::stripe::objects::{CheckoutSession, SessionStatus};
 use crate::sync;
 use crate::{ids, overview};
 
-/// How often a purchase looks again. Each round returns a session or removes one obstacle, and a
-/// purchase that another request began takes two. Twelve leave room for five concurrent ones, each of which
-/// may have been abandoned half-way.
+/// The maximum number of rounds. Each round returns a session or removes one obstacle, and a purchase
+/// started by another request takes two. Twelve leave room for five concurrent ones, each of which may
+/// have been abandoned half-way.
 const ROUNDS: usize = 12;
 
-/// Begins the purchase of a plan, and returns the address of Stripe's Checkout page.
+/// Starts the purchase of a plan, and returns the address of Stripe's Checkout page.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn start_subscription(
     core: &Core,
@@ -33,7 +33,7 @@ pub async fn start_subscription(
     session_for(core, account, &customer, &offer).await
 }
 
-/// Begins the purchase of a product, and returns the address of Stripe's Checkout page.
+/// Starts the purchase of a product, and returns the address of Stripe's Checkout page.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn start_purchase(core: &Core, account: &AccountId, product: &str) -> Result<String, CheckoutError> {
     let offer = Offer::product(core.catalog(), product)?;
@@ -41,7 +41,7 @@ pub async fn start_purchase(core: &Core, account: &AccountId, product: &str) -> 
     session_for(core, account, &customer, &offer).await
 }
 
-/// Finds or creates the session for an offer, after removing what stands in its way.
+/// Finds or creates the session for an offer, after closing conflicting attempts.
 async fn session_for(
     core: &Core,
     account: &AccountId,
@@ -74,11 +74,11 @@ fn refuse_second(subscriptions: &[Subscription]) -> Result<(), CheckoutError> {
     Ok(())
 }
 
-/// The account's open attempt in the place of this purchase.
+/// The account's open attempt, which may be for another purchase.
 enum Found {
-    /// For the same purchase; perhaps new.
+    /// An attempt for the same purchase, existing or new.
     Same(Attempt),
-    /// For another.
+    /// An attempt for another purchase.
     Other(Attempt),
 }
 

@@ -1,5 +1,5 @@
-//! Events from Stripe: [`signature`] proves them, [`intake`] stores them, [`events`] says which object
-//! each is about.
+//! Events from Stripe: [`signature`] verifies them, [`intake`] stores them, [`events`] finds the object
+//! that each is about.
 
 pub mod events;
 pub mod intake;

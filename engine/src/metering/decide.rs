@@ -1,11 +1,11 @@
-//! Deciding about many usage events in one transaction.
+//! Deciding on many usage events in one transaction.
 //!
-//! The counters in question are locked first, in one order; from then on no other transaction changes
-//! what belongs to their accounts and meters, so what is read afterwards is current. The decisions are
-//! made here, one after the other in the order of the requests, by [`billing::allowance`]. Their
+//! The affected counters are locked first, always in the same order; from then on no other transaction
+//! changes the rows of their accounts and meters, so everything read afterwards is current. The decisions
+//! are made here, one after the other in the order of the requests, by [`billing::allowance`]. Their
 //! effects are written and committed together: records, counters, credits, days, notices, and overage.
-//! The number of statements depends neither on the history nor, but for its size classes, on the number
-//! of requests (`tests/store/usage.rs`, `tests/store/reservations.rs`).
+//! The number of statements depends neither on the history nor, apart from batch size classes, on the
+//! number of requests (`tests/store/usage.rs`, `tests/store/reservations.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,18 +41,18 @@ pub(super) struct Take {
     pub(super) now: Timestamp,
 }
 
-/// The decision about a [`Take`].
+/// The decision on a [`Take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TakeOutcome {
-    /// Counted, or reserved.
+    /// It was counted or reserved.
     Taken,
-    /// The same was counted before.
+    /// The same request was already counted.
     Repeated,
-    /// The same is reserved at this moment.
+    /// The same request holds a reservation.
     InProgress,
-    /// The key was used for something else.
+    /// The key was used for another request.
     KeyReused,
-    /// Not enough is left.
+    /// Too few units are left.
     Denied,
 }
 
@@ -66,12 +66,12 @@ pub(super) struct Settle {
     pub(super) now: Timestamp,
 }
 
-/// How the work of a reservation has ended.
+/// The way in which a reservation ends.
 #[derive(Clone, Debug)]
 pub(super) enum End {
-    /// The units are used.
+    /// The work succeeded: its units are counted.
     Commit { metadata: Option<String>, response: Option<String> },
-    /// The units are given back.
+    /// The work failed: its units are released.
     Release,
 }
 
@@ -81,9 +81,9 @@ enum Request {
     Settle(Settle),
 }
 
-enum Answer {
+enum Decision {
     Take(TakeOutcome, MeterReading),
-    /// Without a reading when there is no such reservation any more.
+    /// Without a reading if the reservation no longer exists.
     Settle(Option<MeterReading>),
 }
 
@@ -95,7 +95,7 @@ impl Request {
         }
     }
 
-    /// The idempotency key, where a record may exist under it.
+    /// The idempotency key, if a record may exist under it.
     fn known_key(&self) -> Option<&str> {
         match self {
             Self::Take(take) => (!take.is_new_key).then_some(&take.key),
@@ -104,12 +104,12 @@ impl Request {
     }
 }
 
-/// Where usage events wait to be decided together. Cheap to clone.
+/// Decides concurrent usage events in shared transactions. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct MeterWriter(GroupCommit<Request, Answer>);
+pub struct MeterWriter(GroupCommit<Request, Decision>);
 
 impl MeterWriter {
-    /// A writer for this database.
+    /// Creates a writer for this database.
     pub fn new(db: &Db) -> Self {
         let (db, known) = (db.clone(), KnownCounters::default());
         Self(GroupCommit::new(move |requests| decide(db.clone(), known.clone(), requests)))
@@ -118,21 +118,21 @@ impl MeterWriter {
     /// Counts or reserves units.
     pub(super) async fn take(&self, take: Take) -> Result<(TakeOutcome, MeterReading), StoreError> {
         match self.0.submit(Request::Take(take)).await? {
-            Answer::Take(outcome, reading) => Ok((outcome, reading)),
-            Answer::Settle(_) => unreachable!("a request is answered in its own place"),
+            Decision::Take(outcome, reading) => Ok((outcome, reading)),
+            Decision::Settle(_) => unreachable!("a request gets a decision of its own kind"),
         }
     }
 
-    /// Ends a reservation; `None` when it had ended before.
+    /// Ends a reservation; `None` if it had already ended.
     pub(super) async fn settle(&self, settle: Settle) -> Result<Option<MeterReading>, StoreError> {
         match self.0.submit(Request::Settle(settle)).await? {
-            Answer::Settle(reading) => Ok(reading),
-            Answer::Take(..) => unreachable!("a request is answered in its own place"),
+            Decision::Settle(reading) => Ok(reading),
+            Decision::Take(..) => unreachable!("a request gets a decision of its own kind"),
         }
     }
 }
 
-/// Counters that are known to exist, so that they need not be created.
+/// The counters known to exist, so that they need not be created.
 #[derive(Clone, Debug, Default)]
 struct KnownCounters(Arc<Mutex<HashSet<CounterKey>>>);
 
@@ -160,8 +160,8 @@ impl KnownCounters {
     }
 }
 
-/// Decides about all of `requests` and commits, and returns the answers in their order.
-async fn decide(db: Db, known: KnownCounters, requests: Arc<[Request]>) -> Result<Vec<Answer>, StoreError> {
+/// Decides on all `requests` and commits, and returns the decisions in the same order.
+async fn decide(db: Db, known: KnownCounters, requests: Arc<[Request]>) -> Result<Vec<Decision>, StoreError> {
     let scopes: BTreeMap<CounterKey, &CounterScope> =
         requests.iter().map(|request| (request.scope().counter_key(), request.scope())).collect();
     let keys: Vec<CounterKey> = scopes.keys().cloned().collect();
@@ -170,14 +170,14 @@ async fn decide(db: Db, known: KnownCounters, requests: Arc<[Request]>) -> Resul
         let mut tx = db.begin().await?;
         let counters = rows::lock_counters(&mut tx, &keys).await?;
         if counters.len() < keys.len() {
-            // One was deleted since it was last seen: create it again.
+            // One has been deleted since it was last seen: create it again.
             known.forget(&keys);
             continue;
         }
         let mut batch = Batch::read(&mut tx, &requests, &keys, counters).await?;
-        let mut answers = Vec::with_capacity(requests.len());
+        let mut decisions = Vec::with_capacity(requests.len());
         for request in requests.iter() {
-            answers.push(match request {
+            decisions.push(match request {
                 Request::Take(take) => batch.take(&mut tx, take).await?,
                 Request::Settle(settle) => batch.settle(settle),
             });
@@ -185,19 +185,19 @@ async fn decide(db: Db, known: KnownCounters, requests: Arc<[Request]>) -> Resul
         if batch.write(&mut tx).await? {
             tx.commit().await?;
         }
-        return Ok(answers);
+        return Ok(decisions);
     }
     Err(StoreError::CorruptRow {
         table: "usage_counter",
         row: format!("{} of {}", keys.len(), keys.first().map(|key| key.account.to_string()).unwrap_or_default()),
         column: "window_start",
-        problem: "a counter that was created does not exist".to_owned(),
+        problem: "a newly created counter does not exist".to_owned(),
     })
 }
 
-/// Creates the counters that are not known to exist, apart from any decision: a request that waits for one
-/// to be created holds no other. A window that cuts an earlier one of the same subscription short
-/// begins with what that one has used beyond its share.
+/// Creates the counters that are not known to exist, in a transaction of their own: a request that waits
+/// for one to be created holds no lock on another. A window that cuts an earlier one of the same
+/// subscription short starts with the usage beyond that one's share.
 async fn create_missing(
     db: &Db,
     known: &KnownCounters,
@@ -226,7 +226,7 @@ async fn create_missing(
     Ok(())
 }
 
-/// The counter of a window in which nothing has happened.
+/// The counter of an unused window.
 fn empty_counter(scope: &CounterScope) -> Counter {
     Counter {
         account_id: scope.account.to_string(),
@@ -246,11 +246,11 @@ fn empty_counter(scope: &CounterScope) -> Counter {
 /// An account and an idempotency key.
 type RecordKey = (String, String);
 
-/// Everything that was locked, and what is to be written.
+/// The locked rows, and the writes to make.
 struct Batch<'a> {
     counters: BTreeMap<CounterKey, Counter>,
     changed: BTreeSet<CounterKey>,
-    /// Credits left of the balances that were locked.
+    /// The credits left in the locked balances.
     credits: HashMap<(AccountId, Meter), i64>,
     consumed: BTreeMap<(AccountId, Meter), i64>,
     records: HashMap<RecordKey, UsageRecord>,
@@ -262,7 +262,7 @@ struct Batch<'a> {
     billed: BTreeMap<(CounterKey, Timestamp), i64>,
 }
 
-/// A reservation that is to be deleted.
+/// A reservation to be deleted.
 struct Released {
     key: RecordKey,
     reservation: String,
@@ -308,7 +308,7 @@ impl<'a> Batch<'a> {
         Ok(batch)
     }
 
-    /// Locks the credits of every account that has a limit to reach.
+    /// Locks the credits of every account that has a finite limit.
     async fn read_credits(&mut self, tx: &mut Tx, requests: &[Request]) -> Result<(), StoreError> {
         let limited = requests.iter().map(Request::scope).filter(|scope| scope.limit != Limit::Unlimited);
         let wanted: BTreeSet<_> = limited.map(|scope| (scope.account.clone(), scope.meter)).collect();
@@ -340,7 +340,7 @@ impl<'a> Batch<'a> {
         })
     }
 
-    async fn take(&mut self, tx: &mut Tx, take: &'a Take) -> Result<Answer, StoreError> {
+    async fn take(&mut self, tx: &mut Tx, take: &'a Take) -> Result<Decision, StoreError> {
         let outcome = match self.earlier_outcome(tx, take).await? {
             Some(outcome) => outcome,
             None => match self.allocate(tx, take).await? {
@@ -351,10 +351,10 @@ impl<'a> Batch<'a> {
                 None => TakeOutcome::Denied,
             },
         };
-        Ok(Answer::Take(outcome, self.reading(&take.scope)))
+        Ok(Decision::Take(outcome, self.reading(&take.scope)))
     }
 
-    /// What is already known under the key; `None` when the event is to be decided.
+    /// The outcome already stored under the key; `None` if the event still has to be decided.
     async fn earlier_outcome(&mut self, tx: &mut Tx, take: &Take) -> Result<Option<TakeOutcome>, StoreError> {
         let key = record_key(&take.scope, &take.key);
         let Some(earlier) = self.records.get(&key) else { return Ok(None) };
@@ -371,14 +371,14 @@ impl<'a> Batch<'a> {
         let counter = take.scope.counter_key();
         let has_expired = earlier.expires_at.is_some_and(|at| at <= take.now.0);
         if has_expired && earlier.window_start == counter.window.0 {
-            // Its work died. What it held is given back, and the key is free.
+            // Its work died. Its units are released, and the key is free.
             self.release_expired(tx, &counter, take.now).await?;
         }
         Ok(self.records.contains_key(&key).then_some(TakeOutcome::InProgress))
     }
 
-    /// Where the units are taken from; `None` when there are not enough. Units held for work that
-    /// has died are given back before anything is denied or billed.
+    /// Allocates units to the limit, credits and overage; `None` if there are too few. Expired
+    /// reservations are released before anything is denied or billed.
     async fn allocate(&mut self, tx: &mut Tx, take: &Take) -> Result<Option<Allocation>, StoreError> {
         let (key, scope, quantity) = (take.scope.counter_key(), &take.scope, units(take.quantity));
         let allocation = self.allowance(&key, scope).take(quantity, scope.overage);
@@ -391,7 +391,7 @@ impl<'a> Batch<'a> {
         Ok(allocation)
     }
 
-    /// Counts or reserves the units of an event that was granted.
+    /// Counts or reserves the units of an admitted event.
     fn apply(&mut self, take: &'a Take, allocation: Allocation) {
         let (key, scope) = (take.scope.counter_key(), &take.scope);
         let (included, credits, overage) =
@@ -429,13 +429,13 @@ impl<'a> Batch<'a> {
         self.new_records.insert(named, NewRecord { record, at: take.now, metadata: take.metadata.as_deref() });
     }
 
-    fn settle(&mut self, settle: &'a Settle) -> Answer {
+    fn settle(&mut self, settle: &'a Settle) -> Decision {
         let (key, scope) = (settle.scope.counter_key(), &settle.scope);
         let named = record_key(scope, &settle.key);
         let is_theirs = |record: &&UsageRecord| {
             record.is_held() && record.reservation_id.as_deref() == Some(settle.reservation.as_str())
         };
-        let Some(held) = self.records.get(&named).filter(is_theirs).cloned() else { return Answer::Settle(None) };
+        let Some(held) = self.records.get(&named).filter(is_theirs).cloned() else { return Decision::Settle(None) };
         match &settle.end {
             End::Commit { .. } => {
                 self.count(&key, scope, &held, settle.now, |counter| {
@@ -455,10 +455,10 @@ impl<'a> Batch<'a> {
                 self.release(&key, released, held.included(), held.from_credits);
             }
         }
-        Answer::Settle(Some(self.reading(scope)))
+        Decision::Settle(Some(self.reading(scope)))
     }
 
-    /// Gives back what expired reservations of this counter hold.
+    /// Releases the expired reservations of this counter.
     async fn release_expired(&mut self, tx: &mut Tx, key: &CounterKey, now: Timestamp) -> Result<(), StoreError> {
         for expired in rows::expired_of(tx, key, now).await? {
             let has_ended = self.released.iter().any(|released| released.reservation == expired.reservation_id)
@@ -504,8 +504,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Counts usage, with what follows from it: the day shows it, a threshold may have been reached,
-    /// and overage is billed.
+    /// Counts usage, with its effects: the day's total, thresholds reached, and overage to bill.
     fn count(
         &mut self,
         key: &CounterKey,
@@ -535,7 +534,7 @@ impl<'a> Batch<'a> {
         MeterReading::new(counter, scope.meter, scope.limit, scope.window, self.credits_of(scope), scope.overage)
     }
 
-    /// Writes what was decided. `false` when nothing was.
+    /// Writes the decisions' effects. `false` if there are none.
     async fn write(&self, tx: &mut Tx) -> Result<bool, StoreError> {
         for Released { key: (account, key), reservation } in &self.released {
             rows::delete_reserved(tx, account, key, reservation).await?;
@@ -579,13 +578,13 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The beginning of the hour that `at` lies in.
+/// The start of the hour that contains `at`.
 const fn hour_of(at: Timestamp) -> Timestamp {
     Timestamp(at.0 - at.0.rem_euclid(COLLECT))
 }
 
-/// The time that overage is reported under: the beginning of its hour or, in the first hour of a window, of
-/// the window. Stripe invoices a period for what happened in it, and the hour may have begun before.
+/// The timestamp for reporting overage: the start of its hour or, in the first hour of a window, of the
+/// window. Stripe invoices a period for the usage in it, and the hour may have started before it.
 fn billed_from(now: Timestamp, window: Timestamp) -> Timestamp {
     hour_of(now).max(window.min(now))
 }

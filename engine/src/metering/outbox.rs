@@ -2,10 +2,10 @@
 //!
 //! Overage is written to the outbox in the transaction that counts it. An hour's usage is sealed under
 //! its identifier before it is sent, so that a retry, a restart and another node send the same; Stripe
-//! counts an identifier once. Stripe remembers identifiers for a day only: what was tried longer ago
-//! and may have succeeded is parked for an operator rather than sent twice, and so is what Stripe
-//! would no longer accept, after 35 days. An account's meter is sent by one process at a time, under a
-//! lease, across all nodes (`tests/http/outbox.rs`).
+//! counts an identifier once. Stripe remembers identifiers for a day only: an event that was tried longer
+//! ago and may have succeeded is parked for an operator rather than sent twice, and so is one that is too
+//! old for Stripe, after 35 days. An account's meter is sent by one process at a time, under a lease,
+//! across all nodes (`tests/http/outbox.rs`).
 
 use billing::{AccountId, Timestamp};
 
@@ -15,13 +15,13 @@ use crate::store::meter_events::{self as rows, NotSent, Sealed, Sender};
 use crate::store::{StoreError, customers};
 use crate::stripe::meters::MeterEvent;
 
-/// How long the lease on sending a meter lasts, in seconds: longer than Stripe's slowest answer.
+/// The duration of the lease on sending a meter, in seconds: longer than Stripe's slowest response.
 const LEASE: i64 = 120;
-/// Meters sent in one round.
+/// The number of meters sent in one round.
 const ROUND: i64 = 100;
-/// Stripe accepts nothing older than 35 days; a day is left for the way.
+/// Stripe accepts nothing older than 35 days; one day is a safety margin.
 const MAX_AGE_DAYS: i64 = 34;
-/// Stripe remembers an identifier for 24 hours; an hour is left for clocks that differ.
+/// Stripe remembers an identifier for 24 hours; one hour is a margin for clock skew.
 const REMEMBERED: i64 = 23 * 3600;
 /// The longest wait between two attempts, in seconds.
 const MAX_BACKOFF: i64 = 3600;
@@ -32,11 +32,11 @@ pub async fn send_due(core: &Core) -> Result<u64, StoreError> {
     let owner = ids::new_id();
     let mut sent = 0;
     for sender in rows::due(core.db(), core.now(), ROUND).await? {
-        // One meter that cannot be read or sent does not stop the others.
+        // A meter that cannot be read or sent does not stop the others.
         match send_meter(core, &sender, &owner).await {
             Ok(events) => sent += events,
             Err(error) if is_fatal(&error) => return Err(error),
-            Err(error) => tracing::error!(%error, account = sender.account_id, "overage cannot be sent"),
+            Err(error) => tracing::error!(%error, account = sender.account_id, "cannot send overage"),
         }
     }
     Ok(sent)
@@ -50,7 +50,7 @@ async fn send_meter(core: &Core, sender: &Sender, owner: &str) -> Result<u64, St
     let Some(sealed) = lease(core, sender, owner).await? else { return Ok(0) };
     let mut sent = 0;
     for event in sealed {
-        // The earlier events may have taken long.
+        // Sending the earlier events may have taken long.
         if lease(core, sender, owner).await?.is_none() {
             break;
         }
@@ -62,8 +62,8 @@ async fn send_meter(core: &Core, sender: &Sender, owner: &str) -> Result<u64, St
     Ok(sent)
 }
 
-/// Takes or extends the lease, and returns what is sealed and due; `None` when another process holds
-/// the lease.
+/// Acquires or renews the lease, and returns the sealed events that are due; `None` if another process
+/// holds the lease.
 async fn lease(core: &Core, sender: &Sender, owner: &str) -> Result<Option<Vec<Sealed>>, StoreError> {
     let now = core.now();
     let mut tx = core.db().begin().await?;
@@ -83,7 +83,7 @@ async fn send(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
         return not_sent(core, event, "older than Stripe accepts", NotSent::Parked).await;
     }
     if event.attempted_at.is_some_and(|at| at < now.0 - REMEMBERED) {
-        let reason = "tried more than a day ago and perhaps counted: compare before it is sent again";
+        let reason = "sent more than a day ago and possibly counted: compare with Stripe before sending it again";
         return not_sent(core, event, reason, NotSent::Parked).await;
     }
     let price = core.catalog().meter(&event.meter).and_then(|meter| core.catalog().metered_price(meter));
@@ -109,7 +109,7 @@ async fn send(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
             let mut tx = core.db().begin().await?;
             rows::sent(&mut tx, &event.id, now).await?;
             tx.commit().await?;
-            tracing::info!(units = event.quantity, "overage was reported to Stripe");
+            tracing::info!(units = event.quantity, "reported overage to Stripe");
             Ok(true)
         }
         Err(error) => {
@@ -121,9 +121,9 @@ async fn send(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
 
 async fn not_sent(core: &Core, event: &Sealed, reason: &str, outcome: NotSent) -> Result<bool, StoreError> {
     if outcome == NotSent::Parked {
-        tracing::error!(reason, "overage was not reported to Stripe and is parked");
+        tracing::error!(reason, "overage not reported to Stripe; parked");
     } else {
-        tracing::warn!(reason, attempts = event.attempts + 1, "overage was not reported to Stripe; retrying later");
+        tracing::warn!(reason, attempts = event.attempts + 1, "overage not reported to Stripe; retrying later");
     }
     let backoff = 30_i64 << event.attempts.clamp(0, 10);
     let next = core.now().plus_seconds(backoff.min(MAX_BACKOFF));

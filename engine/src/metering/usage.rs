@@ -1,4 +1,4 @@
-//! Recording usage, and reserving it for work that can fail.
+//! Recording usage, and reserving units for work that can fail.
 
 use billing::{AccountId, Limit, Meter, Overage, Timestamp, UsageWindow, usage_window};
 use tokio::runtime::Handle;
@@ -13,19 +13,19 @@ use crate::ids;
 use crate::store::StoreError;
 use crate::store::usage::{self as rows, ExpiredReservation};
 
-/// How long a reservation lasts unless its work says otherwise: longer than any request takes.
+/// The default duration of a reservation, in seconds: longer than any request takes.
 pub const RESERVATION_SECONDS: i64 = 120;
-/// Expired reservations released at a time.
+/// The number of expired reservations released at a time.
 const BATCH: i64 = 256;
 
-/// All meters of an account, in the current window.
+/// Reads all meters of an account, in the current window.
 pub async fn read(core: &Core, account: &AccountId) -> Result<Vec<MeterReading>, StoreError> {
     let entitlement = core.entitlement(account).await?;
     readings(core, account, &entitlement).await
 }
 
-/// Whether `quantity` of a meter could be used now. That is no promise: only [`record`] and [`reserve`]
-/// decide.
+/// Checks whether `quantity` of a meter could be used now. That is no guarantee: only [`record`] and
+/// [`reserve`] decide.
 pub async fn check(core: &Core, account: &AccountId, meter: Meter, quantity: u64) -> Result<bool, StoreError> {
     let reading = read(core, account).await?.into_iter().find(|reading| reading.meter == meter);
     Ok(reading.is_some_and(|reading| reading.allowance().take(quantity, reading.beyond).is_some()))
@@ -39,13 +39,13 @@ pub async fn record(core: &Core, account: &AccountId, event: UsageEvent<'_>) -> 
         TakeOutcome::Taken => Ok(Recorded::Counted(reading)),
         TakeOutcome::Repeated => Ok(Recorded::Repeated(reading)),
         TakeOutcome::Denied => Ok(Recorded::Denied(reading)),
-        // A key that is reserved belongs to another kind of request.
+        // A reserved key belongs to another kind of request.
         TakeOutcome::InProgress | TakeOutcome::KeyReused => Err(UsageError::KeyReused),
     }
 }
 
-/// Holds units for work that can fail, for `seconds` at most. Dropping the future before it returns
-/// holds nothing.
+/// Holds units for work that can fail, for `seconds` at most. If the future is dropped before it returns,
+/// nothing is held.
 pub async fn reserve(
     core: &Core,
     account: &AccountId,
@@ -57,7 +57,7 @@ pub async fn reserve(
     let reservation = Reservation { scope: take.scope.clone(), key: take.key.clone(), id };
     let unclaimed = Unclaimed { meter: core.meter().clone(), release: Some(end(core, &reservation, End::Release)) };
     let taken = core.meter().take(take).await;
-    // A request that was refused because of too many others was not and will not be decided.
+    // A request rejected as `Busy` was not and will not be decided.
     if matches!(taken, Ok(_) | Err(StoreError::Busy)) {
         unclaimed.claim();
     }
@@ -71,8 +71,8 @@ pub async fn reserve(
     }
 }
 
-/// A reservation that its caller has not received yet. A decision is committed even if its caller goes
-/// away meanwhile; then the units are given back here.
+/// A reservation not yet returned to its caller. A decision is committed even if the caller's future is
+/// dropped; then the units are released here.
 struct Unclaimed {
     meter: MeterWriter,
     release: Option<Settle>,
@@ -92,14 +92,14 @@ impl Drop for Unclaimed {
         let meter = self.meter.clone();
         runtime.spawn(async move {
             if let Err(error) = meter.settle(release).await {
-                tracing::warn!(%error, "a reservation could not be released; it expires by itself");
+                tracing::warn!(%error, "cannot release a reservation; it will expire by itself");
             }
         });
     }
 }
 
-/// Counts what was reserved: its work has succeeded. `response` is kept under the reservation's key,
-/// in the same transaction. `None`: the reservation had expired, and the units were given back.
+/// Counts reserved units whose work has succeeded. `response` is stored under the reservation's key,
+/// in the same transaction. `None` if the reservation had expired and its units were released.
 pub async fn commit(
     core: &Core,
     reservation: &Reservation,
@@ -109,20 +109,18 @@ pub async fn commit(
     core.meter().settle(end(core, reservation, End::Commit { metadata, response })).await
 }
 
-/// Gives back what was reserved: its work has failed. `None` when it was given back before.
+/// Releases reserved units whose work has failed. `None` if they were already released.
 pub async fn release(core: &Core, reservation: &Reservation) -> Result<Option<MeterReading>, StoreError> {
     core.meter().settle(end(core, reservation, End::Release)).await
 }
 
-/// The response that was kept when a reservation of this key was committed.
+/// Returns the response that was stored when a reservation of this key was committed.
 pub async fn kept_response(core: &Core, account: &AccountId, key: &str) -> Result<Option<String>, StoreError> {
     rows::response(core.db(), account, key).await
 }
 
-/// Releases every expired reservation, and returns their number.
-///
-/// # Errors
-/// What was released before stays released.
+/// Releases every expired reservation, and returns their number. Reservations released before an error
+/// stay released.
 pub async fn release_expired(core: &Core) -> Result<u64, StoreError> {
     let mut released = 0;
     loop {
@@ -131,7 +129,7 @@ pub async fn release_expired(core: &Core) -> Result<u64, StoreError> {
         let is_last = i64::try_from(expired.len()).is_ok_and(|found| found < BATCH);
         let before = released;
         for reservation in expired {
-            tracing::warn!(account = reservation.account_id, meter = reservation.meter, "a reservation has expired");
+            tracing::warn!(account = reservation.account_id, meter = reservation.meter, "a reservation expired");
             let settle = Settle {
                 scope: scope_of(&reservation),
                 key: reservation.idempotency_key,
@@ -147,8 +145,8 @@ pub async fn release_expired(core: &Core) -> Result<u64, StoreError> {
     }
 }
 
-/// Where an expired reservation is counted. Releasing reads no limit and begins no window. The meter
-/// may no longer be in the catalogue; what it holds is given back all the same.
+/// The counter of an expired reservation. Releasing reads no limit and starts no window. Units of a meter
+/// that is no longer in the catalogue are released too.
 fn scope_of(reservation: &ExpiredReservation) -> CounterScope {
     let start = Timestamp(reservation.window_start);
     CounterScope {
@@ -187,7 +185,7 @@ async fn take(
     })
 }
 
-/// Where usage is counted at `now`.
+/// The counter for usage at `now`.
 async fn scope(core: &Core, account: &AccountId, meter: Meter, now: Timestamp) -> Result<CounterScope, StoreError> {
     let subscriptions = core.cache().subscriptions(core.db(), account).await?;
     let catalog = core.catalog();

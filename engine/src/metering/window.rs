@@ -1,4 +1,4 @@
-//! The counters of a window, and what a window begins with.
+//! The counters of a window, and the usage carried into it.
 
 use billing::allowance::{MAX_UNITS, carried_over};
 use billing::{AccountId, Limit, Meter, Timestamp, UsageWindow};
@@ -6,10 +6,10 @@ use billing::{AccountId, Limit, Meter, Timestamp, UsageWindow};
 use crate::store::usage::{self as rows, Counter};
 use crate::store::{Db, StoreError};
 
-/// A window that was cut short can reach this far into the one that follows: a month.
+/// The distance in days that a window cut short can reach into the next one: a month.
 const LONGEST_WINDOW_DAYS: i64 = 31;
 
-/// The counters that describe a window: its own, and those of windows that it has cut short.
+/// Reads the counters of a window and of the windows that it has cut short.
 pub async fn counters_at(
     db: &Db,
     account: &AccountId,
@@ -19,8 +19,8 @@ pub async fn counters_at(
     rows::counters_of(db, account, window.start, window.start.plus_days(-LONGEST_WINDOW_DAYS), subscription).await
 }
 
-/// The usage that a window begins with: what the latest window that it cut short has used beyond its
-/// share.
+/// The usage that a window starts with: the usage of the latest window that it cut short, beyond that
+/// window's share.
 pub fn carried_into(counters: &[Counter], meter: Meter, window: UsageWindow) -> u64 {
     let cut = counters
         .iter()
@@ -33,7 +33,7 @@ pub fn carried_into(counters: &[Counter], meter: Meter, window: UsageWindow) -> 
     })
 }
 
-/// A limit as a counter stores it.
+/// Converts a limit for storage in a counter.
 pub fn stored_limit(limit: Limit) -> i64 {
     match limit {
         Limit::Finite(limit) => stored(limit.min(MAX_UNITS - 1)),
@@ -41,12 +41,12 @@ pub fn stored_limit(limit: Limit) -> i64 {
     }
 }
 
-/// Units out of a column.
+/// Converts units from a column.
 pub fn units(column: i64) -> u64 {
     u64::try_from(column).unwrap_or_default()
 }
 
-/// Units for a column.
+/// Converts units for a column.
 pub fn stored(units: u64) -> i64 {
     i64::try_from(units).unwrap_or(i64::MAX)
 }

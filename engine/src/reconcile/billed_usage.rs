@@ -1,5 +1,5 @@
-//! Usage that was billed, compared with what Stripe has counted. Nothing is repaired: a program does
-//! not take back what was billed.
+//! Billed usage, compared with Stripe's count. Nothing is repaired: a program must not take back billed
+//! usage.
 
 use billing::{AccountId, CustomerId, Meter, Timestamp};
 
@@ -9,9 +9,9 @@ use crate::core::Core;
 use crate::store::{customers, meter_events};
 use crate::sync::SyncError;
 
-/// How far back usage is compared, in days.
+/// The number of days for which usage is compared.
 const COMPARED_DAYS: i64 = 30;
-/// Stripe adds up with a delay, so the last full hour is left out as well as the current one.
+/// Stripe aggregates with a delay, so the last full hour is left out as well as the current one.
 const DELAY: i64 = 3600;
 
 pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncError> {

@@ -1,4 +1,4 @@
-//! What a comparison collects, and which errors end it.
+//! A comparison's findings, and the errors that end it.
 
 use super::drift::{Drift, Finding};
 use crate::core::Core;
@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use crate::stripe::GatewayError;
 use crate::sync::SyncError;
 
-/// Whether to change anything.
+/// Whether a comparison repairs anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Only report.
@@ -23,12 +23,12 @@ pub(super) struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Reports something that is not repaired automatically.
+    /// Reports a difference that is not repaired automatically.
     pub(super) fn open(&mut self, drift: Drift) {
         self.findings.push(Finding { drift, is_fixed: false });
     }
 
-    /// Reports something that was just repaired, except in a dry run.
+    /// Reports a difference that was just repaired, except in a dry run.
     pub(super) fn fixed(&mut self, drift: Drift) {
         self.findings.push(Finding { drift, is_fixed: self.mode == Mode::Repair });
     }
@@ -38,7 +38,7 @@ impl Comparison<'_> {
         self.open(Drift::NotCompared { subject: subject.to_owned(), reason: reason.to_string() });
     }
 
-    /// Reports an error that concerns one object, and returns `None`; passes on any other.
+    /// Reports an error that concerns one object, and returns `None`; propagates any other.
     pub(super) fn skip_if_single<T>(
         &mut self,
         subject: &str,
@@ -55,12 +55,12 @@ impl Comparison<'_> {
     }
 }
 
-/// How much an error keeps from being compared.
+/// The part of a comparison that an error prevents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// One object.
     Object,
-    /// What is read in the same way.
+    /// Everything read through the same endpoint.
     Part,
     /// Everything that follows.
     Everything,

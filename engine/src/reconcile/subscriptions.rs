@@ -1,5 +1,5 @@
-//! Subscriptions: stored differently or not at all, duplicated, without an account, at an unknown
-//! price, or of a closed account.
+//! Subscriptions that are stored differently or not at all, are duplicated, have no account, have an
+//! unknown price, or belong to a closed account.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncE
             None => break,
         }
     }
-    // Which of them the customer wants is not for a program to decide.
+    // Only a person can decide which of them the customer wants.
     for (customer, subscriptions) in running.into_iter().filter(|(_, subscriptions)| subscriptions.len() > 1) {
         comparison.open(Drift::DuplicateSubscription { customer, subscriptions });
     }
@@ -58,7 +58,7 @@ async fn compare_one(
     closed: Option<&AccountId>,
 ) -> Result<(), SyncError> {
     unknown_prices(comparison, &fetched.subscription);
-    // First, so that a row that cannot be read does not keep the customer of a closed account paying.
+    // First, so that the customer of a closed account stops paying even if the row cannot be read.
     if let (Some(account), false) = (closed, fetched.subscription.status.has_ended()) {
         return deleted_but_billed(comparison, &fetched.subscription.id, account).await;
     }
@@ -92,10 +92,10 @@ async fn wrong_subscription(
     let wanted = BTreeSet::from([Object::Subscription(fetched.id.clone())]);
     let unmatched = match comparison.mode {
         Mode::DryRun => sync::unmatched_customer(core, &wanted).await?,
-        Mode::Repair => match sync::objects(core, &wanted, SyncContext::because("reconcile")).await? {
+        Mode::Repair => match sync::objects(core, &wanted, SyncContext::with_reason("reconcile")).await? {
             SyncOutcome::Unmatched(customer) => Some(customer),
             SyncOutcome::Written(_) => None,
-            // It disappeared since it was listed.
+            // It has disappeared since it was listed.
             SyncOutcome::Ignored => return Ok(()),
         },
     };
@@ -112,7 +112,7 @@ async fn wrong_subscription(
     Ok(())
 }
 
-/// Ends a subscription of a closed account, whose owner was told that nothing more is charged.
+/// Cancels a subscription of a closed account, whose owner expects no further charges.
 async fn deleted_but_billed(
     comparison: &mut Comparison<'_>,
     id: &SubscriptionId,
@@ -124,7 +124,7 @@ async fn deleted_but_billed(
     }
     comparison.fixed(Drift::DeletedButBilled { subscription: id.clone(), account: account.clone() });
     if comparison.mode == Mode::Repair {
-        sync::subscription(core, id, SyncContext::because("account closed")).await?;
+        sync::subscription(core, id, SyncContext::with_reason("account closed")).await?;
     }
     Ok(())
 }

@@ -27,6 +27,6 @@ async fn link(comparison: &Comparison<'_>, customer: &CustomerId) -> Result<bool
         return Ok(false);
     }
     let wanted = BTreeSet::from([Object::Customer(customer.clone())]);
-    let outcome = sync::objects(comparison.core, &wanted, SyncContext::because("reconcile")).await?;
+    let outcome = sync::objects(comparison.core, &wanted, SyncContext::with_reason("reconcile")).await?;
     Ok(matches!(outcome, SyncOutcome::Written(_)))
 }

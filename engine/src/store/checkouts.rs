@@ -1,4 +1,4 @@
-//! Purchases that were started: one open attempt per plan or product at a time.
+//! Checkout attempts: one open attempt for plans and one per product at a time.
 
 use billing::{AccountId, CheckoutSessionId, CustomerId, PriceId, Timestamp};
 
@@ -21,7 +21,7 @@ statements! {
         WHERE session_id = $1 AND status IN ('creating', 'open', 'superseded')";
 }
 
-/// What an attempt is to buy.
+/// The item of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckoutItem {
     /// A plan at an interval, such as `PRO/month`.
@@ -38,7 +38,7 @@ impl CheckoutItem {
         }
     }
 
-    /// Plan and interval, or the product's key.
+    /// The plan and interval, or the product's key.
     pub fn name(&self) -> &str {
         match self {
             Self::Plan(name) | Self::Product(name) => name,
@@ -57,7 +57,7 @@ impl CheckoutItem {
 /// The state of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptStatus {
-    /// Stripe is being asked for a session, or was when the caller stopped waiting.
+    /// Its session is being created, or was when the request was abandoned.
     Creating,
     /// Its session can be paid.
     Open,
@@ -67,12 +67,12 @@ pub enum AttemptStatus {
     Expired,
     /// Another purchase replaced it.
     Superseded,
-    /// Stripe refused to create a session.
+    /// Stripe refused to create its session.
     Failed,
 }
 
 impl AttemptStatus {
-    /// The word in the database.
+    /// The text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Creating => "creating",
@@ -84,10 +84,10 @@ impl AttemptStatus {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         [Self::Creating, Self::Open, Self::Complete, Self::Expired, Self::Superseded, Self::Failed]
             .into_iter()
-            .find(|status| status.as_str() == word)
+            .find(|status| status.as_str() == text)
     }
 }
 
@@ -96,35 +96,35 @@ impl AttemptStatus {
 pub struct OpenSession {
     /// `cs_…`.
     pub id: CheckoutSessionId,
-    /// Where it is paid.
+    /// The Checkout page.
     pub url: String,
 }
 
-/// A purchase that was started.
+/// A started purchase.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Its id, which is the idempotency key at Stripe.
+    /// The attempt's id, also the idempotency key at Stripe.
     pub id: String,
     /// The buyer.
     pub account_id: AccountId,
     /// The buyer at Stripe.
     pub customer_id: CustomerId,
-    /// What is bought.
+    /// The item bought.
     pub item: CheckoutItem,
-    /// Stripe's price.
+    /// The price at Stripe.
     pub price_id: PriceId,
-    /// Stripe's prices of usage beyond the plan.
+    /// The prices at Stripe of usage beyond the plan.
     pub metered: Vec<PriceId>,
-    /// Days of trial; 0 for none.
+    /// The length of the trial in days; 0 for none.
     pub trial_days: u32,
-    /// Its state.
+    /// The attempt's state.
     pub status: AttemptStatus,
-    /// Stripe's session, once there is one.
+    /// The session at Stripe, once it exists.
     pub session: Option<OpenSession>,
 }
 
 impl Attempt {
-    /// Whether both ask Stripe for the same, so that the session of one serves for the other.
+    /// Whether both send the same request to Stripe, so that they can share a session.
     pub fn is_same_request(&self, other: &Self) -> bool {
         (&self.customer_id, &self.item, &self.price_id, &self.metered, self.trial_days)
             == (&other.customer_id, &other.item, &other.price_id, &other.metered, other.trial_days)
@@ -177,8 +177,8 @@ impl AttemptRow {
     }
 }
 
-/// The open attempt of the account that one for `item` would have to replace: for the same product,
-/// or for any plan.
+/// Finds the account's open attempt that conflicts with one for `item`: for the same product, or for any
+/// plan.
 pub async fn open_for(tx: &mut Tx, account: &AccountId, item: &CheckoutItem) -> Result<Option<Attempt>, StoreError> {
     let row: Option<AttemptRow> = match item {
         CheckoutItem::Plan(_) => tx.fetch_optional(OPEN_PLAN, values![account.as_str()]).await?,
@@ -198,16 +198,13 @@ pub async fn all_open(db: &Db, account: &AccountId) -> Result<Vec<Attempt>, Stor
     rows.into_iter().map(AttemptRow::read).collect()
 }
 
-/// The attempt that a session belongs to.
+/// Finds the attempt of a session.
 pub async fn by_session(db: &Db, session: &CheckoutSessionId) -> Result<Option<Attempt>, StoreError> {
     let row = db.fetch_optional::<AttemptRow>(BY_SESSION, values![session.as_str()]).await?;
     row.map(AttemptRow::read).transpose()
 }
 
-/// Stores a new attempt.
-///
-/// # Errors
-/// Also when the account has an open one in its place.
+/// Stores a new attempt. An error if the account has a conflicting open one.
 pub async fn insert(tx: &mut Tx, attempt: &Attempt, at: Timestamp) -> Result<(), StoreError> {
     let metered: Vec<&str> = attempt.metered.iter().map(PriceId::as_str).collect();
     let values = values![
@@ -224,7 +221,7 @@ pub async fn insert(tx: &mut Tx, attempt: &Attempt, at: Timestamp) -> Result<(),
     tx.execute(INSERT, values).await.map(drop)
 }
 
-/// Stores the session that Stripe created. `false` when the attempt was closed meanwhile.
+/// Stores the session that Stripe created. `false` if the attempt has since been closed.
 pub async fn set_open(tx: &mut Tx, attempt: &str, session: &OpenSession) -> Result<bool, StoreError> {
     Ok(tx.execute(SET_OPEN, values![attempt, session.id.as_str(), session.url.as_str()]).await? > 0)
 }
@@ -234,7 +231,7 @@ pub async fn close(tx: &mut Tx, attempt: &str, status: AttemptStatus) -> Result<
     tx.execute(CLOSE, values![attempt, status.as_str()]).await.map(drop)
 }
 
-/// Closes the attempt of a session, if there is one that is not closed.
+/// Closes the attempt of a session, unless it is already closed.
 pub async fn close_session(tx: &mut Tx, session: &CheckoutSessionId, status: AttemptStatus) -> Result<(), StoreError> {
     tx.execute(CLOSE_BY_SESSION, values![session.as_str(), status.as_str()]).await.map(drop)
 }

@@ -1,13 +1,13 @@
 //! Reading rows into structs, on either database.
 //!
-//! sqlx derives this as well, but its macros compile both drivers a second time for the compiler itself,
-//! which is a minute of a first build on a small machine.
+//! sqlx can derive this too, but its macros compile both drivers a second time for the build host, which
+//! costs a minute of the first build on a small machine.
 
 #[doc(hidden)]
 pub use sqlx as driver;
 
-/// `columns!(Event { id, kind: "type" })`: reads each field of the struct from the column of its name,
-/// or of the name that is given.
+/// `columns!(Event { id, kind: "type" })`: reads each field of the struct from the column with its name,
+/// or with the given name.
 #[macro_export]
 macro_rules! columns {
     (@name $field:ident) => { stringify!($field) };

@@ -1,17 +1,17 @@
-//! What can go wrong with the database.
+//! The store's error type.
 
 use std::sync::Arc;
 
-/// Why the database could not do what was asked.
+/// A database error.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database refused the statement or could not be reached.
+    /// The database rejected the statement or could not be reached.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
-    /// A row holds something that no version of this program writes.
+    /// A row holds a value that no version of this program writes.
     #[error("corrupt row: table `{table}`, row `{row}`, column `{column}`: {problem}")]
     CorruptRow {
         /// The table.
@@ -20,14 +20,14 @@ pub enum StoreError {
         row: String,
         /// The column.
         column: &'static str,
-        /// What is wrong with its value.
+        /// The problem with its value.
         problem: String,
     },
-    /// The commit that this request shared with others failed.
+    /// The group commit that included this request failed.
     #[error(transparent)]
     Shared(Arc<StoreError>),
-    /// Too many writes are waiting. Nothing of this one was or will be written.
-    #[error("the database is busy: too many writes are waiting")]
+    /// Too many writes are queued. This one was not and will not be written.
+    #[error("the database is busy: too many writes are queued")]
     Busy,
 }
 

@@ -1,12 +1,12 @@
-//! Many requests, one commit.
+//! Group commit: many requests, one transaction.
 //!
-//! A commit waits for the disk; under load that is most of what a small write costs. So requests
-//! that arrive while a commit is under way wait for the next one, which takes all of them, in the
-//! order in which they came. A request that comes alone waits for nothing. The commit runs apart
-//! from its callers, so one that hangs up delays no other. An answer is given only after the commit
-//! that holds the request (`tests/store/intake.rs`, `tests/store/usage.rs`).
+//! A commit waits for an fsync, which under load is most of the cost of a small write. So requests
+//! that arrive during a commit wait for the next one, which takes all of them, in order of arrival. A
+//! request that arrives alone does not wait. The commit runs in its own task, so a caller that is
+//! cancelled delays no other. A request's result is returned only after its commit
+//! (`tests/store/intake.rs`, `tests/store/usage.rs`).
 //!
-//! The queue and the wait in it are bounded. A request that was refused, or whose caller gave up
+//! The queue and the wait in it are bounded. A request that was rejected, or whose caller was cancelled
 //! before its commit began, is never committed later.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +17,11 @@ use tokio::sync::oneshot;
 
 use super::error::StoreError;
 
-/// The largest batch: what waits at the number of connections that suits one node.
+/// The largest batch, sized for the number of connections that one node serves.
 const MAX_BATCH: usize = 256;
-/// The longest queue.
+/// The maximum length of the queue.
 const MAX_WAITING: usize = 4096;
-/// The longest wait for a commit to begin: longer than the database's own timeouts.
+/// The maximum wait for a commit to begin: longer than the database's own timeouts.
 const MAX_WAIT: Duration = Duration::from_secs(15);
 
 type Answer<A> = oneshot::Sender<Result<A, StoreError>>;
@@ -65,9 +65,9 @@ where
     T: Clone + Send + Sync + 'static,
     A: Send + 'static,
 {
-    /// `commit` writes all requests of a batch in one transaction and returns their answers in the
-    /// same order. When the database rejects the data of a batch, each request is tried alone: one
-    /// bad request does not refuse the others.
+    /// `commit` writes all requests of a batch in one transaction and returns their results in the
+    /// same order. If the database rejects the data of a batch, each request is retried alone: one
+    /// bad request does not fail the others.
     pub fn new<F>(commit: impl Fn(Arc<[T]>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Vec<A>, StoreError>> + Send + 'static,
@@ -86,10 +86,11 @@ where
         }))
     }
 
-    /// Commits `request` together with whatever else waits; returns its answer once it is durable.
+    /// Commits `request` with the other queued requests; returns its result once it is durable.
     ///
     /// # Errors
-    /// [`StoreError::Busy`]: it was not and will not be committed. Any other error: as the commit's.
+    /// On [`StoreError::Busy`] the request was not and will not be committed. After any other error it may
+    /// have been, as after any failed commit.
     pub async fn submit(&self, request: T) -> Result<A, StoreError> {
         let (answer, mut answered) = oneshot::channel();
         let ticket = self.enqueue(request, answer)?;
@@ -99,7 +100,7 @@ where
         if self.withdraw(ticket) {
             return Err(StoreError::Busy);
         }
-        // Its commit has begun: only the outcome says whether it happened.
+        // Its commit has begun: only its outcome tells whether it succeeded.
         answered.await.unwrap_or_else(|_| Err(crashed()))
     }
 
@@ -119,7 +120,7 @@ where
         Ok(ticket)
     }
 
-    /// Takes a request out of the queue; `false` when its commit has begun.
+    /// Removes a request from the queue; `false` if its commit has begun.
     fn withdraw(&self, ticket: u64) -> bool {
         let mut queue = self.queue();
         let before = queue.waiting.len();
@@ -127,7 +128,7 @@ where
         queue.waiting.len() < before
     }
 
-    /// The next batch, without the requests whose callers have gone.
+    /// Takes the next batch, without the requests whose callers were cancelled.
     fn take(&self) -> Vec<Waiting<T, A>> {
         let mut queue = self.queue();
         queue.waiting.retain(|waiting| !waiting.answer.is_closed());
@@ -143,7 +144,7 @@ impl<T, A> GroupCommit<T, A> {
     }
 }
 
-/// The task that commits for all.
+/// The task that commits the batches.
 struct Running<T, A>(GroupCommit<T, A>);
 
 impl<T, A> Running<T, A>
@@ -162,7 +163,7 @@ where
             let requests: Arc<[T]> = requests.into();
             match self.commit(Arc::clone(&requests)).await {
                 Ok(all) => answers.into_iter().zip(all).for_each(|(answer, outcome)| reply(answer, Ok(outcome))),
-                // Also for a batch of one: the row it ran into may be committed by now, and be visible.
+                // A batch of one is retried too: the conflicting row may be committed and visible by now.
                 Err(error) if error.is_caused_by_data() => {
                     for (request, answer) in requests.iter().zip(answers) {
                         reply(answer, self.commit_alone(request).await);
@@ -185,13 +186,13 @@ where
     }
 }
 
-/// The caller may have gone: what was committed stays committed.
+/// Ignores a caller that was cancelled: its request stays committed.
 fn reply<A>(answer: Answer<A>, outcome: Result<A, StoreError>) {
     let _ = answer.send(outcome);
 }
 
 impl<T, A> Drop for Running<T, A> {
-    /// After a panic the waiting requests get an error and the next one starts a new task.
+    /// After a panic the queued requests get an error, and the next request starts a new task.
     fn drop(&mut self) {
         if std::thread::panicking() {
             let mut queue = self.0.queue();
@@ -220,7 +221,7 @@ mod tests {
         })
     }
 
-    /// A commit that waits for a permit, and counts what it has committed.
+    /// A commit that waits for a permit, and counts the requests committed.
     fn gated(max_wait: Duration) -> (GroupCommit<u32, u32>, Arc<Semaphore>, Arc<AtomicUsize>) {
         let (gate, committed) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let (opened, counted) = (Arc::clone(&gate), Arc::clone(&committed));

@@ -1,5 +1,5 @@
-//! Events from Stripe: stored before they are answered, claimed by lease, settled together with
-//! their effects.
+//! Events from Stripe: stored before they are acknowledged, claimed by lease, settled in one transaction
+//! with their effects.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use super::list::{ListQuery, list as list_of, list_query};
 use super::row::RowRef;
 use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
 
-/// Leases the events that have been due longest, with a database's words for rows that are locked.
+/// Leases the events that have been due longest; `$locked` is the database's clause for locked rows.
 /// Events of a subject that a worker holds wait until it is done: one subject is applied by one
 /// worker at a time.
 macro_rules! claim {
@@ -32,10 +32,10 @@ macro_rules! claim {
 
 const KNOWN: ListQuery = list_query!("SELECT event_id FROM webhook_event WHERE event_id IN", "");
 
-/// The statements with a list, by name.
+/// The statements with a list parameter, by name.
 pub(super) const LISTS: &[(&str, ListQuery)] = &[("KNOWN", KNOWN)];
 
-/// PostgreSQL's alone: SQLite lets one writer in at a time.
+/// PostgreSQL only: SQLite has one writer at a time.
 const CLAIM_UNLOCKED: &str = claim!(" FOR UPDATE OF e SKIP LOCKED");
 
 statements! {
@@ -84,12 +84,12 @@ static INSERT_EVENTS: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
-/// The statements of many rows.
+/// The batch statements.
 pub(super) fn batches() -> Vec<&'static BatchStatement> {
     vec![&INSERT_EVENTS]
 }
 
-/// The statements of one database alone, by name.
+/// The statements specific to one database, by name.
 pub(super) fn own_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
     if db.is_shared() { vec![("CLAIM_UNLOCKED", CLAIM_UNLOCKED)] } else { Vec::new() }
 }
@@ -105,15 +105,15 @@ pub enum EventState {
     Ignored,
     /// About a customer that no account owns yet; applied once one does.
     Unmatched,
-    /// Failed so often that an operator must look at it.
+    /// Failed too often; needs an operator.
     Parked,
 }
 
 impl EventState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 5] = [Self::Pending, Self::Done, Self::Ignored, Self::Unmatched, Self::Parked];
 
-    /// The word in the database.
+    /// The text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -124,9 +124,9 @@ impl EventState {
         }
     }
 
-    /// The state of this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    /// Reads the text stored in the database.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 
@@ -137,7 +137,7 @@ pub struct NewEvent {
     pub id: EventId,
     /// Stripe's type, such as `invoice.paid`.
     pub kind: String,
-    /// The API version it was rendered in.
+    /// The API version of its payload.
     pub api_version: Option<String>,
     /// Stripe's time.
     pub created: Timestamp,
@@ -153,7 +153,7 @@ pub struct NewEvent {
     pub received_at: Timestamp,
 }
 
-/// An event that this worker holds a lease on.
+/// A claimed event.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// Stripe's id.
@@ -166,7 +166,7 @@ pub struct Claimed {
     pub customer_id: Option<String>,
     /// The signed bytes.
     pub payload: String,
-    /// How often it was claimed, this time included.
+    /// The number of claims, including this one.
     pub attempts: i64,
     /// Stripe's time, in epoch seconds.
     pub created: i64,
@@ -175,14 +175,14 @@ pub struct Claimed {
 columns!(Claimed { event_id, kind: "type", subject, customer_id, payload, attempts, created });
 
 impl Claimed {
-    /// The lease by which `owner` holds it.
+    /// Returns `owner`'s lease on it.
     pub fn lease(&self, owner: &str) -> Lease {
         Lease { event: EventId::new(&self.event_id), owner: owner.to_owned(), attempt: self.attempts }
     }
 }
 
-/// A worker's hold on an event: by this claim and no later one. A worker that was away for longer
-/// than the lease finds that another worker, or another claim of its own, holds the event by now.
+/// A worker's lease on an event, for this claim and no later one. A worker that stalls for longer than
+/// the lease may find that another worker, or another claim of its own, holds the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The event.
@@ -193,11 +193,8 @@ pub struct Lease {
     pub attempt: i64,
 }
 
-/// Stores events, and returns the ids of those that are new. `events` must be sorted by id: two nodes
-/// that insert the same ones must not wait for each other.
-///
-/// # Errors
-/// None of them was stored.
+/// Stores events, and returns the ids of the new ones. `events` must be sorted by id, so that two nodes
+/// that insert the same ones do not deadlock.
 pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<HashSet<String>, StoreError> {
     let rows = events.iter().map(|event| {
         values![
@@ -217,9 +214,9 @@ pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<HashSet<String>,
     Ok(inserted.into_iter().map(|(id,)| id).collect())
 }
 
-/// Takes a lease until `until` on at most `limit` events that are due, oldest first by Stripe's time.
-/// Two nodes never hold the same event or the same subject: they claim one after the other, and see
-/// what the other holds. Rows that are being settled are skipped.
+/// Leases at most `limit` due events until `until`, and returns them oldest first by Stripe's time. Two
+/// nodes never hold the same event or the same subject: they claim one after the other, and see each
+/// other's leases. Rows that are being settled are skipped.
 pub async fn claim(
     db: &Db,
     owner: &str,
@@ -240,7 +237,7 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Extends a lease. One that has expired is lost: another worker may hold the subject by now.
+/// Renews a lease. An expired lease is lost: another worker may hold the subject by now.
 pub async fn renew(tx: &mut Tx, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
     let Lease { event, owner, attempt } = lease;
     tx.execute(RENEW, values![event.as_str(), owner, *attempt, now.0, until.0]).await.map(drop)
@@ -255,10 +252,10 @@ pub async fn set_customer(db: &Db, events: &[EventId], customer: &CustomerId) ->
     tx.commit().await
 }
 
-/// Settles an event, in the transaction that holds its effects. What is done stays done, and an event
-/// is not unmatched once its customer was linked: see [`revive_of_customer`]. `account_hint` is the
-/// account that an unmatched event's objects name. `false` when another worker or another claim
-/// holds the event: then nothing of this transaction may be committed.
+/// Settles an event, in the transaction that holds its effects. A done event stays done, and an event
+/// cannot become unmatched after its customer was linked: see [`revive_of_customer`]. `account_hint` is
+/// the account that an unmatched event's objects name. `false` if another worker or another claim holds
+/// the event: then this transaction must not be committed.
 pub async fn settle(
     tx: &mut Tx,
     lease: &Lease,
@@ -275,8 +272,8 @@ pub async fn settle(
     Ok(held.is_none())
 }
 
-/// Reschedules an event for `next`, or parks it, with the reason. One that was released or claimed
-/// again since is left as it is.
+/// Reschedules an event for `next`, or parks it, with the reason. An event that has since been released
+/// or claimed again is not changed.
 pub async fn reschedule(
     tx: &mut Tx,
     lease: &Lease,
@@ -288,20 +285,18 @@ pub async fn reschedule(
     tx.execute(RESCHEDULE, values![event.as_str(), state.as_str(), next.0, reason, owner, *attempt]).await.map(drop)
 }
 
-/// Releases every lease: for a database with one node that has just started, so that every holder is gone.
+/// Releases every lease: for a single-node database at startup, when no holder can be alive.
 pub async fn release_all(tx: &mut Tx) -> Result<(), StoreError> {
     tx.execute(RELEASE_ALL, values![]).await.map(drop)
 }
 
-/// Makes the events of a customer that was just linked due again, and returns their number. That takes
-/// them away from the workers that hold them: they may have looked for the account before it was
-/// linked.
+/// Makes the events of a newly linked customer due again, and returns their number. Workers that hold
+/// some of them lose their leases, because they may have looked for the account before it was linked.
 pub async fn revive_of_customer(tx: &mut Tx, customer: &CustomerId, at: Timestamp) -> Result<u64, StoreError> {
     tx.execute(REVIVE_OF_CUSTOMER, values![customer.as_str(), at.0]).await
 }
 
-/// Makes the events due again whose objects name an account that was just created, and returns their
-/// number.
+/// Makes the events whose objects name a newly created account due again, and returns their number.
 pub async fn revive_naming(tx: &mut Tx, account: &AccountId, at: Timestamp) -> Result<u64, StoreError> {
     tx.execute(REVIVE_NAMING, values![account.as_str(), at.0]).await
 }
@@ -320,7 +315,7 @@ pub struct EventSummary {
     pub kind: String,
     /// Its state.
     pub state: EventState,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: i64,
     /// The id of the object it belongs to.
     pub subject: Option<String>,
@@ -328,7 +323,7 @@ pub struct EventSummary {
     pub customer: Option<String>,
     /// When it was received.
     pub received_at: Timestamp,
-    /// Why the last attempt failed.
+    /// The error of the last attempt.
     pub last_error: Option<String>,
 }
 
@@ -360,12 +355,12 @@ impl EventRow {
     }
 }
 
-fn state(word: &str, row: &str) -> Result<EventState, StoreError> {
+fn state(text: &str, row: &str) -> Result<EventState, StoreError> {
     let at = RowRef { table: "webhook_event", row };
-    EventState::parse(word).ok_or_else(|| at.corrupt("state", &word))
+    EventState::parse(text).ok_or_else(|| at.corrupt("state", &text))
 }
 
-/// Which events a list shows.
+/// The filter of a list of events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// Only those in this state.
@@ -374,7 +369,7 @@ pub struct EventFilter {
     pub about: Option<String>,
 }
 
-/// The newest events that a filter admits, page by page.
+/// Reads a page of the events that match a filter, newest first.
 pub async fn list(db: &Db, filter: &EventFilter, after: &Cursor, limit: i64) -> Result<Vec<EventSummary>, StoreError> {
     let state = filter.state.map_or("", EventState::as_str);
     let about = filter.about.as_deref().unwrap_or_default();
@@ -382,18 +377,18 @@ pub async fn list(db: &Db, filter: &EventFilter, after: &Cursor, limit: i64) -> 
     rows.into_iter().map(EventRow::read).collect()
 }
 
-/// One event.
+/// Finds an event.
 pub async fn by_id(db: &Db, event: &EventId) -> Result<Option<EventSummary>, StoreError> {
     db.fetch_optional::<EventRow>(BY_ID, values![event.as_str()]).await?.map(EventRow::read).transpose()
 }
 
-/// Those of these events that were ever stored.
+/// Filters `events` to those already stored.
 pub async fn known(db: &Db, events: &[&str]) -> Result<HashSet<String>, StoreError> {
     let rows = db.fetch_all::<(String,)>(KNOWN.on(db), values![list_of(events)]).await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// A customer without an account, and how many of its events wait.
+/// A customer without an account, and the number of its unmatched events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnmatchedCustomer {
     /// The customer.
@@ -402,14 +397,14 @@ pub struct UnmatchedCustomer {
     pub events: i64,
 }
 
-/// The customers without an account whose events wait.
+/// Lists the customers without an account that have unmatched events.
 pub async fn unmatched_customers(db: &Db) -> Result<Vec<UnmatchedCustomer>, StoreError> {
     let rows = db.fetch_all::<(String, i64)>(UNMATCHED_CUSTOMERS, values![]).await?;
     let read = |(customer, events): (String, i64)| UnmatchedCustomer { customer: CustomerId::new(customer), events };
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// How many events are in a state.
+/// The number of events in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateCount {
     /// The state.
@@ -418,25 +413,25 @@ pub struct StateCount {
     pub events: i64,
 }
 
-/// How many events are in each state that any is in.
+/// Counts the events by state.
 pub async fn count_by_state(db: &Db) -> Result<Vec<StateCount>, StoreError> {
     let rows = db.fetch_all::<(String, i64)>(COUNT_BY_STATE, values![]).await?;
-    rows.into_iter().map(|(word, events)| Ok(StateCount { state: state(&word, "")?, events })).collect()
+    rows.into_iter().map(|(text, events)| Ok(StateCount { state: state(&text, "")?, events })).collect()
 }
 
-/// When the event that has been pending longest was received.
+/// When the oldest pending event was received.
 pub async fn oldest_pending(db: &Db) -> Result<Option<Timestamp>, StoreError> {
     Ok(db.fetch_one::<(Option<i64>,)>(OLDEST_PENDING, values![]).await?.0.map(Timestamp))
 }
 
-/// The signed bytes.
+/// Reads an event's signed bytes.
 pub async fn payload(db: &Db, event: &EventId) -> Result<Option<String>, StoreError> {
     let row = db.fetch_optional::<(String,)>(PAYLOAD, values![event.as_str()]).await?;
     Ok(row.map(|(payload,)| payload))
 }
 
-/// Makes an event due again, whatever its state; one that a worker holds is left to it. `false` when
-/// there is none, or when it is of a type that changes nothing here.
+/// Makes an event due again, whatever its state; a held one stays with its worker. `false` if there is
+/// none, or if its type changes nothing here.
 pub async fn replay(tx: &mut Tx, event: &EventId, at: Timestamp) -> Result<bool, StoreError> {
     Ok(tx.execute(REPLAY, values![event.as_str(), at.0]).await? > 0)
 }

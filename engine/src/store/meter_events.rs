@@ -1,8 +1,8 @@
 //! Overage on its way to Stripe.
 //!
 //! Overage is added to the open event of its hour, in the transaction that counts it. An event is
-//! sealed before it is sent: from then on it never changes, and its id names it at Stripe, so that
-//! sending it again counts nothing twice (`tests/store/meter_events.rs`).
+//! sealed before it is sent: from then on it never changes, and its id identifies it at Stripe, so that
+//! a resent event is not counted twice (`tests/store/meter_events.rs`).
 
 use billing::{AccountId, Timestamp};
 
@@ -54,19 +54,19 @@ pub struct Sealed {
     pub account_id: String,
     /// The meter's key.
     pub meter: String,
-    /// The beginning of the hour of usage or, in the first hour of a window, of the window; in epoch seconds.
+    /// The start of the hour of usage or, in the first hour of a window, of the window; in epoch seconds.
     pub hour: i64,
     /// The number of units.
     pub quantity: i64,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: i64,
-    /// The first attempt that may have succeeded without our knowledge, in epoch seconds.
+    /// The first attempt with an unknown outcome, in epoch seconds.
     pub attempted_at: Option<i64>,
 }
 
 columns!(Sealed { id, account_id, meter, hour, quantity, attempts, attempted_at });
 
-/// Adds to the open event of an hour, or begins one with the identifier `id`, which is due at `due`.
+/// Adds to the open event of an hour, or creates one with the identifier `id`, due at `due`.
 pub async fn add(
     tx: &mut Tx,
     id: &str,
@@ -79,12 +79,12 @@ pub async fn add(
     tx.execute(ADD, values![id, account, meter, hour.0, quantity, due.0]).await.map(drop)
 }
 
-/// The meters that have something due.
+/// Lists the meters with due events.
 pub async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<Sender>, StoreError> {
     db.fetch_all(DUE, values![now.0, limit]).await
 }
 
-/// Takes or extends the lease on sending a meter. `false`: another process holds it.
+/// Acquires or renews the lease on sending a meter. `false` if another process holds it.
 pub async fn lease(
     tx: &mut Tx,
     sender: &Sender,
@@ -101,14 +101,14 @@ pub async fn release(tx: &mut Tx, sender: &Sender, owner: &str) -> Result<(), St
     tx.execute(RELEASE, values![sender.account_id.as_str(), sender.meter.as_str(), owner]).await.map(drop)
 }
 
-/// Seals what is due, and returns everything that is sealed and due, oldest first.
+/// Seals the due events, and returns all sealed events that are due, oldest first.
 pub async fn seal(tx: &mut Tx, sender: &Sender, now: Timestamp) -> Result<Vec<Sealed>, StoreError> {
     let values = values![sender.account_id.as_str(), sender.meter.as_str(), now.0];
     tx.execute(SEAL, values.clone()).await?;
     tx.fetch_all(SEALED, values).await
 }
 
-/// Records that an event is about to be sent, in case its outcome is never known.
+/// Records an attempt before it is made, in case its outcome stays unknown.
 pub async fn attempt(tx: &mut Tx, id: &str, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(ATTEMPT, values![id, at.0]).await.map(drop)
 }
@@ -121,18 +121,18 @@ pub async fn sent(tx: &mut Tx, id: &str, at: Timestamp) -> Result<(), StoreError
 /// The state of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MeterEventState {
-    /// Its hour is not over: more may be added.
+    /// Its hour is not over: more usage may be added.
     Open,
-    /// To be sent as it is.
+    /// Complete, and to be sent.
     Sealed,
     /// Stripe has it.
     Sent,
-    /// An operator must look at it.
+    /// Needs an operator.
     Parked,
 }
 
 impl MeterEventState {
-    /// The word in the database.
+    /// The text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -142,13 +142,13 @@ impl MeterEventState {
         }
     }
 
-    /// The state of this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Open, Self::Sealed, Self::Sent, Self::Parked].into_iter().find(|state| state.as_str() == word)
+    /// Reads the text stored in the database.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Sealed, Self::Sent, Self::Parked].into_iter().find(|state| state.as_str() == text)
     }
 }
 
-/// Why an event was not sent.
+/// The reason an event was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSent {
     /// Stripe refused it and did not count it.
@@ -184,18 +184,18 @@ pub async fn sent_units(
     Ok(rows.into_iter().fold(0, |sum, (units,)| sum.saturating_add(units)))
 }
 
-/// Every meter of every account that was ever billed.
+/// Lists every meter of every account that was ever billed.
 pub async fn senders(db: &Db) -> Result<Vec<Sender>, StoreError> {
     db.fetch_all(SENDERS, values![]).await
 }
 
-/// How many events are in a state.
+/// Counts the events in a state.
 pub async fn count(db: &Db, state: MeterEventState) -> Result<i64, StoreError> {
     let rows = db.fetch_all::<(String, i64)>(COUNT_BY_STATE, values![]).await?;
     let mut count = 0;
-    for (word, events) in rows {
+    for (text, events) in rows {
         let at = RowRef { table: "meter_event", row: "" };
-        if MeterEventState::parse(&word).ok_or_else(|| at.corrupt("state", &word))? == state {
+        if MeterEventState::parse(&text).ok_or_else(|| at.corrupt("state", &text))? == state {
             count = events;
         }
     }

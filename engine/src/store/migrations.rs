@@ -1,8 +1,8 @@
-//! The tables of one crate, as an ordered set of migrations.
+//! A crate's tables, as an ordered set of migrations.
 //!
 //! A migration is written once and must mean the same on both databases. Several sets can share a
-//! database: each has a version range of its own and ignores the versions of the others. It also ignores
-//! versions that a newer program has applied, so that the older one keeps running beside it
+//! database: each has its own version range and ignores the versions of the others. It also ignores
+//! versions applied by a newer program, so that an older one can keep running beside it
 //! (`tests/store/migrations.rs`).
 
 use std::borrow::Cow;
@@ -46,10 +46,10 @@ impl MigrationSet {
 }
 
 impl Db {
-    /// Applies the migrations of a set that are missing. Safe to run on several nodes at the same time.
+    /// Applies the missing migrations of a set. Safe to run on several nodes at the same time.
     ///
     /// # Errors
-    /// A migration failed, or one that was applied has been changed since.
+    /// If a migration fails, or an applied one has since been changed.
     pub async fn migrate(&self, set: MigrationSet) -> Result<(), StoreError> {
         let migrator = set.migrator();
         match self {
@@ -58,7 +58,7 @@ impl Db {
                 let mut connection = pool.acquire().await?;
                 let migrated = migrator.run_direct(None, &mut *connection, false).await;
                 if migrated.is_err() {
-                    // It still holds the lock that other nodes wait for.
+                    // The connection still holds the lock that other nodes wait for.
                     connection.close_on_drop();
                 }
                 migrated?;
@@ -67,11 +67,11 @@ impl Db {
         Ok(())
     }
 
-    /// Whether the database answers and has every migration of a set.
+    /// Whether the database is reachable and has every migration of a set.
     pub async fn has_migrated(&self, set: MigrationSet) -> Result<bool, StoreError> {
         let applied = match self.fetch_all::<(i64,)>(APPLIED, values![]).await {
             Ok(applied) => applied,
-            // The table does not exist: the database answers, and nothing was ever applied.
+            // The table does not exist: the database is reachable, and nothing was ever applied.
             Err(error) if error.is_caused_by_data() => Vec::new(),
             Err(error) => return Err(error),
         };

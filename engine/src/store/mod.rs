@@ -1,9 +1,9 @@
 //! The database: one set of statements for SQLite and PostgreSQL.
 //!
 //! Each file holds one group of tables: its statements, its rows and its functions. A statement is
-//! written once and must mean the same on both; a test prepares every one of them on both,
-//! and the contract tests run on both (`tests/store`). Functions that write take a [`Tx`], so that
-//! the caller decides what is committed together.
+//! written once and must mean the same on both; a test prepares each of them on both, and the contract
+//! tests run on both (`tests/store`). Functions that write take a [`Tx`], so that the caller decides
+//! which writes share a transaction.
 
 pub mod accounts;
 mod batch;

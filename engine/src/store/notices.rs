@@ -14,7 +14,7 @@ statements! {
     PRUNE = "DELETE FROM usage_notice WHERE window_start < $1";
 }
 
-/// A notice that was not dismissed.
+/// A notice that has not been dismissed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenNotice {
     /// The meter's key.
@@ -27,7 +27,7 @@ pub struct OpenNotice {
 
 columns!(OpenNotice { meter, percent, raised_at });
 
-/// Raises a notice, unless it was raised in this window before.
+/// Raises a notice, unless it was already raised in this window.
 pub async fn raise(
     tx: &mut Tx,
     account: &str,
@@ -39,7 +39,7 @@ pub async fn raise(
     tx.execute(RAISE, values![account, meter, window.0, percent, at.0]).await.map(drop)
 }
 
-/// The notices of a window that were not dismissed.
+/// Reads the notices of a window that have not been dismissed.
 pub async fn open(db: &Db, account: &AccountId, window: Timestamp) -> Result<Vec<OpenNotice>, StoreError> {
     db.fetch_all(OPEN, values![account.as_str(), window.0]).await
 }

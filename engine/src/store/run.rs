@@ -1,4 +1,4 @@
-//! Runs one statement on either database.
+//! Running one statement on either database.
 //!
 //! The values are owned and of a closed set of types, so that a call site compiles to a function
 //! call rather than to two copies of sqlx's query machinery.
@@ -45,7 +45,7 @@ fn postgres_rows<R: Row>(sql: &'static str, values: Vec<Value>) -> QueryAs<'stat
 }
 
 impl Db {
-    /// All rows of a query.
+    /// Returns all rows of a query.
     pub async fn fetch_all<R: Row>(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<R>, StoreError> {
         Ok(match self {
             Self::Sqlite(pools) => sqlite_rows(sql, values).fetch_all(pools.readers()).await?,
@@ -82,7 +82,7 @@ impl Tx {
         }
     }
 
-    /// All rows of a query.
+    /// Returns all rows of a query.
     pub async fn fetch_all<R: Row>(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<R>, StoreError> {
         match self {
             Self::Sqlite(tx) => {

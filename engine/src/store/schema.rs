@@ -29,8 +29,8 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
     .concat()
 }
 
-/// The statements that are different on each database, by name: those that take a list or many rows, and
-/// those of PostgreSQL alone.
+/// The statements that differ between the databases, by name: those that take a list or many rows, and
+/// those of PostgreSQL only.
 pub fn all_batch_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
     let lists = [customers::LISTS, inbox::LISTS, subscriptions::LISTS].concat();
     let lists = lists.into_iter().map(|(name, query)| (name, query.on(db)));

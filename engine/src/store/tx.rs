@@ -1,11 +1,11 @@
 //! Transactions.
 //!
-//! A transaction that is dropped without [`Tx::commit`] is rolled back. One of which a statement failed,
-//! or was abandoned halfway, can only be rolled back: PostgreSQL would answer its `COMMIT` with a
+//! A transaction that is dropped without [`Tx::commit`] is rolled back. If one of its statements failed
+//! or was abandoned halfway, it can only be rolled back: PostgreSQL would respond to its `COMMIT` with a
 //! rollback and no error, and SQLite ends a transaction by itself when the disk is full or fails.
 //!
-//! SQLite has one connection that writes, so it must never be left in an unknown state. It is rolled
-//! back and, where even that fails, closed; the pool opens another (`tests/store/transactions.rs`).
+//! SQLite has one write connection, so it must never be left in an unknown state. It is rolled back and,
+//! if even that fails, closed; the pool opens another (`tests/store/transactions.rs`).
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
@@ -14,22 +14,22 @@ use super::error::StoreError;
 use super::value::{statements, values};
 
 statements! {
-    /// Names a channel of PostgreSQL's notifications. SQLite has one node, which needs none.
+    /// Sends a PostgreSQL notification. SQLite has one node, which needs none.
     NOTIFY = "SELECT pg_notify($1, $2)";
-    /// SQLite lets one writer in at a time and needs no locks.
+    /// Takes an advisory lock. SQLite has one writer at a time and needs none.
     LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 }
 
-/// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
+/// A transaction. If dropped without [`Tx::commit`], it is rolled back.
 #[derive(Debug)]
 pub enum Tx {
-    /// On SQLite, holding the one writer.
+    /// On SQLite, holding the only write connection.
     Sqlite(SqliteTx),
     /// On PostgreSQL.
     Postgres(PostgresTx),
 }
 
-/// A transaction on SQLite's one writing connection.
+/// A transaction on SQLite's only write connection.
 #[derive(Debug)]
 pub struct SqliteTx {
     /// `None` once the transaction has ended.
@@ -38,7 +38,7 @@ pub struct SqliteTx {
     is_sound: bool,
 }
 
-/// A transaction on one of PostgreSQL's connections.
+/// A transaction on a PostgreSQL connection.
 #[derive(Debug)]
 pub struct PostgresTx {
     transaction: Transaction<'static, Postgres>,
@@ -47,8 +47,8 @@ pub struct PostgresTx {
 }
 
 impl Tx {
-    /// Makes every other transaction that locks the same name wait until this one ends. For what
-    /// depends on a row that does not exist yet, which no row lock can hold.
+    /// Takes a named lock until this transaction ends: for decisions that depend on a row that does not
+    /// exist yet, and so cannot be locked itself.
     pub async fn lock(&mut self, name: &str) -> Result<(), StoreError> {
         if matches!(self, Self::Postgres(_)) {
             self.execute(LOCK, values![name]).await?;
@@ -56,7 +56,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Notifies the other nodes when this transaction commits.
+    /// Notifies other nodes when this transaction commits.
     pub async fn notify(&mut self, channel: &str, payload: &str) -> Result<(), StoreError> {
         if matches!(self, Self::Postgres(_)) {
             self.execute(NOTIFY, values![channel, payload]).await?;
@@ -64,11 +64,11 @@ impl Tx {
         Ok(())
     }
 
-    /// Makes everything in it visible and durable.
+    /// Makes the transaction visible and durable.
     ///
     /// # Errors
-    /// A statement of it has failed: nothing of it happened. Or the database is unreachable: nothing of
-    /// it happened, or all of it did.
+    /// If one of its statements failed, it is rolled back. If the connection is lost, it may or may not have
+    /// been committed.
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(tx) => tx.commit().await,
@@ -79,7 +79,7 @@ impl Tx {
 
 impl SqliteTx {
     /// Begins a transaction that holds the writer from the start, so that two writers queue up
-    /// instead of failing half-way.
+    /// instead of failing halfway.
     pub(super) async fn begin(writer: &SqlitePool) -> Result<Self, StoreError> {
         let mut tx = Self { connection: Some(writer.acquire().await?), is_sound: true };
         tx.run("BEGIN IMMEDIATE").await?;
@@ -119,20 +119,20 @@ impl Drop for SqliteTx {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             if let Err(error) = end_transaction(&mut connection).await {
-                tracing::warn!(%error, "a transaction could not be rolled back; its connection is closed");
+                tracing::warn!(%error, "cannot roll back a transaction; closing its connection");
                 connection.close_on_drop();
             }
         });
     }
 }
 
-/// Rolls back the connection's transaction, if one is open. None is when the caller went away during
-/// the commit: the connection must survive that, because a database in memory lives in it.
+/// Rolls back the connection's transaction, if one is open. None is open if the caller was cancelled
+/// during the commit: the connection must survive that, because an in-memory database lives in it.
 async fn end_transaction(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     if sqlx::query("ROLLBACK").execute(&mut *connection).await.is_ok() {
         return Ok(());
     }
-    // Only a connection without an open transaction can begin one.
+    // `BEGIN` succeeds only if no transaction is open.
     sqlx::query("BEGIN").execute(&mut *connection).await?;
     sqlx::query("ROLLBACK").execute(connection).await.map(drop)
 }

@@ -1,9 +1,9 @@
 //! Usage: counters, records and days.
 //!
-//! The counter's row is locked first, and its holder alone changes what belongs to its account and
-//! meter: records, reservations and credits. So a decision made under the lock is right. Rows are
-//! locked in one order everywhere, many rows are read and written by one statement, and nothing is
-//! ever summed (`tests/store/usage.rs`).
+//! The counter's row is locked first, and only the lock's holder changes the records, reservations and
+//! credits of its account and meter. So a decision made under the lock is exact. Rows are locked in the
+//! same order everywhere, one statement reads or writes many rows, and nothing is ever summed
+//! (`tests/store/usage.rs`).
 
 use std::sync::LazyLock;
 
@@ -36,7 +36,7 @@ statements! {
         FROM usage_record WHERE state = 'counted' AND recorded_at < $1 ORDER BY recorded_at LIMIT $2)";
 }
 
-/// PostgreSQL's alone: SQLite lets one writer in at a time.
+/// PostgreSQL only: SQLite has one writer at a time.
 const LOCK: &str = " FOR UPDATE";
 
 static CREATE_COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| {
@@ -93,7 +93,7 @@ static INSERT_RECORDS: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
-// The rows are locked: what is written is what was read and decided on.
+// The rows are locked, so the values read for the decision are still current.
 static WRITE_COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| {
     BatchStatement::new(
         "WRITE_COUNTERS",
@@ -124,7 +124,7 @@ static COUNT_DAYS: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
-/// The statements of many rows. Those that lock are PostgreSQL's alone.
+/// The batch statements. Those that lock are for PostgreSQL only.
 pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
     let mut all: Vec<&'static BatchStatement> =
         vec![&CREATE_COUNTERS, &COUNTERS, &BALANCES, &RECORDS, &INSERT_RECORDS, &WRITE_COUNTERS, &CONSUME, &COUNT_DAYS];
@@ -145,7 +145,7 @@ pub struct CounterKey {
     pub window: Timestamp,
 }
 
-/// What is counted of one meter in one window.
+/// The count of one meter in one window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
     /// The account.
@@ -156,19 +156,19 @@ pub struct Counter {
     pub window_start: i64,
     /// Its end, unless it is cut short.
     pub window_end: i64,
-    /// The subscription whose window it is; none on the free plan.
+    /// The subscription that the window belongs to; none on the free plan.
     pub subscription_id: Option<String>,
-    /// The limit when usage was last counted; the largest number for none.
+    /// The limit when usage was last counted; `i64::MAX` for none.
     pub included: i64,
-    /// Used of the limit.
+    /// Units of the limit used.
     pub used: i64,
-    /// Reserved of the limit.
+    /// Units of the limit reserved.
     pub reserved: i64,
-    /// Used beyond the limit, out of credits.
+    /// Credits used beyond the limit.
     pub from_credits: i64,
     /// Credits held by reservations.
     pub held_credits: i64,
-    /// Used beyond both, to be billed.
+    /// Units used beyond limit and credits, to be billed.
     pub overage: i64,
 }
 
@@ -199,17 +199,17 @@ pub struct UsageRecord {
     pub quantity: i64,
     /// `held` or `counted`.
     pub state: String,
-    /// Of the request.
+    /// The request's fingerprint.
     pub fingerprint: String,
     /// The start of its window, in epoch seconds.
     pub window_start: i64,
-    /// How many of the units are credits.
+    /// The number of units paid with credits.
     pub from_credits: i64,
     /// How many are billed.
     pub overage: i64,
     /// The reservation, while it is held.
     pub reservation_id: Option<String>,
-    /// What used it, such as an API key's id; may be empty.
+    /// The source of the usage, such as an API key's id; may be empty.
     pub source: String,
     /// When the reservation expires, in epoch seconds.
     pub expires_at: Option<i64>,
@@ -231,7 +231,7 @@ columns!(UsageRecord {
 });
 
 impl UsageRecord {
-    /// Whether it is a reservation whose work has not ended.
+    /// Whether it is a reservation whose work is in progress.
     pub fn is_held(&self) -> bool {
         self.state == "held"
     }
@@ -249,11 +249,11 @@ pub struct NewRecord<'a> {
     pub record: UsageRecord,
     /// When it is recorded.
     pub at: Timestamp,
-    /// JSON, about the work.
+    /// JSON about the work.
     pub metadata: Option<&'a str>,
 }
 
-/// A reservation that has expired.
+/// An expired reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiredReservation {
     /// The account.
@@ -266,7 +266,7 @@ pub struct ExpiredReservation {
     pub window_start: i64,
     /// The number of units.
     pub quantity: i64,
-    /// How many of them are credits.
+    /// The number of units paid with credits.
     pub from_credits: i64,
     /// How many are billed.
     pub overage: i64,
@@ -292,9 +292,8 @@ impl ExpiredReservation {
     }
 }
 
-/// The counters that describe the window that begins at `window`: its own, and those of windows of
-/// the same subscription that it has cut short. A window is a month at most, so nothing before
-/// `since` reaches into it.
+/// Reads the counters of the window that starts at `window` and of windows of the same subscription that
+/// it has cut short. A window is a month at most, so none that starts before `since` reaches into it.
 pub async fn counters_of(
     db: &Db,
     account: &AccountId,
@@ -305,7 +304,7 @@ pub async fn counters_of(
     db.fetch_all(COUNTERS_OF_ACCOUNT, values![account.as_str(), window.0, since.0, subscription]).await
 }
 
-/// Creates the counters that do not exist yet, with what they begin with.
+/// Creates the counters that do not exist yet, with their initial usage.
 pub async fn create_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
     let rows = counters.iter().map(|row| {
         values![
@@ -328,8 +327,8 @@ pub async fn lock_counters(tx: &mut Tx, keys: &[CounterKey]) -> Result<Vec<Count
     statement.fetch_all(tx, rows.collect()).await
 }
 
-/// Locks the credit balances of these accounts and meters, as [`lock_counters`]. One that does not
-/// exist has nothing.
+/// Locks the credit balances of these accounts and meters, as [`lock_counters`]. A missing balance is
+/// zero.
 pub async fn lock_balances(tx: &mut Tx, keys: &[(AccountId, Meter)]) -> Result<Vec<Balance>, StoreError> {
     let statement = if is_shared(tx) { &*BALANCES_LOCKED } else { &*BALANCES };
     let rows = keys.iter().map(|(account, meter)| values![account.as_str(), meter.as_str()]);
@@ -340,15 +339,12 @@ const fn is_shared(tx: &Tx) -> bool {
     matches!(tx, Tx::Postgres(_))
 }
 
-/// The records under these keys, each an account and an idempotency key.
+/// Reads the records under these keys, each an account and an idempotency key.
 pub async fn records(tx: &mut Tx, keys: &[(&str, &str)]) -> Result<Vec<UsageRecord>, StoreError> {
     RECORDS.fetch_all(tx, keys.iter().map(|(account, key)| values![*account, *key]).collect()).await
 }
 
-/// Inserts records.
-///
-/// # Errors
-/// Also when one of the keys was used meanwhile for another meter.
+/// Inserts records. An error if one of the keys has since been used for another meter.
 pub async fn insert_records(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), StoreError> {
     let rows = records.iter().map(|NewRecord { record, at, metadata }| {
         values![
@@ -371,7 +367,7 @@ pub async fn insert_records(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<()
     INSERT_RECORDS.execute(tx, rows.collect()).await.map(drop)
 }
 
-/// Turns a reservation into usage.
+/// Turns a reservation into counted usage.
 pub async fn count_reserved(
     tx: &mut Tx,
     account: &str,
@@ -408,7 +404,7 @@ pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), Sto
     WRITE_COUNTERS.execute(tx, rows.collect()).await.map(drop)
 }
 
-/// Units consumed of an account's credits; negative for units given back.
+/// A change to the consumed credits of an account; negative for released units.
 #[derive(Clone, Copy, Debug)]
 pub struct Consumption<'a> {
     /// The account.
@@ -419,7 +415,7 @@ pub struct Consumption<'a> {
     pub units: i64,
 }
 
-/// Moves what is consumed of credits, at most once per account and meter.
+/// Changes the consumed credits, at most once per account and meter.
 pub async fn consume(tx: &mut Tx, consumed: &[Consumption<'_>]) -> Result<(), StoreError> {
     let rows = consumed.iter().map(|row| values![row.account, row.meter.as_str(), row.units]);
     CONSUME.execute(tx, rows.collect()).await.map(drop)
@@ -434,13 +430,13 @@ pub struct DailyUsage<'a> {
     pub meter: Meter,
     /// Midnight UTC.
     pub day: Timestamp,
-    /// What used it; may be empty.
+    /// The source of the usage; may be empty.
     pub source: &'a str,
     /// The number of units.
     pub units: i64,
 }
 
-/// Adds to days, at most once per account, meter, day and source.
+/// Adds usage to days, at most once per account, meter, day and source.
 pub async fn add_days(tx: &mut Tx, days: &[DailyUsage<'_>]) -> Result<(), StoreError> {
     let rows = days.iter().map(|row| values![row.account, row.meter.as_str(), row.day.0, row.source, row.units]);
     COUNT_DAYS.execute(tx, rows.collect()).await.map(drop)
@@ -451,19 +447,19 @@ pub async fn expired(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<ExpiredR
     db.fetch_all(EXPIRED, values![now.0, limit]).await
 }
 
-/// The same of one counter, inside a transaction that has locked it.
+/// Reads those of one counter, inside a transaction that has locked it.
 pub async fn expired_of(tx: &mut Tx, key: &CounterKey, now: Timestamp) -> Result<Vec<ExpiredReservation>, StoreError> {
     tx.fetch_all(EXPIRED_OF, values![now.0, key.account.as_str(), key.meter.as_str(), key.window.0]).await
 }
 
-/// Usage of one day, as it is shown.
+/// One day's usage in a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DayRow {
     /// Midnight UTC, in epoch seconds.
     pub day: i64,
     /// The meter's key.
     pub meter: String,
-    /// What used it, such as an API key's id; empty for the account itself.
+    /// The source of the usage, such as an API key's id; empty for the account itself.
     pub source: String,
     /// The number of units.
     pub used: i64,
@@ -471,17 +467,17 @@ pub struct DayRow {
 
 columns!(DayRow { day, meter, source, used });
 
-/// Usage on each day in `[from, to)`, oldest first.
+/// Reads the usage of each day in `[from, to)`, oldest first.
 pub async fn days(db: &Db, account: &AccountId, from: Timestamp, to: Timestamp) -> Result<Vec<DayRow>, StoreError> {
     db.fetch_all(DAYS, values![account.as_str(), from.0, to.0]).await
 }
 
-/// Keeps the response of committed work under its key.
+/// Stores the response of committed work under its key.
 pub async fn keep_response(tx: &mut Tx, account: &str, key: &str, body: &str, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(KEEP_RESPONSE, values![account, key, body, at.0]).await.map(drop)
 }
 
-/// The response that was kept under a key.
+/// Reads the response stored under a key.
 pub async fn response(db: &Db, account: &AccountId, key: &str) -> Result<Option<String>, StoreError> {
     let row = db.fetch_optional::<(String,)>(RESPONSE, values![account.as_str(), key]).await?;
     Ok(row.map(|(body,)| body))

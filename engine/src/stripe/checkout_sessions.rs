@@ -13,7 +13,8 @@ use stripe_checkout::checkout_session::{
 use super::gateway::{Gateway, GatewayError, metadata};
 use super::objects::{self, CheckoutSession};
 
-/// A Checkout Session to be created. All of it is stored with the attempt, so that a retry sends the same.
+/// A Checkout Session to be created. All of it is stored with the attempt, so that a retry sends the same
+/// request.
 #[derive(Debug)]
 pub struct NewCheckout<'a> {
     /// The attempt, which is the idempotency key.
@@ -24,17 +25,17 @@ pub struct NewCheckout<'a> {
     pub account: &'a AccountId,
     /// The price.
     pub price: &'a PriceId,
-    /// The prices of usage that is billed beside it.
+    /// The prices of usage billed with it.
     pub metered: &'a [PriceId],
-    /// What is sold.
+    /// The sale.
     pub sale: Sale<'a>,
-    /// Where Stripe sends people who paid; it holds `{CHECKOUT_SESSION_ID}`.
+    /// The page for customers who have paid; it holds `{CHECKOUT_SESSION_ID}`.
     pub success_url: &'a str,
-    /// Where Stripe sends people who leave.
+    /// The page for customers who leave.
     pub cancel_url: &'a str,
 }
 
-/// What a Checkout sells.
+/// The sale of a Checkout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sale<'a> {
     /// A plan, as a subscription.
@@ -54,12 +55,12 @@ pub enum Sale<'a> {
 pub struct Trial {
     /// Its length in days.
     pub days: u32,
-    /// What Stripe's page says about it beside the button.
+    /// The text about it beside the button on Stripe's page.
     pub terms: &'static str,
 }
 
 impl Gateway {
-    /// Creates the Checkout Session of an attempt, or returns the one that was created for it.
+    /// Creates the Checkout Session of an attempt, or returns the one already created for it.
     pub async fn create_checkout(&self, checkout: &NewCheckout<'_>) -> Result<CheckoutSession, GatewayError> {
         let mut line = CreateCheckoutSessionLineItems::new();
         line.price = Some(checkout.price.to_string());
@@ -106,17 +107,14 @@ impl Gateway {
         Ok(objects::checkout_session(&answer)?)
     }
 
-    /// A Checkout Session as it is now, with its line items.
+    /// Reads a Checkout Session, with its line items.
     pub async fn checkout_session(&self, id: &CheckoutSessionId) -> Result<CheckoutSession, GatewayError> {
         let request = RetrieveCheckoutSession::new(id.as_str()).expand(vec!["line_items".to_owned()]);
         let answer = self.send(&request, None).await?;
         Ok(objects::checkout_session(&answer)?)
     }
 
-    /// Expires a Checkout Session that was not paid.
-    ///
-    /// # Errors
-    /// Refused when it was completed or has expired.
+    /// Expires an unpaid Checkout Session. Stripe refuses if it was completed or has expired.
     pub async fn expire_checkout_session(&self, id: &CheckoutSessionId) -> Result<CheckoutSession, GatewayError> {
         let answer = self.send(&ExpireCheckoutSession::new(id.as_str()), None).await?;
         Ok(objects::checkout_session(&answer)?)

@@ -8,8 +8,8 @@ use super::gateway::{Gateway, GatewayError, metadata};
 use super::objects::{self, Named};
 
 impl Gateway {
-    /// Creates the customer of an account, or returns the one that was created for it. An account whose
-    /// customer was deleted gets another: `deleted` is how many of its customers were.
+    /// Creates the customer of an account, or returns the one already created for it. An account whose
+    /// customer was deleted gets another: `deleted` is the number of its deleted customers.
     pub async fn create_customer(
         &self,
         account: &AccountId,

@@ -1,5 +1,5 @@
-//! Webhook endpoints at Stripe: created by code, in the API version that the engine speaks, with every
-//! event that it handles.
+//! Webhook endpoints at Stripe: created by code, with the engine's API version and every event that it
+//! handles.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -15,16 +15,16 @@ pub struct Endpoint {
     pub id: String,
     /// The address that events are sent to.
     pub url: String,
-    /// The version its events are rendered in; `None` is the account's default.
+    /// The API version of its events; `None` is the account's default.
     pub api_version: Option<String>,
-    /// The types of events it is sent; `*` is all of them.
+    /// The event types that it receives; `*` is all of them.
     pub events: Vec<String>,
     /// Whether it is enabled.
     pub is_enabled: bool,
 }
 
 impl Endpoint {
-    /// Which of `wanted` it is not sent.
+    /// The types in `wanted` that it does not receive.
     pub fn missing<'a>(&self, wanted: &[&'a str]) -> Vec<&'a str> {
         if self.events.iter().any(|event| event == "*") {
             return Vec::new();
@@ -33,7 +33,7 @@ impl Endpoint {
     }
 }
 
-/// An endpoint that was just created.
+/// A newly created endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEndpoint {
     /// The endpoint.
@@ -59,7 +59,7 @@ struct Update<'a> {
 impl Gateway {
     /// Finds the endpoint with this address.
     pub async fn webhook_endpoint(&self, url: &str) -> Result<Option<Endpoint>, GatewayError> {
-        // Stripe allows sixteen endpoints: one page holds them all.
+        // Stripe allows sixteen endpoints, so one page holds them all.
         let path = "/webhook_endpoints?limit=100".to_owned();
         let list = self.send(&Raw::<()> { method: StripeMethod::Get, path, form: None }, None).await?;
         let all =

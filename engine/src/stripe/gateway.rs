@@ -1,10 +1,10 @@
-//! Sending requests to Stripe: typed requests, lenient answers, timeouts and retries.
+//! Sending requests to Stripe: typed requests, lenient responses, timeouts and retries.
 //!
-//! Requests are async-stripe's, so that a parameter that does not exist does not compile. Answers
-//! are read as plain JSON by [`super::objects`]: a field or an enum value that Stripe adds tomorrow
-//! must not become an error today. The transport is ours rather than async-stripe's, whose error type
-//! pulls the reader of every object of Stripe's into the binary. A retry repeats the same bytes with
-//! the same idempotency key (docs/decisions/0003).
+//! Requests are async-stripe's, so that a misspelt parameter does not compile. Responses are read as
+//! plain JSON by [`super::objects`]: a field or an enum value that Stripe adds tomorrow must not become
+//! an error. The transport is ours rather than async-stripe's, whose error type would pull the parser of
+//! every Stripe object into the binary. A retry repeats the same bytes with the same idempotency key
+//! (docs/decisions/0003).
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -22,7 +22,7 @@ use crate::settings::StripeSettings;
 
 /// Stripe's own address.
 const STRIPE: &str = "https://api.stripe.com";
-/// How many attempts a request has in total.
+/// The total number of attempts of a request.
 const ATTEMPTS: u32 = 4;
 /// The largest page that Stripe sends.
 pub(super) const PAGE: i64 = 100;
@@ -30,12 +30,12 @@ pub(super) const PAGE: i64 = 100;
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The API version in which requests are sent, and in which events should be rendered.
+/// The API version of requests, and of the events to receive.
 pub fn api_version() -> &'static str {
     stripe_client_core::VERSION.as_str()
 }
 
-/// Why Stripe gave no usable answer.
+/// An error of a request to Stripe.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// Stripe understood the request and refused it; the same request will not succeed.
@@ -48,11 +48,11 @@ pub enum GatewayError {
         /// Stripe's message, for logs.
         message: String,
     },
-    /// There was no answer in time, or it asks to retry later.
+    /// The request timed out, or Stripe asks to retry later.
     #[error("Stripe is unavailable: {0}")]
     Unavailable(String),
-    /// An answer that lacks a field it must have.
-    #[error("Stripe's answer is not usable: {0}")]
+    /// The response lacks a required field.
+    #[error("Stripe's response is not usable: {0}")]
     Object(#[from] ObjectError),
     /// The request could not be built.
     #[error("request to Stripe: {0}")]
@@ -78,13 +78,13 @@ impl GatewayError {
         }
     }
 
-    /// Whether Stripe gave a final answer to this very request.
+    /// Whether Stripe has rejected this request for good.
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::NoSuchPrice(_))
     }
 }
 
-/// A connection to Stripe. Cheap to clone.
+/// A client for Stripe's API. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Gateway {
     client: reqwest::Client,
@@ -94,10 +94,10 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A connection with this key and address.
+    /// Creates a client with these settings.
     ///
     /// # Errors
-    /// The key cannot be sent as a header.
+    /// If the key cannot be sent as a header.
     pub fn new(settings: &StripeSettings) -> Result<Self, GatewayError> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", settings.secret_key.expose_secret()))
             .map_err(|_| GatewayError::Request("the API key cannot be sent as a header".to_owned()))?;
@@ -122,7 +122,7 @@ impl Gateway {
         &self.base
     }
 
-    /// Sends a request until it is answered, refused, or out of attempts.
+    /// Sends a request until it succeeds, is refused, or runs out of attempts.
     pub(super) async fn send<R: StripeRequest>(&self, request: &R, key: Option<&str>) -> Result<Value, GatewayError> {
         self.send_built(&request.build(), key).await
     }
@@ -136,7 +136,7 @@ impl Gateway {
                 Err(error @ GatewayError::Unavailable(_)) if attempts < ATTEMPTS => error,
                 answer => return answer,
             };
-            tracing::warn!(%error, attempts, "Stripe did not answer; retrying");
+            tracing::warn!(%error, attempts, "request to Stripe failed; retrying");
             tokio::time::sleep(Duration::from_millis(100 << (2 * (attempts - 1)))).await;
         }
     }
@@ -172,15 +172,15 @@ const fn method(method: StripeMethod) -> http::Method {
     }
 }
 
-/// What an answer that is not the object means (Stripe docs, "Errors").
+/// Classifies a response without the object (Stripe docs, "Errors").
 fn refusal(status: u16, answer: Option<&Value>) -> GatewayError {
     let field = |pointer| answer.and_then(|answer| text(answer, pointer)).map(str::to_owned);
     let message = field("/error/message").unwrap_or_default();
     match status {
-        // 409: a request with the same key is still under way.
+        // 409: a request with the same key is still in progress.
         409 | 424 | 429 | 500.. => GatewayError::Unavailable(format!("status {status}: {message}")),
-        // A success without JSON: a proxy, or an answer that was cut off.
-        200..=399 => GatewayError::Unavailable(format!("status {status} without an answer")),
+        // A success without JSON: from a proxy, or truncated.
+        200..=399 => GatewayError::Unavailable(format!("status {status} without JSON")),
         _ => GatewayError::Refused { status, code: field("/error/code"), message },
     }
 }
@@ -205,7 +205,7 @@ impl<F: Serialize> StripeRequest for Raw<'_, F> {
     }
 }
 
-/// One page of a list and where the next begins.
+/// One page of a list, and the position of the next.
 #[derive(Debug)]
 pub struct Listed<T> {
     /// The objects on it.
@@ -217,9 +217,9 @@ pub struct Listed<T> {
 /// An object of a list that cannot be read.
 #[derive(Debug)]
 pub struct Unread {
-    /// Its id; empty when not even that is there.
+    /// Its id; empty if even that is missing.
     pub id: String,
-    /// Why.
+    /// The reason.
     pub error: GatewayError,
 }
 
@@ -232,7 +232,7 @@ impl<T> Listed<T> {
 }
 
 impl<T> Listed<(String, Result<T, ObjectError>)> {
-    /// Reads each object of a list that can be read, with the id of each.
+    /// Reads the objects of a list one by one, each with its id.
     pub(super) fn read_each(
         list: &Value,
         read: impl Fn(&Value) -> Result<T, ObjectError>,
@@ -246,7 +246,7 @@ impl<T> Listed<(String, Result<T, ObjectError>)> {
     }
 }
 
-/// The metadata on everything that we create at Stripe, so that it can be linked again.
+/// The metadata of everything that we create at Stripe, so that it can be linked again.
 pub(super) fn metadata(account: &AccountId) -> HashMap<String, String> {
     HashMap::from([("account_id".to_owned(), account.to_string())])
 }

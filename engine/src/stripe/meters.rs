@@ -1,4 +1,4 @@
-//! Billing Meters: reporting usage to Stripe, and asking what it has counted.
+//! Billing Meters: reporting usage to Stripe, and reading its count.
 //! (Stripe docs, "Record usage for billing with the API".)
 
 use billing::{CustomerId, Timestamp};
@@ -12,7 +12,7 @@ use super::objects::{ObjectError, text};
 /// Usage to be billed.
 #[derive(Debug)]
 pub struct MeterEvent<'a> {
-    /// Stripe counts it once for each identifier.
+    /// The identifier, which Stripe counts once.
     pub identifier: &'a str,
     /// The meter's event name.
     pub event_name: &'a str,
@@ -20,7 +20,7 @@ pub struct MeterEvent<'a> {
     pub customer: &'a CustomerId,
     /// The number of units.
     pub value: i64,
-    /// When it was used, within the last 35 days.
+    /// The time of the usage, within the last 35 days.
     pub timestamp: Timestamp,
 }
 
@@ -64,7 +64,7 @@ struct Payload<'a> {
 }
 
 impl Gateway {
-    /// Reports usage. Reporting it again under the same identifier counts nothing.
+    /// Reports usage. A repeated report with the same identifier is not counted.
     pub async fn report_usage(&self, event: &MeterEvent<'_>) -> Result<(), GatewayError> {
         let form = Form {
             event_name: event.event_name,
@@ -90,7 +90,7 @@ impl Gateway {
             value_settings: ValueSettings { event_payload_key: "value" },
         };
         let created = self.post_meter(&form, &format!("meter:{event_name}")).await?;
-        // Stripe remembers a key for a day: a meter that was deactivated since comes back as it was created.
+        // Stripe remembers a key for a day: a meter that has since been deactivated is returned as created.
         match self.meter(event_name).await? {
             Some(active) => Ok(active),
             None => self.post_meter(&form, &format!("meter:{event_name}:after:{created}")).await,
@@ -125,7 +125,7 @@ impl Gateway {
         }
     }
 
-    /// Units that Stripe has counted for a customer in `[from, to)`, which are full minutes.
+    /// Reads the units that Stripe has counted for a customer in `[from, to)`, which are full minutes.
     pub async fn counted_units(
         &self,
         meter: &str,
@@ -155,14 +155,14 @@ impl Gateway {
     }
 }
 
-/// Whether Stripe has an event with this identifier: an earlier attempt succeeded, and only its answer
-/// was lost.
+/// Whether Stripe already has an event with this identifier: an earlier attempt succeeded, and only its
+/// response was lost.
 fn is_duplicate(error: &GatewayError) -> bool {
     let GatewayError::Refused { code, message, .. } = error else { return false };
     code.as_deref() == Some("duplicate_meter_event") || message.starts_with("An event already exists with identifier")
 }
 
-/// A whole number that may be written with decimals, such as `3.0`. Ours are whole and far below
+/// Reads a whole number that may be written with decimals, such as `3.0`. Ours are whole and far below
 /// 2⁵³, where such a number stops being exact; anything else is not ours.
 fn whole_number(value: &Value) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;

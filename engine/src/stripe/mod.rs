@@ -1,5 +1,5 @@
-//! Stripe, as far as the engine needs it: [`gateway`] sends requests, one file per resource says
-//! which, [`objects`] reads the answers.
+//! The part of Stripe's API that the engine uses: [`gateway`] sends requests, one file per resource
+//! builds them, [`objects`] reads the responses.
 
 pub mod checkout_sessions;
 mod customers;

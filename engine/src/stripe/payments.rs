@@ -11,7 +11,7 @@ use stripe_shared::InvoiceStatus;
 use super::gateway::{Gateway, GatewayError, Listed, PAGE};
 use super::objects::{self, Named};
 
-/// Where an invoice can be read; Stripe has neither for a draft.
+/// The addresses of an invoice at Stripe; a draft has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvoiceAddresses {
     /// Stripe's page, where it can be paid.
@@ -27,14 +27,14 @@ impl Gateway {
         Ok(objects::invoice(&answer)?)
     }
 
-    /// Where an invoice can be read. The addresses expire, so they are read when they are needed.
+    /// Reads the addresses of an invoice. They expire, so they are read when needed.
     pub async fn invoice_addresses(&self, id: &InvoiceId) -> Result<InvoiceAddresses, GatewayError> {
         let answer = self.send(&RetrieveInvoice::new(id.as_str()), None).await?;
         let address = |pointer| objects::text(&answer, pointer).map(str::to_owned);
         Ok(InvoiceAddresses { page: address("/hosted_invoice_url"), pdf: address("/invoice_pdf") })
     }
 
-    /// Since when the oldest open invoice of a subscription has been due.
+    /// The time since which the oldest open invoice of a subscription has been due.
     pub(super) async fn owed_since(&self, id: &SubscriptionId) -> Result<Option<Timestamp>, GatewayError> {
         let mut oldest: Option<Timestamp> = None;
         let mut after: Option<String> = None;
@@ -65,7 +65,7 @@ impl Gateway {
 
     async fn disputes_of(&self, id: &PaymentIntentId) -> Result<Vec<Dispute>, GatewayError> {
         let request = ListDispute::new().payment_intent(id.as_str()).limit(PAGE);
-        // A charge has a few disputes at most, so that one page is enough.
+        // A charge has a few disputes at most, so one page is enough.
         let mut disputes = Listed::read(&self.send(&request, None).await?, objects::dispute)?.data;
         disputes.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         Ok(disputes)

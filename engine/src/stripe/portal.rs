@@ -19,16 +19,16 @@ use stripe_billing::billing_portal_session::{
 use super::gateway::{Gateway, GatewayError, Listed, PAGE};
 use super::objects::{self, ObjectError, text};
 
-/// The version of our portal configuration, kept in its metadata. A change of features gets a new
+/// The version of our portal configuration, stored in its metadata. A change of features gets a new
 /// version, so that a configuration never changes during a customer's session.
 const CONFIGURATION: &str = "1";
 
-/// Where a portal session begins.
+/// The first page of a portal session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortalFlow {
     /// The portal's home page.
     Home,
-    /// The payment method form, which leads back when it is done.
+    /// The payment method form, which returns to the app on completion.
     Card,
 }
 
@@ -54,7 +54,7 @@ impl Gateway {
         Ok(url.to_owned())
     }
 
-    /// The id of our portal configuration, which is created if Stripe has none.
+    /// Returns the id of our portal configuration, and creates it if Stripe has none.
     async fn portal_configuration(&self) -> Result<String, GatewayError> {
         if let Some(known) = self.portal.get() {
             return Ok(known.clone());

@@ -20,7 +20,7 @@ pub struct StripeProduct {
     pub name: String,
     /// Its description; empty for none.
     pub description: String,
-    /// Whether it can be sold.
+    /// Whether it is active.
     pub is_active: bool,
 }
 
@@ -31,13 +31,13 @@ pub struct StripePrice {
     pub id: PriceId,
     /// The amount; `None` for a price without a fixed one.
     pub amount: Option<Money>,
-    /// How often it is charged; `None` for a price that is paid once.
+    /// How often it is charged; `None` for a one-time price.
     pub interval: Option<StripeInterval>,
     /// The id of the meter that it bills; `None` for a price that does not depend on usage.
     pub meter: Option<String>,
 }
 
-/// An interval at Stripe, of which `plans.toml` uses two.
+/// An interval at Stripe; `plans.toml` uses two of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StripeInterval {
     count: u64,
@@ -76,7 +76,7 @@ pub fn describe_charge(amount: Option<&Money>, interval: Option<&StripeInterval>
 pub struct NewPrice<'a> {
     /// The id of its product.
     pub product: &'a str,
-    /// The key by which it is found.
+    /// Its lookup key.
     pub lookup_key: &'a str,
     /// The amount.
     pub amount: &'a Money,
@@ -84,13 +84,13 @@ pub struct NewPrice<'a> {
     pub interval: Option<Interval>,
     /// The id of the meter that it bills.
     pub meter: Option<&'a str>,
-    /// The price, active or archived, that has the lookup key and loses it.
+    /// The active or archived price that has the lookup key, and loses it.
     pub replaces: Option<&'a PriceId>,
 }
 
 impl Gateway {
-    /// The id of the active price with this lookup key. Stripe is asked each time, because a price can be
-    /// replaced at any moment (docs.stripe.com/products-prices/manage-prices, "Lookup keys").
+    /// Finds the id of the active price with this lookup key. It is never cached, because a price can be
+    /// replaced at any time (docs.stripe.com/products-prices/manage-prices, "Lookup keys").
     pub async fn price_by_lookup_key(&self, key: &str) -> Result<PriceId, GatewayError> {
         let price = self.find_price(key).await?;
         Ok(price.ok_or_else(|| GatewayError::NoSuchPrice(key.to_owned()))?.id)
@@ -120,14 +120,14 @@ impl Gateway {
         }
     }
 
-    /// Sends a small request, to see whether Stripe answers and accepts the key.
+    /// Sends a small request, to check that Stripe is reachable and accepts the key.
     pub async fn ping(&self) -> Result<(), GatewayError> {
         self.send(&ListPrice::new().limit(1), None).await.map(drop)
     }
 
     /// Creates a price.
     pub async fn create_price(&self, new: &NewPrice<'_>) -> Result<StripePrice, GatewayError> {
-        // A currency that async-stripe does not know is passed on unchanged, for Stripe to refuse.
+        // A currency that async-stripe does not know is sent unchanged, for Stripe to reject.
         let Ok(currency) = new.amount.currency.as_str().parse::<stripe_types::Currency>();
         let mut request = CreatePrice::new(currency)
             .unit_amount(new.amount.minor)
@@ -170,7 +170,7 @@ impl Gateway {
     /// Creates a product with an id that we choose, so that it is created once.
     pub async fn create_product(&self, id: &str, name: &str, description: &str) -> Result<(), GatewayError> {
         let mut request = CreateProduct::new(name).id(id);
-        // Stripe refuses an empty description.
+        // Stripe rejects an empty description.
         if !description.is_empty() {
             request = request.description(description);
         }

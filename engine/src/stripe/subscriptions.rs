@@ -12,8 +12,7 @@ use super::gateway::{Gateway, GatewayError, Listed, PAGE, Unread};
 use super::objects::{self, SubscriptionObject};
 
 impl Gateway {
-    /// Reads a subscription with all its items, its payment method and, if it is past due, the time
-    /// since which it is.
+    /// Reads a subscription with all its items, its payment method and, if it is past due, since when.
     pub async fn subscription(&self, id: &SubscriptionId) -> Result<SubscriptionObject, GatewayError> {
         let expand = ["latest_invoice", "default_payment_method"].map(str::to_owned).to_vec();
         let answer = self.send(&RetrieveSubscription::new(id.as_str()).expand(expand), None).await?;
@@ -65,7 +64,7 @@ impl Gateway {
                 Err(error) => Err(error.into()),
             };
             data.push(match whole {
-                // The same error would hit every other subscription.
+                // Every other subscription would get the same error.
                 Err(error) if !error.concerns_one_object() => return Err(error),
                 whole => whole.map_err(|error| Unread { id, error }),
             });
@@ -73,7 +72,7 @@ impl Gateway {
         Ok(Listed { data, next: page.next })
     }
 
-    /// Reads what the object leaves out: items beyond the first page, and the oldest unpaid invoice.
+    /// Completes the object: items beyond the first page, and the oldest unpaid invoice.
     async fn complete(&self, mut read: SubscriptionObject, value: &Value) -> Result<SubscriptionObject, GatewayError> {
         while read.has_more_items {
             let last = read.subscription.items.last().map(|item| item.id.clone()).unwrap_or_default();
@@ -89,7 +88,7 @@ impl Gateway {
         Ok(read)
     }
 
-    /// Ends a trial now and charges what is due. A declined card is not an error: the subscription
+    /// Ends a trial now and charges the amount due. A declined card is not an error: the subscription
     /// becomes past due.
     pub async fn end_trial(&self, id: &SubscriptionId) -> Result<(), GatewayError> {
         let request = UpdateSubscription::new(id.as_str()).trial_end(UpdateSubscriptionTrialEnd::Now);

@@ -1,7 +1,7 @@
-//! Fetching objects from Stripe, with the objects they cannot be understood without.
+//! Fetching objects from Stripe, with the objects that they depend on.
 //!
-//! The stored row is read first, then Stripe is asked, so that the writer knows what was stored before
-//! Stripe answered.
+//! The stored row is read before the request to Stripe, so that the writer can tell whether it has
+//! changed since.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,19 +16,19 @@ use crate::stripe::GatewayError;
 use crate::stripe::objects::{CheckoutSession, Named, SubscriptionObject};
 use billing::ledger::{Customer, Invoice, InvoiceStatus, Payment, Purchase};
 
-/// Stripe's answer, with the row that was stored before Stripe was asked.
+/// An object from Stripe, with the row that was stored before the request.
 #[derive(Debug)]
 pub(super) struct Fresh<T, S> {
     pub(super) seen: Option<Stored<T>>,
     pub(super) now: S,
 }
 
-/// Everything that was asked for and what it implies, in the order in which it is written: rows of two
-/// kinds are always locked in the same order, so that two writers do not wait for each other.
+/// The requested objects and their dependencies, in write order: rows of two kinds are always locked in
+/// the same order, so that two writers do not deadlock.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
-    /// The customer that an account is linked to, when an object of another customer names that
-    /// account: the linked one may have been deleted without our knowledge.
+    /// The customer linked to an account, if an object of another customer names that account: the
+    /// linked one may have been deleted without our knowledge.
     pub(super) predecessors: Vec<Fresh<Customer, Named<Customer>>>,
     pub(super) customers: Vec<Fresh<Customer, Named<Customer>>>,
     pub(super) subscriptions: Vec<Fresh<Subscription, SubscriptionObject>>,
@@ -37,7 +37,7 @@ pub(super) struct Fetched {
     pub(super) sessions: Vec<Fresh<Purchase, CheckoutSession>>,
 }
 
-/// Fetches `wanted`, and what the answers refer to.
+/// Fetches `wanted`, and the objects that they refer to.
 pub(super) async fn all(core: &Core, wanted: &BTreeSet<Object>) -> Result<Fetched, SyncError> {
     let mut fetched = Fetched::default();
     let mut asked = BTreeSet::new();
@@ -57,7 +57,7 @@ pub(super) async fn all(core: &Core, wanted: &BTreeSet<Object>) -> Result<Fetche
 }
 
 impl Fetched {
-    /// Fetches one object; the objects that it refers to.
+    /// Fetches one object, and returns the objects that it refers to.
     async fn add(&mut self, core: &Core, object: &Object) -> Result<Vec<Object>, SyncError> {
         let (db, gateway) = (core.db(), core.gateway());
         match object {
@@ -110,15 +110,15 @@ impl Fetched {
         }
     }
 
-    /// Adds a subscription. Its latest invoice is fetched if it is open: only the invoice's payment says
-    /// whether the customer has something to do.
+    /// Adds a subscription. Its latest invoice is fetched if it is open: only the invoice's payment shows
+    /// whether the customer has to act.
     fn add_subscription(&mut self, seen: Option<Stored<Subscription>>, now: SubscriptionObject) -> Vec<Object> {
         let open = now.open_invoice.clone();
         self.subscriptions.push(Fresh { seen, now });
         open.into_iter().map(Object::Invoice).collect()
     }
 
-    /// The customer at Stripe. Objects that belong together belong to one customer.
+    /// The customer at Stripe. Related objects belong to one customer.
     pub(super) fn customer(&self) -> Option<&CustomerId> {
         self.parties().find_map(|(customer, _)| customer)
     }
@@ -139,7 +139,7 @@ impl Fetched {
         self.customers.iter().any(|fresh| fresh.now.object.id == *customer && fresh.now.object.is_deleted)
     }
 
-    /// Each object's customer and the account that it names.
+    /// Each object's customer, and the account that the object names.
     fn parties(&self) -> impl Iterator<Item = (Option<&CustomerId>, Option<&str>)> {
         let customers = self.customers.iter().map(|fresh| (Some(&fresh.now.object.id), &fresh.now.account));
         let subscriptions =
@@ -158,7 +158,7 @@ impl Fetched {
         Ok((!is_known).then(|| Object::Customer(customer.clone())))
     }
 
-    /// The linked customers that unlinked ones would replace.
+    /// Fetches the linked customers that unlinked ones would replace.
     async fn add_predecessors(&mut self, core: &Core) -> Result<(), SyncError> {
         let db = core.db();
         let mut predecessors = Vec::new();

@@ -1,12 +1,13 @@
-//! Making the database say what Stripe says.
+//! Bringing the database up to date with Stripe.
 //!
 //! Nothing is derived from an event: the object is fetched from Stripe and written as a whole, in one
 //! transaction with the events that caused it. Of two processes that fetch at the same time, the one
-//! that fetched first may hold the older answer; the version that was read before fetching decides,
+//! that fetched first may hold the older response; the version that was read before fetching decides,
 //! and the loser fetches again. So events may arrive in any order and any number of times: the
-//! database ends with what Stripe says (`tests/convergence`).
+//! database always converges on Stripe's state (`tests/convergence`).
 //!
-//! `fetch` asks Stripe, `owner` finds the account, `write` commits, `run` repeats that until it succeeds.
+//! `fetch` reads from Stripe, `owner` finds the account, `write` commits, `run` repeats this until it
+//! succeeds.
 
 mod fetch;
 mod outcome;

@@ -1,4 +1,4 @@
-//! What synchronising with Stripe takes and returns.
+//! The context and the outcome of a sync.
 
 use billing::{AccountId, CustomerId, EventId};
 
@@ -6,24 +6,24 @@ use crate::store::StoreError;
 use crate::store::inbox::Lease;
 use crate::stripe::GatewayError;
 
-/// Why the database could not be brought up to date with Stripe.
+/// The reason a sync failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// Stripe gave no usable answer.
+    /// Stripe gave no usable response.
     #[error(transparent)]
     Stripe(#[from] GatewayError),
     /// The database failed; nothing was written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Other processes wrote the same objects every time.
+    /// Other processes wrote the same objects in every round.
     #[error("other processes kept writing {0}")]
     Contended(String),
-    /// It took so long that another worker holds the events by now.
-    #[error("{0} was claimed again meanwhile")]
+    /// It took so long that another worker holds the events now.
+    #[error("the lease on {0} was lost to another claim")]
     LeaseLost(EventId),
 }
 
-/// What became of the objects.
+/// The outcome for the objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyncOutcome {
     /// Written for this account.
@@ -34,29 +34,29 @@ pub enum SyncOutcome {
     Ignored,
 }
 
-/// What is committed together with the objects, and why Stripe was asked.
+/// The events to settle with the objects, and the reason for the sync.
 #[derive(Clone, Copy, Debug)]
 pub struct SyncContext<'a> {
     /// Events that are settled in the same transaction.
     pub events: &'a [Lease],
-    /// Those of them that do not name their customer.
+    /// The events that do not name their customer.
     pub without_customer: &'a [EventId],
-    /// Why Stripe was asked, where no event was the reason.
+    /// The reason, if there are no events.
     pub reason: &'static str,
 }
 
 impl<'a> SyncContext<'a> {
-    /// Because of something other than an event: a page, or reconciliation.
-    pub const fn because(reason: &'static str) -> Self {
+    /// A sync without events, such as for a page or reconciliation.
+    pub const fn with_reason(reason: &'static str) -> Self {
         Self { events: &[], without_customer: &[], reason }
     }
 
-    /// Because of these events, of which `without_customer` do not name their customer.
+    /// A sync for these events, of which `without_customer` do not name their customer.
     pub const fn events(events: &'a [Lease], without_customer: &'a [EventId]) -> Self {
         Self { events, without_customer, reason: "events" }
     }
 
-    /// The cause for the record: event ids, or the reason.
+    /// The recorded cause: event ids, or the reason.
     pub(super) fn cause(&self) -> String {
         if self.events.is_empty() {
             return self.reason.to_owned();

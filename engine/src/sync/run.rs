@@ -1,4 +1,4 @@
-//! Bringing objects up to date: fetch, write, and again if another process wrote in between.
+//! Bringing objects up to date: fetch, write, and repeat if another process wrote in between.
 
 use std::collections::BTreeSet;
 
@@ -13,13 +13,10 @@ use crate::inbox::object::Object;
 use crate::store::{inbox, subscriptions};
 use crate::stripe::objects::CheckoutSession;
 
-/// How often a fetch is repeated because another process wrote meanwhile.
+/// The maximum number of rounds; a round is repeated if another process wrote in between.
 const ROUNDS: usize = 8;
 
-/// Brings objects up to date with what they refer to: all of it, or nothing.
-///
-/// # Errors
-/// Nothing was written; try again later.
+/// Brings objects and those they refer to up to date: all of them, or none on an error.
 pub async fn objects(
     core: &Core,
     objects: &BTreeSet<Object>,
@@ -36,7 +33,7 @@ async fn sync(
 ) -> Result<(SyncOutcome, Fetched), SyncError> {
     for _ in 0..ROUNDS {
         let fetched = fetch::all(core, objects).await?;
-        // Before anything else: a link that is made meanwhile must find every event that waits for it.
+        // Before anything else: a concurrent link must find every event that waits for it.
         if let (Some(customer), false) = (fetched.customer(), context.without_customer.is_empty()) {
             inbox::set_customer(core.db(), context.without_customer, customer).await?;
         }
@@ -45,7 +42,7 @@ async fn sync(
             Written::Raced => {}
             Written::LeaseLost(event) => return Err(SyncError::LeaseLost(event)),
             Written::SecondTrial(id) => {
-                tracing::warn!(subscription = %id, "{id} is a second trial of the same person; it ends now");
+                tracing::warn!(subscription = %id, "{id} is a second trial of the same person; ending it");
                 core.gateway().end_trial(&id).await?;
             }
         }
@@ -54,7 +51,8 @@ async fn sync(
     Err(SyncError::Contended(names.join(", ")))
 }
 
-/// The customer of the objects, if [`objects`] would find that no account owns it. Nothing is written.
+/// Returns the customer of the objects, if [`objects`] would find no account that owns it. Nothing is
+/// written.
 pub async fn unmatched_customer(core: &Core, objects: &BTreeSet<Object>) -> Result<Option<CustomerId>, SyncError> {
     let fetched = fetch::all(core, objects).await?;
     Ok(write::unmatched_customer(core, &fetched).await?)
@@ -69,16 +67,16 @@ pub async fn subscription(
     objects(core, &BTreeSet::from([Object::Subscription(id.clone())]), context).await
 }
 
-/// Brings up to date what a Checkout Session led to, and its attempt. The session as it is at Stripe;
+/// Brings a Checkout Session's results and its attempt up to date, and returns the session at Stripe;
 /// `None` for one that Stripe does not have.
 pub async fn checkout_session(core: &Core, id: &CheckoutSessionId) -> Result<Option<CheckoutSession>, SyncError> {
     let wanted = BTreeSet::from([Object::CheckoutSession(id.clone())]);
-    let (_, mut fetched) = sync(core, &wanted, SyncContext::because("checkout")).await?;
+    let (_, mut fetched) = sync(core, &wanted, SyncContext::with_reason("checkout")).await?;
     Ok(fetched.sessions.pop().map(|fresh| fresh.now))
 }
 
-/// Every subscription of a customer, from Stripe's own list. Those that are stored differently are
-/// brought up to date.
+/// Reads all subscriptions of a customer from Stripe's own list, and brings those that are stored
+/// differently up to date.
 pub async fn all_of_customer(core: &Core, customer: &CustomerId) -> Result<Vec<Subscription>, SyncError> {
     let listed = core.gateway().subscriptions_of(customer).await?;
     let ids: Vec<&str> = listed.iter().map(|listed| listed.subscription.id.as_str()).collect();
@@ -87,7 +85,7 @@ pub async fn all_of_customer(core: &Core, customer: &CustomerId) -> Result<Vec<S
         let id = &listed.subscription.id;
         let stored = stored.remove(id).transpose()?.map(|stored| stored.object);
         if !is_current(stored.as_ref(), listed, core.catalog()) {
-            subscription(core, id, SyncContext::because("purchase")).await?;
+            subscription(core, id, SyncContext::with_reason("purchase")).await?;
         }
     }
     Ok(listed.into_iter().map(|listed| listed.subscription).collect())

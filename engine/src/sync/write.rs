@@ -1,4 +1,4 @@
-//! Writes what Stripe answered, with its effects and the events that caused it, in one transaction.
+//! Writing fetched objects, with their effects and the events that caused them, in one transaction.
 
 use std::collections::BTreeSet;
 
@@ -17,22 +17,22 @@ use crate::store::inbox::EventState;
 use crate::store::{StoreError, Tx, checkouts, customers, inbox, invoices, payments, purchases, subscriptions};
 use crate::stripe::objects::{CheckoutSession, Named, SessionStatus, SubscriptionObject};
 
-/// How an attempt to write ended.
+/// The outcome of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// Everything is committed.
     Done(SyncOutcome),
-    /// Another process wrote meanwhile, perhaps something newer: ask Stripe again.
+    /// Another process wrote in between, perhaps a newer version: fetch again.
     Raced,
-    /// This subscription is a second trial of the same person: end it and ask Stripe again.
+    /// This subscription is a second trial of the same person: end it and fetch again.
     SecondTrial(SubscriptionId),
-    /// Another worker holds this event by now, and will write its effects.
+    /// Another worker holds this event now, and will write its effects.
     LeaseLost(EventId),
 }
 
-/// What became of one object.
+/// The outcome for one object.
 enum Step {
-    /// It is written for this account.
+    /// Written for this account.
     Written(AccountId),
     Unmatched(CustomerId),
     Ignored,
@@ -40,7 +40,7 @@ enum Step {
     SecondTrial(SubscriptionId),
 }
 
-/// Writes everything that was fetched.
+/// Writes all fetched objects.
 pub(super) async fn all(core: &Core, fetched: &Fetched, context: &SyncContext<'_>) -> Result<Written, SyncError> {
     let mut tx = core.db().begin().await?;
     let (mut accounts, mut unmatched) = (BTreeSet::new(), BTreeSet::new());
@@ -71,7 +71,7 @@ pub(super) async fn all(core: &Core, fetched: &Fetched, context: &SyncContext<'_
         }
     }
     core.cache().commit(tx, accounts.iter().cloned().collect()).await?;
-    // After the commit: a worker that is woken earlier finds nothing.
+    // After the commit: a worker woken earlier would find nothing.
     if owners.has_revived {
         core.wake_worker().notify_one();
     }
@@ -85,17 +85,17 @@ pub(super) async fn all(core: &Core, fetched: &Fetched, context: &SyncContext<'_
     Ok(Written::Done(outcome))
 }
 
-/// The customer that no account owns, if there is one: by writing everything and rolling back.
+/// Finds the customer that no account owns, if there is one, by writing everything and rolling back.
 pub(super) async fn unmatched_customer(core: &Core, fetched: &Fetched) -> Result<Option<CustomerId>, StoreError> {
     let mut tx = core.db().begin().await?;
-    let (steps, _) = steps(&mut tx, core, fetched, &SyncContext::because("dry run")).await?;
+    let (steps, _) = steps(&mut tx, core, fetched, &SyncContext::with_reason("dry run")).await?;
     Ok(steps.into_iter().find_map(|step| match step {
         Step::Unmatched(customer) => Some(customer),
         _ => None,
     }))
 }
 
-/// Writes one object after the other. One that cannot be written undoes the others: see [`all`].
+/// Writes the objects one by one. If one cannot be written, all are rolled back: see [`all`].
 async fn steps(
     tx: &mut Tx,
     core: &Core,
@@ -239,7 +239,7 @@ async fn session(
     Ok(Step::Written(account))
 }
 
-/// Sets the account's credits to what the purchase grants now.
+/// Sets the account's credits to the purchase's current grants.
 async fn grant(
     tx: &mut Tx,
     core: &Core,

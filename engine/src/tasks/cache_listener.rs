@@ -10,9 +10,9 @@ use crate::cache::{CHANNEL, Invalidation};
 use crate::core::Core;
 use crate::store::{Db, SqlitePools};
 
-/// How often SQLite is asked whether another process has written.
+/// The interval at which SQLite is polled for other processes' writes.
 const POLL: Duration = Duration::from_secs(1);
-/// How long to wait before connecting again.
+/// The delay before reconnecting.
 const RECONNECT: Duration = Duration::from_secs(1);
 
 /// Listens until `stop`.
@@ -31,13 +31,13 @@ async fn listen(invalidation: &Invalidation, pool: &sqlx::PgPool) {
         let ended = listen_once(invalidation, pool).await;
         invalidation.trust(false);
         if let Err(error) = ended {
-            tracing::warn!(%error, "no connection for notifications; reading from the database");
+            tracing::warn!(%error, "lost the connection for notifications; bypassing the cache");
             tokio::time::sleep(RECONNECT).await;
         }
     }
 }
 
-/// Returns when the connection was lost, and with it perhaps a notification.
+/// Returns when the connection is lost, and with it perhaps a notification.
 async fn listen_once(invalidation: &Invalidation, pool: &sqlx::PgPool) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
@@ -53,13 +53,13 @@ async fn poll(invalidation: &Invalidation, pools: &SqlitePools) {
     loop {
         match pools.data_version().await {
             Ok(now) if seen == Some(now) => {}
-            // Also the first time: what was read before may be older than what others wrote.
+            // Also the first time: earlier reads may predate other processes' writes.
             Ok(now) => {
                 seen = Some(now);
                 invalidation.trust(true);
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot tell whether another process has written; reading from the database");
+                tracing::warn!(%error, "cannot detect other processes' writes; bypassing the cache");
                 seen = None;
                 invalidation.trust(false);
             }

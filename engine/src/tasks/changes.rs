@@ -1,4 +1,4 @@
-//! Delivers billing changes to the host's handler.
+//! Delivering billing changes to the host's handler.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,31 +13,31 @@ use crate::ids;
 use crate::store::StoreError;
 use crate::store::billing_changes::{self as rows, StoredChange};
 
-/// The longest wait between two polls.
+/// The maximum wait between two polls.
 const IDLE: Duration = Duration::from_secs(5);
-/// Changes that are delivered at the same time, of as many accounts.
+/// The maximum number of concurrent deliveries, each of another account.
 const MAX_DELIVERIES: usize = 32;
-/// How long the handler may take. After that the delivery counts as failed and is repeated.
+/// The timeout of the handler. After it the delivery counts as failed and is retried.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Seconds that a claim holds: longer than the handler may take.
+/// The duration of a lease, in seconds: longer than the handler's timeout.
 const LEASE: i64 = 60;
-/// The longest wait before a change is delivered again, in seconds.
+/// The maximum delay before a change is redelivered, in seconds.
 const MAX_BACKOFF: i64 = 3600;
 
 type Deliveries = JoinSet<Result<(), StoreError>>;
 
-/// Delivers until `stop`. Deliveries that have begun are finished. An account whose handler is slow does
-/// not hold up the others.
+/// Delivers until `stop`, and then finishes the deliveries in progress. An account with a slow handler
+/// does not delay the others.
 pub async fn run(core: Arc<Core>, handler: ChangeHandler, stop: CancellationToken) {
     let mut deliveries = Deliveries::new();
     while !stop.is_cancelled() {
         if let Err(error) = start_due(&core, &handler, &mut deliveries).await {
-            tracing::error!(%error, "billing changes cannot be read");
+            tracing::error!(%error, "cannot read billing changes");
         }
         tokio::select! {
             () = stop.cancelled() => {}
             () = core.wake_changes().notified() => {}
-            // Its account may have a further change.
+            // Its account may have another change.
             Some(ended) = deliveries.join_next() => report(ended),
             () = tokio::time::sleep(IDLE) => {}
         }
@@ -47,7 +47,7 @@ pub async fn run(core: Arc<Core>, handler: ChangeHandler, stop: CancellationToke
     }
 }
 
-/// Delivers the oldest due change of each account, and returns how many deliveries that were.
+/// Delivers the oldest due change of each account, and returns the number of deliveries.
 pub async fn deliver_due(core: &Arc<Core>, handler: &ChangeHandler) -> Result<usize, StoreError> {
     let mut deliveries = Deliveries::new();
     start_due(core, handler, &mut deliveries).await?;
@@ -57,7 +57,7 @@ pub async fn deliver_due(core: &Arc<Core>, handler: &ChangeHandler) -> Result<us
     Ok(delivered)
 }
 
-/// Starts to deliver the oldest due change of each account, as far as there is room beside `deliveries`.
+/// Starts delivering the oldest due change of each account, within the limit on concurrent `deliveries`.
 async fn start_due(core: &Arc<Core>, handler: &ChangeHandler, deliveries: &mut Deliveries) -> Result<(), StoreError> {
     let owner = ids::new_id();
     let now = core.now();
@@ -70,19 +70,19 @@ async fn start_due(core: &Arc<Core>, handler: &ChangeHandler, deliveries: &mut D
     Ok(())
 }
 
-/// Logs a delivery that could not be settled. It is repeated when its lease expires.
+/// Logs a delivery that could not be settled. It is retried when its lease expires.
 fn report(ended: Result<Result<(), StoreError>, JoinError>) {
     match ended {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "a delivery could not be settled; it is repeated"),
-        Err(error) => tracing::error!(%error, "a delivery ended early; it is repeated"),
+        Ok(Err(error)) => tracing::error!(%error, "cannot settle a delivery; it will be retried"),
+        Err(error) => tracing::error!(%error, "a delivery ended early; it will be retried"),
     }
 }
 
 async fn deliver(core: &Core, handler: &ChangeHandler, stored: &StoredChange, owner: &str) -> Result<(), StoreError> {
     let change = BillingChange::from(stored.clone());
     let id = change.id();
-    // In a task of its own, so that a panic is a failed delivery like any other. The handler is called
+    // In its own task, so that a panic is a failed delivery like any other. The handler is called
     // there: it may also panic before it returns a future.
     let handler = handler.clone();
     let mut running = tokio::spawn(async move { handler.call(change).await });

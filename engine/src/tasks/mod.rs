@@ -1,4 +1,4 @@
-//! What runs beside requests: a file per task, and [`supervisor`], which keeps them running.
+//! Background tasks: a file per task, and [`supervisor`], which keeps them running.
 
 mod backoff;
 pub mod cache_listener;

@@ -1,4 +1,4 @@
-//! Sends overage to Stripe.
+//! Sending overage to Stripe.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 use crate::core::Core;
 use crate::metering::outbox;
 
-/// How often the outbox is polled. An hour's usage is sent when the hour is over.
+/// The interval at which the outbox is polled. An hour's usage is sent when the hour is over.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Sends until `stop`.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
-    // Without a metered price there is nothing to send, and the catalogue does not change while we run.
+    // Without a metered price there is nothing to send, and the catalogue does not change at run time.
     let has_work = core.catalog().metered_prices().next().is_some();
     while !stop.is_cancelled() {
         if has_work && let Err(error) = outbox::send_due(&core).await {
-            tracing::error!(%error, "overage cannot be read");
+            tracing::error!(%error, "cannot read overage");
         }
         tokio::select! {
             () = stop.cancelled() => {}

@@ -1,4 +1,4 @@
-//! Compares with Stripe on a schedule.
+//! Comparing with Stripe on a schedule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 use crate::core::Core;
 use crate::reconcile;
 
-/// When to compare with Stripe.
+/// The schedule of comparisons with Stripe.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
-    /// After the start, when requests have settled.
+    /// The delay after startup.
     pub first: Duration,
-    /// Between two comparisons. Of several nodes, one compares.
+    /// The interval between comparisons. Of several nodes, one compares.
     pub every: Duration,
 }
 
@@ -33,7 +33,7 @@ pub async fn run(core: Arc<Core>, schedule: Schedule, stop: CancellationToken) {
         }
         wait = schedule.every;
         if let Err(error) = reconcile::reconcile_if_due(&core).await {
-            tracing::warn!(%error, "the comparison with Stripe is tried again later");
+            tracing::warn!(%error, "the comparison with Stripe failed; retrying later");
         }
     }
 }

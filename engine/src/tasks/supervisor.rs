@@ -1,7 +1,7 @@
 //! Keeps background tasks running.
 //!
-//! A task that ends before it was asked to, by a panic or by returning, is started again after a delay
-//! that grows while it keeps ending. [`Tasks::health`] says which tasks run.
+//! A task that ends early, by a panic or by returning, is restarted with backoff. [`Tasks::health`] reports
+//! the running tasks.
 
 use std::any::Any;
 use std::future::Future;
@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The delay before a task is started again for the first time.
+/// The delay before the first restart of a task.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-/// The longest delay before a task is started again.
+/// The maximum delay before a restart.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
 /// Background tasks and their health. Cheap to clone.
@@ -30,7 +30,7 @@ struct Inner {
     delays: Delays,
 }
 
-/// How long tasks wait to be started again.
+/// The delays before restarts.
 #[derive(Clone, Copy, Debug)]
 struct Delays {
     first: Duration,
@@ -44,8 +44,7 @@ impl Default for Delays {
 }
 
 impl Delays {
-    /// The delay after a run, given the delay before it. A task that ran for long begins again with the
-    /// shortest delay.
+    /// The delay after a run, given the delay before it. After a long run it is back to the shortest.
     fn after(self, ran_for: Duration, previous: Option<Duration>) -> Duration {
         match previous {
             Some(previous) if ran_for <= self.max => (previous * 2).min(self.max),
@@ -54,21 +53,21 @@ impl Delays {
     }
 }
 
-/// Whether a task runs.
+/// The health of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskHealth {
-    /// Its name.
+    /// The task's name.
     pub name: &'static str,
-    /// Whether it runs; `false` while it waits to be started again.
+    /// Whether it is running; `false` while it waits for a restart.
     pub is_running: bool,
-    /// How often it has ended early.
+    /// The number of times it has ended early.
     pub restarts: u32,
-    /// Why it ended last.
+    /// The reason it last ended early.
     pub last_error: Option<String>,
 }
 
 impl Tasks {
-    /// Starts a task that runs until `stop`. `start` is called again when the task ends before that.
+    /// Starts a task that runs until `stop`. If it ends before that, `start` is called again.
     pub fn supervise<F>(&self, name: &'static str, stop: &CancellationToken, start: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -83,7 +82,7 @@ impl Tasks {
             let mut delay = None;
             loop {
                 let started = Instant::now();
-                // The call itself may panic as well, before there is a future.
+                // The call itself may panic too, before there is a future.
                 let running = std::panic::catch_unwind(AssertUnwindSafe(&start));
                 let ended = match running {
                     Ok(running) => AssertUnwindSafe(running).catch_unwind().await,
@@ -93,7 +92,7 @@ impl Tasks {
                     return;
                 }
                 let error = ended.err().map_or_else(|| "it returned".to_owned(), |panic| message(&*panic));
-                tracing::error!(task = name, error, "a background task ended early; it is started again");
+                tracing::error!(task = name, error, "a background task ended early; restarting it");
                 tasks.update(place, |health| {
                     health.is_running = false;
                     health.restarts += 1;
@@ -109,12 +108,12 @@ impl Tasks {
         self.0.tracker.spawn(supervisor);
     }
 
-    /// Which tasks run, in the order in which they were started.
+    /// The health of all tasks, in the order in which they were started.
     pub fn health(&self) -> Vec<TaskHealth> {
         self.lock().clone()
     }
 
-    /// Waits until all tasks have ended after they were asked to.
+    /// Waits until all tasks have stopped.
     pub async fn wait(&self) {
         self.0.tracker.close();
         self.0.tracker.wait().await;

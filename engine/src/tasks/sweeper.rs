@@ -1,4 +1,4 @@
-//! Releases expired reservations, and deletes history that is old enough.
+//! Releasing expired reservations, and deleting old history.
 //!
 //! An expired reservation is released by the next request that needs its units, or else here
 //! (`tests/store/reservations.rs`). Rows are deleted in small batches. Counters and days stay correct,
@@ -14,13 +14,13 @@ use crate::core::Core;
 use crate::metering;
 use crate::store::{StoreError, billing_changes, meter_events, notices, usage};
 
-/// How often expired reservations are released.
+/// The interval at which expired reservations are released.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Rounds between two deletions of old rows: an hour.
+/// The number of rounds between two deletions of old rows: an hour.
 const ROUNDS_PER_PRUNING: u64 = 720;
-/// Rows deleted in one transaction, so that others can write in between.
+/// The number of rows deleted in one transaction, so that others can write in between.
 const BATCH: i64 = 500;
-/// Seconds for which answers are kept: as long as Stripe keeps its own under an idempotency key.
+/// Seconds for which responses are kept: as long as Stripe keeps its own under an idempotency key.
 const RESPONSE_SECONDS: i64 = 24 * 3600;
 /// Days for which notices, sent meter events and delivered billing changes are kept.
 const KEPT_DAYS: i64 = 400;
@@ -30,12 +30,12 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     let mut rounds = 0_u64;
     while !stop.is_cancelled() {
         if let Err(error) = metering::release_expired(&core).await {
-            tracing::warn!(%error, "expired reservations could not be released");
+            tracing::warn!(%error, "cannot release expired reservations");
         }
         if rounds.is_multiple_of(ROUNDS_PER_PRUNING)
             && let Err(error) = prune(&core).await
         {
-            tracing::warn!(%error, "old rows could not be deleted");
+            tracing::warn!(%error, "cannot delete old rows");
         }
         rounds += 1;
         tokio::select! {
@@ -45,8 +45,8 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     }
 }
 
-/// Deletes rows that are older than they are kept, and returns how many usage records that were.
-/// What was deleted before an error stays deleted.
+/// Deletes rows past their retention, and returns the number of usage records among them. Rows deleted
+/// before an error stay deleted.
 pub async fn prune(core: &Core) -> Result<u64, StoreError> {
     let now = core.now();
     let mut records = 0;

@@ -1,12 +1,12 @@
-//! Applies stored events: claims them under a lease, groups them by subject, asks Stripe once per group,
-//! and commits the objects together with the settled events.
+//! Applying stored events: claims them under a lease, groups them by subject, fetches from Stripe once per
+//! group, and commits the objects together with the settled events.
 //!
-//! A subject is worked on by one process at a time, across nodes. What fails is retried with growing
-//! delays and parked for an operator after [`MAX_ATTEMPTS`]; an answer of Stripe's that cannot be read
-//! is parked after [`MAX_UNREADABLE`]. An event that ends the process of its worker is parked too.
-//! Nothing is claimed before there is room for it, and a lease is renewed only while its group is worked
-//! on: a worker that is asked to stop completes its groups, and one that is killed loses its leases when
-//! they expire (`tests/http/inbox.rs`).
+//! A subject is handled by one process at a time, across nodes. Failed events are retried with backoff
+//! and parked for an operator after [`MAX_ATTEMPTS`], or after [`MAX_UNREADABLE`] if Stripe's response
+//! cannot be read. An event that crashes its worker's process is parked too. Events are claimed only when
+//! there is room for them, and a lease is renewed only while its group is in progress: a worker that is
+//! asked to stop completes its groups, and one that is killed loses its leases when they expire
+//! (`tests/http/inbox.rs`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,19 +27,19 @@ use crate::store::inbox::{self, Claimed, EventState, Lease};
 use crate::stripe::{GatewayError, objects};
 use crate::sync::{self, SyncContext, SyncError};
 
-/// Seconds that a claim holds. It is renewed while the work goes on, however slow Stripe is.
+/// The duration of a lease, in seconds. It is renewed while work is in progress, however slow Stripe is.
 const LEASE: i64 = 60;
-/// How often leases are renewed.
+/// The interval at which leases are renewed.
 const RENEW: Duration = Duration::from_secs(15);
-/// Groups that are worked on at a time, and so the most events that are claimed at a time.
+/// The maximum number of concurrent groups, and of events claimed at a time.
 const MAX_GROUPS: usize = 16;
 /// Attempts after which an event is parked.
 pub const MAX_ATTEMPTS: i64 = 15;
-/// Attempts after which an event is parked because Stripe's answer lacks a field it must have.
+/// Attempts after which an event is parked because Stripe's response lacks a required field.
 pub const MAX_UNREADABLE: i64 = 5;
-/// The longest wait between two polls of the inbox.
+/// The maximum wait between two polls of the inbox.
 const IDLE: Duration = Duration::from_secs(5);
-/// The longest wait before an event is retried, in seconds.
+/// The maximum delay before an event is retried, in seconds.
 const MAX_BACKOFF: i64 = 3600;
 
 /// Applies events until `stop`.
@@ -50,7 +50,7 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     worker.complete().await;
 }
 
-/// Applies events until none is due: for a command, beside which a server may be running.
+/// Applies events until none is due: for a command, which may run beside a server.
 pub async fn drain(core: &Arc<Core>) {
     let mut worker = Worker::new(Arc::clone(core), CancellationToken::new());
     let mut renewals = renewals();
@@ -68,7 +68,7 @@ pub async fn drain(core: &Arc<Core>) {
     }
 }
 
-/// When leases are renewed. Ticks that were missed while there was nothing to renew are not made up for.
+/// The timer for renewing leases. Missed ticks are skipped.
 fn renewals() -> Interval {
     let mut renewals = tokio::time::interval_at(Instant::now() + RENEW, RENEW);
     renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -91,7 +91,7 @@ impl Worker {
         Self { core, stop, owner: ids::new_id(), groups: JoinSet::new(), leases: HashMap::new() }
     }
 
-    /// On SQLite, which serves one node, every lease at the start is of a process that died.
+    /// On SQLite, which serves one node, every lease at startup belongs to a dead process.
     async fn release_orphans(&self) {
         if self.core.db().is_shared() {
             return;
@@ -102,7 +102,7 @@ impl Worker {
             tx.commit().await
         };
         if let Err(error) = released.await {
-            tracing::warn!(%error, "the last run's leases could not be released; they expire by themselves");
+            tracing::warn!(%error, "cannot release the last run's leases; they will expire");
         }
     }
 
@@ -123,8 +123,8 @@ impl Worker {
         }
     }
 
-    /// Claims as many due events as there is room for, and begins to apply them. `false` when there
-    /// were none.
+    /// Claims as many due events as there is room for, and starts applying them. `false` if there were
+    /// none.
     async fn claim(&mut self) -> bool {
         let room = i64::try_from(MAX_GROUPS.saturating_sub(self.groups.len())).unwrap_or_default();
         if room == 0 {
@@ -135,7 +135,7 @@ impl Worker {
             Ok(claimed) if claimed.is_empty() => return false,
             Ok(claimed) => claimed,
             Err(error) => {
-                tracing::error!(%error, "the inbox cannot be read");
+                tracing::error!(%error, "cannot read the inbox");
                 return false;
             }
         };
@@ -157,18 +157,17 @@ impl Worker {
         true
     }
 
-    /// Parks an event whose last attempt never ended, so that it does not crash the next process as
-    /// well.
+    /// Parks an event whose last attempt never ended, so that it does not crash the next process too.
     async fn park_fatal(&self, event: &Claimed) {
-        tracing::error!(event = event.event_id, "the last attempt to apply this event never ended; it is parked");
+        tracing::error!(event = event.event_id, "the last attempt to apply this event never ended; parking it");
         let reason = "attempted too often, and the last attempt did not finish: see the log of that time";
         if let Err(error) = park(&self.core, &[event.lease(&self.owner)], reason).await {
-            tracing::error!(%error, "it could not be parked; its lease expires by itself");
+            tracing::error!(%error, "cannot park the event; its lease will expire");
         }
     }
 
-    /// Forgets the leases of a group that has ended. Events that it could not settle become due when
-    /// their leases expire.
+    /// Drops the leases of a finished group. Events that it could not settle become due when their leases
+    /// expire.
     fn forget(&mut self, ended: Ended) {
         let id = match &ended {
             Ok((id, _)) => *id,
@@ -178,18 +177,18 @@ impl Worker {
         match ended {
             Ok((_, Ok(()))) => {}
             Ok((_, Err(error))) => {
-                tracing::error!(%error, "an event could not be settled; its lease expires by itself");
+                tracing::error!(%error, "cannot settle an event; its lease will expire");
             }
-            Err(error) => tracing::error!(%error, "applying an event panicked; its lease expires by itself"),
+            Err(error) => tracing::error!(%error, "applying an event panicked; its lease will expire"),
         }
     }
 
-    /// Renews every lease, each in a transaction of its own: one that held several events would wait for a
-    /// group that writes one of them while that waits for another.
+    /// Renews every lease, each in its own transaction: a shared one could deadlock with a group that writes
+    /// several of the events.
     async fn renew(&self) {
         for lease in self.leases.values().flatten() {
             if let Err(error) = self.renew_one(lease).await {
-                tracing::warn!(%error, "a lease could not be renewed; another node may take over");
+                tracing::warn!(%error, "cannot renew a lease; another node may take over");
             }
         }
     }
@@ -212,19 +211,19 @@ impl Worker {
 async fn apply(core: &Core, events: &[Claimed], leases: &[Lease]) -> Result<(), StoreError> {
     let objects: BTreeSet<Object> = events.iter().filter_map(object_of).collect();
     if objects.is_empty() {
-        return park(core, leases, "the event names no object to ask Stripe about").await;
+        return park(core, leases, "the event names no object to fetch").await;
     }
     let without_customer = events.iter().filter(|event| event.customer_id.is_none());
     let without_customer: Vec<EventId> = without_customer.map(|event| EventId::new(&event.event_id)).collect();
     match sync::objects(core, &objects, SyncContext::events(leases, &without_customer)).await {
         Ok(_) => {}
-        Err(error @ SyncError::LeaseLost(_)) => tracing::warn!(%error, "left to the worker that claimed it"),
+        Err(error @ SyncError::LeaseLost(_)) => tracing::warn!(%error, "leaving the event to its new worker"),
         Err(error) => reschedule(core, leases, &error).await?,
     }
     Ok(())
 }
 
-/// The object that an event is about, read again from the signed bytes.
+/// Finds the object that an event is about, from its signed bytes.
 fn object_of(event: &Claimed) -> Option<Object> {
     let value = serde_json::from_str(&event.payload).ok()?;
     hint(&objects::event(&value).ok()?).map(|hint| hint.object)
@@ -240,7 +239,7 @@ async fn reschedule(core: &Core, leases: &[Lease], error: &SyncError) -> Result<
     for lease in leases {
         let (event, attempts) = (&lease.event, lease.attempt);
         let state = if attempts >= max_attempts { EventState::Parked } else { EventState::Pending };
-        tracing::warn!(%error, attempts, state = state.as_str(), "event {event} could not be applied");
+        tracing::warn!(%error, attempts, state = state.as_str(), "cannot apply event {event}");
         let next = core.now().plus_seconds(backoff(attempts, MAX_BACKOFF, event.as_str()));
         inbox::reschedule(&mut tx, lease, state, next, &reason).await?;
     }

@@ -23,7 +23,7 @@ pub struct CheckoutSession {
     pub subscription: Option<SubscriptionId>,
     /// The account it was created for, from `client_reference_id` or metadata.
     pub account: Option<String>,
-    /// What was bought, for a complete session in `payment` mode.
+    /// The purchase, for a complete session in `payment` mode.
     pub purchase: Option<Purchase>,
 }
 
@@ -78,8 +78,8 @@ fn purchase(value: &Value, id: &CheckoutSessionId) -> Result<Purchase, ObjectErr
     })
 }
 
-/// Reads a line item. The catalogue says which product it is; if the catalogue no longer knows the
-/// price and the session has a single line, the product key in the session's metadata says it.
+/// Reads a line item. The catalogue identifies its product; if the catalogue no longer knows the price
+/// and the session has a single line, the product key in the session's metadata does.
 fn line_item(item: &Value, session: &Value) -> LineItem {
     let is_only = elements(session, "/line_items").len() == 1;
     LineItem {

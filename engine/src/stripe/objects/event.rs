@@ -10,9 +10,9 @@ use super::read::{ObjectError, text, time};
 pub struct Event {
     /// `evt_…`.
     pub id: EventId,
-    /// Such as `invoice.paid`.
+    /// The type, such as `invoice.paid`.
     pub kind: String,
-    /// The version its object is rendered in.
+    /// The API version of its object.
     pub api_version: Option<String>,
     /// When it happened, by Stripe's clock.
     pub created: Timestamp,
@@ -20,10 +20,7 @@ pub struct Event {
     pub object: Value,
 }
 
-/// Reads an event's envelope.
-///
-/// # Errors
-/// No id, type, creation time or object.
+/// Reads an event's envelope. The id, type, creation time and object are required.
 pub fn event(value: &Value) -> Result<Event, ObjectError> {
     let missing = |field| ObjectError { object: "event", field };
     Ok(Event {
