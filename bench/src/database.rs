@@ -21,7 +21,7 @@ impl Database {
     }
 }
 
-/// The URL of a new database: on the given PostgreSQL server, or a SQLite file in `folder`.
+/// Creates a database on the given PostgreSQL server, or a SQLite file in `folder`, and returns its URL.
 pub async fn new_database(postgres: Option<&str>, folder: &Path, name: &str) -> anyhow::Result<String> {
     let Some(url) = postgres else { return Ok(format!("sqlite:{}", folder.join("bench.db").display())) };
     let name = format!("bench_{name}_{}", std::process::id());

@@ -16,13 +16,13 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Deliveries to a path of a local server. Their event ids are unique across all `Deliveries`.
+    /// Creates deliveries to a path of a local server. Their event ids are unique across all `Deliveries`.
     pub fn new(path: &'static str, port: u16) -> Self {
         static RUN: AtomicU64 = AtomicU64::new(0);
         Self { path, port, run: RUN.fetch_add(1, Ordering::Relaxed), next: AtomicU64::new(0) }
     }
 
-    /// The delivery of one event about a subscription.
+    /// Returns a signed delivery of an event about a subscription.
     pub fn delivery(&self, event_type: &str, id: &str, subscription: &str) -> Vec<u8> {
         let now = engine::clock::Clock::system().now().0;
         let body = json!({

@@ -29,7 +29,7 @@ pub struct Figures {
 
 /// A source of requests.
 pub trait Requests: Send + Sync + 'static {
-    /// The bytes of the request with this number; the connections share the numbers.
+    /// Returns the bytes of the request with this number; the connections share the numbers.
     fn request(&self, number: u64) -> Vec<u8>;
 }
 
@@ -132,18 +132,18 @@ impl Connection {
         }
     }
 
-    /// The text of the last response.
+    /// Returns the text of the last response.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.buffer[..self.length]).into_owned()
     }
 
-    /// The last response.
+    /// Returns the last response.
     pub fn response(&self) -> Option<Response> {
         Response::parse(&self.buffer[..self.length])
     }
 }
 
-/// The bytes of a request.
+/// Returns the bytes of a request.
 pub fn request(method: &str, path: &str, port: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {

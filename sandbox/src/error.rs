@@ -70,12 +70,12 @@ impl ApiError {
         }
     }
 
-    /// An invalid request, with one of Stripe's error codes or `""`.
+    /// Creates an error for an invalid request, with one of Stripe's error codes or `""`.
     pub(crate) fn invalid(code: &'static str, message: impl Into<Box<str>>) -> Self {
         Self::new(400, "invalid_request_error", code, message)
     }
 
-    /// A parameter that Stripe accepts but the sandbox does not simulate.
+    /// Creates an error for a parameter that Stripe accepts but the sandbox does not simulate.
     pub(crate) fn unsupported(param: &str) -> Self {
         Self::invalid(
             "sandbox_unsupported",
@@ -84,14 +84,14 @@ impl ApiError {
         .on(param)
     }
 
-    /// The object that the path names does not exist.
+    /// Creates the 404 for an object in the path that does not exist.
     pub(crate) fn missing(kind: &str, id: &str) -> Self {
         let mut error = Self::invalid("resource_missing", format!("No such {kind}: '{id}'"));
         error.status = 404;
         error.on("id")
     }
 
-    /// The object that a parameter names does not exist: a 400, unlike in the path.
+    /// Creates the 400 for an object in a parameter that does not exist.
     pub(crate) fn missing_param(kind: &str, id: &str, param: &str) -> Self {
         Self::invalid("resource_missing", format!("No such {kind}: '{id}'")).on(param)
     }
@@ -115,7 +115,7 @@ impl ApiError {
         Self::new(status, "idempotency_error", code, message)
     }
 
-    /// An injected outage or rate limit.
+    /// Creates an injected outage or rate limit.
     pub(crate) fn outage(status: u16) -> Self {
         let (kind, code) = match status {
             429 => ("invalid_request_error", "rate_limit"),
@@ -124,24 +124,24 @@ impl ApiError {
         Self::new(status, kind, code, "An unknown error occurred (injected by the sandbox).")
     }
 
-    /// Too many concurrent calls.
+    /// Creates an error for too many concurrent calls.
     pub(crate) fn rate_limited(message: impl Into<Box<str>>) -> Self {
         Self::new(429, "invalid_request_error", "rate_limit", message)
     }
 
-    /// An internal error of the sandbox.
+    /// Creates an internal error of the sandbox.
     pub(crate) fn internal(message: impl Into<Box<str>>) -> Self {
         Self::new(500, "api_error", "", message)
     }
 
-    /// A declined card, with Stripe's `code` and `decline_code`.
+    /// Creates an error for a declined card, with Stripe's `code` and `decline_code`.
     pub(crate) fn card(code: &'static str, decline_code: Option<&'static str>, message: &str) -> Self {
         let mut error = Self::new(402, "card_error", code, message);
         error.decline_code = decline_code;
         error
     }
 
-    /// Names the parameter that caused the error.
+    /// Sets the parameter that caused the error.
     pub(crate) fn on(mut self, param: &str) -> Self {
         self.param = Some(param.into());
         self

@@ -39,7 +39,7 @@ impl Suite {
         }
     }
 
-    /// The targets that `cargo test` runs for this suite; `None` if cargo does not run it.
+    /// Returns the targets that `cargo test` runs for this suite; `None` if cargo does not run it.
     const fn targets(self) -> Option<&'static [&'static str]> {
         match self {
             Self::Unit => Some(&["--lib", "--bins"]),
