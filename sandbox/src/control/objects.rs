@@ -87,13 +87,8 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
         .list("due")
         .iter()
         .map(|due| {
-            let go = button(
-                "clock/next",
-                "Jump to this",
-                &[("object", &id), ("change", due.text("change"))],
-                &here,
-                "second",
-            );
+            let go =
+                button("clock/next", "Jump here", &[("object", &id), ("change", due.text("change"))], &here, "second");
             format!(r#"<div class="due"><p>{}: {}</p>{go}</div>"#, time(due.int("at")), esc(due.text("description")))
         })
         .collect();

@@ -156,7 +156,7 @@ fn upcoming(clock: &Value) -> String {
                 time(due.int("at")),
                 esc(due.text("description")),
                 link_to(due.text("object")),
-                button("clock/next", "Jump to this", &fields, HERE, "second"),
+                button("clock/next", "Jump here", &fields, HERE, "second"),
             ]
         })
         .collect();
