@@ -70,7 +70,9 @@ async fn database(core: &Core) -> Check {
     let database = if core.db().is_shared() { "PostgreSQL" } else { "SQLite" };
     let (health, message) = match core.db().has_migrated(MIGRATIONS).await {
         Ok(true) => (Health::Ok, format!("{database} is reachable and up to date.")),
-        Ok(false) => (Health::Failed, format!("{database} is reachable, but lacks migrations: run `tollgate migrate`.")),
+        Ok(false) => {
+            (Health::Failed, format!("{database} is reachable, but lacks migrations: run `tollgate migrate`."))
+        }
         Err(error) => (Health::Failed, format!("{database} is unreachable: {error}")),
     };
     Check::new("database", health, message)
