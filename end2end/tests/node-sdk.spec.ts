@@ -171,7 +171,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       await stripe.billing.meterEvents.create({ event_name, identifier, payload });
       const again = stripe.billing.meterEvents.create({ event_name, identifier, payload });
       await expect(again).rejects.toMatchObject({ message: `An event already exists with identifier ${identifier}.` });
-      await control(tollgate.stripe, 'clock/next', { what: 'renewal', object: made.id });
+      await control(tollgate.stripe, 'clock/next', { change: 'renewal', object: made.id });
       const billed = await stripe.subscriptions.retrieve(made.id, { expand: ['latest_invoice'] });
       expect(billed.latest_invoice.amount_paid).toBe(150);
     });
