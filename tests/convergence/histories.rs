@@ -32,7 +32,7 @@ use crate::support::{Browser, DatabaseKind};
 const CASES: u32 = 200;
 /// The number of lanes: while one waits, another works.
 const LANES: u32 = 2;
-/// The number of histories that surely has an event of every handled type.
+/// The number of histories that is sure to include an event of every handled type.
 const ENOUGH_FOR_EVERY_EVENT: u32 = 1_000;
 /// More days than any history lasts.
 const ALL_DAYS: i64 = 3_650;
@@ -118,8 +118,8 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Plays `cases` histories, and returns the types of their events, or a failure that was shrunk to as
-    /// few steps as possible.
+    /// Plays `cases` histories, and returns the types of their events, or a failure shrunk to the fewest
+    /// possible steps.
     fn play(self, seed: u64, cases: u32) -> Result<BTreeSet<String>, String> {
         let config = Config {
             cases,
@@ -132,7 +132,7 @@ impl<'a> Lane<'a> {
             if self.failed.get().is_some_and(|lane| *lane != self.number) {
                 return Ok(());
             }
-            // A failed assertion inside is a panic, which the runner takes as an error.
+            // A failed assertion is a panic, which the runner treats as an error.
             let played = catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(self.live(steps))));
             let played = played.map_err(|panic| TestCaseError::fail(message(panic)));
             match &played {
@@ -253,7 +253,7 @@ fn assert_same(expected: &[String], held: &[String], node: &str) {
     assert_eq!(expected.len(), held.len(), "the node that {node}");
 }
 
-/// The events not yet delivered to the node that receives them badly.
+/// The events not yet delivered to the node with the unreliable connection.
 #[derive(Default)]
 struct Mail {
     taken: usize,
@@ -279,7 +279,7 @@ impl Mail {
         new
     }
 
-    /// Delivers the new events in order, and has them applied. They also wait to be delivered badly.
+    /// Delivers the new events in order and applies them. They also wait for unreliable delivery.
     async fn deliver_in_order(&mut self, sandbox: &Sandbox, node: &Node) -> Vec<String> {
         let new = self.new_events(sandbox);
         for event in &new {

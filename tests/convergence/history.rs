@@ -73,7 +73,7 @@ pub enum Action {
     Rename,
     /// Rare: it ends every subscription.
     DeleteCustomer,
-    /// The customer that an operator created is given its account.
+    /// The customer that an operator created is linked to its account.
     Link,
 }
 
@@ -130,7 +130,7 @@ pub enum Dispute {
     /// The bank only inquires.
     Inquiry,
     Open,
-    /// It is answered with evidence that wins, a minute later.
+    /// It is countered with winning evidence, a minute later.
     Answered,
     Lost,
 }
@@ -204,7 +204,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop::strategy::Union::new_weighted(all.into_iter().flatten().collect())
 }
 
-/// Sequences of actions that only matter together.
+/// Sequences of actions that are only interesting together.
 fn episode() -> impl Strategy<Value = (usize, Vec<Action>)> {
     let pro = Plan { enterprise: false, yearly: false };
     let by_hand = |how| Action::SubscribeByHand { plan: pro, how };
@@ -303,7 +303,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// A history of some steps. It begins with a purchase, so that there are events.
+/// A history of several steps. It begins with a purchase, so that there are events.
 pub fn history() -> impl Strategy<Value = Vec<Step>> {
     let first = (plan(), card(), conditions()).prop_map(|(plan, card, conditions)| Step {
         action: Action::Subscribe { plan, card },

@@ -1,4 +1,4 @@
-//! The program is killed under a load of events, fifty times. No event that was answered with 200
+//! The program is killed under a load of events, fifty times. No event that was acknowledged with 200
 //! is lost, nothing is granted twice, and every month of a subscription is recorded once and
 //! reported to the host.
 //!
@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use crate::support::{Browser, Database, DatabaseKind, PAYS, Page, config, free_address, pay, until};
 
 const KILLS: usize = 50;
-/// Months that the subscription lasts. The program is killed equally often in each.
+/// The subscription's length in months. The program is killed equally often in each.
 const MONTHS: usize = 5;
 const PURCHASES: usize = 30;
 /// Longer than the lease of an event.
@@ -241,8 +241,8 @@ impl Setting {
         request.send().await.ok().map(|answer| answer.status().as_u16())
     }
 
-    /// Delivers many events concurrently and kills the program after that many answers. Returns the events
-    /// that were answered with 200.
+    /// Delivers many events concurrently and kills the program after a number of responses. Returns the
+    /// events acknowledged with 200.
     async fn load_until_killed(&self, running: Running, mut load: Vec<String>, answers: usize) -> Vec<String> {
         let mut answered = Vec::new();
         let mut in_progress = JoinSet::new();
@@ -267,8 +267,8 @@ impl Setting {
         }
     }
 
-    /// The account has Pro, and has had it from the first month on: each month was recorded once, and
-    /// the next begins where it ends.
+    /// Asserts that the account has had Pro from the first month on: each month was recorded once, and the
+    /// next begins where it ends.
     async fn was_pro_in_every_month(&self, account: &AccountId) {
         let now = Timestamp(self.sandbox.now());
         let held = subscriptions::of_account(&self.db, account).await.unwrap();
@@ -289,7 +289,7 @@ impl Setting {
         assert!(months.windows(2).all(|pair| pair[0].end == pair[1].start), "{months:?}");
     }
 
-    /// The host has accepted a change for each month, numbered in order.
+    /// Asserts that the host has accepted a change for each month, numbered in order.
     async fn reported_every_month(&self, account: &AccountId) {
         let filter = ChangeFilter { state: None, account: Some(account.clone()) };
         let changes = async || billing_changes::list(&self.db, &filter, &Cursor::start(), 100).await.unwrap();

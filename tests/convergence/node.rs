@@ -70,12 +70,12 @@ impl Node {
         Self { router: router(&tollgate), tollgate, config, database }
     }
 
-    /// Stops it, and leaves its place to the next.
+    /// Stops it, and returns its database for the next node.
     pub fn stop(self) -> Place {
         Place { db: self.tollgate.db().clone(), database: self.database }
     }
 
-    /// Restarts it on the same database, without its state in memory.
+    /// Restarts it on the same database, without its in-memory state.
     pub async fn restart(&mut self) {
         let clock = self.tollgate.clock().clone();
         self.tollgate.db().close().await;

@@ -120,7 +120,7 @@ impl<'a> Stripe<'a> {
         }
     }
 
-    /// Names, at Stripe, the account of the customer that was created by hand.
+    /// Adds the account to the metadata of the customer that was created by hand.
     pub async fn link(&self, who: &Billable) {
         for customer in self.customers(who).await {
             let named = [("metadata[account_id]", who.account.as_str())];

@@ -1,4 +1,4 @@
-//! A handler that takes `Entitled<R>` runs only for callers who may.
+//! A handler that takes `Entitled<R>` runs only for entitled callers.
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
@@ -6,7 +6,7 @@ use axum::routing::any;
 use billing::Policy;
 use engine::axum::{Entitled, Requirement, SignedIn};
 
-use crate::host::{ANONYMOUS, Answer, App, FREE, OPERATOR, PAID, REPORTS, request_with};
+use crate::host::{ANONYMOUS, App, FREE, OPERATOR, PAID, REPORTS, TestResponse, request_with};
 
 struct Reports;
 
@@ -36,19 +36,19 @@ fn router(app: &App) -> Router {
     app.gate(app.policies(&[]).otherwise_public()).guard(handlers())
 }
 
-async fn visit(router: &Router, path: &str, user: Option<&str>) -> Answer {
+async fn visit(router: &Router, path: &str, user: Option<&str>) -> TestResponse {
     request_with(router, Method::GET, path, user, &[("accept", "text/html,*/*;q=0.8")]).await
 }
 
 async fn call(router: &Router, path: &str, user: Option<&str>) -> (u16, String, String) {
-    let answer = request_with(router, Method::POST, path, user, &[("accept", "application/json")]).await;
-    let json: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"));
+    let response = request_with(router, Method::POST, path, user, &[("accept", "application/json")]).await;
+    let json: serde_json::Value = serde_json::from_str(&response.body).unwrap_or_else(|_| panic!("{response:?}"));
     let text = |name: &str| json[name].as_str().expect("it is a text").to_owned();
-    (answer.status.as_u16(), text("error"), text("address"))
+    (response.status.as_u16(), text("error"), text("address"))
 }
 
 on_both_databases! {
-    async fn a_handler_runs_with_the_account_of_a_caller_who_may(database) {
+    async fn a_handler_runs_with_the_account_of_an_entitled_caller(database) {
         let app = App::on(&database);
         app.subscribe().await;
         let router = router(&app);
@@ -58,10 +58,10 @@ on_both_databases! {
 
     async fn a_browser_is_redirected(database) {
         let router = router(&App::on(&database));
-        let answer = visit(&router, "/reports?a=b", ANONYMOUS).await;
-        assert_eq!(answer.led(), (303, "/login?next=/reports%3Fa%3Db"));
-        let answer = visit(&router, "/reports?a=b", FREE).await;
-        assert_eq!(answer.led(), (303, "/billing/upgrade?feature=reports&next=/reports%3Fa%3Db"));
+        let response = visit(&router, "/reports?a=b", ANONYMOUS).await;
+        assert_eq!(response.redirect(), (303, "/login?next=/reports%3Fa%3Db"));
+        let response = visit(&router, "/reports?a=b", FREE).await;
+        assert_eq!(response.redirect(), (303, "/billing/upgrade?feature=reports&next=/reports%3Fa%3Db"));
     }
 
     async fn a_program_gets_a_status_and_the_address_of_the_page(database) {
@@ -73,7 +73,7 @@ on_both_databases! {
         assert_eq!(address, "/billing/upgrade?feature=reports");
     }
 
-    async fn the_address_of_a_form_post_is_never_the_way_back(database) {
+    async fn a_visitor_is_never_sent_back_to_the_address_of_a_form_post(database) {
         let router = router(&App::on(&database));
         for (referer, location) in [
             ("https://app.example.com/settings", "/login?next=/settings"),
@@ -81,12 +81,12 @@ on_both_databases! {
             ("https://evil.example/settings", "/login"),
         ] {
             let headers = [("accept", "text/html"), ("referer", referer)];
-            let answer = request_with(&router, Method::POST, "/reports", ANONYMOUS, &headers).await;
-            assert_eq!(answer.led(), (303, location), "{referer}");
+            let response = request_with(&router, Method::POST, "/reports", ANONYMOUS, &headers).await;
+            assert_eq!(response.redirect(), (303, location), "{referer}");
         }
     }
 
-    async fn the_way_back_to_a_nested_router_has_its_prefix(database) {
+    async fn the_return_address_of_a_nested_router_has_its_prefix(database) {
         let router = Router::new().nest("/app", router(&App::on(&database)));
         assert_eq!(visit(&router, "/app/reports?a=b", ANONYMOUS).await.location(), "/login?next=/app/reports%3Fa%3Db");
         let upgrade = "/billing/upgrade?feature=reports&next=/app/reports";
@@ -103,12 +103,12 @@ on_both_databases! {
         assert_eq!(visit(&router, "/admin", OPERATOR).await.page(), (200, "operator"));
     }
 
-    async fn without_a_gate_no_caller_is_let_in(database) {
+    async fn without_a_gate_every_caller_is_rejected(database) {
         let app = App::on(&database);
         app.subscribe().await;
         for user in [ANONYMOUS, PAID] {
-            let answer = visit(&handlers(), "/settings", user).await;
-            assert_eq!((answer.status, answer.body.as_str()), (StatusCode::INTERNAL_SERVER_ERROR, ""));
+            let response = visit(&handlers(), "/settings", user).await;
+            assert_eq!((response.status, response.body.as_str()), (StatusCode::INTERNAL_SERVER_ERROR, ""));
         }
     }
 }

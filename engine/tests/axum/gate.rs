@@ -1,4 +1,4 @@
-//! Who enters which page, and where the others are sent.
+//! Admitting visitors to pages, and redirecting the others.
 
 use axum::Router;
 use axum::body::Body;
@@ -9,9 +9,11 @@ use axum::routing::get;
 use billing::Policy;
 use engine::axum::Route;
 
-use crate::host::{ANONYMOUS, Answer, App, FREE, OPERATOR, PAID, REPORTS, ROUTES, pages, request, request_with, send};
+use crate::host::{
+    ANONYMOUS, App, FREE, OPERATOR, PAID, REPORTS, ROUTES, TestResponse, pages, request, request_with, send,
+};
 
-async fn visit(router: &Router, path: &str, user: Option<&str>) -> Answer {
+async fn visit(router: &Router, path: &str, user: Option<&str>) -> TestResponse {
     request(router, Method::GET, path, user).await
 }
 
@@ -19,25 +21,25 @@ on_both_databases! {
     async fn an_anonymous_visitor_is_sent_to_the_login_and_back_to_the_page(database) {
         let router = App::on(&database).guarded();
         for path in ["/settings", "/reports", "/reports/may", "/admin"] {
-            assert_eq!(visit(&router, path, ANONYMOUS).await.led(), (303, format!("/login?next={path}").as_str()));
+            assert_eq!(visit(&router, path, ANONYMOUS).await.redirect(), (303, format!("/login?next={path}").as_str()));
         }
-        let answer = visit(&router, "/reports?from=a&to=b", ANONYMOUS).await;
-        assert_eq!(answer.led(), (303, "/login?next=/reports%3Ffrom%3Da%26to%3Db"));
+        let response = visit(&router, "/reports?from=a&to=b", ANONYMOUS).await;
+        assert_eq!(response.redirect(), (303, "/login?next=/reports%3Ffrom%3Da%26to%3Db"));
         assert_eq!(visit(&router, "/pricing", ANONYMOUS).await.page(), (200, "pricing"));
     }
 
     async fn a_visitor_without_the_plan_is_sent_to_the_upgrade_page_and_back(database) {
         let router = App::on(&database).guarded();
         for user in [FREE, OPERATOR] {
-            let answer = visit(&router, "/reports", user).await;
-            assert_eq!(answer.led(), (303, "/billing/upgrade?feature=reports&next=/reports"), "{user:?}");
-            let answer = visit(&router, "/reports/may?day=1", user).await;
-            assert_eq!(answer.led(), (303, "/billing/upgrade?feature=reports&next=/reports/may%3Fday%3D1"), "{user:?}");
+            let response = visit(&router, "/reports", user).await;
+            assert_eq!(response.redirect(), (303, "/billing/upgrade?feature=reports&next=/reports"), "{user:?}");
+            let response = visit(&router, "/reports/may?day=1", user).await;
+            assert_eq!(response.redirect(), (303, "/billing/upgrade?feature=reports&next=/reports/may%3Fday%3D1"), "{user:?}");
         }
         assert_eq!(visit(&router, "/settings", FREE).await.page(), (200, "settings"));
     }
 
-    async fn a_visitor_with_the_plan_enters_until_it_ends(database) {
+    async fn a_visitor_is_admitted_until_their_plan_ends(database) {
         let app = App::on(&database);
         app.subscribe().await;
         let router = app.guarded();
@@ -47,14 +49,14 @@ on_both_databases! {
         assert_eq!(visit(&router, "/reports", PAID).await.status, StatusCode::SEE_OTHER);
     }
 
-    async fn pages_for_operators_do_not_exist_for_others(database) {
+    async fn operator_pages_are_not_found_for_other_visitors(database) {
         let router = App::on(&database).guarded();
         assert_eq!(visit(&router, "/admin", FREE).await.status, StatusCode::NOT_FOUND);
         assert_eq!(visit(&router, "/admin", OPERATOR).await.page(), (200, "admin"));
     }
 
-    /// A browser that came back to the address of a form post would find no page there.
-    async fn the_address_of_a_form_post_is_never_the_way_back(database) {
+    /// A browser that returned to the address of a form post would find no page there.
+    async fn a_visitor_is_never_sent_back_to_the_address_of_a_form_post(database) {
         let router = App::on(&database).guarded();
         let form = "https://app.example.com/settings?tab=1";
         for (referer, host, next) in [
@@ -68,12 +70,12 @@ on_both_databases! {
             ("", "", ""),
         ] {
             let headers = [("referer", referer), ("host", host)];
-            let answer = request_with(&router, Method::POST, "/reports?x=1", ANONYMOUS, &headers).await;
+            let response = request_with(&router, Method::POST, "/reports?x=1", ANONYMOUS, &headers).await;
             let login = if next.is_empty() { "/login".to_owned() } else { format!("/login?{next}") };
-            assert_eq!(answer.led(), (303, login.as_str()), "{referer}");
-            let answer = request_with(&router, Method::POST, "/reports?x=1", FREE, &headers).await;
+            assert_eq!(response.redirect(), (303, login.as_str()), "{referer}");
+            let response = request_with(&router, Method::POST, "/reports?x=1", FREE, &headers).await;
             let upgrade = ["/billing/upgrade?feature=reports", next].join(if next.is_empty() { "" } else { "&" });
-            assert_eq!(answer.led(), (303, upgrade.as_str()), "{referer}");
+            assert_eq!(response.redirect(), (303, upgrade.as_str()), "{referer}");
         }
     }
 
@@ -88,12 +90,12 @@ on_both_databases! {
         }
     }
 
-    async fn a_path_without_a_policy_is_open_if_the_host_guards_only_some_paths(database) {
+    async fn a_path_without_a_policy_is_public_if_the_host_guards_only_some_paths(database) {
         let app = App::on(&database);
         let router = app.gate(app.policies(&ROUTES).otherwise_public()).guard(pages());
         assert_eq!(visit(&router, "/undeclared", ANONYMOUS).await.page(), (200, "undeclared"));
         assert_eq!(visit(&router, "/nowhere", ANONYMOUS).await.status, StatusCode::NOT_FOUND);
-        assert_eq!(visit(&router, "/reports", ANONYMOUS).await.led(), (303, "/login?next=/reports"));
+        assert_eq!(visit(&router, "/reports", ANONYMOUS).await.redirect(), (303, "/login?next=/reports"));
     }
 
     /// A nested router sees its paths without the prefix.
@@ -104,17 +106,17 @@ on_both_databases! {
         for policies in [app.policies(&nested_routes), app.policies(&nested_routes).otherwise_public()] {
             let inner = app.gate(policies).guard(pages());
             let router = Router::new().nest("/app", inner);
-            let answer = visit(&router, "/app/reports?a=b", ANONYMOUS).await;
-            assert_eq!(answer.led(), (303, "/login?next=/app/reports%3Fa%3Db"));
-            let answer = visit(&router, "/app/reports", FREE).await;
-            assert_eq!(answer.led(), (303, "/billing/upgrade?feature=reports&next=/app/reports"));
+            let response = visit(&router, "/app/reports?a=b", ANONYMOUS).await;
+            assert_eq!(response.redirect(), (303, "/login?next=/app/reports%3Fa%3Db"));
+            let response = visit(&router, "/app/reports", FREE).await;
+            assert_eq!(response.redirect(), (303, "/billing/upgrade?feature=reports&next=/app/reports"));
             assert_eq!(visit(&router, "/app/reports", PAID).await.page(), (200, "reports"));
-            assert_eq!(visit(&router, "/app/reports/.", PAID).await.led(), (308, "/app/reports"));
+            assert_eq!(visit(&router, "/app/reports/.", PAID).await.redirect(), (308, "/app/reports"));
         }
     }
 
     /// The path of another page, seen without its prefix, must not open this one.
-    async fn a_nested_path_is_not_judged_as_the_public_page_of_the_same_name(database) {
+    async fn a_nested_path_does_not_get_the_policy_of_a_public_page_with_the_same_name(database) {
         let app = App::on(&database);
         let routes = [
             Route { path: "/pricing", policy: Policy::Public },
@@ -123,7 +125,7 @@ on_both_databases! {
         let inner = app.gate(app.policies(&routes)).guard(Router::new().route("/pricing", get("prices of the team")));
         let router = Router::new().nest("/team", inner);
         let upgrade = "/billing/upgrade?feature=reports&next=/team/pricing";
-        assert_eq!(visit(&router, "/team/pricing", FREE).await.led(), (303, upgrade));
+        assert_eq!(visit(&router, "/team/pricing", FREE).await.redirect(), (303, upgrade));
     }
 
     async fn refused_requests_get_the_hosts_own_page(database) {
@@ -141,15 +143,15 @@ on_both_databases! {
         }
     }
 
-    async fn the_host_answers_when_it_cannot_identify_a_visitor(database) {
+    async fn the_host_responds_when_it_cannot_identify_a_visitor(database) {
         let router = App::on(&database).guarded();
         let unreadable = Request::get("/reports").header("x-user", &b"\xff"[..]).body(Body::empty()).unwrap();
-        let answer = send(&router, unreadable).await;
-        assert_eq!(answer.page(), (502, "Sessions are unavailable"));
-        assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+        let response = send(&router, unreadable).await;
+        assert_eq!(response.page(), (502, "Sessions are unavailable"));
+        assert_eq!(response.headers[header::CACHE_CONTROL], "no-store");
     }
 
-    async fn a_guarded_response_is_never_cached_between_the_app_and_the_browser(database) {
+    async fn a_guarded_response_is_never_cached(database) {
         let app = App::on(&database);
         let own = Router::new().route("/pricing", get(([(header::CACHE_CONTROL, "private, max-age=5")], "pricing")));
         let router = app.guarded();

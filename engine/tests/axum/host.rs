@@ -1,4 +1,4 @@
-//! A host with pages of its own, whose visitors say who they are in a header.
+//! A host with its own pages, which identifies visitors by a header.
 
 use axum::Router;
 use axum::body::Body;
@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use crate::databases::TestDatabase;
 use crate::samples::{NOW, pro};
 
-/// What only paid plans include.
+/// A feature that only paid plans include.
 pub const REPORTS: Feature = Feature::new("reports");
 /// Signs webhooks.
 pub const WEBHOOK_SECRET: &str = "whsec_host";
@@ -39,7 +39,7 @@ pub const PAID: Option<&str> = Some("paid");
 /// An operator, on the free plan.
 pub const OPERATOR: Option<&str> = Some("operator");
 
-/// Takes the `x-user` header for the visitor's name.
+/// Identifies a visitor by the `x-user` header.
 #[derive(Clone, Copy, Debug)]
 pub struct ByHeader;
 
@@ -54,7 +54,7 @@ impl Identify for ByHeader {
     }
 }
 
-/// The pages, each of which answers with its name.
+/// The pages, each of which responds with its name.
 pub fn pages() -> Router {
     Router::new()
         .route("/", get("home"))
@@ -98,7 +98,7 @@ impl App {
         tx.commit().await.unwrap();
     }
 
-    /// A table of these routes.
+    /// Builds a table of these routes.
     pub fn policies(&self, routes: &[Route]) -> PolicyTable {
         PolicyTable::new(routes.to_vec(), self.engine.catalog()).expect("the routes are valid")
     }
@@ -108,28 +108,28 @@ impl App {
         Gate::new(&self.engine, ByHeader, policies)
     }
 
-    /// All pages behind a gate that knows them.
+    /// All pages behind a gate that declares them.
     pub fn guarded(&self) -> Router {
         self.gate(self.policies(&ROUTES)).guard(pages())
     }
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct TestResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
 }
 
-impl Answer {
-    /// Where a redirect leads; empty without one.
+impl TestResponse {
+    /// The target of a redirect; empty without one.
     pub fn location(&self) -> &str {
         self.headers.get(header::LOCATION).map_or("", |location| location.to_str().unwrap())
     }
 
-    /// The status and where it leads.
-    pub fn led(&self) -> (u16, &str) {
+    /// The status and the redirect's target.
+    pub fn redirect(&self) -> (u16, &str) {
         (self.status.as_u16(), self.location())
     }
 
@@ -139,19 +139,19 @@ impl Answer {
     }
 }
 
-/// Requests a path as `user`, with the path as it is spelled here.
-pub async fn request(router: &Router, method: Method, path: &str, user: Option<&str>) -> Answer {
+/// Requests a path as `user`, spelled exactly like this.
+pub async fn request(router: &Router, method: Method, path: &str, user: Option<&str>) -> TestResponse {
     request_with(router, method, path, user, &[]).await
 }
 
-/// The same, with further headers.
+/// Does the same with additional headers.
 pub async fn request_with(
     router: &Router,
     method: Method,
     path: &str,
     user: Option<&str>,
     headers: &[(&str, &str)],
-) -> Answer {
+) -> TestResponse {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers.iter().copied().chain(user.map(|user| ("x-user", user))) {
         request = request.header(name, value);
@@ -160,8 +160,8 @@ pub async fn request_with(
 }
 
 /// Sends a request.
-pub async fn send(router: &Router, request: Request) -> Answer {
+pub async fn send(router: &Router, request: Request) -> TestResponse {
     let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    TestResponse { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }

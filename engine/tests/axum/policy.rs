@@ -32,7 +32,7 @@ fn free() -> Entitlement {
     entitlement(&[], &catalog(), Timestamp(1_777_636_800))
 }
 
-/// What a visitor of `path` may do, given what they are entitled to and whether they are an operator.
+/// The verdict for a visitor of `path`, with their entitlement and whether they are an operator.
 fn verdict(path: &str, visitor: Option<(&Entitlement, bool)>) -> Verdict {
     table().route(path).expect("it is declared").verdict(visitor, &catalog())
 }
@@ -43,7 +43,7 @@ fn covering(path: &str) -> Option<&'static str> {
 }
 
 #[test]
-fn a_route_covers_itself_and_what_is_below_it() {
+fn a_route_covers_itself_and_the_paths_below_it() {
     for (path, route) in [
         ("/", "/"),
         ("/dashboard", "/dashboard"),
@@ -84,7 +84,7 @@ fn the_longest_declared_path_wins_in_whatever_order_it_is_declared() {
 }
 
 #[test]
-fn every_spelling_of_a_path_means_the_path() {
+fn every_spelling_of_a_path_has_one_canonical_form() {
     for spelling in [
         "/dashboard/analytics",
         "/dashboard/analytics/",
@@ -212,7 +212,7 @@ fn the_verdict_depends_on_the_visitor() {
     assert_eq!(verdict("/dashboard/support", free), Verdict::Upgrade);
 }
 
-/// A page that no plan opens does not exist for its visitor.
+/// A page that no plan includes does not exist for its visitor.
 #[test]
 fn pages_for_operators_are_hidden_from_everyone_else() {
     let free = free();
@@ -233,7 +233,7 @@ fn an_operator_may_use_only_what_their_own_plan_includes() {
 }
 
 #[test]
-fn the_upgrade_page_learns_what_was_asked_for() {
+fn the_upgrade_page_gets_the_subject_of_the_route() {
     let subject = |path: &str| table().route(path).expect("it is declared").subject();
     assert_eq!(subject("/dashboard/analytics/x"), "advancedAnalytics");
     assert_eq!(subject("/dashboard/api-keys"), "api-keys");

@@ -79,14 +79,14 @@ on_both_databases! {
         let app = App::on(&database);
         for (host, (prefix, router)) in hosts(&app).into_iter().enumerate() {
             for spelling in SPELLINGS {
-                // A path begins with a slash; after a prefix a backslash is one as well.
+                // A path begins with a slash; after a prefix a backslash counts as one too.
                 let path = if prefix.is_empty() && spelling.starts_with('\\') { "/\\reports" } else { spelling };
                 let path = format!("{prefix}{path}");
                 for method in [Method::GET, Method::POST, Method::HEAD, Method::DELETE] {
                     for user in [ANONYMOUS, FREE] {
-                        let answer = request(&router, method.clone(), &path, user).await;
-                        let is_refused = matches!(answer.status.as_u16(), 303 | 404);
-                        assert!(is_refused && answer.body.is_empty(), "{host}: {method} {path} as {user:?}: {answer:?}");
+                        let response = request(&router, method.clone(), &path, user).await;
+                        let is_refused = matches!(response.status.as_u16(), 303 | 404);
+                        assert!(is_refused && response.body.is_empty(), "{host}: {method} {path} as {user:?}: {response:?}");
                     }
                 }
             }
@@ -99,14 +99,14 @@ on_both_databases! {
             for path in CLIMBING {
                 let path = format!("{prefix}{path}");
                 for user in [ANONYMOUS, FREE] {
-                    let answer = request(&router, Method::GET, &path, user).await;
-                    assert_ne!(answer.status, StatusCode::OK, "{host}: {path} as {user:?}: {answer:?}");
+                    let response = request(&router, Method::GET, &path, user).await;
+                    assert_ne!(response.status, StatusCode::OK, "{host}: {path} as {user:?}: {response:?}");
                 }
             }
         }
     }
 
-    async fn another_spelling_of_an_allowed_page_leads_to_the_page(database) {
+    async fn another_spelling_of_an_allowed_page_is_redirected_to_the_page(database) {
         let app = App::on(&database);
         app.subscribe().await;
         let router = app.guarded();
@@ -116,13 +116,13 @@ on_both_databases! {
                 "/reports" => ((200, ""), 200),
                 _ => ((308, "/reports"), 404),
             };
-            assert_eq!(request(&router, Method::GET, path, PAID).await.led(), read, "{path}");
-            assert_eq!(request(&router, Method::HEAD, path, PAID).await.led(), read, "{path}");
-            let answer = request(&router, Method::POST, path, PAID).await;
-            assert_eq!(answer.status.as_u16(), write, "{path}: a form is not sent twice");
+            assert_eq!(request(&router, Method::GET, path, PAID).await.redirect(), read, "{path}");
+            assert_eq!(request(&router, Method::HEAD, path, PAID).await.redirect(), read, "{path}");
+            let response = request(&router, Method::POST, path, PAID).await;
+            assert_eq!(response.status.as_u16(), write, "{path}: a form is not sent twice");
         }
-        let answer = request(&router, Method::GET, "//reports?day=1", PAID).await;
-        assert_eq!(answer.led(), (308, "/reports?day=1"));
+        let response = request(&router, Method::GET, "//reports?day=1", PAID).await;
+        assert_eq!(response.redirect(), (308, "/reports?day=1"));
     }
 
     async fn a_path_that_does_not_decode_to_text_is_refused(database) {
@@ -130,8 +130,8 @@ on_both_databases! {
         app.subscribe().await;
         for (host, (prefix, router)) in hosts(&app).into_iter().enumerate() {
             for path in ["/reports%00", "/reports%0a", "/reports/%ff", "/%c0%afreports"] {
-                let answer = request(&router, Method::GET, &format!("{prefix}{path}"), PAID).await;
-                assert_eq!(answer.page(), (404, ""), "{host}: {path}");
+                let response = request(&router, Method::GET, &format!("{prefix}{path}"), PAID).await;
+                assert_eq!(response.page(), (404, ""), "{host}: {path}");
             }
         }
     }
@@ -140,8 +140,8 @@ on_both_databases! {
         let app = App::on(&database);
         let lenient = app.gate(app.policies(&ROUTES).otherwise_public()).guard(any_page());
         for path in ["/reports2", "/reports.json", "/report", "/x/reports"] {
-            let answer = request(&lenient, Method::GET, path, ANONYMOUS).await;
-            assert_eq!(answer.page(), (200, &path[1..]), "{path}");
+            let response = request(&lenient, Method::GET, path, ANONYMOUS).await;
+            assert_eq!(response.page(), (200, &path[1..]), "{path}");
             assert_eq!(request(&app.guarded(), Method::GET, path, FREE).await.status, StatusCode::NOT_FOUND, "{path}");
         }
     }

@@ -1,4 +1,4 @@
-//! The webhook route: only what Stripe signed is stored, once, before it is acknowledged.
+//! The webhook route: only signed events are stored, once, before they are acknowledged.
 
 use axum::Router;
 use axum::body::Body;
@@ -14,7 +14,7 @@ use crate::host::{App, WEBHOOK_SECRET, request, send};
 use crate::samples::NOW;
 
 const PATH: &str = "/api/stripe/webhook";
-/// The largest body that is read.
+/// The largest body accepted.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// An event of this type about a subscription.
@@ -44,7 +44,7 @@ async fn deliver(router: &Router, body: &str) -> StatusCode {
     post(router, body.to_owned(), Some(signature(body, WEBHOOK_SECRET, 0))).await
 }
 
-/// The ids and states of all events that are stored.
+/// The ids and states of all stored events.
 async fn stored(database: &TestDatabase) -> Vec<String> {
     let rows = database.texts("SELECT event_id || ' ' || state FROM webhook_event ORDER BY event_id").await;
     rows.into_iter().flatten().collect()
@@ -53,7 +53,7 @@ async fn stored(database: &TestDatabase) -> Vec<String> {
 on_both_databases! {
     async fn a_signed_event_is_stored_with_its_bytes(database) {
         let router: Router = webhook(&App::on(&database).engine);
-        // Stripe's bytes are kept as they were signed, whatever a JSON library would make of them.
+        // The signed bytes are stored unchanged, whatever a JSON library would make of them.
         let body = event("evt_1", "customer.subscription.updated").replace(':', " : ");
         assert_eq!(deliver(&router, &body).await, StatusCode::OK);
         assert_eq!(stored(&database).await, ["evt_1 pending"]);
@@ -91,7 +91,7 @@ on_both_databases! {
         assert_eq!(stored(&database).await, ["evt_1 done"], "a later delivery does not make it due again");
     }
 
-    async fn what_stripe_did_not_sign_is_rejected_and_not_stored(database) {
+    async fn an_unsigned_event_is_rejected_and_not_stored(database) {
         let router: Router = webhook(&App::on(&database).engine);
         let body = event("evt_1", "customer.subscription.updated");
         for signature in [
@@ -129,7 +129,7 @@ on_both_databases! {
         assert_eq!(stored(&database).await, ["evt_1 pending"]);
     }
 
-    async fn an_event_that_cannot_be_stored_is_to_be_delivered_again(database) {
+    async fn stripe_is_asked_to_redeliver_an_event_that_cannot_be_stored(database) {
         let router: Router = webhook(&App::on(&database).engine);
         database.execute("ALTER TABLE webhook_event RENAME TO moved").await;
         let body = event("evt_1", "customer.subscription.updated");
@@ -144,7 +144,7 @@ on_both_databases! {
         let router = app.guarded().merge(webhook(&app.engine));
         assert_eq!(request(&router, Method::GET, PATH, None).await.status, StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(deliver(&router, &event("evt_1", "price.updated")).await, StatusCode::OK);
-        let answer = request(&router, Method::GET, "/reports", None).await;
-        assert!(answer.headers.contains_key(header::LOCATION), "the gate guards the other routes");
+        let response = request(&router, Method::GET, "/reports", None).await;
+        assert!(response.headers.contains_key(header::LOCATION), "the gate guards the other routes");
     }
 }

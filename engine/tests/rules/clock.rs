@@ -1,4 +1,4 @@
-//! The clock: real, ahead of the machine's, or moved by a test.
+//! The clock: real, ahead of real time, or set by a test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,4 +1,4 @@
-//! Which object each type of event is about, and which customer it belongs to.
+//! The object and the customer of each type of event.
 
 use billing::{CheckoutSessionId, CustomerId, InvoiceId, PaymentIntentId, SubscriptionId, Timestamp};
 use engine::inbox::events::{Hint, handled, hint};
@@ -179,7 +179,7 @@ fn an_event_without_a_known_id_is_about_nothing() {
 }
 
 #[test]
-fn the_prefix_of_an_id_says_which_kind_of_object_it_is() {
+fn the_prefix_of_an_id_identifies_the_kind_of_object() {
     for (id, object) in [
         ("sub_1Abc", Object::Subscription(SubscriptionId::new("sub_1Abc"))),
         ("cs_test_a1b2", Object::CheckoutSession(CheckoutSessionId::new("cs_test_a1b2"))),

@@ -136,7 +136,7 @@ fn an_items_own_period_takes_precedence_over_the_subscriptions() {
     assert_eq!(items[1].period, Period { end: Timestamp(1_800_000_000), ..PERIOD });
 }
 
-/// As Stripe answers an older API version today: with the fields that were added since and those that
+/// Stripe's responses in an older API version today: with fields that were added since and fields that
 /// were removed.
 #[test]
 fn a_period_in_both_places_is_read_once() {
@@ -326,7 +326,7 @@ fn a_checkout_session_reads_the_same_in_both_shapes() {
 }
 
 #[test]
-fn an_open_session_says_where_to_pay() {
+fn an_open_session_has_the_address_of_its_payment_page() {
     let url = "https://checkout.stripe.com/c/pay/cs_test_a0QxAda#fid";
     let left = object("basil_and_later", "checkout.session.expired");
     let read = objects::checkout_session(&left).unwrap();
@@ -381,7 +381,7 @@ fn a_missing_field_of_an_event_is_named_in_the_error() {
 }
 
 proptest! {
-    /// Whatever stands in place of an object, no subscription is read from it.
+    /// No subscription is read from anything but a subscription.
     #[test]
     fn arbitrary_json_is_never_read_as_a_subscription(value in any_json()) {
         let _ = objects::event(&value);

@@ -32,7 +32,7 @@ fn events(family: &str) -> Vec<String> {
 }
 
 /// An invoice with its payments expanded, as Stripe returns it.
-fn invoice_answer(folder: &str, name: &str, intents: &[&str]) -> Value {
+fn invoice_response(folder: &str, name: &str, intents: &[&str]) -> Value {
     let invoice = object(folder, name);
     if folder == "before_basil" {
         return invoice;
@@ -62,7 +62,7 @@ fn invoice_answer(folder: &str, name: &str, intents: &[&str]) -> Value {
 }
 
 /// A PaymentIntent with its charge and its refunds expanded, as Stripe returns it.
-fn payment_answer(folder: &str) -> Value {
+fn payment_response(folder: &str) -> Value {
     let refunds = json!({
         "object": "list",
         "data": [object(folder, "refund.updated")],
@@ -78,7 +78,7 @@ fn payment_answer(folder: &str) -> Value {
 }
 
 /// A Checkout Session with its line items expanded, as Stripe returns it.
-fn session_answer(folder: &str, name: &str) -> Value {
+fn session_response(folder: &str, name: &str) -> Value {
     let session = object(folder, name);
     let (id, lookup_key, description) = match session["metadata"]["product"].as_str() {
         Some("ai-500") => ("price_1QxAi500", "tollgate_ai_500", "500 AI generations"),
@@ -118,15 +118,16 @@ fn an_invoice_reads_the_same_in_both_shapes() {
     assert_eq!(events.len(), 7, "{events:?}");
     for name in events {
         let intent = object("before_basil", &name)["payment_intent"].take();
-        let [new, old] =
-            SHAPES.map(|folder| objects::invoice(&invoice_answer(folder, &name, &[intent.as_str().unwrap()])).unwrap());
+        let [new, old] = SHAPES
+            .map(|folder| objects::invoice(&invoice_response(folder, &name, &[intent.as_str().unwrap()])).unwrap());
         assert_eq!(new, old, "{name}");
     }
 }
 
 #[test]
 fn every_field_of_an_invoice_is_read() {
-    let read = objects::invoice(&invoice_answer("basil_and_later", "invoice.payment_failed", &["pi_3QxAda4"])).unwrap();
+    let read =
+        objects::invoice(&invoice_response("basil_and_later", "invoice.payment_failed", &["pi_3QxAda4"])).unwrap();
     let expected = Invoice {
         id: InvoiceId::new("in_1QxAda4"),
         customer: CustomerId::new("cus_QxAda"),
@@ -260,10 +261,10 @@ fn every_payment_of_an_invoice_is_listed_once() {
     let payments = |value: &Value| -> Vec<String> {
         objects::invoice(value).unwrap().object.payments.iter().map(ToString::to_string).collect()
     };
-    let several = invoice_answer("basil_and_later", "invoice.payment_failed", &["pi_2", "pi_1", "pi_2"]);
+    let several = invoice_response("basil_and_later", "invoice.payment_failed", &["pi_2", "pi_1", "pi_2"]);
     assert_eq!(payments(&several), ["pi_1", "pi_2"]);
     let both = with(several.clone(), "/payment_intent", json!({ "id": "pi_3", "object": "payment_intent" }));
-    assert_eq!(payments(&both), ["pi_1", "pi_2", "pi_3"], "as Stripe answers an older API version today");
+    assert_eq!(payments(&both), ["pi_1", "pi_2", "pi_3"], "as Stripe responds in an older API version today");
     let mut others = several;
     others["payments"]["data"][0]["payment"] = json!({ "type": "charge", "charge": "ch_1" });
     others["payments"]["data"][1]["payment"] = json!({ "type": "payment_intent", "payment_intent": { "id": "pi_4" } });
@@ -292,7 +293,7 @@ fn unknown_statuses_are_kept_verbatim() {
     let dispute = with(object("basil_and_later", "charge.dispute.created"), "/status", json!("hibernating"));
     assert_eq!(objects::dispute(&dispute).unwrap().status, DisputeStatus::Unknown("hibernating".to_owned()));
     let refund = with(object("basil_and_later", "refund.created"), "/status", json!("hibernating"));
-    let value = with(payment_answer("basil_and_later"), "/latest_charge/refunds/data", json!([refund]));
+    let value = with(payment_response("basil_and_later"), "/latest_charge/refunds/data", json!([refund]));
     assert_eq!(objects::payment(&value).unwrap().object.refunds[0].status, "hibernating");
 }
 
@@ -304,13 +305,13 @@ fn a_payment_reads_the_same_in_both_shapes() {
         let [new, old] = SHAPES.map(|folder| objects::payment(&object(folder, &name)).unwrap());
         assert_eq!(new, old, "{name}");
     }
-    let [new, old] = SHAPES.map(|folder| objects::payment(&payment_answer(folder)).unwrap());
+    let [new, old] = SHAPES.map(|folder| objects::payment(&payment_response(folder)).unwrap());
     assert_eq!(new, old);
 }
 
 #[test]
 fn every_field_of_a_payment_is_read() {
-    let read = objects::payment(&payment_answer("basil_and_later")).unwrap();
+    let read = objects::payment(&payment_response("basil_and_later")).unwrap();
     let expected = Payment {
         id: PaymentIntentId::new("pi_3QxAda3"),
         customer: Some(CustomerId::new("cus_QxAda")),
@@ -355,7 +356,7 @@ fn every_state_of_a_payment_is_read() {
 /// Before `2022-11-15` a PaymentIntent had a list of its charges, the latest first.
 #[test]
 fn a_payment_with_a_list_of_charges_reads_the_same() {
-    let new = payment_answer("before_basil");
+    let new = payment_response("before_basil");
     let latest = new["latest_charge"].clone();
     let failed = json!({ "id": "ch_before", "amount_refunded": 0, "status": "failed", "disputed": true });
     let list = json!({ "object": "list", "data": [latest, failed], "has_more": false, "url": "/v1/charges" });
@@ -378,7 +379,7 @@ fn a_missing_field_of_a_payment_is_named_in_the_error() {
         [("/id", "id"), ("/status", "status"), ("/amount", "amount"), ("/currency", "amount"), ("/created", "created")]
     {
         for folder in SHAPES {
-            let value = without(payment_answer(folder), pointer);
+            let value = without(payment_response(folder), pointer);
             assert_eq!(missing_field(objects::payment(&value), "payment_intent"), field, "{folder}: {pointer}");
         }
     }
@@ -390,7 +391,7 @@ fn a_missing_field_of_a_payment_is_named_in_the_error() {
         ("/currency", json!("us")),
         ("/created", json!("2027-06-10")),
     ] {
-        let value = with(payment_answer("basil_and_later"), pointer, odd.clone());
+        let value = with(payment_response("basil_and_later"), pointer, odd.clone());
         assert!(objects::payment(&value).is_err(), "{pointer} = {odd} was accepted");
     }
 }
@@ -404,7 +405,7 @@ fn refunds_are_listed_oldest_first() {
     // Stripe's list has the newest first.
     let list = json!([refund("re_c", 9), refund("re_b", 5), refund("re_a", 5)]);
     for refunds in [json!({ "object": "list", "data": list.clone() }), list] {
-        let value = with(payment_answer("basil_and_later"), "/latest_charge/refunds", refunds);
+        let value = with(payment_response("basil_and_later"), "/latest_charge/refunds", refunds);
         let read = objects::payment(&value).unwrap().object.refunds;
         assert_eq!(read.iter().map(|refund| refund.id.as_str()).collect::<Vec<_>>(), ["re_a", "re_b", "re_c"]);
     }
@@ -415,7 +416,7 @@ fn refunds_are_listed_oldest_first() {
 fn a_failed_refund_is_listed_and_does_not_count() {
     for folder in SHAPES {
         let value =
-            with(payment_answer(folder), "/latest_charge/refunds/data", json!([object(folder, "refund.failed")]));
+            with(payment_response(folder), "/latest_charge/refunds/data", json!([object(folder, "refund.failed")]));
         let value = with(value, "/latest_charge/amount_refunded", json!(0));
         let read = objects::payment(&value).unwrap().object;
         assert_eq!((read.amount_refunded, read.refunds[0].status.as_str()), (0, "failed"), "{folder}");
@@ -426,7 +427,7 @@ fn a_failed_refund_is_listed_and_does_not_count() {
 fn an_unreadable_refund_is_left_out_and_stripes_sum_stays() {
     for pointer in ["/id", "/amount", "/created"] {
         let refund = without(object("basil_and_later", "refund.created"), pointer);
-        let value = with(payment_answer("basil_and_later"), "/latest_charge/refunds/data", json!([refund]));
+        let value = with(payment_response("basil_and_later"), "/latest_charge/refunds/data", json!([refund]));
         let read = objects::payment(&value).unwrap().object;
         assert_eq!((read.amount_refunded, read.refunds), (500, Vec::new()), "{pointer}");
     }
@@ -437,14 +438,14 @@ fn only_card_payments_have_a_card() {
     let debit =
         json!({ "type": "us_bank_account", "us_bank_account": { "bank_name": "STRIPE TEST BANK", "last4": "6789" } });
     for details in [debit, json!({ "type": "card", "card": { "brand": null, "last4": "4242" } }), json!(null)] {
-        let value = with(payment_answer("basil_and_later"), "/latest_charge/payment_method_details", details);
+        let value = with(payment_response("basil_and_later"), "/latest_charge/payment_method_details", details);
         assert_eq!(objects::payment(&value).unwrap().object.card, None);
     }
 }
 
 #[test]
 fn a_payment_without_a_customer_or_account_is_read() {
-    let value = with(with(payment_answer("basil_and_later"), "/customer", json!(null)), "/metadata", json!({}));
+    let value = with(with(payment_response("basil_and_later"), "/customer", json!(null)), "/metadata", json!({}));
     let Named { object, account } = objects::payment(&value).unwrap();
     assert_eq!((object.customer, account), (None, None));
     let deleted = with(value, "/customer", json!({ "id": "cus_QxAda", "object": "customer", "deleted": true }));
@@ -453,7 +454,7 @@ fn a_payment_without_a_customer_or_account_is_read() {
 
 #[test]
 fn a_disputed_payment_is_marked_and_lists_no_disputes_itself() {
-    let value = with(payment_answer("basil_and_later"), "/latest_charge/disputed", json!(true));
+    let value = with(payment_response("basil_and_later"), "/latest_charge/disputed", json!(true));
     let read = objects::payment(&value).unwrap().object;
     assert!(read.is_disputed && read.disputes.is_empty());
 }
@@ -507,16 +508,16 @@ fn every_field_of_a_customer_is_read_the_same_in_both_shapes() {
     }
 }
 
-/// The event of a deletion holds the customer as it was; only Stripe's answer to a request says that
+/// The event of a deletion holds the customer as it was; only Stripe's response to a request shows that
 /// the customer is deleted.
 #[test]
-fn a_customer_is_deleted_only_if_stripes_answer_says_so() {
+fn a_customer_is_deleted_only_if_stripes_response_says_so() {
     for folder in SHAPES {
         assert!(!objects::customer(&object(folder, "customer.deleted")).unwrap().object.is_deleted, "{folder}");
     }
-    let answer = json!({ "id": "cus_QxAda", "object": "customer", "deleted": true });
+    let response = json!({ "id": "cus_QxAda", "object": "customer", "deleted": true });
     let expected = Customer { id: CustomerId::new("cus_QxAda"), email: None, name: None, is_deleted: true };
-    assert_eq!(objects::customer(&answer).unwrap(), Named { object: expected, account: None });
+    assert_eq!(objects::customer(&response).unwrap(), Named { object: expected, account: None });
 }
 
 #[test]
@@ -535,7 +536,7 @@ fn a_customer_needs_only_its_id() {
 fn every_field_of_a_purchase_is_read_the_same_in_both_shapes() {
     for folder in SHAPES {
         let read =
-            purchase(&session_answer(folder, "checkout.session.completed-by_card")).expect("something was bought");
+            purchase(&session_response(folder, "checkout.session.completed-by_card")).expect("something was bought");
         let line = LineItem {
             description: "500 AI generations".to_owned(),
             price: Some(PriceId::new("price_1QxAi500")),
@@ -561,9 +562,9 @@ fn every_field_of_a_purchase_is_read_the_same_in_both_shapes() {
 fn a_bank_debit_is_a_purchase_that_is_paid_later() {
     for folder in SHAPES {
         let outcome = |name: &str| {
-            let answer = objects::checkout_session(&session_answer(folder, name)).unwrap();
-            let purchase = answer.purchase.expect("something was bought");
-            assert_eq!(answer.is_paid, purchase.is_paid, "{folder}/{name}");
+            let response = objects::checkout_session(&session_response(folder, name)).unwrap();
+            let purchase = response.purchase.expect("something was bought");
+            assert_eq!(response.is_paid, purchase.is_paid, "{folder}/{name}");
             (purchase.session.to_string(), purchase.is_paid)
         };
         let first = "cs_test_a3QxAda".to_owned();
@@ -576,7 +577,7 @@ fn a_bank_debit_is_a_purchase_that_is_paid_later() {
 /// With a full discount there is nothing to pay, so there is no PaymentIntent.
 #[test]
 fn a_free_purchase_is_paid_without_a_payment() {
-    let value = session_answer("basil_and_later", "checkout.session.completed-by_card");
+    let value = session_response("basil_and_later", "checkout.session.completed-by_card");
     let value = with(value, "/payment_intent", json!(null));
     let value = with(with(value, "/amount_total", json!(0)), "/payment_status", json!("no_payment_required"));
     let read = purchase(&value).expect("something was bought");
@@ -588,7 +589,7 @@ fn only_a_complete_session_in_payment_mode_is_a_purchase() {
     for (status, mode) in
         [("open", "payment"), ("expired", "payment"), ("complete", "subscription"), ("complete", "setup")]
     {
-        let value = session_answer("basil_and_later", "checkout.session.completed-by_card");
+        let value = session_response("basil_and_later", "checkout.session.completed-by_card");
         let value = with(with(value, "/status", json!(status)), "/mode", json!(mode));
         assert_eq!(purchase(&value), None, "{status}, {mode}");
     }
@@ -599,7 +600,7 @@ fn a_missing_field_of_a_purchase_is_named_in_the_error() {
     for (pointer, field) in [("/amount_total", "amount_total"), ("/currency", "amount_total"), ("/created", "created")]
     {
         for folder in SHAPES {
-            let value = session_answer(folder, "checkout.session.completed-by_card");
+            let value = session_response(folder, "checkout.session.completed-by_card");
             let read = objects::checkout_session(&without(value.clone(), pointer));
             assert_eq!(missing_field(read, "checkout.session"), field, "{folder}: {pointer}");
             let read = objects::checkout_session(&with(value, pointer, json!({})));
@@ -613,7 +614,7 @@ fn a_missing_field_of_a_purchase_is_named_in_the_error() {
 
 #[test]
 fn the_product_in_the_metadata_is_ignored_if_there_are_several_lines() {
-    let value = session_answer("basil_and_later", "checkout.session.completed-by_card");
+    let value = session_response("basil_and_later", "checkout.session.completed-by_card");
     let line = value["line_items"]["data"][0].clone();
     let second = with(with(line.clone(), "/quantity", json!(3)), "/price", json!("price_unexpanded"));
     let items = purchase(&with(value, "/line_items/data", json!([line, second]))).expect("bought").items;
@@ -627,7 +628,7 @@ fn the_product_in_the_metadata_is_ignored_if_there_are_several_lines() {
 
 #[test]
 fn the_optional_fields_of_a_line_item_may_be_missing() {
-    let value = session_answer("basil_and_later", "checkout.session.completed-by_card");
+    let value = session_response("basil_and_later", "checkout.session.completed-by_card");
     let bare = with(value.clone(), "/line_items/data", json!([{ "id": "li_1", "price": null, "quantity": null }]));
     let item = purchase(&bare).expect("bought").items.remove(0);
     assert_eq!((item.description.as_str(), item.price, item.quantity, item.amount), ("", None, 1, 0));

@@ -1,4 +1,4 @@
-//! Only what Stripe signed within the last minutes is accepted.
+//! Only payloads that Stripe signed within the last five minutes are accepted.
 
 use billing::Timestamp;
 use engine::inbox::signature::{SignatureError, TOLERANCE, verify};

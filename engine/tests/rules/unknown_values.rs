@@ -1,4 +1,4 @@
-//! Stripe may add fields and values: readers ignore what they do not know, and name what is missing.
+//! Stripe may add fields and values: readers ignore unknown ones, and name a missing one.
 
 use engine::stripe::{ObjectError, objects};
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn payment_with(charge: &Value) -> Result<String, ObjectError> {
     objects::payment(&payment).map(|read| format!("{read:?}"))
 }
 
-/// All objects of the fixtures: where each is from, its kind, and itself.
+/// All objects of the fixtures, each with its source and its kind.
 fn all() -> Vec<(String, String, Value)> {
     let of = |name: String| {
         SHAPES.map(|folder| {

@@ -55,7 +55,7 @@ on_both_databases! {
         assert!(insert(&database, "ada", "Ada.Byron+shop@Example.com").await.unwrap());
         let ada = AccountId::new("ada");
         let contact = accounts::contact(&database.db, &ada).await.unwrap().expect("it exists");
-        assert_eq!(contact.email, "Ada.Byron+shop@Example.com", "as it was given");
+        assert_eq!(contact.email, "Ada.Byron+shop@Example.com", "as entered");
         assert_eq!(contact.email_canonical, "ada.byron@example.com");
         assert_eq!((contact.name.as_deref(), contact.closed_at), (Some("Ada"), None));
         let mut tx = database.db.begin().await.unwrap();
@@ -85,7 +85,7 @@ on_both_databases! {
         assert_eq!(found(&database, "ada@").await, ["ada@example.com", "ada@example.com"]);
     }
 
-    async fn an_unknown_account_is_found_nowhere(database) {
+    async fn an_unknown_account_is_not_found(database) {
         let unknown = AccountId::new("unknown");
         assert!(accounts::contact(&database.db, &unknown).await.unwrap().is_none());
         assert!(accounts::by_id(&database.db, &unknown).await.unwrap().is_none());
@@ -121,7 +121,7 @@ on_both_databases! {
         assert_eq!(contact().await.email, "byron@example.com");
     }
 
-    /// An address that is the same but for spaces around it must not be written with every request.
+    /// An address that differs only in surrounding spaces must not be written with every request.
     async fn ensuring_an_account_that_is_up_to_date_writes_nothing(database) {
         let core = database.core(&Clock::manual(NOW));
         acts::ensure(&core, &Billable::new("ada", " ada@example.com ")).await.unwrap();
@@ -287,7 +287,7 @@ on_both_databases! {
         assert!(lock(&database, &eve).await, "other accounts can");
     }
 
-    /// A purchase that begins in that moment finds out before anything is bought.
+    /// A purchase that starts at that moment fails before anything is bought.
     async fn locking_an_account_that_is_being_closed_waits_and_finds_it_closed(database) {
         let ada = database.account("ada@example.com").await;
         let mut tx = database.db.begin().await.unwrap();

@@ -230,10 +230,10 @@ on_both_databases! {
         let end = NOW.plus_seconds(LEASE);
         assert!(claim(&database, "other", end.plus_seconds(-1), 10).await.is_empty());
         let again = claim_one(&database, "other", end).await;
-        assert_eq!((again.number, again.attempts), (held.number, 2), "the attempt of the one that died counts");
+        assert_eq!((again.number, again.attempts), (held.number, 2), "the dead worker's attempt counts");
     }
 
-    async fn a_worker_that_lost_its_lease_decides_nothing(database) {
+    async fn a_worker_that_lost_its_lease_settles_nothing(database) {
         let account = changes(&database, "ada", 1).await;
         let lost = claim_one(&database, "slow", NOW).await;
         let held = claim_one(&database, "other", NOW.plus_seconds(LEASE)).await;
@@ -299,7 +299,7 @@ on_both_databases! {
         assert!(!retry(&database, &AccountId::new("none"), 1, NOW).await);
     }
 
-    async fn a_skipped_change_makes_way_for_the_next_one(database) {
+    async fn skipping_a_change_makes_the_next_one_due(database) {
         let account = changes(&database, "ada", 3).await;
         assert!(skip(&database, &account, 1).await);
         assert!(!skip(&database, &account, 1).await, "once");
@@ -314,8 +314,8 @@ on_both_databases! {
         assert!(!skip(&database, &account, 4).await && !skip(&database, &AccountId::new("none"), 1).await);
     }
 
-    /// One account must not stop the others.
-    async fn a_change_that_cannot_be_read_stops_its_own_account_only(database) {
+    /// One account must not block the others.
+    async fn a_change_that_cannot_be_read_blocks_only_its_own_account(database) {
         let (ada, bob) = (changes(&database, "ada", 1).await, changes(&database, "bob", 1).await);
         database
             .execute(&format!("UPDATE subscription_revision SET snapshot = '{{}}' WHERE account_id = '{ada}'"))

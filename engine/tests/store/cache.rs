@@ -1,4 +1,4 @@
-//! What is cached of an account is never older than the last write that this node has heard of.
+//! A cached entry is never older than the last write that this node was notified of.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ async fn subscriber(database: &TestDatabase) -> (AccountId, CustomerId) {
     (account, customer)
 }
 
-/// Writes past the cache, so that using the cache shows.
+/// Writes without invalidating the cache, so that its use can be detected.
 async fn write_unnoticed(database: &TestDatabase, status: &str) {
     database.execute(&format!("UPDATE subscription SET status = '{status}' WHERE id = 'sub_1'")).await;
 }
@@ -40,7 +40,7 @@ async fn notify(db: &Db, account: &AccountId) {
     tx.commit().await.unwrap();
 }
 
-/// Whether the core answers from its cache: then it does not see a write that it has not heard of.
+/// Whether the core reads from its cache: then it does not see a write that it was not notified of.
 async fn is_cached(database: &TestDatabase, core: &Core, account: &AccountId) -> bool {
     write_unnoticed(database, "active").await;
     core.cache().invalidation().invalidate(account.as_str());
@@ -49,7 +49,7 @@ async fn is_cached(database: &TestDatabase, core: &Core, account: &AccountId) ->
     tier(core, account).await == Tier::new("PRO")
 }
 
-/// The task that hears of writes elsewhere.
+/// The task that listens for writes elsewhere.
 struct Listener {
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -102,7 +102,7 @@ on_both_databases! {
         assert_eq!(tier(&core, &account).await, Tier::new("FREE"));
     }
 
-    async fn what_is_cached_still_changes_with_the_clock(database) {
+    async fn a_cached_entitlement_still_changes_with_the_clock(database) {
         let (account, _) = subscriber(&database).await;
         let clock = Clock::manual(NOW);
         let core = database.core(&clock);
@@ -158,7 +158,7 @@ on_both_databases! {
             .unwrap();
         core.cache().commit(tx, vec![ada.clone()]).await.unwrap();
         assert_eq!(email(&core, &ada).await, "byron@example.com");
-        // The host says what it said first, and means it.
+        // The host sends the first contact again, on purpose.
         ensure(&core, &ada, "ada@example.com").await;
         assert_eq!(stored_email(&database.db, &ada).await, "ada@example.com");
     }
@@ -171,10 +171,10 @@ on_both_databases! {
         ensure(&here, &ada, "ada@example.com").await;
         for address in ["byron@example.com", "lovelace@example.com"] {
             ensure(&there, &ada, address).await;
-            until("this node has heard of it", || async { email(&here, &ada).await == address }).await;
+            until("this node is notified", || async { email(&here, &ada).await == address }).await;
             ensure(&here, &ada, "ada@example.com").await;
             assert_eq!(stored_email(&database.db, &ada).await, "ada@example.com");
-            until("the other node has heard of it", || async {
+            until("the other node is notified", || async {
                 there.cache().invalidation().invalidate(ada.as_str());
                 email(&there, &ada).await == "ada@example.com"
             })
@@ -184,9 +184,9 @@ on_both_databases! {
         other_db.close().await;
     }
 
-    /// A reader that has read before the write, and keeps what it read after the entry was dropped, would
-    /// leave the old answer for the next five minutes.
-    async fn no_answer_from_before_a_write_is_kept_after_it(database) {
+    /// A reader that has read before the write, and caches the row after the entry was dropped, would leave
+    /// the old row in the cache for the next five minutes.
+    async fn no_row_from_before_a_write_is_cached_after_it(database) {
         let (account, customer) = subscriber(&database).await;
         let core = database.core(&Clock::manual(NOW));
         let listener = if database.db.is_shared() {
@@ -217,7 +217,7 @@ on_both_databases! {
         listener.stop().await;
     }
 
-    async fn a_caller_that_goes_away_during_a_commit_leaves_no_old_answer(database) {
+    async fn a_caller_cancelled_during_a_commit_leaves_no_stale_entry(database) {
         let (account, customer) = subscriber(&database).await;
         let core = database.core(&Clock::manual(NOW));
         let canceled = Subscription { status: Status::Canceled, ..pro("sub_1", &customer) };
@@ -234,7 +234,7 @@ on_both_databases! {
     }
 }
 
-/// SQLite has one node, which hears of its own writes.
+/// SQLite has one node, which knows its own writes.
 #[tokio::test]
 async fn sqlite_caches_from_the_start() {
     on_sqlite(|database: TestDatabase| async move {
@@ -245,9 +245,9 @@ async fn sqlite_caches_from_the_start() {
     .await;
 }
 
-/// Another process, such as the command line, notifies no one.
+/// Another process, such as the command line, sends no notifications.
 #[tokio::test]
-async fn sqlite_sees_what_another_process_has_written() {
+async fn sqlite_detects_writes_of_another_process() {
     on_sqlite(|database: TestDatabase| async move {
         let (account, _) = subscriber(&database).await;
         let core = database.core(&Clock::manual(NOW));
@@ -280,9 +280,9 @@ async fn postgres_notifies_the_other_node_of_a_write() {
         let other = core(db.clone(), &Clock::manual(NOW));
         let listener = Listener::start_on_postgres(&database, &other, &account).await;
 
-        assert_eq!(tier(&other, &account).await, Tier::new("PRO"), "it has not heard yet");
+        assert_eq!(tier(&other, &account).await, Tier::new("PRO"), "not notified yet");
         notify(&database.db, &account).await;
-        until("the other node has heard", || async { tier(&other, &account).await == Tier::new("FREE") }).await;
+        until("the other node is notified", || async { tier(&other, &account).await == Tier::new("FREE") }).await;
 
         listener.stop().await;
         db.close().await;
@@ -300,13 +300,13 @@ async fn postgres_notifies_no_one_of_a_write_that_was_rolled_back() {
         let mut rolled_back = database.db.begin().await.unwrap();
         rolled_back.notify(CHANNEL, account.as_str()).await.unwrap();
         drop(rolled_back);
-        // Notifications keep their order: once this one has been heard, the other would have been.
+        // Notifications keep their order: once this one has arrived, the other would have too.
         let eve = database.account("eve@example.com").await;
         assert_eq!(tier(&core, &eve).await, Tier::new("FREE"));
         let to_eve = format!("UPDATE subscription SET account_id = '{eve}', status = 'active'");
         database.execute(&to_eve).await;
         notify(&database.db, &eve).await;
-        until("notifications are heard", || async { tier(&core, &eve).await == Tier::new("PRO") }).await;
+        until("notifications arrive", || async { tier(&core, &eve).await == Tier::new("PRO") }).await;
         assert_eq!(tier(&core, &account).await, Tier::new("PRO"), "still as cached");
 
         listener.stop().await;
@@ -314,7 +314,7 @@ async fn postgres_notifies_no_one_of_a_write_that_was_rolled_back() {
     .await;
 }
 
-/// What was written while the connection was lost is never heard of.
+/// Writes during a lost connection are never notified.
 #[tokio::test]
 async fn postgres_drops_every_entry_when_the_connection_is_lost() {
     const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -323,7 +323,7 @@ async fn postgres_drops_every_entry_when_the_connection_is_lost() {
         let (account, _) = subscriber(&database).await;
         let core = database.core(&Clock::manual(NOW));
         let listener = Listener::start_on_postgres(&database, &core, &account).await;
-        assert_eq!(tier(&core, &account).await, Tier::new("PRO"), "cached, and by now wrong");
+        assert_eq!(tier(&core, &account).await, Tier::new("PRO"), "cached, and out of date");
         database.execute(END).await;
         until("the database is read", || async { tier(&core, &account).await == Tier::new("FREE") }).await;
         until("the connection is back", || is_cached(&database, &core, &account)).await;

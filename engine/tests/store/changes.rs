@@ -12,7 +12,7 @@ use engine::tasks::changes::deliver_due;
 
 use crate::samples::{NOW, core};
 
-/// What a handler was given, in order.
+/// The changes that a handler received, in order.
 #[derive(Clone, Default)]
 struct Received(Arc<Mutex<Vec<BillingChange>>>);
 
@@ -41,7 +41,7 @@ fn ids(account: &AccountId, numbers: impl IntoIterator<Item = i64>) -> Vec<Strin
 }
 
 on_both_databases! {
-    async fn changes_are_delivered_in_order_and_then_no_more(database) {
+    async fn changes_are_delivered_in_order_and_only_once(database) {
         let core = database.core(&Clock::manual(NOW));
         let ada = database.changed_account("ada", 3).await;
         let received = Received::default();
@@ -70,7 +70,7 @@ on_both_databases! {
             assert_eq!(deliver_due(&core, &failing).await.unwrap(), 0, "not before its time");
             clock.set(now.plus_seconds((1 << attempts) - 1));
             assert_eq!(deliver_due(&core, &failing).await.unwrap(), 0, "after attempt {attempts}");
-            // Up to a quarter is added, so that what failed together is not retried together.
+            // Up to a quarter is added as jitter, so that deliveries that failed together are not retried together.
             now = now.plus_seconds((1 << attempts) + (1 << attempts) / 4);
             clock.set(now);
         }
@@ -84,7 +84,7 @@ on_both_databases! {
         assert_eq!(received.ids(), ids(&ada, [1, 1, 1, 1, 1, 2]));
     }
 
-    async fn a_handler_that_panics_has_failed_and_stops_no_other_account(database) {
+    async fn a_panic_of_the_handler_is_a_failure_and_does_not_block_other_accounts(database) {
         let core = database.core(&Clock::manual(NOW));
         let (ada, eve) = (database.changed_account("ada", 1).await, database.changed_account("eve", 1).await);
         let received = Received::default();
@@ -99,7 +99,7 @@ on_both_databases! {
         assert_eq!(failing.count, 1);
     }
 
-    async fn a_handler_whose_future_panics_has_failed_too(database) {
+    async fn a_panic_of_the_handlers_future_is_a_failure_too(database) {
         let core = database.core(&Clock::manual(NOW));
         database.changed_account("ada", 1).await;
         let handler = ChangeHandler::new(|_| async { panic!("the handler of this test panics") });

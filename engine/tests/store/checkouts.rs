@@ -132,7 +132,7 @@ on_both_databases! {
     async fn each_product_can_be_bought_beside_the_others_and_a_plan(database) {
         let account = database.account("ada@example.com").await;
         for item in [plan("PRO/month"), product("ai-500"), product("ai-2500")] {
-            insert(&database, &attempt_for(&account, item.clone())).await.expect("the others are not in the way");
+            insert(&database, &attempt_for(&account, item.clone())).await.expect("the others do not conflict");
             assert!(insert(&database, &attempt_for(&account, item.clone())).await.is_err(), "{item:?} is open already");
             let found = open_for(&database, &account, &item).await.expect("it is open");
             assert_eq!(found.item, item);
@@ -193,7 +193,7 @@ on_both_databases! {
     }
 
     /// A double click: each request locks the account, looks for an open attempt, and inserts one if there is none.
-    async fn all_that_lock_the_account_first_find_one_attempt(database) {
+    async fn requests_that_lock_the_account_first_share_one_attempt(database) {
         let account = database.account("ada@example.com").await;
         let mut found = concurrently(20, |_| {
             let (database, new) = (database.clone(), attempt(&account));
@@ -241,7 +241,7 @@ on_both_databases! {
         close_session(&database, "cs_unknown", AttemptStatus::Expired).await;
     }
 
-    /// Someone paid in a tab that another purchase had replaced.
+    /// The customer paid in a tab whose attempt another purchase had replaced.
     async fn a_superseded_session_can_still_complete(database) {
         let account = database.account("ada@example.com").await;
         let first = attempt(&account);
@@ -267,7 +267,7 @@ on_both_databases! {
 }
 
 #[test]
-fn two_attempts_for_the_same_are_the_same_request() {
+fn two_attempts_for_the_same_item_are_the_same_request() {
     let ada = AccountId::new("ada");
     let asked = attempt(&ada);
     let again = Attempt { id: ids::new_id(), status: AttemptStatus::Open, ..asked.clone() };

@@ -1,4 +1,4 @@
-//! The balance is the sum of what each purchase grants now.
+//! The balance is the sum of the purchases' current grants.
 
 use billing::{AccountId, Meter};
 use engine::metering::credits::set_granted;
@@ -60,7 +60,7 @@ on_both_databases! {
         assert_eq!(granted(&database, &account).await, 70);
     }
 
-    async fn a_refund_takes_back_what_its_purchase_granted_and_no_more(database) {
+    async fn a_refund_takes_back_only_the_units_of_its_purchase(database) {
         let account = database.account("ada@example.com").await;
         set(&database, &account, EXPORTS, "pi_1", 100).await;
         set(&database, &account, EXPORTS, "pi_2", 50).await;
@@ -79,7 +79,7 @@ on_both_databases! {
         assert_eq!(granted(&database, &account).await, 40);
     }
 
-    /// The meter of a product was corrected: nothing is left of the wrong one.
+    /// The meter of a product was corrected: no units of the wrong one remain.
     async fn a_purchase_that_grants_another_meter_no_longer_grants_the_first(database) {
         let account = database.account("ada@example.com").await;
         set(&database, &account, EXPORTS, "pi_1", 100).await;
@@ -90,7 +90,7 @@ on_both_databases! {
         assert!(balances.contains(&calls), "{balances:?}");
     }
 
-    async fn each_account_has_credits_of_its_own(database) {
+    async fn each_account_has_its_own_credits(database) {
         let (ada, eve) = (database.account("ada@example.com").await, database.account("eve@example.com").await);
         set(&database, &ada, EXPORTS, "pi_1", 100).await;
         assert_eq!((granted(&database, &ada).await, granted(&database, &eve).await), (100, 0));

@@ -15,7 +15,7 @@ async fn link_as(database: &TestDatabase, customer: &str, account: &AccountId, i
     linked
 }
 
-/// The same for a live customer.
+/// Does the same for a live customer.
 async fn link(database: &TestDatabase, customer: &str, account: &AccountId) -> bool {
     link_as(database, customer, account, false).await
 }
@@ -24,7 +24,7 @@ fn customer(id: &str) -> Customer {
     Customer { id: CustomerId::new(id), email: None, name: None, is_deleted: false }
 }
 
-/// Writes a customer of which `version` was read before, and returns whether that was the last one.
+/// Writes a customer whose `version` was read before, and returns whether that was the latest.
 async fn write(database: &TestDatabase, customer: &Customer, version: i64) -> bool {
     let mut tx = database.db.begin().await.unwrap();
     let written = customers::write(&mut tx, customer, version, NOW).await.unwrap();
@@ -99,7 +99,7 @@ on_both_databases! {
             async move { link(&database, "cus_ada", &account).await }
         })
         .await;
-        assert!(linked.iter().all(|linked| *linked), "all may go on with the account");
+        assert!(linked.iter().all(|linked| *linked), "all can proceed with the account");
     }
 
     async fn of_many_accounts_that_are_linked_to_one_customer_one_gets_it(database) {
@@ -122,7 +122,7 @@ on_both_databases! {
             Customer { email: Some("ada@example.com".to_owned()), name: Some("Ada".to_owned()), ..customer("cus_ada") };
         assert!(write(&database, &named, 0).await);
         assert_eq!(stored(&database, "cus_ada").await, Stored { object: named, account: account.clone(), version: 1 });
-        // A value that is gone must not stay behind.
+        // A removed value must not remain.
         assert!(write(&database, &customer("cus_ada"), 1).await);
         assert_eq!(stored(&database, "cus_ada").await, Stored { object: customer("cus_ada"), account, version: 2 });
     }
@@ -133,7 +133,7 @@ on_both_databases! {
         let newer = Customer { name: Some("Ada, newer".to_owned()), ..customer("cus_ada") };
         let older = Customer { name: Some("Ada, older".to_owned()), ..customer("cus_ada") };
         assert!(write(&database, &newer, 0).await);
-        assert!(!write(&database, &older, 0).await, "it may hold the older answer");
+        assert!(!write(&database, &older, 0).await, "it may hold the older response");
         assert_eq!(stored(&database, "cus_ada").await.object, newer);
     }
 
@@ -154,7 +154,7 @@ on_both_databases! {
         assert!(customers::by_id(&database.db, &CustomerId::new("cus_ada")).await.unwrap().is_none());
     }
 
-    async fn a_deleted_customer_makes_room_for_the_next(database) {
+    async fn a_deleted_customer_can_be_replaced(database) {
         let account = database.account("ada@example.com").await;
         link(&database, "cus_first", &account).await;
         let deleted = Customer { is_deleted: true, ..customer("cus_first") };
@@ -193,8 +193,8 @@ on_both_databases! {
         assert!(stored(&database, "cus_dead").await.object.is_deleted);
     }
 
-    /// Stripe was asked before the deletion, and the answer is written after it.
-    async fn an_older_answer_does_not_bring_back_a_deleted_customer(database) {
+    /// The customer was fetched before the deletion, and the response is written after it.
+    async fn an_older_response_does_not_restore_a_deleted_customer(database) {
         let account = database.account("ada@example.com").await;
         link(&database, "cus_ada", &account).await;
         assert!(write(&database, &Customer { is_deleted: true, ..customer("cus_ada") }, 0).await);
@@ -229,7 +229,7 @@ on_both_databases! {
             async move { link(&database, "cus_ada", &account).await }
         });
         database.until_waiting(&linking).await;
-        assert!(!linking.is_finished(), "linked while another transaction counts on there being no account");
+        assert!(!linking.is_finished(), "linked while another transaction relies on there being no account");
         asking.commit().await.unwrap();
         assert!(linking.await.unwrap());
     }

@@ -1,4 +1,4 @@
-//! Reconciliation runs one at a time, and what it finds is followed until it is over.
+//! Reconciliation runs one at a time, and each difference is tracked until it is fixed or resolved.
 
 use billing::Timestamp;
 use engine::StoreError;
@@ -57,7 +57,7 @@ async fn latest(database: &TestDatabase) -> Option<String> {
     drift::latest_run(&database.db).await.unwrap().map(|run| run.id)
 }
 
-/// The differences that a filter admits, as class, subject and state, newest first.
+/// The differences that match a filter, as class, subject and state, newest first.
 async fn listed(database: &TestDatabase, filter: &DriftFilter) -> Vec<(String, String, DriftState)> {
     let all = drift::list(&database.db, filter, &Cursor::start(), 100).await.unwrap();
     all.into_iter().map(|one| (one.kind, one.subject, one.state)).collect()
@@ -262,12 +262,12 @@ on_both_databases! {
         assert!(run.is_dry);
     }
 
-    async fn a_run_that_failed_says_why_and_keeps_what_it_found(database) {
+    async fn a_failed_run_keeps_its_error_and_its_findings(database) {
         assert!(begin(&database, "run_1", NOW, NOW).await);
         end(&database, "run_1", &[found("missed_event", "evt_1", true)], &[], Some("Stripe is unavailable"), NOW).await;
         let run = drift::latest_run(&database.db).await.unwrap().expect("it has ended");
         assert_eq!(run.error.as_deref(), Some("Stripe is unavailable"));
-        assert_eq!(states(&about(&database, "evt_1").await), [Fixed], "what it had found by then is kept");
+        assert_eq!(states(&about(&database, "evt_1").await), [Fixed], "its earlier findings are kept");
     }
 
     async fn the_latest_run_is_the_one_that_began_last_of_those_that_ended(database) {
@@ -303,7 +303,7 @@ on_both_databases! {
         assert_eq!(latest(&database).await.as_deref(), Some("run_kept"));
         forget(&database, NOW.plus_days(2)).await;
         assert_eq!((listed(&database, &DriftFilter::default()).await.len(), latest(&database).await), (0, None));
-        // Nothing of them is in the way of a run with the same id.
+        // A run with the same id can begin again.
         run(&database, "run_old", NOW, &[found("missed_event", "evt_1", true)]).await;
         assert_eq!(latest(&database).await.as_deref(), Some("run_old"));
     }

@@ -33,7 +33,7 @@ struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// About a subject of its own.
+    /// An event with its own subject.
     fn new(id: &'a str) -> Self {
         Self {
             id,
@@ -82,7 +82,7 @@ fn ids_of(claimed: &[Claimed]) -> Vec<&str> {
     claimed.iter().map(|event| event.event_id.as_str()).collect()
 }
 
-/// The lease on an event; one without an owner when no worker holds it.
+/// The lease on an event; one without an owner if no worker holds it.
 async fn holding(database: &TestDatabase, id: &str) -> Lease {
     let owners = database.texts(&format!("SELECT lease_owner FROM webhook_event WHERE event_id = '{id}'")).await;
     let event = EventId::new(id);
@@ -133,7 +133,7 @@ async fn renew(database: &TestDatabase, lease: &Lease, now: Timestamp) {
     tx.commit().await.unwrap();
 }
 
-/// The events that a filter admits, newest first.
+/// The events that match a filter, newest first.
 async fn list(database: &TestDatabase, state: Option<EventState>, about: &str) -> Vec<EventSummary> {
     let filter = EventFilter { state, about: Some(about.to_owned()).filter(|about| !about.is_empty()) };
     inbox::list(&database.db, &filter, &Cursor::start(), 100).await.unwrap()
@@ -148,7 +148,7 @@ async fn count(db: &Db) -> i64 {
     inbox::count_by_state(db).await.unwrap().into_iter().map(|count| count.events).sum()
 }
 
-/// What a worker does with the events it has claimed.
+/// A worker's treatment of the events it has claimed.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Settle,
@@ -181,7 +181,7 @@ fn some_workloads() -> Vec<Workload> {
 /// The subjects that a worker holds.
 type Held = Arc<Mutex<BTreeSet<String>>>;
 
-/// Works until nothing is pending, and fails when it is given a subject that another worker holds.
+/// Works until nothing is pending, and fails if it gets a subject that another worker holds.
 async fn work(node: Db, owner: String, turns: Vec<(i64, Ending)>, held: Held) {
     for (limit, ending) in turns.into_iter().cycle() {
         let claimed = inbox::claim(&node, &owner, NOW, NOW.plus_seconds(LEASE), limit).await.unwrap();
@@ -296,7 +296,7 @@ on_both_databases! {
         .await
         .concat();
         assert_eq!(claimed.iter().collect::<HashSet<_>>().len(), claimed.len(), "an event was claimed by two workers");
-        assert_eq!(claimed.len(), 100, "a worker found nothing due while something was");
+        assert_eq!(claimed.len(), 100, "a worker found no due event although there was one");
     }
 
     async fn an_expired_lease_lets_another_worker_claim_the_event(database) {
@@ -307,10 +307,10 @@ on_both_databases! {
         assert!(claim(&database, "other", until.plus_seconds(-1), 10).await.is_empty());
         let claimed = claim(&database, "other", until, 10).await;
         assert_eq!(claimed.len(), 1);
-        assert_eq!(claimed[0].attempts, 2, "the attempt of the worker that was killed counts");
+        assert_eq!(claimed[0].attempts, 2, "the killed worker's attempt counts");
     }
 
-    /// A node that is alone has just started: no worker of before lives.
+    /// A single node has just started: no earlier worker is alive.
     async fn all_leases_can_be_released_together(database) {
         for id in ["evt_a", "evt_b", "evt_c"] {
             receive(&database, id, EventState::Pending).await;
@@ -331,7 +331,7 @@ on_both_databases! {
         );
     }
 
-    async fn a_rescheduled_event_waits_and_says_why(database) {
+    async fn a_rescheduled_event_waits_and_keeps_its_reason(database) {
         receive(&database, "evt_1", EventState::Pending).await;
         claim(&database, "worker", NOW, 10).await;
         let next = NOW.plus_seconds(4);
@@ -397,12 +397,12 @@ on_both_databases! {
 
         assert_eq!(inbox::next_due(&database.db).await.unwrap(), Some(later));
         let claimed = claim(&database, "worker", later, 10).await;
-        assert_eq!(ids_of(&claimed), ["evt_1"], "what was done stays done");
+        assert_eq!(ids_of(&claimed), ["evt_1"], "a done event stays done");
         assert_eq!(claimed[0].attempts, 1, "waiting was not a failure");
     }
 
     /// A worker looked for the account, found none, and settles the event after the link.
-    async fn an_event_whose_customer_is_linked_meanwhile_does_not_stay_unmatched(database) {
+    async fn an_event_whose_customer_is_linked_during_its_work_does_not_stay_unmatched(database) {
         receive(&database, "evt_1", EventState::Pending).await;
         assert_eq!(claim(&database, "worker", NOW, 10).await.len(), 1);
         revive(&database).await;
@@ -522,7 +522,7 @@ on_both_databases! {
         assert!(claim(&database, "worker", now, 2).await.is_empty());
     }
 
-    async fn a_subject_is_worked_on_by_one_worker_at_a_time(database) {
+    async fn a_subject_is_handled_by_one_worker_at_a_time(database) {
         for (id, subject) in [("evt_1", "sub_1"), ("evt_2", "sub_1"), ("evt_3", "sub_2")] {
             deliver(&database, Delivery::about(id, subject)).await;
         }
@@ -727,7 +727,7 @@ on_both_databases! {
     }
 
     /// The worker that looked before the link settles while the next one holds the event.
-    async fn a_worker_that_finds_no_account_too_late_takes_nothing_from_the_next_one(database) {
+    async fn a_worker_that_finds_no_account_too_late_does_not_affect_the_next_one(database) {
         let account = database.account("ada@example.com").await;
         receive(&database, "evt_1", EventState::Pending).await;
         let early = claim(&database, "early", NOW, 10).await[0].lease("early");
@@ -871,7 +871,7 @@ on_both_databases! {
         assert_eq!(ids_of(&claim(&database, "worker", NOW, 10).await), ["evt_ada"]);
     }
 
-    async fn an_event_in_an_unknown_state_is_an_error_and_not_left_out(database) {
+    async fn an_event_in_an_unknown_state_is_an_error(database) {
         if database.db.is_shared() {
             database.execute("ALTER TABLE webhook_event DROP CONSTRAINT webhook_event_state_check").await;
         }

@@ -1,4 +1,4 @@
-//! Deliveries that arrive at the same time are committed together, and each gets its own answer.
+//! Deliveries that arrive at the same time are committed together, and each gets its own result.
 
 use billing::EventId;
 use engine::Db;
@@ -19,9 +19,9 @@ async fn count(db: &Db) -> i64 {
 }
 
 on_both_databases! {
-    async fn every_event_is_stored_before_it_is_answered(database) {
+    async fn every_event_is_stored_before_it_is_acknowledged(database) {
         let intake = Intake::new(&database.db);
-        let answers = concurrently(300, |n| {
+        let results = concurrently(300, |n| {
             let (database, intake) = (database.clone(), intake.clone());
             async move {
                 let id = format!("evt_{n}");
@@ -30,31 +30,31 @@ on_both_databases! {
             }
         })
         .await;
-        assert!(answers.iter().all(|answer| *answer == (true, true)), "{answers:?}");
+        assert!(results.iter().all(|result| *result == (true, true)), "{results:?}");
         assert_eq!(count(&database.db).await, 300);
     }
 
     async fn one_of_twenty_deliveries_of_one_event_is_new(database) {
         let intake = Intake::new(&database.db);
-        let answers = concurrently(20, |_| {
+        let results = concurrently(20, |_| {
             let intake = intake.clone();
             async move { intake.store(event("evt_1")).await.unwrap() }
         })
         .await;
-        assert_eq!(answers.iter().filter(|new| **new).count(), 1);
+        assert_eq!(results.iter().filter(|new| **new).count(), 1);
         assert_eq!(count(&database.db).await, 1);
     }
 
     async fn two_nodes_that_receive_the_same_events_in_opposite_order_do_not_deadlock(database) {
         let other = database.another_node().await;
         let nodes = [Intake::new(&database.db), Intake::new(&other)];
-        let answers = concurrently(200, |n| {
+        let results = concurrently(200, |n| {
             let intake = nodes[n % 2].clone();
             let id = if n % 2 == 0 { n / 2 } else { 99 - n / 2 };
             async move { intake.store(event(&format!("evt_{id}"))).await.unwrap() }
         })
         .await;
-        assert_eq!(answers.iter().filter(|new| **new).count(), 100);
+        assert_eq!(results.iter().filter(|new| **new).count(), 100);
         assert_eq!(count(&database.db).await, 100);
         other.close().await;
     }
@@ -62,16 +62,16 @@ on_both_databases! {
     async fn every_waiting_delivery_fails_when_the_database_is_gone(database) {
         let intake = Intake::new(&database.db);
         database.db.close().await;
-        let answers = concurrently(20, |n| {
+        let results = concurrently(20, |n| {
             let intake = intake.clone();
             async move { intake.store(event(&format!("evt_{n}"))).await }
         })
         .await;
-        assert!(answers.iter().all(Result::is_err), "otherwise Stripe would not deliver them again");
+        assert!(results.iter().all(Result::is_err), "otherwise Stripe would not deliver them again");
     }
 
-    /// Stripe hangs up, or a request times out.
-    async fn a_delivery_that_is_cut_off_does_not_hold_up_the_others(database) {
+    /// Stripe disconnects, or a request times out.
+    async fn a_cancelled_delivery_does_not_delay_the_others(database) {
         let intake = Intake::new(&database.db);
         let mut cut_off = JoinSet::new();
         let mut waiting = JoinSet::new();
@@ -79,8 +79,8 @@ on_both_databases! {
             let intake = intake.clone();
             let delivery = async move {
                 let id = format!("evt_{n}");
-                let answer = intake.store(event(&id)).await;
-                (id, answer)
+                let result = intake.store(event(&id)).await;
+                (id, result)
             };
             if n % 2 == 0 {
                 cut_off.spawn(delivery)
@@ -90,8 +90,8 @@ on_both_databases! {
         }
         until("an event was stored", || async { count(&database.db).await > 0 }).await;
         cut_off.abort_all();
-        for (id, answer) in waiting.join_all().await {
-            assert!(answer.is_err() || is_stored(&database, &id).await, "{id} was answered and is not there");
+        for (id, result) in waiting.join_all().await {
+            assert!(result.is_err() || is_stored(&database, &id).await, "{id} was acknowledged and is not stored");
         }
         assert!(intake.store(event("evt_later")).await.unwrap());
     }
@@ -99,10 +99,10 @@ on_both_databases! {
 
 /// PostgreSQL accepts no NUL in a text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn postgres_refuses_one_bad_event_and_not_the_others_of_its_batch() {
+async fn postgres_rejects_only_the_bad_event_of_a_batch() {
     on_postgres(|database: TestDatabase| async move {
         let intake = Intake::new(&database.db);
-        let answers = concurrently(40, |n| {
+        let results = concurrently(40, |n| {
             let intake = intake.clone();
             async move {
                 let mut delivery = event(&format!("evt_{n}"));
@@ -113,22 +113,22 @@ async fn postgres_refuses_one_bad_event_and_not_the_others_of_its_batch() {
             }
         })
         .await;
-        for (n, answer) in &answers {
-            assert_eq!(answer.is_err(), *n == 20, "event {n}: {answer:?}");
+        for (n, result) in &results {
+            assert_eq!(result.is_err(), *n == 20, "event {n}: {result:?}");
         }
         assert_eq!(count(&database.db).await, 39);
     })
     .await;
 }
 
-/// Lets every task of this thread go on as far as it can.
+/// Lets every task of this thread run as far as it can.
 async fn let_others_run() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Stripe hangs up while the commit before its own is under way.
+/// Stripe disconnects while the commit before its own is in progress.
 async fn a_caller_that_gives_up_before_its_commit_began(database: TestDatabase) {
     let mut holder = database.db.begin().await.unwrap();
     inbox::insert(&mut holder, &[event("evt_first")]).await.unwrap();
@@ -143,11 +143,11 @@ async fn a_caller_that_gives_up_before_its_commit_began(database: TestDatabase) 
     let second = store("evt_second");
     let_others_run().await;
     second.abort();
-    assert!(second.await.is_err_and(|error| error.is_cancelled()), "it was answered before the first");
+    assert!(second.await.is_err_and(|error| error.is_cancelled()), "it got its result before the first");
     drop(holder);
     assert!(first.await.unwrap().unwrap());
     assert!(intake.store(event("evt_third")).await.unwrap());
-    assert!(!is_stored(&database, "evt_second").await, "it was stored after its caller had gone");
+    assert!(!is_stored(&database, "evt_second").await, "it was stored after its caller was cancelled");
 }
 
 #[tokio::test]

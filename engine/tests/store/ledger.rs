@@ -1,5 +1,5 @@
 //! Invoices, payments and purchases are stored under Stripe's ids and replaced as a whole, and the older of
-//! two answers is never written last.
+//! two responses is never written last.
 
 use billing::ledger::{
     Card, Dispute, DisputeStatus, Invoice, InvoiceStatus, LineItem, Payment, PaymentStatus, Purchase, Refund,
@@ -187,7 +187,7 @@ on_both_databases! {
             stored_invoice(&database, "in_1").await,
             Stored { object: full, account: account.clone(), version: 1 }
         );
-        // A value that is gone must not stay behind.
+        // A removed value must not remain.
         let bare = Invoice { total: money(-500, "usd"), ..invoice("in_1") };
         assert!(write_invoice(&database, &account, &bare, Some(1)).await);
         assert_eq!(stored_invoice(&database, "in_1").await, Stored { object: bare, account, version: 2 });
@@ -287,7 +287,7 @@ on_both_databases! {
         }
     }
 
-    /// Stripe reports the same object in another event, or answers twice.
+    /// Stripe reports the same object in another event, or returns it twice.
     async fn an_object_that_is_reported_twice_is_stored_once(database) {
         let account = ada(&database).await;
         assert!(write_invoice(&database, &account, &invoice("in_1"), None).await);
@@ -306,7 +306,7 @@ on_both_databases! {
         write_invoice(&database, &account, &Invoice { status: InvoiceStatus::Open, ..invoice("in_1") }, None).await;
         assert!(write_invoice(&database, &account, &invoice("in_1"), Some(1)).await);
         let older = Invoice { status: InvoiceStatus::Open, attempt_count: 1, ..invoice("in_1") };
-        assert!(!write_invoice(&database, &account, &older, Some(1)).await, "it may hold the older answer");
+        assert!(!write_invoice(&database, &account, &older, Some(1)).await, "it may hold the older response");
         assert_eq!(stored_invoice(&database, "in_1").await.object.status, InvoiceStatus::Paid);
 
         write_payment(&database, &account, &payment("pi_1"), None).await;
@@ -391,7 +391,7 @@ on_both_databases! {
         let account = ada(&database).await;
         let other = database.account("eve@example.com").await;
         for n in 0..9 {
-            // Of every three, one cost nothing, and of one the payment is not stored yet.
+            // Of every three, one was free, and one has a payment that is not stored yet.
             let id = format!("pi_{n}");
             let bought = Purchase {
                 payment: (n % 3 != 0).then(|| PaymentIntentId::new(&id)),

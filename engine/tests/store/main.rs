@@ -1,7 +1,7 @@
-//! The store's contract: what every function of `engine::store` promises, and what is built on it that only
-//! a database can prove, on SQLite and PostgreSQL alike.
+//! The contract of `engine::store`, and of the code on top of it that needs a real database, on SQLite and
+//! on PostgreSQL.
 //!
-//! A test is written once and runs as `sqlite::…` and as `postgres::…`, each time in a database of its own.
+//! A test is written once and runs as `sqlite::…` and as `postgres::…`, each time in its own database.
 //! `TOLLGATE_TEST_POSTGRES` names a PostgreSQL server on which databases may be created; without it the
 //! PostgreSQL half fails. It is never skipped.
 

@@ -1,4 +1,4 @@
-//! Sets of migrations: applied once, beside each other, beside a host's own tables, and beside newer programs.
+//! Sets of migrations: applied once, and compatible with other sets, a host's own tables and newer programs.
 
 use engine::store::{MIGRATIONS, MigrationSet, accounts, values};
 use engine::{DatabaseUrl, Db, StoreError};
@@ -68,7 +68,7 @@ on_both_databases! {
         database.execute("INSERT INTO note (id, account_id, author) SELECT 1, id, 'Ada' FROM account").await;
     }
 
-    async fn a_set_that_has_grown_is_completed(database) {
+    async fn new_migrations_of_a_set_are_applied(database) {
         database.db.migrate(MigrationSet(&HOST.0[..1])).await.unwrap();
         assert!(!database.db.has_migrated(HOST).await.unwrap());
         database.db.migrate(HOST).await.unwrap();
@@ -102,11 +102,11 @@ on_both_databases! {
         )]);
         assert!(database.db.migrate(BROKEN).await.is_err());
         assert!(!database.db.has_migrated(BROKEN).await.unwrap());
-        database.db.migrate(HOST).await.expect("the table of the failed attempt is not in the way");
+        database.db.migrate(HOST).await.expect("the failed attempt left no table");
     }
 
     async fn nodes_that_start_together_migrate_once(database) {
-        // On SQLite the nodes are tasks of one process, which share the writing connection.
+        // On SQLite the nodes are tasks of one process, which share the write connection.
         let other = if database.db.is_shared() { database.another_node().await } else { database.db.clone() };
         let migrated = concurrently(8, |n| {
             let db = if n % 2 == 0 { database.db.clone() } else { other.clone() };
@@ -198,7 +198,7 @@ async fn postgres_creates_a_schema_once_for_nodes_that_start_together() {
 }
 
 #[tokio::test]
-async fn postgres_accepts_a_schema_that_is_named_like_a_word_of_sql() {
+async fn postgres_accepts_a_schema_named_like_an_sql_keyword() {
     on_postgres(|database: TestDatabase| async move {
         for schema in ["user", "order", "table", "select"] {
             let db = Db::connect(&in_schema(&database, schema)).await.expect(schema);

@@ -81,7 +81,7 @@ on_both_databases! {
         }
     }
 
-    async fn the_same_work_is_not_begun_twice(database) {
+    async fn the_same_work_is_not_started_twice(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         let begun = concurrently(10, |_| {
             let (core, account) = (core.clone(), account.clone());
@@ -115,7 +115,7 @@ on_both_databases! {
         assert!(matches!(recorded, Err(UsageError::KeyReused)), "recording is not reserving");
     }
 
-    /// The node that reserved them is gone.
+    /// The node that reserved them has died.
     async fn a_crash_between_reserve_and_commit_releases_the_units_at_expiry(database) {
         let clock = Clock::manual(NOW);
         let account = database.account("ada@example.com").await;
@@ -169,7 +169,7 @@ on_both_databases! {
     }
 
     /// The key is free at expiry, even if the units are not needed.
-    async fn work_that_died_can_be_begun_again_under_its_key(database) {
+    async fn work_that_died_can_be_restarted_under_its_key(database) {
         let clock = Clock::manual(NOW);
         let (core, account) = (database.core(&clock), database.account("ada@example.com").await);
         let died = held(&core, &account, 1, "key").await;

@@ -34,7 +34,7 @@ on_both_databases! {
 
 /// A statement that is not listed is never prepared by the test above.
 #[tokio::test]
-async fn every_statement_that_is_run_is_listed() {
+async fn every_statement_in_use_is_listed() {
     on_postgres(|database: TestDatabase| async move {
         let listed = [all_statements(), all_batch_statements(&database.db)].concat();
         let (run, missing) = unlisted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store"), &listed);

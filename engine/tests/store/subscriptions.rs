@@ -1,5 +1,5 @@
-//! Subscriptions are replaced as a whole, the older of two answers is never written last, and every change
-//! is kept.
+//! Subscriptions are replaced as a whole, the older of two responses is never written last, and every
+//! change is kept.
 
 use billing::{
     AccountId, Item, Pause, PauseBehavior, Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
@@ -14,7 +14,7 @@ async fn stored(database: &TestDatabase, id: &str) -> Stored<Subscription> {
     subscriptions::by_id(&database.db, &SubscriptionId::new(id)).await.unwrap().expect("it was written")
 }
 
-/// Writes a subscription of which the last version was read, because of `cause`.
+/// Writes a subscription whose latest version was read, for `cause`.
 async fn write_at(
     database: &TestDatabase,
     account: &AccountId,
@@ -75,7 +75,7 @@ on_both_databases! {
         assert_eq!(subscriptions::of_account_in(&mut tx, &account).await.unwrap(), newest_first);
         drop(tx);
 
-        // A value that is gone must not stay behind.
+        // A removed value must not remain.
         let emptied = Subscription { id: full.id.clone(), ..bare };
         assert!(database.write(&account, &emptied, Some(1)).await);
         let read = stored(&database, "sub_full").await;
@@ -122,8 +122,8 @@ on_both_databases! {
         let newer = Subscription { status: Status::Canceled, ..pro("sub_1", &customer) };
         let older = Subscription { status: Status::PastDue, ..pro("sub_1", &customer) };
         assert!(database.write(&account, &newer, Some(1)).await);
-        assert!(!database.write(&account, &older, Some(1)).await, "it may hold the older answer");
-        assert!(!database.write(&account, &older, None).await, "it was created meanwhile");
+        assert!(!database.write(&account, &older, Some(1)).await, "it may hold the older response");
+        assert!(!database.write(&account, &older, None).await, "it has since been created");
         let read = stored(&database, "sub_1").await;
         assert_eq!((read.object, read.version), (newer, 2));
     }

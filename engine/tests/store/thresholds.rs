@@ -21,7 +21,7 @@ async fn record(core: &Core, account: &AccountId, quantity: u64, key: &str) {
 }
 
 on_both_databases! {
-    async fn eighty_and_a_hundred_percent_raise_a_notice_each(database) {
+    async fn eighty_and_a_hundred_percent_each_raise_a_notice(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         record(&core, &account, 79, "a").await;
         assert_eq!(shown(&core, &account).await, []);

@@ -1,4 +1,4 @@
-//! All of a transaction, or nothing, even if a statement fails or its caller goes away.
+//! Transactions are atomic, even if a statement fails or the caller is cancelled.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -21,16 +21,16 @@ async fn store_event(db: &Db, id: &str) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-/// When a caller goes away.
+/// The moment at which a caller is cancelled.
 #[derive(Clone, Copy, Debug)]
 enum Gone {
-    /// Before the database has done what it was asked.
+    /// Before the database has run the statement.
     Early,
-    /// After that, but before the caller has heard of it.
+    /// After that, but before the caller has the result.
     Late,
 }
 
-/// Polls a future up to a number of times and drops it: the caller has gone away.
+/// Polls a future up to a number of times and drops it: the caller was cancelled.
 async fn abandon(future: impl Future<Output = ()>, polls: usize, gone: Gone) {
     let mut future = pin!(future);
     let mut left = polls;
@@ -62,7 +62,7 @@ on_both_databases! {
         assert!(!is_stored(&database.db, "evt_1").await);
         assert!(subscriptions::by_id(&database.db, &subscription.id).await.unwrap().is_none());
 
-        store_event(&database.db, "evt_1").await.expect("the dropped transaction is not in the way");
+        store_event(&database.db, "evt_1").await.expect("the dropped transaction holds no lock");
         assert!(is_stored(&database.db, "evt_1").await);
     }
 
@@ -73,12 +73,12 @@ on_both_databases! {
         let subscription = pro("sub_1", &customer);
         assert!(subscriptions::write(&mut tx, &account, &subscription, None, "evt_1", NOW).await.unwrap());
         let seen = subscriptions::by_id(&database.db, &subscription.id).await.unwrap();
-        assert!(seen.is_none(), "readers neither wait for writers nor see half of their work");
+        assert!(seen.is_none(), "readers neither wait for writers nor see uncommitted writes");
         tx.commit().await.unwrap();
         assert!(subscriptions::by_id(&database.db, &subscription.id).await.unwrap().is_some());
     }
 
-    async fn what_was_committed_survives_a_restart(database) {
+    async fn committed_writes_survive_a_restart(database) {
         let ada = database.account("ada@example.com").await;
         database.db.close().await;
         let db = database.another_node().await;
@@ -86,8 +86,8 @@ on_both_databases! {
         db.close().await;
     }
 
-    /// PostgreSQL answers the `COMMIT` of a failed transaction with a rollback and no error.
-    async fn a_transaction_of_which_a_statement_failed_cannot_be_committed(database) {
+    /// PostgreSQL responds to the `COMMIT` of a failed transaction with a rollback and no error.
+    async fn a_transaction_with_a_failed_statement_cannot_be_committed(database) {
         let mut tx = database.db.begin().await.unwrap();
         inbox::insert(&mut tx, &[event("evt_1")]).await.unwrap();
         let refused = tx
@@ -116,7 +116,7 @@ on_both_databases! {
         }
     }
 
-    /// A statement that was not awaited to its end may have done anything or nothing.
+    /// A statement that was not awaited to completion may or may not have run.
     async fn a_transaction_with_an_abandoned_statement_cannot_be_committed(database) {
         const LONG: &str =
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT COUNT(*) FROM n";
@@ -142,12 +142,12 @@ on_both_databases! {
         store_event(&database.db, "evt_3").await.expect("the next transaction can succeed");
     }
 
-    async fn a_caller_that_goes_away_at_any_moment_leaves_a_database_that_works(database) {
+    async fn the_database_works_after_a_caller_is_cancelled_at_any_moment(database) {
         abandon_at_any_moment(&database.db).await;
     }
 }
 
-/// Stores an event in a database and goes away, at every moment at which that is possible.
+/// Stores an event in a database and is cancelled, at every possible moment.
 async fn abandon_at_any_moment(db: &Db) {
     store_event(db, "evt_first").await.unwrap();
     for gone in [Gone::Early, Gone::Late] {
@@ -164,7 +164,7 @@ async fn abandon_at_any_moment(db: &Db) {
 
 /// Such a database lives in its connection.
 #[tokio::test]
-async fn a_database_in_memory_survives_a_caller_that_goes_away_at_any_moment() {
+async fn an_in_memory_database_survives_a_caller_cancelled_at_any_moment() {
     let db = Db::connect(&DatabaseUrl::parse("sqlite::memory:").unwrap()).await.unwrap();
     db.migrate(MIGRATIONS).await.unwrap();
     abandon_at_any_moment(&db).await;
@@ -175,7 +175,7 @@ async fn a_database_in_memory_survives_a_caller_that_goes_away_at_any_moment() {
 async fn sqlite_that_is_full_fails_the_write_and_accepts_the_next_one_that_fits() {
     on_sqlite(|database: TestDatabase| async move {
         let mut tx = database.db.begin().await.unwrap();
-        // The writing connection's own limit: no page more than there are.
+        // The write connection's own limit: no more pages than there are.
         tx.execute("PRAGMA max_page_count = 1", values![]).await.unwrap();
         tx.commit().await.unwrap();
         let mut tx = database.db.begin().await.unwrap();

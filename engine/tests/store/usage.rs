@@ -41,7 +41,7 @@ on_both_databases! {
         assert_eq!(used(&core, &account, EXPORTS).await, 0, "each meter separately");
     }
 
-    async fn checking_says_what_is_available_and_counts_nothing(database) {
+    async fn checking_reports_availability_and_counts_nothing(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         record(&core, &account, 97, "key").await;
         for (quantity, is_available) in [(1, true), (3, true), (4, false)] {
@@ -52,7 +52,7 @@ on_both_databases! {
         assert_eq!(used(&core, &account, API_CALLS).await, 97);
     }
 
-    async fn a_key_that_is_wrongly_called_new_counts_nothing_and_refuses_no_other_request(database) {
+    async fn a_key_wrongly_declared_new_counts_nothing_and_fails_no_other_request(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         record(&core, &account, 1, "taken").await;
         let answers = concurrently(20, |n| {
@@ -70,7 +70,7 @@ on_both_databases! {
         assert_eq!(used(&core, &account, API_CALLS).await, 20);
     }
 
-    /// Each node has connections and a queue of its own.
+    /// Each node has its own connections and queue.
     async fn of_two_hundred_requests_on_three_nodes_for_the_last_unit_one_succeeds(database) {
         let account = database.account("ada@example.com").await;
         let clock = Clock::manual(NOW);
@@ -459,7 +459,7 @@ on_both_databases! {
     }
 }
 
-/// Sets the API calls that a purchase grants.
+/// Sets a purchase's grant of API calls.
 async fn grant(database: &TestDatabase, account: &AccountId, source: &str, units: i64) {
     let mut tx = database.db.begin().await.unwrap();
     credits::set_granted(&mut tx, account, API_CALLS, source, units, NOW).await.unwrap();

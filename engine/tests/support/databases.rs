@@ -1,4 +1,4 @@
-//! A database of its own for each test, on SQLite and on PostgreSQL, gone afterwards.
+//! A separate database for each test, on SQLite and on PostgreSQL, removed afterwards.
 //!
 //! Test programs of other crates include this file too. Each has a module `tables` whose `migrate` creates
 //! the tables that its tests need.
@@ -44,7 +44,7 @@ pub struct TestDatabase {
     direct: Direct,
 }
 
-/// Connects without the store, to create what no version of the program writes.
+/// Connects without the store, to create rows that no version of the program writes.
 #[derive(Clone)]
 enum Direct {
     Sqlite(SqliteConnectOptions),
@@ -86,7 +86,7 @@ fn server() -> PgConnectOptions {
         .expect("TOLLGATE_TEST_POSTGRES is of the form postgres://user@host:port/database")
 }
 
-/// Runs a test in a task of its own, so that the database can be removed even if it fails.
+/// Runs a test in its own task, so that the database can be removed even if it fails.
 async fn run<F: Future<Output = ()> + Send + 'static>(
     database: TestDatabase,
     test: impl FnOnce(TestDatabase) -> F,
@@ -104,17 +104,17 @@ fn pass_on(outcome: Result<(), JoinError>) {
 
 impl TestDatabase {
     async fn open(url: DatabaseUrl, direct: Direct) -> Self {
-        let db = Db::connect(&url).await.expect("the database answers");
+        let db = Db::connect(&url).await.expect("the database is reachable");
         tables::migrate(&db).await.expect("the migrations apply");
         Self { db, url, direct }
     }
 
     /// Connects as another node does.
     pub async fn another_node(&self) -> Db {
-        Db::connect(&self.url).await.expect("the database answers")
+        Db::connect(&self.url).await.expect("the database is reachable")
     }
 
-    /// The same database through other connections.
+    /// Returns the same database with other connections.
     pub fn through(&self, db: &Db) -> Self {
         Self { db: db.clone(), ..self.clone() }
     }
@@ -124,30 +124,30 @@ impl TestDatabase {
         let sql = AssertSqlSafe(sql.to_owned());
         match &self.direct {
             Direct::Sqlite(options) => {
-                let mut connection = options.connect().await.expect("the database answers");
+                let mut connection = options.connect().await.expect("the database is reachable");
                 connection.execute(sql).await.expect("the statement is valid");
                 connection.close().await.expect("the connection closes");
             }
             Direct::Postgres(options) => {
-                let mut connection = options.connect().await.expect("the database answers");
+                let mut connection = options.connect().await.expect("the database is reachable");
                 connection.execute(sql).await.expect("the statement is valid");
                 connection.close().await.expect("the connection closes");
             }
         }
     }
 
-    /// The first column of each row that a query returns, read without the store.
+    /// Returns the first column of each row of a query, read without the store.
     pub async fn texts(&self, sql: &str) -> Vec<Option<String>> {
         let sql = AssertSqlSafe(sql.to_owned());
         let rows: Vec<(Option<String>,)> = match &self.direct {
             Direct::Sqlite(options) => {
-                let mut connection = options.connect().await.expect("the database answers");
+                let mut connection = options.connect().await.expect("the database is reachable");
                 let rows = driver::query_as(sql).fetch_all(&mut connection).await.expect("the query is valid");
                 connection.close().await.expect("the connection closes");
                 rows
             }
             Direct::Postgres(options) => {
-                let mut connection = options.connect().await.expect("the database answers");
+                let mut connection = options.connect().await.expect("the database is reachable");
                 let rows = driver::query_as(sql).fetch_all(&mut connection).await.expect("the query is valid");
                 connection.close().await.expect("the connection closes");
                 rows
@@ -179,7 +179,7 @@ pub async fn concurrently<T: Send + 'static, F: Future<Output = T> + Send + 'sta
     running.join_all().await
 }
 
-/// Waits for a condition; panics when it does not hold within a minute.
+/// Waits for a condition; panics if it does not hold within a minute.
 pub async fn until<F: Future<Output = bool>>(condition: &str, holds: impl Fn() -> F) {
     let waited = tokio::time::timeout(Duration::from_secs(60), async {
         let mut ticks = tokio::time::interval(Duration::from_millis(5));

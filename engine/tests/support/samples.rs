@@ -20,9 +20,9 @@ pub const NOW: Timestamp = Timestamp(1_777_636_800);
 /// 1 June 2026, 00:00 UTC: when the next window of the free plan begins.
 pub const JUNE: Timestamp = Timestamp(1_780_272_000);
 
-/// A meter of which the free plan includes 100 units, and Pro 10,000.
+/// A meter: the free plan includes 100 units, Pro 10,000.
 pub const API_CALLS: Meter = Meter::new("apiCalls");
-/// A meter of which the free plan includes 10 units, and Pro 500.
+/// A meter: the free plan includes 10 units, Pro 500.
 pub const EXPORTS: Meter = Meter::new("exports");
 
 impl TestDatabase {
@@ -50,7 +50,7 @@ impl TestDatabase {
         customer
     }
 
-    /// Writes a subscription of which `version` was read before, and returns whether that was the last one.
+    /// Writes a subscription whose `version` was read before, and returns whether that was the latest.
     pub async fn write(&self, account: &AccountId, subscription: &Subscription, version: Option<i64>) -> bool {
         let stored = subscriptions::by_id(&self.db, &subscription.id).await.unwrap();
         let missing = Stored { object: subscription.clone(), account: account.clone(), version: 0 };
@@ -61,8 +61,8 @@ impl TestDatabase {
         written
     }
 
-    /// Creates an account whose subscription was written so often: as active, then in turn as past due and
-    /// active. Each time adds a billing change.
+    /// Creates an account whose subscription was written a number of times: as active, then alternately as
+    /// past due and active. Each write adds a billing change.
     pub async fn changed_account(&self, name: &str, times: usize) -> AccountId {
         let account = self.account(&format!("{name}@example.com")).await;
         let customer = self.customer(&account, &format!("cus_{name}")).await;
@@ -86,7 +86,7 @@ pub fn core(db: Db, clock: &Clock) -> Arc<Core> {
     core_with(db, clock, Retention::default())
 }
 
-/// The same, with usage records that are kept for a set time.
+/// Builds the core with a retention for usage records.
 pub fn core_with(db: Db, clock: &Clock, retention: Retention) -> Arc<Core> {
     let catalog = Catalog::parse(include_str!("plans.toml"), &|_| None).expect("the catalogue is valid");
     let urls = Urls::at(&"http://127.0.0.1".parse().expect("the address is valid"));

@@ -1,4 +1,4 @@
-//! Finds the statements that a crate's store runs, in its source.
+//! Finding the statements of a crate's store in its source.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -40,7 +40,7 @@ fn run_in(source: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// The statements of many rows.
+/// The batch statements.
 fn batches_in(source: &str) -> Vec<&str> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let declared = code.split("static ").skip(1).filter_map(|rest| rest.split_once(": LazyLock<BatchStatement>"));

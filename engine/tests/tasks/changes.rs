@@ -1,5 +1,5 @@
-//! The task that delivers billing changes: it survives the host's handler, and a slow account holds up only
-//! itself.
+//! The task that delivers billing changes: it survives failures of the host's handler, and a slow account
+//! delays only itself.
 
 use std::sync::{Arc, Mutex};
 
@@ -50,7 +50,7 @@ impl Task {
         Self { core, stop, running }
     }
 
-    /// What a commit of a change does.
+    /// Wakes the task, as the commit of a change does.
     fn wake(&self) {
         self.core.wake_changes().notify_one();
     }
@@ -87,7 +87,7 @@ on_both_databases! {
         assert_eq!(states(&database, &ada).await, [ChangeState::Delivered; 3]);
     }
 
-    async fn an_account_whose_handler_hangs_holds_up_only_itself(database) {
+    async fn an_account_whose_handler_hangs_delays_only_itself(database) {
         let (ada, bob) = (database.changed_account("ada", 2).await, database.changed_account("bob", 3).await);
         let (accepted, gate) = (Accepted::default(), Arc::new(Semaphore::new(0)));
         let (log, closed, slow) = (accepted.clone(), Arc::clone(&gate), ada.clone());
@@ -112,7 +112,7 @@ on_both_databases! {
         task.end().await;
     }
 
-    /// In each way in which a handler can fail, and then not.
+    /// Fails in each way in which a handler can fail, and then succeeds.
     async fn a_handler_that_fails_is_called_again_and_does_not_end_the_task(database) {
         let (ada, bob) = (database.changed_account("ada", 2).await, database.changed_account("bob", 1).await);
         let (clock, accepted) = (Clock::manual(NOW), Accepted::default());
@@ -193,7 +193,7 @@ on_both_databases! {
         assert_eq!(states(&database, &bob).await, [ChangeState::Delivered; 2]);
     }
 
-    async fn stopping_waits_for_a_delivery_that_has_begun(database) {
+    async fn stopping_waits_for_a_delivery_in_progress(database) {
         let ada = database.changed_account("ada", 2).await;
         let (called, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (calls, closed) = (Arc::clone(&called), Arc::clone(&gate));
@@ -214,8 +214,8 @@ on_both_databases! {
         assert_eq!(called.available_permits(), 0, "no further delivery begins");
     }
 
-    /// The process was killed while the handler ran, which may have acted or not.
-    async fn a_change_is_delivered_again_after_a_restart_in_the_middle(database) {
+    /// The process was killed while the handler ran, which may or may not have acted.
+    async fn a_delivery_interrupted_by_a_restart_is_repeated(database) {
         let ada = database.changed_account("ada", 2).await;
         let (clock, called) = (Clock::manual(NOW), Arc::new(Semaphore::new(0)));
         let calls = Arc::clone(&called);

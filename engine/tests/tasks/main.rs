@@ -1,4 +1,4 @@
-//! The tasks that run beside requests, in a running engine.
+//! The background tasks, in a running engine.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
 

@@ -1,4 +1,4 @@
-//! What an engine starts and stops.
+//! Starting and stopping an engine's tasks.
 
 use std::sync::{Arc, Mutex};
 
@@ -38,7 +38,7 @@ fn is_sound(task: &TaskHealth) -> bool {
 }
 
 on_both_databases! {
-    async fn all_tasks_run_until_they_are_told_to_stop(database) {
+    async fn all_tasks_run_until_they_are_stopped(database) {
         let (engine, notified) = engine(&database);
         assert!(engine.tasks().health().is_empty(), "nothing runs yet");
         let stop = CancellationToken::new();
