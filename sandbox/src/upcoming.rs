@@ -1,7 +1,7 @@
 //! Upcoming changes caused by time, derived from each object.
 //!
 //! Invariant: [`of`] depends only on the object, so that the store can index upcoming changes and
-//! find the next one quickly, however many objects there are. Changes that are due in the same
+//! find the next one quickly regardless of the number of objects. Changes that are due in the same
 //! second happen in the order of [`Due`].
 
 use serde_json::Value;

@@ -41,7 +41,7 @@ impl<'a> Visitor<'a> {
         Ok(Page { body, is_brotli })
     }
 
-    /// Sends a GET request and returns the response, whatever its status.
+    /// Sends a GET request and returns the response, regardless of its status.
     pub fn request(&self, path: &str) -> anyhow::Result<Response<Body>> {
         let mut request = self.agent.get(format!("{}{path}", self.origin)).header(ACCEPT_ENCODING, "br");
         if let Some(cookie) = &self.cookie {

@@ -40,6 +40,9 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, A
     }
     let items = session_items(tx, params, subscribes)?;
     let currency = one_currency(&items, params)?;
+    if let (true, Some(customer)) = (subscribes, params.some("customer")) {
+        currency::check(tx, customer, &currency)?;
+    }
     let trial_end = trial_end(&params["subscription_data"], now)?;
 
     let mut session = CheckoutSession::new(now);
@@ -222,7 +225,7 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
     Ok(items)
 }
 
-/// Creates a price from `price_data`; it is inactive, as at Stripe.
+/// Creates a price from `price_data`; it is inactive, like at Stripe.
 fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Price, ApiError> {
     let product = match (data.some("product"), data.get("product_data")) {
         (Some(id), _) => tx.named("product", id, &format!("{param}[product]"))?.text("id").to_owned(),

@@ -1,6 +1,6 @@
 //! Changes caused by time: trials end, subscriptions renew, payments are retried, pages expire.
 //!
-//! Invariant: changes happen in the order in which they are due, each at its own time, however far the
+//! Invariant: changes happen in the order in which they are due, each at its own time, no matter how far the
 //! clock has jumped. Proved by `a_jump_over_several_months_bills_each_month`.
 
 use crate::error::ApiError;
