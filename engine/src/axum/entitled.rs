@@ -14,7 +14,7 @@ use serde_json::json;
 use super::addresses::{login_address, upgrade_address};
 use super::identify::Visitor;
 use super::policy::Route;
-use super::request::{uri, way_back};
+use super::request::{return_address, uri};
 use crate::engine::Engine;
 use crate::permit::{Permit, Refusal, permit};
 
@@ -79,7 +79,7 @@ impl<S: Send + Sync, R: Requirement> FromRequestParts<S> for Entitled<R> {
         let visitor = parts.extensions.get::<Visitor>().ok_or(Refused::NoGate)?;
         let accepts = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         let is_page = accepts.is_some_and(|accept| accept.contains("text/html"));
-        let next = way_back(parts, uri(parts).path(), engine.urls());
+        let next = return_address(parts, uri(parts).path(), engine.urls());
         let Some((billable, entitlement)) = &visitor.0 else {
             return Err(Refused::SignIn { address: login_address(engine.urls(), next.as_deref()), is_page });
         };

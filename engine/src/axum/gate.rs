@@ -15,7 +15,7 @@ use super::addresses::{login_address, upgrade_address};
 use super::canonical::canonical;
 use super::identify::{Identify, Visitor};
 use super::policy::{PolicyTable, Verdict};
-use super::request::{address, is_read, uri, way_back};
+use super::request::{address, is_read, return_address, uri};
 use crate::accounts::AccountError;
 use crate::engine::Engine;
 
@@ -77,7 +77,7 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
         }
         return refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await;
     };
-    let back = way_back(&parts, &canonical, gate.engine.urls());
+    let back = return_address(&parts, &canonical, gate.engine.urls());
     let back = back.as_deref();
     let (engine, signed_in) = (&gate.engine, visitor.0.as_ref());
     let signed_in = signed_in.map(|(billable, entitlement)| (&**entitlement, billable.is_operator));

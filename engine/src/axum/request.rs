@@ -17,9 +17,9 @@ pub(super) fn address(parts: &Parts, path: &str) -> String {
     uri(parts).query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
-/// Where a browser comes back to once it may: the address it asked for, with its path in this spelling,
-/// or the page with the form that it posted.
-pub(super) fn way_back(parts: &Parts, path: &str, urls: &Urls) -> Option<String> {
+/// The address that a browser returns to once it is admitted: the requested one, with its path in this
+/// spelling, or the page with the form that it posted.
+pub(super) fn return_address(parts: &Parts, path: &str, urls: &Urls) -> Option<String> {
     if is_read(parts) { Some(address(parts, path)) } else { form_page(parts, urls) }
 }
 

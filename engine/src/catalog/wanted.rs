@@ -22,7 +22,7 @@ pub struct WantedPrice {
     pub lookup_key: String,
     /// The amount; for a metered price, the amount per unit.
     pub amount: Money,
-    /// How often it is charged; `None` for a price that is paid once.
+    /// How often it is charged; `None` for a one-time price.
     pub interval: Option<Interval>,
     /// The event name of the meter that it bills; `None` for a fixed price.
     pub event_name: Option<String>,

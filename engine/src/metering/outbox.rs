@@ -23,7 +23,7 @@ const ROUND: i64 = 100;
 const MAX_AGE_DAYS: i64 = 34;
 /// Stripe remembers an identifier for 24 hours; one hour is a margin for clock skew.
 const REMEMBERED: i64 = 23 * 3600;
-/// The longest wait between two attempts, in seconds.
+/// The maximum delay between two attempts, in seconds.
 const MAX_BACKOFF: i64 = 3600;
 
 /// Sends everything that is due and not being sent by another process, and returns the number of events

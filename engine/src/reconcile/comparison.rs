@@ -11,7 +11,7 @@ use crate::sync::SyncError;
 pub enum Mode {
     /// Only report.
     DryRun,
-    /// Repair what is safe.
+    /// Repair safe differences.
     Repair,
 }
 

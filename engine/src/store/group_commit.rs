@@ -24,7 +24,7 @@ const MAX_WAITING: usize = 4096;
 /// The maximum wait for a commit to begin: longer than the database's own timeouts.
 const MAX_WAIT: Duration = Duration::from_secs(15);
 
-type Answer<A> = oneshot::Sender<Result<A, StoreError>>;
+type ResultSender<A> = oneshot::Sender<Result<A, StoreError>>;
 type Commit<T, A> = dyn Fn(Arc<[T]>) -> BoxFuture<'static, Result<Vec<A>, StoreError>> + Send + Sync;
 
 /// A queue of requests that are committed together. Cheap to clone.
@@ -45,7 +45,7 @@ struct Queue<T, A> {
 struct Waiting<T, A> {
     ticket: u64,
     request: T,
-    answer: Answer<A>,
+    sender: ResultSender<A>,
 }
 
 impl<T, A> Clone for GroupCommit<T, A> {
@@ -92,26 +92,26 @@ where
     /// On [`StoreError::Busy`] the request was not and will not be committed. After any other error it may
     /// have been, as after any failed commit.
     pub async fn submit(&self, request: T) -> Result<A, StoreError> {
-        let (answer, mut answered) = oneshot::channel();
-        let ticket = self.enqueue(request, answer)?;
-        if let Ok(answer) = tokio::time::timeout(self.0.max_wait, &mut answered).await {
-            return answer.unwrap_or_else(|_| Err(crashed()));
+        let (sender, mut receiver) = oneshot::channel();
+        let ticket = self.enqueue(request, sender)?;
+        if let Ok(result) = tokio::time::timeout(self.0.max_wait, &mut receiver).await {
+            return result.unwrap_or_else(|_| Err(crashed()));
         }
         if self.withdraw(ticket) {
             return Err(StoreError::Busy);
         }
         // Its commit has begun: only its outcome tells whether it succeeded.
-        answered.await.unwrap_or_else(|_| Err(crashed()))
+        receiver.await.unwrap_or_else(|_| Err(crashed()))
     }
 
-    fn enqueue(&self, request: T, answer: Answer<A>) -> Result<u64, StoreError> {
+    fn enqueue(&self, request: T, sender: ResultSender<A>) -> Result<u64, StoreError> {
         let mut queue = self.queue();
         if queue.waiting.len() >= MAX_WAITING {
             return Err(StoreError::Busy);
         }
         let ticket = queue.next_ticket;
         queue.next_ticket += 1;
-        queue.waiting.push(Waiting { ticket, request, answer });
+        queue.waiting.push(Waiting { ticket, request, sender });
         let is_first = !std::mem::replace(&mut queue.is_running, true);
         drop(queue);
         if is_first {
@@ -131,7 +131,7 @@ where
     /// Takes the next batch, without the requests whose callers were cancelled.
     fn take(&self) -> Vec<Waiting<T, A>> {
         let mut queue = self.queue();
-        queue.waiting.retain(|waiting| !waiting.answer.is_closed());
+        queue.waiting.retain(|waiting| !waiting.sender.is_closed());
         let size = queue.waiting.len().min(MAX_BATCH);
         queue.is_running = size > 0;
         queue.waiting.drain(..size).collect()
@@ -158,20 +158,20 @@ where
             if batch.is_empty() {
                 return;
             }
-            let (requests, answers): (Vec<T>, Vec<Answer<A>>) =
-                batch.into_iter().map(|waiting| (waiting.request, waiting.answer)).unzip();
+            let (requests, senders): (Vec<T>, Vec<ResultSender<A>>) =
+                batch.into_iter().map(|waiting| (waiting.request, waiting.sender)).unzip();
             let requests: Arc<[T]> = requests.into();
             match self.commit(Arc::clone(&requests)).await {
-                Ok(all) => answers.into_iter().zip(all).for_each(|(answer, outcome)| reply(answer, Ok(outcome))),
+                Ok(all) => senders.into_iter().zip(all).for_each(|(sender, outcome)| reply(sender, Ok(outcome))),
                 // A batch of one is retried too: the conflicting row may be committed and visible by now.
                 Err(error) if error.is_caused_by_data() => {
-                    for (request, answer) in requests.iter().zip(answers) {
-                        reply(answer, self.commit_alone(request).await);
+                    for (request, sender) in requests.iter().zip(senders) {
+                        reply(sender, self.commit_alone(request).await);
                     }
                 }
                 Err(error) => {
                     let error = Arc::new(error);
-                    answers.into_iter().for_each(|answer| reply(answer, Err(StoreError::Shared(Arc::clone(&error)))));
+                    senders.into_iter().for_each(|sender| reply(sender, Err(StoreError::Shared(Arc::clone(&error)))));
                 }
             }
         }
@@ -187,8 +187,8 @@ where
 }
 
 /// Ignores a caller that was cancelled: its request stays committed.
-fn reply<A>(answer: Answer<A>, outcome: Result<A, StoreError>) {
-    let _ = answer.send(outcome);
+fn reply<A>(sender: ResultSender<A>, outcome: Result<A, StoreError>) {
+    let _ = sender.send(outcome);
 }
 
 impl<T, A> Drop for Running<T, A> {
@@ -254,14 +254,14 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_waited_too_long_is_refused_and_never_committed() {
         let (group, gate, committed) = gated(Duration::ZERO);
-        let (answer, first) = oneshot::channel();
-        group.enqueue(1, answer).unwrap();
+        let (sender, first) = oneshot::channel();
+        group.enqueue(1, sender).unwrap();
         while !group.queue().waiting.is_empty() {
             tokio::task::yield_now().await;
         }
         assert!(matches!(group.submit(2).await, Err(StoreError::Busy)));
         gate.add_permits(2);
-        assert_eq!(first.await.expect("an answer").unwrap(), 1);
+        assert_eq!(first.await.expect("a result").unwrap(), 1);
         assert_eq!(committed.load(Ordering::SeqCst), 1);
     }
 

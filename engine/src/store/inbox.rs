@@ -301,7 +301,7 @@ pub async fn revive_naming(tx: &mut Tx, account: &AccountId, at: Timestamp) -> R
     tx.execute(REVIVE_NAMING, values![account.as_str(), at.0]).await
 }
 
-/// When the next event is due, if one is pending.
+/// The time at which the next event is due, if one is pending.
 pub async fn next_due(db: &Db) -> Result<Option<Timestamp>, StoreError> {
     Ok(db.fetch_one::<(Option<i64>,)>(NEXT_DUE, values![]).await?.0.map(Timestamp))
 }
@@ -419,7 +419,7 @@ pub async fn count_by_state(db: &Db) -> Result<Vec<StateCount>, StoreError> {
     rows.into_iter().map(|(text, events)| Ok(StateCount { state: state(&text, "")?, events })).collect()
 }
 
-/// When the oldest pending event was received.
+/// The time at which the oldest pending event was received.
 pub async fn oldest_pending(db: &Db) -> Result<Option<Timestamp>, StoreError> {
     Ok(db.fetch_one::<(Option<i64>,)>(OLDEST_PENDING, values![]).await?.0.map(Timestamp))
 }

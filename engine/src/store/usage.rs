@@ -205,7 +205,7 @@ pub struct UsageRecord {
     pub window_start: i64,
     /// The number of units paid with credits.
     pub from_credits: i64,
-    /// How many are billed.
+    /// The number of units billed as overage.
     pub overage: i64,
     /// The reservation, while it is held.
     pub reservation_id: Option<String>,
@@ -268,7 +268,7 @@ pub struct ExpiredReservation {
     pub quantity: i64,
     /// The number of units paid with credits.
     pub from_credits: i64,
-    /// How many are billed.
+    /// The number of units billed as overage.
     pub overage: i64,
     /// The reservation.
     pub reservation_id: String,

@@ -103,20 +103,20 @@ impl Gateway {
                 request.mode(CheckoutSessionMode::Payment).payment_intent_data(payment).metadata(metadata)
             }
         };
-        let answer = self.send(&request, Some(&format!("checkout:{}", checkout.attempt))).await?;
-        Ok(objects::checkout_session(&answer)?)
+        let response = self.send(&request, Some(&format!("checkout:{}", checkout.attempt))).await?;
+        Ok(objects::checkout_session(&response)?)
     }
 
     /// Reads a Checkout Session, with its line items.
     pub async fn checkout_session(&self, id: &CheckoutSessionId) -> Result<CheckoutSession, GatewayError> {
         let request = RetrieveCheckoutSession::new(id.as_str()).expand(vec!["line_items".to_owned()]);
-        let answer = self.send(&request, None).await?;
-        Ok(objects::checkout_session(&answer)?)
+        let response = self.send(&request, None).await?;
+        Ok(objects::checkout_session(&response)?)
     }
 
     /// Expires an unpaid Checkout Session. Stripe refuses if it was completed or has expired.
     pub async fn expire_checkout_session(&self, id: &CheckoutSessionId) -> Result<CheckoutSession, GatewayError> {
-        let answer = self.send(&ExpireCheckoutSession::new(id.as_str()), None).await?;
-        Ok(objects::checkout_session(&answer)?)
+        let response = self.send(&ExpireCheckoutSession::new(id.as_str()), None).await?;
+        Ok(objects::checkout_session(&response)?)
     }
 }

@@ -25,13 +25,13 @@ impl Gateway {
             0 => format!("customer:{account}"),
             _ => format!("customer:{account}:{deleted}"),
         };
-        let answer = self.send(&request, Some(&key)).await?;
-        Ok(objects::customer(&answer)?)
+        let response = self.send(&request, Some(&key)).await?;
+        Ok(objects::customer(&response)?)
     }
 
     /// Reads a customer.
     pub async fn customer(&self, id: &CustomerId) -> Result<Named<Customer>, GatewayError> {
-        let answer = self.send(&RetrieveCustomer::new(id.as_str()), None).await?;
-        Ok(objects::customer(&answer)?)
+        let response = self.send(&RetrieveCustomer::new(id.as_str()), None).await?;
+        Ok(objects::customer(&response)?)
     }
 }

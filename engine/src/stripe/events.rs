@@ -20,8 +20,8 @@ impl Gateway {
         if let Some(after) = after {
             request = request.starting_after(after);
         }
-        let answer = self.send(&request, None).await?;
-        let page = Listed::read_each(&answer, |value| Ok((objects::event(value)?, value.clone())))?;
+        let response = self.send(&request, None).await?;
+        let page = Listed::read_each(&response, |value| Ok((objects::event(value)?, value.clone())))?;
         let data = page.data.into_iter().map(|(id, read)| read.map_err(|error| Unread { id, error: error.into() }));
         Ok(Listed { data: data.collect(), next: page.next })
     }

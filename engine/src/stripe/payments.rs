@@ -23,14 +23,14 @@ pub struct InvoiceAddresses {
 impl Gateway {
     /// Reads an invoice, with the ids of its payments.
     pub async fn invoice(&self, id: &InvoiceId) -> Result<Named<Invoice>, GatewayError> {
-        let answer = self.send(&RetrieveInvoice::new(id.as_str()).expand(vec!["payments".to_owned()]), None).await?;
-        Ok(objects::invoice(&answer)?)
+        let response = self.send(&RetrieveInvoice::new(id.as_str()).expand(vec!["payments".to_owned()]), None).await?;
+        Ok(objects::invoice(&response)?)
     }
 
     /// Reads the addresses of an invoice. They expire, so they are read when needed.
     pub async fn invoice_addresses(&self, id: &InvoiceId) -> Result<InvoiceAddresses, GatewayError> {
-        let answer = self.send(&RetrieveInvoice::new(id.as_str()), None).await?;
-        let address = |pointer| objects::text(&answer, pointer).map(str::to_owned);
+        let response = self.send(&RetrieveInvoice::new(id.as_str()), None).await?;
+        let address = |pointer| objects::text(&response, pointer).map(str::to_owned);
         Ok(InvoiceAddresses { page: address("/hosted_invoice_url"), pdf: address("/invoice_pdf") })
     }
 
@@ -55,8 +55,8 @@ impl Gateway {
     /// Reads a payment with its latest charge, refunds and disputes.
     pub async fn payment(&self, id: &PaymentIntentId) -> Result<Named<Payment>, GatewayError> {
         let expand = ["latest_charge", "latest_charge.refunds"].map(str::to_owned).to_vec();
-        let answer: Value = self.send(&RetrievePaymentIntent::new(id.as_str()).expand(expand), None).await?;
-        let mut payment = objects::payment(&answer)?;
+        let response: Value = self.send(&RetrievePaymentIntent::new(id.as_str()).expand(expand), None).await?;
+        let mut payment = objects::payment(&response)?;
         if payment.object.is_disputed {
             payment.object.disputes = self.disputes_of(id).await?;
         }

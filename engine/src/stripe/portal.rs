@@ -49,8 +49,8 @@ impl Gateway {
             let card = CreateBillingPortalSessionFlowDataType::PaymentMethodUpdate;
             request = request.flow_data(CreateBillingPortalSessionFlowData::new(card));
         }
-        let answer = self.send(&request, None).await?;
-        let url = text(&answer, "/url").ok_or(ObjectError { object: "billing_portal.session", field: "url" })?;
+        let response = self.send(&request, None).await?;
+        let url = text(&response, "/url").ok_or(ObjectError { object: "billing_portal.session", field: "url" })?;
         Ok(url.to_owned())
     }
 
@@ -106,8 +106,8 @@ impl Gateway {
         features.subscription_cancel = Some(cancel);
         let ours = [("tollgate".to_owned(), CONFIGURATION.to_owned())];
         let request = CreateBillingPortalConfiguration::new(features).metadata(std::collections::HashMap::from(ours));
-        let answer: Value = self.send(&request, Some(&format!("portal:{CONFIGURATION}"))).await?;
-        objects::id_of(&answer, "/id")
+        let response: Value = self.send(&request, Some(&format!("portal:{CONFIGURATION}"))).await?;
+        objects::id_of(&response, "/id")
             .ok_or(GatewayError::Object(ObjectError { object: "billing_portal.configuration", field: "id" }))
     }
 }

@@ -80,7 +80,7 @@ pub struct NewPrice<'a> {
     pub lookup_key: &'a str,
     /// The amount.
     pub amount: &'a Money,
-    /// How often it is charged; `None` for a price that is paid once.
+    /// How often it is charged; `None` for a one-time price.
     pub interval: Option<Interval>,
     /// The id of the meter that it bills.
     pub meter: Option<&'a str>,
@@ -113,8 +113,8 @@ impl Gateway {
     /// Reads the price with this id; `None` if it does not exist or is archived.
     pub async fn price(&self, id: &PriceId) -> Result<Option<StripePrice>, GatewayError> {
         match self.send(&RetrievePrice::new(id.as_str()), None).await {
-            Ok(answer) if answer.get("active").and_then(Value::as_bool) == Some(false) => Ok(None),
-            Ok(answer) => Ok(Some(price(&answer)?)),
+            Ok(response) if response.get("active").and_then(Value::as_bool) == Some(false) => Ok(None),
+            Ok(response) => Ok(Some(price(&response)?)),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
@@ -149,8 +149,8 @@ impl Gateway {
         let interval = new.interval.map_or("once", Interval::as_str);
         let meter = new.meter.map(|meter| format!(":{meter}")).unwrap_or_default();
         let key = format!("price:{}:{replaces}:{}:{interval}{meter}", new.lookup_key, new.amount);
-        let answer = self.send(&request, Some(&key)).await?;
-        Ok(price(&answer)?)
+        let response = self.send(&request, Some(&key)).await?;
+        Ok(price(&response)?)
     }
 
     /// Archives a price. Its subscribers keep paying it.
@@ -161,7 +161,7 @@ impl Gateway {
     /// Reads the product with this id.
     pub async fn product(&self, id: &str) -> Result<Option<StripeProduct>, GatewayError> {
         match self.send(&RetrieveProduct::new(id), None).await {
-            Ok(answer) => Ok(Some(product(&answer)?)),
+            Ok(response) => Ok(Some(product(&response)?)),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }

@@ -15,8 +15,8 @@ impl Gateway {
     /// Reads a subscription with all its items, its payment method and, if it is past due, since when.
     pub async fn subscription(&self, id: &SubscriptionId) -> Result<SubscriptionObject, GatewayError> {
         let expand = ["latest_invoice", "default_payment_method"].map(str::to_owned).to_vec();
-        let answer = self.send(&RetrieveSubscription::new(id.as_str()).expand(expand), None).await?;
-        self.complete(objects::subscription(&answer)?, &answer).await
+        let response = self.send(&RetrieveSubscription::new(id.as_str()).expand(expand), None).await?;
+        self.complete(objects::subscription(&response)?, &response).await
     }
 
     /// Reads a page of all subscriptions, including ended ones, newest first. One that cannot be read
@@ -55,8 +55,8 @@ impl Gateway {
         if let Some(after) = after {
             request = request.starting_after(after);
         }
-        let answer = self.send(&request, None).await?;
-        let page = Listed::read_each(&answer, |value| Ok((objects::subscription(value)?, value.clone())))?;
+        let response = self.send(&request, None).await?;
+        let page = Listed::read_each(&response, |value| Ok((objects::subscription(value)?, value.clone())))?;
         let mut data = Vec::with_capacity(page.data.len());
         for (id, read) in page.data {
             let whole = match read {
@@ -77,8 +77,8 @@ impl Gateway {
         while read.has_more_items {
             let last = read.subscription.items.last().map(|item| item.id.clone()).unwrap_or_default();
             let request = ListSubscriptionItem::new(read.subscription.id.as_str()).limit(PAGE).starting_after(last);
-            let answer = self.send(&request, None).await?;
-            let page = Listed::read(&answer, |item| objects::subscription_item(item, value))?;
+            let response = self.send(&request, None).await?;
+            let page = Listed::read(&response, |item| objects::subscription_item(item, value))?;
             read.has_more_items = page.next.is_some();
             read.subscription.items.extend(page.data);
         }

@@ -27,7 +27,7 @@ fn table() -> PolicyTable {
     PolicyTable::new(ROUTES.to_vec(), &catalog()).expect("the routes are valid")
 }
 
-/// What the free plan allows.
+/// The entitlement of the free plan.
 fn free() -> Entitlement {
     entitlement(&[], &catalog(), Timestamp(1_777_636_800))
 }
