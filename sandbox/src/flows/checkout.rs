@@ -40,9 +40,6 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, A
     }
     let items = session_items(tx, params, subscribes)?;
     let currency = one_currency(&items, params)?;
-    if let (true, Some(customer)) = (subscribes, params.some("customer")) {
-        currency::check(tx, customer, &currency)?;
-    }
     let trial_end = trial_end(&params["subscription_data"], now)?;
 
     let mut session = CheckoutSession::new(now);
