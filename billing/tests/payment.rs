@@ -49,7 +49,7 @@ fn the_customer_has_to_act_while_the_bank_asks_and_after_it_declined_for_lack_of
 
 #[test]
 fn a_dispute_takes_money_while_it_is_open_and_when_it_is_lost() {
-    let takes = |status: &str| DisputeStatus::from(status.to_owned()).takes_money();
+    let takes = |status: &str| DisputeStatus::from(status.to_owned()).withholds_funds();
     for status in ["needs_response", "under_review", "lost", "a_future_status"] {
         assert!(takes(status), "{status}");
     }

@@ -43,7 +43,7 @@ pub use page::{Heading, operator_page, see_other, signed_in_page};
 pub use plan_card::{Offer, PlanCard, gains};
 pub use plan_name::plan_name;
 pub use portal_button::PortalButton;
-pub use purchase::{what_it_grants, what_was_bought};
+pub use purchase::{purchase_grants, purchase_title};
 pub use status_badge::{EventBadge, InvoiceBadge, StatusBadge};
 pub use subscription_notice::SubscriptionNotice;
 pub use usage_meter::UsageMeter;

@@ -5,7 +5,7 @@ use billing::ledger::{LineItem, Purchase};
 use billing::money::grouped;
 
 /// Returns the names of the products: the catalogue's or, if it no longer has them, Stripe's.
-pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
+pub fn purchase_title(purchase: &Purchase, catalog: &Catalog) -> String {
     let name = |item: &LineItem| {
         let known = item.product.as_deref().and_then(|key| catalog.product(key));
         let name = known.map_or_else(|| item.description.clone(), |product| product.name.clone());
@@ -16,7 +16,7 @@ pub fn what_was_bought(purchase: &Purchase, catalog: &Catalog) -> String {
 }
 
 /// Returns the credits that the purchase added.
-pub fn what_it_grants(purchase: &Purchase, catalog: &Catalog) -> Option<String> {
+pub fn purchase_grants(purchase: &Purchase, catalog: &Catalog) -> Option<String> {
     let granted = purchase.items.iter().filter_map(|item| item.grants);
     let credits: Vec<String> =
         granted.map(|(meter, units)| format!("{} {}", grouped(units), catalog.meter_label(meter))).collect();

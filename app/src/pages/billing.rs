@@ -13,7 +13,7 @@ use crate::api::{CurrentPlan, MeterUsage, StartPurchase, current_plan, usage};
 use crate::caller::Caller;
 use crate::components::{
     CheckoutNotice, Column, DataTable, Day, Empty, FormError, Glyph, Heading, InvoiceBadge, PortalButton, StatusBadge,
-    SubscriptionNotice, Tone, UsageMeter, UsageNotices, invoice_address, plan_name, signed_in_page, what_was_bought,
+    SubscriptionNotice, Tone, UsageMeter, UsageNotices, invoice_address, plan_name, purchase_title, signed_in_page,
 };
 use crate::failure::Failure;
 use crate::query::{address, after, after_value, parameter};
@@ -224,7 +224,7 @@ fn Purchases(page: Page<PaidPurchase>, catalog: Catalog) -> impl IntoView {
 
 #[component]
 fn PurchaseRow(purchase: Purchase, payment: Option<Payment>, catalog: Catalog) -> impl IntoView {
-    let what = what_was_bought(&purchase, &catalog);
+    let what = purchase_title(&purchase, &catalog);
     let (status, tone, detail) = purchase_status(&purchase, payment.as_ref());
     let class = tone.map_or_else(|| "badge".to_owned(), |tone| format!("badge badge-{}", tone.as_str()));
     let receipt = payment.and_then(|payment| payment.receipt_url);

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use server::Tollgate;
 
 use crate::caller::Caller;
-use crate::components::{Day, Glyph, Icon, signed_in_page, what_it_grants, what_was_bought};
+use crate::components::{Day, Glyph, Icon, purchase_grants, purchase_title, signed_in_page};
 use crate::failure::Failure;
 use crate::islands::AwaitPayment;
 use crate::query::parameter;
@@ -52,7 +52,7 @@ fn Outcome(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> 
         }
         CheckoutOutcome::Bought(purchase) => view! { <Bought tollgate purchase/> }.into_any(),
         CheckoutOutcome::PaymentPending(purchase) => {
-            let what = what_was_bought(&purchase, tollgate.catalog());
+            let what = purchase_title(&purchase, tollgate.catalog());
             view! {
                 <div class="narrow outcome">
                     <Icon glyph=Glyph::Receipt/>
@@ -114,8 +114,8 @@ fn Outcome(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> 
 
 #[component]
 fn Bought(tollgate: Tollgate, purchase: Purchase) -> impl IntoView {
-    let what = what_was_bought(&purchase, tollgate.catalog());
-    let text = what_it_grants(&purchase, tollgate.catalog())
+    let what = purchase_title(&purchase, tollgate.catalog());
+    let text = purchase_grants(&purchase, tollgate.catalog())
         .map(|credits| format!("{credits} were added to your account. They're used after your plan's limit."));
     view! {
         <div class="narrow outcome outcome-good">

@@ -38,7 +38,7 @@ impl DisputeStatus {
     }
 
     /// Returns `true` if the bank holds or has kept the money.
-    pub const fn takes_money(&self) -> bool {
+    pub const fn withholds_funds(&self) -> bool {
         matches!(self, Self::NeedsResponse | Self::UnderReview | Self::Lost | Self::Unknown(_))
     }
 }

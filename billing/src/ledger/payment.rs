@@ -101,7 +101,7 @@ impl Payment {
 
     /// Returns the amount that banks hold or have kept because of disputes.
     pub fn amount_disputed(&self) -> i64 {
-        let taken = self.disputes.iter().filter(|dispute| dispute.status.takes_money());
+        let taken = self.disputes.iter().filter(|dispute| dispute.status.withholds_funds());
         taken.fold(0_i64, |sum, dispute| sum.saturating_add(dispute.amount))
     }
 }

@@ -44,7 +44,7 @@ async fn authenticate(
     let attempt = throttle::log_in(tollgate, &login_key, client).await?;
     let checked = check(tollgate, &login_key, password).await;
     if !matches!(checked, Ok(None)) {
-        attempt.give_back(tollgate).await?;
+        attempt.release(tollgate).await?;
     }
     let identity = checked?;
     if identity.is_none() {

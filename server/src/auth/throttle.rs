@@ -136,10 +136,10 @@ async fn try_count(tollgate: &Tollgate, limits: &[Limit], now: Timestamp) -> Res
 
 impl Counted {
     /// Gives the attempt back, because the password was right or not checked.
-    pub(super) async fn give_back(self, tollgate: &Tollgate) -> Result<(), AuthUnavailable> {
+    pub(super) async fn release(self, tollgate: &Tollgate) -> Result<(), AuthUnavailable> {
         let mut tx = tollgate.db().begin().await?;
         for key in &self.keys {
-            login_throttle::give_back(&mut tx, key).await?;
+            login_throttle::release(&mut tx, key).await?;
         }
         tx.commit().await?;
         Ok(())

@@ -50,7 +50,7 @@ pub async fn take(
 }
 
 /// Gives back an attempt whose password was right.
-pub async fn give_back(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
+pub async fn release(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
     tx.execute(GIVE_BACK, values![key]).await.map(drop)
 }
 

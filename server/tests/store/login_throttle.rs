@@ -17,9 +17,9 @@ async fn take(database: &TestDatabase, key: &str, now: Timestamp) -> Attempt {
     taken
 }
 
-async fn give_back(database: &TestDatabase, key: &str) {
+async fn release(database: &TestDatabase, key: &str) {
     let mut tx = database.db.begin().await.unwrap();
-    login_throttle::give_back(&mut tx, key).await.unwrap();
+    login_throttle::release(&mut tx, key).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -71,7 +71,7 @@ on_both_databases! {
 
     async fn an_attempt_given_back_can_be_taken_again(database) {
         use_up(&database, "key").await;
-        give_back(&database, "key").await;
+        release(&database, "key").await;
         assert_eq!(take(&database, "key", NOW).await, Attempt::Allowed);
         assert_eq!(take(&database, "key", NOW).await, denied(NOW));
     }
@@ -79,9 +79,9 @@ on_both_databases! {
     async fn no_more_is_given_back_than_was_taken(database) {
         assert_eq!(take(&database, "key", NOW).await, Attempt::Allowed);
         for _ in 0..5 {
-            give_back(&database, "key").await;
+            release(&database, "key").await;
         }
-        give_back(&database, "never taken").await;
+        release(&database, "never taken").await;
         use_up(&database, "key").await;
         assert_eq!(take(&database, "key", NOW).await, denied(NOW));
     }

@@ -13,7 +13,7 @@ use crate::api::MeterUsage;
 use crate::caller::Operator;
 use crate::components::{
     Banner, Column, DataTable, Day, Heading, InvoiceBadge, Moment, StatusBadge, Tone, UsageMeter, operator_page,
-    what_was_bought,
+    purchase_title,
 };
 use crate::failure::Failure;
 use crate::query::{address, parameter};
@@ -149,7 +149,7 @@ fn Ledger(invoices: Vec<Invoice>, purchases: Vec<PaidPurchase>, catalog: Catalog
             view! {
                 <tr>
                     <th scope="row"><code>{purchase.payment.as_ref().map_or("–", |id| id.as_str()).to_owned()}</code></th>
-                    <td>{what_was_bought(&purchase, &catalog)}</td>
+                    <td>{purchase_title(&purchase, &catalog)}</td>
                     <td><Day at=purchase.created/></td>
                     <td>{state}</td>
                     <td class="money">{purchase.total.to_string()}</td>
