@@ -1,4 +1,4 @@
-//! What usage is taken from: the included allowance first, then credits, then billed overage.
+//! Covers usage from the included allowance first, then from credits, then as billed overage.
 //! A request is granted as a whole or not at all.
 //!
 //! Usage is counted per window, and a window belongs to a subscription and its billing anchor; on
@@ -19,7 +19,7 @@ use crate::usage_window::UsageWindow;
 /// The largest number of units that is ever counted: the maximum of a database integer.
 pub const MAX_UNITS: u64 = i64::MAX as u64;
 
-/// One meter's allowance in one window, and how much of it is used.
+/// One meter's allowance and usage in one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// Units the plan includes.
@@ -30,11 +30,11 @@ pub struct Allowance {
     pub reserved: u64,
     /// Credits left; negative if used credits were refunded.
     pub credits: i64,
-    /// Units used beyond both, which are billed.
+    /// Units used beyond both, or reserved for it, which are billed.
     pub overage: u64,
 }
 
-/// Where the units of one request are taken from. The parts add up to the requested quantity.
+/// The sources of one request's units. They add up to the requested quantity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allocation {
     /// Units from the plan's allowance.
@@ -70,7 +70,7 @@ impl Allowance {
         let beyond = quantity - included - credits;
         let is_granted = match overage {
             Overage::Deny => beyond == 0,
-            Overage::Bill => beyond <= MAX_UNITS.saturating_sub(self.overage),
+            Overage::Bill { max } => beyond <= max.min(MAX_UNITS).saturating_sub(self.overage),
         };
         is_granted.then_some(Allocation { included, credits, overage: beyond })
     }

@@ -1,4 +1,4 @@
-//! E-mail addresses: which are accepted, and when two belong to one person.
+//! E-mail addresses: validation, and a canonical form that identifies a person.
 //!
 //! An account is looked up by the login key, the address in lower case. A trial is counted by
 //! the canonical form, so that it is granted once per person rather than once per spelling
@@ -15,7 +15,7 @@ pub struct Email {
     given: String,
 }
 
-/// Why an address was rejected, as a message for the person who typed it.
+/// The reason an address was rejected, as a message for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
     /// Nothing was entered.
@@ -38,7 +38,7 @@ impl Email {
         if text.is_empty() {
             return Err(EmailError::Empty);
         }
-        // Checks the login key, because lower case can be longer than what was typed outside ASCII.
+        // Checks the login key: outside ASCII, the lower-case form can be longer than the input.
         let folded = text.to_lowercase();
         if folded.len() > MAX_BYTES {
             return Err(EmailError::TooLong);

@@ -1,4 +1,4 @@
-//! What an account may do at a given time, and why: one pure function.
+//! Computes an account's entitlement at a given time, with the reason: one pure function.
 //!
 //! | Stripe status | access |
 //! |---|---|
@@ -22,7 +22,7 @@ use crate::limit::Limit;
 use crate::subscription::{Period, Status, Subscription};
 use crate::time::Timestamp;
 
-/// What an account may do at one point in time.
+/// An account's access at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entitlement {
     /// The tier.
@@ -33,13 +33,13 @@ pub struct Entitlement {
     pub features: BTreeSet<Feature>,
     /// Units of each meter included per usage window.
     pub limits: BTreeMap<Meter, Limit>,
-    /// The subscription and the rule that decided.
+    /// The deciding subscription and rule.
     pub reason: Reason,
     /// When the tier is lost unless Stripe reports a change; `None` for the free tier.
     pub until: Option<Timestamp>,
     /// The anchor of usage windows; `None` for calendar months.
     pub window_anchor: Option<Timestamp>,
-    /// What an operator should look into.
+    /// Issues for an operator to look into.
     pub flags: Vec<Flag>,
 }
 
@@ -50,12 +50,12 @@ impl Entitlement {
     }
 }
 
-/// Why an account has its tier.
+/// The reason an account has its tier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// It has no subscription.
     NoSubscription,
-    /// A subscription decided.
+    /// A subscription determines the tier.
     Subscription {
         /// The subscription.
         id: SubscriptionId,
@@ -66,7 +66,7 @@ pub enum Reason {
     },
 }
 
-/// The rule that decided about a subscription.
+/// The rule that determines a subscription's access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Rule {
     /// Paid or in trial: access until the period's end plus the grace period.
@@ -90,7 +90,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Describes the rule in words that complete a sentence such as `sub_1 is past_due: …`.
+    /// Returns a description that completes a sentence such as `sub_1 is past_due: …`.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::PeriodPaid => "the period is paid for",
@@ -117,7 +117,7 @@ pub enum Flag {
     UnknownPrice(SubscriptionId),
 }
 
-/// Returns what `subscriptions` entitle an account to at `now`.
+/// Returns the entitlement that `subscriptions` give an account at `now`.
 ///
 /// The order of the subscriptions does not matter.
 pub fn entitlement(subscriptions: &[Subscription], catalog: &Catalog, now: Timestamp) -> Entitlement {
@@ -165,7 +165,7 @@ struct Access {
     until: Timestamp,
 }
 
-/// The access that one subscription gives, if any, and the rule that decided.
+/// The access that one subscription gives, if any, and the deciding rule.
 struct Assessment<'a> {
     subscription: &'a Subscription,
     rule: Rule,
@@ -230,8 +230,8 @@ fn assess<'a>(
     }
 }
 
-/// When an item with this period stops giving access, and the rule that says so. The status is one
-/// that gives access.
+/// Returns the time at which an item with this period stops giving access, and the rule. The status
+/// must be one that gives access.
 fn access_end(subscription: &Subscription, period: Period, catalog: &Catalog) -> (Rule, Timestamp) {
     let (rule, end) = match subscription.status {
         Status::PastDue => (Rule::InGrace, subscription.grace_end_of(period, catalog)),

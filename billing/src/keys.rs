@@ -34,17 +34,17 @@ macro_rules! key {
         pub struct $name(&'static str);
 
         impl $name {
-            /// Returns the one with this key, for a constant.
+            /// Creates a constant from its key.
             pub const fn new(key: &'static str) -> Self {
                 Self(key)
             }
 
-            /// Returns the one with this key, which a file declares.
+            /// Interns a key that a file declares.
             pub(crate) fn declared(key: &str) -> Self {
                 Self(intern(key))
             }
 
-            /// Returns the one with this key, which the database holds: never a key that a user typed.
+            /// Interns a key that the database holds. Not for user input.
             pub fn stored(key: &str) -> Self {
                 Self(intern(key))
             }
@@ -71,7 +71,7 @@ macro_rules! key {
 }
 
 key! {
-    /// Something that a plan includes or does not, such as a part of the product.
+    /// Something that a plan does or doesn't include, such as a part of the product.
     ///
     /// Serialized as its key.
     Feature

@@ -1,7 +1,7 @@
 //! The billing rules: plans, subscriptions, entitlement, usage and purchases.
 //!
 //! Everything here is a pure function of its arguments: there is no I/O, clock, environment or
-//! randomness. Rules can therefore be property-tested, and they give the same answer on the
+//! randomness. Rules can therefore be property-tested, and they give the same result on the
 //! server, in a test and in a browser. Time comes in as a [`Timestamp`], plans as a [`Catalog`].
 
 pub mod allowance;
@@ -13,6 +13,7 @@ mod keys;
 pub mod ledger;
 mod limit;
 pub mod money;
+mod overage;
 pub mod policy;
 mod stripe_enum;
 pub mod subscription;
@@ -30,7 +31,8 @@ pub use ids::{
 pub use keys::{Feature, Meter};
 pub use limit::{Limit, Overage};
 pub use money::{Currency, Money};
+pub use overage::overage;
 pub use policy::{Admission, Policy, PolicyError};
-pub use subscription::{Item, Pause, PauseBehavior, Period, Status, Subscription};
+pub use subscription::{Item, PaidPlan, Pause, PauseBehavior, PauseReason, Period, Status, Subscription};
 pub use time::Timestamp;
 pub use usage_window::{UsageWindow, usage_window};

@@ -1,4 +1,4 @@
-//! How much of a meter a plan includes, and what happens beyond it.
+//! A plan's limit for a meter, and the handling of overage.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::grouped;
 
-/// How much of a meter a plan includes in each usage window.
+/// The units of a meter that a plan includes in each usage window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
     /// This many units.
@@ -36,12 +36,15 @@ impl fmt::Display for Limit {
     }
 }
 
-/// What happens to usage beyond the limit once credits are used up.
+/// The handling of usage beyond the limit once credits are used up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overage {
     /// It is rejected.
     #[default]
     Deny,
     /// It is allowed and billed per unit.
-    Bill,
+    Bill {
+        /// The most units that are billed per usage window; more is rejected.
+        max: u64,
+    },
 }

@@ -1,25 +1,25 @@
-//! What a route requires, and whether an entitlement meets it.
+//! The policies of routes, checked against an entitlement.
 
 use crate::catalog::{Catalog, Tier};
 use crate::entitlement::Entitlement;
 use crate::keys::Feature;
 
-/// What a route requires of a visitor.
+/// The access that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Nothing.
+    /// Anyone.
     Public,
-    /// To be signed in.
+    /// A signed-in visitor.
     SignedIn,
-    /// To be signed in, on this tier or a higher one.
+    /// A signed-in visitor on this tier or a higher one.
     Tier(&'static str),
-    /// To be signed in, on a plan with this feature.
+    /// A signed-in visitor on a plan with this feature.
     Feature(Feature),
-    /// To be signed in as an operator, who can see every account. No plan includes it.
+    /// A signed-in operator, who can see every account. No plan includes it.
     Operator,
 }
 
-/// Why no visitor can ever meet a policy.
+/// The reason no visitor can ever meet a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// The catalogue has no such tier.
@@ -30,7 +30,7 @@ pub enum PolicyError {
     UnknownFeature(Feature),
 }
 
-/// The answer to a signed-in visitor.
+/// The decision about a signed-in visitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// The entitlement meets the policy.

@@ -61,7 +61,7 @@ pub struct Item {
 }
 
 stripe_enum! {
-    /// What happens to invoices while payment collection is paused: Stripe's `behavior`.
+    /// The handling of invoices while payment collection is paused: Stripe's `behavior`.
     PauseBehavior {
         /// They stay drafts and are charged later.
         KeepAsDraft = "keep_as_draft",
@@ -76,10 +76,42 @@ stripe_enum! {
 /// payment collection").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// What happens to invoices in the meantime.
+    /// The handling of invoices in the meantime.
     pub behavior: PauseBehavior,
     /// When collection resumes by itself; `None` if it does not.
     pub resumes_at: Option<Timestamp>,
+}
+
+stripe_enum! {
+    /// The reason for the status `paused`: Stripe's `status_details.paused.subscription.type`.
+    PauseReason {
+        /// The first payment of a renewal failed.
+        FirstPaymentFailure = "first_payment_failure",
+        /// The last attempt to pay a renewal failed.
+        FinalPaymentFailure = "final_payment_failure",
+        /// It was paused on request.
+        PauseRequested = "pause_requested",
+        /// Stripe paused it.
+        System = "system",
+        /// The trial ended without a payment method.
+        TrialEndWithoutPaymentMethod = "trial_end_without_payment_method",
+    }
+}
+
+impl PauseReason {
+    /// Returns `true` if a payment failed, so that paying resumes the subscription.
+    pub const fn is_unpaid(&self) -> bool {
+        matches!(self, Self::FirstPaymentFailure | Self::FinalPaymentFailure)
+    }
+}
+
+/// The plan of the last invoice that was paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaidPlan {
+    /// Its tier.
+    pub tier: Tier,
+    /// The end of the period it was paid for.
+    pub until: Timestamp,
 }
 
 /// A subscription with all its items.
@@ -108,9 +140,16 @@ pub struct Subscription {
     /// The pause of payment collection, if any. Missing in snapshots stored by older versions.
     #[serde(default)]
     pub pause: Option<Pause>,
+    /// The reason for the status `paused`; `None` in other statuses, and in old API versions.
+    #[serde(default)]
+    pub paused: Option<PauseReason>,
+    /// The plan that was paid last, while a payment is missing. An upgrade whose payment failed gives
+    /// no more than this.
+    #[serde(default)]
+    pub paid: Option<PaidPlan>,
     /// When the first unpaid invoice became due; retries do not move it.
     pub past_due_since: Option<Timestamp>,
-    /// The tier its prices stood for when all of them were last known.
+    /// The tier of its prices when all of them were last known.
     pub last_known_tier: Option<Tier>,
 }
 
@@ -123,19 +162,28 @@ impl Subscription {
         Period { start, end }
     }
 
+    /// Returns `true` if a payment failed and can still be made: it is past due, or paused because of it.
+    pub fn is_unpaid(&self) -> bool {
+        match self.status {
+            Status::PastDue => true,
+            Status::Paused => self.paused.as_ref().is_some_and(PauseReason::is_unpaid),
+            _ => false,
+        }
+    }
+
     /// Returns when it is set to end: at `cancel_at` or with the period, whichever comes first.
     pub fn ends_at(&self) -> Option<Timestamp> {
         let with_period = self.cancel_at_period_end.then(|| self.period().end);
         self.cancel_at.into_iter().chain(with_period).min()
     }
 
-    /// Returns when the grace after a failed payment of `period` ends. If the time of the failure is
-    /// unknown, the payment for this period is the one that failed.
+    /// Returns the end of the grace period after a failed payment of `period`. If the time of the
+    /// failure is unknown, the payment for this period is the one that failed.
     pub(crate) fn grace_end_of(&self, period: Period, catalog: &Catalog) -> Timestamp {
         self.past_due_since.unwrap_or(period.start).plus_days(i64::from(catalog.grace_days()))
     }
 
-    /// Returns when the grace after a failed payment ends.
+    /// Returns the end of the grace period after a failed payment.
     pub fn grace_end(&self, catalog: &Catalog) -> Timestamp {
         self.grace_end_of(self.period(), catalog)
     }
@@ -151,8 +199,8 @@ impl Subscription {
 
     /// Returns the best tier among its items, and whether every price is known.
     ///
-    /// If a price is unknown, the last known tier counts as well. A metered price is known and stands
-    /// for no tier.
+    /// If a price is unknown, the last known tier counts as well. A metered price is known and belongs
+    /// to no tier.
     pub fn tier<'a>(&'a self, catalog: &'a Catalog) -> (Option<&'a Tier>, bool) {
         let plan_items = || self.items.iter().filter(|item| !catalog.is_metered(item.lookup_key.as_deref()));
         let tiers = || plan_items().map(|item| catalog.tier_of_price(&item.price, item.lookup_key.as_deref()));

@@ -1,4 +1,4 @@
-//! The catalogue: what is shipped, which errors are reported, and how a Stripe price finds its tier.
+//! The catalogue: the shipped file, error reports, and lookup of Stripe prices.
 
 mod support;
 
@@ -179,7 +179,7 @@ fn every_shipped_product_has_a_price_and_grants_credits() {
 #[test]
 fn overage_is_denied_as_shipped() {
     assert!(catalog().meters().iter().all(|definition| definition.metered_price.is_none()));
-    assert_eq!(catalog().overage(API_CALLS), Overage::Deny);
+    assert_eq!(catalog().overage(API_CALLS, Limit::Finite(10)), Overage::Deny);
 }
 
 // Defaults and lookups
@@ -266,17 +266,17 @@ fn a_plan_may_be_sold_in_several_currencies_and_the_first_is_the_default() {
     assert_eq!(in_euros, Some(&pro()));
 }
 
-// What code expects to be declared
+// Declarations that code requires
 
 #[test]
-fn what_code_names_has_to_be_declared() {
+fn constants_in_code_have_to_be_declared() {
     let all_features = [ADVANCED_ANALYTICS, CUSTOM_DOMAIN, PRIORITY_SUPPORT];
     assert_eq!(catalog().check_declared(&all_features, &[API_CALLS, AI_GENERATIONS]), Ok(()));
     assert_eq!(valid().check_declared(&[], &[]), Ok(()));
 }
 
 #[test]
-fn every_undeclared_constant_is_reported_with_what_is_declared() {
+fn every_undeclared_constant_is_reported_with_the_declared_ones() {
     let CatalogErrors(errors) = valid()
         .check_declared(&[CUSTOM_DOMAIN, ADVANCED_ANALYTICS], &[API_CALLS, Meter::new("seats")])
         .expect_err("two are missing");
@@ -303,7 +303,7 @@ fn a_price_is_found_by_the_id_from_the_environment() {
 }
 
 #[test]
-fn a_retired_price_still_stands_for_its_plan() {
+fn a_retired_price_still_belongs_to_its_plan() {
     assert_eq!(valid().tier_of_price(&PriceId::new("price_2024"), None), Some(&pro()));
 }
 
@@ -314,7 +314,7 @@ fn an_id_outranks_a_lookup_key() {
 }
 
 #[test]
-fn an_unknown_price_stands_for_no_tier() {
+fn an_unknown_price_belongs_to_no_tier() {
     for key in [None, Some(""), Some("tollgate_gold_month")] {
         assert_eq!(catalog().tier_of_price(&PriceId::new("price_other"), key), None);
     }
@@ -529,7 +529,7 @@ fn a_price_id_that_the_environment_configures_twice_is_an_error() {
 }
 
 #[test]
-fn tables_of_the_wrong_type_hide_nothing_else() {
+fn a_table_of_the_wrong_type_hides_no_other_error() {
     for (part, replacement) in [
         ("limits = { apiCallsPerMonth = 100, aiGenerationsPerMonth = 10 }", "limits = 100"),
         ("features = [\"customDomain\"]", "features = \"customDomain\""),
@@ -650,13 +650,29 @@ fn with_meter(meter: &str) -> Result<Catalog, CatalogErrors> {
 #[test]
 fn overage_is_denied_unless_a_metered_price_is_named() {
     let billed = with_meter(BILLED).expect("valid");
-    assert_eq!(billed.overage(API_CALLS), Overage::Bill);
-    assert_eq!(billed.overage(AI_GENERATIONS), Overage::Deny);
+    assert_eq!(billed.overage(API_CALLS, Limit::Finite(10)), Overage::Bill { max: 10 }, "as much as is included");
+    assert_eq!(billed.overage(AI_GENERATIONS, Limit::Finite(10)), Overage::Deny);
     assert_eq!(billed.metered_price(API_CALLS).map(|price| price.event_name.as_str()), Some("api_calls"));
     assert_eq!(billed.metered_prices().map(|(meter, _)| meter).collect::<Vec<_>>(), [API_CALLS]);
     let denied = with_meter(&format!("{METER}overage = \"deny\"\n")).expect("valid");
-    assert_eq!(denied.overage(API_CALLS), Overage::Deny);
-    assert_eq!(valid().overage(API_CALLS), Overage::Deny);
+    assert_eq!(denied.overage(API_CALLS, Limit::Finite(10)), Overage::Deny);
+    assert_eq!(valid().overage(API_CALLS, Limit::Finite(10)), Overage::Deny);
+}
+
+#[test]
+fn overage_has_a_ceiling_which_a_plan_that_includes_nothing_must_name() {
+    let named = with_meter(&format!("{BILLED}max_overage = 7\n")).expect("valid");
+    assert_eq!(named.overage(API_CALLS, Limit::Finite(10)), Overage::Bill { max: 7 });
+    let nothing = |meter: &str| {
+        let text = replaced(METER, meter);
+        assert!(text.contains("apiCallsPerMonth = 1000"), "{text}");
+        parse(&text.replace("apiCallsPerMonth = 1000", "apiCallsPerMonth = 0"))
+    };
+    let errors = nothing(BILLED).expect_err("no ceiling").0;
+    assert_eq!(errors, ["meter `apiCallsPerMonth` needs `max_overage`, because plan `PRO` includes none"]);
+    assert!(nothing(&format!("{BILLED}max_overage = 7\n")).is_ok());
+    let denied = with_meter(&format!("{METER}max_overage = 7\n")).expect_err("it is not billed").0.join("\n");
+    assert!(denied.contains("need overage = \"bill\""), "{denied}");
 }
 
 #[test]
@@ -676,7 +692,7 @@ fn a_subscription_has_the_metered_prices_of_the_meters_its_plan_limits() {
 }
 
 #[test]
-fn a_metered_price_is_recognized_by_its_lookup_key_and_stands_for_no_tier() {
+fn a_metered_price_is_recognized_by_its_lookup_key_and_belongs_to_no_tier() {
     let catalog = with_meter(BILLED).expect("valid");
     for key in ["api_calls_metered_month", "api_calls_metered_year"] {
         assert!(catalog.bills(API_CALLS, Some(key)) && catalog.is_metered(Some(key)), "{key}");

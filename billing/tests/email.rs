@@ -1,4 +1,4 @@
-//! E-mail addresses: which are accepted, and which belong to one person.
+//! E-mail addresses: validation and canonical forms.
 
 use billing::email::{Email, EmailError};
 use proptest::prelude::*;

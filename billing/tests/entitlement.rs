@@ -1,5 +1,5 @@
-//! Which tier an account has, until when and why: the status table row by row, then properties that
-//! hold for all subscriptions.
+//! An account's tier, its end and the reason: the status table row by row, then properties that hold
+//! for all subscriptions.
 
 mod support;
 
@@ -459,7 +459,7 @@ fn flags_are_raised_even_when_another_subscription_gives_access() {
 
 // Descriptions
 
-/// They stand between "sub_1 is past_due: " and a full stop.
+/// They are used between "sub_1 is past_due: " and a full stop.
 #[test]
 fn every_rule_has_a_description_of_its_own_that_completes_a_sentence() {
     let rules = [

@@ -1,4 +1,4 @@
-//! Payments: when the customer has to act, and how much a dispute holds back.
+//! Payments: required customer action, and disputed amounts.
 
 use billing::ledger::{Dispute, DisputeStatus, InvoiceStatus, Payment, PaymentStatus};
 use billing::{Currency, Money, PaymentIntentId, Timestamp};
@@ -31,10 +31,9 @@ fn dispute(status: &str, amount: i64) -> Dispute {
     Dispute { id: "dp_1".to_owned(), amount, status, reason: None, created: CREATED }
 }
 
-/// A renewal is charged in the customer's absence: a bank that wants them to confirm declines it with a
-/// code of its own.
+/// A renewal is charged off-session. A bank that requires authentication declines it with its own code.
 #[test]
-fn the_customer_has_to_act_while_the_bank_asks_and_after_it_declined_for_lack_of_an_answer() {
+fn the_customer_has_to_act_when_the_bank_requires_authentication() {
     let after = |status: PaymentStatus, code: Option<&str>| Payment {
         status,
         failure_code: code.map(str::to_owned),

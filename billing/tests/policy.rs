@@ -1,4 +1,4 @@
-//! Which entitlements a policy admits, and policies that no plan can meet.
+//! The entitlements that a policy admits, and policies that no plan can meet.
 
 mod support;
 

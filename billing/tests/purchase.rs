@@ -106,7 +106,7 @@ fn reduced(refunded: i64, disputed: i64) -> Payment {
     Payment { amount_refunded: refunded, disputes: vec![dispute("lost", disputed)], ..payment() }
 }
 
-// Which product a line is, and what it promises
+// The product of a line and its promised credits
 
 #[test]
 fn a_line_is_the_product_of_its_price() {
@@ -205,7 +205,7 @@ fn each_line_grants_under_a_key_of_its_own() {
     assert_eq!(described.grants(Some(&payment())), [grant("cs_1", 500), grant("cs_1#2", 2_500)]);
 }
 
-// What a purchase grants while its payment changes
+// Granted credits as the payment changes
 
 #[test]
 fn a_paid_purchase_grants_everything_it_promised() {

@@ -1,4 +1,4 @@
-//! What a subscription says of itself.
+//! A subscription's grace period and price.
 
 mod support;
 

@@ -19,6 +19,6 @@ pub struct MeterDefinition {
     pub meter: Meter,
     /// Its name on pages, in the plural.
     pub label: String,
-    /// How overage is billed; `None` if it is denied.
+    /// The price of overage; `None` if overage is denied.
     pub metered_price: Option<MeteredPrice>,
 }

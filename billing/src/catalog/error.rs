@@ -1,6 +1,6 @@
-//! What is wrong with a catalogue.
+//! The errors in a catalogue.
 
-/// Everything that is wrong with a `plans.toml`, one sentence each.
+/// All errors in a `plans.toml`, one sentence each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct CatalogErrors(pub Vec<String>);

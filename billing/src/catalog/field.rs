@@ -1,7 +1,7 @@
 //! A field of a table in `plans.toml`, and the values a field can have.
 //!
-//! A field with a wrong value keeps that fact instead of failing its table, so one mistake
-//! hides no other and validation can report them all.
+//! A field with a wrong value is recorded as invalid instead of failing its table, so validation
+//! can report all errors together.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
-/// What a table says about one of its fields.
+/// The state of one field of a table.
 #[derive(Debug, Default)]
 pub(super) enum Field<T> {
     /// The table does not have it.
@@ -33,7 +33,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
     }
 }
 
-/// How an error message describes the values of a type.
+/// The description of a type's values in error messages.
 pub(super) trait Expected {
     const EXPECTED: &'static str;
 }
@@ -90,7 +90,7 @@ impl Expected for Amount {
     const EXPECTED: &'static str = "a whole number of minor units, 0 or more";
 }
 
-/// How much of a meter a plan includes.
+/// A plan's limit for a meter.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum LimitValue {

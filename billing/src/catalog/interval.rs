@@ -1,4 +1,4 @@
-//! How often a price is charged.
+//! Billing intervals.
 
 use std::fmt;
 

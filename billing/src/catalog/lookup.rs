@@ -1,4 +1,4 @@
-//! The validated catalogue and the questions it answers.
+//! The validated catalogue and its lookups.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::ids::PriceId;
 use crate::keys::{Feature, Meter};
 use crate::limit::{Limit, Overage};
 
-/// Everything that is sold, validated.
+/// The validated catalogue: everything that is sold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     pub(super) features: Vec<FeatureDefinition>,
@@ -57,7 +57,7 @@ impl Catalog {
     /// Checks that the features and meters that code names by constants are declared.
     ///
     /// # Errors
-    /// One for each that is missing, with those that are declared.
+    /// One for each missing declaration, with a list of the declared ones.
     pub fn check_declared(&self, features: &[Feature], meters: &[Meter]) -> Result<(), CatalogErrors> {
         let declared_features: Vec<Feature> = self.features.iter().map(|definition| definition.feature).collect();
         let declared_meters: Vec<Meter> = self.meters.iter().map(|definition| definition.meter).collect();
@@ -115,7 +115,7 @@ impl Catalog {
         self.plans.iter().position(|plan| plan.tier == *tier)
     }
 
-    /// Returns the tier that a Stripe price stands for, by its id or, failing that, its lookup key.
+    /// Returns the tier that a Stripe price belongs to, by its id or, failing that, its lookup key.
     pub fn tier_of_price(&self, id: &PriceId, lookup_key: Option<&str>) -> Option<&Tier> {
         let by_id = self.plans.iter().find(|plan| {
             plan.retired_prices.contains(id) || plan.prices.iter().any(|price| price.id.as_ref() == Some(id))
@@ -127,7 +127,7 @@ impl Catalog {
         by_id.or_else(by_key).map(|plan| &plan.tier)
     }
 
-    /// Returns the product that a Stripe price stands for, by its id or, failing that, its lookup key.
+    /// Returns the product that a Stripe price belongs to, by its id or, failing that, its lookup key.
     pub fn product_of_price(&self, id: &PriceId, lookup_key: Option<&str>) -> Option<&Product> {
         let by_id = |product: &&Product| product.id.as_ref() == Some(id) || product.retired_prices.contains(id);
         let by_key = |product: &&Product| lookup_key == Some(product.lookup_key.as_str());
@@ -139,12 +139,19 @@ impl Catalog {
         self.plans.iter().find(|plan| plan.features.contains(&feature))
     }
 
-    /// Returns what happens to usage of `meter` beyond the limit.
-    pub fn overage(&self, meter: Meter) -> Overage {
-        if self.metered_price(meter).is_some() { Overage::Bill } else { Overage::Deny }
+    /// Returns what happens to usage of `meter` beyond `limit` on a subscription that is billed for it.
+    ///
+    /// Without a `max_overage`, as much as the plan includes is billed and more is rejected.
+    pub fn overage(&self, meter: Meter, limit: Limit) -> Overage {
+        let Some(price) = self.metered_price(meter) else { return Overage::Deny };
+        let included = match limit {
+            Limit::Finite(limit) => limit,
+            Limit::Unlimited => u64::MAX,
+        };
+        Overage::Bill { max: price.max.unwrap_or(included) }
     }
 
-    /// Returns how overage of `meter` is billed; `None` if it is denied.
+    /// Returns the price of overage of `meter`; `None` if overage is denied.
     pub fn metered_price(&self, meter: Meter) -> Option<&MeteredPrice> {
         self.definition(meter)?.metered_price.as_ref()
     }
@@ -165,7 +172,7 @@ impl Catalog {
         price.has_lookup_key(key)
     }
 
-    /// Returns `true` if `lookup_key` is that of a metered price, which stands for no tier.
+    /// Returns `true` if `lookup_key` is that of a metered price, which belongs to no tier.
     pub fn is_metered(&self, lookup_key: Option<&str>) -> bool {
         self.metered_prices().any(|(meter, _)| self.bills(meter, lookup_key))
     }

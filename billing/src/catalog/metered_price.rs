@@ -3,8 +3,8 @@
 use crate::catalog::interval::Interval;
 use crate::money::Money;
 
-/// How usage of a meter beyond the limit is billed: per unit, through a meter at Stripe
-/// (Stripe docs, "Usage-based billing").
+/// The price of usage beyond a limit: per unit, billed through a meter at Stripe (Stripe docs,
+/// "Usage-based billing").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeteredPrice {
     /// The event name of the meter at Stripe.
@@ -13,6 +13,8 @@ pub struct MeteredPrice {
     pub lookup_key: String,
     /// The price of one unit; `None` if the prices are managed at Stripe.
     pub unit: Option<Money>,
+    /// The most units that are billed per usage window; `None` for as many as the plan includes.
+    pub max: Option<u64>,
 }
 
 impl MeteredPrice {

@@ -39,7 +39,7 @@ impl fmt::Display for Tier {
 /// One way to pay for a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// How often it is charged.
+    /// The billing interval.
     pub interval: Interval,
     /// The amount per interval. For display only: Stripe charges its own price.
     pub amount: Money,
@@ -49,14 +49,14 @@ pub struct Price {
     pub id: Option<PriceId>,
 }
 
-/// A tier and what it includes.
+/// A tier with its features, limits and prices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The tier.
     pub tier: Tier,
     /// The display name.
     pub name: String,
-    /// One sentence on whom the plan is for.
+    /// One sentence about who the plan is for.
     pub summary: String,
     /// Units of each meter included per usage window.
     pub limits: BTreeMap<Meter, Limit>,
@@ -64,12 +64,12 @@ pub struct Plan {
     pub features: BTreeSet<Feature>,
     /// The prices on sale; empty for the free plan.
     pub prices: Vec<Price>,
-    /// Ids of prices that are no longer sold but still stand for this plan.
+    /// Ids of prices that are no longer sold but still belong to this plan.
     pub retired_prices: BTreeSet<PriceId>,
 }
 
 impl Plan {
-    /// Returns how much of `meter` is included; a meter without a limit is not included at all.
+    /// Returns the limit for `meter`; a meter without a limit is not included.
     pub fn limit(&self, meter: Meter) -> Limit {
         self.limits.get(&meter).copied().unwrap_or(Limit::Finite(0))
     }

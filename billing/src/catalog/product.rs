@@ -13,7 +13,7 @@ pub struct Product {
     pub key: String,
     /// The display name.
     pub name: String,
-    /// One sentence on what it is good for.
+    /// One sentence about its use.
     pub summary: String,
     /// The price. For display only: Stripe charges its own price.
     pub amount: Money,
@@ -21,7 +21,7 @@ pub struct Product {
     pub lookup_key: String,
     /// Stripe's price id, if the environment configures one.
     pub id: Option<PriceId>,
-    /// Ids of prices that are no longer sold but still stand for this product.
+    /// Ids of prices that are no longer sold but still belong to this product.
     pub retired_prices: BTreeSet<PriceId>,
     /// The meter it adds credits to and how many units.
     pub grants: Option<(Meter, u64)>,

@@ -1,4 +1,4 @@
-//! The tables of `plans.toml` as written, and how one table is read.
+//! The tables of `plans.toml` as written, and a reader for one table.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +36,7 @@ pub(super) struct MeterTable {
     pub key: Field<Name>,
     pub label: Field<Text>,
     pub overage: Field<Text>,
+    pub max_overage: Field<u64>,
     pub event_name: Field<Name>,
     pub lookup_key: Field<Text>,
     pub amount: Field<Amount>,
@@ -82,7 +83,7 @@ pub(super) struct ProductTable {
     pub quantity: Field<u64>,
 }
 
-/// Reads one table, which error messages call `owner`, and reports the keys it should not have.
+/// Reads one table and reports unknown keys. Error messages call the table `owner`.
 pub(super) fn read_table<T: DeserializeOwned + Default>(owner: &str, table: Table, errors: &mut Vec<String>) -> T {
     let mut unknown = Vec::new();
     let read = serde_ignored::deserialize(table, |path| unknown.push(path.to_string()));
@@ -94,7 +95,7 @@ pub(super) fn read_table<T: DeserializeOwned + Default>(owner: &str, table: Tabl
     })
 }
 
-/// The keys of a table, which its derived `Deserialize` names when it asks for data.
+/// Returns the keys of a table, which its derived `Deserialize` passes to the deserializer.
 fn known_keys<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut keys: &'static [&'static str] = &[];
     // There is no data to read, so this fails once the keys are known.

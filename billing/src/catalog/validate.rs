@@ -1,4 +1,4 @@
-//! From the text of `plans.toml` to a [`Catalog`], or to everything that is wrong with it.
+//! Parses and validates the text of `plans.toml`: the result is a [`Catalog`] or all its errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -77,7 +77,7 @@ impl Validator<'_> {
         let features =
             features.into_iter().enumerate().filter_map(|(place, table)| self.feature(place, table)).collect();
         let meters = meters.into_iter().enumerate().filter_map(|(place, table)| self.meter(place, table)).collect();
-        Catalog {
+        let catalog = Catalog {
             features,
             meters,
             plans: plans.into_iter().enumerate().map(|(place, table)| self.plan(place, table)).collect(),
@@ -88,6 +88,20 @@ impl Validator<'_> {
                 .collect(),
             trial_days,
             grace_days,
+        };
+        self.ceilings(&catalog);
+        catalog
+    }
+
+    /// Overage has a ceiling, which is by default what the plan includes.
+    fn ceilings(&mut self, catalog: &Catalog) {
+        for plan in catalog.plans().iter().filter(|plan| !plan.prices.is_empty()) {
+            for (meter, price) in catalog.metered_prices_of(plan) {
+                if plan.limit(meter) == Limit::Finite(0) && price.max.is_none() {
+                    let tier = &plan.tier;
+                    self.errors.push(format!("meter `{meter}` needs `max_overage`, because plan `{tier}` includes none"));
+                }
+            }
         }
     }
 
@@ -208,13 +222,13 @@ impl Validator<'_> {
         })
     }
 
-    /// The credits that a product adds: a meter and how many units.
+    /// Returns the credits that a product adds: a meter and a number of units.
     fn grants(&mut self, owner: &str, meter: Field<Text>, quantity: Field<u64>) -> Option<(Meter, u64)> {
         let is_half = meter.is_missing() != quantity.is_missing();
         let meter = self.optional(owner, "meter", meter);
         let quantity = self.optional(owner, "quantity", quantity);
         if is_half || quantity == Some(0) {
-            self.errors.push(format!("{owner}: `meter` and a `quantity` of 1 or more go together"));
+            self.errors.push(format!("{owner}: `meter` and a `quantity` of 1 or more must be set together"));
         }
         let Text(key) = meter?;
         self.meter_named(owner, &key).zip(quantity)
@@ -243,11 +257,13 @@ impl Validator<'_> {
         Some(MeterDefinition { meter, label: label?, metered_price })
     }
 
-    /// How overage of a meter is billed; `None` if it is denied.
+    /// Returns the price of a meter's overage; `None` if overage is denied.
     fn metered_price(&mut self, owner: &str, table: MeterTable) -> Option<MeteredPrice> {
         let is_named = !table.event_name.is_missing() && !table.lookup_key.is_missing();
         let has_unit = !table.amount.is_missing() || !table.currency.is_missing();
         let has_price = !table.event_name.is_missing() || !table.lookup_key.is_missing() || has_unit;
+        let has_price = has_price || !table.max_overage.is_missing();
+        let max = self.optional(owner, "max_overage", table.max_overage);
         let overage = self.optional(owner, "overage", table.overage);
         let event_name = self.optional(owner, "event_name", table.event_name).map(|name| name.0);
         let lookup_key = self.optional(owner, "lookup_key", table.lookup_key).map(|key| key.0);
@@ -257,12 +273,14 @@ impl Validator<'_> {
             "bill" if is_named => {}
             "bill" => self.errors.push(format!("{owner}: overage = \"bill\" needs `event_name` and `lookup_key`")),
             "deny" if has_price => {
-                self.errors.push(format!("{owner}: `event_name`, `lookup_key` and a price need overage = \"bill\""));
+                self.errors.push(format!(
+                    "{owner}: `event_name`, `lookup_key`, `max_overage` and a price need overage = \"bill\""
+                ));
             }
             "deny" => {}
             other => self.errors.push(unknown(owner, "overage", other, &["deny", "bill"])),
         }
-        let price = MeteredPrice { event_name: event_name?, lookup_key: lookup_key?, unit };
+        let price = MeteredPrice { event_name: event_name?, lookup_key: lookup_key?, unit, max };
         self.unique("event_name", &price.event_name);
         for interval in Interval::ALL {
             self.unique("lookup_key", &price.lookup_key_at(*interval));
@@ -288,7 +306,7 @@ impl Validator<'_> {
         Some(key)
     }
 
-    /// The price id that the environment configures, if it does.
+    /// Returns the price id from the environment, if it is set.
     fn configured_id(&mut self, owner: &str, variable: Field<Text>) -> Option<PriceId> {
         let Text(variable) = self.optional(owner, "env", variable)?;
         self.unique("env", &variable);
@@ -345,7 +363,7 @@ fn unknown<T: fmt::Display>(owner: &str, kind: &str, name: &str, known: &[T]) ->
     format!("{owner}: unknown {kind} `{name}` (known: {})", known.join(", "))
 }
 
-/// What error messages call a table: by the name under `key` or, without one, by its place.
+/// Returns a table's name in error messages: the value of `key` or, without one, its position.
 fn owner(kind: &str, key: &str, place: usize, table: &Table) -> String {
     match table.get(key) {
         Some(Value::String(name)) => format!("{kind} `{name}`"),

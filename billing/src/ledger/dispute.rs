@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
-/// The status of a dispute, as far as it decides who has the money (Stripe API, "The Dispute object").
+/// The status of a dispute, reduced to who has the money (Stripe API, "The Dispute object").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum DisputeStatus {

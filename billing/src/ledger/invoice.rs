@@ -1,4 +1,4 @@
-//! An invoice and when it became due.
+//! An invoice and its due date.
 
 use crate::ids::{CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
 use crate::money::Money;

@@ -28,7 +28,7 @@ stripe_enum! {
     }
 }
 
-/// The card a payment was made with, as far as receipts show it.
+/// The card a payment was made with, as shown on receipts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
     /// The card network, such as `visa`.
@@ -77,7 +77,7 @@ pub struct Payment {
     pub card: Option<Card>,
     /// The address of Stripe's receipt.
     pub receipt_url: Option<String>,
-    /// Why the last attempt failed, as a message for the customer.
+    /// The reason the last attempt failed, as a message for the customer.
     pub failure: Option<String>,
     /// Stripe's code for the same failure.
     pub failure_code: Option<String>,
@@ -85,8 +85,8 @@ pub struct Payment {
     pub created: Timestamp,
 }
 
-/// Stripe's code for a charge in the customer's absence that their bank wanted them to confirm
-/// (Stripe docs, "Decline codes").
+/// Stripe's code for an off-session charge that the bank wants the customer to authenticate (Stripe
+/// docs, "Decline codes").
 const AUTHENTICATION_REQUIRED: &str = "authentication_required";
 
 impl Payment {

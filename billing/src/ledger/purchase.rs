@@ -24,13 +24,13 @@ pub struct LineItem {
     pub price: Option<PriceId>,
     /// The lookup key of the price.
     pub lookup_key: Option<String>,
-    /// How many were bought.
+    /// The quantity bought.
     pub quantity: u64,
     /// The amount for all of them.
     pub amount: i64,
     /// The key of the product in the catalogue.
     pub product: Option<String>,
-    /// The meter it adds credits to and how many in total, as promised on the day of purchase.
+    /// The meter and the total number of credits, as promised at the time of purchase.
     pub grants: Option<(Meter, u64)>,
 }
 
@@ -58,7 +58,7 @@ pub struct CreditGrant {
     pub source: String,
     /// The meter the credits are for.
     pub meter: Meter,
-    /// How many units; 0 when everything was refunded.
+    /// The number of units; 0 after a full refund.
     pub units: u64,
 }
 
@@ -98,7 +98,7 @@ impl Purchase {
         self.items.iter().enumerate().filter_map(grant).collect()
     }
 
-    /// How many of `units` are paid for, rounded down. A free purchase earns all of them.
+    /// Returns the part of `units` that is paid for, rounded down. A free purchase earns all of them.
     fn units_earned(&self, units: u64, payment: Option<&Payment>) -> u64 {
         // A session stays paid when its payment is refunded later, but also when the bank rejects the
         // payment afterwards, so the payment has to have succeeded as well.
