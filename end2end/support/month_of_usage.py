@@ -26,7 +26,7 @@ for meter, busy in METERS.items():
         used = round(busy * swing * (0.35 if weekday in (0, 6) else 1))
         total += used
         database.execute("INSERT OR REPLACE INTO usage_day VALUES (?, ?, ?, '', ?)", (account, meter, day, used))
-    # The one counter that there is says what the window is.
+    # The existing counter has the window.
     counter = """INSERT INTO usage_counter (account_id, meter, window_start, window_end, subscription_id, included, used, reserved)
         SELECT account_id, ?, window_start, window_end, subscription_id, included, ?, 0 FROM usage_counter
         WHERE account_id = ? AND window_start = ? LIMIT 1

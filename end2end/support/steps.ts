@@ -1,4 +1,4 @@
-// What users do in the app.
+// Users' steps in the app.
 
 import { expect, type Locator, type Page } from '@playwright/test';
 import { CARDS, pay } from './stripe.ts';

@@ -39,7 +39,7 @@ test('an invalid field has its error and the focus, and the form keeps its value
   await expect(page).toHaveURL('/dashboard');
 });
 
-test('a registered address is told to log in', async ({ page, email, visitor, watch }) => {
+test('a registered address gets a link to the login', async ({ page, email, visitor, watch }) => {
   await signUp((await visitor()).page, email);
 
   watch.expect(422, /^\/signup$/);

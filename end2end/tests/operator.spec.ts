@@ -4,7 +4,7 @@ import { buy, heading, seeOn, signUp, signUpOperator, subscribe } from '../suppo
 import { CARDS, control } from '../support/stripe.ts';
 import { alone as test, expect } from '../support/test.ts';
 
-/** The address of the customer whom the operator looks at. */
+/** The e-mail address of the customer in these tests. */
 const customer = (email: string) => `customer-${email}`;
 
 test('for everyone else the operators’ pages are 404', async ({ page, email, own, watch }) => {
@@ -65,7 +65,7 @@ test('an operator filters events, opens one and replays it', async ({ page, emai
   await expect(heading(page, 'customer.subscription.created')).toBeVisible();
   await expect(page.getByRole('region', { name: 'Payload' })).toContainText(`"id": "${subscription!.id}"`);
   await page.getByRole('button', { name: 'Replay' }).click();
-  await expect(page.getByText('The event is due.')).toBeVisible();
+  await expect(page.getByRole('status')).toBeVisible();
   await expect(async () => {
     await page.reload();
     await expect(page.getByText('done', { exact: true })).toBeVisible({ timeout: 500 });
@@ -75,7 +75,7 @@ test('an operator filters events, opens one and replays it', async ({ page, emai
   await expect(page.getByText('No events')).toBeVisible();
 });
 
-test('an operator replays an event that was parked because Stripe kept refusing', async ({ page, email, own, stripe, visitor }) => {
+test('an operator replays an event that was parked because Stripe kept rejecting requests', async ({ page, email, own, stripe, visitor }) => {
   const other = await visitor();
   await signUp(other.page, customer(email));
   await subscribe(other.page);
@@ -100,7 +100,7 @@ test('an operator replays an event that was parked because Stripe kept refusing'
   await expect(page.getByText('Stripe refused (400')).toBeVisible();
   await control(own.stripe, 'faults/clear', {});
   await page.getByRole('button', { name: 'Replay' }).click();
-  await expect(page.getByText('The event is due.')).toBeVisible();
+  await expect(page.getByRole('status')).toBeVisible();
   await expect(async () => {
     await page.reload();
     await expect(page.getByText('done', { exact: true })).toBeVisible({ timeout: 500 });

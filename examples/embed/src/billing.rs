@@ -1,5 +1,5 @@
-//! What was added: the engine, a gated page, a pricing page, a metered call, and a handler that is
-//! notified of changes. `docs/EMBED.md` walks through it.
+//! The code that adds billing: the engine, a gated page, a pricing page, a metered call, and a handler
+//! that is notified of changes. `docs/EMBED.md` walks through it.
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -80,8 +80,8 @@ async fn subscribe(State(engine): State<Engine>, permit: Entitled<SignedIn>, Pat
 }
 
 async fn success(State(engine): State<Engine>, permit: Entitled<SignedIn>, RawQuery(query): RawQuery) -> Redirect {
-    // Asks Stripe, so that the page is open even if the webhook has yet to arrive. If this fails, the webhook
-    // opens it.
+    // Fetches from Stripe, so that the page is open even if the webhook has yet to arrive. If this fails, the
+    // webhook opens it.
     let session = query.unwrap_or_default().replace("session_id=", "");
     let _ = checkout::outcome(&engine, permit.account_id(), &session).await;
     Redirect::to("/reports")

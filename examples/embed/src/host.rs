@@ -1,4 +1,4 @@
-//! The app as it was before billing: users in a table of its own, sessions in a cookie, a start page.
+//! The app before billing was added: its own table of users, sessions in a cookie, a home page.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ impl Users {
         Ok(Self(pool))
     }
 
-    /// The user whose session cookie a request has.
+    /// Returns the user whose session cookie a request has.
     pub async fn of_session(&self, headers: &HeaderMap) -> sqlx::Result<Option<User>> {
         let cookies = headers.get(header::COOKIE).and_then(|cookies| cookies.to_str().ok()).unwrap_or_default();
         let session = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("session="));

@@ -1,5 +1,5 @@
-//! An axum app with users of its own, which adds billing: [`host`] is the app as it was, [`billing`] what
-//! was added.
+//! An axum app with its own users that adds billing: [`host`] is the app before, [`billing`] the added
+//! code.
 
 pub mod billing;
 pub mod host;
