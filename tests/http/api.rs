@@ -120,6 +120,9 @@ on_both_databases! {
         app.settled().await;
         let ended = call(&app, &hers).await;
         assert_eq!((ended.status, &ended.json()["type"]), (403, &json!("urn:tollgate:problem:plan-too-low")));
+        let detail = ended.json()["detail"].as_str().unwrap().to_owned();
+        let plan = &app.tollgate.catalog().plan_named("PRO").unwrap().name;
+        assert!(detail.contains(plan.as_str()) && !detail.contains("PRO"), "the plan's name, not its key: {detail}");
     }
 
     async fn a_call_from_another_site_is_403_and_not_counted(database) {
