@@ -13,7 +13,6 @@ mod keys;
 pub mod ledger;
 mod limit;
 pub mod money;
-mod overage;
 pub mod policy;
 mod stripe_enum;
 pub mod subscription;
@@ -31,8 +30,7 @@ pub use ids::{
 pub use keys::{Feature, Meter};
 pub use limit::{Limit, Overage};
 pub use money::{Currency, Money};
-pub use overage::overage;
 pub use policy::{Admission, Policy, PolicyError};
-pub use subscription::{Item, PaidPlan, Pause, PauseBehavior, PauseReason, Period, Status, Subscription};
+pub use subscription::{Item, Pause, PauseBehavior, Period, Status, Subscription};
 pub use time::Timestamp;
 pub use usage_window::{UsageWindow, usage_window};

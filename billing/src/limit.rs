@@ -43,8 +43,5 @@ pub enum Overage {
     #[default]
     Deny,
     /// It is allowed and billed per unit.
-    Bill {
-        /// The most units that are billed per usage window; more is rejected.
-        max: u64,
-    },
+    Bill,
 }
