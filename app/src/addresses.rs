@@ -12,9 +12,9 @@ use crate::areas::{ANALYTICS, API_KEYS, CUSTOM_DOMAIN, SUPPORT};
 pub struct Entry {
     /// The path, as the router and the gate know it.
     pub path: &'static str,
-    /// Who may request it.
+    /// The policy that a request has to meet.
     pub policy: Policy,
-    /// Whether it is a page.
+    /// Page or action.
     pub kind: Kind,
     /// The page with the form that is posted there, which is shown again with its errors.
     form_page: Option<&'static str>,
@@ -26,12 +26,12 @@ impl Entry {
     }
 }
 
-/// Whether an address is a page.
+/// The kind of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A page. A form posted to the same address has the same policy.
     Page,
-    /// A form post, or a link that redirects. Nothing to go back to.
+    /// A form post, or a link that redirects. Visitors are never sent back to it.
     Action,
 }
 
@@ -101,7 +101,7 @@ mod tests {
     use crate::areas::AREAS;
 
     #[test]
-    fn the_catalogue_has_what_every_policy_names() {
+    fn every_tier_and_feature_of_a_policy_is_in_the_catalogue() {
         let catalog = billing::Catalog::parse(include_str!("../../plans.toml"), &|_| None).unwrap();
         for entry in TABLE {
             entry.policy.check(&catalog).unwrap();

@@ -1,5 +1,5 @@
-//! The parts of the product that a plan includes. Addresses, tiles, pages and the upgrade page
-//! all read them here.
+//! The parts of the product that a plan includes: the one source for addresses, tiles, pages and
+//! the upgrade page.
 
 use billing::{Catalog, Feature, Plan, Policy, Tier};
 use server::product;
@@ -11,11 +11,11 @@ pub struct Area {
     pub path: &'static str,
     /// Its name.
     pub title: &'static str,
-    /// What it does, in a sentence.
+    /// One sentence about what it does.
     pub summary: &'static str,
-    /// Who may use it.
+    /// The policy that a visitor has to meet.
     pub policy: Policy,
-    /// The feature in the catalogue, if it is one.
+    /// Its feature in the catalogue, if it has one.
     pub feature: Option<Feature>,
 }
 
@@ -46,7 +46,7 @@ pub const CUSTOM_DOMAIN: Area = Area {
     feature: Some(product::CUSTOM_DOMAIN),
 };
 
-/// Support with priority.
+/// Priority support.
 pub const SUPPORT: Area = Area {
     path: "/dashboard/support",
     title: "Support",
@@ -67,7 +67,7 @@ impl Area {
             .find(|area| path.strip_prefix(area.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 
-    /// Returns the area that `feature=` names: by its feature's key or the last segment of its path.
+    /// Returns the area named by `feature=`: its feature's key or the last segment of its path.
     pub fn named(name: &str) -> Option<&'static Self> {
         AREAS.into_iter().find(|area| {
             area.feature.is_some_and(|feature| feature.as_str() == name) || area.path.rsplit('/').next() == Some(name)

@@ -1,11 +1,11 @@
 //! The messages about too many attempts.
 
-/// Says when to try again, never earlier than it is allowed.
+/// Returns the message about too many attempts. The wait is rounded up.
 pub fn too_many_attempts(seconds: u64) -> String {
     format!("Too many attempts. Try again in {}.", duration(seconds))
 }
 
-/// Says when to try again, because too many others are logging in or signing up.
+/// Returns the message for when too many others are logging in or signing up.
 pub fn busy(seconds: u64) -> String {
     format!("We're very busy right now. Try again in {}.", duration(seconds))
 }

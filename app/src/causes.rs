@@ -20,13 +20,13 @@ impl Failure {
         Self::Broken
     }
 
-    /// Logs an error of Stripe. A request that Stripe refuses is a bug of ours.
+    /// Logs a Stripe error. A request that Stripe rejects is a bug on our side.
     pub fn stripe(cause: &GatewayError) -> Self {
-        tracing::error!(%cause, "Stripe gave no usable answer");
+        tracing::error!(%cause, "Stripe did not return a usable response");
         if cause.is_final() { Self::Broken } else { Self::StripeUnavailable }
     }
 
-    /// Logs an error of checkout, unless the customer can do something about it.
+    /// Logs a checkout error, unless the customer can resolve it.
     pub fn checkout(error: CheckoutError) -> Self {
         match error {
             CheckoutError::Stripe(cause) => Self::stripe(&cause),

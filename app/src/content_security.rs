@@ -1,4 +1,4 @@
-//! What a page may load: only from us, and scripts only on pages with islands.
+//! Restricts pages to resources from this server, with scripts only on pages with islands.
 //!
 //! There is no `'unsafe-inline'` anywhere, so no view uses a `style` attribute.
 
@@ -7,8 +7,8 @@ use axum::http::HeaderValue;
 /// Returns the `Content-Security-Policy` of a page.
 ///
 /// `nonce` belongs to the inline script that hydrates the islands; a page without islands has
-/// none and runs no script. `form_origins` are where a form post may redirect to: browsers check
-/// `form-action` on redirects as well.
+/// none and runs no script. `form_origins` are the origins that a form post may redirect to:
+/// browsers check `form-action` on redirects as well.
 pub fn policy(nonce: Option<&str>, form_origins: &[String]) -> HeaderValue {
     let script = nonce.map_or_else(
         || "script-src 'none'".to_owned(),

@@ -122,7 +122,7 @@ async fn render(
 /// Adds the scripts if the document has islands, and returns whether it has.
 async fn with_scripts(response: Response, scripts: &str) -> (Response, bool) {
     let (head, body) = response.into_parts();
-    // The document is already in memory, so that this cannot fail.
+    // The document is already in memory, so this cannot fail.
     let html = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let html = String::from_utf8_lossy(&html);
     let has_islands = html.contains("<leptos-island");

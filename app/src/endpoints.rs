@@ -7,8 +7,8 @@
 //! | any other error | the error's page, the error's status | the same |
 //!
 //! leptos builds server_fn with its feature `form-redirects`: a function that is called with
-//! `Accept: text/html` redirects to the `Referer` with the error in its query. Functions are
-//! therefore called without these headers (`tests/http/server_functions.rs`).
+//! `Accept: text/html` redirects to the `Referer` with the error in its query. These headers are
+//! therefore removed before a function is called (`tests/http/server_functions.rs`).
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request, State};
@@ -38,7 +38,7 @@ pub fn all() -> Vec<(&'static str, Method)> {
 
 /// Returns the route of a server function that is called by `method`.
 pub fn route(method: &Method) -> MethodRouter<Tollgate> {
-    if *method == Method::GET { get(answer) } else { post(answer) }
+    if *method == Method::GET { get(respond) } else { post(respond) }
 }
 
 /// Returns whether a script reads the response, rather than a person.
@@ -51,8 +51,8 @@ pub fn is_script(headers: &HeaderMap) -> bool {
 
 /// Returns an error as JSON.
 pub fn error_for_script(error: &ApiError) -> Response {
-    let answer = (error.code.status(), [(header::CONTENT_TYPE, JSON)], error.ser());
-    with_retry_after(answer.into_response(), error)
+    let response = (error.code.status(), [(header::CONTENT_TYPE, JSON)], error.ser());
+    with_retry_after(response.into_response(), error)
 }
 
 fn with_retry_after(mut response: Response, error: &ApiError) -> Response {
@@ -63,20 +63,20 @@ fn with_retry_after(mut response: Response, error: &ApiError) -> Response {
 }
 
 /// The result of a function.
-struct Answer {
+struct Output {
     json: Bytes,
-    leads_to: Option<HeaderValue>,
+    location: Option<HeaderValue>,
 }
 
-async fn answer(State(tollgate): State<Tollgate>, request: Request) -> Response {
+async fn respond(State(tollgate): State<Tollgate>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let form = Bytes::from_request(Request::from_parts(parts.clone(), body), &tollgate).await;
-    let (form, answer) = match form {
+    let (form, outcome) = match form {
         Ok(form) => (form.clone(), call(&tollgate, &parts, form).await),
         Err(rejection) => (Bytes::new(), Err(Failure::of_status(rejection.status()).into())),
     };
-    match answer {
-        Ok(Answer { json, leads_to }) => match leads_to.filter(|_| !is_script(&parts.headers)) {
+    match outcome {
+        Ok(Output { json, location }) => match location.filter(|_| !is_script(&parts.headers)) {
             Some(address) => (StatusCode::SEE_OTHER, [(header::LOCATION, address)]).into_response(),
             None => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         },
@@ -86,7 +86,7 @@ async fn answer(State(tollgate): State<Tollgate>, request: Request) -> Response 
 }
 
 /// Calls the function at the request's address.
-async fn call(tollgate: &Tollgate, parts: &Parts, form: Bytes) -> Result<Answer, ApiError> {
+async fn call(tollgate: &Tollgate, parts: &Parts, form: Bytes) -> Result<Output, ApiError> {
     let mut request = Request::from_parts(parts.clone(), Body::from(form));
     request.headers_mut().remove(header::ACCEPT);
     request.headers_mut().remove(header::REFERER);
@@ -101,11 +101,11 @@ async fn call(tollgate: &Tollgate, parts: &Parts, form: Bytes) -> Result<Answer,
     if head.status.is_client_error() || head.status.is_server_error() {
         return Err(ApiError::de(json));
     }
-    Ok(Answer { json, leads_to: head.headers.get(header::LOCATION).cloned() })
+    Ok(Output { json, location: head.headers.get(header::LOCATION).cloned() })
 }
 
-/// Responds to a person: with a redirect to the login or the upgrade, the page with the form, or
-/// the page for the failure.
+/// Returns the response to a person: a redirect to the login or upgrade page, the page with the form,
+/// or the page for the failure.
 async fn page_for_error(tollgate: &Tollgate, parts: Parts, form: &[u8], error: &ApiError) -> Response {
     let form_page = addresses::form_page(parts.uri.path());
     let back = form_page.unwrap_or("/dashboard");
@@ -116,8 +116,8 @@ async fn page_for_error(tollgate: &Tollgate, parts: Parts, form: &[u8], error: &
             Some(page) => {
                 let state = FormState::of_post(form);
                 let state = match &error.field {
-                    Some(field) => state.error(field, &error.sentence),
-                    None => state.form_error(&error.sentence),
+                    Some(field) => state.error(field, &error.message),
+                    None => state.form_error(&error.message),
                 };
                 document::page_again(tollgate, parts, page, code.status(), state).await
             }

@@ -1,12 +1,12 @@
 //! The failures that people and programs see: a closed set of codes, each with a status, a heading
-//! and a sentence.
+//! and a message.
 //!
 //! The cause is logged where it becomes one of these ([`crate::causes`]) and never shown.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-/// Why a request failed. The code over HTTP is the variant's name in snake case.
+/// The reason a request failed. Its code over HTTP is the variant's name in snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
@@ -52,7 +52,7 @@ impl Failure {
         }
     }
 
-    /// The response's status.
+    /// Returns the response's status.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -67,7 +67,7 @@ impl Failure {
         }
     }
 
-    /// The page's heading.
+    /// Returns the page's heading.
     pub const fn title(self) -> &'static str {
         match self {
             Self::NotFound => "Page not found",
@@ -86,8 +86,8 @@ impl Failure {
         }
     }
 
-    /// What happened and what to do.
-    pub const fn sentence(self) -> &'static str {
+    /// Returns a message that says what happened and what to do.
+    pub const fn message(self) -> &'static str {
         match self {
             Self::NotFound => "This page doesn't exist, or you don't have access to it. Check the address.",
             Self::SignedOut => "You're not logged in, so nothing was changed. Log in and try again.",
@@ -101,9 +101,9 @@ impl Failure {
             Self::TooLarge => "Nothing was changed. Shorten your text and send the form again.",
             Self::Invalid => "A value isn't valid, so nothing was changed. Go back and correct it.",
             Self::WrongPassword => "That password is wrong, so nothing was changed.",
-            Self::TooManyAttempts => "Wait a while and try again.",
+            Self::TooManyAttempts => "Wait a few minutes and try again.",
             Self::InProgress => {
-                "Another request of yours is still being processed. Wait a few seconds and try again; nothing is done twice."
+                "Another of your requests is still being processed. Wait a few seconds and try again. Nothing happens twice."
             }
             Self::StripeUnavailable => {
                 "We couldn't reach Stripe, so nothing was started and you weren't charged. Try again in a minute."

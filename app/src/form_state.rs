@@ -1,5 +1,4 @@
-//! A posted form on its way back to its page: the values, and their errors. A password is never
-//! kept.
+//! The values and errors of a posted form, for showing it again. A password is never kept.
 
 /// The state of the form on a page. Empty unless the form was posted.
 #[derive(Clone, Default)]
@@ -8,7 +7,7 @@ pub struct FormState {
     errors: Vec<(String, String)>,
     /// An error about the form as a whole.
     pub form_error: Option<String>,
-    /// An API key that was just created. It is on this one page and nowhere else.
+    /// An API key that was just created. Only this response contains it.
     pub new_api_key: Option<String>,
 }
 
@@ -33,15 +32,15 @@ impl FormState {
 
     /// Adds an error about `field`.
     #[must_use]
-    pub fn error(mut self, field: &str, sentence: impl Into<String>) -> Self {
-        self.errors.push((field.to_owned(), sentence.into()));
+    pub fn error(mut self, field: &str, message: impl Into<String>) -> Self {
+        self.errors.push((field.to_owned(), message.into()));
         self
     }
 
     /// Sets the error about the form as a whole.
     #[must_use]
-    pub fn form_error(mut self, sentence: impl Into<String>) -> Self {
-        self.form_error = Some(sentence.into());
+    pub fn form_error(mut self, message: impl Into<String>) -> Self {
+        self.form_error = Some(message.into());
         self
     }
 
@@ -52,7 +51,7 @@ impl FormState {
 
     /// Returns the error about `field`.
     pub fn error_of(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|(name, _)| name == field).map(|(_, sentence)| sentence.as_str())
+        self.errors.iter().find(|(name, _)| name == field).map(|(_, message)| message.as_str())
     }
 }
 

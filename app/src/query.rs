@@ -12,12 +12,12 @@ pub fn parameter(name: &str) -> Option<String> {
     use_query_map().with_untracked(|query| query.get(name))
 }
 
-/// Returns `next=`, as a path of ours.
+/// Returns `next=`, restricted to paths of this app.
 pub fn next() -> Option<String> {
     parameter("next").map(|next| safe_next(Some(&next)).to_owned())
 }
 
-/// Returns where a page of a table starts; without the parameter, at the newest row.
+/// Returns the cursor of a table's page; without the parameter, the newest row.
 pub fn after(name: &str) -> Cursor {
     parameter(name).as_deref().and_then(read_after).unwrap_or_else(Cursor::start)
 }

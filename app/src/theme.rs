@@ -12,7 +12,7 @@ pub enum Theme {
     Light,
     /// Always dark.
     Dark,
-    /// As the browser prefers.
+    /// The browser's preference.
     #[default]
     Auto,
 }

@@ -1,6 +1,6 @@
 //! Rules for every server function, including those that are added later.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod support;
 
@@ -58,9 +58,9 @@ async fn every_function_rejects_unknown_fields() {
     let mut operator = app.operator("ada@example.com").await;
     for ((path, method), (_, form, _)) in methods().into_iter().zip(FORMS) {
         let form = if form.is_empty() { "unknown=1".to_owned() } else { format!("{form}&unknown=1") };
-        let answer = operator.send(request(path, &method, &form)).await;
-        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
-        assert!(answer.html.contains("\"code\":\"malformed\""), "{path}: {}", answer.html);
+        let response = operator.send(request(path, &method, &form)).await;
+        assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert!(response.html.contains("\"code\":\"malformed\""), "{path}: {}", response.html);
     }
 }
 

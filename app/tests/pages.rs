@@ -1,28 +1,28 @@
 //! The pages as a browser without JavaScript sees them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod support;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use billing::Status;
-use support::{Answer, App, NOW, PLANS, subscription};
+use support::{App, NOW, PLANS, Response, subscription};
 use tower::ServiceExt;
 
-/// Checks what holds for every page.
-fn assert_valid(path: &str, answer: &Answer) {
-    let html = &answer.html;
+/// Checks the rules for every page.
+fn assert_valid(path: &str, response: &Response) {
+    let html = &response.html;
     assert!(html.starts_with("<!DOCTYPE html><html lang=\"en\""), "{path}: {}", &html[..html.len().min(200)]);
     assert_eq!(html.matches("<h1").count(), 1, "{path} has one h1");
     assert_eq!(html.matches("<title>").count(), 1, "{path} has one title");
     assert!(html.contains(" · Tollgate</title>"), "{path} is named");
     assert!(!html.contains(" style="), "{path} has a style attribute, which its policy forbids");
     assert!(html.ends_with("</html>"), "{path} ends with the document");
-    if answer.csp.contains("script-src 'none'") {
+    if response.csp.contains("script-src 'none'") {
         assert!(!html.contains("<script"), "{path} has a script that its policy forbids");
     } else {
-        let nonce = answer.csp.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+        let nonce = response.csp.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
         assert_eq!(html.matches("<script").count(), 1, "{path} has the one script that hydrates islands");
         assert!(html.contains(&format!("nonce=\"{nonce}\"")), "{path} has the nonce of its policy");
     }
@@ -40,18 +40,18 @@ async fn public_pages_need_no_account() {
     for path in
         ["/", "/pricing", "/pricing?interval=year", "/api-reference", "/signup", "/login", "/login?next=/billing"]
     {
-        let answer = browser.get(path).await;
-        assert_eq!(answer.status, StatusCode::OK, "{path}");
-        assert_valid(path, &answer);
+        let response = browser.get(path).await;
+        assert_eq!(response.status, StatusCode::OK, "{path}");
+        assert_valid(path, &response);
     }
 }
 
 #[tokio::test]
 async fn an_unknown_address_is_a_page_with_404() {
     let app = App::new().await;
-    let answer = app.browser().get("/nothing-here").await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert_valid("/nothing-here", &answer);
+    let response = app.browser().get("/nothing-here").await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
+    assert_valid("/nothing-here", &response);
 }
 
 #[tokio::test]
@@ -89,15 +89,15 @@ async fn signed_in_pages_open_on_every_plan() {
     let mut top = app.subscribed("top@example.com", subscription("tollgate_enterprise_year", Status::Active)).await;
     for path in ["/dashboard", "/billing", "/billing?notice=already_subscribed", "/billing/upgrade", "/pricing"] {
         for (who, browser) in [("free", &mut free), ("pro", &mut pro), ("top", &mut top)] {
-            let answer = browser.get(path).await;
-            assert_eq!(answer.status, StatusCode::OK, "{path} for {who}");
-            assert_valid(path, &answer);
+            let response = browser.get(path).await;
+            assert_eq!(response.status, StatusCode::OK, "{path} for {who}");
+            assert_valid(path, &response);
         }
     }
     for path in ["/dashboard/analytics", "/dashboard/api-keys", "/dashboard/custom-domain", "/dashboard/support"] {
-        let answer = top.get(path).await;
-        assert_eq!(answer.status, StatusCode::OK, "{path}");
-        assert_valid(path, &answer);
+        let response = top.get(path).await;
+        assert_eq!(response.status, StatusCode::OK, "{path}");
+        assert_valid(path, &response);
     }
 }
 
@@ -105,14 +105,14 @@ async fn signed_in_pages_open_on_every_plan() {
 async fn an_invalid_form_keeps_its_values_except_the_password() {
     let app = App::new().await;
     let mut browser = app.browser();
-    let answer =
+    let response =
         browser.post("/signup?next=/ignored", "email=ada%40nowhere&password=sesame-sesame&next=%2Fpricing").await;
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_valid("/signup", &answer);
-    assert!(answer.html.contains("value=\"ada@nowhere\""));
-    assert!(answer.html.contains("aria-describedby=\"email-error\""));
-    assert!(answer.html.contains("name=\"next\" value=\"/pricing\""));
-    assert!(!answer.html.contains("sesame"));
+    assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_valid("/signup", &response);
+    assert!(response.html.contains("value=\"ada@nowhere\""));
+    assert!(response.html.contains("aria-describedby=\"email-error\""));
+    assert!(response.html.contains("name=\"next\" value=\"/pricing\""));
+    assert!(!response.html.contains("sesame"));
 }
 
 #[tokio::test]
@@ -133,9 +133,9 @@ async fn a_form_with_an_unknown_missing_or_repeated_field_is_rejected() {
     let mut browser = app.browser();
     for form in ["email=a%40b.example&password=12345678&tier=PRO", "email=a%40b.example", "email=x&email=y&password=z"]
     {
-        let answer = browser.post("/signup", form).await;
-        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
-        assert_valid(form, &answer);
+        let response = browser.post("/signup", form).await;
+        assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
+        assert_valid(form, &response);
     }
     let json = Request::post("/signup").header("content-type", "application/json").body(Body::from("{}")).unwrap();
     assert_eq!(browser.send(json).await.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -151,9 +151,9 @@ async fn a_signed_in_visitor_is_redirected_from_the_login() {
         ("/login?next=https://evil.example", "/dashboard"),
         ("/login?next=//evil.example", "/dashboard"),
     ] {
-        let answer = browser.get(path).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");
-        assert_eq!(answer.location.as_deref(), Some(to), "{path}");
+        let response = browser.get(path).await;
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{path}");
+        assert_eq!(response.location.as_deref(), Some(to), "{path}");
     }
 }
 
@@ -164,8 +164,8 @@ async fn a_chosen_plan_survives_the_sign_up() {
     let pricing = browser.get("/pricing").await;
     assert!(pricing.html.contains("/signup?next=%2Fpricing%3Fplan%3DPRO%26interval%3Dmonth"), "{}", pricing.html);
     let form = "email=ada%40example.com&password=correct-horse&next=%2Fpricing%3Fplan%3DPRO%26interval%3Dmonth";
-    let answer = browser.post("/signup", form).await;
-    assert_eq!(answer.location.as_deref(), Some("/pricing?plan=PRO&interval=month"));
+    let response = browser.post("/signup", form).await;
+    assert_eq!(response.location.as_deref(), Some("/pricing?plan=PRO&interval=month"));
     let pricing = browser.get("/pricing?plan=PRO&interval=month").await;
     assert!(pricing.html.contains("Selected"));
     assert!(pricing.html.contains("Start Pro trial"));
@@ -184,9 +184,9 @@ async fn a_subscriber_cannot_buy_a_second_plan() {
 async fn a_visitor_whose_plan_is_too_low_is_offered_the_right_one() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
-    let answer = browser.get("/dashboard/api-keys").await;
-    assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    let upgrade = browser.get(&answer.location.unwrap()).await;
+    let response = browser.get("/dashboard/api-keys").await;
+    assert_eq!(response.status, StatusCode::SEE_OTHER);
+    let upgrade = browser.get(&response.location.unwrap()).await;
     assert_eq!(upgrade.status, StatusCode::OK);
     assert_valid("/billing/upgrade", &upgrade);
     assert!(upgrade.html.contains("Get API keys with Pro"));
@@ -199,8 +199,8 @@ async fn a_visitor_whose_payment_failed_is_asked_to_pay_instead_of_upgrading() {
     let mut overdue = subscription("tollgate_pro_month", Status::PastDue);
     overdue.past_due_since = Some(NOW.plus_days(-4));
     let mut browser = app.subscribed("ada@example.com", overdue).await;
-    let answer = browser.get("/dashboard/analytics").await;
-    let upgrade = browser.get(&answer.location.unwrap()).await;
+    let response = browser.get("/dashboard/analytics").await;
+    let upgrade = browser.get(&response.location.unwrap()).await;
     assert_valid("/billing/upgrade", &upgrade);
     assert!(upgrade.html.contains("Pro is suspended."), "{}", upgrade.html);
     assert!(!upgrade.html.contains("action=\"/api/billing/subscribe\""), "{}", upgrade.html);
@@ -212,13 +212,13 @@ async fn a_notice_at_eighty_percent_can_be_dismissed() {
     let mut browser = app.signed_up("ada@example.com").await;
     app.record_calls("ada@example.com", 80).await;
     for path in ["/dashboard", "/billing"] {
-        let answer = browser.get(path).await;
-        assert_valid(path, &answer);
-        assert!(answer.html.contains("You've used 80 of 100 API calls."), "{path}");
+        let response = browser.get(path).await;
+        assert_valid(path, &response);
+        assert!(response.html.contains("You've used 80 of 100 API calls."), "{path}");
     }
     let form = "meter=apiCallsPerMonth&percent=80&next=%2Fbilling";
-    let answer = browser.post("/dashboard/notices/dismiss", form).await;
-    assert_eq!((answer.status, answer.location.as_deref()), (StatusCode::SEE_OTHER, Some("/billing")));
+    let response = browser.post("/dashboard/notices/dismiss", form).await;
+    assert_eq!((response.status, response.location.as_deref()), (StatusCode::SEE_OTHER, Some("/billing")));
     assert!(!browser.get("/dashboard").await.html.contains("used 80 of 100"));
     app.record_calls("ada@example.com", 20).await;
     assert!(browser.get("/dashboard").await.html.contains("You've used all of your 100 API calls."));
@@ -234,10 +234,10 @@ async fn analytics_shows_and_exports_usage_by_day_and_key() {
     app.record_calls("pro@example.com", 42).await;
     for range in ["", "?range=7d", "?range=30d", "?range=90d", "?range=365d", "?range=nonsense"] {
         let path = format!("/dashboard/analytics{range}");
-        let answer = browser.get(&path).await;
-        assert_valid(&path, &answer);
-        assert!(answer.html.contains("No key (signed in)"), "{path}");
-        assert!(answer.html.contains("<svg") && answer.html.contains("42 total · peak 42/day"), "{path}");
+        let response = browser.get(&path).await;
+        assert_valid(&path, &response);
+        assert!(response.html.contains("No key (signed in)"), "{path}");
+        assert!(response.html.contains("<svg") && response.html.contains("42 total · peak 42/day"), "{path}");
     }
     let csv = browser.get("/dashboard/analytics/export?range=7d").await;
     assert_eq!(csv.status, StatusCode::OK);
@@ -251,21 +251,21 @@ async fn the_meters_are_also_a_fragment() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
     app.record_calls("ada@example.com", 7).await;
-    let answer = browser.get("/dashboard/meters").await;
+    let response = browser.get("/dashboard/meters").await;
     assert!(
-        answer.html.starts_with("<div class=\"meter\"") && answer.html.contains("7 of 100 used"),
+        response.html.starts_with("<div class=\"meter\"") && response.html.contains("7 of 100 used"),
         "{}",
-        answer.html
+        response.html
     );
 }
 
 #[tokio::test]
 async fn the_reference_describes_requests_and_responses() {
     let app = App::new().await;
-    let answer = app.browser().get("/api-reference").await;
+    let response = app.browser().get("/api-reference").await;
     let rows = |table: &str| {
         let (_, table) =
-            answer.html.split_once(&format!("aria-label=\"{table}\"")).unwrap_or_else(|| panic!("{table}"));
+            response.html.split_once(&format!("aria-label=\"{table}\"")).unwrap_or_else(|| panic!("{table}"));
         let (table, _) = table.split_once("</table>").unwrap();
         let heads = table.split("<th scope=\"row\">").skip(1).map(|row| row.split("</th>").next().unwrap());
         heads.map(|head| head.replace("<code>", "").replace("</code>", "")).collect::<Vec<_>>()
@@ -278,12 +278,9 @@ async fn the_reference_describes_requests_and_responses() {
         ["200", "401", "402", "422", "429"].iter().all(|status| statuses.iter().any(|row| row == status)),
         "{statuses:?}"
     );
-    let response = rows("Response of GET /api/v1/usage");
-    assert!(
-        response.contains(&"meters".to_owned()) && response.contains(&"meters.resets_at".to_owned()),
-        "{response:?}"
-    );
-    assert_eq!(answer.html.matches("Request of GET").count(), 0, "a GET has no body");
+    let fields = rows("Response of GET /api/v1/usage");
+    assert!(fields.contains(&"meters".to_owned()) && fields.contains(&"meters.resets_at".to_owned()), "{fields:?}");
+    assert_eq!(response.html.matches("Request of GET").count(), 0, "a GET has no body");
 }
 
 #[tokio::test]
@@ -311,8 +308,8 @@ async fn a_key_of_another_account_cannot_be_revoked() {
     let made = pro.post("/dashboard/api-keys", "name=Worker").await;
     let id = made.html.split("name=\"id\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     assert_eq!(top.post("/dashboard/api-keys/revoke", &format!("id={id}")).await.status, StatusCode::NOT_FOUND);
-    let answer = pro.post("/dashboard/api-keys/revoke", &format!("id={id}")).await;
-    assert_eq!((answer.status, answer.location.as_deref()), (StatusCode::SEE_OTHER, Some("/dashboard/api-keys")));
+    let response = pro.post("/dashboard/api-keys/revoke", &format!("id={id}")).await;
+    assert_eq!((response.status, response.location.as_deref()), (StatusCode::SEE_OTHER, Some("/dashboard/api-keys")));
 }
 
 #[tokio::test]
@@ -320,8 +317,8 @@ async fn a_message_is_stored_and_shown_as_it_was_typed() {
     let app = App::new().await;
     let mut browser =
         app.subscribed("top@example.com", subscription("tollgate_enterprise_month", Status::Active)).await;
-    let answer = browser.post("/dashboard/support", "subject=Help&body=%3Cb%3Ebold%3C%2Fb%3E").await;
-    let shown = browser.get(&answer.location.unwrap()).await;
+    let response = browser.post("/dashboard/support", "subject=Help&body=%3Cb%3Ebold%3C%2Fb%3E").await;
+    let shown = browser.get(&response.location.unwrap()).await;
     assert_valid("/dashboard/support", &shown);
     assert!(shown.html.contains("&lt;b&gt;bold&lt;/b&gt;"));
     let long = "a".repeat(201);
@@ -366,9 +363,9 @@ async fn each_state_of_a_subscription_has_a_banner_with_its_date() {
         subscription.customer = billing::CustomerId::new(format!("cus_{number}"));
         let mut browser = app.subscribed(&email, subscription).await;
         for path in ["/billing", "/dashboard"] {
-            let answer = browser.get(path).await;
-            assert_valid(path, &answer);
-            let banners = banners(&answer.html);
+            let response = browser.get(path).await;
+            assert_valid(path, &response);
+            let banners = banners(&response.html);
             let [(shown, dates)] = banners.as_slice() else { panic!("{path} of {number}: {banners:?}") };
             assert_eq!((shown.as_str(), dates.join(", ").as_str()), (title, date), "{path} of {number}");
         }
@@ -396,9 +393,9 @@ async fn an_ended_subscription_is_listed() {
     let mut ended = subscription("tollgate_pro_month", Status::Canceled);
     ended.ended_at = Some(NOW.plus_days(-1));
     let mut browser = app.subscribed("ada@example.com", ended).await;
-    let answer = browser.get("/billing").await;
-    assert_valid("/billing", &answer);
-    let (_, past) = answer.html.split_once("Past subscriptions, table").expect("past subscriptions are listed");
+    let response = browser.get("/billing").await;
+    assert_valid("/billing", &response);
+    let (_, past) = response.html.split_once("Past subscriptions, table").expect("past subscriptions are listed");
     assert!(past.contains("<th scope=\"row\">Pro</th>") && past.contains("22 November 2026"), "{past}");
 }
 
@@ -406,8 +403,8 @@ async fn an_ended_subscription_is_listed() {
 async fn the_theme_is_stored_and_the_visitor_stays_on_the_page() {
     let app = App::new().await;
     let mut browser = app.browser();
-    let answer = browser.post("/theme", "theme=dark&next=%2Fpricing").await;
-    assert_eq!((answer.status, answer.location.as_deref()), (StatusCode::SEE_OTHER, Some("/pricing")));
+    let response = browser.post("/theme", "theme=dark&next=%2Fpricing").await;
+    assert_eq!((response.status, response.location.as_deref()), (StatusCode::SEE_OTHER, Some("/pricing")));
     assert!(browser.get("/pricing").await.html.contains("data-theme=\"dark\""));
     assert_eq!(browser.post("/theme", "theme=pink").await.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
@@ -417,17 +414,17 @@ async fn logging_out_ends_the_session() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
     assert_eq!(browser.post("/logout", "").await.status, StatusCode::SEE_OTHER);
-    let answer = browser.get("/dashboard").await;
-    assert_eq!(answer.location.as_deref(), Some("/login?next=/dashboard"));
+    let response = browser.get("/dashboard").await;
+    assert_eq!(response.location.as_deref(), Some("/login?next=/dashboard"));
 }
 
 #[tokio::test]
 async fn a_checkout_of_another_account_is_404() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
-    let answer = browser.get("/billing/success?session_id=cs_of_another_account").await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert_valid("/billing/success", &answer);
+    let response = browser.get("/billing/success?session_id=cs_of_another_account").await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
+    assert_valid("/billing/success", &response);
 }
 
 #[tokio::test]
@@ -442,11 +439,15 @@ async fn the_free_plan_has_the_currency_of_the_others() {
 
 #[tokio::test]
 async fn the_home_page_says_what_the_catalogue_says() {
-    let denied = App::new().await.browser().get("/").await.html;
-    assert!(denied.contains("further calls are rejected; nothing extra is billed"), "{denied}");
-    let billed = App::with_plans(&metered_plans()).await.browser().get("/").await.html;
-    assert!(billed.contains("Usage beyond a limit is billed per unit"), "{billed}");
-    assert!(!billed.contains("nothing extra is billed"), "{billed}");
+    let says = async |plans: &str| {
+        let html = App::with_plans(plans).await.browser().get("/").await.html;
+        ["credits", "nothing extra is billed", "API calls are billed per unit", "Other usage is rejected"]
+            .map(|text| html.contains(text))
+    };
+    let (without_credits, _) = PLANS.split_once("[[product]]").unwrap();
+    assert_eq!(says(PLANS).await, [true, true, false, false]);
+    assert_eq!(says(without_credits).await, [false, true, false, false]);
+    assert_eq!(says(&metered_plans()).await, [true, false, true, true]);
 }
 
 #[tokio::test]
@@ -468,7 +469,7 @@ async fn trial_and_grace_period_on_public_pages_are_those_of_the_catalogue() {
 }
 
 #[tokio::test]
-async fn a_visitor_back_from_checkout_is_told_that_nothing_was_charged() {
+async fn a_visitor_back_from_checkout_learns_that_nothing_was_charged() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
     for path in ["/pricing", "/billing"] {

@@ -1,7 +1,7 @@
 //! A server function without a policy keeps the server from starting. Server functions register
 //! themselves in the program that they are linked into, so this test is a program of its own.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod support;
 

@@ -102,13 +102,13 @@ on_both_databases! {
         };
         let refused = call("GOLD").await;
         assert_eq!((refused.status, code_of(&refused).as_str()), (422, "invalid"));
-        assert!(refused.json()["sentence"].as_str().is_some_and(|sentence| sentence.ends_with('.')));
+        assert!(refused.json()["message"].as_str().is_some_and(|message| message.ends_with('.')));
         app.sandbox.fail_next(100, 503);
         let failed = call("PRO").await;
         app.sandbox.fail_next(0, 503);
         assert_eq!((failed.status, code_of(&failed).as_str()), (503, "stripe_unavailable"));
         let keys: Vec<String> = failed.json().as_object().unwrap().keys().cloned().collect();
-        assert_eq!(keys, ["code", "sentence"]);
+        assert_eq!(keys, ["code", "message"]);
         let started = call("PRO").await;
         assert_eq!(started.status, 200);
         let to = started.json()["to"].as_str().unwrap().to_owned();
@@ -153,7 +153,7 @@ on_both_databases! {
         let usage = usage.json();
         let calls = &usage["meters"][0];
         assert_eq!((calls["key"].as_str(), calls["used"].as_u64()), (Some("apiCallsPerMonth"), Some(80)));
-        assert_eq!((calls["limit"].as_u64(), calls["beyond"].as_str()), (Some(100), Some("rejected")));
+        assert_eq!((calls["limit"].as_u64(), calls["overage_policy"].as_str()), (Some(100), Some("rejected")));
         assert_eq!(usage["notices"][0]["percent"], 80);
         assert!(app.browser().get("/api/billing/usage").await.location().starts_with("/login"));
     }

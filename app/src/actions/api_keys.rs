@@ -26,7 +26,7 @@ pub struct Create {
 pub async fn create(State(tollgate): State<Tollgate>, parts: Parts, Form(form): Form<Create>) -> Response {
     let permit = match Caller::of(&tollgate, &parts, API_KEYS.policy) {
         Ok(caller) => caller.permit,
-        Err(denied) => return denied::answer(&tollgate, parts, &API_KEYS, denied).await,
+        Err(denied) => return denied::respond(&tollgate, parts, &API_KEYS, denied).await,
     };
     let (status, state) = match api_keys::create_api_key(&tollgate, &permit, &form.name).await {
         Ok(key) => (StatusCode::OK, FormState::with_new_api_key(key)),
@@ -48,7 +48,7 @@ pub struct Revoke {
 pub async fn revoke(State(tollgate): State<Tollgate>, parts: Parts, Form(form): Form<Revoke>) -> Response {
     let permit = match Caller::of(&tollgate, &parts, API_KEYS.policy) {
         Ok(caller) => caller.permit,
-        Err(denied) => return denied::answer(&tollgate, parts, &API_KEYS, denied).await,
+        Err(denied) => return denied::respond(&tollgate, parts, &API_KEYS, denied).await,
     };
     let failure = match api_keys::revoke_api_key(&tollgate, &permit, &form.id).await {
         Ok(true) => return Redirect::to(API_KEYS.path).into_response(),

@@ -26,7 +26,7 @@ pub struct Set {
 pub async fn set(State(tollgate): State<Tollgate>, parts: Parts, Form(form): Form<Set>) -> Response {
     let permit = match Caller::of(&tollgate, &parts, CUSTOM_DOMAIN.policy) {
         Ok(caller) => caller.permit,
-        Err(denied) => return denied::answer(&tollgate, parts, &CUSTOM_DOMAIN, denied).await,
+        Err(denied) => return denied::respond(&tollgate, parts, &CUSTOM_DOMAIN, denied).await,
     };
     match set_custom_domain(&tollgate, &permit, &form.domain).await {
         Ok(()) => Redirect::to(CUSTOM_DOMAIN.path).into_response(),

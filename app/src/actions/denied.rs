@@ -11,7 +11,7 @@ use crate::document;
 use crate::query::with_next;
 
 /// Redirects to the login, or to the plan that includes `area`.
-pub(super) async fn answer(tollgate: &Tollgate, parts: Parts, area: &Area, denied: Denied) -> Response {
+pub(super) async fn respond(tollgate: &Tollgate, parts: Parts, area: &Area, denied: Denied) -> Response {
     match denied {
         Denied::SignedOut => Redirect::to(&login_address(tollgate.urls(), area.path)).into_response(),
         Denied::TooLow { .. } => Redirect::to(&with_next("/billing/upgrade", area.path)).into_response(),

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 pub async fn export(State(tollgate): State<Tollgate>, parts: Parts) -> Response {
     let permit = match Caller::of(&tollgate, &parts, ANALYTICS.policy) {
         Ok(caller) => caller.permit,
-        Err(denied) => return denied::answer(&tollgate, parts, &ANALYTICS, denied).await,
+        Err(denied) => return denied::respond(&tollgate, parts, &ANALYTICS, denied).await,
     };
     let query = parts.uri.query().unwrap_or_default();
     let range = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "range");

@@ -11,7 +11,7 @@ use crate::api::strict_form::read;
 use crate::document;
 use crate::failure::Failure;
 
-/// The fields of a form: exactly those of `T`.
+/// A form with exactly the fields of `T`.
 pub struct Form<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Tollgate> for Form<T> {

@@ -1,4 +1,4 @@
-//! The form again, with the time of the next attempt.
+//! Shows a form again with the time to wait before the next attempt.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};

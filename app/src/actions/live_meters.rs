@@ -20,7 +20,7 @@ use crate::failure::Failure;
 pub async fn show(State(tollgate): State<Tollgate>, parts: Parts) -> Response {
     let permit = match Caller::of(&tollgate, &parts, Policy::SignedIn) {
         Ok(caller) => caller.permit,
-        Err(denied) => return denied::answer(&tollgate, parts, &ANALYTICS, denied).await,
+        Err(denied) => return denied::respond(&tollgate, parts, &ANALYTICS, denied).await,
     };
     match metering::overview(&tollgate, permit.account_id(), permit.entitlement()).await {
         Ok(usage) => {

@@ -27,7 +27,7 @@ pub struct Message {
 pub async fn write(State(tollgate): State<Tollgate>, parts: Parts, Form(form): Form<Message>) -> Response {
     let permit = match Caller::of(&tollgate, &parts, SUPPORT.policy) {
         Ok(caller) => caller.permit,
-        Err(denied) => return denied::answer(&tollgate, parts, &SUPPORT, denied).await,
+        Err(denied) => return denied::respond(&tollgate, parts, &SUPPORT, denied).await,
     };
     match send_support_message(&tollgate, &permit, &form.subject, &form.body).await {
         Ok(()) => Redirect::to("/dashboard/support?notice=sent").into_response(),

@@ -24,7 +24,7 @@ use crate::failure::Failure;
 /// Ends every subscription, deletes the account and logs out.
 #[server(prefix = "/account", endpoint = "close", protocol = StrictForm)]
 pub async fn close_account(
-    /// The user's password, to confirm that it's them.
+    /// The user's password, to confirm their identity.
     password: Password,
 ) -> Result<SeeOther, ApiError> {
     let Caller { tollgate, who, .. } = Caller::require(Policy::SignedIn)?;

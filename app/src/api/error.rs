@@ -1,4 +1,4 @@
-//! The error of a server function: a code and a sentence, without internal details.
+//! The error of a server function: a code and a message, without internal details.
 //!
 //! A script gets it as JSON, a form post as a page ([`crate::endpoints`]).
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
-/// Why a server function failed.
+/// The error of a server function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiError {
     /// The kind of failure.
     pub code: Failure,
-    /// What happened and what to do: the code's own sentence, or one about the form.
-    pub sentence: String,
+    /// What happened and what to do: the code's own message, or one about the form.
+    pub message: String,
     /// The field with the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
@@ -25,13 +25,13 @@ pub struct ApiError {
 
 impl ApiError {
     /// Returns an error about the form as a whole.
-    pub fn form_error(code: Failure, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into(), field: None, retry_after: None }
+    pub fn form_error(code: Failure, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), field: None, retry_after: None }
     }
 
     /// Returns an error about one field.
-    pub fn at(field: &str, code: Failure, sentence: impl Into<String>) -> Self {
-        Self { field: Some(field.to_owned()), ..Self::form_error(code, sentence) }
+    pub fn at(field: &str, code: Failure, message: impl Into<String>) -> Self {
+        Self { field: Some(field.to_owned()), ..Self::form_error(code, message) }
     }
 
     /// Adds the seconds to wait before the next attempt.
@@ -43,13 +43,13 @@ impl ApiError {
 
     /// Returns whether it is about the form, which is then shown again.
     pub fn is_form_error(&self) -> bool {
-        self.field.is_some() || self.sentence != self.code.sentence()
+        self.field.is_some() || self.message != self.code.message()
     }
 }
 
 impl From<Failure> for ApiError {
     fn from(code: Failure) -> Self {
-        Self::form_error(code, code.sentence())
+        Self::form_error(code, code.message())
     }
 }
 
@@ -85,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_json_has_a_code_and_a_sentence() {
+    fn the_json_has_a_code_and_a_message() {
         let plain = serde_json::to_value(ApiError::from(Failure::NotFound)).unwrap();
-        assert_eq!(plain, serde_json::json!({ "code": "not_found", "sentence": Failure::NotFound.sentence() }));
+        assert_eq!(plain, serde_json::json!({ "code": "not_found", "message": Failure::NotFound.message() }));
         let at_field = ApiError::at("password", Failure::TooManyAttempts, "Wait a minute.").retry_after(60);
         let json = serde_json::json!({
-            "code": "too_many_attempts", "sentence": "Wait a minute.", "field": "password", "retry_after": 60,
+            "code": "too_many_attempts", "message": "Wait a minute.", "field": "password", "retry_after": 60,
         });
         assert_eq!(serde_json::to_value(at_field).unwrap(), json);
     }

@@ -1,4 +1,4 @@
-//! Server functions: what a browser can read and do about billing, a file for each subject.
+//! Server functions: the browser's billing reads and actions, one file per subject.
 //!
 //! A function checks its caller, parses its arguments, makes one call and maps the result. The
 //! same function is called by a page while it renders, by an island over HTTP, and by a plain
@@ -32,6 +32,8 @@ pub use purchase::{StartPurchase, start_purchase};
 pub use reply::{Reply, SeeOther};
 pub use strict_form::{StrictForm, StrictQuery};
 pub use subscription::{StartSubscription, start_subscription};
-pub use usage::{Beyond, DismissUsageNotice, GetUsage, MeterUsage, Usage, UsageNotice, dismiss_usage_notice, usage};
+pub use usage::{
+    DismissUsageNotice, GetUsage, MeterUsage, OveragePolicy, Usage, UsageNotice, dismiss_usage_notice, usage,
+};
 
 pub use crate::failure::Failure;

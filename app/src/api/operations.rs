@@ -1,4 +1,4 @@
-//! What operators can do. For everyone else these functions are 404.
+//! Operators' actions. Everyone else gets a 404.
 
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 #[cfg(feature = "ssr")]
 use crate::query::address;
 
-/// Makes a stored event due again.
+/// Queues a stored event to be applied again.
 #[server(prefix = "/admin", endpoint = "replay", protocol = StrictForm)]
 pub async fn replay_event(
     /// Stripe's `evt_…`.
@@ -73,7 +73,7 @@ pub async fn run_reconciliation() -> Result<SeeOther, ApiError> {
     match drift::compare(&tollgate, &permit).await {
         Err(Interrupted { cause: SyncError::Store(cause), .. }) => Err(Failure::store(cause).into()),
         Ok(false) => Ok(SeeOther::to("/admin/drift?notice=comparing")),
-        // The run stores why it was interrupted, and what it found until then.
+        // An interrupted run is stored with its error and its findings so far.
         Ok(true) | Err(_) => Ok(SeeOther::to("/admin/drift?notice=compared")),
     }
 }

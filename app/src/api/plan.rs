@@ -18,7 +18,7 @@ pub struct CurrentPlan {
     pub tier: String,
     /// Its name.
     pub name: String,
-    /// Who it is for, in a sentence.
+    /// One sentence about who it is for.
     pub summary: String,
     /// Whether it is above the free plan.
     pub is_paid: bool,

@@ -3,15 +3,15 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The result of a server function: data, or where to go next.
+/// The result of a server function: data or a redirect.
 pub trait Reply: Serialize + DeserializeOwned + Send {
-    /// Returns where to go next. A form post is redirected there; a script decides for itself.
-    fn leads_to(&self) -> Option<&str> {
+    /// Returns the address to redirect to. A form post is redirected; a script gets it as JSON.
+    fn location(&self) -> Option<&str> {
         None
     }
 }
 
-/// A redirect: to a page of ours, or one of Stripe's.
+/// A redirect to one of our pages or Stripe's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeeOther {
     /// An absolute path, or a URL at Stripe.
@@ -26,7 +26,7 @@ impl SeeOther {
 }
 
 impl Reply for SeeOther {
-    fn leads_to(&self) -> Option<&str> {
+    fn location(&self) -> Option<&str> {
         Some(&self.to)
     }
 }

@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::reply::Reply;
 use crate::failure::Failure;
 
-/// The longest form that is accepted, in bytes.
+/// The maximum size of a form, in bytes.
 pub const FORM_LIMIT: usize = 64 * 1024;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -30,8 +30,8 @@ const JSON: &str = "application/json";
 /// Arguments in the body of a POST, as `<form method="post">` sends them.
 pub struct StrictForm;
 
-/// Arguments in the query of a GET, as a link or `<form method="get">` sends them. For functions
-/// that change nothing.
+/// Arguments in the query of a GET, as a link or `<form method="get">` sends them. For read-only
+/// functions.
 pub struct StrictQuery;
 
 impl<Input, Output, C, S> Protocol<Input, Output, C, S, ApiError> for StrictForm
@@ -132,7 +132,7 @@ impl<'de> Deserializer<'de> for Strict<'de> {
 fn respond<Output: Reply, S: Server<ApiError>>(output: &Output) -> Result<S::Response, ApiError> {
     let json = serde_json::to_string(output).map_err(|_| Failure::Broken)?;
     let mut response = S::Response::try_from_string(JSON, json)?;
-    if let Some(address) = output.leads_to() {
+    if let Some(address) = output.location() {
         response.redirect(address);
     }
     Ok(response)

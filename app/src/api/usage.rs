@@ -1,4 +1,4 @@
-//! Usage of the current window, and the notices about it.
+//! Usage in the current window, and notices about it.
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::caller::Caller;
 #[cfg(feature = "ssr")]
 use crate::failure::Failure;
 
-/// The usage of the current window.
+/// The account's usage in the current window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// All meters.
@@ -35,28 +35,28 @@ pub struct MeterUsage {
     pub key: String,
     /// Its name.
     pub label: String,
-    /// How much of the limit is used.
+    /// Units used from the limit.
     pub used: u64,
-    /// How much of the limit is reserved for work in progress.
+    /// Units of the limit reserved for work in progress.
     pub reserved: u64,
     /// The limit; `None` for unlimited.
     pub limit: Option<u64>,
-    /// How much was used beyond the limit, from credits.
+    /// Units used beyond the limit, from credits.
     pub from_credits: u64,
-    /// Credits left; negative when used credits were refunded.
+    /// Credits left; negative if used credits were refunded.
     pub credits: i64,
-    /// How much was used beyond limit and credits, and is billed.
+    /// Units used beyond limit and credits, which are billed.
     pub overage: u64,
-    /// What happens to usage beyond limit and credits.
-    pub beyond: Beyond,
+    /// Whether usage beyond limit and credits is rejected or billed.
+    pub overage_policy: OveragePolicy,
     /// When the window ends, in epoch seconds.
     pub resets_at: i64,
 }
 
-/// What happens to usage beyond the limit and the credits.
+/// The handling of usage beyond the limit and the credits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Beyond {
+pub enum OveragePolicy {
     /// It is rejected.
     Rejected,
     /// It is billed.
@@ -75,7 +75,7 @@ pub struct UsageNotice {
     pub meter: MeterUsage,
 }
 
-/// Returns the account's usage of the current window.
+/// Returns the account's usage in the current window.
 #[server(name = GetUsage, prefix = "/api/billing", endpoint = "usage", protocol = StrictQuery)]
 pub async fn usage() -> Result<Usage, ApiError> {
     let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;
@@ -106,7 +106,7 @@ mod ssr {
     use billing::{Catalog, Limit, Overage};
     use engine::metering::{MeterReading, UsageOverview};
 
-    use super::{Beyond, MeterUsage, Usage, UsageNotice};
+    use super::{MeterUsage, OveragePolicy, Usage, UsageNotice};
 
     impl Usage {
         /// Adds the catalogue's labels and prices to usage.
@@ -138,9 +138,9 @@ mod ssr {
                 from_credits: reading.from_credits,
                 credits: reading.credits,
                 overage: reading.overage,
-                beyond: match reading.beyond {
-                    Overage::Deny => Beyond::Rejected,
-                    Overage::Bill => Beyond::Billed { unit: unit() },
+                overage_policy: match reading.beyond {
+                    Overage::Deny => OveragePolicy::Rejected,
+                    Overage::Bill => OveragePolicy::Billed { unit: unit() },
                 },
                 resets_at: reading.window.end.0,
             }

@@ -1,18 +1,18 @@
-//! A message about what happened, with the button that helps.
+//! A message about an event, with the button that resolves it.
 
 use leptos::prelude::*;
 
 use super::icon::{Glyph, Icon};
 use crate::form_state::FormState;
 
-/// How urgent a message is.
+/// The urgency of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// Information.
     Info,
     /// Success.
     Good,
-    /// Something has to be done soon.
+    /// Action is needed soon.
     Warning,
     /// Something has failed.
     Danger,
@@ -58,5 +58,5 @@ pub fn Banner(tone: Tone, #[prop(into)] title: String, #[prop(optional)] childre
 #[component]
 pub fn FormError() -> impl IntoView {
     let error = use_context::<FormState>().and_then(|state| state.form_error);
-    error.map(|sentence| view! { <Banner tone=Tone::Danger title=sentence/> })
+    error.map(|message| view! { <Banner tone=Tone::Danger title=message/> })
 }

@@ -1,4 +1,4 @@
-//! Why a customer came back from Checkout without paying.
+//! The notice for a customer who came back from Checkout without paying.
 
 use leptos::prelude::*;
 

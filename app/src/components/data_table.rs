@@ -1,8 +1,8 @@
-//! A table with a label. Where it doesn't fit, it scrolls sideways by itself, also with the keyboard.
+//! A labelled table. If it is too wide, it scrolls sideways on its own, with the keyboard too.
 
 use leptos::prelude::*;
 
-/// The head of a column.
+/// A column header.
 #[derive(Clone, Debug)]
 pub enum Column {
     /// Text.
@@ -11,7 +11,7 @@ pub enum Column {
     Money(&'static str),
     /// Numbers, aligned right.
     Number(String),
-    /// A head for screen readers only, for a column of links.
+    /// A header for screen readers only, for a column of links.
     Unseen(&'static str),
 }
 

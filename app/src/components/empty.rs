@@ -1,4 +1,4 @@
-//! An empty list: what will be listed, and how to add it.
+//! The placeholder of an empty list: its future content, and how to add the first entry.
 
 use leptos::prelude::*;
 

@@ -7,7 +7,7 @@ use server::auth::Visitor;
 
 use crate::failure::Failure;
 
-/// What happened, what to do, and where to go.
+/// The page for a failure, with a way out.
 #[component]
 pub fn FailureView(failure: Failure) -> impl IntoView {
     let is_signed_in = use_context::<Visitor>().is_some_and(|visitor| visitor.signed_in.is_some());
@@ -18,7 +18,7 @@ pub fn FailureView(failure: Failure) -> impl IntoView {
         <div class="narrow failure">
             <p class="failure-code">{failure.status().as_u16()}</p>
             <h1>{failure.title()}</h1>
-            <p class="lead">{failure.sentence()} {code.map(|code| format!(" If it persists, send us code {code}."))}</p>
+            <p class="lead">{failure.message()} {code.map(|code| format!(" If it persists, send us code {code}."))}</p>
             <p class="actions">
                 <a class="button button-primary" href=home>{name}</a>
                 <a class="button" href="/pricing">"See plans"</a>
@@ -27,7 +27,7 @@ pub fn FailureView(failure: Failure) -> impl IntoView {
     }
 }
 
-/// Returns the id that the log has for this request.
+/// Returns the request's id, which is also in the log.
 fn request_id() -> Option<String> {
     let parts = use_context::<Parts>()?;
     parts.headers.get("x-request-id")?.to_str().ok().map(str::to_owned)

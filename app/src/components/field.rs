@@ -25,7 +25,7 @@ fn field_state(name: &str, hint: &str) -> FieldState {
     FieldState { described_by, error, text: state.text_of(name).map(str::to_owned), hint_id, error_id }
 }
 
-/// A field of one line. It keeps what was typed; an invalid field has the focus.
+/// A single-line field. It keeps the posted value, and gets the focus if it is invalid.
 #[component]
 pub fn Field(
     /// Its name in the form, and its id.
@@ -34,7 +34,7 @@ pub fn Field(
     /// `text`, `email`, `password`, …
     #[prop(default = "text")]
     kind: &'static str,
-    #[prop(optional)] hint: &'static str,
+    #[prop(optional, into)] hint: String,
     #[prop(optional)] autocomplete: &'static str,
     #[prop(optional, into)] placeholder: String,
     /// The maximum length in characters; 0 for none.
@@ -44,7 +44,7 @@ pub fn Field(
     #[prop(optional, into)]
     initial: String,
 ) -> impl IntoView {
-    let FieldState { hint_id, error_id, error, described_by, text } = field_state(name, hint);
+    let FieldState { hint_id, error_id, error, described_by, text } = field_state(name, &hint);
     let is_invalid = error.is_some();
     // A password is never sent back.
     let text = text.filter(|_| kind != "password");
@@ -67,13 +67,13 @@ pub fn Field(
                 aria-describedby=described_by
                 autofocus=is_invalid
             />
-            {error.map(|sentence| view! { <p class="field-error" id=error_id>{sentence}</p> })}
+            {error.map(|message| view! { <p class="field-error" id=error_id>{message}</p> })}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=hint_id>{hint}</p> })}
         </div>
     }
 }
 
-/// A field of several lines.
+/// A multi-line field.
 #[component]
 pub fn TextField(
     /// Its name in the form, and its id.
@@ -100,7 +100,7 @@ pub fn TextField(
             >
                 {text.unwrap_or_default()}
             </textarea>
-            {error.map(|sentence| view! { <p class="field-error" id=error_id>{sentence}</p> })}
+            {error.map(|message| view! { <p class="field-error" id=error_id>{message}</p> })}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=hint_id>{hint}</p> })}
         </div>
     }

@@ -71,10 +71,10 @@ fn SignedInBar(who: SignedIn) -> impl IntoView {
     }
 }
 
-/// The plan's name. A page for a failure may have no entitlement, and then shows none.
+/// The plan's name; nothing on an error page without an entitlement.
 #[component]
 fn PlanBadge() -> impl IntoView {
-    // The success page asks Stripe while it renders, so that the plan may have changed.
+    // The success page fetches from Stripe while it renders, which may change the plan.
     let may_have_changed = current("/billing/success").is_some();
     Suspend::new(async move {
         let plan = if may_have_changed { None } else { current_plan().await.ok() }?;

@@ -1,4 +1,4 @@
-//! Icons, inline so that none has to be loaded. They stand beside text and are hidden from screen
+//! Inline icons, so that none has to be loaded. They accompany text and are hidden from screen
 //! readers.
 
 use leptos::prelude::*;

@@ -10,7 +10,7 @@ use crate::api::StartSubscription;
 use crate::islands::SubmitOnce;
 use crate::query::{pricing_path, with_next};
 
-/// What a visitor can do with a plan.
+/// The action that a plan's card offers a visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// It is their plan.
@@ -157,7 +157,7 @@ fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> imp
     }
 }
 
-/// Returns what a plan includes and the one `below` it doesn't, one line each.
+/// Returns the limits and features that a plan adds to the one `below`, one line each.
 pub fn gains(catalog: &Catalog, plan: &Plan, below: Option<&Plan>) -> Vec<String> {
     let has_below = |meter| below.is_some_and(|below| below.limit(meter) == plan.limit(meter));
     let meters = catalog.meters().iter().filter_map(|each| match plan.limit(each.meter) {
@@ -172,7 +172,7 @@ pub fn gains(catalog: &Catalog, plan: &Plan, below: Option<&Plan>) -> Vec<String
     meters.chain(features.map(|each| each.label.clone())).collect()
 }
 
-/// Returns how much cheaper a year is than twelve months.
+/// Returns the saving of a yearly price over twelve monthly ones.
 fn saving(plan: &Plan, interval: Interval) -> Option<Money> {
     let (Interval::Year, Some(year), Some(month)) = (interval, plan.price(Interval::Year), plan.price(Interval::Month))
     else {

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use super::banner::Tone;
 
-/// Returns the text for a status and its tone; none if it is over.
+/// Returns a status's label and tone; no tone once the subscription has ended.
 const fn label(status: &Status) -> (&'static str, Option<Tone>) {
     match status {
         Status::Trialing => ("Trial", Some(Tone::Info)),

@@ -1,5 +1,5 @@
-//! The banner about the customer's subscription: what has happened and what to do. At most one is
-//! shown, the most urgent (`each_state_of_a_subscription_has_a_banner_with_its_date`).
+//! The banner about the customer's subscription, with the action it needs. At most one is shown, the
+//! most urgent (`each_state_of_a_subscription_has_a_banner_with_its_date`).
 
 use billing::ledger::Invoice;
 use billing::{Catalog, Money, Pause, PauseBehavior, Reason, Rule, Status, Subscription, Timestamp};
@@ -13,7 +13,7 @@ use super::moment::Day;
 use super::plan_name::plan_name;
 use super::portal_button::PortalButton;
 
-/// The last days of a trial, in which the banner is a warning.
+/// The days before the end of a trial during which the banner is a warning.
 const TRIAL_ENDS_SOON: i64 = 3;
 
 /// An unpaid amount, and the page where it can be paid.
@@ -34,7 +34,7 @@ impl Debt {
     }
 }
 
-/// The banner about the subscription that decides the entitlement, if its state needs one.
+/// The banner about the subscription behind the entitlement, if its state needs one.
 #[component]
 pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let catalog = tollgate.catalog();

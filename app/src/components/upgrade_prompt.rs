@@ -9,7 +9,7 @@ use super::icon::{Glyph, Icon};
 use crate::areas::Area;
 use crate::query::with_next;
 
-/// Says that `area` needs the plan of tier `needed`, with a link to the upgrade page.
+/// A prompt to upgrade to tier `needed` for `area`, with a link to the upgrade page.
 #[component]
 pub fn UpgradePrompt(area: &'static Area, needed: Tier) -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();

@@ -1,4 +1,4 @@
-//! The usage of a meter: in text, and repeated by the bar.
+//! A meter's usage, as text and as a bar.
 
 use billing::Timestamp;
 use billing::money::grouped;
@@ -37,7 +37,7 @@ fn beyond(meter: &MeterUsage) -> String {
     parts.join(" ")
 }
 
-/// A meter: used, limit and when it resets.
+/// A meter: usage, limit and reset date.
 #[component]
 pub fn UsageMeter(meter: MeterUsage) -> impl IntoView {
     let beyond = beyond(&meter);
@@ -67,7 +67,7 @@ pub fn UsageMeter(meter: MeterUsage) -> impl IntoView {
         <div class="meter">
             <p class="meter-head">
                 <span class="meter-label" id=id>{label}</span>
-                <span class="meter-words">{text}</span>
+                <span class="meter-text">{text}</span>
             </p>
             {bar}
             <p class="meter-note">{is_used_up.then_some("Used up. ")} "Resets " <Day at=Timestamp(meter.resets_at)/> "."</p>

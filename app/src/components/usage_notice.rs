@@ -7,7 +7,7 @@ use leptos::server_fn::ServerFn;
 
 use super::banner::{Banner, Tone};
 use super::moment::Day;
-use crate::api::{Beyond, DismissUsageNotice, MeterUsage, UsageNotice};
+use crate::api::{DismissUsageNotice, MeterUsage, OveragePolicy, UsageNotice};
 
 /// A banner for each notice; `here` is the page to return to.
 #[component]
@@ -25,7 +25,7 @@ fn NoticeBanner(notice: UsageNotice, here: &'static str) -> impl IntoView {
     } else {
         (Tone::Info, format!("You've used {} of {limit} {label}.", grouped(meter.used)))
     };
-    let next = what_happens_next(&meter, is_used_up).map(|sentence| sentence + " ");
+    let next = further_usage(&meter, is_used_up).map(|message| message + " ");
     view! {
         <Banner tone title>
             <p>{next} "Resets " <Day at=Timestamp(meter.resets_at)/> "."</p>
@@ -40,15 +40,15 @@ fn NoticeBanner(notice: UsageNotice, here: &'static str) -> impl IntoView {
     }
 }
 
-/// Returns what further usage is taken from, if that is about to change.
-fn what_happens_next(meter: &MeterUsage, is_used_up: bool) -> Option<String> {
+/// Returns a sentence about further usage, if its handling is about to change.
+fn further_usage(meter: &MeterUsage, is_used_up: bool) -> Option<String> {
     if meter.credits > 0 {
         return Some(format!("{} credits will be used next.", grouped(meter.credits.unsigned_abs())));
     }
-    is_used_up.then(|| match &meter.beyond {
-        Beyond::Rejected => format!("Further {} are rejected.", meter.label),
-        Beyond::Billed { unit: Some(unit) } => format!("Further {} are billed at {unit} each.", meter.label),
-        Beyond::Billed { unit: None } => format!("Further {} are billed.", meter.label),
+    is_used_up.then(|| match &meter.overage_policy {
+        OveragePolicy::Rejected => format!("Further {} are rejected.", meter.label),
+        OveragePolicy::Billed { unit: Some(unit) } => format!("Further {} are billed at {unit} each.", meter.label),
+        OveragePolicy::Billed { unit: None } => format!("Further {} are billed.", meter.label),
     })
 }
 
@@ -56,7 +56,7 @@ fn what_happens_next(meter: &MeterUsage, is_used_up: bool) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn meter(credits: i64, beyond: Beyond) -> MeterUsage {
+    fn meter(credits: i64, overage_policy: OveragePolicy) -> MeterUsage {
         MeterUsage {
             key: "apiCallsPerMonth".to_owned(),
             label: "API calls".to_owned(),
@@ -66,24 +66,24 @@ mod tests {
             from_credits: 0,
             credits,
             overage: 0,
-            beyond,
+            overage_policy,
             resets_at: 0,
         }
     }
 
     #[test]
     fn at_the_limit_the_notice_says_what_happens_to_further_usage() {
-        let text = |beyond| what_happens_next(&meter(0, beyond), true).unwrap();
-        assert_eq!(text(Beyond::Rejected), "Further API calls are rejected.");
-        assert_eq!(text(Beyond::Billed { unit: None }), "Further API calls are billed.");
+        let text = |policy| further_usage(&meter(0, policy), true).unwrap();
+        assert_eq!(text(OveragePolicy::Rejected), "Further API calls are rejected.");
+        assert_eq!(text(OveragePolicy::Billed { unit: None }), "Further API calls are billed.");
         let unit = Some("$0.01".to_owned());
-        assert_eq!(text(Beyond::Billed { unit }), "Further API calls are billed at $0.01 each.");
+        assert_eq!(text(OveragePolicy::Billed { unit }), "Further API calls are billed at $0.01 each.");
     }
 
     #[test]
     fn credits_are_used_first_and_before_the_limit_nothing_changes() {
-        let text = what_happens_next(&meter(1_500, Beyond::Rejected), true);
+        let text = further_usage(&meter(1_500, OveragePolicy::Rejected), true);
         assert_eq!(text.as_deref(), Some("1,500 credits will be used next."));
-        assert_eq!(what_happens_next(&meter(0, Beyond::Rejected), false), None);
+        assert_eq!(further_usage(&meter(0, OveragePolicy::Rejected), false), None);
     }
 }

@@ -1,15 +1,15 @@
 //! Reloads the page until a payment is confirmed.
 //!
-//! The page asks Stripe each time it is loaded. It is reloaded after 2 seconds, then 4, 8, 16, and
-//! then every 30. The number of attempts is kept in this entry of the browser's history, so that
-//! another payment starts over. Without JavaScript the page refreshes itself and has a link.
+//! Each load fetches the payment from Stripe. The page reloads after 2 seconds, then 4, 8, 16, and
+//! then every 30. The number of attempts is kept in this entry of the browser's history, so another
+//! payment starts over. Without JavaScript the page refreshes itself and has a link.
 
 use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos::wasm_bindgen::JsValue;
 
-/// Says that the page reloads itself, beside a pulsing dot.
+/// A note that the page reloads itself, with a pulsing dot.
 #[island]
 pub fn AwaitPayment() -> impl IntoView {
     Effect::new(|_| {

@@ -1,4 +1,4 @@
-//! Meters that follow usage.
+//! Meters that update themselves.
 //!
 //! Fetches the meters every ten seconds while the page is visible, and replaces the old ones.
 //! Without JavaScript they stay as they were when the page was loaded.
@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use leptos::wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
-/// The time between two requests.
+/// The polling interval.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// The address of the meters.
 const METERS: &str = "/dashboard/meters";
@@ -20,7 +20,7 @@ const METERS: &str = "/dashboard/meters";
 pub fn LiveMeters(children: Children) -> impl IntoView {
     let meters = NodeRef::<Div>::new();
     Effect::new(move |_| {
-        let _for_the_page_s_life = set_interval_with_handle(
+        let _interval = set_interval_with_handle(
             move || {
                 if !document().hidden() {
                     leptos::task::spawn_local(async move {

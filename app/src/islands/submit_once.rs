@@ -10,7 +10,7 @@ use leptos::prelude::*;
 pub fn SubmitOnce(children: Children) -> impl IntoView {
     let sent = RwSignal::new(false);
     // A page restored by the browser's back button would still be busy.
-    let _for_the_page_s_life = window_event_listener_untyped("pageshow", move |_| sent.set(false));
+    let _listener = window_event_listener_untyped("pageshow", move |_| sent.set(false));
     let is_busy = move || if sent.get() { "true" } else { "false" };
     // Not `disabled`: a button that its own click disables doesn't submit the form.
     view! {

@@ -1,4 +1,4 @@
-//! `/account`: the user's login, and deleting the account.
+//! `/account`: the user's login, and account deletion.
 
 use engine::overview;
 use leptos::prelude::*;

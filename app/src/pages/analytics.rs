@@ -135,7 +135,7 @@ fn count(day: &DayUsage, meter: Meter) -> u64 {
 const BAR: usize = 10;
 const STEP: usize = 14;
 const HEIGHT: u64 = 96;
-/// The days that fill a chart's width, so that bars of a shorter range are not wider.
+/// The minimum number of days in a chart's width, so that a shorter range has no wider bars.
 const DAYS: usize = 30;
 
 /// A bar for each day. The tallest fills the height.

@@ -3,6 +3,7 @@
 use billing::Catalog;
 use billing::money::grouped;
 use leptos::prelude::*;
+use server::workspace::UsageRange;
 use server::workspace::api_keys::{ApiKey, NAME_MAX, api_keys};
 
 use crate::areas::API_KEYS;
@@ -58,11 +59,15 @@ fn NewKey(secret: String) -> impl IntoView {
     }
 }
 
-/// Returns a text about a key's usage; empty without any.
+/// Describes a key's usage; empty if it has none.
 fn counts(key: &ApiKey, catalog: &Catalog) -> String {
     let used = catalog.meters().iter().filter_map(|each| Some((key.counts.get(&each.meter)?, &each.label)));
     let counts: Vec<String> = used.map(|(count, label)| format!("{} {label}", grouped(*count))).collect();
-    if counts.is_empty() { String::new() } else { format!("{} in the last 30 days", counts.join(", ")) }
+    if counts.is_empty() {
+        String::new()
+    } else {
+        format!("{} in the last {}", counts.join(", "), UsageRange::Month.label())
+    }
 }
 
 #[component]

@@ -1,6 +1,6 @@
-//! `/api-reference`: the API's description for people.
+//! `/api-reference`: the API reference as a page.
 //!
-//! It is generated from `/api/v1/openapi.json`, and so from the handlers.
+//! It is generated from `/api/v1/openapi.json`, which is generated from the handlers.
 
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
@@ -131,7 +131,7 @@ fn collect(prefix: &str, schema: &Value, schemas: &Value, rows: &mut Vec<(String
     }
 }
 
-/// Returns the schema that a `$ref` refers to, also if it may be null.
+/// Returns the schema that a `$ref` refers to, even if it may be null.
 fn resolved(schema: &Value, schemas: &Value) -> Value {
     let choices = ["oneOf", "anyOf"].iter().filter_map(|name| schema.get(name)?.as_array()).flatten();
     let reference = std::iter::once(schema).chain(choices).find_map(|schema| schema.get("$ref")?.as_str());

@@ -1,5 +1,5 @@
-//! `/billing/success?session_id=`: where Checkout redirects to. It asks Stripe, and so is right before
-//! any webhook has arrived.
+//! `/billing/success?session_id=`: where Checkout redirects to. It fetches from Stripe, so it is
+//! correct before any webhook arrives.
 
 use billing::ledger::Purchase;
 use engine::checkout::{self, CheckoutOutcome};

@@ -1,4 +1,4 @@
-//! `/`: what the product is and costs.
+//! `/`: the home page, with the product and its prices.
 
 use billing::{Catalog, Interval};
 use leptos::prelude::*;
@@ -10,7 +10,7 @@ use crate::areas::AREAS;
 use crate::components::{Banner, Glyph, Icon, Tone, free_price, gains};
 use crate::query::parameter;
 
-/// The start page.
+/// The home page.
 #[component]
 pub fn Landing() -> impl IntoView {
     let was_deleted = parameter("notice").as_deref() == Some("closed");
@@ -34,7 +34,7 @@ pub fn Landing() -> impl IntoView {
         .collect_view();
     view! {
         <Title text="An API with clear limits"/>
-        <Meta name="description" content="Start free, pay when you grow. You always see what your plan includes, what you've used and when it renews."/>
+        <Meta name="description" content="Start free, pay as you grow. You always see what your plan includes, what you've used and when it renews."/>
         {was_deleted.then(|| view! {
             <Banner tone=Tone::Good title="Your account was deleted.">
                 <p>"You won't be charged again. We keep your invoices and payments as required by law."</p>
@@ -42,7 +42,7 @@ pub fn Landing() -> impl IntoView {
         })}
         <section class="hero" aria-labelledby="hero-title">
             <div class="hero-text">
-                <h1 id="hero-title">"Start free. "<span class="hero-turn">"Pay when you grow."</span></h1>
+                <h1 id="hero-title">"Start free. "<span class="hero-accent">"Pay as you grow."</span></h1>
                 <p class="hero-lead">
                     "An API with clear limits. You always see what your plan includes, what you've used and when it renews."
                 </p>
@@ -63,7 +63,7 @@ pub fn Landing() -> impl IntoView {
             <dl class="promise-list">
                 <div>
                     <dt>"Clear pricing"</dt>
-                    <dd>{beyond_a_limit(catalog)}</dd>
+                    <dd>{over_a_limit(catalog)}</dd>
                 </div>
                 <div>
                     <dt>{if catalog.grace_days() > 0 { "A failed payment won't lock you out" } else { "If a payment fails" }}</dt>
@@ -78,16 +78,24 @@ pub fn Landing() -> impl IntoView {
     }
 }
 
-/// Returns what happens beyond a limit.
-fn beyond_a_limit(catalog: &Catalog) -> &'static str {
-    if catalog.metered_prices().next().is_some() {
-        "You pay the price of your plan. Usage beyond a limit is billed per unit, and you can follow it on your billing page."
+/// Describes the handling of usage over a limit: credits that were bought, then billing or rejection.
+fn over_a_limit(catalog: &Catalog) -> String {
+    let has_credits = catalog.products().iter().any(|product| product.grants.is_some());
+    let credits = if has_credits { "Usage over a limit comes out of your extra credits first. " } else { "" };
+    let billed: Vec<&str> = catalog.metered_prices().map(|(meter, _)| catalog.meter_label(meter)).collect();
+    let beyond = if billed.is_empty() {
+        "Further usage is rejected; nothing extra is billed.".to_owned()
     } else {
-        "You pay the price of your plan. When you reach a limit, further calls are rejected; nothing extra is billed."
-    }
+        let rest = if billed.len() < catalog.meters().len() { " Other usage is rejected." } else { "" };
+        format!(
+            "On paid plans, further {} are billed per unit, shown on your billing page.{rest}",
+            billed.join(" and ")
+        )
+    };
+    format!("You pay the price of your plan. {credits}{beyond}")
 }
 
-/// Returns how long a plan lasts after a failed payment.
+/// Describes the grace period after a failed payment.
 fn grace(days: u32) -> String {
     match days {
         0 => "Pay the open invoice and your plan is restored.".to_owned(),

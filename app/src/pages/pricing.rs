@@ -73,7 +73,7 @@ fn Plans(catalog: Catalog, overview: Option<BillingOverview>, choice: Choice) ->
     }
 }
 
-/// Returns what a visitor can do with a plan. `overview` is their account's, if they have one.
+/// Returns the offer of a plan to a visitor. `overview` is their account's, if they have one.
 pub fn offer(plan: &Plan, overview: Option<&BillingOverview>, trial: bool) -> Offer {
     let is_free = plan.prices.is_empty();
     let Some(overview) = overview else {

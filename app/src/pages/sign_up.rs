@@ -2,13 +2,13 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use server::auth::{Visitor, safe_next};
+use server::auth::{PASSWORD_MIN, Visitor, safe_next};
 
 use crate::components::{Field, FormError, see_other};
 use crate::form_state::FormState;
 use crate::query::{parameter, with_next};
 
-/// Returns where to go afterwards: `next` of the posted form or of the address.
+/// Returns the page to continue to: `next` of the posted form or of the address.
 pub fn next() -> Option<String> {
     let posted = use_context::<FormState>().and_then(|state| state.text_of("next").map(str::to_owned));
     posted.or_else(|| parameter("next")).filter(|next| !next.is_empty())
@@ -40,7 +40,7 @@ pub fn SignUp() -> impl IntoView {
                 <form method="post" action="/signup" novalidate aria-label="Create your account">
                     {next.map(|next| view! { <input type="hidden" name="next" value=next/> })}
                     <Field name="email" label="E-mail" kind="email" autocomplete="email"/>
-                    <Field name="password" label="Password" kind="password" autocomplete="new-password" hint="At least 8 characters."/>
+                    <Field name="password" label="Password" kind="password" autocomplete="new-password" hint=format!("At least {PASSWORD_MIN} characters.")/>
                     <button class="button button-primary button-wide" type="submit">"Create account"</button>
                 </form>
             </div>

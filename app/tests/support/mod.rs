@@ -1,7 +1,7 @@
-//! The app as it is served, with a database of its own and a clock that stands still, without a
-//! socket and without Stripe.
+//! The app as it is served, with its own database and a stopped clock, but without a socket or
+//! Stripe.
 
-#![allow(dead_code, reason = "every test program uses its own part")]
+#![allow(dead_code, reason = "each test program uses only part of it")]
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -25,7 +25,7 @@ use tower::ServiceExt;
 /// 23 November 2026, 14:05 UTC.
 pub const NOW: Timestamp = Timestamp(1_795_442_700);
 
-/// What is sold, as shipped.
+/// The shipped `plans.toml`.
 pub const PLANS: &str = include_str!("../../../plans.toml");
 
 /// An app that serves nothing yet, and the folder of its database.
@@ -77,8 +77,8 @@ impl App {
     /// Signs up a new user, who is on the free plan.
     pub async fn signed_up(&self, email: &str) -> Browser<'_> {
         let mut browser = self.browser();
-        let answer = browser.post("/signup", &format!("email={email}&password=correct-horse")).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.html);
+        let response = browser.post("/signup", &format!("email={email}&password=correct-horse")).await;
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{}", response.html);
         browser
     }
 
@@ -151,7 +151,7 @@ pub struct Browser<'a> {
 }
 
 /// A response.
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub location: Option<String>,
     pub csp: String,
@@ -159,11 +159,11 @@ pub struct Answer {
 }
 
 impl Browser<'_> {
-    pub async fn get(&mut self, path: &str) -> Answer {
+    pub async fn get(&mut self, path: &str) -> Response {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn post(&mut self, path: &str, form: &str) -> Answer {
+    pub async fn post(&mut self, path: &str, form: &str) -> Response {
         let request = Request::builder()
             .method(Method::POST)
             .uri(path)
@@ -172,7 +172,7 @@ impl Browser<'_> {
         self.send(request.unwrap()).await
     }
 
-    pub async fn send(&mut self, mut request: Request<Body>) -> Answer {
+    pub async fn send(&mut self, mut request: Request<Body>) -> Response {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {
             request.headers_mut().insert(header::COOKIE, cookies.join("; ").parse().unwrap());
@@ -190,6 +190,6 @@ impl Browser<'_> {
         let body = to_bytes(response.into_body(), 4 << 20).await.unwrap();
         // Leptos separates texts by empty comments.
         let html = String::from_utf8(body.to_vec()).unwrap().replace("<!>", "");
-        Answer { status, location, csp, html }
+        Response { status, location, csp, html }
     }
 }

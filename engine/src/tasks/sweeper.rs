@@ -23,7 +23,7 @@ const BATCH: i64 = 500;
 /// Seconds for which responses are kept: as long as Stripe keeps its own under an idempotency key.
 const RESPONSE_SECONDS: i64 = 24 * 3600;
 /// Days for which notices, sent meter events and delivered billing changes are kept.
-const KEPT_DAYS: i64 = 400;
+pub const KEPT_DAYS: i64 = 400;
 
 /// Sweeps until `stop`.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {

@@ -1,4 +1,4 @@
-//! `/admin/account?id=`: an account, and why it has its plan.
+//! `/admin/account?id=`: an account, its plan and the reason for it.
 
 use billing::ledger::Invoice;
 use billing::{AccountId, Catalog, Subscription, Timestamp};

@@ -2,6 +2,7 @@
 
 use billing::AccountId;
 use engine::store::billing_changes::{ChangeFilter, ChangeState, StoredChange};
+use engine::tasks::sweeper::KEPT_DAYS;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use server::admin::changes;
@@ -33,7 +34,7 @@ pub fn Changes() -> impl IntoView {
         let body = if page.rows.is_empty() {
             view! {
                 <Empty glyph=Glyph::Info title="No billing changes">
-                    "Every change of a subscription is listed here until the app's handler has accepted it, and for about a year after."
+                    {format!("Subscription changes are listed here until the app's handler accepts them, and for {KEPT_DAYS} days after.")}
                 </Empty>
             }
             .into_any()
@@ -48,8 +49,8 @@ pub fn Changes() -> impl IntoView {
             <Heading title="Billing changes"/>
             <Sections/>
             {match notice.as_deref() {
-                Some("retried") => Some(view! { <Banner tone=Tone::Good title="The change is due. It's delivered within seconds."/> }.into_any()),
-                Some("skipped") => Some(view! { <Banner tone=Tone::Good title="The change is skipped."/> }.into_any()),
+                Some("retried") => Some(view! { <Banner tone=Tone::Good title="The change will be delivered shortly."/> }.into_any()),
+                Some("skipped") => Some(view! { <Banner tone=Tone::Good title="The change was skipped."/> }.into_any()),
                 _ => None,
             }}
             <section class="card" aria-label="Billing changes">

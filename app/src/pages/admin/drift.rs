@@ -17,7 +17,7 @@ use crate::components::{Banner, Column, DataTable, Empty, Glyph, Heading, Moment
 use crate::failure::Failure;
 use crate::query::{address, after, parameter};
 
-/// Differences from Stripe, newest first, by class and state.
+/// Differences from Stripe, newest first, filtered by kind and state.
 #[component]
 pub fn Drift() -> impl IntoView {
     let kind = parameter("kind").as_deref().and_then(DriftKind::parse);
@@ -38,7 +38,7 @@ pub fn Drift() -> impl IntoView {
         let body = if page.rows.is_empty() {
             view! {
                 <Empty glyph=Glyph::Info title="No differences">
-                    "Every difference from Stripe is listed here with its state."
+                    "Differences from Stripe appear here with their state."
                 </Empty>
             }
             .into_any()
@@ -58,7 +58,7 @@ pub fn Drift() -> impl IntoView {
                 }
                 Some("comparing") => view! {
                     <Banner tone=Tone::Info title="Stripe sync is still running.">
-                        <p>"Differences are listed when it ends. Reload this page in a while."</p>
+                        <p>"Differences appear when it finishes. Reload this page in a minute."</p>
                     </Banner>
                 }
                 .into_any(),
@@ -84,13 +84,13 @@ pub fn Drift() -> impl IntoView {
     })
 }
 
-/// When everything was last compared, and the error if that failed.
+/// The time of the last check, and its error if it failed.
 #[component]
 pub(super) fn LastRun(run: Option<Run>) -> impl IntoView {
     let Some(run) = run else {
         return view! {
             <Empty glyph=Glyph::Info title="Not checked yet">
-                "Everything is compared with Stripe half a minute after the start, and then every hour."
+                "The first check starts shortly after the server does."
             </Empty>
         }
         .into_any();
@@ -103,7 +103,7 @@ pub(super) fn LastRun(run: Option<Run>) -> impl IntoView {
     .into_any()
 }
 
-/// Compares, repairs what is safe, and shows the result.
+/// The button that compares with Stripe and repairs what is safe to repair.
 #[component]
 pub(super) fn CompareNow() -> impl IntoView {
     view! {
@@ -113,7 +113,7 @@ pub(super) fn CompareNow() -> impl IntoView {
     }
 }
 
-/// Returns the text for a class.
+/// Returns the label of a kind.
 pub(super) fn kind_text(kind: &str) -> String {
     kind.replace('_', " ")
 }

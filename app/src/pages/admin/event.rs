@@ -25,8 +25,8 @@ pub fn EventPage() -> impl IntoView {
             <Heading title=event.summary.kind.clone()/>
             <Sections/>
             {is_replayed.then(|| view! {
-                <Banner tone=Tone::Good title="The event is due.">
-                    <p>"It's applied within seconds. Reload this page to see the result."</p>
+                <Banner tone=Tone::Good title="The event will be replayed.">
+                    <p>"Reload this page in a moment to see the result."</p>
                 </Banner>
             })}
             <Facts event=event.summary/>
@@ -66,7 +66,7 @@ fn Facts(event: EventSummary) -> impl IntoView {
                 <form method="post" action=ReplayEvent::url()>
                     <input type="hidden" name="id" value=id/>
                     <button class="button button-primary" type="submit">"Replay"</button>
-                    <p class="quiet">"Safe for every event: the object is fetched from Stripe again, and replaying twice has the same result."</p>
+                    <p class="quiet">"Safe for every event: the object is fetched from Stripe again, so replaying twice has the same result."</p>
                 </form>
             })}
         </section>

@@ -16,7 +16,7 @@ use crate::query::{after, parameter};
 const STATES: [EventState; 5] =
     [EventState::Pending, EventState::Parked, EventState::Unmatched, EventState::Done, EventState::Ignored];
 
-/// Events, newest first, by state and by object.
+/// Events, newest first, filtered by state and object.
 #[component]
 pub fn Events() -> impl IntoView {
     let state = parameter("state").as_deref().and_then(EventState::parse);
@@ -32,7 +32,7 @@ pub fn Events() -> impl IntoView {
         let body = if page.rows.is_empty() {
             view! {
                 <Empty glyph=Glyph::Info title="No events">
-                    "Every event that Stripe sends is listed here with its state."
+                    "Events from Stripe appear here with their state."
                 </Empty>
             }
             .into_any()

@@ -18,7 +18,7 @@ pub(super) fn FilterForm(
     }
 }
 
-/// A choice of one value, or any.
+/// A dropdown of values, or any.
 #[component]
 pub(super) fn Choice(
     name: &'static str,

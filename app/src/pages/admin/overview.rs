@@ -15,7 +15,7 @@ use crate::components::{Banner, EventBadge, Heading, Moment, Tone, operator_page
 use crate::failure::Failure;
 use crate::query::address;
 
-/// Events by state, differences from Stripe, and billing changes that fail.
+/// Events by state, differences from Stripe, and failing billing changes.
 #[component]
 pub fn Overview() -> impl IntoView {
     operator_page("Operations", move |Operator { tollgate, permit }| async move {
@@ -38,8 +38,8 @@ fn FailingChanges(failing: Failing) -> impl IntoView {
     let oldest = failing.oldest?;
     let href = address("/admin/changes", &[("state", ChangeState::Pending.as_str())]);
     let title = match failing.count {
-        1 => "A billing change cannot be delivered.".to_owned(),
-        count => format!("{count} billing changes cannot be delivered."),
+        1 => "A billing change can't be delivered.".to_owned(),
+        count => format!("{count} billing changes can't be delivered."),
     };
     Some(view! {
         <Banner tone=Tone::Warning title>
@@ -84,7 +84,7 @@ fn Drift(run: Option<Run>, open: Vec<OpenCount>) -> impl IntoView {
     }
 }
 
-/// How many differences are open, by class.
+/// The number of open differences of each kind.
 #[component]
 fn Open(open: Vec<OpenCount>) -> impl IntoView {
     if open.is_empty() {
