@@ -20,6 +20,7 @@ use crate::form::{self, Node};
 use crate::http::{self, Call, Route, meters};
 use crate::idempotency::IdempotencyKey;
 use crate::params;
+use crate::rights;
 use crate::state::{Faults, REQUEST, Shared, request_id};
 use crate::store::{Origin, Tx};
 
@@ -61,6 +62,13 @@ struct RawCall {
     idempotency_key: Option<String>,
 }
 
+impl RawCall {
+    /// The parameters as sent.
+    fn parameters(&self) -> Vec<(String, String)> {
+        form_urlencoded::parse(&self.form).into_owned().collect()
+    }
+}
+
 /// Handles an API call.
 pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
@@ -79,17 +87,21 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
     let started = Instant::now();
     let response = match (authorize(&shared, &parts.headers), to_bytes(body, MAX_BODY).await) {
         (Err(error), _) => ApiResponse::failed(&error),
-        (Ok(()), Err(_)) => {
+        (Ok(_), Err(_)) => {
             let mut error = ApiError::invalid("", "Request body too large.");
             error.status = 413;
             ApiResponse::failed(&error)
         }
-        (Ok(()), Ok(body)) => {
+        (Ok(key), Ok(body)) => {
             if !sent.form.is_empty() && !body.is_empty() {
                 sent.form.push(b'&');
             }
             sent.form.extend(&body);
-            execute_with_faults(&shared, &sent).await
+            let allowed = rights::check(&shared.lock().store, &key, &sent.method, &sent.path, &sent.parameters());
+            match allowed {
+                Ok(()) => execute_with_faults(&shared, &sent).await,
+                Err(error) => ApiResponse::failed(&error),
+            }
         }
     };
     let body = match response.fault {
@@ -97,19 +109,19 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
         _ => serde_json::to_string_pretty(&response.body).unwrap_or_default(),
     };
     shared.log(log_entry(&shared, &sent, &response, &body, started.elapsed()));
-    respond(&sent, &response, body)
+    let faults = shared.lock().faults.clone();
+    respond(&sent, &response, &faults, body)
 }
 
 /// Returns the log entry of a call.
 fn log_entry(shared: &Shared, sent: &RawCall, response: &ApiResponse, body: &str, took: Duration) -> Value {
-    let parameters: Vec<(String, String)> = form_urlencoded::parse(&sent.form).into_owned().collect();
     json!({
         "id": sent.id,
         "object": REQUEST,
         "created": shared.lock().store.now_millis() / 1000,
         "method": sent.method,
         "path": sent.path,
-        "parameters": parameters,
+        "parameters": sent.parameters(),
         "version": sent.version,
         "idempotency_key": sent.idempotency_key,
         "status": response.status,
@@ -122,7 +134,7 @@ fn log_entry(shared: &Shared, sent: &RawCall, response: &ApiResponse, body: &str
 }
 
 /// Checks the API key: `Authorization: Bearer sk_…`, or Basic with the key as the user name.
-fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), ApiError> {
+fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<String, ApiError> {
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key = match sent.and_then(|sent| sent.split_once(' ')) {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Some(key.trim().to_owned()),
@@ -133,8 +145,8 @@ fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), ApiError> {
         let message = "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').";
         return Err(ApiError::unauthorized(message));
     };
-    if shared.secret_keys.contains(&key) {
-        return Ok(());
+    if shared.secret_keys.contains(&key) || rights::is_known(&shared.lock().store, &key) {
+        return Ok(key);
     }
     let shown: String = key.chars().take(8).collect();
     Err(ApiError::unauthorized(format!("Invalid API Key provided: {shown}****")))
@@ -168,10 +180,12 @@ fn basic_user(encoded: &str) -> Option<String> {
 /// Executes a call, with injected faults.
 async fn execute_with_faults(shared: &Shared, sent: &RawCall) -> ApiResponse {
     let (fault, delay) = take_fault(shared, &sent.path);
-    if let Some(Fault::Failed(status)) = fault {
-        return ApiResponse { fault: Some("failed"), ..ApiResponse::failed(&ApiError::outage(status)) };
-    }
     let parsed = parse(sent);
+    if let Some(Fault::Failed(status)) = fault {
+        let failed = ApiResponse { fault: Some("failed"), ..ApiResponse::failed(&ApiError::outage(status)) };
+        keep(shared, sent, parsed.as_ref().ok(), &failed);
+        return failed;
+    }
     let locks = match locks(shared, sent, parsed.as_ref().ok()) {
         Ok(locks) => locks,
         Err(error) => return ApiResponse::failed(&error),
@@ -180,17 +194,37 @@ async fn execute_with_faults(shared: &Shared, sent: &RawCall) -> ApiResponse {
         tokio::time::sleep(delay).await;
     }
     shared.gates.pass(&sent.method, &sent.path).await;
-    let mut response =
-        parsed.map_or_else(|error| ApiResponse::failed(&error), |(route, call)| execute(shared, sent, route, &call));
+    let mut response = match &parsed {
+        Ok((route, call)) => execute(shared, sent, route, call),
+        Err(error) => ApiResponse::failed(error),
+    };
     drop(locks);
     let stripped = shared.lock().faults.stripped.clone();
     if !stripped.is_empty() {
         strip(&mut response.body, &stripped);
     }
     match fault {
-        Some(Fault::Dropped) => ApiResponse { fault: Some("dropped"), ..ApiResponse::failed(&ApiError::outage(500)) },
+        Some(Fault::Dropped) => {
+            let dropped = ApiResponse { fault: Some("dropped"), ..ApiResponse::failed(&ApiError::outage(500)) };
+            keep(shared, sent, parsed.as_ref().ok(), &dropped);
+            dropped
+        }
         Some(Fault::Corrupted) => ApiResponse { status: 200, fault: Some("corrupted"), ..response },
         Some(Fault::Failed(_)) | None => response,
+    }
+}
+
+/// Stores a failure under the call's idempotency key, if failures are kept. Stripe stores what it has
+/// begun to execute, whatever comes of it ("Idempotent requests", docs.stripe.com/api).
+fn keep(shared: &Shared, sent: &RawCall, parsed: Option<&(&'static Route, Call)>, failed: &ApiResponse) {
+    let key = sent.idempotency_key.clone().filter(|_| sent.method == "POST" && shared.lock().faults.kept);
+    if let (Some(key), Some((_, call))) = (key, parsed) {
+        let keyed = IdempotencyKey::new(key, &sent.path, &call.params);
+        shared.internal_transaction(|tx| {
+            tx.origin.request = Some(sent.id.clone());
+            keyed.store(tx, failed.status, &failed.body);
+            Ok(())
+        });
     }
 }
 
@@ -371,7 +405,7 @@ fn error_response(tx: &Tx<'_>, error: &ApiError, version: &str) -> ApiResponse {
     response
 }
 
-fn respond(sent: &RawCall, response: &ApiResponse, body: String) -> Response {
+fn respond(sent: &RawCall, response: &ApiResponse, faults: &Faults, body: String) -> Response {
     let mut http = Response::new(Body::from(body));
     *http.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut set = |name: &'static str, value: &str| {
@@ -390,8 +424,14 @@ fn respond(sent: &RawCall, response: &ApiResponse, body: String) -> Response {
     if response.replayed.is_some() {
         set("idempotent-replayed", "true");
     }
-    if response.status == 409 || response.status == 429 {
+    let is_failed = response.fault == Some("failed");
+    if is_failed && !faults.should_retry.is_empty() {
+        set("stripe-should-retry", &faults.should_retry);
+    } else if response.status == 409 || response.status == 429 {
         set("stripe-should-retry", "true");
+    }
+    if is_failed && faults.retry_after > 0 {
+        set("retry-after", &faults.retry_after.to_string());
     }
     http
 }

@@ -21,6 +21,7 @@ use crate::flows::{change, debit, refund, subscription};
 use crate::http::{Call, page};
 use crate::objects::{Customer, Object, PaymentIntent};
 use crate::params;
+use crate::rights;
 use crate::settings::Settings;
 use crate::state::{Faults, Inner, REQUEST, Shared};
 use crate::store::{Origin, Tx};
@@ -182,7 +183,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     }),
     action(
         "POST /_sandbox/api/faults",
-        "Fails the next calls (only those whose path begins with `path`), drops or corrupts their responses, delays every call, or strips one object down to its id.",
+        "Fails the next calls (only those whose path begins with `path`), drops or corrupts their responses, delays every call, or strips one object down to its id. With `keep`, a failure is repeated under its idempotency key, like at Stripe.",
         "The faults were set.",
         |shared, call| Ok(set_faults(shared, &call.params)),
     ),
@@ -190,6 +191,18 @@ pub(crate) const CONTROLS: &[Control] = &[
         shared.lock().faults = Faults::NONE;
         Ok(render_faults(&Faults::NONE))
     }),
+    action(
+        "POST /_sandbox/api/keys",
+        "Creates a restricted key, or replaces its rights, such as `customer_read checkout_session_write`.",
+        "The key was saved.",
+        |shared, call| {
+            let (key, rights) = (call.params.text("key"), rights::listed(&call.params));
+            shared.transaction(Origin::default(), |tx| {
+                rights::grant(tx, key, &rights);
+                Ok(json!({ "object": "restricted_key", "key": key, "rights": rights }))
+            })
+        },
+    ),
     query("GET /_sandbox/api/settings", "Shows the account's billing settings.", |shared, _| {
         Ok(Settings::of(shared.lock().store.get("_settings")).shown())
     }),
@@ -599,6 +612,9 @@ fn render_faults(faults: &Faults) -> Value {
         "delay_ms": u64::try_from(faults.delay.as_millis()).unwrap_or(u64::MAX),
         "path": faults.path,
         "strip": faults.stripped,
+        "keep": faults.kept,
+        "retry_after": faults.retry_after,
+        "should_retry": faults.should_retry,
     })
 }
 
@@ -614,7 +630,13 @@ fn set_faults(shared: &Shared, params: &Value) -> Value {
     if let Some(delay) = number("delay_ms") {
         faults.delay = Duration::from_millis(u64::from(delay));
     }
-    for (name, held) in [("path", &mut faults.path), ("strip", &mut faults.stripped)] {
+    if params.get("keep").is_some() {
+        faults.kept = params.flag("keep");
+    }
+    faults.retry_after = number("retry_after").unwrap_or(faults.retry_after);
+    let texts =
+        [("path", &mut faults.path), ("strip", &mut faults.stripped), ("should_retry", &mut faults.should_retry)];
+    for (name, held) in texts {
         if params.get(name).is_some() {
             params.text(name).clone_into(held);
         }

@@ -100,6 +100,11 @@ impl ApiError {
         Self::new(401, "invalid_request_error", "", message)
     }
 
+    /// A call that the restricted key may not make.
+    pub(crate) fn forbidden(message: impl Into<Box<str>>) -> Self {
+        Self::new(403, "invalid_request_error", "", message)
+    }
+
     pub(crate) fn unknown_route(method: &str, path: &str) -> Self {
         Self::new(
             404,

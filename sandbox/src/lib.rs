@@ -44,6 +44,7 @@ mod index;
 mod money;
 mod objects;
 mod params;
+mod rights;
 mod sandbox;
 mod settings;
 mod state;

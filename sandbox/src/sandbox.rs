@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::gate::HeldCalls;
 use crate::settings::{AfterLastRetry, Settings};
 use crate::state::{Delivery, LoggedRequest, REQUEST, Shared};
-use crate::{api, control, controls, deliver, hosted};
+use crate::{api, control, controls, deliver, hosted, rights};
 
 /// A running sandbox. Dropping it stops it without waiting; [`Sandbox::shutdown`] waits.
 pub struct Sandbox {
@@ -208,6 +208,21 @@ impl Sandbox {
     /// Reduces an object to its id in every response that contains it; `None` disables this.
     pub fn strip_object(&self, id: Option<&str>) {
         id.unwrap_or_default().clone_into(&mut self.shared.lock().faults.stripped);
+    }
+
+    /// Keeps the response of a failed call under its idempotency key, so that it is repeated for a day, like
+    /// at Stripe.
+    pub fn keep_failures(&self, keep: bool) {
+        self.shared.lock().faults.kept = keep;
+    }
+
+    /// Creates a restricted key, or replaces its rights, such as `customer_read`. A right to write includes
+    /// the right to read.
+    pub fn restrict_key(&self, key: &str, rights: &[&str]) {
+        self.shared.internal_transaction(|tx| {
+            rights::grant(tx, key, rights);
+            Ok(())
+        });
     }
 
     /// Executes the next `n` API calls but returns 500, as if the response had been lost.

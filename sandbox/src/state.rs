@@ -140,6 +140,12 @@ pub(crate) struct Faults {
     pub(crate) path: String,
     /// The id of the object that responses reduce to its id; empty for none.
     pub(crate) stripped: String,
+    /// Whether a failed call's response is kept under its idempotency key.
+    pub(crate) kept: bool,
+    /// The `Retry-After` of failed calls, in seconds; 0 for none.
+    pub(crate) retry_after: u32,
+    /// The `Stripe-Should-Retry` of failed calls; empty for none.
+    pub(crate) should_retry: String,
 }
 
 impl Faults {
@@ -150,6 +156,9 @@ impl Faults {
         delay: Duration::ZERO,
         path: String::new(),
         stripped: String::new(),
+        kept: false,
+        retry_after: 0,
+        should_retry: String::new(),
     };
 }
 

@@ -42,6 +42,7 @@ pub(crate) async fn show(State(shared): App, RawQuery(query): RawQuery) -> Respo
 
 fn faults_form(faults: &Value) -> String {
     let statuses = [("500", "500 (outage)"), ("503", "503 (unavailable)"), ("429", "429 (too many requests)")];
+    let keep = [("false", "no"), ("true", "yes, like Stripe")];
     let fields = [
         number("fail_next", "fail_next", "Fail the next calls", faults.int("fail_next")),
         select("status", "… with status", &statuses, &faults.int("status").to_string()),
@@ -49,6 +50,7 @@ fn faults_form(faults: &Value) -> String {
         number("corrupt_next", "corrupt_next", "Corrupt the next responses", faults.int("corrupt_next")),
         text("path", "Only calls whose path begins with", faults.text("path")),
         number("delay_ms", "delay_ms", "Delay every call by (ms)", faults.int("delay_ms")),
+        select("keep", "Repeat failures under their idempotency key", &keep, &faults["keep"].to_string()),
         text("strip", "Strip this object to its ID", faults.text("strip")),
     ];
     form("faults", &fields.concat(), "Apply", HERE)

@@ -11,6 +11,7 @@ use crate::cards;
 use crate::clock::DAY;
 use crate::error::ApiError;
 use crate::fields::{Fields, copy};
+use crate::flows::currency;
 use crate::flows::invoice::{self, Bill, IfDeclined};
 use crate::flows::payment::{self, Presence};
 use crate::flows::subscription::{self, NewSubscription};
@@ -40,6 +41,9 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, A
     }
     let items = session_items(tx, params, subscribes)?;
     let currency = one_currency(&items, params)?;
+    if let (true, Some(customer)) = (subscribes, params.some("customer")) {
+        currency::check(tx, customer, &currency)?;
+    }
     let trial_end = trial_end(&params["subscription_data"], now)?;
 
     let mut session = CheckoutSession::new(now);

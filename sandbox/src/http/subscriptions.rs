@@ -8,7 +8,7 @@ use crate::fields::Fields;
 use crate::flows::payment::{self, Presence};
 use crate::flows::subscription::{self, NewSubscription};
 use crate::flows::terms::{self, IfUnpaid};
-use crate::flows::{change, cycle};
+use crate::flows::{change, currency, cycle};
 use crate::http::call::{Call, Route, deleted, route};
 use crate::http::list::{in_range, matches_filters, page};
 use crate::objects::{CollectionMethod, Object, Price, Subscription, SubscriptionItem, SubscriptionStatus};
@@ -49,6 +49,9 @@ fn create(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
             return Err(ApiError::invalid("", message).on(&format!("items[{index}][quantity]")));
         }
         items.push((price, sent.some_int("quantity"), sent.clone()));
+    }
+    if let Some(currency) = &currency {
+        currency::check(tx, &customer.id, currency)?;
     }
     terms::check_collection(CollectionMethod::ChargeAutomatically, params)?;
     terms::consistent_intervals(items.iter().map(|(price, _, _)| price))?;
