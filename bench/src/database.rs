@@ -28,6 +28,6 @@ pub async fn new_database(postgres: Option<&str>, folder: &Path, name: &str) -> 
     let mut connection = PgConnection::connect(url).await.context("cannot connect to PostgreSQL")?;
     connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
     connection.close().await?;
-    let (server, _) = url.rsplit_once('/').context("the URL of PostgreSQL names no database")?;
+    let (server, _) = url.rsplit_once('/').context("the PostgreSQL URL does not contain a database")?;
     Ok(format!("{server}/{name}"))
 }

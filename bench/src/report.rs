@@ -99,7 +99,7 @@ impl Report {
              <title>Requests per second compared with a minimal handler</title>\n\
              <style>text{{fill:#444}} .baseline{{fill:#c9c9d2}} .ours{{fill:#5b5bd6}} .target{{stroke:#c33;stroke-width:2}}\
              @media (prefers-color-scheme:dark){{text{{fill:#ccc}} .baseline{{fill:#55555f}} .ours{{fill:#8e8ef0}}}}</style>\n\
-             <text x=\"10\" y=\"20\">Requests per second: Tollgate, and a minimal axum handler that sends the same bytes (grey). Red: the target.</text>\n"
+             <text x=\"10\" y=\"20\">Requests per second: Tollgate, and a minimal axum handler that sends the same bytes (gray). Red: the target.</text>\n"
         );
         for (number, line) in lines.iter().enumerate() {
             let (top, baseline) = (34 + number * ROW, line.baseline.map_or(1.0, |baseline| baseline.rate));
