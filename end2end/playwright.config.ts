@@ -29,7 +29,7 @@ export default defineConfig({
     locale: 'en-GB',
     timezoneId: 'UTC',
     viewport: { width: 1280, height: 800 },
-    // During a transition, clicks may be lost and axe would measure the wrong colours.
+    // During a transition, clicks may be lost and axe would measure the wrong colors.
     contextOptions: { reducedMotion: 'reduce' },
     trace: 'retain-on-failure',
     launchOptions: {

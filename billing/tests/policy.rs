@@ -69,7 +69,7 @@ fn no_plan_admits_to_operator_routes() {
 }
 
 #[test]
-fn the_shipped_catalogue_can_meet_every_policy() {
+fn the_shipped_catalog_can_meet_every_policy() {
     for policy in [Policy::Public, Policy::SignedIn, Policy::Operator, Policy::Tier("FREE"), Policy::Tier("PRO")] {
         assert_eq!(policy.check(&catalog()), Ok(()));
     }

@@ -10,16 +10,16 @@ use support::{AI_GENERATIONS, PLANS};
 
 const CREATED: Timestamp = Timestamp(1_812_628_800);
 
-/// The shipped catalogue.
+/// The shipped catalog.
 fn catalog() -> Catalog {
     parse(PLANS)
 }
 
 fn parse(text: &str) -> Catalog {
-    Catalog::parse(text, &|_| None).expect("a valid catalogue")
+    Catalog::parse(text, &|_| None).expect("a valid catalog")
 }
 
-/// The catalogue after the smaller pack was cut to half its size.
+/// The catalog after the smaller pack was cut to half its size.
 fn halved() -> Catalog {
     parse(&PLANS.replace("quantity = 500\n", "quantity = 250\n"))
 }
@@ -135,7 +135,7 @@ fn the_product_named_by_the_session_stands_in_for_an_unknown_price() {
 }
 
 #[test]
-fn a_line_that_is_not_in_the_catalogue_grants_nothing() {
+fn a_line_that_is_not_in_the_catalog_grants_nothing() {
     let unknown = LineItem { lookup_key: None, product: Some("gold".to_owned()), ..line() };
     let described = purchase(vec![unknown]).described(&catalog(), None);
     assert_eq!(first(&described), (None, None));
@@ -158,9 +158,9 @@ fn two_packs_grant_twice_as_much() {
     assert_eq!(first(&purchase(vec![too_many]).described(&catalog(), None)).1, Some(u64::MAX));
 }
 
-/// An event that is delivered again after the catalogue changed must not take back what was sold.
+/// An event that is delivered again after the catalog changed must not take back what was sold.
 #[test]
-fn a_promise_outlasts_changes_to_the_catalogue() {
+fn a_promise_outlasts_changes_to_the_catalog() {
     let stored = pack();
     assert_eq!(first(&purchase(vec![line()]).described(&halved(), None)), (Some("ai-500"), Some(250)));
     assert_eq!(first(&purchase(vec![line()]).described(&halved(), Some(&stored))), (Some("ai-500"), Some(500)));
@@ -179,7 +179,7 @@ fn describing_a_purchase_again_changes_nothing() {
 }
 
 #[test]
-fn an_unknown_line_is_resolved_once_its_price_is_added_to_the_catalogue() {
+fn an_unknown_line_is_resolved_once_its_price_is_added_to_the_catalog() {
     let unknown = LineItem { product: None, ..line() };
     let before = purchase(vec![LineItem { grants: None, ..unknown.clone() }]);
     assert_eq!(first(&purchase(vec![unknown]).described(&catalog(), Some(&before))), (Some("ai-500"), Some(500)));

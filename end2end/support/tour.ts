@@ -189,8 +189,8 @@ export async function paidPages({ page, watch, stripe, email, check }: Tour): Pr
 
   const [subscription] = await stripe.subscriptions(email);
   await stripe.cancelAtPeriodEnd(subscription!.id);
-  await seeOn(page, '/billing', page.getByText('Pro is cancelled.'));
-  await check('billing, cancelled');
+  await seeOn(page, '/billing', page.getByText('Pro is canceled.'));
+  await check('billing, canceled');
   await stripe.cancelNow(subscription!.id);
   await seeOn(page, '/billing', page.getByRole('rowheader', { name: 'Pro' }));
   await check('billing with a past subscription');
@@ -244,7 +244,7 @@ export async function usedPages({ page, watch, stripe, email, check }: Tour): Pr
   const session = sessionOf(page);
   await check('Stripe’s Checkout for a pack');
   await page.getByRole('link', { name: 'Back' }).click();
-  await expect(page.getByText('Checkout cancelled.')).toBeVisible();
+  await expect(page.getByText('Checkout canceled.')).toBeVisible();
   await check('billing, back without a pack');
   await page.goto(`/billing/success?session_id=${session}`);
   await check('success page, pack not paid');
@@ -334,7 +334,7 @@ export async function owingPages({ page, watch, stripe, email, check }: TourAlon
   await check('the portal, about to cancel');
   await page.getByRole('button', { name: 'Cancel plan' }).click();
   await expect(page.getByText('Ends on')).toBeVisible();
-  await check('the portal, cancelled');
+  await check('the portal, canceled');
   await stripe.advance({ hours: 2 });
   watch.expect(410, /^\/p\/session\//);
   await page.reload();

@@ -64,7 +64,7 @@ test('an abandoned checkout can be continued', async ({ page, email, stripe }) =
   const session = sessionOf(page);
   await page.getByRole('link', { name: 'Back' }).click();
   await expect(heading(page, 'Pricing')).toBeVisible();
-  await expect(page.getByRole('status')).toContainText('Checkout cancelled.');
+  await expect(page.getByRole('status')).toContainText('Checkout canceled.');
   await expectGateClosed(page);
 
   await openCheckout(page);
@@ -145,7 +145,7 @@ test('reloading the success page changes nothing', async ({ page, email, stripe 
   expect(await stripe.subscriptions(email)).toHaveLength(1);
 });
 
-test('a success page of another account is 404 and signs no one in', async ({ page, email, visitor }) => {
+test('a success page of another account returns 404 and signs no one in', async ({ page, email, visitor }) => {
   await subscribe(page);
   const address = page.url();
 
@@ -168,11 +168,11 @@ test('while Stripe is unreachable the success page waits, and continues by itsel
     const email = `patient-${new URL(app.url).port}@example.com`;
     await signUp(page, email);
     // Not by the page's form: its Content-Security-Policy allows the proxy, not Stripe behind it.
-    const answer = await page.request.post('/api/billing/subscribe', {
+    const response = await page.request.post('/api/billing/subscribe', {
       form: { plan: 'PRO', interval: 'month' },
       maxRedirects: 0,
     });
-    await page.goto(answer.headers().location!);
+    await page.goto(response.headers().location!);
     await expect(page).toHaveURL(ON_STRIPE);
 
     proxy.cut();

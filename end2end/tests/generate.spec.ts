@@ -1,4 +1,4 @@
-// Generating texts over the API, and how they are counted.
+// Generating text over the API, and how they are counted.
 
 import { signUp, subscribe } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
@@ -16,9 +16,9 @@ test('usage of an API key is shown by key', async ({ page, email, playwright, to
   const program = await playwright.request.newContext({ baseURL: tollgate.url });
   expect((await program.post('/api/v1/generate', { data: PROMPT })).status()).toBe(401);
   const headers = { authorization: `Bearer ${key}` };
-  const answer = await program.post('/api/v1/generate', { headers, data: PROMPT });
-  expect(answer.status()).toBe(200);
-  expect((await answer.json()).text).not.toBe('');
+  const response = await program.post('/api/v1/generate', { headers, data: PROMPT });
+  expect(response.status()).toBe(200);
+  expect((await response.json()).text).not.toBe('');
 
   // Two calls with one idempotency key return one text and count once.
   const repeated = { ...headers, 'idempotency-key': 'once' };
@@ -36,11 +36,11 @@ test('usage of an API key is shown by key', async ({ page, email, playwright, to
   await expect(page.getByText('2 API calls, 2 AI generations in the last 30 days')).toBeVisible();
 });
 
-test('a text is streamed', async ({ page, email }) => {
+test('a generation is streamed', async ({ page, email }) => {
   await signUp(page, email);
-  const answer = await page.request.post('/api/v1/generate', { data: { ...PROMPT, stream: true } });
-  expect(answer.headers()['content-type']).toContain('text/event-stream');
-  const events = (await answer.text()).split('\n').filter((line) => line.startsWith('event:'));
+  const response = await page.request.post('/api/v1/generate', { data: { ...PROMPT, stream: true } });
+  expect(response.headers()['content-type']).toContain('text/event-stream');
+  const events = (await response.text()).split('\n').filter((line) => line.startsWith('event:'));
   expect(events.at(0)).toMatch(/delta$/);
   expect(events.at(-1)).toMatch(/done$/);
 });

@@ -64,7 +64,7 @@ for (const module of ['stripe', 'stripe-basil']) {
   test.describe(`${module} @javascript`, () => {
     test('a subscription from its trial to its end', async ({ tollgate }) => {
       const { stripe } = await client(module, tollgate.stripe);
-      const [price, dearer] = await Promise.all([monthly(stripe, 1900), monthly(stripe, 4900)]);
+      const [price, expensive] = await Promise.all([monthly(stripe, 1900), monthly(stripe, 4900)]);
       const customer = await customerWith(stripe, 'pm_card_visa');
       const key = { idempotencyKey: `subscribe-${customer.id}` };
       const wanted = { customer: customer.id, items: [{ price: price.id }], trial_period_days: 14 };
@@ -78,7 +78,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       expect(active.latest_invoice.payments.data[0].status).toBe('paid');
 
       const item = active.items.data[0].id;
-      const details = { items: [{ id: item, price: dearer.id }], proration_behavior: 'always_invoice' };
+      const details = { items: [{ id: item, price: expensive.id }], proration_behavior: 'always_invoice' };
       const preview = await stripe.invoices.createPreview({ subscription: made.id, subscription_details: details });
       const upgraded = await stripe.subscriptions.update(made.id, { ...details, expand: ['latest_invoice'] });
       expect(Math.abs(upgraded.latest_invoice.amount_paid - preview.amount_due)).toBeLessThanOrEqual(1);
@@ -213,10 +213,10 @@ for (const module of ['stripe', 'stripe-basil']) {
       await expect(plan).toContainText('Active');
 
       await stripe.subscriptions.update(made.id, { cancel_at_period_end: true });
-      const cancelled = page.getByText('Pro is cancelled.');
-      await seeOn(page, '/billing', cancelled);
+      const canceled = page.getByText('Pro is canceled.');
+      await seeOn(page, '/billing', canceled);
       await stripe.subscriptions.update(made.id, { cancel_at_period_end: false });
-      await seeGone(page, '/billing', cancelled);
+      await seeGone(page, '/billing', canceled);
       await stripe.subscriptions.cancel(made.id);
       await seeOn(page, '/billing', plan.getByText('Free', { exact: true }));
       await page.goto('/dashboard/analytics');
@@ -232,7 +232,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       const customer = (await stripe.customers.list({ email })).data[0].id;
       const [subscription] = (await stripe.subscriptions.list({ customer })).data;
       await stripe.subscriptions.update(subscription.id, { cancel_at_period_end: true });
-      await seeOn(page, '/billing', page.getByText('Pro is cancelled.'));
+      await seeOn(page, '/billing', page.getByText('Pro is canceled.'));
 
       await expect(page.getByText('500 credits left.')).toBeVisible();
       const [session] = (await stripe.checkout.sessions.list({ customer })).data.filter((each: Client) => each.mode === 'payment');

@@ -164,25 +164,25 @@ test('reconciliation finds and repairs what a lost webhook would have changed', 
   await control(own.stripe, 'deliveries/drop', {});
   await control(own.stripe, 'deliveries/release', {});
   await other.page.goto('/billing');
-  await expect(other.page.getByText('Pro is cancelled.')).toHaveCount(0);
+  await expect(other.page.getByText('Pro is canceled.')).toHaveCount(0);
 
-  expect(await own.run('reconcile')).toContain(`${subscription!.id} is trialing here and at Stripe`);
+  expect(await own.run('reconcile')).toContain(`${subscription!.id} is trialing here and in Stripe`);
   await page.goto('/admin');
   await expect(page.getByRole('region', { name: 'Stripe sync' })).toContainText('In sync.');
   await page.getByRole('link', { name: 'All differences' }).click();
   await expect(heading(page, 'Drift')).toBeVisible();
   await page.getByLabel('State').selectOption('fixed');
   await page.getByLabel('Kind').selectOption('wrong subscription');
-  await page.getByLabel('Object at Stripe').fill(subscription!.id);
+  await page.getByLabel('Object in Stripe').fill(subscription!.id);
   await page.getByRole('button', { name: 'Filter' }).click();
   const rows = page.getByRole('region', { name: 'Differences, table' }).locator('tbody').getByRole('row');
   await expect(rows).toHaveCount(1);
-  await expect(rows).toContainText(`${subscription!.id} is trialing here and at Stripe, but other fields differ`);
+  await expect(rows).toContainText(`${subscription!.id} is trialing here and in Stripe, but other fields differ`);
   await expect(rows).toContainText('fixed');
   await expect(page.getByLabel('Kind')).toHaveValue('wrong_subscription');
   await rows.getByRole('link', { name: 'wrong subscription' }).click();
   await expect(heading(page, 'Events')).toBeVisible();
-  await seeOn(other.page, '/billing', other.page.getByText('Pro is cancelled.'));
+  await seeOn(other.page, '/billing', other.page.getByText('Pro is canceled.'));
 
   await page.goto('/admin/drift?state=open');
   await expect(page.getByText('No differences')).toBeVisible();

@@ -43,17 +43,17 @@ test('a failed payment can be made on the invoice’s page', async ({ page, emai
   await seeGone(page, '/billing', banner);
 });
 
-test('a plan that was cancelled in the portal can be resumed', async ({ page }) => {
+test('a plan that was canceled in the portal can be resumed', async ({ page }) => {
   await subscribe(page);
   await openPortal(page);
   await page.getByRole('link', { name: 'Cancel plan' }).click();
-  await page.getByLabel('Why are you cancelling?').selectOption('unused');
+  await page.getByLabel('Why are you canceling?').selectOption('unused');
   await page.getByRole('button', { name: 'Cancel plan' }).click();
   await expect(page).toHaveURL(IN_PORTAL);
   await expect(page.getByText('Ends on')).toBeVisible();
 
   await leavePortal(page);
-  const banner = page.getByText('Pro is cancelled.');
+  const banner = page.getByText('Pro is canceled.');
   const plan = page.getByRole('region', { name: 'Your plan' });
   await seeOn(page, '/billing', banner);
   await expect(plan).toContainText('Ends');
@@ -66,11 +66,11 @@ test('a plan that was cancelled in the portal can be resumed', async ({ page }) 
   await expect(plan).toContainText('First payment');
 });
 
-test('a cancelled plan ends with its period', async ({ page, email, stripe }) => {
+test('a canceled plan ends with its period', async ({ page, email, stripe }) => {
   await subscribe(page);
   const [subscription] = await stripe.subscriptions(email);
   await stripe.cancelAtPeriodEnd(subscription!.id);
-  await seeOn(page, '/billing', page.getByText('Pro is cancelled.'));
+  await seeOn(page, '/billing', page.getByText('Pro is canceled.'));
 
   await stripe.advance({ days: 14, minutes: 1 });
   await seeOn(page, '/billing', page.getByRole('rowheader', { name: 'Pro' }));

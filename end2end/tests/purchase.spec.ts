@@ -50,7 +50,7 @@ test('a declined card buys nothing', async ({ page, email, stripe, watch }) => {
   await expect(page.getByText('Your card was declined.')).toBeVisible();
 
   await page.getByRole('link', { name: 'Back' }).click();
-  await expect(page.getByText('Checkout cancelled.')).toBeVisible();
+  await expect(page.getByText('Checkout canceled.')).toBeVisible();
   await expect(page.getByRole('heading', { name: 'Purchases' })).toHaveCount(0);
   await expect(page.getByText('credits left')).toHaveCount(0);
   expect((await stripe.payments(email)).map(({ status }) => status)).not.toContain('succeeded');

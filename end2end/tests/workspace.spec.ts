@@ -80,13 +80,13 @@ test('a Pro customer is offered Enterprise for support', async ({ page, email })
   await expect(heading(page, 'Get Support with Enterprise')).toBeVisible();
 });
 
-test('a subscription that is cancelled at Stripe lasts until it ends', async ({ page, email, stripe }) => {
+test('a subscription that is canceled in Stripe lasts until it ends', async ({ page, email, stripe }) => {
   await signUp(page, email);
   await subscribe(page);
   const [subscription] = await stripe.subscriptions(email);
 
   await stripe.cancelAtPeriodEnd(subscription!.id);
-  await seeOn(page, '/billing', page.getByText('Pro is cancelled.'));
+  await seeOn(page, '/billing', page.getByText('Pro is canceled.'));
   await page.goto('/dashboard/analytics');
   await expect(heading(page, 'Analytics')).toBeVisible();
 

@@ -38,7 +38,7 @@ async fn unknown_parameters_are_rejected_at_every_depth() {
     ];
     for unknown in [
         "user_id",
-        "line_items[0][prise]",
+        "line_items[0][pricing]",
         "subscription_data[trial_days]",
         "subscription_data[trial_settings][end_behavior][missing]",
     ] {

@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 use crate::history::{Conditions, Step, history};
 use crate::node::{Node, Place, UNLINKED, add_endpoints, people};
 use crate::objects::Objects;
-use crate::snapshot::{assert_agrees, assert_agrees_with_the_seller, assert_recorded, held_by};
+use crate::snapshot::{assert_agrees, assert_matches_selling_node, assert_recorded, held_by};
 use crate::stripe::Stripe;
 use crate::support::{Browser, DatabaseKind};
 
@@ -219,7 +219,7 @@ impl<'a> Lane<'a> {
         assert_same(&held, &held_by(&objects, &out_of_order).await, "received events out of order");
         assert_same(&held, &held_by(&objects, &without_events).await, "received no event");
         assert_agrees(&objects, &in_order).await;
-        assert_agrees_with_the_seller(&objects, &in_order).await;
+        assert_matches_selling_node(&objects, &in_order).await;
         for node in [&in_order, &out_of_order, &without_events] {
             assert_recorded(node).await;
         }

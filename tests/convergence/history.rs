@@ -13,14 +13,14 @@ pub struct Step {
     pub conditions: Conditions,
 }
 
-/// An action at Stripe.
+/// An action in Stripe.
 #[derive(Clone, Copy, Debug)]
 pub enum Action {
     Subscribe {
         plan: Plan,
         card: Card,
     },
-    /// An operator makes a subscription at Stripe, regardless of existing ones.
+    /// An operator makes a subscription in Stripe, regardless of existing ones.
     SubscribeByHand {
         plan: Plan,
         how: ByHand,

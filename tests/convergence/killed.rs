@@ -172,7 +172,7 @@ impl Setting {
         assert_eq!(Browser::new(&self.url).post("/signup", &fields).await.status, 303);
     }
 
-    /// Creates the account's customer at Stripe, with a card.
+    /// Creates the account's customer in Stripe, with a card.
     async fn customer(&self, account: &str) -> String {
         let fields = [("metadata[account_id]", account), ("email", "ada@example.com")];
         let customer = self.make("/v1/customers", &fields).await;
@@ -199,7 +199,7 @@ impl Setting {
         self.sandbox.deliveries().into_iter().map(|delivery| delivery.event).collect()
     }
 
-    /// Buys packs at Stripe for the account, as its Checkout does.
+    /// Buys packs in Stripe for the account, as its Checkout does.
     async fn buy(&self, customer: &str, account: &str) {
         let price = self.price("tollgate_ai_500").await;
         for _ in 0..PURCHASES {
@@ -222,7 +222,7 @@ impl Setting {
         self.call(reqwest::Method::GET, &path, &[]).await["data"][0]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Creates or changes an object at Stripe, and returns its id.
+    /// Creates or changes an object in Stripe, and returns its id.
     async fn make(&self, path: &str, fields: &[(&str, &str)]) -> String {
         self.call(reqwest::Method::POST, path, fields).await["id"].as_str().unwrap().to_owned()
     }
@@ -238,7 +238,7 @@ impl Setting {
     async fn deliver(&self, event: &str) -> Option<u16> {
         let (payload, signature) = self.sandbox.signed(event, &webhook(&self.url)).unwrap();
         let request = self.client.post(webhook(&self.url)).header("stripe-signature", signature).body(payload);
-        request.send().await.ok().map(|answer| answer.status().as_u16())
+        request.send().await.ok().map(|response| response.status().as_u16())
     }
 
     /// Delivers many events concurrently and kills the program after a number of responses. Returns the
@@ -253,7 +253,7 @@ impl Setting {
                 let (payload, signature) = self.sandbox.signed(&event, &webhook(&self.url)).unwrap();
                 let request = self.client.post(webhook(&self.url)).header("stripe-signature", signature).body(payload);
                 in_progress.spawn(async move {
-                    let status = request.send().await.ok().map(|answer| answer.status().as_u16());
+                    let status = request.send().await.ok().map(|response| response.status().as_u16());
                     (event, status)
                 });
             }

@@ -17,7 +17,7 @@ use crate::support::{Database, DatabaseKind, WEBHOOK_SECRETS, assets, config};
 const ENDPOINTS: [(&str, Option<&str>); 2] =
     [("http://node.test/now", None), ("http://node.test/then", Some("2024-06-20"))];
 
-/// The index of the person whose customer an operator creates at Stripe, and links to the account only
+/// The index of the person whose customer an operator creates in Stripe, and links to the account only
 /// later.
 pub const UNLINKED: usize = 2;
 
@@ -88,8 +88,8 @@ impl Node {
         let (endpoint, _) = ENDPOINTS[usize::from(old_version)];
         let (payload, signature) = sandbox.signed(event, endpoint).expect("the event exists");
         let request = Request::post("/api/stripe/webhook").header("stripe-signature", signature);
-        let answer = self.router.clone().oneshot(request.body(Body::from(payload)).unwrap()).await.unwrap();
-        assert_eq!(answer.status(), 200, "{event}");
+        let response = self.router.clone().oneshot(request.body(Body::from(payload)).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 200, "{event}");
     }
 
     /// Applies the events that are due.

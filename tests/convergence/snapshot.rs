@@ -119,7 +119,7 @@ async fn assert_agrees_on_access(objects: &Objects, tollgate: &Tollgate, account
 
 /// Compares state that only the selling node has: the state of every checkout attempt, and the
 /// addresses of the newest invoice.
-pub async fn assert_agrees_with_the_seller(objects: &Objects, seller: &Node) {
+pub async fn assert_matches_selling_node(objects: &Objects, seller: &Node) {
     let tollgate = &seller.tollgate;
     for each in &objects.sessions {
         let attempt = checkouts::by_session(tollgate.db(), &CheckoutSessionId::new(id(each))).await.unwrap();
@@ -171,7 +171,7 @@ pub async fn assert_recorded(node: &Node) {
         }
         assert_eq!(last, current, "the last revision is current");
     }
-    // Times keep their length for centuries, so they are in order as texts too.
+    // Times keep their length for centuries, so they are in order as strings too.
     let revisions = node
         .texts(
             "SELECT subscription_id || ' ' || CAST(written_at AS TEXT) || ' ' || account_id || ' ' || snapshot \
@@ -182,8 +182,8 @@ pub async fn assert_recorded(node: &Node) {
         .iter()
         .map(|revision| revision.splitn(4, ' ').collect::<Vec<_>>().try_into().expect("four columns"))
         .collect();
-    let neighbours = revisions.windows(2).filter(|pair| pair[0][0] == pair[1][0]);
-    for [before, after] in neighbours.map(|pair| [pair[0], pair[1]]) {
+    let neighbors = revisions.windows(2).filter(|pair| pair[0][0] == pair[1][0]);
+    for [before, after] in neighbors.map(|pair| [pair[0], pair[1]]) {
         assert!(before[1] <= after[1], "the record goes back in time: {before:?}, {after:?}");
         assert_ne!(before[2..], after[2..], "a revision changes nothing");
         let [before, after] =

@@ -14,7 +14,7 @@ use crate::support::{Browser, DECLINES, Page};
 const CARDS: [&str; 3] = ["4242424242424242", "5555555555554444", "378282246310005"];
 /// Asks for 3-D Secure every time.
 const ASKS: &str = "4000002760003184";
-/// The unlinked customer's card as the API names it.
+/// The unlinked customer's card under its name in the API.
 const BY_HAND: &str = "pm_card_amex";
 const ASKS_BY_HAND: &str = "pm_card_authenticationRequired";
 
@@ -198,7 +198,7 @@ impl<'a> Stripe<'a> {
         self.client.post(checkout, &fields).await;
     }
 
-    /// Subscribes as an operator does in the Dashboard: without naming the account.
+    /// Subscribes as an operator does in the Dashboard: without an account id.
     async fn subscribe_by_hand(&self, who: &Billable, plan: Plan, how: ByHand) {
         let Some(customer) = self.customer_by_hand(who).await else { return };
         let price = self.price(plan_key(plan)).await;
@@ -231,7 +231,7 @@ impl<'a> Stripe<'a> {
         self.call("POST", "/v1/payment_intents", &fields).await;
     }
 
-    /// The customer of a person. The unlinked one is created here, without naming the account.
+    /// The customer of a person. The unlinked one is created here, without an account id.
     async fn customer_by_hand(&self, who: &Billable) -> Option<String> {
         if let Some(known) = self.customers(who).await.first() {
             return Some(id(known));

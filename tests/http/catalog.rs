@@ -27,8 +27,8 @@ async fn a_changed_price_is_replaced_and_takes_over_the_lookup_key() {
     let app = Harness::start(DatabaseKind::Sqlite).await;
     let old = app.tollgate.gateway().find_price("tollgate_pro_month").await.unwrap().unwrap().id;
     let plans = PLANS.replace("amount = 2900\n", "amount = 3900\n").replace("\"Pro\"", "\"Professional\"");
-    let dearer = with_plans(&app, &plans);
-    let planned = changes(&dearer).await;
+    let repriced = with_plans(&app, &plans);
+    let planned = changes(&repriced).await;
     assert!(matches!(&planned[..], [Change::UpdateProduct { .. }, Change::ReplacePrice { .. }]), "{planned:?}");
     let text = planned[1].to_string();
     assert!(
@@ -41,11 +41,11 @@ async fn a_changed_price_is_replaced_and_takes_over_the_lookup_key() {
         "a plan changes nothing"
     );
 
-    assert_eq!(applied(&dearer).await, planned);
-    assert_eq!(changes(&dearer).await, []);
-    let new = dearer.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
+    assert_eq!(applied(&repriced).await, planned);
+    assert_eq!(changes(&repriced).await, []);
+    let new = repriced.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
     assert_ne!(new, old);
-    assert!(dearer.gateway().price(&old).await.unwrap().is_none(), "the old one is archived");
+    assert!(repriced.gateway().price(&old).await.unwrap().is_none(), "the old one is archived");
 }
 
 #[tokio::test]

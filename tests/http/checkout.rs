@@ -342,7 +342,7 @@ async fn stripe_list(app: &Harness, path: &str) -> usize {
     app.stripe_lists(path).await.len()
 }
 
-/// The statuses of all subscriptions at Stripe, newest first.
+/// The statuses of all subscriptions in Stripe, newest first.
 async fn statuses(app: &Harness) -> Vec<String> {
     let all = app.stripe_lists("/v1/subscriptions?status=all").await;
     all.iter().map(|each| each["status"].as_str().unwrap().to_owned()).collect()

@@ -142,7 +142,7 @@ async fn until_released(app: &Harness) {
 }
 
 on_both_databases! {
-    async fn without_a_provider_the_local_stand_in_writes_and_is_named(database) {
+    async fn the_local_stand_in_generates_without_a_provider_and_is_reported(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = generate(&browser, "a toll gate at dawn").await;
@@ -308,7 +308,7 @@ on_both_databases! {
         assert_eq!(state(&app).await, (1, 0));
     }
 
-    async fn a_call_beyond_the_limit_is_402_and_names_the_meter(database) {
+    async fn a_call_beyond_the_limit_returns_402_and_the_meter(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..20)

@@ -62,14 +62,14 @@ on_both_databases! {
         let mut deliveries: Vec<_> = (0..32).map(|number| tokio::spawn(deliver(number))).collect();
         let outage = app.database.take_away().await;
         deliveries.extend((32..64).map(|number| tokio::spawn(deliver(number))));
-        let mut answers = Vec::new();
+        let mut statuses = Vec::new();
         for delivery in deliveries {
-            answers.push(delivery.await.unwrap());
+            statuses.push(delivery.await.unwrap());
         }
         outage.end().await;
-        assert!(answers.iter().all(|status| [200, 500].contains(status)), "{answers:?}");
-        assert!(answers[32..].iter().all(|status| *status == 500), "the database was down: {answers:?}");
-        for (number, status) in answers.into_iter().enumerate() {
+        assert!(statuses.iter().all(|status| [200, 500].contains(status)), "{statuses:?}");
+        assert!(statuses[32..].iter().all(|status| *status == 500), "the database was down: {statuses:?}");
+        for (number, status) in statuses.into_iter().enumerate() {
             let is_stored = app.event_state(&format!("evt_{number}")).await.is_some();
             assert!(is_stored || status == 500, "evt_{number} was answered 200 and is lost");
             if status == 500 {
@@ -98,7 +98,7 @@ on_both_databases! {
             }
             app.sandbox.hold_deliveries(false);
             app.until(async || pending(&app).await.iter().any(|event| event.last_error.is_some())).await;
-            assert_eq!(is_ending(&browser).await, !is_canceled, "Stripe {fault}, but its answer is applied");
+            assert_eq!(is_ending(&browser).await, !is_canceled, "Stripe {fault}, but its response is applied");
 
             app.sandbox.fail_next(0, 500);
             app.sandbox.corrupt_next_responses(0);
@@ -257,7 +257,7 @@ fn with_timeout(app: &Harness, timeout: Duration) -> Tollgate {
     Tollgate::new(config, app.tollgate.db().clone(), app.tollgate.clock().clone(), assets()).unwrap()
 }
 
-/// Sets whether a subscription is cancelled at the end of its period.
+/// Sets whether a subscription is canceled at the end of its period.
 async fn cancel(app: &Harness, subscription: &str, is_canceled: bool) {
     let fields = [("cancel_at_period_end", if is_canceled { "true" } else { "false" })];
     app.stripe_makes(&format!("/v1/subscriptions/{subscription}"), &fields).await;

@@ -20,8 +20,8 @@ on_both_databases! {
         let page = browser.get(&format!("/billing/invoice?id={id}")).await;
         assert!(page.status == 303 && page.location().starts_with(&app.sandbox.url()), "{}", page.status);
         let pdf = browser.get(&format!("/billing/invoice?id={id}&as=pdf")).await.location();
-        let answer = reqwest::get(&pdf).await.unwrap();
-        assert_eq!(answer.headers()["content-type"], "application/pdf");
+        let response = reqwest::get(&pdf).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/pdf");
 
         let eve = app.signed_up("eve@example.org").await;
         assert_eq!(eve.get(&format!("/billing/invoice?id={id}")).await.status, 404, "another account's invoice does not exist");

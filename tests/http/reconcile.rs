@@ -50,13 +50,13 @@ on_both_databases! {
         assert_eq!(kinds(&findings), ["unmatched"], "{findings:?}");
     }
 
-    async fn waiting_events_are_applied_when_their_customer_names_an_account(database) {
+    async fn waiting_events_are_applied_when_their_customer_gets_an_account_id(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         unlinked_customer_subscribes(&app).await;
         app.settled().await;
         assert!(!browser.opens("/dashboard/analytics").await);
-        // The account is named at Stripe, and that webhook is missed.
+        // The account is set in Stripe, and that webhook is missed.
         app.sandbox.hold_deliveries(true);
         let customer = app.stripe_newest("/v1/customers").await;
         let account = app.account("ada@example.com").await.to_string();
@@ -293,7 +293,7 @@ on_both_databases! {
         let here = app.tollgate.gateway().webhook_endpoint(&url).await.unwrap().unwrap();
         let less = app.tollgate.gateway().update_webhook_endpoint(&here.id, &["invoice.paid"]).await.unwrap();
         assert_eq!(less.events, ["invoice.paid"]);
-        let Registered::Updated { added } = register(&app.tollgate).await.unwrap() else { panic!("it lacks events") };
+        let Registered::Updated { added } = register(&app.tollgate).await.unwrap() else { panic!("events are missing") };
         assert!(added.contains(&"customer.subscription.updated") && !added.contains(&"invoice.paid"));
         assert_eq!(register(&app.tollgate).await.unwrap(), Registered::Unchanged);
     }
@@ -307,13 +307,13 @@ fn kinds(findings: &[Finding]) -> Vec<&'static str> {
     kinds
 }
 
-/// A customer that no account owns subscribes to Pro at Stripe. Returns the subscription.
+/// A customer that no account owns subscribes to Pro in Stripe. Returns the subscription.
 pub async fn unlinked_customer_subscribes(app: &Harness) -> String {
     let customer = app.stripe_makes("/v1/customers", &[("email", "unlinked@example.com")]).await;
     subscribes(app, &customer).await
 }
 
-/// A customer subscribes to Pro at Stripe, without our Checkout. Returns the subscription.
+/// A customer subscribes to Pro in Stripe, without our Checkout. Returns the subscription.
 async fn subscribes(app: &Harness, customer: &str) -> String {
     let card = app.stripe_makes("/v1/payment_methods", &[("type", "card"), ("card[token]", "tok_visa")]).await;
     app.stripe_makes(&format!("/v1/payment_methods/{card}/attach"), &[("customer", customer)]).await;
@@ -322,7 +322,7 @@ async fn subscribes(app: &Harness, customer: &str) -> String {
     app.stripe_makes("/v1/subscriptions", &fields).await
 }
 
-/// The first customer subscribes once more at Stripe, without our Checkout.
+/// The first customer subscribes once more in Stripe, without our Checkout.
 async fn subscribes_again(app: &Harness, lookup_key: &str) -> String {
     let first = app.stripe_lists("/v1/subscriptions").await.pop().unwrap();
     let price = app.tollgate.gateway().price_by_lookup_key(lookup_key).await.unwrap();

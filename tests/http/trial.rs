@@ -105,7 +105,7 @@ on_both_databases! {
     }
 }
 
-/// Gives a customer a trial at Stripe, as an operator does in the Dashboard. Returns the subscription.
+/// Gives a customer a trial in Stripe, as an operator does in the Dashboard. Returns the subscription.
 async fn give_trial(app: &Harness, customer: &str) -> String {
     let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
     let fields = [("customer", customer), ("items[0][price]", price.as_str()), ("trial_period_days", "30")];

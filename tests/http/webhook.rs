@@ -111,7 +111,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn events_of_an_unlinked_customer_are_applied_when_stripe_names_its_account(database) {
+    async fn events_of_an_unlinked_customer_are_applied_when_stripe_has_its_account_id(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await;
@@ -189,7 +189,7 @@ async fn stored(app: &Harness) -> i64 {
     counts.iter().map(|count| count.events).sum()
 }
 
-/// Creates a customer with a subscription at Stripe that no account owns.
+/// Creates a customer with a subscription in Stripe that no account owns.
 async fn unlinked_subscriber(app: &Harness) -> String {
     let customer = app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await;
     let card = app.stripe_makes("/v1/payment_methods/pm_card_visa/attach", &[("customer", &customer)]).await;

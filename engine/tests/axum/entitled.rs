@@ -43,7 +43,7 @@ async fn visit(router: &Router, path: &str, user: Option<&str>) -> TestResponse 
 async fn call(router: &Router, path: &str, user: Option<&str>) -> (u16, String, String) {
     let response = request_with(router, Method::POST, path, user, &[("accept", "application/json")]).await;
     let json: serde_json::Value = serde_json::from_str(&response.body).unwrap_or_else(|_| panic!("{response:?}"));
-    let text = |name: &str| json[name].as_str().expect("it is a text").to_owned();
+    let text = |name: &str| json[name].as_str().expect("a string").to_owned();
     (response.status.as_u16(), text("error"), text("address"))
 }
 
@@ -64,7 +64,7 @@ on_both_databases! {
         assert_eq!(response.redirect(), (303, "/billing/upgrade?feature=reports&next=/reports%3Fa%3Db"));
     }
 
-    async fn a_program_gets_a_status_and_the_address_of_the_page(database) {
+    async fn an_api_client_gets_a_status_and_the_address_of_the_page(database) {
         let router = router(&App::on(&database));
         let (status, error, address) = call(&router, "/reports", ANONYMOUS).await;
         assert_eq!((status, error.as_str(), address.as_str()), (401, "Sign in first", "/login"));
@@ -93,7 +93,7 @@ on_both_databases! {
         assert_eq!(visit(&router, "/app/reports", FREE).await.location(), upgrade);
     }
 
-    async fn what_is_for_operators_does_not_exist_for_others(database) {
+    async fn operator_routes_are_404_for_others(database) {
         let app = App::on(&database);
         app.subscribe().await;
         let router = router(&app);

@@ -75,7 +75,7 @@ pub struct App {
 impl App {
     pub fn on(database: &TestDatabase) -> Self {
         let clock = Clock::manual(NOW);
-        let catalog = Catalog::parse(include_str!("../support/plans.toml"), &|_| None).expect("the catalogue is valid");
+        let catalog = Catalog::parse(include_str!("../support/plans.toml"), &|_| None).expect("the catalog is valid");
         let engine = Engine::builder()
             .catalog(catalog)
             .stripe(StripeSettings::new("sk_test_1", WEBHOOK_SECRET))

@@ -20,7 +20,7 @@ const ROUTES: &[Route] = &[
 ];
 
 fn catalog() -> Catalog {
-    Catalog::parse(include_str!("../../../plans.toml"), &|_| None).expect("the catalogue is valid")
+    Catalog::parse(include_str!("../../../plans.toml"), &|_| None).expect("the catalog is valid")
 }
 
 fn table() -> PolicyTable {

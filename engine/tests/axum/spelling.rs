@@ -38,7 +38,7 @@ const SPELLINGS: [&str; 25] = [
     "\\reports",
 ];
 
-/// Spellings of paths beside `/reports` that a router could take for a page below it.
+/// Spellings of paths next to `/reports` that a router could take for a page below it.
 const CLIMBING: [&str; 8] = [
     "/reports/..",
     "/reports/../x",

@@ -60,7 +60,7 @@ on_both_databases! {
         assert_eq!(database.texts("SELECT payload FROM webhook_event").await, [Some(body)]);
     }
 
-    async fn an_event_that_is_about_nothing_is_stored_as_ignored(database) {
+    async fn an_event_without_a_subject_is_stored_as_ignored(database) {
         let router: Router = webhook(&App::on(&database).engine);
         assert_eq!(deliver(&router, &event("evt_1", "price.updated")).await, StatusCode::OK);
         assert_eq!(stored(&database).await, ["evt_1 ignored"]);

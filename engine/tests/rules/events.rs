@@ -138,7 +138,7 @@ fn an_event_of_a_charge_or_refund_is_about_its_payment() {
 }
 
 #[test]
-fn an_unhandled_type_is_about_nothing() {
+fn an_unhandled_type_has_no_subject() {
     for kind in [
         "customer.created",
         "price.updated",
@@ -162,7 +162,7 @@ fn an_unhandled_type_is_about_nothing() {
 }
 
 #[test]
-fn an_event_without_a_known_id_is_about_nothing() {
+fn an_event_without_a_known_id_has_no_subject() {
     for kind in handled() {
         for object in [
             json!({ "object": "subscription" }),
@@ -204,7 +204,7 @@ fn an_event_is_stored_with_its_subject_and_its_customer() {
             let new = stored(&value);
             assert_eq!((new.kind.as_str(), new.state), (kind_of(name), EventState::Pending), "{shape}/{name}");
             assert_eq!(new.subject.as_deref(), Some(subject), "{shape}/{name}");
-            // Disputes do not name the customer, and refunds only in the newer shape.
+            // Disputes do not contain the customer, and refunds only in the newer shape.
             let names_customer = match value["data"]["object"]["object"].as_str().unwrap() {
                 "dispute" => false,
                 "refund" => shape == "basil_and_later",
@@ -227,7 +227,7 @@ fn an_expanded_customer_is_read_by_its_id() {
 }
 
 #[test]
-fn an_event_that_is_about_nothing_is_stored_as_ignored() {
+fn an_event_without_a_subject_is_stored_as_ignored() {
     let new = stored(&envelope("price.updated", &json!({ "id": "price_1", "object": "price" })));
     assert_eq!((new.state, new.subject, new.customer), (EventState::Ignored, None, None));
 }

@@ -227,7 +227,7 @@ fn the_optional_fields_of_an_invoice_may_be_missing() {
 }
 
 #[test]
-fn an_invoice_names_its_account_wherever_the_metadata_is() {
+fn an_invoice_has_its_account_wherever_the_metadata_is() {
     let metadata = json!({ "account_id": "0197other" });
     for (folder, pointer) in [
         ("basil_and_later", "/parent/subscription_details/metadata"),

@@ -1,4 +1,4 @@
-//! Stripe may add fields and values: readers ignore unknown ones, and name a missing one.
+//! Stripe may add fields and values: readers ignore unknown ones, and report a missing one.
 
 use engine::stripe::{ObjectError, objects};
 use proptest::prelude::*;

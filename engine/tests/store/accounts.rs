@@ -70,7 +70,7 @@ on_both_databases! {
         assert_eq!(found(&database, "").await, ["ada@example.com"], "nothing of the first has changed");
     }
 
-    async fn of_twenty_concurrent_creations_one_succeeds(database) {
+    async fn only_one_of_twenty_concurrent_creations_succeeds(database) {
         let created = concurrently(20, |_| {
             let database = database.clone();
             async move { insert(&database, "ada", "ada@example.com").await.unwrap() }
@@ -207,7 +207,7 @@ on_both_databases! {
         assert!(found(&database, "cus_ada").await.is_empty(), "and only in its own case");
     }
 
-    async fn a_wildcard_of_sql_means_itself_in_a_search(database) {
+    async fn an_sql_wildcard_is_literal_in_a_search(database) {
         let odd = ["100%sure@example.com", "a_da@example.com", "wow!@example.com", "plain@example.com"];
         for email in odd {
             database.account(email).await;

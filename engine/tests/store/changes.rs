@@ -84,7 +84,7 @@ on_both_databases! {
         assert_eq!(received.ids(), ids(&ada, [1, 1, 1, 1, 1, 2]));
     }
 
-    async fn a_panic_of_the_handler_is_a_failure_and_does_not_block_other_accounts(database) {
+    async fn a_handler_panic_is_a_failure_and_does_not_block_other_accounts(database) {
         let core = database.core(&Clock::manual(NOW));
         let (ada, eve) = (database.changed_account("ada", 1).await, database.changed_account("eve", 1).await);
         let received = Received::default();

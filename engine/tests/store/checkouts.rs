@@ -129,7 +129,7 @@ on_both_databases! {
         assert!(open_for(&database, &account, &product("PRO/month")).await.is_none(), "a product is not a plan");
     }
 
-    async fn each_product_can_be_bought_beside_the_others_and_a_plan(database) {
+    async fn each_product_can_be_bought_alongside_the_others_and_a_plan(database) {
         let account = database.account("ada@example.com").await;
         for item in [plan("PRO/month"), product("ai-500"), product("ai-2500")] {
             insert(&database, &attempt_for(&account, item.clone())).await.expect("the others do not conflict");
@@ -161,7 +161,7 @@ on_both_databases! {
         assert!(has_open(&database, &eve).await, "other accounts are not affected");
     }
 
-    async fn of_many_concurrent_inserts_one_succeeds(database) {
+    async fn only_one_of_many_concurrent_inserts_succeeds(database) {
         let account = database.account("ada@example.com").await;
         for item in [plan("PRO/month"), product("ai-500")] {
             let inserted = concurrently(12, |_| {
@@ -253,7 +253,7 @@ on_both_databases! {
         assert_eq!(status_of(&database, "cs_1").await, AttemptStatus::Complete);
     }
 
-    async fn a_corrupt_attempt_names_its_row_and_column(database) {
+    async fn a_corrupt_attempt_reports_its_row_and_column(database) {
         let account = database.account("ada@example.com").await;
         let broken = attempt(&account);
         insert(&database, &broken).await.unwrap();

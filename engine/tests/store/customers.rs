@@ -81,7 +81,7 @@ on_both_databases! {
         assert_eq!(of_account(&database, &eve).await, None);
     }
 
-    async fn of_many_customers_linked_concurrently_an_account_gets_one(database) {
+    async fn an_account_gets_only_one_of_many_customers_linked_concurrently(database) {
         let account = database.account("ada@example.com").await;
         let linked = concurrently(12, |n| {
             let (database, account) = (database.clone(), account.clone());
@@ -102,7 +102,7 @@ on_both_databases! {
         assert!(linked.iter().all(|linked| *linked), "all can proceed with the account");
     }
 
-    async fn of_many_accounts_that_are_linked_to_one_customer_one_gets_it(database) {
+    async fn only_one_of_many_accounts_linked_to_a_customer_gets_it(database) {
         let mut accounts = Vec::new();
         for n in 0..8 {
             accounts.push(database.account(&format!("user{n}@example.com")).await);
@@ -127,7 +127,7 @@ on_both_databases! {
         assert_eq!(stored(&database, "cus_ada").await, Stored { object: customer("cus_ada"), account, version: 2 });
     }
 
-    async fn of_two_writes_that_read_the_same_version_the_second_is_refused(database) {
+    async fn the_second_of_two_writes_that_read_the_same_version_is_refused(database) {
         let account = database.account("ada@example.com").await;
         link(&database, "cus_ada", &account).await;
         let newer = Customer { name: Some("Ada, newer".to_owned()), ..customer("cus_ada") };
@@ -137,7 +137,7 @@ on_both_databases! {
         assert_eq!(stored(&database, "cus_ada").await.object, newer);
     }
 
-    async fn of_many_concurrent_writes_of_one_version_one_succeeds(database) {
+    async fn only_one_of_many_concurrent_writes_of_one_version_succeeds(database) {
         let account = database.account("ada@example.com").await;
         link(&database, "cus_ada", &account).await;
         let written = concurrently(12, |_| {
@@ -180,7 +180,7 @@ on_both_databases! {
     }
 
     /// The first event about a customer comes after its deletion.
-    async fn a_customer_that_is_already_deleted_is_linked_beside_the_live_one(database) {
+    async fn a_customer_that_is_already_deleted_is_linked_alongside_the_live_one(database) {
         let (ada, eve) = (database.account("ada@example.com").await, database.account("eve@example.com").await);
         assert!(link(&database, "cus_live", &ada).await);
         assert!(link_as(&database, "cus_dead", &ada, true).await);

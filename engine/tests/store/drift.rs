@@ -108,7 +108,7 @@ on_both_databases! {
         }
     }
 
-    async fn of_many_nodes_that_begin_concurrently_one_does(database) {
+    async fn only_one_of_many_nodes_that_begin_concurrently_succeeds(database) {
         for round in 0..5 {
             let at = NOW.plus_days(round);
             let begun = concurrently(8, |n| {

@@ -34,7 +34,7 @@ on_both_databases! {
         assert_eq!(count(&database.db).await, 300);
     }
 
-    async fn one_of_twenty_deliveries_of_one_event_is_new(database) {
+    async fn only_one_of_twenty_deliveries_of_an_event_is_new(database) {
         let intake = Intake::new(&database.db);
         let results = concurrently(20, |_| {
             let intake = intake.clone();
@@ -71,7 +71,7 @@ on_both_databases! {
     }
 
     /// Stripe disconnects, or a request times out.
-    async fn a_cancelled_delivery_does_not_delay_the_others(database) {
+    async fn a_canceled_delivery_does_not_delay_the_others(database) {
         let intake = Intake::new(&database.db);
         let mut cut_off = JoinSet::new();
         let mut waiting = JoinSet::new();
@@ -97,7 +97,7 @@ on_both_databases! {
     }
 }
 
-/// PostgreSQL accepts no NUL in a text.
+/// PostgreSQL accepts no NUL in a string.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn postgres_rejects_only_the_bad_event_of_a_batch() {
     on_postgres(|database: TestDatabase| async move {
@@ -147,7 +147,7 @@ async fn a_caller_that_gives_up_before_its_commit_began(database: TestDatabase) 
     drop(holder);
     assert!(first.await.unwrap().unwrap());
     assert!(intake.store(event("evt_third")).await.unwrap());
-    assert!(!is_stored(&database, "evt_second").await, "it was stored after its caller was cancelled");
+    assert!(!is_stored(&database, "evt_second").await, "it was stored after its caller was canceled");
 }
 
 #[tokio::test]

@@ -301,7 +301,7 @@ on_both_databases! {
         assert_eq!(stored_payment(&database, "pi_1").await.version, 1);
     }
 
-    async fn of_two_writes_that_read_the_same_version_the_second_is_refused(database) {
+    async fn the_second_of_two_writes_that_read_the_same_version_is_refused(database) {
         let account = ada(&database).await;
         write_invoice(&database, &account, &Invoice { status: InvoiceStatus::Open, ..invoice("in_1") }, None).await;
         assert!(write_invoice(&database, &account, &invoice("in_1"), Some(1)).await);
@@ -335,7 +335,7 @@ on_both_databases! {
         assert_eq!(stored_purchase(&database, "cs_1").await.version, 1);
     }
 
-    async fn of_many_concurrent_writes_of_one_version_one_succeeds(database) {
+    async fn only_one_of_many_concurrent_writes_of_one_version_succeeds(database) {
         let account = ada(&database).await;
         for seen in [None, Some(1), Some(2)] {
             let written = concurrently(12, |_| {
@@ -457,7 +457,7 @@ on_both_databases! {
         assert_eq!(oldest_open(&database, &account, "sub_1").await.as_deref(), Some("in_b"));
     }
 
-    async fn a_corrupt_row_names_its_table_key_and_column(database) {
+    async fn a_corrupt_row_reports_its_table_key_and_column(database) {
         let account = ada(&database).await;
         write_invoice(&database, &account, &invoice("in_1"), None).await;
         write_payment(&database, &account, &payment("pi_1"), None).await;

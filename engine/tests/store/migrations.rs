@@ -40,7 +40,7 @@ on_both_databases! {
         assert!(database.db.has_migrated(MIGRATIONS).await.unwrap());
     }
 
-    async fn a_database_that_lacks_a_migration_is_not_migrated(database) {
+    async fn a_database_with_a_missing_migration_is_not_migrated(database) {
         database
             .execute("DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
             .await;
@@ -52,7 +52,7 @@ on_both_databases! {
         assert!(!database.db.has_migrated(MIGRATIONS).await.unwrap());
     }
 
-    async fn whether_a_closed_database_is_migrated_is_an_error(database) {
+    async fn checking_migrations_on_a_closed_database_fails(database) {
         database.db.close().await;
         assert!(database.db.has_migrated(MIGRATIONS).await.is_err());
     }
@@ -76,7 +76,7 @@ on_both_databases! {
         assert_eq!(applied(&database.db).await, [versions(MIGRATIONS), versions(HOST)].concat());
     }
 
-    /// A rolling deployment: the older program keeps running, and starts, beside the newer one.
+    /// A rolling deployment: the older program keeps running, and starts, alongside the newer one.
     async fn versions_of_a_newer_program_are_ignored(database) {
         const NEWER: MigrationSet =
             MigrationSet(&[(999, "newer", "CREATE TABLE newer (id BIGINT NOT NULL PRIMARY KEY)")]);
@@ -129,7 +129,7 @@ const HOSTS_TABLES: [&str; 4] = [
 ];
 
 #[tokio::test]
-async fn postgres_keeps_the_engine_in_a_schema_beside_a_host_with_tables_of_the_same_names() {
+async fn postgres_keeps_the_engine_in_a_schema_next_to_host_tables_of_the_same_names() {
     on_postgres(|database: TestDatabase| async move {
         database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
         for sql in HOSTS_TABLES {

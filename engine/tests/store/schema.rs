@@ -38,14 +38,14 @@ async fn every_statement_in_use_is_listed() {
     on_postgres(|database: TestDatabase| async move {
         let listed = [all_statements(), all_batch_statements(&database.db)].concat();
         let (run, missing) = unlisted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store"), &listed);
-        assert!(run > 100, "only {run} statements were recognised");
+        assert!(run > 100, "only {run} statements were recognized");
         assert!(missing.is_empty(), "{}", missing.join("\n"));
     })
     .await;
 }
 
 #[test]
-fn no_statement_asks_the_database_for_the_time() {
+fn no_statement_uses_the_database_clock() {
     for (name, sql) in all_statements() {
         let sql = sql.to_lowercase();
         assert!(!sql.contains("now()") && !sql.contains("current_timestamp"), "{name}");

@@ -1,4 +1,4 @@
-//! Transactions are atomic, even if a statement fails or the caller is cancelled.
+//! Transactions are atomic, even if a statement fails or the caller is canceled.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -21,7 +21,7 @@ async fn store_event(db: &Db, id: &str) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-/// The moment at which a caller is cancelled.
+/// The moment at which a caller is canceled.
 #[derive(Clone, Copy, Debug)]
 enum Gone {
     /// Before the database has run the statement.
@@ -30,7 +30,7 @@ enum Gone {
     Late,
 }
 
-/// Polls a future up to a number of times and drops it: the caller was cancelled.
+/// Polls a future up to a number of times and drops it: the caller was canceled.
 async fn abandon(future: impl Future<Output = ()>, polls: usize, gone: Gone) {
     let mut future = pin!(future);
     let mut left = polls;
@@ -142,12 +142,12 @@ on_both_databases! {
         store_event(&database.db, "evt_3").await.expect("the next transaction can succeed");
     }
 
-    async fn the_database_works_after_a_caller_is_cancelled_at_any_moment(database) {
+    async fn the_database_works_after_a_caller_is_canceled_at_any_moment(database) {
         abandon_at_any_moment(&database.db).await;
     }
 }
 
-/// Stores an event in a database and is cancelled, at every possible moment.
+/// Stores an event in a database and is canceled, at every possible moment.
 async fn abandon_at_any_moment(db: &Db) {
     store_event(db, "evt_first").await.unwrap();
     for gone in [Gone::Early, Gone::Late] {
@@ -164,7 +164,7 @@ async fn abandon_at_any_moment(db: &Db) {
 
 /// Such a database lives in its connection.
 #[tokio::test]
-async fn an_in_memory_database_survives_a_caller_cancelled_at_any_moment() {
+async fn an_in_memory_database_survives_a_caller_canceled_at_any_moment() {
     let db = Db::connect(&DatabaseUrl::parse("sqlite::memory:").unwrap()).await.unwrap();
     db.migrate(MIGRATIONS).await.unwrap();
     abandon_at_any_moment(&db).await;

@@ -15,7 +15,7 @@ use crate::samples::{NOW, pro};
 fn engine(database: &TestDatabase) -> (Engine, Arc<Mutex<Vec<String>>>) {
     let notified = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&notified);
-    let catalog = Catalog::parse(include_str!("../support/plans.toml"), &|_| None).expect("the catalogue is valid");
+    let catalog = Catalog::parse(include_str!("../support/plans.toml"), &|_| None).expect("the catalog is valid");
     // No server listens on the first port.
     let nowhere = "http://127.0.0.1:1".parse().expect("the address is valid");
     let stripe = StripeSettings { api_base: Some(nowhere), ..StripeSettings::new("sk_test_1", "whsec_1") };

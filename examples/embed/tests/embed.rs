@@ -1,4 +1,4 @@
-//! The app with billing added: who may open the gated page, on both databases, beside the app's own
+//! The app with billing added: who may open the gated page, on both databases, alongside the app's own
 //! tables.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
@@ -146,7 +146,7 @@ fn location(response: &reqwest::Response) -> &str {
 async fn postgres_database() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     #[expect(clippy::disallowed_methods, reason = "`make test` says where PostgreSQL is")]
-    let server = std::env::var("TOLLGATE_TEST_POSTGRES").expect("`make test` starts a PostgreSQL and names it");
+    let server = std::env::var("TOLLGATE_TEST_POSTGRES").expect("`make test` starts a PostgreSQL and sets it");
     let name = format!("embed_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let mut connection = PgConnection::connect(&server).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
@@ -178,7 +178,7 @@ async fn host_tables(users: &Users) -> Vec<String> {
     all
 }
 
-async fn paying_opens_the_page_and_cancelling_closes_it(app: App) {
+async fn paying_opens_the_page_and_canceling_closes_it(app: App) {
     let host_before = host_tables(&app.users).await;
     assert_eq!(host_before.last().map(String::as_str), Some("1 host"));
 
@@ -269,7 +269,7 @@ macro_rules! on_both_databases {
 }
 
 on_both_databases!(
-    paying_opens_the_page_and_cancelling_closes_it,
+    paying_opens_the_page_and_canceling_closes_it,
     a_meter_allows_what_the_plan_includes,
     an_event_about_a_user_without_an_account_is_kept
 );

@@ -190,10 +190,10 @@ async fn clients_that_do_not_read_do_not_keep_others_out() {
     let router = quick().route("/large", get(async || Bytes::from(vec![0; LARGE])));
     let limits = ConnectionLimits { write_timeout: SHORT, max_connections: 1, ..WIDE };
     let server = Server::start(router, limits, LONG).await;
-    let mut deaf = server.client().await;
-    deaf.request("/large").await;
+    let mut non_reading_client = server.client().await;
+    non_reading_client.request("/large").await;
     assert_eq!(server.client().await.get("/").await, "hello");
-    assert!(deaf.closed().await.len() < LARGE);
+    assert!(non_reading_client.closed().await.len() < LARGE);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The contract of every function of `server::store`, on SQLite and PostgreSQL alike.
 //!
 //! A test is written once and runs as `sqlite::…` and as `postgres::…`, each time in a database of its own.
-//! `TOLLGATE_TEST_POSTGRES` names a PostgreSQL server on which databases may be created; without it the
+//! `TOLLGATE_TEST_POSTGRES` specifies a PostgreSQL server on which databases may be created; without it the
 //! PostgreSQL half fails. It is never skipped.
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap shows its line")]
