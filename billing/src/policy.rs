@@ -22,7 +22,7 @@ pub enum Policy {
 /// The reason no visitor can ever meet a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// The catalogue has no such tier.
+    /// The catalog has no such tier.
     #[error("requires tier `{0}`, which no plan has")]
     UnknownTier(&'static str),
     /// No plan includes the feature.
@@ -45,7 +45,7 @@ pub enum Admission {
 }
 
 impl Policy {
-    /// Checks that at least one plan of the catalogue meets the policy.
+    /// Checks that at least one plan of the catalog meets the policy.
     pub fn check(self, catalog: &Catalog) -> Result<(), PolicyError> {
         match self {
             Self::Public | Self::SignedIn | Self::Operator => Ok(()),

@@ -38,7 +38,7 @@ impl BillingChange {
         format!("{}/{}", self.account, self.number)
     }
 
-    /// The tiers of the subscription's prices before and after, where the catalogue knows them.
+    /// The tiers of the subscription's prices before and after, where the catalog knows them.
     pub fn tiers<'a>(&'a self, catalog: &'a Catalog) -> (Option<&'a Tier>, Option<&'a Tier>) {
         let before = self.before.as_ref().and_then(|before| before.tier(catalog).0);
         (before, self.after.tier(catalog).0)

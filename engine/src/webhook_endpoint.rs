@@ -1,4 +1,4 @@
-//! Registering the webhook endpoint at Stripe, for the handled events, in the API version of our requests.
+//! Registering the webhook endpoint in Stripe, for the handled events, in the API version of our requests.
 
 use crate::core::Core;
 use crate::inbox::events::handled;
@@ -14,12 +14,12 @@ pub enum Registered {
     },
     /// Updated.
     Updated {
-        /// The event types that it lacked.
+        /// The event types that were missing.
         added: Vec<&'static str>,
     },
     /// Already up to date.
     Unchanged,
-    /// It exists with another API version, which Stripe cannot change: delete it and register again.
+    /// It exists with a different API version, which Stripe cannot change: delete it and register again.
     OtherVersion {
         /// Its id, `we_…`.
         id: String,

@@ -14,7 +14,7 @@ CREATE TABLE drift (
     id          TEXT   NOT NULL PRIMARY KEY,
     key         TEXT   NOT NULL, -- the same in every run that finds it
     kind        TEXT   NOT NULL,
-    subject     TEXT   NOT NULL, -- the id of the object at Stripe
+    subject     TEXT   NOT NULL, -- the id of the object in Stripe
     description TEXT   NOT NULL,
     state       TEXT   NOT NULL CHECK (state IN ('open', 'fixed', 'resolved')),
     found_at    BIGINT NOT NULL,

@@ -1,4 +1,4 @@
-//! The errors in a catalogue.
+//! The errors in a catalog.
 
 /// All errors in a `plans.toml`, one sentence each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

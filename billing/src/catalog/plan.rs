@@ -13,13 +13,13 @@ use crate::money::Money;
 
 /// The name of a tier, such as `PRO`.
 ///
-/// Tiers rank by their place in the catalogue (`Catalog::rank`), not by name.
+/// Tiers rank by their place in the catalog (`Catalog::rank`), not by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tier(String);
 
 impl Tier {
-    /// Returns a tier with this name, whether or not the catalogue has it.
+    /// Returns a tier with this name, whether or not the catalog has it.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }

@@ -1,4 +1,4 @@
-//! A customer at Stripe.
+//! A customer in Stripe.
 
 use crate::ids::CustomerId;
 
@@ -11,7 +11,7 @@ pub struct Customer {
     pub email: Option<String>,
     /// The name on receipts.
     pub name: Option<String>,
-    /// Whether the customer was deleted at Stripe. Deletion is permanent: the account gets a new
+    /// Whether the customer was deleted in Stripe. Deletion is permanent: the account gets a new
     /// customer.
     pub is_deleted: bool,
 }

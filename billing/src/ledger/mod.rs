@@ -2,7 +2,7 @@
 //!
 //! Stripe's objects, reduced to what customers and operators ask about. Each is stored whole
 //! under Stripe's own id, so an event that arrives twice or late changes nothing
-//! (`server/tests/store/ledger.rs`). Amounts are in the currency's minor unit.
+//! (`engine/tests/store/ledger.rs`). Amounts are in the currency's minor unit.
 
 mod customer;
 mod dispute;

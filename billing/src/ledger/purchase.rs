@@ -28,7 +28,7 @@ pub struct LineItem {
     pub quantity: u64,
     /// The amount for all of them.
     pub amount: i64,
-    /// The key of the product in the catalogue.
+    /// The key of the product in the catalog.
     pub product: Option<String>,
     /// The meter and the total number of credits, as promised at the time of purchase.
     pub grants: Option<(Meter, u64)>,
@@ -66,7 +66,7 @@ impl Purchase {
     /// Resolves the product of each line and the credits it promises.
     ///
     /// A line that was resolved in `before`, the stored version of this purchase, keeps its promise
-    /// whatever the catalogue says today.
+    /// whatever the catalog says today.
     #[must_use]
     pub fn described(mut self, catalog: &Catalog, before: Option<&Self>) -> Self {
         for (index, item) in self.items.iter_mut().enumerate() {

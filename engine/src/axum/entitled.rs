@@ -35,7 +35,7 @@ impl Requirement for SignedIn {
 /// An extractor for the [`Permit`] that `R` requires: a handler that takes it runs only for callers who
 /// have it. It needs a [`crate::axum::Gate`] around the route, which identifies the caller.
 ///
-/// Other browsers are redirected to the sign-in or upgrade page; other programs get 401 or 403 with the
+/// Without it, browsers are redirected to the sign-in or upgrade page; API clients get 401 or 403 with the
 /// address of that page.
 #[derive(Clone, Debug)]
 pub struct Entitled<R>(Permit, PhantomData<R>);

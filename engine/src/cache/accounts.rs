@@ -53,7 +53,7 @@ mod tests {
     use crate::store::MIGRATIONS;
 
     #[tokio::test]
-    async fn while_a_write_is_being_committed_its_account_is_read_from_the_database() {
+    async fn an_account_is_read_from_the_database_while_its_write_is_being_committed() {
         let db = Db::connect(&DatabaseUrl::parse("sqlite::memory:").unwrap()).await.unwrap();
         db.migrate(MIGRATIONS).await.unwrap();
         let cache = Cache::new(&db);

@@ -1,4 +1,4 @@
-//! Applying the catalogue to Stripe.
+//! Applying the catalog to Stripe.
 
 use billing::{Catalog, PriceId};
 
@@ -27,7 +27,7 @@ pub async fn apply(gateway: &Gateway, change: &Change) -> Result<(), GatewayErro
     }
 }
 
-/// Brings Stripe in line with the catalogue, and returns the changes made.
+/// Brings Stripe in line with the catalog, and returns the changes made.
 pub async fn apply_all(gateway: &Gateway, catalog: &Catalog) -> Result<Vec<Change>, GatewayError> {
     let changes = plan(gateway, catalog).await?;
     for change in &changes {

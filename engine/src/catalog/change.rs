@@ -8,14 +8,14 @@ use crate::stripe::prices::{StripePrice, describe_charge};
 /// A change that brings Stripe in line with `plans.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Stripe lacks a meter that bills usage.
+    /// A meter that bills usage is missing in Stripe.
     CreateMeter {
         /// The name of its events.
         event_name: String,
         /// Its name on invoices.
         label: String,
     },
-    /// Stripe lacks a product.
+    /// A product is missing in Stripe.
     CreateProduct {
         /// Its id.
         id: String,
@@ -28,18 +28,18 @@ pub enum Change {
     UpdateProduct {
         /// Its id.
         id: String,
-        /// Its name at Stripe.
+        /// Its name in Stripe.
         old_name: String,
         /// Its name in `plans.toml`.
         name: String,
         /// Its description in `plans.toml`; may be empty.
         description: String,
     },
-    /// Stripe lacks a price.
+    /// A price is missing in Stripe.
     CreatePrice(WantedPrice),
-    /// A price has another amount, interval or meter.
+    /// A price has a different amount, interval or meter.
     ReplacePrice {
-        /// The price at Stripe, which will be archived.
+        /// The price in Stripe, which will be archived.
         old: StripePrice,
         /// The price that takes over its lookup key.
         new: WantedPrice,

@@ -1,10 +1,10 @@
-//! The products and prices that `plans.toml` wants at Stripe.
+//! The products and prices that `plans.toml` wants in Stripe.
 
 use billing::{Catalog, Interval, Money, Plan, Product};
 
 use crate::stripe::prices::StripePrice;
 
-/// A product at Stripe, as it should be.
+/// A product in Stripe, as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WantedProduct {
     pub(super) id: String,
@@ -13,7 +13,7 @@ pub(super) struct WantedProduct {
     pub(super) prices: Vec<WantedPrice>,
 }
 
-/// A price at Stripe, as it should be.
+/// A price in Stripe, as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedPrice {
     /// The id of its product.
@@ -29,7 +29,7 @@ pub struct WantedPrice {
 }
 
 impl WantedPrice {
-    /// Whether Stripe's price is this one. `meter` is the id of the meter at Stripe.
+    /// Whether Stripe's price is this one. `meter` is the id of the meter in Stripe.
     pub(super) fn matches(&self, price: &StripePrice, meter: Option<&str>) -> bool {
         price.amount.as_ref() == Some(&self.amount)
             && price.interval == self.interval.map(Into::into)
@@ -38,7 +38,7 @@ impl WantedPrice {
     }
 }
 
-/// A product for each plan and each product of the catalogue, except those whose prices are configured
+/// A product for each plan and each product of the catalog, except those whose prices are configured
 /// by id.
 pub(super) fn fixed(catalog: &Catalog) -> Vec<WantedProduct> {
     let plans = catalog.plans().iter().map(of_plan);
@@ -91,7 +91,7 @@ pub(super) fn metered(catalog: &Catalog) -> Vec<(&str, &str, WantedProduct)> {
         .collect()
 }
 
-/// The id of the product at Stripe for a tier or a product's key. We choose it, so that it is created
+/// The id of the product in Stripe for a tier or a product's key. We choose it, so that it is created
 /// once.
 fn product_id(key: &str) -> String {
     format!("tollgate_{}", key.to_ascii_lowercase().replace('-', "_"))

@@ -43,7 +43,7 @@ impl<'a> Offer<'a> {
         }
     }
 
-    /// Finds the ids of its prices, configured or by lookup key at Stripe.
+    /// Finds the ids of its prices, configured or by lookup key in Stripe.
     pub(super) async fn prices(&self, core: &Core) -> Result<OfferPrices, GatewayError> {
         let mut metered = Vec::new();
         if let Self::Plan(plan, price) = self {

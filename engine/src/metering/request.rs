@@ -19,7 +19,7 @@ pub struct UsageEvent<'a> {
     /// Whether the key was generated for this event, so that it need not be looked up. If it exists
     /// nevertheless, that is an error.
     pub is_new_key: bool,
-    /// The fingerprint of the request: the same key with another fingerprint is an error. May be
+    /// The fingerprint of the request: the same key with a different fingerprint is an error. May be
     /// empty.
     pub fingerprint: &'a str,
     /// The source of the usage, such as an API key's id.

@@ -49,6 +49,6 @@ mod tests {
         assert_eq!([7, 8, 9, 10].map(|used| Threshold::Near.is_reached(used, limit)), [false, true, true, true]);
         assert_eq!([9, 10, 11].map(|used| Threshold::Reached.is_reached(used, limit)), [false, true, true]);
         assert!(!Threshold::Near.is_reached(u64::MAX, Limit::Unlimited));
-        assert!(!Threshold::Near.is_reached(0, Limit::Finite(0)), "a meter that a plan lacks raises no notice");
+        assert!(!Threshold::Near.is_reached(0, Limit::Finite(0)), "a meter that is not in a plan raises no notice");
     }
 }

@@ -43,7 +43,7 @@ pub struct AccountRow {
     pub id: String,
     /// The contact address; the text `closed` once the account is closed.
     pub email: String,
-    /// Its customer at Stripe.
+    /// Its customer in Stripe.
     pub customer_id: Option<String>,
     /// Epoch seconds.
     pub created_at: i64,
@@ -119,7 +119,7 @@ pub async fn by_id(db: &Db, id: &AccountId) -> Result<Option<AccountRow>, StoreE
     db.fetch_optional(BY_ID, values![id.as_str()]).await
 }
 
-/// Returns a pattern for texts that contain `text`, with wildcards in `text` escaped.
+/// Returns a pattern for strings that contain `text`, with wildcards in `text` escaped.
 fn pattern(text: &str) -> String {
     let escaped: String = text
         .to_lowercase()

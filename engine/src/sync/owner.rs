@@ -1,6 +1,6 @@
-//! Finding the account that owns an object at Stripe.
+//! Finding the account that owns an object in Stripe.
 //!
-//! A customer is linked to an account when we create it, or when one of its objects names the account
+//! A customer is linked to an account when we create it, or when one of its objects refers to the account
 //! in the metadata that we set on everything we create. Events of an unlinked customer whose objects name
 //! no existing account wait until that changes.
 
@@ -33,7 +33,7 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    /// Finds the owners, and links customers whose objects name an existing account.
+    /// Finds the owners, and links customers whose objects refer to an existing account.
     pub(super) async fn find(tx: &mut Tx, fetched: &Fetched, now: Timestamp) -> Result<Self, StoreError> {
         let mut owners = Self { by_customer: BTreeMap::new(), missing_account: None, has_revived: false };
         for (customer, names) in fetched.names_by_customer() {
@@ -83,7 +83,7 @@ pub struct Link {
     pub has_revived: bool,
 }
 
-/// Links a customer, and makes its waiting events due. A deleted customer is linked beside its successor.
+/// Links a customer, and makes its waiting events due. A deleted customer is linked alongside its successor.
 pub async fn link(
     tx: &mut Tx,
     customer: &CustomerId,

@@ -13,7 +13,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Sends until `stop`.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
-    // Without a metered price there is nothing to send, and the catalogue does not change at run time.
+    // Without a metered price there is nothing to send, and the catalog does not change at run time.
     let has_work = core.catalog().metered_prices().next().is_some();
     while !stop.is_cancelled() {
         if has_work && let Err(error) = outbox::send_due(&core).await {

@@ -1,4 +1,4 @@
-//! Customers that were changed or deleted at Stripe.
+//! Customers that were changed or deleted in Stripe.
 
 use super::hint::{Family, own_object};
 
