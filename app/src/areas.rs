@@ -15,7 +15,7 @@ pub struct Area {
     pub summary: &'static str,
     /// The policy that a visitor has to meet.
     pub policy: Policy,
-    /// Its feature in the catalogue, if it has one.
+    /// Its feature in the catalog, if it has one.
     pub feature: Option<Feature>,
 }
 

@@ -43,7 +43,7 @@ pub fn address(path: &str, parameters: &[(&str, &str)]) -> String {
 /// The plan and interval chosen on the pricing page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The plan's tier, in the catalogue's spelling.
+    /// The plan's tier, in the catalog's spelling.
     pub plan: Option<String>,
     /// The billing interval.
     pub interval: Interval,

@@ -94,13 +94,13 @@ impl Assets {
         self.files.iter().fold(Router::new(), |router, (path, file)| {
             let (path, file) = (path.clone(), file.clone());
             let at = path.clone();
-            router.route(&path, get(move |headers: HeaderMap| async move { file.answer(&at, &headers) }))
+            router.route(&path, get(move |headers: HeaderMap| async move { file.respond(&at, &headers) }))
         })
     }
 }
 
 impl File {
-    fn answer(&self, path: &str, headers: &HeaderMap) -> Response<Body> {
+    fn respond(&self, path: &str, headers: &HeaderMap) -> Response<Body> {
         let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (body, encoding) = match (&self.brotli, &self.gzip) {
             (Some(brotli), _) if accepts(accepted, "br") => (brotli, Some("br")),

@@ -1,7 +1,7 @@
 //! The app's features and meters, by name.
 //!
 //! `plans.toml` declares the features and meters; these constants name them in code. The two are compared
-//! when the server starts, so it does not start if a key is misspelt here or missing there
+//! when the server starts, so it does not start if a key is misspelled here or missing there
 //! (`tests/rules/product.rs`).
 
 use billing::{Feature, Meter};
@@ -15,7 +15,7 @@ pub const PRIORITY_SUPPORT: Feature = Feature::new("prioritySupport");
 
 /// Calls of the public API.
 pub const API_CALLS: Meter = Meter::new("apiCallsPerMonth");
-/// Generated texts.
+/// AI generations.
 pub const AI_GENERATIONS: Meter = Meter::new("aiGenerationsPerMonth");
 
 /// All features named in code.

@@ -23,7 +23,7 @@ pub async fn run(config: Config, command: ChangesCommand) -> anyhow::Result<()> 
         }
         ChangesCommand::Retry { id } => {
             let is_due = changes::retry(&tollgate, &permit, &id.account, id.number).await?;
-            report(is_due, &id, "is due; a running server delivers it within seconds")
+            report(is_due, &id, "is queued; a running server will deliver it within seconds")
         }
         ChangesCommand::Skip { id } => {
             let is_skipped = changes::skip(&tollgate, &permit, &id.account, id.number).await?;

@@ -57,7 +57,7 @@ fn describe(entitlement: &Entitlement, catalog: &Catalog) -> Vec<String> {
     let mut lines = vec![
         format!("tier      {}", entitlement.tier),
         format!("reason    {}", describe_reason(&entitlement.reason)),
-        format!("until     {}", entitlement.until.map_or_else(|| "no end".to_owned(), |until| until.to_string())),
+        format!("expires   {}", entitlement.until.map_or_else(|| "never".to_owned(), |until| until.to_string())),
     ];
     let limits = catalog.meters().iter();
     lines.extend(limits.map(|each| format!("limit     {} {}", entitlement.limit(each.meter), each.label)));

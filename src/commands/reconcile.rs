@@ -46,7 +46,7 @@ const fn next_step(drift: &Drift) -> Option<&'static str> {
     match drift {
         Drift::MissedEvent { .. } | Drift::WrongSubscription { .. } | Drift::DeletedButBilled { .. } => None,
         Drift::DuplicateSubscription { .. } => {
-            Some("Ask the customer which one to keep, and cancel the others at Stripe.")
+            Some("Ask the customer which one to keep, and cancel the others in Stripe.")
         }
         Drift::OrphanCustomer { .. } | Drift::Unmatched { .. } => {
             Some("If the customer is one of yours, link it (docs/OPERATIONS.md). Otherwise ignore it.")

@@ -7,7 +7,7 @@ use server::config::Config;
 use super::database::open_unchecked;
 use crate::cli::WebhookCommand;
 
-/// Creates or updates the webhook endpoint at Stripe.
+/// Creates or updates the webhook endpoint in Stripe.
 pub async fn run(config: Config, command: WebhookCommand) -> anyhow::Result<()> {
     let WebhookCommand::Register = command;
     let tollgate = open_unchecked(config).await?;
@@ -22,7 +22,7 @@ pub async fn run(config: Config, command: WebhookCommand) -> anyhow::Result<()> 
         Registered::Updated { added } => println!("Stripe now also sends to {url}:\n{}", added.join("\n")),
         Registered::Unchanged => println!("Stripe already sends every handled event to {url}."),
         Registered::OtherVersion { id, version } => bail!(
-            "the endpoint {id} uses {}, which cannot be changed: delete it at Stripe and register again",
+            "the endpoint {id} uses {}, which cannot be changed: delete it in Stripe and register again",
             version.map_or_else(|| "the account's API version".to_owned(), |version| format!("API version {version}")),
         ),
     }

@@ -59,7 +59,7 @@ impl From<ApiError> for Failure {
     }
 }
 
-/// Errors of the transport. Their texts are internal, so only the kind is kept.
+/// Errors of the transport. Their messages are internal, so only the kind is kept.
 impl FromServerFnError for ApiError {
     type Encoder = JsonEncoding;
 

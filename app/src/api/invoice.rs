@@ -1,4 +1,4 @@
-//! An invoice at Stripe.
+//! An invoice in Stripe.
 
 #[cfg(feature = "ssr")]
 use billing::{InvoiceId, Policy};
@@ -14,7 +14,7 @@ use crate::caller::Caller;
 #[cfg(feature = "ssr")]
 use crate::failure::Failure;
 
-/// Redirects to one of the account's invoices at Stripe: the page, where it can be paid, or the PDF.
+/// Redirects to one of the account's invoices in Stripe: the page, where it can be paid, or the PDF.
 #[server(prefix = "/billing", endpoint = "invoice", protocol = StrictQuery)]
 pub async fn open_invoice(
     /// Stripe's `in_…`.

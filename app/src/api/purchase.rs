@@ -19,7 +19,7 @@ use crate::query::address;
 /// Redirects to Stripe Checkout for a product. The server chooses price and quantity.
 #[server(prefix = "/api/billing", endpoint = "checkout", protocol = StrictForm)]
 pub async fn start_purchase(
-    /// The product's key in the catalogue.
+    /// The product's key in the catalog.
     product: String,
 ) -> Result<SeeOther, ApiError> {
     let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;

@@ -14,7 +14,7 @@ pub trait Reply: Serialize + DeserializeOwned + Send {
 /// A redirect to one of our pages or Stripe's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeeOther {
-    /// An absolute path, or a URL at Stripe.
+    /// An absolute path, or a Stripe URL.
     pub to: String,
 }
 

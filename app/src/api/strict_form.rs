@@ -2,7 +2,7 @@
 //!
 //! server_fn's own encodings ignore unknown fields. Here a form is rejected before anything is
 //! looked up if a field is unknown, repeated or missing, if it contains a NUL, or if it is longer
-//! than [`FORM_LIMIT`] (`tests/http/server_functions.rs`). So a browser can name a plan, but never
+//! than [`FORM_LIMIT`] (`tests/http/server_functions.rs`). So a browser can choose a plan, but never
 //! a price.
 
 use std::collections::BTreeSet;
@@ -119,7 +119,7 @@ impl<'de> Deserializer<'de> for Strict<'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FormError> {
-        Err(FormError::custom("a form is read into a struct that names its fields"))
+        Err(FormError::custom("a form is read into a struct with named fields"))
     }
 
     forward_to_deserialize_any! {

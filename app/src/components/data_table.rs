@@ -1,4 +1,4 @@
-//! A labelled table. If it is too wide, it scrolls sideways on its own, with the keyboard too.
+//! A labeled table. If it is too wide, it scrolls sideways on its own, with the keyboard too.
 
 use leptos::prelude::*;
 

@@ -64,7 +64,7 @@ impl Glyph {
     }
 }
 
-/// An icon beside text.
+/// An icon next to text.
 #[component]
 pub fn Icon(glyph: Glyph) -> impl IntoView {
     view! {

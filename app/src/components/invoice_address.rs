@@ -1,4 +1,4 @@
-//! Links to an invoice at Stripe. They go through our server, because Stripe's own links expire.
+//! Links to an invoice in Stripe. They go through our server, because Stripe's own links expire.
 
 use billing::InvoiceId;
 use leptos::server_fn::ServerFn;

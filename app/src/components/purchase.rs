@@ -1,10 +1,10 @@
-//! The texts about a purchase.
+//! The messages about a purchase.
 
 use billing::Catalog;
 use billing::ledger::{LineItem, Purchase};
 use billing::money::grouped;
 
-/// Returns the names of the products: the catalogue's or, if it no longer has them, Stripe's.
+/// Returns the names of the products: the catalog's or, if it no longer has them, Stripe's.
 pub fn purchase_title(purchase: &Purchase, catalog: &Catalog) -> String {
     let name = |item: &LineItem| {
         let known = item.product.as_deref().and_then(|key| catalog.product(key));

@@ -67,7 +67,7 @@ fn Overview(tollgate: Tollgate, overview: BillingOverview, plan: CurrentPlan, us
     }
 }
 
-/// A link to an area. A locked one names the plan that includes it.
+/// A link to an area. A locked one shows the plan that includes it.
 #[component]
 fn Tile(area: &'static Area, locked: Option<String>) -> impl IntoView {
     let glyph = match area.path.rsplit('/').next() {

@@ -1,4 +1,4 @@
-//! The result of generating a text.
+//! The result of generating text.
 
 use std::pin::Pin;
 

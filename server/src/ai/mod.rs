@@ -1,4 +1,4 @@
-//! Generating texts: with any endpoint that has OpenAI's chat completions API or, if none is configured,
+//! Generating text: with any endpoint that has OpenAI's chat completions API or, if none is configured,
 //! with a local stand-in.
 
 mod error;

@@ -25,7 +25,7 @@ impl Ai {
         &self.model
     }
 
-    /// Starts generating a text.
+    /// Starts generating text.
     pub async fn generate(&self, prompt: &str) -> Result<Chunks, AiError> {
         match &self.openai {
             None => Ok(Box::pin(futures::stream::iter(local::generate(prompt).into_iter().map(Ok)))),

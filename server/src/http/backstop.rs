@@ -103,7 +103,7 @@ mod tests {
             .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
             .route("/hangs", get(async || -> &'static str { std::future::pending().await }))
             .route("/answers", get(async || "an answer"))
-            .route("/lacks-session", get(async || StatusCode::INTERNAL_SERVER_ERROR))
+            .route("/no-session", get(async || StatusCode::INTERNAL_SERVER_ERROR))
             .layer(middleware::from_fn_with_state(backstop, hold));
         let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status();
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_that_panics_hangs_or_lacks_its_session_gets_a_response() {
+    async fn a_page_that_panics_hangs_or_misses_its_session_gets_a_response() {
         let ample = Duration::from_secs(600);
         assert_eq!(get_page("/answers", ample).await, (StatusCode::OK, "an answer".to_owned()));
         let (status, page) = get_page("/panics?x=1", ample).await;
         assert_eq!((status.as_u16(), page.as_str()), (500, "no answer for /panics?x=1"));
         let (status, page) = get_page("/hangs", Duration::ZERO).await;
         assert_eq!((status.as_u16(), page.as_str()), (503, "no answer for /hangs"));
-        let (status, page) = get_page("/lacks-session", ample).await;
-        assert_eq!((status.as_u16(), page.as_str()), (503, "no answer for /lacks-session"));
+        let (status, page) = get_page("/no-session", ample).await;
+        assert_eq!((status.as_u16(), page.as_str()), (503, "no answer for /no-session"));
     }
 }

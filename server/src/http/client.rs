@@ -33,7 +33,7 @@ pub(super) fn identify<B>(trusted: &[IpNet]) -> impl Fn(Request<B>) -> Request<B
     }
 }
 
-/// Returns the client; `None` if it is a trusted proxy that does not name one, or this machine itself.
+/// Returns the client; `None` if it is a trusted proxy that does not specify one, or this machine itself.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let is_trusted = |address: &IpAddr| address.is_loopback() || trusted.iter().any(|range| range.contains(address));
     let mut client = peer.to_canonical();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_peer_may_name_the_client() {
+    fn only_a_trusted_peer_may_set_the_client() {
         for peer in
             ["203.0.113.7", "10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "169.254.0.1", "fd00:0:0:1::"]
         {

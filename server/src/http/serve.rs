@@ -19,7 +19,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 
-/// The pause after a connection could not be accepted, for example for lack of file descriptors.
+/// The pause after a connection could not be accepted, for example when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The HTTP/2 connection preface, which a client sends first.
@@ -31,7 +31,7 @@ pub struct ConnectionLimits {
     /// The time in which the head of a request must arrive, and so the time a connection may be idle
     /// between requests.
     pub head_timeout: Duration,
-    /// The time in which the client must read a response, or answer an HTTP/2 ping.
+    /// The time in which the client must read a response, or respond to an HTTP/2 ping.
     pub write_timeout: Duration,
     /// Connections that are open at the same time. Others wait in the listener's backlog.
     pub max_connections: usize,

@@ -1,4 +1,4 @@
-//! The errors of the workspace, and the limits on texts.
+//! The errors of the workspace, and the limits on text fields.
 
 use billing::money::grouped;
 use engine::StoreError;

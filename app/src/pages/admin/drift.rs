@@ -72,7 +72,7 @@ pub fn Drift() -> impl IntoView {
                     <Choice name="kind" label="Kind" values=DriftKind::ALL.map(DriftKind::as_str).to_vec() chosen=kind.map(DriftKind::as_str)/>
                     <Search
                         name="about"
-                        label="Object at Stripe"
+                        label="Object in Stripe"
                         value=filter.subject.unwrap_or_default()
                         placeholder="sub_…, cus_…, evt_…"
                     />

@@ -1,4 +1,4 @@
-//! `/admin`: everyone's billing, for operators. For everyone else it is 404.
+//! `/admin`: everyone's billing, for operators. For everyone else it returns 404.
 
 pub mod account;
 pub mod accounts;

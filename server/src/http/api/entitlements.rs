@@ -38,7 +38,7 @@ pub(super) struct Reason {
     /// The subscription.
     #[schema(value_type = String)]
     subscription: SubscriptionId,
-    /// Its status at Stripe.
+    /// Its status in Stripe.
     #[schema(value_type = String)]
     status: Status,
     /// The rule.

@@ -1,4 +1,4 @@
-//! `POST /api/v1/generate`: a text for a prompt, for one unit of AI generations.
+//! `POST /api/v1/generate`: generates text from a prompt, for one unit of AI generations.
 //!
 //! The unit is reserved before the provider is called, counted when the text is complete, and released
 //! if the provider fails or the caller disconnects before receiving any of the text. A stream runs one chunk
@@ -33,10 +33,10 @@ use crate::tollgate::Tollgate;
 
 /// The maximum length of a prompt, in characters.
 const MAX_PROMPT: usize = 4_000;
-/// The timeout of a text: less than a reservation's and a request's.
+/// The timeout of a generation: less than a reservation's and a request's.
 const MAX_TIME: Duration = Duration::from_secs(55);
 
-/// A request for a text.
+/// A generation request.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Prompt {
@@ -54,10 +54,10 @@ pub(super) struct Prompt {
     stream: bool,
 }
 
-/// A generated text.
+/// Generated text.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(super) struct Generated {
-    /// The id of the text.
+    /// The id of the generation.
     id: String,
     /// The model that wrote it. `tollgate-local` is a stand-in that needs no network.
     model: String,
@@ -65,7 +65,7 @@ pub(super) struct Generated {
     text: String,
 }
 
-/// An event of a streamed text.
+/// An event of a stream.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the events of a stream, for its description")]
 pub(super) struct TextEvent {
@@ -83,7 +83,7 @@ struct Metadata<'a> {
     text_length: usize,
 }
 
-/// Generate a text
+/// Generate text
 ///
 /// Counts as one API call, and as one AI generation if it succeeds. With `stream` the response is
 /// server-sent events: `delta` with a chunk of the `text`, then `done` with `id` and `model`, or
@@ -195,7 +195,7 @@ impl Drop for Held {
 }
 
 async fn text(tollgate: &Tollgate, work: Work, max_time: Duration) -> Result<Response, Problem> {
-    // Only the provider is timed: a count that has started is not cancelled.
+    // Only the provider is timed: a count that has started is not canceled.
     let generated = tokio::time::timeout(max_time, complete(tollgate, &work.prompt)).await;
     let generated = generated.unwrap_or(Err(AiError::TimedOut)).map_err(|error| failed(&error))?;
     count(work, &generated).await?;
@@ -377,7 +377,7 @@ mod tests {
         crate::store::migrate(&db).await.unwrap();
         let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default()).unwrap();
         tollgate.ensure_account(&Billable::new(account.as_str(), "ada@example.com")).await.unwrap();
-        let event = UsageEvent::new(AI_GENERATIONS, 1, "a text");
+        let event = UsageEvent::new(AI_GENERATIONS, 1, "a generation");
         let reserved = metering::reserve(&tollgate, account, event, RESERVATION_SECONDS).await.unwrap();
         let Reserved::Held(reservation, _) = reserved else { panic!("{reserved:?}") };
         let held = Held { tollgate: tollgate.clone(), reservation: Some(reservation) };
