@@ -183,7 +183,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     }),
     action(
         "POST /_sandbox/api/faults",
-        "Fails the next calls (only those whose path begins with `path`), drops or corrupts their responses, delays every call, or strips one object down to its id. With `keep`, a failure is repeated under its idempotency key, like at Stripe.",
+        "Fails the next calls (only those whose path begins with `path`), drops or corrupts their responses, delays every call, or strips one object down to its id. With `keep`, a failure is repeated under its idempotency key, as in Stripe.",
         "The faults were set.",
         |shared, call| Ok(set_faults(shared, &call.params)),
     ),
@@ -235,7 +235,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     action(
         "POST /_sandbox/api/subscriptions/:id/cancel",
         "Cancels a subscription, now or at the end of the period.",
-        "The subscription was cancelled.",
+        "The subscription was canceled.",
         |shared, call| cancel(shared, &call.id, call.params.flag("at_period_end")),
     ),
     action(
@@ -282,7 +282,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     action(
         "POST /_sandbox/api/refunds/:id/cancel",
         "Cancels a pending refund.",
-        "The refund was cancelled.",
+        "The refund was canceled.",
         |shared, call| on_object(shared, |tx| refund::cancel(tx, &call.id)),
     ),
     action(

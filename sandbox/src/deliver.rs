@@ -69,7 +69,7 @@ pub(crate) fn signature_now(endpoint: &Value, payload: &str) -> String {
     signature(endpoint.text("_secret"), payload, clock::real_millis() / 1000)
 }
 
-/// Delivers until cancelled, then finishes the deliveries in flight.
+/// Delivers until canceled, then finishes the deliveries in flight.
 pub(crate) async fn run(shared: Arc<Shared>, client: reqwest::Client, stop: CancellationToken) {
     let in_flight = TaskTracker::new();
     loop {

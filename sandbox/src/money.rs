@@ -1,6 +1,6 @@
 //! Currencies, and formatting of amounts in minor units.
 
-/// Currencies that have no minor unit at Stripe.
+/// Currencies that have no minor unit in Stripe.
 const ZERO_DECIMAL: &[&str] =
     &["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"];
 /// Currencies with three decimals.

@@ -60,7 +60,7 @@ pub(crate) fn grant(tx: &mut Tx<'_>, key: &str, rights: &[&str]) {
 /// Checks that a key may make a call; one that is not restricted may make any.
 ///
 /// # Errors
-/// Stripe's 403, which names the missing right.
+/// Stripe's 403, which contains the missing right.
 pub(crate) fn check(
     store: &Store,
     key: &str,

@@ -60,7 +60,7 @@ path=$(unpacked_chromium || find_chromium) || {
     path=$(unpacked_chromium || find_chromium) || fail "Chromium was installed, but cannot be found." "Set CHROMIUM_PATH=/path/to/chromium"
 }
 
-# An installed program may still lack a library.
+# An installed program may still be missing a library.
 version=$(limited 30 "$path" --version 2>&1) || fail "$path failed to start:" "$version"
 remember chromium <<END
 export CHROMIUM_PATH="\${CHROMIUM_PATH:-$path}"

@@ -6,7 +6,7 @@ unset CARGO_BUILD_TARGET
 export CARGO_TARGET_DIR
 
 # Cargo detects a change by the modification time of a file. In a target folder that another
-# checkout has used, older files would look unchanged, so the artefacts of the workspace's own
+# checkout has used, older files would look unchanged, so the artifacts of the workspace's own
 # crates are discarded. Those of dependencies stay valid.
 if [ "$(cat "$CARGO_TARGET_DIR/.checkout" 2>/dev/null)" != "$PWD" ]; then
     for crate in tollgate $(sed -n 's/^members = \[\(.*\)\]/\1/p' Cargo.toml | tr -d '",'); do

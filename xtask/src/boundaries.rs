@@ -35,7 +35,7 @@ fn dependencies(project: &Project, features: &str, forbidden: &[&str]) -> anyhow
     Ok(())
 }
 
-/// Checks that no host's SQL names a table of the engine.
+/// Checks that no host's SQL refers to a table of the engine.
 fn tables(project: &Project) -> anyhow::Result<()> {
     let files = project.files()?;
     let read = |file: &str| fs::read_to_string(project.root.join(file)).with_context(|| format!("cannot read {file}"));

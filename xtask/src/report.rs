@@ -21,7 +21,7 @@ const SIGNED_IN: [&str; 4] = ["/dashboard", "/billing", "/billing/upgrade", "/ac
 /// Pages that need a paid plan.
 const GATED: [&str; 4] =
     ["/dashboard/analytics", "/dashboard/api-keys", "/dashboard/custom-domain", "/dashboard/support"];
-/// The catalogue as shipped.
+/// The catalog as shipped.
 const PLANS: &str = include_str!("../../plans.toml");
 
 /// Starts the server, measures its pages, prints the table, and fails if a rule is broken.

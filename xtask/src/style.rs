@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn code_beside_a_comment_is_an_error() {
+    fn code_next_to_a_comment_is_an_error() {
         assert!(code_lines("a { color: red } /* red */").is_err());
         assert!(code_lines("/* red */ a { color: red }").is_err());
         assert!(code_lines("/* red */ a { color: red } /* blue */").is_err());

@@ -82,7 +82,7 @@ impl<'a> Visitor<'a> {
             [("number", "4242424242424242"), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada"), ("email", "")];
         let success = redirect(&self.post(&checkout, &card)?)?;
         let success = success.strip_prefix(self.origin).context("Checkout returned to another site")?;
-        // This page asks Stripe itself, so there is no webhook to wait for.
+        // This page fetches the session from Stripe itself, so there is no webhook to wait for.
         self.get(success).map(drop)
     }
 

@@ -102,7 +102,7 @@ pub(super) fn link_to(id: &str) -> String {
     format!(r#"<a href="/_sandbox/{folder}/{0}"><code>{0}</code></a>"#, esc(id))
 }
 
-/// Renders a status, coloured by its meaning: good, bad, or in progress.
+/// Renders a status, colored by its meaning: good, bad, or in progress.
 pub(super) fn badge(status: &str) -> String {
     let tone = match status {
         "delivered" | "succeeded" | "active" | "paid" | "complete" | "won" | "completed" => "good",
@@ -193,7 +193,7 @@ pub(super) fn filter(path: &str, fields: &str) -> String {
     )
 }
 
-/// Renders a labelled text field.
+/// Renders a labeled text field.
 pub(super) fn text(id: &str, label: &str, value: &str) -> String {
     format!(
         r#"<div><label for="{id}">{label}</label><input id="{id}" name="{id}" value="{}" autocomplete="off"></div>"#,
@@ -201,14 +201,14 @@ pub(super) fn text(id: &str, label: &str, value: &str) -> String {
     )
 }
 
-/// Renders a labelled number field; its name may differ from its id.
+/// Renders a labeled number field; its name may differ from its id.
 pub(super) fn number(id: &str, name: &str, label: &str, value: i64) -> String {
     format!(
         r#"<div><label for="{id}">{label}</label><input id="{id}" name="{name}" type="number" min="0" value="{value}"></div>"#
     )
 }
 
-/// Renders a labelled select; options are values and labels.
+/// Renders a labeled select; options are values and labels.
 pub(super) fn select(id: &str, label: &str, options: &[(&str, &str)], chosen: &str) -> String {
     let options: String = options
         .iter()

@@ -21,7 +21,7 @@ const METER: &str = "billing.meter";
 const MAX_AGE: i64 = 35 * DAY;
 /// The maximum time of an event in the future, in seconds.
 const MAX_AHEAD: i64 = 300;
-/// The time during which identifiers are unique and events can be cancelled.
+/// The time during which identifiers are unique and events can be canceled.
 const RETENTION: i64 = DAY;
 
 /// Returns the active meter of an event name.
@@ -49,7 +49,7 @@ pub(crate) fn report(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError>
     let event_name = params.text("event_name");
     let meter = meter_of(tx, event_name)?;
     let customer = payload.some(meter["customer_mapping"].text("event_payload_key")).ok_or_else(|| {
-        ApiError::invalid("meter_event_no_customer_defined", "The payload does not name a customer.").on("payload")
+        ApiError::invalid("meter_event_no_customer_defined", "The payload does not contain a customer.").on("payload")
     })?;
     if tx.read::<Customer>(customer).is_err() {
         let message = format!("No such customer: '{customer}'");
@@ -114,10 +114,10 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, event_name: &str, identifier: &str) -> Res
         ApiError::invalid("resource_missing", message).on("cancel[identifier]")
     })?;
     if known.int("created") + RETENTION <= tx.now() {
-        let message = "Meter events can only be cancelled within 24 hours of being received.";
+        let message = "Meter events can only be canceled within 24 hours of being received.";
         return Err(ApiError::invalid("", message).on("cancel[identifier]"));
     }
-    tx.quietly(&key_in_store, |event| event.set("_cancelled", true));
+    tx.quietly(&key_in_store, |event| event.set("_canceled", true));
     Ok(json!({
         "object": "billing.meter_event_adjustment",
         "cancel": { "identifier": identifier },
@@ -134,7 +134,7 @@ pub(crate) fn used(tx: &Tx<'_>, meter: &Value, customer: &str, (start, end): (i6
     let counted = tx.referring(EVENT, customer).filter(|event| {
         event["event_name"] == meter["event_name"]
             && (start..end).contains(&event.int("timestamp"))
-            && !event.flag("_cancelled")
+            && !event.flag("_canceled")
     });
     let value = |event: &Value| event["payload"].text(key).parse::<i64>().unwrap_or(0);
     match meter["default_aggregation"].text("formula") {

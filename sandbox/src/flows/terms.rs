@@ -98,7 +98,7 @@ pub(crate) fn apply_cancellation(subscription: &mut Subscription, params: &Value
     subscription.cancellation_details.reason = ends.then(|| "cancellation_requested".to_owned());
 }
 
-/// Applies the customer's reasons for cancelling.
+/// Applies the customer's reasons for canceling.
 pub(crate) fn apply_reasons(subscription: &mut Subscription, params: &Value) {
     if let Some(sent) = params.get("cancellation_details") {
         assign(&mut subscription.cancellation_details.comment, sent, "comment");

@@ -410,7 +410,7 @@ fn examples(session: &CheckoutSession) -> String {
     shown
 }
 
-/// Renders a labelled field with its validation error.
+/// Renders a labeled field with its validation error.
 fn field(name: &str, label: &str, value: &str, attributes: &str, field_error: Option<&FieldError>) -> String {
     let message =
         field_error.filter(|field_error| field_error.field == name).map(|field_error| esc(&field_error.message));

@@ -1,6 +1,6 @@
 //! Hosted invoices, their PDF, and receipts.
 //!
-//! Invariant: viewing an invoice requires the secret in its URL, like at Stripe.
+//! Invariant: viewing an invoice requires the secret in its URL, as in Stripe.
 
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};

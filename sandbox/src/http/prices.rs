@@ -105,7 +105,7 @@ fn new_price(tx: &mut Tx<'_>, params: &Value, product: &str, prefix: &str) -> Re
     Ok(price)
 }
 
-/// Checks that metered prices, and only those, name a meter.
+/// Checks that metered prices, and only those, have a meter.
 fn check_meter(tx: &Tx<'_>, recurring: &Value) -> Result<(), ApiError> {
     let metered = recurring.text("usage_type") == "metered";
     match recurring.some("meter") {

@@ -90,7 +90,7 @@ pub(crate) struct CheckoutSession {
     pub(crate) pending: Option<PendingForm>,
 }
 
-/// Custom texts on the page.
+/// Custom text on the page.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct CustomText {

@@ -8,7 +8,7 @@ use crate::fields::{Fields, metadata};
 use crate::ids;
 use crate::objects::payment_intent::PaymentIntent;
 
-/// Creates an unattached card. `_number` determines its behaviour and never leaves the sandbox.
+/// Creates an unattached card. `_number` determines its behavior and never leaves the sandbox.
 pub(crate) fn card_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Value {
     let (exp_month, exp_year) = expiry;
     let last4 = &card.number[card.number.len() - 4..];

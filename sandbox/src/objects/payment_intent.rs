@@ -116,7 +116,7 @@ impl PaymentIntent {
         merge(&mut self.metadata, params);
     }
 
-    /// Whether the payment has succeeded or is cancelled.
+    /// Whether the payment has succeeded or is canceled.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.status, IntentStatus::Succeeded | IntentStatus::Canceled)
     }

@@ -123,7 +123,7 @@ impl Price {
         crate::money::format_decimal(&self.unit_amount_decimal, &self.currency)
     }
 
-    /// Returns the legacy plan object that subscription items still include beside the price.
+    /// Returns the legacy plan object that subscription items still include alongside the price.
     pub(crate) fn plan(&self) -> Value {
         let recurring = self.recurring.as_ref();
         json!({

@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::store::{Store, Tx};
 
-/// An object with typed fields. A misspelt field does not compile.
+/// An object with typed fields. A misspelled field does not compile.
 pub(crate) trait Object: Serialize + DeserializeOwned {
     /// The `object` field.
     const KIND: &'static str;

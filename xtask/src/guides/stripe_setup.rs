@@ -47,7 +47,7 @@ struct App<'a> {
 }
 
 impl<'a> App<'a> {
-    /// Creates the scaffold beside a checkout of Tollgate, as a member of its workspace. That way, cargo
+    /// Creates the scaffold next to a checkout of Tollgate, as a member of its workspace. That way, cargo
     /// enables the same features as for the tests, and builds only the app.
     fn new(project: &'a Project) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
