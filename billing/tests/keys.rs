@@ -32,7 +32,7 @@ fn a_key_that_is_no_longer_declared_is_still_read() {
 }
 
 #[test]
-fn user_input_names_only_what_is_declared() {
+fn user_input_refers_only_to_declared_keys() {
     let catalog = catalog();
     assert_eq!(catalog.meter("apiCallsPerMonth"), Some(API_CALLS));
     assert_eq!(catalog.feature("customDomain"), Some(CUSTOM_DOMAIN));

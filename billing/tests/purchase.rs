@@ -121,13 +121,13 @@ fn a_line_is_the_product_of_its_price() {
 }
 
 #[test]
-fn the_price_of_a_line_outranks_the_product_named_by_the_session() {
+fn the_price_of_a_line_outranks_the_product_of_the_session() {
     let misnamed = LineItem { product: Some("ai-2500".to_owned()), ..line() };
     assert_eq!(first(&purchase(vec![misnamed]).described(&catalog(), None)), (Some("ai-500"), Some(500)));
 }
 
 #[test]
-fn the_product_named_by_the_session_stands_in_for_an_unknown_price() {
+fn the_product_of_the_session_stands_in_for_an_unknown_price() {
     for price in [None, Some(PriceId::new("price_of_old"))] {
         let named = LineItem { price, lookup_key: None, ..line() };
         assert_eq!(first(&purchase(vec![named]).described(&catalog(), None)), (Some("ai-500"), Some(500)));

@@ -7,7 +7,7 @@ import { alone as test, expect } from '../support/test.ts';
 /** The e-mail address of the customer in these tests. */
 const customer = (email: string) => `customer-${email}`;
 
-test('for everyone else the operators’ pages are 404', async ({ page, email, own, watch }) => {
+test('the operators’ pages return 404 for everyone else', async ({ page, email, own, watch }) => {
   await page.goto('/admin');
   await expect(page).toHaveURL(/\/login\?next=/);
 

@@ -67,7 +67,7 @@ async fn unsupported_parameters_are_rejected_by_name() {
 }
 
 #[tokio::test]
-async fn missing_and_mistyped_parameters_are_named() {
+async fn missing_and_mistyped_parameters_are_reported() {
     let world = World::new().await;
     let error = world.post("/v1/prices", &[("unit_amount", "1")]).await.rejected(400, "parameter_missing");
     assert_eq!(error["param"], "currency");
@@ -85,7 +85,7 @@ async fn missing_and_mistyped_parameters_are_named() {
 }
 
 #[tokio::test]
-async fn unknown_objects_and_routes_are_404() {
+async fn unknown_objects_and_routes_return_404() {
     let world = World::new().await;
     let error = world.get("/v1/customers/cus_none").await.rejected(404, "resource_missing");
     assert_eq!(error["message"], "No such customer: 'cus_none'");

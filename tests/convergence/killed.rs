@@ -80,7 +80,7 @@ async fn survive(kind: DatabaseKind) {
     assert!(answered.len() > events.len() / 2, "the load reached {} of {} events", answered.len(), events.len());
     for event in &answered {
         let stored = inbox::by_id(&setting.db, &EventId::new(event)).await.unwrap();
-        assert!(stored.is_some(), "{event} was answered with 200 and is lost");
+        assert!(stored.is_some(), "{event} returned 200 and is lost");
     }
 
     let running = setting.start_later().await;

@@ -173,7 +173,7 @@ on_both_databases! {
         assert_eq!((&asked[0].1["model"], &asked[0].1["messages"][0]["content"]), (&json!("small-model"), &json!("a story")));
     }
 
-    async fn a_failure_of_the_provider_is_502_and_releases_the_unit(database) {
+    async fn a_provider_failure_returns_502_and_releases_the_unit(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for behavior in [Behavior::Fails, Behavior::Breaks] {
@@ -216,7 +216,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_caller_that_disconnects_in_the_middle_of_a_text_is_charged_and_can_get_the_rest(database) {
+    async fn a_caller_that_disconnects_mid_stream_is_charged_and_can_get_the_rest(database) {
         let (app, provider) = start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         provider.set(Behavior::Pauses);
@@ -295,7 +295,7 @@ on_both_databases! {
         assert_eq!(usage["meters"][0]["used"], json!(2), "the call counts once as well");
     }
 
-    async fn ten_concurrent_calls_with_one_key_write_one_text(database) {
+    async fn ten_concurrent_calls_with_one_key_generate_once(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..10)

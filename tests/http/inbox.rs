@@ -37,7 +37,7 @@ on_both_databases! {
         assert!(pending(&app).await.is_empty());
     }
 
-    async fn an_event_that_cannot_be_stored_is_answered_500_and_delivered_again(database) {
+    async fn an_event_that_cannot_be_stored_returns_500_and_is_delivered_again(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
@@ -55,7 +55,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_database_outage_under_load_loses_no_event_that_was_answered_200(database) {
+    async fn a_database_outage_under_load_loses_no_event_that_returned_200(database) {
         let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
         let url = app.url.clone();
         let deliver = |number: usize| deliver(url.clone(), updated(&format!("evt_{number}"), "sub_unknown"));
@@ -71,7 +71,7 @@ on_both_databases! {
         assert!(statuses[32..].iter().all(|status| *status == 500), "the database was down: {statuses:?}");
         for (number, status) in statuses.into_iter().enumerate() {
             let is_stored = app.event_state(&format!("evt_{number}")).await.is_some();
-            assert!(is_stored || status == 500, "evt_{number} was answered 200 and is lost");
+            assert!(is_stored || status == 500, "evt_{number} returned 200 and is lost");
             if status == 500 {
                 assert_eq!(deliver(number).await, 200, "the database is back");
             }

@@ -72,7 +72,7 @@ on_both_databases! {
     }
 
     /// The link may be all that is missing.
-    async fn events_of_a_customer_that_has_named_an_account_are_linked(database) {
+    async fn events_of_a_customer_with_an_account_id_are_linked(database) {
         let app = Harness::start(database).await;
         app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await.to_string();
@@ -241,7 +241,7 @@ on_both_databases! {
         assert!(interrupted.to_string().contains("403"), "{interrupted}");
     }
 
-    async fn one_of_several_nodes_compares_and_again_a_quarter_of_an_hour_later(database) {
+    async fn only_one_of_several_nodes_compares_and_again_a_quarter_of_an_hour_later(database) {
         let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;

@@ -99,7 +99,7 @@ on_both_databases! {
         assert_eq!(failing.count, 1);
     }
 
-    async fn a_panic_of_the_handlers_future_is_a_failure_too(database) {
+    async fn a_panic_in_the_handlers_future_is_a_failure_too(database) {
         let core = database.core(&Clock::manual(NOW));
         database.changed_account("ada", 1).await;
         let handler = ChangeHandler::new(|_| async { panic!("the handler of this test panics") });

@@ -141,7 +141,7 @@ on_both_databases! {
         assert_eq!(all_open(&database, &account).await, ["PRO/month", "ai-2500", "ai-500"]);
     }
 
-    async fn a_closed_attempt_is_no_longer_open_and_the_others_are(database) {
+    async fn a_closed_attempt_is_no_longer_open_and_the_others_still_are(database) {
         let (ada, eve) = (database.account("ada@example.com").await, database.account("eve@example.com").await);
         assert!(!has_open(&database, &ada).await);
         let attempts = [plan("PRO/month"), product("ai-500"), product("ai-2500")].map(|item| attempt_for(&ada, item));

@@ -80,8 +80,8 @@ async fn subscribe(State(engine): State<Engine>, permit: Entitled<SignedIn>, Pat
 }
 
 async fn success(State(engine): State<Engine>, permit: Entitled<SignedIn>, RawQuery(query): RawQuery) -> Redirect {
-    // Fetches from Stripe, so that the page is open even if the webhook has yet to arrive. If this fails, the
-    // webhook opens it.
+    // Fetches from Stripe, so that access starts even if the webhook has yet to arrive. If this fails, the
+    // webhook grants it.
     let session = query.unwrap_or_default().replace("session_id=", "");
     let _ = checkout::outcome(&engine, permit.account_id(), &session).await;
     Redirect::to("/reports")

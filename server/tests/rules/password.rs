@@ -4,7 +4,7 @@ use billing::email::{Email, EmailError};
 use server::auth::{PASSWORD_MAX, PASSWORD_MIN, PasswordError};
 
 #[test]
-fn the_messages_about_passwords_name_the_limits() {
+fn the_messages_about_passwords_contain_the_limits() {
     assert!(PasswordError::TooShort { min: PASSWORD_MIN }.to_string().contains(&format!(" {PASSWORD_MIN} ")));
     assert!(PasswordError::TooLong { max: PASSWORD_MAX }.to_string().contains(&format!(" {PASSWORD_MAX} ")));
 }

@@ -60,7 +60,7 @@ on_both_databases! {
         assert!(database.sign_up("ada+work@example.com").await.is_some());
     }
 
-    async fn one_of_twenty_concurrent_sign_ups_with_the_same_address_succeeds(database) {
+    async fn only_one_of_twenty_concurrent_sign_ups_with_the_same_address_succeeds(database) {
         let added = concurrently(20, |_| {
             let database = database.clone();
             async move { database.sign_up("ada@example.com").await }
