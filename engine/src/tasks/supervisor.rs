@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_was_told_to_stop_is_not_started_again() {
+    async fn a_task_that_was_asked_to_stop_is_not_started_again() {
         let (tasks, stop) = (Tasks::default(), CancellationToken::new());
         let runs = failing(&tasks, &stop, 0);
         stop.cancel();
