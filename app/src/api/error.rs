@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_the_transport_are_not_shown() {
+    fn transport_messages_are_not_shown() {
         let error = ApiError::from_server_fn_error(ServerFnErrorErr::ServerError("at line 7".to_owned()));
         assert_eq!(error, Failure::Broken.into());
     }

@@ -50,7 +50,7 @@ mod tests {
     const AT: Timestamp = Timestamp(1_795_442_700);
 
     #[test]
-    fn the_title_is_exact_and_names_the_zone() {
+    fn the_title_is_exact_and_includes_the_zone() {
         assert_eq!(format(AT, EXACT), "23 November 2026, 14:05:00 UTC");
         assert_eq!(format(AT, MACHINE), "2026-11-23T14:05:00Z");
     }

@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_text_that_takes_too_long_is_a_problem_and_releases_its_unit() {
+    async fn a_generation_that_takes_too_long_is_a_problem_and_releases_its_unit() {
         let provider = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let account = AccountId::new("account-ada");
         let (tollgate, work) = reserved(&provider, &account).await;
