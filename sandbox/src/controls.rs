@@ -634,9 +634,9 @@ fn set_faults(shared: &Shared, params: &Value) -> Value {
         faults.kept = params.flag("keep");
     }
     faults.retry_after = number("retry_after").unwrap_or(faults.retry_after);
-    let texts =
+    let fields =
         [("path", &mut faults.path), ("strip", &mut faults.stripped), ("should_retry", &mut faults.should_retry)];
-    for (name, held) in texts {
+    for (name, held) in fields {
         if params.get(name).is_some() {
             params.text(name).clone_into(held);
         }

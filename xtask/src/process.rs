@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_names_the_command_and_its_status() {
+    fn an_error_contains_the_command_and_its_status() {
         let error = run(Command::new("sh").args(["-c", "exit 3"])).expect_err("exit 3 is a failure");
         assert!(error.to_string().contains("sh -c") && error.to_string().contains('3'), "{error}");
     }

@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_attribute_names_the_file() {
+    fn a_path_attribute_specifies_the_file() {
         let source = parse("#[path = \"../support/mod.rs\"] mod support;");
         assert!(matches!(&source.children[0].body, Body::File(Some(path)) if path == "../support/mod.rs"));
     }
