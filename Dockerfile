@@ -1,8 +1,7 @@
-# syntax=docker/dockerfile:1
+# One binary with everything embedded, in a small image. Base images are pinned by digest, for all platforms:
+# a tag can be moved to other contents.
 
-# One binary with everything embedded, in a small image.
-
-FROM rust:1-slim-bookworm AS build
+FROM rust:1.98-slim-bookworm@sha256:94e9efa4033213dbb70d4f665527e7ece3944ddb7ba1dd2e43f6fd6e2490af58 AS build
 RUN rustup target add wasm32-unknown-unknown
 WORKDIR /src
 COPY . .
@@ -12,7 +11,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo run --locked --package xtask -- build && \
     cp target/release/tollgate /usr/local/bin/tollgate
 
-FROM debian:bookworm-slim
+FROM debian:bookworm-slim@sha256:7b140f374b289a7c2befc338f42ebe6441b7ea838a042bbd5acbfca6ec875818
 RUN useradd --system --uid 10001 --home-dir /data --create-home tollgate
 COPY --from=build /usr/local/bin/tollgate /usr/local/bin/tollgate
 USER tollgate
