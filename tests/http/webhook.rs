@@ -12,7 +12,7 @@ use crate::support::{
 const PATH: &str = "/api/stripe/webhook";
 
 on_both_databases! {
-    async fn a_signed_event_is_stored_and_answered(database) {
+    async fn a_signed_event_is_stored_and_acknowledged(database) {
         let app = quiet(database).await;
         let body = event("evt_1", "balance.available", &json!({ "object": "balance" }));
         let page = deliver(&app, &body, Some(&signed(&body, &WEBHOOK_SECRETS[..1], 0))).await;
@@ -20,7 +20,7 @@ on_both_databases! {
         assert_eq!(app.event_state("evt_1").await, Some(EventState::Ignored));
     }
 
-    async fn an_unsigned_forged_or_stale_event_is_answered_400_and_not_stored(database) {
+    async fn an_unsigned_forged_or_stale_event_returns_400_and_is_not_stored(database) {
         let app = quiet(database).await;
         let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));
         let good = signed(&body, &WEBHOOK_SECRETS[..1], 0);
@@ -128,7 +128,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn events_that_name_an_account_are_applied_when_it_is_created(database) {
+    async fn events_for_an_account_are_applied_when_it_is_created(database) {
         let app = Harness::start(database).await;
         let customer = unlinked_subscriber(&app).await;
         app.stripe_makes(&format!("/v1/customers/{customer}"), &[("metadata[account_id]", "account-of-ada")]).await;
@@ -159,7 +159,7 @@ on_both_databases! {
         assert_eq!(deliver(&app, &body, Some(&header)).await.status, 413);
     }
 
-    async fn a_signed_body_that_is_not_an_event_is_answered_400(database) {
+    async fn a_signed_body_that_is_not_an_event_returns_400(database) {
         let app = quiet(database).await;
         for body in ["", "{}", "[]", "null", "{\"id\":\"evt_1\"}", "\u{1}"] {
             let header = signed(body, &WEBHOOK_SECRETS[..1], 0);
@@ -168,7 +168,19 @@ on_both_databases! {
         assert_eq!(stored(&app).await, 0);
     }
 
-    async fn an_event_that_cannot_be_stored_is_answered_500_so_that_stripe_delivers_again(database) {
+    async fn an_event_with_a_nul_character_does_not_return_500(database) {
+        let app = quiet(database).await;
+        let valid = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));
+        for (text, status) in [("evt_1", 400), ("customer.subscription.updated", 400), ("2026-09-30.endive", 200), ("sub_1", 200), ("cus_1", 200)] {
+            // A different id, so that the event is a new one.
+            let body = valid.replace(text, &format!("{text}\\u0000")).replace("evt_1\"", &format!("evt_{text}\""));
+            let header = signed(&body, &WEBHOOK_SECRETS[..1], 0);
+            assert_eq!(deliver(&app, &body, Some(&header)).await.status, status, "{body}");
+        }
+        assert_eq!(stored(&app).await, 3);
+    }
+
+    async fn an_event_that_cannot_be_stored_returns_500_so_that_stripe_delivers_again(database) {
         let app = quiet(database).await;
         app.tollgate.db().close().await;
         let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));

@@ -28,12 +28,18 @@ pub fn id_of(value: &Value, pointer: &str) -> Option<String> {
         Value::String(id) => Some(id.clone()),
         object => text(object, "/id").map(str::to_owned),
     }
-    .filter(|id| !id.is_empty())
+    .filter(|id| !id.is_empty() && is_storable(id))
 }
 
 /// The string at `pointer`.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
-    value.pointer(pointer).and_then(Value::as_str)
+    value.pointer(pointer).and_then(Value::as_str).filter(|text| is_storable(text))
+}
+
+/// Whether both databases can store a text: PostgreSQL stores no NUL. Stripe sends none either, and an event
+/// that could not be stored would be delivered again for days.
+fn is_storable(text: &str) -> bool {
+    !text.contains('\0')
 }
 
 /// The string at `pointer`, unless it is empty.
