@@ -1,24 +1,40 @@
-//! `nightly`: random histories of events, on both databases.
+//! `nightly`: random inputs and random histories of events, on both databases.
 //!
-//! `TOLLGATE_CASES` sets their number, and `TOLLGATE_SEED` repeats an earlier run. It is a debug build, because
-//! that checks for overflows, and most of the time is spent in the databases anyway.
+//! `TOLLGATE_INPUTS` and `TOLLGATE_CASES` set their numbers, and `TOLLGATE_SEED` repeats an earlier run. It is a
+//! debug build, because that checks for overflows, and most of the time is spent in the databases anyway.
 
 use std::env;
+use std::process::Command;
 
 use crate::postgres::Cluster;
 use crate::process::{self, step};
 use crate::project::Project;
 
+/// The default number of inputs.
+const INPUTS: &str = "1000000";
 /// The default number of histories per database.
 const CASES: &str = "2000";
 
-/// Runs the histories. The seed is printed before the first one.
+/// Runs both. The seeds are printed before the first input and the first history.
 pub fn run(project: &Project, rest: &[String]) -> anyhow::Result<()> {
     let postgres = Cluster::start()?;
+    let inputs = env::var("TOLLGATE_INPUTS").unwrap_or_else(|_| INPUTS.to_owned());
     let cases = env::var("TOLLGATE_CASES").unwrap_or_else(|_| CASES.to_owned());
+    step(&format!("Sending {inputs} random inputs"));
+    let mut fuzz = test(project, &postgres, "fuzz", "no_input", rest);
+    let fuzzed = process::run(fuzz.env("TOLLGATE_INPUTS", inputs));
+    if process::interrupted() {
+        return fuzzed;
+    }
     step(&format!("Running {cases} histories on each database"));
+    let mut histories = test(project, &postgres, "convergence", "histories", rest);
+    process::run(histories.env("TOLLGATE_CASES", cases)).and(fuzzed)
+}
+
+fn test(project: &Project, postgres: &Cluster, target: &str, filter: &str, rest: &[String]) -> Command {
     let mut command = project.cargo();
-    command.args(["test", "--workspace", "--features", "sandbox", "--test", "convergence"]);
-    command.args(["--", "histories", "--nocapture"]).args(rest);
-    process::run(command.env("TOLLGATE_TEST_POSTGRES", postgres.url()).env("TOLLGATE_CASES", cases))
+    command.args(["test", "--workspace", "--features", "sandbox", "--test", target]);
+    command.args(["--", filter, "--nocapture"]).args(rest);
+    command.env("TOLLGATE_TEST_POSTGRES", postgres.url());
+    command
 }
