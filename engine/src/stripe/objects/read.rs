@@ -36,7 +36,7 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer).and_then(Value::as_str).filter(|text| is_storable(text))
 }
 
-/// Whether both databases can store a text: PostgreSQL stores no NUL. Stripe sends none either, and an event
+/// Whether both databases can store a string: PostgreSQL stores no NUL. Stripe sends none either, and an event
 /// that could not be stored would be delivered again for days.
 fn is_storable(text: &str) -> bool {
     !text.contains('\0')
