@@ -96,13 +96,13 @@ mod tests {
 
     async fn get_page(path: &str, timeout: Duration) -> (StatusCode, String) {
         let refusals = Router::new().fallback(async |Extension(status): Extension<StatusCode>, request: Request| {
-            (status, format!("no answer for {}", request.uri())).into_response()
+            (status, format!("no response for {}", request.uri())).into_response()
         });
         let backstop = Backstop { timeout, refusals };
         let router = Router::new()
             .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
             .route("/hangs", get(async || -> &'static str { std::future::pending().await }))
-            .route("/answers", get(async || "an answer"))
+            .route("/responds", get(async || "a response"))
             .route("/no-session", get(async || StatusCode::INTERNAL_SERVER_ERROR))
             .layer(middleware::from_fn_with_state(backstop, hold));
         let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
@@ -114,12 +114,12 @@ mod tests {
     #[tokio::test]
     async fn a_page_that_panics_hangs_or_misses_its_session_gets_a_response() {
         let ample = Duration::from_secs(600);
-        assert_eq!(get_page("/answers", ample).await, (StatusCode::OK, "an answer".to_owned()));
+        assert_eq!(get_page("/responds", ample).await, (StatusCode::OK, "a response".to_owned()));
         let (status, page) = get_page("/panics?x=1", ample).await;
-        assert_eq!((status.as_u16(), page.as_str()), (500, "no answer for /panics?x=1"));
+        assert_eq!((status.as_u16(), page.as_str()), (500, "no response for /panics?x=1"));
         let (status, page) = get_page("/hangs", Duration::ZERO).await;
-        assert_eq!((status.as_u16(), page.as_str()), (503, "no answer for /hangs"));
+        assert_eq!((status.as_u16(), page.as_str()), (503, "no response for /hangs"));
         let (status, page) = get_page("/no-session", ample).await;
-        assert_eq!((status.as_u16(), page.as_str()), (503, "no answer for /no-session"));
+        assert_eq!((status.as_u16(), page.as_str()), (503, "no response for /no-session"));
     }
 }
