@@ -7,9 +7,9 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use server::auth::safe_next;
 
-/// Returns the value of a parameter.
+/// Returns the value of a parameter. One with a NUL, which PostgreSQL cannot search for, counts as absent.
 pub fn parameter(name: &str) -> Option<String> {
-    use_query_map().with_untracked(|query| query.get(name))
+    use_query_map().with_untracked(|query| query.get(name)).filter(|value| !value.contains('\0'))
 }
 
 /// Returns `next=`, restricted to paths of this app.

@@ -258,7 +258,7 @@ async fn opens_on_both(browser: &Browser, other: &str) -> [bool; 2] {
     [browser.opens("/admin").await, browser.at(other).opens("/admin").await]
 }
 
-async fn operator(app: &Harness) -> Browser {
+pub(super) async fn operator(app: &Harness) -> Browser {
     let browser = app.signed_up("operator@example.com").await;
     let email = Email::parse("operator@example.com").unwrap();
     assert!(set_role(&app.tollgate, &OperatorPermit::for_cli(), &email, Role::Operator).await.unwrap());

@@ -1,5 +1,6 @@
 //! Properties of all pages, the plans on sale, and the health checks.
 
+use super::admin::operator;
 use crate::support::{Harness, PAYS, on_both_databases};
 
 const PUBLIC: [&str; 4] = ["/", "/pricing", "/signup", "/login"];
@@ -102,6 +103,19 @@ on_both_databases! {
         assert!(ada.get("/dashboard/custom-domain").await.body.contains("app.example.com"));
         assert_eq!(eve.post("/dashboard/custom-domain", &[("domain", "app.example.com")]).await.status, 422);
         assert_eq!(eve.post("/dashboard/custom-domain", &[("domain", "http://x")]).await.status, 422);
+    }
+
+    async fn a_nul_in_an_address_is_ignored(database) {
+        let app = Harness::start(database).await;
+        let operator = operator(&app).await;
+        let found = ["/admin/events?about=%00&state=%00&after=1.%00", "/admin/accounts?search=%00", "/admin/changes?account=%00",
+            "/admin/drift?kind=%00", "/billing?invoices=1.%00&purchases=1.%00", "/pricing?plan=%00", "/login?next=%00"];
+        for path in found {
+            assert!(operator.get(path).await.status < 400, "{path}");
+        }
+        for path in ["/admin/event?id=evt_%00", "/admin/account?id=%00", "/billing/success?session_id=cs_%00"] {
+            assert_eq!(operator.get(path).await.status, 404, "{path}");
+        }
     }
 
     async fn the_theme_is_remembered_and_never_redirects_to_another_site(database) {
