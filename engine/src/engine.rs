@@ -71,7 +71,9 @@ impl Engine {
         let tasks = &self.0.tasks;
         let core = || Arc::clone(&self.0.core);
         supervise(tasks, "events", stop, core(), worker::run);
-        supervise(tasks, "cache listener", stop, core(), cache_listener::run);
+        supervise(tasks, "cache listener", stop, core(), |core, stop| {
+            cache_listener::run(core, cache_listener::HEARTBEAT, stop)
+        });
         supervise(tasks, "sweeper", stop, core(), sweeper::run);
         supervise(tasks, "overage", stop, core(), outbox::run);
         let schedule = self.0.schedule;

@@ -3,32 +3,43 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::PgPool;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{CHANNEL, Invalidation};
 use crate::core::Core;
-use crate::store::{Db, SqlitePools};
+use crate::store::{Db, SqlitePools, StoreError};
 
 /// The interval at which SQLite is polled for other processes' writes.
 const POLL: Duration = Duration::from_secs(1);
 /// The delay before reconnecting.
 const RECONNECT: Duration = Duration::from_secs(1);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often PostgreSQL is asked for a sign of life on the connection for notifications.
+pub const HEARTBEAT: Duration = Duration::from_secs(8);
+/// How many heartbeats may be missed before the connection counts as lost.
+const MISSED: u32 = 3;
+/// The channel of heartbeats. Those of other nodes are as good as this node's own.
+const HEARTBEATS: &str = "tollgate_heartbeat";
 
-/// Listens until `stop`.
-pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+/// Listens until `stop`. A connection for notifications that has been silent for three heartbeats counts
+/// as lost: a network that drops packets closes no connection.
+pub async fn run(core: Arc<Core>, heartbeat: Duration, stop: CancellationToken) {
     let listening = async {
+        let invalidation = core.cache().invalidation();
         match core.db() {
-            Db::Postgres(pool) => listen(core.cache().invalidation(), pool).await,
-            Db::Sqlite(pools) => poll(core.cache().invalidation(), pools).await,
+            Db::Postgres(pool) => tokio::join!(listen(invalidation, pool, heartbeat), beat(core.db(), heartbeat)).0,
+            Db::Sqlite(pools) => poll(invalidation, pools).await,
         }
     };
     stop.run_until_cancelled(listening).await;
 }
 
-async fn listen(invalidation: &Invalidation, pool: &sqlx::PgPool) {
+async fn listen(invalidation: &Invalidation, pool: &PgPool, heartbeat: Duration) {
     loop {
-        let ended = listen_once(invalidation, pool).await;
+        let ended = listen_once(invalidation, pool, heartbeat).await;
         invalidation.trust(false);
         if let Err(error) = ended {
             tracing::warn!(%error, "lost the connection for notifications; bypassing the cache");
@@ -37,15 +48,57 @@ async fn listen(invalidation: &Invalidation, pool: &sqlx::PgPool) {
     }
 }
 
+/// Why listening ended, other than by a connection that was closed.
+#[derive(Debug, thiserror::Error)]
+enum ListenError {
+    #[error("the connection is silent")]
+    Silent,
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
 /// Returns when the connection is lost, and with it perhaps a notification.
-async fn listen_once(invalidation: &Invalidation, pool: &sqlx::PgPool) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+async fn listen_once(invalidation: &Invalidation, pool: &PgPool, heartbeat: Duration) -> Result<(), ListenError> {
+    let silence = heartbeat * MISSED;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(pool)).await;
+    let mut listener = connected.map_err(|_| ListenError::Silent)??;
     invalidation.trust(true);
-    while let Some(notification) = listener.try_recv().await? {
-        invalidation.invalidate(notification.payload());
+    loop {
+        let received = tokio::time::timeout(silence, listener.try_recv()).await.map_err(|_| ListenError::Silent)?;
+        let Some(notification) = received? else { return Ok(()) };
+        if notification.channel() == CHANNEL {
+            invalidation.invalidate(notification.payload());
+        }
     }
-    Ok(())
+}
+
+/// Connects apart from the pool: giving back a silent connection would wait for its response.
+async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
+    let options = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
+    let mut listener = PgListener::connect_with(&options.connect_lazy_with((*pool.connect_options()).clone())).await?;
+    // Notifications are lost with a connection, so the caller has to know before there is another.
+    listener.eager_reconnect(false);
+    listener.listen_all([CHANNEL, HEARTBEATS]).await?;
+    Ok(listener)
+}
+
+/// Sends heartbeats, which the connection for notifications brings back.
+async fn beat(db: &Db, heartbeat: Duration) {
+    loop {
+        tokio::time::sleep(heartbeat).await;
+        // One that is late is as bad as none: the connection then counts as silent.
+        match tokio::time::timeout(heartbeat, send_heartbeat(db)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "a heartbeat could not be sent"),
+            Err(_) => tracing::warn!("a heartbeat timed out"),
+        }
+    }
+}
+
+async fn send_heartbeat(db: &Db) -> Result<(), StoreError> {
+    let mut tx = db.begin().await?;
+    tx.notify(HEARTBEATS, "").await?;
+    tx.commit().await
 }
 
 async fn poll(invalidation: &Invalidation, pools: &SqlitePools) {

@@ -1,6 +1,7 @@
 //! A cached entry is never older than the last write that this node was notified of.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use billing::{AccountId, CustomerId, Status, Subscription, Tier};
 use engine::cache::CHANNEL;
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::databases::{TestDatabase, concurrently, on_postgres, on_sqlite, until};
+use crate::proxy::Proxy;
 use crate::samples::{NOW, core, pro};
 
 async fn tier(core: &Core, account: &AccountId) -> Tier {
@@ -49,6 +51,9 @@ async fn is_cached(database: &TestDatabase, core: &Core, account: &AccountId) ->
     tier(core, account).await == Tier::new("PRO")
 }
 
+/// Short, so that a silent connection is soon noticed.
+const HEARTBEAT: Duration = Duration::from_millis(200);
+
 /// The task that listens for writes elsewhere.
 struct Listener {
     stop: CancellationToken,
@@ -58,7 +63,7 @@ struct Listener {
 impl Listener {
     fn start(core: &Arc<Core>) -> Self {
         let stop = CancellationToken::new();
-        Self { task: tokio::spawn(cache_listener::run(Arc::clone(core), stop.clone())), stop }
+        Self { task: tokio::spawn(cache_listener::run(Arc::clone(core), HEARTBEAT, stop.clone())), stop }
     }
 
     /// Starts it, and returns when the cache is used.
@@ -148,7 +153,7 @@ on_both_databases! {
         listener.stop().await;
     }
 
-    async fn a_contact_changed_in_a_transaction_of_the_hosts_is_seen(database) {
+    async fn a_contact_changed_in_a_host_transaction_is_seen(database) {
         let core = database.core(&Clock::manual(NOW));
         let ada = AccountId::new("ada");
         ensure(&core, &ada, "ada@example.com").await;
@@ -217,7 +222,7 @@ on_both_databases! {
         listener.stop().await;
     }
 
-    async fn a_caller_cancelled_during_a_commit_leaves_no_stale_entry(database) {
+    async fn a_caller_canceled_during_a_commit_leaves_no_stale_entry(database) {
         let (account, customer) = subscriber(&database).await;
         let core = database.core(&Clock::manual(NOW));
         let canceled = Subscription { status: Status::Canceled, ..pro("sub_1", &customer) };
@@ -323,11 +328,31 @@ async fn postgres_drops_every_entry_when_the_connection_is_lost() {
         let (account, _) = subscriber(&database).await;
         let core = database.core(&Clock::manual(NOW));
         let listener = Listener::start_on_postgres(&database, &core, &account).await;
-        assert_eq!(tier(&core, &account).await, Tier::new("PRO"), "cached, and out of date");
+        assert_eq!(tier(&core, &account).await, Tier::new("PRO"), "cached, and by now wrong");
         database.execute(END).await;
         until("the database is read", || async { tier(&core, &account).await == Tier::new("FREE") }).await;
         until("the connection is back", || is_cached(&database, &core, &account)).await;
         listener.stop().await;
+    })
+    .await;
+}
+
+/// A network that drops packets closes no connection.
+#[tokio::test]
+async fn postgres_drops_every_entry_when_the_connection_falls_silent() {
+    on_postgres(|database: TestDatabase| async move {
+        let (account, _) = subscriber(&database).await;
+        let proxy = Proxy::start(&database).await;
+        let db = Db::connect(&proxy.url()).await.expect("the database is reachable");
+        let core = core(db.clone(), &Clock::manual(NOW));
+        let listener = Listener::start_on_postgres(&database, &core, &account).await;
+        assert_eq!(tier(&core, &account).await, Tier::new("PRO"), "cached, and by now wrong");
+        proxy.silence_notifications();
+        until("the database is read", || async { tier(&core, &account).await == Tier::new("FREE") }).await;
+        proxy.restore_notifications();
+        until("the cache is used again", || is_cached(&database, &core, &account)).await;
+        listener.stop().await;
+        db.close().await;
     })
     .await;
 }

@@ -30,6 +30,7 @@ mod intake;
 mod ledger;
 mod meter_events;
 mod migrations;
+mod proxy;
 mod reservations;
 mod schema;
 mod subscriptions;

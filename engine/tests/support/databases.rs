@@ -119,6 +119,14 @@ impl TestDatabase {
         Self { db: db.clone(), ..self.clone() }
     }
 
+    /// How to connect to the database, which must be PostgreSQL's.
+    pub fn postgres_options(&self) -> &PgConnectOptions {
+        match &self.direct {
+            Direct::Postgres(options) => options,
+            Direct::Sqlite(_) => panic!("the database is not PostgreSQL's"),
+        }
+    }
+
     /// Runs one statement without the store.
     pub async fn execute(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());
