@@ -4,7 +4,7 @@
 with  = @sh xtask/setup/with.sh
 drive = -- sh xtask/setup/drive.sh
 
-.PHONY: help run test nightly e2e build bench report lint fmt clean
+.PHONY: help run test nightly e2e build bench report lint audit fmt clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -16,7 +16,7 @@ run: ## Start the app and an offline Stripe on SQLite; needs no account and no k
 test: ## Run all tests: unit, store on both databases, HTTP, guides, API description, browser
 	$(with) rust postgres chromium node schemathesis curl $(drive) test $(ARGS)
 
-nightly: ## Run thousands of random histories of events, on both databases (about an hour)
+nightly: ## Send a million random inputs and run thousands of random histories (a few hours)
 	$(with) rust postgres $(drive) nightly $(ARGS)
 
 e2e: ## Run only the browser tests
@@ -33,6 +33,9 @@ report: ## Measure how many bytes the first load of each page transfers
 
 lint: ## Run the static checks: formatting, imports, wording, clippy, dependencies
 	$(with) rust node typos deny $(drive) lint $(ARGS)
+
+audit: ## Check dependencies for known vulnerabilities; needs a connection
+	$(with) rust node deny $(drive) audit $(ARGS)
 
 fmt: ## Format the code
 	$(with) rust -- sh -c '"$${CARGO_FMT:-$$CARGO}" fmt --all'

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use crate::process::{self, step};
 use crate::project::Project;
-use crate::{boundaries, imports, npm, wasm, words};
+use crate::{boundaries, imports, npm, pins, wasm, words};
 
 /// A check that can be run on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -24,16 +24,19 @@ pub enum Check {
     Spelling,
     /// The documentation's prose, by textlint.
     Prose,
+    /// Images and actions, which are pinned.
+    Pins,
     /// Clippy, for the server and for the browser.
     Clippy,
-    /// Licences and advisories of dependencies.
+    /// Licenses and advisories of dependencies.
     Deny,
 }
 
-const ALL: [Check; 8] = [
+const ALL: [Check; 9] = [
     Check::Format,
     Check::Imports,
     Check::Boundaries,
+    Check::Pins,
     Check::Words,
     Check::Spelling,
     Check::Prose,
@@ -70,6 +73,10 @@ impl Check {
             Self::Boundaries => {
                 step("Checking the engine's dependencies and tables");
                 boundaries::check(project)
+            }
+            Self::Pins => {
+                step("Checking that images and actions are pinned");
+                pins::check(&project.root, &project.files()?)
             }
             Self::Words => {
                 step("Checking for words to avoid");
@@ -121,22 +128,30 @@ fn prose(project: &Project) -> anyhow::Result<()> {
 
 /// Checks dependencies. If the advisory database cannot be downloaded, only the rest is checked.
 fn deny(project: &Project) -> anyhow::Result<()> {
-    let deny = || -> anyhow::Result<Command> {
-        let mut command = tool("CARGO_DENY")?;
-        command.current_dir(&project.root);
-        Ok(command)
-    };
-    step("Checking dependencies: licences, sources and bans");
-    process::run(deny()?.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
+    step("Checking dependencies: licenses, sources and bans");
+    process::run(cargo_deny(project)?.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
+    step("Checking dependencies: licenses of npm packages");
+    npm::check_licenses(project)?;
     step("Checking dependencies: advisories");
-    if process::run(deny()?.args(["--log-level", "off", "fetch", "db"])).is_err() && !process::interrupted() {
+    let fetched = process::run(cargo_deny(project)?.args(["--log-level", "off", "fetch", "db"]));
+    if fetched.is_err() && !process::interrupted() {
         eprintln!("           skipped: the advisory database cannot be downloaded");
         return Ok(());
     }
-    process::run(deny()?.args(["check", "advisories"]))
+    process::run(cargo_deny(project)?.args(["check", "advisories"]))
+}
+
+/// Returns a command for cargo-deny, run in the checkout.
+pub fn cargo_deny(project: &Project) -> anyhow::Result<Command> {
+    let mut command = tool("CARGO_DENY")?;
+    command.current_dir(&project.root);
+    Ok(command)
 }
 
 /// Returns a command for a program that the set-up installed.
 fn tool(variable: &str) -> anyhow::Result<Command> {
-    Ok(Command::new(env::var_os(variable).with_context(|| format!("{variable} is not set; `make lint` installs it"))?))
+    Ok(Command::new(
+        env::var_os(variable)
+            .with_context(|| format!("{variable} is not set; `make lint` or `make audit` installs it"))?,
+    ))
 }

@@ -9,6 +9,7 @@
 
 mod api;
 mod assets;
+mod audit;
 mod bench;
 mod boundaries;
 mod e2e;
@@ -17,6 +18,7 @@ mod imports;
 mod lint;
 mod nightly;
 mod npm;
+mod pins;
 mod postgres;
 mod process;
 mod project;
@@ -63,18 +65,20 @@ enum Task {
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// Run thousands of random histories of events, with a temporary PostgreSQL.
+    /// Send a million random inputs and run thousands of random histories, with a temporary PostgreSQL.
     Nightly {
         /// Arguments for the test binary.
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// Run the static checks: formatting, import graph, wording, spelling, prose, dependencies, clippy.
+    /// Run the static checks: formatting, import graph, pins, wording, spelling, prose, dependencies, clippy.
     Lint {
         /// The checks to run; all by default.
         #[arg(value_enum)]
         checks: Vec<lint::Check>,
     },
+    /// Check dependencies for known vulnerabilities.
+    Audit,
     /// Benchmark the release binary against a minimal handler, on both databases.
     Bench {
         /// Arguments for the benchmark.
@@ -127,6 +131,7 @@ fn perform(task: Task) -> anyhow::Result<()> {
         Task::Nightly { rest } => nightly::run(&project, &rest),
         Task::Bench { rest } => bench::run(&project, &rest),
         Task::Lint { checks } => lint::lint(&project, &checks),
+        Task::Audit => audit::run(&project),
         Task::Report => {
             let (site, binary) = run::build(&project)?;
             report::report(&Server { binary, site: Some(site), sandbox: true })
