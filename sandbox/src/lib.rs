@@ -43,6 +43,7 @@ mod ids;
 mod index;
 mod money;
 mod objects;
+mod origins;
 mod params;
 mod rights;
 mod sandbox;

@@ -249,6 +249,15 @@ impl Sandbox {
         });
     }
 
+    /// Gives each kind of hosted page an origin of its own, like Stripe's `checkout.stripe.com`. Only
+    /// browsers resolve their names.
+    pub fn separate_origins(&self, separate: bool) {
+        self.shared.internal_transaction(|tx| {
+            Settings { separate_origins: separate, ..Settings::current(tx) }.store(tx);
+            Ok(())
+        });
+    }
+
     /// Declines a customer's next `n` charges, regardless of the card.
     pub fn decline_next_charges(&self, customer: &str, n: u32) {
         drop(controls::decline_next(&self.shared, customer, i64::from(n)));

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) after_last_retry: AfterLastRetry,
     /// The time that a renewal invoice stays a draft, in seconds.
     pub(crate) draft_seconds: i64,
+    /// Whether each kind of hosted page has an origin of its own.
+    pub(crate) separate_origins: bool,
 }
 
 impl Settings {
@@ -52,6 +54,7 @@ impl Settings {
                 _ => AfterLastRetry::Cancel,
             },
             draft_seconds: stored.map_or(0, |stored| stored.int("draft_seconds")),
+            separate_origins: stored.is_some_and(|stored| stored.flag("separate_origins")),
         }
     }
 
@@ -70,7 +73,11 @@ impl Settings {
 
     /// Returns the settings as the control API shows them.
     pub(crate) fn shown(self) -> Value {
-        json!({ "after_last_retry": self.after_last_retry.name(), "draft_seconds": self.draft_seconds })
+        json!({
+            "after_last_retry": self.after_last_retry.name(),
+            "draft_seconds": self.draft_seconds,
+            "separate_origins": self.separate_origins,
+        })
     }
 
     /// Returns the settings with the given parameters applied.
@@ -79,7 +86,7 @@ impl Settings {
     /// The draft time is negative.
     pub(crate) fn with(self, params: &Value) -> Result<Self, ApiError> {
         let mut stored = self.shown();
-        crate::fields::copy(&mut stored, params, &["after_last_retry", "draft_seconds"]);
+        crate::fields::copy(&mut stored, params, &["after_last_retry", "draft_seconds", "separate_origins"]);
         if stored.int("draft_seconds") < 0 {
             return Err(
                 ApiError::invalid("parameter_invalid_integer", "Invalid non-negative integer").on("draft_seconds")

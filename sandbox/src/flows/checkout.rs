@@ -21,6 +21,7 @@ use crate::objects::{
     InvoiceCreation, InvoiceLine, MethodCollection, Object, PaymentIntent, PaymentStatus, PendingForm, Price,
     SessionItem, SessionMode, SessionParams, SessionStatus,
 };
+use crate::origins::HostedPage;
 use crate::store::Tx;
 
 /// Creates a session.
@@ -72,7 +73,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, A
     let once = items.iter().filter(|item| item.is_one_time() || !subscribes || trial_end.is_none());
     let due = once.map(|item| item.amount_total).sum();
     session.set_items(items, due);
-    session.url = Some(format!("{}/c/pay/{}", tx.origin.base, session.id));
+    session.url = Some(format!("{}/c/pay/{}", HostedPage::Checkout.base(tx), session.id));
     session.params = SessionParams {
         customer_update: params["customer_update"].clone(),
         payment_intent_data: params["payment_intent_data"].clone(),

@@ -15,6 +15,7 @@ use crate::objects::{
     self, BillingReason, Customer, IntentStatus, Invoice, InvoiceItem, InvoiceLine, InvoiceStatus, Object,
     PaymentIntent, Subscription,
 };
+use crate::origins::HostedPage;
 use crate::store::Tx;
 
 /// The number of days from each failed attempt to the next one.
@@ -89,7 +90,7 @@ pub(crate) fn finalize(tx: &mut Tx<'_>, id: &str) -> Result<Invoice, ApiError> {
     let draft: Invoice = tx.read(id)?;
     let number = assign_number(tx, &draft)?;
     let now = tx.now();
-    let base = tx.origin.base.clone();
+    let base = HostedPage::Invoice.base(tx);
     let secret = ids::new("");
     let intent = (draft.amount_due > 0).then(|| intent_of(&draft, now));
     let invoice = tx.update_quietly(id, |invoice: &mut Invoice| {

@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::dispute;
 use crate::objects::{self, Customer, IntentStatus, PaymentIntent};
+use crate::origins::HostedPage;
 use crate::store::Tx;
 
 /// Whether the cardholder is present during a payment.
@@ -161,7 +162,7 @@ pub(crate) fn confirm(
         tx.quietly(method_id, |method| method.set("_authenticated", true));
     }
     let mut charge = objects::charge(intent, method, None, tx.now());
-    charge.set("receipt_url", format!("{}/receipts/{}", tx.origin.base, charge.text("id")));
+    charge.set("receipt_url", format!("{}/receipts/{}", HostedPage::Receipt.base(tx), charge.text("id")));
     tx.create("charge.succeeded", &charge);
     let paid = tx.update(id, "payment_intent.succeeded", |intent: &mut PaymentIntent| {
         intent.succeed();
@@ -180,7 +181,7 @@ fn start_debit(tx: &mut Tx<'_>, intent: &PaymentIntent, method: &Value) -> Resul
     let mut charge = objects::charge(intent, method, None, now);
     charge.set("status", "pending");
     charge.set("paid", false);
-    charge.set("receipt_url", format!("{}/receipts/{}", tx.origin.base, charge.text("id")));
+    charge.set("receipt_url", format!("{}/receipts/{}", HostedPage::Receipt.base(tx), charge.text("id")));
     tx.create("charge.pending", &charge);
     tx.update(&intent.id, "payment_intent.processing", |intent: &mut PaymentIntent| {
         intent.process(method.text("id"), charge.text("id"), now + banks::SETTLES_AFTER);

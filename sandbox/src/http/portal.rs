@@ -9,6 +9,7 @@ use crate::fields::{Fields, copy, merge_metadata};
 use crate::http::call::{Call, Route, route};
 use crate::http::list::{matches_filters, page};
 use crate::objects::{self, Price, Subscription, SubscriptionStatus};
+use crate::origins::HostedPage;
 use crate::store::Tx;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -96,7 +97,7 @@ fn open(tx: &mut Tx<'_>, call: &Call) -> Result<Value, ApiError> {
         return Err(ApiError::invalid("url_invalid", message).on("return_url"));
     }
     let mut session = objects::portal_session(&customer.id, id, tx.now());
-    let url = format!("{}/p/session/{}", tx.origin.base, session.text("id"));
+    let url = format!("{}/p/session/{}", HostedPage::Billing.base(tx), session.text("id"));
     session.set("url", url);
     session.set("return_url", json!(back));
     copy(&mut session, params, &["locale"]);
