@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use crate::process::{self, step};
 use crate::project::Project;
-use crate::{boundaries, imports, npm, pins, wasm, words};
+use crate::{boundaries, imports, npm, pins, references, wasm, words};
 
 /// A check that can be run on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -18,6 +18,8 @@ pub enum Check {
     Imports,
     /// The engine's dependencies, and access to its tables.
     Boundaries,
+    /// Files and tests that the documentation names as proof.
+    References,
     /// Words to avoid.
     Words,
     /// Spelling, by typos.
@@ -32,11 +34,12 @@ pub enum Check {
     Deny,
 }
 
-const ALL: [Check; 9] = [
+const ALL: [Check; 10] = [
     Check::Format,
     Check::Imports,
     Check::Boundaries,
     Check::Pins,
+    Check::References,
     Check::Words,
     Check::Spelling,
     Check::Prose,
@@ -77,6 +80,10 @@ impl Check {
             Self::Pins => {
                 step("Checking that images and actions are pinned");
                 pins::check(&project.root, &project.files()?)
+            }
+            Self::References => {
+                step("Checking the files and tests that the documentation names");
+                references::check(&project.root, &project.files()?)
             }
             Self::Words => {
                 step("Checking for words to avoid");

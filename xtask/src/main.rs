@@ -22,6 +22,7 @@ mod pins;
 mod postgres;
 mod process;
 mod project;
+mod references;
 mod release;
 mod report;
 mod run;
@@ -71,7 +72,7 @@ enum Task {
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// Run the static checks: formatting, import graph, pins, wording, spelling, prose, dependencies, clippy.
+    /// Run the static checks: formatting, import graph, pins, references, wording, spelling, prose, dependencies, clippy.
     Lint {
         /// The checks to run; all by default.
         #[arg(value_enum)]
