@@ -1,10 +1,15 @@
 //! Stripe's customer portal, where customers change payment methods, pay and cancel.
 
+use std::collections::BTreeSet;
+
 use billing::AccountId;
 
 use crate::checkout::{CheckoutError, live_customer};
 use crate::core::Core;
+use crate::inbox::object::Object;
+use crate::store::{customers, invoices};
 pub use crate::stripe::portal::PortalFlow;
+use crate::sync::{self, SyncContext, SyncError};
 
 /// Creates a portal session for the account and returns its address. The portal links back to
 /// [`crate::Urls::portal_return`].
@@ -12,4 +17,19 @@ pub use crate::stripe::portal::PortalFlow;
 pub async fn open(core: &Core, account: &AccountId, flow: PortalFlow) -> Result<String, CheckoutError> {
     let customer = live_customer(core, account).await?;
     Ok(core.gateway().portal(&customer, flow, core.urls().portal_return.as_str()).await?)
+}
+
+/// Fetches from Stripe what may have been changed in the portal: the customer, the subscriptions that run, and
+/// the invoices that are owed. For the page that the portal leads back to: no webhook has to arrive first.
+#[tracing::instrument(skip_all, fields(account = %account))]
+pub async fn refresh(core: &Core, account: &AccountId) -> Result<(), SyncError> {
+    let Some(customer) = customers::of_account(core.db(), account).await? else { return Ok(()) };
+    let mut objects = BTreeSet::from([Object::Customer(customer)]);
+    let subscriptions = core.cache().subscriptions(core.db(), account).await?;
+    for running in subscriptions.iter().filter(|each| !each.status.has_ended()) {
+        objects.insert(Object::Subscription(running.id.clone()));
+        let owed = invoices::oldest_open(core.db(), account, &running.id).await?;
+        objects.extend(owed.map(|invoice| Object::Invoice(invoice.id)));
+    }
+    sync::objects(core, &objects, SyncContext::with_reason("portal")).await.map(drop)
 }
