@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -23,12 +23,20 @@ use crate::engine::Engine;
 #[derive(Clone, Debug)]
 pub struct Gate<I>(Arc<Inner<I>>);
 
-#[derive(Debug)]
+/// Returns the page with the form that a request posts, with what was chosen in it; `None` leaves it to the
+/// `Referer`.
+pub type FormPage = fn(&Parts, &[u8]) -> Option<String>;
+
+/// The longest form that is read for a [`FormPage`], in bytes.
+const MAX_FORM: usize = 64 * 1024;
+
+#[derive(Clone, Debug)]
 struct Inner<I> {
     engine: Engine,
     identify: I,
     policies: PolicyTable,
     refusals: Router,
+    form_page: FormPage,
 }
 
 impl<I: Identify> Gate<I> {
@@ -37,15 +45,20 @@ impl<I: Identify> Gate<I> {
         let refusals = Router::new().fallback(|request: Request| async move {
             request.extensions().get::<StatusCode>().copied().unwrap_or(StatusCode::NOT_FOUND)
         });
-        Self(Arc::new(Inner { engine: engine.clone(), identify, policies, refusals }))
+        Self(Arc::new(Inner { engine: engine.clone(), identify, policies, refusals, form_page: |_, _| None }))
     }
 
     /// Renders rejected requests with this router. The `StatusCode` is in their extensions.
     #[must_use]
     pub fn refuse_with(self, refusals: Router) -> Self {
-        let Inner { engine, identify, policies, .. } = &*self.0;
-        let (engine, identify, policies) = (engine.clone(), identify.clone(), policies.clone());
-        Self(Arc::new(Inner { engine, identify, policies, refusals }))
+        Self(Arc::new(Inner { refusals, ..(*self.0).clone() }))
+    }
+
+    /// Names the pages with forms, so that a visitor whose session ends under an open form comes back to it
+    /// after signing in, with what was chosen. The engine is in the request's extensions.
+    #[must_use]
+    pub fn with_form_pages(self, form_page: FormPage) -> Self {
+        Self(Arc::new(Inner { form_page, ..(*self.0).clone() }))
     }
 
     /// Guards every route of a router.
@@ -77,13 +90,17 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
         }
         return refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await;
     };
-    let back = return_address(&parts, &canonical, gate.engine.urls());
-    let back = back.as_deref();
     let (engine, signed_in) = (&gate.engine, visitor.0.as_ref());
     let signed_in = signed_in.map(|(billable, entitlement)| (&**entitlement, billable.is_operator));
     let response = match route.verdict(signed_in, engine.catalog()) {
-        Verdict::SignIn => Redirect::to(&login_address(engine.urls(), back)).into_response(),
-        Verdict::Upgrade => Redirect::to(&upgrade_address(engine.urls(), route.subject(), back)).into_response(),
+        Verdict::SignIn => {
+            let back = gate.return_address(&parts, body, &canonical).await;
+            Redirect::to(&login_address(engine.urls(), back.as_deref())).into_response()
+        }
+        Verdict::Upgrade => {
+            let back = gate.return_address(&parts, body, &canonical).await;
+            Redirect::to(&upgrade_address(engine.urls(), route.subject(), back.as_deref())).into_response()
+        }
         Verdict::Hide => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
         Verdict::Admit if canonical == path => next.run(Request::from_parts(parts, body)).await,
         // Another spelling of a page is redirected to the canonical one, where the gate checks again. A
@@ -94,6 +111,18 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
         Verdict::Admit => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
     };
     private(response)
+}
+
+impl<I> Inner<I> {
+    async fn return_address(&self, parts: &Parts, body: Body, path: &str) -> Option<String> {
+        if !is_read(parts) {
+            let form = to_bytes(body, MAX_FORM).await.unwrap_or_default();
+            if let Some(page) = (self.form_page)(parts, &form) {
+                return Some(page);
+            }
+        }
+        return_address(parts, path, self.engine.urls())
+    }
 }
 
 /// Identifies the visitor; `None` if the database failed.

@@ -13,7 +13,7 @@ mod webhook;
 pub use addresses::{login_address, upgrade_address};
 pub use canonical::canonical;
 pub use entitled::{Entitled, Refused, Requirement, SignedIn};
-pub use gate::{Gate, admit};
+pub use gate::{FormPage, Gate, admit};
 pub use identify::{Identify, Visitor};
 pub use policy::{PolicyTable, PolicyTableError, Route, Verdict};
 pub use webhook::webhook;

@@ -79,6 +79,22 @@ on_both_databases! {
         }
     }
 
+    async fn a_host_that_knows_its_forms_provides_their_pages_and_choices(database) {
+        let app = App::on(&database);
+        let router = app.gate(app.policies(&ROUTES)).with_form_pages(|parts, form| {
+            let is_report = parts.uri.path() == "/reports";
+            is_report.then(|| format!("/pricing?{}", String::from_utf8_lossy(form)))
+        });
+        let router = router.guard(pages());
+        let post = async |path: &str, form: &'static str| {
+            let request = Request::post(path).header("referer", "https://app.example.com/settings");
+            send(&router, request.body(Body::from(form)).unwrap()).await.location().to_owned()
+        };
+        assert_eq!(post("/reports", "plan=pro").await, "/login?next=/pricing%3Fplan%3Dpro");
+        assert_eq!(post("/admin", "plan=pro").await, "/login?next=/settings", "the host does not know this one");
+        assert_eq!(visit(&router, "/reports", ANONYMOUS).await.location(), "/login?next=/reports");
+    }
+
     async fn a_path_without_a_policy_is_refused_to_everyone(database) {
         let app = App::on(&database);
         app.subscribe().await;
