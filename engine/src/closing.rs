@@ -8,7 +8,7 @@ use billing::AccountId;
 
 use crate::checkout::{self, CheckoutError};
 use crate::core::Core;
-use crate::store::{StoreError, Tx, accounts, checkouts, customers, subscriptions};
+use crate::store::{StoreError, Tx, accounts, checkouts, customers, inbox, subscriptions, usage};
 use crate::stripe::GatewayError;
 use crate::sync::{self, SyncContext, SyncError};
 
@@ -62,6 +62,7 @@ pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseEr
         core.gateway().cancel_subscription(id).await?;
         sync::subscription(core, id, SyncContext::with_reason("account closed")).await?;
     }
+    core.gateway().erase_contact(&customer).await?;
     Ok(())
 }
 
@@ -75,6 +76,15 @@ pub async fn close_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Result<(
     if is_running || checkouts::has_open(tx, account).await? {
         return Err(CloseError::InProgress);
     }
-    accounts::close(tx, account, core.now()).await?;
+    close_here_in(tx, core, account).await?;
     Ok(())
+}
+
+/// Closes an account here, whatever goes on at Stripe; reconciliation ends subscriptions that do. Erases
+/// the contact's address and name, also in stored events and responses.
+pub async fn close_here_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Result<(), StoreError> {
+    accounts::close(tx, account, core.now()).await?;
+    customers::erase(tx, account).await?;
+    inbox::erase_payloads(tx, account).await?;
+    usage::delete_responses(tx, account).await
 }

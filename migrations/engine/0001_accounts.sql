@@ -13,8 +13,9 @@ CREATE TABLE account (
     closed_at       BIGINT
 );
 CREATE INDEX account_created ON account (created_at, id);
+CREATE INDEX account_closed ON account (closed_at) WHERE closed_at IS NOT NULL;
 
--- A Stripe customer. One deleted at Stripe stays; its account may get another.
+-- A Stripe customer. One deleted in Stripe stays; its account may get another.
 CREATE TABLE customer (
     id         TEXT    NOT NULL PRIMARY KEY, -- cus_…
     account_id TEXT    NOT NULL REFERENCES account (id),
@@ -26,3 +27,4 @@ CREATE TABLE customer (
     synced_at  BIGINT
 );
 CREATE UNIQUE INDEX customer_account ON customer (account_id) WHERE NOT is_deleted;
+CREATE INDEX customer_any ON customer (account_id);

@@ -8,7 +8,7 @@ CREATE TABLE webhook_event (
     subject         TEXT,            -- the object it belongs to, such as sub_…: events of one subject are applied together
     customer_id     TEXT,
     account_hint    TEXT,            -- the account its objects name, when that account does not exist yet
-    payload         TEXT   NOT NULL, -- the signed bytes
+    payload         TEXT   NOT NULL, -- the signed bytes; empty once the account is closed
     state           TEXT   NOT NULL CHECK (state IN ('pending', 'done', 'ignored', 'unmatched', 'parked')),
     attempts        BIGINT NOT NULL DEFAULT 0,
     next_attempt_at BIGINT NOT NULL,
@@ -22,4 +22,5 @@ CREATE INDEX webhook_event_due ON webhook_event (next_attempt_at) WHERE state = 
 CREATE INDEX webhook_event_subject ON webhook_event (subject) WHERE state = 'pending';
 CREATE INDEX webhook_event_received ON webhook_event (received_at, event_id);
 CREATE INDEX webhook_event_unmatched ON webhook_event (customer_id) WHERE state = 'unmatched';
+CREATE INDEX webhook_event_customer ON webhook_event (customer_id) WHERE payload <> '';
 CREATE INDEX webhook_event_hint ON webhook_event (account_hint) WHERE state = 'unmatched';

@@ -24,6 +24,7 @@ statements! {
     LINK = "INSERT INTO customer (id, account_id, is_deleted, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     UPDATE = "UPDATE customer SET email = $2, name = $3, is_deleted = $4, synced_at = $5, version = version + 1 \
         WHERE id = $1 AND version = $6";
+    ERASE = "UPDATE customer SET email = NULL, name = NULL, version = version + 1 WHERE account_id = $1";
 }
 
 struct CustomerRow {
@@ -108,4 +109,9 @@ pub async fn write(tx: &mut Tx, customer: &Customer, seen: i64, at: Timestamp) -
         seen
     ];
     Ok(tx.execute(UPDATE, values).await? > 0)
+}
+
+/// Erases what the account's customers are called and how they are reached.
+pub async fn erase(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
+    tx.execute(ERASE, values![account.as_str()]).await.map(drop)
 }

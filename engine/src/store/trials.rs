@@ -1,6 +1,7 @@
 //! Claims of trials, which detect a second one.
 
 use billing::{AccountId, SubscriptionId, Timestamp};
+use sha2::{Digest, Sha256};
 
 use super::{Db, StoreError, Tx, statements, values};
 
@@ -42,14 +43,14 @@ pub async fn claim(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     for claim in claims {
-        tx.execute(CLAIM, values![claim.key(), subscription.as_str(), at.0]).await?;
+        tx.execute(CLAIM, values![stored(&claim.key()), subscription.as_str(), at.0]).await?;
     }
     Ok(())
 }
 
 /// Finds the subscription whose trial made this claim.
 pub async fn holder(tx: &mut Tx, claim: &TrialClaim) -> Result<Option<SubscriptionId>, StoreError> {
-    let holder = tx.fetch_optional::<(String,)>(HOLDER, values![claim.key()]).await?;
+    let holder = tx.fetch_optional::<(String,)>(HOLDER, values![stored(&claim.key())]).await?;
     Ok(holder.map(|(id,)| SubscriptionId::new(id)))
 }
 
@@ -57,8 +58,15 @@ pub async fn holder(tx: &mut Tx, claim: &TrialClaim) -> Result<Option<Subscripti
 pub async fn is_claimed(db: &Db, account: &AccountId, canonical_email: &str) -> Result<bool, StoreError> {
     let (account, email) = (account_claim(account), email_claim(canonical_email));
     let (by_account, by_email) = (granted(&account), granted(&email));
-    let found = db.fetch_optional::<(String,)>(CLAIMED, values![account, email, by_account, by_email]).await?;
+    let values = values![stored(&account), stored(&email), stored(&by_account), stored(&by_email)];
+    let found = db.fetch_optional::<(String,)>(CLAIMED, values).await?;
     Ok(found.is_some())
+}
+
+/// The claim as it is stored. It outlives the account, so it is a hash: it recognizes an address or a card,
+/// and reveals neither.
+fn stored(claim: &str) -> String {
+    hex::encode(Sha256::digest(claim))
 }
 
 fn granted(claim: &str) -> String {

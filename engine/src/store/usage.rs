@@ -30,6 +30,7 @@ statements! {
     KEEP_RESPONSE = "INSERT INTO idempotent_response (account_id, idempotency_key, body, created_at) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (account_id, idempotency_key) DO UPDATE SET body = excluded.body, created_at = excluded.created_at";
     RESPONSE = "SELECT body FROM idempotent_response WHERE account_id = $1 AND idempotency_key = $2";
+    DELETE_RESPONSES = "DELETE FROM idempotent_response WHERE account_id = $1";
     PRUNE_RESPONSES = "DELETE FROM idempotent_response WHERE (account_id, idempotency_key) IN \
         (SELECT account_id, idempotency_key FROM idempotent_response WHERE created_at < $1 LIMIT $2)";
     PRUNE_RECORDS = "DELETE FROM usage_record WHERE (account_id, idempotency_key) IN (SELECT account_id, idempotency_key \
@@ -491,4 +492,9 @@ pub async fn prune_responses(tx: &mut Tx, before: Timestamp, limit: i64) -> Resu
 /// Deletes at most `limit` counted records older than `before`, and returns their number.
 pub async fn prune_records(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     tx.execute(PRUNE_RECORDS, values![before.0, limit]).await
+}
+
+/// Deletes the responses that are kept for an account.
+pub async fn delete_responses(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
+    tx.execute(DELETE_RESPONSES, values![account.as_str()]).await.map(drop)
 }

@@ -2,7 +2,7 @@
 
 use billing::ledger::Customer;
 use billing::{AccountId, CustomerId};
-use stripe_core::customer::{CreateCustomer, RetrieveCustomer};
+use stripe_core::customer::{CreateCustomer, RetrieveCustomer, UpdateCustomer};
 
 use super::gateway::{Gateway, GatewayError, metadata};
 use super::objects::{self, Named};
@@ -27,6 +27,12 @@ impl Gateway {
         };
         let response = self.send(&request, Some(&key)).await?;
         Ok(objects::customer(&response)?)
+    }
+
+    /// Erases a customer's address, name and phone number. Invoices keep what was printed on them.
+    pub async fn erase_contact(&self, customer: &CustomerId) -> Result<(), GatewayError> {
+        let request = UpdateCustomer::new(customer.as_str()).email("").name("").phone("");
+        self.send(&request, None).await.map(drop)
     }
 
     /// Reads a customer.

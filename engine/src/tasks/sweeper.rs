@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::metering;
-use crate::store::{StoreError, billing_changes, meter_events, notices, usage};
+use crate::store::{StoreError, billing_changes, inbox, meter_events, notices, usage};
 
 /// The interval at which expired reservations are released.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -22,6 +22,8 @@ const ROUNDS_PER_PRUNING: u64 = 720;
 const BATCH: i64 = 500;
 /// Seconds for which responses are kept: as long as Stripe keeps its own under an idempotency key.
 const RESPONSE_SECONDS: i64 = 24 * 3600;
+/// Days after an account was closed in which events about it may arrive: for longer, Stripe repeats none.
+const CLOSED_DAYS: i64 = 100;
 /// Days for which notices, sent meter events and delivered billing changes are kept.
 pub const KEPT_DAYS: i64 = 400;
 
@@ -55,6 +57,7 @@ pub async fn prune(core: &Core) -> Result<u64, StoreError> {
     }
     in_batches(core, Old::Responses, now.plus_seconds(-RESPONSE_SECONDS)).await?;
     in_batches(core, Old::Changes, now.plus_days(-KEPT_DAYS)).await?;
+    in_batches(core, Old::PayloadsOfClosed, now.plus_days(-CLOSED_DAYS)).await?;
     let mut tx = core.db().begin().await?;
     notices::prune(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
     meter_events::prune(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
@@ -67,6 +70,7 @@ enum Old {
     Records,
     Responses,
     Changes,
+    PayloadsOfClosed,
 }
 
 async fn in_batches(core: &Core, old: Old, before: Timestamp) -> Result<u64, StoreError> {
@@ -77,6 +81,7 @@ async fn in_batches(core: &Core, old: Old, before: Timestamp) -> Result<u64, Sto
             Old::Records => usage::prune_records(&mut tx, before, BATCH).await?,
             Old::Responses => usage::prune_responses(&mut tx, before, BATCH).await?,
             Old::Changes => billing_changes::prune(&mut tx, before, BATCH).await?,
+            Old::PayloadsOfClosed => inbox::erase_payloads_of_closed(&mut tx, before, BATCH).await?,
         };
         tx.commit().await?;
         deleted += batch;
