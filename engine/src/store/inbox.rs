@@ -70,14 +70,13 @@ statements! {
     OLDEST_PENDING = "SELECT MIN(received_at) FROM webhook_event WHERE state = 'pending'";
     PAYLOAD = "SELECT payload FROM webhook_event WHERE event_id = $1";
     REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = CASE WHEN lease_until > $2 THEN attempts ELSE 0 END, \
-        postponed = CASE WHEN lease_until > $2 THEN postponed ELSE 0 END, next_attempt_at = $2, lease_owner = CASE WHEN lease_until > $2 THEN lease_owner END, \
+        next_attempt_at = $2, lease_owner = CASE WHEN lease_until > $2 THEN lease_owner END, \
         lease_until = CASE WHEN lease_until > $2 THEN lease_until END WHERE event_id = $1 AND state <> 'ignored' AND payload <> ''";
     ERASE_PAYLOADS = "UPDATE webhook_event SET payload = '' WHERE event_id IN (SELECT e.event_id FROM customer c \
         JOIN webhook_event e ON e.customer_id = c.id WHERE c.account_id = $1 AND e.payload <> '' AND e.state IN ('done', 'ignored'))";
     ERASE_PAYLOADS_OF_CLOSED = "UPDATE webhook_event SET payload = '' WHERE event_id IN (SELECT e.event_id FROM account a \
         JOIN customer c ON c.account_id = a.id JOIN webhook_event e ON e.customer_id = c.id \
         WHERE a.closed_at > $1 AND e.payload <> '' AND e.state IN ('done', 'ignored') LIMIT $2)";
-    REPLAY_PARKED = "UPDATE webhook_event SET state = 'pending', attempts = 0, postponed = 0, next_attempt_at = $1 WHERE state = 'parked'";
 }
 
 static INSERT_EVENTS: LazyLock<BatchStatement> = LazyLock::new(|| {
@@ -440,11 +439,6 @@ pub async fn payload(db: &Db, event: &EventId) -> Result<Option<String>, StoreEr
 /// none, or if its type changes nothing here.
 pub async fn replay(tx: &mut Tx, event: &EventId, at: Timestamp) -> Result<bool, StoreError> {
     Ok(tx.execute(REPLAY, values![event.as_str(), at.0]).await? > 0)
-}
-
-/// Makes every parked event due again, and returns their number.
-pub async fn replay_parked(tx: &mut Tx, at: Timestamp) -> Result<u64, StoreError> {
-    tx.execute(REPLAY_PARKED, values![at.0]).await
 }
 
 /// Erases the bodies of an account's events that are settled: they hold addresses and names.
