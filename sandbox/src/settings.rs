@@ -1,4 +1,4 @@
-//! The account's billing settings, which at Stripe are in the Dashboard.
+//! The account's billing settings, which in Stripe are set in the Dashboard.
 //!
 //! Invariant: the defaults are Stripe's, except that renewal invoices are finalized immediately.
 //! Stripe keeps them as drafts for an hour, which tests should not have to handle.
@@ -14,10 +14,12 @@ const SETTINGS: &str = "_settings";
 /// The outcome for a subscription when the last retry of a payment fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterLastRetry {
-    /// It is cancelled: Stripe's default.
+    /// It is canceled: Stripe's default.
     Cancel,
     /// It becomes `unpaid`, and further invoices stay drafts.
     Unpaid,
+    /// It is `paused`, and resumes when the invoice is paid.
+    Pause,
     /// It stays `past_due`, and further invoices are collected as usual.
     PastDue,
 }
@@ -28,6 +30,7 @@ impl AfterLastRetry {
         match self {
             Self::Cancel => "cancel",
             Self::Unpaid => "unpaid",
+            Self::Pause => "pause",
             Self::PastDue => "past_due",
         }
     }
@@ -50,6 +53,7 @@ impl Settings {
         Self {
             after_last_retry: match after_last_retry {
                 "unpaid" => AfterLastRetry::Unpaid,
+                "pause" => AfterLastRetry::Pause,
                 "past_due" => AfterLastRetry::PastDue,
                 _ => AfterLastRetry::Cancel,
             },

@@ -40,12 +40,16 @@ async fn the_settings_determine_the_status_after_the_last_retry() {
         (AfterLastRetry::Cancel, "canceled"),
         (AfterLastRetry::Unpaid, "unpaid"),
         (AfterLastRetry::PastDue, "past_due"),
+        (AfterLastRetry::Pause, "paused"),
     ] {
         world.sandbox.after_last_retry(then);
         let made = subscribe(&world, "pm_card_chargeCustomerFail", &[("trial_period_days", "1")]).await;
         world.sandbox.advance(Duration::from_secs(20 * DAY));
         let now = fresh(&world, &made).await;
         assert_eq!(now["status"], status);
+        let paused =
+            json!({ "paused": { "subscription": { "type": "final_payment_failure" }, "type": "subscription" } });
+        assert_eq!(now["status_details"], if status == "paused" { paused } else { json!(null) });
         assert_eq!(now["latest_invoice"]["attempt_count"], 4);
         assert_eq!(now["latest_invoice"]["next_payment_attempt"], json!(null));
     }
@@ -252,7 +256,7 @@ async fn a_scheduled_downgrade_waits_for_the_end_of_the_period() {
 }
 
 #[tokio::test]
-async fn a_schedule_can_be_released_cancelled_and_started_later() {
+async fn a_schedule_can_be_released_canceled_and_started_later() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let from = [("from_subscription", &*id(&made))];
@@ -311,7 +315,7 @@ async fn prorations_are_pending_items_until_the_next_invoice() {
 }
 
 #[tokio::test]
-async fn cancelling_with_proration_credits_the_unused_time() {
+async fn canceling_with_proration_credits_the_unused_time() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let path = format!("/v1/subscriptions/{}?invoice_now=true&prorate=true", id(&made));
@@ -327,7 +331,7 @@ async fn cancelling_with_proration_credits_the_unused_time() {
 }
 
 #[tokio::test]
-async fn a_cancelled_subscription_is_no_longer_collected() {
+async fn a_canceled_subscription_is_no_longer_collected() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_chargeCustomerFail", &[("trial_period_days", "1")]).await;
     world.sandbox.advance(Duration::from_secs(2 * DAY));

@@ -79,7 +79,7 @@ async fn a_failed_refund_restores_the_refundable_amount() {
 }
 
 #[tokio::test]
-async fn a_pending_refund_can_be_cancelled_with_a_control() {
+async fn a_pending_refund_can_be_canceled_with_a_control() {
     let world = World::new().await;
     let payment = paid(&world, "pm_card_pendingRefund").await;
     let refund = id(&world.post("/v1/refunds", &[("payment_intent", &id(&payment))]).await.ok());
@@ -216,6 +216,45 @@ async fn a_bank_debit_can_fail_days_later() {
         world.events_since(mark).await,
         ["charge.failed", "payment_intent.payment_failed", "checkout.session.async_payment_failed"]
     );
+}
+
+/// Buys a subscription by bank debit. Returns the session.
+async fn subscribed_by_debit(world: &World, account: &str) -> String {
+    let price = world.price("500", Some("month")).await;
+    let session = id(&world.session("subscription", &price, &[]).await);
+    let form =
+        [("pay_with", "us_bank_account"), ("account", account), ("name", "Ada Lovelace"), ("email", "ada@example.com")];
+    let done = world.submit(&session, &form).await;
+    assert_eq!(done.status, 303, "{}", done.body);
+    session
+}
+
+#[tokio::test]
+async fn a_subscription_is_active_while_its_bank_debit_is_in_progress() {
+    let world = World::new().await;
+    let session = subscribed_by_debit(&world, "000123456789").await;
+    let done = world.retrieve_session(&session).await;
+    assert_eq!((done["status"].as_str(), done["payment_status"].as_str()), (Some("complete"), Some("unpaid")));
+    let subscription = format!("/v1/subscriptions/{}?expand[]=latest_invoice", text(&done, "subscription"));
+    let now = world.get(&subscription).await.ok();
+    assert_eq!((&now["status"], &now["latest_invoice"]["status"]), (&"active".into(), &"open".into()));
+    world.sandbox.advance(Duration::from_secs(5 * DAY));
+    let now = world.get(&subscription).await.ok();
+    assert_eq!((&now["status"], &now["latest_invoice"]["status"]), (&"active".into(), &"paid".into()));
+    assert_eq!(world.retrieve_session(&session).await["payment_status"], "paid");
+}
+
+#[tokio::test]
+async fn a_subscription_is_past_due_when_its_bank_debit_has_failed() {
+    let world = World::new().await;
+    let session = subscribed_by_debit(&world, "000111111116").await;
+    let mark = world.event_types().await.len();
+    world.sandbox.advance(Duration::from_secs(5 * DAY));
+    let subscription = format!("/v1/subscriptions/{}", text(&world.retrieve_session(&session).await, "subscription"));
+    assert_eq!(world.get(&subscription).await.ok()["status"], "past_due");
+    let events = world.events_since(mark).await;
+    assert!(events.contains(&"checkout.session.async_payment_failed".to_owned()), "{events:?}");
+    assert!(events.contains(&"invoice.payment_failed".to_owned()), "{events:?}");
 }
 
 #[tokio::test]

@@ -72,7 +72,12 @@ fn conditions_form(conditions: &Value) -> String {
 }
 
 fn settings_form(settings: &Value) -> String {
-    let then = [("cancel", "cancel the subscription"), ("unpaid", "mark it unpaid"), ("past_due", "leave it past due")];
+    let then = [
+        ("cancel", "cancel the subscription"),
+        ("unpaid", "mark it unpaid"),
+        ("past_due", "leave it past due"),
+        ("pause", "pause it"),
+    ];
     let fields = [
         select("after_last_retry", "After the last retry", &then, settings.text("after_last_retry")),
         number(

@@ -70,7 +70,7 @@ pub(crate) fn plan(tx: &Tx<'_>, subscription: &Subscription, params: &Value) -> 
     if let Some(end) = new_trial {
         after.trial_start.get_or_insert(now);
         after.trial_end = Some(end);
-        after.status = SubscriptionStatus::Trialing;
+        after.set_status(SubscriptionStatus::Trialing);
         after.billing_cycle_anchor = end;
         after.warned = false;
         after.set_period((now, end));
@@ -276,8 +276,10 @@ fn charge(tx: &mut Tx<'_>, id: &str, issued: &Invoice, params: &Value) -> Result
     if if_unpaid != IfUnpaid::Wait {
         collect(tx, id, issued, Presence::of(params), if_unpaid)?;
     }
-    match tx.read::<Invoice>(&issued.id)?.status {
+    let issued: Invoice = tx.read(&issued.id)?;
+    match issued.status {
         InvoiceStatus::Paid => Ok(()),
+        _ if issued.debited => Ok(()),
         _ => cycle::past_due(tx, id, &issued.id),
     }
 }

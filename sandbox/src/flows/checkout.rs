@@ -50,7 +50,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, A
     let mut session = CheckoutSession::new(now);
     session.apply(params);
     session.mode = mode;
-    session.payment_method_types = method_types(params, subscribes, &currency)?;
+    session.payment_method_types = method_types(params, &currency)?;
     session.currency = currency;
     session.customer = params.some("customer").map(str::to_owned);
     if let Some(expires_at) = params.some_int("expires_at") {
@@ -83,19 +83,16 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, A
     Ok(session)
 }
 
-/// Returns the accepted types of payment methods. By default, a one-time payment also accepts the bank
-/// debit of its currency, as it would if enabled in the Dashboard.
-fn method_types(params: &Value, subscribes: bool, currency: &str) -> Result<Vec<String>, ApiError> {
+/// Returns the accepted types of payment methods. By default, the bank debit of the currency is accepted
+/// too, as it would be if enabled in the Dashboard.
+fn method_types(params: &Value, currency: &str) -> Result<Vec<String>, ApiError> {
     let debit = banks::kind_for(currency);
     let sent = params.list("payment_method_types");
     if sent.is_empty() {
-        let offered = Some("card").into_iter().chain(debit.filter(|_| !subscribes));
+        let offered = Some("card").into_iter().chain(debit);
         return Ok(offered.map(str::to_owned).collect());
     }
     for kind in sent.iter().filter_map(Value::as_str).filter(|kind| *kind != "card") {
-        if subscribes {
-            return Err(ApiError::unsupported("payment_method_types"));
-        }
         if debit != Some(kind) {
             let message = format!("The payment method `{kind}` cannot be used with the currency `{currency}`.");
             return Err(ApiError::invalid("", message).on("payment_method_types"));
@@ -371,7 +368,9 @@ pub(crate) fn complete(
     };
     // A bank debit takes days.
     let intent = created.payment_intent.as_ref().map(|id| tx.read::<PaymentIntent>(id)).transpose()?;
-    let processing = intent.is_some_and(|intent| intent.status == IntentStatus::Processing);
+    let invoice = created.invoice.as_ref().map(|id| tx.read::<Invoice>(id)).transpose()?;
+    let processing = intent.is_some_and(|intent| intent.status == IntentStatus::Processing)
+        || invoice.is_some_and(|invoice| invoice.debited);
     let payment_status = match charged {
         false => PaymentStatus::NoPaymentRequired,
         true if processing => PaymentStatus::Unpaid,

@@ -28,11 +28,21 @@ pub(crate) fn collect(
     };
     match invoice::pay(tx, &invoice.id, &method, presence, if_declined) {
         Ok(invoice) if invoice.status == InvoiceStatus::Paid => invoice_settled(tx, &invoice),
+        // A bank debit is in progress: Stripe waits for its outcome with an active subscription.
+        Ok(invoice) if invoice.debited => debited(tx, id),
         Ok(_) if if_unpaid == IfUnpaid::Fail => Err(crate::cards::AUTHENTICATION_REQUIRED.error().without_trace()),
         Err(error) if if_unpaid == IfUnpaid::Fail => Err(error.without_trace()),
         Err(error) if !error.is_card_error() => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Activates a subscription whose first payment is a bank debit in progress.
+fn debited(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
+    if tx.read::<Subscription>(id)?.status == SubscriptionStatus::Incomplete {
+        tx.update(id, UPDATED, |subscription: &mut Subscription| subscription.status = SubscriptionStatus::Active)?;
+    }
+    Ok(())
 }
 
 /// Updates the subscription of an invoice that was paid or marked uncollectible. Both have the same
@@ -65,7 +75,7 @@ pub(crate) fn invoice_settled(tx: &mut Tx<'_>, invoice: &Invoice) -> Result<(), 
     }
     let events: &[&str] = if resumed { &[UPDATED, "customer.subscription.resumed"] } else { &[UPDATED] };
     tx.update_with_events(id, events, |subscription: &mut Subscription| {
-        subscription.status = SubscriptionStatus::Active;
+        subscription.set_status(SubscriptionStatus::Active);
         if let Some(used) = used.filter(|_| saves) {
             subscription.default_payment_method = Some(used);
         }

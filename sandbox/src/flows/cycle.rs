@@ -17,7 +17,7 @@ use crate::flows::subscription::end;
 use crate::flows::terms::{IfUnpaid, UPDATED, default_method, period_end, regular_lines};
 use crate::objects::{
     BillingReason, CollectionMethod, Customer, Invoice, InvoiceItem, InvoiceStatus, MissingMethod, PauseBehavior,
-    Subscription, SubscriptionStatus,
+    PauseReason, Subscription, SubscriptionStatus,
 };
 use crate::settings::{AfterLastRetry, Settings};
 use crate::store::Tx;
@@ -150,6 +150,13 @@ pub(crate) fn past_due(tx: &mut Tx<'_>, id: &str, invoice: &str) -> Result<(), A
         _ if !invoice::is_exhausted(&invoice) => SubscriptionStatus::PastDue,
         AfterLastRetry::PastDue => SubscriptionStatus::PastDue,
         AfterLastRetry::Unpaid => SubscriptionStatus::Unpaid,
+        AfterLastRetry::Pause => {
+            let events = [UPDATED, "customer.subscription.paused"];
+            tx.update_with_events(id, &events, |subscription: &mut Subscription| {
+                subscription.pause(PauseReason::FinalPaymentFailure);
+            })?;
+            return Ok(());
+        }
         AfterLastRetry::Cancel => return end(tx, id, "payment_failed").map(|_| ()),
     };
     tx.update(id, UPDATED, |subscription: &mut Subscription| subscription.status = status)?;
@@ -181,7 +188,7 @@ pub(crate) fn end_trial_without_method(tx: &mut Tx<'_>, subscription: &Subscript
         MissingMethod::Pause => {
             let events = [UPDATED, "customer.subscription.paused"];
             tx.update_with_events(id, &events, |subscription: &mut Subscription| {
-                subscription.status = SubscriptionStatus::Paused;
+                subscription.pause(PauseReason::TrialEndWithoutPaymentMethod);
             })?;
             Ok(true)
         }

@@ -7,6 +7,7 @@ use crate::banks;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::flows::collection;
+use crate::flows::cycle;
 use crate::flows::invoice::{self, Settlement};
 use crate::objects::{CheckoutSession, IntentStatus, PaymentIntent, PaymentStatus};
 use crate::store::Tx;
@@ -28,7 +29,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<Paymen
         true => succeed(tx, &intent)?,
         false => fail(tx, &intent)?,
     }
-    update_sessions(tx, id, succeeds)?;
+    update_sessions(tx, &intent, succeeds)?;
     tx.read(id)
 }
 
@@ -60,14 +61,22 @@ fn fail(tx: &mut Tx<'_>, intent: &PaymentIntent) -> Result<(), ApiError> {
     shown.set("payment_method", method);
     tx.update(&intent.id, "payment_intent.payment_failed", |intent: &mut PaymentIntent| intent.fail(shown))?;
     if let Some(invoice) = &intent.invoice {
-        invoice::attempted(tx, invoice, false, None)?;
+        let failed = invoice::attempted(tx, invoice, false, None)?;
+        if let Some(subscription) = failed.subscription() {
+            cycle::past_due(tx, subscription, invoice)?;
+        }
     }
     Ok(())
 }
 
 /// Updates the Checkout Sessions that were completed with the debit.
-fn update_sessions(tx: &mut Tx<'_>, intent: &str, succeeds: bool) -> Result<(), ApiError> {
-    for session in tx.owned_by::<CheckoutSession>(intent)? {
+fn update_sessions(tx: &mut Tx<'_>, intent: &PaymentIntent, succeeds: bool) -> Result<(), ApiError> {
+    // The session of a subscription refers to its first invoice.
+    let mut sessions: Vec<CheckoutSession> = tx.owned_by(&intent.id)?;
+    if let Some(invoice) = &intent.invoice {
+        sessions.extend(tx.owned_by::<CheckoutSession>(invoice)?.into_iter().filter(CheckoutSession::subscribes));
+    }
+    for session in sessions {
         match succeeds {
             true => {
                 tx.update(&session.id, "checkout.session.async_payment_succeeded", |session: &mut CheckoutSession| {

@@ -110,7 +110,7 @@ pub(crate) fn end(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<Subscriptio
     let now = tx.now();
     end_schedule(tx, id)?;
     let ended = tx.update(id, "customer.subscription.deleted", |subscription: &mut Subscription| {
-        subscription.status = SubscriptionStatus::Canceled;
+        subscription.set_status(SubscriptionStatus::Canceled);
         subscription.canceled_at.get_or_insert(now);
         subscription.ended_at = Some(now);
         subscription.schedule = None;
@@ -181,7 +181,7 @@ fn credit_the_rest(tx: &mut Tx<'_>, current: &Subscription) -> Result<(), ApiErr
     Ok(())
 }
 
-/// Bills pending items and usage, and with `prorates` credits the unused time. A negative total becomes
+/// Bills pending items and usage, and credits the unused time if `prorates` is set. A negative total becomes
 /// credit.
 fn bill_the_end(tx: &mut Tx<'_>, current: &Subscription, prorates: bool) -> Result<(), ApiError> {
     let now = tx.now();
@@ -192,8 +192,11 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Subscription, prorates: bool) -> Resu
     let customer: Customer = tx.read(&current.customer)?;
     let pending = invoice::pending_items(tx, &customer.id, Some(id))?;
     let mut lines = invoice::lines_of(&pending);
-    let (start, _) = current.period();
-    lines.extend(meter::lines(tx, current, (start, now)));
+    // A trial is free, usage included.
+    if current.status != SubscriptionStatus::Trialing {
+        let (start, _) = current.period();
+        lines.extend(meter::lines(tx, current, (start, now)));
+    }
     if lines.is_empty() {
         return Ok(());
     }

@@ -147,6 +147,8 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
                         collection::invoice_settled(tx, &paid)?;
                         return Ok(see_other(&address(session)));
                     }
+                    // A bank debit is in progress.
+                    Ok(paid) if paid.debited => return Ok(see_other(&address(session))),
                     Ok(_) => return Ok(see_other(&format!("/authenticate/{intent}"))),
                     Err(error) if error.is_card_error() => error.message.to_string(),
                     Err(error) => return Err(error),
@@ -196,7 +198,7 @@ fn reason_field(settings: &Value) -> String {
         .map(|reason| format!(r#"<option value="{reason}">{}</option>"#, reason.replace('_', " ")))
         .collect();
     format!(
-        r#"<div><label for="feedback">Why are you cancelling?</label><select id="feedback" name="feedback"><option value="">I'd rather not say</option>{options}</select></div>"#
+        r#"<div><label for="feedback">Why are you canceling?</label><select id="feedback" name="feedback"><option value="">I'd rather not say</option>{options}</select></div>"#
     )
 }
 

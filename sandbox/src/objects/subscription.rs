@@ -51,6 +51,7 @@ pub(crate) struct Subscription {
     pub(crate) schedule: Option<String>,
     start_date: i64,
     pub(crate) status: SubscriptionStatus,
+    pub(crate) status_details: Option<StatusDetails>,
     test_clock: Value,
     transfer_data: Value,
     pub(crate) trial_end: Option<i64>,
@@ -81,6 +82,28 @@ pub(crate) struct CancellationDetails {
     pub(crate) comment: Option<String>,
     pub(crate) feedback: Option<String>,
     pub(crate) reason: Option<String>,
+}
+
+/// Details about the status, which only a paused subscription has.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct StatusDetails {
+    paused: PausedDetails,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct PausedDetails {
+    subscription: PausedSubscription,
+    #[serde(rename = "type")]
+    kind: PausedBy,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct PausedSubscription {
+    #[serde(rename = "type")]
+    reason: PauseReason,
 }
 
 /// The settings of paused collection.
@@ -146,6 +169,23 @@ api_enum! {
         #[default]
         ChargeAutomatically = "charge_automatically",
         SendInvoice = "send_invoice",
+    }
+}
+
+api_enum! {
+    /// What a subscription is paused by.
+    PausedBy {
+        #[default]
+        Subscription = "subscription",
+    }
+}
+
+api_enum! {
+    /// The reason for which a subscription is paused.
+    PauseReason {
+        #[default]
+        TrialEndWithoutPaymentMethod = "trial_end_without_payment_method",
+        FinalPaymentFailure = "final_payment_failure",
     }
 }
 
@@ -224,6 +264,20 @@ impl Subscription {
             id,
             ..Self::default()
         }
+    }
+
+    /// Pauses the subscription.
+    pub(crate) fn pause(&mut self, reason: PauseReason) {
+        self.status = SubscriptionStatus::Paused;
+        let subscription = PausedSubscription { reason };
+        self.status_details =
+            Some(StatusDetails { paused: PausedDetails { subscription, kind: PausedBy::Subscription } });
+    }
+
+    /// Changes the status to one that has no details.
+    pub(crate) fn set_status(&mut self, status: SubscriptionStatus) {
+        self.status = status;
+        self.status_details = None;
     }
 
     pub(crate) fn items(&self) -> &[SubscriptionItem] {
