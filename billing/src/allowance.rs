@@ -30,7 +30,7 @@ pub struct Allowance {
     pub reserved: u64,
     /// Credits left; negative if used credits were refunded.
     pub credits: i64,
-    /// Units used beyond both, which are billed.
+    /// Units used beyond both, or reserved for it, which are billed.
     pub overage: u64,
 }
 
@@ -70,7 +70,7 @@ impl Allowance {
         let beyond = quantity - included - credits;
         let is_granted = match overage {
             Overage::Deny => beyond == 0,
-            Overage::Bill => beyond <= MAX_UNITS.saturating_sub(self.overage),
+            Overage::Bill { max } => beyond <= max.min(MAX_UNITS).saturating_sub(self.overage),
         };
         is_granted.then_some(Allocation { included, credits, overage: beyond })
     }

@@ -13,6 +13,7 @@ mod keys;
 pub mod ledger;
 mod limit;
 pub mod money;
+mod overage;
 pub mod policy;
 mod stripe_enum;
 pub mod subscription;
@@ -30,6 +31,7 @@ pub use ids::{
 pub use keys::{Feature, Meter};
 pub use limit::{Limit, Overage};
 pub use money::{Currency, Money};
+pub use overage::overage;
 pub use policy::{Admission, Policy, PolicyError};
 pub use subscription::{Item, Pause, PauseBehavior, Period, Status, Subscription};
 pub use time::Timestamp;

@@ -43,5 +43,8 @@ pub enum Overage {
     #[default]
     Deny,
     /// It is allowed and billed per unit.
-    Bill,
+    Bill {
+        /// The most units that are billed per usage window; more is rejected.
+        max: u64,
+    },
 }

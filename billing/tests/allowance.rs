@@ -1,9 +1,12 @@
-//! The sources of usage, and carry-over when a window is cut short.
+//! The sources of usage, and the carry-over when a window is cut short.
 
 use billing::allowance::{Allocation, Allowance, MAX_UNITS, carried_over};
 use billing::{Limit, Overage, Timestamp, UsageWindow, usage_window};
 use proptest::prelude::*;
 use time::macros::datetime;
+
+/// Billing without a ceiling.
+const UNCAPPED: Overage = Overage::Bill { max: u64::MAX };
 
 fn allowance(limit: u64, used: u64, reserved: u64, credits: i64) -> Allowance {
     Allowance { limit: Limit::Finite(limit), used, reserved, credits, overage: 0 }
@@ -20,7 +23,16 @@ fn the_allowance_is_used_before_credits_and_credits_before_overage() {
     assert_eq!(allowance.take(5, Overage::Deny), taken(3, 2, 0));
     assert_eq!(allowance.take(13, Overage::Deny), taken(3, 10, 0));
     assert_eq!(allowance.take(14, Overage::Deny), None, "rejected as a whole");
-    assert_eq!(allowance.take(14, Overage::Bill), taken(3, 10, 1));
+    assert_eq!(allowance.take(14, UNCAPPED), taken(3, 10, 1));
+}
+
+#[test]
+fn overage_is_billed_up_to_its_ceiling() {
+    let allowance = Allowance { overage: 6, ..allowance(100, 99, 0, 0) };
+    assert_eq!(allowance.take(5, Overage::Bill { max: 10 }), taken(1, 0, 4));
+    assert_eq!(allowance.take(6, Overage::Bill { max: 10 }), None, "rejected as a whole");
+    assert_eq!(allowance.take(1, Overage::Bill { max: 0 }), taken(1, 0, 0));
+    assert_eq!(allowance.take(2, Overage::Bill { max: 0 }), None, "the ceiling may be below what is used");
 }
 
 #[test]
@@ -29,7 +41,7 @@ fn negative_credits_neither_add_nor_remove_units() {
     assert_eq!(allowance.left(), Limit::Finite(1));
     assert_eq!(allowance.take(1, Overage::Deny), taken(1, 0, 0));
     assert_eq!(allowance.take(2, Overage::Deny), None);
-    assert_eq!(allowance.take(2, Overage::Bill), taken(1, 0, 1));
+    assert_eq!(allowance.take(2, UNCAPPED), taken(1, 0, 1));
 }
 
 #[test]
@@ -86,7 +98,7 @@ fn any_allowance() -> impl Strategy<Value = Allowance> {
 proptest! {
     #[test]
     fn a_request_is_granted_as_a_whole_or_not_at_all(allowance in any_allowance(), quantity in prop_oneof![1..300_u64, 1..=MAX_UNITS], bill: bool) {
-        let policy = if bill { Overage::Bill } else { Overage::Deny };
+        let policy = if bill { UNCAPPED } else { Overage::Deny };
         match allowance.take(quantity, policy) {
             Some(taken) => {
                 prop_assert_eq!(taken.included + taken.credits + taken.overage, quantity);

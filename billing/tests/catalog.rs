@@ -179,7 +179,7 @@ fn every_shipped_product_has_a_price_and_grants_credits() {
 #[test]
 fn overage_is_denied_as_shipped() {
     assert!(catalog().meters().iter().all(|definition| definition.metered_price.is_none()));
-    assert_eq!(catalog().overage(API_CALLS), Overage::Deny);
+    assert_eq!(catalog().overage(API_CALLS, Limit::Finite(10)), Overage::Deny);
 }
 
 // Defaults and lookups
@@ -650,13 +650,29 @@ fn with_meter(meter: &str) -> Result<Catalog, CatalogErrors> {
 #[test]
 fn overage_is_denied_unless_a_metered_price_is_named() {
     let billed = with_meter(BILLED).expect("valid");
-    assert_eq!(billed.overage(API_CALLS), Overage::Bill);
-    assert_eq!(billed.overage(AI_GENERATIONS), Overage::Deny);
+    assert_eq!(billed.overage(API_CALLS, Limit::Finite(10)), Overage::Bill { max: 10 }, "as much as is included");
+    assert_eq!(billed.overage(AI_GENERATIONS, Limit::Finite(10)), Overage::Deny);
     assert_eq!(billed.metered_price(API_CALLS).map(|price| price.event_name.as_str()), Some("api_calls"));
     assert_eq!(billed.metered_prices().map(|(meter, _)| meter).collect::<Vec<_>>(), [API_CALLS]);
     let denied = with_meter(&format!("{METER}overage = \"deny\"\n")).expect("valid");
-    assert_eq!(denied.overage(API_CALLS), Overage::Deny);
-    assert_eq!(valid().overage(API_CALLS), Overage::Deny);
+    assert_eq!(denied.overage(API_CALLS, Limit::Finite(10)), Overage::Deny);
+    assert_eq!(valid().overage(API_CALLS, Limit::Finite(10)), Overage::Deny);
+}
+
+#[test]
+fn overage_has_a_ceiling_which_a_plan_that_includes_nothing_must_specify() {
+    let named = with_meter(&format!("{BILLED}max_overage = 7\n")).expect("valid");
+    assert_eq!(named.overage(API_CALLS, Limit::Finite(10)), Overage::Bill { max: 7 });
+    let nothing = |meter: &str| {
+        let text = replaced(METER, meter);
+        assert!(text.contains("apiCallsPerMonth = 1000"), "{text}");
+        parse(&text.replace("apiCallsPerMonth = 1000", "apiCallsPerMonth = 0"))
+    };
+    let errors = nothing(BILLED).expect_err("no ceiling").0;
+    assert_eq!(errors, ["meter `apiCallsPerMonth` needs `max_overage`, because plan `PRO` includes none"]);
+    assert!(nothing(&format!("{BILLED}max_overage = 7\n")).is_ok());
+    let denied = with_meter(&format!("{METER}max_overage = 7\n")).expect_err("it is not billed").0.join("\n");
+    assert!(denied.contains("need overage = \"bill\""), "{denied}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ CREATE TABLE usage_counter (
     from_credits    BIGINT NOT NULL DEFAULT 0, -- credits used beyond the limit
     held_credits    BIGINT NOT NULL DEFAULT 0, -- credits held by reservations
     overage         BIGINT NOT NULL DEFAULT 0, -- used beyond both, to be billed
+    held_overage    BIGINT NOT NULL DEFAULT 0, -- overage held by reservations
     PRIMARY KEY (account_id, meter, window_start)
 );
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
 use engine::clock::Clock;
-use engine::metering::{self, Recorded, UsageEvent, outbox};
+use engine::metering::{self, Recorded, Reserved, UsageEvent, outbox};
 use engine::reconcile::{Drift, DriftKind, Mode, reconcile};
 use engine::store::meter_events::{self, MeterEventState};
 use engine::store::{customers, subscriptions};
@@ -13,6 +13,9 @@ use server::Tollgate;
 use server::product::API_CALLS;
 
 use crate::support::{Browser, DatabaseKind, Harness, PAYS, Page, assets, metered_catalog, on_both_databases};
+
+/// A card that can be saved and then fails every charge.
+const FAILS_LATER: &str = "4000000000000341";
 
 /// A node with its own clock and no background tasks, and an account whose overage is billed.
 struct Billed {
@@ -214,6 +217,69 @@ on_both_databases! {
         let billed = billed(database).await;
         billed.subscribe(&["tollgate_pro_month"]).await;
         assert!(matches!(billed.uses(3, 10_000, "included").await, Recorded::Counted(_)));
+    async fn usage_beyond_the_limit_is_refused_in_a_trial_and_while_a_payment_is_missing(database) {
+        let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
+        let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let sold = browser.get("/pricing").await.body;
+        assert!(sold.contains("10,000 API calls a month, then $0.07 each"), "{sold}");
+        assert!(sold.contains("Usage beyond the limits is rejected until then."), "{sold}");
+        app.subscribe(&browser, "PRO", FAILS_LATER).await;
+        app.settled().await;
+        let account = app.account("ada@example.com").await;
+        let uses = async |quantity, key| {
+            metering::record(&app.tollgate, &account, UsageEvent::new(API_CALLS, quantity, key)).await.unwrap()
+        };
+        assert!(matches!(uses(10_000, "the trial's").await, Recorded::Counted(_)));
+        assert!(matches!(uses(1, "beyond the trial's").await, Recorded::Denied(_)));
+        let billing = browser.get("/billing").await.body;
+        assert!(billing.contains("Further API calls are rejected.") && !billing.contains("billed"), "{billing}");
+
+        app.sandbox.advance(Duration::from_secs(15 * 86_400));
+        app.settled().await;
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "past_due");
+        assert!(matches!(uses(10_000, "the plan's").await, Recorded::Counted(_)), "in the grace period");
+        assert!(matches!(uses(1, "beyond the plan's").await, Recorded::Denied(_)));
+    }
+
+    async fn unbilled_overage_has_a_ceiling(database) {
+        let priced = metered_catalog("amount = 7\ncurrency = \"usd\"\nmax_overage = 3");
+        let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        app.sandbox.advance(Duration::from_secs(15 * 86_400));
+        app.settled().await;
+        let account = app.account("ada@example.com").await;
+        let event = |quantity, key| UsageEvent::new(API_CALLS, quantity, key);
+        let Recorded::Counted(_) = metering::record(&app.tollgate, &account, event(10_000, "all")).await.unwrap() else {
+            panic!("denied")
+        };
+        let held = metering::reserve(&app.tollgate, &account, event(2, "held"), 60).await.unwrap();
+        let Reserved::Held(held, _) = held else { panic!("{held:?}") };
+        let denied = metering::record(&app.tollgate, &account, event(2, "two")).await.unwrap();
+        assert!(matches!(denied, Recorded::Denied(_)), "two are held already: {denied:?}");
+        metering::commit(&app.tollgate, &held, None, None).await.unwrap();
+        let billing = browser.get("/billing").await.body;
+        assert!(billing.contains("2 of at most 3 over the limit, billed."), "{billing}");
+        assert!(billing.contains("Up to 3 further API calls are billed at $0.07 each."), "{billing}");
+
+        // The last one, over the API, and then no other.
+        let call = async || browser.get("/api/v1/entitlements").await;
+        assert_eq!(call().await.status, 200);
+        let refused = call().await;
+        assert_eq!(refused.status, 402, "{}", refused.body);
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("Beyond the limit, 3 of at most 3 are used, which are billed."), "{detail}");
+        let billing = browser.get("/billing").await.body;
+        assert!(billing.contains("You've also used the 3 that are billed beyond it."), "{billing}");
+
+        // The next window begins with the invoice.
+        app.sandbox.advance(Duration::from_secs(32 * 86_400));
+        app.settled().await;
+        assert_eq!(call().await.status, 200);
+    }
+
         assert!(matches!(billed.uses(3, 1, "beyond").await, Recorded::Denied(_)), "it would not be billed");
     }
 

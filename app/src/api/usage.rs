@@ -61,8 +61,10 @@ pub enum OveragePolicy {
     Rejected,
     /// It is billed.
     Billed {
-        /// The price of a unit, if the catalogue has it.
+        /// The price of a unit, if the catalog has it.
         unit: Option<String>,
+        /// The most units billed per window; more is rejected.
+        max: u64,
     },
 }
 
@@ -109,7 +111,7 @@ mod ssr {
     use super::{MeterUsage, OveragePolicy, Usage, UsageNotice};
 
     impl Usage {
-        /// Adds the catalogue's labels and prices to usage.
+        /// Adds the catalog's labels and prices to usage.
         pub fn of(catalog: &Catalog, usage: &UsageOverview) -> Self {
             let notices = usage.notices.iter().map(|notice| UsageNotice {
                 percent: notice.threshold.percent(),
@@ -123,7 +125,7 @@ mod ssr {
     }
 
     impl MeterUsage {
-        /// Adds the catalogue's label and price to a reading.
+        /// Adds the catalog's label and price to a reading.
         pub fn of(catalog: &Catalog, reading: &MeterReading) -> Self {
             let unit = || catalog.metered_price(reading.meter)?.unit.as_ref().map(ToString::to_string);
             Self {
@@ -140,7 +142,7 @@ mod ssr {
                 overage: reading.overage,
                 overage_policy: match reading.beyond {
                     Overage::Deny => OveragePolicy::Rejected,
-                    Overage::Bill => OveragePolicy::Billed { unit: unit() },
+                    Overage::Bill { max } => OveragePolicy::Billed { unit: unit(), max },
                 },
                 resets_at: reading.window.end.0,
             }

@@ -1,6 +1,6 @@
 //! The card of a plan: the price, the button, and what is included.
 
-use billing::{Catalog, Interval, Limit, Money, Plan};
+use billing::{Catalog, Interval, Limit, Meter, MeteredPrice, Money, Plan};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -119,8 +119,11 @@ fn Action(plan: Plan, catalog: Catalog, interval: Interval, offer: Offer) -> imp
         if offer.trial() { format!("Start {} trial", plan.name) } else { format!("Subscribe to {}", plan.name) };
     let terms = match (plan.price(interval), offer.trial()) {
         (Some(price), true) => {
+            // Stripe does not bill usage in a trial.
+            let is_metered = catalog.metered_prices_of(&plan).next().is_some();
+            let usage = if is_metered { " Usage beyond the limits is rejected until then." } else { "" };
             format!(
-                "{} days free, then {}/{interval}. Cancel before the trial ends and you won't be charged.",
+                "{} days free, then {}/{interval}. Cancel before the trial ends and you won't be charged.{usage}",
                 catalog.trial_days(),
                 price.amount
             )
@@ -163,13 +166,22 @@ pub fn gains(catalog: &Catalog, plan: &Plan, below: Option<&Plan>) -> Vec<String
     let meters = catalog.meters().iter().filter_map(|each| match plan.limit(each.meter) {
         Limit::Finite(0) => None,
         _ if has_below(each.meter) => None,
-        limit @ Limit::Finite(_) => Some(format!("{limit} {} a month", each.label)),
+        limit @ Limit::Finite(_) => Some(format!("{limit} {} a month{}", each.label, then(catalog, plan, each.meter))),
         Limit::Unlimited => Some(format!("Unlimited {}", each.label)),
     });
     let is_new =
         |feature| plan.features.contains(feature) && !below.is_some_and(|below| below.features.contains(feature));
     let features = catalog.features().iter().filter(|each| is_new(&each.feature));
     meters.chain(features.map(|each| each.label.clone())).collect()
+}
+
+/// Returns the price of usage beyond a limit of `plan`, if it is billed.
+fn then(catalog: &Catalog, plan: &Plan, meter: Meter) -> String {
+    match catalog.metered_price(meter).filter(|_| !plan.prices.is_empty()) {
+        Some(MeteredPrice { unit: Some(unit), .. }) => format!(", then {unit} each"),
+        Some(MeteredPrice { unit: None, .. }) => ", then billed per unit".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// Returns the saving of a yearly price over twelve monthly ones.

@@ -5,7 +5,7 @@ use billing::money::grouped;
 use leptos::prelude::*;
 
 use super::moment::Day;
-use crate::api::MeterUsage;
+use crate::api::{MeterUsage, OveragePolicy};
 
 /// Returns the level of a bar, which changes at 80 and at 100 percent.
 fn level(used: u64, limit: u64) -> &'static str {
@@ -32,7 +32,11 @@ fn beyond(meter: &MeterUsage) -> String {
         parts.push(format!("{} used from credits.", grouped(meter.from_credits)));
     }
     if meter.overage > 0 {
-        parts.push(format!("{} over the limit, billed.", grouped(meter.overage)));
+        let most = match &meter.overage_policy {
+            OveragePolicy::Billed { max, .. } => format!(" of at most {}", grouped(*max)),
+            OveragePolicy::Rejected => String::new(),
+        };
+        parts.push(format!("{}{most} over the limit, billed.", grouped(meter.overage)));
     }
     parts.join(" ")
 }

@@ -47,8 +47,19 @@ fn further_usage(meter: &MeterUsage, is_used_up: bool) -> Option<String> {
     }
     is_used_up.then(|| match &meter.overage_policy {
         OveragePolicy::Rejected => format!("Further {} are rejected.", meter.label),
-        OveragePolicy::Billed { unit: Some(unit) } => format!("Further {} are billed at {unit} each.", meter.label),
-        OveragePolicy::Billed { unit: None } => format!("Further {} are billed.", meter.label),
+        OveragePolicy::Billed { max, .. } if meter.overage >= *max => {
+            format!(
+                "You've also used the {} that are billed beyond it. Further {} are rejected.",
+                grouped(*max),
+                meter.label
+            )
+        }
+        OveragePolicy::Billed { unit: Some(unit), max } => {
+            format!("Up to {} further {} are billed at {unit} each.", grouped(*max), meter.label)
+        }
+        OveragePolicy::Billed { unit: None, max } => {
+            format!("Up to {} further {} are billed.", grouped(*max), meter.label)
+        }
     })
 }
 
@@ -75,9 +86,14 @@ mod tests {
     fn at_the_limit_the_notice_says_what_happens_to_further_usage() {
         let text = |policy| further_usage(&meter(0, policy), true).unwrap();
         assert_eq!(text(OveragePolicy::Rejected), "Further API calls are rejected.");
-        assert_eq!(text(OveragePolicy::Billed { unit: None }), "Further API calls are billed.");
-        let unit = Some("$0.01".to_owned());
-        assert_eq!(text(OveragePolicy::Billed { unit }), "Further API calls are billed at $0.01 each.");
+        let policy = |unit: Option<&str>| OveragePolicy::Billed { unit: unit.map(str::to_owned), max: 5_000 };
+        assert_eq!(text(policy(None)), "Up to 5,000 further API calls are billed.");
+        assert_eq!(text(policy(Some("$0.01"))), "Up to 5,000 further API calls are billed at $0.01 each.");
+        let at_the_ceiling = MeterUsage { overage: 5_000, ..meter(0, policy(None)) };
+        assert_eq!(
+            further_usage(&at_the_ceiling, true).unwrap(),
+            "You've also used the 5,000 that are billed beyond it. Further API calls are rejected."
+        );
     }
 
     #[test]

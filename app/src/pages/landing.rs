@@ -87,9 +87,10 @@ fn over_a_limit(catalog: &Catalog) -> String {
         "Further usage is rejected; nothing extra is billed.".to_owned()
     } else {
         let rest = if billed.len() < catalog.meters().len() { " Other usage is rejected." } else { "" };
+        let trial = if catalog.trial_days() > 0 { " after the trial" } else { "" };
+        let billed = billed.join(" and ");
         format!(
-            "On paid plans, further {} are billed per unit, shown on your billing page.{rest}",
-            billed.join(" and ")
+            "On paid plans, further {billed} are billed per unit{trial}, up to a maximum, shown on your billing page.{rest}"
         )
     };
     format!("You pay the price of your plan. {credits}{beyond}")

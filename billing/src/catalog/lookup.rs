@@ -139,9 +139,16 @@ impl Catalog {
         self.plans.iter().find(|plan| plan.features.contains(&feature))
     }
 
-    /// Returns whether usage of `meter` beyond the limit is denied or billed.
-    pub fn overage(&self, meter: Meter) -> Overage {
-        if self.metered_price(meter).is_some() { Overage::Bill } else { Overage::Deny }
+    /// Returns what happens to usage of `meter` beyond `limit` on a subscription that is billed for it.
+    ///
+    /// Without a `max_overage`, as much as the plan includes is billed and more is rejected.
+    pub fn overage(&self, meter: Meter, limit: Limit) -> Overage {
+        let Some(price) = self.metered_price(meter) else { return Overage::Deny };
+        let included = match limit {
+            Limit::Finite(limit) => limit,
+            Limit::Unlimited => u64::MAX,
+        };
+        Overage::Bill { max: price.max.unwrap_or(included) }
     }
 
     /// Returns the price of overage of `meter`; `None` if overage is denied.

@@ -13,6 +13,8 @@ pub struct MeteredPrice {
     pub lookup_key: String,
     /// The price of one unit; `None` if the prices are managed at Stripe.
     pub unit: Option<Money>,
+    /// The most units that are billed per usage window; `None` for as many as the plan includes.
+    pub max: Option<u64>,
 }
 
 impl MeteredPrice {

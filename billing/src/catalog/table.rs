@@ -36,6 +36,7 @@ pub(super) struct MeterTable {
     pub key: Field<Name>,
     pub label: Field<Text>,
     pub overage: Field<Text>,
+    pub max_overage: Field<u64>,
     pub event_name: Field<Name>,
     pub lookup_key: Field<Text>,
     pub amount: Field<Amount>,

@@ -77,7 +77,7 @@ impl Validator<'_> {
         let features =
             features.into_iter().enumerate().filter_map(|(place, table)| self.feature(place, table)).collect();
         let meters = meters.into_iter().enumerate().filter_map(|(place, table)| self.meter(place, table)).collect();
-        Catalog {
+        let catalog = Catalog {
             features,
             meters,
             plans: plans.into_iter().enumerate().map(|(place, table)| self.plan(place, table)).collect(),
@@ -88,6 +88,21 @@ impl Validator<'_> {
                 .collect(),
             trial_days,
             grace_days,
+        };
+        self.ceilings(&catalog);
+        catalog
+    }
+
+    /// Overage has a ceiling, which is by default what the plan includes.
+    fn ceilings(&mut self, catalog: &Catalog) {
+        for plan in catalog.plans().iter().filter(|plan| !plan.prices.is_empty()) {
+            for (meter, price) in catalog.metered_prices_of(plan) {
+                if plan.limit(meter) == Limit::Finite(0) && price.max.is_none() {
+                    let tier = &plan.tier;
+                    self.errors
+                        .push(format!("meter `{meter}` needs `max_overage`, because plan `{tier}` includes none"));
+                }
+            }
         }
     }
 
@@ -248,6 +263,8 @@ impl Validator<'_> {
         let is_named = !table.event_name.is_missing() && !table.lookup_key.is_missing();
         let has_unit = !table.amount.is_missing() || !table.currency.is_missing();
         let has_price = !table.event_name.is_missing() || !table.lookup_key.is_missing() || has_unit;
+        let has_price = has_price || !table.max_overage.is_missing();
+        let max = self.optional(owner, "max_overage", table.max_overage);
         let overage = self.optional(owner, "overage", table.overage);
         let event_name = self.optional(owner, "event_name", table.event_name).map(|name| name.0);
         let lookup_key = self.optional(owner, "lookup_key", table.lookup_key).map(|key| key.0);
@@ -257,12 +274,14 @@ impl Validator<'_> {
             "bill" if is_named => {}
             "bill" => self.errors.push(format!("{owner}: overage = \"bill\" needs `event_name` and `lookup_key`")),
             "deny" if has_price => {
-                self.errors.push(format!("{owner}: `event_name`, `lookup_key` and a price need overage = \"bill\""));
+                self.errors.push(format!(
+                    "{owner}: `event_name`, `lookup_key`, `max_overage` and a price need overage = \"bill\""
+                ));
             }
             "deny" => {}
             other => self.errors.push(unknown(owner, "overage", other, &["deny", "bill"])),
         }
-        let price = MeteredPrice { event_name: event_name?, lookup_key: lookup_key?, unit };
+        let price = MeteredPrice { event_name: event_name?, lookup_key: lookup_key?, unit, max };
         self.unique("event_name", &price.event_name);
         for interval in Interval::ALL {
             self.unique("lookup_key", &price.lookup_key_at(*interval));

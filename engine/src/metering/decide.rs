@@ -244,6 +244,7 @@ fn empty_counter(scope: &CounterScope) -> Counter {
 }
 
 /// An account and an idempotency key.
+        held_overage: 0,
 type RecordKey = (String, String);
 
 /// The locked rows, and the writes to make.
@@ -270,6 +271,9 @@ struct Released {
 
 impl<'a> Batch<'a> {
     async fn read(
+    included: i64,
+    credits: i64,
+    overage: i64,
         tx: &mut Tx,
         requests: &'a [Request],
         keys: &[CounterKey],
@@ -335,7 +339,7 @@ impl<'a> Batch<'a> {
                 used: units(counter.used),
                 reserved: units(counter.reserved),
                 credits,
-                overage: units(counter.overage),
+                overage: units(counter.overage.saturating_add(counter.held_overage)),
             }
         })
     }
@@ -382,8 +386,10 @@ impl<'a> Batch<'a> {
     async fn allocate(&mut self, tx: &mut Tx, take: &Take) -> Result<Option<Allocation>, StoreError> {
         let (key, scope, quantity) = (take.scope.counter_key(), &take.scope, units(take.quantity));
         let allocation = self.allowance(&key, scope).take(quantity, scope.overage);
-        let has_reservations =
-            self.counters.get(&key).is_some_and(|counter| counter.reserved > 0 || counter.held_credits > 0);
+        let has_reservations = self
+            .counters
+            .get(&key)
+            .is_some_and(|counter| counter.reserved + counter.held_credits + counter.held_overage > 0);
         if has_reservations && allocation.is_none_or(|allocation| allocation.overage > 0) {
             self.release_expired(tx, &key, take.now).await?;
             return Ok(self.allowance(&key, scope).take(quantity, scope.overage));
@@ -420,6 +426,7 @@ impl<'a> Batch<'a> {
         } else {
             self.count(&key, scope, &record, take.now, |counter| {
                 counter.used += included;
+                counter.held_overage += overage;
                 counter.from_credits += credits;
                 counter.overage += overage;
             });
@@ -445,14 +452,16 @@ impl<'a> Batch<'a> {
                     counter.from_credits += held.from_credits;
                     counter.overage += held.overage;
                 });
+                    counter.held_overage -= held.overage;
                 let counted =
                     UsageRecord { state: "counted".to_owned(), reservation_id: None, expires_at: None, ..held.clone() };
                 self.records.insert(named, counted);
                 self.committed.push((settle, held));
             }
             End::Release => {
-                let released = Released { key: named, reservation: settle.reservation.clone() };
-                self.release(&key, released, held.included(), held.from_credits);
+                let reservation = settle.reservation.clone();
+                let (included, credits, overage) = (held.included(), held.from_credits, held.overage);
+                self.release(&key, Released { key: named, reservation, included, credits, overage });
             }
         }
         Decision::Settle(Some(self.reading(scope)))
@@ -464,24 +473,27 @@ impl<'a> Batch<'a> {
             let has_ended = self.released.iter().any(|released| released.reservation == expired.reservation_id)
                 || self.committed.iter().any(|(settle, _)| settle.reservation == expired.reservation_id);
             if !has_ended {
-                let (included, credits) = (expired.included(), expired.from_credits);
                 let released = Released {
                     key: (expired.account_id, expired.idempotency_key),
                     reservation: expired.reservation_id,
                 };
-                self.release(key, released, included, credits);
+                self.release(key, released);
+                    included: expired.included(),
+                    credits: expired.from_credits,
+                    overage: expired.overage,
             }
         }
         Ok(())
     }
 
-    fn release(&mut self, key: &CounterKey, released: Released, included: i64, credits: i64) {
+    fn release(&mut self, key: &CounterKey, released: Released) {
         if let Some(counter) = self.counters.get_mut(key) {
-            counter.reserved -= included;
-            counter.held_credits -= credits;
+            counter.reserved -= released.included;
+            counter.held_credits -= released.credits;
+            counter.held_overage -= released.overage;
             self.changed.insert(key.clone());
         }
-        self.consume(&key.account, key.meter, -credits);
+        self.consume(&key.account, key.meter, -released.credits);
         self.records.remove(&released.key);
         if self.new_records.remove(&released.key).is_none() {
             self.released.push(released);
@@ -536,7 +548,7 @@ impl<'a> Batch<'a> {
 
     /// Writes the decisions' effects. `false` if there are none.
     async fn write(&self, tx: &mut Tx) -> Result<bool, StoreError> {
-        for Released { key: (account, key), reservation } in &self.released {
+        for Released { key: (account, key), reservation, .. } in &self.released {
             rows::delete_reserved(tx, account, key, reservation).await?;
         }
         for (settle, held) in &self.committed {

@@ -1,6 +1,6 @@
 //! Reading the meters of an account.
 
-use billing::{AccountId, Catalog, Entitlement, Meter, Overage, Reason, Subscription, usage_window};
+use billing::{AccountId, Entitlement, Meter, Reason, overage, usage_window};
 
 use super::reading::MeterReading;
 use super::window::{carried_into, counters_at};
@@ -23,7 +23,7 @@ pub async fn readings(
         let limit = entitlement.limit(meter);
         let balance = balances.iter().find(|balance| balance.meter == meter.as_str());
         let credits = balance.map_or(0, credits::Balance::left);
-        let beyond = beyond(catalog, &subscriptions, entitlement, meter);
+        let beyond = overage(&subscriptions, catalog, entitlement, meter);
         let is_current = |counter: &&Counter| counter.meter == meter.as_str() && counter.window_start == window.start.0;
         match counters.iter().find(is_current) {
             Some(counter) => MeterReading::new(counter, meter, limit, window, credits, beyond),
@@ -49,19 +49,4 @@ pub(super) fn window_owner(entitlement: &Entitlement) -> Option<&str> {
         (Reason::Subscription { id, .. }, Some(_)) => Some(id.as_str()),
         _ => None,
     }
-}
-
-/// The treatment of usage beyond the limit. Overage is billed through an item of the subscription;
-/// without that item it is denied.
-pub(super) fn beyond(
-    catalog: &Catalog,
-    subscriptions: &[Subscription],
-    entitlement: &Entitlement,
-    meter: Meter,
-) -> Overage {
-    let is_billed = subscriptions
-        .iter()
-        .filter(|each| Some(each.id.as_str()) == window_owner(entitlement))
-        .any(|each| each.items.iter().any(|item| catalog.bills(meter, item.lookup_key.as_deref())));
-    if is_billed { catalog.overage(meter) } else { Overage::Deny }
 }

@@ -4,7 +4,7 @@ use billing::{AccountId, Limit, Meter, Overage, Timestamp, UsageWindow, usage_wi
 use tokio::runtime::Handle;
 
 use super::decide::{End, MeterWriter, Settle, Take, TakeOutcome};
-use super::meters::{beyond, readings, window_owner};
+use super::meters::{readings, window_owner};
 use super::reading::MeterReading;
 use super::request::{Recorded, Reservation, Reserved, UsageError, UsageEvent};
 use super::scope::CounterScope;
@@ -196,6 +196,6 @@ async fn scope(core: &Core, account: &AccountId, meter: Meter, now: Timestamp) -
         window: usage_window(entitlement.window_anchor, now),
         subscription: window_owner(&entitlement).map(str::to_owned),
         limit: entitlement.limit(meter),
-        overage: beyond(catalog, &subscriptions, &entitlement, meter),
+        overage: billing::overage(&subscriptions, catalog, &entitlement, meter),
     })
 }

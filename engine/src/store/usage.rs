@@ -15,7 +15,7 @@ use super::{Db, StoreError, Tx, columns, statements, values};
 
 statements! {
     COUNTERS_OF_ACCOUNT = "SELECT account_id, meter, window_start, window_end, subscription_id, included, used, reserved, \
-        from_credits, held_credits, overage FROM usage_counter WHERE account_id = $1 AND (window_start = $2 \
+        from_credits, held_credits, overage, held_overage FROM usage_counter WHERE account_id = $1 AND (window_start = $2 \
         OR (window_start < $2 AND window_start > $3 AND window_end > $2 AND subscription_id = $4))";
     COUNT_RESERVED = "UPDATE usage_record SET state = 'counted', reservation_id = NULL, expires_at = NULL, recorded_at = $4, \
         metadata = $5 WHERE account_id = $1 AND idempotency_key = $2 AND reservation_id = $3";
@@ -54,7 +54,7 @@ fn counters(name: &'static str, lock: &str) -> BatchStatement {
     BatchStatement::new(
         name,
         "SELECT account_id, meter, window_start, window_end, subscription_id, included, used, reserved, from_credits, \
-        held_credits, overage FROM usage_counter WHERE (account_id, meter, window_start) IN (",
+        held_credits, overage, held_overage FROM usage_counter WHERE (account_id, meter, window_start) IN (",
         "$text, $text, $bigint",
         &format!(") ORDER BY account_id, meter, window_start{lock}"),
     )
@@ -99,11 +99,11 @@ static WRITE_COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| {
     BatchStatement::new(
         "WRITE_COUNTERS",
         "INSERT INTO usage_counter (account_id, meter, window_start, window_end, subscription_id, included, used, reserved, \
-        from_credits, held_credits, overage)",
-        "$text, $text, $bigint, $bigint, $text, $bigint, $bigint, $bigint, $bigint, $bigint, $bigint",
+        from_credits, held_credits, overage, held_overage)",
+        "$text, $text, $bigint, $bigint, $text, $bigint, $bigint, $bigint, $bigint, $bigint, $bigint, $bigint",
         " ON CONFLICT (account_id, meter, window_start) DO UPDATE SET included = excluded.included, used = excluded.used, \
         reserved = excluded.reserved, from_credits = excluded.from_credits, held_credits = excluded.held_credits, \
-        overage = excluded.overage",
+        overage = excluded.overage, held_overage = excluded.held_overage",
     )
 });
 
@@ -184,7 +184,8 @@ columns!(Counter {
     reserved,
     from_credits,
     held_credits,
-    overage
+    overage,
+    held_overage
 });
 
 /// A usage event under its idempotency key.
@@ -197,6 +198,8 @@ pub struct UsageRecord {
     /// The meter's key.
     pub meter: String,
     /// The number of units.
+    /// Overage held by reservations.
+    pub held_overage: i64,
     pub quantity: i64,
     /// `held` or `counted`.
     pub state: String,
@@ -399,7 +402,8 @@ pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), Sto
             row.reserved,
             row.from_credits,
             row.held_credits,
-            row.overage
+            row.overage,
+            row.held_overage
         ]
     });
     WRITE_COUNTERS.execute(tx, rows.collect()).await.map(drop)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use billing::{Limit, Meter, Tier, Timestamp};
+use billing::{Limit, Meter, Overage, Tier, Timestamp};
 use engine::StoreError;
 use engine::metering::{MeterReading, UsageError};
 use serde::Serialize;
@@ -98,6 +98,12 @@ impl Problem {
             reading.window.end
         );
         let limit = match reading.limit {
+        let detail = match reading.beyond {
+            Overage::Bill { max } => {
+                format!("{detail} Beyond the limit, {} of at most {max} are used, which are billed.", reading.overage)
+            }
+            Overage::Deny => detail,
+        };
             Limit::Finite(limit) => Some(limit),
             Limit::Unlimited => None,
         };
