@@ -14,6 +14,7 @@
 pub mod accounts;
 #[cfg(feature = "axum")]
 pub mod axum;
+mod backoff;
 pub mod cache;
 pub mod catalog;
 pub mod changes;

@@ -60,6 +60,7 @@ CREATE TABLE usage_notice (
     dismissed_at BIGINT,
     PRIMARY KEY (account_id, meter, window_start, percent)
 );
+CREATE INDEX usage_notice_window ON usage_notice (window_start);
 
 -- The response of committed work, under its idempotency key, so that a repeated request gets the
 -- same one. Written in the transaction that counts the usage.
@@ -104,13 +105,13 @@ CREATE TABLE meter_event (
     state           TEXT   NOT NULL CHECK (state IN ('open', 'sealed', 'sent', 'parked')),
     attempts        BIGINT NOT NULL DEFAULT 0,
     next_attempt_at BIGINT NOT NULL,
-    attempted_at    BIGINT,                      -- the first attempt whose outcome may be unknown
     last_error      TEXT,
     sent_at         BIGINT
 );
 -- At most one open event per account, meter and hour.
 CREATE UNIQUE INDEX meter_event_open ON meter_event (account_id, meter, hour) WHERE state = 'open';
 CREATE INDEX meter_event_due ON meter_event (next_attempt_at) WHERE state IN ('open', 'sealed');
+CREATE INDEX meter_event_sent ON meter_event (hour) WHERE state = 'sent';
 
 -- The lease on sending an account's meter: at most one request to Stripe at a time for each.
 CREATE TABLE meter_sender (

@@ -1,6 +1,11 @@
-//! Customers that are changed or deleted at Stripe.
+//! Customers that are changed or deleted in Stripe.
 
+use std::collections::BTreeSet;
+
+use billing::CustomerId;
+use engine::inbox::object::Object;
 use engine::store::customers;
+use engine::sync::{self, SyncContext, SyncOutcome};
 
 use crate::support::{Harness, PAYS, on_both_databases};
 
@@ -56,7 +61,24 @@ on_both_databases! {
         assert_eq!(linked.unwrap().as_str(), second);
     }
 
-    async fn a_customer_that_is_changed_at_stripe_is_updated_here(database) {
+    async fn two_customers_with_one_account_id_do_not_keep_each_other_from_being_handled(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.open_checkout(&browser, "PRO").await;
+        let account = app.account("ada@example.com").await;
+        let linked = customers::of_account(app.tollgate.db(), &account).await.unwrap();
+        app.sandbox.hold_deliveries(true);
+        let mut others = BTreeSet::new();
+        for _ in 0..2 {
+            let id = app.stripe_makes("/v1/customers", &[("metadata[account_id]", account.as_str())]).await;
+            others.insert(Object::Customer(CustomerId::new(id)));
+        }
+        let outcome = sync::objects(&app.tollgate, &others, SyncContext::with_reason("a test")).await.unwrap();
+        assert!(matches!(outcome, SyncOutcome::Unmatched(_)), "{outcome:?}");
+        assert_eq!(customers::of_account(app.tollgate.db(), &account).await.unwrap(), linked);
+    }
+
+    async fn a_customer_that_is_changed_in_stripe_is_updated_here(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;

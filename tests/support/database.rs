@@ -62,7 +62,7 @@ impl DatabaseKind {
         let files = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let database = self.database_in(files).await;
         if let Some(server) = &database.on_server {
-            server.say("ALTER DATABASE", "SET synchronous_commit = off").await.unwrap();
+            server.run("ALTER DATABASE", "SET synchronous_commit = off").await.unwrap();
         }
         database
     }
@@ -141,19 +141,26 @@ impl Database {
             None => {
                 let mut lock = SqliteConnection::connect(&self.url).await.unwrap();
                 lock.execute("PRAGMA busy_timeout = 60000; BEGIN IMMEDIATE").await.unwrap();
-                Outage { on_server: None, _lock: Some(lock) }
+                Outage { on_server: None, _lock: Some(lock), is_read_only: false }
             }
             Some(server) => {
-                server.say("ALTER DATABASE", "ALLOW_CONNECTIONS false").await.unwrap();
-                let hang_up = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ";
-                let mut connection = PgConnection::connect(&server.server).await.unwrap();
-                connection.execute(AssertSqlSafe(format!("{hang_up}'{}'", server.name))).await.unwrap();
-                Outage { on_server: Some(server), _lock: None }
+                server.run("ALTER DATABASE", "ALLOW_CONNECTIONS false").await.unwrap();
+                server.disconnect_all().await;
+                Outage { on_server: Some(server), _lock: None, is_read_only: false }
             }
         }
     }
 
-    async fn run(&self, sql: &str) {
+    /// Makes every write fail, as on a full disk or a standby, while reads succeed.
+    pub async fn stop_writes(&self) -> Outage<'_> {
+        let Some(server) = &self.on_server else { return self.take_away().await };
+        server.run("ALTER DATABASE", "SET default_transaction_read_only = on").await.unwrap();
+        server.disconnect_all().await;
+        Outage { on_server: Some(server), _lock: None, is_read_only: true }
+    }
+
+    /// Runs a statement as no version of the program does.
+    pub async fn run(&self, sql: &str) {
         let sql = AssertSqlSafe(sql);
         let ran = match self.on_server {
             None => SqliteConnection::connect(&self.url).await.unwrap().execute(sqlx::raw_sql(sql)).await.map(drop),
@@ -167,13 +174,19 @@ impl Database {
 pub struct Outage<'a> {
     on_server: Option<&'a OnServer>,
     _lock: Option<SqliteConnection>,
+    is_read_only: bool,
 }
 
 impl Outage<'_> {
     /// Makes it available again.
     pub async fn end(self) {
-        if let Some(server) = self.on_server {
-            server.say("ALTER DATABASE", "ALLOW_CONNECTIONS true").await.unwrap();
+        let Some(server) = self.on_server else { return };
+        if self.is_read_only {
+            server.run("ALTER DATABASE", "RESET default_transaction_read_only").await.unwrap();
+            // The setting of a connection is that of its beginning.
+            server.disconnect_all().await;
+        } else {
+            server.run("ALTER DATABASE", "ALLOW_CONNECTIONS true").await.unwrap();
         }
     }
 }
@@ -188,6 +201,12 @@ impl OnServer {
         let made = Self { server, name };
         made.run("CREATE DATABASE", "").await.unwrap();
         made
+    }
+
+    async fn disconnect_all(&self) {
+        let disconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ";
+        let mut connection = PgConnection::connect(&self.server).await.unwrap();
+        connection.execute(AssertSqlSafe(format!("{disconnect}'{}'", self.name))).await.unwrap();
     }
 
     async fn run(&self, verb: &str, options: &str) -> Result<(), sqlx::Error> {

@@ -16,7 +16,7 @@ use billing::{AccountId, Limit, Meter, Timestamp};
 use super::reading::{MeterReading, midnight};
 use super::scope::CounterScope;
 use super::threshold::Threshold;
-use super::window::{carried_into, counters_at, stored, stored_limit, units};
+use super::window::{carried_into, stored, stored_limit, units, window_of};
 use crate::ids;
 use crate::store::usage::{self as rows, Consumption, Counter, CounterKey, DailyUsage, NewRecord, UsageRecord};
 use crate::store::{Db, GroupCommit, StoreError, Tx, meter_events, notices};
@@ -139,7 +139,7 @@ struct KnownCounters(Arc<Mutex<HashSet<CounterKey>>>);
 impl KnownCounters {
     const MAX: usize = 100_000;
 
-    fn lacks(&self, key: &CounterKey) -> bool {
+    fn is_missing(&self, key: &CounterKey) -> bool {
         !self.set().contains(key)
     }
 
@@ -203,16 +203,21 @@ async fn create_missing(
     known: &KnownCounters,
     scopes: &BTreeMap<CounterKey, &CounterScope>,
 ) -> Result<(), StoreError> {
-    let missing: Vec<(&CounterKey, &&CounterScope)> = scopes.iter().filter(|(key, _)| known.lacks(key)).collect();
+    let missing: Vec<(&CounterKey, &&CounterScope)> = scopes.iter().filter(|(key, _)| known.is_missing(key)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let mut new = Vec::with_capacity(missing.len());
+    let windows: Vec<_> = missing.iter().map(|(key, scope)| window_of(key, scope.subscription.as_deref())).collect();
+    let mut tx = db.begin().await?;
+    let mut found: HashMap<CounterKey, Vec<Counter>> = HashMap::new();
+    for (start, counter) in rows::counters_of_windows(&mut tx, &windows).await? {
+        let (account, meter) = (AccountId::new(&counter.account_id), Meter::stored(&counter.meter));
+        found.entry(CounterKey { account, meter, window: Timestamp(start) }).or_default().push(counter);
+    }
+    let mut new = Vec::new();
     for (key, scope) in &missing {
-        let counters = counters_at(db, &scope.account, scope.window, scope.subscription.as_deref()).await?;
-        let exists =
-            counters.iter().any(|counter| counter.meter == key.meter.as_str() && counter.window_start == key.window.0);
-        if !exists {
+        let counters = found.remove(*key).unwrap_or_default();
+        if !counters.iter().any(|counter| counter.window_start == key.window.0) {
             let used = stored(carried_into(&counters, scope.meter, scope.window));
             new.push(Counter { used, ..empty_counter(scope) });
         }

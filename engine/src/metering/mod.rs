@@ -7,6 +7,7 @@
 //! the same key with another meter, quantity or fingerprint is an error (`tests/store/usage.rs`,
 //! `tests/store/reservations.rs`).
 
+mod counted;
 pub mod credits;
 mod decide;
 mod meters;

@@ -2,16 +2,20 @@
 //!
 //! Overage is written to the outbox in the transaction that counts it. An hour's usage is sealed under
 //! its identifier before it is sent, so that a retry, a restart and another node send the same; Stripe
-//! counts an identifier once. Stripe remembers identifiers for a day only: an event that was tried longer
-//! ago and may have succeeded is parked for an operator rather than sent twice, and so is one that is too
-//! old for Stripe, after 35 days. An account's meter is sent by one process at a time, under a lease,
-//! across all nodes (`tests/http/outbox.rs`).
+//! counts an identifier once. Stripe remembers identifiers for a day only. What is older may have been
+//! sent before: by an attempt whose outcome is unknown, or by the database that a backup was taken from.
+//! So it is first compared with what Stripe has counted for its hour ([`super::counted`]). What stays
+//! unclear is parked for an operator rather than sent twice, and so is an event that is too old for
+//! Stripe, after 35 days. An account's meter is sent by one process at a time, under a lease, across all
+//! nodes (`tests/http/outbox.rs`).
 
 use billing::{AccountId, Timestamp};
 
+use super::counted::{Counted, counted};
+use crate::backoff::backoff;
 use crate::core::Core;
 use crate::ids;
-use crate::store::meter_events::{self as rows, NotSent, Sealed, Sender};
+use crate::store::meter_events::{self as rows, Sealed, Sender};
 use crate::store::{StoreError, customers};
 use crate::stripe::meters::MeterEvent;
 
@@ -35,68 +39,97 @@ pub async fn send_due(core: &Core) -> Result<u64, StoreError> {
         // A meter that cannot be read or sent does not stop the others.
         match send_meter(core, &sender, &owner).await {
             Ok(events) => sent += events,
-            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) if !error.is_unreadable() => return Err(error),
             Err(error) => tracing::error!(%error, account = sender.account_id, "cannot send overage"),
         }
     }
     Ok(sent)
 }
 
-const fn is_fatal(error: &StoreError) -> bool {
-    !matches!(error, StoreError::CorruptRow { .. })
-}
-
 async fn send_meter(core: &Core, sender: &Sender, owner: &str) -> Result<u64, StoreError> {
-    let Some(sealed) = lease(core, sender, owner).await? else { return Ok(0) };
-    let mut sent = 0;
-    for event in sealed {
-        // Sending the earlier events may have taken long.
-        if lease(core, sender, owner).await?.is_none() {
-            break;
-        }
-        sent += u64::from(send(core, &event).await?);
-    }
-    let mut tx = core.db().begin().await?;
-    rows::release(&mut tx, sender, owner).await?;
-    tx.commit().await?;
+    let Some(ids) = seal(core, sender, owner).await? else { return Ok(0) };
+    let sent = send_all(core, sender, owner, &ids).await;
+    // Also after an error: the next round need not wait until the lease expires.
+    let released = release(core, sender, owner).await;
+    let sent = sent?;
+    released?;
     Ok(sent)
 }
 
-/// Acquires or renews the lease, and returns the sealed events that are due; `None` if another process
+/// Acquires the lease, and returns the ids of the sealed events that are due; `None` if another process
 /// holds the lease.
-async fn lease(core: &Core, sender: &Sender, owner: &str) -> Result<Option<Vec<Sealed>>, StoreError> {
+async fn seal(core: &Core, sender: &Sender, owner: &str) -> Result<Option<Vec<String>>, StoreError> {
     let now = core.now();
     let mut tx = core.db().begin().await?;
     if !rows::lease(&mut tx, sender, owner, now, now.plus_seconds(LEASE)).await? {
         return Ok(None);
     }
-    let sealed = rows::seal(&mut tx, sender, now).await?;
+    let ids = rows::seal(&mut tx, sender, now).await?;
     tx.commit().await?;
-    Ok(Some(sealed))
+    Ok(Some(ids))
+}
+
+async fn release(core: &Core, sender: &Sender, owner: &str) -> Result<(), StoreError> {
+    let mut tx = core.db().begin().await?;
+    rows::release(&mut tx, sender, owner).await?;
+    tx.commit().await
+}
+
+async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> Result<u64, StoreError> {
+    let mut sent = 0;
+    for id in ids {
+        // Sending the earlier events may have taken long.
+        if !begin_attempt(core, sender, owner, id).await? {
+            break;
+        }
+        match rows::sealed(core.db(), id).await {
+            Ok(Some(event)) => sent += u64::from(send(core, &event).await?),
+            Ok(None) => {}
+            // It must not keep the later events waiting.
+            Err(error) if error.is_unreadable() => park(core, id, &error.to_string()).await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}
+
+/// Renews the lease, and counts the attempt. `false`: another process holds the lease by now.
+async fn begin_attempt(core: &Core, sender: &Sender, owner: &str, id: &str) -> Result<bool, StoreError> {
+    let now = core.now();
+    let mut tx = core.db().begin().await?;
+    if !rows::lease(&mut tx, sender, owner, now, now.plus_seconds(LEASE)).await? {
+        return Ok(false);
+    }
+    rows::attempt(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Sends one event, and returns whether Stripe has it now.
 #[tracing::instrument(skip_all, fields(event = event.id, account = event.account_id))]
 async fn send(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
     let now = core.now();
-    if event.hour < now.plus_days(-MAX_AGE_DAYS).0 {
-        return not_sent(core, event, "older than Stripe accepts", NotSent::Parked).await;
-    }
-    if event.attempted_at.is_some_and(|at| at < now.0 - REMEMBERED) {
-        let reason = "sent more than a day ago and possibly counted: compare with Stripe before sending it again";
-        return not_sent(core, event, reason, NotSent::Parked).await;
-    }
     let price = core.catalog().meter(&event.meter).and_then(|meter| core.catalog().metered_price(meter));
     let Some(price) = price else {
-        return not_sent(core, event, "plans.toml no longer bills this meter", NotSent::Refused).await;
+        return retry_later(core, event, "plans.toml no longer bills this meter").await;
     };
     let Some(customer) = customers::of_account(core.db(), &AccountId::new(&event.account_id)).await? else {
-        return not_sent(core, event, "the account has no Stripe customer", NotSent::Refused).await;
+        return retry_later(core, event, "the account has no Stripe customer").await;
     };
-    let mut tx = core.db().begin().await?;
-    rows::attempt(&mut tx, &event.id, now).await?;
-    tx.commit().await?;
-
+    if event.hour < now.0 - REMEMBERED {
+        match counted(core, event, &price.event_name, &customer).await? {
+            Ok(Counted::No) => {}
+            Ok(Counted::Yes) => {
+                tracing::warn!("Stripe had already counted this overage; it is not sent again");
+                return is_sent(core, event).await;
+            }
+            Ok(Counted::Unclear(reason)) => return park(core, &event.id, &reason).await.map(|()| false),
+            Err(error) => return retry_later(core, event, &error.to_string()).await,
+        }
+    }
+    if event.hour < now.plus_days(-MAX_AGE_DAYS).0 {
+        return park(core, &event.id, "older than Stripe accepts").await.map(|()| false);
+    }
     let meter_event = MeterEvent {
         identifier: &event.id,
         event_name: &price.event_name,
@@ -106,29 +139,32 @@ async fn send(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
     };
     match core.gateway().report_usage(&meter_event).await {
         Ok(()) => {
-            let mut tx = core.db().begin().await?;
-            rows::sent(&mut tx, &event.id, now).await?;
-            tx.commit().await?;
             tracing::info!(units = event.quantity, "reported overage to Stripe");
-            Ok(true)
+            is_sent(core, event).await
         }
-        Err(error) => {
-            let outcome = if error.is_final() { NotSent::Refused } else { NotSent::Unknown };
-            not_sent(core, event, &error.to_string(), outcome).await
-        }
+        Err(error) => retry_later(core, event, &error.to_string()).await,
     }
 }
 
-async fn not_sent(core: &Core, event: &Sealed, reason: &str, outcome: NotSent) -> Result<bool, StoreError> {
-    if outcome == NotSent::Parked {
-        tracing::error!(reason, "overage not reported to Stripe; parked");
-    } else {
-        tracing::warn!(reason, attempts = event.attempts + 1, "overage not reported to Stripe; retrying later");
-    }
-    let backoff = 30_i64 << event.attempts.clamp(0, 10);
-    let next = core.now().plus_seconds(backoff.min(MAX_BACKOFF));
+async fn is_sent(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
     let mut tx = core.db().begin().await?;
-    rows::reschedule(&mut tx, &event.id, next, reason, outcome).await?;
+    rows::sent(&mut tx, &event.id, core.now()).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn retry_later(core: &Core, event: &Sealed, reason: &str) -> Result<bool, StoreError> {
+    tracing::warn!(reason, attempts = event.attempts, "overage not reported to Stripe; retrying later");
+    let next = core.now().plus_seconds(backoff(event.attempts, MAX_BACKOFF, &event.id));
+    let mut tx = core.db().begin().await?;
+    rows::reschedule(&mut tx, &event.id, next, reason).await?;
     tx.commit().await?;
     Ok(false)
+}
+
+async fn park(core: &Core, id: &str, reason: &str) -> Result<(), StoreError> {
+    tracing::error!(event = id, reason, "overage not reported to Stripe; parked");
+    let mut tx = core.db().begin().await?;
+    rows::park(&mut tx, id, reason).await?;
+    tx.commit().await
 }

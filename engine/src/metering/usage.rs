@@ -1,6 +1,7 @@
 //! Recording usage, and reserving units for work that can fail.
 
 use billing::{AccountId, Limit, Meter, Overage, Timestamp, UsageWindow, usage_window};
+use futures::future::join_all;
 use tokio::runtime::Handle;
 
 use super::decide::{End, MeterWriter, Settle, Take, TakeOutcome};
@@ -119,34 +120,54 @@ pub async fn kept_response(core: &Core, account: &AccountId, key: &str) -> Resul
     rows::response(core.db(), account, key).await
 }
 
-/// Releases every expired reservation, and returns their number. Reservations released before an error
-/// stay released.
+/// Releases every expired reservation, and returns their number. One that cannot be released does not keep
+/// the others from it: it is logged, and tried again the next time.
+///
+/// # Errors
+/// What was released before stays released.
 pub async fn release_expired(core: &Core) -> Result<u64, StoreError> {
-    let mut released = 0;
+    let (mut released, mut skipped) = (0, 0);
     loop {
         let now = core.now();
-        let expired = rows::expired(core.db(), now, BATCH).await?;
+        let expired = rows::expired(core.db(), now, BATCH, skipped).await?;
         let is_last = i64::try_from(expired.len()).is_ok_and(|found| found < BATCH);
-        let before = released;
-        for reservation in expired {
-            tracing::warn!(account = reservation.account_id, meter = reservation.meter, "a reservation expired");
-            let settle = Settle {
-                scope: scope_of(&reservation),
-                key: reservation.idempotency_key,
-                reservation: reservation.reservation_id,
-                end: End::Release,
-                now,
-            };
-            released += u64::from(core.meter().settle(settle).await?.is_some());
+        // Together, so that they are decided in one transaction.
+        for outcome in join_all(expired.into_iter().map(|expired| release_one(core, expired, now))).await {
+            match outcome {
+                Ok(true) => released += 1,
+                Ok(false) => skipped += 1,
+                Err(error) => {
+                    tracing::error!(%error, "an expired reservation could not be released");
+                    skipped += 1;
+                }
+            }
         }
-        if is_last || released == before {
+        if is_last {
             return Ok(released);
         }
     }
 }
 
+/// Releases one expired reservation; `false` if it was already settled.
+async fn release_one(
+    core: &Core,
+    expired: Result<ExpiredReservation, StoreError>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let expired = expired?;
+    tracing::warn!(account = expired.account_id, meter = expired.meter, "a reservation has expired");
+    let settle = Settle {
+        scope: scope_of(&expired),
+        key: expired.idempotency_key,
+        reservation: expired.reservation_id,
+        end: End::Release,
+        now,
+    };
+    Ok(core.meter().settle(settle).await?.is_some())
+}
+
 /// The counter of an expired reservation. Releasing reads no limit and starts no window. Units of a meter
-/// that is no longer in the catalogue are released too.
+/// that is no longer in the catalog are released too.
 fn scope_of(reservation: &ExpiredReservation) -> CounterScope {
     let start = Timestamp(reservation.window_start);
     CounterScope {

@@ -3,7 +3,7 @@
 use billing::allowance::{MAX_UNITS, carried_over};
 use billing::{AccountId, Limit, Meter, Timestamp, UsageWindow};
 
-use crate::store::usage::{self as rows, Counter};
+use crate::store::usage::{self as rows, Counter, CounterKey, WindowOf};
 use crate::store::{Db, StoreError};
 
 /// The distance in days that a window cut short can reach into the next one: a month.
@@ -17,6 +17,11 @@ pub async fn counters_at(
     subscription: Option<&str>,
 ) -> Result<Vec<Counter>, StoreError> {
     rows::counters_of(db, account, window.start, window.start.plus_days(-LONGEST_WINDOW_DAYS), subscription).await
+}
+
+/// The window of a counter, for reading the same counters of many windows together.
+pub fn window_of<'a>(key: &'a CounterKey, subscription: Option<&'a str>) -> WindowOf<'a> {
+    WindowOf { key, subscription, since: key.window.plus_days(-LONGEST_WINDOW_DAYS) }
 }
 
 /// The usage that a window starts with: the usage of the latest window that it cut short, beyond that

@@ -38,10 +38,7 @@ async fn difference(
     let hour = core.now().0 - core.now().0.rem_euclid(3600);
     let (from, to) = (Timestamp(hour).plus_days(-COMPARED_DAYS), Timestamp(hour - DELAY));
     let sent = meter_events::sent_units(core.db(), account, meter.as_str(), from, to).await?;
-    let counted = match core.gateway().meter(&price.event_name).await? {
-        Some(id) => core.gateway().counted_units(&id, customer, from, to).await?,
-        None => 0,
-    };
+    let counted = core.gateway().units_counted(&price.event_name, customer, from, to).await?;
     let found = BilledUsage { account: account.clone(), customer: customer.clone(), meter, sent, counted };
     Ok((sent != counted).then_some(found))
 }

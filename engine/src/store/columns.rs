@@ -27,3 +27,13 @@ macro_rules! columns {
 }
 
 pub use crate::columns;
+
+/// Two structs that are read from one row.
+#[derive(Debug)]
+pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
+
+impl<'r, D: sqlx::Row, A: sqlx::FromRow<'r, D>, B: sqlx::FromRow<'r, D>> sqlx::FromRow<'r, D> for Both<A, B> {
+    fn from_row(row: &'r D) -> Result<Self, sqlx::Error> {
+        Ok(Self(A::from_row(row)?, B::from_row(row)?))
+    }
+}

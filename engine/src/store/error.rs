@@ -26,14 +26,32 @@ pub enum StoreError {
     /// The group commit that included this request failed.
     #[error(transparent)]
     Shared(Arc<StoreError>),
+    /// A file of the database was deleted or replaced while it was open. What is written now would end
+    /// with the process.
+    #[error("a file of the database was deleted or replaced while the server runs: restart the server")]
+    Misplaced,
     /// Too many writes are queued. This one was not and will not be written.
     #[error("the database is busy: too many writes are queued")]
     Busy,
 }
 
 impl StoreError {
-    /// Whether the database rejected the data itself, so that a smaller batch may succeed. `false`
-    /// when it is busy, full, broken or unreachable.
+    /// Whether only a restart of the server ends this.
+    pub fn needs_restart(&self) -> bool {
+        match self {
+            Self::Misplaced => true,
+            Self::Shared(error) => error.needs_restart(),
+            _ => false,
+        }
+    }
+
+    /// Whether a row was found that cannot be read. Others may be.
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        matches!(self, Self::CorruptRow { .. } | Self::Database(sqlx::Error::ColumnDecode { .. }))
+    }
+
+    /// Whether the cause is the data itself, rejected or unreadable, so that a smaller batch may succeed.
+    /// `false` when the database is busy, full, broken or unreachable.
     pub(crate) fn is_caused_by_data(&self) -> bool {
         /// Primary result codes of SQLite: busy, locked, out of memory, read-only, interrupted, I/O
         /// error, corrupt, full, cannot open.
@@ -41,7 +59,10 @@ impl StoreError {
         /// SQLSTATE classes of PostgreSQL: connection, transaction state, resources, operator
         /// intervention, system error, internal error.
         const POSTGRES: [&str; 6] = ["08", "25", "53", "57", "58", "XX"];
-        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        let error = match self {
+            Self::Database(sqlx::Error::Database(error)) => error,
+            unreadable => return unreadable.is_unreadable(),
+        };
         let code = error.code().unwrap_or_default();
         match error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
             Some(_) => !POSTGRES.iter().any(|class| code.starts_with(class)),

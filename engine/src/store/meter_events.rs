@@ -1,7 +1,7 @@
 //! Overage on its way to Stripe.
 //!
 //! Overage is added to the open event of its hour, in the transaction that counts it. An event is
-//! sealed before it is sent: from then on it never changes, and its id identifies it at Stripe, so that
+//! sealed before it is sent: from then on it never changes, and its id identifies it in Stripe, so that
 //! a resent event is not counted twice (`tests/store/meter_events.rs`).
 
 use billing::{AccountId, Timestamp};
@@ -13,25 +13,27 @@ statements! {
     ADD = "INSERT INTO meter_event (id, account_id, meter, hour, quantity, state, next_attempt_at) \
         VALUES ($1, $2, $3, $4, $5, 'open', $6) ON CONFLICT (account_id, meter, hour) WHERE state = 'open' \
         DO UPDATE SET quantity = meter_event.quantity + excluded.quantity";
-    DUE = "SELECT DISTINCT account_id, meter FROM meter_event \
-        WHERE state IN ('open', 'sealed') AND next_attempt_at <= $1 ORDER BY account_id, meter LIMIT $2";
+    DUE = "SELECT account_id, meter FROM meter_event WHERE state IN ('open', 'sealed') AND next_attempt_at <= $1 \
+        GROUP BY account_id, meter ORDER BY MIN(next_attempt_at), account_id, meter LIMIT $2";
     LEASE = "INSERT INTO meter_sender (account_id, meter, lease_owner, lease_until) VALUES ($1, $2, $3, $5) \
         ON CONFLICT (account_id, meter) DO UPDATE SET lease_owner = excluded.lease_owner, lease_until = excluded.lease_until \
         WHERE meter_sender.lease_owner IS NULL OR meter_sender.lease_until <= $4 OR meter_sender.lease_owner = excluded.lease_owner \
         RETURNING lease_until";
     RELEASE = "UPDATE meter_sender SET lease_owner = NULL WHERE account_id = $1 AND meter = $2 AND lease_owner = $3";
     SEAL = "UPDATE meter_event SET state = 'sealed' WHERE account_id = $1 AND meter = $2 AND state = 'open' AND next_attempt_at <= $3";
-    SEALED = "SELECT id, account_id, meter, hour, quantity, attempts, attempted_at FROM meter_event \
+    SEALED = "SELECT id FROM meter_event \
         WHERE account_id = $1 AND meter = $2 AND state = 'sealed' AND next_attempt_at <= $3 ORDER BY hour, id LIMIT 50";
-    ATTEMPT = "UPDATE meter_event SET attempts = attempts + 1, attempted_at = COALESCE(attempted_at, $2) WHERE id = $1";
+    ATTEMPT = "UPDATE meter_event SET attempts = attempts + 1 WHERE id = $1 AND state = 'sealed'";
+    BY_ID = "SELECT id, account_id, meter, hour, quantity, attempts FROM meter_event WHERE id = $1 AND state = 'sealed'";
     SENT = "UPDATE meter_event SET state = 'sent', sent_at = $2, last_error = NULL WHERE id = $1 AND state = 'sealed'";
-    RESCHEDULE = "UPDATE meter_event SET next_attempt_at = $2, last_error = $3, state = $4, \
-        attempted_at = CASE WHEN $5 = 1 THEN NULL ELSE attempted_at END WHERE id = $1 AND state = 'sealed'";
+    RESCHEDULE = "UPDATE meter_event SET next_attempt_at = $2, last_error = $3 WHERE id = $1 AND state = 'sealed'";
+    PARK = "UPDATE meter_event SET state = 'parked', last_error = $2 WHERE id = $1 AND state = 'sealed'";
     SENT_QUANTITIES = "SELECT quantity FROM meter_event WHERE account_id = $1 AND meter = $2 AND state = 'sent' \
         AND hour >= $3 AND hour < $4";
     COUNT_BY_STATE = "SELECT state, COUNT(*) FROM meter_event GROUP BY state ORDER BY state";
     SENDERS = "SELECT account_id, meter FROM meter_sender ORDER BY account_id, meter";
-    PRUNE = "DELETE FROM meter_event WHERE state = 'sent' AND hour < $1";
+    PRUNE = "DELETE FROM meter_event WHERE id IN \
+        (SELECT id FROM meter_event WHERE state = 'sent' AND hour < $1 ORDER BY hour LIMIT $2)";
 }
 
 /// An account's meter, which is sent by one process at a time.
@@ -48,7 +50,7 @@ columns!(Sender { account_id, meter });
 /// An event that no longer changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
-    /// Its identifier at Stripe.
+    /// Its identifier in Stripe.
     pub id: String,
     /// The account.
     pub account_id: String,
@@ -60,11 +62,9 @@ pub struct Sealed {
     pub quantity: i64,
     /// The number of attempts.
     pub attempts: i64,
-    /// The first attempt with an unknown outcome, in epoch seconds.
-    pub attempted_at: Option<i64>,
 }
 
-columns!(Sealed { id, account_id, meter, hour, quantity, attempts, attempted_at });
+columns!(Sealed { id, account_id, meter, hour, quantity, attempts });
 
 /// Adds to the open event of an hour, or creates one with the identifier `id`, due at `due`.
 pub async fn add(
@@ -101,16 +101,22 @@ pub async fn release(tx: &mut Tx, sender: &Sender, owner: &str) -> Result<(), St
     tx.execute(RELEASE, values![sender.account_id.as_str(), sender.meter.as_str(), owner]).await.map(drop)
 }
 
-/// Seals the due events, and returns all sealed events that are due, oldest first.
-pub async fn seal(tx: &mut Tx, sender: &Sender, now: Timestamp) -> Result<Vec<Sealed>, StoreError> {
+/// Seals open events that are due, and returns the ids of all sealed events that are due, oldest first.
+pub async fn seal(tx: &mut Tx, sender: &Sender, now: Timestamp) -> Result<Vec<String>, StoreError> {
     let values = values![sender.account_id.as_str(), sender.meter.as_str(), now.0];
     tx.execute(SEAL, values.clone()).await?;
-    tx.fetch_all(SEALED, values).await
+    let sealed = tx.fetch_all::<(String,)>(SEALED, values).await?;
+    Ok(sealed.into_iter().map(|(id,)| id).collect())
 }
 
-/// Records an attempt before it is made, in case its outcome stays unknown.
-pub async fn attempt(tx: &mut Tx, id: &str, at: Timestamp) -> Result<(), StoreError> {
-    tx.execute(ATTEMPT, values![id, at.0]).await.map(drop)
+/// Counts an attempt to send an event. `false`: it is no longer sealed.
+pub async fn attempt(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    Ok(tx.execute(ATTEMPT, values![id]).await? > 0)
+}
+
+/// The sealed event with this id.
+pub async fn sealed(db: &Db, id: &str) -> Result<Option<Sealed>, StoreError> {
+    db.fetch_optional(BY_ID, values![id]).await
 }
 
 /// Records that Stripe has the event.
@@ -148,28 +154,14 @@ impl MeterEventState {
     }
 }
 
-/// The reason an event was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotSent {
-    /// Stripe refused it and did not count it.
-    Refused,
-    /// Stripe may or may not have counted it.
-    Unknown,
-    /// It must not be sent without an operator's decision.
-    Parked,
+/// Reschedules an event for `next`, with the reason.
+pub async fn reschedule(tx: &mut Tx, id: &str, next: Timestamp, reason: &str) -> Result<(), StoreError> {
+    tx.execute(RESCHEDULE, values![id, next.0, reason]).await.map(drop)
 }
 
-/// Reschedules an event for `next`, or parks it, with the reason.
-pub async fn reschedule(
-    tx: &mut Tx,
-    id: &str,
-    next: Timestamp,
-    reason: &str,
-    outcome: NotSent,
-) -> Result<(), StoreError> {
-    let state = if outcome == NotSent::Parked { MeterEventState::Parked } else { MeterEventState::Sealed };
-    let is_refused = i64::from(outcome == NotSent::Refused);
-    tx.execute(RESCHEDULE, values![id, next.0, reason, state.as_str(), is_refused]).await.map(drop)
+/// Parks an event, with the reason: it is not sent without an operator's decision.
+pub async fn park(tx: &mut Tx, id: &str, reason: &str) -> Result<(), StoreError> {
+    tx.execute(PARK, values![id, reason]).await.map(drop)
 }
 
 /// Units sent to Stripe for the hours in `[from, to)`.
@@ -202,7 +194,7 @@ pub async fn count(db: &Db, state: MeterEventState) -> Result<i64, StoreError> {
     Ok(count)
 }
 
-/// Deletes sent events of hours before `before`.
-pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64, StoreError> {
-    tx.execute(PRUNE, values![before.0]).await
+/// Deletes at most `limit` sent events of hours before `before`, and returns their number.
+pub async fn prune(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    tx.execute(PRUNE, values![before.0, limit]).await
 }

@@ -11,7 +11,9 @@ statements! {
         AND dismissed_at IS NULL ORDER BY meter, percent";
     DISMISS = "UPDATE usage_notice SET dismissed_at = $5 WHERE account_id = $1 AND meter = $2 AND window_start = $3 \
         AND percent <= $4 AND dismissed_at IS NULL";
-    PRUNE = "DELETE FROM usage_notice WHERE window_start < $1";
+    PRUNE = "DELETE FROM usage_notice WHERE (account_id, meter, window_start, percent) IN \
+        (SELECT account_id, meter, window_start, percent FROM usage_notice WHERE window_start < $1 \
+        ORDER BY window_start LIMIT $2)";
 }
 
 /// A notice that has not been dismissed.
@@ -56,7 +58,7 @@ pub async fn dismiss(
     tx.execute(DISMISS, values![account.as_str(), meter, window.0, percent, at.0]).await.map(drop)
 }
 
-/// Deletes the notices of windows that began before `before`.
-pub async fn prune(tx: &mut Tx, before: Timestamp) -> Result<u64, StoreError> {
-    tx.execute(PRUNE, values![before.0]).await
+/// Deletes at most `limit` notices of windows that began before `before`, and returns their number.
+pub async fn prune(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    tx.execute(PRUNE, values![before.0, limit]).await
 }

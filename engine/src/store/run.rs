@@ -44,12 +44,31 @@ fn postgres_rows<R: Row>(sql: &'static str, values: Vec<Value>) -> QueryAs<'stat
     bind_all!(sqlx::query_as(sql), values)
 }
 
+fn each<D, R: for<'r> FromRow<'r, D>>(rows: &[D]) -> Vec<Result<R, StoreError>>
+where
+    D: sqlx::Row,
+{
+    rows.iter().map(|row| R::from_row(row).map_err(StoreError::from)).collect()
+}
+
 impl Db {
     /// Returns all rows of a query.
     pub async fn fetch_all<R: Row>(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<R>, StoreError> {
         Ok(match self {
             Self::Sqlite(pools) => sqlite_rows(sql, values).fetch_all(pools.readers()).await?,
             Self::Postgres(pool) => postgres_rows(sql, values).fetch_all(pool).await?,
+        })
+    }
+
+    /// All rows of a query, of which one that cannot be read does not hide the others.
+    pub async fn fetch_each<R: Row>(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Result<R, StoreError>>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pools) => each(&sqlite(sql, values).fetch_all(pools.readers()).await?),
+            Self::Postgres(pool) => each(&postgres(sql, values).fetch_all(pool).await?),
         })
     }
 
@@ -92,6 +111,24 @@ impl Tx {
             Self::Postgres(tx) => {
                 let rows = postgres_rows(sql, values).fetch_all(tx.connection()?).await;
                 tx.checked(rows)
+            }
+        }
+    }
+
+    /// All rows of a query, of which one that cannot be read does not hide the others.
+    pub async fn fetch_each<R: Row>(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Result<R, StoreError>>, StoreError> {
+        match self {
+            Self::Sqlite(tx) => {
+                let rows = sqlite(sql, values).fetch_all(tx.connection()?).await;
+                Ok(each(&tx.checked(rows)?))
+            }
+            Self::Postgres(tx) => {
+                let rows = postgres(sql, values).fetch_all(tx.connection()?).await;
+                Ok(each(&tx.checked(rows)?))
             }
         }
     }

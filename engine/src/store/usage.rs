@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use billing::{AccountId, Meter, Timestamp};
 
 use super::batch::BatchStatement;
+use super::columns::Both;
 use super::credits::Balance;
 use super::{Db, StoreError, Tx, columns, statements, values};
 
@@ -21,7 +22,8 @@ statements! {
         metadata = $5 WHERE account_id = $1 AND idempotency_key = $2 AND reservation_id = $3";
     DELETE_RESERVED = "DELETE FROM usage_record WHERE account_id = $1 AND idempotency_key = $2 AND reservation_id = $3";
     EXPIRED = "SELECT account_id, idempotency_key, meter, window_start, quantity, from_credits, overage, reservation_id \
-        FROM usage_record WHERE state = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
+        FROM usage_record WHERE state = 'held' AND expires_at <= $1 \
+        ORDER BY expires_at, idempotency_key, account_id LIMIT $2 OFFSET $3";
     EXPIRED_OF = "SELECT account_id, idempotency_key, meter, window_start, quantity, from_credits, overage, reservation_id \
         FROM usage_record WHERE state = 'held' AND expires_at <= $1 AND account_id = $2 AND meter = $3 \
         AND window_start = $4 ORDER BY expires_at LIMIT 64";
@@ -73,6 +75,21 @@ static COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| counters("COUNTERS"
 static COUNTERS_LOCKED: LazyLock<BatchStatement> = LazyLock::new(|| counters("COUNTERS_LOCKED", LOCK));
 static BALANCES: LazyLock<BatchStatement> = LazyLock::new(|| balances("BALANCES", ""));
 static BALANCES_LOCKED: LazyLock<BatchStatement> = LazyLock::new(|| balances("BALANCES_LOCKED", LOCK));
+
+// A window is described by its own counter and by those of windows of the same subscription that it has
+// cut short.
+static COUNTERS_OF_WINDOWS: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "COUNTERS_OF_WINDOWS",
+        "WITH given (account_id, meter, described, since, subscription_id) AS (",
+        "$text, $text, $bigint, $bigint, $text",
+        ") SELECT given.described, c.account_id, c.meter, c.window_start, c.window_end, c.subscription_id, c.included, \
+        c.used, c.reserved, c.from_credits, c.held_credits, c.overage FROM given JOIN usage_counter c \
+        ON c.account_id = given.account_id AND c.meter = given.meter AND (c.window_start = given.described \
+        OR (c.window_start < given.described AND c.window_start > given.since AND c.window_end > given.described \
+        AND c.subscription_id = given.subscription_id))",
+    )
+});
 
 static RECORDS: LazyLock<BatchStatement> = LazyLock::new(|| {
     BatchStatement::new(
@@ -127,8 +144,17 @@ static COUNT_DAYS: LazyLock<BatchStatement> = LazyLock::new(|| {
 
 /// The batch statements. Those that lock are for PostgreSQL only.
 pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
-    let mut all: Vec<&'static BatchStatement> =
-        vec![&CREATE_COUNTERS, &COUNTERS, &BALANCES, &RECORDS, &INSERT_RECORDS, &WRITE_COUNTERS, &CONSUME, &COUNT_DAYS];
+    let mut all: Vec<&'static BatchStatement> = vec![
+        &CREATE_COUNTERS,
+        &COUNTERS,
+        &COUNTERS_OF_WINDOWS,
+        &BALANCES,
+        &RECORDS,
+        &INSERT_RECORDS,
+        &WRITE_COUNTERS,
+        &CONSUME,
+        &COUNT_DAYS,
+    ];
     if db.is_shared() {
         all.extend([&*COUNTERS_LOCKED, &*BALANCES_LOCKED]);
     }
@@ -308,6 +334,32 @@ pub async fn counters_of(
     db.fetch_all(COUNTERS_OF_ACCOUNT, values![account.as_str(), window.0, since.0, subscription]).await
 }
 
+/// A window whose counters are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowOf<'a> {
+    /// The account, the meter and the start of the window.
+    pub key: &'a CounterKey,
+    /// The subscription that the window belongs to; none on the free plan.
+    pub subscription: Option<&'a str>,
+    /// The time before which no window reaches into it.
+    pub since: Timestamp,
+}
+
+struct Described {
+    described: i64,
+}
+
+columns!(Described { described });
+
+/// The counters that describe each of these windows, as [`counters_of`], with the start of the window.
+pub async fn counters_of_windows(tx: &mut Tx, windows: &[WindowOf<'_>]) -> Result<Vec<(i64, Counter)>, StoreError> {
+    let rows = windows.iter().map(|WindowOf { key, subscription, since }| {
+        values![key.account.as_str(), key.meter.as_str(), key.window.0, since.0, *subscription]
+    });
+    let found = COUNTERS_OF_WINDOWS.fetch_all::<Both<Described, Counter>>(tx, rows.collect()).await?;
+    Ok(found.into_iter().map(|Both(window, counter)| (window.described, counter)).collect())
+}
+
 /// Creates the counters that do not exist yet, with their initial usage.
 pub async fn create_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
     let rows = counters.iter().map(|row| {
@@ -447,14 +499,20 @@ pub async fn add_days(tx: &mut Tx, days: &[DailyUsage<'_>]) -> Result<(), StoreE
     COUNT_DAYS.execute(tx, rows.collect()).await.map(drop)
 }
 
-/// Expired reservations, oldest first.
-pub async fn expired(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<ExpiredReservation>, StoreError> {
-    db.fetch_all(EXPIRED, values![now.0, limit]).await
+/// Expired reservations after the `skip` oldest ones, oldest first.
+pub async fn expired(
+    db: &Db,
+    now: Timestamp,
+    limit: i64,
+    skip: i64,
+) -> Result<Vec<Result<ExpiredReservation, StoreError>>, StoreError> {
+    db.fetch_each(EXPIRED, values![now.0, limit, skip]).await
 }
 
-/// Reads those of one counter, inside a transaction that has locked it.
+/// Reads those of one counter, inside a transaction that has locked it. One that cannot be read is left out.
 pub async fn expired_of(tx: &mut Tx, key: &CounterKey, now: Timestamp) -> Result<Vec<ExpiredReservation>, StoreError> {
-    tx.fetch_all(EXPIRED_OF, values![now.0, key.account.as_str(), key.meter.as_str(), key.window.0]).await
+    let values = values![now.0, key.account.as_str(), key.meter.as_str(), key.window.0];
+    Ok(tx.fetch_each(EXPIRED_OF, values).await?.into_iter().flatten().collect())
 }
 
 /// One day's usage in a report.

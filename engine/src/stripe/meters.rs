@@ -125,7 +125,22 @@ impl Gateway {
         }
     }
 
-    /// Reads the units that Stripe has counted for a customer in `[from, to)`, which are full minutes.
+    /// Units that the active meter with this event name has counted for a customer in `[from, to)`, which
+    /// are full minutes; none without such a meter.
+    pub async fn units_counted(
+        &self,
+        event_name: &str,
+        customer: &CustomerId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<i64, GatewayError> {
+        match self.meter(event_name).await? {
+            Some(meter) => self.counted_units(&meter, customer, from, to).await,
+            None => Ok(0),
+        }
+    }
+
+    /// Units that a meter has counted for a customer in `[from, to)`, which are full minutes.
     pub async fn counted_units(
         &self,
         meter: &str,

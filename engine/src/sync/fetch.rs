@@ -161,18 +161,21 @@ impl Fetched {
     /// Fetches the linked customers that unlinked ones would replace.
     async fn add_predecessors(&mut self, core: &Core) -> Result<(), SyncError> {
         let db = core.db();
-        let mut predecessors = Vec::new();
+        // Sorted, and each once: several customers may name the same account.
+        let mut linked = BTreeSet::new();
         for (id, names) in self.names_by_customer() {
             if self.is_deleted(&id) || customers::by_id(db, &id).await?.is_some() {
                 continue;
             }
             for name in names {
-                if let Some(other) = customers::of_account(db, &AccountId::new(name)).await? {
-                    predecessors.extend(customer(core, &other).await?);
-                }
+                linked.extend(customers::of_account(db, &AccountId::new(name)).await?);
             }
         }
-        self.predecessors = predecessors;
+        for id in linked {
+            if self.customers.iter().all(|fetched| fetched.now.object.id != id) {
+                self.predecessors.extend(customer(core, &id).await?);
+            }
+        }
         Ok(())
     }
 

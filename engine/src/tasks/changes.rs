@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::backoff;
+use crate::backoff::backoff;
 use crate::changes::{BillingChange, ChangeHandler};
 use crate::core::Core;
 use crate::ids;
@@ -59,9 +59,12 @@ pub async fn deliver_due(core: &Arc<Core>, handler: &ChangeHandler) -> Result<us
 
 /// Starts delivering the oldest due change of each account, within the limit on concurrent `deliveries`.
 async fn start_due(core: &Arc<Core>, handler: &ChangeHandler, deliveries: &mut Deliveries) -> Result<(), StoreError> {
+    let room = MAX_DELIVERIES.saturating_sub(deliveries.len());
+    if room == 0 {
+        return Ok(());
+    }
     let owner = ids::new_id();
     let now = core.now();
-    let room = MAX_DELIVERIES.saturating_sub(deliveries.len());
     let limit = i64::try_from(room).unwrap_or(i64::MAX);
     for change in rows::claim(core.db(), &owner, now, now.plus_seconds(LEASE), limit).await? {
         let (core, handler, owner) = (Arc::clone(core), handler.clone(), owner.clone());

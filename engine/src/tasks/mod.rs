@@ -1,6 +1,5 @@
 //! Background tasks: a file per task, and [`supervisor`], which keeps them running.
 
-mod backoff;
 pub mod cache_listener;
 pub mod changes;
 pub mod outbox;

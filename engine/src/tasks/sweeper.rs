@@ -27,23 +27,24 @@ const CLOSED_DAYS: i64 = 100;
 /// Days for which notices, sent meter events and delivered billing changes are kept.
 pub const KEPT_DAYS: i64 = 400;
 
-/// Sweeps until `stop`.
+/// Sweeps until `stop`, which may interrupt it anywhere: an unfinished batch is rolled back.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+    stop.run_until_cancelled(sweep(&core)).await;
+}
+
+async fn sweep(core: &Core) {
     let mut rounds = 0_u64;
-    while !stop.is_cancelled() {
-        if let Err(error) = metering::release_expired(&core).await {
+    loop {
+        if let Err(error) = metering::release_expired(core).await {
             tracing::warn!(%error, "cannot release expired reservations");
         }
         if rounds.is_multiple_of(ROUNDS_PER_PRUNING)
-            && let Err(error) = prune(&core).await
+            && let Err(error) = prune(core).await
         {
             tracing::warn!(%error, "cannot delete old rows");
         }
         rounds += 1;
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(INTERVAL) => {}
-        }
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 
@@ -56,12 +57,10 @@ pub async fn prune(core: &Core) -> Result<u64, StoreError> {
         records = in_batches(core, Old::Records, now.plus_days(-i64::from(days))).await?;
     }
     in_batches(core, Old::Responses, now.plus_seconds(-RESPONSE_SECONDS)).await?;
-    in_batches(core, Old::Changes, now.plus_days(-KEPT_DAYS)).await?;
+    for old in [Old::Changes, Old::Notices, Old::MeterEvents] {
+        in_batches(core, old, now.plus_days(-KEPT_DAYS)).await?;
+    }
     in_batches(core, Old::PayloadsOfClosed, now.plus_days(-CLOSED_DAYS)).await?;
-    let mut tx = core.db().begin().await?;
-    notices::prune(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
-    meter_events::prune(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
-    tx.commit().await?;
     Ok(records)
 }
 
@@ -70,6 +69,8 @@ enum Old {
     Records,
     Responses,
     Changes,
+    Notices,
+    MeterEvents,
     PayloadsOfClosed,
 }
 
@@ -81,6 +82,8 @@ async fn in_batches(core: &Core, old: Old, before: Timestamp) -> Result<u64, Sto
             Old::Records => usage::prune_records(&mut tx, before, BATCH).await?,
             Old::Responses => usage::prune_responses(&mut tx, before, BATCH).await?,
             Old::Changes => billing_changes::prune(&mut tx, before, BATCH).await?,
+            Old::Notices => notices::prune(&mut tx, before, BATCH).await?,
+            Old::MeterEvents => meter_events::prune(&mut tx, before, BATCH).await?,
             Old::PayloadsOfClosed => inbox::erase_payloads_of_closed(&mut tx, before, BATCH).await?,
         };
         tx.commit().await?;

@@ -17,7 +17,7 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::backoff;
+use crate::backoff::backoff;
 use crate::core::Core;
 use crate::ids;
 use crate::inbox::events::hint;

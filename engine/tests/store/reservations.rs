@@ -150,6 +150,24 @@ on_both_databases! {
         held(&core, &account, 2, "a").await;
     }
 
+    async fn reservations_that_cannot_be_read_do_not_keep_others_from_being_released(database) {
+        let clock = Clock::manual(NOW);
+        let (core, account) = (database.core(&clock), database.account("ada@example.com").await);
+        for key in ["a", "b", "c"] {
+            held(&core, &account, 2, key).await;
+        }
+        database.execute("UPDATE usage_record SET reservation_id = NULL WHERE idempotency_key = 'b'").await;
+        // More than are released at a time, and older.
+        let many = "INSERT INTO usage_record (account_id, idempotency_key, meter, quantity, recorded_at, state, \
+            window_start, from_credits, overage, fingerprint, source, expires_at) \
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) \
+            SELECT 'nobody', 'key ' || i, 'exports', 1, 0, 'held', 0, 0, 0, '', '', 1 FROM n";
+        database.execute(many).await;
+        clock.set(NOW.plus_seconds(HOLD));
+        assert_eq!(metering::release_expired(&core).await.unwrap(), 2);
+        assert_eq!(state(&core, &account).await, (0, 2, Limit::Finite(8)));
+    }
+
     async fn two_sweepers_release_a_reservation_once(database) {
         let clock = Clock::manual(NOW);
         let account = database.account("ada@example.com").await;

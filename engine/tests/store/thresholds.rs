@@ -4,6 +4,7 @@ use billing::{AccountId, Meter};
 use engine::Core;
 use engine::clock::Clock;
 use engine::metering::{self, Recorded, Threshold, UsageEvent};
+use engine::tasks::sweeper;
 
 use crate::databases::concurrently;
 use crate::samples::{API_CALLS, JUNE, NOW, pro};
@@ -67,6 +68,19 @@ on_both_databases! {
         })
         .await;
         assert_eq!(shown(&core, &account).await, [(API_CALLS, Threshold::Reached)]);
+    }
+
+    async fn old_notices_are_pruned(database) {
+        let clock = Clock::manual(NOW);
+        let (core, account) = (database.core(&clock), database.account("ada@example.com").await);
+        record(&core, &account, 100, "a").await;
+        let count = async || database.texts("SELECT meter FROM usage_notice").await.len();
+        clock.set(NOW.plus_days(390));
+        sweeper::prune(&core).await.unwrap();
+        assert_eq!(count().await, 2);
+        clock.set(NOW.plus_days(440));
+        sweeper::prune(&core).await.unwrap();
+        assert_eq!(count().await, 0);
     }
 
     async fn dismissing_a_notice_does_not_affect_other_accounts(database) {

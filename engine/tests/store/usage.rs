@@ -1,12 +1,17 @@
 //! Usage is counted exactly, once per key, and never past the limit.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use billing::{AccountId, Limit, Meter, Timestamp};
 use engine::clock::Clock;
 use engine::metering::{self, Recorded, UsageError, UsageEvent, credits};
 use engine::settings::Retention;
 use engine::store::usage as rows;
+use engine::store::values;
 use engine::tasks::sweeper;
 use engine::{Core, ids};
+use tokio_util::sync::CancellationToken;
 
 use crate::databases::{TestDatabase, concurrently};
 use crate::samples::{API_CALLS, EXPORTS, JUNE, NOW, core, core_with, pro};
@@ -428,6 +433,23 @@ on_both_databases! {
         let days: Vec<_> =
             days.iter().map(|row| ((row.day - midnight) / 86_400, row.source.as_str(), row.used)).collect();
         assert_eq!(days, [(0, "", 2), (0, "key_a", 2), (0, "key_b", 2), (1, "key_a", 4)]);
+    }
+
+    async fn a_sweeper_that_waits_for_the_database_can_be_stopped(database) {
+        let clock = Clock::manual(NOW);
+        let account = database.account("ada@example.com").await;
+        let core = Arc::new(database.core(&clock));
+        record(&core, &account, 1, "old").await;
+        clock.set(NOW.plus_days(200));
+        let mut tx = database.db.begin().await.unwrap();
+        tx.execute("UPDATE usage_record SET source = source", values![]).await.unwrap();
+        let stop = CancellationToken::new();
+        let sweeping = tokio::spawn(sweeper::run(Arc::clone(&core), stop.clone()));
+        database.until_waiting(&sweeping).await;
+        stop.cancel();
+        let stopped = tokio::time::timeout(Duration::from_secs(60), sweeping).await;
+        stopped.expect("it stops although it waits").unwrap();
+        tx.commit().await.unwrap();
     }
 
     async fn old_records_are_pruned_and_counters_stay_correct(database) {

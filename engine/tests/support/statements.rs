@@ -26,7 +26,7 @@ pub fn unlisted(folder: &Path, listed: &[(&str, &str)]) -> (usize, Vec<String>) 
 
 /// The constants in capitals that are given to a function that runs them, such as `tx.execute(INSERT, …)`.
 fn run_in(source: &str) -> BTreeSet<&str> {
-    const RUN: [&str; 4] = ["execute(", "fetch_all", "fetch_one", "fetch_optional"];
+    const RUN: [&str; 5] = ["execute(", "fetch_all", "fetch_each", "fetch_one", "fetch_optional"];
     let calls =
         RUN.into_iter().flat_map(|call| source.match_indices(call).map(move |(at, _)| &source[at + call.len()..]));
     calls
