@@ -3,10 +3,10 @@
 //! A commit waits for an fsync, which under load is most of the cost of a small write. So requests
 //! that arrive during a commit wait for the next one, which takes all of them, in order of arrival. A
 //! request that arrives alone does not wait. The commit runs in its own task, so a caller that is
-//! cancelled delays no other. A request's result is returned only after its commit
+//! canceled delays no other. A request's result is returned only after its commit
 //! (`tests/store/intake.rs`, `tests/store/usage.rs`).
 //!
-//! The queue and the wait in it are bounded. A request that was rejected, or whose caller was cancelled
+//! The queue and the wait in it are bounded. A request that was rejected, or whose caller was canceled
 //! before its commit began, is never committed later.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,7 +128,7 @@ where
         queue.waiting.len() < before
     }
 
-    /// Takes the next batch, without the requests whose callers were cancelled.
+    /// Takes the next batch, without the requests whose callers were canceled.
     fn take(&self) -> Vec<Waiting<T, A>> {
         let mut queue = self.queue();
         queue.waiting.retain(|waiting| !waiting.sender.is_closed());
@@ -164,15 +164,8 @@ where
             match self.commit(Arc::clone(&requests)).await {
                 Ok(all) => senders.into_iter().zip(all).for_each(|(sender, outcome)| reply(sender, Ok(outcome))),
                 // A batch of one is retried too: the conflicting row may be committed and visible by now.
-                Err(error) if error.is_caused_by_data() => {
-                    for (request, sender) in requests.iter().zip(senders) {
-                        reply(sender, self.commit_alone(request).await);
-                    }
-                }
-                Err(error) => {
-                    let error = Arc::new(error);
-                    senders.into_iter().for_each(|sender| reply(sender, Err(StoreError::Shared(Arc::clone(&error)))));
-                }
+                Err(error) if error.is_caused_by_data() => self.commit_each(&requests, senders).await,
+                Err(error) => refuse(senders, error),
             }
         }
     }
@@ -181,12 +174,35 @@ where
         (self.0.0.commit)(batch).await
     }
 
+    /// Commits each request alone, except those whose callers have gone. What ends the database's service
+    /// ends the waiting of all.
+    async fn commit_each(&self, requests: &[T], senders: Vec<ResultSender<A>>) {
+        let mut senders = senders.into_iter();
+        for request in requests {
+            let Some(sender) = senders.next() else { return };
+            if sender.is_closed() {
+                continue;
+            }
+            match self.commit_alone(request).await {
+                Err(error) if !error.is_caused_by_data() => {
+                    return refuse(std::iter::once(sender).chain(senders), error);
+                }
+                outcome => reply(sender, outcome),
+            }
+        }
+    }
+
     async fn commit_alone(&self, request: &T) -> Result<A, StoreError> {
         self.commit(Arc::from([request.clone()])).await?.pop().ok_or_else(crashed)
     }
 }
 
-/// Ignores a caller that was cancelled: its request stays committed.
+fn refuse<A>(senders: impl IntoIterator<Item = ResultSender<A>>, error: StoreError) {
+    let error = Arc::new(error);
+    senders.into_iter().for_each(|sender| reply(sender, Err(StoreError::Shared(Arc::clone(&error)))));
+}
+
+/// Ignores a caller that was canceled: its request stays committed.
 fn reply<A>(sender: ResultSender<A>, outcome: Result<A, StoreError>) {
     let _ = sender.send(outcome);
 }
@@ -213,6 +229,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::store::row::RowRef;
 
     fn echo() -> GroupCommit<u32, u32> {
         GroupCommit::new(|batch: Arc<[u32]>| async move {
@@ -284,6 +301,49 @@ mod tests {
         first.await.expect("no panic").unwrap();
         assert_eq!(group.submit(3).await.unwrap(), 3);
         assert_eq!(committed.load(Ordering::SeqCst), 2, "1 and 3 were committed, 2 was not");
+    }
+
+    /// A commit that rejects every batch of several, and otherwise does as [`gated`].
+    fn one_by_one() -> (GroupCommit<u32, u32>, Arc<Semaphore>, Arc<AtomicUsize>) {
+        let (single, gate, committed) = gated(MAX_WAIT);
+        let commit = move |batch: Arc<[u32]>| {
+            let single = single.clone();
+            async move {
+                if batch.len() > 1 {
+                    let at = RowRef { table: "t", row: "1" };
+                    return Err(at.corrupt("c", &"a bad request"));
+                }
+                Ok(vec![single.submit(batch[0]).await?])
+            }
+        };
+        (GroupCommit::new(commit), gate, committed)
+    }
+
+    async fn until_all_taken(group: &GroupCommit<u32, u32>) {
+        while !group.queue().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_hangs_up_before_its_request_is_tried_alone_changes_nothing() {
+        let (group, gate, committed) = one_by_one();
+        let enqueue = |request| {
+            let (sender, receiver) = oneshot::channel();
+            group.enqueue(request, sender).unwrap();
+            receiver
+        };
+        let first = enqueue(1);
+        until_all_taken(&group).await;
+        let (second, third) = (enqueue(2), enqueue(3));
+        gate.add_permits(1);
+        assert_eq!(first.await.expect("a result").unwrap(), 1);
+        until_all_taken(&group).await;
+        drop(third);
+        gate.add_permits(3);
+        assert_eq!(second.await.expect("a result").unwrap(), 2);
+        assert_eq!(group.submit(4).await.unwrap(), 4);
+        assert_eq!(committed.load(Ordering::SeqCst), 3, "3 was not committed");
     }
 
     #[tokio::test]
