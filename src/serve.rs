@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use engine::store::ServerLock;
 use server::auth::session_store;
 use server::config::Config;
 use server::{Tollgate, http, store};
@@ -21,6 +22,8 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     let listener = TcpListener::bind(config.bind_addr)
         .await
         .with_context(|| format!("cannot listen on {} (BIND_ADDR)", config.bind_addr))?;
+    // Released when the process ends, however that happens.
+    let _lock = ServerLock::acquire(&config.database_url)?;
     let db = connect(&config).await?;
     store::migrate(&db).await?;
 

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::inbox::intake::Intake;
 use crate::metering::MeterWriter;
 use crate::settings::{Retention, StripeSettings, Urls};
-use crate::store::{Db, StoreError};
+use crate::store::{Db, StoreError, WriteProbe};
 use crate::stripe::{Gateway, GatewayError};
 
 /// Everything that checkout, sync, metering and the other modules need.
@@ -29,6 +29,7 @@ pub struct Core {
     cache: Cache,
     intake: Intake,
     meter: MeterWriter,
+    write_probe: WriteProbe,
     wake_worker: Notify,
     wake_changes: Notify,
 }
@@ -51,6 +52,7 @@ impl Core {
             cache: Cache::new(&db),
             intake: Intake::new(&db),
             meter: MeterWriter::new(&db),
+            write_probe: WriteProbe::new(&db),
             wake_worker: Notify::new(),
             wake_changes: Notify::new(),
             catalog,
@@ -115,6 +117,11 @@ impl Core {
     /// The batched writer of usage.
     pub const fn meter(&self) -> &MeterWriter {
         &self.meter
+    }
+
+    /// Whether the database can be written to.
+    pub const fn write_probe(&self) -> &WriteProbe {
+        &self.write_probe
     }
 
     /// Notified after a due event is committed.

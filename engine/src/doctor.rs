@@ -67,13 +67,18 @@ pub async fn check(core: &Core) -> Vec<Check> {
 }
 
 async fn database(core: &Core) -> Check {
-    let database = if core.db().is_shared() { "PostgreSQL" } else { "SQLite" };
-    let (health, message) = match core.db().has_migrated(MIGRATIONS).await {
-        Ok(true) => (Health::Ok, format!("{database} is reachable and up to date.")),
-        Ok(false) => {
-            (Health::Failed, format!("{database} is reachable, but lacks migrations: run `tollgate migrate`."))
+    let (health, message) = match (core.db().version().await, core.db().has_migrated(MIGRATIONS).await) {
+        (Ok(version), _) if version.is_unsound() => {
+            (Health::Failed, format!("{version} can lose commits: build with SQLite 3.51.3 or later."))
         }
-        Err(error) => (Health::Failed, format!("{database} is unreachable: {error}")),
+        (Ok(version), Ok(true)) => (Health::Ok, format!("{version} is reachable and up to date.")),
+        (Ok(version), Ok(false)) => {
+            (Health::Failed, format!("{version} is reachable, but migrations are missing: run `tollgate migrate`."))
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            let database = if core.db().is_shared() { "PostgreSQL" } else { "SQLite" };
+            (Health::Failed, format!("{database} is unreachable: {error}"))
+        }
     };
     Check::new("database", health, message)
 }

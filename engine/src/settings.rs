@@ -1,9 +1,12 @@
 //! The host's settings. They are values: the engine never reads the environment.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
 /// The database of the engine's tables.
@@ -64,10 +67,26 @@ impl DatabaseUrl {
         })
     }
 
+    /// Whether a connection would be unencrypted if the server, on another machine, offers no TLS. Not if the
+    /// URL asks for that with `sslmode=disable`.
+    pub fn may_be_unencrypted(&self) -> bool {
+        let Self::Postgres { url, .. } = self else { return false };
+        let Ok(options) = PgConnectOptions::from_str(url.expose_secret()) else { return false };
+        let is_local = options.get_socket().is_some() || is_local(options.get_host());
+        !is_local && matches!(options.get_ssl_mode(), PgSslMode::Allow | PgSslMode::Prefer)
+    }
+
     /// Whether the database is in memory, and does not outlive the process.
     pub fn is_in_memory(&self) -> bool {
         matches!(self, Self::Sqlite(url) if url.contains(":memory:") || url.contains("mode=memory"))
     }
+}
+
+/// Whether this refers to the machine itself, or to a folder with its socket.
+fn is_local(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_loopback || host == "localhost" || host.ends_with(".localhost") || host.starts_with('/')
 }
 
 impl fmt::Debug for DatabaseUrl {

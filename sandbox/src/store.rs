@@ -69,7 +69,7 @@ impl Store {
             store.replay(&text, path)?;
         }
         let compacted = compacted_path(path);
-        std::fs::write(&compacted, store.compact()).map_err(state)?;
+        write_privately(&compacted, &store.compact()).map_err(state)?;
         std::fs::rename(&compacted, path).map_err(state)?;
         store.journal = Some(OpenOptions::new().append(true).open(path).map_err(state)?);
         Ok(store)
@@ -214,6 +214,19 @@ fn append(journal: &mut File, entries: &[Entry]) -> std::io::Result<()> {
     line.push(b'\n');
     let length = journal.metadata()?.len();
     journal.write_all(&line).or_else(|error| journal.set_len(length).and(Err(error)))
+}
+
+/// Writes a new file that only its owner can read: it holds the names and addresses of customers.
+fn write_privately(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut create = OpenOptions::new();
+    create.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut create, 0o600);
+    create.open(path)?.write_all(text)
 }
 
 fn compacted_path(path: &Path) -> PathBuf {

@@ -251,6 +251,10 @@ impl Reader<'_> {
                 self.error("DATABASE_URL is an in-memory database: use a file or a server in production");
                 None
             }
+            Ok(url) if env == Env::Production && url.may_be_unencrypted() => {
+                self.error("DATABASE_URL is on another machine, and the connection is unencrypted if the server offers no TLS: add `?sslmode=require` or `?sslmode=verify-full`, or `?sslmode=disable` if the network between them is trusted");
+                None
+            }
             Ok(url) => Some(url),
             Err(error) => {
                 self.error(format!("DATABASE_URL {error}"));

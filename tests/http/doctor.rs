@@ -37,6 +37,20 @@ on_both_databases! {
         assert_eq!(checked(&app.tollgate, "clock").await.health, Health::Ok);
     }
 
+    async fn the_version_of_the_database_is_reported(database) {
+        let app = Harness::start(database).await;
+        let version = app.tollgate.db().version().await.unwrap();
+        assert!(!version.is_unsound(), "{version}");
+        let found = checked(&app.tollgate, "database").await;
+        let expected = match database {
+            DatabaseKind::Sqlite => "SQLite 3.",
+            DatabaseKind::Postgres => "PostgreSQL 1",
+        };
+        assert!(found.message.starts_with(expected), "{found:?}");
+        let says_how = found.message.contains("TLS");
+        assert_eq!(says_how, matches!(database, DatabaseKind::Postgres), "{found:?}");
+    }
+
     async fn missing_parts_are_reported_with_their_remedy(database) {
         let app = Harness::start(database).await;
         let endpoint = app.stripe_newest("/v1/webhook_endpoints").await;

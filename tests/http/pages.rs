@@ -145,12 +145,37 @@ on_both_databases! {
         assert_eq!(page.header("content-type").as_deref(), Some("text/css; charset=utf-8"));
     }
 
-    async fn every_response_has_a_request_id_and_forbids_sniffing(database) {
+    async fn every_response_has_a_request_id_and_is_isolated_from_other_sites(database) {
         let app = Harness::start(database).await;
-        for path in ["/", "/nowhere", "/healthz", "/api/v1/usage"] {
+        for path in ["/", "/nowhere", "/healthz", "/api/v1/usage", "/pkg/style-0.css", "/robots.txt"] {
             let page = app.browser().get(path).await;
             assert!(page.header("x-request-id").is_some(), "{path}");
             assert_eq!(page.header("x-content-type-options").as_deref(), Some("nosniff"), "{path}");
+            for policy in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
+                assert_eq!(page.header(policy).as_deref(), Some("same-origin"), "{path}");
+            }
+        }
+    }
+
+    async fn without_the_database_every_page_that_needs_it_says_so(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        // A node that has cached nothing.
+        let (url, node) = app.another_node(|_| {}).await;
+        node.db().close().await;
+        let paths = PUBLIC.iter().chain(&SIGNED_IN).chain(&["/account", "/billing/success?session_id=cs_1", "/admin"]);
+        for path in paths {
+            let page = browser.at(&url).get(path).await;
+            assert_eq!((page.status, page.heading().as_str()), (503, "Temporarily unavailable"), "{path}");
+            let page = crate::support::Browser::new(&url).get(path).await;
+            assert!([200, 303, 404].contains(&page.status), "{path}: {} for a visitor without a session", page.status);
+        }
+        let credentials = [("email", "ada@example.com"), ("password", "correct horse")];
+        for (path, fields) in [("/login", &credentials[..]), ("/signup", &credentials[..]), ("/logout", &[])] {
+            for browser in [browser.at(&url), crate::support::Browser::new(&url)] {
+                let page = browser.post(path, fields).await;
+                assert!(page.status == 503 || path == "/logout" && page.status == 303, "{path}: {}", page.status);
+            }
         }
     }
 

@@ -1,21 +1,12 @@
 //! The binary: configuration errors, logs and shutdown.
 
-use std::fs::File;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
 use reqwest::Method;
 use server::config::{SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
 
-use crate::support::{
-    Browser, Database, DatabaseKind, PAYS, Page, event, free_address, on_both_databases, pay, signed, until,
-};
-
-/// The program in an empty environment and an empty folder.
-fn tollgate(files: &tempfile::TempDir, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-    command.env_clear().current_dir(files.path()).envs(variables.iter().copied());
-    command
-}
+use crate::program::{Program, tollgate};
+use crate::support::{Browser, DatabaseKind, PAYS, Page, event, on_both_databases, pay, signed, until};
 
 fn run(files: &tempfile::TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
     let Output { status, stdout, stderr } = tollgate(files, variables).args(arguments).output().unwrap();
@@ -24,7 +15,7 @@ fn run(files: &tempfile::TempDir, arguments: &[&str], variables: &[(&str, &str)]
 }
 
 #[test]
-fn production_without_keys_does_not_start_and_names_every_error() {
+fn production_without_keys_does_not_start_and_reports_every_error() {
     let files = tempfile::tempdir().unwrap();
     let (code, text) = run(&files, &[], &[("APP_ENV", "production"), ("BIND_ADDR", "nonsense")]);
     assert_eq!(code, 2, "{text}");
@@ -76,9 +67,10 @@ const CONTENT: &str = "strictly-private";
 on_both_databases! {
     async fn serve_logs_its_address_but_no_secret_and_stops_on_sigterm(kind) {
         let database = kind.fresh_database().await;
-        let mut server = Server::start(kind, &database, "trace").await;
+        let at = with_password(kind, &database.url);
+        let mut server = Program::start(&database, &[("DATABASE_URL", &at), ("RUST_LOG", "trace")]).await;
         let mut secrets = use_everything(&server.url).await;
-        let log = server.stop(&database).await;
+        let log = server.stop().await;
         assert!(log.contains(&format!("serving {}/", server.url)), "its address: {log}");
         for line in ["TRACE", "signed up", "logged in", "webhook rejected", "evt_signed received", "path=\"/api/v1/generate\""] {
             assert!(log.contains(line), "the log is complete: {line}");
@@ -97,7 +89,7 @@ on_both_databases! {
 }
 
 /// Signs up, logs in, pays, delivers a webhook and calls the API, each once with an error. Returns the
-/// texts that must not be logged.
+/// strings that must not be logged.
 async fn use_everything(url: &str) -> Vec<(&'static str, String)> {
     let browser = Browser::new(url);
     let credentials = |password| [("email", "ada@example.com"), ("password", password)];
@@ -151,58 +143,14 @@ fn in_a_form(text: &str) -> String {
 /// PostgreSQL accepts any password if it trusts this machine.
 const DATABASE_PASSWORD: &str = "hunter2";
 
-/// The program, serving, with the sandbox inside. Killed if a test fails before it is stopped.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// The database's address with a password.
+fn with_password(kind: DatabaseKind, url: &str) -> String {
+    if matches!(kind, DatabaseKind::Sqlite) {
+        return url.to_owned();
     }
-}
-
-impl Server {
-    async fn start(kind: DatabaseKind, database: &Database, log: &str) -> Self {
-        let site = database.files.path().join("site");
-        std::fs::create_dir(&site).unwrap();
-        std::fs::write(site.join("manifest.json"), r#"{"script": "s", "style": "s.css"}"#).unwrap();
-        let address = free_address();
-        let url = format!("http://{address}");
-        let mut at = reqwest::Url::parse(&database.url).unwrap();
-        if matches!(kind, DatabaseKind::Postgres) && at.password().is_none() {
-            at.set_password(Some(DATABASE_PASSWORD)).unwrap();
-        }
-        let at = if matches!(kind, DatabaseKind::Postgres) { at.to_string() } else { database.url.clone() };
-        let variables = [
-            ("APP_URL", url.as_str()),
-            ("BIND_ADDR", &address.to_string()),
-            ("SANDBOX_ADDR", "127.0.0.1:0"),
-            ("DATABASE_URL", &at),
-            ("TOLLGATE_SITE", site.to_str().unwrap()),
-            ("RUST_LOG", log),
-        ];
-        let stderr = File::create(database.files.path().join("log")).unwrap();
-        let mut command = tollgate(&database.files, &variables);
-        let child = command.arg("serve").stderr(stderr).stdout(Stdio::null()).spawn().unwrap();
-        let server = Self { child, url };
-        let client = reqwest::Client::new();
-        until(async || {
-            client.get(format!("{}/readyz", server.url)).send().await.is_ok_and(|answer| answer.status() == 200)
-        })
-        .await;
-        server
+    let mut url = reqwest::Url::parse(url).unwrap();
+    if url.password().is_none() {
+        url.set_password(Some(DATABASE_PASSWORD)).unwrap();
     }
-
-    /// Stops it as a supervisor does, waits, and returns its log.
-    async fn stop(&mut self, database: &Database) -> String {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let log = || std::fs::read_to_string(database.files.path().join("log")).unwrap();
-        until(async || log().contains("INFO stopped\n")).await;
-        assert!(self.child.wait().unwrap().success());
-        log()
-    }
+    url.to_string()
 }

@@ -1,10 +1,11 @@
 //! Connections to either database.
 //!
-//! SQLite has one writer: its write pool holds one connection, and every transaction on it begins
-//! immediate, so that two writers queue up instead of failing half-way. Readers have their own pool
+//! SQLite has one writer: its write pool holds one connection, and every transaction on it uses
+//! `BEGIN IMMEDIATE`, so that two writers queue up instead of failing half-way. Readers have their own pool
 //! (WAL). A commit returns after the fsync (`synchronous=FULL`).
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -13,7 +14,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Executor, PgPool, SqlSafeStr, SqlitePool};
 
 use super::error::StoreError;
-use super::tx::{PostgresTx, SqliteTx, Tx};
+use super::sqlite_files::{OpenFiles, create_folder_of, make_private, path_of};
+use super::tx::{PostgresTx, SqliteTx, Tx, check_files};
 use super::value::statements;
 use crate::settings::DatabaseUrl;
 
@@ -52,6 +54,8 @@ pub enum Db {
 pub struct SqlitePools {
     readers: SqlitePool,
     writer: SqlitePool,
+    /// `None` in memory.
+    files: Option<Arc<OpenFiles>>,
 }
 
 impl SqlitePools {
@@ -66,7 +70,9 @@ impl SqlitePools {
     /// Reads a number that changes when another process writes to the file.
     pub(crate) async fn data_version(&self) -> Result<i64, StoreError> {
         // Read on the writing connection, whose own writes do not count.
-        Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await?)
+        let mut connection = self.writer.acquire().await?;
+        check_files(&mut connection, self.files.as_deref()).await?;
+        Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?)
     }
 }
 
@@ -82,7 +88,7 @@ impl Db {
     /// Begins a write transaction.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
-            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::begin(&pools.writer).await?),
+            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::begin(&pools.writer, pools.files.clone()).await?),
             Self::Postgres(pool) => Tx::Postgres(PostgresTx::begin(pool).await?),
         })
     }
@@ -166,24 +172,29 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
         // A checkpoint costs two fsyncs: make them fewer, of 32 MB each.
         .pragma("wal_autocheckpoint", "8192")
         .busy_timeout(Duration::from_secs(5));
-    if let Some(folder) = options.get_filename().parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    let path = path_of(url)?;
+    if let Some(path) = &path {
+        create_folder_of(path).and_then(|()| make_private(path)).map_err(sqlx::Error::Io)?;
     }
-    // An in-memory database lives in its connection: one connection must serve both pools.
-    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
     let pool = |connections, cache: &'static str| {
         let options = options.clone().pragma("cache_size", cache);
         SqlitePoolOptions::new()
             .max_connections(connections)
-            .min_connections(1)
+            // All from the start: later there may be no file descriptor left for one.
+            .min_connections(connections)
             .idle_timeout(None)
             .max_lifetime(None)
-            // A file does not disconnect, and a caller cancelled during the test would close the connection.
+            // A file does not disconnect, and a caller canceled during the test would close the connection.
             .test_before_acquire(false)
             .acquire_timeout(Duration::from_secs(10))
             .connect_with(options)
     };
     let writer = pool(1, WRITER_CACHE).await?;
-    let readers = if in_memory { writer.clone() } else { pool(8, READER_CACHE).await? };
-    Ok(Db::Sqlite(SqlitePools { readers, writer }))
+    // An in-memory database lives in its connection: one connection must serve both pools.
+    let Some(path) = path else { return Ok(Db::Sqlite(SqlitePools { readers: writer.clone(), writer, files: None })) };
+    let readers = pool(8, READER_CACHE).await?;
+    // The WAL exists once something was read.
+    sqlx::query("SELECT COUNT(*) FROM sqlite_master").execute(&writer).await?;
+    let files = OpenFiles::of(&path).map_err(sqlx::Error::Io)?;
+    Ok(Db::Sqlite(SqlitePools { readers, writer, files: Some(Arc::new(files)) }))
 }

@@ -31,6 +31,7 @@ pub const MIGRATIONS: MigrationSet = MigrationSet(&[
     (4, "ledger", include_str!("../../../migrations/engine/0004_ledger.sql")),
     (5, "usage", include_str!("../../../migrations/engine/0005_usage.sql")),
     (6, "reconcile", include_str!("../../../migrations/engine/0006_reconcile.sql")),
+    (8, "write_probe", include_str!("../../../migrations/engine/0008_write_probe.sql")),
 ]);
 
 impl MigrationSet {

@@ -7,10 +7,13 @@
 //! SQLite has one write connection, so it must never be left in an unknown state. It is rolled back and,
 //! if even that fails, closed; the pool opens another (`tests/store/transactions.rs`).
 
+use std::sync::Arc;
+
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use super::error::StoreError;
+use super::sqlite_files::{Misplaced, OpenFiles};
 use super::value::{statements, values};
 
 statements! {
@@ -34,6 +37,8 @@ pub enum Tx {
 pub struct SqliteTx {
     /// `None` once the transaction has ended.
     connection: Option<PoolConnection<Sqlite>>,
+    /// `None` in memory.
+    files: Option<Arc<OpenFiles>>,
     /// Whether every statement so far has succeeded.
     is_sound: bool,
 }
@@ -80,8 +85,10 @@ impl Tx {
 impl SqliteTx {
     /// Begins a transaction that holds the writer from the start, so that two writers queue up
     /// instead of failing halfway.
-    pub(super) async fn begin(writer: &SqlitePool) -> Result<Self, StoreError> {
-        let mut tx = Self { connection: Some(writer.acquire().await?), is_sound: true };
+    pub(super) async fn begin(writer: &SqlitePool, files: Option<Arc<OpenFiles>>) -> Result<Self, StoreError> {
+        let mut connection = writer.acquire().await?;
+        check_files(&mut connection, files.as_deref()).await?;
+        let mut tx = Self { connection: Some(connection), files, is_sound: true };
         tx.run("BEGIN IMMEDIATE").await?;
         Ok(tx)
     }
@@ -107,9 +114,33 @@ impl SqliteTx {
 
     async fn commit(mut self) -> Result<(), StoreError> {
         self.run("COMMIT").await?;
+        let is_durable = match self.files.as_deref().and_then(OpenFiles::misplaced) {
+            None => Ok(()),
+            Some(Misplaced::Wal) => save_wal(self.connection()?).await,
+            Some(Misplaced::Database) => Err(StoreError::Misplaced),
+        };
         self.connection = None;
-        Ok(())
+        is_durable
     }
+}
+
+/// Returns an error if a file of the database was deleted or replaced while it is open. What a deleted WAL
+/// holds is saved first: it was acknowledged.
+pub(super) async fn check_files(
+    connection: &mut SqliteConnection,
+    files: Option<&OpenFiles>,
+) -> Result<(), StoreError> {
+    let Some(misplaced) = files.and_then(OpenFiles::misplaced) else { return Ok(()) };
+    if misplaced == Misplaced::Wal {
+        save_wal(connection).await?;
+    }
+    Err(StoreError::Misplaced)
+}
+
+/// Copies a deleted WAL, which ends with this process, into the database.
+async fn save_wal(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let (busy, ..): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(FULL)").fetch_one(connection).await?;
+    if busy == 0 { Ok(()) } else { Err(StoreError::Misplaced) }
 }
 
 impl Drop for SqliteTx {
@@ -126,7 +157,7 @@ impl Drop for SqliteTx {
     }
 }
 
-/// Rolls back the connection's transaction, if one is open. None is open if the caller was cancelled
+/// Rolls back the connection's transaction, if one is open. None is open if the caller was canceled
 /// during the commit: the connection must survive that, because an in-memory database lives in it.
 async fn end_transaction(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     if sqlx::query("ROLLBACK").execute(&mut *connection).await.is_ok() {

@@ -14,16 +14,9 @@ pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: the database is reachable and has every migration, and all background tasks run.
+/// `/readyz`: the database has every migration and can be written to, and all background tasks run.
 pub async fn ready(State(tollgate): State<Tollgate>) -> Response {
-    let (is_ready, database) = match store::is_migrated(tollgate.db()).await {
-        Ok(true) => (true, "ok"),
-        Ok(false) => (false, "migrations are missing: run `tollgate migrate`"),
-        Err(error) => {
-            tracing::error!(%error, "not ready");
-            (false, "unreachable")
-        }
-    };
+    let (is_ready, database) = database(&tollgate).await;
     let health = tollgate.tasks().health();
     let is_ready = is_ready && health.iter().all(|task| task.is_running);
     let tasks = health.iter().map(|task| {
@@ -33,4 +26,24 @@ pub async fn ready(State(tollgate): State<Tollgate>) -> Response {
     let tasks: serde_json::Map<_, _> = tasks.collect();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "ready": is_ready, "database": database, "tasks": tasks }))).into_response()
+}
+
+/// Whether the database works, in words.
+async fn database(tollgate: &Tollgate) -> (bool, &'static str) {
+    let problem = match store::is_migrated(tollgate.db()).await {
+        Ok(true) => match tollgate.write_probe().check().await {
+            Ok(()) => return (true, "ok"),
+            Err(error) if error.needs_restart() => "a file of the database was deleted or replaced: restart",
+            Err(error) => {
+                tracing::error!(%error, "not ready");
+                "not writable"
+            }
+        },
+        Ok(false) => "migrations are missing: run `tollgate migrate`",
+        Err(error) => {
+            tracing::error!(%error, "not ready");
+            "unreachable"
+        }
+    };
+    (false, problem)
 }

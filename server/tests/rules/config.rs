@@ -270,6 +270,34 @@ fn production_rejects_a_database_in_memory() {
 }
 
 #[test]
+fn production_rejects_a_remote_postgresql_whose_connection_may_be_unencrypted() {
+    for url in [
+        "postgres://db.example.com/tollgate",
+        "postgres://10.0.0.7/tollgate",
+        "postgres://ada:hunter2@db:5432/tollgate?sslmode=prefer",
+        "postgres://db/tollgate?sslmode=allow",
+        "postgres://localhost.example.com/tollgate",
+    ] {
+        let error = error("DATABASE_URL", &production(&[("DATABASE_URL", url)]));
+        assert!(error.contains("sslmode=require") && !error.contains("hunter2"), "{error}");
+    }
+    for url in [
+        "postgres://db.example.com/tollgate?sslmode=require",
+        "postgres://db.example.com/tollgate?sslmode=verify-full",
+        // As it is configured.
+        "postgres://db.example.com/tollgate?sslmode=disable",
+        // It does not leave the machine.
+        "postgres://localhost/tollgate",
+        "postgres://127.0.0.1:5432/tollgate",
+        "postgres://[::1]/tollgate",
+        "postgres:///tollgate?host=/run/postgresql",
+    ] {
+        accepted(&production(&[("DATABASE_URL", url)]));
+    }
+    accepted(&[("DATABASE_URL", "postgres://db.example.com/tollgate")]);
+}
+
+#[test]
 fn the_api_base_is_an_address_without_its_version() {
     let config = accepted(&production(&[("STRIPE_API_BASE", "http://127.0.0.1:12111")]));
     assert_eq!(config.stripe.hosted_origins(), ["http://127.0.0.1:12111"]);
@@ -362,7 +390,7 @@ fn no_secret_is_shown() {
     let variables = production(&[
         ("STRIPE_SECRET_KEY", "sk_live_SECRETKEY"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_SECRETONE,whsec_SECRETTWO"),
-        ("DATABASE_URL", "postgres://ada:SECRETWORD@db/tollgate"),
+        ("DATABASE_URL", "postgres://ada:SECRETWORD@db/tollgate?sslmode=require"),
     ]);
     let config = accepted(&variables);
     let printed = format!("{config:?} {config:#?} {:?} {:?}", config.stripe, config.database_url);

@@ -1,0 +1,82 @@
+//! One server for each SQLite file.
+//!
+//! A second one would take over the first one's work, and neither would see the other's writes in time. It
+//! is an OS lock on a file next to the database, so it ends with its process, however that ends. Commands
+//! take no lock: they may run alongside a server.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::sqlite_files::{create_folder_of, path_of};
+use crate::settings::DatabaseUrl;
+
+/// The right to be the server of an SQLite file, until it is dropped. Any number of servers share a
+/// PostgreSQL database or have one in memory each.
+#[derive(Debug)]
+pub struct ServerLock(#[expect(dead_code, reason = "closing the file ends the lock")] Option<File>);
+
+/// The reason a server cannot start on an SQLite file.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerLockError {
+    /// Another server runs on it.
+    #[error(
+        "another server{} uses the database {}: stop it first, or use PostgreSQL for several servers",
+        .process.as_ref().map(|process| format!(" (process {process})")).unwrap_or_default(),
+        .database.display()
+    )]
+    Held {
+        /// The database file.
+        database: PathBuf,
+        /// The process id of the other server.
+        process: Option<String>,
+    },
+    /// The lock file cannot be used.
+    #[error("cannot lock {}: {source}", .file.display())]
+    Io {
+        /// The lock file.
+        file: PathBuf,
+        /// The error.
+        source: io::Error,
+    },
+    /// The URL cannot be read.
+    #[error(transparent)]
+    Url(#[from] sqlx::Error),
+}
+
+impl ServerLock {
+    /// Acquires the lock, without waiting for another server to stop.
+    pub fn acquire(url: &DatabaseUrl) -> Result<Self, ServerLockError> {
+        let DatabaseUrl::Sqlite(url) = url else { return Ok(Self(None)) };
+        let Some(database) = path_of(url)? else { return Ok(Self(None)) };
+        // Two names of one file are one file.
+        let database = database.canonicalize().unwrap_or(database);
+        let mut file = database.clone().into_os_string();
+        file.push(".lock");
+        let file = PathBuf::from(file);
+        match lock(&file) {
+            Ok(Ok(locked)) => Ok(Self(Some(locked))),
+            Ok(Err(process)) => Err(ServerLockError::Held { database, process }),
+            Err(source) => Err(ServerLockError::Io { file, source }),
+        }
+    }
+}
+
+/// Locks a file and writes the process id into it, or returns the id that another process has written.
+fn lock(path: &Path) -> io::Result<Result<File, Option<String>>> {
+    create_folder_of(path)?;
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {
+            // It only makes the other server's error clearer.
+            let _ = file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
+            Ok(Ok(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut process = String::new();
+            let is_read = file.read_to_string(&mut process).is_ok() && !process.is_empty();
+            Ok(Err(is_read.then_some(process)))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
