@@ -52,6 +52,11 @@ pub enum Command {
     },
     /// Check the installation, and suggest a fix for each problem.
     Doctor,
+    /// Link a Stripe customer to an account.
+    Customer {
+        #[command(subcommand)]
+        command: CustomerCommand,
+    },
     /// Manage operators, who can see and repair everyone's billing.
     Operator {
         #[command(subcommand)]
@@ -75,6 +80,18 @@ pub enum CatalogCommand {
     Plan,
     /// Apply these changes at Stripe.
     Apply,
+}
+
+/// `customer`
+#[derive(Debug, Subcommand)]
+pub enum CustomerCommand {
+    /// Link a customer that no account owns, with its subscriptions.
+    Link {
+        /// `cus_…`
+        customer: String,
+        /// The account's id; `tollgate explain` shows it.
+        account: String,
+    },
 }
 
 /// `operator`

@@ -57,6 +57,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Webhook { command } => commands::webhook::run(config, command).await,
         Command::Reconcile { dry_run } => commands::reconcile::run(config, dry_run).await,
         Command::Doctor => commands::doctor::run(config).await,
+        Command::Customer { command } => commands::customer::run(config, command).await,
         Command::Operator { command } => commands::operator::run(config, command).await,
         Command::Events { command } => commands::events::run(config, command).await,
         Command::Changes { command } => commands::changes::run(config, command).await,

@@ -31,9 +31,10 @@ impl Failure {
         match error {
             CheckoutError::Stripe(cause) => Self::stripe(&cause),
             CheckoutError::Store(cause) => Self::store(cause),
-            CheckoutError::InProgress | CheckoutError::AlreadySubscribed | CheckoutError::JustBought(_) => {
-                Self::InProgress
-            }
+            CheckoutError::InProgress
+            | CheckoutError::AlreadySubscribed
+            | CheckoutError::SubscribedBefore(_)
+            | CheckoutError::JustBought(_) => Self::InProgress,
             CheckoutError::Unknown | CheckoutError::NotForSale | CheckoutError::Closed => Self::NotFound,
         }
     }

@@ -48,6 +48,7 @@ pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseEr
         Err(
             CheckoutError::InProgress
             | CheckoutError::JustBought(_)
+            | CheckoutError::SubscribedBefore(_)
             | CheckoutError::Closed
             | CheckoutError::Unknown
             | CheckoutError::NotForSale,

@@ -22,6 +22,7 @@ pub mod checkout;
 pub mod clock;
 pub mod closing;
 mod core;
+pub mod customer_link;
 pub mod doctor;
 mod engine;
 pub mod ids;

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod changes;
+pub mod customer;
 pub mod database;
 pub mod doctor;
 pub mod events;

@@ -26,6 +26,7 @@ mod portal;
 mod program;
 mod purchase;
 mod reconcile;
+mod restore;
 mod server_functions;
 mod start;
 mod storage;

@@ -26,6 +26,7 @@ pub async fn start_subscription(
     match checkout::start_subscription(&tollgate, permit.account_id(), &plan, &interval).await {
         Ok(url) => Ok(SeeOther::to(url)),
         Err(CheckoutError::AlreadySubscribed) => Ok(SeeOther::to("/billing?notice=already_subscribed")),
+        Err(CheckoutError::SubscribedBefore(_)) => Ok(SeeOther::to("/billing?notice=subscribed_before")),
         Err(CheckoutError::Unknown | CheckoutError::NotForSale) => {
             Err(ApiError::form_error(Failure::Invalid, "This plan isn't available. Choose another one."))
         }

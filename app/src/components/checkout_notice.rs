@@ -12,7 +12,12 @@ pub fn CheckoutNotice(notice: Option<String>) -> impl IntoView {
             "You already have a subscription.",
             "You can have one at a time, so we didn't start another and you weren't charged.",
         ),
-        "canceled" => ("Checkout cancelled.", "You left before paying, so you weren't charged."),
+        "subscribed_before" => (
+            "This email address already has a subscription.",
+            "It isn't linked to this account yet, so we didn't start another and you weren't charged. \
+             Contact us and we'll link it.",
+        ),
+        "canceled" => ("Checkout canceled.", "You left before paying, so you weren't charged."),
         _ => return None,
     };
     Some(view! { <Banner tone=Tone::Info title><p>{text}</p></Banner> })

@@ -1,6 +1,6 @@
 //! Errors of a purchase.
 
-use billing::CheckoutSessionId;
+use billing::{CheckoutSessionId, CustomerId};
 
 use crate::store::StoreError;
 use crate::stripe::GatewayError;
@@ -18,6 +18,9 @@ pub enum CheckoutError {
     /// The account already has a subscription, which can be changed instead.
     #[error("the account already has a subscription")]
     AlreadySubscribed,
+    /// A customer with the same e-mail address, whom no account owns, has a subscription.
+    #[error("{0} has the same e-mail address and a subscription, but no account")]
+    SubscribedBefore(CustomerId),
     /// The product was bought a moment ago, in another tab.
     #[error("the product was just bought")]
     JustBought(CheckoutSessionId),

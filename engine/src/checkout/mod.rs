@@ -11,6 +11,7 @@ mod attempt;
 mod customer;
 mod error;
 mod offer;
+mod orphan;
 mod outcome;
 mod start;
 

@@ -6,6 +6,7 @@ use super::attempt::{open_session, supersede};
 use super::customer::live_customer;
 use super::error::CheckoutError;
 use super::offer::{Offer, OfferPrices};
+use super::orphan::refuse_orphaned;
 use crate::core::Core;
 use crate::store::checkouts::{Attempt, AttemptStatus, CheckoutItem};
 use crate::store::{accounts, checkouts, subscriptions};
@@ -27,7 +28,11 @@ pub async fn start_subscription(
     interval: &str,
 ) -> Result<String, CheckoutError> {
     let offer = Offer::plan(core.catalog(), plan, interval)?;
-    refuse_second(&subscriptions::of_account(core.db(), account).await?)?;
+    let stored = subscriptions::of_account(core.db(), account).await?;
+    refuse_second(&stored)?;
+    if stored.is_empty() {
+        refuse_orphaned(core, account).await?;
+    }
     let customer = live_customer(core, account).await?;
     refuse_second(&sync::all_of_customer(core, &customer).await?)?;
     session_for(core, account, &customer, &offer).await

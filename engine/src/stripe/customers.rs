@@ -2,9 +2,9 @@
 
 use billing::ledger::Customer;
 use billing::{AccountId, CustomerId};
-use stripe_core::customer::{CreateCustomer, RetrieveCustomer, UpdateCustomer};
+use stripe_core::customer::{CreateCustomer, ListCustomer, RetrieveCustomer, UpdateCustomer};
 
-use super::gateway::{Gateway, GatewayError, metadata};
+use super::gateway::{Gateway, GatewayError, Listed, PAGE, metadata};
 use super::objects::{self, Named};
 
 impl Gateway {
@@ -32,6 +32,19 @@ impl Gateway {
     /// Erases a customer's address, name and phone number. Invoices keep what was printed on them.
     pub async fn erase_contact(&self, customer: &CustomerId) -> Result<(), GatewayError> {
         let request = UpdateCustomer::new(customer.as_str()).email("").name("").phone("");
+        self.send(&request, None).await.map(drop)
+    }
+
+    /// The customers with this e-mail address, as it was given: at most a page of them.
+    pub async fn customers_with_email(&self, email: &str) -> Result<Vec<CustomerId>, GatewayError> {
+        let request = ListCustomer::new().email(email).limit(PAGE);
+        let page = Listed::read(&self.send(&request, None).await?, objects::customer)?;
+        Ok(page.data.into_iter().map(|named| named.object.id).collect())
+    }
+
+    /// Stores the account's id in a customer's metadata.
+    pub async fn name_account(&self, customer: &CustomerId, account: &AccountId) -> Result<(), GatewayError> {
+        let request = UpdateCustomer::new(customer.as_str()).metadata(metadata(account));
         self.send(&request, None).await.map(drop)
     }
 

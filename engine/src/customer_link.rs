@@ -1,0 +1,83 @@
+//! Linking a Stripe customer to an account, on an operator's decision.
+
+use std::collections::BTreeSet;
+
+use billing::{AccountId, CustomerId, Subscription};
+
+use crate::core::Core;
+use crate::inbox::object::Object;
+use crate::store::{StoreError, accounts, customers};
+use crate::stripe::GatewayError;
+use crate::sync::{self, SyncContext, SyncError};
+
+/// The reason a customer was not linked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The account is closed or does not exist.
+    #[error("there is no open account {0}")]
+    NoAccount(AccountId),
+    /// Stripe has no such customer, or it was deleted there.
+    #[error("Stripe has no customer {0}")]
+    NoCustomer(CustomerId),
+    /// The account has another customer.
+    #[error("the account {account} has the customer {customer}; it can have only one")]
+    AccountHasCustomer {
+        /// The account.
+        account: AccountId,
+        /// Its customer.
+        customer: CustomerId,
+    },
+    /// Another account owns the customer.
+    #[error("the customer {customer} belongs to the account {account}")]
+    Owned {
+        /// The customer.
+        customer: CustomerId,
+        /// Its owner.
+        account: AccountId,
+    },
+    /// Stripe gave no usable response.
+    #[error(transparent)]
+    Stripe(#[from] GatewayError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The customer's objects could not be brought up to date.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+}
+
+/// Links a customer whom no account owns to an account without a customer, with its subscriptions, which
+/// are returned. The account's id is stored in the customer's metadata in Stripe as well, so that the link
+/// can be found again from there.
+#[tracing::instrument(skip_all, fields(%customer, %account))]
+pub async fn link(core: &Core, customer: &CustomerId, account: &AccountId) -> Result<Vec<Subscription>, LinkError> {
+    let contact = accounts::contact(core.db(), account).await?;
+    if contact.is_none_or(|contact| contact.closed_at.is_some()) {
+        return Err(LinkError::NoAccount(account.clone()));
+    }
+    if let Some(linked) = customers::of_account(core.db(), account).await?.filter(|linked| linked != customer) {
+        return Err(LinkError::AccountHasCustomer { account: account.clone(), customer: linked });
+    }
+    match core.gateway().customer(customer).await {
+        Ok(found) if !found.object.is_deleted => {}
+        Ok(_) => return Err(LinkError::NoCustomer(customer.clone())),
+        Err(error) if error.is_missing() => return Err(LinkError::NoCustomer(customer.clone())),
+        Err(error) => return Err(error.into()),
+    }
+    refuse_owned(core, customer, account).await?;
+    core.gateway().name_account(customer, account).await?;
+    let wanted = BTreeSet::from([Object::Customer(customer.clone())]);
+    sync::objects(core, &wanted, SyncContext::with_reason("linked by an operator")).await?;
+    // Another process may have linked it meanwhile.
+    refuse_owned(core, customer, account).await?;
+    Ok(sync::all_of_customer(core, customer).await?)
+}
+
+async fn refuse_owned(core: &Core, customer: &CustomerId, account: &AccountId) -> Result<(), LinkError> {
+    match customers::by_id(core.db(), customer).await? {
+        Some(stored) if stored.account != *account => {
+            Err(LinkError::Owned { customer: customer.clone(), account: stored.account })
+        }
+        _ => Ok(()),
+    }
+}

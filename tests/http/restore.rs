@@ -1,0 +1,77 @@
+//! A restored backup: what happened since is in Stripe only.
+
+use billing::CustomerId;
+use engine::customer_link::{self, LinkError};
+use engine::store::customers;
+
+use crate::support::{Harness, PAYS, on_both_databases};
+
+/// The customer of a subscriber whose account is lost.
+async fn lose_subscriber(app: &Harness) -> CustomerId {
+    let browser = app.signed_up("ada@example.com").await;
+    app.subscribe(&browser, "PRO", PAYS).await;
+    app.settled().await;
+    let account = app.account("ada@example.com").await;
+    let customer = customers::of_account(app.tollgate.db(), &account).await.unwrap().unwrap();
+    app.database.empty(app.tollgate.db()).await;
+    app.tollgate.cache().invalidation().trust(false);
+    customer
+}
+
+on_both_databases! {
+    async fn a_person_who_signs_up_again_is_not_sold_a_second_subscription(database) {
+        let app = Harness::start(database).await;
+        let customer = lose_subscriber(&app).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let checkouts = app.stripe_calls("POST", "/v1/checkout/sessions");
+        let refused = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await;
+        assert_eq!(refused.status, 303, "{}", refused.body);
+        let page = browser.get(&refused.location()).await;
+        assert!(page.body.contains("This email address already has a subscription."), "{}", page.body);
+        assert_eq!(app.stripe_calls("POST", "/v1/checkout/sessions"), checkouts);
+        assert!(!browser.opens("/dashboard/analytics").await, "anyone can sign up with that address");
+
+        let account = app.account("ada@example.com").await;
+        let linked = customer_link::link(&app.tollgate, &customer, &account).await.unwrap();
+        assert_eq!(linked.len(), 1);
+        assert!(browser.opens("/dashboard/analytics").await, "the subscription is theirs again");
+        app.settled().await;
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 1);
+        let again = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await;
+        assert_eq!(again.location(), "/billing?notice=already_subscribed");
+    }
+
+    async fn an_ended_subscription_or_one_of_another_address_is_no_obstacle(database) {
+        let app = Harness::start(database).await;
+        lose_subscriber(&app).await;
+        let eve = app.signed_up("eve@example.com").await;
+        assert!(app.open_checkout(&eve, "PRO").await.contains("/c/pay/"));
+        let subscription = app.stripe_newest("/v1/subscriptions").await;
+        app.stripe_deletes(&format!("/v1/subscriptions/{subscription}")).await;
+        let ada = app.signed_up("ada@example.com").await;
+        assert!(app.open_checkout(&ada, "PRO").await.contains("/c/pay/"));
+    }
+
+    async fn a_customer_is_linked_to_one_account_and_an_account_to_one_customer(database) {
+        let app = Harness::start(database).await;
+        let customer = lose_subscriber(&app).await;
+        let ada = app.signed_up("ada@example.com").await;
+        app.signed_up("eve@example.com").await;
+        let (adas, eves) = (app.account("ada@example.com").await, app.account("eve@example.com").await);
+        let link = async |customer: &str, account: &str| {
+            let (customer, account) = (CustomerId::new(customer), billing::AccountId::new(account));
+            customer_link::link(&app.tollgate, &customer, &account).await
+        };
+        assert!(matches!(link(customer.as_str(), "nobody").await, Err(LinkError::NoAccount(_))));
+        assert!(matches!(link("cus_none", adas.as_str()).await, Err(LinkError::NoCustomer(_))));
+        app.buy(&ada, "ai-500", PAYS).await;
+        app.settled().await;
+        let refused = link(customer.as_str(), adas.as_str()).await;
+        assert!(matches!(refused, Err(LinkError::AccountHasCustomer { .. })), "{refused:?}");
+        link(customer.as_str(), eves.as_str()).await.unwrap();
+        app.signed_up("zoe@example.com").await;
+        let zoes = app.account("zoe@example.com").await;
+        let refused = link(customer.as_str(), zoes.as_str()).await;
+        assert!(matches!(refused, Err(LinkError::Owned { .. })), "{refused:?}");
+    }
+}
