@@ -223,7 +223,6 @@ async fn create_missing(
         }
     }
     if !new.is_empty() {
-        let mut tx = db.begin().await?;
         rows::create_counters(&mut tx, &new).await?;
         tx.commit().await?;
     }
@@ -245,11 +244,11 @@ fn empty_counter(scope: &CounterScope) -> Counter {
         from_credits: 0,
         held_credits: 0,
         overage: 0,
+        held_overage: 0,
     }
 }
 
 /// An account and an idempotency key.
-        held_overage: 0,
 type RecordKey = (String, String);
 
 /// The locked rows, and the writes to make.
@@ -272,13 +271,13 @@ struct Batch<'a> {
 struct Released {
     key: RecordKey,
     reservation: String,
+    included: i64,
+    credits: i64,
+    overage: i64,
 }
 
 impl<'a> Batch<'a> {
     async fn read(
-    included: i64,
-    credits: i64,
-    overage: i64,
         tx: &mut Tx,
         requests: &'a [Request],
         keys: &[CounterKey],
@@ -427,11 +426,11 @@ impl<'a> Batch<'a> {
             self.change(&key, scope, |counter| {
                 counter.reserved += included;
                 counter.held_credits += credits;
+                counter.held_overage += overage;
             });
         } else {
             self.count(&key, scope, &record, take.now, |counter| {
                 counter.used += included;
-                counter.held_overage += overage;
                 counter.from_credits += credits;
                 counter.overage += overage;
             });
@@ -453,11 +452,11 @@ impl<'a> Batch<'a> {
                 self.count(&key, scope, &held, settle.now, |counter| {
                     counter.reserved -= held.included();
                     counter.held_credits -= held.from_credits;
+                    counter.held_overage -= held.overage;
                     counter.used += held.included();
                     counter.from_credits += held.from_credits;
                     counter.overage += held.overage;
                 });
-                    counter.held_overage -= held.overage;
                 let counted =
                     UsageRecord { state: "counted".to_owned(), reservation_id: None, expires_at: None, ..held.clone() };
                 self.records.insert(named, counted);
@@ -479,13 +478,13 @@ impl<'a> Batch<'a> {
                 || self.committed.iter().any(|(settle, _)| settle.reservation == expired.reservation_id);
             if !has_ended {
                 let released = Released {
+                    included: expired.included(),
+                    credits: expired.from_credits,
+                    overage: expired.overage,
                     key: (expired.account_id, expired.idempotency_key),
                     reservation: expired.reservation_id,
                 };
                 self.release(key, released);
-                    included: expired.included(),
-                    credits: expired.from_credits,
-                    overage: expired.overage,
             }
         }
         Ok(())

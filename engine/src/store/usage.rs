@@ -84,7 +84,7 @@ static COUNTERS_OF_WINDOWS: LazyLock<BatchStatement> = LazyLock::new(|| {
         "WITH given (account_id, meter, described, since, subscription_id) AS (",
         "$text, $text, $bigint, $bigint, $text",
         ") SELECT given.described, c.account_id, c.meter, c.window_start, c.window_end, c.subscription_id, c.included, \
-        c.used, c.reserved, c.from_credits, c.held_credits, c.overage FROM given JOIN usage_counter c \
+        c.used, c.reserved, c.from_credits, c.held_credits, c.overage, c.held_overage FROM given JOIN usage_counter c \
         ON c.account_id = given.account_id AND c.meter = given.meter AND (c.window_start = given.described \
         OR (c.window_start < given.described AND c.window_start > given.since AND c.window_end > given.described \
         AND c.subscription_id = given.subscription_id))",
@@ -197,6 +197,8 @@ pub struct Counter {
     pub held_credits: i64,
     /// Units used beyond limit and credits, to be billed.
     pub overage: i64,
+    /// Overage held by reservations.
+    pub held_overage: i64,
 }
 
 columns!(Counter {
@@ -224,8 +226,6 @@ pub struct UsageRecord {
     /// The meter's key.
     pub meter: String,
     /// The number of units.
-    /// Overage held by reservations.
-    pub held_overage: i64,
     pub quantity: i64,
     /// `held` or `counted`.
     pub state: String,
