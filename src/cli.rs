@@ -57,6 +57,11 @@ pub enum Command {
         #[command(subcommand)]
         command: CustomerCommand,
     },
+    /// Remove the accounts that `make run` creates to try the app with.
+    Demo {
+        #[command(subcommand)]
+        command: DemoCommand,
+    },
     /// Manage operators, who can see and repair everyone's billing.
     Operator {
         #[command(subcommand)]
@@ -94,14 +99,24 @@ pub enum CustomerCommand {
     },
 }
 
+/// `demo`
+#[derive(Debug, Subcommand)]
+pub enum DemoCommand {
+    /// Remove them, with what belongs to them.
+    Remove,
+}
+
 /// `operator`
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
-    /// Make a user an operator.
+    /// Show a user, and make them an operator.
     Add {
         /// The user's e-mail address.
         #[arg(value_parser = Email::parse)]
         email: Email,
+        /// Do not ask for confirmation.
+        #[arg(long)]
+        yes: bool,
     },
     /// Remove the operator role from a user.
     Remove {

@@ -18,13 +18,7 @@ use server::admin::OperatorPermit;
 use server::admin::roles::set_role;
 use server::config::{Config, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
 use server::store::users::Role;
-use server::{Tollgate, auth};
-
-/// The users: a customer, and an operator.
-const DEMO_EMAIL: &str = "demo@tollgate.test";
-const OPERATOR_EMAIL: &str = "operator@tollgate.test";
-/// Their password. Not a secret: they exist only with the sandbox.
-const DEMO_PASSWORD: &str = "tollgate-demo";
+use server::{Tollgate, auth, demo};
 
 /// Starts the sandbox if no keys are configured. One already listening on its address is reused.
 pub async fn start_sandbox(config: &mut Config, app: SocketAddr) -> anyhow::Result<Option<Sandbox>> {
@@ -100,15 +94,15 @@ pub async fn seed(tollgate: &Tollgate) -> anyhow::Result<()> {
     catalog::apply_all(tollgate.gateway(), tollgate.catalog())
         .await
         .context("cannot create the prices in the sandbox")?;
-    auth::create_user(tollgate, &Email::parse(DEMO_EMAIL)?, DEMO_PASSWORD.to_owned()).await?;
-    let operator = Email::parse(OPERATOR_EMAIL)?;
-    auth::create_user(tollgate, &operator, DEMO_PASSWORD.to_owned()).await?;
+    auth::create_user(tollgate, &Email::parse(demo::CUSTOMER)?, demo::PASSWORD.to_owned()).await?;
+    let operator = Email::parse(demo::OPERATOR)?;
+    auth::create_user(tollgate, &operator, demo::PASSWORD.to_owned()).await?;
     set_role(tollgate, &OperatorPermit::for_cli(), &operator, Role::Operator).await?;
     println!();
     println!("  Tollgate   {}", tollgate.config().app_url);
     println!("  Sandbox    {sandbox}  (in place of Stripe; pay with card 4242 4242 4242 4242)");
-    println!("  Log in as  {DEMO_EMAIL}  and  {DEMO_PASSWORD}");
-    println!("  or as      {OPERATOR_EMAIL}, who sees everyone's billing, with the same password");
+    println!("  Log in as  {}  and  {}", demo::CUSTOMER, demo::PASSWORD);
+    println!("  or as      {}, who sees everyone's billing, with the same password", demo::OPERATOR);
     println!();
     Ok(())
 }

@@ -58,6 +58,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Reconcile { dry_run } => commands::reconcile::run(config, dry_run).await,
         Command::Doctor => commands::doctor::run(config).await,
         Command::Customer { command } => commands::customer::run(config, command).await,
+        Command::Demo { command } => commands::demo::run(config, command).await,
         Command::Operator { command } => commands::operator::run(config, command).await,
         Command::Events { command } => commands::events::run(config, command).await,
         Command::Changes { command } => commands::changes::run(config, command).await,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use engine::store::ServerLock;
 use server::auth::session_store;
 use server::config::Config;
-use server::{Tollgate, http, store};
+use server::{Tollgate, demo, http, store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,7 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     #[cfg(not(feature = "sandbox"))]
     let clock = crate::commands::database::clock(&config).await;
     let tollgate = Tollgate::new(config, db, clock, assets)?;
+    demo::refuse_outside_the_sandbox(&tollgate).await?;
     let router = http::router(&tollgate, app::pages(&tollgate)?)?;
 
     let stop = CancellationToken::new();

@@ -56,6 +56,7 @@ pub const TABLE: &[Entry] = &[
     page("/billing/success", Policy::SignedIn),
     page("/billing/upgrade", Policy::SignedIn),
     action("/billing/invoice", Policy::SignedIn),
+    action("/billing/return", Policy::SignedIn),
     action("/api/billing/subscribe", Policy::SignedIn).form_on("/pricing"),
     action("/api/billing/checkout", Policy::SignedIn).form_on("/billing"),
     action("/api/billing/portal", Policy::SignedIn).form_on("/billing"),

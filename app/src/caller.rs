@@ -113,9 +113,9 @@ pub async fn session() -> Result<Session, Failure> {
 }
 
 /// Returns the client that sent a request, for the limit on password attempts.
-pub fn client(parts: &Parts) -> Client {
+pub fn client(tollgate: &Tollgate, parts: &Parts) -> Client {
     Client {
         address: parts.extensions.get::<ClientAddress>().map(|client| client.0),
-        device: Device::of_request(&parts.headers),
+        device: Device::of_request(&parts.headers, tollgate.config().is_https()),
     }
 }

@@ -19,7 +19,7 @@ use leptos_meta::{MetaTags, Title, provide_meta_context};
 use server::Tollgate;
 use server::auth::Visitor;
 
-use crate::components::{FailureView, SiteFooter, SiteHeader};
+use crate::components::{FailureView, Leaving, SiteFooter, SiteHeader};
 use crate::content_security;
 use crate::failure::Failure;
 use crate::form_state::FormState;
@@ -49,7 +49,20 @@ pub async fn page_again(
 /// Renders the page for a failure.
 pub async fn failure(tollgate: &Tollgate, mut parts: Parts, failure: Failure) -> Response {
     refresh_entitlement(tollgate, &mut parts).await;
-    render(tollgate, parts, Some(failure.status()), FormState::default(), Some(failure)).await
+    render(tollgate, parts, Some(failure.status()), FormState::default(), Some(Instead::Failure(failure))).await
+}
+
+/// Renders a page that leads on to `address` by itself.
+pub async fn leaving(tollgate: &Tollgate, parts: Parts, address: &str) -> Response {
+    let instead = Instead::Leaving(address.to_owned());
+    render(tollgate, parts, Some(StatusCode::OK), FormState::default(), Some(instead)).await
+}
+
+/// What a document shows instead of the page at its address.
+#[derive(Clone)]
+enum Instead {
+    Failure(Failure),
+    Leaving(String),
 }
 
 /// Replaces the entitlement that the gate computed: the form post may have changed it.
@@ -69,12 +82,12 @@ async fn render(
     mut parts: Parts,
     status: Option<StatusCode>,
     form: FormState,
-    failure: Option<Failure>,
+    instead: Option<Instead>,
 ) -> Response {
     // The router renders pages for GET only.
     parts.method = Method::GET;
     let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
-    let theme = Theme::of_request(&parts.headers);
+    let theme = Theme::of_request(&parts.headers, tollgate.config().is_https());
     let is_private = visitor.signed_in.is_some();
     let nonce = Nonce::new();
     let context = {
@@ -92,7 +105,7 @@ async fn render(
         let scripts = Arc::clone(&scripts);
         move || {
             let _ = scripts.set(island_scripts().to_html());
-            document(failure)
+            document(instead.clone())
         }
     };
     let request = Request::from_parts(parts, Body::empty());
@@ -137,7 +150,7 @@ fn island_scripts() -> impl IntoView {
     view! { <HydrationScripts options islands=true/> }
 }
 
-fn document(failure: Option<Failure>) -> impl IntoView {
+fn document(instead: Option<Instead>) -> impl IntoView {
     provide_meta_context();
     let tollgate = expect_context::<Tollgate>();
     let theme = expect_context::<Theme>();
@@ -148,8 +161,9 @@ fn document(failure: Option<Failure>) -> impl IntoView {
     let style = tollgate.assets().style_path().to_owned();
     // Before the body: the later title wins.
     let name = view! { <Title formatter=|title: String| title + " · Tollgate" text="Plans"/> };
-    let body = match failure {
-        Some(failure) => view! { <FailureView failure/> }.into_any(),
+    let body = match instead {
+        Some(Instead::Failure(failure)) => view! { <FailureView failure/> }.into_any(),
+        Some(Instead::Leaving(address)) => view! { <Leaving address/> }.into_any(),
         None => view! { <Pages/> }.into_any(),
     };
     view! {

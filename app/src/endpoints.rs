@@ -23,6 +23,7 @@ use leptos::server_fn::error::FromServerFnError;
 use server::Tollgate;
 
 use crate::addresses;
+use crate::after_form;
 use crate::api::error::ApiError;
 use crate::document;
 use crate::failure::Failure;
@@ -77,6 +78,9 @@ async fn respond(State(tollgate): State<Tollgate>, request: Request) -> Response
     };
     match outcome {
         Ok(Output { json, location }) => match location.filter(|_| !is_script(&parts.headers)) {
+            Some(address) if parts.method == Method::POST => {
+                after_form::go_to(&tollgate, parts, address.to_str().unwrap_or_default()).await
+            }
             Some(address) => (StatusCode::SEE_OTHER, [(header::LOCATION, address)]).into_response(),
             None => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         },

@@ -16,6 +16,8 @@ mod actions;
 #[cfg(feature = "ssr")]
 mod addresses;
 #[cfg(feature = "ssr")]
+mod after_form;
+#[cfg(feature = "ssr")]
 mod areas;
 #[cfg(feature = "ssr")]
 mod attempts;
@@ -31,6 +33,8 @@ mod content_security;
 mod document;
 #[cfg(feature = "ssr")]
 mod endpoints;
+#[cfg(feature = "ssr")]
+mod form_page;
 #[cfg(feature = "ssr")]
 mod form_state;
 #[cfg(feature = "ssr")]

@@ -11,9 +11,9 @@ use server::Tollgate;
 use crate::addresses::{Kind, TABLE};
 use crate::failure::Failure;
 use crate::pages::Pages;
-use crate::{actions, document, endpoints};
+use crate::{actions, document, endpoints, form_page};
 
-/// Returns the routes, with their policies. It is an error if the table of addresses lacks a route,
+/// Returns the routes, with their policies. It is an error if the table of addresses is missing a route,
 /// or has one that isn't served.
 pub fn pages(tollgate: &Tollgate) -> Result<server::http::Pages, PolicyTableError> {
     let page_paths = page_paths();
@@ -37,6 +37,7 @@ pub fn pages(tollgate: &Tollgate) -> Result<server::http::Pages, PolicyTableErro
         router,
         routes: TABLE.iter().map(|entry| Route { path: entry.path, policy: entry.policy }).collect(),
         refusals: Router::new().fallback(refuse).with_state(tollgate.clone()),
+        form_page: form_page::of_post,
     })
 }
 
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_route_without_a_policy_is_named() {
+    async fn a_route_without_a_policy_is_reported() {
         let mut pages = page_paths();
         pages.push("/secret".to_owned());
         assert_eq!(with(&pages, &[], &[]), ["`/secret` is served but has no policy"]);
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_nothing_serves_is_named() {
+    async fn a_line_that_nothing_serves_is_reported() {
         let pages: Vec<String> = page_paths().into_iter().filter(|path| path != "/pricing").collect();
         assert_eq!(with(&pages, &[], &[]), ["`/pricing` has a policy but nothing serves it"]);
     }

@@ -80,7 +80,7 @@ CREATE UNIQUE INDEX checkout_attempt_one_product ON checkout_attempt (account_id
 
 -- Used trials: by account, by canonical e-mail address and by the card's fingerprint.
 CREATE TABLE trial_claim (
-    claim           TEXT   NOT NULL PRIMARY KEY, -- account:…, email:… or card:…
+    claim           TEXT   NOT NULL PRIMARY KEY, -- SHA-256 in hex, of account:…, email:… or card:…
     subscription_id TEXT   NOT NULL,
     claimed_at      BIGINT NOT NULL
 );

@@ -5,8 +5,10 @@ use engine::closing::{self, CloseError};
 use engine::store::Tx;
 
 use crate::auth::{self, AuthUnavailable, Client, LoginError, Session, SignedIn};
-use crate::store::{StoreError, api_keys, custom_domains, support_messages, users};
+use crate::store::users::{self, User};
+use crate::store::{StoreError, api_keys, custom_domains, support_messages};
 use crate::tollgate::Tollgate;
+use crate::uninterrupted::uninterrupted;
 use crate::user_cache::Changed;
 
 /// The reason an account was not closed.
@@ -37,20 +39,43 @@ pub async fn close_account(
     password: &str,
 ) -> Result<(), CloseAccountError> {
     auth::confirm(tollgate, who, client, password).await?;
-    let account = &who.account_id;
-    closing::end_billing(tollgate, account).await?;
-    let mut tx = tollgate.db().begin().await?;
-    closing::close_in(&mut tx, tollgate, account).await?;
-    let keys = delete_workspace(&mut tx, account).await?;
-    let members = users::remove_members(&mut tx, account).await?;
-    let keys = keys.into_iter().map(Changed::Key);
-    let changed = members.into_iter().map(Changed::User).chain(keys).map(|changed| changed.subject());
-    let changed = changed.chain([account.to_string()]).collect();
-    tollgate.cache().invalidation().commit(tx, changed).await?;
-    tracing::info!("account {account} is closed");
+    let closing = close(tollgate.clone(), who.account_id.clone(), who.email.clone(), client.clone());
+    uninterrupted(closing).await?;
+    tracing::info!("account {} is closed", who.account_id);
     // The user is deleted, so a session that outlives this grants no access.
     auth::logout(session).await.map_err(|error: AuthUnavailable| LoginError::from(error))?;
     Ok(())
+}
+
+async fn close(tollgate: Tollgate, account: AccountId, email: String, client: Client) -> Result<(), CloseError> {
+    closing::end_billing(&tollgate, &account).await?;
+    let mut tx = tollgate.db().begin().await?;
+    closing::close_in(&mut tx, &tollgate, &account).await?;
+    Ok(delete_and_commit(&tollgate, tx, &account, &email, &client).await?)
+}
+
+/// Closes the account of a user without calling Stripe. See [`closing::close_here_in`].
+pub(crate) async fn close_here(tollgate: &Tollgate, user: &User) -> Result<(), StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    closing::close_here_in(&mut tx, tollgate, &user.account_id).await?;
+    delete_and_commit(tollgate, tx, &user.account_id, &user.email, &Client::default()).await
+}
+
+/// Deletes the workspace and the users of an account in the transaction that closes it.
+async fn delete_and_commit(
+    tollgate: &Tollgate,
+    mut tx: Tx,
+    account: &AccountId,
+    email: &str,
+    client: &Client,
+) -> Result<(), StoreError> {
+    let keys = delete_workspace(&mut tx, account).await?;
+    let members = users::remove_members(&mut tx, account).await?;
+    auth::forget(&mut tx, email, client).await?;
+    let keys = keys.into_iter().map(Changed::Key);
+    let changed = members.into_iter().map(Changed::User).chain(keys).map(|changed| changed.subject());
+    let changed = changed.chain([account.to_string()]).collect();
+    tollgate.cache().invalidation().commit(tx, changed).await
 }
 
 /// Deletes the account's workspace, and returns the hashes of its API keys.

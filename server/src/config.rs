@@ -87,6 +87,7 @@ impl Config {
         for cancel in [&mut urls.cancel_plan, &mut urls.cancel_product] {
             cancel.set_query(Some("notice=canceled"));
         }
+        urls.portal_return.set_path("/billing/return");
         urls
     }
 }
@@ -432,7 +433,8 @@ fn range(text: &str) -> Option<IpNet> {
     }
 }
 
-fn is_this_machine(url: &Url) -> bool {
+/// Whether an address is this machine's own.
+pub(crate) fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),

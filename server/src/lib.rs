@@ -10,11 +10,14 @@ pub mod assets;
 pub mod auth;
 pub mod closing;
 pub mod config;
+pub mod cookie;
+pub mod demo;
 pub mod hashing;
 pub mod http;
 pub mod product;
 pub mod store;
 mod tollgate;
+mod uninterrupted;
 pub mod user_cache;
 pub mod workspace;
 

@@ -1,11 +1,12 @@
 //! Everything that a request needs, in one handle.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use engine::clock::Clock;
 use engine::metering::rate_limit::RateLimiter;
 use engine::{BillingChange, BuildError, Db, Engine};
+use serde_json::Value;
 
 use crate::ai::{Ai, AiError};
 use crate::assets::Assets;
@@ -28,6 +29,7 @@ struct Inner {
     hashing: Hashing,
     limiter: RateLimiter,
     user_cache: UserCache,
+    api_document: OnceLock<Value>,
 }
 
 impl Deref for Tollgate {
@@ -68,7 +70,8 @@ impl Tollgate {
         let hashing = Hashing::new(config.hashing);
         let limiter = RateLimiter::new(config.api_calls_per_second);
         let user_cache = UserCache::new(engine.cache().invalidation());
-        Ok(Self(Arc::new(Inner { config, engine, assets, ai, hashing, limiter, user_cache })))
+        let api_document = OnceLock::new();
+        Ok(Self(Arc::new(Inner { config, engine, assets, ai, hashing, limiter, user_cache, api_document })))
     }
 
     /// The configuration.
@@ -99,6 +102,11 @@ impl Tollgate {
     /// The limit on bursts of API calls.
     pub(crate) fn limiter(&self) -> &RateLimiter {
         &self.0.limiter
+    }
+
+    /// The OpenAPI document, once it was asked for.
+    pub(crate) fn api_document(&self) -> &OnceLock<Value> {
+        &self.0.api_document
     }
 }
 

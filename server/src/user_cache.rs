@@ -93,9 +93,17 @@ impl UserCache {
         self.users.get(&Changed::User(id.clone()).subject(), users::by_id(db, id)).await
     }
 
-    /// The API key with this hash, if it is not revoked.
-    pub async fn api_key(&self, db: &Db, hash: &str) -> Result<Option<Arc<CachedKey>>, StoreError> {
-        let read = async { Ok::<_, StoreError>(api_keys::by_hash(db, hash).await?.map(CachedKey::from)) };
+    /// Finds the API key with this hash, unless it was revoked. `admit` is asked before the database is.
+    pub async fn api_key<E: From<StoreError>>(
+        &self,
+        db: &Db,
+        hash: &str,
+        admit: impl FnOnce() -> Result<(), E> + Send,
+    ) -> Result<Option<Arc<CachedKey>>, E> {
+        let read = async {
+            admit()?;
+            Ok::<_, E>(api_keys::by_hash(db, hash).await?.map(CachedKey::from))
+        };
         self.keys.get(&Changed::Key(hash.to_owned()).subject(), read).await
     }
 

@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod changes;
 pub mod customer;
 pub mod database;
+pub mod demo;
 pub mod doctor;
 pub mod events;
 pub mod explain;

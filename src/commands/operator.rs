@@ -1,12 +1,14 @@
 //! `operator add|remove|list`.
 
-use anyhow::bail;
+use std::io::{IsTerminal, Write};
+
+use anyhow::{anyhow, bail};
 use billing::email::Email;
 use server::Tollgate;
 use server::admin::OperatorPermit;
 use server::admin::roles::{operators, set_role};
 use server::config::Config;
-use server::store::users::Role;
+use server::store::users::{self, Role};
 
 use super::database::{open_to_read, open_to_write};
 use crate::cli::OperatorCommand;
@@ -14,8 +16,13 @@ use crate::cli::OperatorCommand;
 /// Manages operators.
 pub async fn run(config: Config, command: OperatorCommand) -> anyhow::Result<()> {
     match command {
-        OperatorCommand::Add { email } => {
-            set(&open_to_write(config).await?, &email, Role::Operator).await?;
+        OperatorCommand::Add { email, yes } => {
+            let tollgate = open_to_write(config).await?;
+            show(&tollgate, &email).await?;
+            if !yes && !confirm("Make this user an operator, who can see and repair everyone's billing?")? {
+                bail!("{} was not made an operator", email.as_str());
+            }
+            set(&tollgate, &email, Role::Operator).await?;
             println!("{} is an operator now.", email.as_str());
         }
         OperatorCommand::Remove { email } => {
@@ -27,11 +34,38 @@ pub async fn run(config: Config, command: OperatorCommand) -> anyhow::Result<()>
     Ok(())
 }
 
+/// Prints what is known of a user: an address alone does not say who has signed up with it.
+async fn show(tollgate: &Tollgate, email: &Email) -> anyhow::Result<()> {
+    let Some(user) = users::by_login(tollgate.db(), &email.login_key()).await? else { return Err(unknown(email)) };
+    println!("{}", user.email);
+    println!("  user        {}", user.id);
+    println!("  signed up   {}", user.created_at);
+    println!("  verified    no: anyone can sign up with any address");
+    Ok(())
+}
+
+/// Asks a question in the terminal. It is an error if there is none.
+fn confirm(question: &str) -> anyhow::Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        bail!("this needs your confirmation: run it in a terminal, or pass --yes");
+    }
+    print!("{question} [y/N] ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    stdin.read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn unknown(email: &Email) -> anyhow::Error {
+    anyhow!("no user has the e-mail address {}", email.as_str())
+}
+
 async fn set(tollgate: &Tollgate, email: &Email, role: Role) -> anyhow::Result<()> {
     let is_set = set_role(tollgate, &OperatorPermit::for_cli(), email, role).await?;
     tollgate.db().close().await;
     if !is_set {
-        bail!("no user has the e-mail address {}", email.as_str());
+        return Err(unknown(email));
     }
     Ok(())
 }

@@ -1,12 +1,19 @@
 //! The response to someone who has just logged in or signed up.
 
-use axum::http::header;
-use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use server::Tollgate;
 use server::auth::{Device, safe_next};
 
+use crate::after_form;
+
 /// Redirects to `next`, with a cookie by which the device is recognized.
-pub(super) fn go_on(tollgate: &Tollgate, device: &Device, next: Option<&str>) -> Response {
+pub(super) async fn go_on(tollgate: &Tollgate, parts: Parts, device: &Device, next: Option<&str>) -> Response {
     let cookie = device.cookie(tollgate.config().is_https());
-    (AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(safe_next(next))).into_response()
+    let mut response = after_form::go_to(tollgate, parts, safe_next(next)).await;
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }

@@ -28,7 +28,7 @@ pub async fn close_account(
     password: Password,
 ) -> Result<SeeOther, ApiError> {
     let Caller { tollgate, who, .. } = Caller::require(Policy::SignedIn)?;
-    let client = client(&expect_context::<Parts>());
+    let client = client(&tollgate, &expect_context::<Parts>());
     let closed = closing::close_account(&tollgate, &mut session().await?, &who, &client, &password.0).await;
     closed.map(|()| SeeOther::to("/?notice=closed")).map_err(ssr::refusal)
 }
@@ -52,7 +52,7 @@ mod ssr {
                 tracing::error!(%cause, "an account was not closed, because Stripe did not end its subscriptions");
                 ApiError::form_error(
                     Failure::StripeUnavailable,
-                    "We couldn't end your subscription at Stripe, so your account wasn't deleted. Try again in a minute.",
+                    "We couldn't end your subscription with Stripe, so your account wasn't deleted. Try again in a minute.",
                 )
             }
             CloseAccountError::Billing(CloseError::InProgress) => ApiError::form_error(

@@ -27,7 +27,7 @@ pub use operations::{
 };
 pub use password::Password;
 pub use plan::{CurrentPlan, GetCurrentPlan, current_plan};
-pub use portal::{OpenPortal, open_portal};
+pub use portal::{OpenPortal, ReturnFromPortal, open_portal, return_from_portal};
 pub use purchase::{StartPurchase, start_purchase};
 pub use reply::{Reply, SeeOther};
 pub use strict_form::{StrictForm, StrictQuery};

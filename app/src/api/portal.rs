@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 use super::error::ApiError;
 use super::reply::SeeOther;
-use super::strict_form::StrictForm;
+use super::strict_form::{StrictForm, StrictQuery};
 #[cfg(feature = "ssr")]
 use crate::caller::Caller;
 #[cfg(feature = "ssr")]
@@ -28,4 +28,16 @@ pub async fn open_portal(
         _ => return Err(Failure::Malformed.into()),
     };
     Ok(SeeOther::to(portal::open(&tollgate, permit.account_id(), flow).await.map_err(Failure::checkout)?))
+}
+
+/// Fetches from Stripe what was changed in the portal, and redirects to the billing page, which then shows it even
+/// if the webhook has not arrived.
+#[server(prefix = "/billing", endpoint = "return", protocol = StrictQuery)]
+pub async fn return_from_portal() -> Result<SeeOther, ApiError> {
+    let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;
+    if let Err(error) = portal::refresh(&tollgate, permit.account_id()).await {
+        // The page shows what is stored, and the webhook brings the rest.
+        tracing::warn!(%error, "could not fetch the portal's changes from Stripe");
+    }
+    Ok(SeeOther::to("/billing"))
 }

@@ -14,12 +14,11 @@ use crate::components::{Column, DataTable, Heading};
 #[component]
 pub fn ApiReference() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
-    // Serializing strings and maps cannot fail.
-    let document = serde_json::to_value(api::document(&tollgate)).unwrap_or_default();
+    let document = api::document(&tollgate);
     let base = tollgate.config().app_url.as_str().trim_end_matches('/').to_owned();
-    let description = text(&document, "/info/description").replace('`', "");
+    let description = text(document, "/info/description").replace('`', "");
     let schemas = document.pointer("/components/schemas").cloned().unwrap_or_default();
-    let operations = each(&document, "/paths")
+    let operations = each(document, "/paths")
         .flat_map(|(path, item)| {
             let methods = item.as_object().into_iter().flatten();
             methods
@@ -77,9 +76,9 @@ fn Operation(method: String, path: String, operation: Value, schemas: Value, bas
         .pointer("/responses/200/content/application~1json/schema")
         .map(|schema| resolved(schema, &schemas))
         .filter(|schema| schema.get("properties").is_some());
-    let (heading, labelled_by) = (id.clone(), id);
+    let (heading, labeled_by) = (id.clone(), id);
     view! {
-        <section class="card" aria-labelledby=labelled_by>
+        <section class="card" aria-labelledby=labeled_by>
             <h2 id=heading><code>{name.clone()}</code></h2>
             <p class="lead">{prose(&text(&operation, "/summary"))}</p>
             <p>{prose(&text(&operation, "/description"))}</p>

@@ -6,6 +6,7 @@ use engine::StoreError;
 use crate::auth::SignedIn;
 use crate::store::users::{self, Role};
 use crate::tollgate::Tollgate;
+use crate::uninterrupted::uninterrupted;
 use crate::user_cache::Changed;
 
 /// Proof that the caller may see and repair everyone's billing.
@@ -31,10 +32,14 @@ pub fn require_operator(who: &SignedIn) -> Result<OperatorPermit, NotAnOperator>
 
 /// Gives the user with this address a role. Returns `false` if there is no such user.
 pub async fn set_role(tollgate: &Tollgate, _: &OperatorPermit, email: &Email, role: Role) -> Result<bool, StoreError> {
-    let mut tx = tollgate.db().begin().await?;
-    let Some(user) = users::set_role(&mut tx, &email.login_key(), role).await? else { return Ok(false) };
-    tollgate.user_cache().commit(tx, &[Changed::User(user)]).await?;
-    Ok(true)
+    let (tollgate, login_key) = (tollgate.clone(), email.login_key());
+    uninterrupted(async move {
+        let mut tx = tollgate.db().begin().await?;
+        let Some(user) = users::set_role(&mut tx, &login_key, role).await? else { return Ok(false) };
+        tollgate.user_cache().commit(tx, &[Changed::User(user)]).await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// Returns the addresses of all operators.

@@ -5,17 +5,18 @@
 //! it stays the same when its user moves, and is not shared with an attacker in the same office. The table
 //! has a hash of the token and the e-mail address together, so it reveals neither who logs in nor how often.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use billing::Timestamp;
 use engine::{StoreError, ids};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::error::AuthUnavailable;
+use crate::cookie::{Cookie, SameSite};
 use crate::store::known_devices;
 use crate::tollgate::Tollgate;
 
-const COOKIE: &str = "tollgate-device";
+const COOKIE: Cookie = Cookie::new("tollgate-device", SameSite::Strict);
 /// The length of a token.
 const LENGTH: usize = 64;
 /// Days after its last login until a device is forgotten.
@@ -26,18 +27,15 @@ const DAYS: u32 = 180;
 pub struct Device(SecretString);
 
 impl Device {
-    /// Returns the device that sent a request, if it has a token.
-    pub fn of_request(headers: &HeaderMap) -> Option<Self> {
-        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let (_, token) = cookies.find(|(name, token)| *name == COOKIE && token.len() == LENGTH)?;
-        Some(Self(token.into()))
+    /// Returns the device that sent a request, if it has a token. `is_https`: whether the app is served
+    /// over TLS.
+    pub fn of_request(headers: &HeaderMap, is_https: bool) -> Option<Self> {
+        COOKIE.read(headers, is_https).filter(|token| token.len() == LENGTH).map(|token| Self(token.into()))
     }
 
-    /// Returns the `Set-Cookie` header that stores it. `secure`: whether the app is served over TLS.
-    pub fn cookie(&self, secure: bool) -> String {
-        let (token, age, secure) = (self.0.expose_secret(), DAYS * 86_400, if secure { "; Secure" } else { "" });
-        format!("{COOKIE}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
+    /// Returns the `Set-Cookie` header that stores it. `is_https`: whether the app is served over TLS.
+    pub fn cookie(&self, is_https: bool) -> String {
+        COOKIE.set(self.0.expose_secret(), DAYS * 86_400, is_https)
     }
 
     /// Whether the user with this address has logged in on it.
@@ -50,17 +48,13 @@ impl Device {
     }
 }
 
-/// Remembers that this user has logged in on this device. A token with which the user has not logged in
-/// before is replaced: someone else may have chosen it.
+/// Remembers that this user has logged in on this device. `known` is the device if the user has logged in
+/// on it before; any other token is replaced, because someone else may have chosen it.
 pub(super) async fn remember(
     tollgate: &Tollgate,
-    device: Option<&Device>,
+    known: Option<Device>,
     login_key: &str,
 ) -> Result<Device, AuthUnavailable> {
-    let known = match device {
-        Some(device) if device.is_known(tollgate, login_key).await? => Some(device.clone()),
-        _ => None,
-    };
     let device = known.map_or_else(|| ids::new_secret().map(|token| Device(token.into())), Ok)?;
     let mut tx = tollgate.db().begin().await?;
     known_devices::remember(&mut tx, &device.hash(login_key), wall(tollgate).plus_days(DAYS.into())).await?;
@@ -75,24 +69,21 @@ fn wall(tollgate: &Tollgate) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
-    fn of(cookies: &str) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::COOKIE, cookies.parse().unwrap());
-        Device::of_request(&headers).map(|device| device.0.expose_secret().to_owned())
+    fn of(cookie: &str) -> Option<String> {
+        let headers = [(header::COOKIE, cookie.parse().unwrap())].into_iter().collect();
+        Device::of_request(&headers, false).map(|device| device.0.expose_secret().to_owned())
     }
 
     #[test]
     fn the_cookie_is_read_back_and_malformed_ones_are_ignored() {
         let token = "0f".repeat(32);
-        let device = Device(token.clone().into());
-        let (pair, attributes) =
-            device.cookie(true).split_once(';').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-        assert_eq!(of(&format!("tollgate=1; {pair}; theme=dark")), Some(token));
-        assert!(attributes.contains("HttpOnly") && attributes.contains("SameSite=Strict"), "{attributes}");
-        assert!(attributes.ends_with("; Secure") && !device.cookie(false).contains("Secure"));
+        let line = Device(token.clone().into()).cookie(false);
+        let (pair, _) = line.split_once(';').unwrap();
+        assert_eq!(of(pair), Some(token));
         assert_eq!(of("tollgate-device=short; theme=dark"), None);
-        assert_eq!(of(&format!("x{pair}")), None);
     }
 }

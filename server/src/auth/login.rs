@@ -1,5 +1,8 @@
 //! Signing in.
 
+use engine::StoreError;
+use engine::store::Tx;
+
 use super::backend::Identity;
 use super::client::Client;
 use super::device::{self, Device};
@@ -7,7 +10,7 @@ use super::error::{AuthUnavailable, LoginError};
 use super::session::{Session, begin};
 use super::visitor::SignedIn;
 use super::{password, throttle};
-use crate::store::users;
+use crate::store::{known_devices, users};
 use crate::tollgate::Tollgate;
 
 /// Signs a user in, and returns the device to store in the browser. The session gets a new id.
@@ -19,8 +22,8 @@ pub async fn login(
     email: &str,
     password: &str,
 ) -> Result<Device, LoginError> {
-    let identity = authenticate(tollgate, client, email, password).await?;
-    let device = device::remember(tollgate, client.device.as_ref(), &login_key(email)).await?;
+    let (identity, known_device) = authenticate(tollgate, client, email, password).await?;
+    let device = device::remember(tollgate, known_device, &login_key(email)).await?;
     begin(session, &identity).await?;
     tracing::info!(user = %identity.signed_in.user_id, "logged in");
     Ok(device)
@@ -28,18 +31,18 @@ pub async fn login(
 
 /// Checks the signed-in user's password again, before something that cannot be undone.
 pub async fn confirm(tollgate: &Tollgate, who: &SignedIn, client: &Client, password: &str) -> Result<(), LoginError> {
-    let identity = authenticate(tollgate, client, &who.email, password).await?;
+    let (identity, _) = authenticate(tollgate, client, &who.email, password).await?;
     if identity.signed_in.user_id == who.user_id { Ok(()) } else { Err(LoginError::Wrong) }
 }
 
-/// Finds the user with this address and password. The attempt is counted before the password is
+/// Finds the user with this address and password, and the device if the user is known on it. The attempt is counted before the password is
 /// checked, and given back if it was right or not checked.
 async fn authenticate(
     tollgate: &Tollgate,
     client: &Client,
     email: &str,
     password: &str,
-) -> Result<Identity, LoginError> {
+) -> Result<(Identity, Option<Device>), LoginError> {
     let login_key = login_key(email);
     let attempt = throttle::log_in(tollgate, &login_key, client).await?;
     let checked = check(tollgate, &login_key, password).await;
@@ -50,7 +53,7 @@ async fn authenticate(
     if identity.is_none() {
         tracing::info!("login failed");
     }
-    identity.ok_or(LoginError::Wrong)
+    Ok((identity.ok_or(LoginError::Wrong)?, attempt.known_device))
 }
 
 async fn check(tollgate: &Tollgate, login_key: &str, password: &str) -> Result<Option<Identity>, AuthUnavailable> {
@@ -58,6 +61,16 @@ async fn check(tollgate: &Tollgate, login_key: &str, password: &str) -> Result<O
     let hash = identity.as_ref().map(Identity::password_hash);
     let is_right = password::verify(tollgate, password.to_owned(), hash).await?;
     Ok(identity.filter(|_| is_right))
+}
+
+/// Deletes what is remembered of the logins of a user who is deleted: counts of attempts, and this browser.
+pub(crate) async fn forget(tx: &mut Tx, email: &str, client: &Client) -> Result<(), StoreError> {
+    let login_key = login_key(email);
+    throttle::forget(tx, &login_key, client).await?;
+    match &client.device {
+        Some(device) => known_devices::forget(tx, &device.hash(&login_key)).await,
+        None => Ok(()),
+    }
 }
 
 /// [`billing::email::Email::login_key`] for input that may not be an address.

@@ -23,6 +23,7 @@ pub use client::Client;
 pub use device::Device;
 pub use error::{AuthUnavailable, LoginError, PasswordError, SignUpError};
 pub use identify::SessionIdentity;
+pub(crate) use login::forget;
 pub use login::{confirm, login};
 pub use next::safe_next;
 pub use password::{PASSWORD_MAX, PASSWORD_MIN};

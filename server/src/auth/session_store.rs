@@ -7,18 +7,21 @@ use axum_login::{AuthManagerLayer, AuthManagerLayerBuilder};
 use engine::StoreError;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
-use tower_sessions::cookie::SameSite;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 use tower_sessions::{Expiry, SessionManagerLayer, SessionStore};
 
 use super::backend::Backend;
 use super::throttle;
+use crate::cookie::{Cookie, SameSite};
 use crate::store::sessions::{self, StoredSession};
 use crate::store::{known_devices, login_throttle};
 use crate::tollgate::Tollgate;
+use crate::uninterrupted::uninterrupted;
 use crate::user_cache::Changed;
 
+/// Not `Strict`, so that customers are still signed in when Stripe sends them back.
+pub(crate) const COOKIE: Cookie = Cookie::new("tollgate", SameSite::Lax);
 /// Days after which a session ends. Requests do not extend it: one that is in flight while the user logs
 /// out would write the session back.
 const DAYS: i64 = 14;
@@ -82,19 +85,21 @@ impl SessionStore for Sessions {
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
-        let mut tx = self.0.db().begin().await.map_err(failed)?;
-        let id_hash = hash(id);
-        sessions::delete(&mut tx, &id_hash).await.map_err(failed)?;
-        self.0.user_cache().commit(tx, &[Changed::Session(id_hash)]).await.map_err(failed)
+        let (tollgate, id_hash) = (self.0.clone(), hash(id));
+        let deleting = async move {
+            let mut tx = tollgate.db().begin().await?;
+            sessions::delete(&mut tx, &id_hash).await?;
+            tollgate.user_cache().commit(tx, &[Changed::Session(id_hash)]).await
+        };
+        uninterrupted(deleting).await.map_err(failed)
     }
 }
 
-/// The layer that reads the session and user of a request. The cookie is `Lax`, not `Strict`, so
-/// that customers are still signed in when Stripe sends them back.
+/// The layer that reads the session and user of a request.
 pub fn layer(tollgate: &Tollgate) -> AuthManagerLayer<Backend, Sessions> {
     let sessions = SessionManagerLayer::new(Sessions::new(tollgate))
-        .with_name("tollgate")
-        .with_same_site(SameSite::Lax)
+        .with_name(COOKIE.name(tollgate.config().is_https()))
+        .with_same_site(COOKIE.same_site())
         .with_http_only(true)
         .with_secure(tollgate.config().is_https())
         .with_expiry(Expiry::OnInactivity(time::Duration::days(DAYS)));

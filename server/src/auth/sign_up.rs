@@ -1,7 +1,7 @@
 //! Creating users.
 
 use billing::email::Email;
-use billing::{AccountId, UserId};
+use billing::{AccountId, Timestamp, UserId};
 use engine::{StoreError, accounts, ids};
 
 use super::backend::Identity;
@@ -29,7 +29,7 @@ pub async fn sign_up(
     throttle::sign_up(tollgate, client).await?;
     let identity = create_user(tollgate, &email, password.to_owned()).await?.ok_or(SignUpError::Taken)?;
     tracing::info!(user = %identity.signed_in.user_id, account = %identity.signed_in.account_id, "signed up");
-    let device = device::remember(tollgate, client.device.as_ref(), &email.login_key()).await?;
+    let device = device::remember(tollgate, None, &email.login_key()).await?;
     begin(session, &identity).await?;
     Ok(device)
 }
@@ -47,7 +47,8 @@ pub async fn create_user(
         email: email.as_str().to_owned(),
         is_operator: false,
     };
-    if !store(tollgate, email, &password_hash, &signed_in).await? {
+    let created_at = tollgate.now();
+    if !store(tollgate, email, &password_hash, &signed_in, created_at).await? {
         return Ok(None);
     }
     let user = users::User {
@@ -56,13 +57,20 @@ pub async fn create_user(
         email: signed_in.email,
         password_hash: password_hash.into(),
         role: Role::Customer,
+        created_at,
     };
     Ok(Some(Identity::from(user)))
 }
 
-async fn store(tollgate: &Tollgate, email: &Email, password_hash: &str, who: &SignedIn) -> Result<bool, StoreError> {
+async fn store(
+    tollgate: &Tollgate,
+    email: &Email,
+    password_hash: &str,
+    who: &SignedIn,
+    created_at: Timestamp,
+) -> Result<bool, StoreError> {
     let mut tx = tollgate.db().begin().await?;
-    if !users::insert(&mut tx, &who.user_id, email, password_hash, tollgate.now()).await? {
+    if !users::insert(&mut tx, &who.user_id, email, password_hash, created_at).await? {
         return Ok(false);
     }
     let has_revived = accounts::ensure_in(&mut tx, tollgate, &who.account_id, email, None).await?;

@@ -12,9 +12,11 @@
 use std::net::IpAddr;
 
 use billing::Timestamp;
+use engine::store::Tx;
 use sha2::{Digest, Sha256};
 
 use super::client::Client;
+use super::device::Device;
 use super::error::{AuthUnavailable, LoginError, SignUpError};
 use crate::store::StoreError;
 use crate::store::login_throttle::{self, Attempt};
@@ -36,6 +38,8 @@ const SIGN_UPS_PER_CLIENT: i64 = 20;
 /// Attempts that were counted.
 pub(super) struct Counted {
     keys: Vec<String>,
+    /// The browser, if the user has logged in in it before.
+    pub(super) known_device: Option<Device>,
 }
 
 /// The reason an attempt was not counted.
@@ -86,16 +90,36 @@ pub(super) async fn log_in(tollgate: &Tollgate, login_key: &str, client: &Client
     if let Some(device) = &client.device
         && device.is_known(tollgate, login_key).await?
     {
-        return count(tollgate, vec![Limit::new(PER_DEVICE, &["device", &device.hash(login_key)])]).await;
+        let limit = per_device(device, login_key);
+        return Ok(Counted { known_device: Some(device.clone()), ..count(tollgate, vec![limit]).await? });
     }
-    let address = client.address.as_ref().map(IpAddr::to_string);
-    let mut limits = vec![Limit::new(
-        PER_EMAIL_AND_CLIENT,
-        &["client and email", address.as_deref().unwrap_or("unknown"), login_key],
-    )];
-    limits.extend(address.map(|address| Limit::new(PER_CLIENT, &["client", &address])));
-    limits.push(Limit::new(PER_EMAIL, &["email", login_key]));
+    let mut limits = vec![per_email_and_client(client, login_key)];
+    limits.extend(client.address.map(|address| Limit::new(PER_CLIENT, &["client", &address.to_string()])));
+    limits.push(per_email(login_key));
     count(tollgate, limits).await
+}
+
+fn per_device(device: &Device, login_key: &str) -> Limit {
+    Limit::new(PER_DEVICE, &["device", &device.hash(login_key)])
+}
+
+fn per_email_and_client(client: &Client, login_key: &str) -> Limit {
+    let address = client.address.as_ref().map(IpAddr::to_string);
+    Limit::new(PER_EMAIL_AND_CLIENT, &["client and email", address.as_deref().unwrap_or("unknown"), login_key])
+}
+
+fn per_email(login_key: &str) -> Limit {
+    Limit::new(PER_EMAIL, &["email", login_key])
+}
+
+/// Deletes the counts of an address whose user is deleted: those by all clients, by this client, and by
+/// this browser. Other clients' expire.
+pub(super) async fn forget(tx: &mut Tx, login_key: &str, client: &Client) -> Result<(), StoreError> {
+    let device = client.device.as_ref().map(|device| per_device(device, login_key));
+    for limit in [per_email(login_key), per_email_and_client(client, login_key)].into_iter().chain(device) {
+        login_throttle::delete(tx, &limit.key).await?;
+    }
+    Ok(())
 }
 
 /// Counts an attempt to sign up.
@@ -111,7 +135,7 @@ async fn count(tollgate: &Tollgate, limits: Vec<Limit>) -> Result<Counted, NotCo
         let retry_after = window_start.0.saturating_add(WINDOW).saturating_sub(now.0).max(1);
         return Err(NotCounted::TooMany { retry_after: retry_after.unsigned_abs() });
     }
-    Ok(Counted { keys: limits.into_iter().map(|limit| limit.key).collect() })
+    Ok(Counted { keys: limits.into_iter().map(|limit| limit.key).collect(), known_device: None })
 }
 
 async fn try_count(tollgate: &Tollgate, limits: &[Limit], now: Timestamp) -> Result<Attempt, StoreError> {
@@ -136,7 +160,7 @@ async fn try_count(tollgate: &Tollgate, limits: &[Limit], now: Timestamp) -> Res
 
 impl Counted {
     /// Gives the attempt back, because the password was right or not checked.
-    pub(super) async fn release(self, tollgate: &Tollgate) -> Result<(), AuthUnavailable> {
+    pub(super) async fn release(&self, tollgate: &Tollgate) -> Result<(), AuthUnavailable> {
         let mut tx = tollgate.db().begin().await?;
         for key in &self.keys {
             login_throttle::release(&mut tx, key).await?;

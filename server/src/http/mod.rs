@@ -5,6 +5,7 @@ mod backstop;
 mod client;
 mod headers;
 mod health;
+mod host;
 mod limits;
 mod origin;
 mod refusal;

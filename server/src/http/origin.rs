@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use url::Url;
 
+use super::host;
 use super::refusal::refuse;
 use crate::tollgate::Tollgate;
 
@@ -44,6 +45,9 @@ fn is_from_own_site(tollgate: &Tollgate, headers: &HeaderMap) -> bool {
 }
 
 fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {
+    if !host::is_own(app_url, headers) {
+        return false;
+    }
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let is_own = |origin: &str| {
         origin == app_url.origin().ascii_serialization()

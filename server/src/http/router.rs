@@ -8,7 +8,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, StatusCode};
 use axum::routing::get;
 use axum::{Router, middleware};
-use engine::axum::{Gate, PolicyTable, PolicyTableError, Route, admit, webhook};
+use engine::axum::{FormPage, Gate, PolicyTable, PolicyTableError, Route, admit, webhook};
 use tower::ServiceBuilder;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::CompressionLevel;
@@ -18,7 +18,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::timeout::TimeoutLayer;
 
 use super::limits::{MAX_BODY, TIMEOUT};
-use super::{api, backstop, client, headers, health, origin, trace};
+use super::{api, backstop, client, headers, health, host, origin, trace};
 use crate::auth::{SessionIdentity, session_store};
 use crate::tollgate::Tollgate;
 
@@ -32,12 +32,16 @@ pub struct Pages {
     /// Responds to a request that reaches no page: renders the page for the `StatusCode` in the request's
     /// extensions, or for 404 if there is none.
     pub refusals: Router,
+    /// The pages with forms, for a visitor who has to log in to send one.
+    pub form_page: FormPage,
 }
 
 /// Builds the router for everything that is served. Fails if a route's policy cannot be met.
 pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, PolicyTableError> {
     let policies = PolicyTable::new(pages.routes, tollgate.catalog())?;
-    let gate = Gate::new(tollgate, SessionIdentity, policies).refuse_with(pages.refusals.clone());
+    let gate = Gate::new(tollgate, SessionIdentity, policies)
+        .refuse_with(pages.refusals.clone())
+        .with_form_pages(pages.form_page);
     let sessions = session_store::layer(tollgate);
     let api = api::routes(tollgate, sessions.clone());
 
@@ -50,6 +54,7 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, PolicyTableEr
             .layer(CatchPanicLayer::new())
             .layer(middleware::from_fn_with_state(backstop, backstop::hold))
             .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(middleware::from_fn_with_state(tollgate.clone(), host::redirect))
             .layer(middleware::from_fn_with_state(origin, origin::check))
             .layer(sessions)
             .layer(middleware::from_fn_with_state(gate, admit::<SessionIdentity>)),

@@ -7,6 +7,7 @@ statements! {
     IS_KNOWN = "SELECT expires_at FROM known_device WHERE device_hash = $1 AND expires_at > $2";
     REMEMBER = "INSERT INTO known_device (device_hash, expires_at) VALUES ($1, $2) \
         ON CONFLICT (device_hash) DO UPDATE SET expires_at = excluded.expires_at";
+    FORGET = "DELETE FROM known_device WHERE device_hash = $1";
     DELETE_EXPIRED = "DELETE FROM known_device WHERE expires_at <= $1";
 }
 
@@ -23,4 +24,9 @@ pub async fn remember(tx: &mut Tx, device_hash: &str, expires_at: Timestamp) -> 
 /// Deletes every device that has expired.
 pub async fn delete_expired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
     tx.execute(DELETE_EXPIRED, values![now.0]).await.map(drop)
+}
+
+/// Forgets a device.
+pub async fn forget(tx: &mut Tx, device_hash: &str) -> Result<(), StoreError> {
+    tx.execute(FORGET, values![device_hash]).await.map(drop)
 }

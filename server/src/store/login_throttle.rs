@@ -12,6 +12,7 @@ statements! {
     FULL = "SELECT window_start FROM login_throttle WHERE throttle_key = $1 AND window_start > $2 AND attempts >= $3";
     WINDOW_START = "SELECT window_start FROM login_throttle WHERE throttle_key = $1";
     GIVE_BACK = "UPDATE login_throttle SET attempts = attempts - 1 WHERE throttle_key = $1 AND attempts > 0";
+    DELETE = "DELETE FROM login_throttle WHERE throttle_key = $1";
     DELETE_EXPIRED = "DELETE FROM login_throttle WHERE window_start <= $1";
 }
 
@@ -57,4 +58,9 @@ pub async fn release(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
 /// Deletes every window that is over because it began at `expired_before` or earlier.
 pub async fn delete_expired(tx: &mut Tx, expired_before: Timestamp) -> Result<(), StoreError> {
     tx.execute(DELETE_EXPIRED, values![expired_before.0]).await.map(drop)
+}
+
+/// Deletes a count.
+pub async fn delete(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
+    tx.execute(DELETE, values![key]).await.map(drop)
 }

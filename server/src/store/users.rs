@@ -9,9 +9,9 @@ statements! {
     INSERT = "INSERT INTO app_user (id, email, login_key, password_hash, created_at) \
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (login_key) DO NOTHING";
     INSERT_MEMBERSHIP = "INSERT INTO membership (account_id, user_id, role) VALUES ($1, $2, 'owner')";
-    BY_LOGIN = "SELECT u.id, u.email, u.password_hash, u.role, m.account_id \
+    BY_LOGIN = "SELECT u.id, u.email, u.password_hash, u.role, u.created_at, m.account_id \
         FROM app_user u JOIN membership m ON m.user_id = u.id WHERE u.login_key = $1 ORDER BY m.account_id LIMIT 1";
-    BY_ID = "SELECT u.id, u.email, u.password_hash, u.role, m.account_id \
+    BY_ID = "SELECT u.id, u.email, u.password_hash, u.role, u.created_at, m.account_id \
         FROM app_user u JOIN membership m ON m.user_id = u.id WHERE u.id = $1 ORDER BY m.account_id LIMIT 1";
     SET_ROLE = "UPDATE app_user SET role = $2 WHERE login_key = $1 RETURNING id";
     OPERATORS = "SELECT email FROM app_user WHERE role = 'operator' ORDER BY email";
@@ -33,6 +33,8 @@ pub struct User {
     pub password_hash: SecretString,
     /// Their role.
     pub role: Role,
+    /// When they signed up.
+    pub created_at: Timestamp,
 }
 
 /// A user's permissions beyond their account's plan.
@@ -59,16 +61,18 @@ struct UserRow {
     email: String,
     password_hash: String,
     role: String,
+    created_at: i64,
     account_id: String,
 }
 
-columns!(UserRow { id, email, password_hash, role, account_id });
+columns!(UserRow { id, email, password_hash, role, created_at, account_id });
 
 impl From<UserRow> for User {
     fn from(row: UserRow) -> Self {
         Self {
             id: UserId::new(row.id),
             account_id: AccountId::new(row.account_id),
+            created_at: Timestamp(row.created_at),
             email: row.email,
             password_hash: row.password_hash.into(),
             // The table allows these two.

@@ -11,6 +11,7 @@ use super::error::{Text, WorkspaceError};
 use super::usage_range::UsageRange;
 use crate::store::api_keys::{self as rows, KnownKey, NewApiKey};
 use crate::tollgate::Tollgate;
+use crate::uninterrupted::uninterrupted;
 use crate::user_cache::Changed;
 
 const NAME: Text = Text { field: "name", required: "Enter a name.", max: NAME_MAX };
@@ -98,11 +99,15 @@ pub async fn create_api_key(tollgate: &Tollgate, permit: &Permit, name: &str) ->
 /// Revokes a key immediately, on every node. Returns `false` if the account has no
 /// such key.
 pub async fn revoke_api_key(tollgate: &Tollgate, permit: &Permit, id: &str) -> Result<bool, StoreError> {
-    let mut tx = tollgate.db().begin().await?;
-    let revoked = rows::revoke(&mut tx, permit.account_id(), id, tollgate.now()).await?;
-    let Some(hash) = revoked else { return Ok(false) };
-    tollgate.user_cache().commit(tx, &[Changed::Key(hash)]).await?;
-    Ok(true)
+    let (tollgate, account, id) = (tollgate.clone(), permit.account_id().clone(), id.to_owned());
+    uninterrupted(async move {
+        let mut tx = tollgate.db().begin().await?;
+        let revoked = rows::revoke(&mut tx, &account, &id, tollgate.now()).await?;
+        let Some(hash) = revoked else { return Ok(false) };
+        tollgate.user_cache().commit(tx, &[Changed::Key(hash)]).await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// The key of an authenticated call.
@@ -114,9 +119,14 @@ pub struct Authenticated {
     pub key_id: String,
 }
 
-/// Finds the account of a key, and records, to the minute, that the key was used.
-pub async fn authenticate(tollgate: &Tollgate, key: &str) -> Result<Option<Authenticated>, StoreError> {
-    let Some(known) = tollgate.user_cache().api_key(tollgate.db(), &hash(key)).await? else { return Ok(None) };
+/// Finds the account of a key, and records, to the minute, that the key was used. `admit` is asked before
+/// a key that is not cached is looked up.
+pub async fn authenticate<E: From<StoreError>>(
+    tollgate: &Tollgate,
+    key: &str,
+    admit: impl FnOnce() -> Result<(), E> + Send,
+) -> Result<Option<Authenticated>, E> {
+    let Some(known) = tollgate.user_cache().api_key(tollgate.db(), &hash(key), admit).await? else { return Ok(None) };
     let now = tollgate.now();
     let minute = Timestamp(now.0 - now.0.rem_euclid(60));
     let KnownKey { id, account_id, .. } = &known.key;

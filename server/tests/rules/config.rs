@@ -378,7 +378,7 @@ fn stripe_returns_customers_to_the_pages_of_the_app() {
         (urls.success, "https://app.example.com/billing/success"),
         (urls.cancel_plan, "https://app.example.com/pricing?notice=canceled"),
         (urls.cancel_product, "https://app.example.com/billing?notice=canceled"),
-        (urls.portal_return, "https://app.example.com/billing"),
+        (urls.portal_return, "https://app.example.com/billing/return"),
         (urls.webhook, "https://app.example.com/api/stripe/webhook"),
     ] {
         assert_eq!(url.as_str(), address);

@@ -28,7 +28,7 @@ struct App {
 }
 
 impl App {
-    /// The app without pages, on a database that may lack its tables.
+    /// The app without pages, on a database whose tables may be missing.
     async fn start(is_migrated: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let config = Config::from_lookup(&|name| {
@@ -40,7 +40,8 @@ impl App {
             store::migrate(&db).await.unwrap();
         }
         let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default()).unwrap();
-        let pages = Pages { router: Router::new(), routes: Vec::new(), refusals: Router::new() };
+        let (router, refusals) = (Router::new(), Router::new());
+        let pages = Pages { router, routes: Vec::new(), refusals, form_page: |_, _| None };
         let router = router(&tollgate, pages).unwrap();
         Self { tollgate, router, stop: CancellationToken::new(), _folder: folder }
     }

@@ -11,7 +11,7 @@ use engine::metering::{self, MeterReading, Recorded, UsageEvent, rate_limit};
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
-use super::limits::CallLimits;
+use super::limits::{CallLimits, client};
 use super::problem::Problem;
 use crate::auth::Session;
 use crate::product::API_CALLS;
@@ -69,15 +69,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
 impl Caller {
     async fn read(parts: &Parts, tollgate: &Tollgate) -> Result<Self, Problem> {
-        let (account, source) = credentials(parts, tollgate).await?;
         let limits = parts.extensions.get::<CallLimits>().cloned().unwrap_or_default();
-        match tollgate.limiter().admit(&rate_limit::Caller::Account(account.clone())) {
-            Ok(burst) => limits.set_burst(burst),
-            Err(too_many) => {
-                limits.set_burst(Some(too_many.burst));
-                return Err(Problem::too_many_calls(too_many.retry_after));
-            }
-        }
+        let (account, source) = credentials(parts, tollgate, &limits).await?;
+        limits.admit(tollgate, &rate_limit::Caller::Account(account.clone()))?;
         let idempotency_key = idempotency_key(&parts.headers).map_err(|problem| *problem)?;
         Ok(Self { account, source, idempotency_key, path: parts.uri.path().to_owned(), limits })
     }
@@ -118,14 +112,20 @@ impl Caller {
     }
 }
 
-async fn credentials(parts: &Parts, tollgate: &Tollgate) -> Result<(AccountId, Option<String>), Problem> {
+async fn credentials(
+    parts: &Parts,
+    tollgate: &Tollgate,
+    limits: &CallLimits,
+) -> Result<(AccountId, Option<String>), Problem> {
     if let Some(authorization) = parts.headers.get(header::AUTHORIZATION) {
         let key = authorization.to_str().ok().and_then(|value| {
             let (scheme, key) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
         });
+        // A key that may not exist is looked up for a client that has not tried too many.
+        let admit = || limits.admit(tollgate, &client(&parts.extensions)).map_err(Problem::from);
         let found = match key {
-            Some(key) => api_keys::authenticate(tollgate, key).await.map_err(|error| Problem::unavailable(&error))?,
+            Some(key) => api_keys::authenticate(tollgate, key, admit).await?,
             None => None,
         };
         let found = found.ok_or_else(|| Problem::unauthorized("This API key is invalid or was revoked."))?;

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Json, Router};
 use axum_login::AuthManagerLayer;
+use serde_json::Value;
 use tower::ServiceExt;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::{OpenApi, Server};
@@ -21,7 +22,6 @@ use super::{caller, entitlements, generate, openapi, usage};
 use crate::auth::Backend;
 use crate::auth::session_store::Sessions;
 use crate::http::backstop::{NoResponse, respond_in_time};
-use crate::http::client::ClientAddress;
 use crate::http::limits::{MAX_BODY, TIMEOUT};
 use crate::http::origin;
 use crate::tollgate::Tollgate;
@@ -34,17 +34,18 @@ fn described(tollgate: &Tollgate) -> OpenApiRouter<Tollgate> {
     let calls = [routes!(usage::usage), routes!(entitlements::entitlements), routes!(generate::generate)];
     // In front of every handler, so that one without a `Caller` argument is not public.
     let authenticated = middleware::from_fn_with_state(tollgate.clone(), caller::authenticate);
+    let for_anyone = middleware::from_fn_with_state(tollgate.clone(), limits::admit_client);
     calls
         .into_iter()
         .map(|call| call.map(|methods| methods.route_layer(authenticated.clone())))
-        .fold(OpenApiRouter::with_openapi(openapi::info()), OpenApiRouter::routes)
-        .routes(routes!(openapi).layer(CompressionLayer::new()))
+        .fold(OpenApiRouter::with_openapi(openapi::info(tollgate.config().is_https())), OpenApiRouter::routes)
+        .routes(routes!(openapi).layer(CompressionLayer::new()).layer(for_anyone))
 }
 
 /// The API's routes, and the response to every other path.
 pub(in crate::http) fn routes(tollgate: &Tollgate, sessions: AuthManagerLayer<Backend, Sessions>) -> Router<Tollgate> {
     let api = Api::new(calls(tollgate), tollgate, sessions);
-    ADDRESSES.into_iter().fold(Router::new(), |router, path| router.route(path, any(answer).with_state(api.clone())))
+    ADDRESSES.into_iter().fold(Router::new(), |router, path| router.route(path, any(respond).with_state(api.clone())))
 }
 
 fn calls(tollgate: &Tollgate) -> Router<Tollgate> {
@@ -79,11 +80,11 @@ impl Api {
 }
 
 /// Responds to every call, even if it panics, times out or comes from another site.
-async fn answer(State(api): State<Api>, mut request: Request) -> Response {
+async fn respond(State(api): State<Api>, mut request: Request) -> Response {
     let tollgate = &api.tollgate;
     let limits = CallLimits::default();
     request.extensions_mut().insert(limits.clone());
-    let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
+    let client = limits::client(request.extensions());
     let response = if origin::allows_call(tollgate, request.headers()) {
         match respond_in_time(api.timeout, api.call(request)).await {
             Ok(response) => response,
@@ -96,7 +97,7 @@ async fn answer(State(api): State<Api>, mut request: Request) -> Response {
         let detail = "The request came from another site. Send an API key, or call from the app itself.";
         Problem::new(StatusCode::FORBIDDEN, "cross-site", "Request blocked", detail).into_response()
     };
-    limits::announce(tollgate, &limits, client, response)
+    limits::announce(tollgate, &limits, &client, response)
 }
 
 async fn not_found(State(tollgate): State<Tollgate>) -> Problem {
@@ -110,7 +111,11 @@ async fn method_not_allowed(request: Request) -> Problem {
 }
 
 /// Returns the OpenAPI document, with the app's own address.
-pub fn document(tollgate: &Tollgate) -> OpenApi {
+pub fn document(tollgate: &Tollgate) -> &Value {
+    tollgate.api_document().get_or_init(|| serde_json::to_value(describe(tollgate)).unwrap_or_default())
+}
+
+fn describe(tollgate: &Tollgate) -> OpenApi {
     let mut document = described(tollgate).into_openapi();
     document.servers = Some(vec![Server::new(tollgate.config().app_url.as_str().trim_end_matches('/'))]);
     document
@@ -128,8 +133,8 @@ pub fn document(tollgate: &Tollgate) -> OpenApi {
         (status = 429, description = "Too many calls", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-async fn openapi(State(tollgate): State<Tollgate>) -> Json<OpenApi> {
-    Json(document(&tollgate))
+async fn openapi(State(tollgate): State<Tollgate>) -> Response {
+    Json(document(&tollgate)).into_response()
 }
 
 #[cfg(test)]
@@ -155,7 +160,7 @@ mod tests {
         let tollgate = tollgate().await;
         let mut api = Api::new(Router::new().route("/", handler), &tollgate, session_store::layer(&tollgate));
         api.timeout = timeout;
-        answer(State(api), Request::new(Body::empty())).await
+        respond(State(api), Request::new(Body::empty())).await
     }
 
     fn assert_has_limits(response: &Response) {
@@ -186,7 +191,7 @@ mod tests {
         served.retain(|path| !ADDRESSES.contains(path));
         served.sort_unstable();
         served.dedup();
-        let document = document(&tollgate);
+        let document = describe(&tollgate);
         assert_eq!(served, document.paths.paths.keys().map(String::as_str).collect::<Vec<_>>());
     }
 }

@@ -5,21 +5,24 @@
 //! it resets (`t`). The meters are exact and shared by all nodes; `burst`, which protects the machine,
 //! is separate on each node.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::http::{HeaderValue, header};
+use axum::extract::{Request, State};
+use axum::http::{Extensions, HeaderValue, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use billing::{Limit, Timestamp};
 use engine::metering::MeterReading;
-use engine::metering::rate_limit::{Burst, Caller};
+use engine::metering::rate_limit::{Burst, Caller, TooManyCalls};
 
 use super::problem::Problem;
+use crate::http::client::ClientAddress;
 use crate::tollgate::Tollgate;
 
 /// The limits known when the response is sent.
 #[derive(Clone, Debug, Default)]
 struct Known {
+    is_counted: bool,
     burst: Option<Burst>,
     meters: Vec<MeterReading>,
 }
@@ -29,8 +32,17 @@ struct Known {
 pub(super) struct CallLimits(Arc<Mutex<Known>>);
 
 impl CallLimits {
-    pub(super) fn set_burst(&self, burst: Option<Burst>) {
-        self.lock().burst = burst;
+    /// Counts the call, for its account or, as long as that is not known, for its client.
+    pub(super) fn admit(&self, tollgate: &Tollgate, caller: &Caller) -> Result<(), TooManyCalls> {
+        let admitted = tollgate.limiter().admit(caller);
+        let burst = admitted.as_ref().map_or_else(|too_many| Some(too_many.burst), |burst| *burst);
+        let mut known = self.lock();
+        (known.is_counted, known.burst) = (true, burst);
+        admitted.map(drop)
+    }
+
+    fn is_counted(&self) -> bool {
+        self.lock().is_counted
     }
 
     pub(super) fn set_meter(&self, reading: MeterReading) {
@@ -48,26 +60,31 @@ impl CallLimits {
     }
 }
 
-/// Adds the limits to a response. A call that was not authenticated is counted here, by its client's
-/// address; others are counted when they authenticate.
-pub(super) fn announce(
-    tollgate: &Tollgate,
-    limits: &CallLimits,
-    client: Option<IpAddr>,
-    mut response: Response,
-) -> Response {
-    let mut known = limits.take();
-    if known.burst.is_none() {
-        match tollgate.limiter().admit(&Caller::Peer(client)) {
-            Ok(burst) => known.burst = burst,
-            // This response was cheap; the next call is rejected before it runs.
-            Err(too_many) => {
-                known.burst = Some(too_many.burst);
-                response = Problem::too_many_calls(too_many.retry_after).into_response();
-            }
-        }
+/// Returns the client of a call, by which it is counted until its account is known.
+pub(super) fn client(extensions: &Extensions) -> Caller {
+    Caller::Peer(extensions.get::<ClientAddress>().map(|client| client.0))
+}
+
+/// Counts a call that needs no authentication, before it is handled.
+pub(super) async fn admit_client(
+    State(tollgate): State<Tollgate>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let limits = request.extensions().get::<CallLimits>().cloned().unwrap_or_default();
+    limits.admit(&tollgate, &client(request.extensions()))?;
+    Ok(next.run(request).await)
+}
+
+/// Adds the limits to a response. A call that was rejected before it was counted, for example because it
+/// has no credentials, is counted here.
+pub(super) fn announce(tollgate: &Tollgate, limits: &CallLimits, client: &Caller, mut response: Response) -> Response {
+    if !limits.is_counted()
+        && let Err(too_many) = limits.admit(tollgate, client)
+    {
+        response = Problem::from(too_many).into_response();
     }
-    write(&known, tollgate.now(), &mut response);
+    write(&limits.take(), tollgate.now(), &mut response);
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

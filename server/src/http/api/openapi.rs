@@ -3,13 +3,15 @@
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 
-/// Returns everything but the paths.
-pub(super) fn info() -> OpenApi {
+use crate::auth::session_store::COOKIE;
+
+/// Returns everything but the paths. `is_https`: whether the app is served over TLS.
+pub(super) fn info(is_https: bool) -> OpenApi {
     let info = InfoBuilder::new()
         .title("Tollgate API")
         .version("1")
         .description(Some(
-            "Calls count towards the plan's limits, and every response names the remaining quota \
+            "Calls count towards the plan's limits, and every response reports the remaining quota \
              (`RateLimit`, `RateLimit-Policy`). A call with an `Idempotency-Key` counts once, \
              however often it is sent; the same key with a different request is rejected. \
              Errors are `application/problem+json`.",
@@ -19,7 +21,8 @@ pub(super) fn info() -> OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An API key, `tg_…`, created on `/dashboard/api-keys`."))
         .build();
-    let session = ApiKey::Cookie(ApiKeyValue::with_description("tollgate", "The session of a signed-in user."));
+    let description = "The session of a signed-in user.".to_owned();
+    let session = ApiKey::Cookie(ApiKeyValue::with_description(COOKIE.name(is_https), description));
     let components = ComponentsBuilder::new()
         .security_scheme("key", SecurityScheme::Http(key))
         .security_scheme("session", SecurityScheme::ApiKey(session))

@@ -9,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use billing::{Limit, Meter, Overage, Tier, Timestamp};
 use engine::StoreError;
+use engine::metering::rate_limit::TooManyCalls;
 use engine::metering::{MeterReading, UsageError};
 use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
@@ -142,7 +143,7 @@ impl Problem {
     }
 
     /// 429.
-    pub(super) fn too_many_calls(seconds: u64) -> Self {
+    fn too_many_calls(seconds: u64) -> Self {
         let detail = format!("Too many calls. Wait {seconds} s; nothing was counted.");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls", detail)
             .with(header::RETRY_AFTER, seconds)
@@ -190,6 +191,18 @@ impl Problem {
     pub(super) fn as_json(&self) -> String {
         // Only texts and numbers, so it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl From<TooManyCalls> for Problem {
+    fn from(too_many: TooManyCalls) -> Self {
+        Self::too_many_calls(too_many.retry_after)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::unavailable(&error)
     }
 }
 

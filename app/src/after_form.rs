@@ -1,0 +1,53 @@
+//! Where a browser goes after it has sent a form.
+//!
+//! A browser checks the `form-action` of the page with the form at every redirect that follows, and silently
+//! stops at an address that is not listed. Checkout on a custom domain, Stripe's invoices,
+//! and our links that lead there can be such addresses. The redirects then end in a page here, which goes on
+//! by itself (`end2end/tests/origins.spec.ts`).
+
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use server::Tollgate;
+
+use crate::addresses;
+use crate::document;
+
+/// Leads on to `address`, a path of ours or a Stripe address.
+pub async fn go_to(tollgate: &Tollgate, parts: Parts, address: &str) -> Response {
+    if may_redirect(address, &tollgate.config().stripe.hosted_origins()) {
+        return Redirect::to(address).into_response();
+    }
+    document::leaving(tollgate, parts, address).await
+}
+
+/// Whether every redirect that follows stays where `form-action` allows it.
+fn may_redirect(address: &str, origins: &[String]) -> bool {
+    if address.starts_with('/') {
+        // Another address may be a link that leads to Stripe.
+        return addresses::is_page(address.split(['?', '#']).next().unwrap_or_default());
+    }
+    let is_at = |origin: &String| address.strip_prefix(origin).is_some_and(|path| path.starts_with('/'));
+    origins.iter().any(is_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_redirects_only_to_where_its_page_lets_it() {
+        let origins = ["https://checkout.stripe.com".to_owned()];
+        for address in ["/dashboard", "/billing?notice=closed", "https://checkout.stripe.com/c/pay/cs_1#x"] {
+            assert!(may_redirect(address, &origins), "{address}");
+        }
+        for address in [
+            "/billing/invoice?id=in_1",
+            "/billing//invoice",
+            "https://pay.example.com/c/pay/cs_1",
+            "x",
+            "https://checkout.stripe.com.evil.example/",
+        ] {
+            assert!(!may_redirect(address, &origins), "{address}");
+        }
+    }
+}

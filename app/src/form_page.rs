@@ -1,0 +1,32 @@
+//! Where a form came from: a visitor whose session has ended under an open form is sent to the login, and
+//! then back to the page with the form, with the same choice.
+
+use axum::http::header;
+use axum::http::request::Parts;
+use engine::Engine;
+use leptos::server_fn::ServerFn;
+
+use crate::addresses;
+use crate::api::StartSubscription;
+use crate::query::{Choice, pricing_path};
+
+/// Returns the page with the form that was posted. `None` if the `Referer` identifies it better.
+pub fn of_post(parts: &Parts, form: &[u8]) -> Option<String> {
+    let path = parts.uri.path();
+    if path == StartSubscription::url() {
+        return parts.extensions.get::<Engine>().and_then(|engine| chosen_plan(engine, form));
+    }
+    if addresses::is_page(path) {
+        return Some(path.to_owned());
+    }
+    let has_referer = parts.headers.contains_key(header::REFERER);
+    addresses::form_page(path).filter(|_| !has_referer).map(str::to_owned)
+}
+
+/// The pricing page with the plan that was chosen.
+fn chosen_plan(engine: &Engine, form: &[u8]) -> Option<String> {
+    let value = |wanted| form_urlencoded::parse(form).find(|(name, _)| name == wanted).map(|(_, value)| value);
+    let choice = Choice::parse(engine.catalog(), value("plan").as_deref(), value("interval").as_deref());
+    let plan = engine.catalog().plan_named(choice.plan.as_deref()?)?;
+    Some(pricing_path(plan, choice.interval))
+}

@@ -1,0 +1,16 @@
+//! Work that runs to its end even if the client disconnects: a key that was revoked or a session that was
+//! ended must not work any longer because its owner did not wait for the response.
+
+use tracing::Instrument;
+
+/// Runs `work` in a task of its own, and waits for it.
+pub(crate) async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
