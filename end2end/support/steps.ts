@@ -101,7 +101,7 @@ export async function seeGone(page: Page, path: string, unwanted: Locator): Prom
 /** Signs up, and becomes an operator by the command line. */
 export async function signUpOperator(page: Page, tollgate: Tollgate, email: string): Promise<void> {
   await signUp(page, email);
-  await tollgate.run('operator', 'add', email);
+  await tollgate.run('operator', 'add', email, '--yes');
   // The server notices within a second that another process has written.
   await expect.poll(async () => (await page.request.get('/admin')).status()).toBe(200);
 }

@@ -24,7 +24,7 @@ test('the operators’ pages return 404 for everyone else', async ({ page, email
   }
 
   // Also for a former operator.
-  await own.run('operator', 'add', email);
+  await own.run('operator', 'add', email, '--yes');
   await expect.poll(async () => (await page.request.get('/admin')).status()).toBe(200);
   await own.run('operator', 'remove', email);
   await expect.poll(async () => (await page.request.get('/admin')).status()).toBe(404);

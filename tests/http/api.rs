@@ -1,11 +1,15 @@
 //! The API for programs, over HTTP.
 
+use std::num::NonZeroU32;
+use std::pin::pin;
+
 use billing::{AccountId, Policy};
+use engine::StoreError;
 use engine::metering::{self, UsageEvent};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::product::API_CALLS;
-use server::workspace::api_keys::api_keys;
+use server::workspace::api_keys::{self, api_keys, revoke_api_key};
 
 use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
 
@@ -15,14 +19,14 @@ on_both_databases! {
         let browser = app.signed_up("ada@example.com").await;
         let page = browser.get("/api/v1/entitlements").await;
         assert_eq!(page.status, 200);
-        let answer = page.json();
-        assert_eq!((&answer["tier"], &answer["limits"]["apiCallsPerMonth"]), (&json!("FREE"), &json!(100)));
-        assert_eq!(answer["features"], json!([]));
+        let response = page.json();
+        assert_eq!((&response["tier"], &response["limits"]["apiCallsPerMonth"]), (&json!("FREE"), &json!(100)));
+        assert_eq!(response["features"], json!([]));
         let usage = browser.get("/api/v1/usage").await.json();
         assert_eq!(meter(&usage, "apiCallsPerMonth")["used"], json!(2));
     }
 
-    async fn without_a_session_or_a_valid_key_a_call_is_401(database) {
+    async fn a_call_without_a_session_or_a_valid_key_returns_401(database) {
         let app = Harness::start(database).await;
         let browser = app.browser();
         let unknown = browser.request(Method::GET, "/api/v1/usage").bearer_auth("tg_unknown");
@@ -35,7 +39,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_call_beyond_the_limit_is_402_with_the_meter_and_its_reset(database) {
+    async fn a_call_beyond_the_limit_returns_402_with_the_meter_and_its_reset(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for call in 0..100 {
@@ -67,7 +71,7 @@ on_both_databases! {
         assert_eq!(meter(&usage, "apiCallsPerMonth")["used"], json!(2));
     }
 
-    async fn one_of_many_concurrent_calls_on_two_nodes_gets_the_last_unit(database) {
+    async fn only_one_of_many_concurrent_calls_on_two_nodes_gets_the_last_unit(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await;
@@ -95,8 +99,8 @@ on_both_databases! {
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
         let key = new_key(&browser).await;
-        let answer = call(&app, &key).await;
-        assert_eq!((answer.status, &answer.json()["tier"]), (200, &json!("PRO")));
+        let response = call(&app, &key).await;
+        assert_eq!((response.status, &response.json()["tier"]), (200, &json!("PRO")));
 
         let list = browser.get("/dashboard/api-keys").await.body;
         assert!(!list.contains(&key), "a key is shown once");
@@ -125,7 +129,42 @@ on_both_databases! {
         assert!(detail.contains(plan.as_str()) && !detail.contains("PRO"), "the plan's name, not its key: {detail}");
     }
 
-    async fn a_call_from_another_site_is_403_and_not_counted(database) {
+    async fn a_revoked_key_stops_working_even_if_its_owner_does_not_wait(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let key = new_key(&browser).await;
+        let account = app.account("ada@example.com").await;
+        let entitlement = app.tollgate.entitlement(&account).await.unwrap();
+        let owner = engine::Billable::new(account.as_str(), "ada@example.com");
+        let permit = engine::permit(app.tollgate.catalog(), &owner, entitlement, Policy::Tier("PRO")).unwrap();
+        let id = api_keys(&app.tollgate, &permit).await.unwrap().remove(0).id;
+        assert_eq!(call(&app, &key).await.status, 200);
+        assert!(futures::poll!(pin!(revoke_api_key(&app.tollgate, &permit, &id))).is_pending());
+        app.until(async || call(&app, &key).await.status == 401).await;
+    }
+
+    async fn a_key_is_not_looked_up_for_a_client_that_has_tried_too_many(database) {
+        let app = Harness::start(database).await;
+        let (_, tollgate) = app.another_node(|_| {}).await;
+        tollgate.db().close().await;
+        let too_many = || Err(StoreError::Busy);
+        let refused = api_keys::authenticate(&tollgate, "tg_unknown", too_many).await;
+        assert!(matches!(refused, Err(StoreError::Busy)), "it does not need the database: {refused:?}");
+
+        let (url, _) = app.another_node(|config| config.api_calls_per_second = NonZeroU32::new(1)).await;
+        let browser = app.browser().at(&url);
+        let guess = || Page::of(browser.request(Method::GET, "/api/v1/usage").bearer_auth("tg_unknown"));
+        let mut statuses = Vec::new();
+        for _ in 0..20 {
+            statuses.push(guess().await.status);
+        }
+        assert_eq!(statuses[0], 401);
+        assert!(statuses.contains(&429), "{statuses:?}");
+    }
+
+    async fn a_call_from_another_site_returns_403_and_is_not_counted(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let foreign = browser.request(Method::POST, "/api/v1/generate").header("sec-fetch-site", "cross-site");
@@ -186,7 +225,7 @@ on_both_databases! {
         }
     }
 
-    async fn an_unknown_path_is_404_as_a_problem_document(database) {
+    async fn an_unknown_path_returns_404_as_a_problem_document(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in ["/api/v1", "/api/v1/", "/api/v1/nowhere", "/api/v1/usage/", "/api/v1//usage", "/api/v1/Usage"] {
@@ -205,7 +244,7 @@ on_both_databases! {
     }
 
     async fn each_client_behind_the_proxy_has_its_own_burst(database) {
-        let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = std::num::NonZeroU32::new(1)).await;
+        let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = NonZeroU32::new(1)).await;
         let left = async |client: &str| {
             let call = app.browser().request(Method::GET, "/api/v1/entitlements").header("x-forwarded-for", client);
             Page::of(call).await.header("ratelimit").unwrap()
@@ -216,7 +255,7 @@ on_both_databases! {
         }
     }
 
-    async fn calls_beyond_the_burst_limit_are_429_and_not_counted(database) {
+    async fn calls_beyond_the_burst_limit_return_429_and_are_not_counted(database) {
         let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = std::num::NonZeroU32::new(5)).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..40)
@@ -248,10 +287,10 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let ask = async |encoding: &str| {
             let request = app.browser().request(Method::GET, "/api/v1/openapi.json").header("accept-encoding", encoding);
-            let answer = request.send().await.unwrap();
-            let header = answer.headers().get("content-encoding").map(|value| value.to_str().unwrap().to_owned());
-            assert_eq!(answer.headers()["vary"], "accept-encoding");
-            (header, answer.bytes().await.unwrap())
+            let response = request.send().await.unwrap();
+            let header = response.headers().get("content-encoding").map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(response.headers()["vary"], "accept-encoding");
+            (header, response.bytes().await.unwrap())
         };
         let (plain, whole) = ask("identity").await;
         assert!(plain.is_none() && serde_json::from_slice::<Value>(&whole).is_ok());

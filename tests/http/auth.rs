@@ -1,9 +1,12 @@
 //! Signing up, logging in and logging out, over HTTP.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use reqwest::Method;
+use server::auth::session_store::Sessions;
 use server::hashing::HashingLimits;
+use tower_sessions::SessionStore;
 
 use crate::support::{Harness, Page, on_both_databases};
 
@@ -27,6 +30,41 @@ on_both_databases! {
         assert!(session.contains("SameSite=Lax") && session.contains("HttpOnly"), "{session}");
         let device = cookie(&page, "tollgate-device");
         assert!(device.contains("SameSite=Strict") && device.contains("HttpOnly"), "{device}");
+    }
+
+    async fn over_https_every_cookie_belongs_to_the_host_alone(database) {
+        let https = "https://app.example.com".parse().unwrap();
+        let app = Harness::start_configured(database, |_| {}, |config| config.app_url = https).await;
+        let post = async |path: &str, fields: &[(&str, &str)]| {
+            let request = app.browser().request(Method::POST, path).header("sec-fetch-site", "same-origin");
+            Page::of(request.form(fields)).await
+        };
+        let page = post("/signup", &[("email", EMAIL), ("password", "correct horse")]).await;
+        assert_eq!(page.status, 303, "{}", page.body);
+        let theme = post("/theme", &[("theme", "dark")]).await;
+        for (page, name) in [(&page, "__Host-tollgate"), (&page, "__Host-tollgate-device"), (&theme, "__Host-theme")] {
+            let cookie = cookie(page, name);
+            let is_of_the_host = cookie.contains("; Secure") && cookie.contains("; Path=/") && !cookie.contains("Domain");
+            assert!(is_of_the_host, "{cookie}");
+        }
+        assert_eq!(page.headers.get_all("set-cookie").iter().count(), 2, "no cookie has another name: {:?}", page.headers);
+        let session = session_named(&page, "__Host-tollgate");
+        let opened = |cookie: String| Page::of(app.browser().request(Method::GET, "/dashboard").header("cookie", cookie));
+        assert_eq!(opened(session.clone()).await.status, 200);
+        let planted = session.replace("__Host-", "");
+        assert_eq!(opened(planted).await.status, 303, "another subdomain could have set this one");
+    }
+
+    async fn logging_out_ends_the_session_even_if_the_browser_does_not_wait(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up(EMAIL).await;
+        assert!(browser.opens("/dashboard").await);
+        let cookie = browser.cookie(&app.url).unwrap();
+        let id = cookie.split("; ").find_map(|pair| pair.strip_prefix("tollgate=")).unwrap();
+        let sessions = Sessions::new(&app.tollgate);
+        let id = id.parse().unwrap();
+        assert!(futures::poll!(pin!(sessions.delete(&id))).is_pending());
+        app.until(async || !browser.opens("/dashboard").await).await;
     }
 
     async fn a_taken_address_is_rejected_at_its_field_and_stays_in_the_form(database) {
@@ -249,7 +287,7 @@ on_both_databases! {
         assert_eq!(sign_up("198.51.100.2", "eve@example.com", "correct horse").await.status, 303);
     }
 
-    async fn counted_attempts_name_no_address_and_are_deleted_once_their_window_is_over(database) {
+    async fn counted_attempts_contain_no_address_and_are_deleted_once_their_window_is_over(database) {
         let app = Harness::start(database).await;
         let email = format!("{}@example.com", "a".repeat(9000));
         assert_eq!(log_in_from(&app, "198.51.100.1", &email, "wrong horse").await.status, 401);
@@ -352,7 +390,11 @@ async fn from(app: &Harness, client: &str, path: &str, fields: &[(&str, &str)]) 
 }
 
 fn session(page: &Page) -> String {
-    cookie(page, "tollgate").split(';').next().unwrap().to_owned()
+    session_named(page, "tollgate")
+}
+
+fn session_named(page: &Page, name: &str) -> String {
+    cookie(page, name).split(';').next().unwrap().to_owned()
 }
 
 /// A cookie that the page sets, with its attributes.

@@ -1,7 +1,8 @@
 //! Closing an account: its subscriptions end at Stripe first, and the ledger stays.
 
 use engine::reconcile::{Drift, Mode, reconcile};
-use engine::store::{Cursor, accounts, invoices, purchases};
+use engine::store::{Cursor, accounts, inbox, invoices, purchases};
+use engine::tasks::sweeper::prune;
 
 use crate::support::{Harness, PAYS, on_both_databases, pay};
 
@@ -27,6 +28,55 @@ on_both_databases! {
         let db = app.tollgate.db();
         assert_eq!(invoices::of_account(db, &account, &Cursor::start(), 9).await.unwrap().len(), 1);
         assert_eq!(purchases::of_account(db, &account, &Cursor::start(), 9).await.unwrap().len(), 1);
+    }
+
+    async fn closing_erases_the_address_and_the_name_everywhere_but_on_invoices(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        assert_eq!(browser.post("/login", &[("email", "ada@example.com"), ("password", "wrong")]).await.status, 401);
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let customer = app.stripe_newest("/v1/customers").await;
+        let described = [("name", "Ada Lovelace"), ("phone", "+4420")];
+        app.stripe_makes(&format!("/v1/customers/{customer}"), &described).await;
+        app.settled().await;
+        let holds = async |text: &str| traces(&app, text).await;
+        assert!(holds("ada@example.com").await.contains(&"app_user.email".to_owned()));
+        assert!(holds("Ada Lovelace").await.contains(&"customer.name".to_owned()));
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
+        app.settled().await;
+        prune(&app.tollgate).await.unwrap();
+        for text in ["ada@example.com", "Ada Lovelace"] {
+            assert_eq!(holds(text).await, Vec::<String>::new(), "{text}");
+        }
+        let counted = app.database.texts(app.tollgate.db(), "SELECT throttle_key FROM login_throttle").await;
+        assert!(counted.len() <= 1, "only this client's, over all addresses: {counted:?}");
+        let in_stripe = &app.stripe_lists("/v1/customers").await[0];
+        for field in ["email", "name", "phone"] {
+            assert!(in_stripe[field].is_null(), "{field}: {in_stripe}");
+        }
+        let id = app.stripe_newest("/v1/events?type=customer.subscription.created").await;
+        let mut tx = app.tollgate.db().begin().await.unwrap();
+        let event = billing::EventId::new(&id);
+        assert!(!inbox::replay(&mut tx, &event, app.tollgate.now()).await.unwrap(), "there is nothing left to apply");
+    }
+
+    async fn an_account_is_closed_even_if_the_browser_does_not_wait(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let held = app.sandbox.hold_calls("DELETE", "/v1/subscriptions/");
+        let closing = tokio::spawn({
+            let browser = browser.clone();
+            async move { browser.post("/account/close", &RIGHT).await }
+        });
+        held.arrived().await;
+        closing.abort();
+        assert!(closing.await.is_err(), "the browser has gone");
+        held.open();
+        app.until(async || !browser.opens("/dashboard").await).await;
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 0);
     }
 
     async fn a_stripe_outage_stops_closing_and_nothing_is_deleted(database) {
@@ -100,4 +150,24 @@ on_both_databases! {
         app.settled().await;
         assert_eq!(reconcile(&app.tollgate, Mode::Repair, 30).await.unwrap(), []);
     }
+}
+
+/// The columns in which a string is stored anywhere, as `table.column`.
+async fn traces(app: &Harness, text: &str) -> Vec<String> {
+    const SQLITE: &str = "SELECT t.name || '.' || c.name FROM sqlite_master t, pragma_table_info(t.name) c \
+        WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND c.type = 'TEXT' AND t.name <> '_sqlx_migrations'";
+    const POSTGRES: &str = "SELECT table_name || '.' || column_name FROM information_schema.columns \
+        WHERE table_schema = 'public' AND data_type = 'text' AND table_name <> '_sqlx_migrations'";
+    let db = app.tollgate.db();
+    let columns = app.database.texts(db, if db.is_shared() { POSTGRES } else { SQLITE }).await;
+    assert!(columns.len() > 50, "{columns:?}");
+    let mut found = Vec::new();
+    for column in columns {
+        let (table, name) = column.split_once('.').unwrap();
+        let query = format!("SELECT \"{name}\" FROM \"{table}\" WHERE \"{name}\" LIKE '%{text}%'");
+        if !app.database.texts(db, &query).await.is_empty() {
+            found.push(column);
+        }
+    }
+    found
 }

@@ -7,8 +7,10 @@ use engine::settings::DatabaseUrl;
 use engine::store::billing_changes::{self, ChangeFilter, ChangeState};
 use engine::store::inbox::{self, EventFilter, EventState, EventSummary};
 use engine::store::{Cursor, Db, MIGRATIONS, MigrationSet};
+use server::demo::refuse_outside_the_sandbox;
+use server::store::users;
 
-use crate::support::{Database, DatabaseKind, Harness, PAYS, deliver, event, on_both_databases};
+use crate::support::{Database, DatabaseKind, Harness, PAYS, WEBHOOK_SECRETS, deliver, event, on_both_databases};
 
 const PLANS: &str = include_str!("../../plans.toml");
 
@@ -351,14 +353,53 @@ on_both_databases! {
 
         let browser = app.signed_up("ada@example.com").await;
         assert!(!browser.opens("/admin").await);
-        let added = run(&app, &["operator", "add", "ADA@example.com"]).await.succeeded();
-        assert_eq!(added, "ADA@example.com is an operator now.\n");
+        let unasked = run(&app, &["operator", "add", "ada@example.com"]).await;
+        assert_eq!(unasked.code, 1, "there is no terminal to ask in: {}", unasked.out);
+        assert!(unasked.err.contains("--yes"), "{}", unasked.err);
+        assert!(!browser.opens("/admin").await);
+        let added = run(&app, &["operator", "add", "ADA@example.com", "--yes"]).await.succeeded();
+        let user = users::by_login(app.tollgate.db(), "ada@example.com").await.unwrap().unwrap();
+        for (shown, text) in [("id", user.id.to_string()), ("time", user.created_at.to_string())] {
+            assert!(added.contains(&text) && unasked.out.contains(&text), "the {shown}: {added}");
+        }
+        assert!(added.contains("verified    no"), "{added}");
+        assert!(added.ends_with("ADA@example.com is an operator now.\n"), "{added}");
         app.until(async || browser.opens("/admin").await).await;
         assert_eq!(run(&app, &["operator", "list"]).await.succeeded(), "ada@example.com\n");
         let removed = run(&app, &["operator", "remove", "ada@example.com"]).await.succeeded();
         assert_eq!(removed, "ada@example.com is no longer an operator.\n");
         app.until(async || !browser.opens("/admin").await).await;
         assert_eq!(run(&app, &["operator", "list"]).await.succeeded(), none);
+    }
+
+    async fn an_app_with_real_keys_does_not_start_until_the_demo_accounts_are_removed(database) {
+        let app = Harness::start(database).await;
+        assert_eq!(run(&app, &["demo", "remove"]).await.succeeded(), "There are no demo accounts.\n");
+        let demo = app.signed_up("demo@tollgate.test").await;
+        let operator = app.signed_up("operator@tollgate.test").await;
+        let ada = app.signed_up("ada@example.com").await;
+        app.subscribe(&demo, "PRO", PAYS).await;
+        app.settled().await;
+        let site = app.database.files.path().join("site");
+        std::fs::create_dir_all(&site).unwrap();
+        std::fs::write(site.join("manifest.json"), r#"{"script": "s", "style": "s.css"}"#).unwrap();
+        let keys = [
+            ("DATABASE_URL", app.database.url.as_str()),
+            ("BIND_ADDR", "127.0.0.1:0"),
+            ("TOLLGATE_SITE", site.to_str().unwrap()),
+            ("STRIPE_SECRET_KEY", "sk_test_sandbox"),
+            ("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRETS[0]),
+        ];
+        let refused = run_with(&app, &["serve"], &keys).await;
+        assert_eq!(refused.code, 1);
+        for text in ["demo@tollgate.test", "operator@tollgate.test", "tollgate demo remove"] {
+            assert!(refused.err.contains(text), "{text}: {}", refused.err);
+        }
+        let removed = run_with(&app, &["demo", "remove"], &keys).await.succeeded();
+        assert_eq!(removed, "demo@tollgate.test is removed.\noperator@tollgate.test is removed.\n");
+        refuse_outside_the_sandbox(&app.tollgate).await.unwrap();
+        app.until(async || !demo.opens("/dashboard").await && !operator.opens("/dashboard").await).await;
+        assert!(ada.opens("/dashboard").await, "others stay");
     }
 
     async fn the_doctor_reports_warnings_and_failures_with_a_remedy(database) {

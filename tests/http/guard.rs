@@ -1,6 +1,8 @@
 //! The gate over HTTP: every gated page, in every spelling.
 
-use crate::support::{Browser, Harness, PAYS, on_both_databases};
+use reqwest::Method;
+
+use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
 
 const PRO_PAGES: [&str; 3] = ["/dashboard/analytics", "/dashboard/api-keys", "/dashboard/custom-domain"];
 const ENTERPRISE_PAGE: &str = "/dashboard/support";
@@ -29,7 +31,7 @@ on_both_databases! {
         }
     }
 
-    async fn pro_opens_its_pages_and_not_those_of_enterprise(database) {
+    async fn pro_includes_its_pages_and_not_those_of_enterprise(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -40,7 +42,7 @@ on_both_databases! {
         assert!(browser.get(ENTERPRISE_PAGE).await.location().starts_with("/billing/upgrade?feature=support"));
     }
 
-    async fn enterprise_opens_everything(database) {
+    async fn enterprise_includes_everything(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "ENTERPRISE", PAYS).await;
@@ -69,23 +71,23 @@ on_both_databases! {
             let next = if is_read { "&next=/dashboard/analytics" } else { "" };
             let upgrade = format!("/billing/upgrade?feature=analytics{next}");
             for path in gated {
-                let answer = raw(&app.url, method, path, &anonymous).await;
-                assert_eq!(answer, (303, login.to_owned()), "{method} {path}");
+                let response = raw(&app.url, method, path, &anonymous).await;
+                assert_eq!(response, (303, login.to_owned()), "{method} {path}");
                 assert_eq!(raw(&app.url, method, path, &free).await, (303, upgrade.clone()), "{method} {path}");
             }
             // A path that only resembles a gated page is another path.
-            let beside = "/dashboard/analytics.json";
-            let answer = raw(&app.url, method, beside, &anonymous).await;
-            let login = if is_read { format!("/login?next={beside}") } else { "/login".to_owned() };
-            assert_eq!(answer, (303, login), "{method}");
-            assert_eq!(raw(&app.url, method, beside, &free).await, (404, String::new()), "{method}");
+            let sibling = "/dashboard/analytics.json";
+            let response = raw(&app.url, method, sibling, &anonymous).await;
+            let login = if is_read { format!("/login?next={sibling}") } else { "/login".to_owned() };
+            assert_eq!(response, (303, login), "{method}");
+            assert_eq!(raw(&app.url, method, sibling, &free).await, (404, String::new()), "{method}");
             for browser in [&anonymous, &free] {
-                let answer = raw(&app.url, method, "/dashboard/analytics%00", browser).await;
-                assert_eq!(answer, (404, String::new()), "{method}");
+                let response = raw(&app.url, method, "/dashboard/analytics%00", browser).await;
+                assert_eq!(response, (404, String::new()), "{method}");
             }
             let above = raw(&app.url, method, "/dashboard/analytics/..", &free).await;
-            let answer = if is_read { (308, "/dashboard".to_owned()) } else { (404, String::new()) };
-            assert_eq!(above, answer, "{method}");
+            let response = if is_read { (308, "/dashboard".to_owned()) } else { (404, String::new()) };
+            assert_eq!(above, response, "{method}");
         }
     }
 
@@ -104,7 +106,60 @@ on_both_databases! {
         }
     }
 
-    async fn unknown_paths_are_404_for_everyone(database) {
+    async fn a_session_that_ends_under_an_open_form_leads_back_to_it_with_its_choice(database) {
+        let app = Harness::start(database).await;
+        app.signed_up("ada@example.com").await;
+        let plan: &[(&str, &str)] = &[("plan", "ENTERPRISE"), ("interval", "year")];
+        let forms: [(&str, &[(&str, &str)], &str, &str); 5] = [
+            ("/api/billing/subscribe", plan, "/pricing", "/pricing?plan=ENTERPRISE&interval=year"),
+            ("/api/billing/subscribe", plan, "", "/pricing?plan=ENTERPRISE&interval=year"),
+            ("/api/billing/portal", &[], "", "/billing"),
+            ("/dashboard/notices/dismiss", &[], "/billing?x=1", "/billing?x=1"),
+            ("/account/close", &[("password", "correct horse")], "/account", "/account"),
+        ];
+        for (path, fields, page, back) in forms {
+            let browser = app.browser();
+            let form = browser.request(Method::POST, path).header("sec-fetch-site", "same-origin").form(fields);
+            let form = if page.is_empty() { form } else { form.header("referer", format!("{}{page}", app.url)) };
+            let login = Page::of(form).await.location();
+            let next = login.strip_prefix("/login?next=").unwrap_or_else(|| panic!("{path}: {login}"));
+            let next = next.replace("%3F", "?").replace("%3D", "=").replace("%26", "&");
+            assert_eq!(next, back, "{path} from {page}");
+            let fields = [("email", "ada@example.com"), ("password", "correct horse"), ("next", &next)];
+            assert_eq!(browser.post("/login", &fields).await.location(), back);
+            assert_eq!(browser.get(back).await.status, 200, "{back}");
+        }
+        let chosen = app.browser().get("/pricing?plan=ENTERPRISE&interval=year").await.body;
+        assert!(chosen.contains("plan-chosen"), "{chosen}");
+    }
+
+    async fn pages_under_a_different_name_redirect_to_the_apps_own(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let named = |method, path: &str| browser.request(method, path).header("host", "old.example.com");
+        for method in [Method::GET, Method::HEAD] {
+            let page = Page::of(named(method, "/pricing?interval=year")).await;
+            assert_eq!((page.status, page.location()), (308, format!("{}/pricing?interval=year", app.url)));
+        }
+        let other_host = Page::of(named(Method::GET, "//evil.example/x")).await;
+        assert_eq!(other_host.location(), format!("{}//evil.example/x", app.url));
+        let form = named(Method::POST, "/logout").header("sec-fetch-site", "same-origin");
+        assert_eq!(Page::of(form.header("origin", "http://old.example.com")).await.status, 403);
+        assert!(browser.opens("/dashboard").await, "it was not carried out");
+        let call = named(Method::GET, "/api/v1/usage").header("sec-fetch-site", "same-origin");
+        assert_eq!(Page::of(call).await.status, 403, "with a session");
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(Page::of(named(Method::GET, path)).await.status, 200, "{path}");
+        }
+        let webhook = Page::of(named(Method::POST, "/api/stripe/webhook")).await;
+        assert_eq!(webhook.status, 400, "it is not signed, and its name does not matter");
+        for host in ["localhost:3000", "127.0.0.1", "[::1]:3000"] {
+            let probe = browser.request(Method::GET, "/pricing").header("host", host);
+            assert_eq!(Page::of(probe).await.status, 200, "{host}");
+        }
+    }
+
+    async fn unknown_paths_return_404_for_everyone(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for path in ["/nowhere", "/dashboards", "/api/nothing", "/.env", "/pkg/nothing.js", "/billing/../../etc/passwd", "/pricing/%C3%A9", "/pricing/a%20b"] {
@@ -148,10 +203,11 @@ async fn raw(url: &str, method: &str, path: &str, browser: &Browser) -> (u16, St
         "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    let location = answer.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("location: "));
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    let response = String::from_utf8_lossy(&response);
+    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
+    let location =
+        response.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("location: "));
     (status, location.unwrap_or_default().to_owned())
 }

@@ -22,7 +22,7 @@ on_both_databases! {
         assert_eq!(app.stripe_lists("/v1/billing_portal/configurations").await, configurations, "it is created once");
     }
 
-    async fn cancelling_in_the_portal_is_shown_and_can_be_undone(database) {
+    async fn canceling_in_the_portal_is_shown_and_can_be_undone(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -40,7 +40,27 @@ on_both_databases! {
         assert_eq!(browser.get("/billing").await.banner().tone, "info", "only the trial is mentioned");
     }
 
-    async fn payments_that_are_paused_at_stripe_are_shown_and_keep_the_plan(database) {
+    async fn portal_changes_are_on_the_next_page_before_any_webhook(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let portal = browser.post("/api/billing/portal", &[]).await.location();
+        app.sandbox.hold_deliveries(true);
+        let id = app.stripe_newest("/v1/subscriptions").await;
+        assert_eq!(Browser::new("").post(&format!("{portal}/cancel/{id}"), &[]).await.status, 303);
+        let back = format!("{}/billing/return", app.url);
+        assert!(Browser::new("").get(&portal).await.body.contains(&format!("href=\"{back}\"")));
+        let page = browser.get(&back).await;
+        assert_eq!((page.status, page.location().as_str()), (303, "/billing"));
+        assert_eq!(browser.get("/billing").await.banner().tone, "warning", "it is canceled");
+        app.sandbox.fail_next(100, 503);
+        assert_eq!(browser.get(&back).await.location(), "/billing", "without Stripe it shows what is known");
+        app.sandbox.fail_next(0, 503);
+        assert!(app.browser().get("/billing/return").await.location().starts_with("/login"));
+    }
+
+    async fn payments_that_are_paused_in_stripe_are_shown_and_keep_the_plan(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -74,10 +94,10 @@ on_both_databases! {
             assert_eq!(page.status, 200, "{}", page.body);
             page.body
         };
-        let (hers, eves) = (own(&ada).await, own(&eve).await);
-        assert!(hers.contains("ada@example.com") && hers.contains("Cancel plan"), "{hers}");
-        assert!(eves.contains("eve@example.org") && !eves.contains("ada@example.com"), "{eves}");
-        assert!(!eves.contains("Cancel plan"), "{eves}");
+        let (ada_page, eve_page) = (own(&ada).await, own(&eve).await);
+        assert!(ada_page.contains("ada@example.com") && ada_page.contains("Cancel plan"), "{ada_page}");
+        assert!(eve_page.contains("eve@example.org") && !eve_page.contains("ada@example.com"), "{eve_page}");
+        assert!(!eve_page.contains("Cancel plan"), "{eve_page}");
         for fields in [vec![("customer", "cus_1")], vec![("flow", "everything")]] {
             assert_eq!(eve.post("/api/billing/portal", &fields).await.status, 422);
         }

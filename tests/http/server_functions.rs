@@ -32,9 +32,9 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         for (what, form, status) in refused_forms() {
-            let answer = Page::of(posted(&browser, SUBSCRIBE, &form).header("accept", "application/json")).await;
+            let response = Page::of(posted(&browser, SUBSCRIBE, &form).header("accept", "application/json")).await;
             let code = if status == 413 { "too_large" } else { "malformed" };
-            assert_eq!((answer.status, code_of(&answer).as_str()), (status, code), "{what}");
+            assert_eq!((response.status, code_of(&response).as_str()), (status, code), "{what}");
         }
     }
 
@@ -46,7 +46,7 @@ on_both_databases! {
         }
         assert_eq!(browser.get("/billing/invoice?id=in_1&as=pdf").await.status, 404);
         let head = browser.request(Method::HEAD, "/billing/invoice?id=in_1");
-        assert_eq!(Page::of(head).await.status, 404, "HEAD is answered like GET");
+        assert_eq!(Page::of(head).await.status, 404, "HEAD responds like GET");
     }
 
     async fn a_form_error_renders_the_form_and_never_redirects(database) {
@@ -127,15 +127,42 @@ on_both_databases! {
         assert_eq!(page.body, "");
     }
 
+    /// Browsers check `form-action` along redirects, and block origins that it does not list.
+    async fn a_form_that_leads_to_an_origin_outside_its_policy_ends_in_a_page_that_continues(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.sandbox.separate_origins(true);
+        let port = app.sandbox.url().rsplit(':').next().unwrap().to_owned();
+        let forms: [(&str, Fields, &str); 3] = [
+            (SUBSCRIBE, &[("plan", "PRO"), ("interval", "month")], "checkout"),
+            ("/api/billing/checkout", &[("product", "ai-500")], "checkout"),
+            ("/api/billing/portal", &[], "billing"),
+        ];
+        for (path, fields, host) in forms {
+            let page = browser.post(path, fields).await;
+            assert_eq!((page.status, page.header("location")), (200, None), "{path}: {}", page.body);
+            let stripe = format!("http://{host}.localhost:{port}/");
+            assert!(page.body.contains(&format!("content=\"0; url={stripe}")), "{path}: {}", page.body);
+            assert!(page.body.contains(&format!("href=\"{stripe}")), "{path}: {}", page.body);
+            let script = browser.request(Method::POST, path).form(fields).header("accept", "application/json");
+            assert!(Page::of(script).await.json()["to"].as_str().unwrap().starts_with(&stripe), "{path}");
+        }
+        let fields = [("email", "ada@example.com"), ("password", "correct horse"), ("next", "/billing/invoice?id=in_1")];
+        let page = app.browser().post("/login", &fields).await;
+        assert_eq!((page.status, page.header("location")), (200, None));
+        assert!(page.header("set-cookie").is_some());
+        assert!(page.body.contains("content=\"0; url=/billing/invoice?id=in_1\""), "{}", page.body);
+    }
+
     async fn a_script_gets_json_from_the_layers_before_the_function_too(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let foreign = browser.request(Method::POST, SUBSCRIBE).header("origin", "https://evil.example");
-        let answer = Page::of(foreign.header("accept", "application/json")).await;
-        assert_eq!((answer.status, code_of(&answer).as_str()), (403, "forbidden"));
+        let response = Page::of(foreign.header("accept", "application/json")).await;
+        assert_eq!((response.status, code_of(&response).as_str()), (403, "forbidden"));
         let hidden = browser.request(Method::POST, "/admin/compare").header("accept", "application/json");
-        let answer = Page::of(hidden).await;
-        assert_eq!((answer.status, code_of(&answer).as_str()), (404, "not_found"));
+        let response = Page::of(hidden).await;
+        assert_eq!((response.status, code_of(&response).as_str()), (404, "not_found"));
         let anonymous = app.browser().request(Method::POST, SUBSCRIBE).header("accept", "application/json");
         assert!(Page::of(anonymous).await.location().starts_with("/login"), "the gate comes first");
     }
@@ -166,17 +193,17 @@ on_both_databases! {
             Page::of(request.header("accept", accept)).await
         };
         for _ in 0..10 {
-            let answer = guess("application/json").await;
-            assert_eq!((answer.status, code_of(&answer).as_str()), (401, "wrong_password"));
-            assert_eq!(answer.json()["field"], "password");
+            let response = guess("application/json").await;
+            assert_eq!((response.status, code_of(&response).as_str()), (401, "wrong_password"));
+            assert_eq!(response.json()["field"], "password");
         }
         let page = guess(HTML).await;
         assert_eq!(page.status, 429);
         assert!(page.body.contains("id=\"password-error\"") && !page.body.contains("a guess"), "{}", page.body);
-        let answer = guess("application/json").await;
-        let wait = answer.json()["retry_after"].as_u64().unwrap();
+        let response = guess("application/json").await;
+        let wait = response.json()["retry_after"].as_u64().unwrap();
         assert!((1..=900).contains(&wait), "{wait}");
-        for header in [page.header("retry-after"), answer.header("retry-after")] {
+        for header in [page.header("retry-after"), response.header("retry-after")] {
             assert!((1..=900).contains(&header.unwrap().parse::<u64>().unwrap()));
         }
     }
@@ -203,9 +230,9 @@ fn posted(browser: &Browser, path: &str, form: &str) -> RequestBuilder {
     request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned())
 }
 
-fn code_of(answer: &Page) -> String {
-    assert_eq!(answer.header("content-type").as_deref(), Some("application/json"), "{}", answer.body);
-    answer.json()["code"].as_str().unwrap().to_owned()
+fn code_of(response: &Page) -> String {
+    assert_eq!(response.header("content-type").as_deref(), Some("application/json"), "{}", response.body);
+    response.json()["code"].as_str().unwrap().to_owned()
 }
 
 #[track_caller]
