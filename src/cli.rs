@@ -29,7 +29,7 @@ pub enum Command {
         #[command(subcommand)]
         command: CatalogCommand,
     },
-    /// Set up the webhook endpoint at Stripe.
+    /// Set up the webhook endpoint in Stripe.
     Webhook {
         #[command(subcommand)]
         command: WebhookCommand,
@@ -81,9 +81,9 @@ pub enum Command {
 /// `catalog`
 #[derive(Debug, Subcommand)]
 pub enum CatalogCommand {
-    /// List what would change at Stripe.
+    /// List what would change in Stripe.
     Plan,
-    /// Apply these changes at Stripe.
+    /// Apply these changes in Stripe.
     Apply,
 }
 
@@ -131,7 +131,7 @@ pub enum OperatorCommand {
 /// `webhook`
 #[derive(Debug, Subcommand)]
 pub enum WebhookCommand {
-    /// Create or update the endpoint at Stripe. Prints the signing secret of a new one.
+    /// Create or update the endpoint in Stripe. Prints the signing secret of a new one.
     Register,
 }
 
@@ -155,10 +155,14 @@ pub enum EventsCommand {
         /// `evt_…`
         id: String,
     },
-    /// Apply an event again.
+    /// Apply an event again, or every parked one.
     Replay {
         /// `evt_…`
-        id: String,
+        #[arg(required_unless_present = "state")]
+        id: Option<String>,
+        /// Every event in this state; only `parked` is possible.
+        #[arg(long, value_parser = ["parked"], conflicts_with = "id")]
+        state: Option<String>,
     },
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use engine::stripe_account;
 use engine::store::ServerLock;
 use server::auth::session_store;
 use server::config::Config;
@@ -34,6 +35,7 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     #[cfg(not(feature = "sandbox"))]
     let clock = crate::commands::database::clock(&config).await;
     let tollgate = Tollgate::new(config, db, clock, assets)?;
+    stripe_account::refuse_other(&tollgate).await?;
     demo::refuse_outside_the_sandbox(&tollgate).await?;
     let router = http::router(&tollgate, app::pages(&tollgate)?)?;
 
@@ -46,11 +48,11 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     crate::development::seed(&tollgate).await?;
     tracing::info!(address = %listener.local_addr()?, "serving {}", tollgate.config().app_url);
 
-    let signalled = stop.clone();
+    let signaled = stop.clone();
     tokio::spawn(async move {
         signal().await;
         tracing::info!("stopping");
-        signalled.cancel();
+        signaled.cancel();
     });
     let limits = http::ConnectionLimits::default();
     http::serve(listener, router, limits, &stop, GRACE).await;

@@ -31,6 +31,10 @@ impl Failure {
         match error {
             CheckoutError::Stripe(cause) => Self::stripe(&cause),
             CheckoutError::Store(cause) => Self::store(cause),
+            error @ CheckoutError::CurrencyConflict { .. } => {
+                tracing::error!(%error, "a purchase was refused (docs/OPERATIONS.md, “Currencies”)");
+                Self::OtherCurrency
+            }
             CheckoutError::InProgress
             | CheckoutError::AlreadySubscribed
             | CheckoutError::SubscribedBefore(_)

@@ -30,6 +30,8 @@ pub enum Failure {
     TooManyAttempts,
     /// Another request of the same account is in progress.
     InProgress,
+    /// Stripe doesn't charge the customer in this price's currency.
+    OtherCurrency,
     /// Stripe can't be reached.
     StripeUnavailable,
     /// The database can't be reached, or the request timed out.
@@ -61,7 +63,7 @@ impl Failure {
             Self::Malformed | Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
-            Self::InProgress => StatusCode::CONFLICT,
+            Self::InProgress | Self::OtherCurrency => StatusCode::CONFLICT,
             Self::StripeUnavailable | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -80,6 +82,7 @@ impl Failure {
             Self::WrongPassword => "Wrong password",
             Self::TooManyAttempts => "Too many attempts",
             Self::InProgress => "One moment",
+            Self::OtherCurrency => "This price is in another currency",
             Self::StripeUnavailable => "Payments are unavailable",
             Self::Unavailable => "Temporarily unavailable",
             Self::Broken => "Something went wrong",
@@ -104,6 +107,9 @@ impl Failure {
             Self::TooManyAttempts => "Wait a few minutes and try again.",
             Self::InProgress => {
                 "Another of your requests is still being processed. Wait a few seconds and try again. Nothing happens twice."
+            }
+            Self::OtherCurrency => {
+                "Your account is billed in a different currency from this price, so nothing was started and you weren't charged. Contact us, and we'll sort it out."
             }
             Self::StripeUnavailable => {
                 "We couldn't reach Stripe, so nothing was started and you weren't charged. Try again in a minute."

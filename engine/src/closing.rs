@@ -1,7 +1,7 @@
 //! Closing an account permanently.
 //!
-//! Subscriptions are cancelled at Stripe first, and if that fails, nothing is closed: no customer is
-//! charged for an account they can no longer see. The ledger is kept; the contact address is not
+//! Subscriptions are canceled in Stripe first, and if that fails, nothing is closed: no customer is
+//! charged for an account they can no longer see. The ledger is kept; addresses and names are not
 //! (`tests/http/closing.rs`).
 
 use billing::AccountId;
@@ -29,15 +29,17 @@ pub enum CloseError {
 impl From<SyncError> for CloseError {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Stripe(error) => Self::Stripe(error),
+            SyncError::Stripe(error) | SyncError::Disappeared { error, .. } => Self::Stripe(error),
             SyncError::Store(error) => Self::Store(error),
-            SyncError::Contended(_) | SyncError::LeaseLost(_) => Self::InProgress,
+            SyncError::Contended(_) | SyncError::LeaseLost(_) | SyncError::Missing(_) | SyncError::OtherAccount(_) => {
+                Self::InProgress
+            }
         }
     }
 }
 
-/// Ends everything at Stripe that the account could be charged for: open Checkouts, then
-/// subscriptions. After an error, the ones already ended stay ended.
+/// Ends everything in Stripe that the account could be charged for: open Checkouts, then
+/// subscriptions. Then erases the contact's address and name there. After an error, the ones already ended stay ended.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseError> {
     match checkout::close_all(core, account).await {
@@ -51,7 +53,8 @@ pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseEr
             | CheckoutError::SubscribedBefore(_)
             | CheckoutError::Closed
             | CheckoutError::Unknown
-            | CheckoutError::NotForSale,
+            | CheckoutError::NotForSale
+            | CheckoutError::CurrencyConflict { .. },
         ) => return Err(CloseError::InProgress),
     }
     let Some(customer) = customers::of_account(core.db(), account).await? else { return Ok(()) };
@@ -81,7 +84,7 @@ pub async fn close_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Result<(
     Ok(())
 }
 
-/// Closes an account here, whatever goes on at Stripe; reconciliation ends subscriptions that do. Erases
+/// Closes an account here, whatever is still active in Stripe; reconciliation ends such subscriptions. Erases
 /// the contact's address and name, also in stored events and responses.
 pub async fn close_here_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Result<(), StoreError> {
     accounts::close(tx, account, core.now()).await?;

@@ -3,7 +3,7 @@
 //! None of the parts depends on this struct, and no function that takes it depends on the host's handle
 //! ([`crate::Engine`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use billing::{AccountId, Catalog, Entitlement, Timestamp};
 use tokio::sync::Notify;
@@ -11,8 +11,10 @@ use tokio::sync::Notify;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::inbox::intake::Intake;
+use crate::inbox::pause::Pause;
 use crate::metering::MeterWriter;
 use crate::settings::{Retention, StripeSettings, Urls};
+use crate::store::stripe_account::StripeAccount;
 use crate::store::{Db, StoreError, WriteProbe};
 use crate::stripe::{Gateway, GatewayError};
 
@@ -28,6 +30,8 @@ pub struct Core {
     clock: Clock,
     cache: Cache,
     intake: Intake,
+    pause: Pause,
+    stripe_account: OnceLock<StripeAccount>,
     meter: MeterWriter,
     write_probe: WriteProbe,
     wake_worker: Notify,
@@ -51,6 +55,8 @@ impl Core {
             gateway: Gateway::new(&stripe)?,
             cache: Cache::new(&db),
             intake: Intake::new(&db),
+            pause: Pause::default(),
+            stripe_account: OnceLock::new(),
             meter: MeterWriter::new(&db),
             write_probe: WriteProbe::new(&db),
             wake_worker: Notify::new(),
@@ -112,6 +118,16 @@ impl Core {
     /// The batched writer of events.
     pub const fn intake(&self) -> &Intake {
         &self.intake
+    }
+
+    /// The account of the API key, once it was compared with that of the stored objects.
+    pub(crate) const fn stripe_account(&self) -> &OnceLock<StripeAccount> {
+        &self.stripe_account
+    }
+
+    /// Whether this node applies events, or waits for Stripe.
+    pub const fn pause(&self) -> &Pause {
+        &self.pause
     }
 
     /// The batched writer of usage.

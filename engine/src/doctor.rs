@@ -11,11 +11,13 @@ use crate::inbox::events::handled;
 use crate::store::MIGRATIONS;
 use crate::store::StoreError;
 use crate::store::billing_changes::{self, Failing};
-use crate::store::inbox::{self, EventState};
+use crate::store::inbox::{self, EventState, PostponedEvents};
 use crate::store::meter_events::{self, MeterEventState};
 use crate::stripe::api_version;
 use crate::stripe::endpoints::Endpoint;
 use crate::stripe::prices::{StripePrice, describe_charge};
+use crate::stripe::rights::{Purpose, RIGHTS, Right};
+use crate::stripe_account::{self, AccountError};
 
 /// The difference from Stripe's clock above which the check warns, in seconds.
 const SKEW_WARNING: i64 = 30;
@@ -60,7 +62,8 @@ pub async fn check(core: &Core) -> Vec<Check> {
     if core.catalog().metered_prices().next().is_some() {
         checks.push(billed_usage(core).await);
     }
-    checks.extend([stripe(core).await, clock(core).await, endpoint(core).await]);
+    checks.extend([stripe(core).await, account(core).await, rights(core).await]);
+    checks.extend([clock(core).await, endpoint(core).await]);
     checks.extend(metered_prices(core).await);
     checks.extend(fixed_prices(core).await);
     checks
@@ -93,17 +96,24 @@ async fn events(core: &Core) -> Check {
         (Ok(counts), Ok(oldest)) => (counts, oldest),
         (Err(error), _) | (_, Err(error)) => return unreadable(subject, &error),
     };
+    let postponed = match inbox::postponed(core.db()).await {
+        Ok(postponed) => postponed,
+        Err(error) => return unreadable(subject, &error),
+    };
     let parked = counts.iter().find(|count| count.state == EventState::Parked).map_or(0, |count| count.events);
     let waited = oldest.map_or(0, |oldest| core.now().0 - oldest.0);
     let (health, message) = if parked > 0 {
         let message = format!(
-            "{parked} parked: `tollgate events list --state parked` says why, and `tollgate events replay` retries one."
+            "{parked} parked: `tollgate events list --state parked` says why, and `tollgate events replay --state parked` \
+            retries them."
         );
         (Health::Warning, message)
+    } else if let PostponedEvents { events: 1.., reason: Some(reason), .. } = &postponed {
+        (Health::Warning, format!("{} wait for Stripe and are applied when it responds: {reason}", postponed.events))
     } else if waited > WAIT_WARNING {
         (Health::Warning, format!("One has been waiting for {} minutes: is a server running?", waited / 60))
     } else {
-        (Health::Ok, "None is parked and none has been waiting long.".to_owned())
+        (Health::Ok, "No parked or delayed events.".to_owned())
     };
     Check::new(subject, health, message)
 }
@@ -127,7 +137,7 @@ async fn changes(core: &Core) -> Check {
 async fn billed_usage(core: &Core) -> Check {
     let subject = "billed usage";
     let (health, message) = match meter_events::count(core.db(), MeterEventState::Parked).await {
-        Ok(0) => (Health::Ok, "Nothing is parked on its way to Stripe.".to_owned()),
+        Ok(0) => (Health::Ok, "No parked overage.".to_owned()),
         Ok(parked) => {
             (Health::Warning, format!("{parked} parked, and so not billed: see docs/OPERATIONS.md, “Usage”."))
         }
@@ -142,6 +152,45 @@ async fn stripe(core: &Core) -> Check {
         Err(error) => (Health::Failed, format!("{error}. Is STRIPE_SECRET_KEY correct?")),
     };
     Check::new("Stripe", health, message)
+}
+
+/// Compares the account and mode of the API key with those of the stored objects.
+async fn account(core: &Core) -> Check {
+    let subject = "Stripe account";
+    match stripe_account::verify(core).await {
+        Ok(account) => Check::new(subject, Health::Ok, format!("It is {account}, as stored.")),
+        Err(AccountError::Other(error)) => Check::new(subject, Health::Failed, format!("{error}.")),
+        Err(AccountError::Store(error)) => unreadable(subject, &error),
+        Err(AccountError::Stripe(error)) => {
+            Check::new(subject, Health::Failed, format!("The request to Stripe failed: {error}"))
+        }
+    }
+}
+
+/// Tries every right that the API key needs, without effect.
+async fn rights(core: &Core) -> Check {
+    let subject = "key's rights";
+    let bills_usage = core.catalog().metered_prices().next().is_some();
+    let mut missing: Vec<&Right> = Vec::new();
+    for right in RIGHTS.iter().filter(|right| bills_usage || right.purpose != Purpose::BilledUsage) {
+        match core.gateway().has_right(right).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(right),
+            Err(error) => return Check::new(subject, Health::Failed, format!("The request to Stripe failed: {error}")),
+        }
+    }
+    let names: Vec<&str> = missing.iter().map(|right| right.name).collect();
+    let names = names.join(", ");
+    let (health, message) = if missing.is_empty() {
+        (Health::Ok, "The key has every right that is needed.".to_owned())
+    } else if missing.iter().all(|right| right.purpose == Purpose::SetUp) {
+        let message = format!("Enough for the server. `catalog apply` and `webhook register` also need {names}.");
+        (Health::Ok, message)
+    } else {
+        let message = format!("The key is missing {names}: add them in Stripe (docs/STRIPE.md, “Rights”).");
+        (Health::Failed, message)
+    };
+    Check::new(subject, health, message)
 }
 
 /// Compares the clocks: signatures are rejected if they differ by five minutes.
@@ -177,10 +226,14 @@ async fn endpoint(core: &Core) -> Check {
     let url = &core.urls().webhook;
     match core.gateway().webhook_endpoint(url.as_str()).await {
         Ok(Some(endpoint)) => registered(&endpoint),
-        Ok(None) if is_local(url) => {
-            Check::new(subject, Health::Warning, format!("None for {url}: `stripe listen` has to forward events."))
+        Ok(None) if is_local(url) => Check::new(
+            subject,
+            Health::Warning,
+            format!("No endpoint for {url}: `stripe listen` has to forward events."),
+        ),
+        Ok(None) => {
+            Check::new(subject, Health::Failed, format!("No endpoint for {url}: run `tollgate webhook register`."))
         }
-        Ok(None) => Check::new(subject, Health::Failed, format!("None for {url}: run `tollgate webhook register`.")),
         Err(error) => Check::new(subject, Health::Failed, format!("The request to Stripe failed: {error}")),
     }
 }
@@ -198,18 +251,18 @@ fn is_local(url: &Url) -> bool {
 fn registered(endpoint: &Endpoint) -> Check {
     let missing = endpoint.missing(&handled());
     let (health, message) = if !endpoint.is_enabled {
-        (Health::Failed, "It is disabled at Stripe: run `tollgate webhook register`.".to_owned())
+        (Health::Failed, "It is disabled in Stripe: run `tollgate webhook register`.".to_owned())
     } else if !missing.is_empty() {
-        (Health::Failed, format!("It is not sent {}: run `tollgate webhook register`.", missing.join(", ")))
+        (Health::Failed, format!("It doesn't receive {}: run `tollgate webhook register`.", missing.join(", ")))
     } else if endpoint.api_version.as_deref() == Some(api_version()) {
-        (Health::Ok, "It is sent every event that is handled.".to_owned())
+        (Health::Ok, "It receives every handled event.".to_owned())
     } else {
         let version = endpoint.api_version.as_deref();
         let version =
             version.map_or_else(|| "the account's version".to_owned(), |version| format!("version {version}"));
         let message = format!(
-            "It is sent every event that is handled, but in {version} instead of {}. Both are understood; to change \
-            it, delete {} at Stripe and run `tollgate webhook register`.",
+            "It receives every handled event, but in {version} instead of {}. Both are understood; to change \
+            it, delete {} in Stripe and run `tollgate webhook register`.",
             api_version(),
             endpoint.id
         );
@@ -242,7 +295,7 @@ async fn fixed_prices(core: &Core) -> Vec<Check> {
                 let found = describe_charge(amount.as_ref(), interval.as_ref(), false);
                 (Health::Warning, format!("plans.toml says {wanted}, Stripe charges {found} ({id})."))
             }
-            Ok(None) => (Health::Failed, "Missing at Stripe: run `tollgate catalog apply`.".to_owned()),
+            Ok(None) => (Health::Failed, "Missing in Stripe: run `tollgate catalog apply`.".to_owned()),
             Err(error) => (Health::Failed, format!("The request to Stripe failed: {error}")),
         };
         checks.push(Check::new(format!("price {lookup_key}"), health, message));
@@ -256,9 +309,9 @@ async fn metered_prices(core: &Core) -> Vec<Check> {
     let mut checks = Vec::new();
     for (_, price) in core.catalog().metered_prices() {
         let (missing, wrong) = match price.unit {
-            Some(_) => ("Missing at Stripe: run `tollgate catalog apply`.", "run `tollgate catalog apply`"),
+            Some(_) => ("Missing in Stripe: run `tollgate catalog apply`.", "run `tollgate catalog apply`"),
             None => (
-                "Missing at Stripe: create it there, or set its `unit` price in plans.toml.",
+                "Missing in Stripe: create it there, or set its `unit` price in plans.toml.",
                 "give its lookup key to a price that does",
             ),
         };
@@ -281,7 +334,7 @@ async fn metered_prices(core: &Core) -> Vec<Check> {
                     (Health::Failed, format!("{} does not bill this meter: {wrong}.", found.id))
                 }
                 Ok(Some(found)) if price.unit.is_some() && found.amount != price.unit => {
-                    (Health::Warning, format!("{} has another amount than plans.toml.", found.id))
+                    (Health::Warning, format!("{} has a different amount from plans.toml.", found.id))
                 }
                 Ok(Some(found)) => (Health::Ok, format!("It bills this meter, {}.", found.id)),
                 Ok(None) => (Health::Failed, missing.to_owned()),

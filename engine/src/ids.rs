@@ -12,3 +12,10 @@ pub fn new_secret() -> Result<String, getrandom::Error> {
     getrandom::fill(&mut bytes)?;
     Ok(hex::encode(bytes))
 }
+
+/// Returns a random number below `bound`, for delays. 0 if the operating system has none.
+pub fn random_below(bound: u64) -> u64 {
+    let mut bytes = [0_u8; 8];
+    let is_filled = getrandom::fill(&mut bytes).is_ok();
+    if is_filled { u64::from_le_bytes(bytes) % bound.max(1) } else { 0 }
+}

@@ -30,8 +30,8 @@ pub enum DatabaseUrlError {
     /// It names neither SQLite nor PostgreSQL.
     #[error("must begin with `sqlite:` or `postgres://`")]
     Scheme,
-    /// It names no file, so that the database would disappear with its connection.
-    #[error("names no file: use one such as sqlite:data/tollgate.db")]
+    /// It does not specify a file, so that the database would disappear with its connection.
+    #[error("does not specify a file: use one such as sqlite:data/tollgate.db")]
     NoFile,
     /// The schema is not a plain name.
     #[error("a schema's name has only lower-case letters, digits and underscores, and begins with a letter")]
@@ -99,6 +99,22 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// Stripe's test mode, in which no payment is real, or its live mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Test mode.
+    Test,
+    /// Live mode.
+    Live,
+}
+
+impl Mode {
+    /// The mode of an object, by its field `livemode`.
+    pub const fn of_object(livemode: bool) -> Self {
+        if livemode { Self::Live } else { Self::Test }
+    }
+}
+
 /// The connection to Stripe. Secrets are redacted in `Debug`.
 #[derive(Clone, Debug)]
 pub struct StripeSettings {
@@ -123,6 +139,16 @@ impl StripeSettings {
             webhook_secrets: vec![webhook_secret.into()],
             api_base: None,
             timeout: Self::TIMEOUT,
+        }
+    }
+
+    /// The mode of the API key, by its prefix; `None` if the prefix does not say it.
+    pub fn mode(&self) -> Option<Mode> {
+        let (_, rest) = self.secret_key.expose_secret().split_once('_')?;
+        match rest.split_once('_')?.0 {
+            "test" => Some(Mode::Test),
+            "live" => Some(Mode::Live),
+            _ => None,
         }
     }
 

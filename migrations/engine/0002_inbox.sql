@@ -11,15 +11,19 @@ CREATE TABLE webhook_event (
     payload         TEXT   NOT NULL, -- the signed bytes; empty once the account is closed
     state           TEXT   NOT NULL CHECK (state IN ('pending', 'done', 'ignored', 'unmatched', 'parked')),
     attempts        BIGINT NOT NULL DEFAULT 0,
+    postponed       BIGINT NOT NULL DEFAULT 0, -- attempts that failed because Stripe was unavailable
     next_attempt_at BIGINT NOT NULL,
     lease_owner     TEXT,
     lease_until     BIGINT,
     last_error      TEXT,
     received_at     BIGINT NOT NULL,
-    settled_at      BIGINT
+    settled_at      BIGINT,
+    CHECK (state <> 'pending' OR subject IS NOT NULL)
 );
-CREATE INDEX webhook_event_due ON webhook_event (next_attempt_at) WHERE state = 'pending';
-CREATE INDEX webhook_event_subject ON webhook_event (subject) WHERE state = 'pending';
+-- A claim reads only what it takes: events that are due and not leased, by time and by subject.
+CREATE INDEX webhook_event_due ON webhook_event (next_attempt_at, event_id) WHERE state = 'pending' AND lease_until IS NULL;
+CREATE INDEX webhook_event_subject ON webhook_event (subject, next_attempt_at) WHERE state = 'pending' AND lease_until IS NULL;
+CREATE INDEX webhook_event_leased ON webhook_event (lease_until, subject) WHERE lease_until IS NOT NULL;
 CREATE INDEX webhook_event_received ON webhook_event (received_at, event_id);
 CREATE INDEX webhook_event_unmatched ON webhook_event (customer_id) WHERE state = 'unmatched';
 CREATE INDEX webhook_event_customer ON webhook_event (customer_id) WHERE payload <> '';

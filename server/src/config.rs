@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::hashing::HashingLimits;
 
-/// The plans compiled into the binary; `TOLLGATE_PLANS` names a file to use instead.
+/// The plans compiled into the binary; `TOLLGATE_PLANS` specifies a file to use instead.
 const EMBEDDED_PLANS: &str = include_str!("../../plans.toml");
 
 /// The key that the sandbox accepts. Not a secret.
@@ -60,7 +60,7 @@ pub struct Config {
     pub reconcile: Schedule,
     /// The limits on password hashing: the defaults, without a variable.
     pub hashing: HashingLimits,
-    /// `AI_…`: the provider that generates texts; a local stand-in if `None`.
+    /// `AI_…`: the text-generation provider; a local stand-in if `None`.
     pub ai: Option<AiConfig>,
     /// `API_CALLS_PER_SECOND`: each account's limit on API calls; unlimited if `None`.
     pub api_calls_per_second: Option<NonZeroU32>,
@@ -299,6 +299,13 @@ impl Reader<'_> {
             }
             Some(_) => {}
         }
+        let is_local = api_base.as_ref().is_some_and(is_this_machine);
+        let is_test_key = key.as_deref().is_some_and(|key| key.starts_with("sk_test_") || key.starts_with("rk_test_"));
+        if env == Env::Production && is_test_key && !is_local && !self.allows_test_key() {
+            self.error(
+                "STRIPE_SECRET_KEY is a test key, with which no payment is real: use a live key, or set STRIPE_TEST_KEY=allow for a staging environment",
+            );
+        }
         let webhook_secrets: Vec<&str> = webhook
             .as_deref()
             .unwrap_or_default()
@@ -312,7 +319,6 @@ impl Reader<'_> {
         if webhook_secrets.iter().any(|secret| !secret.starts_with("whsec_") || secret.len() < 8) {
             self.error("STRIPE_WEBHOOK_SECRET: each secret must begin with `whsec_`");
         }
-        let is_local = api_base.as_ref().is_some_and(is_this_machine);
         if env == Env::Production && !is_local && webhook_secrets.contains(&SANDBOX_WEBHOOK_SECRET) {
             self.error("STRIPE_WEBHOOK_SECRET is the sandbox's, which is public: use your endpoint's secret");
         }
@@ -326,6 +332,18 @@ impl Reader<'_> {
             timeout: StripeSettings::TIMEOUT,
         };
         Some((stripe, None))
+    }
+
+    /// Whether `STRIPE_TEST_KEY` allows a test key in production.
+    fn allows_test_key(&mut self) -> bool {
+        match self.value("STRIPE_TEST_KEY").as_deref() {
+            None => false,
+            Some("allow") => true,
+            Some(other) => {
+                self.error(format!("STRIPE_TEST_KEY is `{other}`: use `allow`, or remove it"));
+                false
+            }
+        }
     }
 
     /// Reads the AI settings. Address and model must be set together; a key alone is an error.

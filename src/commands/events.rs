@@ -17,7 +17,8 @@ pub async fn run(config: Config, command: EventsCommand) -> anyhow::Result<()> {
     let done = match command {
         EventsCommand::List { state, about, limit } => list(&tollgate, &EventFilter { state, about }, limit).await,
         EventsCommand::Show { id } => show(&tollgate, &EventId::new(id)).await,
-        EventsCommand::Replay { id } => replay(&tollgate, &EventId::new(id)).await,
+        EventsCommand::Replay { id: Some(id), .. } => replay(&tollgate, &EventId::new(id)).await,
+        EventsCommand::Replay { id: None, .. } => replay_parked(&tollgate).await,
     };
     tollgate.db().close().await;
     done
@@ -86,13 +87,22 @@ fn next_step(state: EventState, id: &EventId) -> Option<String> {
 async fn replay(tollgate: &Tollgate, id: &EventId) -> anyhow::Result<()> {
     let permit = OperatorPermit::for_cli();
     if events::replay(tollgate, &permit, id).await? {
-        println!("{id} is due; a running server applies it within seconds.");
+        println!("{id} is queued; a running server will apply it within seconds.");
         return Ok(());
     }
     match events::event(tollgate, &permit, id).await? {
         Some(_) => bail!("{id} is ignored: its type is not handled, or it is about an object that is not stored"),
         None => unknown(id),
     }
+}
+
+async fn replay_parked(tollgate: &Tollgate) -> anyhow::Result<()> {
+    match events::replay_parked(tollgate, &OperatorPermit::for_cli()).await? {
+        0 => println!("No event is parked."),
+        1 => println!("1 event is queued; a running server will apply it within seconds."),
+        events => println!("{events} events are due; a running server applies them within seconds."),
+    }
+    Ok(())
 }
 
 fn unknown(id: &EventId) -> anyhow::Result<()> {

@@ -1,18 +1,27 @@
-//! Checkout attempts and their sessions at Stripe.
+//! Checkout attempts and their sessions in Stripe.
 
-use billing::{AccountId, CheckoutSessionId};
+use billing::{AccountId, CheckoutSessionId, Timestamp};
 
 use super::error::CheckoutError;
 use crate::core::Core;
+use crate::keyed::Key;
 use crate::store::checkouts::{self, Attempt, AttemptStatus, CheckoutItem, OpenSession};
 use crate::stripe::GatewayError;
 use crate::stripe::checkout_sessions::{NewCheckout, Sale, Trial};
 use crate::stripe::objects::{CheckoutSession, ObjectError, SessionStatus};
 use crate::sync;
 
-/// Creates the attempt's session at Stripe, or finds the one that was created for it, and returns
-/// its address.
-pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<String, CheckoutError> {
+/// Creates the attempt's session in Stripe, or finds the one that was created for it, and returns
+/// its address. `None` for a session that has to be looked at again: it was found after a failure of Stripe's.
+pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<Option<String>, CheckoutError> {
+    let mut key = key(core, attempt).await?;
+    if let Some(since) = key.stuck_since(core.now()) {
+        if let Some(session) = created_before(core, attempt, since).await? {
+            keep(core, attempt, session.id, session.url.unwrap_or_default()).await?;
+            return Ok(None);
+        }
+        key = key.renewed(core).await?;
+    }
     let urls = core.urls();
     let (sale, cancel_url) = match &attempt.item {
         CheckoutItem::Plan(_) => {
@@ -32,21 +41,25 @@ pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<Strin
         success_url: &urls.success_for_stripe(),
         cancel_url: cancel_url.as_str(),
     };
-    let session = match core.gateway().create_checkout(&checkout).await {
+    let created = core.gateway().create_checkout(&checkout, &key.to_string()).await;
+    let session = match key.settle::<_, CheckoutError>(core, created).await {
         Ok(session) => session,
         Err(error) => {
             // Stripe repeats a final error for as long as it remembers the key, so the next
             // click needs a new attempt.
-            if error.is_final() {
-                let mut tx = core.db().begin().await?;
-                checkouts::close(&mut tx, &attempt.id, AttemptStatus::Failed).await?;
-                tx.commit().await?;
+            if matches!(&error, CheckoutError::Stripe(error) if error.is_final()) {
+                close(core, attempt, AttemptStatus::Failed).await?;
             }
-            return Err(error.into());
+            return Err(error.of_purchase(attempt));
         }
     };
     let missing = GatewayError::Object(ObjectError { object: "checkout.session", field: "url" });
-    let session = OpenSession { id: session.id, url: session.url.ok_or(missing)? };
+    keep(core, attempt, session.id, session.url.ok_or(missing)?).await.map(Some)
+}
+
+/// Stores the session of an attempt, and returns its address.
+async fn keep(core: &Core, attempt: &Attempt, id: CheckoutSessionId, url: String) -> Result<String, CheckoutError> {
+    let session = OpenSession { id, url };
     let mut tx = core.db().begin().await?;
     let is_open = checkouts::set_open(&mut tx, &attempt.id, &session).await?;
     tx.commit().await?;
@@ -58,11 +71,35 @@ pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<Strin
     Err(CheckoutError::InProgress)
 }
 
+async fn close(core: &Core, attempt: &Attempt, status: AttemptStatus) -> Result<(), CheckoutError> {
+    let mut tx = core.db().begin().await?;
+    checkouts::close(&mut tx, &attempt.id, status).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn key(core: &Core, attempt: &Attempt) -> Result<Key, CheckoutError> {
+    Ok(Key::of(core, format!("checkout:{}", attempt.id)).await?)
+}
+
+/// The session that a request created whose response was lost.
+async fn created_before(
+    core: &Core,
+    attempt: &Attempt,
+    failed_since: Timestamp,
+) -> Result<Option<CheckoutSession>, GatewayError> {
+    core.gateway().checkout_of_attempt(&attempt.customer_id, &attempt.id, failed_since).await
+}
+
 /// Closes an attempt, its session first: if the session could still be paid after the attempt is closed,
-/// it could become a second purchase. An attempt whose session is not known may still have one at Stripe;
-/// a retry with its key finds it.
+/// it could become a second purchase. An attempt whose session is not known may still have one in Stripe;
+/// a retry with its key finds it, or a look at the customer's sessions once the key is stuck.
 pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), CheckoutError> {
     let Some(session) = &attempt.session else {
+        if let Some(since) = key(core, attempt).await?.stuck_since(core.now())
+            && created_before(core, attempt, since).await?.is_none()
+        {
+            return close(core, attempt, AttemptStatus::Superseded).await;
+        }
         return match open_session(core, attempt).await {
             // It has a session now, or is closed: the next round finds out which.
             Ok(_) | Err(CheckoutError::InProgress) => Ok(()),
@@ -71,10 +108,7 @@ pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), Chec
         };
     };
     expire(core, &session.id).await?;
-    let mut tx = core.db().begin().await?;
-    checkouts::close(&mut tx, &attempt.id, AttemptStatus::Superseded).await?;
-    tx.commit().await?;
-    Ok(())
+    close(core, attempt, AttemptStatus::Superseded).await
 }
 
 /// Closes every open Checkout of the account, so that nothing more can be bought for it. Checkouts closed
@@ -89,7 +123,7 @@ pub async fn close_all(core: &Core, account: &AccountId) -> Result<(), CheckoutE
     Ok(())
 }
 
-/// Expires a session at Stripe. One that was just paid has become a subscription instead.
+/// Expires a session in Stripe. One that was just paid has become a subscription instead.
 async fn expire(core: &Core, session: &CheckoutSessionId) -> Result<(), CheckoutError> {
     match core.gateway().expire_checkout_session(session).await {
         Ok(_) => Ok(()),

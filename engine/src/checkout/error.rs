@@ -1,15 +1,16 @@
 //! Errors of a purchase.
 
-use billing::{CheckoutSessionId, CustomerId};
+use billing::{CheckoutSessionId, CustomerId, PriceId};
 
 use crate::store::StoreError;
+use crate::store::checkouts::Attempt;
 use crate::stripe::GatewayError;
 use crate::sync::SyncError;
 
 /// The reason a purchase could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
-    /// The catalogue has no such plan, interval or product.
+    /// The catalog has no such plan, interval or product.
     #[error("no such plan, interval or product")]
     Unknown,
     /// The plan is free, or is not sold at this interval.
@@ -30,6 +31,16 @@ pub enum CheckoutError {
     /// Other requests of the same account keep replacing this purchase.
     #[error("another purchase of this account is in progress")]
     InProgress,
+    /// Stripe does not charge this customer in the currency of the price.
+    #[error("{customer} is charged in a different currency from {price}: {message}")]
+    CurrencyConflict {
+        /// The buyer in Stripe.
+        customer: CustomerId,
+        /// The price.
+        price: PriceId,
+        /// Stripe's message, which contains the currency.
+        message: String,
+    },
     /// Stripe gave no usable response; nothing was charged.
     #[error(transparent)]
     Stripe(#[from] GatewayError),
@@ -38,12 +49,28 @@ pub enum CheckoutError {
     Store(#[from] StoreError),
 }
 
+impl CheckoutError {
+    /// The same error, as far as it is about what was to be bought.
+    pub(super) fn of_purchase(self, attempt: &Attempt) -> Self {
+        match self {
+            Self::Stripe(GatewayError::Refused { message, .. }) if message.contains("combine currencies") => {
+                let (customer, price) = (attempt.customer_id.clone(), attempt.price_id.clone());
+                Self::CurrencyConflict { customer, price, message }
+            }
+            other => other,
+        }
+    }
+}
+
 impl From<SyncError> for CheckoutError {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Stripe(error) => Self::Stripe(error),
+            SyncError::Stripe(error) | SyncError::Disappeared { error, .. } => Self::Stripe(error),
             SyncError::Store(error) => Self::Store(error),
-            SyncError::Contended(_) | SyncError::LeaseLost(_) => Self::InProgress,
+            SyncError::Contended(_)
+            | SyncError::LeaseLost(_)
+            | SyncError::Missing(_)
+            | SyncError::OtherAccount(_) => Self::InProgress,
         }
     }
 }

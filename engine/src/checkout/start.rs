@@ -58,7 +58,7 @@ async fn session_for(
         let url = match attempt_for(core, account, customer, &offer.item(), &prices).await? {
             Found::Same(attempt) => match &attempt.session {
                 Some(session) => reuse(core, &session.id, offer).await?,
-                None => Some(open_session(core, &attempt).await?),
+                None => open_session(core, &attempt).await?,
             },
             Found::Other(attempt) => {
                 supersede(core, &attempt).await?;

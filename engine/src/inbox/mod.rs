@@ -4,4 +4,5 @@
 pub mod events;
 pub mod intake;
 pub mod object;
+pub mod pause;
 pub mod signature;

@@ -68,11 +68,13 @@ pub(super) enum Scope {
 
 pub(super) const fn scope(error: &SyncError) -> Scope {
     match error {
-        SyncError::Contended(_) | SyncError::LeaseLost(_) | SyncError::Store(StoreError::CorruptRow { .. }) => {
-            Scope::Object
-        }
+        SyncError::Contended(_)
+        | SyncError::LeaseLost(_)
+        | SyncError::Missing(_)
+        | SyncError::Disappeared { .. }
+        | SyncError::Store(StoreError::CorruptRow { .. }) => Scope::Object,
         SyncError::Stripe(error) if error.concerns_one_object() => Scope::Object,
         SyncError::Stripe(GatewayError::Refused { status: 403, .. }) => Scope::Part,
-        SyncError::Stripe(_) | SyncError::Store(_) => Scope::Everything,
+        SyncError::Stripe(_) | SyncError::Store(_) | SyncError::OtherAccount(_) => Scope::Everything,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use billing::{AccountId, CustomerId, EventId, Meter, PriceId, SubscriptionId};
+use billing::{AccountId, CheckoutSessionId, CustomerId, EventId, Meter, PriceId, SubscriptionId};
 
 /// The class of a [`Drift`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub enum DriftKind {
     MissedEvent,
     /// [`Drift::WrongSubscription`].
     WrongSubscription,
+    /// [`Drift::MissingSubscription`].
+    MissingSubscription,
+    /// [`Drift::WrongPurchase`].
+    WrongPurchase,
     /// [`Drift::DuplicateSubscription`].
     DuplicateSubscription,
     /// [`Drift::OrphanCustomer`].
@@ -29,9 +33,11 @@ pub enum DriftKind {
 
 impl DriftKind {
     /// All classes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::MissedEvent,
         Self::WrongSubscription,
+        Self::MissingSubscription,
+        Self::WrongPurchase,
         Self::DuplicateSubscription,
         Self::OrphanCustomer,
         Self::UnknownPrice,
@@ -46,6 +52,8 @@ impl DriftKind {
         match self {
             Self::MissedEvent => "missed_event",
             Self::WrongSubscription => "wrong_subscription",
+            Self::MissingSubscription => "missing_subscription",
+            Self::WrongPurchase => "wrong_purchase",
             Self::DuplicateSubscription => "duplicate_subscription",
             Self::OrphanCustomer => "orphan_customer",
             Self::UnknownPrice => "unknown_price",
@@ -78,8 +86,20 @@ pub enum Drift {
         subscription: SubscriptionId,
         /// Its stored status; `None` when it is not stored.
         stored: Option<String>,
-        /// Its status at Stripe.
+        /// Its status in Stripe.
         fetched: String,
+    },
+    /// A subscription is stored as running, but Stripe does not have it.
+    MissingSubscription {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
+    /// A one-time purchase or its payment is stored differently, or not at all.
+    WrongPurchase {
+        /// The Checkout Session.
+        session: CheckoutSessionId,
+        /// Whether the purchase is stored.
+        is_stored: bool,
     },
     /// A customer has several subscriptions that have not ended, and pays for each.
     DuplicateSubscription {
@@ -95,7 +115,7 @@ pub enum Drift {
         /// Its subscription.
         subscription: SubscriptionId,
     },
-    /// A subscription has a price that the catalogue does not name.
+    /// A subscription has a price that is not in the catalog.
     UnknownPrice {
         /// The subscription.
         subscription: SubscriptionId,
@@ -120,7 +140,7 @@ pub enum Drift {
     BilledUsage(BilledUsage),
     /// An object could not be compared.
     NotCompared {
-        /// Its id at Stripe.
+        /// Its id in Stripe.
         subject: String,
         /// The reason.
         reason: String,
@@ -132,7 +152,7 @@ pub enum Drift {
 pub struct BilledUsage {
     /// The account.
     pub account: AccountId,
-    /// Its customer at Stripe.
+    /// Its customer in Stripe.
     pub customer: CustomerId,
     /// The meter.
     pub meter: Meter,
@@ -148,6 +168,8 @@ impl Drift {
         match self {
             Self::MissedEvent { .. } => DriftKind::MissedEvent,
             Self::WrongSubscription { .. } => DriftKind::WrongSubscription,
+            Self::MissingSubscription { .. } => DriftKind::MissingSubscription,
+            Self::WrongPurchase { .. } => DriftKind::WrongPurchase,
             Self::DuplicateSubscription { .. } => DriftKind::DuplicateSubscription,
             Self::OrphanCustomer { .. } => DriftKind::OrphanCustomer,
             Self::UnknownPrice { .. } => DriftKind::UnknownPrice,
@@ -158,17 +180,19 @@ impl Drift {
         }
     }
 
-    /// The id of the object at Stripe.
+    /// The id of the object in Stripe.
     pub fn subject(&self) -> &str {
         match self {
             Self::MissedEvent { event, .. } => event.as_str(),
             Self::WrongSubscription { subscription, .. }
+            | Self::MissingSubscription { subscription }
             | Self::UnknownPrice { subscription, .. }
             | Self::DeletedButBilled { subscription, .. } => subscription.as_str(),
             Self::DuplicateSubscription { customer, .. }
             | Self::OrphanCustomer { customer, .. }
             | Self::Unmatched { customer, .. }
             | Self::BilledUsage(BilledUsage { customer, .. }) => customer.as_str(),
+            Self::WrongPurchase { session, .. } => session.as_str(),
             Self::NotCompared { subject, .. } => subject,
         }
     }
@@ -190,11 +214,18 @@ impl fmt::Display for Drift {
         match self {
             Self::MissedEvent { event, kind } => write!(f, "{event} ({kind}) was never received"),
             Self::WrongSubscription { subscription, stored: Some(stored), fetched } if stored == fetched => {
-                write!(f, "{subscription} is {fetched} here and at Stripe, but other fields differ")
+                write!(f, "{subscription} is {fetched} here and in Stripe, but other fields differ")
             }
             Self::WrongSubscription { subscription, stored, fetched } => {
-                write!(f, "{subscription} is {fetched} at Stripe, but {} here", stored.as_deref().unwrap_or("unknown"))
+                write!(f, "{subscription} is {fetched} in Stripe, but {} here", stored.as_deref().unwrap_or("unknown"))
             }
+            Self::MissingSubscription { subscription } => {
+                write!(f, "{subscription} is stored as running, but Stripe does not have it")
+            }
+            Self::WrongPurchase { session, is_stored: true } => {
+                write!(f, "the purchase of {session} or its payment differs from Stripe")
+            }
+            Self::WrongPurchase { session, is_stored: false } => write!(f, "the purchase of {session} is not stored"),
             Self::DuplicateSubscription { customer, subscriptions } => {
                 let all: Vec<&str> = subscriptions.iter().map(SubscriptionId::as_str).collect();
                 write!(f, "{customer} pays for {} subscriptions at the same time: {}", all.len(), all.join(", "))
@@ -203,7 +234,7 @@ impl fmt::Display for Drift {
                 write!(f, "{customer} has {subscription}, but no account owns this customer")
             }
             Self::UnknownPrice { subscription, price } => {
-                write!(f, "{subscription} has the price {price}, which plans.toml does not name")
+                write!(f, "{subscription} has the price {price}, which is not in plans.toml")
             }
             Self::DeletedButBilled { subscription, account } => {
                 write!(f, "{subscription} has not ended, although its account {account} is closed")

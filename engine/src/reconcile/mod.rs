@@ -13,6 +13,7 @@ mod billed_usage;
 mod comparison;
 pub mod drift;
 mod events;
+mod purchases;
 mod run;
 mod subscriptions;
 mod unmatched;

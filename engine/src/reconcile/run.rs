@@ -4,11 +4,12 @@ use billing::Timestamp;
 
 use super::comparison::{Comparison, Mode, Scope, scope};
 use super::drift::{DriftKind, Finding};
-use super::{billed_usage, events, subscriptions, unmatched};
+use super::{billed_usage, events, purchases, subscriptions, unmatched};
 use crate::core::Core;
 use crate::ids;
 use crate::store::StoreError;
 use crate::store::drift::{self as store, Found};
+use crate::stripe_account;
 use crate::sync::SyncError;
 
 /// The number of days for which a scheduled run compares events. Stripe retries for three days; older
@@ -51,18 +52,30 @@ pub async fn reconcile(core: &Core, mode: Mode, days: i64) -> Result<Vec<Finding
 /// Compares and repairs, unless any node has a recent run. Returns whether it did.
 pub async fn reconcile_if_due(core: &Core) -> Result<bool, Interrupted> {
     let (run, now) = (ids::new_id(), core.now());
+    let days = scheduled_days(core).await?;
     let mut tx = core.db().begin().await?;
     let is_due = store::begin(&mut tx, &run, false, now, now.plus_seconds(-RECENT)).await?;
     store::forget(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
     tx.commit().await?;
     if is_due {
-        execute(core, &run, Mode::Repair, SCHEDULED_DAYS).await?;
+        execute(core, &run, Mode::Repair, days).await?;
     }
     Ok(is_due)
 }
 
+/// How far back a scheduled run compares, in days: to the last complete one, since no server may have run in
+/// between.
+async fn scheduled_days(core: &Core) -> Result<i64, StoreError> {
+    let last = store::last_complete(core.db()).await?;
+    let away = last.map_or(0, |last| (core.now().0 - last.0).div_euclid(86_400));
+    Ok((away + SCHEDULED_DAYS).min(STRIPE_KEEPS_DAYS))
+}
+
 async fn execute(core: &Core, run: &str, mode: Mode, days: i64) -> Result<Vec<Finding>, Interrupted> {
-    let compared = compare(core, mode, days).await;
+    let compared = match stripe_account::refuse_other(core).await {
+        Ok(()) => compare(core, mode, days).await,
+        Err(other) => Compared { findings: Vec::new(), complete: Vec::new(), interrupted: Some(other.into()) },
+    };
     for finding in &compared.findings {
         let (drift, subject) = (&finding.drift, finding.drift.subject());
         if finding.is_fixed {
@@ -91,10 +104,11 @@ async fn compare(core: &Core, mode: Mode, days: i64) -> Compared {
     let mut comparison = Comparison { core, mode, findings: Vec::new() };
     let mut complete = Vec::new();
     let mut interrupted = None;
-    for part in [Part::Subscriptions, Part::Events, Part::Unmatched, Part::BilledUsage] {
+    for part in [Part::Subscriptions, Part::Purchases, Part::Events, Part::Unmatched, Part::BilledUsage] {
         let before = comparison.findings.len();
         let compared = match part {
             Part::Subscriptions => subscriptions::compare(&mut comparison).await,
+            Part::Purchases => purchases::compare(&mut comparison, core.now().plus_days(-days)).await,
             Part::Events => events::compare(&mut comparison, days).await,
             Part::Unmatched => unmatched::compare(&mut comparison).await,
             Part::BilledUsage => billed_usage::compare(&mut comparison).await,
@@ -124,6 +138,7 @@ async fn compare(core: &Core, mode: Mode, days: i64) -> Compared {
 #[derive(Clone, Copy)]
 enum Part {
     Subscriptions,
+    Purchases,
     Events,
     Unmatched,
     BilledUsage,
@@ -134,14 +149,20 @@ impl Part {
     /// subscriptions, so they are excluded if an object could not be read.
     const fn kinds(self, is_complete: bool) -> &'static [DriftKind] {
         use DriftKind::{
-            BilledUsage, DeletedButBilled, DuplicateSubscription, MissedEvent, OrphanCustomer, UnknownPrice, Unmatched,
-            WrongSubscription,
+            BilledUsage, DeletedButBilled, DuplicateSubscription, MissedEvent, MissingSubscription, OrphanCustomer,
+            UnknownPrice, Unmatched, WrongPurchase, WrongSubscription,
         };
         match (self, is_complete) {
-            (Self::Subscriptions, true) => {
-                &[WrongSubscription, UnknownPrice, DeletedButBilled, DuplicateSubscription, OrphanCustomer]
-            }
-            (Self::Subscriptions, false) => &[WrongSubscription, UnknownPrice, DeletedButBilled],
+            (Self::Subscriptions, true) => &[
+                WrongSubscription,
+                MissingSubscription,
+                UnknownPrice,
+                DeletedButBilled,
+                DuplicateSubscription,
+                OrphanCustomer,
+            ],
+            (Self::Subscriptions, false) => &[WrongSubscription, MissingSubscription, UnknownPrice, DeletedButBilled],
+            (Self::Purchases, _) => &[WrongPurchase],
             (Self::Events, _) => &[MissedEvent],
             (Self::Unmatched, _) => &[Unmatched],
             (Self::BilledUsage, _) => &[BilledUsage],

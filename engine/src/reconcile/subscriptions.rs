@@ -14,6 +14,8 @@ use crate::sync::{self, SyncContext, SyncError, SyncOutcome};
 
 pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncError> {
     let core = comparison.core;
+    let stored_as_running = subscriptions::running(core.db()).await?;
+    let mut listed: BTreeSet<SubscriptionId> = BTreeSet::new();
     let mut running: BTreeMap<CustomerId, Vec<SubscriptionId>> = BTreeMap::new();
     let mut after: Option<String> = None;
     loop {
@@ -27,11 +29,13 @@ pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncE
             let fetched = match read {
                 Ok(fetched) => fetched,
                 Err(unread) => {
+                    listed.insert(SubscriptionId::new(&unread.id));
                     comparison.not_compared(&unread.id, &unread.error);
                     continue;
                 }
             };
             let (id, customer) = (&fetched.subscription.id, &fetched.subscription.customer);
+            listed.insert(id.clone());
             if !fetched.subscription.status.has_ended() {
                 running.entry(customer.clone()).or_default().push(id.clone());
             }
@@ -44,9 +48,24 @@ pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncE
             None => break,
         }
     }
+    for subscription in stored_as_running.into_iter().filter(|stored| !listed.contains(stored)) {
+        missing_subscription(comparison, subscription).await?;
+    }
     // Only a person can decide which of them the customer wants.
     for (customer, subscriptions) in running.into_iter().filter(|(_, subscriptions)| subscriptions.len() > 1) {
         comparison.open(Drift::DuplicateSubscription { customer, subscriptions });
+    }
+    Ok(())
+}
+
+/// Reports a subscription that Stripe does not have. It stays as it is: another account's key would miss
+/// every one.
+async fn missing_subscription(comparison: &mut Comparison<'_>, subscription: SubscriptionId) -> Result<(), SyncError> {
+    match comparison.core.gateway().subscription(&subscription).await {
+        Err(error) if error.is_missing() => comparison.open(Drift::MissingSubscription { subscription }),
+        // It was created while the others were listed.
+        Ok(_) => {}
+        Err(error) => drop(comparison.skip_if_single::<()>(subscription.as_str(), Err(error.into()))?),
     }
     Ok(())
 }

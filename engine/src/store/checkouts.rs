@@ -11,6 +11,7 @@ statements! {
     OPEN_PRODUCT = "SELECT * FROM checkout_attempt \
         WHERE account_id = $1 AND kind = 'product' AND item = $2 AND status IN ('creating', 'open')";
     ALL_OPEN = "SELECT * FROM checkout_attempt WHERE account_id = $1 AND status IN ('creating', 'open')";
+    BY_ID = "SELECT * FROM checkout_attempt WHERE id = $1";
     BY_SESSION = "SELECT * FROM checkout_attempt WHERE session_id = $1";
     INSERT = "INSERT INTO checkout_attempt (id, account_id, customer_id, kind, item, price_id, trial_days, status, created_at, metered_prices) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, 'creating', $8, $9)";
@@ -91,7 +92,7 @@ impl AttemptStatus {
     }
 }
 
-/// A Checkout Session at Stripe.
+/// A Checkout Session in Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenSession {
     /// `cs_…`.
@@ -103,23 +104,23 @@ pub struct OpenSession {
 /// A started purchase.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The attempt's id, also the idempotency key at Stripe.
+    /// The attempt's id, also the idempotency key in Stripe.
     pub id: String,
     /// The buyer.
     pub account_id: AccountId,
-    /// The buyer at Stripe.
+    /// The buyer in Stripe.
     pub customer_id: CustomerId,
     /// The item bought.
     pub item: CheckoutItem,
-    /// The price at Stripe.
+    /// The price in Stripe.
     pub price_id: PriceId,
-    /// The prices at Stripe of usage beyond the plan.
+    /// The prices in Stripe of usage beyond the plan.
     pub metered: Vec<PriceId>,
     /// The length of the trial in days; 0 for none.
     pub trial_days: u32,
     /// The attempt's state.
     pub status: AttemptStatus,
-    /// The session at Stripe, once it exists.
+    /// The session in Stripe, once it exists.
     pub session: Option<OpenSession>,
 }
 
@@ -202,6 +203,11 @@ pub async fn all_open(db: &Db, account: &AccountId) -> Result<Vec<Attempt>, Stor
 pub async fn by_session(db: &Db, session: &CheckoutSessionId) -> Result<Option<Attempt>, StoreError> {
     let row = db.fetch_optional::<AttemptRow>(BY_SESSION, values![session.as_str()]).await?;
     row.map(AttemptRow::read).transpose()
+}
+
+/// One attempt.
+pub async fn by_id(tx: &mut Tx, id: &str) -> Result<Option<Attempt>, StoreError> {
+    tx.fetch_optional::<AttemptRow>(BY_ID, values![id]).await?.map(AttemptRow::read).transpose()
 }
 
 /// Stores a new attempt. An error if the account has a conflicting open one.

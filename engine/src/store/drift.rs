@@ -19,6 +19,7 @@ statements! {
         AND NOT EXISTS (SELECT 1 FROM drift n WHERE n.run_id = $1 AND n.kind = 'not_compared' AND n.subject = drift.subject)";
     LATEST_RUN = "SELECT id, is_dry, started_at, finished_at, error FROM reconcile_run \
         WHERE finished_at IS NOT NULL ORDER BY started_at DESC, id DESC LIMIT 1";
+    LAST_COMPLETE = "SELECT MAX(started_at) FROM reconcile_run WHERE finished_at IS NOT NULL AND error IS NULL AND NOT is_dry";
     COUNT_OPEN = "SELECT kind, COUNT(*) AS open FROM drift WHERE state = 'open' GROUP BY kind ORDER BY kind";
     LIST = "SELECT id, kind, subject, description, state, found_at, seen_at FROM drift \
         WHERE ($1 = '' OR state = $1) AND ($2 = '' OR kind = $2) AND ($3 = '' OR subject = $3) \
@@ -52,7 +53,7 @@ pub struct Found {
     pub key: String,
     /// Its class, such as `missed_event`.
     pub kind: String,
-    /// The id of the object at Stripe.
+    /// The id of the object in Stripe.
     pub subject: String,
     /// A sentence that describes the difference.
     pub description: String,
@@ -97,7 +98,7 @@ pub struct DriftEntry {
     pub id: String,
     /// Its class, such as `missed_event`.
     pub kind: String,
-    /// The id of the object at Stripe.
+    /// The id of the object in Stripe.
     pub subject: String,
     /// The description by the last run that saw it.
     pub description: String,
@@ -189,6 +190,11 @@ pub async fn end(
 /// The latest finished run.
 pub async fn latest_run(db: &Db) -> Result<Option<Run>, StoreError> {
     db.fetch_optional(LATEST_RUN, values![]).await
+}
+
+/// When the last run began that compared everything and repaired what it found.
+pub async fn last_complete(db: &Db) -> Result<Option<Timestamp>, StoreError> {
+    Ok(db.fetch_one::<(Option<i64>,)>(LAST_COMPLETE, values![]).await?.0.map(Timestamp))
 }
 
 /// The number of open differences of a class.

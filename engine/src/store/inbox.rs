@@ -25,7 +25,7 @@ macro_rules! claim {
             $locked,
             ") UPDATE webhook_event SET lease_owner = $3, lease_until = $4, attempts = attempts + 1 \
             FROM due WHERE webhook_event.event_id = due.id \
-            RETURNING event_id, type, subject, customer_id, payload, attempts, created"
+            RETURNING event_id, type, subject, customer_id, payload, attempts, postponed, created"
         )
     };
 }
@@ -52,10 +52,12 @@ statements! {
         WHERE event_id = $1 AND lease_owner IS NOT NULL AND (lease_owner <> $2 OR attempts <> $3)";
     RESCHEDULE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
         WHERE event_id = $1 AND state = 'pending' AND lease_owner = $5 AND attempts = $6";
+    POSTPONE = "UPDATE webhook_event SET next_attempt_at = $2, last_error = $3, postponed = postponed + 1, lease_owner = NULL, \
+        lease_until = NULL WHERE event_id = $1 AND state = 'pending' AND lease_owner = $4 AND attempts = $5";
     RELEASE_ALL = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL AND state = 'pending'";
     REVIVE_OF_CUSTOMER = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, \
-        lease_owner = NULL, lease_until = NULL WHERE state IN ('unmatched', 'pending') AND customer_id = $1";
-    REVIVE_NAMING = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0 \
+        postponed = 0, lease_owner = NULL, lease_until = NULL WHERE state IN ('unmatched', 'pending') AND customer_id = $1";
+    REVIVE_NAMING = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, postponed = 0 \
         WHERE state = 'unmatched' AND account_hint = $1";
     NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) \
         FROM webhook_event WHERE state = 'pending'";
@@ -68,10 +70,13 @@ statements! {
         GROUP BY customer_id ORDER BY customer_id";
     COUNT_BY_STATE = "SELECT state, COUNT(*) AS events FROM webhook_event GROUP BY state ORDER BY state";
     OLDEST_PENDING = "SELECT MIN(received_at) FROM webhook_event WHERE state = 'pending'";
+    POSTPONED = "SELECT COUNT(*) AS events, MIN(received_at) AS since, MAX(last_error) AS reason FROM webhook_event \
+        WHERE state = 'pending' AND postponed > 0";
     PAYLOAD = "SELECT payload FROM webhook_event WHERE event_id = $1";
     REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = CASE WHEN lease_until > $2 THEN attempts ELSE 0 END, \
-        next_attempt_at = $2, lease_owner = CASE WHEN lease_until > $2 THEN lease_owner END, \
+        postponed = CASE WHEN lease_until > $2 THEN postponed ELSE 0 END, next_attempt_at = $2, lease_owner = CASE WHEN lease_until > $2 THEN lease_owner END, \
         lease_until = CASE WHEN lease_until > $2 THEN lease_until END WHERE event_id = $1 AND state <> 'ignored' AND payload <> ''";
+    REPLAY_PARKED = "UPDATE webhook_event SET state = 'pending', attempts = 0, postponed = 0, next_attempt_at = $1 WHERE state = 'parked'";
     ERASE_PAYLOADS = "UPDATE webhook_event SET payload = '' WHERE event_id IN (SELECT e.event_id FROM customer c \
         JOIN webhook_event e ON e.customer_id = c.id WHERE c.account_id = $1 AND e.payload <> '' AND e.state IN ('done', 'ignored'))";
     ERASE_PAYLOADS_OF_CLOSED = "UPDATE webhook_event SET payload = '' WHERE event_id IN (SELECT e.event_id FROM account a \
@@ -173,13 +178,20 @@ pub struct Claimed {
     pub payload: String,
     /// The number of claims, including this one.
     pub attempts: i64,
+    /// How many of its attempts failed because Stripe was unavailable.
+    pub postponed: i64,
     /// Stripe's time, in epoch seconds.
     pub created: i64,
 }
 
-columns!(Claimed { event_id, kind: "type", subject, customer_id, payload, attempts, created });
+columns!(Claimed { event_id, kind: "type", subject, customer_id, payload, attempts, postponed, created });
 
 impl Claimed {
+    /// How many of its attempts count: an outage of Stripe is not the event's fault.
+    pub const fn tries(&self) -> i64 {
+        self.attempts - self.postponed
+    }
+
     /// Returns `owner`'s lease on it.
     pub fn lease(&self, owner: &str) -> Lease {
         Lease { event: EventId::new(&self.event_id), owner: owner.to_owned(), attempt: self.attempts }
@@ -288,6 +300,13 @@ pub async fn reschedule(
 ) -> Result<(), StoreError> {
     let Lease { event, owner, attempt } = lease;
     tx.execute(RESCHEDULE, values![event.as_str(), state.as_str(), next.0, reason, owner, *attempt]).await.map(drop)
+}
+
+/// Reschedules an event for `next` because Stripe was unavailable: the attempt does not count. One that
+/// was released or claimed again since is left as it is.
+pub async fn postpone(tx: &mut Tx, lease: &Lease, next: Timestamp, reason: &str) -> Result<(), StoreError> {
+    let Lease { event, owner, attempt } = lease;
+    tx.execute(POSTPONE, values![event.as_str(), next.0, reason, owner, *attempt]).await.map(drop)
 }
 
 /// Releases every lease: for a single-node database at startup, when no holder can be alive.
@@ -429,6 +448,24 @@ pub async fn oldest_pending(db: &Db) -> Result<Option<Timestamp>, StoreError> {
     Ok(db.fetch_one::<(Option<i64>,)>(OLDEST_PENDING, values![]).await?.0.map(Timestamp))
 }
 
+/// The events that wait for Stripe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostponedEvents {
+    /// The number of events.
+    pub events: i64,
+    /// When the oldest was received, in epoch seconds.
+    pub since: Option<i64>,
+    /// Why their last attempts failed.
+    pub reason: Option<String>,
+}
+
+columns!(PostponedEvents { events, since, reason });
+
+/// The pending events whose last attempts failed because Stripe was unavailable.
+pub async fn postponed(db: &Db) -> Result<PostponedEvents, StoreError> {
+    db.fetch_one(POSTPONED, values![]).await
+}
+
 /// Reads an event's signed bytes.
 pub async fn payload(db: &Db, event: &EventId) -> Result<Option<String>, StoreError> {
     let row = db.fetch_optional::<(String,)>(PAYLOAD, values![event.as_str()]).await?;
@@ -450,4 +487,9 @@ pub async fn erase_payloads(tx: &mut Tx, account: &AccountId) -> Result<(), Stor
 /// and returns their number: events arrive after an account was closed, too.
 pub async fn erase_payloads_of_closed(tx: &mut Tx, closed_after: Timestamp, limit: i64) -> Result<u64, StoreError> {
     tx.execute(ERASE_PAYLOADS_OF_CLOSED, values![closed_after.0, limit]).await
+}
+
+/// Makes every parked event due again, and returns their number.
+pub async fn replay_parked(tx: &mut Tx, at: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(REPLAY_PARKED, values![at.0]).await
 }

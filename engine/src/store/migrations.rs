@@ -2,7 +2,7 @@
 //!
 //! A migration is written once and must mean the same on both databases. Several sets can share a
 //! database: each has its own version range and ignores the versions of the others. It also ignores
-//! versions applied by a newer program, so that an older one can keep running beside it
+//! versions applied by a newer program, so that an older one can keep running alongside it
 //! (`tests/store/migrations.rs`).
 
 use std::borrow::Cow;
@@ -31,6 +31,7 @@ pub const MIGRATIONS: MigrationSet = MigrationSet(&[
     (4, "ledger", include_str!("../../../migrations/engine/0004_ledger.sql")),
     (5, "usage", include_str!("../../../migrations/engine/0005_usage.sql")),
     (6, "reconcile", include_str!("../../../migrations/engine/0006_reconcile.sql")),
+    (7, "stripe", include_str!("../../../migrations/engine/0007_stripe.sql")),
     (8, "write_probe", include_str!("../../../migrations/engine/0008_write_probe.sql")),
 ]);
 

@@ -1,10 +1,18 @@
 //! Payments as Stripe last described them: PaymentIntents with their refunds and disputes.
 
+use std::collections::HashMap;
+
 use billing::ledger::{Card, Payment, PaymentStatus};
 use billing::{AccountId, CustomerId, PaymentIntentId, Timestamp};
 
+use super::list::{ListQuery, list, list_query};
 use super::row::RowRef;
 use super::{Db, StoreError, Stored, Tx, columns, statements, values};
+
+const BY_IDS: ListQuery = list_query!("SELECT * FROM payment WHERE id IN", "");
+
+/// The statements with a list, by name.
+pub(super) const LISTS: &[(&str, ListQuery)] = &[("BY_IDS", BY_IDS)];
 
 statements! {
     BY_ID = "SELECT * FROM payment WHERE id = $1";
@@ -88,6 +96,12 @@ impl PaymentRow {
         };
         Ok(Stored { object, account: AccountId::new(self.account_id), version: self.version })
     }
+}
+
+/// Those of these payments that are stored, by id.
+pub async fn by_ids(db: &Db, ids: &[&str]) -> Result<HashMap<PaymentIntentId, Payment>, StoreError> {
+    let rows = db.fetch_all::<PaymentRow>(BY_IDS.on(db), values![list(ids)]).await?;
+    rows.into_iter().map(|row| row.read().map(|stored| (stored.object.id.clone(), stored.object))).collect()
 }
 
 /// Finds a payment.

@@ -1,11 +1,19 @@
 //! One-time purchases as Stripe last described them.
 
+use std::collections::HashMap;
+
 use billing::ledger::{Payment, Purchase};
 use billing::{AccountId, CheckoutSessionId, PaymentIntentId, Timestamp};
 
+use super::list::{ListQuery, list, list_query};
 use super::payments::PaymentRow;
 use super::row::RowRef;
 use super::{Cursor, Db, StoreError, Stored, Tx, columns, statements, values};
+
+const BY_SESSIONS: ListQuery = list_query!("SELECT * FROM purchase WHERE session_id IN", "");
+
+/// The statements with a list, by name.
+pub(super) const LISTS: &[(&str, ListQuery)] = &[("BY_SESSIONS", BY_SESSIONS)];
 
 statements! {
     BY_SESSION = "SELECT * FROM purchase WHERE session_id = $1";
@@ -53,6 +61,12 @@ impl PurchaseRow {
 /// Finds a purchase.
 pub async fn by_session(db: &Db, session: &CheckoutSessionId) -> Result<Option<Stored<Purchase>>, StoreError> {
     db.fetch_optional::<PurchaseRow>(BY_SESSION, values![session.as_str()]).await?.map(PurchaseRow::read).transpose()
+}
+
+/// Those of these purchases that are stored, by session.
+pub async fn by_sessions(db: &Db, sessions: &[&str]) -> Result<HashMap<CheckoutSessionId, Purchase>, StoreError> {
+    let rows = db.fetch_all::<PurchaseRow>(BY_SESSIONS.on(db), values![list(sessions)]).await?;
+    rows.into_iter().map(|row| row.read().map(|stored| (stored.object.session.clone(), stored.object))).collect()
 }
 
 /// Finds the purchase that a payment is for.

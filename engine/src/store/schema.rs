@@ -3,7 +3,8 @@
 use super::db::{self, Db};
 use super::{
     accounts, billing_changes, checkouts, credits, customers, drift, inbox, invoices, meter_events, migrations,
-    notices, payments, purchases, subscriptions, trials, tx, usage, version, write_probe,
+    notices, payments, purchases, stripe_account, subscriptions, trials, tx, unanswered, usage,
+    version, write_probe,
 };
 
 /// The statements that are the same on both databases, by name.
@@ -22,8 +23,10 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         notices::STATEMENTS,
         payments::STATEMENTS,
         purchases::STATEMENTS,
+        stripe_account::STATEMENTS,
         subscriptions::STATEMENTS,
         trials::STATEMENTS,
+        unanswered::STATEMENTS,
         usage::STATEMENTS,
         write_probe::STATEMENTS,
     ]
@@ -33,11 +36,10 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
 /// The statements that differ between the databases, by name: those that take a list or many rows, and
 /// those of PostgreSQL only.
 pub fn all_batch_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
-    let lists = [customers::LISTS, inbox::LISTS, subscriptions::LISTS].concat();
+    let lists = [customers::LISTS, inbox::LISTS, payments::LISTS, purchases::LISTS, subscriptions::LISTS].concat();
     let lists = lists.into_iter().map(|(name, query)| (name, query.on(db)));
     let own = inbox::own_statements(db).into_iter();
     let rows = [inbox::batches(), usage::batches(db)].concat().into_iter().flat_map(|batch| batch.forms(db));
-    let shared =
-        if db.is_shared() { [db::STATEMENTS, tx::STATEMENTS, version::STATEMENTS].concat() } else { Vec::new() };
+    let shared = if db.is_shared() { [db::STATEMENTS, tx::STATEMENTS, version::STATEMENTS].concat() } else { Vec::new() };
     lists.chain(own).chain(rows).chain(shared).collect()
 }

@@ -19,6 +19,7 @@ pub(super) const LISTS: &[(&str, ListQuery)] = &[("OF_ACCOUNTS", OF_ACCOUNTS), (
 
 statements! {
     OF_ACCOUNT = "SELECT * FROM subscription WHERE account_id = $1 ORDER BY created DESC, id DESC";
+    RUNNING = "SELECT id FROM subscription WHERE status NOT IN ('canceled', 'incomplete_expired') ORDER BY id";
     BY_ID = "SELECT * FROM subscription WHERE id = $1";
     // Inserts version 1 if there is no row; otherwise updates the row if its version is the one that was read.
     WRITE = "INSERT INTO subscription (id, account_id, customer_id, status, items, created, billing_cycle_anchor, \
@@ -30,7 +31,7 @@ statements! {
         cancel_at_period_end = excluded.cancel_at_period_end, cancel_at = excluded.cancel_at, ended_at = excluded.ended_at, \
         trial_end = excluded.trial_end, pause_behavior = excluded.pause_behavior, pause_resumes_at = excluded.pause_resumes_at, \
         past_due_since = excluded.past_due_since, last_known_tier = excluded.last_known_tier, synced_at = excluded.synced_at, \
-        version = subscription.version + 1 WHERE subscription.version = $17 RETURNING version";
+        version = subscription.version + 1 WHERE subscription.version = $20 RETURNING version";
     INSERT_REVISION = "INSERT INTO subscription_revision (subscription_id, version, account_id, snapshot, cause, written_at) \
         VALUES ($1, $2, $3, $4, $5, $6)";
     AS_OF = "SELECT r.subscription_id, r.version, r.snapshot, r.cause, r.written_at FROM subscription_revision r \
@@ -132,6 +133,12 @@ pub async fn by_ids(
 ) -> Result<HashMap<SubscriptionId, Result<Stored<Subscription>, StoreError>>, StoreError> {
     let rows = db.fetch_all::<SubscriptionRow>(BY_IDS.on(db), values![list(ids)]).await?;
     Ok(rows.into_iter().map(|row| (SubscriptionId::new(&row.id), row.read())).collect())
+}
+
+/// The subscriptions that have not ended, as stored.
+pub async fn running(db: &Db) -> Result<Vec<SubscriptionId>, StoreError> {
+    let rows = db.fetch_all::<(String,)>(RUNNING, values![]).await?;
+    Ok(rows.into_iter().map(|(id,)| SubscriptionId::new(id)).collect())
 }
 
 /// Finds a subscription.

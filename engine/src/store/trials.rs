@@ -20,7 +20,9 @@ pub enum TrialClaim {
     Email(String),
     /// The card, by Stripe's fingerprint.
     Card(String),
-    /// Any of these, for a trial granted by an operator at Stripe.
+    /// Another account to pay from, by type and id.
+    PaymentAccount(String),
+    /// Any of these, for a trial granted by an operator in Stripe.
     Granted(Box<TrialClaim>),
 }
 
@@ -30,6 +32,7 @@ impl TrialClaim {
             Self::Account(account) => account_claim(account),
             Self::Email(canonical) => email_claim(canonical),
             Self::Card(fingerprint) => format!("card:{fingerprint}"),
+            Self::PaymentAccount(id) => format!("paid-from:{id}"),
             Self::Granted(claim) => granted(&claim.key()),
         }
     }

@@ -1,25 +1,29 @@
 //! Checkout Sessions.
 
-use billing::{AccountId, CheckoutSessionId, CustomerId, PriceId};
+use billing::ledger::Payment;
+use billing::{AccountId, CheckoutSessionId, CustomerId, PriceId, Timestamp};
 use stripe_checkout::CheckoutSessionMode;
 use stripe_checkout::checkout_session::{
     CreateCheckoutSession, CreateCheckoutSessionCustomText, CreateCheckoutSessionLineItems,
     CreateCheckoutSessionPaymentIntentData, CreateCheckoutSessionSubscriptionData,
     CreateCheckoutSessionSubscriptionDataTrialSettings, CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior,
     CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehaviorMissingPaymentMethod as MissingPaymentMethod,
-    CustomTextPositionParam, ExpireCheckoutSession, RetrieveCheckoutSession,
+    CustomTextPositionParam, ExpireCheckoutSession, ListCheckoutSession, RetrieveCheckoutSession,
 };
+use stripe_shared::CheckoutSessionStatus;
+use stripe_types::RangeQueryTs;
 
-use super::gateway::{Gateway, GatewayError, metadata};
+use super::gateway::{Gateway, Listed, PAGE, UNCERTAINTY, Unread, metadata};
+use super::gateway_error::GatewayError;
 use super::objects::{self, CheckoutSession};
 
 /// A Checkout Session to be created. All of it is stored with the attempt, so that a retry sends the same
 /// request.
 #[derive(Debug)]
 pub struct NewCheckout<'a> {
-    /// The attempt, which is the idempotency key.
+    /// The attempt, by which the session is found again.
     pub attempt: &'a str,
-    /// The buyer at Stripe.
+    /// The buyer in Stripe.
     pub customer: &'a CustomerId,
     /// Our account.
     pub account: &'a AccountId,
@@ -45,7 +49,7 @@ pub enum Sale<'a> {
     },
     /// A product, once.
     Product {
-        /// Its key in the catalogue.
+        /// Its key in the catalog.
         key: &'a str,
     },
 }
@@ -55,13 +59,18 @@ pub enum Sale<'a> {
 pub struct Trial {
     /// Its length in days.
     pub days: u32,
-    /// The text about it beside the button on Stripe's page.
+    /// The text about it next to the button on Stripe's page.
     pub terms: &'static str,
 }
 
 impl Gateway {
-    /// Creates the Checkout Session of an attempt, or returns the one already created for it.
-    pub async fn create_checkout(&self, checkout: &NewCheckout<'_>) -> Result<CheckoutSession, GatewayError> {
+    /// Creates the Checkout Session of an attempt under an idempotency key, or returns the one that was
+    /// created under it.
+    pub async fn create_checkout(
+        &self,
+        checkout: &NewCheckout<'_>,
+        key: &str,
+    ) -> Result<CheckoutSession, GatewayError> {
         let mut line = CreateCheckoutSessionLineItems::new();
         line.price = Some(checkout.price.to_string());
         line.quantity = Some(1);
@@ -90,9 +99,9 @@ impl Gateway {
                             MissingPaymentMethod::Cancel,
                         ),
                     ));
-                    let mut texts = CreateCheckoutSessionCustomText::new();
-                    texts.submit = Some(CustomTextPositionParam::new(terms));
-                    request = request.custom_text(texts);
+                    let mut custom = CreateCheckoutSessionCustomText::new();
+                    custom.submit = Some(CustomTextPositionParam::new(terms));
+                    request = request.custom_text(custom);
                 }
                 request.subscription_data(subscription).metadata(metadata)
             }
@@ -103,8 +112,47 @@ impl Gateway {
                 request.mode(CheckoutSessionMode::Payment).payment_intent_data(payment).metadata(metadata)
             }
         };
-        let response = self.send(&request, Some(&format!("checkout:{}", checkout.attempt))).await?;
+        let response = self.send(&request, Some(key)).await?;
         Ok(objects::checkout_session(&response)?)
+    }
+
+    /// Finds a customer's session that was created for an attempt about `since` or later.
+    pub async fn checkout_of_attempt(
+        &self,
+        customer: &CustomerId,
+        attempt: &str,
+        since: Timestamp,
+    ) -> Result<Option<CheckoutSession>, GatewayError> {
+        let created = RangeQueryTs::gte(since.plus_seconds(-UNCERTAINTY).0);
+        let request = ListCheckoutSession::new().customer(customer.as_str()).created(created).limit(PAGE);
+        // A customer has a few sessions an hour at most, so that one page is enough.
+        let page = Listed::read(&self.send(&request, None).await?, objects::checkout_session)?;
+        Ok(page.data.into_iter().find(|session| session.attempt.as_deref() == Some(attempt)))
+    }
+
+    /// Reads a page of the complete sessions created since `since`, newest first, each with its line items
+    /// and its payment.
+    pub async fn checkouts_page(
+        &self,
+        since: Timestamp,
+        after: Option<&str>,
+    ) -> Result<Listed<Result<(CheckoutSession, Option<Payment>), Unread>>, GatewayError> {
+        let expand = ["data.line_items", "data.payment_intent.latest_charge"].map(str::to_owned).to_vec();
+        let mut request = ListCheckoutSession::new()
+            .status(CheckoutSessionStatus::Complete)
+            .created(RangeQueryTs::gte(since.0))
+            .expand(expand)
+            .limit(PAGE);
+        if let Some(after) = after {
+            request = request.starting_after(after);
+        }
+        let page = Listed::read_each(&self.send(&request, None).await?, |value| {
+            let intent = value.get("payment_intent").filter(|intent| intent.is_object());
+            let payment = intent.map(objects::payment).transpose()?.map(|named| named.object);
+            Ok((objects::checkout_session(value)?, payment))
+        })?;
+        let data = page.data.into_iter().map(|(id, read)| read.map_err(|error| Unread { id, error: error.into() }));
+        Ok(Listed { data: data.collect(), next: page.next })
     }
 
     /// Reads a Checkout Session, with its line items.

@@ -1,38 +1,52 @@
 //! Customers.
 
 use billing::ledger::Customer;
-use billing::{AccountId, CustomerId};
+use billing::{AccountId, CustomerId, Timestamp};
 use stripe_core::customer::{CreateCustomer, ListCustomer, RetrieveCustomer, UpdateCustomer};
+use stripe_types::RangeQueryTs;
 
-use super::gateway::{Gateway, GatewayError, Listed, PAGE, metadata};
+use super::gateway::{Gateway, Listed, PAGE, UNCERTAINTY, metadata};
+use super::gateway_error::GatewayError;
 use super::objects::{self, Named};
 
 impl Gateway {
-    /// Creates the customer of an account, or returns the one already created for it. An account whose
-    /// customer was deleted gets another: `deleted` is the number of its deleted customers.
+    /// Creates the customer of an account under an idempotency key, or returns the one that was created
+    /// under it.
     pub async fn create_customer(
         &self,
         account: &AccountId,
         email: &str,
         name: Option<&str>,
-        deleted: i64,
+        key: &str,
     ) -> Result<Named<Customer>, GatewayError> {
         let mut request = CreateCustomer::new().email(email).metadata(metadata(account));
         if let Some(name) = name {
             request = request.name(name);
         }
-        let key = match deleted {
-            0 => format!("customer:{account}"),
-            _ => format!("customer:{account}:{deleted}"),
-        };
-        let response = self.send(&request, Some(&key)).await?;
-        Ok(objects::customer(&response)?)
+        Ok(objects::customer(&self.send(&request, Some(key)).await?)?)
     }
 
-    /// Erases a customer's address, name and phone number. Invoices keep what was printed on them.
-    pub async fn erase_contact(&self, customer: &CustomerId) -> Result<(), GatewayError> {
-        let request = UpdateCustomer::new(customer.as_str()).email("").name("").phone("");
-        self.send(&request, None).await.map(drop)
+    /// Finds a customer that was created for an account about `since` or later.
+    pub async fn customer_of_account(
+        &self,
+        account: &AccountId,
+        since: Timestamp,
+    ) -> Result<Option<Customer>, GatewayError> {
+        let mut after: Option<String> = None;
+        loop {
+            let created = RangeQueryTs::gte(since.plus_seconds(-UNCERTAINTY).0);
+            let mut request = ListCustomer::new().created(created).limit(PAGE);
+            if let Some(after) = after {
+                request = request.starting_after(after);
+            }
+            let page = Listed::read(&self.send(&request, None).await?, objects::customer)?;
+            let found = page.data.into_iter().find(|named| named.account.as_deref() == Some(account.as_str()));
+            match (found, page.next) {
+                (Some(found), _) => return Ok(Some(found.object)),
+                (None, None) => return Ok(None),
+                (None, next) => after = next,
+            }
+        }
     }
 
     /// The customers with this e-mail address, as it was given: at most a page of them.
@@ -45,6 +59,12 @@ impl Gateway {
     /// Stores the account's id in a customer's metadata.
     pub async fn name_account(&self, customer: &CustomerId, account: &AccountId) -> Result<(), GatewayError> {
         let request = UpdateCustomer::new(customer.as_str()).metadata(metadata(account));
+        self.send(&request, None).await.map(drop)
+    }
+
+    /// Erases a customer's address, name and phone number. Invoices keep what was printed on them.
+    pub async fn erase_contact(&self, customer: &CustomerId) -> Result<(), GatewayError> {
+        let request = UpdateCustomer::new(customer.as_str()).email("").name("").phone("");
         self.send(&request, None).await.map(drop)
     }
 

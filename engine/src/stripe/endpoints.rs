@@ -1,14 +1,15 @@
-//! Webhook endpoints at Stripe: created by code, with the engine's API version and every event that it
+//! Webhook endpoints in Stripe: created by code, with the engine's API version and every event that it
 //! handles.
 
 use serde::Serialize;
 use serde_json::Value;
 use stripe_client_core::StripeMethod;
 
-use super::gateway::{Gateway, GatewayError, Raw, api_version};
+use super::gateway::{Gateway, Raw, api_version};
+use super::gateway_error::GatewayError;
 use super::objects::{ObjectError, text};
 
-/// A webhook endpoint at Stripe.
+/// A webhook endpoint in Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// `we_…`.

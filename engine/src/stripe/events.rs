@@ -5,7 +5,8 @@ use serde_json::Value;
 use stripe_core::event::ListEvent;
 use stripe_types::RangeQueryTs;
 
-use super::gateway::{Gateway, GatewayError, Listed, PAGE, Unread};
+use super::gateway::{Gateway, Listed, PAGE, Unread};
+use super::gateway_error::GatewayError;
 use super::objects::{self, Event};
 
 impl Gateway {

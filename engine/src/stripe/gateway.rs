@@ -1,6 +1,6 @@
 //! Sending requests to Stripe: typed requests, lenient responses, timeouts and retries.
 //!
-//! Requests are async-stripe's, so that a misspelt parameter does not compile. Responses are read as
+//! Requests are async-stripe's, so that a misspelled parameter does not compile. Responses are read as
 //! plain JSON by [`super::objects`]: a field or an enum value that Stripe adds tomorrow must not become
 //! an error. The transport is ours rather than async-stripe's, whose error type would pull the parser of
 //! every Stripe object into the binary. A retry repeats the same bytes with the same idempotency key
@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use billing::AccountId;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -17,15 +16,19 @@ use serde::Serialize;
 use serde_json::Value;
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 
+use super::gateway_error::GatewayError;
 use super::objects::{ObjectError, text};
+use super::retry::{Advice, Failure};
 use crate::settings::StripeSettings;
 
 /// Stripe's own address.
 const STRIPE: &str = "https://api.stripe.com";
-/// The total number of attempts of a request.
-const ATTEMPTS: u32 = 4;
 /// The largest page that Stripe sends.
 pub(super) const PAGE: i64 = 100;
+
+/// How much earlier than its failure an object may have been created, in seconds: requests take long, and
+/// clocks differ.
+pub(super) const UNCERTAINTY: i64 = 3600;
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -33,55 +36,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The API version of requests, and of the events to receive.
 pub fn api_version() -> &'static str {
     stripe_client_core::VERSION.as_str()
-}
-
-/// An error of a request to Stripe.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// Stripe understood the request and refused it; the same request will not succeed.
-    #[error("Stripe refused ({status}{}): {message}", code.as_deref().map(|code| format!(", {code}")).unwrap_or_default())]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// Stripe's error code.
-        code: Option<String>,
-        /// Stripe's message, for logs.
-        message: String,
-    },
-    /// The request timed out, or Stripe asks to retry later.
-    #[error("Stripe is unavailable: {0}")]
-    Unavailable(String),
-    /// The response lacks a required field.
-    #[error("Stripe's response is not usable: {0}")]
-    Object(#[from] ObjectError),
-    /// The request could not be built.
-    #[error("request to Stripe: {0}")]
-    Request(String),
-    /// The catalogue names a price that Stripe does not have.
-    #[error("no active price at Stripe with lookup key `{0}`: run `tollgate catalog apply` or set its id")]
-    NoSuchPrice(String),
-}
-
-impl GatewayError {
-    /// Whether Stripe has no such object.
-    pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
-    }
-
-    /// Whether the same request about another object might succeed.
-    pub const fn concerns_one_object(&self) -> bool {
-        match self {
-            // The key is invalid, or lacks a permission.
-            Self::Refused { status, .. } => !matches!(status, 401 | 403),
-            Self::Object(_) | Self::NoSuchPrice(_) => true,
-            Self::Unavailable(_) | Self::Request(_) => false,
-        }
-    }
-
-    /// Whether Stripe has rejected this request for good.
-    pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::NoSuchPrice(_))
-    }
 }
 
 /// A client for Stripe's API. Cheap to clone.
@@ -129,39 +83,50 @@ impl Gateway {
 
     #[tracing::instrument(skip_all, fields(path = request.path, key))]
     async fn send_built(&self, request: &RequestBuilder, key: Option<&str>) -> Result<Value, GatewayError> {
+        let form = request.body.as_deref().map(in_order);
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let error = match self.attempt(request, key).await {
-                Err(error @ GatewayError::Unavailable(_)) if attempts < ATTEMPTS => error,
-                answer => return answer,
+            let failure = match self.attempt(request, form.as_deref(), key).await {
+                Ok(json) => return Ok(json),
+                Err(failure) => failure,
             };
-            tracing::warn!(%error, attempts, "request to Stripe failed; retrying");
-            tokio::time::sleep(Duration::from_millis(100 << (2 * (attempts - 1)))).await;
+            let Some(delay) = failure.delay(attempts) else { return Err(failure.error) };
+            tracing::warn!(error = %failure.error, attempts, "Stripe did not respond; retrying");
+            tokio::time::sleep(delay).await;
         }
     }
 
-    async fn attempt(&self, request: &RequestBuilder, key: Option<&str>) -> Result<Value, GatewayError> {
+    async fn attempt(&self, request: &RequestBuilder, form: Option<&str>, key: Option<&str>) -> Result<Value, Failure> {
         let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
         let url = format!("{}/v1{}{query}", self.base, request.path);
         let mut sent = self.client.request(method(request.method), url);
-        if let Some(body) = &request.body {
-            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-            sent = sent.header(CONTENT_TYPE, form).body(body.clone());
+        if let Some(form) = form {
+            let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+            sent = sent.header(CONTENT_TYPE, form_type).body(form.to_owned());
         }
         if let Some(key) = key {
             sent = sent.header(IDEMPOTENCY_KEY, key);
         }
-        let unavailable = |error: reqwest::Error| GatewayError::Unavailable(error.without_url().to_string());
-        let response = sent.send().await.map_err(unavailable)?;
+        let response = sent.send().await.map_err(Failure::of_transport)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(unavailable)?;
-        let answer: Option<Value> = serde_json::from_slice(&body).ok();
-        match answer {
-            Some(answer) if status.is_success() => Ok(answer),
-            answer => Err(refusal(status.as_u16(), answer.as_ref())),
+        let advice = Advice::of(response.headers());
+        let body = response.bytes().await.map_err(Failure::of_transport)?;
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        match json {
+            Some(json) if status.is_success() => Ok(json),
+            json => Err(Failure { error: GatewayError::of_response(status.as_u16(), json.as_ref()), advice }),
         }
     }
+}
+
+/// The fields of a form, sorted by name, so that every retry and every node sends the same bytes. The order of
+/// metadata is random otherwise. Fields of one name keep their order.
+fn in_order(form: &str) -> String {
+    let name = |field: &&str| field.split('=').next().unwrap_or_default().to_owned();
+    let mut fields: Vec<&str> = form.split('&').collect();
+    fields.sort_by_key(name);
+    fields.join("&")
 }
 
 const fn method(method: StripeMethod) -> http::Method {
@@ -169,19 +134,6 @@ const fn method(method: StripeMethod) -> http::Method {
         StripeMethod::Get => http::Method::GET,
         StripeMethod::Post => http::Method::POST,
         StripeMethod::Delete => http::Method::DELETE,
-    }
-}
-
-/// Classifies a response without the object (Stripe docs, "Errors").
-fn refusal(status: u16, answer: Option<&Value>) -> GatewayError {
-    let field = |pointer| answer.and_then(|answer| text(answer, pointer)).map(str::to_owned);
-    let message = field("/error/message").unwrap_or_default();
-    match status {
-        // 409: a request with the same key is still in progress.
-        409 | 424 | 429 | 500.. => GatewayError::Unavailable(format!("status {status}: {message}")),
-        // A success without JSON: from a proxy, or truncated.
-        200..=399 => GatewayError::Unavailable(format!("status {status} without JSON")),
-        _ => GatewayError::Refused { status, code: field("/error/code"), message },
     }
 }
 
@@ -246,7 +198,7 @@ impl<T> Listed<(String, Result<T, ObjectError>)> {
     }
 }
 
-/// The metadata of everything that we create at Stripe, so that it can be linked again.
+/// The metadata of everything that we create in Stripe, so that it can be linked again.
 pub(super) fn metadata(account: &AccountId) -> HashMap<String, String> {
     HashMap::from([("account_id".to_owned(), account.to_string())])
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use stripe_client_core::StripeMethod;
 
-use super::gateway::{Gateway, GatewayError, Listed, Raw};
+use super::gateway::{Gateway, Listed, Raw};
+use super::gateway_error::GatewayError;
 use super::objects::{ObjectError, text};
 
 /// Usage to be billed.

@@ -1,17 +1,22 @@
 //! The part of Stripe's API that the engine uses: [`gateway`] sends requests, one file per resource
 //! builds them, [`objects`] reads the responses.
 
+mod account;
 pub mod checkout_sessions;
 mod customers;
 pub mod endpoints;
 mod events;
 mod gateway;
+mod gateway_error;
 pub mod meters;
 pub mod objects;
 mod payments;
 pub mod portal;
 pub mod prices;
+mod retry;
+pub mod rights;
 mod subscriptions;
 
-pub use gateway::{Gateway, GatewayError, Listed, Unread, api_version};
+pub use gateway::{Gateway, Listed, Unread, api_version};
+pub use gateway_error::GatewayError;
 pub use objects::ObjectError;

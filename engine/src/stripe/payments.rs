@@ -8,7 +8,8 @@ use stripe_core::dispute::ListDispute;
 use stripe_core::payment_intent::RetrievePaymentIntent;
 use stripe_shared::InvoiceStatus;
 
-use super::gateway::{Gateway, GatewayError, Listed, PAGE};
+use super::gateway::{Gateway, Listed, PAGE};
+use super::gateway_error::GatewayError;
 use super::objects::{self, Named};
 
 /// The addresses of an invoice at Stripe; a draft has none.

@@ -16,7 +16,8 @@ use stripe_billing::billing_portal_session::{
     CreateBillingPortalSession, CreateBillingPortalSessionFlowData, CreateBillingPortalSessionFlowDataType,
 };
 
-use super::gateway::{Gateway, GatewayError, Listed, PAGE};
+use super::gateway::{Gateway, Listed, PAGE};
+use super::gateway_error::GatewayError;
 use super::objects::{self, ObjectError, text};
 
 /// The version of our portal configuration, stored in its metadata. A change of features gets a new

@@ -10,10 +10,11 @@ use stripe_product::price::{
 };
 use stripe_product::product::{CreateProduct, RetrieveProduct, UpdateProduct};
 
-use super::gateway::{Gateway, GatewayError};
+use super::gateway::Gateway;
+use super::gateway_error::GatewayError;
 use super::objects::{self, ObjectError, text};
 
-/// A product at Stripe.
+/// A product in Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StripeProduct {
     /// Its name on Stripe's pages.
@@ -24,7 +25,7 @@ pub struct StripeProduct {
     pub is_active: bool,
 }
 
-/// A price at Stripe.
+/// A price in Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StripePrice {
     /// `price_…`.
@@ -37,7 +38,7 @@ pub struct StripePrice {
     pub meter: Option<String>,
 }
 
-/// An interval at Stripe; `plans.toml` uses two of them.
+/// An interval in Stripe; `plans.toml` uses two of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StripeInterval {
     count: u64,

@@ -8,7 +8,8 @@ use stripe_billing::subscription::{
 };
 use stripe_billing::subscription_item::ListSubscriptionItem;
 
-use super::gateway::{Gateway, GatewayError, Listed, PAGE, Unread};
+use super::gateway::{Gateway, Listed, PAGE, Unread};
+use super::gateway_error::GatewayError;
 use super::objects::{self, SubscriptionObject};
 
 impl Gateway {
@@ -90,9 +91,9 @@ impl Gateway {
 
     /// Ends a trial now and charges the amount due. A declined card is not an error: the subscription
     /// becomes past due.
-    pub async fn end_trial(&self, id: &SubscriptionId) -> Result<(), GatewayError> {
+    pub async fn end_trial(&self, id: &SubscriptionId, key: &str) -> Result<(), GatewayError> {
         let request = UpdateSubscription::new(id.as_str()).trial_end(UpdateSubscriptionTrialEnd::Now);
-        self.send(&request, Some(&format!("end-trial:{id}"))).await.map(drop)
+        self.send(&request, Some(key)).await.map(drop)
     }
 
     /// Ends a subscription now.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use billing::{AccountId, CustomerId, Status, Subscription};
+use billing::{AccountId, CustomerId, Subscription};
 
 use super::outcome::SyncError;
 
@@ -35,6 +35,8 @@ pub(super) struct Fetched {
     pub(super) invoices: Vec<Fresh<Invoice, Named<Invoice>>>,
     pub(super) payments: Vec<Fresh<Payment, Named<Payment>>>,
     pub(super) sessions: Vec<Fresh<Purchase, CheckoutSession>>,
+    /// The ids of objects that Stripe does not have, and that are not stored.
+    pub(super) missing: Vec<String>,
 }
 
 /// Fetches `wanted`, and the objects that they refer to.
@@ -63,16 +65,16 @@ impl Fetched {
         match object {
             Object::Subscription(id) => {
                 let seen = subscriptions::by_id(db, id).await?;
-                let now = match found(gateway.subscription(id).await)? {
-                    Some(now) => Some(now),
-                    // Only test data disappears at Stripe.
-                    None => seen.as_ref().map(|seen| gone(&seen.object)),
+                let Some(now) = self.found(object, seen.is_some(), gateway.subscription(id).await)? else {
+                    return Ok(Vec::new());
                 };
-                Ok(now.map_or_else(Vec::new, |now| self.add_subscription(seen, now)))
+                Ok(self.add_subscription(seen, now))
             }
             Object::CheckoutSession(id) => {
                 let seen = purchases::by_session(db, id).await?;
-                let Some(now) = found(gateway.checkout_session(id).await)? else { return Ok(Vec::new()) };
+                let Some(now) = self.found(object, seen.is_some(), gateway.checkout_session(id).await)? else {
+                    return Ok(Vec::new());
+                };
                 let subscription = now.subscription.clone().map(Object::Subscription);
                 let payment = now.purchase.as_ref().and_then(|purchase| purchase.payment.clone()).map(Object::Payment);
                 self.sessions.push(Fresh { seen, now });
@@ -80,16 +82,15 @@ impl Fetched {
             }
             Object::Invoice(id) => {
                 let seen = invoices::by_id(db, id).await?;
-                let now = match found(gateway.invoice(id).await)? {
-                    Some(now) => now,
-                    // A draft may be deleted.
-                    None => match &seen {
-                        Some(seen) => Named {
-                            object: Invoice { status: InvoiceStatus::Void, ..seen.object.clone() },
-                            account: None,
-                        },
-                        None => return Ok(Vec::new()),
-                    },
+                // A draft may be deleted.
+                let draft = seen.as_ref().filter(|seen| seen.object.status == InvoiceStatus::Draft);
+                let is_stored = seen.is_some() && draft.is_none();
+                let now = match (self.found(object, is_stored, gateway.invoice(id).await)?, draft) {
+                    (Some(now), _) => now,
+                    (None, Some(draft)) => {
+                        Named { object: Invoice { status: InvoiceStatus::Void, ..draft.object.clone() }, account: None }
+                    }
+                    (None, None) => return Ok(Vec::new()),
                 };
                 let subscription = now.object.subscription.clone().map(Object::Subscription);
                 let payments: Vec<Object> = now.object.payments.iter().cloned().map(Object::Payment).collect();
@@ -98,20 +99,45 @@ impl Fetched {
             }
             Object::Payment(id) => {
                 let seen = payments::by_id(db, id).await?;
-                if let Some(now) = found(gateway.payment(id).await)? {
+                if let Some(now) = self.found(object, seen.is_some(), gateway.payment(id).await)? {
                     self.payments.push(Fresh { seen, now });
                 }
                 Ok(Vec::new())
             }
             Object::Customer(id) => {
-                self.customers.extend(customer(core, id).await?);
+                let seen = customers::by_id(db, id).await?;
+                if let Some(now) = self.found(object, seen.is_some(), gateway.customer(id).await)? {
+                    self.customers.push(Fresh { seen, now });
+                }
                 Ok(Vec::new())
             }
         }
     }
 
-    /// Adds a subscription. Its latest invoice is fetched if it is open: only the invoice's payment shows
-    /// whether the customer has to act.
+    /// The object in Stripe's response; `None`, and a note of it, for one that Stripe does not have.
+    ///
+    /// Stripe deletes nothing that is stored here: it says of a customer that it was deleted, and keeps
+    /// the rest. So an object that is missing all of a sudden was asked for with another account's key, and
+    /// what is stored of it stays.
+    fn found<T>(
+        &mut self,
+        object: &Object,
+        is_stored: bool,
+        response: Result<T, GatewayError>,
+    ) -> Result<Option<T>, SyncError> {
+        match response {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if !error.is_missing() => Err(error.into()),
+            Err(error) if is_stored => Err(SyncError::Disappeared { id: object.id().to_owned(), error }),
+            Err(_) => {
+                self.missing.push(object.id().to_owned());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Adds a subscription. Its open invoices are fetched: only the payment of an invoice shows whether the
+    /// customer has to act.
     fn add_subscription(&mut self, seen: Option<Stored<Subscription>>, now: SubscriptionObject) -> Vec<Object> {
         let open = now.open_invoice.clone();
         self.subscriptions.push(Fresh { seen, now });
@@ -151,7 +177,7 @@ impl Fetched {
         all.map(|(customer, name)| (customer, name.as_deref()))
     }
 
-    /// The customer, if it was never fetched: it may name its account.
+    /// The customer, if it was never fetched: it may refer to its account.
     async fn unknown_customer(&self, core: &Core) -> Result<Option<Object>, SyncError> {
         let Some(customer) = self.customer() else { return Ok(None) };
         let is_known = customers::by_id(core.db(), customer).await?.is_some_and(|stored| stored.version > 0);
@@ -161,7 +187,7 @@ impl Fetched {
     /// Fetches the linked customers that unlinked ones would replace.
     async fn add_predecessors(&mut self, core: &Core) -> Result<(), SyncError> {
         let db = core.db();
-        // Sorted, and each once: several customers may name the same account.
+        // Sorted, and each once: several customers may refer to the same account.
         let mut linked = BTreeSet::new();
         for (id, names) in self.names_by_customer() {
             if self.is_deleted(&id) || customers::by_id(db, &id).await?.is_some() {
@@ -172,9 +198,13 @@ impl Fetched {
             }
         }
         for id in linked {
-            if self.customers.iter().all(|fetched| fetched.now.object.id != id) {
-                self.predecessors.extend(customer(core, &id).await?);
+            if self.customers.iter().any(|fetched| fetched.now.object.id == id) {
+                continue;
             }
+            let seen = customers::by_id(db, &id).await?;
+            let response = core.gateway().customer(&id).await;
+            let now = self.found(&Object::Customer(id), seen.is_some(), response)?;
+            self.predecessors.extend(now.map(|now| Fresh { seen, now }));
         }
         Ok(())
     }
@@ -185,36 +215,5 @@ impl Fetched {
         self.invoices.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
         self.payments.sort_by(|a, b| a.now.object.id.cmp(&b.now.object.id));
         self.sessions.sort_by(|a, b| a.now.id.cmp(&b.now.id));
-    }
-}
-
-async fn customer(core: &Core, id: &CustomerId) -> Result<Option<Fresh<Customer, Named<Customer>>>, SyncError> {
-    let seen = customers::by_id(core.db(), id).await?;
-    let now = match (found(core.gateway().customer(id).await)?, &seen) {
-        (Some(now), _) => now,
-        (None, Some(seen)) => Named { object: Customer { is_deleted: true, ..seen.object.clone() }, account: None },
-        (None, None) => return Ok(None),
-    };
-    Ok(Some(Fresh { seen, now }))
-}
-
-/// `None` for an object that Stripe does not have.
-fn found<T>(answer: Result<T, GatewayError>) -> Result<Option<T>, SyncError> {
-    match answer {
-        Ok(object) => Ok(Some(object)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn gone(subscription: &Subscription) -> SubscriptionObject {
-    SubscriptionObject {
-        subscription: Subscription { status: Status::Canceled, ..subscription.clone() },
-        account: None,
-        attempt: None,
-        open_invoice_since: None,
-        open_invoice: None,
-        card: None,
-        has_more_items: false,
     }
 }

@@ -14,6 +14,7 @@ mod outcome;
 mod owner;
 mod remembered;
 mod run;
+mod sold;
 mod trial;
 mod write;
 

@@ -5,6 +5,7 @@ use billing::{AccountId, CustomerId, EventId};
 use crate::store::StoreError;
 use crate::store::inbox::Lease;
 use crate::stripe::GatewayError;
+use crate::stripe_account::OtherAccount;
 
 /// The reason a sync failed.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,20 @@ pub enum SyncError {
     /// The database failed; nothing was written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An object that is stored does not exist in Stripe.
+    #[error("{id} is stored, but Stripe does not have it: is STRIPE_SECRET_KEY of the right account and mode?")]
+    Disappeared {
+        /// Its id.
+        id: String,
+        /// Stripe's response.
+        error: GatewayError,
+    },
+    /// Stripe does not have these objects, perhaps for a moment.
+    #[error("Stripe does not have {0}")]
+    Missing(String),
+    /// The API key is of another Stripe account than the stored objects.
+    #[error(transparent)]
+    OtherAccount(#[from] OtherAccount),
     /// Other processes wrote the same objects in every round.
     #[error("other processes kept writing {0}")]
     Contended(String),
@@ -39,8 +54,10 @@ pub enum SyncOutcome {
 pub struct SyncContext<'a> {
     /// Events that are settled in the same transaction.
     pub events: &'a [Lease],
-    /// The events that do not name their customer.
+    /// The events that do not contain their customer.
     pub without_customer: &'a [EventId],
+    /// Whether objects that Stripe does not have are an error, since they may appear in a moment.
+    pub retries_missing: bool,
     /// The reason, if there are no events.
     pub reason: &'static str,
 }
@@ -48,12 +65,12 @@ pub struct SyncContext<'a> {
 impl<'a> SyncContext<'a> {
     /// A sync without events, such as for a page or reconciliation.
     pub const fn with_reason(reason: &'static str) -> Self {
-        Self { events: &[], without_customer: &[], reason }
+        Self { events: &[], without_customer: &[], retries_missing: false, reason }
     }
 
-    /// A sync for these events, of which `without_customer` do not name their customer.
+    /// A sync for these events, of which `without_customer` do not contain their customer.
     pub const fn events(events: &'a [Lease], without_customer: &'a [EventId]) -> Self {
-        Self { events, without_customer, reason: "events" }
+        Self { events, without_customer, retries_missing: false, reason: "events" }
     }
 
     /// The recorded cause: event ids, or the reason.

@@ -10,6 +10,7 @@ use super::remembered::is_current;
 use super::write::{self, Written};
 use crate::core::Core;
 use crate::inbox::object::Object;
+use crate::keyed::Key;
 use crate::store::{inbox, subscriptions};
 use crate::stripe::objects::CheckoutSession;
 
@@ -33,6 +34,9 @@ async fn sync(
 ) -> Result<(SyncOutcome, Fetched), SyncError> {
     for _ in 0..ROUNDS {
         let fetched = fetch::all(core, objects).await?;
+        if context.retries_missing && !fetched.missing.is_empty() {
+            return Err(SyncError::Missing(fetched.missing.join(", ")));
+        }
         // Before anything else: a concurrent link must find every event that waits for it.
         if let (Some(customer), false) = (fetched.customer(), context.without_customer.is_empty()) {
             inbox::set_customer(core.db(), context.without_customer, customer).await?;
@@ -43,12 +47,22 @@ async fn sync(
             Written::LeaseLost(event) => return Err(SyncError::LeaseLost(event)),
             Written::SecondTrial(id) => {
                 tracing::warn!(subscription = %id, "{id} is a second trial of the same person; ending it");
-                core.gateway().end_trial(&id).await?;
+                end_trial(core, &id).await?;
             }
         }
     }
     let names: Vec<&str> = objects.iter().map(Object::id).collect();
     Err(SyncError::Contended(names.join(", ")))
+}
+
+/// Ends a trial. Stripe was asked before whether it still runs, so that any key will do.
+async fn end_trial(core: &Core, id: &SubscriptionId) -> Result<(), SyncError> {
+    let mut key = Key::of(core, format!("end-trial:{id}")).await?;
+    if key.stuck_since(core.now()).is_some() {
+        key = key.renewed(core).await?;
+    }
+    let ended = core.gateway().end_trial(id, &key.to_string()).await;
+    key.settle(core, ended).await
 }
 
 /// Returns the customer of the objects, if [`objects`] would find no account that owns it. Nothing is
@@ -67,7 +81,7 @@ pub async fn subscription(
     objects(core, &BTreeSet::from([Object::Subscription(id.clone())]), context).await
 }
 
-/// Brings a Checkout Session's results and its attempt up to date, and returns the session at Stripe;
+/// Brings a Checkout Session's results and its attempt up to date, and returns the session in Stripe;
 /// `None` for one that Stripe does not have.
 pub async fn checkout_session(core: &Core, id: &CheckoutSessionId) -> Result<Option<CheckoutSession>, SyncError> {
     let wanted = BTreeSet::from([Object::CheckoutSession(id.clone())]);

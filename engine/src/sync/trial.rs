@@ -1,16 +1,16 @@
-//! One trial per person: by account, by canonical e-mail and by card.
+//! One trial per person: by account, by canonical e-mail and by payment method.
 //!
 //! Earlier trials are looked up before Checkout, but the card is known only after it, and two Checkouts
 //! can be in progress at the same time. So a second trial is detected when the subscription is written:
 //! it is ended immediately, as the Checkout page announces. That applies only to trials from our own
-//! Checkout. A trial that an operator grants at Stripe ends no other and is not ended, whichever
+//! Checkout. A trial that an operator grants in Stripe ends no other and is not ended, whichever
 //! arrives first; but its customer is offered no further trial (`tests/http/trial.rs`).
 
 use billing::{AccountId, Status, Subscription, Timestamp};
 
 use crate::store::trials::{self, TrialClaim};
 use crate::store::{StoreError, Tx, accounts};
-use crate::stripe::objects::SubscriptionObject;
+use crate::stripe::objects::{PayerIdentity, SubscriptionObject};
 
 /// The Checkout page's text about it.
 pub const TERMS: &str =
@@ -29,8 +29,12 @@ pub(super) async fn claim(
     }
     let contact = accounts::contact_in(tx, account).await?;
     let email = contact.map(|contact| TrialClaim::Email(contact.email_canonical));
-    let card = fetched.card.clone().map(TrialClaim::Card);
-    let claims = [Some(TrialClaim::Account(account.clone())), email, card].into_iter().flatten();
+    let payer = fetched.payer.iter().cloned().map(|identity| match identity {
+        PayerIdentity::Card(fingerprint) => TrialClaim::Card(fingerprint),
+        PayerIdentity::Email(canonical) => TrialClaim::Email(canonical),
+        PayerIdentity::Account(id) => TrialClaim::PaymentAccount(id),
+    });
+    let claims = [Some(TrialClaim::Account(account.clone())), email].into_iter().flatten().chain(payer);
     if fetched.attempt.is_none() {
         let granted: Vec<TrialClaim> = claims.map(|claim| TrialClaim::Granted(Box::new(claim))).collect();
         trials::claim(tx, &granted, &subscription.id, now).await?;

@@ -9,6 +9,7 @@ use super::fetch::{Fetched, Fresh};
 use super::outcome::{SyncContext, SyncError, SyncOutcome};
 use super::owner::{Owner, Owners};
 use super::remembered::remembered;
+use super::sold;
 use super::trial;
 use crate::core::Core;
 use crate::metering::credits;
@@ -164,7 +165,10 @@ async fn subscription(
     let customer = &fetched.subscription.customer;
     let account = account_or_return!(owners.of(tx, Some(customer), None).await?);
     let seen = fresh.seen.as_ref();
-    let now = remembered(fetched, seen.map(|seen| &seen.object), core.catalog());
+    let mut now = remembered(fetched, seen.map(|seen| &seen.object), core.catalog());
+    if now.last_known_tier.is_none() {
+        now.last_known_tier = sold::tier(tx, &account, fetched, core.catalog()).await?;
+    }
     if !subscriptions::write(tx, &account, &now, seen, &context.cause(), at).await? {
         return Ok(Step::Raced);
     }

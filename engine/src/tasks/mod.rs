@@ -1,5 +1,6 @@
 //! Background tasks: a file per task, and [`supervisor`], which keeps them running.
 
+pub mod apply;
 pub mod cache_listener;
 pub mod changes;
 pub mod outbox;

@@ -11,8 +11,9 @@ use billing::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
+use crate::keyed;
 use crate::metering;
-use crate::store::{StoreError, billing_changes, inbox, meter_events, notices, usage};
+use crate::store::{StoreError, billing_changes, inbox, meter_events, notices, unanswered, usage};
 
 /// The interval at which expired reservations are released.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -61,6 +62,9 @@ pub async fn prune(core: &Core) -> Result<u64, StoreError> {
         in_batches(core, old, now.plus_days(-KEPT_DAYS)).await?;
     }
     in_batches(core, Old::PayloadsOfClosed, now.plus_days(-CLOSED_DAYS)).await?;
+    let mut tx = core.db().begin().await?;
+    unanswered::forget(&mut tx, now.plus_seconds(-keyed::REMEMBERED)).await?;
+    tx.commit().await?;
     Ok(records)
 }
 

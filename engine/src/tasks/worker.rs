@@ -1,31 +1,26 @@
 //! Applying stored events: claims them under a lease, groups them by subject, fetches from Stripe once per
 //! group, and commits the objects together with the settled events.
 //!
-//! A subject is handled by one process at a time, across nodes. Failed events are retried with backoff
-//! and parked for an operator after [`MAX_ATTEMPTS`], or after [`MAX_UNREADABLE`] if Stripe's response
-//! cannot be read. An event that crashes its worker's process is parked too. Events are claimed only when
-//! there is room for them, and a lease is renewed only while its group is in progress: a worker that is
-//! asked to stop completes its groups, and one that is killed loses its leases when they expire
-//! (`tests/http/inbox.rs`).
+//! A subject is worked on by one process at a time, across nodes. What cannot be applied is retried or
+//! parked (`apply`), and an event that ends the process of its worker is parked too. While Stripe is
+//! unavailable, nothing is claimed but a single event from time to time. Nothing is claimed before there is
+//! room for it, and a lease is renewed only while its group is worked on: a worker that is asked to stop
+//! completes its groups, and one that is killed loses its leases when they expire (`tests/http/inbox.rs`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use billing::EventId;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::backoff;
+use super::apply::{MAX_ATTEMPTS, apply, park};
 use crate::core::Core;
 use crate::ids;
-use crate::inbox::events::hint;
-use crate::inbox::object::Object;
 use crate::store::StoreError;
-use crate::store::inbox::{self, Claimed, EventState, Lease};
-use crate::stripe::{GatewayError, objects};
-use crate::sync::{self, SyncContext, SyncError};
+use crate::store::inbox::{self, Claimed, Lease};
+use crate::stripe_account::{self, AccountError};
 
 /// The duration of a lease, in seconds. It is renewed while work is in progress, however slow Stripe is.
 const LEASE: i64 = 60;
@@ -33,15 +28,8 @@ const LEASE: i64 = 60;
 const RENEW: Duration = Duration::from_secs(15);
 /// The maximum number of concurrent groups, and of events claimed at a time.
 const MAX_GROUPS: usize = 16;
-/// Attempts after which an event is parked.
-pub const MAX_ATTEMPTS: i64 = 15;
-/// Attempts after which an event is parked because Stripe's response lacks a required field.
-pub const MAX_UNREADABLE: i64 = 5;
 /// The maximum wait between two polls of the inbox.
 const IDLE: Duration = Duration::from_secs(5);
-/// The maximum delay before an event is retried, in seconds.
-const MAX_BACKOFF: i64 = 3600;
-
 /// Applies events until `stop`.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     let mut worker = Worker::new(core, stop);
@@ -50,7 +38,7 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     worker.complete().await;
 }
 
-/// Applies events until none is due: for a command, which may run beside a server.
+/// Applies events until none is due: for a command, which may run alongside a server.
 pub async fn drain(core: &Arc<Core>) {
     let mut worker = Worker::new(Arc::clone(core), CancellationToken::new());
     let mut renewals = renewals();
@@ -123,11 +111,34 @@ impl Worker {
         }
     }
 
+    /// Whether the API key belongs to a different account from the stored objects. Nothing is applied then.
+    async fn has_other_account(&self) -> bool {
+        match stripe_account::verify(&self.core).await {
+            Err(AccountError::Other(error)) => {
+                tracing::error!(%error, "no event is applied");
+                self.core.pause().begin(self.core.now(), &error.to_string());
+                true
+            }
+            // If Stripe cannot be asked, no event can be applied either.
+            Ok(_) | Err(_) => false,
+        }
+    }
+
+    /// How many events may be claimed: while Stripe is unavailable one at a time, which shows whether it
+    /// responds again.
+    fn room(&self) -> i64 {
+        let room = match self.core.pause().outage() {
+            None => MAX_GROUPS.saturating_sub(self.groups.len()),
+            Some(outage) => usize::from(self.groups.is_empty() && outage.retry_at <= self.core.now()),
+        };
+        i64::try_from(room).unwrap_or_default()
+    }
+
     /// Claims as many due events as there is room for, and starts applying them. `false` if there were
     /// none.
     async fn claim(&mut self) -> bool {
-        let room = i64::try_from(MAX_GROUPS.saturating_sub(self.groups.len())).unwrap_or_default();
-        if room == 0 {
+        let room = self.room();
+        if room == 0 || self.has_other_account().await {
             return false;
         }
         let now = self.core.now();
@@ -141,18 +152,17 @@ impl Worker {
         };
         let mut groups: HashMap<Option<String>, Vec<Claimed>> = HashMap::new();
         for event in claimed {
-            if event.attempts > MAX_ATTEMPTS {
+            if event.tries() > MAX_ATTEMPTS {
                 self.park_fatal(&event).await;
                 continue;
             }
             groups.entry(event.subject.clone()).or_default().push(event);
         }
         for events in groups.into_values() {
-            let core = Arc::clone(&self.core);
-            let leases: Vec<Lease> = events.iter().map(|event| event.lease(&self.owner)).collect();
-            let held = leases.clone();
-            let group = self.groups.spawn(async move { apply(&core, &events, &leases).await });
-            self.leases.insert(group.id(), held);
+            let (core, owner) = (Arc::clone(&self.core), self.owner.clone());
+            let leases: Vec<Lease> = events.iter().map(|event| event.lease(&owner)).collect();
+            let group = self.groups.spawn(async move { apply(&core, &events, &owner).await });
+            self.leases.insert(group.id(), leases);
         }
         true
     }
@@ -161,7 +171,7 @@ impl Worker {
     async fn park_fatal(&self, event: &Claimed) {
         tracing::error!(event = event.event_id, "the last attempt to apply this event never ended; parking it");
         let reason = "attempted too often, and the last attempt did not finish: see the log of that time";
-        if let Err(error) = park(&self.core, &[event.lease(&self.owner)], reason).await {
+        if let Err(error) = park(&self.core, &[event], &self.owner, reason).await {
             tracing::error!(%error, "cannot park the event; its lease will expire");
         }
     }
@@ -207,58 +217,13 @@ impl Worker {
     }
 }
 
-/// Applies the events of one subject.
-async fn apply(core: &Core, events: &[Claimed], leases: &[Lease]) -> Result<(), StoreError> {
-    let objects: BTreeSet<Object> = events.iter().filter_map(object_of).collect();
-    if objects.is_empty() {
-        return park(core, leases, "the event names no object to fetch").await;
-    }
-    let without_customer = events.iter().filter(|event| event.customer_id.is_none());
-    let without_customer: Vec<EventId> = without_customer.map(|event| EventId::new(&event.event_id)).collect();
-    match sync::objects(core, &objects, SyncContext::events(leases, &without_customer)).await {
-        Ok(_) => {}
-        Err(error @ SyncError::LeaseLost(_)) => tracing::warn!(%error, "leaving the event to its new worker"),
-        Err(error) => reschedule(core, leases, &error).await?,
-    }
-    Ok(())
-}
-
-/// Finds the object that an event is about, from its signed bytes.
-fn object_of(event: &Claimed) -> Option<Object> {
-    let value = serde_json::from_str(&event.payload).ok()?;
-    hint(&objects::event(&value).ok()?).map(|hint| hint.object)
-}
-
-async fn reschedule(core: &Core, leases: &[Lease], error: &SyncError) -> Result<(), StoreError> {
-    let max_attempts = match error {
-        SyncError::Stripe(GatewayError::Object(_)) => MAX_UNREADABLE,
-        _ => MAX_ATTEMPTS,
-    };
-    let reason = error.to_string();
-    let mut tx = core.db().begin().await?;
-    for lease in leases {
-        let (event, attempts) = (&lease.event, lease.attempt);
-        let state = if attempts >= max_attempts { EventState::Parked } else { EventState::Pending };
-        tracing::warn!(%error, attempts, state = state.as_str(), "cannot apply event {event}");
-        let next = core.now().plus_seconds(backoff(attempts, MAX_BACKOFF, event.as_str()));
-        inbox::reschedule(&mut tx, lease, state, next, &reason).await?;
-    }
-    tx.commit().await
-}
-
-async fn park(core: &Core, leases: &[Lease], reason: &str) -> Result<(), StoreError> {
-    let mut tx = core.db().begin().await?;
-    for lease in leases {
-        inbox::reschedule(&mut tx, lease, EventState::Parked, core.now(), reason).await?;
-    }
-    tx.commit().await
-}
-
-/// Waits until an event is due, or [`IDLE`] has passed.
+/// Waits until an event may be applied, or [`IDLE`] has passed.
 async fn until_due(core: &Core) {
+    let resumes = core.pause().outage().map(|outage| outage.retry_at);
     let wait = match inbox::next_due(core.db()).await {
         Ok(Some(due)) => {
-            let seconds = u64::try_from(due.0.saturating_sub(core.now().0)).unwrap_or_default();
+            let at = due.max(resumes.unwrap_or(due));
+            let seconds = u64::try_from(at.0.saturating_sub(core.now().0)).unwrap_or_default();
             Duration::from_secs(seconds.max(1)).min(IDLE)
         }
         _ => IDLE,

@@ -36,6 +36,15 @@ pub async fn event(tollgate: &Tollgate, _: &OperatorPermit, id: &EventId) -> Res
     Ok(summary.zip(payload).map(|(summary, payload)| EventDetail { summary, payload }))
 }
 
+/// Schedules every parked event to be applied again, and returns their number.
+pub async fn replay_parked(tollgate: &Tollgate, _: &OperatorPermit) -> Result<u64, StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    let due = inbox::replay_parked(&mut tx, tollgate.now()).await?;
+    tx.commit().await?;
+    tollgate.wake_worker().notify_one();
+    Ok(due)
+}
+
 /// Schedules an event to be applied again. Returns `false` if it does not exist or has no object.
 pub async fn replay(tollgate: &Tollgate, _: &OperatorPermit, id: &EventId) -> Result<bool, StoreError> {
     let mut tx = tollgate.db().begin().await?;

@@ -4,7 +4,7 @@ use billing::Timestamp;
 use engine::StoreError;
 use engine::store::billing_changes::{self, Failing};
 use engine::store::drift::{self, OpenCount, Run};
-use engine::store::inbox::{self, StateCount};
+use engine::store::inbox::{self, PostponedEvents, StateCount};
 
 use super::roles::OperatorPermit;
 use crate::tollgate::Tollgate;
@@ -16,6 +16,8 @@ pub struct Overview {
     pub events: Vec<StateCount>,
     /// The time at which the oldest pending event was received.
     pub oldest_pending: Option<Timestamp>,
+    /// The events that wait because Stripe is unavailable.
+    pub postponed: PostponedEvents,
     /// Billing changes whose delivery keeps failing.
     pub failing_changes: Failing,
     /// The latest finished comparison with Stripe.
@@ -29,6 +31,7 @@ pub async fn overview(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Overvie
     Ok(Overview {
         events: inbox::count_by_state(tollgate.db()).await?,
         oldest_pending: inbox::oldest_pending(tollgate.db()).await?,
+        postponed: inbox::postponed(tollgate.db()).await?,
         failing_changes: billing_changes::failing(tollgate.db()).await?,
         last_run: drift::latest_run(tollgate.db()).await?,
         drift: drift::count_open(tollgate.db()).await?,

@@ -14,7 +14,8 @@ pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: the database has every migration and can be written to, and all background tasks run.
+/// `/readyz`: the database has every migration and can be written to, and all background tasks run. An outage
+/// of Stripe is shown, but the app still serves everything else.
 pub async fn ready(State(tollgate): State<Tollgate>) -> Response {
     let (is_ready, database) = database(&tollgate).await;
     let health = tollgate.tasks().health();
@@ -25,7 +26,12 @@ pub async fn ready(State(tollgate): State<Tollgate>) -> Response {
     });
     let tasks: serde_json::Map<_, _> = tasks.collect();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": is_ready, "database": database, "tasks": tasks }))).into_response()
+    let stripe = match tollgate.pause().outage() {
+        None => json!({ "state": "ok" }),
+        Some(outage) => json!({ "state": "unavailable", "since": outage.since.to_string() }),
+    };
+    let body = json!({ "ready": is_ready, "database": database, "stripe": stripe, "tasks": tasks });
+    (status, Json(body)).into_response()
 }
 
 /// Whether the database works, in words.

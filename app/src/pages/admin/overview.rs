@@ -4,7 +4,7 @@ use billing::Timestamp;
 use billing::money::grouped;
 use engine::store::billing_changes::{ChangeState, Failing};
 use engine::store::drift::{DriftState, OpenCount, Run};
-use engine::store::inbox::StateCount;
+use engine::store::inbox::{PostponedEvents, StateCount};
 use leptos::prelude::*;
 use server::admin::overview;
 
@@ -23,6 +23,7 @@ pub fn Overview() -> impl IntoView {
         Ok(view! {
             <Heading title="Operations"/>
             <Sections/>
+            <StripeOutage postponed=overview.postponed/>
             <FailingChanges failing=overview.failing_changes/>
             <div class="split">
                 <Events counts=overview.events oldest=overview.oldest_pending/>
@@ -30,6 +31,22 @@ pub fn Overview() -> impl IntoView {
             </div>
         }
         .into_any())
+    })
+}
+
+/// Says that events wait for Stripe, and why.
+#[component]
+fn StripeOutage(postponed: PostponedEvents) -> impl IntoView {
+    let (since, reason) = postponed.since.map(Timestamp).zip(postponed.reason)?;
+    let title = match postponed.events {
+        1 => "An event is waiting for Stripe.".to_owned(),
+        events => format!("{events} events are waiting for Stripe."),
+    };
+    Some(view! {
+        <Banner tone=Tone::Warning title>
+            <p>"They're applied as soon as Stripe responds. The oldest is from " <Moment at=since/> "."</p>
+            <p class="quiet">{reason}</p>
+        </Banner>
     })
 }
 

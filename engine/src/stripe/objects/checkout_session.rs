@@ -21,7 +21,11 @@ pub struct CheckoutSession {
     pub customer: Option<CustomerId>,
     /// The subscription it created.
     pub subscription: Option<SubscriptionId>,
-    /// The account it was created for, from `client_reference_id` or metadata.
+    /// The attempt of ours that it was created for; `None` for another session, such as that of a Payment
+    /// Link.
+    pub attempt: Option<String>,
+    /// The account it was created for, if it is of an attempt of ours. `client_reference_id` says nothing:
+    /// any visitor of a Payment Link can set it.
     pub account: Option<String>,
     /// The purchase, for a complete session in `payment` mode.
     pub purchase: Option<Purchase>,
@@ -50,6 +54,7 @@ pub fn checkout_session(value: &Value) -> Result<CheckoutSession, ObjectError> {
     let id = CheckoutSessionId::new(text(value, "/id").ok_or_else(|| missing("id"))?);
     let is_purchase = status == SessionStatus::Complete && text(value, "/mode") == Some("payment");
     let purchase = is_purchase.then(|| purchase(value, &id)).transpose()?;
+    let attempt = non_empty(value, "/metadata/attempt_id");
     Ok(CheckoutSession {
         id,
         status,
@@ -57,7 +62,8 @@ pub fn checkout_session(value: &Value) -> Result<CheckoutSession, ObjectError> {
         url: text(value, "/url").map(str::to_owned),
         customer: id_of(value, "/customer").map(CustomerId::new),
         subscription: id_of(value, "/subscription").map(SubscriptionId::new),
-        account: text(value, "/client_reference_id").or_else(|| text(value, "/metadata/account_id")).map(str::to_owned),
+        account: attempt.as_ref().and_then(|_| non_empty(value, "/metadata/account_id")),
+        attempt,
         purchase,
     })
 }
@@ -78,7 +84,7 @@ fn purchase(value: &Value, id: &CheckoutSessionId) -> Result<Purchase, ObjectErr
     })
 }
 
-/// Reads a line item. The catalogue identifies its product; if the catalogue no longer knows the price
+/// Reads a line item. The catalog identifies its product; if the catalog no longer knows the price
 /// and the session has a single line, the product key in the session's metadata does.
 fn line_item(item: &Value, session: &Value) -> LineItem {
     let is_only = elements(session, "/line_items").len() == 1;

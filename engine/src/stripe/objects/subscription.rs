@@ -5,6 +5,7 @@ use billing::{
 };
 use serde_json::Value;
 
+use super::payer::{PayerIdentity, payer_identities};
 use super::read::{ObjectError, flag, id_of, non_empty, optional_time, text, time};
 
 /// A subscription, with fields that only sync needs.
@@ -20,8 +21,8 @@ pub struct SubscriptionObject {
     pub open_invoice_since: Option<Timestamp>,
     /// Its latest invoice, if it is open.
     pub open_invoice: Option<InvoiceId>,
-    /// The fingerprint of its card, if the payment method was expanded.
-    pub card: Option<String>,
+    /// What identifies the person who pays, if the payment method was expanded.
+    pub payer: Vec<PayerIdentity>,
     /// Whether it has more items than this object lists.
     pub has_more_items: bool,
 }
@@ -45,7 +46,7 @@ pub fn subscription(value: &Value) -> Result<SubscriptionObject, ObjectError> {
         open_invoice_since: open_invoice.and_then(|invoice| {
             time(invoice, "/status_transitions/finalized_at").or_else(|| time(invoice, "/created"))
         }),
-        card: non_empty(value, "/default_payment_method/card/fingerprint"),
+        payer: value.get("default_payment_method").map(payer_identities).unwrap_or_default(),
         has_more_items: flag(value, "/items/has_more"),
         subscription: Subscription {
             id: SubscriptionId::new(text(value, "/id").ok_or_else(|| missing("id"))?),

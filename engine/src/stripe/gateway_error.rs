@@ -1,0 +1,72 @@
+//! Failures of requests to Stripe.
+
+use serde_json::Value;
+
+use super::objects::{ObjectError, text};
+
+/// An error of a request to Stripe.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Stripe understood the request and refused it; the same request will not succeed.
+    #[error("Stripe refused ({status}{}): {message}", code.as_deref().map(|code| format!(", {code}")).unwrap_or_default())]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Stripe's error code.
+        code: Option<String>,
+        /// Stripe's message, for logs.
+        message: String,
+    },
+    /// The request timed out, or Stripe asks to retry later.
+    #[error("Stripe is unavailable: {0}")]
+    Unavailable(String),
+    /// A required field is missing from the response.
+    #[error("Stripe's response is not usable: {0}")]
+    Object(#[from] ObjectError),
+    /// The request could not be built.
+    #[error("request to Stripe: {0}")]
+    Request(String),
+    /// The catalog refers to a price that Stripe does not have.
+    #[error("no active price in Stripe with lookup key `{0}`: run `tollgate catalog apply` or set its id")]
+    NoSuchPrice(String),
+}
+
+impl GatewayError {
+    /// Whether Stripe has no such object.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    /// Whether the same request about another object might succeed.
+    pub const fn concerns_one_object(&self) -> bool {
+        match self {
+            // The key is invalid, or is missing a permission.
+            Self::Refused { status, .. } => !matches!(status, 401 | 403),
+            Self::Object(_) | Self::NoSuchPrice(_) => true,
+            Self::Unavailable(_) | Self::Request(_) => false,
+        }
+    }
+
+    /// Whether any request would fail: Stripe is unavailable, or rejects the key.
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Refused { status: 401, .. })
+    }
+
+    /// Whether Stripe has rejected this request for good.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::NoSuchPrice(_))
+    }
+
+    /// Classifies a response without the object (Stripe docs, "Errors").
+    pub(super) fn of_response(status: u16, json: Option<&Value>) -> Self {
+        let field = |pointer| json.and_then(|json| text(json, pointer)).map(str::to_owned);
+        let message = field("/error/message").unwrap_or_default();
+        match status {
+            // 409: a request with the same key is still in progress.
+            409 | 424 | 429 | 500.. => Self::Unavailable(format!("status {status}: {message}")),
+            // A success without JSON: from a proxy, or truncated.
+            200..=399 => Self::Unavailable(format!("status {status} without JSON")),
+            _ => Self::Refused { status, code: field("/error/code"), message },
+        }
+    }
+}

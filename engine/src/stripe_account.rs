@@ -1,0 +1,78 @@
+//! Whether the API key is of the account and mode that the stored objects belong to.
+//!
+//! With another account's key every stored object is missing in Stripe, and with a test key every payment is
+//! play money. So the account is stored with the first object and compared at every start
+//! (`tests/http/stripe_account.rs`).
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::core::Core;
+use crate::settings::Mode;
+use crate::store::StoreError;
+use crate::store::stripe_account::{self as rows, StripeAccount};
+use crate::stripe::GatewayError;
+
+/// How long a start waits for Stripe to identify the account.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The API key is of another account or mode.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "STRIPE_SECRET_KEY is of {found}, but the database belongs to {stored}: use a key of that account and mode, or another database"
+)]
+pub struct OtherAccount {
+    /// The account of the stored objects.
+    pub stored: StripeAccount,
+    /// The account of the key.
+    pub found: StripeAccount,
+}
+
+impl fmt::Display for StripeAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {} mode", self.id, if self.is_live { "live" } else { "test" })
+    }
+}
+
+/// Why the account could not be confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// It is another one.
+    #[error(transparent)]
+    Other(#[from] OtherAccount),
+    /// Stripe did not identify it.
+    #[error(transparent)]
+    Stripe(#[from] GatewayError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Compares the key's account with that of the stored objects, and returns it. Without stored objects the
+/// key's becomes theirs. Stripe is asked once.
+pub async fn verify(core: &Core) -> Result<StripeAccount, AccountError> {
+    if let Some(known) = core.stripe_account().get() {
+        return Ok(known.clone());
+    }
+    let is_live = core.stripe_settings().mode() == Some(Mode::Live);
+    let found = StripeAccount { id: core.gateway().account_id().await?, is_live };
+    let mut tx = core.db().begin().await?;
+    rows::set(&mut tx, &found, core.now()).await?;
+    tx.commit().await?;
+    match rows::get(core.db()).await? {
+        Some(stored) if stored != found => Err(OtherAccount { stored, found }.into()),
+        _ => Ok(core.stripe_account().get_or_init(|| found).clone()),
+    }
+}
+
+/// Refuses another account's key, for the start of a program. If Stripe cannot be asked, that is logged, and
+/// the tasks ask again.
+pub async fn refuse_other(core: &Core) -> Result<(), OtherAccount> {
+    match tokio::time::timeout(TIMEOUT, verify(core)).await {
+        Ok(Ok(account)) => tracing::info!("the Stripe account is {account}"),
+        Ok(Err(AccountError::Other(error))) => return Err(error),
+        Ok(Err(error)) => tracing::warn!(%error, "the Stripe account could not be compared with the database"),
+        Err(_) => tracing::warn!("Stripe did not name its account in time"),
+    }
+    Ok(())
+}

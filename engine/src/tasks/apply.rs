@@ -1,0 +1,129 @@
+//! Applying the events of one subject, and retrying or parking those that fail.
+//!
+//! Failed events are retried with backoff and parked for an operator after [`MAX_ATTEMPTS`], or after
+//! [`MAX_UNREADABLE`] if Stripe's response cannot be read. An object that Stripe does not have is requested
+//! [`MAX_MISSING`] times before its event is ignored. While Stripe is unavailable or rejects the key,
+//! attempts do not count (`tests/http/inbox.rs`, `tests/http/outage.rs`).
+
+use std::collections::BTreeSet;
+
+use billing::EventId;
+
+use crate::backoff::backoff;
+use crate::core::Core;
+use crate::inbox::events::hint;
+use crate::inbox::object::Object;
+use crate::settings::Mode;
+use crate::store::StoreError;
+use crate::store::inbox::{self, Claimed, EventState, Lease};
+use crate::stripe::GatewayError;
+use crate::stripe::objects::{self, Event};
+use crate::sync::{self, SyncContext, SyncError};
+
+/// Attempts after which an event is parked.
+pub const MAX_ATTEMPTS: i64 = 15;
+/// Attempts after which an event is parked because Stripe's response is missing a required field.
+pub const MAX_UNREADABLE: i64 = 5;
+/// The number of requests for an object that Stripe does not have, over about a minute.
+pub const MAX_MISSING: i64 = 6;
+/// The maximum delay before an event is retried, in seconds.
+const MAX_BACKOFF: i64 = 3600;
+/// The maximum delay for an event that waits for Stripe, in seconds.
+const MAX_OUTAGE_BACKOFF: i64 = 300;
+
+/// Applies the events of one subject.
+pub(super) async fn apply(core: &Core, events: &[Claimed], owner: &str) -> Result<(), StoreError> {
+    let (own, foreign): (Vec<&Claimed>, Vec<&Claimed>) =
+        events.iter().partition(|event| is_of_mode(event, core.stripe_settings().mode()));
+    if !foreign.is_empty() {
+        park(
+            core,
+            &foreign,
+            owner,
+            "the event is in a different mode from STRIPE_SECRET_KEY: live instead of test, or test instead of live",
+        )
+        .await?;
+    }
+    let objects: BTreeSet<Object> =
+        own.iter().filter_map(|event| hint(&read(event)?)).map(|hint| hint.object).collect();
+    if objects.is_empty() {
+        return park(core, &own, owner, "the event refers to no object to fetch from Stripe").await;
+    }
+    let leases: Vec<Lease> = own.iter().map(|event| event.lease(owner)).collect();
+    let without_customer = own.iter().filter(|event| event.customer_id.is_none());
+    let without_customer: Vec<EventId> = without_customer.map(|event| EventId::new(&event.event_id)).collect();
+    let context = SyncContext {
+        retries_missing: own.iter().any(|event| event.tries() < MAX_MISSING),
+        ..SyncContext::events(&leases, &without_customer)
+    };
+    let applied = sync::objects(core, &objects, context).await;
+    note(core, &applied);
+    match applied {
+        Ok(_) => Ok(()),
+        Err(error @ SyncError::LeaseLost(_)) => {
+            tracing::warn!(%error, "leaving the event to its new worker");
+            Ok(())
+        }
+        Err(error) => reschedule(core, &own, owner, &error).await,
+    }
+}
+
+/// Parses an event from its signed bytes.
+fn read(event: &Claimed) -> Option<Event> {
+    objects::event(&serde_json::from_str(&event.payload).ok()?).ok()
+}
+
+/// Whether an event is of the API key's mode.
+fn is_of_mode(event: &Claimed, mode: Option<Mode>) -> bool {
+    let of_event = read(event).and_then(|event| event.mode);
+    mode.zip(of_event).is_none_or(|(ours, its)| ours == its)
+}
+
+/// Pauses the worker when Stripe is unavailable, and ends the pause when it responds.
+fn note<T>(core: &Core, applied: &Result<T, SyncError>) {
+    match applied {
+        Err(SyncError::Stripe(error)) if error.is_outage() => core.pause().begin(core.now(), &error.to_string()),
+        Err(SyncError::Store(_)) => {}
+        Ok(_) | Err(_) => core.pause().end(),
+    }
+}
+
+async fn reschedule(core: &Core, events: &[&Claimed], owner: &str, error: &SyncError) -> Result<(), StoreError> {
+    let max_attempts = match error {
+        SyncError::Stripe(error) if !error.concerns_one_object() => return postpone(core, events, owner, error).await,
+        SyncError::Stripe(GatewayError::Object(_)) => MAX_UNREADABLE,
+        SyncError::Disappeared { .. } => MAX_MISSING,
+        _ => MAX_ATTEMPTS,
+    };
+    let reason = error.to_string();
+    let mut tx = core.db().begin().await?;
+    for event in events {
+        let (id, tries) = (&event.event_id, event.tries());
+        let state = if tries >= max_attempts { EventState::Parked } else { EventState::Pending };
+        tracing::warn!(%error, tries, state = state.as_str(), "cannot apply event {id}");
+        let next = core.now().plus_seconds(backoff(tries, MAX_BACKOFF, id));
+        inbox::reschedule(&mut tx, &event.lease(owner), state, next, &reason).await?;
+    }
+    tx.commit().await
+}
+
+/// Retries events later without counting the attempt: any event would have failed.
+async fn postpone(core: &Core, events: &[&Claimed], owner: &str, error: &GatewayError) -> Result<(), StoreError> {
+    let reason = error.to_string();
+    let mut tx = core.db().begin().await?;
+    for event in events {
+        tracing::warn!(%error, "event {} waits for Stripe", event.event_id);
+        let next = core.now().plus_seconds(backoff(event.attempts, MAX_OUTAGE_BACKOFF, &event.event_id));
+        inbox::postpone(&mut tx, &event.lease(owner), next, &reason).await?;
+    }
+    tx.commit().await
+}
+
+/// Parks events for an operator.
+pub(super) async fn park(core: &Core, events: &[&Claimed], owner: &str, reason: &str) -> Result<(), StoreError> {
+    let mut tx = core.db().begin().await?;
+    for event in events {
+        inbox::reschedule(&mut tx, &event.lease(owner), EventState::Parked, core.now(), reason).await?;
+    }
+    tx.commit().await
+}
