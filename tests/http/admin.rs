@@ -26,7 +26,7 @@ const PAGES: [&str; 7] = [
 ];
 
 on_both_databases! {
-    async fn the_pages_are_404_for_customers_and_redirect_visitors_to_the_login(database) {
+    async fn the_pages_return_404_for_customers_and_redirect_visitors_to_the_login(database) {
         let app = Harness::start(database).await;
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "ENTERPRISE", PAYS).await;
@@ -103,7 +103,7 @@ on_both_databases! {
         app.subscribe(&customer, "PRO", PAYS).await;
         let compared = operator.post("/admin/compare", &[]).await;
         let found = operator.get(&compared.location()).await.body;
-        assert!(found.contains("is trialing at Stripe, but unknown here"), "{found}");
+        assert!(found.contains("is trialing in Stripe, but unknown here"), "{found}");
         app.applied().await;
         assert!(customer.opens("/dashboard/analytics").await);
         let overview = operator.get("/admin").await.body;
@@ -112,7 +112,7 @@ on_both_databases! {
         let id = app.stripe_newest("/v1/events?type=customer.subscription.created").await;
         let missed = operator.get(&format!("/admin/drift?kind=missed_event&state=fixed&about={id}")).await.body;
         assert_eq!(missed.matches(&format!("/admin/event?id={id}\"")).count(), 1, "{missed}");
-        assert!(!missed.contains("is trialing at Stripe"), "{missed}");
+        assert!(!missed.contains("is trialing in Stripe"), "{missed}");
         assert!(missed.contains("<tbody>"), "{missed}");
         for nothing in ["kind=missed_event&state=open", "kind=unknown_price", "about=sub_none"] {
             let body = operator.get(&format!("/admin/drift?{nothing}")).await.body;

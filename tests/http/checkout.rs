@@ -5,7 +5,7 @@ use engine::store::{customers, subscriptions};
 use engine::stripe::checkout_sessions::{NewCheckout, Sale, Trial};
 use engine::sync::TRIAL_TERMS;
 
-use crate::support::{DECLINES, Harness, PAYS, THREE_D_SECURE, datetime, on_both_databases, pay};
+use crate::support::{Browser, DECLINES, Harness, PAYS, THREE_D_SECURE, datetime, on_both_databases, pay};
 
 const MONTHLY_PRO: [(&str, &str); 2] = [("plan", "PRO"), ("interval", "month")];
 
@@ -303,13 +303,58 @@ on_both_databases! {
         browser.get(&back).await;
         assert!(browser.opens("/dashboard/analytics").await);
     }
+
+    async fn a_plan_whose_price_is_replaced_during_its_checkout_opens(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let checkout = app.open_checkout(&browser, "PRO").await;
+        let sold = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
+        let successor = [
+            ("currency", "usd"), ("unit_amount", "3900"), ("recurring[interval]", "month"), ("product_data[name]", "Pro"),
+            ("lookup_key", "tollgate_pro_month"), ("transfer_lookup_key", "true"),
+        ];
+        app.stripe_makes("/v1/prices", &successor).await;
+        app.stripe_makes(&format!("/v1/prices/{sold}"), &[("active", "false")]).await;
+        assert_eq!(pay(&checkout, PAYS).await.status, 303);
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await);
+    }
+
+    async fn a_reference_that_any_visitor_can_set_links_no_customer(database) {
+        let app = Harness::start(database).await;
+        app.signed_up("ada@example.com").await;
+        let account = app.account("ada@example.com").await;
+        let price = app.tollgate.gateway().price_by_lookup_key("tollgate_ai_500").await.unwrap();
+        let fields = [
+            ("mode", "payment"), ("client_reference_id", account.as_str()), ("customer_creation", "always"),
+            ("line_items[0][price]", price.as_str()), ("line_items[0][quantity]", "1"), ("success_url", "http://link.test/"),
+        ];
+        app.stripe_makes("/v1/checkout/sessions", &fields).await;
+        let page = app.stripe_lists("/v1/checkout/sessions").await[0]["url"].as_str().unwrap().to_owned();
+        let card = [("email", "eve@example.com"), ("name", "Eve"), ("number", PAYS), ("expiry", "12/40"), ("cvc", "123")];
+        assert_eq!(Browser::new("").post(&page, &card).await.status, 303);
+        app.settled().await;
+        assert_eq!(customers::of_account(app.tollgate.db(), &account).await.unwrap(), None);
+        assert_eq!(app.credits("ada@example.com").await, 0);
+    }
+
+    async fn a_customer_who_is_charged_in_another_currency_is_told(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.open_checkout(&browser, "PRO").await;
+        let customer = app.stripe_newest("/v1/customers").await;
+        app.stripe_makes("/v1/invoiceitems", &[("customer", &customer), ("amount", "500"), ("currency", "eur")]).await;
+        let page = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "year")]).await;
+        assert_eq!(page.status, 409);
+        assert!(page.body.contains("billed in another currency") && page.body.contains("Contact us"), "{}", page.body);
+    }
 }
 
 /// Leaves the state of a process that was killed while Stripe created a session for Pro.
 async fn leave_unanswered_session(app: &Harness) {
     let (db, gateway) = (app.tollgate.db(), app.tollgate.gateway());
     let account = app.account("ada@example.com").await;
-    let customer = gateway.create_customer(&account, "ada@example.com", None, 0).await.unwrap().object.id;
+    let customer = gateway.create_customer(&account, "ada@example.com", None, &format!("customer:{account}")).await.unwrap().object.id;
     let attempt = Attempt {
         id: "attempt".to_owned(),
         account_id: account.clone(),
@@ -335,7 +380,7 @@ async fn leave_unanswered_session(app: &Harness) {
         success_url: &format!("{}/billing/success?session_id={{CHECKOUT_SESSION_ID}}", app.url),
         cancel_url: &format!("{}/pricing?notice=canceled", app.url),
     };
-    gateway.create_checkout(&checkout).await.unwrap();
+    gateway.create_checkout(&checkout, "checkout:attempt").await.unwrap();
 }
 
 async fn stripe_list(app: &Harness, path: &str) -> usize {

@@ -129,6 +129,11 @@ on_both_databases! {
         app.applied().await;
         assert_eq!(app.event_state(&id).await, Some(EventState::Done));
         app.until(async || !browser.opens("/dashboard/analytics").await).await;
+        app.park(&[&id]).await;
+        let replayed = run(&app, &["events", "replay", "--state", "parked"]).await.succeeded();
+        assert!(replayed.contains("1 event is due"), "{replayed}");
+        app.applied().await;
+        assert_eq!(app.event_state(&id).await, Some(EventState::Done));
         // An event that is done can be replayed too, which changes nothing.
         run(&app, &["events", "replay", &id]).await.succeeded();
         app.applied().await;
@@ -252,7 +257,7 @@ on_both_databases! {
         }
     }
 
-    async fn reconciling_names_missed_events_and_repairs_them_once(database) {
+    async fn reconciling_reports_missed_events_and_repairs_them_once(database) {
         let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
         let browser = app.signed_up("ada@example.com").await;
@@ -261,7 +266,7 @@ on_both_databases! {
         let received = inbox::count_by_state(app.tollgate.db()).await.unwrap();
 
         let dry = run(&app, &["reconcile", "--dry-run"]).await.succeeded();
-        assert!(dry.contains(&format!("{subscription} is trialing at Stripe, but unknown here")), "{dry}");
+        assert!(dry.contains(&format!("{subscription} is trialing in Stripe, but unknown here")), "{dry}");
         assert!(dry.contains("open   missed_event ") && !dry.contains("fixed "), "{dry}");
         assert!(dry.ends_with("Nothing was changed. Run `tollgate reconcile` to repair what is safe.\n"), "{dry}");
         assert!(!browser.opens("/dashboard/analytics").await);
@@ -286,13 +291,13 @@ on_both_databases! {
         let custom = app.stripe_makes("/v1/prices", &custom).await;
         let eve = app.signed_up("eve@example.com").await;
         app.open_checkout(&eve, "PRO").await;
-        let eves = app.stripe_newest("/v1/customers?email=eve@example.com").await;
-        let by_hand = subscribed(&app, &eves, &custom).await;
+        let eve_customer = app.stripe_newest("/v1/customers?email=eve@example.com").await;
+        let by_hand = subscribed(&app, &eve_customer, &custom).await;
         let gone = app.signed_up("gone@example.com").await;
         app.open_checkout(&gone, "PRO").await;
-        let gones = app.stripe_newest("/v1/customers?email=gone@example.com").await;
+        let deleted_account_customer = app.stripe_newest("/v1/customers?email=gone@example.com").await;
         assert_eq!(gone.post("/account/close", &[("password", "correct horse")]).await.status, 303);
-        let billed = subscribed(&app, &gones, pro.as_str()).await;
+        let billed = subscribed(&app, &deleted_account_customer, pro.as_str()).await;
         app.settled().await;
         let kinds = [
             ("duplicate_subscription", &ada), ("orphan_customer", &unlinked), ("unmatched", &unlinked),
@@ -327,7 +332,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let existing = app.stripe_newest("/v1/webhook_endpoints").await;
         let other = run(&app, &["webhook", "register"]).await.failed();
-        assert!(other.contains(&existing) && other.contains("delete it at Stripe and register again"), "{other}");
+        assert!(other.contains(&existing) && other.contains("delete it in Stripe and register again"), "{other}");
         app.stripe_deletes(&format!("/v1/webhook_endpoints/{existing}")).await;
 
         let created = run(&app, &["webhook", "register"]).await.succeeded();
@@ -430,7 +435,7 @@ on_both_databases! {
         assert_eq!(without_clock(&again), without_clock(&sound));
     }
 
-    async fn the_error_about_a_missing_migration_names_the_command_that_applies_it(database) {
+    async fn the_error_about_a_missing_migration_contains_the_command_that_applies_it(database) {
         let app = Harness::start(database).await;
         let behind = database.fresh_database().await;
         migrate_except_the_last(&behind).await;
@@ -454,7 +459,7 @@ on_both_databases! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn catalog_changes_are_planned_and_applied_once() {
     let app = Harness::start(DatabaseKind::Sqlite).await;
-    let plans = app.database.files.path().join("dearer.toml");
+    let plans = app.database.files.path().join("repriced.toml");
     std::fs::write(&plans, PLANS.replace("amount = 2900\n", "amount = 3900\n")).unwrap();
     let old = only_pro_price(&app).await;
     let variables = [("DATABASE_URL", app.database.url.as_str()), ("TOLLGATE_PLANS", plans.to_str().unwrap())];
@@ -499,7 +504,7 @@ async fn only_subscription(app: &Harness) -> String {
     all[0]["id"].as_str().unwrap().to_owned()
 }
 
-/// Subscribes a customer at Stripe, without the app, with a card that pays.
+/// Subscribes a customer in Stripe, without the app, with a card that pays.
 async fn subscribed(app: &Harness, customer: &str, price: &str) -> String {
     let card = app.stripe_makes("/v1/payment_methods/pm_card_visa/attach", &[("customer", customer)]).await;
     let fields = [("customer", customer), ("items[0][price]", price), ("default_payment_method", &card)];
@@ -514,7 +519,7 @@ async fn subscriber(app: &Harness) -> billing::AccountId {
     app.account("ada@example.com").await
 }
 
-/// The status of a subscription at Stripe.
+/// The status of a subscription in Stripe.
 async fn status(app: &Harness, subscription: &str) -> String {
     let all = app.stripe_lists("/v1/subscriptions?status=all&limit=100").await;
     let found = all.iter().find(|each| each["id"] == subscription).expect("Stripe has it");

@@ -8,7 +8,7 @@ use engine::store::Cursor;
 use engine::store::inbox::{self, EventFilter, EventState, EventSummary};
 use engine::store::subscriptions;
 use engine::stripe::objects;
-use engine::tasks::worker::MAX_ATTEMPTS;
+use engine::tasks::apply::{MAX_ATTEMPTS, MAX_MISSING};
 use serde_json::{Value, json};
 use server::Tollgate;
 
@@ -138,7 +138,7 @@ on_both_databases! {
         app.settled().await;
         app.sandbox.hold_deliveries(true);
         assert_eq!(pay(&checkout, PAYS).await.status, 303);
-        app.sandbox.corrupt_next_responses(u32::MAX);
+        app.sandbox.strip_object(Some(&app.stripe_newest("/v1/subscriptions").await));
         app.sandbox.hold_deliveries(false);
         app.until(async || {
             app.sandbox.advance(Duration::from_secs(60));
@@ -150,7 +150,7 @@ on_both_databases! {
         assert!(parked.iter().all(|event| event.last_error.is_some()), "the reason is missing: {parked:?}");
         assert!(!browser.opens("/dashboard/analytics").await);
 
-        app.sandbox.corrupt_next_responses(0);
+        app.sandbox.strip_object(None);
         let mut tx = app.tollgate.db().begin().await.unwrap();
         for event in parked {
             assert!(inbox::replay(&mut tx, &event.id, app.tollgate.now()).await.unwrap());
@@ -172,7 +172,10 @@ on_both_databases! {
             app.sandbox.advance(Duration::from_secs(60));
         }
         store(&app.tollgate, updated("evt_other", "sub_other")).await;
-        app.tollgate.drain().await;
+        for _ in 0..MAX_MISSING {
+            app.sandbox.advance(Duration::from_secs(60));
+            app.tollgate.drain().await;
+        }
         let parked = listed(&app, EventState::Parked).await;
         assert_eq!(parked.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["evt_fatal"]);
         assert!(parked[0].last_error.as_deref().unwrap().contains("did not finish"), "{parked:?}");
@@ -219,13 +222,14 @@ on_both_databases! {
         tokio::join!(biased; app.stop(), async { held.open() });
 
         let asked = subscriptions_asked_for(&app);
-        let left = pending(&app).await;
+        let mut left = pending(&app).await;
+        left.retain(|event| event.attempts == 0);
         assert!(!left.is_empty(), "it started more after the stop signal");
         assert_eq!(asked.len() + left.len(), EVENTS, "it did not complete the events it had started");
         let (db, now) = (app.tollgate.db(), app.tollgate.now());
         let claimed = inbox::claim(db, "the next", now, now.plus_seconds(60), 100).await.unwrap();
-        assert_eq!(claimed.len(), left.len(), "it still holds events that it does not work on");
-        assert!(claimed.iter().all(|event| event.attempts == 1), "events that it never started have attempts");
+        let started_first = claimed.iter().filter(|event| event.attempts == 1).count();
+        assert_eq!(started_first, left.len(), "it still holds events that it does not work on");
     }
 }
 

@@ -9,6 +9,7 @@ use engine::catalog;
 use engine::clock::Clock;
 use engine::store::inbox::{self, EventState};
 use engine::store::{Db, credits};
+use engine::stripe_account;
 use engine::tasks::reconciler::Schedule;
 use sandbox::Sandbox;
 use serde_json::Value;
@@ -93,7 +94,7 @@ impl Harness {
         self.another_node(|_| {}).await.0
     }
 
-    /// The same, with another configuration than the first. Returns its address and state.
+    /// The same, with a different configuration from the first. Returns its address and state.
     pub async fn another_node(&self, configure: impl FnOnce(&mut Config)) -> (String, Tollgate) {
         let mut config = self.config.clone();
         configure(&mut config);
@@ -202,13 +203,13 @@ impl Harness {
         tokio::time::timeout(AT_MOST, self.nodes.wait()).await.expect("the nodes stop in time");
     }
 
-    /// Creates or changes an object at Stripe without the app, and returns its id.
+    /// Creates or changes an object in Stripe without the app, and returns its id.
     pub async fn stripe_makes(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let request = self.stripe(reqwest::Method::POST, path).form(fields);
         ok(path, request).await["id"].as_str().unwrap().to_owned()
     }
 
-    /// Deletes an object at Stripe without the app.
+    /// Deletes an object in Stripe without the app.
     pub async fn stripe_deletes(&self, path: &str) {
         ok(path, self.stripe(reqwest::Method::DELETE, path)).await;
     }
@@ -263,6 +264,7 @@ async fn start_node(
     let db = Db::connect(&config.database_url).await.unwrap();
     store::migrate(&db).await.unwrap();
     let tollgate = Tollgate::new(config, db, clock, assets()).unwrap();
+    stripe_account::refuse_other(&tollgate).await.unwrap();
     let router = http::router(&tollgate, app::pages(&tollgate).unwrap()).unwrap();
     let tasks = tollgate.spawn(stop);
     let (sessions, until) = (tollgate.clone(), stop.clone());

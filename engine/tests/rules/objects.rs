@@ -6,7 +6,7 @@ use billing::{
     SubscriptionId, Timestamp,
 };
 use engine::stripe::ObjectError;
-use engine::stripe::objects::{self, SessionStatus};
+use engine::stripe::objects::{self, PayerIdentity, SessionStatus, payer_identities};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn a_subscription_reads_the_same_in_both_shapes() {
     for name in events {
         let [new, old] = SHAPES.map(|folder| objects::subscription(&object(folder, &name)).unwrap());
         assert_eq!(new.subscription, old.subscription, "{name}");
-        assert_eq!((new.account, new.attempt, new.card), (old.account, old.attempt, old.card), "{name}");
+        assert_eq!((new.account, new.attempt, new.payer), (old.account, old.attempt, old.payer), "{name}");
         assert_eq!((new.open_invoice_since, new.open_invoice), (old.open_invoice_since, old.open_invoice), "{name}");
         assert!(!new.has_more_items && !old.has_more_items, "{name}");
     }
@@ -163,19 +163,35 @@ fn a_subscription_says_whether_it_has_more_items_than_it_lists() {
 }
 
 #[test]
-fn the_card_is_known_only_when_the_payment_method_is_expanded() {
-    assert_eq!(objects::subscription(&subscription_object()).unwrap().card, None);
+fn the_payer_is_known_only_when_the_payment_method_is_expanded() {
+    assert_eq!(objects::subscription(&subscription_object()).unwrap().payer, []);
     let method =
         object("basil_and_later", "payment_intent.payment_failed")["last_payment_error"]["payment_method"].take();
     let read = objects::subscription(&with(subscription_object(), "/default_payment_method", method)).unwrap();
-    assert_eq!(read.card.as_deref(), Some("QxAdaFinger"));
-    let bank = json!({ "id": "pm_1", "type": "us_bank_account", "us_bank_account": { "fingerprint": "bank" } });
-    let read = objects::subscription(&with(subscription_object(), "/default_payment_method", bank)).unwrap();
-    assert_eq!(read.card, None, "a bank account is not a card");
+    assert_eq!(read.payer, [PayerIdentity::Card("QxAdaFinger".to_owned())]);
 }
 
 #[test]
-fn a_subscription_without_our_metadata_names_no_account() {
+fn link_wallets_and_bank_accounts_identify_the_payer_as_well() {
+    let card = |wallet: Value| {
+        json!({
+            "type": "card", "card": { "fingerprint": "device", "wallet": wallet },
+            "billing_details": { "email": "Ada+pay@gmail.com" },
+        })
+    };
+    let of_card = PayerIdentity::Card("device".to_owned());
+    let ada = PayerIdentity::Email("ada@gmail.com".to_owned());
+    assert_eq!(payer_identities(&card(json!({ "type": "apple_pay" }))), [of_card.clone(), ada.clone()]);
+    assert_eq!(payer_identities(&card(Value::Null)), [of_card], "anyone can type an address into a card form");
+    let link = json!({ "type": "link", "link": { "email": "A.da@gmail.com" } });
+    assert_eq!(payer_identities(&link), [ada]);
+    let bank = json!({ "type": "us_bank_account", "us_bank_account": { "fingerprint": "bank" } });
+    assert_eq!(payer_identities(&bank), [PayerIdentity::Account("us_bank_account:bank".to_owned())]);
+    assert_eq!(payer_identities(&json!({ "type": "new_kind" })), []);
+}
+
+#[test]
+fn a_subscription_without_our_metadata_has_no_account() {
     let read = objects::subscription(&with(subscription_object(), "/metadata", json!({}))).unwrap();
     assert_eq!((read.account, read.attempt), (None, None));
 }
@@ -294,12 +310,12 @@ fn a_delinquency_begins_with_the_open_invoice() {
         let read = objects::subscription(&with(subscription_object(), "/latest_invoice", invoice)).unwrap();
         (read.open_invoice, read.open_invoice_since)
     };
-    let open = (Some(InvoiceId::new("in_1QxAda4")), Some(PERIOD.end.plus_seconds(3600)));
+    let open = (vec![InvoiceId::new("in_1QxAda4")], Some(PERIOD.end.plus_seconds(3600)));
     assert_eq!(with_invoice(invoice("invoice.payment_failed")), open, "when it was finalized");
-    assert_eq!(with_invoice(invoice("invoice.payment_succeeded")), (None, None), "it is paid");
-    assert_eq!(with_invoice(invoice("invoice.voided")), (None, None), "it was voided");
-    assert_eq!(with_invoice(json!("in_1QxAda4")), (None, None), "it was not expanded");
-    assert_eq!(with_invoice(Value::Null), (None, None));
+    assert_eq!(with_invoice(invoice("invoice.payment_succeeded")), (vec![], None), "it is paid");
+    assert_eq!(with_invoice(invoice("invoice.voided")), (vec![], None), "it was voided");
+    assert_eq!(with_invoice(json!("in_1QxAda4")), (vec![], None), "it was not expanded");
+    assert_eq!(with_invoice(Value::Null), (vec![], None));
 }
 
 #[test]
@@ -350,12 +366,15 @@ fn a_session_is_paid_unless_its_payment_status_is_unpaid_or_missing() {
 }
 
 #[test]
-fn a_session_names_its_account_by_reference_or_by_metadata() {
+fn a_session_has_an_account_only_if_it_belongs_to_our_attempt() {
     let session = object("basil_and_later", "checkout.session.completed");
-    let by_metadata = with(session.clone(), "/client_reference_id", Value::Null);
-    assert_eq!(objects::checkout_session(&by_metadata).unwrap().account.as_deref(), Some("0197ada"));
-    let unnamed = with(by_metadata, "/metadata", json!({}));
-    assert_eq!(objects::checkout_session(&unnamed).unwrap().account, None);
+    let read = objects::checkout_session(&session).unwrap();
+    assert_eq!((read.account.as_deref(), read.attempt.is_some()), (Some("0197ada"), true));
+    // A Payment Link, to which anyone can add a reference.
+    let link = with(session, "/metadata", json!({}));
+    assert_eq!(link["client_reference_id"], "0197ada");
+    let read = objects::checkout_session(&link).unwrap();
+    assert_eq!((read.account, read.attempt), (None, None));
 }
 
 #[test]

@@ -219,6 +219,44 @@ async fn work(node: Db, owner: String, turns: Vec<(i64, Ending)>, held: Held) {
 }
 
 on_both_databases! {
+    async fn an_attempt_that_an_outage_prevented_does_not_count(database) {
+        receive(&database, "evt_1", EventState::Pending).await;
+        for attempt in 1..=3 {
+            let [claimed] = &claim(&database, "a", NOW, 10).await[..] else { panic!("it is due") };
+            assert_eq!((claimed.attempts, claimed.tries()), (attempt, 1));
+            let mut tx = database.db.begin().await.unwrap();
+            inbox::postpone(&mut tx, &claimed.lease("a"), NOW, "Stripe is down").await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let postponed = inbox::postponed(&database.db).await.unwrap();
+        assert_eq!((postponed.events, postponed.since), (1, Some(NOW.0)));
+        assert_eq!(postponed.reason.as_deref(), Some("Stripe is down"));
+        let claimed = claim(&database, "a", NOW, 10).await.remove(0);
+        settle(&database, "evt_1", EventState::Done).await;
+        assert_eq!(inbox::postponed(&database.db).await.unwrap().events, 0);
+        let mut tx = database.db.begin().await.unwrap();
+        inbox::postpone(&mut tx, &claimed.lease("a"), NOW, "too late").await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(standing(&database, "evt_1").await.0, EventState::Done);
+    }
+
+    async fn every_parked_event_can_be_made_due_again(database) {
+        for id in ["evt_1", "evt_2", "evt_3"] {
+            receive(&database, id, EventState::Pending).await;
+        }
+        assert_eq!(claim(&database, "a", NOW, 10).await.len(), 3);
+        settle(&database, "evt_3", EventState::Done).await;
+        for id in ["evt_1", "evt_2"] {
+            reschedule(&database, id, EventState::Parked, NOW).await;
+        }
+        let mut tx = database.db.begin().await.unwrap();
+        assert_eq!(inbox::replay_parked(&mut tx, NOW).await.unwrap(), 2);
+        tx.commit().await.unwrap();
+        let due = claim(&database, "a", NOW, 10).await;
+        assert_eq!(ids_of(&due), ["evt_1", "evt_2"]);
+        assert!(due.iter().all(|event| event.tries() == 1), "attempts start over");
+    }
+
     async fn an_event_is_stored_once(database) {
         assert!(receive(&database, "evt_1", EventState::Pending).await);
         assert!(!receive(&database, "evt_1", EventState::Pending).await);

@@ -2,7 +2,7 @@
 //! on PostgreSQL.
 //!
 //! A test is written once and runs as `sqlite::…` and as `postgres::…`, each time in its own database.
-//! `TOLLGATE_TEST_POSTGRES` names a PostgreSQL server on which databases may be created; without it the
+//! `TOLLGATE_TEST_POSTGRES` specifies a PostgreSQL server on which databases may be created; without it the
 //! PostgreSQL half fails. It is never skipped.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line that says why")]
@@ -33,6 +33,7 @@ mod migrations;
 mod proxy;
 mod reservations;
 mod schema;
+mod stripe;
 mod subscriptions;
 mod thresholds;
 mod transactions;

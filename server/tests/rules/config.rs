@@ -27,7 +27,7 @@ fn errors(variables: Variables<'_>) -> Vec<String> {
     }
 }
 
-/// The only error, which names its variable.
+/// The only error, which contains its variable.
 fn error(name: &str, variables: Variables<'_>) -> String {
     let errors = errors(variables);
     let [error] = errors.as_slice() else { panic!("{variables:?}: {errors:?}") };
@@ -89,7 +89,7 @@ fn trusted_proxies_are_addresses_and_ranges() {
 }
 
 #[test]
-fn an_invalid_trusted_proxy_is_named() {
+fn an_invalid_trusted_proxy_is_reported() {
     for odd in
         ["10.0.0.0/33", "10.0.0", "proxy.example.com", "10.0.0.1-10.0.0.9", "0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"]
     {
@@ -115,7 +115,7 @@ fn one_key_without_the_other_is_an_error() {
 }
 
 #[test]
-fn production_without_keys_is_rejected_and_both_are_named() {
+fn production_without_keys_is_rejected_and_both_are_reported() {
     let errors = errors(&[("APP_ENV", "production"), ("APP_URL", "https://app.example.com")]);
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors.iter().any(|error| error.contains("STRIPE_SECRET_KEY is not set")), "{errors:?}");
@@ -130,7 +130,7 @@ fn production_with_keys_is_accepted() {
     accepted(&production(&[("STRIPE_SECRET_KEY", "rk_live_1")]));
 }
 
-/// A misspelt environment must not turn the sandbox on.
+/// A misspelled environment must not turn the sandbox on.
 #[test]
 fn an_unknown_environment_is_an_error_and_gets_no_defaults() {
     let errors = errors(&[("APP_ENV", "prod")]);
@@ -200,6 +200,17 @@ fn production_rejects_the_sandboxs_signing_secret() {
         }
     }
     assert_eq!(SANDBOX_WEBHOOK_SECRET, "whsec_sandbox");
+}
+
+/// With a test key every payment is play money, which would go unnoticed.
+#[test]
+fn production_rejects_a_test_key_unless_it_is_allowed() {
+    for key in ["sk_test_1", "rk_test_1"] {
+        let shown = error("STRIPE_SECRET_KEY", &production(&[("STRIPE_SECRET_KEY", key)]));
+        assert!(shown.contains("STRIPE_TEST_KEY=allow"), "{shown}");
+        accepted(&production(&[("STRIPE_SECRET_KEY", key), ("STRIPE_TEST_KEY", "allow")]));
+        error("STRIPE_TEST_KEY", &production(&[("STRIPE_SECRET_KEY", key), ("STRIPE_TEST_KEY", "yes")]));
+    }
 }
 
 /// A production build can be tried against a sandbox on the same machine.

@@ -1,0 +1,84 @@
+//! A restricted key: which rights the app needs, and what is said about one that is missing.
+
+use engine::doctor::{Check, Health};
+use server::Tollgate;
+use server::admin::OperatorPermit;
+use server::admin::doctor::check;
+
+use crate::support::{DatabaseKind, Harness, PAYS, assets, metered_catalog, on_both_databases, pay};
+
+const KEY: &str = "rk_test_restricted";
+/// What the server needs, as docs/STRIPE.md lists it.
+const SERVER: &[&str] = &[
+    "charge_read",
+    "checkout_session_write",
+    "customer_write",
+    "customer_portal_write",
+    "dispute_read",
+    "event_read",
+    "invoice_write",
+    "payment_intent_read",
+    "payment_method_read",
+    "price_read",
+    "subscription_write",
+];
+const BILLED_USAGE: &[&str] = &["billing_meter_read", "billing_meter_event_write"];
+
+on_both_databases! {
+    async fn a_key_with_the_listed_rights_sells_and_passes_the_check(database) {
+        let app = Harness::start(database).await;
+        app.sandbox.restrict_key(KEY, SERVER);
+        let (url, tollgate) = app.another_node(|config| config.stripe.secret_key = KEY.into()).await;
+        let found = rights(&tollgate).await;
+        assert!(found.health == Health::Ok && found.message.contains("Prices: Write"), "{found:?}");
+        let browser = app.signed_up("ada@example.com").await.at(&url);
+        let page = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await;
+        assert_eq!(page.status, 303, "{}", page.body);
+        let back = pay(&page.location(), PAYS).await;
+        assert_eq!(browser.get(&back.location()).await.status, 200);
+        assert!(browser.opens("/dashboard/analytics").await);
+        assert_eq!(browser.post("/api/billing/portal", &[]).await.status, 303);
+    }
+
+    async fn a_missing_right_is_reported(database) {
+        let app = Harness::start(database).await;
+        for (right, name) in [
+            ("charge_read", "Charges: Read"),
+            ("checkout_session_write", "Checkout Sessions: Read, Checkout Sessions: Write"),
+            ("customer_write", "Customers: Write"),
+            ("payment_method_read", "PaymentMethods: Read"),
+            ("invoice_write", "Invoices: Read, Invoices: Write"),
+        ] {
+            let rest: Vec<&str> = SERVER.iter().copied().filter(|each| *each != right).collect();
+            app.sandbox.restrict_key(KEY, &rest);
+            let found = rights(&with_key(&app)).await;
+            assert!(found.health == Health::Failed && found.message.contains(name), "{right}: {found:?}");
+        }
+    }
+
+    async fn billed_usage_needs_further_rights(database) {
+        let app = metered(database).await;
+        app.sandbox.restrict_key(KEY, SERVER);
+        let found = rights(&with_key(&app)).await;
+        assert!(found.health == Health::Failed, "{found:?}");
+        assert!(found.message.contains("Meters: Read, Meter events: Write"), "{found:?}");
+        app.sandbox.restrict_key(KEY, &[SERVER, BILLED_USAGE].concat());
+        assert_eq!(rights(&with_key(&app)).await.health, Health::Ok);
+    }
+}
+
+async fn metered(database: DatabaseKind) -> Harness {
+    let catalog = metered_catalog("amount = 7\ncurrency = \"usd\"");
+    Harness::start_configured(database, |_| {}, |config| config.catalog = catalog).await
+}
+
+fn with_key(app: &Harness) -> Tollgate {
+    let mut config = app.tollgate.config().clone();
+    config.stripe.secret_key = KEY.into();
+    Tollgate::new(config, app.tollgate.db().clone(), app.tollgate.clock().clone(), assets()).unwrap()
+}
+
+async fn rights(tollgate: &Tollgate) -> Check {
+    let checks = check(tollgate, &OperatorPermit::for_cli()).await;
+    checks.into_iter().find(|check| check.subject == "key's rights").unwrap()
+}

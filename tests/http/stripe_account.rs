@@ -1,0 +1,88 @@
+//! The Stripe account and mode that a database belongs to: keys and events of another are refused.
+
+use engine::doctor::Health;
+use engine::reconcile::{Mode, reconcile};
+use engine::store::Cursor;
+use engine::store::inbox::{self, EventFilter, EventState};
+use engine::stripe_account::refuse_other;
+use sandbox::Sandbox;
+use serde_json::{Value, json};
+use server::Tollgate;
+use server::admin::OperatorPermit;
+use server::admin::doctor::check;
+
+use crate::support::{Harness, PAYS, assets, deliver, on_both_databases};
+
+on_both_databases! {
+    async fn a_key_of_another_account_is_refused_and_changes_nothing(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let event = app.stripe_newest("/v1/events?type=customer.subscription.created").await;
+        let elsewhere = another_sandbox().await;
+        let other = at(&app, &elsewhere);
+
+        let refused = refuse_other(&other).await.unwrap_err().to_string();
+        assert!(refused.contains("in test mode, but the database belongs to acct_"), "{refused}");
+        let checks = check(&other, &OperatorPermit::for_cli()).await;
+        let found = checks.iter().find(|check| check.subject == "Stripe account").unwrap();
+        assert_eq!(found.health, Health::Failed, "{found:?}");
+        assert!(reconcile(&other, Mode::Repair, 30).await.unwrap_err().to_string().contains("another database"));
+        app.stop().await;
+        let mut tx = app.tollgate.db().begin().await.unwrap();
+        assert!(inbox::replay(&mut tx, &billing::EventId::new(&event), app.tollgate.now()).await.unwrap());
+        tx.commit().await.unwrap();
+        other.drain().await;
+        assert_eq!(app.event_state(&event).await, Some(EventState::Pending), "it waits for the right key");
+        let account = app.account("ada@example.com").await;
+        let entitlement = app.tollgate.entitlement(&account).await.unwrap();
+        assert_eq!(entitlement.tier.as_str(), "PRO");
+
+        app.tollgate.drain().await;
+        assert_eq!(app.event_state(&event).await, Some(EventState::Done));
+        elsewhere.shutdown().await;
+    }
+
+    async fn a_database_without_customers_takes_any_account(database) {
+        let app = Harness::start(database).await;
+        let elsewhere = another_sandbox().await;
+        refuse_other(&at(&app, &elsewhere)).await.unwrap();
+        let checks = check(&at(&app, &elsewhere), &OperatorPermit::for_cli()).await;
+        let found = checks.iter().find(|check| check.subject == "Stripe account").unwrap();
+        assert!(found.health == Health::Ok && found.message.contains("in test mode"), "{found:?}");
+        elsewhere.shutdown().await;
+    }
+
+    async fn an_event_of_another_mode_is_kept_and_not_applied(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.sandbox.hold_deliveries(true);
+        app.subscribe(&browser, "PRO", PAYS).await;
+        let created = app.stripe_lists("/v1/events?type=customer.subscription.created").await.remove(0);
+        assert_eq!(deliver(app.url.clone(), live(created)).await, 200);
+        app.applied().await;
+        let filter = EventFilter { state: Some(EventState::Parked), about: None };
+        let parked = inbox::list(app.tollgate.db(), &filter, &Cursor::start(), 10).await.unwrap();
+        assert!(parked[0].last_error.as_deref().unwrap().contains("another mode"), "{parked:?}");
+        assert!(!browser.opens("/dashboard/analytics").await);
+    }
+}
+
+/// The same event in live mode.
+fn live(mut event: Value) -> String {
+    event["livemode"] = json!(true);
+    event.to_string()
+}
+
+async fn another_sandbox() -> Sandbox {
+    let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    sandbox::start(sandbox::Config { addr, ..sandbox::Config::development() }).await.unwrap()
+}
+
+/// A node on the app's database whose key is of another Stripe account. Nothing runs on it by itself.
+fn at(app: &Harness, elsewhere: &Sandbox) -> Tollgate {
+    let mut config = app.tollgate.config().clone();
+    config.stripe.api_base = Some(elsewhere.url().parse().unwrap());
+    Tollgate::new(config, app.tollgate.db().clone(), app.tollgate.clock().clone(), assets()).unwrap()
+}
