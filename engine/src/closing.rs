@@ -4,10 +4,11 @@
 //! charged for an account they can no longer see. The ledger is kept; addresses and names are not
 //! (`tests/http/closing.rs`).
 
-use billing::AccountId;
+use billing::{AccountId, Subscription};
 
 use crate::checkout::{self, CheckoutError};
 use crate::core::Core;
+use crate::metering::outbox;
 use crate::store::{StoreError, Tx, accounts, checkouts, customers, inbox, subscriptions, usage};
 use crate::stripe::GatewayError;
 use crate::sync::{self, SyncContext, SyncError};
@@ -62,11 +63,20 @@ pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseEr
         if listed.subscription.status.has_ended() {
             continue;
         }
-        let id = &listed.subscription.id;
-        core.gateway().cancel_subscription(id).await?;
-        sync::subscription(core, id, SyncContext::with_reason("account closed")).await?;
+        end_subscription(core, account, &listed.subscription).await?;
     }
     core.gateway().erase_contact(&customer).await?;
+    Ok(())
+}
+
+/// Ends a subscription now. Usage that is not billed yet is reported first, so that it is on the final
+/// invoice.
+pub async fn end_subscription(core: &Core, account: &AccountId, subscription: &Subscription) -> Result<(), SyncError> {
+    if !outbox::send_all_of(core, account).await? {
+        return Err(GatewayError::Unavailable("usage could not be reported".to_owned()).into());
+    }
+    core.gateway().cancel_subscription(&subscription.id, &subscription.status).await?;
+    sync::subscription(core, &subscription.id, SyncContext::with_reason("account closed")).await?;
     Ok(())
 }
 

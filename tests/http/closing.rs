@@ -1,10 +1,14 @@
-//! Closing an account: its subscriptions end at Stripe first, and the ledger stays.
+//! Closing an account: its subscriptions end in Stripe first, and the ledger stays.
 
+use std::time::Duration;
+
+use engine::metering::{self, Recorded, UsageEvent};
 use engine::reconcile::{Drift, Mode, reconcile};
 use engine::store::{Cursor, accounts, inbox, invoices, purchases};
 use engine::tasks::sweeper::prune;
+use server::product::API_CALLS;
 
-use crate::support::{Harness, PAYS, on_both_databases, pay};
+use crate::support::{Browser, DatabaseKind, Harness, PAYS, metered_catalog, on_both_databases, pay};
 
 const RIGHT: [(&str, &str); 1] = [("password", "correct horse")];
 
@@ -150,6 +154,59 @@ on_both_databases! {
         app.settled().await;
         assert_eq!(reconcile(&app.tollgate, Mode::Repair, 30).await.unwrap(), []);
     }
+
+    async fn closing_bills_what_was_used_beyond_the_limit(database) {
+        let (app, browser) = with_overage(database).await;
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
+        assert_eq!(billed_for_usage(&app).await, [5 * 7]);
+        assert_eq!(app.stripe_lists("/v1/subscriptions?status=all").await[0]["status"], "canceled");
+        // Nothing more is billed later.
+        app.sandbox.advance(Duration::from_secs(40 * 86_400));
+        app.settled().await;
+        assert_eq!(billed_for_usage(&app).await, [5 * 7]);
+    }
+
+    async fn usage_that_cannot_be_reported_stops_it(database) {
+        let (app, browser) = with_overage(database).await;
+        app.sandbox.limit_faults_to("/v1/billing/meter_events");
+        app.sandbox.fail_next(4, 503);
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 503);
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "active");
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303, "it works once Stripe answers");
+        assert_eq!(billed_for_usage(&app).await, [5 * 7]);
+    }
+
+    async fn ending_what_a_closed_account_still_has_bills_its_usage(database) {
+        let (app, _) = with_overage(database).await;
+        let account = app.account("ada@example.com").await;
+        let mut tx = app.tollgate.db().begin().await.unwrap();
+        accounts::close(&mut tx, &account, app.tollgate.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        reconcile(&app.tollgate, Mode::Repair, 30).await.unwrap();
+        assert_eq!(billed_for_usage(&app).await, [5 * 7]);
+    }
+}
+
+/// An account that has used five units beyond its limit, at 7 cents each, a moment ago.
+async fn with_overage(database: DatabaseKind) -> (Harness, Browser) {
+    let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
+    let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
+    let browser = app.signed_up("ada@example.com").await;
+    app.subscribe(&browser, "PRO", PAYS).await;
+    app.settled().await;
+    app.sandbox.advance(Duration::from_secs(15 * 86_400));
+    app.settled().await;
+    let account = app.account("ada@example.com").await;
+    let event = UsageEvent::new(API_CALLS, 10_005, "all of it");
+    assert!(matches!(metering::record(&app.tollgate, &account, event).await.unwrap(), Recorded::Counted(_)));
+    (app, browser)
+}
+
+/// The totals of the invoices that end a subscription.
+async fn billed_for_usage(app: &Harness) -> Vec<i64> {
+    let invoices = app.stripe_lists("/v1/invoices?limit=100").await;
+    let last = invoices.iter().filter(|invoice| invoice["billing_reason"] == "manual");
+    last.map(|invoice| invoice["total"].as_i64().unwrap()).collect()
 }
 
 /// The columns in which a string is stored anywhere, as `table.column`.

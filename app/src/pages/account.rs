@@ -16,10 +16,14 @@ pub fn Account() -> impl IntoView {
         let overview =
             overview::overview(&tollgate, permit.account_id(), permit.entitlement()).await.map_err(Failure::store)?;
         let running = overview.subscription.is_some_and(|subscription| !subscription.status.has_ended());
-        let consequence = if running {
-            "Your subscription ends immediately and you won't be charged again. The rest of the period isn't refunded."
-        } else {
-            "You won't be charged again."
+        let consequence = match (running, tollgate.catalog().metered_prices().next().is_some()) {
+            (false, _) => "You won't be charged again.",
+            (true, false) => {
+                "Your subscription ends immediately and you won't be charged again. The rest of the period isn't refunded."
+            }
+            (true, true) => {
+                "Your subscription ends immediately, and the rest of the period isn't refunded. You get a last invoice for usage beyond your limits that isn't billed yet, and won't be charged again."
+            }
         };
         Ok(view! {
             <Heading title="Account"/>

@@ -38,7 +38,7 @@ pub async fn send_due(core: &Core) -> Result<u64, StoreError> {
     for sender in rows::due(core.db(), core.now(), ROUND).await? {
         // A meter that cannot be read or sent does not stop the others.
         match send_meter(core, &sender, &owner).await {
-            Ok(events) => sent += events,
+            Ok(round) => sent += round.sent,
             Err(error) if !error.is_unreadable() => return Err(error),
             Err(error) => tracing::error!(%error, account = sender.account_id, "cannot send overage"),
         }
@@ -46,14 +46,58 @@ pub async fn send_due(core: &Core) -> Result<u64, StoreError> {
     Ok(sent)
 }
 
-async fn send_meter(core: &Core, sender: &Sender, owner: &str) -> Result<u64, StoreError> {
-    let Some(ids) = seal(core, sender, owner).await? else { return Ok(0) };
-    let sent = send_all(core, sender, owner, &ids).await;
+/// Sends all overage of an account now, also that of the current hour: what is sent after a subscription
+/// has ended is on no invoice. `false`: some of it may still be accepted later. Overage that Stripe
+/// refuses stays in the outbox for an operator.
+pub async fn send_all_of(core: &Core, account: &AccountId) -> Result<bool, StoreError> {
+    let owner = ids::new_id();
+    let mut tx = core.db().begin().await?;
+    rows::make_due(&mut tx, account, core.now()).await?;
+    tx.commit().await?;
+    for sender in rows::unsent_of(core.db(), account).await? {
+        loop {
+            match send_meter(core, &sender, &owner).await? {
+                Round { is_interrupted: true, .. } => return Ok(false),
+                Round { tried: 0, .. } => break,
+                Round { .. } => {}
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// The outcome of sending what is due of a meter.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    /// Events that were tried.
+    tried: usize,
+    /// Events that Stripe accepted.
+    sent: u64,
+    /// Whether an event got no response, or another process is sending.
+    is_interrupted: bool,
+}
+
+/// What became of an attempt to send an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    /// Stripe has it.
+    Sent,
+    /// Stripe does not take it.
+    Refused,
+    /// Stripe did not respond.
+    Unanswered,
+}
+
+async fn send_meter(core: &Core, sender: &Sender, owner: &str) -> Result<Round, StoreError> {
+    let Some(ids) = seal(core, sender, owner).await? else {
+        return Ok(Round { is_interrupted: true, ..Round::default() });
+    };
+    let round = send_all(core, sender, owner, &ids).await;
     // Also after an error: the next round need not wait until the lease expires.
     let released = release(core, sender, owner).await;
-    let sent = sent?;
+    let round = round?;
     released?;
-    Ok(sent)
+    Ok(round)
 }
 
 /// Acquires the lease, and returns the ids of the sealed events that are due; `None` if another process
@@ -75,22 +119,28 @@ async fn release(core: &Core, sender: &Sender, owner: &str) -> Result<(), StoreE
     tx.commit().await
 }
 
-async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> Result<u64, StoreError> {
-    let mut sent = 0;
+async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> Result<Round, StoreError> {
+    let mut round = Round::default();
     for id in ids {
         // Sending the earlier events may have taken long.
         if !begin_attempt(core, sender, owner, id).await? {
+            round.is_interrupted = true;
             break;
         }
+        round.tried += 1;
         match rows::sealed(core.db(), id).await {
-            Ok(Some(event)) => sent += u64::from(send(core, &event).await?),
+            Ok(Some(event)) => match send(core, &event).await? {
+                Attempt::Sent => round.sent += 1,
+                Attempt::Refused => {}
+                Attempt::Unanswered => round.is_interrupted = true,
+            },
             Ok(None) => {}
             // It must not keep the later events waiting.
             Err(error) if error.is_unreadable() => park(core, id, &error.to_string()).await?,
             Err(error) => return Err(error),
         }
     }
-    Ok(sent)
+    Ok(round)
 }
 
 /// Renews the lease, and counts the attempt. `false`: another process holds the lease by now.
@@ -105,16 +155,16 @@ async fn begin_attempt(core: &Core, sender: &Sender, owner: &str, id: &str) -> R
     Ok(true)
 }
 
-/// Sends one event, and returns whether Stripe has it now.
+/// Sends one event.
 #[tracing::instrument(skip_all, fields(event = event.id, account = event.account_id))]
-async fn send(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
+async fn send(core: &Core, event: &Sealed) -> Result<Attempt, StoreError> {
     let now = core.now();
     let price = core.catalog().meter(&event.meter).and_then(|meter| core.catalog().metered_price(meter));
     let Some(price) = price else {
-        return retry_later(core, event, "plans.toml no longer bills this meter").await;
+        return retry_later(core, event, "plans.toml no longer bills this meter", Attempt::Refused).await;
     };
     let Some(customer) = customers::of_account(core.db(), &AccountId::new(&event.account_id)).await? else {
-        return retry_later(core, event, "the account has no Stripe customer").await;
+        return retry_later(core, event, "the account has no Stripe customer", Attempt::Refused).await;
     };
     if event.hour < now.0 - REMEMBERED {
         match counted(core, event, &price.event_name, &customer).await? {
@@ -123,12 +173,12 @@ async fn send(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
                 tracing::warn!("Stripe had already counted this overage; it is not sent again");
                 return is_sent(core, event).await;
             }
-            Ok(Counted::Unclear(reason)) => return park(core, &event.id, &reason).await.map(|()| false),
-            Err(error) => return retry_later(core, event, &error.to_string()).await,
+            Ok(Counted::Unclear(reason)) => return park(core, &event.id, &reason).await.map(|()| Attempt::Refused),
+            Err(error) => return retry_later(core, event, &error.to_string(), Attempt::Unanswered).await,
         }
     }
     if event.hour < now.plus_days(-MAX_AGE_DAYS).0 {
-        return park(core, &event.id, "older than Stripe accepts").await.map(|()| false);
+        return park(core, &event.id, "older than Stripe accepts").await.map(|()| Attempt::Refused);
     }
     let meter_event = MeterEvent {
         identifier: &event.id,
@@ -142,24 +192,27 @@ async fn send(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
             tracing::info!(units = event.quantity, "reported overage to Stripe");
             is_sent(core, event).await
         }
-        Err(error) => retry_later(core, event, &error.to_string()).await,
+        Err(error) => {
+            let attempt = if error.is_final() { Attempt::Refused } else { Attempt::Unanswered };
+            retry_later(core, event, &error.to_string(), attempt).await
+        }
     }
 }
 
-async fn is_sent(core: &Core, event: &Sealed) -> Result<bool, StoreError> {
+async fn is_sent(core: &Core, event: &Sealed) -> Result<Attempt, StoreError> {
     let mut tx = core.db().begin().await?;
     rows::sent(&mut tx, &event.id, core.now()).await?;
     tx.commit().await?;
-    Ok(true)
+    Ok(Attempt::Sent)
 }
 
-async fn retry_later(core: &Core, event: &Sealed, reason: &str) -> Result<bool, StoreError> {
+async fn retry_later(core: &Core, event: &Sealed, reason: &str, attempt: Attempt) -> Result<Attempt, StoreError> {
     tracing::warn!(reason, attempts = event.attempts, "overage not reported to Stripe; retrying later");
     let next = core.now().plus_seconds(backoff(event.attempts, MAX_BACKOFF, &event.id));
     let mut tx = core.db().begin().await?;
     rows::reschedule(&mut tx, &event.id, next, reason).await?;
     tx.commit().await?;
-    Ok(false)
+    Ok(attempt)
 }
 
 async fn park(core: &Core, id: &str, reason: &str) -> Result<(), StoreError> {

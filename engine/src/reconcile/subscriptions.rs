@@ -7,6 +7,7 @@ use billing::{AccountId, CustomerId, Subscription, SubscriptionId};
 
 use super::comparison::{Comparison, Mode};
 use super::drift::Drift;
+use crate::closing;
 use crate::inbox::object::Object;
 use crate::store::{StoreError, Stored, customers, subscriptions};
 use crate::stripe::objects::SubscriptionObject;
@@ -79,7 +80,7 @@ async fn compare_one(
     unknown_prices(comparison, &fetched.subscription);
     // First, so that the customer of a closed account stops paying even if the row cannot be read.
     if let (Some(account), false) = (closed, fetched.subscription.status.has_ended()) {
-        return deleted_but_billed(comparison, &fetched.subscription.id, account).await;
+        return deleted_but_billed(comparison, &fetched.subscription, account).await;
     }
     let stored = stored?.map(|stored| stored.object);
     if !sync::is_current(stored.as_ref(), fetched, comparison.core.catalog()) {
@@ -134,16 +135,13 @@ async fn wrong_subscription(
 /// Cancels a subscription of a closed account, whose owner expects no further charges.
 async fn deleted_but_billed(
     comparison: &mut Comparison<'_>,
-    id: &SubscriptionId,
+    subscription: &Subscription,
     account: &AccountId,
 ) -> Result<(), SyncError> {
-    let core = comparison.core;
     if comparison.mode == Mode::Repair {
-        core.gateway().cancel_subscription(id).await?;
+        closing::end_subscription(comparison.core, account, subscription).await?;
     }
-    comparison.fixed(Drift::DeletedButBilled { subscription: id.clone(), account: account.clone() });
-    if comparison.mode == Mode::Repair {
-        sync::subscription(core, id, SyncContext::with_reason("account closed")).await?;
-    }
+    let subscription = subscription.id.clone();
+    comparison.fixed(Drift::DeletedButBilled { subscription, account: account.clone() });
     Ok(())
 }

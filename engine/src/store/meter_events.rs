@@ -15,6 +15,10 @@ statements! {
         DO UPDATE SET quantity = meter_event.quantity + excluded.quantity";
     DUE = "SELECT account_id, meter FROM meter_event WHERE state IN ('open', 'sealed') AND next_attempt_at <= $1 \
         GROUP BY account_id, meter ORDER BY MIN(next_attempt_at), account_id, meter LIMIT $2";
+    MAKE_DUE = "UPDATE meter_event SET next_attempt_at = $2 WHERE account_id = $1 AND state IN ('open', 'sealed') \
+        AND next_attempt_at > $2";
+    UNSENT_OF = "SELECT DISTINCT account_id, meter FROM meter_event WHERE account_id = $1 AND state IN ('open', 'sealed') \
+        ORDER BY meter";
     LEASE = "INSERT INTO meter_sender (account_id, meter, lease_owner, lease_until) VALUES ($1, $2, $3, $5) \
         ON CONFLICT (account_id, meter) DO UPDATE SET lease_owner = excluded.lease_owner, lease_until = excluded.lease_until \
         WHERE meter_sender.lease_owner IS NULL OR meter_sender.lease_until <= $4 OR meter_sender.lease_owner = excluded.lease_owner \
@@ -82,6 +86,16 @@ pub async fn add(
 /// Lists the meters with due events.
 pub async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<Sender>, StoreError> {
     db.fetch_all(DUE, values![now.0, limit]).await
+}
+
+/// Makes everything of an account due that is not sent yet, the current hour included.
+pub async fn make_due(tx: &mut Tx, account: &AccountId, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(MAKE_DUE, values![account.as_str(), now.0]).await.map(drop)
+}
+
+/// The meters of an account that have something to send.
+pub async fn unsent_of(db: &Db, account: &AccountId) -> Result<Vec<Sender>, StoreError> {
+    db.fetch_all(UNSENT_OF, values![account.as_str()]).await
 }
 
 /// Acquires or renews the lease on sending a meter. `false` if another process holds it.

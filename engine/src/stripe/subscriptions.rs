@@ -96,8 +96,14 @@ impl Gateway {
         self.send(&request, Some(key)).await.map(drop)
     }
 
-    /// Ends a subscription now.
-    pub async fn cancel_subscription(&self, id: &SubscriptionId) -> Result<(), GatewayError> {
-        self.send(&CancelSubscription::new(id.as_str()), Some(&format!("cancel:{id}"))).await.map(drop)
+    /// Cancels a subscription now, with a final invoice for usage and prorations that are on none yet. A
+    /// first payment that was never made leaves nothing to invoice.
+    pub async fn cancel_subscription(&self, id: &SubscriptionId, status: &Status) -> Result<(), GatewayError> {
+        let request = CancelSubscription::new(id.as_str());
+        match status {
+            Status::Incomplete => self.send(&request, Some(&format!("cancel:{id}"))).await,
+            _ => self.send(&request.invoice_now(true), Some(&format!("cancel-and-invoice:{id}"))).await,
+        }
+        .map(drop)
     }
 }
