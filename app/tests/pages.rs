@@ -6,7 +6,7 @@ mod support;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use billing::Status;
+use billing::{PaidPlan, PauseReason, Status, Tier};
 use support::{App, NOW, PLANS, Response, subscription};
 use tower::ServiceExt;
 
@@ -47,7 +47,7 @@ async fn public_pages_need_no_account() {
 }
 
 #[tokio::test]
-async fn an_unknown_address_is_a_page_with_404() {
+async fn an_unknown_address_returns_a_404_page() {
     let app = App::new().await;
     let response = app.browser().get("/nothing-here").await;
     assert_eq!(response.status, StatusCode::NOT_FOUND);
@@ -347,14 +347,27 @@ async fn each_state_of_a_subscription_has_a_banner_with_its_date() {
     too_late.past_due_since = Some(NOW.plus_days(-4));
     let mut leaving = subscription("tollgate_pro_month", Status::Active);
     leaving.cancel_at_period_end = true;
+    let paused = |reason| {
+        let mut paused = subscription("tollgate_pro_month", Status::Paused);
+        paused.past_due_since = Some(NOW.plus_days(-1));
+        paused.paused = Some(reason);
+        paused
+    };
+    let mut not_upgraded = subscription("tollgate_enterprise_month", Status::PastDue);
+    not_upgraded.past_due_since = Some(NOW.plus_days(-1));
+    not_upgraded.paid = Some(PaidPlan { tier: Tier::new("PRO"), until: not_upgraded.period().end });
     let cases = [
         (trial, "Pro trial: 7 days left.", "30 November 2026, 14:05:00 UTC"),
         (late, "Your payment for Pro failed.", "25 November 2026, 14:05:00 UTC"),
         (too_late, "Pro is suspended. Update your card to restore it.", "22 November 2026, 14:05:00 UTC"),
-        (leaving, "Pro is cancelled.", "16 December 2026, 14:05:00 UTC"),
+        (leaving, "Pro is canceled.", "16 December 2026, 14:05:00 UTC"),
         (subscription("tollgate_pro_month", Status::Incomplete), "Your first payment for Pro isn't complete.", ""),
         (subscription("tollgate_pro_month", Status::Unpaid), "Pro is suspended. Update your card to restore it.", ""),
         (subscription("tollgate_pro_month", Status::Paused), "Pro is paused.", ""),
+        (paused(PauseReason::TrialEndWithoutPaymentMethod), "Pro is paused.", ""),
+        (paused(PauseReason::PauseRequested), "Pro is paused.", ""),
+        (paused(PauseReason::FirstPaymentFailure), "Your payment for Pro failed.", "25 November 2026, 14:05:00 UTC"),
+        (not_upgraded, "Your payment for Enterprise failed.", "16 December 2026, 14:05:00 UTC"),
         (subscription("no_such_price", Status::Active), "We're checking your subscription.", ""),
     ];
     for (number, (mut subscription, title, date)) in cases.into_iter().enumerate() {
@@ -419,7 +432,7 @@ async fn logging_out_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_checkout_of_another_account_is_404() {
+async fn a_checkout_of_another_account_returns_404() {
     let app = App::new().await;
     let mut browser = app.signed_up("ada@example.com").await;
     let response = browser.get("/billing/success?session_id=cs_of_another_account").await;
@@ -438,7 +451,7 @@ async fn the_free_plan_has_the_currency_of_the_others() {
 }
 
 #[tokio::test]
-async fn the_home_page_says_what_the_catalogue_says() {
+async fn the_home_page_says_what_the_catalog_says() {
     let says = async |plans: &str| {
         let html = App::with_plans(plans).await.browser().get("/").await.html;
         ["credits", "nothing extra is billed", "API calls are billed per unit", "Other usage is rejected"]
@@ -451,7 +464,7 @@ async fn the_home_page_says_what_the_catalogue_says() {
 }
 
 #[tokio::test]
-async fn trial_and_grace_period_on_public_pages_are_those_of_the_catalogue() {
+async fn trial_and_grace_period_on_public_pages_are_those_of_the_catalog() {
     let plans = |trial: &str, grace: &str| {
         assert!(PLANS.contains("trial_days = 14 ") && PLANS.contains("grace_days = 3 "));
         PLANS.replace("trial_days = 14 ", trial).replace("grace_days = 3 ", grace)

@@ -82,6 +82,8 @@ async fn customer(tollgate: &Tollgate, number: usize, id: &str, subscription: &s
         trial_end: None,
         past_due_since: None,
         pause: None,
+        paused: None,
+        paid: None,
         last_known_tier: None,
     };
     let mut tx = tollgate.db().begin().await?;

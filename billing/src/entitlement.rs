@@ -5,7 +5,10 @@
 //! | `trialing`, `active` | the tier until the period's end plus the grace period; a period that was not renewed by then is stale: no access, flagged |
 //! | … set to cancel | the tier until exactly that time |
 //! | `past_due` | the tier until the first failed payment plus the grace period |
-//! | `incomplete`, `incomplete_expired`, `canceled`, `unpaid`, `paused` | none |
+//! | … because an upgrade was not paid | the tier that was paid last, to the end of the period it was paid for |
+//! | `paused` after a failed payment | as `past_due` |
+//! | `paused` on request or after a trial without a payment method | none |
+//! | `incomplete`, `incomplete_expired`, `canceled`, `unpaid` | none |
 //! | any other status, or a price that was never known | none, flagged |
 //!
 //! The statuses are Stripe's (Stripe docs, "How subscriptions work"). Of several subscriptions the
@@ -27,7 +30,7 @@ use crate::time::Timestamp;
 pub struct Entitlement {
     /// The tier.
     pub tier: Tier,
-    /// The tier's place in the catalogue, 0 being the lowest.
+    /// The tier's place in the catalog, 0 being the lowest.
     pub rank: usize,
     /// The features the tier includes.
     pub features: BTreeSet<Feature>,
@@ -75,6 +78,9 @@ pub enum Rule {
     EndsLater,
     /// A payment failed: access until the end of the grace period.
     InGrace,
+    /// A payment failed, for an upgrade for example: access to the plan that was paid last, to the end
+    /// of the period it was paid for.
+    PaidBefore,
     /// A payment failed and the grace period has ended.
     GraceOver,
     /// The cancellation date has passed.
@@ -85,7 +91,7 @@ pub enum Rule {
     StatusGivesNothing,
     /// This version does not know the status.
     UnknownStatus,
-    /// None of its prices was ever in the catalogue.
+    /// None of its prices was ever in the catalog.
     UnknownPrice,
 }
 
@@ -96,12 +102,13 @@ impl Rule {
             Self::PeriodPaid => "the period is paid for",
             Self::EndsLater => "it is set to cancel and has not ended yet",
             Self::InGrace => "a payment failed and the grace period is running",
+            Self::PaidBefore => "a payment failed, and the plan that was paid last runs to the end of its period",
             Self::GraceOver => "a payment failed and the grace period has ended",
             Self::Ended => "its cancellation date has passed",
             Self::StalePeriod => "its period has ended and was not renewed",
             Self::StatusGivesNothing => "this status gives no access",
             Self::UnknownStatus => "this version does not know the status",
-            Self::UnknownPrice => "none of its prices was ever in the catalogue",
+            Self::UnknownPrice => "none of its prices was ever in the catalog",
         }
     }
 }
@@ -113,7 +120,7 @@ pub enum Flag {
     StalePeriod(SubscriptionId),
     /// Its status is unknown.
     UnknownStatus(SubscriptionId, String),
-    /// It has a price that is not in the catalogue.
+    /// It has a price that is not in the catalog.
     UnknownPrice(SubscriptionId),
 }
 
@@ -193,6 +200,7 @@ fn assess<'a>(
 
     match &subscription.status {
         Status::Trialing | Status::Active | Status::PastDue => {}
+        Status::Paused if subscription.is_unpaid() => {}
         Status::Unpaid | Status::Paused | Status::Incomplete | Status::IncompleteExpired | Status::Canceled => {
             return deny(Rule::StatusGivesNothing);
         }
@@ -215,7 +223,7 @@ fn assess<'a>(
             let known = catalog.tier_of_price(&item.price, item.lookup_key.as_deref());
             let rank = catalog.rank(known.or(subscription.last_known_tier.as_ref())?)?;
             let (rule, until) = access_end(subscription, item.period, catalog);
-            Some((Access { rank, until }, rule))
+            Some((Access { rank: rank.min(paid_rank(subscription, catalog)), until }, rule))
         })
         .collect();
     if items.iter().any(|(access, rule)| *rule == Rule::PeriodPaid && now >= access.until) {
@@ -225,7 +233,7 @@ fn assess<'a>(
         None => deny(Rule::UnknownPrice),
         Some((access, rule)) if now < access.until => Assessment { subscription, rule, access: Some(access) },
         Some((_, Rule::EndsLater)) => deny(Rule::Ended),
-        Some((_, Rule::InGrace)) => deny(Rule::GraceOver),
+        Some((_, Rule::InGrace | Rule::PaidBefore)) => deny(Rule::GraceOver),
         Some(_) => deny(Rule::StalePeriod),
     }
 }
@@ -234,11 +242,23 @@ fn assess<'a>(
 /// must be one that gives access.
 fn access_end(subscription: &Subscription, period: Period, catalog: &Catalog) -> (Rule, Timestamp) {
     let (rule, end) = match subscription.status {
-        Status::PastDue => (Rule::InGrace, subscription.grace_end_of(period, catalog)),
+        Status::PastDue | Status::Paused => {
+            let grace_end = subscription.grace_end_of(period, catalog);
+            match subscription.paid.as_ref().filter(|paid| paid.until > grace_end) {
+                Some(paid) => (Rule::PaidBefore, paid.until),
+                None => (Rule::InGrace, grace_end),
+            }
+        }
         _ => (Rule::PeriodPaid, period.end.plus_days(i64::from(catalog.grace_days()))),
     };
     match subscription.ends_at() {
         Some(at) if at <= end => (Rule::EndsLater, at),
         _ => (rule, end),
     }
+}
+
+/// Returns the highest tier's rank that a subscription can give while a payment is missing.
+fn paid_rank(subscription: &Subscription, catalog: &Catalog) -> usize {
+    let paid = subscription.paid.as_ref().filter(|_| subscription.is_unpaid());
+    paid.and_then(|paid| catalog.rank(&paid.tier)).unwrap_or(usize::MAX)
 }

@@ -33,6 +33,6 @@ pub use limit::{Limit, Overage};
 pub use money::{Currency, Money};
 pub use overage::overage;
 pub use policy::{Admission, Policy, PolicyError};
-pub use subscription::{Item, Pause, PauseBehavior, Period, Status, Subscription};
+pub use subscription::{Item, PaidPlan, Pause, PauseBehavior, PauseReason, Period, Status, Subscription};
 pub use time::Timestamp;
 pub use usage_window::{UsageWindow, usage_window};

@@ -82,6 +82,38 @@ pub struct Pause {
     pub resumes_at: Option<Timestamp>,
 }
 
+stripe_enum! {
+    /// The reason for the status `paused`: Stripe's `status_details.paused.subscription.type`.
+    PauseReason {
+        /// The first payment of a renewal failed.
+        FirstPaymentFailure = "first_payment_failure",
+        /// The last attempt to pay a renewal failed.
+        FinalPaymentFailure = "final_payment_failure",
+        /// It was paused on request.
+        PauseRequested = "pause_requested",
+        /// Stripe paused it.
+        System = "system",
+        /// The trial ended without a payment method.
+        TrialEndWithoutPaymentMethod = "trial_end_without_payment_method",
+    }
+}
+
+impl PauseReason {
+    /// Returns `true` if a payment failed, so that paying resumes the subscription.
+    pub const fn is_unpaid(&self) -> bool {
+        matches!(self, Self::FirstPaymentFailure | Self::FinalPaymentFailure)
+    }
+}
+
+/// The plan of the last invoice that was paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaidPlan {
+    /// Its tier.
+    pub tier: Tier,
+    /// The end of the period it was paid for.
+    pub until: Timestamp,
+}
+
 /// A subscription with all its items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
@@ -108,6 +140,13 @@ pub struct Subscription {
     /// The pause of payment collection, if any. Missing in snapshots stored by older versions.
     #[serde(default)]
     pub pause: Option<Pause>,
+    /// The reason for the status `paused`; `None` in other statuses, and in old API versions.
+    #[serde(default)]
+    pub paused: Option<PauseReason>,
+    /// The plan that was paid last, while a payment is missing. An upgrade whose payment failed gives
+    /// no more than this.
+    #[serde(default)]
+    pub paid: Option<PaidPlan>,
     /// When the first unpaid invoice became due; retries do not move it.
     pub past_due_since: Option<Timestamp>,
     /// The tier of its prices when all of them were last known.
@@ -121,6 +160,28 @@ impl Subscription {
         let start = self.items.iter().map(|item| item.period.start).min().unwrap_or(self.created);
         let end = self.items.iter().map(|item| item.period.end).max().unwrap_or(self.created);
         Period { start, end }
+    }
+
+    /// Returns `true` if a new payment method may pay what is owed, or resume the subscription. A first
+    /// payment is left to the customer.
+    pub fn is_collectable(&self) -> bool {
+        match self.status {
+            Status::PastDue | Status::Unpaid => true,
+            // Old API versions know no other reason than the end of a trial.
+            Status::Paused => {
+                self.is_unpaid() || matches!(self.paused, None | Some(PauseReason::TrialEndWithoutPaymentMethod))
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns `true` if a payment failed and can still be made: it is past due, or paused because of it.
+    pub fn is_unpaid(&self) -> bool {
+        match self.status {
+            Status::PastDue => true,
+            Status::Paused => self.paused.as_ref().is_some_and(PauseReason::is_unpaid),
+            _ => false,
+        }
     }
 
     /// Returns when it is set to end: at `cancel_at` or with the period, whichever comes first.
@@ -140,7 +201,7 @@ impl Subscription {
         self.grace_end_of(self.period(), catalog)
     }
 
-    /// Returns the catalogue's price of its plan; `None` for a price that is no longer sold.
+    /// Returns the catalog's price of its plan; `None` for a price that is no longer sold.
     pub fn price<'a>(&self, catalog: &'a Catalog) -> Option<&'a Price> {
         let plan = catalog.plan(self.tier(catalog).0?)?;
         let is_of = |price: &Price, item: &Item| {

@@ -5,8 +5,8 @@ mod support;
 
 use billing::time::DAY;
 use billing::{
-    Entitlement, Flag, Item, Limit, Period, PriceId, Reason, Rule, Status, Subscription, SubscriptionId, Tier,
-    Timestamp, entitlement,
+    Entitlement, Flag, Item, Limit, PaidPlan, PauseReason, Period, PriceId, Reason, Rule, Status, Subscription,
+    SubscriptionId, Tier, Timestamp, entitlement,
 };
 use proptest::prelude::*;
 use support::{
@@ -42,6 +42,16 @@ fn in_status(status: Status) -> Subscription {
 
 fn past_due_since(since: Timestamp) -> Subscription {
     Subscription { past_due_since: Some(since), ..in_status(Status::PastDue) }
+}
+
+/// A subscription to `price`, past due since `since`, that was paid last for `tier` until `until`.
+fn unpaid_after(price: &str, since: Timestamp, tier: Tier, until: Timestamp) -> Subscription {
+    Subscription {
+        status: Status::PastDue,
+        past_due_since: Some(since),
+        paid: Some(PaidPlan { tier, until }),
+        ..subscription("sub_1", price)
+    }
 }
 
 // No subscription
@@ -108,6 +118,57 @@ fn a_recovered_subscription_ignores_its_earlier_failure() {
 }
 
 // past_due
+
+#[test]
+fn an_upgrade_whose_payment_failed_gives_and_takes_nothing() {
+    let upgrade = unpaid_after("price_ent", START.plus_days(10), pro(), END);
+    let open = at(std::slice::from_ref(&upgrade), START.plus_days(11));
+    assert_reason(&open, "sub_1", Status::PastDue, Rule::PaidBefore);
+    assert_pro_ends_exactly(&upgrade, END);
+}
+
+#[test]
+fn after_an_unpaid_renewal_an_unpaid_upgrade_has_the_grace_period_of_what_was_paid() {
+    let upgrade = unpaid_after("price_ent", END.plus_days(-1), pro(), END);
+    assert_pro_ends_exactly(&upgrade, END.plus_days(-1).plus_seconds(GRACE));
+    let renewal = unpaid_after("price_pro", START, pro(), START);
+    assert_pro_ends_exactly(&renewal, START.plus_seconds(GRACE));
+}
+
+#[test]
+fn an_unpaid_renewal_after_a_downgrade_gives_the_lower_plan() {
+    let downgraded = unpaid_after("price_pro", START, enterprise(), START);
+    assert_pro_ends_exactly(&downgraded, START.plus_seconds(GRACE));
+}
+
+#[test]
+fn a_set_cancellation_ends_what_was_paid_before() {
+    let upgrade = unpaid_after("price_ent", START, pro(), END);
+    let canceled = Subscription { cancel_at: Some(START.plus_days(5)), ..upgrade };
+    assert_pro_ends_exactly(&canceled, START.plus_days(5));
+}
+
+#[test]
+fn paused_after_a_failed_payment_counts_as_past_due() {
+    for reason in [PauseReason::FirstPaymentFailure, PauseReason::FinalPaymentFailure] {
+        let paused = Subscription { paused: Some(reason), past_due_since: Some(START), ..in_status(Status::Paused) };
+        assert_pro_ends_exactly(&paused, START.plus_seconds(GRACE));
+    }
+}
+
+#[test]
+fn paused_for_another_reason_is_free() {
+    let reasons = [
+        None,
+        Some(PauseReason::PauseRequested),
+        Some(PauseReason::System),
+        Some(PauseReason::TrialEndWithoutPaymentMethod),
+        Some(PauseReason::Unknown("new".to_owned())),
+    ];
+    for paused in reasons {
+        assert_eq!(tier_at(&Subscription { paused, ..in_status(Status::Paused) }, START), free());
+    }
+}
 
 #[test]
 fn past_due_inside_grace_keeps_the_tier() {
@@ -287,7 +348,7 @@ fn a_price_that_was_never_known_gives_no_access_and_is_flagged() {
 }
 
 #[test]
-fn a_subscription_keeps_its_last_known_tier_when_its_price_leaves_the_catalogue() {
+fn a_subscription_keeps_its_last_known_tier_when_its_price_leaves_the_catalog() {
     let paying = Subscription { last_known_tier: Some(pro()), ..subscription("sub_1", "price_forgotten") };
     assert_pro_ends_exactly(&paying, END.plus_seconds(GRACE));
     assert_eq!(at(&[paying], START).flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
@@ -310,7 +371,7 @@ fn a_known_price_outranks_the_last_known_tier() {
 }
 
 #[test]
-fn a_last_known_tier_that_left_the_catalogue_gives_no_access_and_is_flagged() {
+fn a_last_known_tier_that_left_the_catalog_gives_no_access_and_is_flagged() {
     let old = Subscription { last_known_tier: Some(Tier::new("GOLD")), ..subscription("sub_1", "price_gold") };
     let denied = at(&[old], START);
     assert_reason(&denied, "sub_1", Status::Active, Rule::UnknownPrice);
@@ -432,7 +493,7 @@ fn when_the_best_subscription_ends_the_next_best_takes_over() {
 }
 
 #[test]
-fn of_two_subscriptions_to_one_tier_the_longer_one_counts() {
+fn the_longer_of_two_subscriptions_to_one_tier_counts() {
     let longer = Subscription {
         items: vec![item("price_pro_year", START, START.plus_days(365))],
         ..subscription("sub_1", "price_pro_year")
@@ -621,12 +682,12 @@ proptest! {
         let paid = open.rank > 0;
         prop_assert_eq!((open.until.is_some(), open.window_anchor.is_some()), (paid, paid));
         let plan = catalog();
-        let plan = plan.plan(&open.tier).expect("the tier is in the catalogue");
+        let plan = plan.plan(&open.tier).expect("the tier is in the catalog");
         prop_assert_eq!((&open.limits, &open.features), (&plan.limits, &plan.features));
     }
 
     #[test]
-    fn the_reason_names_a_subscription_of_the_account_and_its_status(all in subscriptions(near()), now in near()) {
+    fn the_reason_refers_to_a_subscription_of_the_account_and_its_status(all in subscriptions(near()), now in near()) {
         match at(&all, now).reason {
             Reason::NoSubscription => prop_assert!(all.is_empty()),
             Reason::Subscription { id, status, .. } => {

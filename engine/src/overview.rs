@@ -1,7 +1,9 @@
 //! The data of a billing page.
 
-use billing::ledger::{Invoice, InvoiceStatus};
-use billing::{AccountId, Entitlement, InvoiceId, Reason, Subscription};
+use std::collections::BTreeSet;
+
+use billing::ledger::{Invoice, InvoiceStatus, Payment};
+use billing::{AccountId, Entitlement, InvoiceId, PaymentIntentId, Reason, Subscription};
 
 use crate::core::Core;
 use crate::store::purchases::PaidPurchase;
@@ -22,7 +24,7 @@ pub struct BillingOverview {
     pub past: Vec<Subscription>,
     /// Whether the account can still have a trial.
     pub trial_available: bool,
-    /// Whether the account has a customer at Stripe, and therefore a portal.
+    /// Whether the account has a customer in Stripe, and therefore a portal.
     pub has_customer: bool,
     /// The oldest unpaid invoice.
     pub owed: Option<Owed>,
@@ -35,6 +37,9 @@ pub struct Owed {
     pub invoice: Invoice,
     /// Whether the customer's bank requires an action, such as 3-D Secure.
     pub needs_action: bool,
+    /// Whether the bank is working on the payment, as on a bank debit, which takes days. The customer must
+    /// not be asked to pay again.
+    pub is_pending: bool,
 }
 
 /// Reads an account's billing at a glance. `entitlement` is the account's own.
@@ -66,12 +71,23 @@ pub async fn overview(
 async fn owed(core: &Core, account: &AccountId, of: &Subscription) -> Result<Option<Owed>, StoreError> {
     let open = invoices::oldest_open(core.db(), account, &of.id).await?;
     let Some(invoice) = open.filter(|invoice| invoice.status == InvoiceStatus::Open) else { return Ok(None) };
-    let mut needs_action = false;
-    for id in &invoice.payments {
-        let payment = payments::by_id(core.db(), id).await?;
-        needs_action |= payment.is_some_and(|stored| stored.object.needs_action());
-    }
-    Ok(Some(Owed { invoice, needs_action }))
+    let ids: Vec<&str> = invoice.payments.iter().map(PaymentIntentId::as_str).collect();
+    let payments = payments::by_ids(core.db(), &ids).await?;
+    Ok(Some(Owed {
+        needs_action: payments.values().any(Payment::needs_action),
+        is_pending: payments.values().any(Payment::is_pending),
+        invoice,
+    }))
+}
+
+/// The open ones of these invoices whose payment the bank is working on.
+pub async fn pending_invoices(core: &Core, invoices: &[Invoice]) -> Result<BTreeSet<InvoiceId>, StoreError> {
+    let open: Vec<&Invoice> = invoices.iter().filter(|invoice| invoice.status == InvoiceStatus::Open).collect();
+    let ids: Vec<&str> = open.iter().flat_map(|invoice| &invoice.payments).map(PaymentIntentId::as_str).collect();
+    let payments = payments::by_ids(core.db(), &ids).await?;
+    let is_pending = |id: &PaymentIntentId| payments.get(id).is_some_and(Payment::is_pending);
+    let pending = open.into_iter().filter(|invoice| invoice.payments.iter().any(is_pending));
+    Ok(pending.map(|invoice| invoice.id.clone()).collect())
 }
 
 /// Reads a page of the account's invoices, newest first.
@@ -116,7 +132,7 @@ pub enum InvoiceDocument {
     Pdf,
 }
 
-/// Returns the address of one of the account's invoices at Stripe. `None` if the account has no such
+/// Returns the address of one of the account's invoices in Stripe. `None` if the account has no such
 /// invoice, or Stripe no such document. Stripe's addresses expire, so they are never stored.
 pub async fn invoice_link(
     core: &Core,

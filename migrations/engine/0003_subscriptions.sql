@@ -1,6 +1,6 @@
 -- Subscriptions as Stripe last described them, and the purchases that created them.
 
--- Many per customer: a cancelled one stays as history. `version` counts writes: of two concurrent
+-- Many per customer: a canceled one stays as history. `version` counts writes: of two concurrent
 -- fetches from Stripe, the one with the older response cannot be written last.
 CREATE TABLE subscription (
     id                   TEXT    NOT NULL PRIMARY KEY, -- sub_…
@@ -16,6 +16,9 @@ CREATE TABLE subscription (
     trial_end            BIGINT,
     pause_behavior       TEXT,
     pause_resumes_at     BIGINT,
+    paused_reason        TEXT,
+    paid_tier            TEXT,    -- of the last paid invoice, while a payment is missing
+    paid_until           BIGINT,
     past_due_since       BIGINT,
     last_known_tier      TEXT,
     version              BIGINT  NOT NULL,
@@ -56,7 +59,7 @@ CREATE INDEX billing_change_due ON billing_change (next_attempt_at) WHERE state 
 CREATE INDEX billing_change_created ON billing_change (created_at, account_id, number);
 CREATE INDEX billing_change_settled ON billing_change (settled_at) WHERE state <> 'pending';
 
--- A started purchase. Its id is the idempotency key at Stripe, and its columns hold the whole request
+-- A started purchase. Its id is the idempotency key in Stripe, and its columns hold the whole request
 -- to Stripe, so that a retry sends the same.
 CREATE TABLE checkout_attempt (
     id             TEXT   NOT NULL PRIMARY KEY,
@@ -65,7 +68,7 @@ CREATE TABLE checkout_attempt (
     kind           TEXT   NOT NULL CHECK (kind IN ('subscription', 'product')),
     item           TEXT   NOT NULL, -- plan and interval, such as PRO/month; or the product's key
     price_id       TEXT   NOT NULL,
-    metered_prices TEXT   NOT NULL, -- ids separated by spaces: the prices of usage that is billed beside the plan
+    metered_prices TEXT   NOT NULL, -- ids separated by spaces: the prices of usage that is billed on top of the plan
     trial_days     BIGINT NOT NULL,
     status         TEXT   NOT NULL CHECK (status IN ('creating', 'open', 'complete', 'expired', 'superseded', 'failed')),
     session_id     TEXT   UNIQUE,

@@ -11,8 +11,8 @@ use billing::ledger::{
     Card, Customer, Dispute, DisputeStatus, Invoice, InvoiceStatus, LineItem, Payment, PaymentStatus, Purchase, Refund,
 };
 use billing::{
-    CheckoutSessionId, Currency, CustomerId, InvoiceId, Item, Meter, Money, Pause, PauseBehavior, PaymentIntentId,
-    Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
+    CheckoutSessionId, Currency, CustomerId, InvoiceId, Item, Meter, Money, PaidPlan, Pause, PauseBehavior,
+    PauseReason, PaymentIntentId, Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
 };
 use engine::store::checkouts::AttemptStatus;
 use serde_json::Value;
@@ -46,6 +46,8 @@ pub fn subscription(all: &Objects, json: &Value) -> Subscription {
             behavior: PauseBehavior::from(text(&pause["behavior"])),
             resumes_at: time(&pause["resumes_at"]),
         }),
+        paused: optional_text(&json["status_details"]["paused"]["subscription"]["type"]).map(PauseReason::from),
+        paid: paid(all, json).map(|(tier, until)| PaidPlan { tier: Tier::new(NAMES[tier]), until: Timestamp(until) }),
         past_due_since: owed_since(all, json).map(Timestamp),
         last_known_tier: tiers.max().map(|tier| Tier::new(NAMES[tier])),
         items: items.iter().map(item).collect(),
@@ -70,6 +72,28 @@ fn owed_since(all: &Objects, subscription: &Value) -> Option<i64> {
             && subscription["status"] == "past_due"
     };
     all.invoices.iter().filter(owed).map(|invoice| invoice["created"].as_i64().unwrap()).min()
+}
+
+/// The tier and the end of the period that a past-due subscription was paid for last.
+fn paid(all: &Objects, subscription: &Value) -> Option<(usize, i64)> {
+    if subscription["status"] != "past_due" {
+        return None;
+    }
+    let is_of = |invoice: &&Value| {
+        invoice["status"] == "paid" && invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]
+    };
+    // The newest comes first.
+    let invoice = all.invoices.iter().find(is_of)?;
+    let lines = invoice["lines"]["data"].as_array().unwrap().iter();
+    let charged = lines.filter(|line| line["amount"].as_i64().unwrap() >= 0);
+    charged
+        .map(|line| {
+            (
+                tier(&all.lookup_keys[&text(&line["pricing"]["price_details"]["price"])]),
+                line["period"]["end"].as_i64().unwrap(),
+            )
+        })
+        .max()
 }
 
 pub fn invoice(json: &Value) -> Invoice {
@@ -228,7 +252,10 @@ pub fn access<'a>(
     now: i64,
 ) -> (&'static str, Option<Timestamp>) {
     let open = subscriptions.filter_map(|json| Some((open_until(all, json)?, json))).filter(|(until, _)| now < *until);
-    let tiers = open.map(|(until, json)| (tier(&json["items"]["data"][0]["price"]["lookup_key"]), until));
+    let tiers = open.map(|(until, json)| {
+        let sold = tier(&json["items"]["data"][0]["price"]["lookup_key"]);
+        (paid(all, json).map_or(sold, |(paid, _)| paid.min(sold)), until)
+    });
     tiers.max().map_or((NAMES[0], None), |(tier, until)| (NAMES[tier], Some(Timestamp(until))))
 }
 
@@ -238,7 +265,10 @@ fn open_until(all: &Objects, json: &Value) -> Option<i64> {
     let period_end = item["current_period_end"].as_i64().unwrap();
     let latest = match json["status"].as_str().unwrap() {
         "trialing" | "active" => period_end + GRACE,
-        "past_due" => owed_since(all, json).unwrap_or_else(|| item["current_period_start"].as_i64().unwrap()) + GRACE,
+        "past_due" => {
+            let since = owed_since(all, json).unwrap_or_else(|| item["current_period_start"].as_i64().unwrap());
+            paid(all, json).map_or(0, |(_, until)| until).max(since + GRACE)
+        }
         _ => return None,
     };
     let set_to_end = if json["cancel_at_period_end"] == true { Some(period_end) } else { None };

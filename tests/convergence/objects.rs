@@ -1,11 +1,11 @@
 //! Every object that Stripe has, as its own JSON.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use billing::AccountId;
 use serde_json::Value;
 
-use crate::stripe::Stripe;
+use crate::stripe::{Stripe, id};
 
 /// Every object that Stripe has, by kind.
 pub struct Objects {
@@ -16,6 +16,8 @@ pub struct Objects {
     /// Customers that own any of the other objects, including deleted ones.
     pub customers: Vec<Value>,
     pub disputes: Vec<Value>,
+    /// The lookup key of each price, by its id.
+    pub lookup_keys: HashMap<String, Value>,
     /// Stripe's time.
     pub now: i64,
 }
@@ -37,6 +39,12 @@ impl Objects {
         Self {
             invoices: stripe.list("invoices?expand[]=data.payments").await,
             disputes: stripe.list("disputes").await,
+            lookup_keys: stripe
+                .list("prices")
+                .await
+                .into_iter()
+                .map(|price| (id(&price), price["lookup_key"].clone()))
+                .collect(),
             now: stripe.sandbox.now(),
             subscriptions,
             payments,

@@ -1,11 +1,13 @@
 //! Payments that fail later: grace, retries, recovery, and what the billing page shows meanwhile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use billing::Catalog;
 use engine::store::subscriptions;
 use sandbox::AfterLastRetry;
 
-use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
+use crate::support::{Browser, DatabaseKind, Harness, PAYS, Page, on_both_databases};
 
 const DAY: u64 = 86_400;
 /// A card that can be saved and then fails every charge.
@@ -61,11 +63,11 @@ on_both_databases! {
         pass(&app, 18 * DAY).await;
         assert!(!browser.opens("/dashboard/analytics").await);
 
-        let portal = browser.post("/api/billing/portal", &[]).await.location();
-        let card = [("number", PAYS), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada Lovelace")];
-        assert_eq!(Browser::new("").post(&portal, &card).await.status, 303);
         let owed = app.stripe_newest("/v1/invoices?status=open").await;
-        assert_eq!(Browser::new("").post(&format!("{portal}/pay/{owed}"), &[]).await.status, 303);
+        let hosted = browser.get(&format!("/billing/invoice?id={owed}")).await.location();
+        let card = [("number", PAYS), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada Lovelace")];
+        let paid = Browser::new("").post(&hosted, &card).await;
+        assert!(paid.status < 400, "{}", paid.body);
         app.settled().await;
         assert!(browser.opens("/dashboard/analytics").await);
         assert!(billing(&browser).await.banners().is_empty());
@@ -98,7 +100,7 @@ on_both_databases! {
         assert_eq!(Browser::new("").get(&hosted).await.status, 200);
     }
 
-    async fn a_plan_that_was_cancelled_ends_with_its_period(database) {
+    async fn a_plan_that_was_canceled_ends_with_its_period(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -112,6 +114,72 @@ on_both_databases! {
         pass(&app, 3600).await;
         assert!(!browser.opens("/dashboard/analytics").await);
         assert!(is_in_history(&billing(&browser).await));
+    }
+
+    async fn an_upgrade_whose_payment_failed_leaves_the_plan_that_was_paid(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        pass(&app, 15 * DAY).await;
+        let customer = app.stripe_newest("/v1/customers").await;
+        let attach = "/v1/payment_methods/pm_card_chargeCustomerFail/attach";
+        let fails = app.stripe_makes(attach, &[("customer", &customer)]).await;
+        let subscription = format!("/v1/subscriptions/{}", app.stripe_newest("/v1/subscriptions").await);
+        app.stripe_makes(&subscription, &[("default_payment_method", &fails)]).await;
+        let item = app.stripe_lists("/v1/subscriptions").await[0]["items"]["data"][0]["id"].as_str().unwrap().to_owned();
+        let enterprise = app.tollgate.gateway().price_by_lookup_key("tollgate_enterprise_month").await.unwrap();
+        let upgrade = [
+            ("items[0][id]", item.as_str()),
+            ("items[0][price]", enterprise.as_str()),
+            ("proration_behavior", "always_invoice"),
+        ];
+        app.stripe_makes(&subscription, &upgrade).await;
+        app.settled().await;
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "past_due");
+        let is_pro = async || {
+            (browser.opens("/dashboard/analytics").await, browser.opens("/dashboard/support").await)
+        };
+        assert_eq!(is_pro().await, (true, false), "nothing above what was paid is open");
+        let banner = billing(&browser).await.banner();
+        assert!(banner.html.contains("payment for Enterprise failed") && banner.html.contains("You keep Pro until"), "{banner:?}");
+        pass(&app, 5 * DAY).await;
+        assert_eq!(is_pro().await, (true, false), "and nothing below it is closed");
+
+        let portal = browser.post("/api/billing/portal", &[("flow", "card")]).await.location();
+        let card = [("number", PAYS), ("expiry", "12/40"), ("cvc", "123"), ("name", "Ada Lovelace")];
+        assert_eq!(Browser::new("").post(&portal, &card).await.status, 303);
+        app.settled().await;
+        assert_eq!(is_pro().await, (true, true), "the upgrade is paid");
+    }
+
+    async fn a_bank_debit_in_progress_asks_for_no_other_payment(database) {
+        let app = without_trial(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let back = pay_by_debit(&app, &browser, "000123456789").await;
+        let success = browser.get(&back).await;
+        assert!(success.body.contains("Your bank is working on it"), "{}", success.body);
+        app.settled().await;
+        let page = billing(&browser).await;
+        let banner = page.banner();
+        assert!(banner.tone == "info" && banner.html.contains("Your bank is working on your $29 payment for Pro."), "{banner:?}");
+        assert!(!page.body.contains("Pay invoice") && !page.body.contains(">Pay $29<"), "{}", page.body);
+        pass(&app, 5 * DAY).await;
+        assert!(billing(&browser).await.banners().is_empty(), "it has cleared");
+        assert!(browser.opens("/dashboard/analytics").await);
+    }
+
+    async fn a_bank_debit_that_fails_can_be_paid_otherwise(database) {
+        let app = without_trial(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        pay_by_debit(&app, &browser, "000111111116").await;
+        app.settled().await;
+        assert_eq!(billing(&browser).await.banner().tone, "info");
+        pass(&app, 4 * DAY + 60).await;
+        let banner = billing(&browser).await.banner();
+        assert!(banner.html.contains("Pay $29"), "{banner:?}");
+        // The invoice is as old as the subscription, so the grace period has ended.
+        assert!(!browser.opens("/dashboard/analytics").await);
     }
 
     async fn every_renewal_is_listed_page_by_page(database) {
@@ -130,6 +198,22 @@ on_both_databases! {
         let all = app.stripe_lists("/v1/invoices?limit=100").await.len();
         assert_eq!((rows(&first), rows(&first) + rows(&second)), (12, all));
     }
+}
+
+/// An app that sells its plans without a trial.
+async fn without_trial(database: DatabaseKind) -> Harness {
+    let plans = include_str!("../../plans.toml").replace("trial_days = 14", "trial_days = 0");
+    let catalog = Arc::new(Catalog::parse(&plans, &|_| None).unwrap());
+    Harness::start_configured(database, |_| {}, |config| config.catalog = catalog).await
+}
+
+/// Buys Pro with a bank account, and returns the address of the success page.
+async fn pay_by_debit(app: &Harness, browser: &Browser, account: &str) -> String {
+    let checkout = app.open_checkout(browser, "PRO").await;
+    let fields = [("email", ""), ("name", "Ada Lovelace"), ("pay_with", "us_bank_account"), ("account", account)];
+    let paid = Browser::new("").post(&checkout, &fields).await;
+    assert_eq!(paid.status, 303, "{}", paid.body);
+    paid.location()
 }
 
 async fn billing(browser: &Browser) -> Page {

@@ -83,6 +83,8 @@ impl Billed {
             trial_end: None,
             past_due_since: None,
             pause: None,
+            paused: None,
+            paid: None,
             last_known_tier: None,
         };
         let (db, cache) = (self.tollgate.db(), self.tollgate.cache());
@@ -215,19 +217,6 @@ on_both_databases! {
         assert_eq!(renewal, Some(2_900 + 5 * 7), "{invoices:#?}");
     }
 
-    async fn an_hour_is_not_reported_before_it_is_over(database) {
-        let billed = billed(database).await;
-        billed.uses(0, 10_003, "now").await;
-        assert_eq!(billed.sends().await, 0);
-        billed.clock.set(billed.now.plus_seconds(3600));
-        billed.app.sandbox.advance(Duration::from_secs(3600));
-        assert_eq!(billed.sends().await, 1);
-    }
-
-    async fn without_a_metered_price_usage_beyond_the_limit_is_denied(database) {
-        let billed = billed(database).await;
-        billed.subscribe(&["tollgate_pro_month"]).await;
-        assert!(matches!(billed.uses(3, 10_000, "included").await, Recorded::Counted(_)));
     async fn usage_beyond_the_limit_is_refused_in_a_trial_and_while_a_payment_is_missing(database) {
         let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
         let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
@@ -291,6 +280,19 @@ on_both_databases! {
         assert_eq!(call().await.status, 200);
     }
 
+    async fn an_hour_is_not_reported_before_it_is_over(database) {
+        let billed = billed(database).await;
+        billed.uses(0, 10_003, "now").await;
+        assert_eq!(billed.sends().await, 0);
+        billed.clock.set(billed.now.plus_seconds(3600));
+        billed.app.sandbox.advance(Duration::from_secs(3600));
+        assert_eq!(billed.sends().await, 1);
+    }
+
+    async fn without_a_metered_price_usage_beyond_the_limit_is_denied(database) {
+        let billed = billed(database).await;
+        billed.subscribe(&["tollgate_pro_month"]).await;
+        assert!(matches!(billed.uses(3, 10_000, "included").await, Recorded::Counted(_)));
         assert!(matches!(billed.uses(3, 1, "beyond").await, Recorded::Denied(_)), "it would not be billed");
     }
 
@@ -425,8 +427,8 @@ on_both_databases! {
             ("timestamp", at.as_str()),
         ];
         let request = Browser::new(&billed.app.sandbox.url()).request(Method::POST, "/v1/billing/meter_events");
-        let answer = Page::of(request.bearer_auth("sk_test_sandbox").form(&by_hand)).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        let response = Page::of(request.bearer_auth("sk_test_sandbox").form(&by_hand)).await;
+        assert_eq!(response.status, 200, "{}", response.body);
         let differences = billed.differences().await;
         let [Drift::BilledUsage(difference)] = &differences[..] else { panic!("{differences:?}") };
         assert_eq!((difference.sent, difference.counted), (5, 9));

@@ -36,8 +36,14 @@ pub fn StatusBadge(status: Status) -> impl IntoView {
 
 /// An invoice's status.
 #[component]
-pub fn InvoiceBadge(status: InvoiceStatus) -> impl IntoView {
+pub fn InvoiceBadge(
+    status: InvoiceStatus,
+    /// Whether the bank is working on its payment.
+    #[prop(optional)]
+    is_pending: bool,
+) -> impl IntoView {
     let (text, tone) = match &status {
+        InvoiceStatus::Open if is_pending => ("Pending", Some(Tone::Info)),
         InvoiceStatus::Paid => ("Paid", Some(Tone::Good)),
         InvoiceStatus::Open => ("Due", Some(Tone::Warning)),
         InvoiceStatus::Uncollectible => ("Uncollectible", Some(Tone::Danger)),

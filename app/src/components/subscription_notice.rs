@@ -2,7 +2,7 @@
 //! most urgent (`each_state_of_a_subscription_has_a_banner_with_its_date`).
 
 use billing::ledger::Invoice;
-use billing::{Catalog, Money, Pause, PauseBehavior, Reason, Rule, Status, Subscription, Timestamp};
+use billing::{Catalog, Money, Pause, PauseBehavior, PauseReason, Reason, Rule, Status, Subscription, Timestamp};
 use engine::overview::BillingOverview;
 use leptos::prelude::*;
 use server::Tollgate;
@@ -39,17 +39,24 @@ impl Debt {
 pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let catalog = tollgate.catalog();
     let subscription = overview.subscription?;
-    let Reason::Subscription { id, status, rule } = overview.entitlement.reason else { return None };
+    let Reason::Subscription { id, status, rule } = overview.entitlement.reason.clone() else { return None };
     if id != subscription.id {
         return None;
     }
     let plan = plan_name(catalog, &subscription);
     let needs_action = overview.owed.as_ref().is_some_and(|owed| owed.needs_action);
+    let is_pending = overview.owed.as_ref().is_some_and(|owed| owed.is_pending);
     let debt = overview.owed.map(|owed| Debt::of(&owed.invoice));
     if let Some(debt) = debt.clone().filter(|_| needs_action) {
         return Some(view! { <ConfirmPayment plan debt/> }.into_any());
     }
+    let entitlement = &overview.entitlement;
+    if let Some(debt) = debt.clone().filter(|_| is_pending) {
+        return Some(view! { <BankAtWork plan debt has_access={entitlement.rank > 0}/> }.into_any());
+    }
     let grace_end = subscription.grace_end(catalog);
+    // After an upgrade that was not paid, the plan before it.
+    let kept = catalog.plan(&entitlement.tier).map(|plan| plan.name.clone()).filter(|kept| *kept != plan);
     Some(match rule {
         Rule::PeriodPaid => match subscription.pause.clone() {
             Some(pause) => view! { <Paused plan pause/> }.into_any(),
@@ -59,14 +66,20 @@ pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl
             None => return None,
         },
         Rule::EndsLater => view! { <Ending plan subscription free=catalog.free().name.clone()/> }.into_any(),
-        Rule::InGrace => view! { <InGrace plan grace_end debt/> }.into_any(),
+        Rule::InGrace | Rule::PaidBefore => {
+            let until = entitlement.until.unwrap_or(grace_end);
+            view! { <InGrace plan kept until debt/> }.into_any()
+        }
         Rule::GraceOver => view! { <GraceOver plan grace_end debt/> }.into_any(),
         Rule::Ended => return None,
         Rule::StalePeriod | Rule::UnknownStatus | Rule::UnknownPrice => view! { <UnderReview/> }.into_any(),
         Rule::StatusGivesNothing => match status {
             Status::Incomplete => view! { <Incomplete plan debt/> }.into_any(),
             Status::Unpaid => view! { <Unpaid plan debt/> }.into_any(),
-            Status::Paused => view! { <TrialWithoutCard plan/> }.into_any(),
+            Status::Paused => match subscription.paused {
+                Some(PauseReason::PauseRequested | PauseReason::System) => view! { <PausedPlan plan/> }.into_any(),
+                _ => view! { <TrialWithoutCard plan/> }.into_any(),
+            },
             _ => return None,
         },
     })
@@ -78,6 +91,17 @@ fn ConfirmPayment(plan: String, debt: Debt) -> impl IntoView {
         <Banner tone=Tone::Danger title=format!("Confirm your {} payment for {plan}.", debt.amount)>
             <p>"Your bank needs you to approve it on Stripe's page. It takes a moment."</p>
             <p class="actions"><a class="button button-primary" href=debt.page>"Confirm payment"</a></p>
+        </Banner>
+    }
+}
+
+/// The payment takes days, and paying again would charge the customer twice.
+#[component]
+fn BankAtWork(plan: String, debt: Debt, has_access: bool) -> impl IntoView {
+    let then = if has_access { "" } else { " Access starts once it clears." };
+    view! {
+        <Banner tone=Tone::Info title=format!("Your bank is working on your {} payment for {plan}.", debt.amount)>
+            <p>"Bank payments can take a few days. You don't need to do anything." {then}</p>
         </Banner>
     }
 }
@@ -114,7 +138,7 @@ fn time_left(end: Timestamp, now: Timestamp) -> String {
 fn Ending(plan: String, subscription: Subscription, free: String) -> impl IntoView {
     let ends = subscription.ends_at().unwrap_or_else(|| subscription.period().end);
     view! {
-        <Banner tone=Tone::Warning title=format!("{plan} is cancelled.")>
+        <Banner tone=Tone::Warning title=format!("{plan} is canceled.")>
             <p>"You keep full access until " <Day at=ends/> {format!(", then move to {free}. You won't be charged again.")}</p>
             <div class="actions"><PortalButton label="Resume plan"/></div>
         </Banner>
@@ -141,7 +165,12 @@ fn Paused(plan: String, pause: Pause) -> impl IntoView {
 }
 
 #[component]
-fn InGrace(plan: String, grace_end: Timestamp, #[prop(optional_no_strip)] debt: Option<Debt>) -> impl IntoView {
+fn InGrace(
+    plan: String,
+    #[prop(optional_no_strip)] kept: Option<String>,
+    until: Timestamp,
+    #[prop(optional_no_strip)] debt: Option<Debt>,
+) -> impl IntoView {
     let title = match &debt {
         Some(debt) => format!("Your {} payment for {plan} failed.", debt.amount),
         None => format!("Your payment for {plan} failed."),
@@ -150,7 +179,16 @@ fn InGrace(plan: String, grace_end: Timestamp, #[prop(optional_no_strip)] debt: 
     view! {
         <Banner tone=Tone::Warning title>
             <p>
-                "You have full access until " <Day at=grace_end/> ". Update your card or pay now to keep it."
+                {match kept {
+                    Some(kept) => view! {
+                        {format!("You keep {kept} until ")} <Day at=until/> {format!(". Pay now to get {plan}, or update your card and we'll charge it.")}
+                    }
+                    .into_any(),
+                    None => view! {
+                        "You have full access until " <Day at=until/> ". Pay now to keep it, or update your card and we'll charge it."
+                    }
+                    .into_any(),
+                }}
                 {retry.map(|at| view! { " We'll try again " <Day at/> "." })}
             </p>
             <WaysToPay debt/>
@@ -201,6 +239,16 @@ fn TrialWithoutCard(plan: String) -> impl IntoView {
         <Banner tone=Tone::Warning title=format!("{plan} is paused.")>
             <p>"Your trial ended without a card. Add one to resume your plan."</p>
             <div class="actions"><PortalButton label="Add card" flow="card" is_primary=true/></div>
+        </Banner>
+    }
+}
+
+/// Only an operator can resume it.
+#[component]
+fn PausedPlan(plan: String) -> impl IntoView {
+    view! {
+        <Banner tone=Tone::Warning title=format!("{plan} is paused.")>
+            <p>"You aren't charged while it's paused. Contact us to resume it."</p>
         </Banner>
     }
 }

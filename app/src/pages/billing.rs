@@ -1,7 +1,9 @@
 //! `/billing`: the plan, its next payment, usage, invoices and purchases.
 
+use std::collections::BTreeSet;
+
 use billing::ledger::{Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase};
-use billing::{Catalog, Product, Status, Subscription, Timestamp};
+use billing::{Catalog, InvoiceId, Product, Status, Subscription, Timestamp};
 use engine::overview::{self, BillingOverview};
 use engine::store::Page;
 use engine::store::purchases::PaidPurchase;
@@ -28,6 +30,7 @@ pub fn Billing() -> impl IntoView {
         let overview = overview::overview(&tollgate, account, entitlement).await.map_err(Failure::store)?;
         let (plan, usage) = (current_plan().await?, usage().await?);
         let invoices = overview::invoices(&tollgate, account, &invoices_after).await.map_err(Failure::store)?;
+        let pending = overview::pending_invoices(&tollgate, &invoices.rows).await.map_err(Failure::store)?;
         let purchases = overview::purchases(&tollgate, account, &purchases_after).await.map_err(Failure::store)?;
         Ok(view! {
             <Heading title="Billing"/>
@@ -40,7 +43,7 @@ pub fn Billing() -> impl IntoView {
                 <UsageSection meters=usage.meters/>
             </div>
             <Products products=tollgate.catalog().products().to_vec()/>
-            <Invoices page=invoices/>
+            <Invoices page=invoices pending/>
             <Purchases page=purchases catalog=tollgate.catalog().clone()/>
             <PastSubscriptions catalog=tollgate.catalog().clone() past=overview.past/>
         }
@@ -52,7 +55,8 @@ pub fn Billing() -> impl IntoView {
 fn PlanSection(plan: CurrentPlan, tollgate: Tollgate, overview: BillingOverview) -> impl IntoView {
     let running = overview.subscription.as_ref().filter(|subscription| !subscription.status.has_ended());
     let facts = running.map(|subscription| {
-        view! { <Facts subscription=subscription.clone() catalog=tollgate.catalog().clone() now=tollgate.now()/> }
+        let until = overview.entitlement.until;
+        view! { <Facts subscription=subscription.clone() catalog=tollgate.catalog().clone() until/> }
     });
     view! {
         <section class="card current-plan" aria-labelledby="plan-title">
@@ -69,7 +73,13 @@ fn PlanSection(plan: CurrentPlan, tollgate: Tollgate, overview: BillingOverview)
 }
 
 #[component]
-fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl IntoView {
+fn Facts(
+    subscription: Subscription,
+    catalog: Catalog,
+    /// The end of the account's access, if it has any.
+    #[prop(optional_no_strip)]
+    until: Option<Timestamp>,
+) -> impl IntoView {
     let price = subscription.price(&catalog).map(|price| format!("{}/{}", price.amount, price.interval));
     let next = match (&subscription.status, subscription.ends_at()) {
         (_, Some(at)) => Some(("Ends", at)),
@@ -77,10 +87,10 @@ fn Facts(subscription: Subscription, catalog: Catalog, now: Timestamp) -> impl I
             Some(("First payment", subscription.trial_end.unwrap_or_else(|| subscription.period().end)))
         }
         (Status::Active, None) => Some(("Renews", subscription.period().end)),
-        (Status::PastDue, None) => {
-            let end = subscription.grace_end(&catalog);
-            Some((if end > now { "Access until" } else { "Access ended" }, end))
-        }
+        (_, None) if subscription.is_unpaid() => Some(match until {
+            Some(end) => ("Access until", end),
+            None => ("Access ended", subscription.grace_end(&catalog)),
+        }),
         _ => None,
     };
     view! {
@@ -146,7 +156,7 @@ fn ProductRow(product: Product) -> impl IntoView {
 }
 
 #[component]
-fn Invoices(page: Page<Invoice>) -> impl IntoView {
+fn Invoices(page: Page<Invoice>, pending: BTreeSet<InvoiceId>) -> impl IntoView {
     let body = if page.rows.is_empty() {
         view! {
             <Empty glyph=Glyph::Receipt title="No invoices yet">
@@ -156,7 +166,11 @@ fn Invoices(page: Page<Invoice>) -> impl IntoView {
         .into_any()
     } else {
         let older = page.next.as_ref().map(|next| address("/billing", &[("invoices", &after_value(next))]));
-        let rows = page.rows.into_iter().map(|invoice| view! { <InvoiceRow invoice/> }).collect_view();
+        let rows = page
+            .rows
+            .into_iter()
+            .map(|invoice| view! { <InvoiceRow is_pending=pending.contains(&invoice.id) invoice/> })
+            .collect_view();
         view! {
             <DataTable
                 label="Invoices, table"
@@ -177,15 +191,15 @@ fn Invoices(page: Page<Invoice>) -> impl IntoView {
 }
 
 #[component]
-fn InvoiceRow(invoice: Invoice) -> impl IntoView {
+fn InvoiceRow(invoice: Invoice, is_pending: bool) -> impl IntoView {
     let number = invoice.number.clone().unwrap_or_else(|| "–".to_owned());
     let (page, pdf) = (invoice_address::page_of(&invoice.id), invoice_address::pdf_of(&invoice.id));
-    let verb = if invoice.status == InvoiceStatus::Open { "Pay" } else { "View" };
+    let verb = if invoice.status == InvoiceStatus::Open && !is_pending { "Pay" } else { "View" };
     view! {
         <tr>
             <th scope="row">{number.clone()}</th>
             <td><Day at=invoice.created/></td>
-            <td><InvoiceBadge status=invoice.status.clone()/></td>
+            <td><InvoiceBadge status=invoice.status.clone() is_pending/></td>
             <td class="money">{invoice.total.to_string()}</td>
             <td class="links">
                 <a href=page aria-label=format!("{verb} invoice {number}")>{verb}</a>
@@ -257,7 +271,7 @@ fn purchase_status(purchase: &Purchase, payment: Option<&Payment>) -> (&'static 
         _ if refunded > 0 => ("Partly refunded", None, Some(format!("{} refunded", money(refunded)))),
         PaymentStatus::Succeeded => ("Paid", Some(Tone::Good), None),
         PaymentStatus::Processing => ("Pending", Some(Tone::Info), None),
-        PaymentStatus::Canceled => ("Cancelled", None, None),
+        PaymentStatus::Canceled => ("Canceled", None, None),
         _ => ("Unpaid", Some(Tone::Warning), payment.failure.clone()),
     }
 }

@@ -53,20 +53,11 @@ fn Outcome(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> 
         CheckoutOutcome::Bought(purchase) => view! { <Bought tollgate purchase/> }.into_any(),
         CheckoutOutcome::PaymentPending(purchase) => {
             let what = purchase_title(&purchase, tollgate.catalog());
-            view! {
-                <div class="narrow outcome">
-                    <Icon glyph=Glyph::Receipt/>
-                    <h1>"Your payment is pending"</h1>
-                    <p class="lead">
-                        {format!("Bank payments can take a few days. Once your payment clears, you get {what}. You don't need to do anything.")}
-                    </p>
-                    <p class="actions">
-                        <a class="button button-primary" href="/billing">"Go to billing"</a>
-                        <a class="button" href="/dashboard">"Go to dashboard"</a>
-                    </p>
-                </div>
-            }
-            .into_any()
+            view! { <BankAtWork then=format!("Once your payment clears, you get {what}.")/> }.into_any()
+        }
+        CheckoutOutcome::PlanPending(tier) => {
+            let plan = tollgate.catalog().plan(&tier).map_or_else(|| tier.to_string(), |plan| plan.name.clone());
+            view! { <BankAtWork then=format!("Your billing page shows when {plan} is paid.")/> }.into_any()
         }
         CheckoutOutcome::Unconfirmed => {
             let again = again(&session_id);
@@ -109,6 +100,24 @@ fn Outcome(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> 
             </div>
         }
         .into_any(),
+    }
+}
+
+/// The bank's work takes days, and the customer has nothing to do.
+#[component]
+fn BankAtWork(then: String) -> impl IntoView {
+    view! {
+        <div class="narrow outcome">
+            <Icon glyph=Glyph::Receipt/>
+            <h1>"Your payment is pending"</h1>
+            <p class="lead">
+                {format!("Your bank is working on it, which can take a few days. {then} You don't need to do anything.")}
+            </p>
+            <p class="actions">
+                <a class="button button-primary" href="/billing">"Go to billing"</a>
+                <a class="button" href="/dashboard">"Go to dashboard"</a>
+            </p>
+        </div>
     }
 }
 

@@ -140,6 +140,8 @@ pub fn subscription(lookup_key: &str, status: Status) -> Subscription {
         trial_end: None,
         past_due_since: None,
         pause: None,
+        paused: None,
+        paid: None,
         last_known_tier: None,
     }
 }
@@ -188,7 +190,7 @@ impl Browser<'_> {
         let (location, csp) = (text("location"), text("content-security-policy").unwrap_or_default());
         let status = response.status();
         let body = to_bytes(response.into_body(), 4 << 20).await.unwrap();
-        // Leptos separates texts by empty comments.
+        // Leptos separates text nodes by empty comments.
         let html = String::from_utf8(body.to_vec()).unwrap().replace("<!>", "");
         Response { status, location, csp, html }
     }

@@ -99,6 +99,11 @@ impl Payment {
         }
     }
 
+    /// Returns `true` while the bank is working on the payment, which can take days. It has not failed.
+    pub fn is_pending(&self) -> bool {
+        self.status == PaymentStatus::Processing
+    }
+
     /// Returns the amount that banks hold or have kept because of disputes.
     pub fn amount_disputed(&self) -> i64 {
         let taken = self.disputes.iter().filter(|dispute| dispute.status.withholds_funds());

@@ -1,4 +1,4 @@
-//! The shipped catalogue, the names it declares, and a subscription to start from.
+//! The shipped catalog, the names it declares, and a subscription to start from.
 
 #![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
 
@@ -20,17 +20,17 @@ pub const PRIORITY_SUPPORT: Feature = Feature::new("prioritySupport");
 
 /// Calls of the public API.
 pub const API_CALLS: Meter = Meter::new("apiCallsPerMonth");
-/// Generated texts.
+/// AI generations.
 pub const AI_GENERATIONS: Meter = Meter::new("aiGenerationsPerMonth");
 
 /// The start of the paid period of a [`subscription`].
 pub const START: Timestamp = Timestamp(datetime!(2026-03-10 09:30:00 UTC).unix_timestamp());
 /// The end of that period.
 pub const END: Timestamp = Timestamp(datetime!(2026-04-10 09:30:00 UTC).unix_timestamp());
-/// The grace period of the shipped catalogue, in seconds.
+/// The grace period of the shipped catalog, in seconds.
 pub const GRACE: i64 = 3 * DAY;
 
-/// The shipped catalogue with the price ids `price_pro`, `price_pro_year`, `price_ent` and `price_ent_year`.
+/// The shipped catalog with the price ids `price_pro`, `price_pro_year`, `price_ent` and `price_ent_year`.
 pub fn catalog() -> Catalog {
     Catalog::parse(PLANS, &|name| {
         let id = match name {
@@ -42,7 +42,7 @@ pub fn catalog() -> Catalog {
         };
         Some(id.to_owned())
     })
-    .expect("the shipped catalogue is valid")
+    .expect("the shipped catalog is valid")
 }
 
 /// An active subscription to `price`, paid from [`START`] to [`END`].
@@ -60,6 +60,8 @@ pub fn subscription(id: &str, price: &str) -> Subscription {
         trial_end: None,
         past_due_since: None,
         pause: None,
+        paused: None,
+        paid: None,
         last_known_tier: None,
     }
 }

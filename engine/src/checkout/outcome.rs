@@ -25,6 +25,8 @@ pub enum CheckoutOutcome {
     Bought(Purchase),
     /// The product was bought, and the payment takes days, such as a bank debit.
     PaymentPending(Purchase),
+    /// The plan was bought and the payment takes days, as a bank debit does.
+    PlanPending(Tier),
     /// Stripe has not confirmed the payment, or could not be reached.
     Unconfirmed,
     /// The session has not been paid, and still can be.
@@ -66,6 +68,11 @@ pub async fn outcome(
         (SessionStatus::Open, Some(url), _) => CheckoutOutcome::Open { url },
         (SessionStatus::Complete, _, Some(subscription)) if session.is_paid => {
             subscribed(core, &subscription).await?.unwrap_or(CheckoutOutcome::Unconfirmed)
+        }
+        (SessionStatus::Complete, _, Some(subscription)) => {
+            let stored = subscriptions::by_id(core.db(), &subscription).await?.map(|stored| stored.object);
+            let tier = stored.and_then(|subscription| subscription.tier(core.catalog()).0.cloned());
+            tier.map_or(CheckoutOutcome::Unconfirmed, CheckoutOutcome::PlanPending)
         }
         (SessionStatus::Complete, _, None) => match purchases::by_session(core.db(), &id).await? {
             Some(purchase) if session.is_paid => CheckoutOutcome::Bought(purchase.object),

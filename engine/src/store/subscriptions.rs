@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use billing::{
-    AccountId, CustomerId, Item, Pause, PauseBehavior, Status, Subscription, SubscriptionId, Tier, Timestamp,
+    AccountId, CustomerId, Item, PaidPlan, Pause, PauseBehavior, PauseReason, Status, Subscription, SubscriptionId,
+    Tier, Timestamp,
 };
 
 use super::list::{ListQuery, list, list_query};
@@ -23,13 +24,14 @@ statements! {
     BY_ID = "SELECT * FROM subscription WHERE id = $1";
     // Inserts version 1 if there is no row; otherwise updates the row if its version is the one that was read.
     WRITE = "INSERT INTO subscription (id, account_id, customer_id, status, items, created, billing_cycle_anchor, \
-        cancel_at_period_end, cancel_at, ended_at, trial_end, pause_behavior, pause_resumes_at, past_due_since, \
-        last_known_tier, synced_at, version) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1) ON CONFLICT (id) DO UPDATE SET \
+        cancel_at_period_end, cancel_at, ended_at, trial_end, pause_behavior, pause_resumes_at, paused_reason, paid_tier, \
+        paid_until, past_due_since, last_known_tier, synced_at, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1) ON CONFLICT (id) DO UPDATE SET \
         account_id = excluded.account_id, customer_id = excluded.customer_id, status = excluded.status, \
         items = excluded.items, created = excluded.created, billing_cycle_anchor = excluded.billing_cycle_anchor, \
         cancel_at_period_end = excluded.cancel_at_period_end, cancel_at = excluded.cancel_at, ended_at = excluded.ended_at, \
         trial_end = excluded.trial_end, pause_behavior = excluded.pause_behavior, pause_resumes_at = excluded.pause_resumes_at, \
+        paused_reason = excluded.paused_reason, paid_tier = excluded.paid_tier, paid_until = excluded.paid_until, \
         past_due_since = excluded.past_due_since, last_known_tier = excluded.last_known_tier, synced_at = excluded.synced_at, \
         version = subscription.version + 1 WHERE subscription.version = $20 RETURNING version";
     INSERT_REVISION = "INSERT INTO subscription_revision (subscription_id, version, account_id, snapshot, cause, written_at) \
@@ -53,6 +55,9 @@ struct SubscriptionRow {
     trial_end: Option<i64>,
     pause_behavior: Option<String>,
     pause_resumes_at: Option<i64>,
+    paused_reason: Option<String>,
+    paid_tier: Option<String>,
+    paid_until: Option<i64>,
     past_due_since: Option<i64>,
     last_known_tier: Option<String>,
     version: i64,
@@ -72,6 +77,9 @@ columns!(SubscriptionRow {
     trial_end,
     pause_behavior,
     pause_resumes_at,
+    paused_reason,
+    paid_tier,
+    paid_until,
     past_due_since,
     last_known_tier,
     version
@@ -98,6 +106,11 @@ impl SubscriptionRow {
                     behavior: PauseBehavior::from(behavior),
                     resumes_at: self.pause_resumes_at.map(Timestamp),
                 }),
+                paused: self.paused_reason.map(PauseReason::from),
+                paid: self
+                    .paid_tier
+                    .zip(self.paid_until)
+                    .map(|(tier, until)| PaidPlan { tier: Tier::new(tier), until: Timestamp(until) }),
                 past_due_since: self.past_due_since.map(Timestamp),
                 last_known_tier: self.last_known_tier.map(Tier::new),
             },
@@ -175,6 +188,9 @@ pub async fn write(
         subscription.trial_end.map(|at| at.0),
         pause.map(|pause| pause.behavior.as_str()),
         pause.and_then(|pause| pause.resumes_at).map(|at| at.0),
+        subscription.paused.as_ref().map(PauseReason::as_str),
+        subscription.paid.as_ref().map(|paid| paid.tier.as_str()),
+        subscription.paid.as_ref().map(|paid| paid.until.0),
         subscription.past_due_since.map(|at| at.0),
         subscription.last_known_tier.as_ref().map(Tier::as_str),
         at.0,

@@ -3,6 +3,7 @@
 
 mod account;
 pub mod checkout_sessions;
+mod collection;
 mod customers;
 pub mod endpoints;
 mod events;

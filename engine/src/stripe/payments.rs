@@ -1,7 +1,7 @@
 //! Invoices, payments and disputes.
 
 use billing::ledger::{Dispute, Invoice, Payment};
-use billing::{InvoiceId, PaymentIntentId, SubscriptionId, Timestamp};
+use billing::{InvoiceId, Item, PaymentIntentId, SubscriptionId, Timestamp};
 use serde_json::Value;
 use stripe_billing::invoice::{ListInvoice, RetrieveInvoice};
 use stripe_core::dispute::ListDispute;
@@ -10,9 +10,12 @@ use stripe_shared::InvoiceStatus;
 
 use super::gateway::{Gateway, Listed, PAGE};
 use super::gateway_error::GatewayError;
-use super::objects::{self, Named};
+use super::objects::{self, Named, PaidLine};
 
-/// The addresses of an invoice at Stripe; a draft has none.
+/// How many paid invoices are searched for one with lines. Almost all have some.
+const PAID_INVOICES: i64 = 10;
+
+/// The addresses of an invoice in Stripe; a draft has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvoiceAddresses {
     /// Stripe's page, where it can be paid.
@@ -35,9 +38,10 @@ impl Gateway {
         Ok(InvoiceAddresses { page: address("/hosted_invoice_url"), pdf: address("/invoice_pdf") })
     }
 
-    /// The time since which the oldest open invoice of a subscription has been due.
-    pub(super) async fn owed_since(&self, id: &SubscriptionId) -> Result<Option<Timestamp>, GatewayError> {
-        let mut oldest: Option<Timestamp> = None;
+    /// The open invoices of a subscription, oldest first, and the time since which the first of them has
+    /// been due.
+    pub(super) async fn owed(&self, id: &SubscriptionId) -> Result<(Vec<InvoiceId>, Option<Timestamp>), GatewayError> {
+        let (mut open, mut oldest): (Vec<InvoiceId>, Option<Timestamp>) = (Vec::new(), None);
         let mut after: Option<String> = None;
         loop {
             let mut request = ListInvoice::new().subscription(id.as_str()).status(InvoiceStatus::Open).limit(PAGE);
@@ -46,11 +50,33 @@ impl Gateway {
             }
             let page = Listed::read(&self.send(&request, None).await?, objects::invoice)?;
             oldest = page.data.iter().map(|invoice| invoice.object.owed_since()).chain(oldest).min();
+            open.extend(page.data.into_iter().map(|invoice| invoice.object.id));
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(oldest),
+                None => {
+                    open.reverse();
+                    return Ok((open, oldest));
+                }
             }
         }
+    }
+
+    /// The lines of the last invoice of a subscription that was paid for a plan. Lines have the id of a
+    /// price: `items` are prices whose lookup keys are known.
+    pub(super) async fn paid_lines(&self, id: &SubscriptionId, items: &[Item]) -> Result<Vec<PaidLine>, GatewayError> {
+        let request = ListInvoice::new().subscription(id.as_str()).status(InvoiceStatus::Paid).limit(PAID_INVOICES);
+        let invoices = self.send(&request, None).await?;
+        let paid = Listed::read(&invoices, |invoice| Ok(objects::paid_lines(invoice)))?;
+        let mut lines = paid.data.into_iter().find(|lines| !lines.is_empty()).unwrap_or_default();
+        for line in &mut lines {
+            if line.lookup_key.is_none() {
+                line.lookup_key = match items.iter().find(|item| item.price == line.price) {
+                    Some(item) => item.lookup_key.clone(),
+                    None => self.lookup_key(&line.price).await?,
+                };
+            }
+        }
+        Ok(lines)
     }
 
     /// Reads a payment with its latest charge, refunds and disputes.

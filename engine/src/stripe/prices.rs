@@ -121,6 +121,15 @@ impl Gateway {
         }
     }
 
+    /// The lookup key of a price, active or not; `None` if it has none, or does not exist.
+    pub(super) async fn lookup_key(&self, id: &PriceId) -> Result<Option<String>, GatewayError> {
+        match self.send(&RetrievePrice::new(id.as_str()), None).await {
+            Ok(price) => Ok(text(&price, "/lookup_key").map(str::to_owned)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends a small request, to check that Stripe is reachable and accepts the key.
     pub async fn ping(&self) -> Result<(), GatewayError> {
         self.send(&ListPrice::new().limit(1), None).await.map(drop)

@@ -83,8 +83,13 @@ impl Gateway {
             read.has_more_items = page.next.is_some();
             read.subscription.items.extend(page.data);
         }
-        if read.subscription.status == Status::PastDue {
-            read.open_invoice_since = self.owed_since(&read.subscription.id).await?.or(read.open_invoice_since);
+        if read.subscription.is_unpaid() || read.subscription.status == Status::Unpaid {
+            let (open, since) = self.owed(&read.subscription.id).await?;
+            read.open_invoices = open;
+            read.open_invoice_since = since.or(read.open_invoice_since);
+        }
+        if read.subscription.is_unpaid() {
+            read.paid = self.paid_lines(&read.subscription.id, &read.subscription.items).await?;
         }
         Ok(read)
     }

@@ -106,10 +106,14 @@ impl Fetched {
             }
             Object::Customer(id) => {
                 let seen = customers::by_id(db, id).await?;
+                let implied = match &seen {
+                    Some(seen) => Self::collectable(core, seen).await?,
+                    None => Vec::new(),
+                };
                 if let Some(now) = self.found(object, seen.is_some(), gateway.customer(id).await)? {
                     self.customers.push(Fresh { seen, now });
                 }
-                Ok(Vec::new())
+                Ok(implied)
             }
         }
     }
@@ -139,12 +143,19 @@ impl Fetched {
     /// Adds a subscription. Its open invoices are fetched: only the payment of an invoice shows whether the
     /// customer has to act.
     fn add_subscription(&mut self, seen: Option<Stored<Subscription>>, now: SubscriptionObject) -> Vec<Object> {
-        let open = now.open_invoice.clone();
+        let open = now.open_invoices.clone();
         self.subscriptions.push(Fresh { seen, now });
         open.into_iter().map(Object::Invoice).collect()
     }
 
-    /// The customer at Stripe. Related objects belong to one customer.
+    /// The subscriptions that a customer's new payment method may pay or resume.
+    async fn collectable(core: &Core, customer: &Stored<Customer>) -> Result<Vec<Object>, SyncError> {
+        let all = subscriptions::of_account(core.db(), &customer.account).await?;
+        let of_customer = all.into_iter().filter(|each| each.customer == customer.object.id);
+        Ok(of_customer.filter(Subscription::is_collectable).map(|each| Object::Subscription(each.id)).collect())
+    }
+
+    /// The customer in Stripe. Related objects belong to one customer.
     pub(super) fn customer(&self) -> Option<&CustomerId> {
         self.parties().find_map(|(customer, _)| customer)
     }

@@ -6,9 +6,10 @@
 //! and the loser fetches again. So events may arrive in any order and any number of times: the
 //! database always converges on Stripe's state (`tests/convergence`).
 //!
-//! `fetch` reads from Stripe, `owner` finds the account, `write` commits, `run` repeats this until it
-//! succeeds.
+//! `fetch` reads from Stripe, `collect` pays what is owed with a new payment method, `owner` finds the
+//! account, `write` commits, `run` repeats this until it succeeds.
 
+mod collect;
 mod fetch;
 mod outcome;
 mod owner;

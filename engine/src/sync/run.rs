@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use billing::{CheckoutSessionId, CustomerId, Subscription, SubscriptionId};
 
+use super::collect;
 use super::fetch::{self, Fetched};
 use super::outcome::{SyncContext, SyncError, SyncOutcome};
 use super::remembered::is_current;
@@ -32,8 +33,13 @@ async fn sync(
     objects: &BTreeSet<Object>,
     context: SyncContext<'_>,
 ) -> Result<(SyncOutcome, Fetched), SyncError> {
+    let mut has_collected = false;
     for _ in 0..ROUNDS {
-        let fetched = fetch::all(core, objects).await?;
+        let mut fetched = fetch::all(core, objects).await?;
+        if !has_collected && collect::collect(core, &fetched).await? {
+            fetched = fetch::all(core, objects).await?;
+        }
+        has_collected = true;
         if context.retries_missing && !fetched.missing.is_empty() {
             return Err(SyncError::Missing(fetched.missing.join(", ")));
         }

@@ -2,11 +2,11 @@
 //! guessed. Invoices, payments and purchases are in `payment_objects.rs`.
 
 use billing::{
-    CheckoutSessionId, CustomerId, EventId, InvoiceId, Item, Pause, PauseBehavior, Period, PriceId, Status,
-    SubscriptionId, Timestamp,
+    CheckoutSessionId, CustomerId, EventId, InvoiceId, Item, Pause, PauseBehavior, PauseReason, Period, PriceId,
+    Status, SubscriptionId, Timestamp,
 };
 use engine::stripe::ObjectError;
-use engine::stripe::objects::{self, PayerIdentity, SessionStatus, payer_identities};
+use engine::stripe::objects::{self, PaidLine, PayerIdentity, SessionStatus, payer_identities};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn a_subscription_reads_the_same_in_both_shapes() {
         let [new, old] = SHAPES.map(|folder| objects::subscription(&object(folder, &name)).unwrap());
         assert_eq!(new.subscription, old.subscription, "{name}");
         assert_eq!((new.account, new.attempt, new.payer), (old.account, old.attempt, old.payer), "{name}");
-        assert_eq!((new.open_invoice_since, new.open_invoice), (old.open_invoice_since, old.open_invoice), "{name}");
+        assert_eq!((new.open_invoice_since, new.open_invoices), (old.open_invoice_since, old.open_invoices), "{name}");
         assert!(!new.has_more_items && !old.has_more_items, "{name}");
     }
 }
@@ -124,6 +124,42 @@ fn paused_payment_collection_is_read() {
             assert_eq!(read.pause, Some(Pause { behavior: behavior.clone(), resumes_at }));
         }
     }
+}
+
+#[test]
+fn the_reason_of_a_pause_is_read() {
+    assert_eq!(objects::subscription(&subscription_object()).unwrap().subscription.paused, None);
+    for (value, reason) in [
+        ("first_payment_failure", PauseReason::FirstPaymentFailure),
+        ("final_payment_failure", PauseReason::FinalPaymentFailure),
+        ("pause_requested", PauseReason::PauseRequested),
+        ("system", PauseReason::System),
+        ("trial_end_without_payment_method", PauseReason::TrialEndWithoutPaymentMethod),
+        ("holiday", PauseReason::Unknown("holiday".to_owned())),
+    ] {
+        let details = json!({ "paused": { "subscription": { "type": value }, "type": "subscription" } });
+        let value = with(subscription_object(), "/status_details", details);
+        assert_eq!(objects::subscription(&value).unwrap().subscription.paused, Some(reason));
+    }
+}
+
+#[test]
+fn the_lines_that_were_paid_read_the_same_in_both_shapes_without_credits() {
+    let line = |amount: i64, price: Value| {
+        let mut line = price;
+        line["amount"] = json!(amount);
+        line["period"] = json!({ "start": 1, "end": 2 });
+        line
+    };
+    let invoice = |first: Value, second: Value| json!({ "lines": { "object": "list", "data": [line(-2_900, first), line(0, second)] } });
+    let new = |id: &str| json!({ "pricing": { "price_details": { "price": id } } });
+    let old = |id: &str| json!({ "price": { "id": id, "lookup_key": "pro_month" } });
+    let paid = |lookup_key: Option<&str>| {
+        let lookup_key = lookup_key.map(str::to_owned);
+        vec![PaidLine { price: PriceId::new("price_b"), lookup_key, until: Timestamp(2) }]
+    };
+    assert_eq!(objects::paid_lines(&invoice(new("price_a"), new("price_b"))), paid(None));
+    assert_eq!(objects::paid_lines(&invoice(old("price_a"), old("price_b"))), paid(Some("pro_month")));
 }
 
 /// Since basil every item has a period of its own.
@@ -308,7 +344,7 @@ fn a_delinquency_begins_with_the_open_invoice() {
     let invoice = |kind| object("basil_and_later", kind);
     let with_invoice = |invoice| {
         let read = objects::subscription(&with(subscription_object(), "/latest_invoice", invoice)).unwrap();
-        (read.open_invoice, read.open_invoice_since)
+        (read.open_invoices, read.open_invoice_since)
     };
     let open = (vec![InvoiceId::new("in_1QxAda4")], Some(PERIOD.end.plus_seconds(3600)));
     assert_eq!(with_invoice(invoice("invoice.payment_failed")), open, "when it was finalized");

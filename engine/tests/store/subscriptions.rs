@@ -2,7 +2,8 @@
 //! change is kept.
 
 use billing::{
-    AccountId, Item, Pause, PauseBehavior, Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
+    AccountId, Item, PaidPlan, Pause, PauseBehavior, PauseReason, Period, PriceId, Status, Subscription,
+    SubscriptionId, Tier, Timestamp,
 };
 use engine::StoreError;
 use engine::store::{Stored, subscriptions};
@@ -61,6 +62,8 @@ on_both_databases! {
             trial_end: Some(Timestamp(5)),
             past_due_since: Some(Timestamp(6)),
             pause: Some(Pause { behavior: PauseBehavior::Void, resumes_at: Some(Timestamp(17)) }),
+            paused: Some(PauseReason::FinalPaymentFailure),
+            paid: Some(PaidPlan { tier: Tier::new("FREE"), until: Timestamp(18) }),
             last_known_tier: Some(Tier::new("PRO")),
         };
         let bare = pro("sub_bare", &customer);
@@ -114,7 +117,7 @@ on_both_databases! {
         assert_eq!(subscriptions::of_account(&database.db, &account).await.unwrap(), [again, canceled]);
     }
 
-    async fn of_two_writes_that_read_the_same_version_the_second_is_refused(database) {
+    async fn the_second_of_two_writes_that_read_the_same_version_is_refused(database) {
         let account = database.account("ada@example.com").await;
         let customer = database.customer(&account, "cus_ada").await;
         assert!(database.write(&account, &pro("sub_1", &customer), None).await);
@@ -138,7 +141,7 @@ on_both_databases! {
         assert_eq!(known(&database, &account, NOW).await, [(2, "canceled".to_owned(), "evt_1".to_owned())]);
     }
 
-    async fn of_many_concurrent_inserts_one_succeeds(database) {
+    async fn only_one_of_many_concurrent_inserts_succeeds(database) {
         let account = database.account("ada@example.com").await;
         let customer = database.customer(&account, "cus_ada").await;
         let written = concurrently(16, |_| {
@@ -150,7 +153,7 @@ on_both_databases! {
         assert_eq!(stored(&database, "sub_1").await.version, 1);
     }
 
-    async fn of_many_concurrent_updates_of_one_version_one_succeeds(database) {
+    async fn only_one_of_many_concurrent_updates_of_one_version_succeeds(database) {
         let account = database.account("ada@example.com").await;
         let customer = database.customer(&account, "cus_ada").await;
         assert!(database.write(&account, &pro("sub_1", &customer), None).await);
@@ -313,7 +316,7 @@ on_both_databases! {
         assert!(subscriptions::by_ids(&database.db, &[]).await.unwrap().is_empty());
     }
 
-    async fn a_corrupt_row_names_its_table_key_and_column(database) {
+    async fn a_corrupt_row_reports_its_table_key_and_column(database) {
         let account = database.account("ada@example.com").await;
         let customer = database.customer(&account, "cus_ada").await;
         assert!(database.write(&account, &pro("sub_1", &customer), None).await);

@@ -88,7 +88,7 @@ pub fn core(db: Db, clock: &Clock) -> Arc<Core> {
 
 /// Builds the core with a retention for usage records.
 pub fn core_with(db: Db, clock: &Clock, retention: Retention) -> Arc<Core> {
-    let catalog = Catalog::parse(include_str!("plans.toml"), &|_| None).expect("the catalogue is valid");
+    let catalog = Catalog::parse(include_str!("plans.toml"), &|_| None).expect("the catalog is valid");
     let urls = Urls::at(&"http://127.0.0.1".parse().expect("the address is valid"));
     let stripe = StripeSettings::new("sk_test_1", "whsec_1");
     let core = Core::new(Arc::new(catalog), stripe, urls, retention, db, clock.clone());
@@ -116,6 +116,8 @@ pub fn pro(id: &str, customer: &CustomerId) -> Subscription {
         trial_end: None,
         past_due_since: None,
         pause: None,
+        paused: None,
+        paid: None,
         last_known_tier: None,
     }
 }

@@ -1,7 +1,7 @@
 //! An invoice, in either API shape.
 
 use billing::ledger::{Invoice, InvoiceStatus};
-use billing::{CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
+use billing::{CustomerId, InvoiceId, PaymentIntentId, PriceId, SubscriptionId, Timestamp};
 use serde_json::Value;
 
 use super::read::{Named, ObjectError, elements, id_of, money, non_empty, number, optional_time, text, time};
@@ -54,4 +54,29 @@ fn payments(invoice: &Value) -> Vec<PaymentIntentId> {
     all.sort();
     all.dedup();
     all
+}
+
+/// A line of an invoice that was paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaidLine {
+    /// The price.
+    pub price: PriceId,
+    /// The lookup key of the price; unknown in the newer shape, which has only its id.
+    pub lookup_key: Option<String>,
+    /// The end of the period it is for.
+    pub until: Timestamp,
+}
+
+/// Reads the lines of an invoice, without credits.
+pub fn paid_lines(invoice: &Value) -> Vec<PaidLine> {
+    let read = |line: &Value| {
+        let is_credit = number(line, "/amount")? < 0;
+        let price = id_of(line, "/pricing/price_details/price").or_else(|| id_of(line, "/price"))?;
+        (!is_credit).then_some(PaidLine {
+            price: PriceId::new(price),
+            lookup_key: non_empty(line, "/price/lookup_key"),
+            until: time(line, "/period/end")?,
+        })
+    };
+    elements(invoice, "/lines").iter().filter_map(read).collect()
 }

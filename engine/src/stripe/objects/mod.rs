@@ -19,7 +19,7 @@ pub use checkout_session::{CheckoutSession, SessionStatus, checkout_session};
 pub use customer::customer;
 pub use dispute::dispute;
 pub use event::{Event, event};
-pub use invoice::{invoice, invoice_subscription};
+pub use invoice::{PaidLine, invoice, invoice_subscription, paid_lines};
 pub use payer::{PayerIdentity, payer_identities};
 pub use payment::payment;
 pub use read::{Named, ObjectError, id_of, money, text};

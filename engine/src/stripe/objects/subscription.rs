@@ -1,10 +1,12 @@
 //! A subscription, in either API shape.
 
 use billing::{
-    CustomerId, InvoiceId, Item, Pause, PauseBehavior, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp,
+    CustomerId, InvoiceId, Item, Pause, PauseBehavior, PauseReason, Period, PriceId, Status, Subscription,
+    SubscriptionId, Timestamp,
 };
 use serde_json::Value;
 
+use super::invoice::PaidLine;
 use super::payer::{PayerIdentity, payer_identities};
 use super::read::{ObjectError, flag, id_of, non_empty, optional_time, text, time};
 
@@ -19,8 +21,15 @@ pub struct SubscriptionObject {
     pub attempt: Option<String>,
     /// When its open invoice was finalized, which is when it became past due.
     pub open_invoice_since: Option<Timestamp>,
-    /// Its latest invoice, if it is open.
-    pub open_invoice: Option<InvoiceId>,
+    /// Its open invoices, oldest first, while a payment is missing; otherwise its latest invoice, if that
+    /// is open.
+    pub open_invoices: Vec<InvoiceId>,
+    /// The lines of the last invoice that was paid, while a payment is missing.
+    pub paid: Vec<PaidLine>,
+    /// Its own payment method, which is charged rather than the customer's.
+    pub method: Option<String>,
+    /// Whether its invoices are sent to the customer, and never charged.
+    pub is_sent: bool,
     /// What identifies the person who pays, if the payment method was expanded.
     pub payer: Vec<PayerIdentity>,
     /// Whether it has more items than this object lists.
@@ -42,7 +51,14 @@ pub fn subscription(value: &Value) -> Result<SubscriptionObject, ObjectError> {
     Ok(SubscriptionObject {
         account: text(value, "/metadata/account_id").map(str::to_owned),
         attempt: non_empty(value, "/metadata/attempt_id"),
-        open_invoice: open_invoice.and_then(|invoice| non_empty(invoice, "/id")).map(InvoiceId::new),
+        open_invoices: open_invoice
+            .and_then(|invoice| non_empty(invoice, "/id"))
+            .map(InvoiceId::new)
+            .into_iter()
+            .collect(),
+        paid: Vec::new(),
+        method: id_of(value, "/default_payment_method"),
+        is_sent: text(value, "/collection_method") == Some("send_invoice"),
         open_invoice_since: open_invoice.and_then(|invoice| {
             time(invoice, "/status_transitions/finalized_at").or_else(|| time(invoice, "/created"))
         }),
@@ -61,6 +77,8 @@ pub fn subscription(value: &Value) -> Result<SubscriptionObject, ObjectError> {
             ended_at: optional_time(value, "/ended_at").ok_or_else(|| missing("ended_at"))?,
             trial_end: optional_time(value, "/trial_end").ok_or_else(|| missing("trial_end"))?,
             pause: pause(value)?,
+            paused: non_empty(value, "/status_details/paused/subscription/type").map(PauseReason::from),
+            paid: None,
             past_due_since: None,
             last_known_tier: None,
         },
