@@ -38,6 +38,8 @@ pub enum Visitor {
 pub struct App {
     harness: Harness,
     router: Router,
+    /// The address of every page and action.
+    pub addresses: Vec<&'static str>,
     /// The cookies of the customer.
     pub cookie: String,
     operator_cookie: String,
@@ -67,8 +69,10 @@ impl App {
         let mut words = page.body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let key = words.find(|word| word.starts_with("tg_") && word.len() > 40).unwrap().to_owned();
         let cookie = |browser: &Browser| browser.cookie(&harness.url).unwrap();
+        let pages = app::pages(&harness.tollgate).unwrap();
         Self {
-            router: http::router(&harness.tollgate, app::pages(&harness.tollgate).unwrap()).unwrap(),
+            addresses: pages.routes.iter().map(|route| route.path).collect(),
+            router: http::router(&harness.tollgate, pages).unwrap(),
             cookie: cookie(&customer),
             operator_cookie: cookie(&operator),
             account: harness.account("operator@example.com").await,

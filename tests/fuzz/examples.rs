@@ -39,12 +39,18 @@ pub fn examples(app: &App, events: Vec<Value>) -> Vec<(u32, Example)> {
     all.extend(queries(app));
     all.extend(headers(app));
     all.extend(prompts());
+    for address in &app.addresses {
+        assert!(all.iter().any(|(_, example)| example.path == *address), "{address} needs an example");
+    }
     let webhook = |part| Example { method: "POST", path: "/api/stripe/webhook", visitor: Visitor::Anonymous, part };
     all.push((40, webhook(Part::Signature(events[0].clone()))));
     let events = events.into_iter().chain(fixtures());
     all.extend(events.map(|event| (1, webhook(Part::Event(event)))));
     all
 }
+
+/// The weight, the address, the visitor, and the names and values of a form or query.
+type Fields<'a> = (u32, &'static str, Visitor, &'a [(&'static str, &'a str)]);
 
 fn fields(fields: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
@@ -54,7 +60,7 @@ fn fields(fields: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
 /// first is sent without one, and the second with a wrong password.
 fn forms(app: &App) -> Vec<(u32, Example)> {
     use Visitor::{Anonymous, Customer, Operator};
-    let forms: [(u32, &'static str, Visitor, &[(&'static str, &str)]); 20] = [
+    let forms: [Fields<'_>; 20] = [
         // Mostly too short, because hashing a password is slow.
         (4, "/signup", Anonymous, &[("email", "eve@example.com"), ("password", "short"), ("next", "/pricing")]),
         (1, "/login", Anonymous, &[("email", "eve@example.com"), ("password", "wrong"), ("next", "/billing")]),
@@ -90,7 +96,7 @@ fn forms(app: &App) -> Vec<(u32, Example)> {
 fn queries(app: &App) -> Vec<(u32, Example)> {
     use Visitor::{Anonymous, Customer, Key, Operator};
     let id = app.account.as_str();
-    let queries: [(u32, &'static str, Visitor, &[(&'static str, &str)]); 28] = [
+    let queries: [Fields<'_>; 31] = [
         (2, "/", Anonymous, &[("notice", "closed")]),
         (3, "/pricing", Customer, &[("plan", "PRO"), ("interval", "year"), ("notice", "canceled")]),
         (2, "/signup", Anonymous, &[("next", "/billing/upgrade?feature=analytics")]),
@@ -104,8 +110,10 @@ fn queries(app: &App) -> Vec<(u32, Example)> {
         (3, "/billing/success", Customer, &[("session_id", "cs_test_1")]),
         (2, "/billing/upgrade", Customer, &[("feature", "analytics"), ("next", "/dashboard")]),
         (3, "/billing/invoice", Operator, &[("id", "in_1"), ("as", "pdf")]),
+        (2, "/billing/return", Customer, &[("next", "/billing")]),
         (1, "/api/billing/plan", Customer, &[("a", "b")]),
         (1, "/api/billing/usage", Customer, &[("a", "b")]),
+        (1, "/account", Customer, &[("notice", "a")]),
         (1, "/dashboard", Customer, &[("notice", "a")]),
         (1, "/dashboard/meters", Customer, &[("a", "b")]),
         (3, "/dashboard/analytics", Operator, &[("range", "90d")]),
@@ -114,6 +122,7 @@ fn queries(app: &App) -> Vec<(u32, Example)> {
         (2, "/dashboard/api-keys", Operator, &[("a", "b")]),
         (1, "/dashboard/custom-domain", Operator, &[("a", "b")]),
         (1, "/dashboard/support", Operator, &[("notice", "sent")]),
+        (1, "/admin", Operator, &[("notice", "a")]),
         (3, "/admin/events", Operator, &[("state", "parked"), ("about", "cus_1"), ("after", "1790000000.evt_1")]),
         (2, "/admin/changes", Operator, &[("state", "pending"), ("account", "acc_1"), ("after", "1790000000.evt_1")]),
         (2, "/admin/drift", Operator, &[("state", "open"), ("kind", "subscription"), ("after", "1790000000.d_1")]),

@@ -66,7 +66,7 @@ fn no_input_causes_a_panic_or_500(database: DatabaseKind) {
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         };
-        let outcome = outcome.and_then(|()| panics(database).map_or(Ok(()), |panic| Err(panic)));
+        let outcome = outcome.and_then(|()| panics(database).map_or(Ok(()), Err));
         outcome.map_err(|error| TestCaseError::fail(format!("{shown}\n{error}")))
     });
     let outcome = outcome.map_err(|error| error.to_string()).and_then(|()| runtime.block_on(app.serves()));
