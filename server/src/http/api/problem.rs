@@ -98,13 +98,13 @@ impl Problem {
             tollgate.catalog().meter_label(reading.meter),
             reading.window.end
         );
-        let limit = match reading.limit {
         let detail = match reading.beyond {
             Overage::Bill { max } => {
                 format!("{detail} Beyond the limit, {} of at most {max} are used, which are billed.", reading.overage)
             }
             Overage::Deny => detail,
         };
+        let limit = match reading.limit {
             Limit::Finite(limit) => Some(limit),
             Limit::Unlimited => None,
         };
@@ -189,7 +189,7 @@ impl Problem {
 
     /// As the last event of a stream.
     pub(super) fn as_json(&self) -> String {
-        // Only texts and numbers, so it cannot fail.
+        // Only strings and numbers, so it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -224,7 +224,7 @@ impl IntoResponses for Errors {
         let errors = [
             (StatusCode::BAD_REQUEST, "Invalid `Idempotency-Key`"),
             (StatusCode::UNAUTHORIZED, "Missing or invalid credentials"),
-            (StatusCode::PAYMENT_REQUIRED, "A limit is reached"),
+            (StatusCode::PAYMENT_REQUIRED, "Limit reached"),
             (StatusCode::FORBIDDEN, "The plan does not include API keys, or the request came from another site"),
             (StatusCode::CONFLICT, "The `Idempotency-Key` was used for a different request"),
             (StatusCode::TOO_MANY_REQUESTS, "Too many calls"),
