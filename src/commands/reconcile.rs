@@ -44,7 +44,13 @@ fn print(findings: &[Finding]) {
 /// Advice to an operator about a difference that is not repaired automatically.
 const fn next_step(drift: &Drift) -> Option<&'static str> {
     match drift {
-        Drift::MissedEvent { .. } | Drift::WrongSubscription { .. } | Drift::DeletedButBilled { .. } => None,
+        Drift::MissedEvent { .. }
+        | Drift::WrongSubscription { .. }
+        | Drift::WrongPurchase { .. }
+        | Drift::DeletedButBilled { .. } => None,
+        Drift::MissingSubscription { .. } => {
+            Some("Check that STRIPE_SECRET_KEY belongs to the Stripe account and mode in which it was sold.")
+        }
         Drift::DuplicateSubscription { .. } => {
             Some("Ask the customer which one to keep, and cancel the others in Stripe.")
         }
