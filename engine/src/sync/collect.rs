@@ -23,11 +23,12 @@ pub(super) async fn collect(core: &Core, fetched: &Fetched) -> Result<bool, Sync
     let mut has_tried = false;
     for fresh in &fetched.subscriptions {
         let (subscription, object) = (&fresh.now.subscription, &fresh.now);
-        // The Stripe account may sell other things to customers that are none of ours.
-        let is_ours = customers::by_id(core.db(), &subscription.customer).await?.is_some();
         // While collection is paused, customers were told that nothing is charged.
-        let is_charged = !object.is_sent && subscription.pause.is_none();
-        if is_ours && subscription.is_collectable() && is_charged {
+        if !subscription.is_collectable() || object.is_sent || subscription.pause.is_some() {
+            continue;
+        }
+        // The Stripe account may sell other things, to customers that belong to no account here.
+        if customers::by_id(core.db(), &subscription.customer).await?.is_some() {
             has_tried |= collect_one(core, fetched, object).await?;
         }
     }
