@@ -6,7 +6,7 @@ use billing::email::{Email, EmailError};
 use crate::core::Core;
 use crate::store::{StoreError, Tx, accounts as rows, inbox};
 
-/// A billed party: a user, team or organisation of the host.
+/// A billed party: a user, team or organization of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Billable {
     /// The host's id.
@@ -71,7 +71,7 @@ pub async fn ensure_in(
     // exist has either committed by now, or will find it.
     tx.lock(account.as_str()).await?;
     if rows::insert(tx, account, email, name, core.now()).await? {
-        return Ok(inbox::revive_naming(tx, account, core.now()).await? > 0);
+        return Ok(inbox::revive_for_account(tx, account, core.now()).await? > 0);
     }
     rows::set_contact(tx, account, email, name).await?;
     Ok(false)

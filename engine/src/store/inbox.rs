@@ -11,21 +11,38 @@ use super::list::{ListQuery, list as list_of, list_query};
 use super::row::RowRef;
 use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
 
-/// Leases the events that have been due longest; `$locked` is the database's clause for locked rows.
-/// Events of a subject that a worker holds wait until it is done: one subject is applied by one
-/// worker at a time.
+/// Leases the due events of the subjects that have waited longest, with a database's syntax for rows that
+/// are locked. A claim reads what it takes, however many events are pending: it walks the index
+/// `webhook_event_due` from the front, and takes the other events of a subject from the index
+/// `webhook_event_subject`. Subjects that a worker holds are skipped, so that one worker at a time applies
+/// a subject; the subquery is scalar because a planner would turn `NOT EXISTS` into a join of all pending
+/// events.
 macro_rules! claim {
     ($locked:literal) => {
         concat!(
-            "WITH due AS MATERIALIZED (SELECT e.event_id AS id FROM webhook_event e \
-            WHERE e.state = 'pending' AND e.next_attempt_at <= $1 AND (e.lease_until IS NULL OR e.lease_until <= $1) \
-            AND NOT EXISTS (SELECT 1 FROM webhook_event h \
-                WHERE h.subject = e.subject AND h.state = 'pending' AND h.lease_until > $1) \
-            ORDER BY e.next_attempt_at, e.event_id LIMIT $2",
+            "WITH first AS MATERIALIZED (SELECT e.subject FROM webhook_event e \
+            WHERE e.state = 'pending' AND e.lease_until IS NULL AND e.next_attempt_at <= $1 \
+            AND (SELECT h.event_id FROM webhook_event h WHERE h.lease_until > $1 AND h.subject = e.subject LIMIT 1) IS NULL \
+            ORDER BY e.next_attempt_at, e.event_id LIMIT $2), \
+            due AS MATERIALIZED (SELECT e.event_id AS id FROM webhook_event e \
+            WHERE e.subject IN (SELECT subject FROM first) \
+            AND e.state = 'pending' AND e.lease_until IS NULL AND e.next_attempt_at <= $1 LIMIT $3",
             $locked,
-            ") UPDATE webhook_event SET lease_owner = $3, lease_until = $4, attempts = attempts + 1 \
+            ") UPDATE webhook_event SET lease_owner = $4, lease_until = $5, attempts = attempts + 1 \
             FROM due WHERE webhook_event.event_id = due.id \
             RETURNING event_id, type, subject, customer_id, payload, attempts, postponed, created"
+        )
+    };
+}
+
+/// Releases the leases that have expired, so that their events are due again.
+macro_rules! release_expired {
+    ($locked:literal) => {
+        concat!(
+            "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL \
+            WHERE event_id IN (SELECT event_id FROM webhook_event WHERE state = 'pending' AND lease_until <= $1",
+            $locked,
+            ")"
         )
     };
 }
@@ -35,19 +52,19 @@ const KNOWN: ListQuery = list_query!("SELECT event_id FROM webhook_event WHERE e
 /// The statements with a list parameter, by name.
 pub(super) const LISTS: &[(&str, ListQuery)] = &[("KNOWN", KNOWN)];
 
-/// PostgreSQL only: SQLite has one writer at a time.
+/// For PostgreSQL only: SQLite has one writer at a time.
 const CLAIM_UNLOCKED: &str = claim!(" FOR UPDATE OF e SKIP LOCKED");
+const RELEASE_EXPIRED_UNLOCKED: &str = release_expired!(" FOR UPDATE SKIP LOCKED");
 
 statements! {
-    ANY_DUE = "SELECT event_id FROM webhook_event \
-        WHERE state = 'pending' AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1";
+    ANY_DUE = "SELECT 'due' WHERE \
+        EXISTS (SELECT 1 FROM webhook_event WHERE state = 'pending' AND lease_until IS NULL AND next_attempt_at <= $1) \
+        OR EXISTS (SELECT 1 FROM webhook_event WHERE state = 'pending' AND lease_until <= $1)";
     CLAIM = claim!("");
+    RELEASE_EXPIRED = release_expired!("");
     SET_CUSTOMER = "UPDATE webhook_event SET customer_id = $2 WHERE event_id = $1 AND customer_id IS NULL";
     RENEW = "UPDATE webhook_event SET lease_until = $5 WHERE event_id = $1 AND lease_owner = $2 AND attempts = $3 \
         AND state = 'pending' AND lease_until > $4";
-    SETTLE = "UPDATE webhook_event SET state = $2, settled_at = $3, account_hint = $6, lease_owner = NULL, lease_until = NULL, last_error = NULL \
-        WHERE event_id = $1 AND state <> 'done' AND ((lease_owner = $4 AND attempts = $5) OR (lease_owner IS NULL AND $2 <> 'unmatched')) \
-        AND ($2 <> 'unmatched' OR NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = webhook_event.customer_id))";
     HELD_BY_ANOTHER = "SELECT event_id FROM webhook_event \
         WHERE event_id = $1 AND lease_owner IS NOT NULL AND (lease_owner <> $2 OR attempts <> $3)";
     RESCHEDULE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
@@ -57,10 +74,11 @@ statements! {
     RELEASE_ALL = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL AND state = 'pending'";
     REVIVE_OF_CUSTOMER = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, \
         postponed = 0, lease_owner = NULL, lease_until = NULL WHERE state IN ('unmatched', 'pending') AND customer_id = $1";
-    REVIVE_NAMING = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, postponed = 0 \
+    REVIVE_FOR_ACCOUNT = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, postponed = 0 \
         WHERE state = 'unmatched' AND account_hint = $1";
-    NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) \
-        FROM webhook_event WHERE state = 'pending'";
+    NEXT_DUE = "SELECT MIN(due) FROM (\
+        SELECT MIN(next_attempt_at) AS due FROM webhook_event WHERE state = 'pending' AND lease_until IS NULL \
+        UNION ALL SELECT MIN(lease_until) FROM webhook_event WHERE state = 'pending' AND lease_until IS NOT NULL) AS either";
     BY_ID = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
         WHERE event_id = $1";
     LIST = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
@@ -76,12 +94,12 @@ statements! {
     REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = CASE WHEN lease_until > $2 THEN attempts ELSE 0 END, \
         postponed = CASE WHEN lease_until > $2 THEN postponed ELSE 0 END, next_attempt_at = $2, lease_owner = CASE WHEN lease_until > $2 THEN lease_owner END, \
         lease_until = CASE WHEN lease_until > $2 THEN lease_until END WHERE event_id = $1 AND state <> 'ignored' AND payload <> ''";
-    REPLAY_PARKED = "UPDATE webhook_event SET state = 'pending', attempts = 0, postponed = 0, next_attempt_at = $1 WHERE state = 'parked'";
     ERASE_PAYLOADS = "UPDATE webhook_event SET payload = '' WHERE event_id IN (SELECT e.event_id FROM customer c \
         JOIN webhook_event e ON e.customer_id = c.id WHERE c.account_id = $1 AND e.payload <> '' AND e.state IN ('done', 'ignored'))";
     ERASE_PAYLOADS_OF_CLOSED = "UPDATE webhook_event SET payload = '' WHERE event_id IN (SELECT e.event_id FROM account a \
         JOIN customer c ON c.account_id = a.id JOIN webhook_event e ON e.customer_id = c.id \
         WHERE a.closed_at > $1 AND e.payload <> '' AND e.state IN ('done', 'ignored') LIMIT $2)";
+    REPLAY_PARKED = "UPDATE webhook_event SET state = 'pending', attempts = 0, postponed = 0, next_attempt_at = $1 WHERE state = 'parked'";
 }
 
 static INSERT_EVENTS: LazyLock<BatchStatement> = LazyLock::new(|| {
@@ -94,14 +112,30 @@ static INSERT_EVENTS: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
+static SETTLE: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "SETTLE",
+        "WITH held (event_id, owner, attempt, state, at, hint) AS (",
+        "$text, $text, $bigint, $text, $bigint, $text",
+        ") UPDATE webhook_event SET state = held.state, settled_at = held.at, account_hint = held.hint, \
+        lease_owner = NULL, lease_until = NULL, last_error = NULL FROM held \
+        WHERE webhook_event.event_id = held.event_id AND webhook_event.state <> 'done' \
+        AND ((lease_owner = held.owner AND attempts = held.attempt) OR (lease_owner IS NULL AND held.state <> 'unmatched')) \
+        AND (held.state <> 'unmatched' OR NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = webhook_event.customer_id))",
+    )
+});
+
 /// The batch statements.
 pub(super) fn batches() -> Vec<&'static BatchStatement> {
-    vec![&INSERT_EVENTS]
+    vec![&INSERT_EVENTS, &SETTLE]
 }
 
 /// The statements specific to one database, by name.
 pub(super) fn own_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
-    if db.is_shared() { vec![("CLAIM_UNLOCKED", CLAIM_UNLOCKED)] } else { Vec::new() }
+    if !db.is_shared() {
+        return Vec::new();
+    }
+    vec![("CLAIM_UNLOCKED", CLAIM_UNLOCKED), ("RELEASE_EXPIRED_UNLOCKED", RELEASE_EXPIRED_UNLOCKED)]
 }
 
 /// The state of an event.
@@ -153,7 +187,7 @@ pub struct NewEvent {
     pub created: Timestamp,
     /// The id of the object it belongs to; events of one subject are applied together.
     pub subject: Option<String>,
-    /// Its customer at Stripe.
+    /// Its customer in Stripe.
     pub customer: Option<String>,
     /// The signed bytes.
     pub payload: String,
@@ -172,7 +206,7 @@ pub struct Claimed {
     pub kind: String,
     /// The id of the object it belongs to.
     pub subject: Option<String>,
-    /// Its customer at Stripe.
+    /// Its customer in Stripe.
     pub customer_id: Option<String>,
     /// The signed bytes.
     pub payload: String,
@@ -231,24 +265,32 @@ pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<HashSet<String>,
     Ok(inserted.into_iter().map(|(id,)| id).collect())
 }
 
-/// Leases at most `limit` due events until `until`, and returns them oldest first by Stripe's time. Two
-/// nodes never hold the same event or the same subject: they claim one after the other, and see each
-/// other's leases. Rows that are being settled are skipped.
+/// The most events that one claim takes, so that the transaction that settles them stays short.
+const MAX_CLAIMED: i64 = 512;
+
+/// Leases the due events of at most `subjects` subjects until `until`, and returns them oldest first by
+/// Stripe's time. Two nodes never hold the same event or the same subject: they claim one after the other,
+/// and see each other's leases. Rows that are being settled are skipped.
 pub async fn claim(
     db: &Db,
     owner: &str,
     now: Timestamp,
     until: Timestamp,
-    limit: i64,
+    subjects: i64,
 ) -> Result<Vec<Claimed>, StoreError> {
     // An idle worker polls often and must not block writers.
     if db.fetch_optional::<(String,)>(ANY_DUE, values![now.0]).await?.is_none() {
         return Ok(Vec::new());
     }
+    let (release, claim) = match db.is_shared() {
+        true => (RELEASE_EXPIRED_UNLOCKED, CLAIM_UNLOCKED),
+        false => (RELEASE_EXPIRED, CLAIM),
+    };
     let mut tx = db.begin().await?;
     tx.lock("claim").await?;
-    let claim = if db.is_shared() { CLAIM_UNLOCKED } else { CLAIM };
-    let mut claimed = tx.fetch_all::<Claimed>(claim, values![now.0, limit, owner, until.0]).await?;
+    tx.execute(release, values![now.0]).await?;
+    let values = values![now.0, subjects, MAX_CLAIMED, owner, until.0];
+    let mut claimed = tx.fetch_all::<Claimed>(claim, values).await?;
     tx.commit().await?;
     claimed.sort_by(|a, b| (a.created, &a.event_id).cmp(&(b.created, &b.event_id)));
     Ok(claimed)
@@ -260,7 +302,7 @@ pub async fn renew(tx: &mut Tx, lease: &Lease, now: Timestamp, until: Timestamp)
     tx.execute(RENEW, values![event.as_str(), owner, *attempt, now.0, until.0]).await.map(drop)
 }
 
-/// Records the customer of events that do not name it themselves, such as those of a refund.
+/// Records the customer of events that do not contain it themselves, such as those of a refund.
 pub async fn set_customer(db: &Db, events: &[EventId], customer: &CustomerId) -> Result<(), StoreError> {
     let mut tx = db.begin().await?;
     for event in events {
@@ -269,24 +311,31 @@ pub async fn set_customer(db: &Db, events: &[EventId], customer: &CustomerId) ->
     tx.commit().await
 }
 
-/// Settles an event, in the transaction that holds its effects. A done event stays done, and an event
+/// Settles events, in the transaction that holds their effects. A done event stays done, and an event
 /// cannot become unmatched after its customer was linked: see [`revive_of_customer`]. `account_hint` is
-/// the account that an unmatched event's objects name. `false` if another worker or another claim holds
-/// the event: then this transaction must not be committed.
+/// the account that an unmatched event's objects name. Returns an event that another worker or another
+/// claim holds, if there is one: then this transaction must not be committed.
 pub async fn settle(
     tx: &mut Tx,
-    lease: &Lease,
+    leases: &[Lease],
     state: EventState,
     account_hint: Option<&str>,
     at: Timestamp,
-) -> Result<bool, StoreError> {
-    let Lease { event, owner, attempt } = lease;
-    let values = values![event.as_str(), state.as_str(), at.0, owner, *attempt, account_hint];
-    if tx.execute(SETTLE, values).await? > 0 {
-        return Ok(true);
+) -> Result<Option<EventId>, StoreError> {
+    let rows = leases.iter().map(|Lease { event, owner, attempt }| {
+        values![event.as_str(), owner.as_str(), *attempt, state.as_str(), at.0, account_hint]
+    });
+    let settled = SETTLE.execute(tx, rows.collect()).await?;
+    if usize::try_from(settled).is_ok_and(|settled| settled == leases.len()) {
+        return Ok(None);
     }
-    let held = tx.fetch_optional::<(String,)>(HELD_BY_ANOTHER, values![event.as_str(), owner, *attempt]).await?;
-    Ok(held.is_none())
+    for Lease { event, owner, attempt } in leases {
+        let held_by_another = values![event.as_str(), owner, *attempt];
+        if tx.fetch_optional::<(String,)>(HELD_BY_ANOTHER, held_by_another).await?.is_some() {
+            return Ok(Some(event.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// Reschedules an event for `next`, or parks it, with the reason. An event that has since been released
@@ -320,9 +369,9 @@ pub async fn revive_of_customer(tx: &mut Tx, customer: &CustomerId, at: Timestam
     tx.execute(REVIVE_OF_CUSTOMER, values![customer.as_str(), at.0]).await
 }
 
-/// Makes the events whose objects name a newly created account due again, and returns their number.
-pub async fn revive_naming(tx: &mut Tx, account: &AccountId, at: Timestamp) -> Result<u64, StoreError> {
-    tx.execute(REVIVE_NAMING, values![account.as_str(), at.0]).await
+/// Makes the events whose objects refer to a newly created account due again, and returns their number.
+pub async fn revive_for_account(tx: &mut Tx, account: &AccountId, at: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(REVIVE_FOR_ACCOUNT, values![account.as_str(), at.0]).await
 }
 
 /// The time at which the next event is due, if one is pending.
@@ -343,7 +392,7 @@ pub struct EventSummary {
     pub attempts: i64,
     /// The id of the object it belongs to.
     pub subject: Option<String>,
-    /// Its customer at Stripe.
+    /// Its customer in Stripe.
     pub customer: Option<String>,
     /// When it was received.
     pub received_at: Timestamp,
@@ -478,6 +527,11 @@ pub async fn replay(tx: &mut Tx, event: &EventId, at: Timestamp) -> Result<bool,
     Ok(tx.execute(REPLAY, values![event.as_str(), at.0]).await? > 0)
 }
 
+/// Makes every parked event due again, and returns their number.
+pub async fn replay_parked(tx: &mut Tx, at: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(REPLAY_PARKED, values![at.0]).await
+}
+
 /// Erases the bodies of an account's events that are settled: they hold addresses and names.
 pub async fn erase_payloads(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
     tx.execute(ERASE_PAYLOADS, values![account.as_str()]).await.map(drop)
@@ -487,9 +541,4 @@ pub async fn erase_payloads(tx: &mut Tx, account: &AccountId) -> Result<(), Stor
 /// and returns their number: events arrive after an account was closed, too.
 pub async fn erase_payloads_of_closed(tx: &mut Tx, closed_after: Timestamp, limit: i64) -> Result<u64, StoreError> {
     tx.execute(ERASE_PAYLOADS_OF_CLOSED, values![closed_after.0, limit]).await
-}
-
-/// Makes every parked event due again, and returns their number.
-pub async fn replay_parked(tx: &mut Tx, at: Timestamp) -> Result<u64, StoreError> {
-    tx.execute(REPLAY_PARKED, values![at.0]).await
 }

@@ -66,10 +66,8 @@ pub(super) async fn all(core: &Core, fetched: &Fetched, context: &SyncContext<'_
         SyncOutcome::Ignored => EventState::Ignored,
     };
     let hint = owners.missing_account.as_deref().filter(|_| state == EventState::Unmatched);
-    for lease in context.events {
-        if !inbox::settle(&mut tx, lease, state, hint, core.now()).await? {
-            return Ok(Written::LeaseLost(lease.event.clone()));
-        }
+    if let Some(event) = inbox::settle(&mut tx, context.events, state, hint, core.now()).await? {
+        return Ok(Written::LeaseLost(event));
     }
     core.cache().commit(tx, accounts.iter().cloned().collect()).await?;
     // After the commit: a worker woken earlier would find nothing.
