@@ -1,6 +1,6 @@
-//! Stripe's test cards and their behaviour.
+//! Stripe's test cards and their behavior.
 //!
-//! Invariant: a card's behaviour depends only on its number.
+//! Invariant: a card's behavior depends only on its number.
 //! Source: "Test card numbers", docs.stripe.com/testing.
 
 use serde_json::Value;
@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::error::ApiError;
 use crate::fields::Fields;
 
-/// The behaviour of a card.
+/// The behavior of a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Behaviour {
+pub(crate) enum Behavior {
     Pays,
     /// Declined both when it is saved and when it is charged.
     Declines(Decline),
@@ -71,58 +71,53 @@ pub(crate) struct TestCard {
     pub(crate) number: &'static str,
     pub(crate) brand: &'static str,
     pub(crate) country: &'static str,
-    pub(crate) behaviour: Behaviour,
+    pub(crate) behavior: Behavior,
     /// The token without its prefix: `visa` for `pm_card_visa` and `tok_visa`.
     token: &'static str,
     /// The description on the Checkout page; cards without one are not listed there.
     pub(crate) note: &'static str,
 }
 
-const fn card(number: &'static str, token: &'static str, behaviour: Behaviour, note: &'static str) -> TestCard {
-    TestCard { number, brand: "visa", country: "US", behaviour, token, note }
+const fn card(number: &'static str, token: &'static str, behavior: Behavior, note: &'static str) -> TestCard {
+    TestCard { number, brand: "visa", country: "US", behavior, token, note }
 }
 
-const fn disputed(reason: &'static str, inquiry: bool) -> Behaviour {
-    Behaviour::Disputed(Complaint { reason, inquiry })
+const fn disputed(reason: &'static str, inquiry: bool) -> Behavior {
+    Behavior::Disputed(Complaint { reason, inquiry })
 }
 
 const fn branded(number: &'static str, token: &'static str, brand: &'static str) -> TestCard {
-    TestCard { number, brand, country: "US", behaviour: Behaviour::Pays, token, note: "" }
+    TestCard { number, brand, country: "US", behavior: Behavior::Pays, token, note: "" }
 }
 
 /// The supported cards. Other valid numbers are declined, as live cards are in test mode.
 pub(crate) const CARDS: &[TestCard] = &[
-    card("4242424242424242", "visa", Behaviour::Pays, "Pays"),
-    card("4000000000000002", "chargeDeclined", Behaviour::Declines(GENERIC), "Declined"),
-    card(
-        "4000000000000341",
-        "chargeCustomerFail",
-        Behaviour::DeclinesCharges,
-        "Can be saved; every charge is declined",
-    ),
-    card("4000002500003155", "authenticationRequiredOnSetup", Behaviour::AuthenticatesOnce, "Requires 3-D Secure"),
+    card("4242424242424242", "visa", Behavior::Pays, "Pays"),
+    card("4000000000000002", "chargeDeclined", Behavior::Declines(GENERIC), "Declined"),
+    card("4000000000000341", "chargeCustomerFail", Behavior::DeclinesCharges, "Can be saved; every charge is declined"),
+    card("4000002500003155", "authenticationRequiredOnSetup", Behavior::AuthenticatesOnce, "Requires 3-D Secure"),
     card(
         "4000000000009995",
         "chargeDeclinedInsufficientFunds",
-        Behaviour::Declines(decline("card_declined", Some("insufficient_funds"), "Your card has insufficient funds.")),
+        Behavior::Declines(decline("card_declined", Some("insufficient_funds"), "Your card has insufficient funds.")),
         "Insufficient funds",
     ),
     card(
         "4000000000000069",
         "chargeDeclinedExpiredCard",
-        Behaviour::Declines(decline("expired_card", None, "Your card has expired.")),
+        Behavior::Declines(decline("expired_card", None, "Your card has expired.")),
         "",
     ),
     card(
         "4000000000000127",
         "chargeDeclinedIncorrectCvc",
-        Behaviour::Declines(decline("incorrect_cvc", None, "Your card's security code is incorrect.")),
+        Behavior::Declines(decline("incorrect_cvc", None, "Your card's security code is incorrect.")),
         "",
     ),
     card(
         "4000000000000119",
         "chargeDeclinedProcessingError",
-        Behaviour::Declines(decline(
+        Behavior::Declines(decline(
             "processing_error",
             None,
             "An error occurred while processing your card. Try again in a little bit.",
@@ -132,11 +127,11 @@ pub(crate) const CARDS: &[TestCard] = &[
     card("4000000000000259", "createDispute", disputed("fraudulent", false), "Pays; is disputed"),
     card("4000000000002685", "createDisputeProductNotReceived", disputed("product_not_received", false), ""),
     card("4000000000001976", "createDisputeInquiry", disputed("fraudulent", true), "Pays; an inquiry is opened"),
-    card("4000000000007726", "pendingRefund", Behaviour::RefundsLate, "Pays; refunds are pending for a day"),
-    card("4000000000005126", "refundFail", Behaviour::RefundsFail, "Pays; refunds fail after a day"),
-    card("4000002760003184", "authenticationRequired", Behaviour::AuthenticatesAlways, ""),
-    card("4000000000003220", "threeDSecure2Required", Behaviour::AuthenticatesAlways, ""),
-    card("4000056655665556", "visa_debit", Behaviour::Pays, ""),
+    card("4000000000007726", "pendingRefund", Behavior::RefundsLate, "Pays; refunds are pending for a day"),
+    card("4000000000005126", "refundFail", Behavior::RefundsFail, "Pays; refunds fail after a day"),
+    card("4000002760003184", "authenticationRequired", Behavior::AuthenticatesAlways, ""),
+    card("4000000000003220", "threeDSecure2Required", Behavior::AuthenticatesAlways, ""),
+    card("4000056655665556", "visa_debit", Behavior::Pays, ""),
     branded("5555555555554444", "mastercard", "mastercard"),
     branded("378282246310005", "amex", "amex"),
     branded("6011111111111117", "discover", "discover"),
@@ -150,38 +145,38 @@ pub(crate) fn by_number(number: &str) -> Option<&'static TestCard> {
 /// Finds a card by a token: `pm_card_…` or `tok_…`.
 pub(crate) fn by_token(id: &str) -> Option<&'static TestCard> {
     let token = id.strip_prefix("pm_card_").or_else(|| id.strip_prefix("tok_"))?;
-    // A brand may precede the behaviour: `pm_card_visa_chargeDeclined`.
+    // A brand may precede the behavior: `pm_card_visa_chargeDeclined`.
     let token = token.strip_prefix("visa_charge").map_or(token, |_| &token["visa_".len()..]);
     CARDS.iter().find(|card| card.token == token)
 }
 
-/// Returns the behaviour of a stored payment method.
-pub(crate) fn behaviour(method: &Value) -> Behaviour {
-    by_number(method.text("_number")).map_or(Behaviour::Pays, |card| card.behaviour)
+/// Returns the behavior of a stored payment method.
+pub(crate) fn behavior(method: &Value) -> Behavior {
+    by_number(method.text("_number")).map_or(Behavior::Pays, |card| card.behavior)
 }
 
 /// Returns the decline when a payment method is saved, if any.
-pub(crate) fn decline_on_save(behaviour: Behaviour) -> Option<Decline> {
-    match behaviour {
-        Behaviour::Declines(decline) => Some(decline),
+pub(crate) fn decline_on_save(behavior: Behavior) -> Option<Decline> {
+    match behavior {
+        Behavior::Declines(decline) => Some(decline),
         _ => None,
     }
 }
 
 /// Returns the decline when a payment method is charged, if any; 3-D Secure aside.
-pub(crate) fn decline_on_charge(behaviour: Behaviour) -> Option<Decline> {
-    match behaviour {
-        Behaviour::Declines(decline) => Some(decline),
-        Behaviour::DeclinesCharges => Some(GENERIC),
+pub(crate) fn decline_on_charge(behavior: Behavior) -> Option<Decline> {
+    match behavior {
+        Behavior::Declines(decline) => Some(decline),
+        Behavior::DeclinesCharges => Some(GENERIC),
         _ => None,
     }
 }
 
 /// Whether a payment requires 3-D Secure. `saved` means that the card was already set up with it.
-pub(crate) fn requires_authentication(behaviour: Behaviour, saved: bool) -> bool {
-    match behaviour {
-        Behaviour::AuthenticatesAlways => true,
-        Behaviour::AuthenticatesOnce => !saved,
+pub(crate) fn requires_authentication(behavior: Behavior, saved: bool) -> bool {
+    match behavior {
+        Behavior::AuthenticatesAlways => true,
+        Behavior::AuthenticatesOnce => !saved,
         _ => false,
     }
 }

@@ -211,7 +211,7 @@ impl Sandbox {
     }
 
     /// Keeps the response of a failed call under its idempotency key, so that it is repeated for a day, like
-    /// at Stripe.
+    /// in Stripe.
     pub fn keep_failures(&self, keep: bool) {
         self.shared.lock().faults.kept = keep;
     }

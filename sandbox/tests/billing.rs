@@ -119,7 +119,7 @@ async fn a_new_card_saves_a_past_due_subscription() {
 }
 
 #[tokio::test]
-async fn a_subscription_cancelled_at_period_end_runs_until_then() {
+async fn a_subscription_canceled_at_period_end_runs_until_then() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let path = format!("/v1/subscriptions/{}", id(&made));
@@ -136,7 +136,7 @@ async fn a_subscription_cancelled_at_period_end_runs_until_then() {
 }
 
 #[tokio::test]
-async fn a_subscription_cancelled_immediately_is_hidden_from_lists() {
+async fn a_subscription_canceled_immediately_is_hidden_from_lists() {
     let world = World::new().await;
     let made = subscribe(&world, "pm_card_visa", &[]).await;
     let path = format!("/v1/subscriptions/{}", id(&made));
@@ -328,16 +328,16 @@ async fn pending_items_become_an_invoice() {
 async fn trial_settings_determine_how_a_trial_without_a_card_ends() {
     let world = World::new().await;
     let price = world.monthly_price().await;
-    for (behaviour, status) in [("cancel", "canceled"), ("pause", "paused"), ("create_invoice", "past_due")] {
+    for (behavior, status) in [("cancel", "canceled"), ("pause", "paused"), ("create_invoice", "past_due")] {
         let customer = id(&world.post("/v1/customers", &[]).await.ok());
         let form = [
             ("customer", customer.as_str()),
             ("items[0][price]", &price),
             ("trial_period_days", "1"),
-            ("trial_settings[end_behavior][missing_payment_method]", behaviour),
+            ("trial_settings[end_behavior][missing_payment_method]", behavior),
         ];
         let made = world.post("/v1/subscriptions", &form).await.ok();
         world.sandbox.advance(Duration::from_secs(DAY + 60));
-        assert_eq!(fresh(&world, &made).await["status"], status, "{behaviour}");
+        assert_eq!(fresh(&world, &made).await["status"], status, "{behavior}");
     }
 }

@@ -40,7 +40,7 @@ async fn fresh(world: &World, plan: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn cancelling_asks_for_confirmation_and_can_be_undone() {
+async fn canceling_asks_for_confirmation_and_can_be_undone() {
     let world = World::new().await;
     let (plan, path) = open(&world, "pm_card_visa", &[], Duration::ZERO).await;
     let shown = world.page("GET", &path, &[]).await;

@@ -224,7 +224,7 @@ fn session_items(tx: &mut Tx<'_>, params: &Value, subscribes: bool) -> Result<Ve
     Ok(items)
 }
 
-/// Creates a price from `price_data`; it is inactive, like at Stripe.
+/// Creates a price from `price_data`; it is inactive, as in Stripe.
 fn ad_hoc_price(tx: &mut Tx<'_>, data: &Value, param: &str) -> Result<Price, ApiError> {
     let product = match (data.some("product"), data.get("product_data")) {
         (Some(id), _) => tx.named("product", id, &format!("{param}[product]"))?.text("id").to_owned(),
@@ -356,7 +356,7 @@ pub(crate) fn complete(
             copy(&mut method["billing_details"], &billing, &["email", "name"]);
             method.set("allow_redisplay", "limited");
         });
-        if let Some(decline) = payment::decline_for(cards::behaviour(method), charged)
+        if let Some(decline) = payment::decline_for(cards::behavior(method), charged)
             && (session.subscribes() || !charged)
         {
             return Err(decline.error());

@@ -276,7 +276,7 @@ pub(crate) fn mark_paid(tx: &mut Tx<'_>, id: &str, settlement: Settlement<'_>) -
     Ok(paid)
 }
 
-/// Marks the InvoicePayments of an invoice as paid or cancelled.
+/// Marks the InvoicePayments of an invoice as paid or canceled.
 fn settle_payments(tx: &mut Tx<'_>, invoice: &Invoice, paid: bool) -> Result<(), ApiError> {
     let now = tx.now();
     for id in tx.ids_referring("invoice_payment", &invoice.id) {

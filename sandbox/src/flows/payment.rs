@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::banks::{self, TestAccount};
-use crate::cards::{self, Behaviour, Decline, TestCard};
+use crate::cards::{self, Behavior, Decline, TestCard};
 use crate::clock;
 use crate::error::ApiError;
 use crate::fields::Fields;
@@ -111,7 +111,7 @@ pub(crate) fn attach(tx: &mut Tx<'_>, method: &Value, customer: &str) -> Result<
         }
         None => {}
     }
-    if let Some(decline) = cards::decline_on_save(cards::behaviour(method)) {
+    if let Some(decline) = cards::decline_on_save(cards::behavior(method)) {
         return Err(decline.error());
     }
     let id = method.text("id").to_owned();
@@ -144,12 +144,12 @@ pub(crate) fn confirm(
     if banks::of(method).is_some() {
         return start_debit(tx, intent, method);
     }
-    let behaviour = cards::behaviour(method);
-    if let Some(decline) = cards::decline_on_charge(behaviour) {
+    let behavior = cards::behavior(method);
+    if let Some(decline) = cards::decline_on_charge(behavior) {
         return Err(record_decline(tx, id, method, decline)?);
     }
     let saved = method.flag("_authenticated");
-    if presence != Presence::Authenticated && cards::requires_authentication(behaviour, saved) {
+    if presence != Presence::Authenticated && cards::requires_authentication(behavior, saved) {
         if presence == Presence::OffSession {
             return Err(record_decline(tx, id, method, cards::AUTHENTICATION_REQUIRED)?);
         }
@@ -169,7 +169,7 @@ pub(crate) fn confirm(
         intent.payment_method = Some(method_id.to_owned());
         intent.latest_charge = Some(charge.text("id").to_owned());
     })?;
-    if let Behaviour::Disputed(complaint) = behaviour {
+    if let Behavior::Disputed(complaint) = behavior {
         dispute::open(tx, charge.text("id"), complaint)?;
     }
     Ok(paid)
@@ -224,8 +224,8 @@ pub(crate) fn confirm_setup(
 ) -> Result<Value, ApiError> {
     let id = intent.text("id").to_owned();
     let method_id = method.text("id").to_owned();
-    let behaviour = cards::behaviour(method);
-    if let Some(decline) = cards::decline_on_save(behaviour) {
+    let behavior = cards::behavior(method);
+    if let Some(decline) = cards::decline_on_save(behavior) {
         let error = decline.error();
         let shown = error.fields();
         tx.change(&id, "setup_intent.setup_failed", |intent| {
@@ -234,7 +234,7 @@ pub(crate) fn confirm_setup(
         })?;
         return Err(error.of_intent(&id));
     }
-    let requires = cards::requires_authentication(behaviour, method.flag("_authenticated"));
+    let requires = cards::requires_authentication(behavior, method.flag("_authenticated"));
     if requires && presence != Presence::Authenticated {
         let base = tx.origin.base.clone();
         return tx.change(&id, "setup_intent.requires_action", |intent| {
@@ -316,13 +316,13 @@ pub(crate) const AUTHENTICATION_FAILED: &str =
 
 /// Whether a payment method requires 3-D Secure.
 pub(crate) fn requires_authentication(method: &Value) -> bool {
-    cards::requires_authentication(cards::behaviour(method), method.flag("_authenticated"))
+    cards::requires_authentication(cards::behavior(method), method.flag("_authenticated"))
 }
 
 /// Returns the decline when a payment method is charged or saved, if any.
-pub(crate) fn decline_for(behaviour: Behaviour, charged: bool) -> Option<Decline> {
+pub(crate) fn decline_for(behavior: Behavior, charged: bool) -> Option<Decline> {
     match charged {
-        true => cards::decline_on_charge(behaviour),
-        false => cards::decline_on_save(behaviour),
+        true => cards::decline_on_charge(behavior),
+        false => cards::decline_on_save(behavior),
     }
 }

@@ -1,12 +1,12 @@
 //! Refunds.
 //!
 //! Invariant: a charge's `amount_refunded` is the sum of its pending and successful refunds; the amount
-//! of a refund that fails or is cancelled is subtracted again. Proved by
+//! of a refund that fails or is canceled is subtracted again. Proved by
 //! `a_failed_refund_restores_the_refundable_amount`.
 
 use serde_json::Value;
 
-use crate::cards::{self, Behaviour};
+use crate::cards::{self, Behavior};
 use crate::clock::DAY;
 use crate::error::ApiError;
 use crate::fields::Fields;
@@ -51,13 +51,13 @@ pub(crate) fn create(
         return Err(ApiError::invalid("", message).on("amount"));
     }
     let mut refund = objects::refund(charge, amount, reason, params, tx.now());
-    let behaviour = tx.get(charge.text("payment_method")).map_or(Behaviour::Pays, cards::behaviour);
+    let behavior = tx.get(charge.text("payment_method")).map_or(Behavior::Pays, cards::behavior);
     let debit = charge["payment_method_details"].text("type") != "card";
     let settles_at = tx.now() + SETTLES_AFTER;
-    if behaviour == Behaviour::RefundsLate || debit {
+    if behavior == Behavior::RefundsLate || debit {
         refund.set("status", "pending");
         refund.set("_settles_at", settles_at);
-    } else if behaviour == Behaviour::RefundsFail {
+    } else if behavior == Behavior::RefundsFail {
         refund.set("_settles_at", settles_at);
     }
     tx.create("refund.created", &refund);
@@ -116,7 +116,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: &str, succeeds: bool) -> Result<Value,
 pub(crate) fn cancel(tx: &mut Tx<'_>, id: &str) -> Result<Value, ApiError> {
     let refund = tx.find("refund", id)?;
     if !matches!(refund.text("status"), "pending" | "requires_action") {
-        let message = format!("Only pending refunds can be cancelled; this one is {}.", refund.text("status"));
+        let message = format!("Only pending refunds can be canceled; this one is {}.", refund.text("status"));
         return Err(ApiError::invalid("", message));
     }
     let canceled = tx.change_with_events(id, UPDATED, |refund| {

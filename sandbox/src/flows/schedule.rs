@@ -278,7 +278,7 @@ fn complete(tx: &mut Tx<'_>, schedule: &Value) -> Result<(), ApiError> {
         schedule.set("current_phase", Value::Null);
     })?;
     match schedule.text("end_behavior") {
-        "cancel" => subscription::end_as_planned(tx, subscription),
+        "cancel" => subscription::end_at_schedule(tx, subscription),
         _ => attach(tx, subscription, None),
     }
 }

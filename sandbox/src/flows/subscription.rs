@@ -29,7 +29,7 @@ pub(crate) struct NewSubscription<'a> {
     /// One-time prices billed with the first invoice.
     pub(crate) once: Vec<(Price, i64)>,
     pub(crate) trial_end: Option<i64>,
-    /// Parameters with the description, metadata, trial settings and the like.
+    /// Parameters such as the description, metadata and trial settings.
     pub(crate) params: &'a Value,
     pub(crate) default_payment_method: Option<&'a str>,
     pub(crate) if_unpaid: IfUnpaid,
@@ -120,7 +120,7 @@ pub(crate) fn end(tx: &mut Tx<'_>, id: &str, reason: &str) -> Result<Subscriptio
     Ok(ended)
 }
 
-/// Ends the schedule of a subscription that ends.
+/// Ends the schedule of a subscription that is ending.
 fn end_schedule(tx: &mut Tx<'_>, subscription: &str) -> Result<(), ApiError> {
     let ended: Subscription = tx.read(subscription)?;
     let schedule = ended.schedule.as_deref().and_then(|id| tx.get(id));
@@ -145,10 +145,10 @@ pub(crate) fn stop_schedule(tx: &mut Tx<'_>, id: &str, event: &str) -> Result<Va
 }
 
 /// Ends a subscription at its scheduled time, and bills usage until then.
-pub(crate) fn end_as_planned(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
+pub(crate) fn end_at_schedule(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let current: Subscription = tx.read(id)?;
     if current.items().iter().any(SubscriptionItem::is_metered) {
-        bill_the_end(tx, &current, false)?;
+        bill_final_invoice(tx, &current, false)?;
     }
     end(tx, id, "cancellation_requested").map(|_| ())
 }
@@ -158,15 +158,15 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, current: &Subscription, params: &Value) ->
     let id = &current.id;
     tx.update_quietly(id, |subscription| apply_reasons(subscription, params))?;
     if params.flag("invoice_now") {
-        bill_the_end(tx, current, params.flag("prorate"))?;
+        bill_final_invoice(tx, current, params.flag("prorate"))?;
     } else if params.flag("prorate") {
-        credit_the_rest(tx, current)?;
+        credit_unused_time(tx, current)?;
     }
     end(tx, id, "cancellation_requested")
 }
 
 /// Credits the unused time to the customer's next invoice.
-fn credit_the_rest(tx: &mut Tx<'_>, current: &Subscription) -> Result<(), ApiError> {
+fn credit_unused_time(tx: &mut Tx<'_>, current: &Subscription) -> Result<(), ApiError> {
     if current.status == SubscriptionStatus::Trialing {
         return Ok(());
     }
@@ -183,11 +183,11 @@ fn credit_the_rest(tx: &mut Tx<'_>, current: &Subscription) -> Result<(), ApiErr
 
 /// Bills pending items and usage, and credits the unused time if `prorates` is set. A negative total becomes
 /// credit.
-fn bill_the_end(tx: &mut Tx<'_>, current: &Subscription, prorates: bool) -> Result<(), ApiError> {
+fn bill_final_invoice(tx: &mut Tx<'_>, current: &Subscription, prorates: bool) -> Result<(), ApiError> {
     let now = tx.now();
     let id = &current.id;
     if prorates {
-        credit_the_rest(tx, current)?;
+        credit_unused_time(tx, current)?;
     }
     let customer: Customer = tx.read(&current.customer)?;
     let pending = invoice::pending_items(tx, &customer.id, Some(id))?;
@@ -221,7 +221,7 @@ fn bill_the_end(tx: &mut Tx<'_>, current: &Subscription, prorates: bool) -> Resu
     Ok(())
 }
 
-/// Expires a subscription whose first payment was not made within 23 hours, as at Stripe.
+/// Expires a subscription whose first payment was not made within 23 hours, as in Stripe.
 pub(crate) fn expire_incomplete(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
     let now = tx.now();
     let subscription = tx.update(id, UPDATED, |subscription: &mut Subscription| {

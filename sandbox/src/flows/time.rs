@@ -37,7 +37,7 @@ fn make_change(tx: &mut Tx<'_>, due: Due, id: &str) -> Result<(), ApiError> {
             tx.emit("customer.subscription.trial_will_end", &subscription.to_json()?, None);
             Ok(())
         }
-        Due::End => subscription::end_as_planned(tx, id),
+        Due::End => subscription::end_at_schedule(tx, id),
         Due::NextPhase => schedule::advance(tx, id),
         Due::EndTrial | Due::Renew => cycle::renew(tx, id),
         Due::Finalize => cycle::finalize(tx, id),

@@ -141,7 +141,7 @@ pub(crate) struct TrialSettings {
     pub(crate) end_behavior: EndBehavior,
 }
 
-/// The behaviour at the end of a trial.
+/// The behavior at the end of a trial.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct EndBehavior {
@@ -209,7 +209,7 @@ api_enum! {
 }
 
 api_enum! {
-    /// The behaviour when a trial ends without a payment method.
+    /// The behavior when a trial ends without a payment method.
     MissingMethod {
         #[default]
         CreateInvoice = "create_invoice",
