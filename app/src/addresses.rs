@@ -102,7 +102,7 @@ mod tests {
     use crate::areas::AREAS;
 
     #[test]
-    fn every_tier_and_feature_of_a_policy_is_in_the_catalogue() {
+    fn every_tier_and_feature_of_a_policy_is_in_the_catalog() {
         let catalog = billing::Catalog::parse(include_str!("../../plans.toml"), &|_| None).unwrap();
         for entry in TABLE {
             entry.policy.check(&catalog).unwrap();

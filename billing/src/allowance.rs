@@ -83,7 +83,7 @@ impl Allowance {
 /// Returns how much of `used` counts against the next window after `window` was cut short at `cut`.
 ///
 /// That is everything beyond the share of `limit` for the time that passed, rounded in the
-/// customer's favour.
+/// customer's favor.
 pub fn carried_over(used: u64, limit: Limit, window: UsageWindow, cut: Timestamp) -> u64 {
     let Limit::Finite(limit) = limit else { return 0 };
     let length = i128::from(window.end.0) - i128::from(window.start.0);

@@ -1,4 +1,4 @@
-//! The catalogue: the shipped file, error reports, and lookup of Stripe prices.
+//! The catalog: the shipped file, error reports, and lookup of Stripe prices.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{
     enterprise, free, item, pro, subscription,
 };
 
-/// A small valid catalogue; tests replace parts of it to make errors.
+/// A small valid catalog; tests replace parts of it to make errors.
 const VALID: &str = r#"
 trial_days = 14
 grace_days = 3
@@ -67,7 +67,7 @@ fn parse(text: &str) -> Result<Catalog, CatalogErrors> {
 }
 
 fn valid() -> Catalog {
-    parse(VALID).expect("a valid catalogue")
+    parse(VALID).expect("a valid catalog")
 }
 
 /// [`VALID`] with one part replaced.
@@ -97,7 +97,7 @@ fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::parse("usd").expect("a currency"))
 }
 
-// The shipped catalogue
+// The shipped catalog
 
 #[test]
 fn the_shipped_tiers_are_ranked_and_named() {
@@ -161,7 +161,7 @@ fn the_shipped_prices_take_their_ids_from_the_documented_variables() {
 }
 
 #[test]
-fn the_shipped_catalogue_finds_prices_by_lookup_key_without_any_variable() {
+fn the_shipped_catalog_finds_prices_by_lookup_key_without_any_variable() {
     let catalog = parse(PLANS).expect("valid without any variable");
     let tier = |key| catalog.tier_of_price(&PriceId::new("price_any"), Some(key)).cloned();
     assert_eq!(tier("tollgate_pro_month"), Some(pro()));
@@ -191,7 +191,7 @@ fn the_grace_period_defaults_to_three_days_and_the_trial_to_none() {
 }
 
 #[test]
-fn a_catalogue_needs_neither_features_nor_meters() {
+fn a_catalog_needs_neither_features_nor_meters() {
     let catalog = parse("[[plan]]\ntier = \"FREE\"\nname = \"Free\"").expect("valid");
     assert!(catalog.features().is_empty() && catalog.meters().is_empty());
     assert_eq!(catalog.free().limit(API_CALLS), Limit::Finite(0), "an undeclared meter is not included");
@@ -333,7 +333,7 @@ fn an_empty_variable_counts_as_unset_and_whitespace_around_an_id_is_trimmed() {
 }
 
 #[test]
-fn only_the_variables_that_the_file_names_are_read() {
+fn only_the_variables_listed_in_the_file_are_read() {
     let read = std::cell::RefCell::new(Vec::new());
     let catalog = Catalog::parse(VALID, &|name| {
         read.borrow_mut().push(name.to_owned());
@@ -353,7 +353,7 @@ fn text_that_is_not_toml_is_one_error_with_its_line() {
 }
 
 #[test]
-fn a_catalogue_needs_a_plan() {
+fn a_catalog_needs_a_plan() {
     for text in ["", "trial_days = 14"] {
         let errors = parse(text).expect_err("no plan").0;
         assert_eq!(errors.len(), 1, "{errors:?}");
@@ -364,7 +364,7 @@ fn a_catalogue_needs_a_plan() {
 #[test]
 fn unknown_keys_are_errors_in_every_table() {
     assert_error("grace_days", "grace_dayz", &["top level", "`grace_dayz`", "grace_days"]);
-    assert_error("name = \"Pro\"", "name = \"Pro\"\ncolour = \"red\"", &["plan `PRO`", "`colour`", "retired_prices"]);
+    assert_error("name = \"Pro\"", "name = \"Pro\"\ncolor = \"red\"", &["plan `PRO`", "`color`", "retired_prices"]);
     assert_error("amount = 2900", "amount = 2900\ntrial = 3", &["plan `PRO`", "price 1", "`trial`", "interval"]);
     assert_error("amount = 500", "amount = 500\nvat = 20", &["product `credits`", "`vat`", "quantity"]);
     assert_error(
@@ -409,16 +409,16 @@ fn a_limit_is_a_whole_number_or_unlimited() {
 fn every_plan_has_to_limit_every_declared_meter() {
     assert_error("apiCallsPerMonth = 1000, ", "", &["plan `PRO`", "`apiCallsPerMonth`"]);
     let both = parse(&VALID.replace("apiCallsPerMonth = 100,", "").replace("apiCallsPerMonth = 1000,", ""));
-    let errors = both.expect_err("two plans lack it").0;
+    let errors = both.expect_err("it is missing from two plans").0;
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors[0].contains("plan `FREE`") && errors[1].contains("plan `PRO`"), "{errors:?}");
     let declared = format!("{VALID}\n[[meter]]\nkey = \"seats\"\nlabel = \"Seats\"");
-    let errors = parse(&declared).expect_err("both plans lack it").0;
+    let errors = parse(&declared).expect_err("it is missing from both plans").0;
     assert!(errors.len() == 2 && errors.iter().all(|error| error.contains("`seats`")), "{errors:?}");
 }
 
 #[test]
-fn a_misspelt_meter_is_both_unknown_and_missing() {
+fn a_misspelled_meter_is_both_unknown_and_missing() {
     let errors = errors_of("apiCallsPerMonth = 1000", "apiCalls = 1000");
     assert_eq!(errors.len(), 2, "{errors:?}");
 }
@@ -623,7 +623,7 @@ proptest! {
     }
 
     #[test]
-    fn leaving_out_a_line_gives_a_catalogue_or_errors_but_no_panic(skipped in 0..VALID.lines().count()) {
+    fn leaving_out_a_line_gives_a_catalog_or_errors_but_no_panic(skipped in 0..VALID.lines().count()) {
         let text: Vec<&str> =
             VALID.lines().enumerate().filter(|(place, _)| *place != skipped).map(|(_, line)| line).collect();
         if let Err(CatalogErrors(errors)) = parse(&text.join("\n")) {
@@ -648,7 +648,7 @@ fn with_meter(meter: &str) -> Result<Catalog, CatalogErrors> {
 }
 
 #[test]
-fn overage_is_denied_unless_a_metered_price_is_named() {
+fn overage_is_denied_unless_a_metered_price_is_configured() {
     let billed = with_meter(BILLED).expect("valid");
     assert_eq!(billed.overage(API_CALLS, Limit::Finite(10)), Overage::Bill { max: 10 }, "as much as is included");
     assert_eq!(billed.overage(AI_GENERATIONS, Limit::Finite(10)), Overage::Deny);

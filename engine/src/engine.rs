@@ -88,7 +88,7 @@ impl Engine {
         &self.0.tasks
     }
 
-    /// Applies events until none is due: for a command, which may run beside a server.
+    /// Applies events until none is due: for a command, which may run alongside a server.
     pub async fn drain(&self) {
         worker::drain(&self.0.core).await;
     }
@@ -117,7 +117,7 @@ fn supervise<F>(
     tasks.supervise(name, stop, move || run(Arc::clone(&core), until.clone()));
 }
 
-/// Builds an [`Engine`]. The catalogue, the database, Stripe's settings and the URLs are required.
+/// Builds an [`Engine`]. The catalog, the database, Stripe's settings and the URLs are required.
 #[derive(Debug, Default)]
 pub struct EngineBuilder {
     catalog: Option<Arc<Catalog>>,
@@ -194,14 +194,14 @@ impl EngineBuilder {
         self
     }
 
-    /// The features that the host's code refers to. The catalogue must declare them.
+    /// The features that the host's code refers to. The catalog must declare them.
     #[must_use]
     pub fn features(mut self, features: &[Feature]) -> Self {
         self.features.extend(features);
         self
     }
 
-    /// The meters that the host's code refers to. The catalogue must declare them.
+    /// The meters that the host's code refers to. The catalog must declare them.
     #[must_use]
     pub fn meters(mut self, meters: &[Meter]) -> Self {
         self.meters.extend(meters);

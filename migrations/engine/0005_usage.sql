@@ -74,7 +74,7 @@ CREATE TABLE idempotent_response (
 CREATE INDEX idempotent_response_time ON idempotent_response (created_at);
 
 -- Prepaid units. A grant holds one purchase's current units; the balance is the sum of the grants,
--- stored beside them.
+-- stored next to them.
 CREATE TABLE credit_grant (
     source     TEXT   NOT NULL PRIMARY KEY, -- the purchase
     account_id TEXT   NOT NULL REFERENCES account (id),
@@ -97,7 +97,7 @@ CREATE TABLE credit_balance (
 -- Overage to be reported to Stripe. The usage of one hour is one event, whose identifier never changes,
 -- so that Stripe counts it once however often it is sent.
 CREATE TABLE meter_event (
-    id              TEXT   NOT NULL PRIMARY KEY, -- the identifier at Stripe
+    id              TEXT   NOT NULL PRIMARY KEY, -- the identifier in Stripe
     account_id      TEXT   NOT NULL REFERENCES account (id),
     meter           TEXT   NOT NULL,
     hour            BIGINT NOT NULL,             -- its start, UTC; in a window's first hour, the window's start

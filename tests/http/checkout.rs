@@ -346,7 +346,7 @@ on_both_databases! {
         app.stripe_makes("/v1/invoiceitems", &[("customer", &customer), ("amount", "500"), ("currency", "eur")]).await;
         let page = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "year")]).await;
         assert_eq!(page.status, 409);
-        assert!(page.body.contains("billed in another currency") && page.body.contains("Contact us"), "{}", page.body);
+        assert!(page.body.contains("different currency") && page.body.contains("Contact us"), "{}", page.body);
     }
 }
 

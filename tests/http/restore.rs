@@ -62,7 +62,7 @@ on_both_databases! {
             let (customer, account) = (CustomerId::new(customer), billing::AccountId::new(account));
             customer_link::link(&app.tollgate, &customer, &account).await
         };
-        assert!(matches!(link(customer.as_str(), "nobody").await, Err(LinkError::NoAccount(_))));
+        assert!(matches!(link(customer.as_str(), "unknown").await, Err(LinkError::NoAccount(_))));
         assert!(matches!(link("cus_none", adas.as_str()).await, Err(LinkError::NoCustomer(_))));
         app.buy(&ada, "ai-500", PAYS).await;
         app.settled().await;

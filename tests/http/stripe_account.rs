@@ -64,7 +64,7 @@ on_both_databases! {
         app.applied().await;
         let filter = EventFilter { state: Some(EventState::Parked), about: None };
         let parked = inbox::list(app.tollgate.db(), &filter, &Cursor::start(), 10).await.unwrap();
-        assert!(parked[0].last_error.as_deref().unwrap().contains("another mode"), "{parked:?}");
+        assert!(parked[0].last_error.as_deref().unwrap().contains("different mode"), "{parked:?}");
         assert!(!browser.opens("/dashboard/analytics").await);
     }
 }

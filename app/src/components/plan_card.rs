@@ -64,13 +64,13 @@ pub fn PlanCard(
         .into_iter()
         .map(|gain| view! { <li><Icon glyph=Glyph::Check/> <span>{gain}</span></li> })
         .collect_view();
-    let labelled_by = id.clone();
+    let labeled_by = id.clone();
     view! {
         <article
             class="card plan"
             class:plan-leads=leads
             class:plan-chosen=chosen
-            aria-labelledby=labelled_by
+            aria-labelledby=labeled_by
             tabindex=chosen.then_some("-1")
             autofocus=chosen
         >

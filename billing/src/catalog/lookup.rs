@@ -1,4 +1,4 @@
-//! The validated catalogue and its lookups.
+//! The validated catalog and its lookups.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::ids::PriceId;
 use crate::keys::{Feature, Meter};
 use crate::limit::{Limit, Overage};
 
-/// The validated catalogue: everything that is sold.
+/// The validated catalog: everything that is sold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     pub(super) features: Vec<FeatureDefinition>,
@@ -110,7 +110,7 @@ impl Catalog {
         self.products.iter().find(|product| product.key == key)
     }
 
-    /// Returns the tier's place, 0 being the lowest; `None` if the catalogue lacks it.
+    /// Returns the tier's place, 0 being the lowest; `None` if it is not in the catalog.
     pub fn rank(&self, tier: &Tier) -> Option<usize> {
         self.plans.iter().position(|plan| plan.tier == *tier)
     }

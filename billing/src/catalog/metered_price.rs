@@ -3,15 +3,15 @@
 use crate::catalog::interval::Interval;
 use crate::money::Money;
 
-/// The price of usage beyond a limit: per unit, billed through a meter at Stripe (Stripe docs,
+/// The price of usage beyond a limit: per unit, billed through a meter in Stripe (Stripe docs,
 /// "Usage-based billing").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeteredPrice {
-    /// The event name of the meter at Stripe.
+    /// The event name of the meter in Stripe.
     pub event_name: String,
-    /// The stem of the lookup keys of the metered prices at Stripe; see [`MeteredPrice::lookup_key_at`].
+    /// The stem of the lookup keys of the metered prices in Stripe; see [`MeteredPrice::lookup_key_at`].
     pub lookup_key: String,
-    /// The price of one unit; `None` if the prices are managed at Stripe.
+    /// The price of one unit; `None` if the prices are managed in Stripe.
     pub unit: Option<Money>,
     /// The most units that are billed per usage window; `None` for as many as the plan includes.
     pub max: Option<u64>,

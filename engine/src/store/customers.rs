@@ -50,7 +50,7 @@ pub async fn of_closed_accounts(db: &Db, customers: &[&str]) -> Result<HashMap<C
     Ok(rows.into_iter().map(|(customer, account)| (CustomerId::new(customer), AccountId::new(account))).collect())
 }
 
-/// Counts the account's customers that were deleted at Stripe.
+/// Counts the account's customers that were deleted in Stripe.
 pub async fn count_deleted(db: &Db, account: &AccountId) -> Result<i64, StoreError> {
     Ok(db.fetch_one::<(i64,)>(COUNT_DELETED, values![account.as_str()]).await?.0)
 }
@@ -82,7 +82,7 @@ pub async fn by_id(db: &Db, id: &CustomerId) -> Result<Option<Stored<Customer>>,
 }
 
 /// Links a Stripe customer to an account. `true` if the two are linked now, whichever request linked them;
-/// `false` if either is linked to another. Customers deleted at Stripe do not count.
+/// `false` if either is linked to another. Customers deleted in Stripe do not count.
 pub async fn link(
     tx: &mut Tx,
     customer: &CustomerId,

@@ -161,7 +161,7 @@ on_both_databases! {
         let many = "INSERT INTO usage_record (account_id, idempotency_key, meter, quantity, recorded_at, state, \
             window_start, from_credits, overage, fingerprint, source, expires_at) \
             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) \
-            SELECT 'nobody', 'key ' || i, 'exports', 1, 0, 'held', 0, 0, 0, '', '', 1 FROM n";
+            SELECT 'unknown', 'key ' || i, 'exports', 1, 0, 'held', 0, 0, 0, '', '', 1 FROM n";
         database.execute(many).await;
         clock.set(NOW.plus_seconds(HOLD));
         assert_eq!(metering::release_expired(&core).await.unwrap(), 2);

@@ -50,8 +50,8 @@ on_both_databases! {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         record(&core, &account, 97, "key").await;
         for (quantity, is_available) in [(1, true), (3, true), (4, false)] {
-            let answer = metering::check(&core, &account, API_CALLS, quantity).await.unwrap();
-            assert_eq!(answer, is_available, "{quantity}");
+            let result = metering::check(&core, &account, API_CALLS, quantity).await.unwrap();
+            assert_eq!(result, is_available, "{quantity}");
         }
         assert!(!metering::check(&core, &account, Meter::new("unknown"), 1).await.unwrap());
         assert_eq!(used(&core, &account, API_CALLS).await, 97);
@@ -60,7 +60,7 @@ on_both_databases! {
     async fn a_key_wrongly_declared_new_counts_nothing_and_fails_no_other_request(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         record(&core, &account, 1, "taken").await;
-        let answers = concurrently(20, |n| {
+        let results = concurrently(20, |n| {
             let (core, account) = (core.clone(), account.clone());
             async move {
                 let key = if n == 7 { "taken".to_owned() } else { format!("new {n}") };
@@ -69,26 +69,26 @@ on_both_databases! {
             }
         })
         .await;
-        for (n, answer) in &answers {
-            assert_eq!(matches!(answer, Ok(Recorded::Counted(_))), *n != 7, "{n}: {answer:?}");
+        for (n, result) in &results {
+            assert_eq!(matches!(result, Ok(Recorded::Counted(_))), *n != 7, "{n}: {result:?}");
         }
         assert_eq!(used(&core, &account, API_CALLS).await, 20);
     }
 
     /// Each node has its own connections and queue.
-    async fn of_two_hundred_requests_on_three_nodes_for_the_last_unit_one_succeeds(database) {
+    async fn only_one_of_two_hundred_requests_on_three_nodes_gets_the_last_unit(database) {
         let account = database.account("ada@example.com").await;
         let clock = Clock::manual(NOW);
         let others = [database.another_node().await, database.another_node().await];
         let nodes = [database.core(&clock), core(others[0].clone(), &clock), core(others[1].clone(), &clock)];
         assert!(matches!(record(&nodes[0], &account, 99, "first").await, Recorded::Counted(_)));
-        let answers = concurrently(200, |n| {
+        let results = concurrently(200, |n| {
             let (core, account) = (nodes[n % 3].clone(), account.clone());
             async move { record(&core, &account, 1, &format!("key {n}")).await }
         })
         .await;
-        assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 1);
-        assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Denied(_))).count(), 199);
+        assert_eq!(results.iter().filter(|result| matches!(result, Recorded::Counted(_))).count(), 1);
+        assert_eq!(results.iter().filter(|result| matches!(result, Recorded::Denied(_))).count(), 199);
         assert_eq!(used(&nodes[2], &account, API_CALLS).await, 100);
         for other in others {
             other.close().await;
@@ -100,12 +100,12 @@ on_both_databases! {
         let clock = Clock::manual(NOW);
         let others = [database.another_node().await, database.another_node().await];
         let nodes = [database.core(&clock), core(others[0].clone(), &clock), core(others[1].clone(), &clock)];
-        let answers = concurrently(30, |n| {
+        let results = concurrently(30, |n| {
             let (core, account) = (nodes[n % 3].clone(), account.clone());
             async move { record(&core, &account, 5, "key").await }
         })
         .await;
-        assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 1);
+        assert_eq!(results.iter().filter(|result| matches!(result, Recorded::Counted(_))).count(), 1);
         assert_eq!(used(&nodes[0], &account, API_CALLS).await, 5);
         for other in others {
             other.close().await;
@@ -118,7 +118,7 @@ on_both_databases! {
         let other = database.another_node().await;
         let nodes = [database.core(&clock), core(other.clone(), &clock)];
         for round in 0..10 {
-            let answers =
+            let results =
                 concurrently(2, |n| {
                     let (core, account) = (nodes[n].clone(), account.clone());
                     let meter = [API_CALLS, EXPORTS][n];
@@ -127,9 +127,9 @@ on_both_databases! {
                     }
                 })
                 .await;
-            let counted = answers.iter().filter(|answer| matches!(answer, Ok(Recorded::Counted(_)))).count();
-            let refused = answers.iter().filter(|answer| matches!(answer, Err(UsageError::KeyReused))).count();
-            assert_eq!((counted, refused), (1, 1), "{answers:?}");
+            let counted = results.iter().filter(|result| matches!(result, Ok(Recorded::Counted(_)))).count();
+            let refused = results.iter().filter(|result| matches!(result, Err(UsageError::KeyReused))).count();
+            assert_eq!((counted, refused), (1, 1), "{results:?}");
         }
         other.close().await;
     }
@@ -140,29 +140,29 @@ on_both_databases! {
         for n in 0..40 {
             accounts.push(database.account(&format!("user{n}@example.com")).await);
         }
-        let answers = concurrently(400, |n| {
+        let results = concurrently(400, |n| {
             let (core, account) = (core.clone(), accounts[n % 40].clone());
             async move { record(&core, &account, 11, &format!("key {n}")).await }
         })
         .await;
-        assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 40 * 9);
+        assert_eq!(results.iter().filter(|result| matches!(result, Recorded::Counted(_))).count(), 40 * 9);
         for account in &accounts {
             assert_eq!(used(&core, account, API_CALLS).await, 99);
         }
     }
 
-    async fn of_fifty_concurrent_requests_for_the_last_unit_one_succeeds(database) {
+    async fn only_one_of_fifty_concurrent_requests_gets_the_last_unit(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         assert!(matches!(record(&core, &account, 99, "first").await, Recorded::Counted(_)));
-        let answers = concurrently(50, |n| {
+        let results = concurrently(50, |n| {
             let (core, account) = (core.clone(), account.clone());
             async move { record(&core, &account, 1, &format!("key {n}")).await }
         })
         .await;
-        let counted = answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count();
+        let counted = results.iter().filter(|result| matches!(result, Recorded::Counted(_))).count();
         assert_eq!(counted, 1);
-        for answer in &answers {
-            let (Recorded::Counted(reading) | Recorded::Denied(reading)) = answer else { panic!("{answer:?}") };
+        for result in &results {
+            let (Recorded::Counted(reading) | Recorded::Denied(reading)) = result else { panic!("{result:?}") };
             assert_eq!(reading.used, 100);
         }
         assert_eq!(used(&core, &account, API_CALLS).await, 100);
@@ -170,25 +170,25 @@ on_both_databases! {
 
     async fn fifty_concurrent_requests_below_the_limit_all_count(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
-        let answers = concurrently(50, |n| {
+        let results = concurrently(50, |n| {
             let (core, account) = (core.clone(), account.clone());
             async move { record(&core, &account, 2, &format!("key {n}")).await }
         })
         .await;
-        assert!(answers.iter().all(|answer| matches!(answer, Recorded::Counted(_))));
+        assert!(results.iter().all(|result| matches!(result, Recorded::Counted(_))));
         assert_eq!(used(&core, &account, API_CALLS).await, 100);
     }
 
     async fn one_key_sent_twenty_times_concurrently_counts_once(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
-        let answers = concurrently(20, |_| {
+        let results = concurrently(20, |_| {
             let (core, account) = (core.clone(), account.clone());
             async move { record(&core, &account, 5, "key").await }
         })
         .await;
-        let count = |wanted: fn(&Recorded) -> bool| answers.iter().filter(|answer| wanted(answer)).count();
-        assert_eq!(count(|answer| matches!(answer, Recorded::Counted(_))), 1);
-        assert_eq!(count(|answer| matches!(answer, Recorded::Repeated(_))), 19);
+        let count = |wanted: fn(&Recorded) -> bool| results.iter().filter(|result| wanted(result)).count();
+        assert_eq!(count(|result| matches!(result, Recorded::Counted(_))), 1);
+        assert_eq!(count(|result| matches!(result, Recorded::Repeated(_))), 19);
         assert_eq!(used(&core, &account, API_CALLS).await, 5);
     }
 
@@ -286,17 +286,17 @@ on_both_databases! {
         let other = database.another_node().await;
         let clock = Clock::manual(NOW);
         let nodes = [database.core(&clock), core(other.clone(), &clock)];
-        let answers = concurrently(60, |n| {
+        let results = concurrently(60, |n| {
             let (core, account) = (nodes[n % 2].clone(), account.clone());
             async move { record(&core, &account, 2, &format!("key {n}")).await }
         })
         .await;
-        assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 50);
+        assert_eq!(results.iter().filter(|result| matches!(result, Recorded::Counted(_))).count(), 50);
         assert_eq!(used(&nodes[0], &account, API_CALLS).await, 100);
         other.close().await;
     }
 
-    async fn a_request_with_another_fingerprint_is_another_request(database) {
+    async fn a_request_with_a_different_fingerprint_is_a_different_request(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         let wanted = |fingerprint| UsageEvent { fingerprint, ..UsageEvent::new(API_CALLS, 1, "key") };
         assert!(matches!(metering::record(&core, &account, wanted("one")).await, Ok(Recorded::Counted(_))));
@@ -345,12 +345,12 @@ on_both_databases! {
         let nodes = [database.core(&clock), core(other.clone(), &clock)];
         grant(&database, &account, "pi_1", 25).await;
         assert!(matches!(record(&nodes[0], &account, 95, "first").await, Recorded::Counted(_)));
-        let answers = concurrently(60, |n| {
+        let results = concurrently(60, |n| {
             let (core, account) = (nodes[n % 2].clone(), account.clone());
             async move { record(&core, &account, 1, &format!("key {n}")).await }
         })
         .await;
-        assert_eq!(answers.iter().filter(|answer| matches!(answer, Recorded::Counted(_))).count(), 30);
+        assert_eq!(results.iter().filter(|result| matches!(result, Recorded::Counted(_))).count(), 30);
         let readings = metering::read(&nodes[1], &account).await.unwrap();
         let reading = readings.iter().find(|reading| reading.meter == API_CALLS).unwrap();
         assert_eq!((reading.used, reading.from_credits, reading.credits), (100, 25, 0));
@@ -488,7 +488,7 @@ async fn grant(database: &TestDatabase, account: &AccountId, source: &str, units
     tx.commit().await.unwrap();
 }
 
-/// Changes the subscription's price and anchor, as a plan change at Stripe does.
+/// Changes the subscription's price and anchor, as a plan change in Stripe does.
 async fn write(
     database: &TestDatabase,
     core: &Core,

@@ -79,7 +79,7 @@ pub async fn on_postgres<F: Future<Output = ()> + Send + 'static>(test: impl FnO
 #[expect(clippy::disallowed_methods, reason = "only the environment knows where the tests' PostgreSQL is")]
 fn server() -> PgConnectOptions {
     let address = std::env::var("TOLLGATE_TEST_POSTGRES").expect(
-        "TOLLGATE_TEST_POSTGRES is not set: it names a PostgreSQL server on which tests may create databases, \
+        "TOLLGATE_TEST_POSTGRES is not set: it specifies a PostgreSQL server on which tests may create databases, \
          such as postgres://tollgate@127.0.0.1:5432/postgres (`make test` starts one and sets it)",
     );
     PgConnectOptions::from_str(&address)
