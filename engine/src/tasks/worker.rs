@@ -113,6 +113,14 @@ impl Worker {
 
     /// Whether the API key belongs to a different account from the stored objects. Nothing is applied then.
     async fn has_other_account(&self) -> bool {
+        if self.core.stripe_account().get().is_some() {
+            return false;
+        }
+        // Stripe is asked only when there is something to apply.
+        let due = inbox::next_due(self.core.db()).await.ok().flatten();
+        if due.is_none_or(|due| due > self.core.now()) {
+            return false;
+        }
         match stripe_account::verify(&self.core).await {
             Err(AccountError::Other(error)) => {
                 tracing::error!(%error, "no event is applied");
