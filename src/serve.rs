@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use engine::stripe_account;
 use engine::store::ServerLock;
+use engine::stripe_account;
 use server::auth::session_store;
 use server::config::Config;
 use server::{Tollgate, demo, http, store};

@@ -3,8 +3,7 @@
 use super::db::{self, Db};
 use super::{
     accounts, billing_changes, checkouts, credits, customers, drift, inbox, invoices, meter_events, migrations,
-    notices, payments, purchases, stripe_account, subscriptions, trials, tx, unanswered, usage,
-    version, write_probe,
+    notices, payments, purchases, stripe_account, subscriptions, trials, tx, unanswered, usage, version, write_probe,
 };
 
 /// The statements that are the same on both databases, by name.
@@ -40,6 +39,7 @@ pub fn all_batch_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
     let lists = lists.into_iter().map(|(name, query)| (name, query.on(db)));
     let own = inbox::own_statements(db).into_iter();
     let rows = [inbox::batches(), usage::batches(db)].concat().into_iter().flat_map(|batch| batch.forms(db));
-    let shared = if db.is_shared() { [db::STATEMENTS, tx::STATEMENTS, version::STATEMENTS].concat() } else { Vec::new() };
+    let shared =
+        if db.is_shared() { [db::STATEMENTS, tx::STATEMENTS, version::STATEMENTS].concat() } else { Vec::new() };
     lists.chain(own).chain(rows).chain(shared).collect()
 }
