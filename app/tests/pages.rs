@@ -509,7 +509,7 @@ async fn a_used_up_meter_says_whether_further_usage_is_rejected_or_billed() {
     let mut pro = app.subscribed("pro@example.com", metered).await;
     app.record_calls("pro@example.com", 10_000).await;
     let dashboard = pro.get("/dashboard").await.html;
-    assert!(dashboard.contains("Further API calls are billed at $0.01 each."), "{dashboard}");
+    assert!(dashboard.contains("Up to 10,000 further API calls are billed at $0.01 each."), "{dashboard}");
 }
 
 /// Returns the shipped plans, with API calls billed beyond the limit.
