@@ -3,7 +3,7 @@
 
 use billing::{
     CheckoutSessionId, CustomerId, EventId, InvoiceId, Item, Pause, PauseBehavior, PauseReason, Period, PriceId,
-    Status, SubscriptionId, Timestamp,
+    Status, Subscription, SubscriptionId, Timestamp,
 };
 use engine::stripe::ObjectError;
 use engine::stripe::objects::{self, PaidLine, PayerIdentity, SessionStatus, payer_identities};
@@ -32,7 +32,9 @@ fn a_subscription_reads_the_same_in_both_shapes() {
     assert_eq!(events.len(), 8, "{events:?}");
     for name in events {
         let [new, old] = SHAPES.map(|folder| objects::subscription(&object(folder, &name)).unwrap());
-        assert_eq!(new.subscription, old.subscription, "{name}");
+        // The older shape has no reason for a pause.
+        let read = Subscription { paused: None, ..new.subscription };
+        assert_eq!(read, old.subscription, "{name}");
         assert_eq!((new.account, new.attempt, new.payer), (old.account, old.attempt, old.payer), "{name}");
         assert_eq!((new.open_invoice_since, new.open_invoices), (old.open_invoice_since, old.open_invoices), "{name}");
         assert!(!new.has_more_items && !old.has_more_items, "{name}");
