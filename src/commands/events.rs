@@ -100,7 +100,7 @@ async fn replay_parked(tollgate: &Tollgate) -> anyhow::Result<()> {
     match events::replay_parked(tollgate, &OperatorPermit::for_cli()).await? {
         0 => println!("No event is parked."),
         1 => println!("1 event is queued; a running server will apply it within seconds."),
-        events => println!("{events} events are due; a running server applies them within seconds."),
+        events => println!("{events} events are queued; a running server will apply them within seconds."),
     }
     Ok(())
 }

@@ -125,13 +125,13 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await, "it is parked, so it is not applied");
 
         let replayed = run(&app, &["events", "replay", &id]).await.succeeded();
-        assert!(replayed.contains(&id) && replayed.contains("due"), "{replayed}");
+        assert!(replayed.contains(&id) && replayed.contains("queued"), "{replayed}");
         app.applied().await;
         assert_eq!(app.event_state(&id).await, Some(EventState::Done));
         app.until(async || !browser.opens("/dashboard/analytics").await).await;
         app.park(&[&id]).await;
         let replayed = run(&app, &["events", "replay", "--state", "parked"]).await.succeeded();
-        assert!(replayed.contains("1 event is due"), "{replayed}");
+        assert!(replayed.contains("1 event is queued"), "{replayed}");
         app.applied().await;
         assert_eq!(app.event_state(&id).await, Some(EventState::Done));
         // An event that is done can be replayed too, which changes nothing.
@@ -207,7 +207,7 @@ on_both_databases! {
         assert!(doctor.lines().any(|line| line.starts_with("warn  billing changes ")), "{doctor}");
         assert_eq!(app.tollgate.deliver_changes().await.unwrap(), 0, "the account's next change waits for it");
         let retried = run(&app, &["changes", "retry", &second]).await.succeeded();
-        assert!(retried.starts_with(&format!("{second} is due")), "{retried}");
+        assert!(retried.starts_with(&format!("{second} is queued")), "{retried}");
         assert_eq!(format!("{account}/{}", fail_delivery(&app).await), second, "it was due");
 
         let skipped = run(&app, &["changes", "skip", &second]).await.succeeded();
