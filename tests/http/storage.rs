@@ -160,7 +160,8 @@ async fn without_free_file_descriptors_open_connections_are_served_and_others_la
     assert_eq!(delivered(&other, &program, "evt_3").await, 200);
     until_ready(&program).await;
     program.kill();
-    assert_eq!(stored(&database).await, ["evt_1", "evt_2", "evt_3"]);
+    let stored = stored(&database).await;
+    assert!(["evt_1", "evt_2", "evt_3"].iter().all(|id| stored.iter().any(|stored| stored == id)), "{stored:?}");
 }
 
 /// SQLite goes on with a file that ends with the process.
