@@ -354,7 +354,12 @@ on_both_databases! {
 async fn leave_unanswered_session(app: &Harness) {
     let (db, gateway) = (app.tollgate.db(), app.tollgate.gateway());
     let account = app.account("ada@example.com").await;
-    let customer = gateway.create_customer(&account, "ada@example.com", None, &format!("customer:{account}")).await.unwrap().object.id;
+    let customer = gateway
+        .create_customer(&account, "ada@example.com", None, &format!("customer:{account}"))
+        .await
+        .unwrap()
+        .object
+        .id;
     let attempt = Attempt {
         id: "attempt".to_owned(),
         account_id: account.clone(),

@@ -67,10 +67,9 @@ impl From<SyncError> for CheckoutError {
         match error {
             SyncError::Stripe(error) | SyncError::Disappeared { error, .. } => Self::Stripe(error),
             SyncError::Store(error) => Self::Store(error),
-            SyncError::Contended(_)
-            | SyncError::LeaseLost(_)
-            | SyncError::Missing(_)
-            | SyncError::OtherAccount(_) => Self::InProgress,
+            SyncError::Contended(_) | SyncError::LeaseLost(_) | SyncError::Missing(_) | SyncError::OtherAccount(_) => {
+                Self::InProgress
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) use portal::{portal_configuration, portal_session};
 pub(crate) use price::{Price, Recurring};
 pub(crate) use schedule::{schedule_phase, subscription_schedule};
 pub(crate) use subscription::{
-    BillingMode, CollectionMethod, MissingMethod, PauseBehavior, PauseCollection, PauseReason, PendingUpdate, SaveMethod,
-    Subscription, SubscriptionItem, SubscriptionStatus,
+    BillingMode, CollectionMethod, MissingMethod, PauseBehavior, PauseCollection, PauseReason, PendingUpdate,
+    SaveMethod, Subscription, SubscriptionItem, SubscriptionStatus,
 };
 pub(crate) use typed::Object;
