@@ -256,7 +256,7 @@ on_both_databases! {
     }
 
     async fn calls_beyond_the_burst_limit_return_429_and_are_not_counted(database) {
-        let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = std::num::NonZeroU32::new(5)).await;
+        let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = NonZeroU32::new(1)).await;
         let browser = app.signed_up("ada@example.com").await;
         let calls: Vec<_> = (0..40)
             .map(|_| {
@@ -279,7 +279,7 @@ on_both_databases! {
                 other => panic!("{other}: {}", page.body),
             }
         }
-        assert!(passed >= 10 && refused > 0, "a burst of ten passes: {passed}, {refused}");
+        assert!(passed >= 2 && refused > 0, "a burst of two passes: {passed}, {refused}");
         assert_eq!(used(&app, &app.account("ada@example.com").await).await, passed);
     }
 

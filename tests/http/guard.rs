@@ -110,7 +110,8 @@ on_both_databases! {
         let app = Harness::start(database).await;
         app.signed_up("ada@example.com").await;
         let plan: &[(&str, &str)] = &[("plan", "ENTERPRISE"), ("interval", "year")];
-        let forms: [(&str, &[(&str, &str)], &str, &str); 5] = [
+        type Form<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+        let forms: [Form<'_>; 5] = [
             ("/api/billing/subscribe", plan, "/pricing", "/pricing?plan=ENTERPRISE&interval=year"),
             ("/api/billing/subscribe", plan, "", "/pricing?plan=ENTERPRISE&interval=year"),
             ("/api/billing/portal", &[], "", "/billing"),

@@ -30,7 +30,7 @@ on_both_databases! {
             Some("t=1".to_owned()),
             Some(good.replace("v1=", "v0=")),
             Some(signed(&body, &["whsec_other"], 0)),
-            Some(signed(&format!("{body} "), &WEBHOOK_SECRETS[..1], 0)),
+            Some(signed(format!("{body} "), &WEBHOOK_SECRETS[..1], 0)),
             Some(signed(&body, &WEBHOOK_SECRETS[..1], 330)),
             Some(signed(&body, &WEBHOOK_SECRETS[..1], -330)),
         ];

@@ -121,11 +121,12 @@ pub struct Authenticated {
 
 /// Finds the account of a key, and records, to the minute, that the key was used. `admit` is asked before
 /// a key that is not cached is looked up.
-pub async fn authenticate<E: From<StoreError>>(
+pub async fn authenticate<E: From<StoreError> + From<R>, R>(
     tollgate: &Tollgate,
     key: &str,
-    admit: impl FnOnce() -> Result<(), E> + Send,
+    admit: impl FnOnce() -> Result<(), R> + Send,
 ) -> Result<Option<Authenticated>, E> {
+    let admit = || admit().map_err(E::from);
     let Some(known) = tollgate.user_cache().api_key(tollgate.db(), &hash(key), admit).await? else { return Ok(None) };
     let now = tollgate.now();
     let minute = Timestamp(now.0 - now.0.rem_euclid(60));

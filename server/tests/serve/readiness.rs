@@ -40,8 +40,8 @@ impl App {
             store::migrate(&db).await.unwrap();
         }
         let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default()).unwrap();
-        let (router, refusals) = (Router::new(), Router::new());
-        let pages = Pages { router, routes: Vec::new(), refusals, form_page: |_, _| None };
+        let pages =
+            Pages { router: Router::new(), routes: Vec::new(), refusals: Router::new(), form_page: |_, _| None };
         let router = router(&tollgate, pages).unwrap();
         Self { tollgate, router, stop: CancellationToken::new(), _folder: folder }
     }

@@ -123,9 +123,9 @@ async fn credentials(
             scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
         });
         // A key that may not exist is looked up for a client that has not tried too many.
-        let admit = || limits.admit(tollgate, &client(&parts.extensions)).map_err(Problem::from);
+        let admit = || limits.admit(tollgate, &client(&parts.extensions));
         let found = match key {
-            Some(key) => api_keys::authenticate(tollgate, key, admit).await?,
+            Some(key) => api_keys::authenticate::<Problem, _>(tollgate, key, admit).await?,
             None => None,
         };
         let found = found.ok_or_else(|| Problem::unauthorized("This API key is invalid or was revoked."))?;
