@@ -12,7 +12,8 @@ fn catalog() -> Catalog {
     let meter = "key = \"apiCallsPerMonth\"\n";
     let billed = "overage = \"bill\"\nevent_name = \"api_calls\"\nlookup_key = \"api_calls\"\n";
     let plans = include_str!("../../plans.toml").replace(meter, &format!("{meter}{billed}"));
-    Catalog::parse(&plans, &|name| (name == "STRIPE_PRO_PRICE_ID").then(|| "price_pro".to_owned())).expect("the plans are valid")
+    Catalog::parse(&plans, &|name| (name == "STRIPE_PRO_PRICE_ID").then(|| "price_pro".to_owned()))
+        .expect("the plans are valid")
 }
 
 /// A subscription to Pro with the metered price.
