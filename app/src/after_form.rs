@@ -2,8 +2,8 @@
 //!
 //! A browser checks the `form-action` of the page with the form at every redirect that follows, and silently
 //! stops at an address that is not listed. Checkout on a custom domain, Stripe's invoices,
-//! and our links that lead there can be such addresses. The redirects then end in a page here, which goes on
-//! by itself (`end2end/tests/origins.spec.ts`).
+//! and our links that lead there can be such addresses. The redirects then end at a page of ours that continues
+//! automatically (`end2end/tests/origins.spec.ts`).
 
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -12,7 +12,7 @@ use server::Tollgate;
 use crate::addresses;
 use crate::document;
 
-/// Leads on to `address`, a path of ours or a Stripe address.
+/// Sends the browser to `address`, a path of ours or a Stripe URL.
 pub async fn go_to(tollgate: &Tollgate, parts: Parts, address: &str) -> Response {
     if may_redirect(address, &tollgate.config().stripe.hosted_origins()) {
         return Redirect::to(address).into_response();

@@ -52,7 +52,7 @@ pub async fn failure(tollgate: &Tollgate, mut parts: Parts, failure: Failure) ->
     render(tollgate, parts, Some(failure.status()), FormState::default(), Some(Instead::Failure(failure))).await
 }
 
-/// Renders a page that leads on to `address` by itself.
+/// Renders a page that continues to `address` automatically.
 pub async fn leaving(tollgate: &Tollgate, parts: Parts, address: &str) -> Response {
     let instead = Instead::Leaving(address.to_owned());
     render(tollgate, parts, Some(StatusCode::OK), FormState::default(), Some(instead)).await

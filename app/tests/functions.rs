@@ -28,6 +28,7 @@ const FORMS: [(&str, &str, bool); 12] = [
     ("/api/billing/subscribe", "plan=PRO&interval=month", false),
     ("/api/billing/usage", "", false),
     ("/billing/invoice", "id=in_1&as=pdf", false),
+    ("/billing/return", "", false),
     ("/dashboard/notices/dismiss", "meter=apiCallsPerMonth&percent=80&next=%2Fbilling", false),
 ];
 

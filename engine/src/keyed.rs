@@ -13,7 +13,7 @@ use crate::stripe::GatewayError;
 
 /// The time for which a request is repeated under one key, in seconds. A request in progress in Stripe ends
 /// much earlier.
-const PATIENCE: i64 = 180;
+const RETRY_WINDOW: i64 = 180;
 /// The time for which an unanswered request is stored, in seconds: longer than Stripe remembers a key.
 pub(crate) const REMEMBERED: i64 = 2 * 86_400;
 
@@ -34,7 +34,7 @@ impl Key {
     /// The time of the first failure, if it is too long ago to repeat the request under this key.
     pub(crate) fn stuck_since(&self, now: Timestamp) -> Option<Timestamp> {
         let since = self.unanswered.map(|unanswered| Timestamp(unanswered.since))?;
-        (since.plus_seconds(PATIENCE) <= now).then_some(since)
+        (since.plus_seconds(RETRY_WINDOW) <= now).then_some(since)
     }
 
     /// The next key. Requests that renew it together get the same.
@@ -51,7 +51,7 @@ impl Key {
         match &response {
             Ok(_) if self.unanswered.is_some() => {
                 let mut tx = core.db().begin().await?;
-                unanswered::answered(&mut tx, &self.base).await?;
+                unanswered::record_success(&mut tx, &self.base).await?;
                 tx.commit().await?;
             }
             // Stripe repeats a refusal too.

@@ -65,14 +65,14 @@ pub async fn verify(core: &Core) -> Result<StripeAccount, AccountError> {
     }
 }
 
-/// Refuses another account's key, for the start of a program. If Stripe cannot be asked, that is logged, and
-/// the tasks ask again.
+/// Rejects another account's key at startup. If Stripe cannot be reached, a warning is logged, and
+/// the background tasks try again.
 pub async fn refuse_other(core: &Core) -> Result<(), OtherAccount> {
     match tokio::time::timeout(TIMEOUT, verify(core)).await {
         Ok(Ok(account)) => tracing::info!("the Stripe account is {account}"),
         Ok(Err(AccountError::Other(error))) => return Err(error),
         Ok(Err(error)) => tracing::warn!(%error, "the Stripe account could not be compared with the database"),
-        Err(_) => tracing::warn!("Stripe did not name its account in time"),
+        Err(_) => tracing::warn!("timed out fetching the Stripe account of the API key"),
     }
     Ok(())
 }

@@ -261,7 +261,7 @@ on_both_databases! {
         assert!(matches!(denied, Recorded::Denied(_)), "two are held already: {denied:?}");
         metering::commit(&app.tollgate, &held, None, None).await.unwrap();
         let billing = browser.get("/billing").await.body;
-        assert!(billing.contains("2 of at most 3 over the limit, billed."), "{billing}");
+        assert!(billing.contains("2 of at most 3 billed over the limit."), "{billing}");
         assert!(billing.contains("Up to 3 further API calls are billed at $0.07 each."), "{billing}");
 
         // The last one, over the API, and then no other.
@@ -270,7 +270,7 @@ on_both_databases! {
         let refused = call().await;
         assert_eq!(refused.status, 402, "{}", refused.body);
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains("Beyond the limit, 3 of at most 3 are used, which are billed."), "{detail}");
+        assert!(detail.contains("Beyond the limit, 3 of at most 3 billed units are used."), "{detail}");
         let billing = browser.get("/billing").await.body;
         assert!(billing.contains("You've also used the 3 that are billed beyond it."), "{billing}");
 

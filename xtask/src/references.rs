@@ -27,7 +27,7 @@ pub fn check(root: &Path, files: &[String]) -> anyhow::Result<()> {
         }
     }
     if !found.is_empty() {
-        bail!("the documentation names what does not exist:{found}");
+        bail!("the documentation refers to missing files, functions or tests:{found}");
     }
     Ok(())
 }

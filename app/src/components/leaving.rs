@@ -1,11 +1,11 @@
-//! A page that leads on by itself.
+//! A page that continues to another address automatically.
 
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
 
 use super::icon::{Glyph, Icon};
 
-/// Leads to `address`, immediately or by a link.
+/// Continues to `address` automatically, with a link as a fallback.
 #[component]
 pub fn Leaving(address: String) -> impl IntoView {
     let refresh = format!("0; url={address}");

@@ -36,7 +36,7 @@ fn beyond(meter: &MeterUsage) -> String {
             OveragePolicy::Billed { max, .. } => format!(" of at most {}", grouped(*max)),
             OveragePolicy::Rejected => String::new(),
         };
-        parts.push(format!("{}{most} over the limit, billed.", grouped(meter.overage)));
+        parts.push(format!("{}{most} billed over the limit.", grouped(meter.overage)));
     }
     parts.join(" ")
 }

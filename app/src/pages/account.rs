@@ -36,7 +36,7 @@ pub fn Account() -> impl IntoView {
             </section>
             <section class="card" aria-labelledby="close-title">
                 <h2 id="close-title">"Delete account"</h2>
-                <p>{consequence} " Your API keys, domain and messages are deleted. Your e-mail address and name are erased, also in Stripe. We keep invoices and payments as required by law, and a code by which a second free trial is recognized. This can't be undone."</p>
+                <p>{consequence} " Your API keys, domain and messages are deleted. Your e-mail address and name are erased here and in Stripe. We keep invoices and payments as required by law, and a hash that prevents a second free trial. This can't be undone."</p>
                 <form method="post" action=CloseAccount::url() novalidate aria-labelledby="close-title">
                     <Field name="password" label="Your password" kind="password" autocomplete="current-password" hint="Confirm it's you."/>
                     <button class="button button-danger" type="submit">"Delete account"</button>

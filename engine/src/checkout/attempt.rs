@@ -12,7 +12,7 @@ use crate::stripe::objects::{CheckoutSession, ObjectError, SessionStatus};
 use crate::sync;
 
 /// Creates the attempt's session in Stripe, or finds the one that was created for it, and returns
-/// its address. `None` for a session that has to be looked at again: it was found after a failure of Stripe's.
+/// its address. `None` for a session that was found after a Stripe failure and must be fetched again.
 pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<Option<String>, CheckoutError> {
     let mut key = key(core, attempt).await?;
     if let Some(since) = key.stuck_since(core.now()) {
@@ -92,7 +92,7 @@ async fn created_before(
 
 /// Closes an attempt, its session first: if the session could still be paid after the attempt is closed,
 /// it could become a second purchase. An attempt whose session is not known may still have one in Stripe;
-/// a retry with its key finds it, or a look at the customer's sessions once the key is stuck.
+/// it is found by a retry with its key or, once the key is stuck, by listing the customer's sessions.
 pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), CheckoutError> {
     let Some(session) = &attempt.session else {
         if let Some(since) = key(core, attempt).await?.stuck_since(core.now())

@@ -50,7 +50,7 @@ pub enum CheckoutError {
 }
 
 impl CheckoutError {
-    /// The same error, as far as it is about what was to be bought.
+    /// Adds the customer and price to an error about combining currencies.
     pub(super) fn of_purchase(self, attempt: &Attempt) -> Self {
         match self {
             Self::Stripe(GatewayError::Refused { message, .. }) if message.contains("combine currencies") => {

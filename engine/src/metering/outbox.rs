@@ -77,7 +77,7 @@ struct Round {
     is_interrupted: bool,
 }
 
-/// What became of an attempt to send an event.
+/// The outcome of an attempt to send an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
     /// Stripe has it.

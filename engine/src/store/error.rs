@@ -26,8 +26,8 @@ pub enum StoreError {
     /// The group commit that included this request failed.
     #[error(transparent)]
     Shared(Arc<StoreError>),
-    /// A file of the database was deleted or replaced while it was open. What is written now would end
-    /// with the process.
+    /// A file of the database was deleted or replaced while it was open. New writes would be lost
+    /// when the process ends.
     #[error("a file of the database was deleted or replaced while the server runs: restart the server")]
     Misplaced,
     /// Too many writes are queued. This one was not and will not be written.

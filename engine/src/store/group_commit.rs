@@ -174,8 +174,8 @@ where
         (self.0.0.commit)(batch).await
     }
 
-    /// Commits each request alone, except those whose callers have gone. What ends the database's service
-    /// ends the waiting of all.
+    /// Commits each request alone, except those whose callers have gone. If the database itself fails, all
+    /// remaining requests fail with its error.
     async fn commit_each(&self, requests: &[T], senders: Vec<ResultSender<A>>) {
         let mut senders = senders.into_iter();
         for request in requests {

@@ -58,8 +58,8 @@ pub(super) fn make_private(database: &Path) -> io::Result<()> {
             continue;
         }
         match fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o700)) {
-            Ok(()) => tracing::warn!(path = %path.display(), "others could read the database's file; no longer"),
-            Err(error) => tracing::warn!(%error, path = %path.display(), "others can read the database's file"),
+            Ok(()) => tracing::warn!(path = %path.display(), "the database file was readable by other users; fixed"),
+            Err(error) => tracing::warn!(%error, path = %path.display(), "the database file is readable by others"),
         }
     }
     Ok(())

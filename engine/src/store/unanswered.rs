@@ -42,7 +42,7 @@ pub async fn renew(tx: &mut Tx, key: &str, number: i64, at: Timestamp) -> Result
 
 /// Deletes a request that succeeded under its first key. A later key stays in use: Stripe still holds the
 /// failures of the earlier ones.
-pub async fn answered(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
+pub async fn record_success(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
     tx.execute(ANSWERED, values![key]).await.map(drop)
 }
 

@@ -52,9 +52,9 @@ impl Failure {
 
     /// The delay before the next attempt; `None` if there is none.
     pub(super) fn delay(&self, attempts: u32) -> Option<Duration> {
-        let is_unanswered = matches!(self.error, GatewayError::Unavailable(_));
+        let has_no_response = matches!(self.error, GatewayError::Unavailable(_));
         let retry_after = self.advice.retry_after.unwrap_or_default();
-        let may_retry = self.advice.should_retry.unwrap_or(is_unanswered) && retry_after <= MAX_RETRY_AFTER;
+        let may_retry = self.advice.should_retry.unwrap_or(has_no_response) && retry_after <= MAX_RETRY_AFTER;
         if !may_retry || attempts >= ATTEMPTS {
             return None;
         }

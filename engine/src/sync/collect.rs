@@ -75,12 +75,12 @@ async fn is_untried(core: &Core, invoice: &Invoice, method: &str) -> Result<bool
     Ok(true)
 }
 
-/// A refusal, of a declined card for example, is an outcome: the customer sees it on the billing page.
+/// A rejection, such as a declined card, is not an error: the customer sees it on the billing page.
 fn tried(response: Result<(), GatewayError>) -> Result<bool, SyncError> {
     match response {
         Err(error) if !error.is_final() => Err(error.into()),
         Err(error) => {
-            tracing::warn!(%error, "Stripe did not collect what is owed");
+            tracing::warn!(%error, "could not collect the outstanding payment");
             Ok(true)
         }
         Ok(()) => Ok(true),

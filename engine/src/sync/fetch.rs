@@ -118,11 +118,11 @@ impl Fetched {
         }
     }
 
-    /// The object in Stripe's response; `None`, and a note of it, for one that Stripe does not have.
+    /// The object in Stripe's response; `None` for one that Stripe does not have, which is recorded as missing.
     ///
     /// Stripe deletes nothing that is stored here: it says of a customer that it was deleted, and keeps
-    /// the rest. So an object that is missing all of a sudden was asked for with another account's key, and
-    /// what is stored of it stays.
+    /// the rest. So if an object is suddenly missing, the API key belongs to another account, and
+    /// the stored object is kept.
     fn found<T>(
         &mut self,
         object: &Object,

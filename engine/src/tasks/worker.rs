@@ -3,7 +3,7 @@
 //!
 //! A subject is worked on by one process at a time, across nodes. What cannot be applied is retried or
 //! parked (`apply`), and an event that ends the process of its worker is parked too. While Stripe is
-//! unavailable, nothing is claimed but a single event from time to time. Nothing is claimed before there is
+//! unavailable, only a single event is claimed from time to time. Nothing is claimed before there is
 //! room for it, and a lease is renewed only while its group is worked on: a worker that is asked to stop
 //! completes its groups, and one that is killed loses its leases when they expire (`tests/http/inbox.rs`).
 

@@ -71,7 +71,7 @@ async fn failed(database: &TestDatabase) {
 
 async fn answered(database: &TestDatabase) {
     let mut tx = database.db.begin().await.unwrap();
-    unanswered::answered(&mut tx, "key").await.unwrap();
+    unanswered::record_success(&mut tx, "key").await.unwrap();
     tx.commit().await.unwrap();
 }
 

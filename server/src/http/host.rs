@@ -13,7 +13,7 @@ use url::Url;
 use crate::config::is_this_machine;
 use crate::tollgate::Tollgate;
 
-/// Redirects a request to read a page under another name. Other requests are the origin check's.
+/// Redirects a GET or HEAD request under another host name. The origin check handles other methods.
 pub(super) async fn redirect(State(tollgate): State<Tollgate>, request: Request, next: Next) -> Response {
     let app_url = &tollgate.config().app_url;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -23,7 +23,7 @@ pub(super) async fn redirect(State(tollgate): State<Tollgate>, request: Request,
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let mut response =
         Redirect::permanent(&format!("{}{path}", app_url.origin().ascii_serialization())).into_response();
-    // The name may be used otherwise one day.
+    // The host name may be used for something else one day.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -100,7 +100,7 @@ impl Problem {
         );
         let detail = match reading.beyond {
             Overage::Bill { max } => {
-                format!("{detail} Beyond the limit, {} of at most {max} are used, which are billed.", reading.overage)
+                format!("{detail} Beyond the limit, {} of at most {max} billed units are used.", reading.overage)
             }
             Overage::Deny => detail,
         };
