@@ -208,7 +208,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     }),
     action(
         "POST /_sandbox/api/settings",
-        "Sets what happens after the last retry, and how long renewal invoices stay drafts.",
+        "Sets what happens after the last retry, how long renewal invoices stay drafts, and whether hosted pages have separate origins.",
         "The settings were saved.",
         |shared, call| {
             shared.transaction(Origin::default(), |tx| {
