@@ -73,6 +73,11 @@ export class Stripe {
     return this.#ofCustomer('subscriptions', email, { status: 'all' });
   }
 
+  /** Returns the subscriptions of the customer with this id, ended ones included. */
+  async subscriptionsOf(customer: string): Promise<StripeObject[]> {
+    return (await this.#call('GET', 'subscriptions', { customer, status: 'all' })).data;
+  }
+
   /** Returns the customer's payments for one-time purchases. */
   payments(email: string): Promise<StripeObject[]> {
     return this.#ofCustomer('payment_intents', email);

@@ -27,11 +27,13 @@ test('deleting the account needs the password, ends the subscription and every s
   await expect(password).toBeFocused();
   expect((await stripe.subscriptions(email)).map(({ status }) => status)).not.toContain('canceled');
 
+  const customer = await stripe.customer(email);
   await password.fill(PASSWORD);
   await deleteAccount.click();
   await expect(page).toHaveURL('/?notice=closed');
   await expect(page.getByText('Your account was deleted.')).toBeVisible();
-  expect((await stripe.subscriptions(email)).map(({ status }) => status)).toEqual(['canceled']);
+  expect(await stripe.subscriptions(email), 'the address is erased').toEqual([]);
+  expect((await stripe.subscriptionsOf(customer.id)).map(({ status }) => status)).toEqual(['canceled']);
 
   await page.goto('/dashboard');
   await expect(page).toHaveURL(/\/login\?next=/);
