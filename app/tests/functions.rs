@@ -16,7 +16,7 @@ use support::App;
 use tower::ServiceExt;
 
 /// A valid form for each function, and whether it is for operators.
-const FORMS: [(&str, &str, bool); 12] = [
+const FORMS: [(&str, &str, bool); 13] = [
     ("/account/close", "password=correct-horse", false),
     ("/admin/changes/retry", "account=acc_1&number=1", true),
     ("/admin/changes/skip", "account=acc_1&number=1", true),
