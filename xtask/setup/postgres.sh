@@ -37,7 +37,7 @@ bin=$(find_postgres) || {
         "or set POSTGRES_BIN=/path/to/bin"
     say "installing PostgreSQL (half a minute; 50 MB)"
     # Keep the package from creating and starting a server.
-    quiet=/etc/postgresql-common/createcluster.d/tollgate-set-up.conf
+    quiet=/etc/postgresql-common/createcluster.d/tollgate-setup.conf
     if may_install; then
         $as_root mkdir -p "${quiet%/*}"
         echo "create_main_cluster = false" | $as_root tee "$quiet" >/dev/null

@@ -1,13 +1,13 @@
-# Messages and stored results of the set-up scripts; sourced, not run.
+# Messages and stored results of the setup scripts; sourced, not run.
 # Each script announces a download and how long it may take. It ends with a file that
 # `with.sh` can source, or with an error message that says what to do.
 
 env_dir=${TOLLGATE_CACHE:?run this through with.sh}/env
 
-say() { printf 'set-up: %s\n' "$*" >&2; }
+say() { printf 'setup: %s\n' "$*" >&2; }
 
 fail() {
-    printf '\nset-up: %s\n' "$1" >&2
+    printf '\nsetup: %s\n' "$1" >&2
     shift
     for line; do printf '        %s\n' "$line" >&2; done
     exit 1

@@ -155,7 +155,7 @@ pub fn cargo_deny(project: &Project) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Returns a command for a program that the set-up installed.
+/// Returns a command for a program that the setup installed.
 fn tool(variable: &str) -> anyhow::Result<Command> {
     Ok(Command::new(
         env::var_os(variable)

@@ -44,12 +44,12 @@ impl Project {
         Ok(names.split_terminator('\0').filter(|name| self.root.join(name).is_file()).map(str::to_owned).collect())
     }
 
-    /// Returns a command for the cargo that the set-up selected, run in the checkout.
+    /// Returns a command for the cargo that the setup selected, run in the checkout.
     pub fn cargo(&self) -> Command {
         self.tool("cargo")
     }
 
-    /// Returns `cargo NAME`, from the same toolchain as the compiler. The set-up sets `CARGO_CLIPPY` and
+    /// Returns `cargo NAME`, from the same toolchain as the compiler. The setup sets `CARGO_CLIPPY` and
     /// `CARGO_FMT` if cargo would run a different one.
     pub fn cargo_plugin(&self, name: &str) -> Command {
         let mut command = match env::var_os(format!("CARGO_{}", name.to_uppercase())) {
