@@ -45,6 +45,8 @@ export class Tollgate {
       BIND_ADDR: `127.0.0.1:${port}`,
       DATABASE_URL: `sqlite:${join(folder, 'tollgate.db')}`,
       TOLLGATE_SITE: site,
+      // Tests that compare with Stripe do so themselves.
+      RECONCILE_SECONDS: 'never',
       ...(stripe === undefined
         ? { SANDBOX_ADDR: `127.0.0.1:${stripePort}` }
         : {

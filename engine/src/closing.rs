@@ -1,10 +1,10 @@
 //! Closing an account permanently.
 //!
 //! Subscriptions are canceled in Stripe first, and if that fails, nothing is closed: no customer is
-//! charged for an account they can no longer see. The ledger is kept; addresses and names are not
-//! (`tests/http/closing.rs`).
+//! charged for an account they can no longer see. The ledger is kept; addresses and names are not. In
+//! Stripe they are erased last, because an account that stays open needs them (`tests/http/closing.rs`).
 
-use billing::{AccountId, Subscription};
+use billing::{AccountId, CustomerId, Subscription};
 
 use crate::checkout::{self, CheckoutError};
 use crate::core::Core;
@@ -39,17 +39,28 @@ impl From<SyncError> for CloseError {
     }
 }
 
+/// Closes an account permanently. A host that deletes rows of its own with it calls the parts instead:
+/// [`end_billing`], [`close_in`] in its transaction, and [`erase_contact`] after the commit.
+pub async fn close(core: &Core, account: &AccountId) -> Result<(), CloseError> {
+    end_billing(core, account).await?;
+    let mut tx = core.db().begin().await?;
+    close_in(&mut tx, core, account).await?;
+    core.cache().commit(tx, vec![account.clone()]).await?;
+    erase_contact(core, account).await;
+    Ok(())
+}
+
 /// Ends everything in Stripe that the account could be charged for: open Checkouts, then
-/// subscriptions. Then erases the contact's address and name there. After an error, the ones already ended stay ended.
+/// subscriptions. After an error, the ones already ended stay ended.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseError> {
     match checkout::close_all(core, account).await {
-        // A session that was just paid is among the subscriptions now.
-        Ok(()) | Err(CheckoutError::AlreadySubscribed) => {}
+        Ok(()) => {}
         Err(CheckoutError::Stripe(error)) => return Err(error.into()),
         Err(CheckoutError::Store(error)) => return Err(error.into()),
         Err(
             CheckoutError::InProgress
+            | CheckoutError::AlreadySubscribed
             | CheckoutError::JustBought(_)
             | CheckoutError::SubscribedBefore(_)
             | CheckoutError::Closed
@@ -65,7 +76,6 @@ pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseEr
         }
         end_subscription(core, account, &listed.subscription).await?;
     }
-    core.gateway().erase_contact(&customer).await?;
     Ok(())
 }
 
@@ -81,7 +91,7 @@ pub async fn end_subscription(core: &Core, account: &AccountId, subscription: &S
 }
 
 /// Closes an account whose billing has ended, in the host's own transaction, so that the host can
-/// delete its rows with it. Commit with [`crate::cache::Cache::commit`].
+/// delete its rows with it. Commit with [`crate::cache::Cache::commit`], and then call [`erase_contact`].
 pub async fn close_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Result<(), CloseError> {
     if !accounts::lock(tx, account).await? {
         return Err(CloseError::InProgress);
@@ -101,4 +111,28 @@ pub async fn close_here_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Res
     customers::erase(tx, account).await?;
     inbox::erase_payloads(tx, account).await?;
     usage::delete_responses(tx, account).await
+}
+
+/// Erases a closed account's address and name in Stripe too. If that fails, reconciliation repeats it.
+pub async fn erase_contact(core: &Core, account: &AccountId) {
+    let erasing = async {
+        for customer in customers::to_erase_of_account(core.db(), account).await? {
+            erase_customer(core, &customer).await?;
+        }
+        Ok::<(), SyncError>(())
+    };
+    if let Err(error) = erasing.await {
+        tracing::warn!(%error, %account, "the address and name in Stripe will be erased later");
+    }
+}
+
+/// Erases a customer's address and name in Stripe. One that Stripe does not have has neither.
+pub(crate) async fn erase_customer(core: &Core, customer: &CustomerId) -> Result<(), SyncError> {
+    match core.gateway().erase_contact(customer).await {
+        Err(error) if !error.is_missing() => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    let mut tx = core.db().begin().await?;
+    customers::set_erased(&mut tx, customer).await?;
+    Ok(tx.commit().await?)
 }

@@ -29,7 +29,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     core: Arc<Core>,
     on_change: ChangeHandler,
-    schedule: Schedule,
+    schedule: Option<Schedule>,
     tasks: Tasks,
 }
 
@@ -61,7 +61,7 @@ pub enum BuildError {
 impl Engine {
     /// Starts building an engine.
     pub fn builder() -> EngineBuilder {
-        EngineBuilder::default()
+        EngineBuilder { schedule: Some(Schedule::default()), ..EngineBuilder::default() }
     }
 
     /// Starts the background tasks: applying events, delivering billing changes, reporting overage,
@@ -76,8 +76,9 @@ impl Engine {
         });
         supervise(tasks, "sweeper", stop, core(), sweeper::run);
         supervise(tasks, "overage", stop, core(), outbox::run);
-        let schedule = self.0.schedule;
-        supervise(tasks, "reconciliation", stop, core(), move |core, stop| reconciler::run(core, schedule, stop));
+        if let Some(schedule) = self.0.schedule {
+            supervise(tasks, "reconciliation", stop, core(), move |core, stop| reconciler::run(core, schedule, stop));
+        }
         let handler = self.0.on_change.clone();
         supervise(tasks, "billing changes", stop, core(), move |core, stop| changes::run(core, handler.clone(), stop));
         tasks.clone()
@@ -126,7 +127,7 @@ pub struct EngineBuilder {
     urls: Option<Urls>,
     clock: Option<Clock>,
     retention: Retention,
-    schedule: Schedule,
+    schedule: Option<Schedule>,
     on_change: ChangeHandler,
     features: Vec<Feature>,
     meters: Vec<Meter>,
@@ -175,9 +176,9 @@ impl EngineBuilder {
         self
     }
 
-    /// When to compare with Stripe; every hour by default.
+    /// When to compare with Stripe: every hour by default. `None` leaves that to [`crate::reconcile::reconcile`].
     #[must_use]
-    pub const fn reconcile(mut self, schedule: Schedule) -> Self {
+    pub const fn reconcile(mut self, schedule: Option<Schedule>) -> Self {
         self.schedule = schedule;
         self
     }

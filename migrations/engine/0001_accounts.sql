@@ -22,9 +22,11 @@ CREATE TABLE customer (
     email      TEXT,
     name       TEXT,
     is_deleted BOOLEAN NOT NULL DEFAULT FALSE,
+    to_erase   BOOLEAN NOT NULL DEFAULT FALSE, -- its account is closed, and Stripe still has its address and name
     created_at BIGINT  NOT NULL,
     version    BIGINT  NOT NULL DEFAULT 0,
     synced_at  BIGINT
 );
 CREATE UNIQUE INDEX customer_account ON customer (account_id) WHERE NOT is_deleted;
 CREATE INDEX customer_any ON customer (account_id);
+CREATE INDEX customer_to_erase ON customer (account_id, id) WHERE to_erase;

@@ -51,14 +51,23 @@ async fn close(tollgate: Tollgate, account: AccountId, email: String, client: Cl
     closing::end_billing(&tollgate, &account).await?;
     let mut tx = tollgate.db().begin().await?;
     closing::close_in(&mut tx, &tollgate, &account).await?;
-    Ok(delete_and_commit(&tollgate, tx, &account, &email, &client).await?)
+    delete_and_commit(&tollgate, tx, &account, &email, &client).await?;
+    closing::erase_contact(&tollgate, &account).await;
+    Ok(())
 }
 
-/// Closes the account of a user without calling Stripe. See [`closing::close_here_in`].
-pub(crate) async fn close_here(tollgate: &Tollgate, user: &User) -> Result<(), StoreError> {
+/// Closes the account of a user who has not asked for it. Billing ends first, unless it is in the sandbox or no
+/// longer exists in Stripe.
+pub(crate) async fn close_unasked(tollgate: &Tollgate, user: &User) -> Result<(), CloseError> {
+    if !tollgate.config().is_sandbox() {
+        match closing::end_billing(tollgate, &user.account_id).await {
+            Err(CloseError::Stripe(error)) if error.is_missing() => {}
+            ended => ended?,
+        }
+    }
     let mut tx = tollgate.db().begin().await?;
     closing::close_here_in(&mut tx, tollgate, &user.account_id).await?;
-    delete_and_commit(tollgate, tx, &user.account_id, &user.email, &Client::default()).await
+    Ok(delete_and_commit(tollgate, tx, &user.account_id, &user.email, &Client::default()).await?)
 }
 
 /// Deletes the workspace and the users of an account in the transaction that closes it.

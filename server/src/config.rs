@@ -8,8 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use billing::Catalog;
+use engine::reconcile::RECENT;
 use engine::settings::{DatabaseUrl, Retention, StripeSettings, Urls};
 use engine::tasks::reconciler::Schedule;
 use ipnet::{IpNet, Ipv4Net};
@@ -56,17 +58,17 @@ pub struct Config {
     pub catalog: Arc<Catalog>,
     /// `USAGE_HISTORY_DAYS`: how long usage records and their idempotency keys are kept.
     pub retention: Retention,
-    /// The reconciliation schedule: the engine's default, without a variable.
-    pub reconcile: Schedule,
+    /// `RECONCILE_SECONDS`: the schedule of comparisons with Stripe; none if `None`.
+    pub reconcile: Option<Schedule>,
     /// The limits on password hashing: the defaults, without a variable.
     pub hashing: HashingLimits,
-    /// `AI_…`: the text-generation provider; a local stand-in if `None`.
+    /// `AI_…`: the text-generation provider; a local placeholder if `None`.
     pub ai: Option<AiConfig>,
     /// `API_CALLS_PER_SECOND`: each account's limit on API calls; unlimited if `None`.
     pub api_calls_per_second: Option<NonZeroU32>,
     /// `RUST_LOG`: the log filter, in tracing's syntax.
     pub log: Option<String>,
-    /// `TOLLGATE_SITE`: the folder with style sheet and scripts, for a binary that does not embed them.
+    /// `TOLLGATE_SITE`: the folder with the stylesheet and scripts, for a binary that does not embed them.
     pub site_dir: PathBuf,
 }
 
@@ -158,6 +160,7 @@ impl Reader<'_> {
         let stripe = self.stripe(env);
         let catalog = self.catalog();
         let retention = Retention { usage_days: self.usage_history_days() };
+        let reconcile = self.reconcile();
         let ai = self.ai();
         let api_calls_per_second = self.api_calls_per_second();
         let log = self.value("RUST_LOG");
@@ -176,7 +179,7 @@ impl Reader<'_> {
                     sandbox_addr,
                     catalog: Arc::new(catalog),
                     retention,
-                    reconcile: Schedule::default(),
+                    reconcile,
                     hashing: HashingLimits::default(),
                     ai,
                     api_calls_per_second,
@@ -301,7 +304,8 @@ impl Reader<'_> {
         }
         let is_local = api_base.as_ref().is_some_and(is_this_machine);
         let is_test_key = key.as_deref().is_some_and(|key| key.starts_with("sk_test_") || key.starts_with("rk_test_"));
-        if env == Env::Production && is_test_key && !is_local && !self.allows_test_key() {
+        let allows_test_key = self.allows_test_key();
+        if env == Env::Production && is_test_key && !is_local && !allows_test_key {
             self.error(
                 "STRIPE_SECRET_KEY is a test key, with which no payment is real: use a live key, or set STRIPE_TEST_KEY=allow for a staging environment",
             );
@@ -410,6 +414,21 @@ impl Reader<'_> {
                     self.error("USAGE_HISTORY_DAYS must be a whole number of days, at least 1, or `forever`");
                 }
                 days
+            }
+        }
+    }
+
+    fn reconcile(&mut self) -> Option<Schedule> {
+        let schedule = Schedule::default();
+        match self.value("RECONCILE_SECONDS").as_deref() {
+            None => Some(schedule),
+            Some("never") => None,
+            Some(text) => {
+                let seconds = text.parse().ok().filter(|seconds: &u32| *seconds >= RECENT);
+                if seconds.is_none() {
+                    self.error(format!("RECONCILE_SECONDS must be a whole number, at least {RECENT}, or `never`"));
+                }
+                Some(Schedule { every: Duration::from_secs(seconds?.into()), ..schedule })
             }
         }
     }

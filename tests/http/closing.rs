@@ -8,7 +8,7 @@ use engine::store::{Cursor, accounts, inbox, invoices, purchases};
 use engine::tasks::sweeper::prune;
 use server::product::API_CALLS;
 
-use crate::support::{Browser, DatabaseKind, Harness, PAYS, metered_catalog, on_both_databases, pay};
+use crate::support::{Browser, CENTS_PER_CALL, DatabaseKind, Harness, PAYS, on_both_databases, pay};
 
 const RIGHT: [(&str, &str); 1] = [("password", "correct horse")];
 
@@ -121,6 +121,55 @@ on_both_databases! {
         }
     }
 
+    async fn a_checkout_that_was_just_paid_does_not_keep_another_open(database) {
+        let app = Harness::start_with(database, |sandbox| sandbox.hold_deliveries(true)).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let plan = app.open_checkout(&browser, "PRO").await;
+        let pack = browser.post("/api/billing/checkout", &[("product", "ai-500")]).await.location();
+        assert_eq!(pay(&plan, PAYS).await.status, 303);
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 0);
+        assert_eq!(pay(&pack, PAYS).await.status, 410, "nothing can be bought for a closed account");
+    }
+
+    async fn an_account_that_stays_open_keeps_its_address_in_stripe(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let held = app.sandbox.hold_calls("DELETE", "/v1/subscriptions/");
+        let closing = tokio::spawn({
+            let browser = browser.clone();
+            async move { browser.post("/account/close", &RIGHT).await }
+        });
+        held.arrived().await;
+        let checkout = browser.post("/api/billing/checkout", &[("product", "ai-500")]).await;
+        assert_eq!(checkout.status, 303, "{}", checkout.body);
+        held.open();
+        assert_eq!(closing.await.unwrap().status, 409, "a purchase was started meanwhile");
+        assert!(browser.opens("/dashboard").await);
+        assert_eq!(app.stripe_lists("/v1/customers").await[0]["email"], "ada@example.com");
+    }
+
+    async fn an_address_that_stripe_did_not_erase_is_erased_by_reconciling(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.buy(&browser, "ai-500", PAYS).await;
+        app.settled().await;
+        app.sandbox.limit_faults_to("/v1/customers/");
+        app.sandbox.fail_next(4, 503);
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
+        assert_eq!(app.stripe_lists("/v1/customers").await[0]["email"], "ada@example.com");
+        reconcile(&app.tollgate, Mode::DryRun, 30).await.unwrap();
+        assert_eq!(app.stripe_lists("/v1/customers").await[0]["email"], "ada@example.com", "a dry run changes nothing");
+        reconcile(&app.tollgate, Mode::Repair, 30).await.unwrap();
+        assert!(app.stripe_lists("/v1/customers").await[0]["email"].is_null());
+        let erased = app.stripe_calls("POST", &format!("/v1/customers/{}", app.stripe_newest("/v1/customers").await));
+        reconcile(&app.tollgate, Mode::Repair, 30).await.unwrap();
+        let again = app.stripe_calls("POST", &format!("/v1/customers/{}", app.stripe_newest("/v1/customers").await));
+        assert_eq!(again, erased, "once is enough");
+    }
+
     async fn the_address_can_be_used_again_but_not_the_trial(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
@@ -189,13 +238,8 @@ on_both_databases! {
 
 /// An account that has used five units beyond its limit, at 7 cents each, a moment ago.
 async fn with_overage(database: DatabaseKind) -> (Harness, Browser) {
-    let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
-    let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
-    let browser = app.signed_up("ada@example.com").await;
-    app.subscribe(&browser, "PRO", PAYS).await;
-    app.settled().await;
-    app.sandbox.advance(Duration::from_secs(15 * 86_400));
-    app.settled().await;
+    let app = Harness::start_metered(database, CENTS_PER_CALL).await;
+    let browser = app.paying("ada@example.com").await;
     let account = app.account("ada@example.com").await;
     let event = UsageEvent::new(API_CALLS, 10_005, "all of it");
     assert!(matches!(metering::record(&app.tollgate, &account, event).await.unwrap(), Recorded::Counted(_)));

@@ -271,7 +271,7 @@ on_both_databases! {
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         let schedule = Schedule { first: Duration::from_millis(1), every: Duration::from_millis(20) };
-        app.another_node(|config| config.reconcile = schedule).await;
+        app.another_node(|config| config.reconcile = Some(schedule)).await;
         app.until(async || browser.opens("/dashboard/analytics").await).await;
         let latest = async || drift::latest_run(app.tollgate.db()).await.unwrap().map(|run| run.id);
         app.until(async || latest().await.is_some()).await;

@@ -25,6 +25,9 @@ pub fn config(app_url: &str, database_url: &str, stripe: &str) -> Config {
     Config::from_lookup(&value).unwrap()
 }
 
+/// A price for API calls beyond the limit, as `plans.toml` has it.
+pub const CENTS_PER_CALL: &str = "amount = 7\ncurrency = \"usd\"";
+
 /// The shipped catalog, with API calls billed beyond the limit. `price` may add the price of a unit.
 pub fn metered_catalog(price: &str) -> Arc<Catalog> {
     let meter = "key = \"apiCallsPerMonth\"\n";

@@ -10,7 +10,6 @@ use engine::clock::Clock;
 use engine::store::inbox::{self, EventState};
 use engine::store::{Db, credits};
 use engine::stripe_account;
-use engine::tasks::reconciler::Schedule;
 use sandbox::Sandbox;
 use serde_json::Value;
 use server::auth::session_store;
@@ -23,13 +22,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::browser::{Browser, Page};
-use super::config::{WEBHOOK_SECRETS, assets, config};
+use super::config::{WEBHOOK_SECRETS, assets, config, metered_catalog};
 use super::database::{Database, DatabaseKind};
-use super::stripe::pay;
+use super::stripe::{PAYS, pay};
 use super::wait::{AT_MOST, until};
-
-/// Never within a test: tests that compare with Stripe do so themselves.
-const NEVER: Schedule = Schedule { first: Duration::from_secs(86_400), every: Duration::from_secs(86_400) };
 
 /// A running Tollgate with its sandbox.
 pub struct Harness {
@@ -57,6 +53,11 @@ impl Harness {
         Self::start_configured(kind, prepare, |_| {}).await
     }
 
+    /// Starts with API calls billed beyond the limit, at a price from `plans.toml` or one managed in Stripe.
+    pub async fn start_metered(kind: DatabaseKind, price: &str) -> Self {
+        Self::start_configured(kind, |_| {}, |config| config.catalog = metered_catalog(price)).await
+    }
+
     /// The same, with a changed configuration.
     pub async fn start_configured(
         kind: DatabaseKind,
@@ -74,7 +75,8 @@ impl Harness {
         let database = kind.fresh_database().await;
         // Long enough for a slow machine.
         let hashing = HashingLimits { wait: AT_MOST, ..HashingLimits::default() };
-        let mut config = Config { reconcile: NEVER, hashing, ..config(&url, &database.url, &sandbox.url()) };
+        // Tests that compare with Stripe do so themselves.
+        let mut config = Config { reconcile: None, hashing, ..config(&url, &database.url, &sandbox.url()) };
         configure(&mut config);
         sandbox.add_endpoint(sandbox::Endpoint {
             url: format!("{url}/api/stripe/webhook"),
@@ -113,6 +115,16 @@ impl Harness {
         let browser = self.browser();
         let page = browser.post("/signup", &[("email", email), ("password", "correct horse")]).await;
         assert_eq!(page.status, 303, "sign-up failed:\n{}", page.body);
+        browser
+    }
+
+    /// The browser of a new user whose trial of Pro is over and whose plan is paid.
+    pub async fn paying(&self, email: &str) -> Browser {
+        let browser = self.signed_up(email).await;
+        self.subscribe(&browser, "PRO", PAYS).await;
+        self.settled().await;
+        self.sandbox.advance(Duration::from_secs(15 * 86_400));
+        self.settled().await;
         browser
     }
 

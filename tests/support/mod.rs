@@ -10,7 +10,7 @@ mod stripe;
 mod wait;
 
 pub use browser::{Banner, Browser, Page, datetime};
-pub use config::{WEBHOOK_SECRETS, assets, config, free_address, metered_catalog};
+pub use config::{CENTS_PER_CALL, WEBHOOK_SECRETS, assets, config, free_address};
 pub(crate) use database::on_both_databases;
 pub use database::{Database, DatabaseKind, Outage};
 pub use harness::Harness;

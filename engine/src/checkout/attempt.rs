@@ -111,13 +111,16 @@ pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), Chec
     close(core, attempt, AttemptStatus::Superseded).await
 }
 
-/// Closes every open Checkout of the account, so that nothing more can be bought for it. Checkouts closed
-/// before an error stay closed.
+/// Closes every open Checkout of the account, so that nothing more can be bought for it. One that was just
+/// paid has become a subscription. Checkouts closed before an error stay closed.
 pub async fn close_all(core: &Core, account: &AccountId) -> Result<(), CheckoutError> {
     // An attempt whose session is not known takes two rounds.
     for _ in 0..2 {
         for attempt in checkouts::all_open(core.db(), account).await? {
-            supersede(core, &attempt).await?;
+            match supersede(core, &attempt).await {
+                Ok(()) | Err(CheckoutError::AlreadySubscribed) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(())

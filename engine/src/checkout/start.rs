@@ -16,7 +16,7 @@ use crate::{ids, overview};
 
 /// The maximum number of rounds. Each round returns a session or removes one obstacle, and a purchase
 /// started by another request takes two. Twelve leave room for five concurrent ones, each of which may
-/// have been abandoned half-way.
+/// have been abandoned halfway.
 const ROUNDS: usize = 12;
 
 /// Starts the purchase of a plan, and returns the address of Stripe's Checkout page.

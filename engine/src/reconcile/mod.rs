@@ -11,6 +11,7 @@
 
 mod billed_usage;
 mod comparison;
+mod contacts;
 pub mod drift;
 mod events;
 mod purchases;
@@ -20,4 +21,4 @@ mod unmatched;
 
 pub use comparison::Mode;
 pub use drift::{Drift, DriftKind, Finding};
-pub use run::{Interrupted, STRIPE_KEEPS_DAYS, reconcile, reconcile_if_due};
+pub use run::{Interrupted, RECENT, STRIPE_KEEPS_DAYS, reconcile, reconcile_if_due};

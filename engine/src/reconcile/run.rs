@@ -4,7 +4,7 @@ use billing::Timestamp;
 
 use super::comparison::{Comparison, Mode, Scope, scope};
 use super::drift::{DriftKind, Finding};
-use super::{billed_usage, events, purchases, subscriptions, unmatched};
+use super::{billed_usage, contacts, events, purchases, subscriptions, unmatched};
 use crate::core::Core;
 use crate::ids;
 use crate::store::StoreError;
@@ -18,7 +18,7 @@ const SCHEDULED_DAYS: i64 = 4;
 /// The number of days for which Stripe keeps events: the most that can be compared.
 pub const STRIPE_KEEPS_DAYS: i64 = 30;
 /// The age up to which another node's run is recent enough, in seconds.
-const RECENT: i64 = 15 * 60;
+pub const RECENT: u32 = 15 * 60;
 /// The number of days for which runs are kept.
 const KEPT_DAYS: i64 = 30;
 
@@ -54,7 +54,7 @@ pub async fn reconcile_if_due(core: &Core) -> Result<bool, Interrupted> {
     let (run, now) = (ids::new_id(), core.now());
     let days = scheduled_days(core).await?;
     let mut tx = core.db().begin().await?;
-    let is_due = store::begin(&mut tx, &run, false, now, now.plus_seconds(-RECENT)).await?;
+    let is_due = store::begin(&mut tx, &run, false, now, now.plus_seconds(-i64::from(RECENT))).await?;
     store::forget(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
     tx.commit().await?;
     if is_due {
@@ -63,8 +63,8 @@ pub async fn reconcile_if_due(core: &Core) -> Result<bool, Interrupted> {
     Ok(is_due)
 }
 
-/// How far back a scheduled run compares, in days: to the last complete one, since no server may have run in
-/// between.
+/// How far back a scheduled run compares, in days: to the last complete one, because the server may not have been
+/// running.
 async fn scheduled_days(core: &Core) -> Result<i64, StoreError> {
     let last = store::last_complete(core.db()).await?;
     let away = last.map_or(0, |last| (core.now().0 - last.0).div_euclid(86_400));
@@ -104,7 +104,7 @@ async fn compare(core: &Core, mode: Mode, days: i64) -> Compared {
     let mut comparison = Comparison { core, mode, findings: Vec::new() };
     let mut complete = Vec::new();
     let mut interrupted = None;
-    for part in [Part::Subscriptions, Part::Purchases, Part::Events, Part::Unmatched, Part::BilledUsage] {
+    for part in Part::ALL {
         let before = comparison.findings.len();
         let compared = match part {
             Part::Subscriptions => subscriptions::compare(&mut comparison).await,
@@ -112,6 +112,7 @@ async fn compare(core: &Core, mode: Mode, days: i64) -> Compared {
             Part::Events => events::compare(&mut comparison, days).await,
             Part::Unmatched => unmatched::compare(&mut comparison).await,
             Part::BilledUsage => billed_usage::compare(&mut comparison).await,
+            Part::Contacts => contacts::erase(&mut comparison).await,
         };
         match compared {
             Ok(()) => {
@@ -142,9 +143,13 @@ enum Part {
     Events,
     Unmatched,
     BilledUsage,
+    Contacts,
 }
 
 impl Part {
+    const ALL: [Self; 6] =
+        [Self::Subscriptions, Self::Purchases, Self::Events, Self::Unmatched, Self::BilledUsage, Self::Contacts];
+
     /// The classes that this part finds completely. Those about a customer need all of the customer's
     /// subscriptions, so they are excluded if an object could not be read.
     const fn kinds(self, is_complete: bool) -> &'static [DriftKind] {
@@ -166,6 +171,7 @@ impl Part {
             (Self::Events, _) => &[MissedEvent],
             (Self::Unmatched, _) => &[Unmatched],
             (Self::BilledUsage, _) => &[BilledUsage],
+            (Self::Contacts, _) => &[],
         }
     }
 }

@@ -24,7 +24,10 @@ statements! {
     LINK = "INSERT INTO customer (id, account_id, is_deleted, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     UPDATE = "UPDATE customer SET email = $2, name = $3, is_deleted = $4, synced_at = $5, version = version + 1 \
         WHERE id = $1 AND version = $6";
-    ERASE = "UPDATE customer SET email = NULL, name = NULL, version = version + 1 WHERE account_id = $1";
+    ERASE = "UPDATE customer SET email = NULL, name = NULL, to_erase = NOT is_deleted, version = version + 1 WHERE account_id = $1";
+    TO_ERASE = "SELECT id FROM customer WHERE to_erase ORDER BY account_id, id";
+    TO_ERASE_OF_ACCOUNT = "SELECT id FROM customer WHERE account_id = $1 AND to_erase ORDER BY id";
+    ERASED = "UPDATE customer SET to_erase = FALSE WHERE id = $1";
 }
 
 struct CustomerRow {
@@ -111,7 +114,27 @@ pub async fn write(tx: &mut Tx, customer: &Customer, seen: i64, at: Timestamp) -
     Ok(tx.execute(UPDATE, values).await? > 0)
 }
 
-/// Erases what the account's customers are called and how they are reached.
+/// Erases the names and contact details of the account's customers here. In Stripe they are erased after
+/// the commit: see [`to_erase`].
 pub async fn erase(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
     tx.execute(ERASE, values![account.as_str()]).await.map(drop)
+}
+
+/// The customers of closed accounts whose names and contact details Stripe still has.
+pub async fn to_erase(db: &Db) -> Result<Vec<CustomerId>, StoreError> {
+    Ok(ids(db.fetch_all(TO_ERASE, values![]).await?))
+}
+
+/// Those of one account.
+pub async fn to_erase_of_account(db: &Db, account: &AccountId) -> Result<Vec<CustomerId>, StoreError> {
+    Ok(ids(db.fetch_all(TO_ERASE_OF_ACCOUNT, values![account.as_str()]).await?))
+}
+
+fn ids(rows: Vec<(String,)>) -> Vec<CustomerId> {
+    rows.into_iter().map(|(id,)| CustomerId::new(id)).collect()
+}
+
+/// Records that Stripe no longer has a customer's name and contact details.
+pub async fn set_erased(tx: &mut Tx, customer: &CustomerId) -> Result<(), StoreError> {
+    tx.execute(ERASED, values![customer.as_str()]).await.map(drop)
 }

@@ -357,6 +357,15 @@ fn the_burst_limit_is_a_whole_number_or_unlimited() {
 }
 
 #[test]
+fn stripe_is_compared_on_a_schedule_or_by_command_alone() {
+    let every = |value| accepted(&[("RECONCILE_SECONDS", value)]).reconcile.map(|schedule| schedule.every.as_secs());
+    assert_eq!((every(""), every("900"), every("never")), (Some(3600), Some(900), None));
+    for odd in ["0", "899", "-1", "1h"] {
+        error("RECONCILE_SECONDS", &[("RECONCILE_SECONDS", odd)]);
+    }
+}
+
+#[test]
 fn usage_is_kept_for_days_or_forever() {
     let days = |value| accepted(&[("USAGE_HISTORY_DAYS", value)]).retention.usage_days;
     assert_eq!((days(""), days("1"), days("forever")), (Some(90), Some(1), None));
