@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::Context;
 use engine::store::ServerLock;
 use engine::stripe_account;
+use server::admin::demo_accounts;
 use server::auth::session_store;
 use server::config::Config;
-use server::{Tollgate, demo, http, store};
+use server::{Tollgate, http, store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +37,7 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     let clock = crate::commands::database::clock(&config).await;
     let tollgate = Tollgate::new(config, db, clock, assets)?;
     stripe_account::refuse_other(&tollgate).await?;
-    demo::refuse_outside_the_sandbox(&tollgate).await?;
+    demo_accounts::refuse_outside_the_sandbox(&tollgate).await?;
     let router = http::router(&tollgate, app::pages(&tollgate)?)?;
 
     let stop = CancellationToken::new();

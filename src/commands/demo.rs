@@ -1,8 +1,7 @@
 //! `demo remove`.
 
-use server::admin::OperatorPermit;
+use server::admin::{OperatorPermit, demo_accounts};
 use server::config::Config;
-use server::demo;
 
 use super::database::open_to_write;
 use crate::cli::DemoCommand;
@@ -11,7 +10,7 @@ use crate::cli::DemoCommand;
 pub async fn run(config: Config, command: DemoCommand) -> anyhow::Result<()> {
     let DemoCommand::Remove = command;
     let tollgate = open_to_write(config).await?;
-    let removed = demo::remove(&tollgate, &OperatorPermit::for_cli()).await;
+    let removed = demo_accounts::remove(&tollgate, &OperatorPermit::for_cli()).await;
     tollgate.db().close().await;
     let removed = removed?;
     if removed.is_empty() {

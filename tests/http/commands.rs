@@ -3,14 +3,19 @@
 use std::process::Command;
 use std::time::Duration;
 
+use billing::email::Email;
 use engine::settings::DatabaseUrl;
 use engine::store::billing_changes::{self, ChangeFilter, ChangeState};
 use engine::store::inbox::{self, EventFilter, EventState, EventSummary};
 use engine::store::{Cursor, Db, MIGRATIONS, MigrationSet};
-use server::demo::refuse_outside_the_sandbox;
+use server::admin::demo_accounts::refuse_outside_the_sandbox;
 use server::store::users;
+use server::{auth, demo};
 
-use crate::support::{Database, DatabaseKind, Harness, PAYS, WEBHOOK_SECRETS, deliver, event, on_both_databases};
+use crate::program::Program;
+use crate::support::{
+    Browser, Database, DatabaseKind, Harness, PAYS, WEBHOOK_SECRETS, deliver, event, on_both_databases,
+};
 
 const PLANS: &str = include_str!("../../plans.toml");
 
@@ -380,31 +385,39 @@ on_both_databases! {
     async fn an_app_with_real_keys_does_not_start_until_the_demo_accounts_are_removed(database) {
         let app = Harness::start(database).await;
         assert_eq!(run(&app, &["demo", "remove"]).await.succeeded(), "There are no demo accounts.\n");
-        let demo = app.signed_up("demo@tollgate.test").await;
-        let operator = app.signed_up("operator@tollgate.test").await;
+        let demo = user_at(&app, demo::CUSTOMER, demo::PASSWORD).await;
+        let operator = user_at(&app, demo::OPERATOR, demo::PASSWORD).await;
         let ada = app.signed_up("ada@example.com").await;
         app.subscribe(&demo, "PRO", PAYS).await;
         app.settled().await;
-        let site = app.database.files.path().join("site");
-        std::fs::create_dir_all(&site).unwrap();
-        std::fs::write(site.join("manifest.json"), r#"{"script": "s", "style": "s.css"}"#).unwrap();
+        let stripe = app.sandbox.url();
         let keys = [
             ("DATABASE_URL", app.database.url.as_str()),
-            ("BIND_ADDR", "127.0.0.1:0"),
-            ("TOLLGATE_SITE", site.to_str().unwrap()),
+            ("STRIPE_API_BASE", stripe.as_str()),
             ("STRIPE_SECRET_KEY", "sk_test_sandbox"),
             ("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRETS[0]),
         ];
-        let refused = run_with(&app, &["serve"], &keys).await;
-        assert_eq!(refused.code, 1);
-        for text in ["demo@tollgate.test", "operator@tollgate.test", "tollgate demo remove"] {
-            assert!(refused.err.contains(text), "{text}: {}", refused.err);
+        let mut refused = Program::spawn(&app.database, &keys);
+        assert_eq!(refused.ended().await, Some(1));
+        for text in [demo::CUSTOMER, demo::OPERATOR, "tollgate demo remove"] {
+            assert!(refused.log().contains(text), "{text}: {}", refused.log());
         }
         let removed = run_with(&app, &["demo", "remove"], &keys).await.succeeded();
         assert_eq!(removed, "demo@tollgate.test is removed.\noperator@tollgate.test is removed.\n");
         refuse_outside_the_sandbox(&app.tollgate).await.unwrap();
         app.until(async || !demo.opens("/dashboard").await && !operator.opens("/dashboard").await).await;
         assert!(ada.opens("/dashboard").await, "others stay");
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 0, "a demo account's billing has ended");
+    }
+
+    async fn a_stranger_with_a_demo_address_does_not_stop_an_app_with_real_keys_from_starting(database) {
+        let app = Harness::start(database).await;
+        let stranger = user_at(&app, demo::CUSTOMER, "correct horse").await;
+        let fields = [("email", "Operator@tollgate.test"), ("password", demo::PASSWORD)];
+        assert_eq!(app.browser().post("/signup", &fields).await.status, 422);
+        refuse_outside_the_sandbox(&app.tollgate).await.unwrap();
+        assert_eq!(run(&app, &["demo", "remove"]).await.succeeded(), "There are no demo accounts.\n");
+        assert!(stranger.opens("/dashboard").await);
     }
 
     async fn the_doctor_reports_warnings_and_failures_with_a_remedy(database) {
@@ -478,6 +491,15 @@ async fn catalog_changes_are_planned_and_applied_once() {
         let unchanged = catalog(again).await;
         assert!(unchanged.lines().count() == 1 && !unchanged.contains("price"), "{unchanged}");
     }
+}
+
+/// The browser of a new user with an address that is not for signing up.
+async fn user_at(app: &Harness, email: &str, password: &str) -> Browser {
+    let address = Email::parse(email).unwrap();
+    auth::create_user(&app.tollgate, &address, password.to_owned()).await.unwrap().expect("the address is free");
+    let browser = app.browser();
+    assert_eq!(browser.post("/login", &[("email", email), ("password", password)]).await.status, 303);
+    browser
 }
 
 /// Waits until every pending event has failed, and parks them.

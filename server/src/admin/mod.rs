@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod changes;
+pub mod demo_accounts;
 mod describe;
 pub mod doctor;
 pub mod drift;

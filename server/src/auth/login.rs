@@ -63,7 +63,7 @@ async fn check(tollgate: &Tollgate, login_key: &str, password: &str) -> Result<O
     Ok(identity.filter(|_| is_right))
 }
 
-/// Deletes what is remembered of the logins of a user who is deleted: counts of attempts, and this browser.
+/// Deletes the login history of a deleted user: counts of attempts, and this browser.
 pub(crate) async fn forget(tx: &mut Tx, email: &str, client: &Client) -> Result<(), StoreError> {
     let login_key = login_key(email);
     throttle::forget(tx, &login_key, client).await?;

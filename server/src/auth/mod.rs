@@ -26,6 +26,7 @@ pub use identify::SessionIdentity;
 pub(crate) use login::forget;
 pub use login::{confirm, login};
 pub use next::safe_next;
+pub(crate) use password::verify as verify_password;
 pub use password::{PASSWORD_MAX, PASSWORD_MIN};
 pub use session::{Session, logout};
 pub use sign_up::{create_user, sign_up};

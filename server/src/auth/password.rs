@@ -28,7 +28,7 @@ pub(super) async fn hash(tollgate: &Tollgate, password: String) -> Result<String
 
 /// Compares a password with a user's hash or, for an unknown address, with one that nothing matches, so
 /// that the response time does not reveal who has an account.
-pub(super) async fn verify(
+pub(crate) async fn verify(
     tollgate: &Tollgate,
     password: String,
     hash: Option<String>,

@@ -11,11 +11,12 @@ use super::error::{AuthUnavailable, SignUpError};
 use super::session::{Session, begin};
 use super::visitor::SignedIn;
 use super::{password, throttle};
+use crate::demo;
 use crate::store::users::{self, Role};
 use crate::tollgate::Tollgate;
 
 /// Creates a user with an account of their own, and signs them in. Returns the device to store in the
-/// browser.
+/// browser. Outside the sandbox a demo account's address counts as taken.
 #[tracing::instrument(skip_all)]
 pub async fn sign_up(
     tollgate: &Tollgate,
@@ -27,6 +28,9 @@ pub async fn sign_up(
     let email = Email::parse(email)?;
     password::check(password)?;
     throttle::sign_up(tollgate, client).await?;
+    if demo::is_address(&email.login_key()) && !tollgate.config().is_sandbox() {
+        return Err(SignUpError::Taken);
+    }
     let identity = create_user(tollgate, &email, password.to_owned()).await?.ok_or(SignUpError::Taken)?;
     tracing::info!(user = %identity.signed_in.user_id, account = %identity.signed_in.account_id, "signed up");
     let device = device::remember(tollgate, None, &email.login_key()).await?;
