@@ -64,6 +64,24 @@ on_both_databases! {
         assert!(!operator.get("/admin").await.body.contains("waiting for Stripe"));
     }
 
+    async fn a_conflict_with_another_request_delays_only_its_own_event(database) {
+        let app = Harness::start(database).await;
+        bought_unnoticed(&app).await;
+        fail(&app, &[("fail_next", "1000000"), ("status", "409"), ("path", SESSIONS), ONCE]);
+        let conflicts = async || events(&app).await[0].last_error.as_deref().is_some_and(|error| error.contains("409") || error.contains("busy"));
+        app.until(async || {
+            wake(&app, 60);
+            conflicts().await
+        })
+        .await;
+        app.until(async || app.browser().get("/readyz").await.json()["stripe"]["state"] == "ok").await;
+
+        app.sandbox.control("POST faults/clear", &[]).unwrap();
+        wake(&app, 10 * 60);
+        app.applied().await;
+        assert_eq!(app.credits("ada@example.com").await, 500);
+    }
+
     async fn an_object_that_is_missing_for_a_moment_is_fetched_again(database) {
         let app = Harness::start(database).await;
         bought_unnoticed(&app).await;

@@ -26,7 +26,7 @@ const STRIPE: &str = "https://api.stripe.com";
 /// The largest page that Stripe sends.
 pub(super) const PAGE: i64 = 100;
 
-/// How much earlier than its failure an object may have been created, in seconds: requests take long, and
+/// How much earlier than its failure an object may have been created, in seconds: requests can be slow, and
 /// clocks differ.
 pub(super) const UNCERTAINTY: i64 = 3600;
 

@@ -4,6 +4,10 @@ use serde_json::Value;
 
 use super::objects::{ObjectError, text};
 
+/// Stripe's code for an object that another request, or Stripe itself, is changing (Stripe docs, "Object lock
+/// timeouts").
+const LOCK_TIMEOUT: &str = "lock_timeout";
+
 /// An error of a request to Stripe.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -20,6 +24,9 @@ pub enum GatewayError {
     /// The request timed out, or Stripe asks to retry later.
     #[error("Stripe is unavailable: {0}")]
     Unavailable(String),
+    /// Another request holds the idempotency key or the object; the same request may succeed in a moment.
+    #[error("Stripe is busy with another request: {0}")]
+    Conflict(String),
     /// A required field is missing from the response.
     #[error("Stripe's response is not usable: {0}")]
     Object(#[from] ObjectError),
@@ -42,7 +49,7 @@ impl GatewayError {
         match self {
             // The key is invalid, or is missing a permission.
             Self::Refused { status, .. } => !matches!(status, 401 | 403),
-            Self::Object(_) | Self::NoSuchPrice(_) => true,
+            Self::Conflict(_) | Self::Object(_) | Self::NoSuchPrice(_) => true,
             Self::Unavailable(_) | Self::Request(_) => false,
         }
     }
@@ -61,12 +68,33 @@ impl GatewayError {
     pub(super) fn of_response(status: u16, json: Option<&Value>) -> Self {
         let field = |pointer| json.and_then(|json| text(json, pointer)).map(str::to_owned);
         let message = field("/error/message").unwrap_or_default();
+        let code = field("/error/code");
         match status {
-            // 409: a request with the same key is still in progress.
-            409 | 424 | 429 | 500.. => Self::Unavailable(format!("status {status}: {message}")),
+            // A request with the same key is still in progress.
+            409 => Self::Conflict(message),
+            429 if code.as_deref() == Some(LOCK_TIMEOUT) => Self::Conflict(message),
+            424 | 429 | 500.. => Self::Unavailable(format!("status {status}: {message}")),
             // A success without JSON: from a proxy, or truncated.
             200..=399 => Self::Unavailable(format!("status {status} without JSON")),
-            _ => Self::Refused { status, code: field("/error/code"), message },
+            _ => Self::Refused { status, code, message },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_conflict_with_another_request_is_not_an_outage() {
+        let error = |status, code: &str| {
+            GatewayError::of_response(status, Some(&json!({ "error": { "code": code, "message": "later" } })))
+        };
+        for conflict in [error(409, "idempotency_key_in_use"), error(429, LOCK_TIMEOUT)] {
+            assert!(!conflict.is_outage() && !conflict.is_final() && conflict.concerns_one_object(), "{conflict:?}");
+        }
+        assert!(error(429, "rate_limit").is_outage());
     }
 }

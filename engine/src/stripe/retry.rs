@@ -1,7 +1,7 @@
 //! Retrying failed requests.
 //!
 //! Stripe's headers decide where it sends them: `Stripe-Should-Retry`, and `Retry-After` (Stripe docs,
-//! "Advanced error handling"). Otherwise only requests without a response are retried, with growing, random delays.
+//! "Advanced error handling"). Otherwise requests are retried that had no response or met another one, with growing, random delays.
 
 use std::time::Duration;
 
@@ -52,9 +52,9 @@ impl Failure {
 
     /// The delay before the next attempt; `None` if there is none.
     pub(super) fn delay(&self, attempts: u32) -> Option<Duration> {
-        let has_no_response = matches!(self.error, GatewayError::Unavailable(_));
+        let is_temporary = matches!(self.error, GatewayError::Unavailable(_) | GatewayError::Conflict(_));
         let retry_after = self.advice.retry_after.unwrap_or_default();
-        let may_retry = self.advice.should_retry.unwrap_or(has_no_response) && retry_after <= MAX_RETRY_AFTER;
+        let may_retry = self.advice.should_retry.unwrap_or(is_temporary) && retry_after <= MAX_RETRY_AFTER;
         if !may_retry || attempts >= ATTEMPTS {
             return None;
         }
