@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::inbox::object::Object;
 use crate::store::{StoreError, accounts, customers};
 use crate::stripe::GatewayError;
-use crate::sync::{self, SyncContext, SyncError};
+use crate::sync::{self, SyncContext, SyncError, SyncOutcome};
 
 /// The reason a customer was not linked.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +55,7 @@ pub async fn link(core: &Core, customer: &CustomerId, account: &AccountId) -> Re
     if contact.is_none_or(|contact| contact.closed_at.is_some()) {
         return Err(LinkError::NoAccount(account.clone()));
     }
-    if let Some(linked) = customers::of_account(core.db(), account).await?.filter(|linked| linked != customer) {
-        return Err(LinkError::AccountHasCustomer { account: account.clone(), customer: linked });
-    }
+    refuse_other_customer(core, customer, account).await?;
     match core.gateway().customer(customer).await {
         Ok(found) if !found.object.is_deleted => {}
         Ok(_) => return Err(LinkError::NoCustomer(customer.clone())),
@@ -67,10 +65,24 @@ pub async fn link(core: &Core, customer: &CustomerId, account: &AccountId) -> Re
     refuse_owned(core, customer, account).await?;
     core.gateway().name_account(customer, account).await?;
     let wanted = BTreeSet::from([Object::Customer(customer.clone())]);
-    sync::objects(core, &wanted, SyncContext::with_reason("linked by an operator")).await?;
-    // Another process may have linked it meanwhile.
-    refuse_owned(core, customer, account).await?;
-    Ok(sync::all_of_customer(core, customer).await?)
+    match sync::objects(core, &wanted, SyncContext::with_reason("linked by an operator")).await? {
+        SyncOutcome::Written(owner) if owner == *account => Ok(sync::all_of_customer(core, customer).await?),
+        // Another process has linked either of the two meanwhile.
+        _ => {
+            refuse_owned(core, customer, account).await?;
+            refuse_other_customer(core, customer, account).await?;
+            Err(SyncError::Contended(customer.to_string()).into())
+        }
+    }
+}
+
+async fn refuse_other_customer(core: &Core, customer: &CustomerId, account: &AccountId) -> Result<(), LinkError> {
+    match customers::of_account(core.db(), account).await? {
+        Some(linked) if linked != *customer => {
+            Err(LinkError::AccountHasCustomer { account: account.clone(), customer: linked })
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn refuse_owned(core: &Core, customer: &CustomerId, account: &AccountId) -> Result<(), LinkError> {

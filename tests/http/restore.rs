@@ -27,7 +27,7 @@ on_both_databases! {
         let refused = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await;
         assert_eq!(refused.status, 303, "{}", refused.body);
         let page = browser.get(&refused.location()).await;
-        assert!(page.body.contains("This email address already has a subscription."), "{}", page.body);
+        assert!(page.body.contains("This e-mail address already has a subscription."), "{}", page.body);
         assert_eq!(app.stripe_calls("POST", "/v1/checkout/sessions"), checkouts);
         assert!(!browser.opens("/dashboard/analytics").await, "anyone can sign up with that address");
 
@@ -73,5 +73,25 @@ on_both_databases! {
         let zoes = app.account("zoe@example.com").await;
         let refused = link(customer.as_str(), zoes.as_str()).await;
         assert!(matches!(refused, Err(LinkError::Owned { .. })), "{refused:?}");
+    }
+
+    async fn a_link_that_another_process_prevents_is_reported(database) {
+        let app = Harness::start(database).await;
+        let customer = lose_subscriber(&app).await;
+        app.signed_up("ada@example.com").await;
+        let account = app.account("ada@example.com").await;
+        let held = app.sandbox.hold_calls("POST", &format!("/v1/customers/{customer}"));
+        let linking = tokio::spawn({
+            let (tollgate, account) = (app.tollgate.clone(), account.clone());
+            async move { customer_link::link(&tollgate, &customer, &account).await }
+        });
+        held.arrived().await;
+        let (other, now) = (CustomerId::new("cus_other"), app.tollgate.now());
+        let mut tx = app.tollgate.db().begin().await.unwrap();
+        assert!(customers::link(&mut tx, &other, &account, false, now).await.unwrap());
+        tx.commit().await.unwrap();
+        held.open();
+        let refused = linking.await.unwrap();
+        assert!(matches!(refused, Err(LinkError::AccountHasCustomer { .. })), "{refused:?}");
     }
 }
