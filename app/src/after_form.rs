@@ -17,7 +17,7 @@ pub async fn go_to(tollgate: &Tollgate, parts: Parts, address: &str) -> Response
     if may_redirect(address, &tollgate.config().stripe.hosted_origins()) {
         return Redirect::to(address).into_response();
     }
-    document::leaving(tollgate, parts, address).await
+    document::redirect_page(tollgate, parts, address).await
 }
 
 /// Whether every redirect that follows stays where `form-action` allows it.

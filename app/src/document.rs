@@ -19,7 +19,7 @@ use leptos_meta::{MetaTags, Title, provide_meta_context};
 use server::Tollgate;
 use server::auth::Visitor;
 
-use crate::components::{FailureView, Leaving, SiteFooter, SiteHeader};
+use crate::components::{FailureView, RedirectPage, SiteFooter, SiteHeader};
 use crate::content_security;
 use crate::failure::Failure;
 use crate::form_state::FormState;
@@ -53,8 +53,8 @@ pub async fn failure(tollgate: &Tollgate, mut parts: Parts, failure: Failure) ->
 }
 
 /// Renders a page that continues to `address` automatically.
-pub async fn leaving(tollgate: &Tollgate, parts: Parts, address: &str) -> Response {
-    let instead = Instead::Leaving(address.to_owned());
+pub async fn redirect_page(tollgate: &Tollgate, parts: Parts, address: &str) -> Response {
+    let instead = Instead::RedirectTo(address.to_owned());
     render(tollgate, parts, Some(StatusCode::OK), FormState::default(), Some(instead)).await
 }
 
@@ -62,7 +62,7 @@ pub async fn leaving(tollgate: &Tollgate, parts: Parts, address: &str) -> Respon
 #[derive(Clone)]
 enum Instead {
     Failure(Failure),
-    Leaving(String),
+    RedirectTo(String),
 }
 
 /// Replaces the entitlement that the gate computed: the form post may have changed it.
@@ -163,7 +163,7 @@ fn document(instead: Option<Instead>) -> impl IntoView {
     let name = view! { <Title formatter=|title: String| title + " · Tollgate" text="Plans"/> };
     let body = match instead {
         Some(Instead::Failure(failure)) => view! { <FailureView failure/> }.into_any(),
-        Some(Instead::Leaving(address)) => view! { <Leaving address/> }.into_any(),
+        Some(Instead::RedirectTo(address)) => view! { <RedirectPage address/> }.into_any(),
         None => view! { <Pages/> }.into_any(),
     };
     view! {

@@ -106,7 +106,7 @@ impl Failure {
             Self::WrongPassword => "That password is wrong, so nothing was changed.",
             Self::TooManyAttempts => "Wait a few minutes and try again.",
             Self::InProgress => {
-                "Another of your requests is still being processed. Wait a few seconds and try again. Nothing happens twice."
+                "Another of your requests is still being processed. Wait a few seconds and try again. You won't be charged twice."
             }
             Self::OtherCurrency => {
                 "Your account is billed in a different currency from this price, so nothing was started and you weren't charged. Contact us, and we'll sort it out."

@@ -451,6 +451,34 @@ async fn the_free_plan_has_the_currency_of_the_others() {
 }
 
 #[tokio::test]
+async fn the_home_page_shows_the_yearly_price_of_a_plan_without_a_monthly_one() {
+    let monthly = "  [[plan.price]]\n  interval = \"month\"\n  amount = 2900\n  currency = \"usd\"\n  \
+                   lookup_key = \"tollgate_pro_month\"\n  env = \"STRIPE_PRO_PRICE_ID\"\n";
+    assert_eq!(PLANS.matches(monthly).count(), 1);
+    let html = App::with_plans(&PLANS.replace(monthly, "")).await.browser().get("/").await.html;
+    let prices: Vec<String> = between(&html, "<span class=\"teaser-price\">", "</span></span>");
+    let prices: Vec<String> = prices.iter().map(|price| price.replace("<span class=\"teaser-per\">", "")).collect();
+    assert_eq!(prices, ["$0 / month", "$290 / year", "$199 / month"]);
+}
+
+#[tokio::test]
+async fn a_card_refers_to_a_lower_plan_only_if_its_plan_includes_that_one() {
+    let cards = async |from: &str, to: &str| {
+        assert_eq!(PLANS.matches(from).count(), 1, "{from}");
+        let html = App::with_plans(&PLANS.replace(from, to)).await.browser().get("/pricing").await.html;
+        between(&html, "<p class=\"plan-intro\">", "</p>")
+    };
+    let all = "features = [\"advancedAnalytics\", \"customDomain\", \"prioritySupport\"]";
+    assert_eq!(cards(all, all).await, ["What's included", "Everything in Free, plus", "Everything in Pro, plus"]);
+    let included = ["What's included", "Everything in Free, plus", "Everything in Free, plus"];
+    assert_eq!(cards(all, "features = [\"prioritySupport\"]").await, included, "it lacks features of Pro");
+    let unlimited = "aiGenerationsPerMonth = \"unlimited\"";
+    assert_eq!(cards(unlimited, "aiGenerationsPerMonth = 499").await, included, "it has a lower limit than Pro");
+    let neither = ["What's included", "Everything in Free, plus", "What's included"];
+    assert_eq!(cards(unlimited, "aiGenerationsPerMonth = 9").await, neither);
+}
+
+#[tokio::test]
 async fn the_home_page_says_what_the_catalog_says() {
     let says = async |plans: &str| {
         let html = App::with_plans(plans).await.browser().get("/").await.html;

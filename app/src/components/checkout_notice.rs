@@ -13,7 +13,7 @@ pub fn CheckoutNotice(notice: Option<String>) -> impl IntoView {
             "You can have one at a time, so we didn't start another and you weren't charged.",
         ),
         "subscribed_before" => (
-            "This email address already has a subscription.",
+            "This e-mail address already has a subscription.",
             "It isn't linked to this account yet, so we didn't start another and you weren't charged. \
              Contact us and we'll link it.",
         ),

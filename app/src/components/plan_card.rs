@@ -57,7 +57,8 @@ pub fn PlanCard(
         _ if chosen => Some("Selected"),
         _ => None,
     };
-    let below = catalog.plans().iter().rev().find(|other| catalog.rank(&other.tier) < catalog.rank(&plan.tier));
+    let is_below = |other: &&Plan| catalog.rank(&other.tier) < catalog.rank(&plan.tier) && plan.includes(other);
+    let below = catalog.plans().iter().rev().find(is_below);
     let gains_intro =
         below.map_or_else(|| "What's included".to_owned(), |below| format!("Everything in {}, plus", below.name));
     let gains = gains(&catalog, &plan, below)

@@ -210,7 +210,7 @@ fn GraceOver(plan: String, grace_end: Timestamp, #[prop(optional_no_strip)] debt
 fn Unpaid(plan: String, #[prop(optional_no_strip)] debt: Option<Debt>) -> impl IntoView {
     view! {
         <Banner tone=Tone::Danger title=suspended(&plan, debt.as_ref())>
-            <p>"Every attempt to charge your card failed."</p>
+            <p>"Every payment attempt failed."</p>
             <WaysToPay debt/>
         </Banner>
     }

@@ -26,7 +26,7 @@ pub fn Analytics() -> impl IntoView {
         let by_day = if is_empty {
             view! {
                 <Empty glyph=Glyph::Chart title="No usage in this range">
-                    "API calls appear here on the day you make them. " <a href="/dashboard/api-keys">"Create an API key"</a>
+                    "Usage appears here on the day it happens. " <a href="/dashboard/api-keys">"Create an API key"</a>
                 </Empty>
             }
             .into_any()

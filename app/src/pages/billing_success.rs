@@ -92,7 +92,7 @@ fn Outcome(tollgate: Tollgate, outcome: CheckoutOutcome, session_id: String) -> 
             <div class="narrow outcome">
                 <Icon glyph=Glyph::Alert/>
                 <h1>"This checkout expired"</h1>
-                <p class="lead">"You weren't charged. Choose a plan to start again."</p>
+                <p class="lead">"You weren't charged. You can start again whenever you like."</p>
                 <p class="actions">
                     <a class="button button-primary" href="/pricing">"See plans"</a>
                     <a class="button" href="/billing">"Go to billing"</a>

@@ -77,12 +77,12 @@ fn AlreadyIncluded(area: &'static Area) -> impl IntoView {
 
 #[component]
 fn Highest(plan: Option<String>) -> impl IntoView {
-    let plan = plan.unwrap_or_else(|| "Your plan".to_owned());
+    let plan = plan.unwrap_or_else(|| "yours".to_owned());
     view! {
         <div class="narrow outcome outcome-good">
             <Icon glyph=Glyph::Check/>
             <h1>"You're on our highest plan"</h1>
-            <p class="lead">{format!("{plan} includes everything we offer.")}</p>
+            <p class="lead">{format!("There's no higher plan than {plan}.")}</p>
             <p class="actions"><a class="button button-primary" href="/dashboard">"Go to dashboard"</a></p>
         </div>
     }

@@ -114,13 +114,15 @@ fn Teaser() -> impl IntoView {
         .plans()
         .iter()
         .map(|plan| {
-            let price = plan.price(Interval::Month).map(|price| price.amount.to_string());
-            let price = price.unwrap_or_else(|| free_price(tollgate.catalog()));
+            let (price, interval) = match Interval::ALL.iter().find_map(|interval| plan.price(*interval)) {
+                Some(price) => (price.amount.to_string(), price.interval),
+                None => (free_price(tollgate.catalog()), Interval::Month),
+            };
             let first = gains(tollgate.catalog(), plan, None).into_iter().next();
             view! {
                 <li class="teaser-plan">
                     <span class="teaser-name">{plan.name.clone()}</span>
-                    <span class="teaser-price">{price}<span class="teaser-per">" / month"</span></span>
+                    <span class="teaser-price">{price}<span class="teaser-per">{format!(" / {interval}")}</span></span>
                     <span class="teaser-gain">{first}</span>
                 </li>
             }

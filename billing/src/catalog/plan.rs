@@ -74,6 +74,12 @@ impl Plan {
         self.limits.get(&meter).copied().unwrap_or(Limit::Finite(0))
     }
 
+    /// Returns `true` if this plan has every feature of `other`, and no lower limit.
+    pub fn includes(&self, other: &Self) -> bool {
+        let is_covered = |(meter, limit): (&Meter, &Limit)| self.limit(*meter).max(*limit) == self.limit(*meter);
+        self.features.is_superset(&other.features) && other.limits.iter().all(is_covered)
+    }
+
     /// Returns the price on sale for `interval`; of several currencies, the first in the file.
     pub fn price(&self, interval: Interval) -> Option<&Price> {
         self.prices.iter().find(|price| price.interval == interval)

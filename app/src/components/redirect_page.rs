@@ -7,7 +7,7 @@ use super::icon::{Glyph, Icon};
 
 /// Continues to `address` automatically, with a link as a fallback.
 #[component]
-pub fn Leaving(address: String) -> impl IntoView {
+pub fn RedirectPage(address: String) -> impl IntoView {
     let refresh = format!("0; url={address}");
     view! {
         <Title text="One moment"/>
