@@ -1,4 +1,4 @@
-// Generating text over the API, and how they are counted.
+// Generating text over the API, and how it is counted.
 
 import { signUp, subscribe } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';

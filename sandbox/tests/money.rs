@@ -164,9 +164,9 @@ async fn any_payment_can_be_disputed_with_a_control() {
 }
 
 /// Completes a Checkout Session by bank debit.
-async fn debited(world: &World, account: &str) -> String {
-    let price = world.price("500", None).await;
-    let session = id(&world.session("payment", &price, &[]).await);
+async fn debited(world: &World, mode: &str, account: &str) -> String {
+    let price = world.price("500", (mode == "subscription").then_some("month")).await;
+    let session = id(&world.session(mode, &price, &[]).await);
     let page = world.page("GET", &format!("/c/pay/{session}"), &[]).await;
     assert!(page.body.contains("Bank debit"), "{}", page.body);
     let form =
@@ -180,7 +180,7 @@ async fn debited(world: &World, account: &str) -> String {
 async fn a_bank_debit_is_paid_days_later() {
     let world = World::new().await;
     let mark = world.event_types().await.len();
-    let session = debited(&world, "000123456789").await;
+    let session = debited(&world, "payment", "000123456789").await;
     let done = world.retrieve_session(&session).await;
     assert_eq!((done["status"].as_str(), done["payment_status"].as_str()), (Some("complete"), Some("unpaid")));
     let intent = format!("/v1/payment_intents/{}", text(&done, "payment_intent"));
@@ -208,7 +208,7 @@ async fn a_bank_debit_is_paid_days_later() {
 #[tokio::test]
 async fn a_bank_debit_can_fail_days_later() {
     let world = World::new().await;
-    let session = debited(&world, "000111111116").await;
+    let session = debited(&world, "payment", "000111111116").await;
     let mark = world.event_types().await.len();
     world.sandbox.advance(Duration::from_secs(5 * DAY));
     assert_eq!(world.retrieve_session(&session).await["payment_status"], "unpaid");
@@ -218,21 +218,10 @@ async fn a_bank_debit_can_fail_days_later() {
     );
 }
 
-/// Buys a subscription by bank debit. Returns the session.
-async fn subscribed_by_debit(world: &World, account: &str) -> String {
-    let price = world.price("500", Some("month")).await;
-    let session = id(&world.session("subscription", &price, &[]).await);
-    let form =
-        [("pay_with", "us_bank_account"), ("account", account), ("name", "Ada Lovelace"), ("email", "ada@example.com")];
-    let done = world.submit(&session, &form).await;
-    assert_eq!(done.status, 303, "{}", done.body);
-    session
-}
-
 #[tokio::test]
 async fn a_subscription_is_active_while_its_bank_debit_is_in_progress() {
     let world = World::new().await;
-    let session = subscribed_by_debit(&world, "000123456789").await;
+    let session = debited(&world, "subscription", "000123456789").await;
     let done = world.retrieve_session(&session).await;
     assert_eq!((done["status"].as_str(), done["payment_status"].as_str()), (Some("complete"), Some("unpaid")));
     let subscription = format!("/v1/subscriptions/{}?expand[]=latest_invoice", text(&done, "subscription"));
@@ -247,7 +236,7 @@ async fn a_subscription_is_active_while_its_bank_debit_is_in_progress() {
 #[tokio::test]
 async fn a_subscription_is_past_due_when_its_bank_debit_has_failed() {
     let world = World::new().await;
-    let session = subscribed_by_debit(&world, "000111111116").await;
+    let session = debited(&world, "subscription", "000111111116").await;
     let mark = world.event_types().await.len();
     world.sandbox.advance(Duration::from_secs(5 * DAY));
     let subscription = format!("/v1/subscriptions/{}", text(&world.retrieve_session(&session).await, "subscription"));
@@ -260,7 +249,7 @@ async fn a_subscription_is_past_due_when_its_bank_debit_has_failed() {
 #[tokio::test]
 async fn a_bank_debit_can_be_failed_with_a_control_only_once() {
     let world = World::new().await;
-    let session = debited(&world, "000123456789").await;
+    let session = debited(&world, "payment", "000123456789").await;
     let payment = text(&world.retrieve_session(&session).await, "payment_intent");
     let failed = world.sandbox.control(&format!("POST payments/{payment}/fail"), &[]).expect("fails");
     assert_eq!(failed["status"], "requires_payment_method");

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use billing::{AccountId, Policy};
 use engine::StoreError;
@@ -258,28 +260,36 @@ on_both_databases! {
     async fn calls_beyond_the_burst_limit_return_429_and_are_not_counted(database) {
         let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = NonZeroU32::new(1)).await;
         let browser = app.signed_up("ada@example.com").await;
-        let calls: Vec<_> = (0..40)
+        let refused = Arc::new(AtomicBool::new(false));
+        // As many calls as it takes: how many pass meanwhile depends on the machine.
+        let callers: Vec<_> = (0..8)
             .map(|_| {
-                let browser = browser.clone();
-                tokio::spawn(async move { browser.get("/api/v1/entitlements").await })
+                let (browser, refused) = (browser.clone(), refused.clone());
+                tokio::spawn(async move {
+                    let mut pages = Vec::new();
+                    while !refused.load(Ordering::Relaxed) {
+                        let page = browser.get("/api/v1/entitlements").await;
+                        refused.fetch_or(page.status == 429, Ordering::Relaxed);
+                        pages.push(page);
+                    }
+                    pages
+                })
             })
             .collect();
         let mut passed = 0;
-        let mut refused = 0;
-        for call in calls {
-            let page = call.await.unwrap();
-            match page.status {
-                200 => passed += 1,
-                429 => {
-                    refused += 1;
-                    assert!(page.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
-                    assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
-                    assert!(page.header("ratelimit").unwrap().contains("\"burst\";r=0;"), "the header reports remaining calls");
+        for caller in callers {
+            for page in caller.await.unwrap() {
+                if page.status == 200 {
+                    passed += 1;
+                    continue;
                 }
-                other => panic!("{other}: {}", page.body),
+                assert_eq!(page.status, 429, "{}", page.body);
+                assert!(page.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+                assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
+                assert!(page.header("ratelimit").unwrap().contains("\"burst\";r=0;"), "the header reports remaining calls");
             }
         }
-        assert!(passed >= 2 && refused > 0, "a burst of two passes: {passed}, {refused}");
+        assert!(passed >= 2, "a burst of two passes: {passed}");
         assert_eq!(used(&app, &app.account("ada@example.com").await).await, passed);
     }
 

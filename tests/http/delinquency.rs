@@ -118,10 +118,7 @@ on_both_databases! {
 
     async fn an_upgrade_whose_payment_failed_leaves_the_plan_that_was_paid(database) {
         let app = Harness::start(database).await;
-        let browser = app.signed_up("ada@example.com").await;
-        app.subscribe(&browser, "PRO", PAYS).await;
-        app.settled().await;
-        pass(&app, 15 * DAY).await;
+        let browser = app.paying("ada@example.com").await;
         let customer = app.stripe_newest("/v1/customers").await;
         let attach = "/v1/payment_methods/pm_card_chargeCustomerFail/attach";
         let fails = app.stripe_makes(attach, &[("customer", &customer)]).await;

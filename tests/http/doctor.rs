@@ -15,7 +15,7 @@ use server::admin::doctor::{check, configuration};
 use server::config::Env;
 use server::product::API_CALLS;
 
-use crate::support::{DatabaseKind, Harness, PAYS, assets, config, event, metered_catalog, on_both_databases};
+use crate::support::{CENTS_PER_CALL, DatabaseKind, Harness, assets, config, event, on_both_databases};
 
 on_both_databases! {
     async fn an_installation_in_order_passes_every_check(database) {
@@ -131,7 +131,7 @@ on_both_databases! {
     }
 
     async fn a_meter_that_is_missing_or_not_billed_is_reported(database) {
-        let app = metered(database, "amount = 7\ncurrency = \"usd\"").await;
+        let app = Harness::start_metered(database, CENTS_PER_CALL).await;
         for subject in ["meter api_calls", "price api_calls_month", "price api_calls_year", "billed usage"] {
             let found = checked(&app.tollgate, subject).await;
             assert_eq!(found.health, Health::Ok, "{subject}: {}", found.message);
@@ -158,7 +158,7 @@ on_both_databases! {
     }
 
     async fn a_meter_whose_price_is_managed_in_stripe_has_to_be_created_there(database) {
-        let app = metered(database, "").await;
+        let app = Harness::start_metered(database, "").await;
         let found = checked(&app.tollgate, "meter api_calls").await;
         assert!(found.health == Health::Failed && found.message.contains("create it there"), "{found:?}");
         let other = meter(&app, "something_else").await;
@@ -170,12 +170,8 @@ on_both_databases! {
     }
 
     async fn overage_that_is_parked_is_reported(database) {
-        let app = metered(database, "amount = 7\ncurrency = \"usd\"").await;
-        let browser = app.signed_up("ada@example.com").await;
-        app.subscribe(&browser, "PRO", PAYS).await;
-        app.settled().await;
-        app.sandbox.advance(Duration::from_secs(15 * 86_400));
-        app.settled().await;
+        let app = Harness::start_metered(database, CENTS_PER_CALL).await;
+        app.paying("ada@example.com").await;
         let account = app.account("ada@example.com").await;
         app.stop().await;
         let event = UsageEvent::new(API_CALLS, 10_005, "all of it");
@@ -241,12 +237,6 @@ async fn checked(tollgate: &Tollgate, subject: &str) -> Check {
 /// Another node on the same database, with its own clock.
 fn with_clock(app: &Harness, clock: Clock) -> Tollgate {
     Tollgate::new(app.tollgate.config().clone(), app.tollgate.db().clone(), clock, assets()).unwrap()
-}
-
-/// An app whose API calls are billed beyond the limit, at a price from `plans.toml` or one managed in Stripe.
-async fn metered(database: DatabaseKind, price: &str) -> Harness {
-    let catalog = metered_catalog(price);
-    Harness::start_configured(database, |_| {}, |config| config.catalog = catalog).await
 }
 
 /// Creates a meter in Stripe.

@@ -142,7 +142,7 @@ async fn until_released(app: &Harness) {
 }
 
 on_both_databases! {
-    async fn the_local_stand_in_generates_without_a_provider_and_is_reported(database) {
+    async fn the_local_placeholder_generates_without_a_provider_and_is_reported(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let page = generate(&browser, "a toll gate at dawn").await;

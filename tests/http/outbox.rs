@@ -12,7 +12,7 @@ use reqwest::Method;
 use server::Tollgate;
 use server::product::API_CALLS;
 
-use crate::support::{Browser, DatabaseKind, Harness, PAYS, Page, assets, metered_catalog, on_both_databases};
+use crate::support::{Browser, CENTS_PER_CALL, DatabaseKind, Harness, PAYS, Page, assets, on_both_databases};
 
 /// A card that can be saved and then fails every charge.
 const FAILS_LATER: &str = "4000000000000341";
@@ -29,7 +29,7 @@ struct Billed {
 }
 
 async fn billed(database: DatabaseKind) -> Billed {
-    let app = Harness::start_configured(database, |_| {}, |config| config.catalog = metered_catalog("")).await;
+    let app = Harness::start_metered(database, "").await;
     app.signed_up("ada@example.com").await;
     let account = app.account("ada@example.com").await;
     let customer = CustomerId::new(app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await);
@@ -160,14 +160,9 @@ on_both_databases! {
     }
 
     async fn overage_is_on_the_invoice_of_a_plan_that_was_bought_in_checkout(database) {
-        let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
-        let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
-        let browser = app.signed_up("ada@example.com").await;
-        app.subscribe(&browser, "PRO", PAYS).await;
-        app.settled().await;
+        let app = Harness::start_metered(database, CENTS_PER_CALL).await;
         // Usage during a trial is not billed.
-        app.sandbox.advance(Duration::from_secs(15 * 86_400));
-        app.settled().await;
+        app.paying("ada@example.com").await;
 
         let account = app.account("ada@example.com").await;
         let event = UsageEvent::new(API_CALLS, 10_005, "all of it");
@@ -191,8 +186,7 @@ on_both_databases! {
     }
 
     async fn overage_in_the_clock_hour_in_which_a_period_begins_is_on_its_invoice(database) {
-        let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
-        let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
+        let app = Harness::start_metered(database, CENTS_PER_CALL).await;
         let to_twenty_past = 3600 - app.tollgate.now().0.rem_euclid(3600) + 20 * 60;
         app.sandbox.advance(Duration::from_secs(to_twenty_past.unsigned_abs()));
         let browser = app.signed_up("ada@example.com").await;
@@ -218,8 +212,7 @@ on_both_databases! {
     }
 
     async fn usage_beyond_the_limit_is_refused_in_a_trial_and_while_a_payment_is_missing(database) {
-        let priced = metered_catalog("amount = 7\ncurrency = \"usd\"");
-        let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
+        let app = Harness::start_metered(database, CENTS_PER_CALL).await;
         let browser = app.signed_up("ada@example.com").await;
         let sold = browser.get("/pricing").await.body;
         assert!(sold.contains("10,000 API calls a month, then $0.07 each"), "{sold}");
@@ -243,13 +236,8 @@ on_both_databases! {
     }
 
     async fn unbilled_overage_has_a_ceiling(database) {
-        let priced = metered_catalog("amount = 7\ncurrency = \"usd\"\nmax_overage = 3");
-        let app = Harness::start_configured(database, |_| {}, |config| config.catalog = priced).await;
-        let browser = app.signed_up("ada@example.com").await;
-        app.subscribe(&browser, "PRO", PAYS).await;
-        app.settled().await;
-        app.sandbox.advance(Duration::from_secs(15 * 86_400));
-        app.settled().await;
+        let app = Harness::start_metered(database, &format!("{CENTS_PER_CALL}\nmax_overage = 3")).await;
+        let browser = app.paying("ada@example.com").await;
         let account = app.account("ada@example.com").await;
         let event = |quantity, key| UsageEvent::new(API_CALLS, quantity, key);
         let Recorded::Counted(_) = metering::record(&app.tollgate, &account, event(10_000, "all")).await.unwrap() else {

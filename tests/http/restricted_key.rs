@@ -5,7 +5,7 @@ use server::Tollgate;
 use server::admin::OperatorPermit;
 use server::admin::doctor::check;
 
-use crate::support::{DatabaseKind, Harness, PAYS, assets, metered_catalog, on_both_databases, pay};
+use crate::support::{CENTS_PER_CALL, Harness, PAYS, assets, on_both_databases, pay};
 
 const KEY: &str = "rk_test_restricted";
 /// What the server needs, as docs/STRIPE.md lists it.
@@ -58,7 +58,7 @@ on_both_databases! {
     }
 
     async fn billed_usage_needs_further_rights(database) {
-        let app = metered(database).await;
+        let app = Harness::start_metered(database, CENTS_PER_CALL).await;
         app.sandbox.restrict_key(KEY, SERVER);
         let found = rights(&with_key(&app)).await;
         assert!(found.health == Health::Failed, "{found:?}");
@@ -66,11 +66,6 @@ on_both_databases! {
         app.sandbox.restrict_key(KEY, &[SERVER, BILLED_USAGE].concat());
         assert_eq!(rights(&with_key(&app)).await.health, Health::Ok);
     }
-}
-
-async fn metered(database: DatabaseKind) -> Harness {
-    let catalog = metered_catalog("amount = 7\ncurrency = \"usd\"");
-    Harness::start_configured(database, |_| {}, |config| config.catalog = catalog).await
 }
 
 fn with_key(app: &Harness) -> Tollgate {
