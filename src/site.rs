@@ -1,4 +1,4 @@
-//! Style sheet, scripts and icons: in the binary with the feature `embed`, otherwise from a folder.
+//! Stylesheet, scripts and icons: in the binary with the feature `embed`, otherwise from a folder.
 
 use server::assets::Assets;
 use server::config::Config;

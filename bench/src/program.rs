@@ -79,7 +79,7 @@ async fn start(mut command: Command, port: u16, log: &Path) -> anyhow::Result<Pr
     }
 }
 
-/// Creates the site that the pages need: a manifest and a style sheet.
+/// Creates the site that the pages need: a manifest and a stylesheet.
 fn site(folder: &Path) -> anyhow::Result<PathBuf> {
     let site = folder.join("site");
     std::fs::create_dir_all(site.join("pkg"))?;

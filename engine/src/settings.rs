@@ -211,7 +211,7 @@ impl Urls {
 /// How long usage records are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// Days for which usage records and their idempotency keys are kept; for ever if `None`.
+    /// Days for which usage records and their idempotency keys are kept; forever if `None`.
     pub usage_days: Option<u32>,
 }
 

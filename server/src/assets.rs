@@ -1,4 +1,4 @@
-//! Style sheet, scripts and icons, in memory, with the compressed copies from the build.
+//! Stylesheet, scripts and icons, in memory, with the compressed copies from the build.
 //!
 //! Files below `pkg/` have a hash of their content in their names, so browsers cache them forever.
 
@@ -79,7 +79,7 @@ impl Assets {
         })
     }
 
-    /// The path of the style sheet.
+    /// The path of the stylesheet.
     pub fn style_path(&self) -> &str {
         &self.style_path
     }

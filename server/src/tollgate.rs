@@ -79,7 +79,7 @@ impl Tollgate {
         &self.0.config
     }
 
-    /// Style sheet, scripts and icons.
+    /// Stylesheet, scripts and icons.
     pub fn assets(&self) -> &Assets {
         &self.0.assets
     }

@@ -8,7 +8,7 @@ use moka::sync::Cache as Moka;
 
 use super::invalidation::{CachedEntries, Invalidation};
 
-/// The maximum age of an entry. It could stay for ever; this limits the damage of a bug.
+/// The maximum age of an entry. It could stay forever; this limits the damage of a bug.
 const TIME_TO_LIVE: Duration = Duration::from_secs(300);
 const MAX_ENTRIES: u64 = 100_000;
 

@@ -379,7 +379,7 @@ impl<'a> Batch<'a> {
         let counter = take.scope.counter_key();
         let has_expired = earlier.expires_at.is_some_and(|at| at <= take.now.0);
         if has_expired && earlier.window_start == counter.window.0 {
-            // Its work died. Its units are released, and the key is free.
+            // The work was abandoned. Its units are released, and the key is free.
             self.release_expired(tx, &counter, take.now).await?;
         }
         Ok(self.records.contains_key(&key).then_some(TakeOutcome::InProgress))

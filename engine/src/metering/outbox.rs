@@ -122,7 +122,7 @@ async fn release(core: &Core, sender: &Sender, owner: &str) -> Result<(), StoreE
 async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> Result<Round, StoreError> {
     let mut round = Round::default();
     for id in ids {
-        // Sending the earlier events may have taken long.
+        // Sending the earlier events may have taken a long time.
         if !begin_attempt(core, sender, owner, id).await? {
             round.is_interrupted = true;
             break;

@@ -1,7 +1,7 @@
 //! Connections to either database.
 //!
 //! SQLite has one writer: its write pool holds one connection, and every transaction on it uses
-//! `BEGIN IMMEDIATE`, so that two writers queue up instead of failing half-way. Readers have their own pool
+//! `BEGIN IMMEDIATE`, so that two writers queue up instead of failing halfway. Readers have their own pool
 //! (WAL). A commit returns after the fsync (`synchronous=FULL`).
 
 use std::str::FromStr;
@@ -29,7 +29,7 @@ const WRITER_CACHE: &str = "-65536";
 const READER_CACHE: &str = "-8192";
 
 /// PostgreSQL plans a prepared statement once per connection, and a plan made while a table was
-/// small would scan all of it for ever. Every statement here has its index. With sequential scans
+/// small would scan all of it forever. Every statement here has its index. With sequential scans
 /// disabled, a plan that needs one looks very expensive, which must not trigger JIT compilation
 /// (docs/decisions/0010).
 const USE_INDEXES: &str = "SET enable_seqscan = off; SET jit = off";

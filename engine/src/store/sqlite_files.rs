@@ -4,7 +4,7 @@
 //! the permissions of the database.
 //!
 //! SQLite does not notice when its files are deleted or replaced while they are open: it goes on with files
-//! that have no name any more and end with the process. So their identity is compared with what was opened
+//! that are unlinked and disappear with the process. So their identity is compared with what was opened
 //! (`tests/http/storage.rs`).
 
 use std::fs::{self, OpenOptions};

@@ -17,14 +17,14 @@ const POLL: Duration = Duration::from_secs(1);
 const RECONNECT: Duration = Duration::from_secs(1);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often PostgreSQL is asked for a sign of life on the connection for notifications.
+/// The interval between heartbeats on the notification connection.
 pub const HEARTBEAT: Duration = Duration::from_secs(8);
 /// How many heartbeats may be missed before the connection counts as lost.
 const MISSED: u32 = 3;
 /// The channel of heartbeats. Those of other nodes are as good as this node's own.
 const HEARTBEATS: &str = "tollgate_heartbeat";
 
-/// Listens until `stop`. A connection for notifications that has been silent for three heartbeats counts
+/// Listens until `stop`. A notification connection that has been silent for three heartbeats counts
 /// as lost: a network that drops packets closes no connection.
 pub async fn run(core: Arc<Core>, heartbeat: Duration, stop: CancellationToken) {
     let listening = async {
@@ -42,7 +42,7 @@ async fn listen(invalidation: &Invalidation, pool: &PgPool, heartbeat: Duration)
         let ended = listen_once(invalidation, pool, heartbeat).await;
         invalidation.trust(false);
         if let Err(error) = ended {
-            tracing::warn!(%error, "lost the connection for notifications; bypassing the cache");
+            tracing::warn!(%error, "lost the notification connection; bypassing the cache");
             tokio::time::sleep(RECONNECT).await;
         }
     }
@@ -82,7 +82,7 @@ async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
     Ok(listener)
 }
 
-/// Sends heartbeats, which the connection for notifications brings back.
+/// Sends heartbeats, which the notification connection brings back.
 async fn beat(db: &Db, heartbeat: Duration) {
     loop {
         tokio::time::sleep(heartbeat).await;

@@ -23,7 +23,7 @@ const ROUNDS_PER_PRUNING: u64 = 720;
 const BATCH: i64 = 500;
 /// Seconds for which responses are kept: as long as Stripe keeps its own under an idempotency key.
 const RESPONSE_SECONDS: i64 = 24 * 3600;
-/// Days after an account was closed in which events about it may arrive: for longer, Stripe repeats none.
+/// Days after an account was closed in which events about it may arrive. Stripe resends no event later than that.
 const CLOSED_DAYS: i64 = 100;
 /// Days for which notices, sent meter events and delivered billing changes are kept.
 pub const KEPT_DAYS: i64 = 400;

@@ -1,4 +1,4 @@
-//! An account has one live Stripe customer, and a customer belongs to one account for ever.
+//! An account has one live Stripe customer, and a customer belongs to one account forever.
 
 use billing::ledger::Customer;
 use billing::{AccountId, CustomerId};

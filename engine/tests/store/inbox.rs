@@ -122,7 +122,7 @@ async fn replay(database: &TestDatabase, id: &str) -> bool {
     replayed
 }
 
-async fn standing(database: &TestDatabase, id: &str) -> (EventState, i64, Option<String>) {
+async fn state_of(database: &TestDatabase, id: &str) -> (EventState, i64, Option<String>) {
     let event = inbox::by_id(&database.db, &EventId::new(id)).await.unwrap().expect("the event is stored");
     (event.state, event.attempts, event.last_error)
 }
@@ -239,7 +239,7 @@ on_both_databases! {
         let mut tx = database.db.begin().await.unwrap();
         inbox::postpone(&mut tx, &claimed.lease("a"), NOW, "too late").await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(standing(&database, "evt_1").await.0, EventState::Done);
+        assert_eq!(state_of(&database, "evt_1").await.0, EventState::Done);
     }
 
     async fn every_parked_event_can_be_made_due_again(database) {
@@ -266,7 +266,7 @@ on_both_databases! {
 
         settle(&database, "evt_1", EventState::Done).await;
         assert!(!receive(&database, "evt_1", EventState::Pending).await, "delivered again after it was applied");
-        assert_eq!(standing(&database, "evt_1").await, (EventState::Done, 0, None));
+        assert_eq!(state_of(&database, "evt_1").await, (EventState::Done, 0, None));
     }
 
     async fn a_write_of_many_events_returns_the_new_ones(database) {
@@ -312,7 +312,7 @@ on_both_databases! {
     async fn an_ignored_event_is_kept_and_never_claimed(database) {
         receive(&database, "evt_1", EventState::Ignored).await;
         assert!(claim(&database, "worker", NOW, 10).await.is_empty());
-        assert_eq!(standing(&database, "evt_1").await.0, EventState::Ignored);
+        assert_eq!(state_of(&database, "evt_1").await.0, EventState::Ignored);
         assert_eq!(inbox::next_due(&database.db).await.unwrap(), None);
     }
 
@@ -376,7 +376,7 @@ on_both_databases! {
         claim(&database, "worker", NOW, 10).await;
         let next = NOW.plus_seconds(4);
         reschedule(&database, "evt_1", EventState::Pending, next).await;
-        assert_eq!(standing(&database, "evt_1").await, (EventState::Pending, 1, Some("Stripe is down".to_owned())));
+        assert_eq!(state_of(&database, "evt_1").await, (EventState::Pending, 1, Some("Stripe is down".to_owned())));
         assert_eq!(inbox::next_due(&database.db).await.unwrap(), Some(next));
         assert!(claim(&database, "worker", next.plus_seconds(-1), 10).await.is_empty());
         let claimed = claim(&database, "worker", next, 10).await;
@@ -384,7 +384,7 @@ on_both_databases! {
 
         settle(&database, "evt_1", EventState::Done).await;
         assert_eq!(
-            standing(&database, "evt_1").await,
+            state_of(&database, "evt_1").await,
             (EventState::Done, 2, None),
             "an error that is over is not shown"
         );
@@ -416,7 +416,7 @@ on_both_databases! {
         receive(&database, "evt_1", EventState::Pending).await;
         claim(&database, "worker", NOW, 10).await;
         reschedule(&database, "evt_1", EventState::Parked, NOW).await;
-        assert_eq!(standing(&database, "evt_1").await, (EventState::Parked, 1, Some("Stripe is down".to_owned())));
+        assert_eq!(state_of(&database, "evt_1").await, (EventState::Parked, 1, Some("Stripe is down".to_owned())));
         assert!(claim(&database, "worker", NOW.plus_days(365), 10).await.is_empty());
         assert_eq!(inbox::next_due(&database.db).await.unwrap(), None);
     }
@@ -449,7 +449,7 @@ on_both_databases! {
         settle(&database, "evt_1", EventState::Unmatched).await;
         assert_eq!(ids_of(&claim(&database, "other", NOW, 10).await), ["evt_1"]);
         settle(&database, "evt_1", EventState::Done).await;
-        assert_eq!(standing(&database, "evt_1").await.0, EventState::Done);
+        assert_eq!(state_of(&database, "evt_1").await.0, EventState::Done);
     }
 
     /// The same, but the link comes before that worker has committed.
@@ -476,7 +476,7 @@ on_both_databases! {
             settle(&database, "evt_1", state).await;
         }
         reschedule(&database, "evt_1", EventState::Parked, NOW).await;
-        assert_eq!(standing(&database, "evt_1").await, (EventState::Done, 0, None));
+        assert_eq!(state_of(&database, "evt_1").await, (EventState::Done, 0, None));
         assert!(claim(&database, "worker", NOW.plus_days(1), 10).await.is_empty());
     }
 
@@ -648,7 +648,7 @@ on_both_databases! {
             // A worker ends as soon as it finds nothing pending.
             work(database.db.clone(), "last".to_owned(), vec![(64, Ending::Settle)], held).await;
             for n in 0..workload.subjects.len() {
-                assert_eq!(standing(&database, &id(n)).await.0, EventState::Done, "{workload:?}");
+                assert_eq!(state_of(&database, &id(n)).await.0, EventState::Done, "{workload:?}");
             }
         }
         other_node.close().await;
@@ -701,7 +701,7 @@ on_both_databases! {
             let mut tx = database.db.begin().await.unwrap();
             inbox::reschedule(&mut tx, &lost, EventState::Parked, NOW, "Stripe is down").await.unwrap();
             tx.commit().await.unwrap();
-            assert_eq!(standing(&database, event).await, (EventState::Pending, 2, None));
+            assert_eq!(state_of(&database, event).await, (EventState::Pending, 2, None));
             assert!(claim(&database, "third", later, 10).await.is_empty(), "{next_owner} still holds it");
             assert!(settles(&database, &held, EventState::Done).await);
             assert!(settles(&database, &lost, EventState::Done).await, "no worker holds it, and it is done");
@@ -772,7 +772,7 @@ on_both_databases! {
         database.until_waiting(&applying).await;
         linking.commit().await.unwrap();
         applying.await.unwrap();
-        assert_eq!(standing(&database, "evt_refund").await.0, EventState::Done);
+        assert_eq!(state_of(&database, "evt_refund").await.0, EventState::Done);
     }
 
     /// The worker that looked before the link settles while the next one holds the event.
@@ -785,7 +785,7 @@ on_both_databases! {
         assert_eq!(claim(&database, "late", NOW, 10).await.len(), 1);
 
         assert!(!settles(&database, &early, EventState::Unmatched).await);
-        assert_eq!(standing(&database, "evt_1").await.0, EventState::Pending);
+        assert_eq!(state_of(&database, "evt_1").await.0, EventState::Pending);
         reschedule(&database, "evt_1", EventState::Pending, NOW.plus_seconds(4)).await;
         assert_eq!(ids_of(&claim(&database, "other", NOW.plus_seconds(4), 10).await), ["evt_1"]);
     }

@@ -304,7 +304,7 @@ on_both_databases! {
         assert!(matches!(metering::record(&core, &account, wanted("two")).await, Err(UsageError::KeyReused)));
     }
 
-    async fn credits_are_used_after_the_included_units_and_last_into_the_next_window(database) {
+    async fn credits_are_used_after_the_included_units_and_carry_over_to_the_next_window(database) {
         let clock = Clock::manual(NOW);
         let (core, account) = (database.core(&clock), database.account("ada@example.com").await);
         grant(&database, &account, "pi_1", 50).await;

@@ -369,7 +369,7 @@ fn form(
     page(status, &offer.title, &main)
 }
 
-/// Renders the fields of a card or a bank account, or a choice between them. The style sheet hides the
+/// Renders the fields of a card or a bank account, or a choice between them. The stylesheet hides the
 /// fields that are not chosen, so that the choice works without JavaScript.
 fn payment_fields(session: &CheckoutSession, input: &Input, field_error: Option<&FieldError>) -> String {
     let Some(kind) = debit_of(session) else {

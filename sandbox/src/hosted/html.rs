@@ -93,7 +93,7 @@ pub(crate) fn see_other(url: &str) -> Response {
     }
 }
 
-/// Serves the style sheet of all pages.
+/// Serves the stylesheet of all pages.
 pub(crate) async fn style() -> Response {
     let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")];
     (headers, include_str!("style.css")).into_response()

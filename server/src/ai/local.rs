@@ -1,6 +1,6 @@
-//! A stand-in for a language model, for development and tests. A prompt always gives the same text.
+//! A placeholder for a language model, for development and tests. A prompt always gives the same text.
 
-/// The stand-in's name, which should not look like a model's.
+/// The placeholder's name, which should not look like a model's.
 pub(super) const MODEL: &str = "tollgate-local";
 
 /// Returns the text in chunks of one word, like a stream.

@@ -1,5 +1,5 @@
 //! Generating text: with any endpoint that has OpenAI's chat completions API or, if none is configured,
-//! with a local stand-in.
+//! with a local placeholder.
 
 mod error;
 mod local;

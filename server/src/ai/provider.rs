@@ -1,4 +1,4 @@
-//! The configured provider, or the local stand-in.
+//! The configured provider, or the local placeholder.
 
 use super::error::{AiError, Chunks};
 use super::{local, openai};
@@ -12,7 +12,7 @@ pub struct Ai {
 }
 
 impl Ai {
-    /// Creates the configured provider, or the local stand-in. Fails if the key cannot be sent as a header.
+    /// Creates the configured provider, or the local placeholder. Fails if the key cannot be sent as a header.
     pub fn new(config: Option<&AiConfig>) -> Result<Self, AiError> {
         Ok(match config {
             None => Self { model: local::MODEL.to_owned(), openai: None },

@@ -23,7 +23,7 @@ pub(super) struct Backstop {
 }
 
 /// Replaces a page that times out or panics with an error page.
-pub(super) async fn hold(State(backstop): State<Backstop>, request: Request, next: Next) -> Response {
+pub(super) async fn replace_failed_page(State(backstop): State<Backstop>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let mut copy = Request::new(Body::empty());
     copy.method_mut().clone_from(&parts.method);
@@ -104,7 +104,7 @@ mod tests {
             .route("/hangs", get(async || -> &'static str { std::future::pending().await }))
             .route("/responds", get(async || "a response"))
             .route("/no-session", get(async || StatusCode::INTERNAL_SERVER_ERROR))
-            .layer(middleware::from_fn_with_state(backstop, hold));
+            .layer(middleware::from_fn_with_state(backstop, replace_failed_page));
         let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), 1000).await.unwrap();

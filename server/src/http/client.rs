@@ -1,6 +1,6 @@
 //! The client of a request, for the limits per client.
 //!
-//! The client is the other end of the connection or, if that is a trusted proxy, the right-most address
+//! The client is the other end of the connection or, if that is a trusted proxy, the rightmost address
 //! of `X-Forwarded-For` that is not one: everything to the left of it is only claimed by the client.
 //! Trusted are this machine and `TRUSTED_PROXIES`. Private addresses are not: others on the same network
 //! could impersonate any client.
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_the_right_most_address_that_is_not_trusted() {
+    fn the_client_is_the_rightmost_address_that_is_not_trusted() {
         assert_eq!(of("127.0.0.1", &["1.1.1.1, 198.51.100.9"]), some("198.51.100.9"));
         assert_eq!(of("127.0.0.1", &["1.1.1.1", "2.2.2.2,198.51.100.9"]), some("198.51.100.9"));
         let proxies = ["10.0.0.0/8", "2001:db8:1::/48"];

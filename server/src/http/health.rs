@@ -34,7 +34,7 @@ pub async fn ready(State(tollgate): State<Tollgate>) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// Whether the database works, in words.
+/// Returns whether the database works, and its state as shown in the response.
 async fn database(tollgate: &Tollgate) -> (bool, &'static str) {
     let problem = match store::is_migrated(tollgate.db()).await {
         Ok(true) => match tollgate.write_probe().check().await {

@@ -52,7 +52,7 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, PolicyTableEr
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
             // For an error page that panics itself.
             .layer(CatchPanicLayer::new())
-            .layer(middleware::from_fn_with_state(backstop, backstop::hold))
+            .layer(middleware::from_fn_with_state(backstop, backstop::replace_failed_page))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn_with_state(tollgate.clone(), host::redirect))
             .layer(middleware::from_fn_with_state(origin, origin::check))

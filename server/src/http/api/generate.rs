@@ -59,7 +59,7 @@ pub(super) struct Prompt {
 pub(super) struct Generated {
     /// The id of the generation.
     id: String,
-    /// The model that wrote it. `tollgate-local` is a stand-in that needs no network.
+    /// The model that wrote it. `tollgate-local` is a placeholder that needs no network.
     model: String,
     /// The text.
     text: String,
