@@ -17,7 +17,7 @@ use crate::stripe::api_version;
 use crate::stripe::endpoints::Endpoint;
 use crate::stripe::prices::{StripePrice, describe_charge};
 use crate::stripe::rights::{Purpose, RIGHTS, Right};
-use crate::stripe_account::{self, AccountError};
+use crate::stripe_account::{self, StripeAccountError};
 
 /// The difference from Stripe's clock above which the check warns, in seconds.
 const SKEW_WARNING: i64 = 30;
@@ -159,9 +159,9 @@ async fn account(core: &Core) -> Check {
     let subject = "Stripe account";
     match stripe_account::verify(core).await {
         Ok(account) => Check::new(subject, Health::Ok, format!("It is {account}, as stored.")),
-        Err(AccountError::Other(error)) => Check::new(subject, Health::Failed, format!("{error}.")),
-        Err(AccountError::Store(error)) => unreadable(subject, &error),
-        Err(AccountError::Stripe(error)) => {
+        Err(StripeAccountError::Other(error)) => Check::new(subject, Health::Failed, format!("{error}.")),
+        Err(StripeAccountError::Store(error)) => unreadable(subject, &error),
+        Err(StripeAccountError::Stripe(error)) => {
             Check::new(subject, Health::Failed, format!("The request to Stripe failed: {error}"))
         }
     }

@@ -101,14 +101,14 @@ impl fmt::Debug for DatabaseUrl {
 
 /// Stripe's test mode, in which no payment is real, or its live mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum StripeMode {
     /// Test mode.
     Test,
     /// Live mode.
     Live,
 }
 
-impl Mode {
+impl StripeMode {
     /// The mode of an object, by its field `livemode`.
     pub const fn of_object(livemode: bool) -> Self {
         if livemode { Self::Live } else { Self::Test }
@@ -143,11 +143,11 @@ impl StripeSettings {
     }
 
     /// The mode of the API key, by its prefix; `None` if the prefix does not say it.
-    pub fn mode(&self) -> Option<Mode> {
+    pub fn mode(&self) -> Option<StripeMode> {
         let (_, rest) = self.secret_key.expose_secret().split_once('_')?;
         match rest.split_once('_')?.0 {
-            "test" => Some(Mode::Test),
-            "live" => Some(Mode::Live),
+            "test" => Some(StripeMode::Test),
+            "live" => Some(StripeMode::Live),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::Core;
-use crate::settings::Mode;
+use crate::settings::StripeMode;
 use crate::store::StoreError;
 use crate::store::stripe_account::{self as rows, StripeAccount};
 use crate::stripe::GatewayError;
@@ -36,7 +36,7 @@ impl fmt::Display for StripeAccount {
 
 /// Why the account could not be confirmed.
 #[derive(Debug, thiserror::Error)]
-pub enum AccountError {
+pub enum StripeAccountError {
     /// It is another one.
     #[error(transparent)]
     Other(#[from] OtherAccount),
@@ -50,11 +50,11 @@ pub enum AccountError {
 
 /// Compares the key's account with that of the stored objects, and returns it. Without stored objects the
 /// key's becomes theirs. Stripe is asked once.
-pub async fn verify(core: &Core) -> Result<StripeAccount, AccountError> {
+pub async fn verify(core: &Core) -> Result<StripeAccount, StripeAccountError> {
     if let Some(known) = core.stripe_account().get() {
         return Ok(known.clone());
     }
-    let is_live = core.stripe_settings().mode() == Some(Mode::Live);
+    let is_live = core.stripe_settings().mode() == Some(StripeMode::Live);
     let found = StripeAccount { id: core.gateway().account_id().await?, is_live };
     let mut tx = core.db().begin().await?;
     rows::set(&mut tx, &found, core.now()).await?;
@@ -70,7 +70,7 @@ pub async fn verify(core: &Core) -> Result<StripeAccount, AccountError> {
 pub async fn refuse_other(core: &Core) -> Result<(), OtherAccount> {
     match tokio::time::timeout(TIMEOUT, verify(core)).await {
         Ok(Ok(account)) => tracing::info!("the Stripe account is {account}"),
-        Ok(Err(AccountError::Other(error))) => return Err(error),
+        Ok(Err(StripeAccountError::Other(error))) => return Err(error),
         Ok(Err(error)) => tracing::warn!(%error, "the Stripe account could not be compared with the database"),
         Err(_) => tracing::warn!("timed out fetching the Stripe account of the API key"),
     }

@@ -56,11 +56,11 @@ async fn session_for(
     let prices = offer.prices(core).await?;
     for _ in 0..ROUNDS {
         let url = match attempt_for(core, account, customer, &offer.item(), &prices).await? {
-            Found::Same(attempt) => match &attempt.session {
+            OpenAttempt::Same(attempt) => match &attempt.session {
                 Some(session) => reuse(core, &session.id, offer).await?,
                 None => open_session(core, &attempt).await?,
             },
-            Found::Other(attempt) => {
+            OpenAttempt::Other(attempt) => {
                 supersede(core, &attempt).await?;
                 None
             }
@@ -80,7 +80,7 @@ fn refuse_second(subscriptions: &[Subscription]) -> Result<(), CheckoutError> {
 }
 
 /// The account's open attempt, which may be for another purchase.
-enum Found {
+enum OpenAttempt {
     /// An attempt for the same purchase, existing or new.
     Same(Attempt),
     /// An attempt for another purchase.
@@ -94,7 +94,7 @@ async fn attempt_for(
     customer: &CustomerId,
     item: &CheckoutItem,
     prices: &OfferPrices,
-) -> Result<Found, CheckoutError> {
+) -> Result<OpenAttempt, CheckoutError> {
     let is_plan = matches!(item, CheckoutItem::Plan(_));
     let has_trial = is_plan && overview::trial_available(core, account).await?;
     let trial_days = if has_trial { core.catalog().trial_days() } else { 0 };
@@ -117,11 +117,11 @@ async fn attempt_for(
         session: None,
     };
     if let Some(open) = checkouts::open_for(&mut tx, account, item).await? {
-        return Ok(if open.is_same_request(&attempt) { Found::Same(open) } else { Found::Other(open) });
+        return Ok(if open.is_same_request(&attempt) { OpenAttempt::Same(open) } else { OpenAttempt::Other(open) });
     }
     checkouts::insert(&mut tx, &attempt, core.now()).await?;
     tx.commit().await?;
-    Ok(Found::Same(attempt))
+    Ok(OpenAttempt::Same(attempt))
 }
 
 /// Returns the address of an open session. If the session can no longer be paid, its attempt is

@@ -77,9 +77,9 @@ struct Round {
     is_interrupted: bool,
 }
 
-/// The outcome of an attempt to send an event.
+/// The outcome of sending an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
+enum SendOutcome {
     /// Stripe has it.
     Sent,
     /// Stripe does not take it.
@@ -130,9 +130,9 @@ async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> 
         round.tried += 1;
         match rows::sealed(core.db(), id).await {
             Ok(Some(event)) => match send(core, &event).await? {
-                Attempt::Sent => round.sent += 1,
-                Attempt::Refused => {}
-                Attempt::Unanswered => round.is_interrupted = true,
+                SendOutcome::Sent => round.sent += 1,
+                SendOutcome::Refused => {}
+                SendOutcome::Unanswered => round.is_interrupted = true,
             },
             Ok(None) => {}
             // It must not keep the later events waiting.
@@ -157,14 +157,14 @@ async fn begin_attempt(core: &Core, sender: &Sender, owner: &str, id: &str) -> R
 
 /// Sends one event.
 #[tracing::instrument(skip_all, fields(event = event.id, account = event.account_id))]
-async fn send(core: &Core, event: &Sealed) -> Result<Attempt, StoreError> {
+async fn send(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
     let now = core.now();
     let price = core.catalog().meter(&event.meter).and_then(|meter| core.catalog().metered_price(meter));
     let Some(price) = price else {
-        return retry_later(core, event, "plans.toml no longer bills this meter", Attempt::Refused).await;
+        return retry_later(core, event, "plans.toml no longer bills this meter", SendOutcome::Refused).await;
     };
     let Some(customer) = customers::of_account(core.db(), &AccountId::new(&event.account_id)).await? else {
-        return retry_later(core, event, "the account has no Stripe customer", Attempt::Refused).await;
+        return retry_later(core, event, "the account has no Stripe customer", SendOutcome::Refused).await;
     };
     if event.hour < now.0 - REMEMBERED {
         match counted(core, event, &price.event_name, &customer).await? {
@@ -173,12 +173,12 @@ async fn send(core: &Core, event: &Sealed) -> Result<Attempt, StoreError> {
                 tracing::warn!("Stripe had already counted this overage; it is not sent again");
                 return is_sent(core, event).await;
             }
-            Ok(Counted::Unclear(reason)) => return park(core, &event.id, &reason).await.map(|()| Attempt::Refused),
-            Err(error) => return retry_later(core, event, &error.to_string(), Attempt::Unanswered).await,
+            Ok(Counted::Unclear(reason)) => return park(core, &event.id, &reason).await.map(|()| SendOutcome::Refused),
+            Err(error) => return retry_later(core, event, &error.to_string(), SendOutcome::Unanswered).await,
         }
     }
     if event.hour < now.plus_days(-MAX_AGE_DAYS).0 {
-        return park(core, &event.id, "older than Stripe accepts").await.map(|()| Attempt::Refused);
+        return park(core, &event.id, "older than Stripe accepts").await.map(|()| SendOutcome::Refused);
     }
     let meter_event = MeterEvent {
         identifier: &event.id,
@@ -193,26 +193,31 @@ async fn send(core: &Core, event: &Sealed) -> Result<Attempt, StoreError> {
             is_sent(core, event).await
         }
         Err(error) => {
-            let attempt = if error.is_final() { Attempt::Refused } else { Attempt::Unanswered };
-            retry_later(core, event, &error.to_string(), attempt).await
+            let outcome = if error.is_final() { SendOutcome::Refused } else { SendOutcome::Unanswered };
+            retry_later(core, event, &error.to_string(), outcome).await
         }
     }
 }
 
-async fn is_sent(core: &Core, event: &Sealed) -> Result<Attempt, StoreError> {
+async fn is_sent(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
     let mut tx = core.db().begin().await?;
     rows::sent(&mut tx, &event.id, core.now()).await?;
     tx.commit().await?;
-    Ok(Attempt::Sent)
+    Ok(SendOutcome::Sent)
 }
 
-async fn retry_later(core: &Core, event: &Sealed, reason: &str, attempt: Attempt) -> Result<Attempt, StoreError> {
+async fn retry_later(
+    core: &Core,
+    event: &Sealed,
+    reason: &str,
+    outcome: SendOutcome,
+) -> Result<SendOutcome, StoreError> {
     tracing::warn!(reason, attempts = event.attempts, "overage not reported to Stripe; retrying later");
     let next = core.now().plus_seconds(backoff(event.attempts, MAX_BACKOFF, &event.id));
     let mut tx = core.db().begin().await?;
     rows::reschedule(&mut tx, &event.id, next, reason).await?;
     tx.commit().await?;
-    Ok(attempt)
+    Ok(outcome)
 }
 
 async fn park(core: &Core, id: &str, reason: &str) -> Result<(), StoreError> {

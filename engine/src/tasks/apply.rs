@@ -13,7 +13,7 @@ use crate::backoff::backoff;
 use crate::core::Core;
 use crate::inbox::events::hint;
 use crate::inbox::object::Object;
-use crate::settings::Mode;
+use crate::settings::StripeMode;
 use crate::store::StoreError;
 use crate::store::inbox::{self, Claimed, EventState, Lease};
 use crate::stripe::GatewayError;
@@ -74,7 +74,7 @@ fn read(event: &Claimed) -> Option<Event> {
 }
 
 /// Whether an event is of the API key's mode.
-fn is_of_mode(event: &Claimed, mode: Option<Mode>) -> bool {
+fn is_of_mode(event: &Claimed, mode: Option<StripeMode>) -> bool {
     let of_event = read(event).and_then(|event| event.mode);
     mode.zip(of_event).is_none_or(|(ours, its)| ours == its)
 }

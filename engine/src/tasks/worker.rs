@@ -20,7 +20,7 @@ use crate::core::Core;
 use crate::ids;
 use crate::store::StoreError;
 use crate::store::inbox::{self, Claimed, Lease};
-use crate::stripe_account::{self, AccountError};
+use crate::stripe_account::{self, StripeAccountError};
 
 /// The duration of a lease, in seconds. It is renewed while work is in progress, however slow Stripe is.
 const LEASE: i64 = 60;
@@ -122,7 +122,7 @@ impl Worker {
             return false;
         }
         match stripe_account::verify(&self.core).await {
-            Err(AccountError::Other(error)) => {
+            Err(StripeAccountError::Other(error)) => {
                 tracing::error!(%error, "no event is applied");
                 self.core.pause().begin(self.core.now(), &error.to_string());
                 true

@@ -4,7 +4,7 @@ use billing::{EventId, Timestamp};
 use serde_json::Value;
 
 use super::read::{ObjectError, text, time};
-use crate::settings::Mode;
+use crate::settings::StripeMode;
 
 /// A webhook event's envelope.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Event {
     /// When it happened, by Stripe's clock.
     pub created: Timestamp,
     /// The mode it happened in; `None` if the event does not say it.
-    pub mode: Option<Mode>,
+    pub mode: Option<StripeMode>,
     /// `data.object`.
     pub object: Value,
 }
@@ -31,7 +31,7 @@ pub fn event(value: &Value) -> Result<Event, ObjectError> {
         kind: text(value, "/type").ok_or_else(|| missing("type"))?.to_owned(),
         api_version: text(value, "/api_version").map(str::to_owned),
         created: time(value, "/created").ok_or_else(|| missing("created"))?,
-        mode: value.pointer("/livemode").and_then(Value::as_bool).map(Mode::of_object),
+        mode: value.pointer("/livemode").and_then(Value::as_bool).map(StripeMode::of_object),
         object: value
             .pointer("/data/object")
             .filter(|object| object.is_object())
