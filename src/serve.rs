@@ -36,8 +36,8 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
     #[cfg(not(feature = "sandbox"))]
     let clock = crate::commands::database::clock(&config).await;
     let tollgate = Tollgate::new(config, db, clock, assets)?;
-    stripe_account::refuse_other(&tollgate).await?;
-    demo_accounts::refuse_outside_the_sandbox(&tollgate).await?;
+    stripe_account::reject_other(&tollgate).await?;
+    demo_accounts::reject_outside_the_sandbox(&tollgate).await?;
     let router = http::router(&tollgate, app::pages(&tollgate)?)?;
 
     let stop = CancellationToken::new();

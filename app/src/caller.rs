@@ -6,7 +6,7 @@
 
 use axum::http::request::Parts;
 use billing::{Policy, Tier};
-use engine::{Permit, Refusal};
+use engine::{Permit, PermitDenied};
 use leptos::prelude::*;
 use server::Tollgate;
 use server::admin::{NotAnOperator, OperatorPermit, require_operator};
@@ -74,11 +74,11 @@ pub enum Denied {
     Failed(Failure),
 }
 
-impl From<Refusal> for Denied {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::UpgradeRequired { needed } => Self::TooLow { needed },
-            Refusal::Forbidden => Self::Failed(Failure::NotFound),
+impl From<PermitDenied> for Denied {
+    fn from(denied: PermitDenied) -> Self {
+        match denied {
+            PermitDenied::UpgradeRequired { needed } => Self::TooLow { needed },
+            PermitDenied::Forbidden => Self::Failed(Failure::NotFound),
         }
     }
 }

@@ -32,7 +32,7 @@ impl Failure {
             CheckoutError::Stripe(cause) => Self::stripe(&cause),
             CheckoutError::Store(cause) => Self::store(cause),
             error @ CheckoutError::CurrencyConflict { .. } => {
-                tracing::error!(%error, "a purchase was refused (docs/OPERATIONS.md, “Currencies”)");
+                tracing::error!(%error, "a purchase was rejected (docs/OPERATIONS.md, “Currencies”)");
                 Self::OtherCurrency
             }
             CheckoutError::InProgress

@@ -36,7 +36,7 @@ pub fn pages(tollgate: &Tollgate) -> Result<server::http::Pages, PolicyTableErro
     Ok(server::http::Pages {
         router,
         routes: TABLE.iter().map(|entry| Route { path: entry.path, policy: entry.policy }).collect(),
-        refusals: Router::new().fallback(refuse).with_state(tollgate.clone()),
+        rejections: Router::new().fallback(reject).with_state(tollgate.clone()),
         form_page: form_page::of_post,
     })
 }
@@ -45,9 +45,9 @@ async fn show(State(tollgate): State<Tollgate>, request: Request) -> Response {
     document::page(&tollgate, request.into_parts().0).await
 }
 
-/// Responds to a request that a layer refuses, by the status in its extensions (404 without one):
+/// Responds to a request that a layer rejects, by the status in its extensions (404 without one):
 /// with a page, or with JSON for a script.
-async fn refuse(State(tollgate): State<Tollgate>, request: Request) -> Response {
+async fn reject(State(tollgate): State<Tollgate>, request: Request) -> Response {
     let parts = request.into_parts().0;
     let status = parts.extensions.get::<StatusCode>().copied().unwrap_or(StatusCode::NOT_FOUND);
     let failure = Failure::of_status(status);

@@ -57,10 +57,10 @@ async fn an_unknown_address_returns_a_404_page() {
 #[tokio::test]
 async fn the_page_for_a_bug_shows_the_code_of_the_request() {
     let app = App::new().await;
-    let refusals = app::pages(&app.tollgate).unwrap().refusals;
+    let rejections = app::pages(&app.tollgate).unwrap().rejections;
     for (status, shows_code) in [(StatusCode::INTERNAL_SERVER_ERROR, true), (StatusCode::NOT_FOUND, false)] {
         let request = Request::get("/").header("x-request-id", "4f1c").extension(status).body(Body::empty()).unwrap();
-        let response = refusals.clone().oneshot(request).await.unwrap();
+        let response = rejections.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), status);
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         let html = String::from_utf8(body.to_vec()).unwrap();
@@ -295,9 +295,9 @@ async fn a_new_key_is_shown_once() {
     assert!(again.html.contains("Worker"));
     assert!(!again.html.contains(key));
 
-    let refused = browser.post("/dashboard/api-keys", "name=").await;
-    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.html.contains("id=\"name-error\""));
+    let rejected = browser.post("/dashboard/api-keys", "name=").await;
+    assert_eq!(rejected.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(rejected.html.contains("id=\"name-error\""));
 }
 
 #[tokio::test]

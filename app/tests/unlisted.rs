@@ -16,7 +16,7 @@ pub async fn refund_all() -> Result<(), ServerFnError> {
 #[tokio::test]
 async fn a_server_function_without_a_policy_is_reported_by_name() {
     let (tollgate, _folder) = support::tollgate().await;
-    let refused = app::pages(&tollgate).unwrap_err();
-    assert_eq!(refused.0, ["the server function at `/api/billing/refund-all` has no policy"]);
-    assert!(refused.to_string().contains("/api/billing/refund-all"));
+    let rejected = app::pages(&tollgate).unwrap_err();
+    assert_eq!(rejected.0, ["the server function at `/api/billing/refund-all` has no policy"]);
+    assert!(rejected.to_string().contains("/api/billing/refund-all"));
 }

@@ -53,7 +53,7 @@ fn tiers_rank_by_their_place_in_the_file_and_not_by_name() {
 }
 
 #[test]
-fn a_refusal_contains_the_lowest_plan_that_meets_the_policy() {
+fn a_rejection_contains_the_lowest_plan_that_meets_the_policy() {
     let [on_free, on_pro, _] = every_tier();
     let needed = |policy: Policy, entitlement: &Entitlement| policy.admits(entitlement, &catalog());
     assert_eq!(needed(Policy::Tier("PRO"), &on_free), Admission::UpgradeRequired { needed: pro() });

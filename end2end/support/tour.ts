@@ -57,14 +57,14 @@ export async function publicPages({ page, watch, email, check }: Tour): Promise<
   await page.goto('/login');
   await logIn(page, 'unknown@example.com', 'not the password');
   await expect(page.getByRole('alert')).toBeVisible();
-  await check('login refused');
+  await check('login rejected');
   watch.expect(429, /^\/login$/);
   for (let attempt = 0; attempt < 11; attempt += 1) {
     await page.goto('/login');
     await logIn(page, email, 'not the password');
   }
   await expect(page.getByText('Too many attempts.')).toBeVisible();
-  await check('login refused for a while');
+  await check('login rejected for a while');
 
   watch.expect(404, /^\/nothing-here$/);
   await page.goto('/nothing-here');
@@ -316,7 +316,7 @@ export async function owingPages({ page, watch, stripe, email, check }: TourAlon
   watch.expect(402, /^\/p\/session\//);
   await page.getByRole('button', { name: /^Pay / }).click();
   await expect(page.getByText('Your card was declined.')).toBeVisible();
-  await check('the portal, payment refused');
+  await check('the portal, payment declined');
   await fillCard(page, CARDS.pays);
   await page.getByRole('button', { name: 'Save card' }).click();
   await page.getByRole('button', { name: /^Pay / }).click();
@@ -357,7 +357,7 @@ export async function confirmingPages({ page, stripe, email, check }: TourAlone)
   await check('/dashboard, to be confirmed');
 }
 
-/** Pages while Stripe is unreachable or refuses: nothing can be bought, and a payment's outcome is unknown. */
+/** Pages while Stripe is unreachable or rejects requests: nothing can be bought, and a payment's outcome is unknown. */
 export async function troubledPages({ page, watch, own, email, check }: TourAlone): Promise<void> {
   await signUp(page, email);
   watch.expect(503, /^\/api\/billing\/subscribe$/);

@@ -97,7 +97,7 @@ test('an operator replays an event that was parked because Stripe kept rejecting
 
   await parked.first().click();
   await expect(page.getByText('parked', { exact: true })).toBeVisible();
-  await expect(page.getByText('Stripe refused (400')).toBeVisible();
+  await expect(page.getByText('Stripe rejected the request (400')).toBeVisible();
   await control(own.stripe, 'faults/clear', {});
   await page.getByRole('button', { name: 'Replay' }).click();
   await expect(page.getByRole('status')).toBeVisible();

@@ -55,28 +55,28 @@ pub async fn link(core: &Core, customer: &CustomerId, account: &AccountId) -> Re
     if contact.is_none_or(|contact| contact.closed_at.is_some()) {
         return Err(LinkError::NoAccount(account.clone()));
     }
-    refuse_other_customer(core, customer, account).await?;
+    reject_other_customer(core, customer, account).await?;
     match core.gateway().customer(customer).await {
         Ok(found) if !found.object.is_deleted => {}
         Ok(_) => return Err(LinkError::NoCustomer(customer.clone())),
         Err(error) if error.is_missing() => return Err(LinkError::NoCustomer(customer.clone())),
         Err(error) => return Err(error.into()),
     }
-    refuse_owned(core, customer, account).await?;
+    reject_owned(core, customer, account).await?;
     core.gateway().name_account(customer, account).await?;
     let wanted = BTreeSet::from([Object::Customer(customer.clone())]);
     match sync::objects(core, &wanted, SyncContext::with_reason("linked by an operator")).await? {
         SyncOutcome::Written(owner) if owner == *account => Ok(sync::all_of_customer(core, customer).await?),
         // Another process has linked either of the two meanwhile.
         _ => {
-            refuse_owned(core, customer, account).await?;
-            refuse_other_customer(core, customer, account).await?;
+            reject_owned(core, customer, account).await?;
+            reject_other_customer(core, customer, account).await?;
             Err(SyncError::Contended(customer.to_string()).into())
         }
     }
 }
 
-async fn refuse_other_customer(core: &Core, customer: &CustomerId, account: &AccountId) -> Result<(), LinkError> {
+async fn reject_other_customer(core: &Core, customer: &CustomerId, account: &AccountId) -> Result<(), LinkError> {
     match customers::of_account(core.db(), account).await? {
         Some(linked) if linked != *customer => {
             Err(LinkError::AccountHasCustomer { account: account.clone(), customer: linked })
@@ -85,7 +85,7 @@ async fn refuse_other_customer(core: &Core, customer: &CustomerId, account: &Acc
     }
 }
 
-async fn refuse_owned(core: &Core, customer: &CustomerId, account: &AccountId) -> Result<(), LinkError> {
+async fn reject_owned(core: &Core, customer: &CustomerId, account: &AccountId) -> Result<(), LinkError> {
     match customers::by_id(core.db(), customer).await? {
         Some(stored) if stored.account != *account => {
             Err(LinkError::Owned { customer: customer.clone(), account: stored.account })

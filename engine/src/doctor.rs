@@ -205,7 +205,7 @@ async fn clock(core: &Core) -> Check {
         0..=SKEW_WARNING => (Health::Ok, format!("{found}.")),
         skew if skew < SKEW_FAILURE => (Health::Warning, format!("{found}: synchronize the machine's clock (NTP).")),
         _ => {
-            let message = format!("{found}; signatures are refused at 300 s: synchronize the machine's clock (NTP).");
+            let message = format!("{found}; signatures are rejected at 300 s: synchronize the machine's clock (NTP).");
             (Health::Failed, message)
         }
     };

@@ -54,7 +54,7 @@ impl Key {
                 unanswered::record_success(&mut tx, &self.base).await?;
                 tx.commit().await?;
             }
-            // Stripe repeats a refusal too.
+            // Stripe repeats a rejection too.
             Err(error) if error.is_final() => self.replace(core).await?,
             Err(_) if self.unanswered.is_none() => {
                 let mut tx = core.db().begin().await?;

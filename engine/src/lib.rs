@@ -45,6 +45,6 @@ pub use self::core::Core;
 pub use accounts::Billable;
 pub use changes::BillingChange;
 pub use engine::{BuildError, Engine, EngineBuilder};
-pub use permit::{Permit, Refusal, permit};
+pub use permit::{Permit, PermitDenied, permit};
 pub use settings::{DatabaseUrl, StripeSettings, Urls};
 pub use store::{Db, StoreError};

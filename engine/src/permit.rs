@@ -26,7 +26,7 @@ impl Permit {
 
 /// The reason for denying a permit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum PermitDenied {
     /// A higher plan includes it.
     #[error("this requires the tier {needed} or a higher one")]
     UpgradeRequired {
@@ -44,11 +44,11 @@ pub fn permit(
     billable: &Billable,
     entitlement: Entitlement,
     policy: Policy,
-) -> Result<Permit, Refusal> {
+) -> Result<Permit, PermitDenied> {
     match admission(policy, (&entitlement, billable.is_operator), catalog) {
         Admission::Admitted => Ok(Permit { account: billable.account.clone(), entitlement }),
-        Admission::UpgradeRequired { needed } => Err(Refusal::UpgradeRequired { needed }),
-        Admission::Forbidden => Err(Refusal::Forbidden),
+        Admission::UpgradeRequired { needed } => Err(PermitDenied::UpgradeRequired { needed }),
+        Admission::Forbidden => Err(PermitDenied::Forbidden),
     }
 }
 

@@ -67,7 +67,7 @@ pub async fn verify(core: &Core) -> Result<StripeAccount, StripeAccountError> {
 
 /// Rejects another account's key at startup. If Stripe cannot be reached, a warning is logged, and
 /// the background tasks try again.
-pub async fn refuse_other(core: &Core) -> Result<(), OtherAccount> {
+pub async fn reject_other(core: &Core) -> Result<(), OtherAccount> {
     match tokio::time::timeout(TIMEOUT, verify(core)).await {
         Ok(Ok(account)) => tracing::info!("the Stripe account is {account}"),
         Ok(Err(StripeAccountError::Other(error))) => return Err(error),

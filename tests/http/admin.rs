@@ -280,7 +280,7 @@ async fn subscriber(app: &Harness) -> AccountId {
 async fn failing_change(app: &Harness, account: &AccountId) -> StoredChange {
     let tomorrow = app.tollgate.now().plus_days(1);
     let config = app.tollgate.config();
-    let refusing = Engine::builder()
+    let rejecting = Engine::builder()
         .catalog(config.catalog.clone())
         .stripe(config.stripe.clone())
         .urls(config.urls())
@@ -288,13 +288,13 @@ async fn failing_change(app: &Harness, account: &AccountId) -> StoredChange {
         .on_change(|_| async { Err("provisioning is down".into()) })
         .build_on(app.tollgate.db().clone())
         .unwrap();
-    let stored = subscriptions::of_account(refusing.db(), account).await.unwrap().remove(0);
-    let seen = subscriptions::by_id(refusing.db(), &stored.id).await.unwrap();
+    let stored = subscriptions::of_account(rejecting.db(), account).await.unwrap().remove(0);
+    let seen = subscriptions::by_id(rejecting.db(), &stored.id).await.unwrap();
     let changed = Subscription { cancel_at: Some(tomorrow.plus_days(30)), ..stored };
-    let mut tx = refusing.db().begin().await.unwrap();
+    let mut tx = rejecting.db().begin().await.unwrap();
     assert!(subscriptions::write(&mut tx, account, &changed, seen.as_ref(), "a test", tomorrow).await.unwrap());
-    refusing.cache().commit(tx, vec![account.clone()]).await.unwrap();
-    assert_eq!(refusing.deliver_changes().await.unwrap(), 1);
+    rejecting.cache().commit(tx, vec![account.clone()]).await.unwrap();
+    assert_eq!(rejecting.deliver_changes().await.unwrap(), 1);
     let failing = newest_change(app, account).await;
     assert_eq!(failing.last_error.as_deref(), Some("provisioning is down"));
     failing

@@ -152,8 +152,8 @@ on_both_databases! {
         let (_, tollgate) = app.another_node(|_| {}).await;
         tollgate.db().close().await;
         let too_many = || Err(StoreError::Busy);
-        let refused = api_keys::authenticate(&tollgate, "tg_unknown", too_many).await;
-        assert!(matches!(refused, Err(StoreError::Busy)), "it does not need the database: {refused:?}");
+        let rejected = api_keys::authenticate(&tollgate, "tg_unknown", too_many).await;
+        assert!(matches!(rejected, Err(StoreError::Busy)), "it does not need the database: {rejected:?}");
 
         let (url, _) = app.another_node(|config| config.api_calls_per_second = NonZeroU32::new(1)).await;
         let browser = app.browser().at(&url);
@@ -260,16 +260,16 @@ on_both_databases! {
     async fn calls_beyond_the_burst_limit_return_429_and_are_not_counted(database) {
         let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = NonZeroU32::new(1)).await;
         let browser = app.signed_up("ada@example.com").await;
-        let refused = Arc::new(AtomicBool::new(false));
+        let rejected = Arc::new(AtomicBool::new(false));
         // As many calls as it takes: how many pass meanwhile depends on the machine.
         let callers: Vec<_> = (0..8)
             .map(|_| {
-                let (browser, refused) = (browser.clone(), refused.clone());
+                let (browser, rejected) = (browser.clone(), rejected.clone());
                 tokio::spawn(async move {
                     let mut pages = Vec::new();
-                    while !refused.load(Ordering::Relaxed) {
+                    while !rejected.load(Ordering::Relaxed) {
                         let page = browser.get("/api/v1/entitlements").await;
-                        refused.fetch_or(page.status == 429, Ordering::Relaxed);
+                        rejected.fetch_or(page.status == 429, Ordering::Relaxed);
                         pages.push(page);
                     }
                     pages

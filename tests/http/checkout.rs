@@ -218,7 +218,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
-        let refused: [&[(&str, &str)]; 9] = [
+        let rejected: [&[(&str, &str)]; 9] = [
             &[("plan", "FREE"), ("interval", "month")],
             &[("plan", "GOLD"), ("interval", "month")],
             &[("plan", "PRO"), ("interval", "week")],
@@ -229,7 +229,7 @@ on_both_databases! {
             &[("plan", "PRO"), ("interval", "month"), ("quantity", "0")],
             &[("plan", "PRO"), ("plan", "ENTERPRISE"), ("interval", "month")],
         ];
-        for fields in refused {
+        for fields in rejected {
             let page = browser.post("/api/billing/subscribe", fields).await;
             assert!((400..500).contains(&page.status), "{fields:?}: {}", page.status);
         }

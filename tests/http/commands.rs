@@ -8,7 +8,7 @@ use engine::settings::DatabaseUrl;
 use engine::store::billing_changes::{self, ChangeFilter, ChangeState};
 use engine::store::inbox::{self, EventFilter, EventState, EventSummary};
 use engine::store::{Cursor, Db, MIGRATIONS, MigrationSet};
-use server::admin::demo_accounts::refuse_outside_the_sandbox;
+use server::admin::demo_accounts::reject_outside_the_sandbox;
 use server::store::users;
 use server::{auth, demo};
 
@@ -397,14 +397,14 @@ on_both_databases! {
             ("STRIPE_SECRET_KEY", "sk_test_sandbox"),
             ("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRETS[0]),
         ];
-        let mut refused = Program::spawn(&app.database, &keys);
-        assert_eq!(refused.ended().await, Some(1));
+        let mut rejected = Program::spawn(&app.database, &keys);
+        assert_eq!(rejected.ended().await, Some(1));
         for text in [demo::CUSTOMER, demo::OPERATOR, "tollgate demo remove"] {
-            assert!(refused.log().contains(text), "{text}: {}", refused.log());
+            assert!(rejected.log().contains(text), "{text}: {}", rejected.log());
         }
         let removed = run_with(&app, &["demo", "remove"], &keys).await.succeeded();
         assert_eq!(removed, "demo@tollgate.test is removed.\noperator@tollgate.test is removed.\n");
-        refuse_outside_the_sandbox(&app.tollgate).await.unwrap();
+        reject_outside_the_sandbox(&app.tollgate).await.unwrap();
         app.until(async || !demo.opens("/dashboard").await && !operator.opens("/dashboard").await).await;
         assert!(ada.opens("/dashboard").await, "others stay");
         assert_eq!(app.stripe_lists("/v1/subscriptions").await.len(), 0, "a demo account's billing has ended");
@@ -415,7 +415,7 @@ on_both_databases! {
         let stranger = user_at(&app, demo::CUSTOMER, "correct horse").await;
         let fields = [("email", "Operator@tollgate.test"), ("password", demo::PASSWORD)];
         assert_eq!(app.browser().post("/signup", &fields).await.status, 422);
-        refuse_outside_the_sandbox(&app.tollgate).await.unwrap();
+        reject_outside_the_sandbox(&app.tollgate).await.unwrap();
         assert_eq!(run(&app, &["demo", "remove"]).await.succeeded(), "There are no demo accounts.\n");
         assert!(stranger.opens("/dashboard").await);
     }

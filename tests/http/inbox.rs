@@ -22,7 +22,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkout = app.open_checkout(&browser, "PRO").await;
-        app.database.refuse("UPDATE", "NEW.state = 'done'").await;
+        app.database.reject("UPDATE", "NEW.state = 'done'").await;
         assert_eq!(pay(&checkout, PAYS).await.status, 303);
         app.until(async || pending(&app).await.iter().any(|event| event.attempts > 0 && event.last_error.is_some())).await;
 
@@ -43,10 +43,10 @@ on_both_databases! {
         let checkout = app.open_checkout(&browser, "PRO").await;
         app.settled().await;
         let before = stored(&app).await;
-        app.database.refuse("INSERT", "NEW.state <> ''").await;
+        app.database.reject("INSERT", "NEW.state <> ''").await;
         assert_eq!(pay(&checkout, PAYS).await.status, 303);
-        let was_refused = || app.sandbox.deliveries().iter().any(|delivery| delivery.attempts.contains(&Some(500)));
-        app.until(async || was_refused()).await;
+        let was_rejected = || app.sandbox.deliveries().iter().any(|delivery| delivery.attempts.contains(&Some(500)));
+        app.until(async || was_rejected()).await;
         assert_eq!(stored(&app).await, before);
         assert!(!browser.opens("/dashboard/analytics").await);
 

@@ -211,7 +211,7 @@ on_both_databases! {
         assert_eq!(renewal, Some(2_900 + 5 * 7), "{invoices:#?}");
     }
 
-    async fn usage_beyond_the_limit_is_refused_in_a_trial_and_while_a_payment_is_missing(database) {
+    async fn usage_beyond_the_limit_is_denied_in_a_trial_and_while_a_payment_is_missing(database) {
         let app = Harness::start_metered(database, CENTS_PER_CALL).await;
         let browser = app.signed_up("ada@example.com").await;
         let sold = browser.get("/pricing").await.body;
@@ -255,9 +255,9 @@ on_both_databases! {
         // The last one, over the API, and then no other.
         let call = async || browser.get("/api/v1/entitlements").await;
         assert_eq!(call().await.status, 200);
-        let refused = call().await;
-        assert_eq!(refused.status, 402, "{}", refused.body);
-        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        let denied = call().await;
+        assert_eq!(denied.status, 402, "{}", denied.body);
+        let detail = denied.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("Beyond the limit, 3 of at most 3 billed units are used."), "{detail}");
         let billing = browser.get("/billing").await.body;
         assert!(billing.contains("You've also used the 3 that are billed beyond it."), "{billing}");
@@ -317,7 +317,7 @@ on_both_databases! {
         for node in sending {
             sent += node.await.unwrap();
         }
-        assert_eq!((sent, billed.calls()), (7, 7), "Stripe refuses two concurrent calls for a customer and meter");
+        assert_eq!((sent, billed.calls()), (7, 7), "Stripe rejects two concurrent calls for a customer and meter");
         assert_eq!(billed.counted().await, 21);
     }
 

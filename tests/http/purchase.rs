@@ -224,7 +224,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
-        let refused: [&[(&str, &str)]; 6] = [
+        let rejected: [&[(&str, &str)]; 6] = [
             &[],
             &[("product", "gold")],
             &[("product", "ai-500"), ("quantity", "0")],
@@ -232,7 +232,7 @@ on_both_databases! {
             &[("product", "ai-500"), ("amount", "1")],
             &[("product", "ai-500"), ("product", "ai-2500")],
         ];
-        for fields in refused {
+        for fields in rejected {
             let page = browser.post("/api/billing/checkout", fields).await;
             assert!((400..500).contains(&page.status), "{fields:?}: {}", page.status);
         }

@@ -24,9 +24,9 @@ on_both_databases! {
         let customer = lose_subscriber(&app).await;
         let browser = app.signed_up("ada@example.com").await;
         let checkouts = app.stripe_calls("POST", "/v1/checkout/sessions");
-        let refused = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await;
-        assert_eq!(refused.status, 303, "{}", refused.body);
-        let page = browser.get(&refused.location()).await;
+        let rejected = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await;
+        assert_eq!(rejected.status, 303, "{}", rejected.body);
+        let page = browser.get(&rejected.location()).await;
         assert!(page.body.contains("This e-mail address already has a subscription."), "{}", page.body);
         assert_eq!(app.stripe_calls("POST", "/v1/checkout/sessions"), checkouts);
         assert!(!browser.opens("/dashboard/analytics").await, "anyone can sign up with that address");
@@ -66,13 +66,13 @@ on_both_databases! {
         assert!(matches!(link("cus_none", adas.as_str()).await, Err(LinkError::NoCustomer(_))));
         app.buy(&ada, "ai-500", PAYS).await;
         app.settled().await;
-        let refused = link(customer.as_str(), adas.as_str()).await;
-        assert!(matches!(refused, Err(LinkError::AccountHasCustomer { .. })), "{refused:?}");
+        let rejected = link(customer.as_str(), adas.as_str()).await;
+        assert!(matches!(rejected, Err(LinkError::AccountHasCustomer { .. })), "{rejected:?}");
         link(customer.as_str(), eves.as_str()).await.unwrap();
         app.signed_up("zoe@example.com").await;
         let zoes = app.account("zoe@example.com").await;
-        let refused = link(customer.as_str(), zoes.as_str()).await;
-        assert!(matches!(refused, Err(LinkError::Owned { .. })), "{refused:?}");
+        let rejected = link(customer.as_str(), zoes.as_str()).await;
+        assert!(matches!(rejected, Err(LinkError::Owned { .. })), "{rejected:?}");
     }
 
     async fn a_link_that_another_process_prevents_is_reported(database) {
@@ -91,7 +91,7 @@ on_both_databases! {
         assert!(customers::link(&mut tx, &other, &account, false, now).await.unwrap());
         tx.commit().await.unwrap();
         held.open();
-        let refused = linking.await.unwrap();
-        assert!(matches!(refused, Err(LinkError::AccountHasCustomer { .. })), "{refused:?}");
+        let rejected = linking.await.unwrap();
+        assert!(matches!(rejected, Err(LinkError::AccountHasCustomer { .. })), "{rejected:?}");
     }
 }

@@ -18,7 +18,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         let before = app.sandbox.requests().len();
-        for (what, form, status) in refused_forms() {
+        for (what, form, status) in rejected_forms() {
             let page = Page::of(posted(&browser, SUBSCRIBE, &form).header("accept", HTML)).await;
             assert_eq!(page.status, status, "{what}");
             assert_is_page(&page, what);
@@ -31,7 +31,7 @@ on_both_databases! {
     async fn a_script_gets_the_same_errors_as_codes(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
-        for (what, form, status) in refused_forms() {
+        for (what, form, status) in rejected_forms() {
             let response = Page::of(posted(&browser, SUBSCRIBE, &form).header("accept", "application/json")).await;
             let code = if status == 413 { "too_large" } else { "malformed" };
             assert_eq!((response.status, code_of(&response).as_str()), (status, code), "{what}");
@@ -100,9 +100,9 @@ on_both_databases! {
             let request = browser.request(Method::POST, SUBSCRIBE).form(&form);
             Page::of(request.header("accept", "application/json")).await
         };
-        let refused = call("GOLD").await;
-        assert_eq!((refused.status, code_of(&refused).as_str()), (422, "invalid"));
-        assert!(refused.json()["message"].as_str().is_some_and(|message| message.ends_with('.')));
+        let rejected = call("GOLD").await;
+        assert_eq!((rejected.status, code_of(&rejected).as_str()), (422, "invalid"));
+        assert!(rejected.json()["message"].as_str().is_some_and(|message| message.ends_with('.')));
         app.sandbox.fail_next(100, 503);
         let failed = call("PRO").await;
         app.sandbox.fail_next(0, 503);
@@ -210,7 +210,7 @@ on_both_databases! {
 }
 
 /// Forms with one error each, and the status that rejects them.
-fn refused_forms() -> Vec<(&'static str, String, u16)> {
+fn rejected_forms() -> Vec<(&'static str, String, u16)> {
     let good = "plan=PRO&interval=month";
     vec![
         ("an unknown field", format!("{good}&price=price_1"), 422),

@@ -1,4 +1,4 @@
-//! Storage that fails: nothing that was acknowledged is lost, nothing that was refused is stored, `/readyz`
+//! Storage that fails: nothing that was acknowledged is lost, nothing that was rejected is stored, `/readyz`
 //! says so, and work continues without a restart wherever that is possible.
 
 use std::path::{Path, PathBuf};
@@ -118,7 +118,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_that_the_disk_refuses_are_not_acknowledged_and_succeed_again_later() {
+async fn writes_that_the_disk_rejects_are_not_acknowledged_and_succeed_again_later() {
     let database = DatabaseKind::Sqlite.fresh_database().await;
     let mut program = Program::start(&database, &[]).await;
     let size = std::fs::metadata(wal(&database)).unwrap().len();
@@ -154,8 +154,8 @@ async fn without_free_file_descriptors_open_connections_are_served_and_others_la
     limit(&program, "--nofile=0:");
     assert_eq!(delivered(&client, &program, "evt_2").await, 200, "the connection is open");
     let other = Client::new();
-    let refused = other.get(format!("{}/healthz", program.url)).timeout(std::time::Duration::from_millis(200));
-    assert!(refused.send().await.is_err(), "no connection is accepted");
+    let rejected = other.get(format!("{}/healthz", program.url)).timeout(std::time::Duration::from_millis(200));
+    assert!(rejected.send().await.is_err(), "no connection is accepted");
     limit(&program, "--nofile=1024:");
     assert_eq!(delivered(&other, &program, "evt_3").await, 200);
     until_ready(&program).await;

@@ -1,10 +1,10 @@
-//! The Stripe account and mode that a database belongs to: keys and events of another are refused.
+//! The Stripe account and mode that a database belongs to: keys and events of another are rejected.
 
 use engine::doctor::Health;
 use engine::reconcile::{Mode, reconcile};
 use engine::store::Cursor;
 use engine::store::inbox::{self, EventFilter, EventState};
-use engine::stripe_account::refuse_other;
+use engine::stripe_account::reject_other;
 use sandbox::Sandbox;
 use serde_json::{Value, json};
 use server::Tollgate;
@@ -14,7 +14,7 @@ use server::admin::doctor::check;
 use crate::support::{Harness, PAYS, assets, deliver, on_both_databases};
 
 on_both_databases! {
-    async fn a_key_of_another_account_is_refused_and_changes_nothing(database) {
+    async fn a_key_of_another_account_is_rejected_and_changes_nothing(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
@@ -23,8 +23,8 @@ on_both_databases! {
         let elsewhere = another_sandbox().await;
         let other = at(&app, &elsewhere);
 
-        let refused = refuse_other(&other).await.unwrap_err().to_string();
-        assert!(refused.contains("in test mode, but the database belongs to acct_"), "{refused}");
+        let rejected = reject_other(&other).await.unwrap_err().to_string();
+        assert!(rejected.contains("in test mode, but the database belongs to acct_"), "{rejected}");
         let checks = check(&other, &OperatorPermit::for_cli()).await;
         let found = checks.iter().find(|check| check.subject == "Stripe account").unwrap();
         assert_eq!(found.health, Health::Failed, "{found:?}");
@@ -47,7 +47,7 @@ on_both_databases! {
     async fn a_database_without_customers_takes_any_account(database) {
         let app = Harness::start(database).await;
         let elsewhere = another_sandbox().await;
-        refuse_other(&at(&app, &elsewhere)).await.unwrap();
+        reject_other(&at(&app, &elsewhere)).await.unwrap();
         let checks = check(&at(&app, &elsewhere), &OperatorPermit::for_cli()).await;
         let found = checks.iter().find(|check| check.subject == "Stripe account").unwrap();
         assert!(found.health == Health::Ok && found.message.contains("in test mode"), "{found:?}");

@@ -24,7 +24,7 @@ on_both_databases! {
         let app = quiet(database).await;
         let body = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));
         let good = signed(&body, &WEBHOOK_SECRETS[..1], 0);
-        let refused = [
+        let rejected = [
             None,
             Some(String::new()),
             Some("t=1".to_owned()),
@@ -34,7 +34,7 @@ on_both_databases! {
             Some(signed(&body, &WEBHOOK_SECRETS[..1], 330)),
             Some(signed(&body, &WEBHOOK_SECRETS[..1], -330)),
         ];
-        for header in refused {
+        for header in rejected {
             assert_eq!(deliver(&app, &body, header.as_deref()).await.status, 400, "{header:?}");
         }
         assert_eq!(stored(&app).await, 0);

@@ -116,14 +116,14 @@ impl Database {
     }
 
     /// Makes the database reject these writes of events, and so their transactions.
-    pub async fn refuse(&self, write: &str, when: &str) {
+    pub async fn reject(&self, write: &str, when: &str) {
         let trigger = match self.on_server {
             None => format!(
-                "CREATE TRIGGER refusal BEFORE {write} ON webhook_event WHEN {when} BEGIN SELECT RAISE(ABORT, 'no'); END"
+                "CREATE TRIGGER rejection BEFORE {write} ON webhook_event WHEN {when} BEGIN SELECT RAISE(ABORT, 'no'); END"
             ),
             Some(_) => format!(
-                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
-                CREATE TRIGGER refusal BEFORE {write} ON webhook_event FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()"
+                "CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+                CREATE TRIGGER rejection BEFORE {write} ON webhook_event FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION reject()"
             ),
         };
         self.run(&trigger).await;
@@ -131,7 +131,8 @@ impl Database {
 
     /// Accepts all writes again.
     pub async fn accept(&self) {
-        self.run(if self.on_server.is_some() { "DROP FUNCTION refuse CASCADE" } else { "DROP TRIGGER refusal" }).await;
+        self.run(if self.on_server.is_some() { "DROP FUNCTION reject CASCADE" } else { "DROP TRIGGER rejection" })
+            .await;
     }
 
     /// Makes the database unavailable in the middle of its work: PostgreSQL closes every

@@ -276,7 +276,7 @@ async fn start_node(
     let db = Db::connect(&config.database_url).await.unwrap();
     store::migrate(&db).await.unwrap();
     let tollgate = Tollgate::new(config, db, clock, assets()).unwrap();
-    stripe_account::refuse_other(&tollgate).await.unwrap();
+    stripe_account::reject_other(&tollgate).await.unwrap();
     let router = http::router(&tollgate, app::pages(&tollgate).unwrap()).unwrap();
     let tasks = tollgate.spawn(stop);
     let (sessions, until) = (tollgate.clone(), stop.clone());

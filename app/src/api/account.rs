@@ -30,7 +30,7 @@ pub async fn close_account(
     let Caller { tollgate, who, .. } = Caller::require(Policy::SignedIn)?;
     let client = client(&tollgate, &expect_context::<Parts>());
     let closed = closing::close_account(&tollgate, &mut session().await?, &who, &client, &password.0).await;
-    closed.map(|()| SeeOther::to("/?notice=closed")).map_err(ssr::refusal)
+    closed.map(|()| SeeOther::to("/?notice=closed")).map_err(ssr::rejection)
 }
 
 #[cfg(feature = "ssr")]
@@ -39,7 +39,7 @@ mod ssr {
         ApiError, AuthUnavailable, CloseAccountError, CloseError, Failure, LoginError, busy, too_many_attempts,
     };
 
-    pub fn refusal(error: CloseAccountError) -> ApiError {
+    pub fn rejection(error: CloseAccountError) -> ApiError {
         match error {
             CloseAccountError::Login(LoginError::Wrong) => {
                 ApiError::at("password", Failure::WrongPassword, "Wrong password. Your account wasn't deleted.")

@@ -16,7 +16,7 @@ use super::identify::Visitor;
 use super::policy::Route;
 use super::request::{return_address, uri};
 use crate::engine::Engine;
-use crate::permit::{Permit, Refusal, permit};
+use crate::permit::{Permit, PermitDenied, permit};
 
 /// A handler's requirement, as a type.
 pub trait Requirement {
@@ -50,7 +50,7 @@ impl<R> Deref for Entitled<R> {
 
 /// The reason a handler did not run.
 #[derive(Clone, Debug)]
-pub enum Refused {
+pub enum EntitledRejection {
     /// The visitor is not signed in.
     SignIn {
         /// The sign-in page.
@@ -72,30 +72,33 @@ pub enum Refused {
 }
 
 impl<S: Send + Sync, R: Requirement> FromRequestParts<S> for Entitled<R> {
-    type Rejection = Refused;
+    type Rejection = EntitledRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
-        let engine = parts.extensions.get::<Engine>().ok_or(Refused::NoGate)?;
-        let visitor = parts.extensions.get::<Visitor>().ok_or(Refused::NoGate)?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, EntitledRejection> {
+        let engine = parts.extensions.get::<Engine>().ok_or(EntitledRejection::NoGate)?;
+        let visitor = parts.extensions.get::<Visitor>().ok_or(EntitledRejection::NoGate)?;
         let accepts = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         let is_page = accepts.is_some_and(|accept| accept.contains("text/html"));
         let next = return_address(parts, uri(parts).path(), engine.urls());
         let Some((billable, entitlement)) = &visitor.0 else {
-            return Err(Refused::SignIn { address: login_address(engine.urls(), next.as_deref()), is_page });
+            return Err(EntitledRejection::SignIn { address: login_address(engine.urls(), next.as_deref()), is_page });
         };
         let entitlement = (**entitlement).clone();
         match permit(engine.catalog(), billable, entitlement, R::POLICY) {
             Ok(permit) => Ok(Self(permit, PhantomData)),
-            Err(Refusal::UpgradeRequired { .. }) => {
+            Err(PermitDenied::UpgradeRequired { .. }) => {
                 let subject = Route { path: "/", policy: R::POLICY }.subject();
-                Err(Refused::Upgrade { address: upgrade_address(engine.urls(), subject, next.as_deref()), is_page })
+                Err(EntitledRejection::Upgrade {
+                    address: upgrade_address(engine.urls(), subject, next.as_deref()),
+                    is_page,
+                })
             }
-            Err(Refusal::Forbidden) => Err(Refused::Hidden),
+            Err(PermitDenied::Forbidden) => Err(EntitledRejection::Hidden),
         }
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for EntitledRejection {
     fn into_response(self) -> Response {
         let problem = |status: StatusCode, error: &str, address: &str| {
             (status, Json(json!({ "error": error, "address": address }))).into_response()

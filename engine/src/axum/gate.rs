@@ -35,23 +35,23 @@ struct Inner<I> {
     engine: Engine,
     identify: I,
     policies: PolicyTable,
-    refusals: Router,
+    rejections: Router,
     form_page: FormPage,
 }
 
 impl<I: Identify> Gate<I> {
     /// Creates a gate that rejects requests with an empty body.
     pub fn new(engine: &Engine, identify: I, policies: PolicyTable) -> Self {
-        let refusals = Router::new().fallback(|request: Request| async move {
+        let rejections = Router::new().fallback(|request: Request| async move {
             request.extensions().get::<StatusCode>().copied().unwrap_or(StatusCode::NOT_FOUND)
         });
-        Self(Arc::new(Inner { engine: engine.clone(), identify, policies, refusals, form_page: |_, _| None }))
+        Self(Arc::new(Inner { engine: engine.clone(), identify, policies, rejections, form_page: |_, _| None }))
     }
 
     /// Renders rejected requests with this router. The `StatusCode` is in their extensions.
     #[must_use]
-    pub fn refuse_with(self, refusals: Router) -> Self {
-        Self(Arc::new(Inner { refusals, ..(*self.0).clone() }))
+    pub fn reject_with(self, rejections: Router) -> Self {
+        Self(Arc::new(Inner { rejections, ..(*self.0).clone() }))
     }
 
     /// Names the pages with forms, so that a visitor whose session ends under an open form comes back to it
@@ -75,20 +75,20 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
         Err(response) => return private(*response),
     };
     let Some(visitor) = visitor else {
-        return refuse(&gate.refusals, parts, body, StatusCode::SERVICE_UNAVAILABLE).await;
+        return reject(&gate.rejections, parts, body, StatusCode::SERVICE_UNAVAILABLE).await;
     };
     parts.extensions.insert(visitor.clone());
     parts.extensions.insert(gate.engine.clone());
 
     let path = uri(&parts).path();
     let Some(canonical) = canonical(path) else {
-        return refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await;
+        return reject(&gate.rejections, parts, body, StatusCode::NOT_FOUND).await;
     };
     let Some(route) = gate.policies.route(&canonical) else {
         if gate.policies.is_open(path) {
             return next.run(Request::from_parts(parts, body)).await;
         }
-        return refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await;
+        return reject(&gate.rejections, parts, body, StatusCode::NOT_FOUND).await;
     };
     let (engine, signed_in) = (&gate.engine, visitor.0.as_ref());
     let signed_in = signed_in.map(|(billable, entitlement)| (&**entitlement, billable.is_operator));
@@ -101,14 +101,14 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
             let back = gate.return_address(&parts, body, &canonical).await;
             Redirect::to(&upgrade_address(engine.urls(), route.subject(), back.as_deref())).into_response()
         }
-        Verdict::Hide => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
+        Verdict::Hide => reject(&gate.rejections, parts, body, StatusCode::NOT_FOUND).await,
         Verdict::Admit if canonical == path => next.run(Request::from_parts(parts, body)).await,
         // Another spelling of a page is redirected to the canonical one, where the gate checks again. A
         // browser would encode anything but plain ASCII, and be redirected forever.
         Verdict::Admit if is_read(&parts) && canonical.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Redirect::permanent(&address(&parts, &canonical)).into_response()
         }
-        Verdict::Admit => refuse(&gate.refusals, parts, body, StatusCode::NOT_FOUND).await,
+        Verdict::Admit => reject(&gate.rejections, parts, body, StatusCode::NOT_FOUND).await,
     };
     private(response)
 }
@@ -142,9 +142,9 @@ async fn visitor<I: Identify>(gate: &Inner<I>, parts: &mut Parts) -> Result<Opti
     }
 }
 
-async fn refuse(refusals: &Router, mut parts: Parts, body: Body, status: StatusCode) -> Response {
+async fn reject(rejections: &Router, mut parts: Parts, body: Body, status: StatusCode) -> Response {
     parts.extensions.insert(status);
-    let Ok(response) = refusals.clone().oneshot(Request::from_parts(parts, body)).await;
+    let Ok(response) = rejections.clone().oneshot(Request::from_parts(parts, body)).await;
     private(response)
 }
 

@@ -12,7 +12,7 @@ mod webhook;
 
 pub use addresses::{login_address, upgrade_address};
 pub use canonical::canonical;
-pub use entitled::{Entitled, Refused, Requirement, SignedIn};
+pub use entitled::{Entitled, EntitledRejection, Requirement, SignedIn};
 pub use gate::{FormPage, Gate, admit};
 pub use identify::{Identify, Visitor};
 pub use policy::{PolicyTable, PolicyTableError, Route, Verdict};

@@ -130,7 +130,7 @@ pub async fn close_all(core: &Core, account: &AccountId) -> Result<(), CheckoutE
 async fn expire(core: &Core, session: &CheckoutSessionId) -> Result<(), CheckoutError> {
     match core.gateway().expire_checkout_session(session).await {
         Ok(_) => Ok(()),
-        Err(GatewayError::Refused { .. }) => match sync::checkout_session(core, session).await? {
+        Err(GatewayError::Rejected { .. }) => match sync::checkout_session(core, session).await? {
             Some(CheckoutSession { status: SessionStatus::Complete, subscription: Some(_), .. }) => {
                 Err(CheckoutError::AlreadySubscribed)
             }

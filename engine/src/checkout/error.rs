@@ -53,7 +53,7 @@ impl CheckoutError {
     /// Adds the customer and price to an error about combining currencies.
     pub(super) fn of_purchase(self, attempt: &Attempt) -> Self {
         match self {
-            Self::Stripe(GatewayError::Refused { message, .. }) if message.contains("combine currencies") => {
+            Self::Stripe(GatewayError::Rejected { message, .. }) if message.contains("combine currencies") => {
                 let (customer, price) = (attempt.customer_id.clone(), attempt.price_id.clone());
                 Self::CurrencyConflict { customer, price, message }
             }

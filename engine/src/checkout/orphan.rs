@@ -16,7 +16,7 @@ use crate::sync::{self, SyncContext, SyncOutcome};
 
 /// Returns an error if a customer in Stripe with the account's address, whom no account owns, has one of
 /// our plans.
-pub(super) async fn refuse_orphaned(core: &Core, account: &AccountId) -> Result<(), CheckoutError> {
+pub(super) async fn reject_orphaned(core: &Core, account: &AccountId) -> Result<(), CheckoutError> {
     let contact = accounts::contact(core.db(), account).await?.ok_or(CheckoutError::Closed)?;
     for customer in core.gateway().customers_with_email(&contact.email).await? {
         if customers::by_id(core.db(), &customer).await?.is_none() && is_orphan(core, &customer).await? {

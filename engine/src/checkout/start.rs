@@ -6,7 +6,7 @@ use super::attempt::{open_session, supersede};
 use super::customer::live_customer;
 use super::error::CheckoutError;
 use super::offer::{Offer, OfferPrices};
-use super::orphan::refuse_orphaned;
+use super::orphan::reject_orphaned;
 use crate::core::Core;
 use crate::store::checkouts::{Attempt, AttemptStatus, CheckoutItem};
 use crate::store::{accounts, checkouts, subscriptions};
@@ -29,12 +29,12 @@ pub async fn start_subscription(
 ) -> Result<String, CheckoutError> {
     let offer = Offer::plan(core.catalog(), plan, interval)?;
     let stored = subscriptions::of_account(core.db(), account).await?;
-    refuse_second(&stored)?;
+    reject_second(&stored)?;
     if stored.is_empty() {
-        refuse_orphaned(core, account).await?;
+        reject_orphaned(core, account).await?;
     }
     let customer = live_customer(core, account).await?;
-    refuse_second(&sync::all_of_customer(core, &customer).await?)?;
+    reject_second(&sync::all_of_customer(core, &customer).await?)?;
     session_for(core, account, &customer, &offer).await
 }
 
@@ -72,7 +72,7 @@ async fn session_for(
     Err(CheckoutError::InProgress)
 }
 
-fn refuse_second(subscriptions: &[Subscription]) -> Result<(), CheckoutError> {
+fn reject_second(subscriptions: &[Subscription]) -> Result<(), CheckoutError> {
     if subscriptions.iter().any(|subscription| !subscription.status.has_ended()) {
         return Err(CheckoutError::AlreadySubscribed);
     }
@@ -103,7 +103,7 @@ async fn attempt_for(
         return Err(CheckoutError::Closed);
     }
     if is_plan {
-        refuse_second(&subscriptions::of_account_in(&mut tx, account).await?)?;
+        reject_second(&subscriptions::of_account_in(&mut tx, account).await?)?;
     }
     let attempt = Attempt {
         id: ids::new_id(),

@@ -48,7 +48,7 @@ pub async fn send_due(core: &Core) -> Result<u64, StoreError> {
 
 /// Sends all overage of an account now, also that of the current hour: what is sent after a subscription
 /// has ended is on no invoice. `false`: some of it may still be accepted later. Overage that Stripe
-/// refuses stays in the outbox for an operator.
+/// rejects stays in the outbox for an operator.
 pub async fn send_all_of(core: &Core, account: &AccountId) -> Result<bool, StoreError> {
     let owner = ids::new_id();
     let mut tx = core.db().begin().await?;
@@ -83,7 +83,7 @@ enum SendOutcome {
     /// Stripe has it.
     Sent,
     /// Stripe does not take it.
-    Refused,
+    Rejected,
     /// Stripe did not respond.
     Unanswered,
 }
@@ -131,7 +131,7 @@ async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> 
         match rows::sealed(core.db(), id).await {
             Ok(Some(event)) => match send(core, &event).await? {
                 SendOutcome::Sent => round.sent += 1,
-                SendOutcome::Refused => {}
+                SendOutcome::Rejected => {}
                 SendOutcome::Unanswered => round.is_interrupted = true,
             },
             Ok(None) => {}
@@ -161,10 +161,10 @@ async fn send(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
     let now = core.now();
     let price = core.catalog().meter(&event.meter).and_then(|meter| core.catalog().metered_price(meter));
     let Some(price) = price else {
-        return retry_later(core, event, "plans.toml no longer bills this meter", SendOutcome::Refused).await;
+        return retry_later(core, event, "plans.toml no longer bills this meter", SendOutcome::Rejected).await;
     };
     let Some(customer) = customers::of_account(core.db(), &AccountId::new(&event.account_id)).await? else {
-        return retry_later(core, event, "the account has no Stripe customer", SendOutcome::Refused).await;
+        return retry_later(core, event, "the account has no Stripe customer", SendOutcome::Rejected).await;
     };
     if event.hour < now.0 - REMEMBERED {
         match counted(core, event, &price.event_name, &customer).await? {
@@ -173,12 +173,14 @@ async fn send(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
                 tracing::warn!("Stripe had already counted this overage; it is not sent again");
                 return is_sent(core, event).await;
             }
-            Ok(Counted::Unclear(reason)) => return park(core, &event.id, &reason).await.map(|()| SendOutcome::Refused),
+            Ok(Counted::Unclear(reason)) => {
+                return park(core, &event.id, &reason).await.map(|()| SendOutcome::Rejected);
+            }
             Err(error) => return retry_later(core, event, &error.to_string(), SendOutcome::Unanswered).await,
         }
     }
     if event.hour < now.plus_days(-MAX_AGE_DAYS).0 {
-        return park(core, &event.id, "older than Stripe accepts").await.map(|()| SendOutcome::Refused);
+        return park(core, &event.id, "older than Stripe accepts").await.map(|()| SendOutcome::Rejected);
     }
     let meter_event = MeterEvent {
         identifier: &event.id,
@@ -193,7 +195,7 @@ async fn send(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
             is_sent(core, event).await
         }
         Err(error) => {
-            let outcome = if error.is_final() { SendOutcome::Refused } else { SendOutcome::Unanswered };
+            let outcome = if error.is_final() { SendOutcome::Rejected } else { SendOutcome::Unanswered };
             retry_later(core, event, &error.to_string(), outcome).await
         }
     }

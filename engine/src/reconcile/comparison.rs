@@ -74,7 +74,7 @@ pub(super) const fn scope(error: &SyncError) -> Scope {
         | SyncError::Disappeared { .. }
         | SyncError::Store(StoreError::CorruptRow { .. }) => Scope::Object,
         SyncError::Stripe(error) if error.concerns_one_object() => Scope::Object,
-        SyncError::Stripe(GatewayError::Refused { status: 403, .. }) => Scope::Part,
+        SyncError::Stripe(GatewayError::Rejected { status: 403, .. }) => Scope::Part,
         SyncError::Stripe(_) | SyncError::Store(_) | SyncError::OtherAccount(_) => Scope::Everything,
     }
 }

@@ -72,7 +72,7 @@ async fn scheduled_days(core: &Core) -> Result<i64, StoreError> {
 }
 
 async fn execute(core: &Core, run: &str, mode: Mode, days: i64) -> Result<Vec<Finding>, Interrupted> {
-    let compared = match stripe_account::refuse_other(core).await {
+    let compared = match stripe_account::reject_other(core).await {
         Ok(()) => compare(core, mode, days).await,
         Err(other) => Compared { findings: Vec::new(), complete: Vec::new(), interrupted: Some(other.into()) },
     };

@@ -68,7 +68,7 @@ pub enum AttemptStatus {
     Expired,
     /// Another purchase replaced it.
     Superseded,
-    /// Stripe refused to create its session.
+    /// Stripe rejected the request for its session.
     Failed,
 }
 

@@ -165,7 +165,7 @@ where
                 Ok(all) => senders.into_iter().zip(all).for_each(|(sender, outcome)| reply(sender, Ok(outcome))),
                 // A batch of one is retried too: the conflicting row may be committed and visible by now.
                 Err(error) if error.is_caused_by_data() => self.commit_each(&requests, senders).await,
-                Err(error) => refuse(senders, error),
+                Err(error) => reject(senders, error),
             }
         }
     }
@@ -185,7 +185,7 @@ where
             }
             match self.commit_alone(request).await {
                 Err(error) if !error.is_caused_by_data() => {
-                    return refuse(std::iter::once(sender).chain(senders), error);
+                    return reject(std::iter::once(sender).chain(senders), error);
                 }
                 outcome => reply(sender, outcome),
             }
@@ -197,7 +197,7 @@ where
     }
 }
 
-fn refuse<A>(senders: impl IntoIterator<Item = ResultSender<A>>, error: StoreError) {
+fn reject<A>(senders: impl IntoIterator<Item = ResultSender<A>>, error: StoreError) {
     let error = Arc::new(error);
     senders.into_iter().for_each(|sender| reply(sender, Err(StoreError::Shared(Arc::clone(&error)))));
 }
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_waited_too_long_is_refused_and_never_committed() {
+    async fn a_request_that_waited_too_long_is_rejected_and_never_committed() {
         let (group, gate, committed) = gated(Duration::ZERO);
         let (sender, first) = oneshot::channel();
         group.enqueue(1, sender).unwrap();
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_refuses_the_next_request() {
+    async fn a_full_queue_rejects_the_next_request() {
         let (group, _gate, _) = gated(MAX_WAIT);
         let waiting: Vec<_> = (0..(MAX_BATCH + MAX_WAITING) as u32)
             .map(|n| {
@@ -361,8 +361,8 @@ mod tests {
         while group.queue().waiting.len() < MAX_WAITING {
             tokio::task::yield_now().await;
         }
-        let refused = group.submit(u32::MAX).await;
-        assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
+        let rejected = group.submit(u32::MAX).await;
+        assert!(matches!(rejected, Err(StoreError::Busy)), "{rejected:?}");
         waiting.into_iter().for_each(|task| task.abort());
     }
 }

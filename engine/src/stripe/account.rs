@@ -13,9 +13,9 @@ impl Gateway {
         match self.send(&request, None).await {
             Ok(account) => id_of(&account, "/id").ok_or(ObjectError { object: "account", field: "id" }.into()),
             // A restricted key may not read it, but Stripe's error contains it.
-            Err(GatewayError::Refused { status: 403, message, code }) => match named_in(&message) {
+            Err(GatewayError::Rejected { status: 403, message, code }) => match named_in(&message) {
                 Some(id) => Ok(id),
-                None => Err(GatewayError::Refused { status: 403, message, code }),
+                None => Err(GatewayError::Rejected { status: 403, message, code }),
             },
             Err(error) => Err(error),
         }

@@ -162,7 +162,7 @@ impl Gateway {
         Ok(objects::checkout_session(&response)?)
     }
 
-    /// Expires an unpaid Checkout Session. Stripe refuses if it was completed or has expired.
+    /// Expires an unpaid Checkout Session. Stripe rejects this if it was completed or has expired.
     pub async fn expire_checkout_session(&self, id: &CheckoutSessionId) -> Result<CheckoutSession, GatewayError> {
         let response = self.send(&ExpireCheckoutSession::new(id.as_str()), None).await?;
         Ok(objects::checkout_session(&response)?)

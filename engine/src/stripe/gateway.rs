@@ -76,7 +76,7 @@ impl Gateway {
         &self.base
     }
 
-    /// Sends a request until it succeeds, is refused, or runs out of attempts.
+    /// Sends a request until it succeeds, is rejected, or runs out of attempts.
     pub(super) async fn send<R: StripeRequest>(&self, request: &R, key: Option<&str>) -> Result<Value, GatewayError> {
         self.send_built(&request.build(), key).await
     }

@@ -11,9 +11,9 @@ const LOCK_TIMEOUT: &str = "lock_timeout";
 /// An error of a request to Stripe.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// Stripe understood the request and refused it; the same request will not succeed.
-    #[error("Stripe refused ({status}{}): {message}", code.as_deref().map(|code| format!(", {code}")).unwrap_or_default())]
-    Refused {
+    /// Stripe understood the request and rejected it; the same request will not succeed.
+    #[error("Stripe rejected the request ({status}{}): {message}", code.as_deref().map(|code| format!(", {code}")).unwrap_or_default())]
+    Rejected {
         /// HTTP status.
         status: u16,
         /// Stripe's error code.
@@ -41,14 +41,14 @@ pub enum GatewayError {
 impl GatewayError {
     /// Whether Stripe has no such object.
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
+        matches!(self, Self::Rejected { status: 404, .. })
     }
 
     /// Whether the same request about another object might succeed.
     pub const fn concerns_one_object(&self) -> bool {
         match self {
             // The key is invalid, or is missing a permission.
-            Self::Refused { status, .. } => !matches!(status, 401 | 403),
+            Self::Rejected { status, .. } => !matches!(status, 401 | 403),
             Self::Conflict(_) | Self::Object(_) | Self::NoSuchPrice(_) => true,
             Self::Unavailable(_) | Self::Request(_) => false,
         }
@@ -56,12 +56,12 @@ impl GatewayError {
 
     /// Whether any request would fail: Stripe is unavailable, or rejects the key.
     pub const fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Refused { status: 401, .. })
+        matches!(self, Self::Unavailable(_) | Self::Rejected { status: 401, .. })
     }
 
     /// Whether Stripe has rejected this request for good.
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::NoSuchPrice(_))
+        matches!(self, Self::Rejected { .. } | Self::NoSuchPrice(_))
     }
 
     /// Classifies a response without the object (Stripe docs, "Errors").
@@ -76,7 +76,7 @@ impl GatewayError {
             424 | 429 | 500.. => Self::Unavailable(format!("status {status}: {message}")),
             // A success without JSON: from a proxy, or truncated.
             200..=399 => Self::Unavailable(format!("status {status} without JSON")),
-            _ => Self::Refused { status, code, message },
+            _ => Self::Rejected { status, code, message },
         }
     }
 }

@@ -174,7 +174,7 @@ impl Gateway {
 /// Whether Stripe already has an event with this identifier: an earlier attempt succeeded, and only its
 /// response was lost.
 fn is_duplicate(error: &GatewayError) -> bool {
-    let GatewayError::Refused { code, message, .. } = error else { return false };
+    let GatewayError::Rejected { code, message, .. } = error else { return false };
     code.as_deref() == Some("duplicate_meter_event") || message.starts_with("An event already exists with identifier")
 }
 
@@ -196,14 +196,14 @@ mod tests {
 
     #[test]
     fn only_a_duplicate_identifier_counts_as_sent() {
-        let refused = |code: Option<&str>, message: &str| GatewayError::Refused {
+        let rejected = |code: Option<&str>, message: &str| GatewayError::Rejected {
             status: 400,
             code: code.map(str::to_owned),
             message: message.to_owned(),
         };
-        assert!(is_duplicate(&refused(Some("duplicate_meter_event"), "")));
-        assert!(is_duplicate(&refused(None, "An event already exists with identifier 0192.")));
-        assert!(!is_duplicate(&refused(None, "The event with identifier 0192 is too old")));
+        assert!(is_duplicate(&rejected(Some("duplicate_meter_event"), "")));
+        assert!(is_duplicate(&rejected(None, "An event already exists with identifier 0192.")));
+        assert!(!is_duplicate(&rejected(None, "The event with identifier 0192 is too old")));
         assert!(!is_duplicate(&GatewayError::Unavailable("duplicate_meter_event".to_owned())));
     }
 

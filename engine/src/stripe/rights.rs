@@ -74,7 +74,7 @@ impl Gateway {
     pub async fn has_right(&self, right: &Right) -> Result<bool, GatewayError> {
         let request = Raw::<()> { method: right.method, path: right.path.to_owned(), form: None };
         match self.send(&request, None).await {
-            Err(GatewayError::Refused { status: 403, .. }) => Ok(false),
+            Err(GatewayError::Rejected { status: 403, .. }) => Ok(false),
             Err(error) if !error.concerns_one_object() => Err(error),
             Ok(_) | Err(_) => Ok(true),
         }

@@ -95,7 +95,7 @@ on_both_databases! {
         assert_eq!(visit(&router, "/reports", ANONYMOUS).await.location(), "/login?next=/reports");
     }
 
-    async fn a_path_without_a_policy_is_refused_to_everyone(database) {
+    async fn a_path_without_a_policy_is_rejected_for_everyone(database) {
         let app = App::on(&database);
         app.subscribe().await;
         let router = app.guarded();
@@ -144,13 +144,13 @@ on_both_databases! {
         assert_eq!(visit(&router, "/team/pricing", FREE).await.redirect(), (303, upgrade));
     }
 
-    async fn refused_requests_get_the_hosts_own_page(database) {
+    async fn rejected_requests_get_the_hosts_own_page(database) {
         let app = App::on(&database);
-        let refusals = Router::new().fallback(|request: Request| async move {
+        let rejections = Router::new().fallback(|request: Request| async move {
             let status = request.extensions().get::<StatusCode>().copied().unwrap();
             (status, format!("the page for {}", status.as_u16())).into_response()
         });
-        let router = app.gate(app.policies(&ROUTES)).refuse_with(refusals).guard(pages());
+        let router = app.gate(app.policies(&ROUTES)).reject_with(rejections).guard(pages());
         assert_eq!(visit(&router, "/undeclared", FREE).await.page(), (404, "the page for 404"));
         assert_eq!(visit(&router, "/admin", FREE).await.page(), (404, "the page for 404"));
         database.db.close().await;

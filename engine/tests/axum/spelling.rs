@@ -85,8 +85,8 @@ on_both_databases! {
                 for method in [Method::GET, Method::POST, Method::HEAD, Method::DELETE] {
                     for user in [ANONYMOUS, FREE] {
                         let response = request(&router, method.clone(), &path, user).await;
-                        let is_refused = matches!(response.status.as_u16(), 303 | 404);
-                        assert!(is_refused && response.body.is_empty(), "{host}: {method} {path} as {user:?}: {response:?}");
+                        let is_rejected = matches!(response.status.as_u16(), 303 | 404);
+                        assert!(is_rejected && response.body.is_empty(), "{host}: {method} {path} as {user:?}: {response:?}");
                     }
                 }
             }
@@ -125,7 +125,7 @@ on_both_databases! {
         assert_eq!(response.redirect(), (308, "/reports?day=1"));
     }
 
-    async fn a_path_that_does_not_decode_to_text_is_refused(database) {
+    async fn a_path_that_does_not_decode_to_text_is_rejected(database) {
         let app = App::on(&database);
         app.subscribe().await;
         for (host, (prefix, router)) in hosts(&app).into_iter().enumerate() {

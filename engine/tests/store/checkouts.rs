@@ -110,7 +110,7 @@ on_both_databases! {
         assert!(checkouts::by_session(&database.db, &CheckoutSessionId::new("cs_none")).await.unwrap().is_none());
     }
 
-    async fn the_database_refuses_a_second_open_attempt_for_a_plan(database) {
+    async fn the_database_rejects_a_second_open_attempt_for_a_plan(database) {
         let (ada, eve) = (database.account("ada@example.com").await, database.account("eve@example.com").await);
         let first = attempt(&ada);
         insert(&database, &first).await.unwrap();

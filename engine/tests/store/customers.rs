@@ -65,7 +65,7 @@ on_both_databases! {
         assert_eq!(customers::count_deleted(&database.db, &account).await.unwrap(), 0);
     }
 
-    async fn a_second_customer_for_an_account_is_refused(database) {
+    async fn a_second_customer_for_an_account_is_rejected(database) {
         let account = database.account("ada@example.com").await;
         assert!(link(&database, "cus_first", &account).await);
         assert!(!link(&database, "cus_second", &account).await);
@@ -127,7 +127,7 @@ on_both_databases! {
         assert_eq!(stored(&database, "cus_ada").await, Stored { object: customer("cus_ada"), account, version: 2 });
     }
 
-    async fn the_second_of_two_writes_that_read_the_same_version_is_refused(database) {
+    async fn the_second_of_two_writes_that_read_the_same_version_is_rejected(database) {
         let account = database.account("ada@example.com").await;
         link(&database, "cus_ada", &account).await;
         let newer = Customer { name: Some("Ada, newer".to_owned()), ..customer("cus_ada") };

@@ -301,7 +301,7 @@ on_both_databases! {
         assert_eq!(stored_payment(&database, "pi_1").await.version, 1);
     }
 
-    async fn the_second_of_two_writes_that_read_the_same_version_is_refused(database) {
+    async fn the_second_of_two_writes_that_read_the_same_version_is_rejected(database) {
         let account = ada(&database).await;
         write_invoice(&database, &account, &Invoice { status: InvoiceStatus::Open, ..invoice("in_1") }, None).await;
         assert!(write_invoice(&database, &account, &invoice("in_1"), Some(1)).await);

@@ -103,7 +103,7 @@ on_both_databases! {
         assert_eq!(state(&core, &account).await, (1, 0, Limit::Finite(9)));
     }
 
-    async fn the_key_of_other_work_is_refused(database) {
+    async fn the_key_of_other_work_is_rejected(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         held(&core, &account, 1, "key").await;
         let other = |wanted| metering::reserve(&core, &account, wanted, HOLD);

@@ -12,20 +12,20 @@ use crate::statements::unlisted;
 
 on_both_databases! {
     async fn the_database_accepts_every_statement(database) {
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         for (name, sql) in [all_statements(), all_batch_statements(&database.db)].concat() {
             if let Err(error) = database.db.prepare(sql).await {
-                refused.push(format!("{name}: {error}"));
+                rejected.push(format!("{name}: {error}"));
             }
         }
-        assert!(refused.is_empty(), "{}", refused.join("\n"));
+        assert!(rejected.is_empty(), "{}", rejected.join("\n"));
     }
 
-    async fn a_statement_about_an_unknown_table_is_refused(database) {
+    async fn a_statement_about_an_unknown_table_is_rejected(database) {
         assert!(database.db.prepare("SELECT nothing FROM nowhere").await.is_err());
     }
 
-    async fn a_reference_to_a_missing_row_is_refused(database) {
+    async fn a_reference_to_a_missing_row_is_rejected(database) {
         let mut tx = database.db.begin().await.unwrap();
         let linked = customers::link(&mut tx, &CustomerId::new("cus_1"), &AccountId::new("none"), false, NOW).await;
         assert!(linked.is_err(), "{linked:?}");

@@ -117,7 +117,7 @@ on_both_databases! {
         assert_eq!(subscriptions::of_account(&database.db, &account).await.unwrap(), [again, canceled]);
     }
 
-    async fn the_second_of_two_writes_that_read_the_same_version_is_refused(database) {
+    async fn the_second_of_two_writes_that_read_the_same_version_is_rejected(database) {
         let account = database.account("ada@example.com").await;
         let customer = database.customer(&account, "cus_ada").await;
         assert!(database.write(&account, &pro("sub_1", &customer), None).await);
@@ -262,7 +262,7 @@ on_both_databases! {
         assert_eq!(known(&database, &account, NOW).await, [last]);
     }
 
-    async fn a_refused_write_adds_no_revision(database) {
+    async fn a_rejected_write_adds_no_revision(database) {
         let account = database.account("ada@example.com").await;
         let customer = database.customer(&account, "cus_ada").await;
         assert!(database.write(&account, &pro("sub_1", &customer), None).await);

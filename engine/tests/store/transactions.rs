@@ -90,10 +90,10 @@ on_both_databases! {
     async fn a_transaction_with_a_failed_statement_cannot_be_committed(database) {
         let mut tx = database.db.begin().await.unwrap();
         inbox::insert(&mut tx, &[event("evt_1")]).await.unwrap();
-        let refused = tx
+        let rejected = tx
             .execute("INSERT INTO customer (id, account_id, created_at) VALUES ($1, $2, 0)", values!["cus_1", "none"])
             .await;
-        assert!(refused.is_err(), "there is no such account");
+        assert!(rejected.is_err(), "there is no such account");
         assert!(inbox::insert(&mut tx, &[event("evt_2")]).await.is_err(), "nothing more can be done in it");
         assert!(tx.commit().await.is_err());
         assert!(!is_stored(&database.db, "evt_1").await);

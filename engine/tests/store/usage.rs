@@ -128,8 +128,8 @@ on_both_databases! {
                 })
                 .await;
             let counted = results.iter().filter(|result| matches!(result, Ok(Recorded::Counted(_)))).count();
-            let refused = results.iter().filter(|result| matches!(result, Err(UsageError::KeyReused))).count();
-            assert_eq!((counted, refused), (1, 1), "{results:?}");
+            let rejected = results.iter().filter(|result| matches!(result, Err(UsageError::KeyReused))).count();
+            assert_eq!((counted, rejected), (1, 1), "{results:?}");
         }
         other.close().await;
     }
@@ -192,7 +192,7 @@ on_both_databases! {
         assert_eq!(used(&core, &account, API_CALLS).await, 5);
     }
 
-    async fn a_key_used_for_another_request_is_refused(database) {
+    async fn a_key_used_for_another_request_is_rejected(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         record(&core, &account, 5, "key").await;
         let other_quantity = metering::record(&core, &account, UsageEvent::new(API_CALLS, 6, "key")).await;
@@ -228,8 +228,8 @@ on_both_databases! {
     async fn a_quantity_that_cannot_be_counted_is_an_error(database) {
         let (core, account) = (database.core(&Clock::manual(NOW)), database.account("ada@example.com").await);
         for quantity in [0, u64::MAX, i64::MAX as u64 + 1] {
-            let refused = metering::record(&core, &account, UsageEvent::new(API_CALLS, quantity, "key")).await;
-            assert!(matches!(refused, Err(UsageError::Quantity)), "{quantity}: {refused:?}");
+            let rejected = metering::record(&core, &account, UsageEvent::new(API_CALLS, quantity, "key")).await;
+            assert!(matches!(rejected, Err(UsageError::Quantity)), "{quantity}: {rejected:?}");
         }
     }
 

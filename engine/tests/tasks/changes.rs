@@ -130,7 +130,7 @@ on_both_databases! {
             async move {
                 match call {
                     2 => panic!("in the future"),
-                    3 => Err("refused".into()),
+                    3 => Err("rejected".into()),
                     _ => {
                         log.add(change.account, change.number);
                         Ok(())
@@ -140,7 +140,7 @@ on_both_databases! {
         });
         let task = Task::start(database.core(&clock), handler);
         accepted.until(&bob, &[1]).await;
-        for (attempts, error) in [(1, "before there is a future"), (2, "in the future"), (3, "refused")] {
+        for (attempts, error) in [(1, "before there is a future"), (2, "in the future"), (3, "rejected")] {
             until(&format!("attempt {attempts} is recorded"), || async {
                 let filter = ChangeFilter { state: Some(ChangeState::Pending), account: Some(ada.clone()) };
                 let pending = rows::list(&database.db, &filter, &Cursor::start(), 9).await.unwrap();

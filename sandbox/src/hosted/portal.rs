@@ -136,7 +136,7 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
             .and_then(|id| tx.read(id).ok())
             .and_then(|found| terms::default_method(tx, &found))
             .or_else(|| payment::default_method(tx, session.text("customer")));
-        let refused = match method {
+        let rejected = match method {
             None => "Add a card first.".to_owned(),
             Some(method) => {
                 let method = payment::method(tx, &method, "payment_method")?;
@@ -155,7 +155,7 @@ pub(crate) async fn pay(State(shared): App, Path((id, due)): Path<(String, Strin
                 }
             }
         };
-        let field_error = FieldError { field: "number", message: refused };
+        let field_error = FieldError { field: "number", message: rejected };
         overview(tx, session, &Input::default(), Some(&field_error), StatusCode::PAYMENT_REQUIRED)
     })
 }

@@ -32,7 +32,7 @@ pub enum DemoAccountsError {
 }
 
 /// Checks that there are no demo accounts, unless the sandbox replaces Stripe.
-pub async fn refuse_outside_the_sandbox(tollgate: &Tollgate) -> Result<(), DemoAccountsError> {
+pub async fn reject_outside_the_sandbox(tollgate: &Tollgate) -> Result<(), DemoAccountsError> {
     if tollgate.config().is_sandbox() {
         return Ok(());
     }

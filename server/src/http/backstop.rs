@@ -13,13 +13,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt;
 
-use super::refusal::refuse;
+use super::rejection::reject;
 
 /// The time limit of a page, and the error pages that replace it.
 #[derive(Clone, Debug)]
 pub(super) struct Backstop {
     pub(super) timeout: Duration,
-    pub(super) refusals: Router,
+    pub(super) rejections: Router,
 }
 
 /// Replaces a page that times out or panics with an error page.
@@ -36,9 +36,9 @@ pub(super) async fn replace_failed_page(State(backstop): State<Backstop>, reques
     }
     match respond_in_time(backstop.timeout, next.run(Request::from_parts(parts, body))).await {
         Ok(response) => response,
-        Err(NoResponse::Panicked) => refuse(&backstop.refusals, copy, StatusCode::INTERNAL_SERVER_ERROR).await,
+        Err(NoResponse::Panicked) => reject(&backstop.rejections, copy, StatusCode::INTERNAL_SERVER_ERROR).await,
         Err(NoResponse::TimedOut | NoResponse::NoSession) => {
-            refuse(&backstop.refusals, copy, StatusCode::SERVICE_UNAVAILABLE).await
+            reject(&backstop.rejections, copy, StatusCode::SERVICE_UNAVAILABLE).await
         }
     }
 }
@@ -95,10 +95,10 @@ mod tests {
     use super::*;
 
     async fn get_page(path: &str, timeout: Duration) -> (StatusCode, String) {
-        let refusals = Router::new().fallback(async |Extension(status): Extension<StatusCode>, request: Request| {
+        let rejections = Router::new().fallback(async |Extension(status): Extension<StatusCode>, request: Request| {
             (status, format!("no response for {}", request.uri())).into_response()
         });
-        let backstop = Backstop { timeout, refusals };
+        let backstop = Backstop { timeout, rejections };
         let router = Router::new()
             .route("/panics", get(async || -> &'static str { panic!("on purpose") }))
             .route("/hangs", get(async || -> &'static str { std::future::pending().await }))

@@ -8,7 +8,7 @@ mod health;
 mod host;
 mod limits;
 mod origin;
-mod refusal;
+mod rejection;
 mod router;
 mod serve;
 mod trace;

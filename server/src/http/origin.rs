@@ -15,19 +15,19 @@ use axum::response::Response;
 use url::Url;
 
 use super::host;
-use super::refusal::refuse;
+use super::rejection::reject;
 use crate::tollgate::Tollgate;
 
 /// Checks the origin of a request for a page or a server function.
 pub(super) async fn check(
-    State((tollgate, refusals)): State<(Tollgate, Router)>,
+    State((tollgate, rejections)): State<(Tollgate, Router)>,
     request: Request,
     next: Next,
 ) -> Response {
     if request.method().is_safe() || is_from_own_site(&tollgate, request.headers()) {
         return next.run(request).await;
     }
-    refuse(&refusals, request, StatusCode::FORBIDDEN).await
+    reject(&rejections, request, StatusCode::FORBIDDEN).await
 }
 
 /// Whether an API call is allowed: it uses no session, or comes from this site.

@@ -31,7 +31,7 @@ pub struct Pages {
     pub routes: Vec<Route>,
     /// Responds to a request that reaches no page: renders the page for the `StatusCode` in the request's
     /// extensions, or for 404 if there is none.
-    pub refusals: Router,
+    pub rejections: Router,
     /// The pages with forms, for a visitor who has to log in to send one.
     pub form_page: FormPage,
 }
@@ -40,14 +40,14 @@ pub struct Pages {
 pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, PolicyTableError> {
     let policies = PolicyTable::new(pages.routes, tollgate.catalog())?;
     let gate = Gate::new(tollgate, SessionIdentity, policies)
-        .refuse_with(pages.refusals.clone())
+        .reject_with(pages.rejections.clone())
         .with_form_pages(pages.form_page);
     let sessions = session_store::layer(tollgate);
     let api = api::routes(tollgate, sessions.clone());
 
-    let backstop = backstop::Backstop { timeout: TIMEOUT, refusals: pages.refusals.clone() };
-    let origin = (tollgate.clone(), pages.refusals.clone());
-    let guarded = pages.router.fallback_service(pages.refusals).layer(
+    let backstop = backstop::Backstop { timeout: TIMEOUT, rejections: pages.rejections.clone() };
+    let origin = (tollgate.clone(), pages.rejections.clone());
+    let guarded = pages.router.fallback_service(pages.rejections).layer(
         ServiceBuilder::new()
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
             // For an error page that panics itself.

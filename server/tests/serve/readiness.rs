@@ -41,7 +41,7 @@ impl App {
         }
         let tollgate = Tollgate::new(config, db, Clock::system(), Assets::default()).unwrap();
         let pages =
-            Pages { router: Router::new(), routes: Vec::new(), refusals: Router::new(), form_page: |_, _| None };
+            Pages { router: Router::new(), routes: Vec::new(), rejections: Router::new(), form_page: |_, _| None };
         let router = router(&tollgate, pages).unwrap();
         Self { tollgate, router, stop: CancellationToken::new(), _folder: folder }
     }

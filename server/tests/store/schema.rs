@@ -10,13 +10,13 @@ use crate::statements::unlisted;
 
 on_both_databases! {
     async fn the_database_accepts_every_statement(database) {
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         for (name, sql) in all_statements() {
             if let Err(error) = database.db.prepare(sql).await {
-                refused.push(format!("{name}: {error}"));
+                rejected.push(format!("{name}: {error}"));
             }
         }
-        assert!(refused.is_empty(), "{}", refused.join("\n"));
+        assert!(rejected.is_empty(), "{}", rejected.join("\n"));
     }
 
     async fn the_app_is_migrated_when_both_sets_are(database) {

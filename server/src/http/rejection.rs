@@ -7,7 +7,7 @@ use axum::response::Response;
 use tower::ServiceExt;
 
 /// Renders the page for a status. `pages` reads the status from the request's extensions.
-pub(super) async fn refuse(pages: &Router, mut request: Request, status: StatusCode) -> Response {
+pub(super) async fn reject(pages: &Router, mut request: Request, status: StatusCode) -> Response {
     request.extensions_mut().insert(status);
     let Ok(mut response) = pages.clone().oneshot(request).await;
     // The page shows who is signed in.
