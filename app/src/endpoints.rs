@@ -16,7 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
-use engine::axum::login_address;
+use engine::axum::login_url;
 use leptos::prelude::provide_context;
 use leptos::server_fn::axum::server_fn_paths;
 use leptos::server_fn::error::FromServerFnError;
@@ -114,7 +114,7 @@ async fn page_for_error(tollgate: &Tollgate, parts: Parts, form: &[u8], error: &
     let form_page = addresses::form_page(parts.uri.path());
     let back = form_page.unwrap_or("/dashboard");
     let response = match error.code {
-        Failure::SignedOut => Redirect::to(&login_address(tollgate.urls(), back)).into_response(),
+        Failure::SignedOut => Redirect::to(&login_url(tollgate.urls(), back)).into_response(),
         Failure::PlanTooLow => Redirect::to(&with_next("/billing/upgrade", back)).into_response(),
         code => match form_page.filter(|_| error.is_form_error()) {
             Some(page) => {

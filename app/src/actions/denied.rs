@@ -2,7 +2,7 @@
 
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
-use engine::axum::login_address;
+use engine::axum::login_url;
 use server::Tollgate;
 
 use crate::areas::Area;
@@ -13,7 +13,7 @@ use crate::query::with_next;
 /// Redirects to the login, or to the plan that includes `area`.
 pub(super) async fn respond(tollgate: &Tollgate, parts: Parts, area: &Area, denied: Denied) -> Response {
     match denied {
-        Denied::SignedOut => Redirect::to(&login_address(tollgate.urls(), area.path)).into_response(),
+        Denied::SignedOut => Redirect::to(&login_url(tollgate.urls(), area.path)).into_response(),
         Denied::TooLow { .. } => Redirect::to(&with_next("/billing/upgrade", area.path)).into_response(),
         Denied::Failed(failure) => document::failure(tollgate, parts, failure).await,
     }

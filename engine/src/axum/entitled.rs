@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use billing::Policy;
 use serde_json::json;
 
-use super::addresses::{login_address, upgrade_address};
+use super::addresses::{login_url, upgrade_url};
 use super::identify::Visitor;
 use super::policy::Route;
 use super::request::{return_address, uri};
@@ -36,7 +36,7 @@ impl Requirement for SignedIn {
 /// have it. It needs a [`crate::axum::Gate`] around the route, which identifies the caller.
 ///
 /// Without it, browsers are redirected to the sign-in or upgrade page; API clients get 401 or 403 with the
-/// address of that page.
+/// url of that page.
 #[derive(Clone, Debug)]
 pub struct Entitled<R>(Permit, PhantomData<R>);
 
@@ -54,14 +54,14 @@ pub enum EntitledRejection {
     /// The visitor is not signed in.
     SignIn {
         /// The sign-in page.
-        address: String,
+        url: String,
         /// Whether a browser requested a page.
         is_page: bool,
     },
     /// A higher plan is needed.
     Upgrade {
         /// The upgrade page.
-        address: String,
+        url: String,
         /// Whether a browser requested a page.
         is_page: bool,
     },
@@ -81,17 +81,14 @@ impl<S: Send + Sync, R: Requirement> FromRequestParts<S> for Entitled<R> {
         let is_page = accepts.is_some_and(|accept| accept.contains("text/html"));
         let next = return_address(parts, uri(parts).path(), engine.urls());
         let Some((billable, entitlement)) = &visitor.0 else {
-            return Err(EntitledRejection::SignIn { address: login_address(engine.urls(), next.as_deref()), is_page });
+            return Err(EntitledRejection::SignIn { url: login_url(engine.urls(), next.as_deref()), is_page });
         };
         let entitlement = (**entitlement).clone();
         match permit(engine.catalog(), billable, entitlement, R::POLICY) {
             Ok(permit) => Ok(Self(permit, PhantomData)),
             Err(PermitDenied::UpgradeRequired { .. }) => {
                 let subject = Route { path: "/", policy: R::POLICY }.subject();
-                Err(EntitledRejection::Upgrade {
-                    address: upgrade_address(engine.urls(), subject, next.as_deref()),
-                    is_page,
-                })
+                Err(EntitledRejection::Upgrade { url: upgrade_url(engine.urls(), subject, next.as_deref()), is_page })
             }
             Err(PermitDenied::Forbidden) => Err(EntitledRejection::Hidden),
         }
@@ -100,15 +97,15 @@ impl<S: Send + Sync, R: Requirement> FromRequestParts<S> for Entitled<R> {
 
 impl IntoResponse for EntitledRejection {
     fn into_response(self) -> Response {
-        let problem = |status: StatusCode, error: &str, address: &str| {
-            (status, Json(json!({ "error": error, "address": address }))).into_response()
+        let problem = |status: StatusCode, error: &str, url: &str| {
+            (status, Json(json!({ "error": error, "url": url }))).into_response()
         };
         match self {
-            Self::SignIn { address, is_page: true } | Self::Upgrade { address, is_page: true } => {
-                Redirect::to(&address).into_response()
+            Self::SignIn { url, is_page: true } | Self::Upgrade { url, is_page: true } => {
+                Redirect::to(&url).into_response()
             }
-            Self::SignIn { address, .. } => problem(StatusCode::UNAUTHORIZED, "Sign in first", &address),
-            Self::Upgrade { address, .. } => problem(StatusCode::FORBIDDEN, "Upgrade first", &address),
+            Self::SignIn { url, .. } => problem(StatusCode::UNAUTHORIZED, "Sign in first", &url),
+            Self::Upgrade { url, .. } => problem(StatusCode::FORBIDDEN, "Upgrade first", &url),
             Self::Hidden => StatusCode::NOT_FOUND.into_response(),
             Self::NoGate => {
                 tracing::error!("a handler with `Entitled` has no gate around its route");

@@ -11,7 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use tower::ServiceExt;
 
-use super::addresses::{login_address, upgrade_address};
+use super::addresses::{login_url, upgrade_url};
 use super::canonical::canonical;
 use super::identify::{Identify, Visitor};
 use super::policy::{PolicyTable, Verdict};
@@ -95,11 +95,11 @@ pub async fn admit<I: Identify>(State(Gate(gate)): State<Gate<I>>, request: Requ
     let response = match route.verdict(signed_in, engine.catalog()) {
         Verdict::SignIn => {
             let back = gate.return_address(&parts, body, &canonical).await;
-            Redirect::to(&login_address(engine.urls(), back.as_deref())).into_response()
+            Redirect::to(&login_url(engine.urls(), back.as_deref())).into_response()
         }
         Verdict::Upgrade => {
             let back = gate.return_address(&parts, body, &canonical).await;
-            Redirect::to(&upgrade_address(engine.urls(), route.subject(), back.as_deref())).into_response()
+            Redirect::to(&upgrade_url(engine.urls(), route.subject(), back.as_deref())).into_response()
         }
         Verdict::Hide => reject(&gate.rejections, parts, body, StatusCode::NOT_FOUND).await,
         Verdict::Admit if canonical == path => next.run(Request::from_parts(parts, body)).await,

@@ -10,7 +10,7 @@ mod policy;
 mod request;
 mod webhook;
 
-pub use addresses::{login_address, upgrade_address};
+pub use addresses::{login_url, upgrade_url};
 pub use canonical::canonical;
 pub use entitled::{Entitled, EntitledRejection, Requirement, SignedIn};
 pub use gate::{FormPage, Gate, admit};

@@ -44,7 +44,7 @@ async fn call(router: &Router, path: &str, user: Option<&str>) -> (u16, String, 
     let response = request_with(router, Method::POST, path, user, &[("accept", "application/json")]).await;
     let json: serde_json::Value = serde_json::from_str(&response.body).unwrap_or_else(|_| panic!("{response:?}"));
     let text = |name: &str| json[name].as_str().expect("a string").to_owned();
-    (response.status.as_u16(), text("error"), text("address"))
+    (response.status.as_u16(), text("error"), text("url"))
 }
 
 on_both_databases! {
