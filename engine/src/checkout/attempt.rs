@@ -4,7 +4,7 @@ use billing::{AccountId, CheckoutSessionId, Timestamp};
 
 use super::error::CheckoutError;
 use crate::core::Core;
-use crate::keyed::Key;
+use crate::idempotency_key::Key;
 use crate::store::checkouts::{self, Attempt, AttemptStatus, CheckoutItem, OpenSession};
 use crate::stripe::GatewayError;
 use crate::stripe::checkout_sessions::{NewCheckout, Sale, Trial};

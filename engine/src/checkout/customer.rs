@@ -7,8 +7,8 @@ use billing::{AccountId, CustomerId};
 
 use super::error::CheckoutError;
 use crate::core::Core;
+use crate::idempotency_key::Key;
 use crate::inbox::object::Object;
-use crate::keyed::Key;
 use crate::store::accounts::Contact;
 use crate::store::{accounts, customers};
 use crate::sync::{self, SyncContext};

@@ -10,8 +10,8 @@ use super::outcome::{SyncContext, SyncError, SyncOutcome};
 use super::remembered::is_current;
 use super::write::{self, Written};
 use crate::core::Core;
+use crate::idempotency_key::Key;
 use crate::inbox::object::Object;
-use crate::keyed::Key;
 use crate::store::{inbox, subscriptions};
 use crate::stripe::objects::CheckoutSession;
 

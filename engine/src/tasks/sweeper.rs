@@ -11,7 +11,7 @@ use billing::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
-use crate::keyed;
+use crate::idempotency_key;
 use crate::metering;
 use crate::store::{StoreError, billing_changes, inbox, meter_events, notices, unanswered, usage};
 
@@ -63,7 +63,7 @@ pub async fn prune(core: &Core) -> Result<u64, StoreError> {
     }
     in_batches(core, Old::PayloadsOfClosed, now.plus_days(-CLOSED_DAYS)).await?;
     let mut tx = core.db().begin().await?;
-    unanswered::forget(&mut tx, now.plus_seconds(-keyed::REMEMBERED)).await?;
+    unanswered::forget(&mut tx, now.plus_seconds(-idempotency_key::REMEMBERED)).await?;
     tx.commit().await?;
     Ok(records)
 }
