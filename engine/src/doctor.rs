@@ -122,7 +122,7 @@ async fn events(core: &Core) -> Check {
 async fn changes(core: &Core) -> Check {
     let subject = "billing changes";
     let (health, message) = match billing_changes::failing(core.db()).await {
-        Ok(Failing { count: 0, .. }) => (Health::Ok, "All are delivered or on their way.".to_owned()),
+        Ok(Failing { count: 0, .. }) => (Health::Ok, "No failing deliveries.".to_owned()),
         Ok(Failing { count, .. }) => {
             let message =
                 format!("{count} failing: `tollgate changes list` says why; each is retried until it is delivered.");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-/// Documents that say where each rule is kept, and which tests prove it.
+/// Documents that say where each rule is implemented, and which tests prove it.
 const DOCUMENTS: [&str; 2] = ["docs/SECURITY.md", "docs/STRIPE.md"];
 
 /// Checks the documents against `files`, all files of the checkout.
