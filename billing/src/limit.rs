@@ -39,12 +39,12 @@ impl fmt::Display for Limit {
 /// The handling of usage beyond the limit once credits are used up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overage {
-    /// It is rejected.
+    /// It is denied.
     #[default]
     Deny,
     /// It is allowed and billed per unit.
     Bill {
-        /// The most units that are billed per usage window; more is rejected.
+        /// The most units that are billed per usage window; more is denied.
         max: u64,
     },
 }

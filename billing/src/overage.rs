@@ -1,7 +1,7 @@
 //! Whether usage beyond a limit is billed now.
 //!
-//! It is billed through a metered item of the subscription that the plan comes from, on that
-//! subscription's next invoice. So it is rejected while no such invoice will be paid:
+//! It is billed through a metered item of the subscription that the plan comes from, on that subscription's
+//! next invoice. So it is denied while no such invoice will be paid:
 //!
 //! - in a trial, whose usage Stripe never invoices;
 //! - while the subscription is past due, when customers would only owe more;
@@ -33,7 +33,7 @@ fn has_metered_item(subscription: &Subscription, catalog: &Catalog, meter: Meter
     subscription.items.iter().any(|item| catalog.bills(meter, item.lookup_key.as_deref()))
 }
 
-/// Whether the usage of now will be on an invoice that is to be paid.
+/// Whether usage now will be on an invoice that is to be paid.
 fn is_invoiced(subscription: &Subscription) -> bool {
     let is_collected = match subscription.pause.as_ref().map(|pause| &pause.behavior) {
         None | Some(PauseBehavior::KeepAsDraft) => true,

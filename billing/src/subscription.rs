@@ -162,7 +162,7 @@ impl Subscription {
         Period { start, end }
     }
 
-    /// Returns `true` if a new payment method may pay what is owed, or resume the subscription. A first
+    /// Returns `true` if a new payment method may pay what is owed, or resume the subscription. The first
     /// payment is left to the customer.
     pub fn is_collectable(&self) -> bool {
         match self.status {

@@ -38,8 +38,8 @@ fn first_of_month(now: Timestamp) -> OffsetDateTime {
     date.replace_day(1).unwrap_or(date).with_time(Time::MIDNIGHT).assume_utc()
 }
 
-/// `anchor` moved by whole months, with its day clamped to the length of the month. Outside the
-/// calendar it is the end of time, so that the last windows contain everything beyond.
+/// Returns `anchor` moved by whole months, with its day clamped to the length of the month. Outside the
+/// calendar this is the end of time, so that the last window contains everything beyond.
 fn months_after(anchor: OffsetDateTime, months: i32) -> Timestamp {
     let index = anchor.year() * 12 + i32::from(u8::from(anchor.month())) - 1 + months;
     let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);

@@ -20,7 +20,7 @@ pub struct Billable {
 }
 
 impl Billable {
-    /// A customer with this id and address.
+    /// Creates a billable with this id and address, without a name, who is not an operator.
     pub fn new(id: impl Into<String>, email: impl Into<String>) -> Self {
         Self { account: AccountId::new(id.into()), email: email.into(), name: None, is_operator: false }
     }
@@ -57,9 +57,9 @@ pub async fn ensure(core: &Core, billable: &Billable) -> Result<(), AccountError
     Ok(())
 }
 
-/// Does the same inside the host's own transaction, to be committed with
-/// [`Cache::commit`](crate::cache::Cache::commit). Returns whether unmatched events became due: if so,
-/// notify [`Core::wake_worker`] after the commit.
+/// Like [`ensure`], inside the host's own transaction, to be committed with
+/// [`Cache::commit`](crate::cache::Cache::commit). Returns whether unmatched events became due: if so, notify
+/// [`Core::wake_worker`] after the commit.
 pub async fn ensure_in(
     tx: &mut Tx,
     core: &Core,
@@ -67,8 +67,8 @@ pub async fn ensure_in(
     email: &Email,
     name: Option<&str>,
 ) -> Result<bool, StoreError> {
-    // The other side of `accounts::exists`: a transaction that records that this account does not
-    // exist has either committed by now, or will find it.
+    // The counterpart of `accounts::exists`: a transaction that records that this account does not exist has
+    // either committed by now, or will find it.
     tx.lock(account.as_str()).await?;
     if rows::insert(tx, account, email, name, core.now()).await? {
         return Ok(inbox::revive_for_account(tx, account, core.now()).await? > 0);

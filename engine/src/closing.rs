@@ -39,7 +39,7 @@ impl From<SyncError> for CloseError {
     }
 }
 
-/// Closes an account permanently. A host that deletes rows of its own with it calls the parts instead:
+/// Closes an account permanently. A host that also deletes rows of its own calls the parts instead:
 /// [`end_billing`], [`close_in`] in its transaction, and [`erase_contact`] after the commit.
 pub async fn close(core: &Core, account: &AccountId) -> Result<(), CloseError> {
     end_billing(core, account).await?;
@@ -104,7 +104,7 @@ pub async fn close_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Result<(
     Ok(())
 }
 
-/// Closes an account here, whatever is still active in Stripe; reconciliation ends such subscriptions. Erases
+/// Closes an account here, even if subscriptions are still active in Stripe; reconciliation ends those. Erases
 /// the contact's address and name, also in stored events and responses.
 pub async fn close_here_in(tx: &mut Tx, core: &Core, account: &AccountId) -> Result<(), StoreError> {
     accounts::close(tx, account, core.now()).await?;
@@ -126,7 +126,7 @@ pub async fn erase_contact(core: &Core, account: &AccountId) {
     }
 }
 
-/// Erases a customer's address and name in Stripe. One that Stripe does not have has neither.
+/// Erases a customer's address and name in Stripe. A customer that Stripe does not have needs nothing.
 pub(crate) async fn erase_customer(core: &Core, customer: &CustomerId) -> Result<(), SyncError> {
     match core.gateway().erase_contact(customer).await {
         Err(error) if !error.is_missing() => return Err(error.into()),

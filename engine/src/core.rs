@@ -120,7 +120,7 @@ impl Core {
         &self.intake
     }
 
-    /// The account of the API key, once it was compared with that of the stored objects.
+    /// The account of the API key, once it has been compared with that of the stored objects.
     pub(crate) const fn stripe_account(&self) -> &OnceLock<StripeAccount> {
         &self.stripe_account
     }

@@ -1,5 +1,5 @@
-//! Checks of the installation. Each reports what it found and, if something is wrong, what to do.
-//! Nothing is changed. A check that depends on a failed one fails too (`tests/http/doctor.rs`).
+//! Checks of the installation. Each reports what it found and, if something is wrong, what to do. They change
+//! nothing. A check that depends on a failed one fails too (`tests/http/doctor.rs`).
 
 use std::time::Duration;
 

@@ -162,7 +162,7 @@ impl EngineBuilder {
         self
     }
 
-    /// The clock that all rules use; the system clock by default.
+    /// The clock that all rules use. The default is the system clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);

@@ -13,7 +13,7 @@ use crate::stripe::GatewayError;
 /// The number of invoices or purchases on a page.
 const PAGE: usize = 12;
 
-/// An account's billing at a glance.
+/// An overview of an account's billing.
 #[derive(Clone, Debug)]
 pub struct BillingOverview {
     /// The account's entitlement.
@@ -37,12 +37,12 @@ pub struct Owed {
     pub invoice: Invoice,
     /// Whether the customer's bank requires an action, such as 3-D Secure.
     pub needs_action: bool,
-    /// Whether the bank is working on the payment, as on a bank debit, which takes days. The customer must
-    /// not be asked to pay again.
+    /// Whether the bank is working on the payment: a bank debit takes days. The customer must not be asked to
+    /// pay again.
     pub is_pending: bool,
 }
 
-/// Reads an account's billing at a glance. `entitlement` is the account's own.
+/// Reads an overview of an account's billing. `entitlement` is the account's own.
 pub async fn overview(
     core: &Core,
     account: &AccountId,
@@ -80,7 +80,7 @@ async fn owed(core: &Core, account: &AccountId, of: &Subscription) -> Result<Opt
     }))
 }
 
-/// The open ones of these invoices whose payment the bank is working on.
+/// Returns the open ones among these invoices whose payment the bank is working on.
 pub async fn pending_invoices(core: &Core, invoices: &[Invoice]) -> Result<BTreeSet<InvoiceId>, StoreError> {
     let open: Vec<&Invoice> = invoices.iter().filter(|invoice| invoice.status == InvoiceStatus::Open).collect();
     let ids: Vec<&str> = open.iter().flat_map(|invoice| &invoice.payments).map(PaymentIntentId::as_str).collect();

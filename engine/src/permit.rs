@@ -38,7 +38,7 @@ pub enum PermitDenied {
     Forbidden,
 }
 
-/// Checks whether the billable may do what `policy` guards. `entitlement` is its account's own.
+/// Checks whether the billable may do what `policy` guards. `entitlement` is that of its account.
 pub fn permit(
     catalog: &Catalog,
     billable: &Billable,
@@ -52,7 +52,7 @@ pub fn permit(
     }
 }
 
-/// Decides about a signed-in visitor, who may be an operator: the host says so, and no plan does.
+/// Decides about a signed-in visitor. The host decides who is an operator; no plan does.
 pub(crate) fn admission(policy: Policy, visitor: (&Entitlement, bool), catalog: &Catalog) -> Admission {
     match (policy, visitor) {
         (Policy::Operator, (_, true)) => Admission::Admitted,

@@ -19,8 +19,8 @@ pub async fn open(core: &Core, account: &AccountId, flow: PortalFlow) -> Result<
     Ok(core.gateway().portal(&customer, flow, core.urls().portal_return.as_str()).await?)
 }
 
-/// Fetches from Stripe what may have been changed in the portal: the customer, the subscriptions that run, and
-/// the invoices that are owed. For the page that the portal leads back to: no webhook has to arrive first.
+/// Fetches what may have been changed in the portal from Stripe: the customer, its running subscriptions, and
+/// the unpaid invoices. For the page that the portal returns to, which then does not depend on a webhook.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn refresh(core: &Core, account: &AccountId) -> Result<(), SyncError> {
     let Some(customer) = customers::of_account(core.db(), account).await? else { return Ok(()) };

@@ -67,8 +67,8 @@ impl DatabaseUrl {
         })
     }
 
-    /// Whether a connection would be unencrypted if the server, on another machine, offers no TLS. Not if the
-    /// URL asks for that with `sslmode=disable`.
+    /// Whether a connection could be unencrypted by accident: the server is on another machine, and may not
+    /// offer TLS. With `sslmode=disable` the URL asks for that.
     pub fn may_be_unencrypted(&self) -> bool {
         let Self::Postgres { url, .. } = self else { return false };
         let Ok(options) = PgConnectOptions::from_str(url.expose_secret()) else { return false };
@@ -142,7 +142,7 @@ impl StripeSettings {
         }
     }
 
-    /// The mode of the API key, by its prefix; `None` if the prefix does not say it.
+    /// The mode of the API key, by its prefix; `None` if the prefix is not one of Stripe's.
     pub fn mode(&self) -> Option<StripeMode> {
         let (_, rest) = self.secret_key.expose_secret().split_once('_')?;
         match rest.split_once('_')?.0 {

@@ -1,4 +1,4 @@
-//! Whether the API key is of the account and mode that the stored objects belong to.
+//! Checks that the API key belongs to the account and mode of the stored objects.
 //!
 //! With another account's key every stored object is missing in Stripe, and with a test key every payment is
 //! play money. So the account is stored with the first object and compared at every start
@@ -16,7 +16,7 @@ use crate::stripe::GatewayError;
 /// How long a start waits for Stripe to identify the account.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The API key is of another account or mode.
+/// The API key belongs to another account or mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "STRIPE_SECRET_KEY is of {found}, but the database belongs to {stored}: use a key of that account and mode, or another database"
@@ -37,7 +37,7 @@ impl fmt::Display for StripeAccount {
 /// Why the account could not be confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum StripeAccountError {
-    /// It is another one.
+    /// It is a different one.
     #[error(transparent)]
     Other(#[from] OtherAccount),
     /// Stripe did not identify it.
@@ -48,8 +48,8 @@ pub enum StripeAccountError {
     Store(#[from] StoreError),
 }
 
-/// Compares the key's account with that of the stored objects, and returns it. Without stored objects the
-/// key's becomes theirs. Stripe is asked once.
+/// Compares the key's account with that of the stored objects, and returns it. If no objects are stored, the
+/// key's account is stored as theirs. Stripe is asked only once.
 pub async fn verify(core: &Core) -> Result<StripeAccount, StripeAccountError> {
     if let Some(known) = core.stripe_account().get() {
         return Ok(known.clone());

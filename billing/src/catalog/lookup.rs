@@ -141,7 +141,7 @@ impl Catalog {
 
     /// Returns what happens to usage of `meter` beyond `limit` on a subscription that is billed for it.
     ///
-    /// Without a `max_overage`, as much as the plan includes is billed and more is rejected.
+    /// Without a `max_overage`, as much as the plan includes is billed and more is denied.
     pub fn overage(&self, meter: Meter, limit: Limit) -> Overage {
         let Some(price) = self.metered_price(meter) else { return Overage::Deny };
         let included = match limit {

@@ -93,7 +93,7 @@ impl Validator<'_> {
         catalog
     }
 
-    /// Overage has a ceiling, which is by default what the plan includes.
+    /// Checks that overage has a ceiling, which defaults to what the plan includes.
     fn ceilings(&mut self, catalog: &Catalog) {
         for plan in catalog.plans().iter().filter(|plan| !plan.prices.is_empty()) {
             for (meter, price) in catalog.metered_prices_of(plan) {

@@ -32,11 +32,11 @@ impl Requirement for SignedIn {
     const POLICY: Policy = Policy::SignedIn;
 }
 
-/// An extractor for the [`Permit`] that `R` requires: a handler that takes it runs only for callers who
-/// have it. It needs a [`crate::axum::Gate`] around the route, which identifies the caller.
+/// An extractor for the [`Permit`] that `R` requires: a handler that takes it runs only for callers with the
+/// plan. It needs a [`crate::axum::Gate`] around the route, which identifies the caller.
 ///
-/// Without it, browsers are redirected to the sign-in or upgrade page; API clients get 401 or 403 with the
-/// url of that page.
+/// Without it, browsers are redirected to the sign-in or upgrade page; API clients get 401 or 403 with the URL
+/// of that page.
 #[derive(Clone, Debug)]
 pub struct Entitled<R>(Permit, PhantomData<R>);
 

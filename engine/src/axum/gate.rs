@@ -54,8 +54,8 @@ impl<I: Identify> Gate<I> {
         Self(Arc::new(Inner { rejections, ..(*self.0).clone() }))
     }
 
-    /// Names the pages with forms, so that a visitor whose session ends under an open form comes back to it
-    /// after signing in, with what was chosen. The engine is in the request's extensions.
+    /// Names the pages with forms, so that a visitor whose session ends under an open form returns to it after
+    /// signing in, with what was chosen. The engine is in the request's extensions.
     #[must_use]
     pub fn with_form_pages(self, form_page: FormPage) -> Self {
         Self(Arc::new(Inner { form_page, ..(*self.0).clone() }))

@@ -48,7 +48,7 @@ impl<T: Send + Sync + 'static> Entries<T> {
         let is_current = || self.invalidation.is_trusted() && self.invalidation.count() == before;
         if may_keep && is_current() {
             self.entries.insert(subject.to_owned(), Arc::clone(&read));
-            // A write that ended during the read could not drop this entry, which was inserted after it.
+            // A write that ended during the read could not drop this entry, because it was inserted later.
             if !is_current() {
                 self.entries.invalidate(subject);
             }

@@ -81,7 +81,7 @@ async fn key(core: &Core, attempt: &Attempt) -> Result<Key, CheckoutError> {
     Ok(Key::of(core, format!("checkout:{}", attempt.id)).await?)
 }
 
-/// The session that a request created whose response was lost.
+/// Finds the session that was created by a request whose response was lost.
 async fn created_before(
     core: &Core,
     attempt: &Attempt,
@@ -90,9 +90,9 @@ async fn created_before(
     core.gateway().checkout_of_attempt(&attempt.customer_id, &attempt.id, failed_since).await
 }
 
-/// Closes an attempt, its session first: if the session could still be paid after the attempt is closed,
-/// it could become a second purchase. An attempt whose session is not known may still have one in Stripe;
-/// it is found by a retry with its key or, once the key is stuck, by listing the customer's sessions.
+/// Closes an attempt, after its session: a session that could still be paid after its attempt is closed could
+/// become a second purchase. An attempt whose session is not known may still have one in Stripe; it is found by
+/// a retry with its key or, once the key is stuck, by listing the customer's sessions.
 pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), CheckoutError> {
     let Some(session) = &attempt.session else {
         if let Some(since) = key(core, attempt).await?.stuck_since(core.now())

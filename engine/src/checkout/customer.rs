@@ -42,8 +42,8 @@ pub async fn live_customer(core: &Core, account: &AccountId) -> Result<CustomerI
     customers::of_account(db, account).await?.ok_or(CheckoutError::InProgress)
 }
 
-/// Creates the customer in Stripe. An account whose customer was deleted gets another: `deleted` is how many
-/// of its customers were.
+/// Creates the customer in Stripe. An account whose customer was deleted gets another: `deleted` is the number
+/// of its deleted customers.
 async fn create(core: &Core, account: &AccountId, contact: &Contact, deleted: i64) -> Result<Customer, CheckoutError> {
     let base = match deleted {
         0 => format!("customer:{account}"),

@@ -1,7 +1,7 @@
 //! The subscription of a person whose account was lost, for example because a backup without it was
 //! restored. If they sign up again, a second subscription must not be sold.
 //!
-//! An equal address links nothing: anyone can sign up with it, and the customer portal shows cards and
+//! An equal address alone links nothing: anyone can sign up with it, and the customer portal shows cards and
 //! invoices. An operator links the customer (`tollgate customer link`, `tests/http/restore.rs`).
 
 use std::collections::BTreeSet;

@@ -38,8 +38,8 @@ pub enum CheckoutOutcome {
     Expired,
 }
 
-/// Reads a session's outcome from Stripe: no webhook has to arrive first. `None` for a session that
-/// is not this account's. If Stripe cannot be reached, the outcome is unconfirmed.
+/// Reads a session's outcome from Stripe, so it does not depend on a webhook. `None` for a session that is not
+/// this account's. If Stripe cannot be reached, the outcome is unconfirmed.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn outcome(
     core: &Core,

@@ -31,7 +31,7 @@ pub(super) struct Take {
     /// From 1 to [`billing::allowance::MAX_UNITS`].
     pub(super) quantity: i64,
     pub(super) key: String,
-    /// Whether the key was generated for this event, so that it cannot exist.
+    /// Whether the key was generated for this event, and so is new.
     pub(super) is_new_key: bool,
     pub(super) fingerprint: String,
     pub(super) source: String,

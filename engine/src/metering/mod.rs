@@ -1,11 +1,10 @@
 //! Counting usage against limits: exact under any concurrency, once per key, in time independent of the
 //! usage so far.
 //!
-//! [`record`] counts immediately. Work that can fail calls [`reserve`] first and [`commit`] or
-//! [`release`] at the end; a reservation whose work died is released when it expires. Requests that
-//! arrive at the same time are decided in one transaction (`decide.rs`). A key identifies one request:
-//! the same key with another meter, quantity or fingerprint is an error (`tests/store/usage.rs`,
-//! `tests/store/reservations.rs`).
+//! [`record`] counts immediately. Work that can fail calls [`reserve`] first and [`commit`] or [`release`] at
+//! the end; a reservation whose work was abandoned is released when it expires. Requests that arrive at the
+//! same time are decided in one transaction (`decide.rs`). A key identifies one request: the same key with
+//! another meter, quantity or fingerprint is an error (`tests/store/usage.rs`, `tests/store/reservations.rs`).
 
 mod counted;
 pub mod credits;

@@ -46,8 +46,8 @@ pub async fn send_due(core: &Core) -> Result<u64, StoreError> {
     Ok(sent)
 }
 
-/// Sends all overage of an account now, also that of the current hour: what is sent after a subscription
-/// has ended is on no invoice. `false`: some of it may still be accepted later. Overage that Stripe
+/// Sends all overage of an account now, including that of the current hour: what is sent after a subscription
+/// has ended is on no invoice. Returns `false` if some of it may still be accepted later. Overage that Stripe
 /// rejects stays in the outbox for an operator.
 pub async fn send_all_of(core: &Core, account: &AccountId) -> Result<bool, StoreError> {
     let owner = ids::new_id();
@@ -82,7 +82,7 @@ struct Round {
 enum SendOutcome {
     /// Stripe has it.
     Sent,
-    /// Stripe does not take it.
+    /// Stripe does not accept it.
     Rejected,
     /// Stripe did not respond.
     Unanswered,
@@ -122,7 +122,7 @@ async fn release(core: &Core, sender: &Sender, owner: &str) -> Result<(), StoreE
 async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> Result<Round, StoreError> {
     let mut round = Round::default();
     for id in ids {
-        // Sending the earlier events may have taken a long time.
+        // Sending the earlier events may have outlasted the lease.
         if !begin_attempt(core, sender, owner, id).await? {
             round.is_interrupted = true;
             break;
@@ -135,7 +135,7 @@ async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> 
                 SendOutcome::Unanswered => round.is_interrupted = true,
             },
             Ok(None) => {}
-            // It must not keep the later events waiting.
+            // It must not hold up the later events.
             Err(error) if error.is_unreadable() => park(core, id, &error.to_string()).await?,
             Err(error) => return Err(error),
         }
@@ -143,7 +143,7 @@ async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> 
     Ok(round)
 }
 
-/// Renews the lease, and counts the attempt. `false`: another process holds the lease by now.
+/// Renews the lease, and counts the attempt. Returns `false` if another process now holds the lease.
 async fn begin_attempt(core: &Core, sender: &Sender, owner: &str, id: &str) -> Result<bool, StoreError> {
     let now = core.now();
     let mut tx = core.db().begin().await?;

@@ -16,8 +16,8 @@ pub struct UsageEvent<'a> {
     pub quantity: u64,
     /// The idempotency key: an event counts once, however often it is sent.
     pub key: &'a str,
-    /// Whether the key was generated for this event, so that it need not be looked up. If it exists
-    /// nevertheless, that is an error.
+    /// Whether the key was generated for this event, so that it need not be looked up. If it exists anyway,
+    /// recording fails.
     pub is_new_key: bool,
     /// The fingerprint of the request: the same key with a different fingerprint is an error. May be
     /// empty.

@@ -25,7 +25,7 @@ pub async fn read(core: &Core, account: &AccountId) -> Result<Vec<MeterReading>,
     readings(core, account, &entitlement).await
 }
 
-/// Checks whether `quantity` of a meter could be used now. That is no guarantee: only [`record`] and
+/// Checks whether `quantity` of a meter could be used now. This guarantees nothing: only [`record`] and
 /// [`reserve`] decide.
 pub async fn check(core: &Core, account: &AccountId, meter: Meter, quantity: u64) -> Result<bool, StoreError> {
     let reading = read(core, account).await?.into_iter().find(|reading| reading.meter == meter);
@@ -88,7 +88,7 @@ impl Unclaimed {
 impl Drop for Unclaimed {
     fn drop(&mut self) {
         let Some(release) = self.release.take() else { return };
-        // Without a runtime the program is ending, and the reservation expires by itself.
+        // Without a runtime the program is exiting, and the reservation expires by itself.
         let Ok(runtime) = Handle::try_current() else { return };
         let meter = self.meter.clone();
         runtime.spawn(async move {
@@ -120,8 +120,8 @@ pub async fn kept_response(core: &Core, account: &AccountId, key: &str) -> Resul
     rows::response(core.db(), account, key).await
 }
 
-/// Releases every expired reservation, and returns their number. One that cannot be released does not keep
-/// the others from it: it is logged, and tried again the next time.
+/// Releases every expired reservation, and returns their number. One that cannot be released does not hold up
+/// the others: it is logged, and tried again the next time.
 ///
 /// # Errors
 /// What was released before stays released.

@@ -5,7 +5,7 @@ use crate::closing;
 use crate::store::customers;
 use crate::sync::SyncError;
 
-/// Erases them, except in a dry run.
+/// Erases them in Stripe, except in a dry run.
 pub(super) async fn erase(comparison: &mut Comparison<'_>) -> Result<(), SyncError> {
     if comparison.mode == Mode::DryRun {
         return Ok(());

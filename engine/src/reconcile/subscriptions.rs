@@ -59,8 +59,8 @@ pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncE
     Ok(())
 }
 
-/// Reports a subscription that Stripe does not have. It stays as it is: another account's key would miss
-/// every one.
+/// Reports a subscription that Stripe does not have. It stays as it is: with another account's key, every
+/// subscription would be missing.
 async fn missing_subscription(comparison: &mut Comparison<'_>, subscription: SubscriptionId) -> Result<(), SyncError> {
     match comparison.core.gateway().subscription(&subscription).await {
         Err(error) if error.is_missing() => comparison.open(Drift::MissingSubscription { subscription }),

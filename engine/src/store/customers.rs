@@ -114,8 +114,8 @@ pub async fn write(tx: &mut Tx, customer: &Customer, seen: i64, at: Timestamp) -
     Ok(tx.execute(UPDATE, values).await? > 0)
 }
 
-/// Erases the names and contact details of the account's customers here. In Stripe they are erased after
-/// the commit: see [`to_erase`].
+/// Erases the names and contact details of the account's customers in the database. In Stripe they are erased
+/// after the commit: see [`to_erase`].
 pub async fn erase(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
     tx.execute(ERASE, values![account.as_str()]).await.map(drop)
 }
@@ -125,7 +125,7 @@ pub async fn to_erase(db: &Db) -> Result<Vec<CustomerId>, StoreError> {
     Ok(ids(db.fetch_all(TO_ERASE, values![]).await?))
 }
 
-/// Those of one account.
+/// The same, for one account.
 pub async fn to_erase_of_account(db: &Db, account: &AccountId) -> Result<Vec<CustomerId>, StoreError> {
     Ok(ids(db.fetch_all(TO_ERASE_OF_ACCOUNT, values![account.as_str()]).await?))
 }

@@ -169,7 +169,7 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .statement_cache_capacity(STATEMENT_CACHE)
-        // A checkpoint costs two fsyncs: make them fewer, of 32 MB each.
+        // A checkpoint costs two fsyncs: make checkpoints rarer, at 32 MB each.
         .pragma("wal_autocheckpoint", "8192")
         .busy_timeout(Duration::from_secs(5));
     let path = path_of(url)?;
@@ -180,7 +180,7 @@ async fn connect_sqlite(url: &str) -> Result<Db, StoreError> {
         let options = options.clone().pragma("cache_size", cache);
         SqlitePoolOptions::new()
             .max_connections(connections)
-            // All from the start: later there may be no file descriptor left for one.
+            // Opens all connections at the start: later there may be no file descriptor left.
             .min_connections(connections)
             .idle_timeout(None)
             .max_lifetime(None)

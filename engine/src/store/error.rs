@@ -36,7 +36,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether only a restart of the server ends this.
+    /// Whether the server has to be restarted to recover.
     pub fn needs_restart(&self) -> bool {
         match self {
             Self::Misplaced => true,
@@ -45,7 +45,7 @@ impl StoreError {
         }
     }
 
-    /// Whether a row was found that cannot be read. Others may be.
+    /// Whether a row could not be read. Other rows may be readable.
     pub(crate) const fn is_unreadable(&self) -> bool {
         matches!(self, Self::CorruptRow { .. } | Self::Database(sqlx::Error::ColumnDecode { .. }))
     }

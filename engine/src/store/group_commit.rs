@@ -100,7 +100,7 @@ where
         if self.withdraw(ticket) {
             return Err(StoreError::Busy);
         }
-        // Its commit has begun: only its outcome tells whether it succeeded.
+        // Its commit has begun, so only the outcome shows whether it succeeded.
         receiver.await.unwrap_or_else(|_| Err(crashed()))
     }
 

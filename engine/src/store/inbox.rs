@@ -11,12 +11,11 @@ use super::list::{ListQuery, list as list_of, list_query};
 use super::row::RowRef;
 use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
 
-/// Leases the due events of the subjects that have waited longest, with a database's syntax for rows that
-/// are locked. A claim reads what it takes, however many events are pending: it walks the index
+/// Leases the due events of the subjects that have waited longest, with a database's syntax for rows that are
+/// locked. A claim reads only what it takes, however many events are pending: it walks the index
 /// `webhook_event_due` from the front, and takes the other events of a subject from the index
-/// `webhook_event_subject`. Subjects that a worker holds are skipped, so that one worker at a time applies
-/// a subject; the subquery is scalar because a planner would turn `NOT EXISTS` into a join of all pending
-/// events.
+/// `webhook_event_subject`. Subjects that a worker holds are skipped, so that one worker at a time applies a
+/// subject; the subquery is scalar because a planner would turn `NOT EXISTS` into a join of all pending events.
 macro_rules! claim {
     ($locked:literal) => {
         concat!(

@@ -60,7 +60,7 @@ impl Db {
         })
     }
 
-    /// All rows of a query, of which one that cannot be read does not hide the others.
+    /// Returns all rows of a query, each of which may fail to be read without affecting the others.
     pub async fn fetch_each<R: Row>(
         &self,
         sql: &'static str,
@@ -72,7 +72,7 @@ impl Db {
         })
     }
 
-    /// The first row of a query, if it has any.
+    /// Returns the first row of a query, if there is one.
     pub async fn fetch_optional<R: Row>(&self, sql: &'static str, values: Vec<Value>) -> Result<Option<R>, StoreError> {
         Ok(match self {
             Self::Sqlite(pools) => sqlite_rows(sql, values).fetch_optional(pools.readers()).await?,
@@ -80,7 +80,7 @@ impl Db {
         })
     }
 
-    /// The first row of a query that always has one.
+    /// Returns the first row of a query that always has one.
     pub async fn fetch_one<R: Row>(&self, sql: &'static str, values: Vec<Value>) -> Result<R, StoreError> {
         Ok(self.fetch_optional(sql, values).await?.ok_or(sqlx::Error::RowNotFound)?)
     }
@@ -115,7 +115,7 @@ impl Tx {
         }
     }
 
-    /// All rows of a query, of which one that cannot be read does not hide the others.
+    /// Returns all rows of a query, each of which may fail to be read without affecting the others.
     pub async fn fetch_each<R: Row>(
         &mut self,
         sql: &'static str,
@@ -133,7 +133,7 @@ impl Tx {
         }
     }
 
-    /// The first row of a query, if it has any.
+    /// Returns the first row of a query, if there is one.
     pub async fn fetch_optional<R: Row>(
         &mut self,
         sql: &'static str,
@@ -151,7 +151,7 @@ impl Tx {
         }
     }
 
-    /// The first row of a query that always has one.
+    /// Returns the first row of a query that always has one.
     pub async fn fetch_one<R: Row>(&mut self, sql: &'static str, values: Vec<Value>) -> Result<R, StoreError> {
         Ok(self.fetch_optional(sql, values).await?.ok_or(sqlx::Error::RowNotFound)?)
     }

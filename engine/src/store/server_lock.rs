@@ -1,8 +1,8 @@
-//! One server for each SQLite file.
+//! Ensures that an SQLite file has only one server.
 //!
-//! A second one would take over the first one's work, and neither would see the other's writes in time. It
-//! is an OS lock on a file next to the database, so it ends with its process, however that ends. Commands
-//! take no lock: they may run alongside a server.
+//! A second server would claim the first one's work, and neither would see the other's writes in time. The lock
+//! is an OS lock on a file next to the database, so it is released when its process ends, even by a crash.
+//! Commands take no lock: they may run alongside a server.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use super::sqlite_files::{create_folder_of, path_of};
 use crate::settings::DatabaseUrl;
 
-/// The right to be the server of an SQLite file, until it is dropped. Any number of servers share a
-/// PostgreSQL database or have one in memory each.
+/// The right to be the server of an SQLite file, held until it is dropped. It locks nothing for databases on
+/// PostgreSQL or in memory.
 #[derive(Debug)]
 pub struct ServerLock(#[expect(dead_code, reason = "closing the file ends the lock")] Option<File>);
 
@@ -49,7 +49,7 @@ impl ServerLock {
     pub fn acquire(url: &DatabaseUrl) -> Result<Self, ServerLockError> {
         let DatabaseUrl::Sqlite(url) = url else { return Ok(Self(None)) };
         let Some(database) = path_of(url)? else { return Ok(Self(None)) };
-        // Two names of one file are one file.
+        // A file may have several paths.
         let database = database.canonicalize().unwrap_or(database);
         let mut file = database.clone().into_os_string();
         file.push(".lock");

@@ -3,9 +3,9 @@
 //! They hold customers' data, so only their owner may read them. SQLite creates the WAL and its index with
 //! the permissions of the database.
 //!
-//! SQLite does not notice when its files are deleted or replaced while they are open: it goes on with files
-//! that are unlinked and disappear with the process. So their identity is compared with what was opened
-//! (`tests/http/storage.rs`).
+//! SQLite does not notice when its files are deleted or replaced while they are open: it continues with
+//! unlinked files, which disappear with the process. So their identity is compared with that of the files it
+//! opened (`tests/http/storage.rs`).
 
 use std::fs::{self, OpenOptions};
 use std::io;

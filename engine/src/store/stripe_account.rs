@@ -27,7 +27,7 @@ pub async fn get(db: &Db) -> Result<Option<StripeAccount>, StoreError> {
     db.fetch_optional(GET, values![]).await
 }
 
-/// Stores the account. It stays the one of the first object: once a customer is stored, nothing changes.
+/// Stores the account, unless a customer is already stored: then the account of the first customer stays.
 pub async fn set(tx: &mut Tx, account: &StripeAccount, at: Timestamp) -> Result<(), StoreError> {
     tx.execute(SET, values![account.id.as_str(), account.is_live, at.0]).await.map(drop)
 }

@@ -101,7 +101,7 @@ impl SqliteTx {
         self.connection.as_deref_mut().ok_or_else(has_failed)
     }
 
-    /// Notes whether a statement has succeeded.
+    /// Records whether a statement has succeeded.
     pub(super) fn checked<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, StoreError> {
         self.is_sound = result.is_ok();
         Ok(result?)
@@ -146,7 +146,7 @@ async fn save_wal(connection: &mut SqliteConnection) -> Result<(), StoreError> {
 impl Drop for SqliteTx {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
-        // Without a runtime the program is ending, and the connection with it.
+        // Without a runtime the program is exiting, and the connection closes with it.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             if let Err(error) = end_transaction(&mut connection).await {
@@ -181,7 +181,7 @@ impl PostgresTx {
         Ok(&mut self.transaction)
     }
 
-    /// Notes whether a statement has succeeded.
+    /// Records whether a statement has succeeded.
     pub(super) fn checked<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, StoreError> {
         self.is_sound = result.is_ok();
         Ok(result?)

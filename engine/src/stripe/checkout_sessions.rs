@@ -116,7 +116,7 @@ impl Gateway {
         Ok(objects::checkout_session(&response)?)
     }
 
-    /// Finds a customer's session that was created for an attempt about `since` or later.
+    /// Finds a customer's session that was created for an attempt around `since` or later.
     pub async fn checkout_of_attempt(
         &self,
         customer: &CustomerId,
@@ -125,7 +125,7 @@ impl Gateway {
     ) -> Result<Option<CheckoutSession>, GatewayError> {
         let created = RangeQueryTs::gte(since.plus_seconds(-UNCERTAINTY).0);
         let request = ListCheckoutSession::new().customer(customer.as_str()).created(created).limit(PAGE);
-        // A customer has a few sessions an hour at most, so that one page is enough.
+        // A customer has a few sessions an hour at most, so one page is enough.
         let page = Listed::read(&self.send(&request, None).await?, objects::checkout_session)?;
         Ok(page.data.into_iter().find(|session| session.attempt.as_deref() == Some(attempt)))
     }

@@ -1,4 +1,4 @@
-//! Collecting what a customer owes with a payment method that was not tried yet.
+//! Collecting what a customer owes with a payment method that has not been tried yet.
 
 use billing::{CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
 use serde_json::Value;
@@ -16,7 +16,7 @@ use super::objects::{self, text};
 pub struct LastAttempt {
     /// The payment method; `None` if there was no attempt.
     pub method: Option<String>,
-    /// Whether it is not decided yet: the bank is working on it, or the customer has to confirm it.
+    /// Whether it is undecided: the bank is working on it, or the customer has to confirm it.
     pub is_pending: bool,
 }
 
@@ -48,8 +48,8 @@ impl Gateway {
         self.send(&request, Some(&format!("pay:{invoice}:{method}"))).await.map(drop)
     }
 
-    /// Resumes a paused subscription, which charges `method`, the payment method that it has now. It stays
-    /// paused if that fails.
+    /// Resumes a paused subscription, which charges `method`, its current payment method. It stays paused if
+    /// the charge fails.
     pub async fn resume_subscription(&self, id: &SubscriptionId, method: &str) -> Result<(), GatewayError> {
         let behavior = ResumeSubscriptionPaymentBehavior::ResumeOnPaymentSuccess;
         let request = ResumeSubscription::new(id.as_str()).payment_behavior(behavior);

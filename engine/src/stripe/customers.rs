@@ -26,7 +26,7 @@ impl Gateway {
         Ok(objects::customer(&self.send(&request, Some(key)).await?)?)
     }
 
-    /// Finds a customer that was created for an account about `since` or later.
+    /// Finds a customer that was created for an account around `since` or later.
     pub async fn customer_of_account(
         &self,
         account: &AccountId,
@@ -49,7 +49,7 @@ impl Gateway {
         }
     }
 
-    /// The customers with this e-mail address, as it was given: at most a page of them.
+    /// Returns the customers with exactly this e-mail address, at most one page of them.
     pub async fn customers_with_email(&self, email: &str) -> Result<Vec<CustomerId>, GatewayError> {
         let request = ListCustomer::new().email(email).limit(PAGE);
         let page = Listed::read(&self.send(&request, None).await?, objects::customer)?;

@@ -26,8 +26,8 @@ const STRIPE: &str = "https://api.stripe.com";
 /// The largest page that Stripe sends.
 pub(super) const PAGE: i64 = 100;
 
-/// How much earlier than its failure an object may have been created, in seconds: requests can be slow, and
-/// clocks differ.
+/// The longest time between the creation of an object and the failure of its request, in seconds: requests can
+/// be slow, and clocks differ.
 pub(super) const UNCERTAINTY: i64 = 3600;
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
@@ -120,8 +120,8 @@ impl Gateway {
     }
 }
 
-/// The fields of a form, sorted by name, so that every retry and every node sends the same bytes. The order of
-/// metadata is random otherwise. Fields of one name keep their order.
+/// The fields of a form, sorted by name, so that every retry and every node sends the same bytes. Otherwise the
+/// order of metadata would be random. Fields with the same name keep their order.
 fn in_order(form: &str) -> String {
     let name = |field: &&str| field.split('=').next().unwrap_or_default().to_owned();
     let mut fields: Vec<&str> = form.split('&').collect();

@@ -81,7 +81,7 @@ impl Gateway {
         }
     }
 
-    /// Creates the meter that [`Gateway::report_usage`] reports to: the sum of values by customer.
+    /// Creates the meter that [`Gateway::report_usage`] reports to, which sums the values of each customer.
     pub async fn create_meter(&self, event_name: &str, display_name: &str) -> Result<String, GatewayError> {
         let form = NewMeter {
             display_name,

@@ -61,8 +61,8 @@ impl Gateway {
         }
     }
 
-    /// The lines of the last invoice of a subscription that was paid for a plan. Lines have the id of a
-    /// price: `items` are prices whose lookup keys are known.
+    /// Reads the lines of the last invoice of a subscription that was paid for a plan. Lines have only the id
+    /// of a price: `items` are prices whose lookup keys are known.
     pub(super) async fn paid_lines(&self, id: &SubscriptionId, items: &[Item]) -> Result<Vec<PaidLine>, GatewayError> {
         let request = ListInvoice::new().subscription(id.as_str()).status(InvoiceStatus::Paid).limit(PAID_INVOICES);
         let invoices = self.send(&request, None).await?;

@@ -1,7 +1,8 @@
 //! Retrying failed requests.
 //!
-//! Stripe's headers decide where it sends them: `Stripe-Should-Retry`, and `Retry-After` (Stripe docs,
-//! "Advanced error handling"). Otherwise requests are retried that had no response or met another one, with growing, random delays.
+//! If Stripe sends `Stripe-Should-Retry` or `Retry-After`, these headers decide (Stripe docs, "Advanced error
+//! handling"). Otherwise a request is retried, with growing, random delays, if it got no response or conflicted
+//! with another request.
 
 use std::time::Duration;
 

@@ -101,7 +101,7 @@ impl Gateway {
         self.send(&request, Some(key)).await.map(drop)
     }
 
-    /// Cancels a subscription now, with a final invoice for usage and prorations that are on none yet. A
+    /// Cancels a subscription now, with a final invoice for usage and prorations that have not been invoiced. A
     /// first payment that was never made leaves nothing to invoice.
     pub async fn cancel_subscription(&self, id: &SubscriptionId, status: &Status) -> Result<(), GatewayError> {
         let request = CancelSubscription::new(id.as_str());

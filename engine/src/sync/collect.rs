@@ -17,8 +17,8 @@ use crate::store::customers;
 use crate::stripe::GatewayError;
 use crate::stripe::objects::SubscriptionObject;
 
-/// Collects the unpaid invoices of the fetched subscriptions. `true`: something may have changed, so that everything
-/// has to be fetched again.
+/// Collects the unpaid invoices of the fetched subscriptions. Returns `true` if something may have changed, so
+/// that everything has to be fetched again.
 pub(super) async fn collect(core: &Core, fetched: &Fetched) -> Result<bool, SyncError> {
     let mut has_tried = false;
     for fresh in &fetched.subscriptions {

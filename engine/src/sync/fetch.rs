@@ -120,9 +120,8 @@ impl Fetched {
 
     /// The object in Stripe's response; `None` for one that Stripe does not have, which is recorded as missing.
     ///
-    /// Stripe deletes nothing that is stored here: it says of a customer that it was deleted, and keeps
-    /// the rest. So if an object is suddenly missing, the API key belongs to another account, and
-    /// the stored object is kept.
+    /// Stripe deletes nothing that is stored here: it marks a customer as deleted, and keeps the rest. So if an
+    /// object is suddenly missing, the API key belongs to another account, and the stored object is kept.
     fn found<T>(
         &mut self,
         object: &Object,

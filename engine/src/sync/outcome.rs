@@ -27,7 +27,7 @@ pub enum SyncError {
     /// Stripe does not have these objects, perhaps for a moment.
     #[error("Stripe does not have {0}")]
     Missing(String),
-    /// The API key is of another Stripe account than the stored objects.
+    /// The API key belongs to another Stripe account than the stored objects.
     #[error(transparent)]
     OtherAccount(#[from] OtherAccount),
     /// Other processes wrote the same objects in every round.

@@ -56,7 +56,7 @@ impl Owners {
         Ok(owners)
     }
 
-    /// The owner of an object of this customer; without a customer, the account that it names.
+    /// Returns the owner of an object of this customer; without a customer, the account that the object names.
     pub(super) async fn of(
         &self,
         tx: &mut Tx,

@@ -6,7 +6,7 @@ use crate::stripe::objects::{PaidLine, SubscriptionObject};
 
 /// Completes a fetched subscription with the start of its past-due time and the last known tier.
 ///
-/// It is past due since its oldest unpaid invoice in Stripe. So the time does not depend on the events
+/// It has been past due since its oldest unpaid invoice in Stripe. So the time does not depend on the events
 /// that arrived, and retries do not move it.
 pub(super) fn remembered(
     fetched: &SubscriptionObject,

@@ -61,7 +61,7 @@ async fn sync(
     Err(SyncError::Contended(names.join(", ")))
 }
 
-/// Ends a trial. Stripe was asked before whether it still runs, so that any key will do.
+/// Ends a trial. Stripe has confirmed that it still runs, so any idempotency key will do.
 async fn end_trial(core: &Core, id: &SubscriptionId) -> Result<(), SyncError> {
     let mut key = Key::of(core, format!("end-trial:{id}")).await?;
     if key.stuck_since(core.now()).is_some() {

@@ -12,7 +12,7 @@ use crate::store::trials::{self, TrialClaim};
 use crate::store::{StoreError, Tx, accounts};
 use crate::stripe::objects::{PayerIdentity, SubscriptionObject};
 
-/// The Checkout page's text about it.
+/// The text about this on the Checkout page.
 pub const TERMS: &str =
     "One free trial per person and card. If this card has had one, the plan starts today and is charged right away.";
 

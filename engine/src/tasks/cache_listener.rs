@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HEARTBEAT: Duration = Duration::from_secs(8);
 /// How many heartbeats may be missed before the connection counts as lost.
 const MISSED: u32 = 3;
-/// The channel of heartbeats. Those of other nodes are as good as this node's own.
+/// The channel of heartbeats. Those of other nodes serve as well as this node's own.
 const HEARTBEATS: &str = "tollgate_heartbeat";
 
 /// Listens until `stop`. A notification connection that has been silent for three heartbeats counts
@@ -82,11 +82,11 @@ async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
     Ok(listener)
 }
 
-/// Sends heartbeats, which the notification connection brings back.
+/// Sends heartbeats, which come back on the notification connection.
 async fn beat(db: &Db, heartbeat: Duration) {
     loop {
         tokio::time::sleep(heartbeat).await;
-        // One that is late is as bad as none: the connection then counts as silent.
+        // A late heartbeat is as bad as none: the connection then counts as silent.
         match tokio::time::timeout(heartbeat, send_heartbeat(db)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "a heartbeat could not be sent"),

@@ -37,7 +37,7 @@ pub async fn run(core: Arc<Core>, handler: ChangeHandler, stop: CancellationToke
         tokio::select! {
             () = stop.cancelled() => {}
             () = core.wake_changes().notified() => {}
-            // Its account may have another change.
+            // The account may have another change.
             Some(ended) = deliveries.join_next() => report(ended),
             () = tokio::time::sleep(IDLE) => {}
         }

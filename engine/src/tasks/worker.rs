@@ -1,11 +1,11 @@
 //! Applying stored events: claims them under a lease, groups them by subject, fetches from Stripe once per
 //! group, and commits the objects together with the settled events.
 //!
-//! A subject is worked on by one process at a time, across nodes. What cannot be applied is retried or
-//! parked (`apply`), and an event that ends the process of its worker is parked too. While Stripe is
-//! unavailable, only a single event is claimed from time to time. Nothing is claimed before there is
-//! room for it, and a lease is renewed only while its group is worked on: a worker that is asked to stop
-//! completes its groups, and one that is killed loses its leases when they expire (`tests/http/inbox.rs`).
+//! One process at a time works on a subject, across nodes. What cannot be applied is retried or parked
+//! (`apply`), and an event that crashes its worker's process is parked as well. While Stripe is unavailable,
+//! only a single event is claimed from time to time. Nothing is claimed before there is room for it, and a
+//! lease is renewed only while its group is in progress: a worker that is asked to stop completes its groups,
+//! and one that is killed loses its leases when they expire (`tests/http/inbox.rs`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Worker {
         Self { core, stop, owner: ids::new_id(), groups: JoinSet::new(), leases: HashMap::new() }
     }
 
-    /// On SQLite, which serves one node, every lease at startup belongs to a dead process.
+    /// On SQLite, which serves one node, every lease at startup belongs to a process that has ended.
     async fn release_orphans(&self) {
         if self.core.db().is_shared() {
             return;
@@ -111,7 +111,7 @@ impl Worker {
         }
     }
 
-    /// Whether the API key belongs to a different account from the stored objects. Nothing is applied then.
+    /// Whether the API key belongs to a different account from the stored objects. If so, nothing is applied.
     async fn has_other_account(&self) -> bool {
         if self.core.stripe_account().get().is_some() {
             return false;
@@ -127,13 +127,13 @@ impl Worker {
                 self.core.pause().begin(self.core.now(), &error.to_string());
                 true
             }
-            // If Stripe cannot be asked, no event can be applied either.
+            // If Stripe does not respond, no event can be applied either.
             Ok(_) | Err(_) => false,
         }
     }
 
-    /// How many events may be claimed: while Stripe is unavailable one at a time, which shows whether it
-    /// responds again.
+    /// The number of events that may be claimed. While Stripe is unavailable it is one, which shows whether
+    /// Stripe responds again.
     fn room(&self) -> i64 {
         let room = match self.core.pause().outage() {
             None => MAX_GROUPS.saturating_sub(self.groups.len()),
@@ -175,7 +175,7 @@ impl Worker {
         true
     }
 
-    /// Parks an event whose last attempt never ended, so that it does not crash the next process too.
+    /// Parks an event whose last attempt never ended, so that it does not crash the next process.
     async fn park_fatal(&self, event: &Claimed) {
         tracing::error!(event = event.event_id, "the last attempt to apply this event never ended; parking it");
         let reason = "attempted too often, and the last attempt did not finish: see the log of that time";

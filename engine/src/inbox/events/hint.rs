@@ -13,7 +13,7 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// A hint to this object, which is its own subject.
+    /// Creates a hint at this object, which is its own subject.
     pub(super) fn to(object: Object) -> Self {
         Self { subject: object.id().to_owned(), object }
     }
@@ -21,7 +21,7 @@ impl Hint {
 
 /// A family of event types, about one kind of object.
 pub(super) struct Family {
-    /// Stripe's names of the event types.
+    /// Stripe's names for the event types.
     pub(super) kinds: &'static [&'static str],
     /// Finds the object that an event is about; `None` for one that the engine does not follow.
     pub(super) about: fn(&Event) -> Option<Hint>,

@@ -21,11 +21,11 @@ pub struct CheckoutSession {
     pub customer: Option<CustomerId>,
     /// The subscription it created.
     pub subscription: Option<SubscriptionId>,
-    /// The attempt of ours that it was created for; `None` for another session, such as that of a Payment
+    /// The attempt of ours that it was created for; `None` for any other session, such as that of a Payment
     /// Link.
     pub attempt: Option<String>,
-    /// The account it was created for, if it is of an attempt of ours. `client_reference_id` says nothing:
-    /// any visitor of a Payment Link can set it.
+    /// The account it was created for, if it belongs to an attempt of ours. `client_reference_id` proves
+    /// nothing: any visitor of a Payment Link can set it.
     pub account: Option<String>,
     /// The purchase, for a complete session in `payment` mode.
     pub purchase: Option<Purchase>,

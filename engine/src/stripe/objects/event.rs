@@ -17,7 +17,7 @@ pub struct Event {
     pub api_version: Option<String>,
     /// When it happened, by Stripe's clock.
     pub created: Timestamp,
-    /// The mode it happened in; `None` if the event does not say it.
+    /// The mode it happened in; `None` if the event does not contain it.
     pub mode: Option<StripeMode>,
     /// `data.object`.
     pub object: Value,

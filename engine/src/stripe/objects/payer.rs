@@ -1,4 +1,4 @@
-//! What a payment method says about the person who pays.
+//! The identity of the person who pays, read from a payment method.
 
 use billing::email::Email;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use billing::{Currency, Money, Timestamp};
 use serde_json::Value;
 
-/// A required field that is missing or of the wrong type.
+/// A required field is missing or of the wrong type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{object}: no usable `{field}`")]
 pub struct ObjectError {

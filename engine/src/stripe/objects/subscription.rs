@@ -30,7 +30,7 @@ pub struct SubscriptionObject {
     pub method: Option<String>,
     /// Whether its invoices are sent to the customer, and never charged.
     pub is_sent: bool,
-    /// What identifies the person who pays, if the payment method was expanded.
+    /// The identity of the person who pays, if the payment method was expanded.
     pub payer: Vec<PayerIdentity>,
     /// Whether it has more items than this object lists.
     pub has_more_items: bool,
