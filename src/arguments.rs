@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 /// A billing change: its account and its number.
 #[derive(Clone, Debug)]
 pub struct ChangeId {
-    /// The account.
+    /// The account whose change it is.
     pub account: AccountId,
     /// The change's number within the account.
     pub number: i64,

@@ -28,7 +28,7 @@ use crate::time::Timestamp;
 /// An account's access at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entitlement {
-    /// The tier.
+    /// The tier whose features and limits apply.
     pub tier: Tier,
     /// The tier's place in the catalog, 0 being the lowest.
     pub rank: usize,
@@ -60,9 +60,9 @@ pub enum Reason {
     NoSubscription,
     /// A subscription determines the tier.
     Subscription {
-        /// The subscription.
+        /// The subscription that gives or denies access.
         id: SubscriptionId,
-        /// Its status.
+        /// Its status in Stripe.
         status: Status,
         /// The rule that was applied to it.
         rule: Rule,

@@ -76,7 +76,7 @@ impl From<Currency> for String {
 pub struct Money {
     /// The amount in the currency's minor unit (cents, whole yen); negative for a credit.
     pub minor: i64,
-    /// The currency.
+    /// The currency, which also determines the number of decimal places.
     pub currency: Currency,
 }
 

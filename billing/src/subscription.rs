@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 stripe_enum! {
     /// The status of a subscription (Stripe API, "The Subscription object").
     Status {
-        /// In its trial.
+        /// In a free trial.
         Trialing = "trialing",
         /// Paid.
         Active = "active",
@@ -24,7 +24,7 @@ stripe_enum! {
         Incomplete = "incomplete",
         /// The first payment did not succeed in time.
         IncompleteExpired = "incomplete_expired",
-        /// Canceled.
+        /// Ended by a cancellation.
         Canceled = "canceled",
     }
 }
@@ -54,7 +54,7 @@ pub struct Item {
     pub price: PriceId,
     /// The lookup key of the price.
     pub lookup_key: Option<String>,
-    /// The quantity.
+    /// The number of units that are charged, such as seats.
     pub quantity: u64,
     /// The current period.
     pub period: Period,
@@ -108,7 +108,7 @@ impl PauseReason {
 /// The plan of the last invoice that was paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaidPlan {
-    /// Its tier.
+    /// The best tier on that invoice.
     pub tier: Tier,
     /// The end of the period it was paid for.
     pub until: Timestamp,

@@ -18,13 +18,13 @@ use crate::store::billing_changes::StoredChange;
 /// A change to an account's subscription.
 #[derive(Clone, Debug)]
 pub struct BillingChange {
-    /// The account.
+    /// The account whose subscription changed.
     pub account: AccountId,
     /// The change's sequence number within the account, starting at 1 and without gaps.
     pub number: i64,
     /// The subscription before; `None` for a new one.
     pub before: Option<Subscription>,
-    /// The subscription after.
+    /// The subscription as it is after the change.
     pub after: Subscription,
     /// The reason for the request to Stripe: event ids separated by commas, or text such as `reconcile`.
     pub cause: String,

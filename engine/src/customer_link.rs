@@ -22,15 +22,15 @@ pub enum LinkError {
     /// The account has another customer.
     #[error("the account {account} has the customer {customer}; it can have only one")]
     AccountHasCustomer {
-        /// The account.
+        /// The account to link to.
         account: AccountId,
-        /// Its customer.
+        /// The customer that it already has.
         customer: CustomerId,
     },
     /// Another account owns the customer.
     #[error("the customer {customer} belongs to the account {account}")]
     Owned {
-        /// The customer.
+        /// The customer to link.
         customer: CustomerId,
         /// Its owner.
         account: AccountId,

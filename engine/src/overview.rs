@@ -33,7 +33,7 @@ pub struct BillingOverview {
 /// An unpaid invoice.
 #[derive(Clone, Debug)]
 pub struct Owed {
-    /// The invoice.
+    /// The oldest open invoice.
     pub invoice: Invoice,
     /// Whether the customer's bank requires an action, such as 3-D Secure.
     pub needs_action: bool,
@@ -123,12 +123,12 @@ pub enum InvoiceLinkError {
     Store(#[from] StoreError),
 }
 
-/// A document of an invoice.
+/// A document of an invoice that Stripe hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvoiceDocument {
     /// Stripe's page, where it can be paid.
     Page,
-    /// The PDF.
+    /// The invoice as a PDF.
     Pdf,
 }
 

@@ -13,7 +13,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// The account.
+    /// The account that the permit is for.
     pub const fn account_id(&self) -> &AccountId {
         &self.account
     }

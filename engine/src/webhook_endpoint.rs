@@ -7,12 +7,12 @@ use crate::stripe::{GatewayError, api_version};
 /// The outcome of registering the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registered {
-    /// Created.
+    /// A new endpoint was created.
     Created {
         /// Its signing secret, `whsec_…`, which Stripe shows only now.
         secret: String,
     },
-    /// Updated.
+    /// Missing event types were added to the existing endpoint.
     Updated {
         /// The event types that were missing.
         added: Vec<&'static str>,

@@ -3,9 +3,9 @@
 //! Their password is public, so outside the sandbox an app that has them does not start
 //! ([`crate::admin::demo_accounts`]), and no one can sign up with their addresses.
 
-/// The customer.
+/// The address of the demo customer.
 pub const CUSTOMER: &str = "demo@tollgate.test";
-/// The operator.
+/// The address of the demo operator.
 pub const OPERATOR: &str = "operator@tollgate.test";
 /// The password of both.
 pub const PASSWORD: &str = "tollgate-demo";

@@ -25,7 +25,7 @@ pub struct UserCache {
 /// An API key, and the last minute in which it was used.
 #[derive(Debug)]
 pub struct CachedKey {
-    /// The key.
+    /// The key as it is stored.
     pub key: KnownKey,
     last_used_at: AtomicI64,
 }
@@ -88,7 +88,7 @@ impl UserCache {
         Ok(found.filter(|session| session.expires_at > now.0))
     }
 
-    /// The user with this id.
+    /// Finds the user with this id, from the cache or the database.
     pub async fn user(&self, db: &Db, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
         self.users.get(&Changed::User(id.clone()).subject(), users::by_id(db, id)).await
     }

@@ -16,7 +16,7 @@ use crate::caller::Caller;
 pub struct CurrentPlan {
     /// Its tier, such as `PRO`.
     pub tier: String,
-    /// Its name.
+    /// Its display name, such as `Pro`.
     pub name: String,
     /// One sentence about who it is for.
     pub summary: String,

@@ -73,7 +73,7 @@ pub enum OveragePolicy {
 pub struct UsageNotice {
     /// The threshold, in percent of the limit.
     pub percent: i64,
-    /// The meter.
+    /// The meter that has reached it, as it is now.
     pub meter: MeterUsage,
 }
 

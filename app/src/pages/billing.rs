@@ -113,7 +113,6 @@ fn UsageSection(meters: Vec<MeterUsage>) -> impl IntoView {
     }
 }
 
-/// The products.
 #[component]
 fn Products(products: Vec<Product>) -> impl IntoView {
     if products.is_empty() {

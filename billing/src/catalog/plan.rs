@@ -52,7 +52,7 @@ pub struct Price {
 /// A tier with its features, limits and prices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The tier.
+    /// The tier, which is the plan's name in code.
     pub tier: Tier,
     /// The display name.
     pub name: String,

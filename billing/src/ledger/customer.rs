@@ -2,7 +2,7 @@
 
 use crate::ids::CustomerId;
 
-/// A Stripe customer.
+/// A Stripe customer, as Stripe last reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Customer {
     /// Stripe's `cus_…`.

@@ -21,7 +21,7 @@ stripe_enum! {
     }
 }
 
-/// An invoice.
+/// An invoice as Stripe last reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
     /// Stripe's `in_…`.

@@ -21,7 +21,7 @@ stripe_enum! {
         Processing = "processing",
         /// Authorized but not captured.
         RequiresCapture = "requires_capture",
-        /// Canceled.
+        /// Given up: it will not be charged.
         Canceled = "canceled",
         /// Paid.
         Succeeded = "succeeded",

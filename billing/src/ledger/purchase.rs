@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 pub struct LineItem {
     /// The name on Stripe's payment page.
     pub description: String,
-    /// Stripe's price.
+    /// The price that was charged.
     pub price: Option<PriceId>,
     /// The lookup key of the price.
     pub lookup_key: Option<String>,

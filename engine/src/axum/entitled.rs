@@ -20,7 +20,7 @@ use crate::permit::{Permit, PermitDenied, permit};
 
 /// A handler's requirement, as a type.
 pub trait Requirement {
-    /// The policy.
+    /// The policy that a caller of the handler has to meet.
     const POLICY: Policy;
 }
 

@@ -10,23 +10,23 @@ use crate::stripe::prices::{StripePrice, describe_charge};
 pub enum Change {
     /// A meter that bills usage is missing in Stripe.
     CreateMeter {
-        /// The name of its events.
+        /// The event name that usage is reported under.
         event_name: String,
         /// Its name on invoices.
         label: String,
     },
     /// A product is missing in Stripe.
     CreateProduct {
-        /// Its id.
+        /// The id that the product will have, derived from its key.
         id: String,
-        /// Its name.
+        /// Its name on Stripe's pages.
         name: String,
         /// Its description; may be empty.
         description: String,
     },
     /// A product has another name or description, or is archived.
     UpdateProduct {
-        /// Its id.
+        /// Its id in Stripe.
         id: String,
         /// Its name in Stripe.
         old_name: String,

@@ -18,7 +18,7 @@ pub(super) struct WantedProduct {
 pub struct WantedPrice {
     /// The id of its product.
     pub product: String,
-    /// Its lookup key.
+    /// The lookup key by which the app finds it.
     pub lookup_key: String,
     /// The amount; for a metered price, the amount per unit.
     pub amount: Money,

@@ -36,7 +36,7 @@ pub enum CheckoutError {
     CurrencyConflict {
         /// The buyer in Stripe.
         customer: CustomerId,
-        /// The price.
+        /// The price that was to be charged.
         price: PriceId,
         /// Stripe's message, which contains the currency.
         message: String,

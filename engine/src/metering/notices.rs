@@ -12,7 +12,7 @@ use crate::store::{StoreError, notices as rows};
 /// A notice to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// The threshold.
+    /// The share of the limit that was reached.
     pub threshold: Threshold,
     /// The meter now.
     pub reading: MeterReading,

@@ -9,7 +9,7 @@ use crate::store::usage::Counter;
 /// The state of a meter in the current window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterReading {
-    /// The meter.
+    /// The meter that was read.
     pub meter: Meter,
     /// Units of the limit used.
     pub used: u64,
@@ -25,7 +25,7 @@ pub struct MeterReading {
     pub overage: u64,
     /// The treatment of usage beyond limit and credits.
     pub beyond: Overage,
-    /// The window.
+    /// The window that the counts belong to.
     pub window: UsageWindow,
 }
 

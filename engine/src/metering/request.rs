@@ -10,7 +10,7 @@ use crate::store::StoreError;
 /// One usage event.
 #[derive(Clone, Debug)]
 pub struct UsageEvent<'a> {
-    /// The meter.
+    /// The meter to count on.
     pub meter: Meter,
     /// The number of units, from 1.
     pub quantity: u64,

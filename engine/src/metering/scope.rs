@@ -7,11 +7,11 @@ use crate::store::usage::CounterKey;
 /// The counter that a usage event belongs to, and the terms that applied when it was requested.
 #[derive(Clone, Debug)]
 pub struct CounterScope {
-    /// The account.
+    /// The account that uses the units.
     pub account: AccountId,
-    /// The meter.
+    /// The meter that counts them.
     pub meter: Meter,
-    /// The window.
+    /// The window in which they count.
     pub window: UsageWindow,
     /// The subscription that the window belongs to; none on the free plan.
     pub subscription: Option<String>,
@@ -22,7 +22,7 @@ pub struct CounterScope {
 }
 
 impl CounterScope {
-    /// The counter's key.
+    /// Returns the key of the counter in the database.
     pub fn counter_key(&self) -> CounterKey {
         CounterKey { account: self.account.clone(), meter: self.meter, window: self.window.start }
     }

@@ -75,14 +75,14 @@ impl DriftKind {
 pub enum Drift {
     /// Stripe has an event that was never received.
     MissedEvent {
-        /// The event.
+        /// The id of the missed event.
         event: EventId,
         /// Its type.
         kind: String,
     },
     /// A subscription is stored differently, or not at all.
     WrongSubscription {
-        /// The subscription.
+        /// The subscription whose stored row is wrong.
         subscription: SubscriptionId,
         /// Its stored status; `None` when it is not stored.
         stored: Option<String>,
@@ -91,47 +91,47 @@ pub enum Drift {
     },
     /// A subscription is stored as running, but Stripe does not have it.
     MissingSubscription {
-        /// The subscription.
+        /// The subscription that Stripe does not have.
         subscription: SubscriptionId,
     },
     /// A one-time purchase or its payment is stored differently, or not at all.
     WrongPurchase {
-        /// The Checkout Session.
+        /// The Checkout Session that sold it.
         session: CheckoutSessionId,
         /// Whether the purchase is stored.
         is_stored: bool,
     },
     /// A customer has several subscriptions that have not ended, and pays for each.
     DuplicateSubscription {
-        /// The customer.
+        /// The customer who is charged several times.
         customer: CustomerId,
-        /// Its subscriptions.
+        /// The subscriptions that have not ended.
         subscriptions: Vec<SubscriptionId>,
     },
     /// A customer has a subscription, but no account owns the customer.
     OrphanCustomer {
-        /// The customer.
+        /// The customer without an account.
         customer: CustomerId,
-        /// Its subscription.
+        /// A subscription of this customer.
         subscription: SubscriptionId,
     },
     /// A subscription has a price that is not in the catalog.
     UnknownPrice {
-        /// The subscription.
+        /// The subscription with the price.
         subscription: SubscriptionId,
-        /// The price.
+        /// The price that the catalog does not know.
         price: PriceId,
     },
     /// A subscription of a closed account has not ended.
     DeletedButBilled {
-        /// The subscription.
+        /// The subscription that is still charged.
         subscription: SubscriptionId,
         /// The closed account.
         account: AccountId,
     },
     /// Events wait for their customer to be linked to an account.
     Unmatched {
-        /// The customer.
+        /// The customer that the events are about.
         customer: CustomerId,
         /// The number of events.
         events: i64,
@@ -142,7 +142,7 @@ pub enum Drift {
     NotCompared {
         /// Its id in Stripe.
         subject: String,
-        /// The reason.
+        /// The error that prevented the comparison.
         reason: String,
     },
 }
@@ -150,11 +150,11 @@ pub enum Drift {
 /// Units that were sent to Stripe and units that Stripe has counted, of one meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BilledUsage {
-    /// The account.
+    /// The account that used the units.
     pub account: AccountId,
     /// Its customer in Stripe.
     pub customer: CustomerId,
-    /// The meter.
+    /// The meter that counted them.
     pub meter: Meter,
     /// Units sent.
     pub sent: i64,

@@ -39,11 +39,11 @@ statements! {
 /// An account in a list.
 #[derive(Clone, Debug)]
 pub struct AccountRow {
-    /// Its id.
+    /// The host's id.
     pub id: String,
     /// The contact address; the text `closed` once the account is closed.
     pub email: String,
-    /// Its customer in Stripe.
+    /// The id of its current customer in Stripe; `None` if it has none.
     pub customer_id: Option<String>,
     /// Epoch seconds.
     pub created_at: i64,
@@ -114,7 +114,7 @@ pub async fn search(db: &Db, text: &str, after: &Cursor, limit: i64) -> Result<V
     db.fetch_all(SEARCH, values![pattern, text, after.at.0, after.key.as_str(), limit]).await
 }
 
-/// The account with this id.
+/// Finds an account, closed or not.
 pub async fn by_id(db: &Db, id: &AccountId) -> Result<Option<AccountRow>, StoreError> {
     db.fetch_optional(BY_ID, values![id.as_str()]).await
 }

@@ -79,7 +79,7 @@ impl ChangeState {
     }
 }
 
-/// A stored change.
+/// A change with its delivery state.
 #[derive(Clone, Debug)]
 pub struct StoredChange {
     /// The account whose subscription changed.
@@ -90,7 +90,7 @@ pub struct StoredChange {
     pub version: i64,
     /// The subscription before; `None` for a new one.
     pub before: Option<Subscription>,
-    /// The subscription after.
+    /// The subscription as it is after the change.
     pub after: Subscription,
     /// The reason for the request to Stripe: event ids, or text such as `reconcile`.
     pub cause: String,

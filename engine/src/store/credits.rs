@@ -21,7 +21,7 @@ statements! {
 /// A purchase's grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
-    /// The account.
+    /// The account that the units are for.
     pub account_id: String,
     /// The meter's key.
     pub meter: String,
@@ -34,7 +34,7 @@ columns!(Granted { account_id, meter, units });
 /// The credits of an account for a meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// The account.
+    /// The account that owns the credits.
     pub account_id: String,
     /// The meter's key.
     pub meter: String,

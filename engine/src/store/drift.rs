@@ -32,7 +32,7 @@ statements! {
 /// One reconciliation with Stripe.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Its id.
+    /// Our id of the run.
     pub id: String,
     /// Whether it was a dry run.
     pub is_dry: bool,
@@ -94,7 +94,7 @@ impl DriftState {
 /// A difference in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriftEntry {
-    /// Our id.
+    /// Our id, which orders entries of the same time.
     pub id: String,
     /// Its class, such as `missed_event`.
     pub kind: String,
@@ -102,7 +102,7 @@ pub struct DriftEntry {
     pub subject: String,
     /// The description by the last run that saw it.
     pub description: String,
-    /// The state.
+    /// Whether it still exists, was fixed, or is gone.
     pub state: DriftState,
     /// When a run first saw it.
     pub found_at: Timestamp,

@@ -14,11 +14,11 @@ pub enum StoreError {
     /// A row holds a value that no version of this program writes.
     #[error("corrupt row: table `{table}`, row `{row}`, column `{column}`: {problem}")]
     CorruptRow {
-        /// The table.
+        /// The table that holds the row.
         table: &'static str,
         /// The row's key.
         row: String,
-        /// The column.
+        /// The column that cannot be read.
         column: &'static str,
         /// The problem with its value.
         problem: String,

@@ -43,7 +43,7 @@ statements! {
 /// An account's meter, which is sent by one process at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender {
-    /// The account.
+    /// The account whose usage is sent.
     pub account_id: String,
     /// The meter's key.
     pub meter: String,
@@ -56,7 +56,7 @@ columns!(Sender { account_id, meter });
 pub struct Sealed {
     /// Its identifier in Stripe.
     pub id: String,
-    /// The account.
+    /// The account that is billed.
     pub account_id: String,
     /// The meter's key.
     pub meter: String,

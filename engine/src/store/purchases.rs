@@ -77,9 +77,9 @@ pub async fn by_payment(tx: &mut Tx, payment: &PaymentIntentId) -> Result<Option
 /// A purchase with its payment; a free purchase has none.
 #[derive(Clone, Debug)]
 pub struct PaidPurchase {
-    /// The purchase.
+    /// The purchase, as Stripe last described it.
     pub purchase: Purchase,
-    /// Its payment.
+    /// Its payment; `None` for a free purchase, or if it is not stored yet.
     pub payment: Option<Payment>,
 }
 

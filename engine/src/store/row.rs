@@ -37,7 +37,7 @@ impl Cursor {
 /// One page of a list, newest first.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// The rows.
+    /// The rows of this page, newest first.
     pub rows: Vec<T>,
     /// The position of the next page; `None` on the last.
     pub next: Option<Cursor>,

@@ -36,7 +36,7 @@ pub enum ServerLockError {
     Io {
         /// The lock file.
         file: PathBuf,
-        /// The error.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The URL cannot be read.

@@ -212,7 +212,7 @@ pub async fn write(
 /// A subscription after one write.
 #[derive(Clone, Debug)]
 pub struct Revision {
-    /// The subscription.
+    /// The subscription as it was written.
     pub subscription: Subscription,
     /// The revision number, starting at 1.
     pub version: i64,

@@ -164,9 +164,9 @@ pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
 /// One meter of an account in one window.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CounterKey {
-    /// The account.
+    /// The account whose usage is counted.
     pub account: AccountId,
-    /// The meter.
+    /// The meter that counts it.
     pub meter: Meter,
     /// The start of the window.
     pub window: Timestamp,
@@ -175,7 +175,7 @@ pub struct CounterKey {
 /// The count of one meter in one window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
-    /// The account.
+    /// The account whose usage is counted.
     pub account_id: String,
     /// The meter's key.
     pub meter: String,
@@ -219,7 +219,7 @@ columns!(Counter {
 /// A usage event under its idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageRecord {
-    /// The account.
+    /// The account that sent the event.
     pub account_id: String,
     /// The caller's key.
     pub idempotency_key: String,
@@ -275,7 +275,7 @@ impl UsageRecord {
 /// A record to be inserted.
 #[derive(Clone, Debug)]
 pub struct NewRecord<'a> {
-    /// The record.
+    /// The record to insert.
     pub record: UsageRecord,
     /// When it is recorded.
     pub at: Timestamp,
@@ -283,10 +283,10 @@ pub struct NewRecord<'a> {
     pub metadata: Option<&'a str>,
 }
 
-/// An expired reservation.
+/// A reservation that has expired and still holds its units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiredReservation {
-    /// The account.
+    /// The account whose units it holds.
     pub account_id: String,
     /// The caller's key.
     pub idempotency_key: String,
@@ -300,7 +300,7 @@ pub struct ExpiredReservation {
     pub from_credits: i64,
     /// The number of units billed as overage.
     pub overage: i64,
-    /// The reservation.
+    /// The id of the reservation, which tells it from a later one under the same key.
     pub reservation_id: String,
 }
 
@@ -464,9 +464,9 @@ pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), Sto
 /// A change to the consumed credits of an account; negative for released units.
 #[derive(Clone, Copy, Debug)]
 pub struct Consumption<'a> {
-    /// The account.
+    /// The account whose credits are consumed.
     pub account: &'a str,
-    /// The meter.
+    /// The meter that the credits are for.
     pub meter: Meter,
     /// The number of units.
     pub units: i64,
@@ -481,9 +481,9 @@ pub async fn consume(tx: &mut Tx, consumed: &[Consumption<'_>]) -> Result<(), St
 /// Usage of one day.
 #[derive(Clone, Copy, Debug)]
 pub struct DailyUsage<'a> {
-    /// The account.
+    /// The account that used the units.
     pub account: &'a str,
-    /// The meter.
+    /// The meter that counted them.
     pub meter: Meter,
     /// Midnight UTC.
     pub day: Timestamp,

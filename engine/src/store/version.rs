@@ -11,14 +11,14 @@ statements! {
 /// The oldest SQLite whose WAL is known not to lose commits (sqlite.org, "The WAL-reset bug").
 const SOUND_SQLITE: [u32; 3] = [3, 51, 3];
 
-/// The version of a database.
+/// A database system and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseVersion {
     /// The SQLite that is compiled in.
     Sqlite(String),
     /// A PostgreSQL server.
     Postgres {
-        /// Its version.
+        /// The version that the server reports.
         version: String,
         /// Whether the connection uses TLS.
         is_encrypted: bool,

@@ -25,13 +25,13 @@ pub struct NewCheckout<'a> {
     pub attempt: &'a str,
     /// The buyer in Stripe.
     pub customer: &'a CustomerId,
-    /// Our account.
+    /// The account that buys, stored in the metadata.
     pub account: &'a AccountId,
-    /// The price.
+    /// The price to sell.
     pub price: &'a PriceId,
     /// The prices of usage billed with it.
     pub metered: &'a [PriceId],
-    /// The sale.
+    /// What is sold: a plan or a product.
     pub sale: Sale<'a>,
     /// The page for customers who have paid; it holds `{CHECKOUT_SESSION_ID}`.
     pub success_url: &'a str,

@@ -37,7 +37,7 @@ impl Endpoint {
 /// A newly created endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEndpoint {
-    /// The endpoint.
+    /// The endpoint as it was created.
     pub endpoint: Endpoint,
     /// Its signing secret, which Stripe shows only now.
     pub secret: String,

@@ -17,7 +17,7 @@ pub struct MeterEvent<'a> {
     pub identifier: &'a str,
     /// The meter's event name.
     pub event_name: &'a str,
-    /// The customer.
+    /// The customer to bill.
     pub customer: &'a CustomerId,
     /// The number of units.
     pub value: i64,

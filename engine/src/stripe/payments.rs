@@ -20,7 +20,7 @@ const PAID_INVOICES: i64 = 10;
 pub struct InvoiceAddresses {
     /// Stripe's page, where it can be paid.
     pub page: Option<String>,
-    /// The PDF.
+    /// The invoice as a PDF.
     pub pdf: Option<String>,
 }
 

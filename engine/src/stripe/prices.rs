@@ -14,7 +14,7 @@ use super::gateway::Gateway;
 use super::gateway_error::GatewayError;
 use super::objects::{self, ObjectError, text};
 
-/// A product in Stripe.
+/// A product as it is in Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StripeProduct {
     /// Its name on Stripe's pages.
@@ -25,7 +25,7 @@ pub struct StripeProduct {
     pub is_active: bool,
 }
 
-/// A price in Stripe.
+/// A price as it is in Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StripePrice {
     /// `price_…`.
@@ -77,9 +77,9 @@ pub fn describe_charge(amount: Option<&Money>, interval: Option<&StripeInterval>
 pub struct NewPrice<'a> {
     /// The id of its product.
     pub product: &'a str,
-    /// Its lookup key.
+    /// The lookup key that it will have.
     pub lookup_key: &'a str,
-    /// The amount.
+    /// The amount; for a metered price, the amount per unit.
     pub amount: &'a Money,
     /// How often it is charged; `None` for a one-time price.
     pub interval: Option<Interval>,

@@ -19,7 +19,7 @@ pub enum SyncError {
     /// An object that is stored does not exist in Stripe.
     #[error("{id} is stored, but Stripe does not have it: is STRIPE_SECRET_KEY of the right account and mode?")]
     Disappeared {
-        /// Its id.
+        /// The id of the missing object.
         id: String,
         /// Stripe's response.
         error: GatewayError,

@@ -17,7 +17,7 @@ pub struct Users(pub AnyPool);
 /// A user of the app.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// Their id.
+    /// Their id in the app's table, which is also the account's id.
     pub id: String,
     /// Their e-mail address.
     pub email: String,

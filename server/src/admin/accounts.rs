@@ -16,7 +16,7 @@ use crate::tollgate::Tollgate;
 /// An account in a list.
 #[derive(Clone, Debug)]
 pub struct AccountSummary {
-    /// The account.
+    /// The account, as stored.
     pub account: AccountRow,
     /// Its entitlement, with the reason.
     pub entitlement: Entitlement,
@@ -45,7 +45,7 @@ pub async fn accounts(
 /// An account, with the data behind its entitlement.
 #[derive(Clone, Debug)]
 pub struct AccountDetail {
-    /// The account.
+    /// The account, as stored.
     pub account: AccountRow,
     /// Its Stripe customer.
     pub customer: Option<CustomerId>,

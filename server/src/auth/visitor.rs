@@ -5,7 +5,7 @@ use billing::{AccountId, UserId};
 /// A signed-in user, with the account they act for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedIn {
-    /// The user.
+    /// The user who signed in.
     pub user_id: UserId,
     /// The account they act for.
     pub account_id: AccountId,

@@ -17,7 +17,7 @@ statements! {
 /// A stored key, as its owner sees it.
 #[derive(Clone, Debug)]
 pub struct ApiKeyRow {
-    /// Its id.
+    /// The id by which its owner revokes it.
     pub id: String,
     /// The name its owner gave it.
     pub name: String,
@@ -36,7 +36,7 @@ columns!(ApiKeyRow { id, name, hint, created_at, last_used_at, revoked_at });
 /// A key to be stored.
 #[derive(Debug)]
 pub struct NewApiKey<'a> {
-    /// Its id.
+    /// The id by which its owner revokes it.
     pub id: &'a str,
     /// The name its owner gave it.
     pub name: &'a str,
@@ -49,9 +49,9 @@ pub struct NewApiKey<'a> {
 /// A key that authenticates calls.
 #[derive(Clone, Debug)]
 pub struct KnownKey {
-    /// Its id.
+    /// The id that its usage is recorded under.
     pub id: String,
-    /// Its account.
+    /// The account that its calls are counted for.
     pub account_id: String,
     /// Epoch seconds, to the minute.
     pub last_used_at: Option<i64>,

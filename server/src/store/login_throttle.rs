@@ -23,7 +23,7 @@ pub enum Attempt {
     Allowed,
     /// The window has no attempts left.
     Denied {
-        /// The start of the window.
+        /// When the window began, and so when it will end.
         window_start: Timestamp,
     },
 }

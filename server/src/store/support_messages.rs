@@ -10,12 +10,12 @@ statements! {
     DELETE_ALL = "DELETE FROM support_message WHERE account_id = $1";
 }
 
-/// A message.
+/// A message that an account has sent.
 #[derive(Clone, Debug)]
 pub struct SupportMessageRow {
-    /// Its id.
+    /// The id, which orders messages of the same time.
     pub id: String,
-    /// The subject.
+    /// The subject that its author entered.
     pub subject: String,
     /// The text.
     pub body: String,

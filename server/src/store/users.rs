@@ -23,7 +23,7 @@ statements! {
 /// A user, with the account they act for.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// Their id.
+    /// The user's id, which is not the account's.
     pub id: UserId,
     /// The account they act for.
     pub account_id: AccountId,
@@ -31,7 +31,7 @@ pub struct User {
     pub email: String,
     /// Argon2, in PHC form.
     pub password_hash: SecretString,
-    /// Their role.
+    /// What they may do besides using their account.
     pub role: Role,
     /// When they signed up.
     pub created_at: Timestamp,

@@ -21,7 +21,7 @@ pub const NAME_MAX: usize = 80;
 /// A key, as its owner sees it after creating it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id.
+    /// The id by which its owner revokes it.
     pub id: String,
     /// The name its owner gave it.
     pub name: String,
@@ -115,7 +115,7 @@ pub async fn revoke_api_key(tollgate: &Tollgate, permit: &Permit, id: &str) -> R
 pub struct Authenticated {
     /// The account that the key belongs to.
     pub account: AccountId,
-    /// The key's id.
+    /// The id that the key's usage is recorded under.
     pub key_id: String,
 }
 

@@ -9,7 +9,7 @@ pub enum WorkspaceError {
     /// The input is invalid.
     #[error("{message}")]
     Invalid {
-        /// The field.
+        /// The name of the form field to show the message at.
         field: &'static str,
         /// The message for the person who typed it.
         message: String,

@@ -17,9 +17,9 @@ pub const BODY_MAX: usize = 10_000;
 /// A message to support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SupportMessage {
-    /// Its id.
+    /// The id, which also orders messages of the same time.
     pub id: String,
-    /// The subject.
+    /// The subject that its author entered.
     pub subject: String,
     /// The text.
     pub body: String,

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::links::event_address;
 use crate::components::{Column, DataTable, EventBadge, Moment};
 
-/// A table of events.
+/// A table of events, each linked to its page.
 #[component]
 pub(super) fn EventTable(events: Vec<EventSummary>) -> impl IntoView {
     let rows = events.into_iter().map(|event| view! { <EventRow event/> }).collect_view();

@@ -59,7 +59,7 @@ fn payments(invoice: &Value) -> Vec<PaymentIntentId> {
 /// A line of an invoice that was paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaidLine {
-    /// The price.
+    /// The price that was charged.
     pub price: PriceId,
     /// The lookup key of the price; unknown in the newer shape, which has only its id.
     pub lookup_key: Option<String>,

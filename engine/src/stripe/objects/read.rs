@@ -9,14 +9,14 @@ use serde_json::Value;
 pub struct ObjectError {
     /// Stripe's name of the object.
     pub object: &'static str,
-    /// The field.
+    /// The name of the field in Stripe's API.
     pub field: &'static str,
 }
 
 /// An object, with the account that its metadata names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named<T> {
-    /// The object.
+    /// The object that was read.
     pub object: T,
     /// `metadata.account_id`, or its equivalent.
     pub account: Option<String>,

@@ -35,13 +35,13 @@ pub(super) struct Entitlements {
 /// The subscription and rule that determine an entitlement.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Reason {
-    /// The subscription.
+    /// The id of the subscription in Stripe.
     #[schema(value_type = String)]
     subscription: SubscriptionId,
     /// Its status in Stripe.
     #[schema(value_type = String)]
     status: Status,
-    /// The rule.
+    /// The name of the rule that was applied to it.
     #[schema(value_type = String)]
     rule: Rule,
 }

@@ -61,7 +61,7 @@ pub(super) struct Generated {
     id: String,
     /// The model that wrote it. `tollgate-local` is a placeholder that needs no network.
     model: String,
-    /// The text.
+    /// The whole generated text.
     text: String,
 }
 

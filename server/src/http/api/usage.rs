@@ -20,7 +20,7 @@ pub(super) struct Usage {
 /// A meter in its current window.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MeterUsage {
-    /// The meter.
+    /// The key of the meter, such as `apiCallsPerMonth`.
     #[schema(value_type = String, example = "apiCallsPerMonth")]
     meter: Meter,
     /// Units of the limit that are used.
