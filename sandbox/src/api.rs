@@ -113,7 +113,6 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
     respond(&sent, &response, &faults, body)
 }
 
-/// Returns the log entry of a call.
 fn log_entry(shared: &Shared, sent: &RawCall, response: &ApiResponse, body: &str, took: Duration) -> Value {
     json!({
         "id": sent.id,

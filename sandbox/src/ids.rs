@@ -18,7 +18,6 @@ pub(crate) fn session() -> String {
     format!("cs_test_a1{}{}", letters(&random(), 28), letters(&random(), 28))
 }
 
-/// Returns the client secret of an intent.
 pub(crate) fn client_secret(intent: &str) -> String {
     format!("{intent}_secret_{}", letters(&random(), 25))
 }

@@ -73,7 +73,6 @@ fn every_order_ends_in_the_state_of_stripe(database: DatabaseKind) {
     assert!(cases < ENOUGH_FOR_EVERY_EVENT || unseen.is_empty(), "no history has an event of {unseen:?}");
 }
 
-/// The message of a panic.
 fn message(panic: Box<dyn Any + Send>) -> String {
     let formatted = panic.downcast::<String>().map(|message| *message);
     formatted.unwrap_or_else(|panic| (*panic.downcast::<&str>().expect("a panic has a message")).to_owned())

@@ -541,7 +541,6 @@ async fn subscriber(app: &Harness) -> billing::AccountId {
     app.account("ada@example.com").await
 }
 
-/// The status of a subscription in Stripe.
 async fn status(app: &Harness, subscription: &str) -> String {
     let all = app.stripe_lists("/v1/subscriptions?status=all&limit=100").await;
     let found = all.iter().find(|each| each["id"] == subscription).expect("Stripe has it");

@@ -22,7 +22,6 @@ pub type Environment = [(&'static str, OsString)];
 
 /// A binary and its configuration.
 pub struct Server {
-    /// The path of the binary.
     pub binary: PathBuf,
     /// The site folder; `None` if the site is embedded in the binary.
     pub site: Option<PathBuf>,

@@ -152,7 +152,6 @@ pub struct Browser<'a> {
     cookies: Vec<(String, String)>,
 }
 
-/// A response.
 pub struct Response {
     pub status: StatusCode,
     pub location: Option<String>,

@@ -14,7 +14,6 @@ pub(super) enum Offer<'a> {
     Product(&'a Product),
 }
 
-/// Stripe's prices of an offer.
 #[derive(Clone, Debug)]
 pub(super) struct OfferPrices {
     pub(super) price: PriceId,

@@ -121,7 +121,6 @@ fn end_of(sent: &Value, recurring: Option<&Recurring>, start: i64) -> Result<i64
     Ok(end)
 }
 
-/// Returns an item of a phase.
 fn phase_item(price: &str, quantity: Option<i64>, metadata: &Map<String, Value>) -> Value {
     json!({
         "billing_thresholds": null,

@@ -27,7 +27,6 @@ use crate::store::{Origin, Tx};
 /// The time for which a session is valid, in seconds.
 const VALID_FOR: i64 = 3_600;
 
-/// A page.
 type Page = Box<Response>;
 
 /// `GET /p/session/{session}`: the overview, or the task of a deep link.

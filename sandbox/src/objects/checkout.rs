@@ -9,7 +9,6 @@ use crate::ids;
 use crate::objects::price::Price;
 use crate::objects::typed::{Object, api_enum};
 
-/// A Checkout Session.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "object", rename = "checkout.session", default)]
 pub(crate) struct CheckoutSession {

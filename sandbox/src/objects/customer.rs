@@ -9,7 +9,6 @@ use crate::ids;
 use crate::objects::typed::Object;
 use crate::store::Tx;
 
-/// A customer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "object", rename = "customer", default)]
 pub(crate) struct Customer {
@@ -93,7 +92,6 @@ impl Customer {
         Ok(())
     }
 
-    /// Returns the default payment method.
     pub(crate) fn default_payment_method(&self) -> Option<&str> {
         self.invoice_settings.default_payment_method.as_deref().or(self.default_source.as_deref())
     }

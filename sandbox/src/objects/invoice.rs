@@ -12,7 +12,6 @@ use crate::objects::payment_intent::PaymentIntent;
 use crate::objects::subscription::{CollectionMethod, Subscription};
 use crate::objects::typed::{List, Object, api_enum};
 
-/// An invoice.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "object", rename = "invoice", default)]
 pub(crate) struct Invoice {

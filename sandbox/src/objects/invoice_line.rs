@@ -9,7 +9,6 @@ use crate::objects::price::Price;
 use crate::objects::subscription::SubscriptionItem;
 use crate::objects::typed::Object;
 
-/// A line of an invoice.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "object", rename = "line_item", default)]
 pub(crate) struct InvoiceLine {

@@ -7,7 +7,6 @@ use crate::fields::{assign, merge};
 use crate::ids;
 use crate::objects::typed::{Object, api_enum};
 
-/// A PaymentIntent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "object", rename = "payment_intent", default)]
 pub(crate) struct PaymentIntent {

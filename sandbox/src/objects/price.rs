@@ -7,7 +7,6 @@ use crate::fields::{Fields, assign, merge, metadata};
 use crate::ids;
 use crate::objects::typed::{Object, api_enum};
 
-/// A price.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "object", rename = "price", default)]
 pub(crate) struct Price {

@@ -8,7 +8,6 @@ use crate::ids;
 use crate::objects::price::{Price, Recurring};
 use crate::objects::typed::{List, Object, api_enum};
 
-/// A subscription.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "object", rename = "subscription", default)]
 pub(crate) struct Subscription {
@@ -307,7 +306,6 @@ impl Subscription {
     }
 }
 
-/// A subscription item.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "object", rename = "subscription_item", default)]
 pub(crate) struct SubscriptionItem {

@@ -8,7 +8,6 @@ use tower_http::classify::{ServerErrorsAsFailures, SharedClassifier};
 use tower_http::trace::{DefaultOnRequest, MakeSpan, OnResponse, TraceLayer};
 use tracing::Span;
 
-/// The span of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestSpan;
 

@@ -31,7 +31,6 @@ pub struct Module {
     pub children: BTreeMap<String, Vec<ModuleId>>,
     /// The names of its items.
     pub items: BTreeSet<String>,
-    /// Its imports.
     pub imports: Vec<Import>,
     /// The paths in its code.
     pub paths: BTreeSet<Vec<String>>,

@@ -41,7 +41,6 @@ pub struct Import {
 /// A declared module.
 #[derive(Debug)]
 pub struct Child {
-    /// Its name.
     pub name: String,
     /// Its content.
     pub body: Body,
