@@ -89,7 +89,8 @@ async fn respond(State(tollgate): State<Tollgate>, request: Request) -> Response
     }
 }
 
-/// Calls the function at the request's address.
+/// Calls the function at the request's address. leptos knows it by GET or POST only; the method that was sent is in
+/// its context.
 async fn call(tollgate: &Tollgate, parts: &Parts, form: Bytes) -> Result<Output, ApiError> {
     let mut request = Request::from_parts(parts.clone(), Body::from(form));
     request.headers_mut().remove(header::ACCEPT);
@@ -98,7 +99,11 @@ async fn call(tollgate: &Tollgate, parts: &Parts, form: Bytes) -> Result<Output,
         *request.method_mut() = Method::GET;
     }
     let tollgate = tollgate.clone();
-    let context = move || provide_context(tollgate.clone());
+    let method = parts.method.clone();
+    let context = move || {
+        provide_context(tollgate.clone());
+        provide_context(method.clone());
+    };
     let response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
     let (head, body) = response.into_parts();
     let json = to_bytes(body, usize::MAX).await.map_err(|_| Failure::Broken)?;

@@ -13,7 +13,11 @@ use crate::assets::Assets;
 use crate::config::Config;
 use crate::hashing::Hashing;
 use crate::product;
+use crate::quota::Quota;
 use crate::user_cache::UserCache;
+
+/// More returns from the portal than a person makes. Each costs a few requests to Stripe.
+const PORTAL_RETURNS_PER_MINUTE: u32 = 6;
 
 /// The app: its configuration, the billing engine, and the rest of what the pages and the API need. Cheap
 /// to clone; the state of every axum handler and the context of every page. It dereferences to [`Engine`].
@@ -28,6 +32,7 @@ struct Inner {
     ai: Ai,
     hashing: Hashing,
     limiter: RateLimiter,
+    portal_returns: Quota,
     user_cache: UserCache,
     api_document: OnceLock<Value>,
 }
@@ -69,9 +74,20 @@ impl Tollgate {
         let ai = Ai::new(config.ai.as_ref())?;
         let hashing = Hashing::new(config.hashing);
         let limiter = RateLimiter::new(config.api_calls_per_second);
+        let portal_returns = Quota::new(PORTAL_RETURNS_PER_MINUTE);
         let user_cache = UserCache::new(engine.cache().invalidation());
         let api_document = OnceLock::new();
-        Ok(Self(Arc::new(Inner { config, engine, assets, ai, hashing, limiter, user_cache, api_document })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            engine,
+            assets,
+            ai,
+            hashing,
+            limiter,
+            portal_returns,
+            user_cache,
+            api_document,
+        })))
     }
 
     /// The configuration.
@@ -102,6 +118,11 @@ impl Tollgate {
     /// The limit on bursts of API calls.
     pub(crate) fn limiter(&self) -> &RateLimiter {
         &self.0.limiter
+    }
+
+    /// The quota of returns from Stripe's customer portal.
+    pub(crate) fn portal_returns(&self) -> &Quota {
+        &self.0.portal_returns
     }
 
     /// The OpenAPI document, once it was asked for.

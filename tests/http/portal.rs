@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
+use server::config::Config;
+
 use crate::support::{Browser, Harness, PAYS, Page, datetime, on_both_databases};
 
 on_both_databases! {
@@ -60,6 +63,41 @@ on_both_databases! {
         assert!(app.browser().get("/billing/return").await.location().starts_with("/login"));
     }
 
+    async fn the_link_back_from_the_portal_asks_stripe_only_a_few_times_a_minute(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let id = app.stripe_newest("/v1/subscriptions").await;
+        let fetched = || app.stripe_calls("GET", &format!("/v1/subscriptions/{id}"));
+        let before = fetched();
+        let head = Page::of(browser.request(Method::HEAD, "/billing/return")).await;
+        assert_eq!((head.location().as_str(), fetched()), ("/billing", before), "HEAD fetches nothing");
+        let visits = 30;
+        for _ in 0..visits {
+            assert_eq!(browser.get("/billing/return").await.location(), "/billing");
+        }
+        let so_far = fetched();
+        assert!((before + 1..before + visits).contains(&so_far), "{visits} visits fetched {} times", so_far - before);
+        app.sandbox.advance(Duration::from_secs(60));
+        assert_eq!(browser.get("/billing/return").await.location(), "/billing");
+        assert!(fetched() > so_far, "the next minute");
+    }
+
+    async fn the_link_back_from_the_portal_does_not_wait_for_stripe(database) {
+        // As long as the request to Stripe is open, only the page's own limit ends the wait.
+        let configure = |config: &mut Config| config.stripe.timeout = Duration::from_secs(3600);
+        let app = Harness::start_configured(database, |_| {}, configure).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let held = app.sandbox.hold_calls("GET", "/v1/");
+        let page = browser.get("/billing/return").await;
+        assert_eq!((page.status, page.location().as_str()), (303, "/billing"));
+        assert!(held.count() > 0, "Stripe was asked");
+        assert_eq!(browser.get("/billing").await.status, 200, "it shows what is stored");
+    }
+
     async fn payments_that_are_paused_in_stripe_are_shown_and_keep_the_plan(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
@@ -103,7 +141,7 @@ on_both_databases! {
         }
         let anonymous = app.browser().post("/api/billing/portal", &[]).await;
         assert!(anonymous.location().starts_with("/login"));
-        let foreign = eve.request(reqwest::Method::POST, "/api/billing/portal").header("origin", "https://evil.example");
+        let foreign = eve.request(Method::POST, "/api/billing/portal").header("origin", "https://evil.example");
         assert_eq!(Page::of(foreign).await.status, 403);
     }
 }

@@ -1,10 +1,14 @@
 //! Stripe's customer portal.
 
 #[cfg(feature = "ssr")]
+use axum::http::Method;
+#[cfg(feature = "ssr")]
 use billing::Policy;
 #[cfg(feature = "ssr")]
 use engine::portal::{self, PortalFlow};
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use server::portal_return;
 
 use super::error::ApiError;
 use super::reply::SeeOther;
@@ -35,9 +39,9 @@ pub async fn open_portal(
 #[server(prefix = "/billing", endpoint = "return", protocol = StrictQuery)]
 pub async fn return_from_portal() -> Result<SeeOther, ApiError> {
     let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;
-    if let Err(error) = portal::refresh(&tollgate, permit.account_id()).await {
-        // The page shows what is stored, and the webhook brings the rest.
-        tracing::warn!(%error, "could not fetch the portal's changes from Stripe");
+    // HEAD asks only where the link leads.
+    if use_context::<Method>() == Some(Method::GET) {
+        portal_return::refresh(&tollgate, permit.account_id()).await;
     }
     Ok(SeeOther::to("/billing"))
 }

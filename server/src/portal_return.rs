@@ -1,0 +1,29 @@
+//! Fetching what was changed in Stripe's customer portal, for the page that the portal links back to.
+//!
+//! It is a link, so any site can send a signed-in browser there, again and again. An account therefore has
+//! a quota, and no one waits long for Stripe: the webhook brings what is not fetched here.
+
+use std::time::Duration;
+
+use billing::AccountId;
+use engine::portal;
+use tokio::time::timeout;
+
+use crate::tollgate::Tollgate;
+
+/// The time that a visitor waits for Stripe.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Fetches the account's billing from Stripe. If that fails or takes too long, what is stored stays as it is.
+#[tracing::instrument(skip_all, fields(account = %account))]
+pub async fn refresh(tollgate: &Tollgate, account: &AccountId) {
+    if !tollgate.portal_returns().take(account, tollgate.now()) {
+        tracing::info!("the quota of returns from the portal is used up");
+        return;
+    }
+    match timeout(TIMEOUT, portal::refresh(tollgate, account)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "could not fetch the portal's changes from Stripe"),
+        Err(_) => tracing::warn!("Stripe did not return the portal's changes within {} s", TIMEOUT.as_secs()),
+    }
+}
