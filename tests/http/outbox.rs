@@ -250,7 +250,7 @@ on_both_databases! {
         metering::commit(&app.tollgate, &held, None, None).await.unwrap();
         let billing = browser.get("/billing").await.body;
         assert!(billing.contains("2 of at most 3 billed over the limit."), "{billing}");
-        assert!(billing.contains("Up to 3 further API calls are billed at $0.07 each."), "{billing}");
+        assert!(billing.contains("Up to 1 further API calls are billed at $0.07 each."), "{billing}");
 
         // The last one, over the API, and then no other.
         let call = async || browser.get("/api/v1/entitlements").await;

@@ -54,11 +54,10 @@ fn further_usage(meter: &MeterUsage, is_used_up: bool) -> Option<String> {
                 meter.label
             )
         }
-        OveragePolicy::Billed { unit: Some(unit), max } => {
-            format!("Up to {} further {} are billed at {unit} each.", grouped(*max), meter.label)
-        }
-        OveragePolicy::Billed { unit: None, max } => {
-            format!("Up to {} further {} are billed.", grouped(*max), meter.label)
+        OveragePolicy::Billed { unit, max } => {
+            let left = grouped(max - meter.overage);
+            let price = unit.as_ref().map_or_else(String::new, |unit| format!(" at {unit} each"));
+            format!("Up to {left} further {} are billed{price}.", meter.label)
         }
     })
 }
@@ -89,6 +88,8 @@ mod tests {
         let policy = |unit: Option<&str>| OveragePolicy::Billed { unit: unit.map(str::to_owned), max: 5_000 };
         assert_eq!(text(policy(None)), "Up to 5,000 further API calls are billed.");
         assert_eq!(text(policy(Some("$0.01"))), "Up to 5,000 further API calls are billed at $0.01 each.");
+        let below_the_ceiling = MeterUsage { overage: 4_000, ..meter(0, policy(None)) };
+        assert_eq!(further_usage(&below_the_ceiling, true).unwrap(), "Up to 1,000 further API calls are billed.");
         let at_the_ceiling = MeterUsage { overage: 5_000, ..meter(0, policy(None)) };
         assert_eq!(
             further_usage(&at_the_ceiling, true).unwrap(),
