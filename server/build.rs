@@ -1,4 +1,4 @@
-//! The migrations are compiled in; a new file must make this crate build again.
+//! The migrations are compiled in, so a new file must cause this crate to be rebuilt.
 
 fn main() {
     println!("cargo::rerun-if-changed=../migrations");

@@ -1,9 +1,9 @@
-//! Where a browser goes after it has sent a form.
+//! The redirect after a form.
 //!
 //! A browser checks the `form-action` of the page with the form at every redirect that follows, and silently
-//! stops at an address that is not listed. Checkout on a custom domain, Stripe's invoices,
-//! and our links that lead there can be such addresses. The redirects then end at a page of ours that continues
-//! automatically (`end2end/tests/origins.spec.ts`).
+//! stops at an address that is not listed. Checkout on a custom domain, Stripe's invoices, and our links that
+//! lead there can be such addresses. Such redirects end at a page of ours that continues automatically
+//! (`end2end/tests/origins.spec.ts`).
 
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};

@@ -159,7 +159,7 @@ fn document(instead: Option<Instead>) -> impl IntoView {
         chosen => chosen.as_str(),
     };
     let style = tollgate.assets().style_path().to_owned();
-    // Before the body: the later title wins.
+    // Before the body, because the last title takes precedence.
     let name = view! { <Title formatter=|title: String| title + " · Tollgate" text="Plans"/> };
     let body = match instead {
         Some(Instead::Failure(failure)) => view! { <FailureView failure/> }.into_any(),

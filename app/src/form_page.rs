@@ -1,5 +1,5 @@
-//! Where a form came from: a visitor whose session has ended under an open form is sent to the login, and
-//! then back to the page with the form, with the same choice.
+//! Finds the page that a form was on: a visitor whose session ended while a form was open is sent to the login,
+//! and then back to the form, with the same choice.
 
 use axum::http::header;
 use axum::http::request::Parts;

@@ -18,7 +18,7 @@ use crate::setup::Setup;
 /// The numbers of connections to try; the best result is reported.
 const CONNECTIONS: [usize; 3] = [16, 64, 256];
 const PAGE_CONNECTIONS: [usize; 3] = [4, 16, 64];
-/// Few, because hashing a password saturates a core.
+/// The numbers of connections for logins: few, because hashing a password saturates a core.
 const LOGIN_CONNECTIONS: [usize; 2] = [2, 4];
 /// Further rounds with the best number of connections, because rounds on a shared machine differ by up to 20 %.
 const FURTHER_ROUNDS: usize = 2;

@@ -1,4 +1,4 @@
--- What was learned of Stripe itself.
+-- Facts about Stripe itself.
 
 -- The account and mode that the stored objects belong to: at most one row.
 CREATE TABLE stripe_account (

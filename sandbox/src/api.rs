@@ -213,8 +213,8 @@ async fn execute_with_faults(shared: &Shared, sent: &RawCall) -> ApiResponse {
     }
 }
 
-/// Stores a failure under the call's idempotency key, if failures are kept. Stripe stores what it has
-/// begun to execute, whatever comes of it ("Idempotent requests", docs.stripe.com/api).
+/// Stores a failure under the call's idempotency key, if failures are kept. Stripe stores the outcome of
+/// everything that it has begun to execute ("Idempotent requests", docs.stripe.com/api).
 fn keep(shared: &Shared, sent: &RawCall, parsed: Option<&(&'static Route, Call)>, failed: &ApiResponse) {
     let key = sent.idempotency_key.clone().filter(|_| sent.method == "POST" && shared.lock().faults.kept);
     if let (Some(key), Some((_, call))) = (key, parsed) {
@@ -291,7 +291,7 @@ fn locks<'a>(
     Ok(locks)
 }
 
-/// Locks held by a call; released when the call ends or its client hangs up.
+/// Locks held by a call; released when the call ends or its client disconnects.
 struct Locks<'a> {
     shared: &'a Shared,
     taken: Vec<String>,

@@ -1,7 +1,7 @@
 //! Startup errors, and API errors in Stripe's format.
 //!
-//! Invariant: an error rolls its transaction back, except a card error. A declined attempt has to be
-//! recorded (a failed charge, an event), so its transaction is committed.
+//! Invariant: an error rolls its transaction back, except a card error. A declined attempt must leave a failed
+//! charge and its event, so its transaction is committed.
 
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! The origins of hosted pages.
 //!
 //! Stripe serves each kind from a host of its own, and an application's Content-Security-Policy has to allow
-//! for that. Here all are one address by default; as a setting, each kind gets a name below `localhost`,
-//! which browsers resolve to this machine.
+//! them. Here all share one origin by default; with a setting, each kind gets a name below `localhost`, which
+//! browsers resolve to this machine.
 
 use crate::settings::Settings;
 use crate::store::Tx;

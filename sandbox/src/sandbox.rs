@@ -309,8 +309,8 @@ impl Sandbox {
     }
 }
 
-/// Asks the sandbox at `url` how many seconds its clock is ahead of real time, for a program that did
-/// not start it. `None` if it does not respond within two seconds.
+/// Reads how many seconds the clock of the sandbox at `url` is ahead of real time, for a program that did not
+/// start it. `None` if it does not respond within two seconds.
 pub async fn offset_at(url: &str) -> Option<i64> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().ok()?;
     let response = client.get(format!("{}/_sandbox/api/clock", url.trim_end_matches('/'))).send().await.ok()?;

@@ -56,7 +56,7 @@ async fn close(tollgate: Tollgate, account: AccountId, email: String, client: Cl
     Ok(())
 }
 
-/// Closes the account of a user who has not asked for it. Billing ends first, unless it is in the sandbox or no
+/// Closes an account without a request from its user. Billing ends first, unless it is in the sandbox or no
 /// longer exists in Stripe.
 pub(crate) async fn close_unasked(tollgate: &Tollgate, user: &User) -> Result<(), CloseError> {
     if !tollgate.config().is_sandbox() {

@@ -139,7 +139,7 @@ fn dot_env() -> Result<HashMap<String, String>, ConfigErrors> {
         Err(error) if error.not_found() => return Ok(HashMap::new()),
         Err(error) => return Err(ConfigErrors(vec![format!(".env: {error}")])),
     };
-    // The error would show the line, and the line may hold a secret.
+    // The error would show the line, which may contain a secret.
     lines
         .collect::<Result<_, _>>()
         .map_err(|_| ConfigErrors(vec![".env: a line is not of the form NAME=value".to_owned()]))
@@ -205,7 +205,7 @@ impl Reader<'_> {
             Some("production") => Env::Production,
             Some(other) => {
                 self.error(format!("APP_ENV is `{other}`: use `development` or `production`"));
-                // The stricter one, so that no other error goes unreported.
+                // The stricter environment, so that no other error goes unreported.
                 Env::Production
             }
         }

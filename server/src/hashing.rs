@@ -16,12 +16,12 @@ use tokio::time::timeout;
 pub struct HashingLimits {
     /// Hashes computed at the same time.
     pub parallel: usize,
-    /// The time that another one waits for a slot.
+    /// The time that a further hash waits for a slot.
     pub wait: Duration,
 }
 
 impl Default for HashingLimits {
-    /// One per core: with more, each would only take longer.
+    /// One hash per core: with more, each would only take longer.
     fn default() -> Self {
         Self { parallel: available_parallelism().map_or(1, NonZeroUsize::get), wait: Duration::from_secs(3) }
     }

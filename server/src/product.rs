@@ -1,8 +1,7 @@
 //! The app's features and meters, by name.
 //!
-//! `plans.toml` declares the features and meters; these constants name them in code. The two are compared
-//! when the server starts, so it does not start if a key is misspelled here or missing there
-//! (`tests/rules/product.rs`).
+//! `plans.toml` declares the features and meters; these constants name them in code. The server compares the
+//! two at startup, and does not start if a key is misspelled here or missing there (`tests/rules/product.rs`).
 
 use billing::{Feature, Meter};
 

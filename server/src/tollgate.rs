@@ -125,7 +125,7 @@ impl Tollgate {
         &self.0.portal_returns
     }
 
-    /// The OpenAPI document, once it was asked for.
+    /// The OpenAPI document, once it has been requested.
     pub(crate) fn api_document(&self) -> &OnceLock<Value> {
         &self.0.api_document
     }

@@ -1,5 +1,5 @@
-//! Work that runs to its end even if the client disconnects: a key that was revoked or a session that was
-//! ended must not keep working because its owner did not wait for the response.
+//! Work that is completed even if the client disconnects: a revoked key or an ended session must not keep
+//! working because its owner did not wait for the response.
 
 use tracing::Instrument;
 

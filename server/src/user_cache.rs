@@ -93,7 +93,8 @@ impl UserCache {
         self.users.get(&Changed::User(id.clone()).subject(), users::by_id(db, id)).await
     }
 
-    /// Finds the API key with this hash, unless it was revoked. `admit` is asked before the database is.
+    /// Finds the API key with this hash, unless it was revoked. `admit` is called before the database is
+    /// queried.
     pub async fn api_key<E: From<StoreError>>(
         &self,
         db: &Db,

@@ -87,7 +87,7 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// A thread that plays histories. Everything of a history happens on it.
+/// A thread that plays whole histories.
 struct Lane<'a> {
     database: DatabaseKind,
     number: u32,
@@ -147,7 +147,7 @@ impl<'a> Lane<'a> {
         Ok(self.seen.into_inner())
     }
 
-    /// One history, from its first purchase to the comparison.
+    /// Plays one history, from its first purchase to the comparison.
     async fn live(&self, steps: Vec<Step>) {
         let sandbox =
             sandbox::start(sandbox::Config { addr: ([127, 0, 0, 1], 0).into(), ..sandbox::Config::development() });
@@ -188,7 +188,7 @@ impl<'a> Lane<'a> {
             sandbox.fail_next(0, 500);
         }
 
-        // Every customer gets its account; leases of dead workers and delays after failures are over.
+        // Every customer gets its account; leases of crashed workers and delays after failures have expired.
         stripe.link(&people()[UNLINKED]).await;
         sandbox.advance(Duration::from_secs(2 * 3600));
         mail.deliver_in_order(&sandbox, &in_order).await;
@@ -317,7 +317,7 @@ impl Mail {
             node.lose_a_worker().await;
         }
         if conditions.outage {
-            // Mostly it outlasts all attempts of one request, and the events are rescheduled.
+            // Usually the outage outlasts all attempts of one request, and the events are rescheduled.
             let (calls, status) = if chance.below(4) == 0 { (2, 500) } else { (u32::MAX, 401) };
             sandbox.fail_next(calls, status);
         }

@@ -71,7 +71,7 @@ pub enum Action {
     /// The bank inquires, and the payment is refunded.
     RefundTheDisputed,
     Rename,
-    /// Rare: it ends every subscription.
+    /// Rare, because it ends every subscription.
     DeleteCustomer,
     /// The customer that an operator created is linked to its account.
     Link,
@@ -130,7 +130,7 @@ pub enum Dispute {
     /// The bank only inquires.
     Inquiry,
     Open,
-    /// It is countered with winning evidence, a minute later.
+    /// It is answered with winning evidence, a minute later.
     Answered,
     Lost,
 }
@@ -144,7 +144,7 @@ pub struct Conditions {
     pub old_version: bool,
     /// The node restarts before it receives anything.
     pub restart: bool,
-    /// A worker claims what is due, and dies.
+    /// A worker claims what is due, and crashes.
     pub dead_worker: bool,
     /// Stripe fails for a while.
     pub outage: bool,

@@ -2,8 +2,8 @@
 //! is lost, nothing is granted twice, and every month of a subscription is recorded once and
 //! reported to the host.
 //!
-//! The sandbox keeps running, and the program follows its clock: between a kill and the next start a
-//! minute passes, so that the leases of the dead process expire by themselves, as in production.
+//! The sandbox keeps running, and the program follows its clock: between a kill and the next start a minute
+//! passes, so that the leases of the killed process expire by themselves, as in production.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -138,7 +138,7 @@ impl Setting {
         Self { sandbox, db, url, client: reqwest::Client::new(), config, database }
     }
 
-    /// Starts the program when the leases of one that died have expired.
+    /// Starts the program when the leases of the killed process have expired.
     async fn start_later(&self) -> Running {
         self.sandbox.advance(UNTIL_LEASES_EXPIRE);
         self.start().await

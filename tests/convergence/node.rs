@@ -97,7 +97,7 @@ impl Node {
         self.tollgate.drain().await;
     }
 
-    /// A worker claims the events that are due, and dies.
+    /// A worker claims the events that are due, and crashes.
     pub async fn lose_a_worker(&self) {
         let now = self.tollgate.now();
         inbox::claim(self.tollgate.db(), "dead", now, now.plus_seconds(60), 64).await.unwrap();

@@ -61,7 +61,7 @@ pub async fn assert_agrees(objects: &Objects, node: &Node) {
         let stored = subscriptions::by_id(db, &SubscriptionId::new(id(each))).await.unwrap();
         assert_stored(objects, each, stored, Some(expected::subscription(objects, each)));
     }
-    // There is no event about a draft.
+    // Stripe sends no events about drafts.
     for each in objects.invoices.iter().filter(|invoice| invoice["status"] != "draft") {
         let stored = invoices::by_id(db, &InvoiceId::new(id(each))).await.unwrap();
         assert_stored(objects, each, stored, Some(expected::invoice(each)));

@@ -49,7 +49,7 @@ pub struct App {
     pub key: String,
     /// A stored event.
     pub event: String,
-    /// Without fsync on commit: what is on disk does not matter here, and most of the time would be spent on it.
+    /// Without fsync on commit: durability does not matter here, and fsync would take most of the time.
     _database: Database,
 }
 
@@ -122,7 +122,7 @@ impl App {
         }
     }
 
-    /// Whether it still serves: it is ready, and the operator's pages open.
+    /// Checks that it still serves: it is ready, and the operator's pages open.
     pub async fn serves(&self) -> Result<(), String> {
         for path in ["/readyz", "/dashboard", "/billing", "/admin", "/admin/events", "/dashboard/analytics"] {
             let request = Request::get(path).header("cookie", &self.operator_cookie).body(Body::empty()).unwrap();

@@ -117,7 +117,7 @@ fn queries(app: &App) -> Vec<(u32, Example)> {
         (1, "/dashboard", Customer, &[("notice", "a")]),
         (1, "/dashboard/meters", Customer, &[("a", "b")]),
         (3, "/dashboard/analytics", Operator, &[("range", "90d")]),
-        // What customers named their keys is in the file.
+        // The file contains the names that customers gave their keys.
         (3, "/dashboard/analytics/export", Operator, &[("range", "30d")]),
         (2, "/dashboard/api-keys", Operator, &[("a", "b")]),
         (1, "/dashboard/custom-domain", Operator, &[("a", "b")]),

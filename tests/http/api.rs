@@ -261,7 +261,7 @@ on_both_databases! {
         let app = Harness::start_configured(database, |_| {}, |config| config.api_calls_per_second = NonZeroU32::new(1)).await;
         let browser = app.signed_up("ada@example.com").await;
         let rejected = Arc::new(AtomicBool::new(false));
-        // As many calls as it takes: how many pass meanwhile depends on the machine.
+        // Calls until one is rejected: how many pass before that depends on the machine.
         let callers: Vec<_> = (0..8)
             .map(|_| {
                 let (browser, rejected) = (browser.clone(), rejected.clone());

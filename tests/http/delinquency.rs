@@ -41,7 +41,7 @@ on_both_databases! {
         assert!(banner.tone == "warning" && banner.html.contains("href=\"/billing/invoice?id="), "{banner:?}");
         assert!(browser.opens("/dashboard/analytics").await, "within the grace period");
 
-        // The clock runs during this test: an hour is far longer than it takes.
+        // The clock runs during this test, which takes far less than an hour.
         let left = u64::try_from(failed_at + 3 * 86_400 - app.tollgate.now().0).unwrap();
         pass(&app, left - 3600).await;
         assert!(browser.opens("/dashboard/analytics").await, "to the end of the grace period");

@@ -161,7 +161,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    /// Every process that applies it dies, so no error is ever recorded.
+    /// Every process that applies it crashes, so no error is ever recorded.
     async fn an_event_that_kills_every_process_is_parked(database) {
         let app = Harness::start(database).await;
         app.stop().await;

@@ -164,7 +164,7 @@ async fn without_free_file_descriptors_open_connections_are_served_and_others_la
     assert!(["evt_1", "evt_2", "evt_3"].iter().all(|id| stored.iter().any(|stored| stored == id)), "{stored:?}");
 }
 
-/// SQLite goes on with a file that ends with the process.
+/// SQLite continues with an unlinked file, which disappears with the process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_wal_loses_nothing_that_was_acknowledged() {
     let database = DatabaseKind::Sqlite.fresh_database().await;
@@ -199,7 +199,7 @@ async fn one_server_uses_an_sqlite_file_and_commands_run_alongside_it() {
         tollgate(&database.files, &variables).args(arguments).status().unwrap()
     };
     assert!(command(&["migrate"]).success() && command(&["events", "list"]).success());
-    // The lock ends with the process, however that ends.
+    // The lock is released when the process ends, even if it is killed.
     first.kill();
     let third = Program::start(&database, &[]).await;
     until_ready(&third).await;

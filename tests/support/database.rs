@@ -135,8 +135,8 @@ impl Database {
             .await;
     }
 
-    /// Makes the database unavailable in the middle of its work: PostgreSQL closes every
-    /// connection and accepts none; SQLite's file is locked.
+    /// Makes the database unavailable while it is in use: PostgreSQL closes every connection and accepts none;
+    /// SQLite's file is locked.
     pub async fn take_away(&self) -> Outage<'_> {
         match &self.on_server {
             None => {
@@ -184,7 +184,7 @@ impl Outage<'_> {
         let Some(server) = self.on_server else { return };
         if self.is_read_only {
             server.run("ALTER DATABASE", "RESET default_transaction_read_only").await.unwrap();
-            // The setting of a connection is that of its beginning.
+            // A connection keeps the setting that it started with.
             server.disconnect_all().await;
         } else {
             server.run("ALTER DATABASE", "ALLOW_CONNECTIONS true").await.unwrap();

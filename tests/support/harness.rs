@@ -48,7 +48,7 @@ impl Harness {
         Self::start_with(kind, |_| {}).await
     }
 
-    /// The same, after `prepare` has set up the sandbox.
+    /// Like [`Self::start`], after `prepare` has set up the sandbox.
     pub async fn start_with(kind: DatabaseKind, prepare: impl FnOnce(&Sandbox)) -> Self {
         Self::start_configured(kind, prepare, |_| {}).await
     }

@@ -1,4 +1,5 @@
-//! What others could replace under its name is pinned: images by digest, actions by commit.
+//! Checks that everything that others could replace under its name is pinned: images by digest, actions by
+//! commit.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The files, functions and tests that the documentation names as proof exist.
+//! Checks that the files, functions and tests that the documentation names as proof exist.
 
 use std::fs;
 use std::path::Path;

@@ -85,7 +85,7 @@ fn with_free_plan(index: usize) -> anyhow::Result<String> {
     let mut file: toml::Table = PLANS.parse().context("plans.toml")?;
     let mut plans = plans()?;
     let mut free = plans.remove(index);
-    // The former free plan has no price and could only be the lowest.
+    // The former free plan has no price, so it could only be the lowest.
     plans.remove(0);
     free.as_table_mut().context("a plan is a table")?.remove("price");
     plans.insert(0, free);

@@ -9,7 +9,7 @@ use crate::attempts::{busy, too_many_attempts};
 use crate::document;
 use crate::form_state::FormState;
 
-/// Says that there were too many attempts.
+/// Shows the form with a message about too many attempts.
 pub(super) async fn too_many(
     tollgate: &Tollgate,
     parts: Parts,
@@ -22,7 +22,7 @@ pub(super) async fn too_many(
     with_retry_after(response, retry_after)
 }
 
-/// Says that too many others are logging in or signing up.
+/// Shows the form with a message that too many others are logging in or signing up.
 pub(super) async fn unavailable(
     tollgate: &Tollgate,
     parts: Parts,

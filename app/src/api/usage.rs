@@ -47,7 +47,7 @@ pub struct MeterUsage {
     pub credits: i64,
     /// Units used beyond limit and credits, which are billed.
     pub overage: u64,
-    /// Whether usage beyond limit and credits is rejected or billed.
+    /// Whether usage beyond limit and credits is denied or billed.
     pub overage_policy: OveragePolicy,
     /// When the window ends, in epoch seconds.
     pub resets_at: i64,
@@ -63,7 +63,7 @@ pub enum OveragePolicy {
     Billed {
         /// The price of a unit, if the catalog has it.
         unit: Option<String>,
-        /// The most units billed per window; more is rejected.
+        /// The most units billed per window; more is denied.
         max: u64,
     },
 }

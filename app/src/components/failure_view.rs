@@ -7,7 +7,7 @@ use server::auth::Visitor;
 
 use crate::failure::Failure;
 
-/// The page for a failure, with a way out.
+/// The page for a failure, with a link to continue.
 #[component]
 pub fn FailureView(failure: Failure) -> impl IntoView {
     let is_signed_in = use_context::<Visitor>().is_some_and(|visitor| visitor.signed_in.is_some());

@@ -55,7 +55,7 @@ pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl
         return Some(view! { <BankAtWork plan debt has_access={entitlement.rank > 0}/> }.into_any());
     }
     let grace_end = subscription.grace_end(catalog);
-    // After an upgrade that was not paid, the plan before it.
+    // After an upgrade that was not paid, the previous plan.
     let kept = catalog.plan(&entitlement.tier).map(|plan| plan.name.clone()).filter(|kept| *kept != plan);
     Some(match rule {
         Rule::PeriodPaid => match subscription.pause.clone() {

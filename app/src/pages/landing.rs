@@ -78,7 +78,7 @@ pub fn Landing() -> impl IntoView {
     }
 }
 
-/// Describes the handling of usage over a limit: credits that were bought, then billing or rejection.
+/// Describes what happens to usage beyond a limit: it uses credits first, and is then billed or denied.
 fn over_a_limit(catalog: &Catalog) -> String {
     let has_credits = catalog.products().iter().any(|product| product.grants.is_some());
     let credits = if has_credits { "Usage over a limit comes out of your extra credits first. " } else { "" };
@@ -105,7 +105,7 @@ fn grace(days: u32) -> String {
     }
 }
 
-/// The plans at a glance: name, price and first limit.
+/// A summary of the plans: name, price and first limit.
 #[component]
 fn Teaser() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();

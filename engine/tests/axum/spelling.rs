@@ -68,7 +68,7 @@ fn hosts(app: &App) -> Vec<(&'static str, Router)> {
     ]
 }
 
-/// A router whose pages are named by decoded parameters, as a content management system has it.
+/// A router whose pages are named by decoded parameters, like those of a content management system.
 fn any_page() -> Router {
     let page = |Path(path): Path<String>| async move { path };
     Router::new().route("/{*path}", any(page))

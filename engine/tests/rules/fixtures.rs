@@ -16,7 +16,7 @@ use engine::stripe::objects;
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// The folders of the fixtures: the API since `2025-03-31.basil`, which the library speaks, and before.
+/// The folders of the fixtures: the API since `2025-03-31.basil`, which the library uses, and before.
 pub const SHAPES: [&str; 2] = ["basil_and_later", "before_basil"];
 
 /// 29 April 2027, 12:00 UTC: when the story starts.

@@ -136,7 +136,7 @@ on_both_databases! {
         other.close().await;
     }
 
-    /// A node that dies between the handler's success and the commit.
+    /// A node crashes between the handler's success and the commit.
     async fn a_change_whose_delivery_was_never_recorded_is_delivered_again_under_the_same_id(database) {
         let clock = Clock::manual(NOW);
         let core = database.core(&clock);

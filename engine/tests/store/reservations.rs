@@ -115,7 +115,7 @@ on_both_databases! {
         assert!(matches!(recorded, Err(UsageError::KeyReused)), "recording is not reserving");
     }
 
-    /// The node that reserved them has died.
+    /// The node that reserved them has crashed.
     async fn a_crash_between_reserve_and_commit_releases_the_units_at_expiry(database) {
         let clock = Clock::manual(NOW);
         let account = database.account("ada@example.com").await;

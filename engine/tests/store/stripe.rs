@@ -1,4 +1,4 @@
-//! What is known of Stripe itself: its account, and the requests that it failed to answer.
+//! The stored facts about Stripe: its account, and the requests that it failed to answer.
 
 use billing::CustomerId;
 use engine::store::customers;

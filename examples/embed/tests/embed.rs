@@ -226,8 +226,8 @@ async fn a_meter_allows_what_the_plan_includes(app: App) {
 }
 
 async fn an_event_about_a_user_without_an_account_is_kept(app: App) {
-    // Bob has never used anything that needs billing, so the engine does not know him. Support sold
-    // him a plan in the Dashboard.
+    // Bob has never used anything that needs billing, so the engine does not know him. Support has sold him a
+    // plan in the Dashboard.
     let named = ("metadata[account_id]", "2");
     let customer = app.stripe(reqwest::Method::POST, "/v1/customers", &[named]).await;
     let customer = customer["id"].as_str().unwrap().to_owned();

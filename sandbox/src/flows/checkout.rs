@@ -142,7 +142,7 @@ fn check_combination(params: &Value) -> Result<(), ApiError> {
 
 fn check_expiry(expires_at: i64, now: i64) -> Result<(), ApiError> {
     let message = match expires_at - now {
-        // A request takes a moment, so allow ten seconds.
+        // Allows ten seconds for the request to arrive.
         ..1_790 => "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.",
         86_411.. => "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
         _ => return Ok(()),

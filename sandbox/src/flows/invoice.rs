@@ -148,7 +148,7 @@ pub(crate) fn send(tx: &mut Tx<'_>, id: &str) -> Result<Invoice, ApiError> {
     Ok(invoice)
 }
 
-/// The reaction to a declined payment.
+/// What happens after a declined payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfDeclined {
     /// No retry; the customer can try again.

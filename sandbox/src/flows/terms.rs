@@ -11,7 +11,7 @@ use crate::store::Tx;
 
 pub(crate) const UPDATED: &str = "customer.subscription.updated";
 
-/// The reaction when the first invoice, or the invoice of a change, cannot be paid.
+/// What happens when the first invoice, or the invoice of a change, cannot be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfUnpaid {
     /// The subscription becomes `incomplete` or `past_due`.

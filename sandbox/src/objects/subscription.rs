@@ -59,7 +59,7 @@ pub(crate) struct Subscription {
     /// The subscription after its pending update.
     #[serde(rename = "_pending_change", skip_serializing_if = "Option::is_none")]
     pub(crate) pending_change: Option<Box<Subscription>>,
-    /// Whether the end of the trial has been announced.
+    /// Whether `trial_will_end` has been sent.
     #[serde(rename = "_warned", skip_serializing_if = "std::ops::Not::not")]
     pub(crate) warned: bool,
 }
@@ -172,7 +172,7 @@ api_enum! {
 }
 
 api_enum! {
-    /// What a subscription is paused by.
+    /// The cause of a pause.
     PausedBy {
         #[default]
         Subscription = "subscription",

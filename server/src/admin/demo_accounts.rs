@@ -11,7 +11,7 @@ use crate::demo::{CUSTOMER, OPERATOR, PASSWORD};
 use crate::store::users::{self, User};
 use crate::tollgate::Tollgate;
 
-/// Demo accounts exist in an app that is not for trying out, or could not be looked for or removed.
+/// Demo accounts exist in an app with real keys, or could not be found or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoAccountsError {
     /// They would be open to everyone.
@@ -54,7 +54,8 @@ pub async fn remove(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Vec<Strin
     Ok(removed)
 }
 
-/// The users with an address of the demo accounts and their password. With another password it is someone's own.
+/// Finds the users who have both the address and the password of a demo account. With another password it is
+/// someone's own account.
 async fn find(tollgate: &Tollgate) -> Result<Vec<User>, DemoAccountsError> {
     let mut found = Vec::new();
     for address in [CUSTOMER, OPERATOR] {

@@ -1,4 +1,4 @@
-//! The state of billing at a glance.
+//! An overview of billing.
 
 use billing::Timestamp;
 use engine::StoreError;

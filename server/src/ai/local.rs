@@ -1,4 +1,5 @@
-//! A placeholder for a language model, for development and tests. A prompt always gives the same text.
+//! A placeholder for a language model, for development and tests. The same prompt always produces the same
+//! text.
 
 /// The placeholder's name, which should not look like a model's.
 pub(super) const MODEL: &str = "tollgate-local";

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::device::Device;
 
-/// The client that sent a password, as far as it is known.
+/// What is known of the client that sent a password.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     /// The client's address, or its network.

@@ -1,9 +1,9 @@
-//! Devices on which a user has logged in, so that others' wrong guesses do not lock the user out
+//! Devices on which a user has logged in, so that other people's wrong guesses do not lock the user out
 //! ([`super::throttle`]).
 //!
-//! A device is a browser with a random token in a cookie, which grants no access. Unlike a network address,
-//! it stays the same when its user moves, and is not shared with an attacker in the same office. The table
-//! has a hash of the token and the e-mail address together, so it reveals neither who logs in nor how often.
+//! A device is a browser with a random token in a cookie, which grants no access. Unlike a network address, it
+//! stays the same when its user moves, and is not shared with an attacker in the same office. The table stores
+//! one hash of the token and the e-mail address together, so it reveals neither who logs in nor how often.
 
 use axum::http::HeaderMap;
 use billing::Timestamp;

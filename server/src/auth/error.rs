@@ -85,7 +85,7 @@ pub enum SignUpError {
         /// Seconds until the next attempt is allowed.
         retry_after: u64,
     },
-    /// It failed for a reason that may pass.
+    /// It failed for a reason that may be temporary.
     #[error(transparent)]
     Unavailable(#[from] AuthUnavailable),
 }
@@ -102,7 +102,7 @@ pub enum LoginError {
         /// Seconds until the next attempt is allowed.
         retry_after: u64,
     },
-    /// It failed for a reason that may pass.
+    /// It failed for a reason that may be temporary.
     #[error(transparent)]
     Unavailable(#[from] AuthUnavailable),
 }

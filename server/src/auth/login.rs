@@ -35,8 +35,8 @@ pub async fn confirm(tollgate: &Tollgate, who: &SignedIn, client: &Client, passw
     if identity.signed_in.user_id == who.user_id { Ok(()) } else { Err(LoginError::Wrong) }
 }
 
-/// Finds the user with this address and password, and the device if the user is known on it. The attempt is counted before the password is
-/// checked, and given back if it was right or not checked.
+/// Finds the user with this address and password, and the device if the user is known on it. The attempt is
+/// counted before the password is checked, and no longer counts if the password was right or was not checked.
 async fn authenticate(
     tollgate: &Tollgate,
     client: &Client,

@@ -20,7 +20,7 @@ use crate::tollgate::Tollgate;
 use crate::uninterrupted::uninterrupted;
 use crate::user_cache::Changed;
 
-/// Not `Strict`, so that customers are still signed in when Stripe sends them back.
+/// Not `Strict`, so that customers are still signed in when they return from Stripe.
 pub(crate) const COOKIE: Cookie = Cookie::new("tollgate", SameSite::Lax);
 /// Days after which a session ends. Requests do not extend it: one that is in flight while the user logs
 /// out would write the session back.

@@ -1,13 +1,14 @@
 //! The limits on logins and sign-ups.
 //!
-//! An attempt is counted before the password is checked and given back if it was right, so that a
-//! hundred parallel guesses count as a hundred attempts. The counts are in the database, shared by all nodes.
+//! An attempt is counted before the password is checked, and no longer counts if the password was right, so
+//! that a hundred parallel guesses count as a hundred attempts. The counts are in the database, shared by all
+//! nodes.
 //!
-//! Wrong guesses must not lock a user out, so a limit per e-mail address alone would be wrong: anyone
-//! could keep it exhausted. Guesses are limited per address and client, per client, and, against many
-//! clients that guess together, generously per address. A browser in which the user has logged in before
-//! ([`super::device`]) has a limit of its own instead, so the user can always log in there, whatever others
-//! do. A stolen device cookie is worth no more guesses than that limit.
+//! Wrong guesses must not lock a user out, so a limit per e-mail address alone would be wrong: anyone could
+//! keep it exhausted. Guesses are limited per address and client, per client, and, against many clients that
+//! guess together, generously per address. A browser in which the user has logged in before ([`super::device`])
+//! has a limit of its own instead, so the user can always log in there, whatever others do. A stolen device
+//! cookie allows no more guesses than that limit.
 
 use std::net::IpAddr;
 
@@ -38,7 +39,7 @@ const SIGN_UPS_PER_CLIENT: i64 = 20;
 /// Attempts that were counted.
 pub(super) struct Counted {
     keys: Vec<String>,
-    /// The browser, if the user has logged in in it before.
+    /// The browser, if the user has logged in there before.
     pub(super) known_device: Option<Device>,
 }
 
@@ -159,7 +160,7 @@ async fn try_count(tollgate: &Tollgate, limits: &[Limit], now: Timestamp) -> Res
 }
 
 impl Counted {
-    /// Gives the attempt back, because the password was right or not checked.
+    /// Stops counting the attempt, because the password was right or was not checked.
     pub(super) async fn release(&self, tollgate: &Tollgate) -> Result<(), AuthUnavailable> {
         let mut tx = tollgate.db().begin().await?;
         for key in &self.keys {

@@ -1,4 +1,4 @@
-//! The host that a request names. The app has one: cookies belong to it, and Stripe leads back to it. Pages
+//! The host that a request names. The app has one: cookies belong to it, and Stripe redirects back to it. Pages
 //! under another name, such as the server's address or an old domain, redirect to `APP_URL`.
 //!
 //! A host of this machine is served as it is: a developer may use `127.0.0.1` for `localhost`, and a proxy
@@ -23,7 +23,7 @@ pub(super) async fn redirect(State(tollgate): State<Tollgate>, request: Request,
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let mut response =
         Redirect::permanent(&format!("{}{path}", app_url.origin().ascii_serialization())).into_response();
-    // The host name may be used for something else one day.
+    // The host name may later be used for something else.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -32,7 +32,7 @@ pub struct Pages {
     /// Responds to a request that reaches no page: renders the page for the `StatusCode` in the request's
     /// extensions, or for 404 if there is none.
     pub rejections: Router,
-    /// The pages with forms, for a visitor who has to log in to send one.
+    /// Finds the page with a form, for a visitor who has to log in before sending it.
     pub form_page: FormPage,
 }
 
@@ -50,7 +50,7 @@ pub fn router(tollgate: &Tollgate, pages: Pages) -> Result<Router, PolicyTableEr
     let guarded = pages.router.fallback_service(pages.rejections).layer(
         ServiceBuilder::new()
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-            // For an error page that panics itself.
+            // In case an error page itself panics.
             .layer(CatchPanicLayer::new())
             .layer(middleware::from_fn_with_state(backstop, backstop::replace_failed_page))
             .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -77,7 +77,7 @@ pub async fn serve(
 type Accepted = (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
 
 async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    // The semaphore is never closed, so there is always a slot.
+    // The semaphore is never closed, so this cannot fail.
     let slot = Arc::clone(free).acquire_owned().await.ok();
     let (stream, client) = listener.accept().await?;
     Ok((stream, client, slot))

@@ -50,7 +50,7 @@ pub async fn take(
     Ok(Attempt::Denied { window_start: Timestamp(start) })
 }
 
-/// Gives back an attempt whose password was right.
+/// Stops counting an attempt whose password was right.
 pub async fn release(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
     tx.execute(GIVE_BACK, values![key]).await.map(drop)
 }

@@ -119,8 +119,8 @@ pub struct Authenticated {
     pub key_id: String,
 }
 
-/// Finds the account of a key, and records, to the minute, that the key was used. `admit` is asked before
-/// a key that is not cached is looked up.
+/// Finds the account of a key, and records, to the minute, that the key was used. `admit` is called before a
+/// key that is not cached is looked up.
 pub async fn authenticate<E: From<StoreError> + From<R>, R>(
     tollgate: &Tollgate,
     key: &str,

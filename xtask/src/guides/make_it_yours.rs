@@ -24,7 +24,7 @@ pub fn follow(project: &Project) -> anyhow::Result<()> {
     let environment = vec![
         ("CARGO_PROGRAM", cargo),
         ("CARGO_TARGET_DIR", project.target.clone()),
-        // Everything was downloaded for the tests.
+        // Everything has already been downloaded for the tests.
         ("CARGO_NET_OFFLINE", "true".into()),
     ];
     let shell = Shell::new(folder.path(), r#"command "$CARGO_PROGRAM" "$@""#, environment)?;

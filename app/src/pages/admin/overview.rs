@@ -1,4 +1,4 @@
-//! `/admin`: the state of billing at a glance.
+//! `/admin`: an overview of billing.
 
 use billing::Timestamp;
 use billing::money::grouped;

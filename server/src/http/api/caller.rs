@@ -122,7 +122,7 @@ async fn credentials(
             let (scheme, key) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
         });
-        // A key that may not exist is looked up for a client that has not tried too many.
+        // A key that may not exist is looked up only if its client has not tried too many.
         let admit = || limits.admit(tollgate, &client(&parts.extensions));
         let found = match key {
             Some(key) => api_keys::authenticate::<Problem, _>(tollgate, key, admit).await?,

@@ -1,10 +1,10 @@
 //! `POST /api/v1/generate`: generates text from a prompt, for one unit of AI generations.
 //!
-//! The unit is reserved before the provider is called, counted when the text is complete, and released
-//! if the provider fails or the caller disconnects before receiving any of the text. A stream runs one chunk
-//! behind: its last chunk is sent only after the unit was counted. A caller that disconnects in the
-//! middle is charged, and can get the whole text by repeating the call: with the same `Idempotency-Key`
-//! it gets the same text and counts once (`tests/http/generate.rs`).
+//! The unit is reserved before the provider is called, counted when the text is complete, and released if the
+//! provider fails or the caller disconnects before receiving any of the text. A stream runs one chunk behind:
+//! its last chunk is sent only after the unit was counted. A caller that disconnects mid-stream is charged, and
+//! can get the whole text by repeating the call: with the same `Idempotency-Key` it gets the same text and
+//! counts once (`tests/http/generate.rs`).
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -195,7 +195,7 @@ impl Drop for Held {
 }
 
 async fn text(tollgate: &Tollgate, work: Work, max_time: Duration) -> Result<Response, Problem> {
-    // Only the provider is timed: a count that has started is not canceled.
+    // The timeout covers only the provider: a count that has started is not canceled.
     let generated = tokio::time::timeout(max_time, complete(tollgate, &work.prompt)).await;
     let generated = generated.unwrap_or(Err(AiError::TimedOut)).map_err(|error| failed(&error))?;
     count(work, &generated).await?;
