@@ -12,9 +12,8 @@ use server::admin::demo_accounts::reject_outside_the_sandbox;
 use server::store::users;
 use server::{auth, demo};
 
-use crate::program::Program;
 use crate::support::{
-    Browser, Database, DatabaseKind, Harness, PAYS, WEBHOOK_SECRETS, deliver, event, on_both_databases,
+    Browser, Database, DatabaseKind, Harness, PAYS, Program, WEBHOOK_SECRETS, deliver, event, on_both_databases,
 };
 
 const PLANS: &str = include_str!("../../plans.toml");

@@ -1,5 +1,7 @@
 //! The gate over HTTP: every gated page, in every spelling.
 
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use reqwest::Method;
 
 use crate::support::{Browser, Harness, PAYS, Page, on_both_databases};
@@ -160,6 +162,26 @@ on_both_databases! {
         }
     }
 
+    /// Over HTTP/2 the host is not in a header.
+    async fn the_host_is_checked_over_http_2_too(database) {
+        let app = Harness::start(database).await;
+        let port = app.url.rsplit(':').next().unwrap();
+        let own = format!("localhost:{port}");
+        let (status, location) = over_http_2(&app.url, Method::GET, "http://old.example.com/pricing", "").await;
+        assert_eq!((status, location), (308, format!("{}/pricing", app.url)));
+        let (status, _) = over_http_2(&app.url, Method::GET, &format!("http://{own}/pricing"), "").await;
+        assert_eq!(status, 200);
+        let theme = |host: &str| format!("http://{host}/theme");
+        for (host, origin, status) in [
+            (own.as_str(), format!("http://{own}"), 303),
+            (own.as_str(), "http://evil.example".to_owned(), 403),
+            ("old.example.com", "http://old.example.com".to_owned(), 403),
+        ] {
+            let (answered, _) = over_http_2(&app.url, Method::POST, &theme(host), &origin).await;
+            assert_eq!(answered, status, "a form from {origin} to {host}");
+        }
+    }
+
     async fn unknown_paths_return_404_for_everyone(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
@@ -191,6 +213,19 @@ on_both_databases! {
         app.settled().await;
         assert!(!browser.opens("/dashboard/analytics").await);
     }
+}
+
+/// Sends a request, and if it is a POST the form of a theme. Returns the status and the `Location`.
+async fn over_http_2(url: &str, method: Method, uri: &str, origin: &str) -> (u16, String) {
+    let stream = tokio::net::TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::builder().method(method).uri(uri).header("origin", origin);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let response = client.send_request(request.body("theme=dark".to_owned()).unwrap()).await.unwrap();
+    let location = response.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
+    connection.abort();
+    (response.status().as_u16(), location.unwrap_or_default())
 }
 
 /// Sends the path unchanged, which a client library would normalize. Returns the status and the

@@ -25,7 +25,6 @@ mod outage;
 mod outbox;
 mod pages;
 mod portal;
-mod program;
 mod purchase;
 mod reconcile;
 mod restore;

@@ -5,8 +5,9 @@ use std::process::Output;
 use reqwest::Method;
 use server::config::{SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
 
-use crate::program::{Program, tollgate};
-use crate::support::{Browser, DatabaseKind, PAYS, Page, event, on_both_databases, pay, signed, until};
+use crate::support::{
+    Browser, DatabaseKind, PAYS, Page, Program, event, on_both_databases, pay, signed, tollgate, until,
+};
 
 fn run(files: &tempfile::TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
     let Output { status, stdout, stderr } = tollgate(files, variables).args(arguments).output().unwrap();
@@ -86,6 +87,30 @@ on_both_databases! {
             assert!(line.is_none(), "the log shows {what}, {secret}: {}", line.unwrap_or_default());
         }
     }
+}
+
+/// A proxy that replaces the Host header makes every redirect to `APP_URL` come back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redirect_that_loops_is_logged_once_with_its_cause() {
+    let database = DatabaseKind::Sqlite.fresh_database().await;
+    let mut server = Program::start(&database, &[]).await;
+    let warning = "the proxy must pass on the Host header";
+    let follow = async |browser: &Browser| {
+        let page = Page::of(browser.request(Method::GET, "/pricing").header("host", "backend:3000")).await;
+        assert_eq!(page.location(), format!("{}/pricing", server.url));
+    };
+    // Visitors of an old domain, who are redirected once.
+    for _ in 0..2 {
+        follow(&Browser::new(&server.url)).await;
+    }
+    assert!(!server.log().contains(warning), "{}", server.log());
+    let behind_proxy = Browser::new(&server.url);
+    for _ in 0..4 {
+        follow(&behind_proxy).await;
+    }
+    let log = server.stop().await;
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains(warning)).collect();
+    assert!(matches!(warnings[..], [line] if line.contains("WARN") && line.contains("backend:3000")), "{log}");
 }
 
 /// Signs up, logs in, pays, delivers a webhook and calls the API, each once with an error. Returns the

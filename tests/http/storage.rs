@@ -1,16 +1,17 @@
 //! Storage that fails: nothing that was acknowledged is lost, nothing that was rejected is stored, `/readyz`
 //! says so, and work continues without a restart wherever that is possible.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use engine::settings::DatabaseUrl;
-use engine::store::{Db, inbox};
+use engine::store::{Db, inbox, values};
 use reqwest::{Client, Method};
 use server::config::SANDBOX_WEBHOOK_SECRET;
 
-use crate::program::{Program, tollgate};
-use crate::support::{Database, DatabaseKind, Harness, deliver, event, on_both_databases, signed, until};
+use crate::support::{
+    Database, DatabaseKind, Harness, Program, deliver, event, on_both_databases, signed, tollgate, until,
+};
 
 /// An event that changes nothing and needs no response from Stripe.
 fn ignored(id: &str) -> String {
@@ -71,50 +72,14 @@ async fn fail_and_recover(database: &Database, program: &mut Program, fail: impl
     }
 }
 
-/// Changes a limit of a running program. The hard limit stays, so that it can be raised again.
-fn limit(program: &Program, limit: &str) {
-    let limited = Command::new("prlimit").args(["--pid", &program.id(), limit]).status();
+/// Changes a limit of a running process. The hard limit stays, so that it can be raised again.
+fn limit(process: &str, limit: &str) {
+    let limited = Command::new("prlimit").args(["--pid", process, limit]).status();
     assert!(limited.expect("prlimit of util-linux is installed").success());
 }
 
 fn wal(database: &Database) -> PathBuf {
     database.files.path().join("tollgate.db-wal")
-}
-
-/// A small file system in memory. `None` where it cannot be mounted, which needs root.
-struct SmallDisk {
-    folder: PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(folder: &Path) -> Option<Self> {
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder).output();
-        mount.is_ok_and(|output| output.status.success()).then(|| Self { folder: folder.to_owned() })
-    }
-
-    /// Fills it to the last byte.
-    fn fill(&self) {
-        let filler = self.folder.join("filler");
-        let mut size = 4 << 20;
-        let mut filled = Vec::new();
-        while size > 0 {
-            filled.resize(filled.len() + size, 0);
-            if std::fs::write(&filler, &filled).is_err() {
-                filled.truncate(filled.len() - size);
-                size /= 2;
-            }
-        }
-    }
-
-    fn empty(&self) {
-        std::fs::remove_file(self.folder.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["--lazy"]).arg(&self.folder).status();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,26 +88,40 @@ async fn writes_that_the_disk_rejects_are_not_acknowledged_and_succeed_again_lat
     let mut program = Program::start(&database, &[]).await;
     let size = std::fs::metadata(wal(&database)).unwrap().len();
     let id = program.id();
-    let set = |limit: &str| {
-        let limited = Command::new("prlimit").args(["--pid", &id, limit]).status();
-        assert!(limited.expect("prlimit of util-linux is installed").success());
-    };
     // The WAL cannot grow any more: an I/O error for SQLite.
-    fail_and_recover(&database, &mut program, || set(&format!("--fsize={size}:")), || set("--fsize=unlimited:")).await;
+    let (fail, recover) = (|| limit(&id, &format!("--fsize={size}:")), || limit(&id, "--fsize=unlimited:"));
+    fail_and_recover(&database, &mut program, fail, recover).await;
 }
 
+/// A disk that is full is an error of its own for SQLite, which also reports it if its file may not grow.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_loses_nothing_and_work_continues_once_it_has_room() {
-    let mut database = DatabaseKind::Sqlite.fresh_database().await;
-    let folder = database.files.path().join("disk");
-    std::fs::create_dir(&folder).unwrap();
-    let Some(disk) = SmallDisk::mount(&folder) else {
-        eprintln!("SKIPPED: a small file system cannot be mounted here, which needs root");
-        return;
+    let app = Harness::start(DatabaseKind::Sqlite).await;
+    let set = async |limit: &'static str| {
+        let mut tx = app.tollgate.db().begin().await.unwrap();
+        tx.execute(limit, values![]).await.unwrap();
+        tx.commit().await.unwrap();
     };
-    database.url = format!("sqlite:{}", folder.join("tollgate.db").display());
-    let mut program = Program::start(&database, &[]).await;
-    fail_and_recover(&database, &mut program, || disk.fill(), || disk.empty()).await;
+    let deliver = async |id: &str| {
+        let object = serde_json::json!({ "object": "balance", "padding": "x".repeat(200_000) });
+        (id.to_owned(), deliver(app.url.clone(), event(id, "balance.available", &object)).await)
+    };
+    let mut statuses = vec![deliver("evt_before").await];
+    // Never fewer pages than there are.
+    set("PRAGMA max_page_count = 1").await;
+    for number in 0..8 {
+        statuses.push(deliver(&format!("evt_{number}")).await);
+    }
+    assert!(statuses.iter().any(|(_, status)| *status == 500), "{statuses:?}");
+    set("PRAGMA max_page_count = 1000000").await;
+    statuses.push(deliver("evt_later").await);
+    for (id, status) in [&statuses[0], statuses.last().unwrap()] {
+        assert_eq!(*status, 200, "{id}");
+    }
+    let stored = stored(&app.database).await;
+    for (id, status) in &statuses {
+        assert_eq!(stored.contains(id), *status == 200, "{id} returned {status}: {stored:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,12 +130,12 @@ async fn without_free_file_descriptors_open_connections_are_served_and_others_la
     let mut program = Program::start(&database, &[]).await;
     let client = Client::new();
     assert_eq!(delivered(&client, &program, "evt_1").await, 200);
-    limit(&program, "--nofile=0:");
+    limit(&program.id(), "--nofile=0:");
     assert_eq!(delivered(&client, &program, "evt_2").await, 200, "the connection is open");
     let other = Client::new();
     let rejected = other.get(format!("{}/healthz", program.url)).timeout(std::time::Duration::from_millis(200));
     assert!(rejected.send().await.is_err(), "no connection is accepted");
-    limit(&program, "--nofile=1024:");
+    limit(&program.id(), "--nofile=1024:");
     assert_eq!(delivered(&other, &program, "evt_3").await, 200);
     until_ready(&program).await;
     program.kill();

@@ -6,6 +6,7 @@ mod browser;
 mod config;
 mod database;
 mod harness;
+mod program;
 mod stripe;
 mod wait;
 
@@ -14,5 +15,6 @@ pub use config::{CENTS_PER_CALL, WEBHOOK_SECRETS, assets, config, free_address};
 pub(crate) use database::on_both_databases;
 pub use database::{Database, DatabaseKind, Outage};
 pub use harness::Harness;
+pub use program::{Program, tollgate};
 pub use stripe::{DECLINES, PAYS, THREE_D_SECURE, deliver, event, pay, signed};
 pub use wait::until;

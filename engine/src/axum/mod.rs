@@ -16,4 +16,5 @@ pub use entitled::{Entitled, EntitledRejection, Requirement, SignedIn};
 pub use gate::{FormPage, Gate, admit};
 pub use identify::{Identify, Visitor};
 pub use policy::{PolicyTable, PolicyTableError, Route, Verdict};
+pub use request::host;
 pub use webhook::webhook;

@@ -2,7 +2,7 @@
 
 use axum::extract::OriginalUri;
 use axum::http::request::Parts;
-use axum::http::{Method, Uri, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use url::{Position, Url};
 
 use crate::settings::Urls;
@@ -10,6 +10,13 @@ use crate::settings::Urls;
 /// The URI as the client sent it: a nested router sees it without the prefix.
 pub(super) fn uri(parts: &Parts) -> &Uri {
     parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
+}
+
+/// Returns the host that a request names, with its port if it has one. HTTP/2 sends it in the URI, and HTTP/1 in a
+/// header. Empty if it is unreadable, and `None` if the request names none.
+pub fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let header = || headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    uri.authority().map(|authority| authority.as_str()).or_else(header)
 }
 
 /// The address of the request, with its path in this spelling.
@@ -32,8 +39,7 @@ pub(super) fn is_read(parts: &Parts) -> bool {
 /// is the address that the form is posted to, which need not be a page.
 fn form_page(parts: &Parts, urls: &Urls) -> Option<String> {
     let referer = Url::parse(parts.headers.get(header::REFERER)?.to_str().ok()?).ok()?;
-    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = uri(parts).authority().map(|authority| authority.as_str()).or(host);
+    let host = host(uri(parts), &parts.headers);
     let is_own = referer.origin() == urls.success.origin()
         || host.is_some_and(|host| host == &referer[Position::BeforeHost..Position::AfterPort]);
     let is_page = !referer.path().starts_with("//") && referer.path() != uri(parts).path();

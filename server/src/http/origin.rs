@@ -9,12 +9,13 @@
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use engine::axum::host;
 use url::Url;
 
-use super::host;
+use super::host::is_own;
 use super::rejection::reject;
 use crate::tollgate::Tollgate;
 
@@ -24,42 +25,42 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method().is_safe() || is_from_own_site(&tollgate, request.headers()) {
+    if request.method().is_safe() || is_from_own_site(&tollgate, request.uri(), request.headers()) {
         return next.run(request).await;
     }
     reject(&rejections, request, StatusCode::FORBIDDEN).await
 }
 
 /// Whether an API call is allowed: it uses no session, or comes from this site.
-pub(super) fn allows_call(tollgate: &Tollgate, headers: &HeaderMap) -> bool {
+pub(super) fn allows_call(tollgate: &Tollgate, uri: &Uri, headers: &HeaderMap) -> bool {
     let uses_session = headers.contains_key(header::COOKIE) && !headers.contains_key(header::AUTHORIZATION);
-    !uses_session || is_from_own_site(tollgate, headers)
+    !uses_session || is_from_own_site(tollgate, uri, headers)
 }
 
-fn is_from_own_site(tollgate: &Tollgate, headers: &HeaderMap) -> bool {
-    let is_own = is_same_site(headers, &tollgate.config().app_url);
+fn is_from_own_site(tollgate: &Tollgate, uri: &Uri, headers: &HeaderMap) -> bool {
+    let is_own = is_same_site(&tollgate.config().app_url, uri, headers);
     if !is_own {
         tracing::warn!("a request from another site was blocked");
     }
     is_own
 }
 
-fn is_same_site(headers: &HeaderMap, app_url: &Url) -> bool {
-    if !host::is_own(app_url, headers) {
+fn is_same_site(app_url: &Url, uri: &Uri, headers: &HeaderMap) -> bool {
+    if !is_own(app_url, uri, headers) {
         return false;
     }
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    let is_own = |origin: &str| {
+    let is_own_origin = |origin: &str| {
         origin == app_url.origin().ascii_serialization()
             || Url::parse(origin).is_ok_and(|origin| {
-                let host = text("host");
+                let host = host(uri, headers);
                 host.is_some() && host == origin.host_str().map(|name| with_port(name, origin.port())).as_deref()
             })
     };
     match (text("sec-fetch-site"), text("origin")) {
         // A page that sends no referrer gives its origin as `null`.
         (Some("same-origin" | "none"), None | Some("null")) => true,
-        (Some("same-origin" | "none") | None, Some(origin)) => is_own(origin),
+        (Some("same-origin" | "none") | None, Some(origin)) => is_own_origin(origin),
         (Some(_), _) => false,
         (None, None) => true,
     }

@@ -85,7 +85,7 @@ async fn respond(State(api): State<Api>, mut request: Request) -> Response {
     let limits = CallLimits::default();
     request.extensions_mut().insert(limits.clone());
     let client = limits::client(request.extensions());
-    let response = if origin::allows_call(tollgate, request.headers()) {
+    let response = if origin::allows_call(tollgate, request.uri(), request.headers()) {
         match respond_in_time(api.timeout, api.call(request)).await {
             Ok(response) => response,
             Err(NoResponse::TimedOut) => Problem::timed_out().into_response(),

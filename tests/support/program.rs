@@ -6,7 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::{Database, free_address, until};
+use super::config::free_address;
+use super::database::Database;
+use super::wait::until;
 
 /// The program in an empty environment and an empty folder.
 pub fn tollgate(files: &TempDir, variables: &[(&str, &str)]) -> Command {
@@ -45,7 +47,7 @@ impl Program {
         let url = format!("http://{address}");
         let log = database.files.path().join(format!("log-{}", address.port()));
         let mut command = Command::new("/bin/sh");
-        // A write beyond the file size limit returns an error instead of killing the program.
+        // A write beyond the limit on the size of files is an error instead of the end.
         command.args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_tollgate")]);
         command
             .env_clear()
@@ -77,7 +79,7 @@ impl Program {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Kills it in the middle of its work.
+    /// Ends it in the middle of whatever it does.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
