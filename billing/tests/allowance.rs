@@ -22,7 +22,7 @@ fn the_allowance_is_used_before_credits_and_credits_before_overage() {
     assert_eq!(allowance.take(3, Overage::Deny), taken(3, 0, 0));
     assert_eq!(allowance.take(5, Overage::Deny), taken(3, 2, 0));
     assert_eq!(allowance.take(13, Overage::Deny), taken(3, 10, 0));
-    assert_eq!(allowance.take(14, Overage::Deny), None, "rejected as a whole");
+    assert_eq!(allowance.take(14, Overage::Deny), None, "denied as a whole");
     assert_eq!(allowance.take(14, UNCAPPED), taken(3, 10, 1));
 }
 
@@ -30,7 +30,7 @@ fn the_allowance_is_used_before_credits_and_credits_before_overage() {
 fn overage_is_billed_up_to_its_ceiling() {
     let allowance = Allowance { overage: 6, ..allowance(100, 99, 0, 0) };
     assert_eq!(allowance.take(5, Overage::Bill { max: 10 }), taken(1, 0, 4));
-    assert_eq!(allowance.take(6, Overage::Bill { max: 10 }), None, "rejected as a whole");
+    assert_eq!(allowance.take(6, Overage::Bill { max: 10 }), None, "denied as a whole");
     assert_eq!(allowance.take(1, Overage::Bill { max: 0 }), taken(1, 0, 0));
     assert_eq!(allowance.take(2, Overage::Bill { max: 0 }), None, "the ceiling may be below what is used");
 }

@@ -180,7 +180,7 @@ on_both_databases! {
         let usage = usage.json();
         let calls = &usage["meters"][0];
         assert_eq!((calls["key"].as_str(), calls["used"].as_u64()), (Some("apiCallsPerMonth"), Some(80)));
-        assert_eq!((calls["limit"].as_u64(), calls["overage_policy"].as_str()), (Some(100), Some("rejected")));
+        assert_eq!((calls["limit"].as_u64(), calls["overage_policy"].as_str()), (Some(100), Some("denied")));
         assert_eq!(usage["notices"][0]["percent"], 80);
         assert!(app.browser().get("/api/billing/usage").await.location().starts_with("/login"));
     }

@@ -57,8 +57,8 @@ pub struct MeterUsage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OveragePolicy {
-    /// It is rejected.
-    Rejected,
+    /// It is denied.
+    Denied,
     /// It is billed.
     Billed {
         /// The price of a unit, if the catalog has it.
@@ -141,7 +141,7 @@ mod ssr {
                 credits: reading.credits,
                 overage: reading.overage,
                 overage_policy: match reading.beyond {
-                    Overage::Deny => OveragePolicy::Rejected,
+                    Overage::Deny => OveragePolicy::Denied,
                     Overage::Bill { max } => OveragePolicy::Billed { unit: unit(), max },
                 },
                 resets_at: reading.window.end.0,

@@ -34,7 +34,7 @@ fn beyond(meter: &MeterUsage) -> String {
     if meter.overage > 0 {
         let most = match &meter.overage_policy {
             OveragePolicy::Billed { max, .. } => format!(" of at most {}", grouped(*max)),
-            OveragePolicy::Rejected => String::new(),
+            OveragePolicy::Denied => String::new(),
         };
         parts.push(format!("{}{most} billed over the limit.", grouped(meter.overage)));
     }

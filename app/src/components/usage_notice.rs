@@ -46,7 +46,7 @@ fn further_usage(meter: &MeterUsage, is_used_up: bool) -> Option<String> {
         return Some(format!("{} credits will be used next.", grouped(meter.credits.unsigned_abs())));
     }
     is_used_up.then(|| match &meter.overage_policy {
-        OveragePolicy::Rejected => format!("Further {} are rejected.", meter.label),
+        OveragePolicy::Denied => format!("Further {} are rejected.", meter.label),
         OveragePolicy::Billed { max, .. } if meter.overage >= *max => {
             format!(
                 "You've also used the {} that are billed beyond it. Further {} are rejected.",
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn at_the_limit_the_notice_says_what_happens_to_further_usage() {
         let text = |policy| further_usage(&meter(0, policy), true).unwrap();
-        assert_eq!(text(OveragePolicy::Rejected), "Further API calls are rejected.");
+        assert_eq!(text(OveragePolicy::Denied), "Further API calls are rejected.");
         let policy = |unit: Option<&str>| OveragePolicy::Billed { unit: unit.map(str::to_owned), max: 5_000 };
         assert_eq!(text(policy(None)), "Up to 5,000 further API calls are billed.");
         assert_eq!(text(policy(Some("$0.01"))), "Up to 5,000 further API calls are billed at $0.01 each.");
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn credits_are_used_first_and_before_the_limit_nothing_changes() {
-        let text = further_usage(&meter(1_500, OveragePolicy::Rejected), true);
+        let text = further_usage(&meter(1_500, OveragePolicy::Denied), true);
         assert_eq!(text.as_deref(), Some("1,500 credits will be used next."));
-        assert_eq!(further_usage(&meter(0, OveragePolicy::Rejected), false), None);
+        assert_eq!(further_usage(&meter(0, OveragePolicy::Denied), false), None);
     }
 }
