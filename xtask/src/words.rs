@@ -1,6 +1,7 @@
 //! Words to avoid (`words.toml`) in code, comments, names and documentation.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -8,7 +9,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-const EXTENSIONS: [&str; 8] = ["css", "md", "rs", "sh", "sql", "toml", "ts", "yml"];
+const EXTENSIONS: [&str; 10] = ["css", "md", "params", "rs", "sh", "sql", "toml", "ts", "yaml", "yml"];
+/// Files without one of these extensions.
+const NAMES: [&str; 3] = [".env.example", "Dockerfile", "Makefile"];
 /// The list itself.
 const LIST: &str = "xtask/words.toml";
 
@@ -52,8 +55,9 @@ pub fn check(workspace: &Path, files: &[String]) -> anyhow::Result<()> {
 }
 
 fn is_checked(file: &str) -> bool {
-    let extension = Path::new(file).extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) && file != LIST
+    let path = Path::new(file);
+    let is_one_of = |part: Option<&OsStr>, list: &[&str]| part.is_some_and(|part| list.iter().any(|one| part == *one));
+    (is_one_of(path.extension(), &EXTENSIONS) || is_one_of(path.file_name(), &NAMES)) && file != LIST
 }
 
 struct Finding<'a> {
@@ -181,6 +185,17 @@ mod tests {
     fn an_exception_applies_only_to_its_file() {
         assert_eq!(found("quoted.rs", "utilize"), expected(&[]));
         assert_eq!(found("other.rs", "utilize"), expected(&[(1, "utilize")]));
+    }
+
+    #[test]
+    fn settings_and_build_files_are_checked_too() {
+        for file in ["compose.yaml", ".github/workflows/ci.yml", "Makefile", "Dockerfile", ".env.example", "plans.toml"]
+        {
+            assert!(is_checked(file), "{file}");
+        }
+        for file in ["xtask/words.toml", "public/favicon.svg", "end2end/package-lock.json"] {
+            assert!(!is_checked(file), "{file}");
+        }
     }
 
     #[test]
