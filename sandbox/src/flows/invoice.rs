@@ -268,7 +268,7 @@ pub(crate) fn mark_paid(tx: &mut Tx<'_>, id: &str, settlement: Settlement<'_>) -
         invoice.charge = charge.map(str::to_owned);
         invoice.out_of_band = matches!(settlement, Settlement::OutOfBand);
     })?;
-    if let Settlement::OutOfBand = settlement {
+    if charge.is_none() {
         cancel_intent(tx, &paid)?;
     }
     settle_payments(tx, &paid, charge.is_some())?;

@@ -4,6 +4,7 @@
 pub(crate) mod change;
 pub(crate) mod checkout;
 pub(crate) mod collection;
+pub(crate) mod credit_note;
 pub(crate) mod currency;
 pub(crate) mod cycle;
 pub(crate) mod debit;

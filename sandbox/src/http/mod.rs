@@ -5,6 +5,7 @@
 
 mod call;
 mod checkout;
+mod credit_notes;
 mod customers;
 mod disputes;
 mod invoices;

@@ -2,8 +2,8 @@
 
 use crate::http::call::Route;
 use crate::http::{
-    checkout, customers, disputes, invoices, meters, payments, platform, portal, prices, refunds, schedules,
-    subscriptions,
+    checkout, credit_notes, customers, disputes, invoices, meters, payments, platform, portal, prices, refunds,
+    schedules, subscriptions,
 };
 
 const ROUTES: &[&[Route]] = &[
@@ -12,6 +12,7 @@ const ROUTES: &[&[Route]] = &[
     checkout::ROUTES,
     subscriptions::ROUTES,
     invoices::ROUTES,
+    credit_notes::ROUTES,
     payments::ROUTES,
     refunds::ROUTES,
     disputes::ROUTES,

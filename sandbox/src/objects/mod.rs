@@ -5,6 +5,7 @@
 
 mod catalog;
 mod checkout;
+mod credit_note;
 mod customer;
 mod invoice;
 mod invoice_line;
@@ -22,6 +23,7 @@ pub(crate) use checkout::{
     CheckoutSession, CustomMessage, CustomerCreation, CustomerDetails, InvoiceCreation, MethodCollection,
     PaymentStatus, PendingForm, SessionItem, SessionMode, SessionParams, SessionStatus,
 };
+pub(crate) use credit_note::{CreditedAmounts, credit_note};
 pub(crate) use customer::Customer;
 pub(crate) use invoice::{BillingReason, Invoice, InvoiceStatus, invoice_payment};
 pub(crate) use invoice_line::{InvoiceItem, InvoiceLine};
