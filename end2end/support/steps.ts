@@ -14,6 +14,16 @@ export function heading(page: Page, name: string | RegExp) {
   return page.getByRole('heading', { level: 1, name });
 }
 
+/** The banner about a failed payment: a `status` in the grace period, and an `alert` once the plan is suspended. */
+export function failedPayment(page: Page, role: 'status' | 'alert' = 'status'): Locator {
+  return page.getByRole(role).filter({ has: page.getByRole('link', { name: 'Pay $29', exact: true }) });
+}
+
+/** The notice that a meter has reached a threshold. */
+export function usageNotice(page: Page, meter: string): Locator {
+  return page.getByRole('status').filter({ has: page.getByRole('button', { name: `Dismiss the notice about ${meter}` }) });
+}
+
 /** Fills in and sends the sign-up form on the current page. */
 export async function fillSignUp(page: Page, email: string): Promise<void> {
   await page.getByLabel('E-mail').fill(email);

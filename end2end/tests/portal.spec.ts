@@ -1,6 +1,6 @@
 // Stripe's customer portal, and how our pages show what was changed there.
 
-import { IN_PORTAL, leavePortal, openPortal, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
+import { failedPayment, IN_PORTAL, leavePortal, openPortal, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
 import { CARDS, fillCard } from '../support/stripe.ts';
 import { alone as test, expect } from '../support/test.ts';
 
@@ -9,7 +9,7 @@ test.beforeEach(async ({ page, email }) => signUp(page, email));
 test('after a failed payment the customer updates the card and pays', async ({ page, email, stripe }) => {
   await subscribe(page, 'Pro', CARDS.failsWhenCharged);
   await stripe.endTrial(email);
-  const banner = page.getByText('Your $29 payment for Pro failed.');
+  const banner = failedPayment(page);
   await seeOn(page, '/billing', banner);
   await page.goto('/dashboard');
   await expect(banner).toBeVisible();
@@ -32,7 +32,7 @@ test('after a failed payment the customer updates the card and pays', async ({ p
 test('a failed payment can be made on the invoice’s page', async ({ page, email, stripe }) => {
   await subscribe(page, 'Pro', CARDS.failsWhenCharged);
   await stripe.endTrial(email);
-  const banner = page.getByText('Your $29 payment for Pro failed.');
+  const banner = failedPayment(page);
   await seeOn(page, '/billing', banner);
 
   await page.getByRole('link', { name: 'Pay $29', exact: true }).click();
