@@ -17,7 +17,7 @@ use crate::sync::{self, SyncContext, SyncError};
 #[derive(Debug, thiserror::Error)]
 pub enum CloseError {
     /// Something was bought for it a moment ago, or it is already closed.
-    #[error("a purchase of this account is in progress")]
+    #[error("a purchase for this account is in progress")]
     InProgress,
     /// Stripe did not cancel its subscriptions; nothing was closed.
     #[error(transparent)]

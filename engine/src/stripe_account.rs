@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The API key belongs to another account or mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "STRIPE_SECRET_KEY is of {found}, but the database belongs to {stored}: use a key of that account and mode, or another database"
+    "STRIPE_SECRET_KEY belongs to {found}, but the database belongs to {stored}: use a key for that account and mode, or another database"
 )]
 pub struct OtherAccount {
     /// The account of the stored objects.

@@ -29,7 +29,7 @@ pub enum CheckoutError {
     #[error("the account is closed")]
     Closed,
     /// Other requests of the same account keep replacing this purchase.
-    #[error("another purchase of this account is in progress")]
+    #[error("another purchase for this account is in progress")]
     InProgress,
     /// Stripe does not charge this customer in the currency of the price.
     #[error("{customer} is charged in a different currency from {price}: {message}")]

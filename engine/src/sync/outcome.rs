@@ -17,7 +17,9 @@ pub enum SyncError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// An object that is stored does not exist in Stripe.
-    #[error("{id} is stored, but Stripe does not have it: is STRIPE_SECRET_KEY of the right account and mode?")]
+    #[error(
+        "{id} is stored, but Stripe does not have it: does STRIPE_SECRET_KEY belong to the right account and mode?"
+    )]
     Disappeared {
         /// The id of the missing object.
         id: String,

@@ -178,7 +178,7 @@ impl Worker {
     /// Parks an event whose last attempt never ended, so that it does not crash the next process.
     async fn park_fatal(&self, event: &Claimed) {
         tracing::error!(event = event.event_id, "the last attempt to apply this event never ended; parking it");
-        let reason = "attempted too often, and the last attempt did not finish: see the log of that time";
+        let reason = "attempted too often, and the last attempt did not finish: see the log from that time";
         if let Err(error) = park(&self.core, &[event], &self.owner, reason).await {
             tracing::error!(%error, "cannot park the event; its lease will expire");
         }
