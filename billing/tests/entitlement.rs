@@ -142,7 +142,7 @@ fn an_unpaid_renewal_after_a_downgrade_gives_the_lower_plan() {
 }
 
 #[test]
-fn a_set_cancellation_ends_what_was_paid_before() {
+fn a_scheduled_cancellation_ends_what_was_paid_before() {
     let upgrade = unpaid_after("price_ent", START, pro(), END);
     let canceled = Subscription { cancel_at: Some(START.plus_days(5)), ..upgrade };
     assert_pro_ends_exactly(&canceled, START.plus_days(5));

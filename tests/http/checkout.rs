@@ -338,7 +338,7 @@ on_both_databases! {
         assert_eq!(app.credits("ada@example.com").await, 0);
     }
 
-    async fn a_customer_who_is_charged_in_another_currency_is_told(database) {
+    async fn a_customer_charged_in_another_currency_is_asked_to_contact_us(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         app.open_checkout(&browser, "PRO").await;

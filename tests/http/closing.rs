@@ -215,7 +215,7 @@ on_both_databases! {
         assert_eq!(billed_for_usage(&app).await, [5 * 7]);
     }
 
-    async fn usage_that_cannot_be_reported_stops_it(database) {
+    async fn usage_that_cannot_be_reported_stops_closing(database) {
         let (app, browser) = with_overage(database).await;
         app.sandbox.limit_faults_to("/v1/billing/meter_events");
         app.sandbox.fail_next(4, 503);

@@ -166,7 +166,7 @@ on_both_databases! {
         assert!(browser.opens("/dashboard/analytics").await);
     }
 
-    async fn a_bank_debit_that_fails_can_be_paid_otherwise(database) {
+    async fn a_bank_debit_that_fails_can_be_paid_another_way(database) {
         let app = without_trial(database).await;
         let browser = app.signed_up("ada@example.com").await;
         pay_by_debit(&app, &browser, "000111111116").await;

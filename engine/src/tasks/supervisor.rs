@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_keeps_ending_is_started_ever_more_rarely() {
+    fn a_task_that_keeps_ending_is_restarted_less_and_less_often() {
         let mut delay = None;
         let delays: Vec<u64> =
             (0..9).map(|_| delay.insert(Delays::default().after(Duration::ZERO, delay)).as_secs()).collect();

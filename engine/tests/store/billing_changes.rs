@@ -224,7 +224,7 @@ on_both_databases! {
         assert_eq!((handled.len(), unique.len()), (30, 30));
     }
 
-    async fn the_change_of_a_worker_that_died_is_claimed_when_its_lease_ends(database) {
+    async fn the_change_of_a_worker_that_crashed_is_claimed_when_its_lease_ends(database) {
         changes(&database, "ada", 2).await;
         let held = claim_one(&database, "killed", NOW).await;
         let end = NOW.plus_seconds(LEASE);

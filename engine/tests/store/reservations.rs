@@ -187,15 +187,15 @@ on_both_databases! {
     }
 
     /// The key is free at expiry, even if the units are not needed.
-    async fn work_that_died_can_be_restarted_under_its_key(database) {
+    async fn abandoned_work_can_be_restarted_under_its_key(database) {
         let clock = Clock::manual(NOW);
         let (core, account) = (database.core(&clock), database.account("ada@example.com").await);
-        let died = held(&core, &account, 1, "key").await;
+        let abandoned = held(&core, &account, 1, "key").await;
         assert!(matches!(reserve(&core, &account, 1, "key").await, Reserved::InProgress(_)));
         clock.set(NOW.plus_seconds(HOLD));
         let again = held(&core, &account, 1, "key").await;
         assert!(
-            metering::commit(&core, &died, None, None).await.unwrap().is_none(),
+            metering::commit(&core, &abandoned, None, None).await.unwrap().is_none(),
             "the reservation that expired does not end the new one"
         );
         assert!(metering::commit(&core, &again, None, None).await.unwrap().is_some());
@@ -213,7 +213,7 @@ on_both_databases! {
         let now = reading(&core, &account).await;
         assert_eq!((now.reserved, now.credits, now.left()), (0, 5, Limit::Finite(15)));
 
-        held(&core, &account, 15, "died").await;
+        held(&core, &account, 15, "abandoned").await;
         assert!(matches!(reserve(&core, &account, 1, "other").await, Reserved::Denied(_)));
         clock.set(NOW.plus_seconds(HOLD));
         let reservation = held(&core, &account, 12, "other").await;
