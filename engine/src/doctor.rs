@@ -15,8 +15,8 @@ use crate::store::inbox::{self, EventState, PostponedEvents};
 use crate::store::meter_events::{self, MeterEventState};
 use crate::stripe::api_version;
 use crate::stripe::endpoints::Endpoint;
+use crate::stripe::permissions::{PERMISSIONS, Permission};
 use crate::stripe::prices::{StripePrice, describe_charge};
-use crate::stripe::rights::{Purpose, RIGHTS, Right};
 use crate::stripe_account::{self, StripeAccountError};
 
 /// The difference from Stripe's clock above which the check warns, in seconds.
@@ -62,7 +62,7 @@ pub async fn check(core: &Core) -> Vec<Check> {
     if core.catalog().metered_prices().next().is_some() {
         checks.push(billed_usage(core).await);
     }
-    checks.extend([stripe(core).await, account(core).await, rights(core).await]);
+    checks.extend([stripe(core).await, account(core).await, permissions(core).await]);
     checks.extend([clock(core).await, endpoint(core).await]);
     checks.extend(metered_prices(core).await);
     checks.extend(fixed_prices(core).await);
@@ -167,27 +167,27 @@ async fn account(core: &Core) -> Check {
     }
 }
 
-/// Tries every right that the API key needs, without effect.
-async fn rights(core: &Core) -> Check {
-    let subject = "key's rights";
+/// Tries every permission that the API key needs, without effect.
+async fn permissions(core: &Core) -> Check {
+    let subject = "key permissions";
     let bills_usage = core.catalog().metered_prices().next().is_some();
-    let mut missing: Vec<&Right> = Vec::new();
-    for right in RIGHTS.iter().filter(|right| bills_usage || right.purpose != Purpose::BilledUsage) {
-        match core.gateway().has_right(right).await {
+    let mut missing: Vec<&Permission> = Vec::new();
+    for permission in PERMISSIONS.iter().filter(|each| bills_usage || !each.purpose.is_of_billed_usage()) {
+        match core.gateway().has_permission(permission).await {
             Ok(true) => {}
-            Ok(false) => missing.push(right),
+            Ok(false) => missing.push(permission),
             Err(error) => return Check::new(subject, Health::Failed, format!("The request to Stripe failed: {error}")),
         }
     }
-    let names: Vec<&str> = missing.iter().map(|right| right.name).collect();
+    let names: Vec<&str> = missing.iter().map(|permission| permission.name).collect();
     let names = names.join(", ");
     let (health, message) = if missing.is_empty() {
-        (Health::Ok, "The key has every right that is needed.".to_owned())
-    } else if missing.iter().all(|right| right.purpose == Purpose::SetUp) {
+        (Health::Ok, "The key has every permission that is needed.".to_owned())
+    } else if !missing.iter().any(|permission| permission.purpose.is_of_server()) {
         let message = format!("Enough for the server. `catalog apply` and `webhook register` also need {names}.");
         (Health::Ok, message)
     } else {
-        let message = format!("The key is missing {names}: add them in Stripe (docs/STRIPE.md, “Rights”).");
+        let message = format!("The key is missing {names}: add them in Stripe (docs/STRIPE.md, “Permissions”).");
         (Health::Failed, message)
     };
     Check::new(subject, health, message)

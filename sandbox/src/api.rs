@@ -20,7 +20,7 @@ use crate::form::{self, Node};
 use crate::http::{self, Call, Route, meters};
 use crate::idempotency::IdempotencyKey;
 use crate::params;
-use crate::rights;
+use crate::permissions;
 use crate::state::{Faults, REQUEST, Shared, request_id};
 use crate::store::{Origin, Tx};
 
@@ -97,7 +97,7 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
                 sent.form.push(b'&');
             }
             sent.form.extend(&body);
-            let allowed = rights::check(&shared.lock().store, &key, &sent.method, &sent.path, &sent.parameters());
+            let allowed = permissions::check(&shared.lock().store, &key, &sent.method, &sent.path, &sent.parameters());
             match allowed {
                 Ok(()) => execute_with_faults(&shared, &sent).await,
                 Err(error) => ApiResponse::failed(&error),
@@ -144,7 +144,7 @@ fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<String, ApiError> {
         let message = "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').";
         return Err(ApiError::unauthorized(message));
     };
-    if shared.secret_keys.contains(&key) || rights::is_known(&shared.lock().store, &key) {
+    if shared.secret_keys.contains(&key) || permissions::is_known(&shared.lock().store, &key) {
         return Ok(key);
     }
     let shown: String = key.chars().take(8).collect();

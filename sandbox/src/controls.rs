@@ -21,7 +21,7 @@ use crate::flows::{change, debit, refund, subscription};
 use crate::http::{Call, page};
 use crate::objects::{Customer, Object, PaymentIntent};
 use crate::params;
-use crate::rights;
+use crate::permissions;
 use crate::settings::Settings;
 use crate::state::{Faults, Inner, REQUEST, Shared};
 use crate::store::{Origin, Tx};
@@ -193,13 +193,13 @@ pub(crate) const CONTROLS: &[Control] = &[
     }),
     action(
         "POST /_sandbox/api/keys",
-        "Creates a restricted key, or replaces its rights, such as `customer_read checkout_session_write`.",
+        "Creates a restricted key, or replaces its permissions, such as `customer_read checkout_session_write`.",
         "The key was saved.",
         |shared, call| {
-            let (key, rights) = (call.params.text("key"), rights::listed(&call.params));
+            let (key, listed) = (call.params.text("key"), permissions::listed(&call.params));
             shared.transaction(Origin::default(), |tx| {
-                rights::grant(tx, key, &rights);
-                Ok(json!({ "object": "restricted_key", "key": key, "rights": rights }))
+                permissions::grant(tx, key, &listed);
+                Ok(json!({ "object": "restricted_key", "key": key, "permissions": listed }))
             })
         },
     ),

@@ -45,7 +45,7 @@ mod money;
 mod objects;
 mod origins;
 mod params;
-mod rights;
+mod permissions;
 mod sandbox;
 mod settings;
 mod state;

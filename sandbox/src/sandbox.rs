@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::gate::HeldCalls;
 use crate::settings::{AfterLastRetry, Settings};
 use crate::state::{Delivery, LoggedRequest, REQUEST, Shared};
-use crate::{api, control, controls, deliver, hosted, rights};
+use crate::{api, control, controls, deliver, hosted, permissions};
 
 /// A running sandbox. Dropping it stops it without waiting; [`Sandbox::shutdown`] waits.
 pub struct Sandbox {
@@ -216,11 +216,11 @@ impl Sandbox {
         self.shared.lock().faults.kept = keep;
     }
 
-    /// Creates a restricted key, or replaces its rights, such as `customer_read`. A right to write includes
-    /// the right to read.
-    pub fn restrict_key(&self, key: &str, rights: &[&str]) {
+    /// Creates a restricted key, or replaces its permissions, such as `customer_read`. Permission to write
+    /// includes permission to read.
+    pub fn restrict_key(&self, key: &str, permissions: &[&str]) {
         self.shared.internal_transaction(|tx| {
-            rights::grant(tx, key, rights);
+            permissions::grant(tx, key, permissions);
             Ok(())
         });
     }

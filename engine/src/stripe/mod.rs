@@ -12,10 +12,10 @@ mod gateway_error;
 pub mod meters;
 pub mod objects;
 mod payments;
+pub mod permissions;
 pub mod portal;
 pub mod prices;
 mod retry;
-pub mod rights;
 mod subscriptions;
 
 pub use gateway::{Gateway, Listed, Unread, api_version};

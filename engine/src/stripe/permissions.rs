@@ -8,9 +8,9 @@ use stripe_client_core::StripeMethod;
 use super::gateway::{Gateway, Raw};
 use super::gateway_error::GatewayError;
 
-/// A right that the engine needs.
+/// A permission that the engine needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Right {
+pub struct Permission {
     /// Its name in Stripe's Dashboard.
     pub name: &'static str,
     /// What it is needed for.
@@ -19,7 +19,7 @@ pub struct Right {
     path: &'static str,
 }
 
-/// What a right is needed for.
+/// What a permission is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The server.
@@ -28,18 +28,20 @@ pub enum Purpose {
     BilledUsage,
     /// The commands that set up Stripe: `catalog apply` and `webhook register`.
     SetUp,
+    /// `catalog apply`, if a plan bills usage.
+    SetUpBilledUsage,
 }
 
-const fn read(name: &'static str, purpose: Purpose, path: &'static str) -> Right {
-    Right { name, purpose, method: StripeMethod::Get, path }
+const fn read(name: &'static str, purpose: Purpose, path: &'static str) -> Permission {
+    Permission { name, purpose, method: StripeMethod::Get, path }
 }
 
-const fn write(name: &'static str, purpose: Purpose, path: &'static str) -> Right {
-    Right { name, purpose, method: StripeMethod::Post, path }
+const fn write(name: &'static str, purpose: Purpose, path: &'static str) -> Permission {
+    Permission { name, purpose, method: StripeMethod::Post, path }
 }
 
-/// Every right that the engine needs.
-pub const RIGHTS: &[Right] = &[
+/// Every permission that the engine needs.
+pub const PERMISSIONS: &[Permission] = &[
     read("Charges: Read", Purpose::Server, "/payment_intents?limit=1&expand[]=data.latest_charge"),
     read("Checkout Sessions: Read", Purpose::Server, "/checkout/sessions?limit=1"),
     write("Checkout Sessions: Write", Purpose::Server, "/checkout/sessions/cs_test_tollgate_doctor/expire"),
@@ -51,7 +53,6 @@ pub const RIGHTS: &[Right] = &[
     read("Events: Read", Purpose::Server, "/events?limit=1"),
     read("Invoices: Read", Purpose::Server, "/invoices?limit=1&expand[]=data.payments"),
     write("Invoices: Write", Purpose::Server, "/invoices/in_tollgate_doctor"),
-    write("Invoices: Write", Purpose::Server, "/invoices/in_tollgate_doctor"),
     read("PaymentIntents: Read", Purpose::Server, "/payment_intents?limit=1"),
     read("PaymentMethods: Read", Purpose::Server, "/subscriptions?limit=1&expand[]=data.default_payment_method"),
     read("Prices: Read", Purpose::Server, "/prices?limit=1"),
@@ -59,6 +60,7 @@ pub const RIGHTS: &[Right] = &[
     write("Subscriptions: Write", Purpose::Server, "/subscriptions/sub_tollgate_doctor"),
     read("Meters: Read", Purpose::BilledUsage, "/billing/meters?limit=1"),
     write("Meter events: Write", Purpose::BilledUsage, "/billing/meter_events"),
+    write("Meters: Write", Purpose::SetUpBilledUsage, "/billing/meters/mtr_tollgate_doctor"),
     write("Prices: Write", Purpose::SetUp, "/prices/price_tollgate_doctor"),
     read("Products: Read", Purpose::SetUp, "/products?limit=1"),
     write("Products: Write", Purpose::SetUp, "/products/tollgate_doctor"),
@@ -66,13 +68,25 @@ pub const RIGHTS: &[Right] = &[
     write("Webhook endpoints: Write", Purpose::SetUp, "/webhook_endpoints/we_tollgate_doctor"),
 ];
 
+impl Purpose {
+    /// Whether the server needs it.
+    pub const fn is_of_server(self) -> bool {
+        matches!(self, Self::Server | Self::BilledUsage)
+    }
+
+    /// Whether it is needed only if a plan bills usage.
+    pub const fn is_of_billed_usage(self) -> bool {
+        matches!(self, Self::BilledUsage | Self::SetUpBilledUsage)
+    }
+}
+
 impl Gateway {
-    /// Whether the API key has a right.
+    /// Whether the API key has a permission.
     ///
     /// # Errors
     /// Stripe did not say: it is unavailable, or rejects the key.
-    pub async fn has_right(&self, right: &Right) -> Result<bool, GatewayError> {
-        let request = Raw::<()> { method: right.method, path: right.path.to_owned(), form: None };
+    pub async fn has_permission(&self, permission: &Permission) -> Result<bool, GatewayError> {
+        let request = Raw::<()> { method: permission.method, path: permission.path.to_owned(), form: None };
         match self.send(&request, None).await {
             Err(GatewayError::Rejected { status: 403, .. }) => Ok(false),
             Err(error) if !error.concerns_one_object() => Err(error),

@@ -1,6 +1,6 @@
-//! Restricted keys: which rights a call needs, and whether its key has them.
+//! Restricted keys: which permissions a call needs, and whether its key has them.
 //!
-//! A call needs the right to read or write the resource in its path, and to read every resource that it
+//! A call needs permission to read or write the resource in its path, and to read every resource that it
 //! expands. Source: "Restricted API keys" and "Expanding responses", docs.stripe.com.
 
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ const RESOURCES: &[(&str, &str)] = &[
     ("/v1/billing_portal", "customer_portal"),
     ("/v1/charges", "charge"),
     ("/v1/checkout", "checkout_session"),
+    ("/v1/credit_notes", "credit_note"),
     ("/v1/customers", "customer"),
     ("/v1/disputes", "dispute"),
     ("/v1/events", "event"),
@@ -52,15 +53,15 @@ pub(crate) fn is_known(store: &Store, key: &str) -> bool {
     store.get(&id(key)).is_some()
 }
 
-/// Creates a restricted key, or replaces its rights, such as `customer_read` and `checkout_session_write`.
-pub(crate) fn grant(tx: &mut Tx<'_>, key: &str, rights: &[&str]) {
-    tx.put(json!({ "id": id(key), "object": KIND, "rights": rights, "created": tx.now() }));
+/// Creates a restricted key, or replaces its permissions, such as `customer_read` and `checkout_session_write`.
+pub(crate) fn grant(tx: &mut Tx<'_>, key: &str, permissions: &[&str]) {
+    tx.put(json!({ "id": id(key), "object": KIND, "permissions": permissions, "created": tx.now() }));
 }
 
 /// Checks that a key may make a call; one that is not restricted may make any.
 ///
 /// # Errors
-/// Stripe's 403, which contains the missing right.
+/// Stripe's 403, which contains the missing permission.
 pub(crate) fn check(
     store: &Store,
     key: &str,
@@ -69,17 +70,17 @@ pub(crate) fn check(
     parameters: &[(String, String)],
 ) -> Result<(), ApiError> {
     let Some(restricted) = store.get(&id(key)) else { return Ok(()) };
-    let has = |right: &str| restricted.list("rights").iter().any(|held| held.as_str() == Some(right));
+    let has = |permission: &str| restricted.list("permissions").iter().any(|held| held.as_str() == Some(permission));
     let missing = needed(method, path, parameters).into_iter().find(|(resource, writes)| {
         let may_write = has(&format!("{resource}_write"));
         !(may_write || (!writes && has(&format!("{resource}_read"))))
     });
     let Some((resource, writes)) = missing else { return Ok(()) };
     let account = store.newest("account").next().map_or("", |account| account.text("id"));
-    let right = if writes { "write" } else { "read" };
+    let access = if writes { "write" } else { "read" };
     let shown: String = key.chars().take(8).collect();
     Err(ApiError::forbidden(format!(
-        "The provided key '{shown}*********' does not have the required permissions for this endpoint on account '{account}'. Having the 'rak_{resource}_{right}' permission would allow this request to continue."
+        "The provided key '{shown}*********' does not have the required permissions for this endpoint on account '{account}'. Having the 'rak_{resource}_{access}' permission would allow this request to continue."
     )))
 }
 
@@ -97,7 +98,7 @@ fn id(key: &str) -> String {
     format!("{KIND}:{key}")
 }
 
-/// Reads the rights of a control call: separated by spaces or commas.
+/// Reads the permissions of a control call: separated by spaces or commas.
 pub(crate) fn listed(params: &Value) -> Vec<&str> {
-    params.text("rights").split([' ', ',']).filter(|right| !right.is_empty()).collect()
+    params.text("permissions").split([' ', ',']).filter(|permission| !permission.is_empty()).collect()
 }
