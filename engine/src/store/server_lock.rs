@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::sqlite_files::{create_folder_of, path_of};
+use super::sqlite_files::{create_folder_of, path_of, sidecar};
 use crate::settings::DatabaseUrl;
 
 /// The right to be the server of an SQLite file, held until it is dropped. It locks nothing for databases on
@@ -51,9 +51,7 @@ impl ServerLock {
         let Some(database) = path_of(url)? else { return Ok(Self(None)) };
         // A file may have several paths.
         let database = database.canonicalize().unwrap_or(database);
-        let mut file = database.clone().into_os_string();
-        file.push(".lock");
-        let file = PathBuf::from(file);
+        let file = sidecar(&database, ".lock");
         match lock(&file) {
             Ok(Ok(locked)) => Ok(Self(Some(locked))),
             Ok(Err(process)) => Err(ServerLockError::Held { database, process }),

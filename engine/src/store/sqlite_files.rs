@@ -30,8 +30,8 @@ pub(super) fn create_folder_of(file: &Path) -> io::Result<()> {
     }
 }
 
-/// The path of a file that SQLite keeps next to a database.
-fn sidecar(database: &Path, suffix: &str) -> PathBuf {
+/// The path of a file next to a database.
+pub(super) fn sidecar(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(suffix);
     path.into()
