@@ -30,7 +30,7 @@ pub async fn run(core: Arc<Core>, heartbeat: Duration, stop: CancellationToken) 
     let listening = async {
         let invalidation = core.cache().invalidation();
         match core.db() {
-            Db::Postgres(pool) => tokio::join!(listen(invalidation, pool, heartbeat), beat(core.db(), heartbeat)).0,
+            Db::Postgres(pool) => tokio::join!(listen(invalidation, pool, heartbeat), beat(pool, heartbeat)).0,
             Db::Sqlite(pools) => poll(invalidation, pools).await,
         }
     };
@@ -72,10 +72,15 @@ async fn listen_once(invalidation: &Invalidation, pool: &PgPool, heartbeat: Dura
     }
 }
 
-/// Connects apart from the pool: giving back a silent connection would wait for its response.
-async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
+/// A pool of one connection, apart from the shared pool: that may be exhausted, and giving back a silent
+/// connection would wait for its response.
+fn apart_from(pool: &PgPool) -> PgPool {
     let options = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
-    let mut listener = PgListener::connect_with(&options.connect_lazy_with((*pool.connect_options()).clone())).await?;
+    options.connect_lazy_with((*pool.connect_options()).clone())
+}
+
+async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
+    let mut listener = PgListener::connect_with(&apart_from(pool)).await?;
     // Notifications are lost with a connection, so the caller has to know before there is another.
     listener.eager_reconnect(false);
     listener.listen_all([CHANNEL, HEARTBEATS]).await?;
@@ -83,15 +88,17 @@ async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
 }
 
 /// Sends heartbeats, which come back on the notification connection.
-async fn beat(db: &Db, heartbeat: Duration) {
+async fn beat(pool: &PgPool, heartbeat: Duration) {
+    let mut db = Db::Postgres(apart_from(pool));
     loop {
         tokio::time::sleep(heartbeat).await;
         // A late heartbeat is as bad as none: the connection then counts as silent.
-        match tokio::time::timeout(heartbeat, send_heartbeat(db)).await {
-            Ok(Ok(())) => {}
+        match tokio::time::timeout(heartbeat, send_heartbeat(&db)).await {
+            Ok(Ok(())) => continue,
             Ok(Err(error)) => tracing::warn!(%error, "a heartbeat could not be sent"),
             Err(_) => tracing::warn!("a heartbeat timed out"),
         }
+        db = Db::Postgres(apart_from(pool));
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use billing::{AccountId, CustomerId, Status, Subscription, Tier};
 use engine::cache::CHANNEL;
 use engine::clock::Clock;
+use engine::store::driver::postgres::PgListener;
 use engine::store::{accounts, subscriptions};
 use engine::tasks::cache_listener;
 use engine::{Billable, Core, Db, accounts as acts};
@@ -352,6 +353,32 @@ async fn postgres_drops_every_entry_when_the_connection_falls_silent() {
         proxy.restore_notifications();
         until("the cache is used again", || is_cached(&database, &core, &account)).await;
         listener.stop().await;
+        db.close().await;
+    })
+    .await;
+}
+
+/// Requests that wait for a connection must not look like a lost connection.
+#[tokio::test]
+async fn postgres_sends_heartbeats_while_the_pool_is_exhausted() {
+    on_postgres(|database: TestDatabase| async move {
+        let db = database.another_node().await;
+        let pool = db.postgres_pool().unwrap();
+        let mut held = Vec::new();
+        for _ in 0..pool.options().get_max_connections() {
+            held.push(db.begin().await.unwrap());
+        }
+        let mut heartbeats = PgListener::connect_with(database.db.postgres_pool().unwrap()).await.unwrap();
+        heartbeats.listen("tollgate_heartbeat").await.unwrap();
+        let listener = Listener::start(&core(db.clone(), &Clock::manual(NOW)));
+        let arrived = tokio::time::timeout(Duration::from_secs(60), async {
+            for _ in 0..5 {
+                heartbeats.recv().await.unwrap();
+            }
+        });
+        assert!(arrived.await.is_ok(), "no heartbeat arrives");
+        listener.stop().await;
+        drop(held);
         db.close().await;
     })
     .await;
