@@ -1,5 +1,5 @@
-//! A server function without a policy keeps the server from starting. Server functions register
-//! themselves in the program that they are linked into, so this test is a program of its own.
+//! A server function without a policy keeps the server from starting. Server functions register themselves in
+//! the program that they are linked into, so this test is a separate program.
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 

@@ -1,4 +1,4 @@
-// The program under test: a process on free ports, with a database of its own and the sandbox inside.
+// The program under test: a process on free ports, with its own database and the sandbox inside.
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

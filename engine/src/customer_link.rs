@@ -67,7 +67,7 @@ pub async fn link(core: &Core, customer: &CustomerId, account: &AccountId) -> Re
     let wanted = BTreeSet::from([Object::Customer(customer.clone())]);
     match sync::objects(core, &wanted, SyncContext::with_reason("linked by an operator")).await? {
         SyncOutcome::Written(owner) if owner == *account => Ok(sync::all_of_customer(core, customer).await?),
-        // Another process has linked either of the two meanwhile.
+        // Another process has linked one of the two in the meantime.
         _ => {
             reject_owned(core, customer, account).await?;
             reject_other_customer(core, customer, account).await?;

@@ -1,8 +1,8 @@
 //! Idempotency keys that survive a failure of Stripe's.
 //!
-//! A request that is repeated under its key takes effect once. But Stripe also repeats a failure under
-//! the key, for a day. So a request that has failed for some minutes needs another key, after a check
-//! whether an earlier request has taken effect nevertheless (`tests/http/outage.rs`).
+//! A request that is repeated under its key takes effect once. But Stripe also repeats a failure under the key,
+//! for a day. So a request that has failed for some minutes needs another key, after a check whether an earlier
+//! request has taken effect anyway (`tests/http/outage.rs`).
 
 use billing::Timestamp;
 

@@ -49,7 +49,7 @@ pub enum StripeAccountError {
 }
 
 /// Compares the key's account with that of the stored objects, and returns it. If no objects are stored, the
-/// key's account is stored as theirs. Stripe is asked only once.
+/// key's account is stored as theirs. Stripe is queried only once.
 pub async fn verify(core: &Core) -> Result<StripeAccount, StripeAccountError> {
     if let Some(known) = core.stripe_account().get() {
         return Ok(known.clone());

@@ -1,7 +1,7 @@
 //! The origins of hosted pages.
 //!
-//! Stripe serves each kind from a host of its own, and an application's Content-Security-Policy has to allow
-//! them. Here all share one origin by default; with a setting, each kind gets a name below `localhost`, which
+//! Stripe serves each kind from its own host, and an application's Content-Security-Policy has to allow them.
+//! Here all share one origin by default; with a setting, each kind gets a name below `localhost`, which
 //! browsers resolve to this machine.
 
 use crate::settings::Settings;

@@ -249,8 +249,8 @@ impl Sandbox {
         });
     }
 
-    /// Gives each kind of hosted page an origin of its own, like Stripe's `checkout.stripe.com`. Only
-    /// browsers resolve their names.
+    /// Gives each kind of hosted page its own origin, like Stripe's `checkout.stripe.com`. Only browsers
+    /// resolve their names.
     pub fn separate_origins(&self, separate: bool) {
         self.shared.internal_transaction(|tx| {
             Settings { separate_origins: separate, ..Settings::current(tx) }.store(tx);

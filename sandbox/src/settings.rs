@@ -42,7 +42,7 @@ pub(crate) struct Settings {
     pub(crate) after_last_retry: AfterLastRetry,
     /// The time that a renewal invoice stays a draft, in seconds.
     pub(crate) draft_seconds: i64,
-    /// Whether each kind of hosted page has an origin of its own.
+    /// Whether each kind of hosted page has its own origin.
     pub(crate) separate_origins: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Password hashing that does not starve everything else.
 //!
-//! A hash takes 19 MiB and a core for about 20 ms, and anyone can request one. So only a few are computed
-//! at the same time; others wait briefly and are then rejected. No database connection is held meanwhile.
+//! A hash takes 19 MiB and a core for about 20 ms, and anyone can request one. So only a few are computed at
+//! the same time; others wait briefly and are then rejected. No database connection is held in the meantime.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

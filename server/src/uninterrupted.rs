@@ -3,7 +3,7 @@
 
 use tracing::Instrument;
 
-/// Runs `work` in a task of its own, and waits for it.
+/// Runs `work` in its own task, and waits for it.
 pub(crate) async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(work.in_current_span()).await {
         Ok(result) => result,

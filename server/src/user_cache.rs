@@ -25,7 +25,7 @@ pub struct UserCache {
 /// An API key, and the last minute in which it was used.
 #[derive(Debug)]
 pub struct CachedKey {
-    /// The key as it is stored.
+    /// The key as stored.
     pub key: KnownKey,
     last_used_at: AtomicI64,
 }

@@ -73,7 +73,7 @@ pub enum OveragePolicy {
 pub struct UsageNotice {
     /// The threshold, in percent of the limit.
     pub percent: i64,
-    /// The meter that has reached it, as it is now.
+    /// The current reading of the meter.
     pub meter: MeterUsage,
 }
 

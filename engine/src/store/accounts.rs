@@ -25,7 +25,7 @@ statements! {
     SET_CONTACT = "UPDATE account SET email = $2, email_lower = $3, email_canonical = $4, name = $5 \
         WHERE id = $1 AND closed_at IS NULL";
     CONTACT = "SELECT email, email_canonical, name, closed_at FROM account WHERE id = $1";
-    // The search text is bound as a pattern without wildcards of its own: see `pattern`.
+    // The search text is bound as a pattern in which its own wildcards are escaped: see `pattern`.
     SEARCH = account_rows!("WHERE ($1 = '' OR a.email_lower LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
         AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4)) ORDER BY a.created_at DESC, a.id DESC LIMIT $5");
     BY_ID = account_rows!("WHERE a.id = $1");

@@ -231,8 +231,8 @@ impl Claimed {
     }
 }
 
-/// A worker's lease on an event, for this claim and no later one. A worker that stalls for longer than
-/// the lease may find that another worker, or another claim of its own, holds the event.
+/// A worker's lease on an event, for this claim and no later one. A worker that stalls for longer than the
+/// lease may find that another worker, or a later claim of its own, holds the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The event.

@@ -66,8 +66,8 @@ pub async fn is_claimed(db: &Db, account: &AccountId, canonical_email: &str) -> 
     Ok(found.is_some())
 }
 
-/// The claim as it is stored. It outlives the account, so it is a hash: it recognizes an address or a card,
-/// and reveals neither.
+/// The claim as stored. It outlives the account, so it is a hash: it recognizes an address or a card without
+/// revealing it.
 fn stored(claim: &str) -> String {
     hex::encode(Sha256::digest(claim))
 }

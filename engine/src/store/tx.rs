@@ -1,8 +1,8 @@
 //! Transactions.
 //!
-//! A transaction that is dropped without [`Tx::commit`] is rolled back. If one of its statements failed
-//! or was abandoned halfway, it can only be rolled back: PostgreSQL would respond to its `COMMIT` with a
-//! rollback and no error, and SQLite ends a transaction by itself when the disk is full or fails.
+//! A transaction that is dropped without [`Tx::commit`] is rolled back. If one of its statements failed or was
+//! abandoned halfway, it can only be rolled back: PostgreSQL would respond to its `COMMIT` with a rollback and
+//! no error, and SQLite ends a transaction on its own when the disk is full or fails.
 //!
 //! SQLite has one write connection, so it must never be left in an unknown state. It is rolled back and,
 //! if even that fails, closed; the pool opens another (`tests/store/transactions.rs`).

@@ -59,7 +59,7 @@ impl GatewayError {
         matches!(self, Self::Unavailable(_) | Self::Rejected { status: 401, .. })
     }
 
-    /// Whether Stripe has rejected this request for good.
+    /// Whether Stripe will reject the same request again.
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Rejected { .. } | Self::NoSuchPrice(_))
     }

@@ -1,11 +1,11 @@
 //! Paying what is owed with a new payment method.
 //!
-//! A new card pays no open invoice and resumes no paused subscription by itself: Stripe tries it at the
-//! next retry, if there is one (Stripe docs, "Smart Retries"). So when an unpaid subscription is fetched,
-//! each of its open invoices is paid with the payment method that the subscription has now, unless that
-//! was tried before; and a subscription that is paused because of a payment is resumed. Stripe remembers
-//! the last attempt, so a payment method is tried once however many events arrive, and an invoice that is
-//! paid is not paid again (`tests/http/collection.rs`).
+//! A new card alone pays no open invoice and resumes no paused subscription: Stripe tries it at the next retry,
+//! if there is one (Stripe docs, "Smart Retries"). So when an unpaid subscription is fetched, each of its open
+//! invoices is paid with the payment method that the subscription has now, unless that was tried before; and a
+//! subscription that is paused because of a payment is resumed. Stripe remembers the last attempt, so a payment
+//! method is tried once however many events arrive, and an invoice that is paid is not paid again
+//! (`tests/http/collection.rs`).
 
 use billing::Status;
 use billing::ledger::{Invoice, InvoiceStatus};
@@ -23,7 +23,7 @@ pub(super) async fn collect(core: &Core, fetched: &Fetched) -> Result<bool, Sync
     let mut has_tried = false;
     for fresh in &fetched.subscriptions {
         let (subscription, object) = (&fresh.now.subscription, &fresh.now);
-        // While collection is paused, customers were told that nothing is charged.
+        // While collection is paused, pages tell customers that they are not charged.
         if !subscription.is_collectable() || object.is_sent || subscription.pause.is_some() {
             continue;
         }

@@ -116,7 +116,7 @@ impl Worker {
         if self.core.stripe_account().get().is_some() {
             return false;
         }
-        // Stripe is asked only when there is something to apply.
+        // Stripe is queried only when there is something to apply.
         let due = inbox::next_due(self.core.db()).await.ok().flatten();
         if due.is_none_or(|due| due > self.core.now()) {
             return false;

@@ -69,7 +69,7 @@ fn to_itself(id: &str) -> Option<Hint> {
     Some(Hint { subject: id.to_owned(), object: Object::of_id(id).expect("the engine follows it") })
 }
 
-/// An event as it is stored in the inbox.
+/// An event as stored in the inbox.
 fn stored(value: &Value) -> NewEvent {
     new_event(event(value).expect("it is an event"), value.to_string(), RECEIVED)
 }

@@ -82,7 +82,7 @@ fn every_status_in_the_fixtures_is_read() {
     }
 }
 
-/// 1 to 8 August; resumed on the 9th, 18:00 UTC, with a period and an anchor of its own.
+/// 1 to 8 August; resumed on the 9th, 18:00 UTC, with its own period and anchor.
 #[test]
 fn a_trial_and_the_period_after_it_are_read() {
     for folder in SHAPES {
@@ -164,7 +164,7 @@ fn the_lines_that_were_paid_read_the_same_in_both_shapes_without_credits() {
     assert_eq!(objects::paid_lines(&invoice(old("price_a"), old("price_b"))), paid(Some("pro_month")));
 }
 
-/// Since basil every item has a period of its own.
+/// Since basil every item has its own period.
 #[test]
 fn an_items_own_period_takes_precedence_over_the_subscriptions() {
     let value = with(subscription_object(), "/items/data/1/current_period_end", json!(1_800_000_000)).clone();

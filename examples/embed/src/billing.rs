@@ -31,7 +31,7 @@ pub async fn sandbox(at: std::net::SocketAddr, urls: &Urls) -> anyhow::Result<(S
     Ok((sandbox, StripeSettings { api_base, ..StripeSettings::new("sk_test_sandbox", "whsec_sandbox") }))
 }
 
-/// Builds the engine, with its tables in a file or schema of its own.
+/// Builds the engine, with its tables in a separate file or schema.
 pub async fn engine(database: DatabaseUrl, stripe: StripeSettings, urls: Urls) -> anyhow::Result<Engine> {
     let catalog = Catalog::parse(include_str!("../plans.toml"), &|_| None)?;
     let builder = Engine::builder().catalog(catalog).database(database).stripe(stripe).urls(urls);

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// The app, running on a database of its own.
+/// The app, running on its own database.
 struct App {
     url: Url,
     sandbox: Sandbox,
@@ -40,7 +40,7 @@ impl App {
         Self::start(&format!("{}?mode=rwc", file("host.db")), database, files).await
     }
 
-    /// Host and engine share one database; the engine has a schema of its own.
+    /// Host and engine share one database; the engine has its own schema.
     async fn on_postgres() -> Self {
         let url = postgres_database().await;
         let database = DatabaseUrl::parse(&url).unwrap().in_schema("billing").unwrap();

@@ -238,7 +238,7 @@ impl Invoice {
         self.parent.as_ref().map(|parent| parent.subscription_details.subscription.as_str())
     }
 
-    /// Makes the invoice a preview, which has no id of its own.
+    /// Makes the invoice a preview, which has no id.
     pub(crate) fn make_preview(&mut self, proration_date: Option<i64>) {
         self.id = self.id.replacen("in_", "upcoming_in_", 1);
         if let Some(parent) = &mut self.parent {

@@ -7,8 +7,8 @@
 //! Wrong guesses must not lock a user out, so a limit per e-mail address alone would be wrong: anyone could
 //! keep it exhausted. Guesses are limited per address and client, per client, and, against many clients that
 //! guess together, generously per address. A browser in which the user has logged in before ([`super::device`])
-//! has a limit of its own instead, so the user can always log in there, whatever others do. A stolen device
-//! cookie allows no more guesses than that limit.
+//! has its own limit instead, so the user can always log in there, whatever others do. A stolen device cookie
+//! allows no more guesses than that limit.
 
 use std::net::IpAddr;
 

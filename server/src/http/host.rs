@@ -1,8 +1,8 @@
 //! The host that a request names. The app has one: cookies belong to it, and Stripe redirects back to it. Pages
 //! under another name, such as the server's address or an old domain, redirect to `APP_URL`.
 //!
-//! A host of this machine is served as it is: a developer may use `127.0.0.1` for `localhost`, and a proxy
-//! on this machine may not pass on the name. Any other proxy must, because a browser that already is at
+//! Requests for a host of this machine are not redirected: a developer may use `127.0.0.1` for `localhost`, and
+//! a proxy on this machine may not pass on the name. Any other proxy must, because a browser that already is at
 //! `APP_URL` would be redirected there forever.
 
 use std::sync::atomic::{AtomicBool, Ordering};

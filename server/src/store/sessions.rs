@@ -12,7 +12,7 @@ statements! {
     DELETE_EXPIRED = "DELETE FROM session WHERE expires_at <= $1";
 }
 
-/// A session as it is stored.
+/// A session as stored.
 #[derive(Clone, Debug)]
 pub struct StoredSession {
     /// JSON.

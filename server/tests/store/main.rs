@@ -1,6 +1,6 @@
 //! The contract of every function of `server::store`, on SQLite and PostgreSQL alike.
 //!
-//! A test is written once and runs as `sqlite::…` and as `postgres::…`, each time in a database of its own.
+//! A test is written once and runs as `sqlite::…` and as `postgres::…`, each time in its own database.
 //! `TOLLGATE_TEST_POSTGRES` specifies a PostgreSQL server on which databases may be created; without it the
 //! PostgreSQL half fails. It is never skipped.
 
