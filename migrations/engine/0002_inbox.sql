@@ -24,6 +24,9 @@ CREATE TABLE webhook_event (
 CREATE INDEX webhook_event_due ON webhook_event (next_attempt_at, event_id) WHERE state = 'pending' AND lease_until IS NULL;
 CREATE INDEX webhook_event_subject ON webhook_event (subject, next_attempt_at) WHERE state = 'pending' AND lease_until IS NULL;
 CREATE INDEX webhook_event_leased ON webhook_event (lease_until, subject) WHERE lease_until IS NOT NULL;
+CREATE INDEX webhook_event_pending ON webhook_event (received_at) WHERE state = 'pending';
+CREATE INDEX webhook_event_postponed ON webhook_event (received_at) WHERE state = 'pending' AND postponed > 0;
+CREATE INDEX webhook_event_parked ON webhook_event (event_id) WHERE state = 'parked';
 CREATE INDEX webhook_event_received ON webhook_event (received_at, event_id);
 CREATE INDEX webhook_event_unmatched ON webhook_event (customer_id) WHERE state = 'unmatched';
 CREATE INDEX webhook_event_customer ON webhook_event (customer_id) WHERE payload <> '';

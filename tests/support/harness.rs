@@ -7,7 +7,7 @@ use billing::email::Email;
 use billing::{AccountId, EventId};
 use engine::catalog;
 use engine::clock::Clock;
-use engine::store::inbox::{self, EventState};
+use engine::store::inbox::{self, EventState, Next};
 use engine::store::{Db, credits};
 use engine::stripe_account;
 use sandbox::Sandbox;
@@ -201,10 +201,7 @@ impl Harness {
         .await;
         let claimed = inbox::claim(db, "a test", later, later.plus_seconds(60), 100).await.unwrap();
         let mut tx = db.begin().await.unwrap();
-        for event in events {
-            let lease = claimed.iter().find(|claimed| claimed.event_id == *event).unwrap().lease("a test");
-            inbox::reschedule(&mut tx, &lease, EventState::Parked, self.tollgate.now(), "for a test").await.unwrap();
-        }
+        inbox::reschedule(&mut tx, &failed, "for a test").await.unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -228,6 +225,8 @@ impl Harness {
 
     /// Stripe's list at this path, newest first.
     pub async fn stripe_lists(&self, path: &str) -> Vec<Value> {
+        let lease = |event: &&str| claimed.iter().find(|claimed| claimed.event_id == **event).unwrap().lease("a test");
+        let failed: Vec<_> = events.iter().map(|event| (lease(event), Next::Park)).collect();
         ok(path, self.stripe(reqwest::Method::GET, path)).await["data"].as_array().unwrap().clone()
     }
 

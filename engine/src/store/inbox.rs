@@ -46,6 +46,20 @@ macro_rules! release_expired {
     };
 }
 
+/// Renews leases. Rows that are being settled are skipped: waiting for them could be a deadlock.
+macro_rules! renew {
+    ($locked:literal) => {
+        concat!(
+            "), held AS MATERIALIZED (SELECT e.event_id, renewed.until FROM renewed \
+            JOIN webhook_event e ON e.event_id = renewed.event_id \
+            WHERE e.lease_owner = renewed.owner AND e.attempts = renewed.attempt \
+            AND e.state = 'pending' AND e.lease_until > renewed.now",
+            $locked,
+            ") UPDATE webhook_event SET lease_until = held.until FROM held WHERE webhook_event.event_id = held.event_id"
+        )
+    };
+}
+
 const KNOWN: ListQuery = list_query!("SELECT event_id FROM webhook_event WHERE event_id IN", "");
 
 /// The statements with a list parameter, by name.
@@ -61,18 +75,12 @@ statements! {
         OR EXISTS (SELECT 1 FROM webhook_event WHERE state = 'pending' AND lease_until <= $1)";
     CLAIM = claim!("");
     RELEASE_EXPIRED = release_expired!("");
-    SET_CUSTOMER = "UPDATE webhook_event SET customer_id = $2 WHERE event_id = $1 AND customer_id IS NULL";
-    RENEW = "UPDATE webhook_event SET lease_until = $5 WHERE event_id = $1 AND lease_owner = $2 AND attempts = $3 \
-        AND state = 'pending' AND lease_until > $4";
     HELD_BY_ANOTHER = "SELECT event_id FROM webhook_event \
         WHERE event_id = $1 AND lease_owner IS NOT NULL AND (lease_owner <> $2 OR attempts <> $3)";
-    RESCHEDULE = "UPDATE webhook_event SET state = $2, next_attempt_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL \
-        WHERE event_id = $1 AND state = 'pending' AND lease_owner = $5 AND attempts = $6";
-    POSTPONE = "UPDATE webhook_event SET next_attempt_at = $2, last_error = $3, postponed = postponed + 1, lease_owner = NULL, \
-        lease_until = NULL WHERE event_id = $1 AND state = 'pending' AND lease_owner = $4 AND attempts = $5";
-    RELEASE_ALL = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL AND state = 'pending'";
+    RELEASE_ALL = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL AND state = 'pending'";
     REVIVE_OF_CUSTOMER = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, \
-        postponed = 0, lease_owner = NULL, lease_until = NULL WHERE state IN ('unmatched', 'pending') AND customer_id = $1";
+        postponed = 0, lease_owner = NULL, lease_until = NULL \
+        WHERE state IN ('unmatched', 'pending') AND customer_id = $1 AND payload <> ''";
     REVIVE_FOR_ACCOUNT = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, postponed = 0 \
         WHERE state = 'unmatched' AND account_hint = $1";
     NEXT_DUE = "SELECT MIN(due) FROM (\
@@ -93,11 +101,11 @@ statements! {
     REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = CASE WHEN lease_until > $2 THEN attempts ELSE 0 END, \
         postponed = CASE WHEN lease_until > $2 THEN postponed ELSE 0 END, next_attempt_at = $2, lease_owner = CASE WHEN lease_until > $2 THEN lease_owner END, \
         lease_until = CASE WHEN lease_until > $2 THEN lease_until END WHERE event_id = $1 AND state <> 'ignored' AND payload <> ''";
-    ERASE_PAYLOADS = "UPDATE webhook_event SET payload = '' WHERE event_id IN (SELECT e.event_id FROM customer c \
-        JOIN webhook_event e ON e.customer_id = c.id WHERE c.account_id = $1 AND e.payload <> '' AND e.state IN ('done', 'ignored'))";
-    ERASE_PAYLOADS_OF_CLOSED = "UPDATE webhook_event SET payload = '' WHERE event_id IN (SELECT e.event_id FROM account a \
+    ERASE_PAYLOADS = "UPDATE webhook_event SET payload = '', state = CASE state WHEN 'parked' THEN 'ignored' ELSE state END WHERE event_id IN (SELECT e.event_id FROM customer c \
+        JOIN webhook_event e ON e.customer_id = c.id WHERE c.account_id = $1 AND e.payload <> '' AND e.state IN ('done', 'ignored', 'parked'))";
+    ERASE_PAYLOADS_OF_CLOSED = "UPDATE webhook_event SET payload = '', state = CASE state WHEN 'parked' THEN 'ignored' ELSE state END WHERE event_id IN (SELECT e.event_id FROM account a \
         JOIN customer c ON c.account_id = a.id JOIN webhook_event e ON e.customer_id = c.id \
-        WHERE a.closed_at > $1 AND e.payload <> '' AND e.state IN ('done', 'ignored') LIMIT $2)";
+        WHERE a.closed_at > $1 AND e.payload <> '' AND e.state IN ('done', 'ignored', 'parked') LIMIT $2)";
     REPLAY_PARKED = "UPDATE webhook_event SET state = 'pending', attempts = 0, postponed = 0, next_attempt_at = $1 WHERE state = 'parked'";
 }
 
@@ -124,9 +132,46 @@ static SETTLE: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
+static SET_CUSTOMER: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "SET_CUSTOMER",
+        "WITH found (event_id, customer) AS (",
+        "$text, $text",
+        ") UPDATE webhook_event SET customer_id = found.customer FROM found \
+        WHERE webhook_event.event_id = found.event_id AND customer_id IS NULL",
+    )
+});
+
+const RENEWED: &str = "WITH renewed (event_id, owner, attempt, now, until) AS (";
+const RENEWED_ROW: &str = "$text, $text, $bigint, $bigint, $bigint";
+
+static RENEW: LazyLock<BatchStatement> =
+    LazyLock::new(|| BatchStatement::new("RENEW", RENEWED, RENEWED_ROW, renew!("")));
+
+/// For PostgreSQL only, as those above.
+static RENEW_UNLOCKED: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new("RENEW_UNLOCKED", RENEWED, RENEWED_ROW, renew!(" FOR UPDATE OF e SKIP LOCKED"))
+});
+
+static RESCHEDULE: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "RESCHEDULE",
+        "WITH later (event_id, owner, attempt, state, at, outages, reason) AS (",
+        "$text, $text, $bigint, $text, $bigint, $bigint, $text",
+        ") UPDATE webhook_event SET state = later.state, next_attempt_at = COALESCE(later.at, next_attempt_at), last_error = later.reason, \
+        postponed = postponed + later.outages, lease_owner = NULL, lease_until = NULL FROM later \
+        WHERE webhook_event.event_id = later.event_id AND webhook_event.state = 'pending' \
+        AND lease_owner = later.owner AND attempts = later.attempt",
+    )
+});
+
 /// The batch statements.
-pub(super) fn batches() -> Vec<&'static BatchStatement> {
-    vec![&INSERT_EVENTS, &SETTLE]
+pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
+    vec![&INSERT_EVENTS, &SETTLE, &SET_CUSTOMER, renew_on(db.is_shared()), &RESCHEDULE]
+}
+
+fn renew_on(is_shared: bool) -> &'static BatchStatement {
+    if is_shared { &RENEW_UNLOCKED } else { &RENEW }
 }
 
 /// The statements specific to one database, by name.
@@ -204,7 +249,7 @@ pub struct Claimed {
     /// Stripe's type.
     pub kind: String,
     /// The id of the object it belongs to.
-    pub subject: Option<String>,
+    pub subject: String,
     /// Its customer in Stripe.
     pub customer_id: Option<String>,
     /// The signed bytes.
@@ -295,18 +340,21 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Renews a lease. An expired lease is lost: another worker may hold the subject by now.
-pub async fn renew(tx: &mut Tx, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
-    let Lease { event, owner, attempt } = lease;
-    tx.execute(RENEW, values![event.as_str(), owner, *attempt, now.0, until.0]).await.map(drop)
+/// Renews leases. An expired lease is lost: another worker may hold the subject by now.
+pub async fn renew(db: &Db, leases: &[&Lease], now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+    let rows = leases
+        .iter()
+        .map(|Lease { event, owner, attempt }| values![event.as_str(), owner.as_str(), *attempt, now.0, until.0]);
+    let mut tx = db.begin().await?;
+    renew_on(db.is_shared()).execute(&mut tx, rows.collect()).await?;
+    tx.commit().await
 }
 
 /// Records the customer of events that do not contain it themselves, such as those of a refund.
 pub async fn set_customer(db: &Db, events: &[EventId], customer: &CustomerId) -> Result<(), StoreError> {
+    let rows = events.iter().map(|event| values![event.as_str(), customer.as_str()]);
     let mut tx = db.begin().await?;
-    for event in events {
-        tx.execute(SET_CUSTOMER, values![event.as_str(), customer.as_str()]).await?;
-    }
+    SET_CUSTOMER.execute(&mut tx, rows.collect()).await?;
     tx.commit().await
 }
 
@@ -337,24 +385,29 @@ pub async fn settle(
     Ok(None)
 }
 
-/// Reschedules an event for `next`, or parks it, with the reason. An event that has since been released
-/// or claimed again is not changed.
-pub async fn reschedule(
-    tx: &mut Tx,
-    lease: &Lease,
-    state: EventState,
-    next: Timestamp,
-    reason: &str,
-) -> Result<(), StoreError> {
-    let Lease { event, owner, attempt } = lease;
-    tx.execute(RESCHEDULE, values![event.as_str(), state.as_str(), next.0, reason, owner, *attempt]).await.map(drop)
+/// What follows a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The event is attempted again then.
+    Retry(Timestamp),
+    /// The event is attempted again then. Stripe was unavailable, so the attempt does not count.
+    Postpone(Timestamp),
+    /// The event waits for an operator.
+    Park,
 }
 
-/// Reschedules an event for `next` because Stripe was unavailable: the attempt does not count. One that
-/// was released or claimed again since is left as it is.
-pub async fn postpone(tx: &mut Tx, lease: &Lease, next: Timestamp, reason: &str) -> Result<(), StoreError> {
-    let Lease { event, owner, attempt } = lease;
-    tx.execute(POSTPONE, values![event.as_str(), next.0, reason, owner, *attempt]).await.map(drop)
+/// Records failed attempts with their reason. An event that has since been released or claimed again is
+/// not changed.
+pub async fn reschedule(tx: &mut Tx, failed: &[(Lease, Next)], reason: &str) -> Result<(), StoreError> {
+    let rows = failed.iter().map(|(Lease { event, owner, attempt }, next)| {
+        let (state, at, outages) = match next {
+            Next::Retry(at) => (EventState::Pending, Some(at.0), 0_i64),
+            Next::Postpone(at) => (EventState::Pending, Some(at.0), 1),
+            Next::Park => (EventState::Parked, None, 0),
+        };
+        values![event.as_str(), owner.as_str(), *attempt, state.as_str(), at, outages, reason]
+    });
+    RESCHEDULE.execute(tx, rows.collect()).await.map(drop)
 }
 
 /// Releases every lease: for a single-node database at startup, when no holder can be alive.
@@ -531,13 +584,14 @@ pub async fn replay_parked(tx: &mut Tx, at: Timestamp) -> Result<u64, StoreError
     tx.execute(REPLAY_PARKED, values![at.0]).await
 }
 
-/// Erases the bodies of an account's events that are settled: they hold addresses and names.
+/// Erases the bodies of an account's events that are settled or parked: they hold addresses and names. A
+/// parked event without its body cannot be applied any more, so it becomes ignored.
 pub async fn erase_payloads(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
     tx.execute(ERASE_PAYLOADS, values![account.as_str()]).await.map(drop)
 }
 
-/// Erases the bodies of settled events of accounts that were closed after `closed_after`, `limit` at most,
-/// and returns their number: events arrive after an account was closed, too.
+/// Does the same for accounts that were closed after `closed_after`, with `limit` events at most, and
+/// returns their number: events arrive after an account was closed, too.
 pub async fn erase_payloads_of_closed(tx: &mut Tx, closed_after: Timestamp, limit: i64) -> Result<u64, StoreError> {
     tx.execute(ERASE_PAYLOADS_OF_CLOSED, values![closed_after.0, limit]).await
 }

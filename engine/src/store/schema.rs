@@ -38,7 +38,7 @@ pub fn all_batch_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
     let lists = [customers::LISTS, inbox::LISTS, payments::LISTS, purchases::LISTS, subscriptions::LISTS].concat();
     let lists = lists.into_iter().map(|(name, query)| (name, query.on(db)));
     let own = inbox::own_statements(db).into_iter();
-    let rows = [inbox::batches(), usage::batches(db)].concat().into_iter().flat_map(|batch| batch.forms(db));
+    let rows = [inbox::batches(db), usage::batches(db)].concat().into_iter().flat_map(|batch| batch.forms(db));
     let shared =
         if db.is_shared() { [db::STATEMENTS, tx::STATEMENTS, version::STATEMENTS].concat() } else { Vec::new() };
     lists.chain(own).chain(rows).chain(shared).collect()

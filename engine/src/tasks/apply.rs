@@ -12,10 +12,9 @@ use billing::EventId;
 use crate::backoff::backoff;
 use crate::core::Core;
 use crate::inbox::events::hint;
-use crate::inbox::object::Object;
 use crate::settings::StripeMode;
 use crate::store::StoreError;
-use crate::store::inbox::{self, Claimed, EventState, Lease};
+use crate::store::inbox::{self, Claimed, EventState, Lease, Next};
 use crate::stripe::GatewayError;
 use crate::stripe::objects::{self, Event};
 use crate::sync::{self, SyncContext, SyncError};
@@ -33,19 +32,20 @@ const MAX_OUTAGE_BACKOFF: i64 = 300;
 
 /// Applies the events of one subject.
 pub(super) async fn apply(core: &Core, events: &[Claimed], owner: &str) -> Result<(), StoreError> {
-    let (own, foreign): (Vec<&Claimed>, Vec<&Claimed>) =
-        events.iter().partition(|event| is_of_mode(event, core.stripe_settings().mode()));
-    if !foreign.is_empty() {
-        park(
-            core,
-            &foreign,
-            owner,
-            "the event is in a different mode from STRIPE_SECRET_KEY: live instead of test, or test instead of live",
-        )
-        .await?;
+    let mode = core.stripe_settings().mode();
+    let (mut own, mut foreign, mut objects) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for claimed in events {
+        let event = read(claimed);
+        if is_of_mode(event.as_ref(), mode) {
+            own.push(claimed);
+            objects.extend(event.and_then(|event| hint(&event)).map(|hint| hint.object));
+        } else {
+            foreign.push(claimed);
+        }
     }
-    let objects: BTreeSet<Object> =
-        own.iter().filter_map(|event| hint(&read(event)?)).map(|hint| hint.object).collect();
+    let reason =
+        "the event is in a different mode from STRIPE_SECRET_KEY: live instead of test, or test instead of live";
+    park(core, &foreign, owner, reason).await?;
     if objects.is_empty() {
         return park(core, &own, owner, "the event refers to no object to fetch from Stripe").await;
     }
@@ -74,9 +74,8 @@ fn read(event: &Claimed) -> Option<Event> {
 }
 
 /// Whether an event is of the API key's mode.
-fn is_of_mode(event: &Claimed, mode: Option<StripeMode>) -> bool {
-    let of_event = read(event).and_then(|event| event.mode);
-    mode.zip(of_event).is_none_or(|(ours, its)| ours == its)
+fn is_of_mode(event: Option<&Event>, mode: Option<StripeMode>) -> bool {
+    mode.zip(event.and_then(|event| event.mode)).is_none_or(|(ours, its)| ours == its)
 }
 
 /// Pauses the worker when Stripe is unavailable, and ends the pause when it responds.
@@ -95,35 +94,43 @@ async fn reschedule(core: &Core, events: &[&Claimed], owner: &str, error: &SyncE
         SyncError::Disappeared { .. } => MAX_MISSING,
         _ => MAX_ATTEMPTS,
     };
-    let reason = error.to_string();
-    let mut tx = core.db().begin().await?;
-    for event in events {
+    let next = |event: &Claimed| {
         let (id, tries) = (&event.event_id, event.tries());
-        let state = if tries >= max_attempts { EventState::Parked } else { EventState::Pending };
+        let is_last = tries >= max_attempts;
+        let state = if is_last { EventState::Parked } else { EventState::Pending };
         tracing::warn!(%error, tries, state = state.as_str(), "cannot apply event {id}");
-        let next = core.now().plus_seconds(backoff(tries, MAX_BACKOFF, id));
-        inbox::reschedule(&mut tx, &event.lease(owner), state, next, &reason).await?;
-    }
-    tx.commit().await
+        if is_last { Next::Park } else { Next::Retry(core.now().plus_seconds(backoff(tries, MAX_BACKOFF, id))) }
+    };
+    record(core, events, owner, &error.to_string(), next).await
 }
 
 /// Retries events later without counting the attempt: any event would have failed.
 async fn postpone(core: &Core, events: &[&Claimed], owner: &str, error: &GatewayError) -> Result<(), StoreError> {
-    let reason = error.to_string();
-    let mut tx = core.db().begin().await?;
-    for event in events {
+    let next = |event: &Claimed| {
         tracing::warn!(%error, "event {} waits for Stripe", event.event_id);
-        let next = core.now().plus_seconds(backoff(event.attempts, MAX_OUTAGE_BACKOFF, &event.event_id));
-        inbox::postpone(&mut tx, &event.lease(owner), next, &reason).await?;
-    }
-    tx.commit().await
+        Next::Postpone(core.now().plus_seconds(backoff(event.attempts, MAX_OUTAGE_BACKOFF, &event.event_id)))
+    };
+    record(core, events, owner, &error.to_string(), next).await
 }
 
 /// Parks events for an operator.
 pub(super) async fn park(core: &Core, events: &[&Claimed], owner: &str, reason: &str) -> Result<(), StoreError> {
-    let mut tx = core.db().begin().await?;
-    for event in events {
-        inbox::reschedule(&mut tx, &event.lease(owner), EventState::Parked, core.now(), reason).await?;
+    record(core, events, owner, reason, |_| Next::Park).await
+}
+
+/// Records failed attempts, and what follows each.
+async fn record(
+    core: &Core,
+    events: &[&Claimed],
+    owner: &str,
+    reason: &str,
+    next: impl Fn(&Claimed) -> Next,
+) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return Ok(());
     }
+    let failed: Vec<(Lease, Next)> = events.iter().map(|event| (event.lease(owner), next(event))).collect();
+    let mut tx = core.db().begin().await?;
+    inbox::reschedule(&mut tx, &failed, reason).await?;
     tx.commit().await
 }

@@ -3,9 +3,10 @@
 //!
 //! One process at a time works on a subject, across nodes. What cannot be applied is retried or parked
 //! (`apply`), and an event that crashes its worker's process is parked as well. While Stripe is unavailable,
-//! only a single event is claimed from time to time. Nothing is claimed before there is room for it, and a
-//! lease is renewed only while its group is in progress: a worker that is asked to stop completes its groups,
-//! and one that is killed loses its leases when they expire (`tests/http/inbox.rs`).
+//! only a single subject is claimed from time to time. Nothing is claimed before the API key's account was
+//! confirmed and there is room for it, and a lease is renewed only while its group is in progress: a worker that
+//! is asked to stop completes its groups, and one that is killed loses its leases when they expire
+//! (`tests/http/inbox.rs`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -132,7 +133,7 @@ impl Worker {
         }
     }
 
-    /// The number of events that may be claimed. While Stripe is unavailable it is one, which shows whether
+    /// The number of subjects that may be claimed. While Stripe is unavailable it is one, which shows whether
     /// Stripe responds again.
     fn room(&self) -> i64 {
         let room = match self.core.pause().outage() {
@@ -142,8 +143,8 @@ impl Worker {
         i64::try_from(room).unwrap_or_default()
     }
 
-    /// Claims as many due events as there is room for, and starts applying them. `false` if there were
-    /// none.
+    /// Claims the due events of as many subjects as there is room for, and starts applying them. `false` if
+    /// there were none.
     async fn claim(&mut self) -> bool {
         let room = self.room();
         if room == 0 || self.has_other_account().await {
@@ -158,7 +159,7 @@ impl Worker {
                 return false;
             }
         };
-        let mut groups: HashMap<Option<String>, Vec<Claimed>> = HashMap::new();
+        let mut groups: HashMap<String, Vec<Claimed>> = HashMap::new();
         for event in claimed {
             if event.tries() > MAX_ATTEMPTS {
                 self.park_fatal(&event).await;
@@ -201,21 +202,12 @@ impl Worker {
         }
     }
 
-    /// Renews every lease, each in its own transaction: a shared one could deadlock with a group that writes
-    /// several of the events.
     async fn renew(&self) {
-        for lease in self.leases.values().flatten() {
-            if let Err(error) = self.renew_one(lease).await {
-                tracing::warn!(%error, "cannot renew a lease; another node may take over");
-            }
-        }
-    }
-
-    async fn renew_one(&self, lease: &Lease) -> Result<(), StoreError> {
+        let leases: Vec<&Lease> = self.leases.values().flatten().collect();
         let now = self.core.now();
-        let mut tx = self.core.db().begin().await?;
-        inbox::renew(&mut tx, lease, now, now.plus_seconds(LEASE)).await?;
-        tx.commit().await
+        if let Err(error) = inbox::renew(self.core.db(), &leases, now, now.plus_seconds(LEASE)).await {
+            tracing::warn!(%error, "cannot renew leases; another node may take over");
+        }
     }
 
     async fn complete(&mut self) {

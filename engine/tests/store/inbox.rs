@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use billing::{AccountId, CustomerId, EventId, Timestamp};
 use engine::store::inbox::{
-    self, Claimed, EventFilter, EventState, EventSummary, Lease, NewEvent, StateCount, UnmatchedCustomer,
+    self, Claimed, EventFilter, EventState, EventSummary, Lease, NewEvent, Next, StateCount, UnmatchedCustomer,
 };
 use engine::store::{Cursor, customers};
 use engine::{Db, ids};
@@ -15,7 +15,7 @@ use proptest::test_runner::TestRunner;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::databases::{TestDatabase, concurrently};
+use crate::databases::{TestDatabase, concurrently, on_postgres};
 use crate::samples::{NOW, event};
 
 const LEASE: i64 = 120;
@@ -102,9 +102,18 @@ async fn settles(database: &TestDatabase, lease: &Lease, state: EventState) -> b
     is_held
 }
 
-async fn reschedule(database: &TestDatabase, id: &str, state: EventState, next: Timestamp) {
+async fn retry(database: &TestDatabase, id: &str, at: Timestamp) {
+    fail(database, &holding(database, id).await, Next::Retry(at)).await;
+}
+
+async fn park(database: &TestDatabase, id: &str) {
+    fail(database, &holding(database, id).await, Next::Park).await;
+}
+
+/// Records a failed attempt under a lease.
+async fn fail(database: &TestDatabase, lease: &Lease, next: Next) {
     let mut tx = database.db.begin().await.unwrap();
-    inbox::reschedule(&mut tx, &holding(database, id).await, state, next, "Stripe is down").await.unwrap();
+    inbox::reschedule(&mut tx, &[(lease.clone(), next)], "Stripe is down").await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -128,9 +137,7 @@ async fn state_of(database: &TestDatabase, id: &str) -> (EventState, i64, Option
 }
 
 async fn renew(database: &TestDatabase, lease: &Lease, now: Timestamp) {
-    let mut tx = database.db.begin().await.unwrap();
-    inbox::renew(&mut tx, lease, now, now.plus_seconds(LEASE)).await.unwrap();
-    tx.commit().await.unwrap();
+    inbox::renew(&database.db, &[lease], now, now.plus_seconds(LEASE)).await.unwrap();
 }
 
 /// The events that match a filter, newest first.
@@ -192,7 +199,7 @@ async fn work(node: Db, owner: String, turns: Vec<(i64, Ending)>, held: Held) {
             tokio::task::yield_now().await;
             continue;
         }
-        let subjects: BTreeSet<String> = claimed.iter().filter_map(|event| event.subject.clone()).collect();
+        let subjects: BTreeSet<String> = claimed.iter().map(|event| event.subject.clone()).collect();
         for subject in &subjects {
             assert!(
                 held.lock().await.insert(subject.clone()),
@@ -212,7 +219,7 @@ async fn work(node: Db, owner: String, turns: Vec<(i64, Ending)>, held: Held) {
                     assert_eq!(inbox::settle(&mut tx, &[lease], EventState::Done, None, NOW).await.unwrap(), None);
                 }
                 Ending::Reschedule => {
-                    inbox::reschedule(&mut tx, &lease, EventState::Pending, NOW, "later").await.unwrap();
+                    inbox::reschedule(&mut tx, &[(lease, Next::Retry(NOW))], "later").await.unwrap();
                 }
             }
         }
@@ -226,9 +233,7 @@ on_both_databases! {
         for attempt in 1..=3 {
             let [claimed] = &claim(&database, "a", NOW, 10).await[..] else { panic!("it is due") };
             assert_eq!((claimed.attempts, claimed.tries()), (attempt, 1));
-            let mut tx = database.db.begin().await.unwrap();
-            inbox::postpone(&mut tx, &claimed.lease("a"), NOW, "Stripe is down").await.unwrap();
-            tx.commit().await.unwrap();
+            fail(&database, &claimed.lease("a"), Next::Postpone(NOW)).await;
         }
         let postponed = inbox::postponed(&database.db).await.unwrap();
         assert_eq!((postponed.events, postponed.since), (1, Some(NOW.0)));
@@ -236,9 +241,7 @@ on_both_databases! {
         let claimed = claim(&database, "a", NOW, 10).await.remove(0);
         settle(&database, "evt_1", EventState::Done).await;
         assert_eq!(inbox::postponed(&database.db).await.unwrap().events, 0);
-        let mut tx = database.db.begin().await.unwrap();
-        inbox::postpone(&mut tx, &claimed.lease("a"), NOW, "too late").await.unwrap();
-        tx.commit().await.unwrap();
+        fail(&database, &claimed.lease("a"), Next::Postpone(NOW)).await;
         assert_eq!(state_of(&database, "evt_1").await.0, EventState::Done);
     }
 
@@ -249,7 +252,7 @@ on_both_databases! {
         assert_eq!(claim(&database, "a", NOW, 10).await.len(), 3);
         settle(&database, "evt_3", EventState::Done).await;
         for id in ["evt_1", "evt_2"] {
-            reschedule(&database, id, EventState::Parked, NOW).await;
+            park(&database, id).await;
         }
         let mut tx = database.db.begin().await.unwrap();
         assert_eq!(inbox::replay_parked(&mut tx, NOW).await.unwrap(), 2);
@@ -304,7 +307,7 @@ on_both_databases! {
         let [event] = claimed.as_slice() else { panic!("{claimed:?}") };
         assert_eq!(event.event_id, "evt_1");
         assert_eq!(event.kind, "customer.subscription.updated");
-        assert_eq!((event.subject.as_deref(), event.customer_id.as_deref()), (Some("sub_1"), Some("cus_ada")));
+        assert_eq!((event.subject.as_str(), event.customer_id.as_deref()), ("sub_1", Some("cus_ada")));
         assert_eq!(event.payload, r#"{"id":"evt"}"#);
         assert_eq!((event.created, event.attempts), (NOW.0 - 5, 1), "this is the first attempt");
     }
@@ -375,7 +378,7 @@ on_both_databases! {
         receive(&database, "evt_1", EventState::Pending).await;
         claim(&database, "worker", NOW, 10).await;
         let next = NOW.plus_seconds(4);
-        reschedule(&database, "evt_1", EventState::Pending, next).await;
+        retry(&database, "evt_1", next).await;
         assert_eq!(state_of(&database, "evt_1").await, (EventState::Pending, 1, Some("Stripe is down".to_owned())));
         assert_eq!(inbox::next_due(&database.db).await.unwrap(), Some(next));
         assert!(claim(&database, "worker", next.plus_seconds(-1), 10).await.is_empty());
@@ -390,6 +393,28 @@ on_both_databases! {
         );
     }
 
+    async fn many_events_are_renewed_and_rescheduled_together(database) {
+        for n in 0..100 {
+            deliver(&database, Delivery::about(&format!("evt_{n:03}"), "sub_1")).await;
+        }
+        let leases: Vec<Lease> = claim(&database, "worker", NOW, 1).await.iter().map(|event| event.lease("worker")).collect();
+        assert_eq!(leases.len(), 100);
+        let (renewed, until) = (NOW.plus_seconds(LEASE - 1), NOW.plus_seconds(LEASE * 2));
+        inbox::renew(&database.db, &leases.iter().collect::<Vec<_>>(), renewed, until).await.unwrap();
+        assert!(claim(&database, "other", until.plus_seconds(-1), 10).await.is_empty());
+
+        let next = [Next::Retry(until), Next::Postpone(until), Next::Park];
+        let failed: Vec<(Lease, Next)> = leases.into_iter().zip(next.into_iter().cycle()).collect();
+        let mut tx = database.db.begin().await.unwrap();
+        inbox::reschedule(&mut tx, &failed, "Stripe is down").await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(list(&database, Some(EventState::Parked), "").await.len(), 33);
+        assert_eq!(inbox::postponed(&database.db).await.unwrap().events, 33);
+        let claimed = claim(&database, "other", until, 10).await;
+        assert_eq!(claimed.len(), 67);
+        assert!(claimed.iter().all(|event| event.attempts == 2));
+    }
+
     /// Each worker fails and reschedules the event: no other may claim it before it is due.
     async fn workers_that_race_for_a_failing_event_try_it_once_per_due_time(database) {
         for round in 0..20 {
@@ -400,7 +425,7 @@ on_both_databases! {
                 async move {
                     let claimed = claim(&database, &ids::new_id(), NOW, 10).await;
                     for event in &claimed {
-                        reschedule(&database, &event.event_id, EventState::Pending, NOW.plus_days(1)).await;
+                        retry(&database, &event.event_id, NOW.plus_days(1)).await;
                     }
                     claimed.iter().filter(|event| event.event_id == id).count()
                 }
@@ -415,7 +440,7 @@ on_both_databases! {
     async fn a_parked_event_waits_for_an_operator(database) {
         receive(&database, "evt_1", EventState::Pending).await;
         claim(&database, "worker", NOW, 10).await;
-        reschedule(&database, "evt_1", EventState::Parked, NOW).await;
+        park(&database, "evt_1").await;
         assert_eq!(state_of(&database, "evt_1").await, (EventState::Parked, 1, Some("Stripe is down".to_owned())));
         assert!(claim(&database, "worker", NOW.plus_days(365), 10).await.is_empty());
         assert_eq!(inbox::next_due(&database.db).await.unwrap(), None);
@@ -475,7 +500,7 @@ on_both_databases! {
         for state in [EventState::Unmatched, EventState::Ignored, EventState::Pending] {
             settle(&database, "evt_1", state).await;
         }
-        reschedule(&database, "evt_1", EventState::Parked, NOW).await;
+        park(&database, "evt_1").await;
         assert_eq!(state_of(&database, "evt_1").await, (EventState::Done, 0, None));
         assert!(claim(&database, "worker", NOW.plus_days(1), 10).await.is_empty());
     }
@@ -490,10 +515,10 @@ on_both_databases! {
     }
 
     async fn an_event_in_any_state_but_ignored_can_be_replayed(database) {
-        for (id, state) in [("evt_parked", EventState::Parked), ("evt_pending", EventState::Pending)] {
+        for (id, next) in [("evt_parked", Next::Park), ("evt_pending", Next::Retry(NOW.plus_days(1)))] {
             receive(&database, id, EventState::Pending).await;
             claim(&database, "worker", NOW, 10).await;
-            reschedule(&database, id, state, NOW.plus_days(1)).await;
+            fail(&database, &holding(&database, id).await, next).await;
         }
         for (id, state) in [("evt_done", EventState::Done), ("evt_unmatched", EventState::Unmatched)] {
             receive(&database, id, EventState::Pending).await;
@@ -540,7 +565,7 @@ on_both_databases! {
     async fn an_unknown_event_cannot_be_settled(database) {
         assert!(inbox::by_id(&database.db, &EventId::new("evt_none")).await.unwrap().is_none());
         settle(&database, "evt_none", EventState::Done).await;
-        reschedule(&database, "evt_none", EventState::Parked, NOW).await;
+        park(&database, "evt_none").await;
         assert_eq!(count(&database.db).await, 0);
     }
 
@@ -587,7 +612,8 @@ on_both_databases! {
             assert!(claim(&database, "other", NOW, 10).await.is_empty());
             match became {
                 Done | Unmatched => settle(&database, &first, became).await,
-                _ => reschedule(&database, &first, became, NOW.plus_days(1)).await,
+                Parked => park(&database, &first).await,
+                _ => retry(&database, &first, NOW.plus_days(1)).await,
             }
             let free = claim(&database, "other", NOW, 10).await;
             assert!(ids_of(&free).contains(&second.as_str()), "{became:?}");
@@ -698,9 +724,7 @@ on_both_databases! {
             for state in [EventState::Done, EventState::Unmatched, EventState::Ignored] {
                 assert!(!settles(&database, &lost, state).await, "{next_owner} holds it");
             }
-            let mut tx = database.db.begin().await.unwrap();
-            inbox::reschedule(&mut tx, &lost, EventState::Parked, NOW, "Stripe is down").await.unwrap();
-            tx.commit().await.unwrap();
+            fail(&database, &lost, Next::Park).await;
             assert_eq!(state_of(&database, event).await, (EventState::Pending, 2, None));
             assert!(claim(&database, "third", later, 10).await.is_empty(), "{next_owner} still holds it");
             assert!(settles(&database, &held, EventState::Done).await);
@@ -712,9 +736,7 @@ on_both_databases! {
         receive(&database, "evt_1", EventState::Pending).await;
         let lease = claim(&database, "worker", NOW, 10).await[0].lease("worker");
         revive(&database).await;
-        let mut tx = database.db.begin().await.unwrap();
-        inbox::reschedule(&mut tx, &lease, EventState::Parked, NOW, "Stripe is down").await.unwrap();
-        tx.commit().await.unwrap();
+        fail(&database, &lease, Next::Park).await;
         assert_eq!(ids_of(&claim(&database, "other", NOW, 10).await), ["evt_1"]);
     }
 
@@ -786,7 +808,7 @@ on_both_databases! {
 
         assert!(!settles(&database, &early, EventState::Unmatched).await);
         assert_eq!(state_of(&database, "evt_1").await.0, EventState::Pending);
-        reschedule(&database, "evt_1", EventState::Pending, NOW.plus_seconds(4)).await;
+        retry(&database, "evt_1", NOW.plus_seconds(4)).await;
         assert_eq!(ids_of(&claim(&database, "other", NOW.plus_seconds(4), 10).await), ["evt_1"]);
     }
 
@@ -798,7 +820,7 @@ on_both_databases! {
         }
         receive(&database, "evt_parked", EventState::Pending).await;
         claim(&database, "worker", NOW, 10).await;
-        reschedule(&database, "evt_parked", EventState::Parked, NOW).await;
+        park(&database, "evt_parked").await;
         receive(&database, "evt_ignored", EventState::Ignored).await;
         deliver(&database, Delivery { customer: Some("cus_eve"), ..Delivery::new("evt_eve") }).await;
         claim(&database, "worker", NOW, 10).await;
@@ -812,7 +834,7 @@ on_both_databases! {
         let about = Delivery { kind: "refund.updated", ..Delivery::about("evt_1", "pi_1") };
         deliver(&database, about).await;
         claim(&database, "worker", NOW, 1).await;
-        reschedule(&database, "evt_1", EventState::Parked, NOW).await;
+        park(&database, "evt_1").await;
         let events = list(&database, None, "").await;
         let [event] = events.as_slice() else { panic!("{events:?}") };
         assert_eq!((event.id.as_str(), event.kind.as_str()), ("evt_1", "refund.updated"));
@@ -881,7 +903,7 @@ on_both_databases! {
         }
         receive(&database, "evt_ignored", EventState::Ignored).await;
         settle(&database, "evt_a", EventState::Done).await;
-        reschedule(&database, "evt_b", EventState::Pending, NOW.plus_days(1)).await;
+        retry(&database, "evt_b", NOW.plus_days(1)).await;
 
         let counts = inbox::count_by_state(&database.db).await.unwrap();
         let of = |state, events| StateCount { state, events };
@@ -931,4 +953,30 @@ on_both_databases! {
         assert!(inbox::by_id(&database.db, &EventId::new("evt_1")).await.is_err());
         assert!(inbox::list(&database.db, &EventFilter::default(), &Cursor::start(), 9).await.is_err());
     }
+}
+
+/// Waiting for them could be a deadlock: the transaction that settles them may wait for the renewed ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn postgres_renews_leases_without_waiting_for_events_that_are_being_settled() {
+    on_postgres(|database: TestDatabase| async move {
+        for id in ["evt_1", "evt_2"] {
+            receive(&database, id, EventState::Pending).await;
+        }
+        let claimed = claim(&database, "worker", NOW, 10).await;
+        let leases: Vec<Lease> = claimed.iter().map(|event| event.lease("worker")).collect();
+        let mut settling = database.db.begin().await.unwrap();
+        assert_eq!(inbox::settle(&mut settling, &leases[..1], EventState::Done, None, NOW).await.unwrap(), None);
+        let renewing = tokio::spawn({
+            let (db, leases) = (database.db.clone(), leases.clone());
+            async move {
+                let until = NOW.plus_seconds(LEASE * 2);
+                inbox::renew(&db, &leases.iter().collect::<Vec<_>>(), NOW, until).await.unwrap();
+            }
+        });
+        database.until_waiting(&renewing).await;
+        assert!(renewing.is_finished(), "it waits for the event that is being settled");
+        settling.commit().await.unwrap();
+        assert!(claim(&database, "other", NOW.plus_seconds(LEASE), 10).await.is_empty(), "the other one was renewed");
+    })
+    .await;
 }
