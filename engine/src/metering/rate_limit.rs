@@ -14,9 +14,9 @@ use governor::{Quota, RateLimiter as Governor};
 /// Idle callers are removed after this many calls.
 const SWEEP_EVERY: u32 = 8192;
 
-/// The key of a rate limit.
+/// The subject of a rate limit. Each has its own burst.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Caller {
+pub enum RateLimitKey {
     /// An account, over all its credentials.
     Account(AccountId),
     /// An unauthenticated client, by its address.
@@ -25,7 +25,7 @@ pub enum Caller {
 
 /// Admits a number of calls per second, and twice as many in a burst.
 pub struct RateLimiter {
-    governor: Option<Governor<Caller, DashMapStateStore<Caller>, DefaultClock, StateInformationMiddleware>>,
+    governor: Option<Governor<RateLimitKey, DashMapStateStore<RateLimitKey>, DefaultClock, StateInformationMiddleware>>,
     per_second: u32,
     calls: AtomicU32,
 }
@@ -65,7 +65,7 @@ impl RateLimiter {
     }
 
     /// Admits one call, and returns the rest of the burst if there is a limit.
-    pub fn admit(&self, caller: &Caller) -> Result<Option<Burst>, TooManyCalls> {
+    pub fn admit(&self, caller: &RateLimitKey) -> Result<Option<Burst>, TooManyCalls> {
         let Some(governor) = &self.governor else { return Ok(None) };
         if self.calls.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             governor.retain_recent();

@@ -20,7 +20,7 @@ use super::client::Client;
 use super::device::Device;
 use super::error::{AuthUnavailable, LoginError, SignUpError};
 use crate::store::StoreError;
-use crate::store::login_throttle::{self, Attempt};
+use crate::store::login_throttle::{self, AttemptDecision};
 use crate::tollgate::Tollgate;
 
 /// Seconds over which attempts are counted.
@@ -132,31 +132,31 @@ pub(super) async fn sign_up(tollgate: &Tollgate, client: &Client) -> Result<(), 
 /// Counts an attempt against all limits, or against none if one denies it.
 async fn count(tollgate: &Tollgate, limits: Vec<Limit>) -> Result<Counted, NotCounted> {
     let now = tollgate.now();
-    if let Attempt::Denied { window_start } = try_count(tollgate, &limits, now).await? {
+    if let AttemptDecision::Denied { window_start } = try_count(tollgate, &limits, now).await? {
         let retry_after = window_start.0.saturating_add(WINDOW).saturating_sub(now.0).max(1);
         return Err(NotCounted::TooMany { retry_after: retry_after.unsigned_abs() });
     }
     Ok(Counted { keys: limits.into_iter().map(|limit| limit.key).collect(), known_device: None })
 }
 
-async fn try_count(tollgate: &Tollgate, limits: &[Limit], now: Timestamp) -> Result<Attempt, StoreError> {
+async fn try_count(tollgate: &Tollgate, limits: &[Limit], now: Timestamp) -> Result<AttemptDecision, StoreError> {
     let expired = expired_before(now);
     // A client that keeps trying after it was denied does not hold up other writers.
     for Limit { key, attempts } in limits {
         let attempt = login_throttle::check(tollgate.db(), key, expired, *attempts).await?;
-        if attempt != Attempt::Allowed {
+        if attempt != AttemptDecision::Allowed {
             return Ok(attempt);
         }
     }
     let mut tx = tollgate.db().begin().await?;
     for Limit { key, attempts } in limits {
         let attempt = login_throttle::take(&mut tx, key, now, expired, *attempts).await?;
-        if attempt != Attempt::Allowed {
+        if attempt != AttemptDecision::Allowed {
             return Ok(attempt);
         }
     }
     tx.commit().await?;
-    Ok(Attempt::Allowed)
+    Ok(AttemptDecision::Allowed)
 }
 
 impl Counted {

@@ -18,7 +18,7 @@ statements! {
 
 /// The decision on an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub enum AttemptDecision {
     /// It was counted.
     Allowed,
     /// The window has no attempts left.
@@ -29,9 +29,9 @@ pub enum Attempt {
 }
 
 /// Decides on an attempt without counting it.
-pub async fn check(db: &Db, key: &str, expired_before: Timestamp, limit: i64) -> Result<Attempt, StoreError> {
+pub async fn check(db: &Db, key: &str, expired_before: Timestamp, limit: i64) -> Result<AttemptDecision, StoreError> {
     let full = db.fetch_optional::<(i64,)>(FULL, values![key, expired_before.0, limit]).await?;
-    Ok(full.map_or(Attempt::Allowed, |(start,)| Attempt::Denied { window_start: Timestamp(start) }))
+    Ok(full.map_or(AttemptDecision::Allowed, |(start,)| AttemptDecision::Denied { window_start: Timestamp(start) }))
 }
 
 /// Counts an attempt if its window, which allows `limit`, has one left. A window that began at
@@ -42,12 +42,12 @@ pub async fn take(
     now: Timestamp,
     expired_before: Timestamp,
     limit: i64,
-) -> Result<Attempt, StoreError> {
+) -> Result<AttemptDecision, StoreError> {
     if tx.fetch_optional::<(i64,)>(TAKE, values![key, now.0, expired_before.0, limit]).await?.is_some() {
-        return Ok(Attempt::Allowed);
+        return Ok(AttemptDecision::Allowed);
     }
     let (start,) = tx.fetch_one::<(i64,)>(WINDOW_START, values![key]).await?;
-    Ok(Attempt::Denied { window_start: Timestamp(start) })
+    Ok(AttemptDecision::Denied { window_start: Timestamp(start) })
 }
 
 /// Stops counting an attempt whose password was right.

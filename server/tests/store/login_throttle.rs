@@ -1,7 +1,7 @@
 //! The number of login attempts is exact under any concurrency.
 
 use billing::Timestamp;
-use server::store::login_throttle::{self, Attempt};
+use server::store::login_throttle::{self, AttemptDecision};
 
 use crate::databases::{TestDatabase, concurrently};
 use crate::people::NOW;
@@ -10,7 +10,7 @@ const WINDOW: i64 = 900;
 const LIMIT: i64 = 10;
 
 /// Takes an attempt at `now`.
-async fn take(database: &TestDatabase, key: &str, now: Timestamp) -> Attempt {
+async fn take(database: &TestDatabase, key: &str, now: Timestamp) -> AttemptDecision {
     let mut tx = database.db.begin().await.unwrap();
     let taken = login_throttle::take(&mut tx, key, now, now.plus_seconds(-WINDOW), LIMIT).await.unwrap();
     tx.commit().await.unwrap();
@@ -25,12 +25,12 @@ async fn release(database: &TestDatabase, key: &str) {
 
 async fn use_up(database: &TestDatabase, key: &str) {
     for _ in 0..LIMIT {
-        assert_eq!(take(database, key, NOW).await, Attempt::Allowed);
+        assert_eq!(take(database, key, NOW).await, AttemptDecision::Allowed);
     }
 }
 
-fn denied(window_start: Timestamp) -> Attempt {
-    Attempt::Denied { window_start }
+fn denied(window_start: Timestamp) -> AttemptDecision {
+    AttemptDecision::Denied { window_start }
 }
 
 on_both_databases! {
@@ -40,14 +40,14 @@ on_both_databases! {
             async move { take(&database, "email:ada@example.com", NOW).await }
         })
         .await;
-        assert_eq!(taken.iter().filter(|taken| **taken == Attempt::Allowed).count(), 10);
-        assert!(taken.iter().all(|taken| [Attempt::Allowed, denied(NOW)].contains(taken)), "{taken:?}");
+        assert_eq!(taken.iter().filter(|taken| **taken == AttemptDecision::Allowed).count(), 10);
+        assert!(taken.iter().all(|taken| [AttemptDecision::Allowed, denied(NOW)].contains(taken)), "{taken:?}");
     }
 
     async fn one_address_does_not_use_up_the_attempts_of_another(database) {
         use_up(&database, "email:ada@example.com").await;
         assert_eq!(take(&database, "email:ada@example.com", NOW).await, denied(NOW));
-        assert_eq!(take(&database, "email:eve@example.com", NOW).await, Attempt::Allowed);
+        assert_eq!(take(&database, "email:eve@example.com", NOW).await, AttemptDecision::Allowed);
     }
 
     async fn the_window_ends_to_the_second(database) {
@@ -55,7 +55,7 @@ on_both_databases! {
         assert_eq!(take(&database, "key", NOW.plus_seconds(WINDOW - 1)).await, denied(NOW));
         let next = NOW.plus_seconds(WINDOW);
         for _ in 0..LIMIT {
-            assert_eq!(take(&database, "key", next).await, Attempt::Allowed, "a new window has all its attempts");
+            assert_eq!(take(&database, "key", next).await, AttemptDecision::Allowed, "a new window has all its attempts");
         }
         assert_eq!(take(&database, "key", next).await, denied(next));
     }
@@ -66,18 +66,18 @@ on_both_databases! {
         for second in 1..20 {
             assert_eq!(take(&database, "key", NOW.plus_seconds(second)).await, denied(NOW));
         }
-        assert_eq!(take(&database, "key", NOW.plus_seconds(WINDOW)).await, Attempt::Allowed);
+        assert_eq!(take(&database, "key", NOW.plus_seconds(WINDOW)).await, AttemptDecision::Allowed);
     }
 
     async fn an_attempt_given_back_can_be_taken_again(database) {
         use_up(&database, "key").await;
         release(&database, "key").await;
-        assert_eq!(take(&database, "key", NOW).await, Attempt::Allowed);
+        assert_eq!(take(&database, "key", NOW).await, AttemptDecision::Allowed);
         assert_eq!(take(&database, "key", NOW).await, denied(NOW));
     }
 
     async fn no_more_is_given_back_than_was_taken(database) {
-        assert_eq!(take(&database, "key", NOW).await, Attempt::Allowed);
+        assert_eq!(take(&database, "key", NOW).await, AttemptDecision::Allowed);
         for _ in 0..5 {
             release(&database, "key").await;
         }
@@ -91,11 +91,11 @@ on_both_databases! {
             login_throttle::check(&database.db, "key", now.plus_seconds(-WINDOW), LIMIT).await.unwrap()
         };
         for _ in 0..LIMIT {
-            assert_eq!(check(NOW).await, Attempt::Allowed);
-            assert_eq!(take(&database, "key", NOW).await, Attempt::Allowed);
+            assert_eq!(check(NOW).await, AttemptDecision::Allowed);
+            assert_eq!(take(&database, "key", NOW).await, AttemptDecision::Allowed);
         }
         assert_eq!(check(NOW.plus_seconds(WINDOW - 1)).await, denied(NOW));
-        assert_eq!(check(NOW.plus_seconds(WINDOW)).await, Attempt::Allowed);
+        assert_eq!(check(NOW.plus_seconds(WINDOW)).await, AttemptDecision::Allowed);
     }
 
     async fn only_windows_that_are_over_are_deleted(database) {
@@ -106,7 +106,8 @@ on_both_databases! {
         login_throttle::delete_expired(&mut tx, over).await.unwrap();
         tx.commit().await.unwrap();
         // With a limit of one, a window that was kept would deny.
-        assert_eq!(login_throttle::check(&database.db, "over", over.plus_seconds(-1), 1).await.unwrap(), Attempt::Allowed);
+        let over = login_throttle::check(&database.db, "over", over.plus_seconds(-1), 1).await.unwrap();
+        assert_eq!(over, AttemptDecision::Allowed);
         assert_eq!(take(&database, "current", NOW).await, denied(NOW));
     }
 }

@@ -71,7 +71,7 @@ impl Caller {
     async fn read(parts: &Parts, tollgate: &Tollgate) -> Result<Self, Problem> {
         let limits = parts.extensions.get::<CallLimits>().cloned().unwrap_or_default();
         let (account, source) = credentials(parts, tollgate, &limits).await?;
-        limits.admit(tollgate, &rate_limit::Caller::Account(account.clone()))?;
+        limits.admit(tollgate, &rate_limit::RateLimitKey::Account(account.clone()))?;
         let idempotency_key = idempotency_key(&parts.headers).map_err(|problem| *problem)?;
         Ok(Self { account, source, idempotency_key, path: parts.uri.path().to_owned(), limits })
     }

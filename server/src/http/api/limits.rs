@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use billing::{Limit, Timestamp};
 use engine::metering::MeterReading;
-use engine::metering::rate_limit::{Burst, Caller, TooManyCalls};
+use engine::metering::rate_limit::{Burst, RateLimitKey, TooManyCalls};
 
 use super::problem::Problem;
 use crate::http::client::ClientAddress;
@@ -33,7 +33,7 @@ pub(super) struct CallLimits(Arc<Mutex<Known>>);
 
 impl CallLimits {
     /// Counts the call, for its account or, as long as that is not known, for its client.
-    pub(super) fn admit(&self, tollgate: &Tollgate, caller: &Caller) -> Result<(), TooManyCalls> {
+    pub(super) fn admit(&self, tollgate: &Tollgate, caller: &RateLimitKey) -> Result<(), TooManyCalls> {
         let admitted = tollgate.limiter().admit(caller);
         let burst = admitted.as_ref().map_or_else(|too_many| Some(too_many.burst), |burst| *burst);
         let mut known = self.lock();
@@ -61,8 +61,8 @@ impl CallLimits {
 }
 
 /// Returns the client of a call, by which it is counted until its account is known.
-pub(super) fn client(extensions: &Extensions) -> Caller {
-    Caller::Peer(extensions.get::<ClientAddress>().map(|client| client.0))
+pub(super) fn client(extensions: &Extensions) -> RateLimitKey {
+    RateLimitKey::Peer(extensions.get::<ClientAddress>().map(|client| client.0))
 }
 
 /// Counts a call that needs no authentication, before it is handled.
@@ -78,7 +78,12 @@ pub(super) async fn admit_client(
 
 /// Adds the limits to a response. A call that was rejected before it was counted, for example because it
 /// has no credentials, is counted here.
-pub(super) fn announce(tollgate: &Tollgate, limits: &CallLimits, client: &Caller, mut response: Response) -> Response {
+pub(super) fn announce(
+    tollgate: &Tollgate,
+    limits: &CallLimits,
+    client: &RateLimitKey,
+    mut response: Response,
+) -> Response {
     if !limits.is_counted()
         && let Err(too_many) = limits.admit(tollgate, client)
     {
