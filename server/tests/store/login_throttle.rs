@@ -106,8 +106,8 @@ on_both_databases! {
         login_throttle::delete_expired(&mut tx, over).await.unwrap();
         tx.commit().await.unwrap();
         // With a limit of one, a window that was kept would deny.
-        let over = login_throttle::check(&database.db, "over", over.plus_seconds(-1), 1).await.unwrap();
-        assert_eq!(over, AttemptDecision::Allowed);
+        let decision = login_throttle::check(&database.db, "over", over.plus_seconds(-1), 1).await.unwrap();
+        assert_eq!(decision, AttemptDecision::Allowed);
         assert_eq!(take(&database, "current", NOW).await, denied(NOW));
     }
 }
