@@ -31,6 +31,10 @@ impl Failure {
         match error {
             CheckoutError::Stripe(cause) => Self::stripe(&cause),
             CheckoutError::Store(cause) => Self::store(cause),
+            CheckoutError::OtherAccount(cause) => {
+                tracing::error!(%cause, "nothing is sold with the API key of another Stripe account");
+                Self::StripeUnavailable
+            }
             error @ CheckoutError::CurrencyConflict { .. } => {
                 tracing::error!(%error, "a purchase was rejected (docs/OPERATIONS.md, “Currencies”)");
                 Self::OtherCurrency

@@ -66,7 +66,8 @@ pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseEr
             | CheckoutError::Closed
             | CheckoutError::Unknown
             | CheckoutError::NotForSale
-            | CheckoutError::CurrencyConflict { .. },
+            | CheckoutError::CurrencyConflict { .. }
+            | CheckoutError::OtherAccount(_),
         ) => return Err(CloseError::InProgress),
     }
     let Some(customer) = customers::of_account(core.db(), account).await? else { return Ok(()) };

@@ -1,8 +1,9 @@
 //! Checks that the API key belongs to the account and mode of the stored objects.
 //!
 //! With another account's key every stored object is missing in Stripe, and with a test key every payment is
-//! play money. So the account is stored with the first object and compared at every start
-//! (`tests/http/stripe_account.rs`).
+//! play money. So the account is stored with the first object and compared once in every process, before
+//! events are applied, anything is sold, overage is sent or Stripe is compared with. Until that succeeds,
+//! events wait (`tests/http/stripe_account.rs`).
 
 use std::fmt;
 use std::time::Duration;
@@ -65,8 +66,8 @@ pub async fn verify(core: &Core) -> Result<StripeAccount, StripeAccountError> {
     }
 }
 
-/// Rejects another account's key at startup. If Stripe cannot be reached, a warning is logged, and
-/// the background tasks try again.
+/// Rejects another account's key at startup. If Stripe cannot be reached, a warning is logged: pages work,
+/// and the background tasks wait until the account is confirmed.
 pub async fn reject_other(core: &Core) -> Result<(), OtherAccount> {
     match tokio::time::timeout(TIMEOUT, verify(core)).await {
         Ok(Ok(account)) => tracing::info!("the Stripe account is {account}"),

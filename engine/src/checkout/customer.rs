@@ -11,6 +11,7 @@ use crate::idempotency_key::Key;
 use crate::inbox::object::Object;
 use crate::store::accounts::Contact;
 use crate::store::{accounts, customers};
+use crate::stripe_account;
 use crate::sync::{self, SyncContext};
 
 /// Finds or creates the account's customer, after checking with Stripe that it still exists: a customer
@@ -19,6 +20,7 @@ use crate::sync::{self, SyncContext};
 /// Two concurrent first requests create one customer, because they send the same idempotency key, and one
 /// row, because the account is unique there.
 pub async fn live_customer(core: &Core, account: &AccountId) -> Result<CustomerId, CheckoutError> {
+    stripe_account::verify(core).await?;
     let db = core.db();
     let contact = accounts::contact(db, account).await?.filter(|contact| contact.closed_at.is_none());
     let contact = contact.ok_or(CheckoutError::Closed)?;

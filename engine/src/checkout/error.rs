@@ -5,6 +5,7 @@ use billing::{CheckoutSessionId, CustomerId, PriceId};
 use crate::store::StoreError;
 use crate::store::checkouts::Attempt;
 use crate::stripe::GatewayError;
+use crate::stripe_account::{OtherAccount, StripeAccountError};
 use crate::sync::SyncError;
 
 /// The reason a purchase could not start.
@@ -41,6 +42,9 @@ pub enum CheckoutError {
         /// Stripe's message, which contains the currency.
         message: String,
     },
+    /// The API key is of another Stripe account than the stored objects.
+    #[error(transparent)]
+    OtherAccount(OtherAccount),
     /// Stripe gave no usable response; nothing was charged.
     #[error(transparent)]
     Stripe(#[from] GatewayError),
@@ -67,9 +71,18 @@ impl From<SyncError> for CheckoutError {
         match error {
             SyncError::Stripe(error) | SyncError::Disappeared { error, .. } => Self::Stripe(error),
             SyncError::Store(error) => Self::Store(error),
-            SyncError::Contended(_) | SyncError::LeaseLost(_) | SyncError::Missing(_) | SyncError::OtherAccount(_) => {
-                Self::InProgress
-            }
+            SyncError::OtherAccount(error) => Self::OtherAccount(error),
+            SyncError::Contended(_) | SyncError::LeaseLost(_) | SyncError::Missing(_) => Self::InProgress,
+        }
+    }
+}
+
+impl From<StripeAccountError> for CheckoutError {
+    fn from(error: StripeAccountError) -> Self {
+        match error {
+            StripeAccountError::Other(error) => Self::OtherAccount(error),
+            StripeAccountError::Stripe(error) => Self::Stripe(error),
+            StripeAccountError::Store(error) => Self::Store(error),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::store::checkouts::{Attempt, AttemptStatus, CheckoutItem};
 use crate::store::{accounts, checkouts, subscriptions};
 use crate::stripe::objects::{CheckoutSession, SessionStatus};
+use crate::stripe_account;
 use crate::sync;
 use crate::{ids, overview};
 
@@ -28,6 +29,7 @@ pub async fn start_subscription(
     interval: &str,
 ) -> Result<String, CheckoutError> {
     let offer = Offer::plan(core.catalog(), plan, interval)?;
+    stripe_account::verify(core).await?;
     let stored = subscriptions::of_account(core.db(), account).await?;
     reject_second(&stored)?;
     if stored.is_empty() {

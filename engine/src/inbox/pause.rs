@@ -43,7 +43,7 @@ impl Pause {
             None => (now, 1),
         };
         let retry_at = now.plus_seconds(backoff(failures, MAX_PAUSE, reason));
-        tracing::warn!(reason, "Stripe is unavailable; events wait until {retry_at}");
+        tracing::warn!(reason, "no event is applied until {retry_at}");
         *outage = Some(Outage { since, retry_at, reason: reason.to_owned(), failures });
     }
 

@@ -72,9 +72,9 @@ async fn scheduled_days(core: &Core) -> Result<i64, StoreError> {
 }
 
 async fn execute(core: &Core, run: &str, mode: Mode, days: i64) -> Result<Vec<Finding>, Interrupted> {
-    let compared = match stripe_account::reject_other(core).await {
-        Ok(()) => compare(core, mode, days).await,
-        Err(other) => Compared { findings: Vec::new(), complete: Vec::new(), interrupted: Some(other.into()) },
+    let compared = match stripe_account::verify(core).await {
+        Ok(_) => compare(core, mode, days).await,
+        Err(error) => Compared { findings: Vec::new(), complete: Vec::new(), interrupted: Some(error.into()) },
     };
     for finding in &compared.findings {
         let (drift, subject) = (&finding.drift, finding.drift.subject());

@@ -5,7 +5,7 @@ use billing::{AccountId, CustomerId, EventId};
 use crate::store::StoreError;
 use crate::store::inbox::Lease;
 use crate::stripe::GatewayError;
-use crate::stripe_account::OtherAccount;
+use crate::stripe_account::{OtherAccount, StripeAccountError};
 
 /// The reason a sync failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,16 @@ pub enum SyncError {
     /// It took so long that another worker holds the events now.
     #[error("the lease on {0} was lost to another claim")]
     LeaseLost(EventId),
+}
+
+impl From<StripeAccountError> for SyncError {
+    fn from(error: StripeAccountError) -> Self {
+        match error {
+            StripeAccountError::Other(error) => Self::OtherAccount(error),
+            StripeAccountError::Stripe(error) => Self::Stripe(error),
+            StripeAccountError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// The outcome for the objects.

@@ -27,10 +27,11 @@ use crate::stripe_account::{self, StripeAccountError};
 const LEASE: i64 = 60;
 /// The interval at which leases are renewed.
 const RENEW: Duration = Duration::from_secs(15);
-/// The maximum number of concurrent groups, and of events claimed at a time.
+/// The maximum number of concurrent groups, and of subjects claimed at a time.
 const MAX_GROUPS: usize = 16;
 /// The maximum wait between two polls of the inbox.
 const IDLE: Duration = Duration::from_secs(5);
+
 /// Applies events until `stop`.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     let mut worker = Worker::new(core, stop);
@@ -112,24 +113,28 @@ impl Worker {
         }
     }
 
-    /// Whether the API key belongs to a different account from the stored objects. If so, nothing is applied.
-    async fn has_other_account(&self) -> bool {
+    /// Whether the API key is of the stored objects' account. Nothing is applied before that is confirmed.
+    async fn has_confirmed_account(&self) -> bool {
         if self.core.stripe_account().get().is_some() {
-            return false;
+            return true;
         }
         // Stripe is queried only when there is something to apply.
         let due = inbox::next_due(self.core.db()).await.ok().flatten();
         if due.is_none_or(|due| due > self.core.now()) {
             return false;
         }
-        match stripe_account::verify(&self.core).await {
-            Err(StripeAccountError::Other(error)) => {
-                tracing::error!(%error, "no event is applied");
+        match self.stop.run_until_cancelled(stripe_account::verify(&self.core)).await {
+            Some(Ok(_)) => true,
+            Some(Err(error @ (StripeAccountError::Other(_) | StripeAccountError::Stripe(_)))) => {
+                tracing::error!(%error, "the account of the API key is not confirmed; no event is applied");
                 self.core.pause().begin(self.core.now(), &error.to_string());
-                true
+                false
             }
-            // If Stripe does not respond, no event can be applied either.
-            Ok(_) | Err(_) => false,
+            Some(Err(StripeAccountError::Store(error))) => {
+                tracing::error!(%error, "cannot read the stored Stripe account; no event is applied");
+                false
+            }
+            None => false,
         }
     }
 
@@ -147,7 +152,7 @@ impl Worker {
     /// there were none.
     async fn claim(&mut self) -> bool {
         let room = self.room();
-        if room == 0 || self.has_other_account().await {
+        if room == 0 || !self.has_confirmed_account().await {
             return false;
         }
         let now = self.core.now();
