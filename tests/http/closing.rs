@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use engine::metering::{self, Recorded, UsageEvent};
 use engine::reconcile::{Drift, Mode, reconcile};
-use engine::store::{Cursor, accounts, inbox, invoices, purchases};
+use engine::store::inbox::{self, EventState};
+use engine::store::{Cursor, accounts, invoices, purchases};
 use engine::tasks::sweeper::prune;
 use server::product::API_CALLS;
 
@@ -44,6 +45,8 @@ on_both_databases! {
         let described = [("name", "Ada Lovelace"), ("phone", "+4420")];
         app.stripe_makes(&format!("/v1/customers/{customer}"), &described).await;
         app.settled().await;
+        let parked = app.stripe_newest("/v1/events?type=customer.updated").await;
+        app.park(&[&parked]).await;
         let holds = async |text: &str| traces(&app, text).await;
         assert!(holds("ada@example.com").await.contains(&"app_user.email".to_owned()));
         assert!(holds("Ada Lovelace").await.contains(&"customer.name".to_owned()));
@@ -53,6 +56,7 @@ on_both_databases! {
         for text in ["ada@example.com", "Ada Lovelace"] {
             assert_eq!(holds(text).await, Vec::<String>::new(), "{text}");
         }
+        assert_eq!(app.event_state(&parked).await, Some(EventState::Ignored), "no operator can apply it any more");
         let counted = app.database.texts(app.tollgate.db(), "SELECT throttle_key FROM login_throttle").await;
         assert!(counted.len() <= 1, "only this client's, over all addresses: {counted:?}");
         let in_stripe = &app.stripe_lists("/v1/customers").await[0];
