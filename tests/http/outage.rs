@@ -187,7 +187,9 @@ on_both_databases! {
         let close = async || browser.post("/account/close", &[("password", "correct horse")]).await.status;
         assert_eq!(close().await, 503);
         app.sandbox.advance(Duration::from_secs(4 * 60));
+        let listed = app.stripe_calls("GET", SESSIONS);
         assert_eq!(close().await, 303);
+        assert_eq!(app.stripe_calls("GET", SESSIONS), listed + 1, "Stripe's sessions are listed once");
         assert_eq!(app.stripe_lists(SESSIONS).await[0]["status"], "expired", "nothing more can be bought for it");
     }
 

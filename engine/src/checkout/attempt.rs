@@ -17,7 +17,7 @@ pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<Optio
     let mut key = key(core, attempt).await?;
     if let Some(since) = key.stuck_since(core.now()) {
         if let Some(session) = created_before(core, attempt, since).await? {
-            keep(core, attempt, session.id, session.url.unwrap_or_default()).await?;
+            keep_found(core, attempt, session).await?;
             return Ok(None);
         }
         key = key.renewed(core).await?;
@@ -71,6 +71,11 @@ async fn keep(core: &Core, attempt: &Attempt, id: CheckoutSessionId, url: String
     Err(CheckoutError::InProgress)
 }
 
+/// Stores a session that was found in Stripe, which may have ended.
+async fn keep_found(core: &Core, attempt: &Attempt, session: CheckoutSession) -> Result<(), CheckoutError> {
+    keep(core, attempt, session.id, session.url.unwrap_or_default()).await.map(drop)
+}
+
 async fn close(core: &Core, attempt: &Attempt, status: AttemptStatus) -> Result<(), CheckoutError> {
     let mut tx = core.db().begin().await?;
     checkouts::close(&mut tx, &attempt.id, status).await?;
@@ -95,14 +100,16 @@ async fn created_before(
 /// a retry with its key or, once the key is stuck, by listing the customer's sessions.
 pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), CheckoutError> {
     let Some(session) = &attempt.session else {
-        if let Some(since) = key(core, attempt).await?.stuck_since(core.now())
-            && created_before(core, attempt, since).await?.is_none()
-        {
-            return close(core, attempt, AttemptStatus::Superseded).await;
-        }
-        return match open_session(core, attempt).await {
+        let opened = match key(core, attempt).await?.stuck_since(core.now()) {
+            None => open_session(core, attempt).await.map(drop),
+            Some(since) => match created_before(core, attempt, since).await? {
+                None => return close(core, attempt, AttemptStatus::Superseded).await,
+                Some(session) => keep_found(core, attempt, session).await,
+            },
+        };
+        return match opened {
             // It has a session now, or is closed: the next round finds out which.
-            Ok(_) | Err(CheckoutError::InProgress) => Ok(()),
+            Ok(()) | Err(CheckoutError::InProgress) => Ok(()),
             Err(CheckoutError::Stripe(error)) if error.is_final() => Ok(()),
             Err(error) => Err(error),
         };
