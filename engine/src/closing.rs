@@ -30,7 +30,9 @@ pub enum CloseError {
 impl From<SyncError> for CloseError {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Stripe(error) | SyncError::Disappeared { error, .. } => Self::Stripe(error),
+            SyncError::Stripe(error) | SyncError::Disappeared { error, .. } | SyncError::Unreported(error) => {
+                Self::Stripe(error)
+            }
             SyncError::Store(error) => Self::Store(error),
             SyncError::Contended(_) | SyncError::LeaseLost(_) | SyncError::Missing(_) | SyncError::OtherAccount(_) => {
                 Self::InProgress
@@ -83,9 +85,7 @@ pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseEr
 /// Ends a subscription now. Usage that is not billed yet is reported first, so that it is on the final
 /// invoice.
 pub async fn end_subscription(core: &Core, account: &AccountId, subscription: &Subscription) -> Result<(), SyncError> {
-    if !outbox::send_all_of(core, account).await? {
-        return Err(GatewayError::Unavailable("usage could not be reported".to_owned()).into());
-    }
+    outbox::send_all_of(core, account).await?.map_err(SyncError::Unreported)?;
     core.gateway().cancel_subscription(&subscription.id, &subscription.status).await?;
     sync::subscription(core, &subscription.id, SyncContext::with_reason("account closed")).await?;
     Ok(())

@@ -305,6 +305,18 @@ on_both_databases! {
         assert_eq!(billed.counted().await, 5);
     }
 
+    async fn an_outage_is_noticed_with_one_event(database) {
+        let billed = billed(database).await;
+        billed.uses(5, 10_005, "first").await;
+        billed.uses(3, 7, "second").await;
+        let down = [("fail_next", "1000000"), ("status", "503"), ("should_retry", "false")];
+        billed.app.sandbox.control("POST faults", &down).unwrap();
+        assert_eq!((billed.sends().await, billed.calls()), (0, 1));
+        billed.app.sandbox.control("POST faults/clear", &[]).unwrap();
+        billed.clock.set(billed.now.plus_seconds(120));
+        assert_eq!((billed.sends().await, billed.counted().await), (2, 12));
+    }
+
     async fn three_nodes_report_each_event_once_and_one_at_a_time(database) {
         let billed = billed(database).await;
         billed.uses(9, 10_000, "included").await;
@@ -328,6 +340,29 @@ on_both_databases! {
         assert_eq!(billed.sends().await, 0);
         assert_eq!(billed.parked().await, 1);
         assert_eq!(billed.calls(), 0);
+    }
+
+    async fn usage_that_can_no_longer_be_billed_is_parked_when_it_is_too_old(database) {
+        let billed = billed(database).await;
+        billed.uses(3, 10_005, "beyond").await;
+        billed.changes("UPDATE customer SET is_deleted = TRUE").await;
+        assert_eq!((billed.sends().await, billed.parked().await), (0, 0), "the account may get another customer");
+        billed.clock.set(billed.now.plus_days(35));
+        assert_eq!((billed.sends().await, billed.parked().await), (0, 1));
+        let reasons = billed.app.database.texts(billed.tollgate.db(), "SELECT last_error FROM meter_event").await;
+        assert_eq!(reasons, ["the account has no Stripe customer"]);
+    }
+
+    async fn usage_that_cannot_be_compared_is_parked(database) {
+        let billed = billed(database).await;
+        billed.uses(3, 10_005, "beyond").await;
+        let used_at = billed.now.0 - 3 * 3600;
+        let summary = format!("mtrusg_test_{}_{}", billed.meter, used_at - used_at.rem_euclid(3600));
+        billed.app.sandbox.strip_object(Some(&summary));
+        billed.passes_a_day().await;
+        assert_eq!((billed.sends().await, billed.calls(), billed.parked().await), (0, 0, 1));
+        let reasons = billed.app.database.texts(billed.tollgate.db(), "SELECT last_error FROM meter_event").await;
+        assert!(reasons[0].contains("aggregated_value"), "{reasons:?}");
     }
 
     /// Stripe has forgotten the identifier by then, so sending it again would bill twice.

@@ -69,7 +69,9 @@ impl CheckoutError {
 impl From<SyncError> for CheckoutError {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Stripe(error) | SyncError::Disappeared { error, .. } => Self::Stripe(error),
+            SyncError::Stripe(error) | SyncError::Disappeared { error, .. } | SyncError::Unreported(error) => {
+                Self::Stripe(error)
+            }
             SyncError::Store(error) => Self::Store(error),
             SyncError::OtherAccount(error) => Self::OtherAccount(error),
             SyncError::Contended(_) | SyncError::LeaseLost(_) | SyncError::Missing(_) => Self::InProgress,

@@ -17,6 +17,7 @@ use crate::core::Core;
 use crate::ids;
 use crate::store::meter_events::{self as rows, Sealed, Sender};
 use crate::store::{StoreError, customers};
+use crate::stripe::GatewayError;
 use crate::stripe::meters::MeterEvent;
 
 /// The duration of the lease on sending a meter, in seconds: longer than Stripe's slowest response.
@@ -38,7 +39,13 @@ pub async fn send_due(core: &Core) -> Result<u64, StoreError> {
     for sender in rows::due(core.db(), core.now(), ROUND).await? {
         // A meter that cannot be read or sent does not stop the others.
         match send_meter(core, &sender, &owner).await {
-            Ok(round) => sent += round.sent,
+            Ok(round) => {
+                sent += round.sent;
+                // The other meters would wait for Stripe as well.
+                if round.interrupted.is_some_and(|error| error.is_outage()) {
+                    break;
+                }
+            }
             Err(error) if !error.is_unreadable() => return Err(error),
             Err(error) => tracing::error!(%error, account = sender.account_id, "cannot send overage"),
         }
@@ -47,9 +54,9 @@ pub async fn send_due(core: &Core) -> Result<u64, StoreError> {
 }
 
 /// Sends all overage of an account now, including that of the current hour: what is sent after a subscription
-/// has ended is on no invoice. Returns `false` if some of it may still be accepted later. Overage that Stripe
-/// rejects stays in the outbox for an operator.
-pub async fn send_all_of(core: &Core, account: &AccountId) -> Result<bool, StoreError> {
+/// has ended is on no invoice. An inner error means that some of it may still be accepted later. Overage that
+/// Stripe rejects stays in the outbox for an operator.
+pub async fn send_all_of(core: &Core, account: &AccountId) -> Result<Result<(), GatewayError>, StoreError> {
     let owner = ids::new_id();
     let mut tx = core.db().begin().await?;
     rows::make_due(&mut tx, account, core.now()).await?;
@@ -57,41 +64,47 @@ pub async fn send_all_of(core: &Core, account: &AccountId) -> Result<bool, Store
     for sender in rows::unsent_of(core.db(), account).await? {
         loop {
             match send_meter(core, &sender, &owner).await? {
-                Round { is_interrupted: true, .. } => return Ok(false),
+                Round { interrupted: Some(error), .. } => return Ok(Err(error)),
                 Round { tried: 0, .. } => break,
                 Round { .. } => {}
             }
         }
     }
-    Ok(true)
+    Ok(Ok(()))
 }
 
 /// The outcome of sending what is due of a meter.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Round {
     /// Events that were tried.
     tried: usize,
     /// Events that Stripe accepted.
     sent: u64,
-    /// Whether an event got no response, or another process is sending.
-    is_interrupted: bool,
+    /// Why it ended early: an event got no response, or another process is sending.
+    interrupted: Option<GatewayError>,
+}
+
+impl Round {
+    /// Another process holds the lease.
+    fn leave(self) -> Self {
+        let error = GatewayError::Conflict("another process is reporting this usage".to_owned());
+        Self { interrupted: Some(error), ..self }
+    }
 }
 
 /// The outcome of sending an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum SendOutcome {
     /// Stripe has it.
     Sent,
     /// Stripe does not accept it.
     Rejected,
-    /// Stripe did not respond.
-    Unanswered,
+    /// Stripe did not decide.
+    Unanswered(GatewayError),
 }
 
 async fn send_meter(core: &Core, sender: &Sender, owner: &str) -> Result<Round, StoreError> {
-    let Some(ids) = seal(core, sender, owner).await? else {
-        return Ok(Round { is_interrupted: true, ..Round::default() });
-    };
+    let Some(ids) = seal(core, sender, owner).await? else { return Ok(Round::default().leave()) };
     let round = send_all(core, sender, owner, &ids).await;
     // Also after an error: the next round need not wait until the lease expires.
     let released = release(core, sender, owner).await;
@@ -124,15 +137,15 @@ async fn send_all(core: &Core, sender: &Sender, owner: &str, ids: &[String]) -> 
     for id in ids {
         // Sending the earlier events may have outlasted the lease.
         if !begin_attempt(core, sender, owner, id).await? {
-            round.is_interrupted = true;
-            break;
+            return Ok(round.leave());
         }
         round.tried += 1;
         match rows::sealed(core.db(), id).await {
             Ok(Some(event)) => match send(core, &event).await? {
                 SendOutcome::Sent => round.sent += 1,
                 SendOutcome::Rejected => {}
-                SendOutcome::Unanswered => round.is_interrupted = true,
+                // The later events would get no response either, and Stripe takes one at a time.
+                SendOutcome::Unanswered(error) => return Ok(Round { interrupted: Some(error), ..round }),
             },
             Ok(None) => {}
             // It must not hold up the later events.
@@ -161,10 +174,10 @@ async fn send(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
     let now = core.now();
     let price = core.catalog().meter(&event.meter).and_then(|meter| core.catalog().metered_price(meter));
     let Some(price) = price else {
-        return retry_later(core, event, "plans.toml no longer bills this meter", SendOutcome::Rejected).await;
+        return reject(core, event, "plans.toml no longer bills this meter").await;
     };
     let Some(customer) = customers::of_account(core.db(), &AccountId::new(&event.account_id)).await? else {
-        return retry_later(core, event, "the account has no Stripe customer", SendOutcome::Rejected).await;
+        return reject(core, event, "the account has no Stripe customer").await;
     };
     if event.hour < now.0 - REMEMBERED {
         match counted(core, event, &price.event_name, &customer).await? {
@@ -176,10 +189,10 @@ async fn send(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
             Ok(Counted::Unclear(reason)) => {
                 return park(core, &event.id, &reason).await.map(|()| SendOutcome::Rejected);
             }
-            Err(error) => return retry_later(core, event, &error.to_string(), SendOutcome::Unanswered).await,
+            Err(error) => return fail(core, event, error).await,
         }
     }
-    if event.hour < now.plus_days(-MAX_AGE_DAYS).0 {
+    if is_too_old(event, now) {
         return park(core, &event.id, "older than Stripe accepts").await.map(|()| SendOutcome::Rejected);
     }
     let meter_event = MeterEvent {
@@ -194,11 +207,13 @@ async fn send(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
             tracing::info!(units = event.quantity, "reported overage to Stripe");
             is_sent(core, event).await
         }
-        Err(error) => {
-            let outcome = if error.is_final() { SendOutcome::Rejected } else { SendOutcome::Unanswered };
-            retry_later(core, event, &error.to_string(), outcome).await
-        }
+        Err(error) => fail(core, event, error).await,
     }
+}
+
+/// Whether Stripe no longer accepts usage of this time.
+const fn is_too_old(event: &Sealed, now: Timestamp) -> bool {
+    event.hour < now.plus_days(-MAX_AGE_DAYS).0
 }
 
 async fn is_sent(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
@@ -208,18 +223,36 @@ async fn is_sent(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError>
     Ok(SendOutcome::Sent)
 }
 
-async fn retry_later(
-    core: &Core,
-    event: &Sealed,
-    reason: &str,
-    outcome: SendOutcome,
-) -> Result<SendOutcome, StoreError> {
+/// Handles an error of Stripe's.
+async fn fail(core: &Core, event: &Sealed, error: GatewayError) -> Result<SendOutcome, StoreError> {
+    match error {
+        // The next response would be as unusable.
+        GatewayError::Object(_) => park(core, &event.id, &error.to_string()).await.map(|()| SendOutcome::Rejected),
+        error if error.is_final() && !error.is_outage() => reject(core, event, &error.to_string()).await,
+        error => {
+            retry_later(core, event, &error.to_string()).await?;
+            Ok(SendOutcome::Unanswered(error))
+        }
+    }
+}
+
+/// Tries a rejected event again later, in case an operator removes the reason; one that is too old for that is
+/// parked.
+async fn reject(core: &Core, event: &Sealed, reason: &str) -> Result<SendOutcome, StoreError> {
+    if is_too_old(event, core.now()) {
+        park(core, &event.id, reason).await?;
+    } else {
+        retry_later(core, event, reason).await?;
+    }
+    Ok(SendOutcome::Rejected)
+}
+
+async fn retry_later(core: &Core, event: &Sealed, reason: &str) -> Result<(), StoreError> {
     tracing::warn!(reason, attempts = event.attempts, "overage not reported to Stripe; retrying later");
     let next = core.now().plus_seconds(backoff(event.attempts, MAX_BACKOFF, &event.id));
     let mut tx = core.db().begin().await?;
     rows::reschedule(&mut tx, &event.id, next, reason).await?;
-    tx.commit().await?;
-    Ok(outcome)
+    tx.commit().await
 }
 
 async fn park(core: &Core, id: &str, reason: &str) -> Result<(), StoreError> {

@@ -72,6 +72,7 @@ pub(super) const fn scope(error: &SyncError) -> Scope {
         | SyncError::LeaseLost(_)
         | SyncError::Missing(_)
         | SyncError::Disappeared { .. }
+        | SyncError::Unreported(_)
         | SyncError::Store(StoreError::CorruptRow { .. }) => Scope::Object,
         SyncError::Stripe(error) if error.concerns_one_object() => Scope::Object,
         SyncError::Stripe(GatewayError::Rejected { status: 403, .. }) => Scope::Part,

@@ -29,6 +29,9 @@ pub enum SyncError {
     /// Stripe does not have these objects, perhaps for a moment.
     #[error("Stripe does not have {0}")]
     Missing(String),
+    /// Usage that its subscription's final invoice has to contain is not reported to Stripe yet.
+    #[error("usage could not be reported yet: {0}")]
+    Unreported(#[source] GatewayError),
     /// The API key belongs to another Stripe account than the stored objects.
     #[error(transparent)]
     OtherAccount(#[from] OtherAccount),
