@@ -31,6 +31,13 @@ impl Key {
         Ok(Self { base, unanswered })
     }
 
+    /// The key for the next attempt of a request whose effect was just looked for: a key that it is too late to
+    /// repeat the request under is replaced.
+    pub(crate) async fn unstuck(core: &Core, base: String) -> Result<Self, StoreError> {
+        let key = Self::of(core, base).await?;
+        if key.stuck_since(core.now()).is_some() { key.renewed(core).await } else { Ok(key) }
+    }
+
     /// The time of the first failure, if it is too long ago to repeat the request under this key.
     pub(crate) fn stuck_since(&self, now: Timestamp) -> Option<Timestamp> {
         let since = self.unanswered.map(|unanswered| Timestamp(unanswered.since))?;
@@ -48,20 +55,30 @@ impl Key {
     where
         E: From<GatewayError> + From<StoreError>,
     {
-        match &response {
-            Ok(_) if self.unanswered.is_some() => {
-                let mut tx = core.db().begin().await?;
-                unanswered::record_success(&mut tx, &self.base).await?;
-                tx.commit().await?;
-            }
+        match response {
             // Stripe repeats a rejection too.
-            Err(error) if error.is_final() => self.replace(core).await?,
-            Err(_) if self.unanswered.is_none() => {
-                let mut tx = core.db().begin().await?;
-                unanswered::insert(&mut tx, &self.base, core.now()).await?;
-                tx.commit().await?;
+            Err(error) if error.is_final() => {
+                self.replace(core).await?;
+                Err(error.into())
             }
-            Ok(_) | Err(_) => {}
+            response => self.settle_once(core, response).await,
+        }
+    }
+
+    /// Records the outcome of a request that Stripe may reject once: the key of a rejection stays, so that
+    /// requests sent together are rejected together.
+    pub(crate) async fn settle_once<T, E>(&self, core: &Core, response: Result<T, GatewayError>) -> Result<T, E>
+    where
+        E: From<GatewayError> + From<StoreError>,
+    {
+        let is_answered = response.as_ref().err().is_none_or(GatewayError::is_final);
+        if is_answered == self.unanswered.is_some() {
+            let mut tx = core.db().begin().await?;
+            match is_answered {
+                true => unanswered::record_success(&mut tx, &self.base).await?,
+                false => unanswered::insert(&mut tx, &self.base, core.now()).await?,
+            }
+            tx.commit().await?;
         }
         Ok(response?)
     }

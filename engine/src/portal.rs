@@ -6,8 +6,10 @@ use billing::AccountId;
 
 use crate::checkout::{CheckoutError, live_customer};
 use crate::core::Core;
+use crate::idempotency_key::Key;
 use crate::inbox::object::Object;
 use crate::store::{customers, invoices};
+use crate::stripe::portal::CONFIGURATION;
 pub use crate::stripe::portal::PortalFlow;
 use crate::sync::{self, SyncContext, SyncError};
 
@@ -16,7 +18,18 @@ use crate::sync::{self, SyncContext, SyncError};
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn open(core: &Core, account: &AccountId, flow: PortalFlow) -> Result<String, CheckoutError> {
     let customer = live_customer(core, account).await?;
-    Ok(core.gateway().portal(&customer, flow, core.urls().portal_return.as_str()).await?)
+    let configuration = match core.gateway().portal_configuration().await? {
+        Some(known) => known,
+        None => create_configuration(core).await?,
+    };
+    Ok(core.gateway().portal(&customer, flow, &configuration, core.urls().portal_return.as_str()).await?)
+}
+
+/// Creates the portal's configuration, once for all accounts and nodes.
+async fn create_configuration(core: &Core) -> Result<String, CheckoutError> {
+    let key = Key::unstuck(core, format!("portal:{CONFIGURATION}")).await?;
+    let created = core.gateway().create_portal_configuration(&key.to_string()).await;
+    key.settle(core, created).await
 }
 
 /// Fetches what may have been changed in the portal from Stripe: the customer, its running subscriptions, and
@@ -31,5 +44,6 @@ pub async fn refresh(core: &Core, account: &AccountId) -> Result<(), SyncError> 
         let owed = invoices::oldest_open(core.db(), account, &running.id).await?;
         objects.extend(owed.map(|invoice| Object::Invoice(invoice.id)));
     }
-    sync::objects(core, &objects, SyncContext::with_reason("portal")).await.map(drop)
+    let context = SyncContext { collects: true, ..SyncContext::with_reason("portal") };
+    sync::objects(core, &objects, context).await.map(drop)
 }

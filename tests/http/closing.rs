@@ -219,6 +219,27 @@ on_both_databases! {
         assert_eq!(billed_for_usage(&app).await, [5 * 7]);
     }
 
+    async fn a_lost_response_to_a_cancellation_stops_nothing(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        app.sandbox.limit_faults_to(&format!("/v1/subscriptions/{}", app.stripe_newest("/v1/subscriptions").await));
+        app.sandbox.drop_next_responses(1);
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
+        assert_eq!(app.stripe_lists("/v1/subscriptions?status=all").await[0]["status"], "canceled");
+    }
+
+    async fn usage_that_stripe_rejects_does_not_stop_closing(database) {
+        let (app, browser) = with_overage(database).await;
+        // It may have been sent before, and this key may not read what Stripe has counted.
+        app.database.run("UPDATE meter_event SET hour = hour - 90000").await;
+        app.sandbox.limit_faults_to("/v1/billing/meters/");
+        app.sandbox.fail_next(u32::MAX, 403);
+        assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
+        assert_eq!(app.stripe_lists("/v1/subscriptions?status=all").await[0]["status"], "canceled");
+    }
+
     async fn usage_that_cannot_be_reported_stops_closing(database) {
         let (app, browser) = with_overage(database).await;
         app.sandbox.limit_faults_to("/v1/billing/meter_events");
@@ -235,6 +256,12 @@ on_both_databases! {
         let mut tx = app.tollgate.db().begin().await.unwrap();
         accounts::close(&mut tx, &account, app.tollgate.now()).await.unwrap();
         tx.commit().await.unwrap();
+        app.sandbox.limit_faults_to("/v1/billing/meter_events");
+        app.sandbox.fail_next(4, 503);
+        let compared = reconcile(&app.tollgate, Mode::Repair, 30).await.unwrap();
+        let is_left = |drift: &Drift| matches!(drift, Drift::NotCompared { .. });
+        assert!(compared.iter().any(|finding| is_left(&finding.drift)), "the rest is compared: {compared:?}");
+        assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "active");
         reconcile(&app.tollgate, Mode::Repair, 30).await.unwrap();
         assert_eq!(billed_for_usage(&app).await, [5 * 7]);
     }

@@ -12,9 +12,10 @@ use server::admin::OperatorPermit;
 use server::admin::doctor::check;
 
 use super::admin::operator;
-use crate::support::{Harness, PAYS, on_both_databases, pay};
+use crate::support::{Browser, Harness, PAYS, on_both_databases, pay};
 
 const SESSIONS: &str = "/v1/checkout/sessions";
+const CONFIGURATIONS: &str = "/v1/billing_portal/configurations";
 /// A failed request is sent once instead of four times, so that an hour of failures takes a second.
 const ONCE: (&str, &str) = ("should_retry", "false");
 
@@ -191,6 +192,25 @@ on_both_databases! {
         assert_eq!(close().await, 303);
         assert_eq!(app.stripe_calls("GET", SESSIONS), listed + 1, "Stripe's sessions are listed once");
         assert_eq!(app.stripe_lists(SESSIONS).await[0]["status"], "expired", "nothing more can be bought for it");
+    }
+
+    async fn a_failure_that_stripe_keeps_holds_up_the_portal_for_minutes(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let open = async |browser: &Browser| browser.post("/api/billing/portal", &[("flow", "")]).await.status;
+        let held = app.sandbox.hold_calls("GET", CONFIGURATIONS);
+        let opening = tokio::spawn({
+            let browser = browser.clone();
+            async move { open(&browser).await }
+        });
+        held.arrived().await;
+        keep_failure(&app, CONFIGURATIONS, "fail_next");
+        held.open();
+        assert_eq!(opening.await.unwrap(), 503);
+        assert_eq!(open(&browser).await, 503, "Stripe repeats the failure");
+        app.sandbox.advance(Duration::from_secs(4 * 60));
+        assert_eq!(open(&browser).await, 303);
+        assert_eq!(app.stripe_lists(CONFIGURATIONS).await.len(), 1);
     }
 
     async fn stripe_decides_whether_and_when_a_request_is_retried(database) {

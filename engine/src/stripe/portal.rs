@@ -22,7 +22,7 @@ use super::objects::{self, ObjectError, text};
 
 /// The version of our portal configuration, stored in its metadata. A change of features gets a new
 /// version, so that a configuration never changes during a customer's session.
-const CONFIGURATION: &str = "1";
+pub const CONFIGURATION: &str = "1";
 
 /// The first page of a portal session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +39,9 @@ impl Gateway {
         &self,
         customer: &CustomerId,
         flow: PortalFlow,
+        configuration: &str,
         return_url: &str,
     ) -> Result<String, GatewayError> {
-        let configuration = self.portal_configuration().await?;
         let mut request = CreateBillingPortalSession::new()
             .customer(customer.as_str())
             .configuration(configuration)
@@ -55,16 +55,13 @@ impl Gateway {
         Ok(url.to_owned())
     }
 
-    /// Returns the id of our portal configuration, and creates it if Stripe has none.
-    async fn portal_configuration(&self) -> Result<String, GatewayError> {
+    /// Returns the id of our portal configuration, if Stripe has it.
+    pub async fn portal_configuration(&self) -> Result<Option<String>, GatewayError> {
         if let Some(known) = self.portal.get() {
-            return Ok(known.clone());
+            return Ok(Some(known.clone()));
         }
-        let id = match self.find_portal_configuration().await? {
-            Some(id) => id,
-            None => self.create_portal_configuration().await?,
-        };
-        Ok(self.portal.get_or_init(|| id).clone())
+        let found = self.find_portal_configuration().await?;
+        Ok(found.map(|id| self.portal.get_or_init(|| id).clone()))
     }
 
     async fn find_portal_configuration(&self) -> Result<Option<String>, GatewayError> {
@@ -84,7 +81,8 @@ impl Gateway {
         }
     }
 
-    async fn create_portal_configuration(&self) -> Result<String, GatewayError> {
+    /// Creates our portal configuration under an idempotency key, and returns its id.
+    pub async fn create_portal_configuration(&self, key: &str) -> Result<String, GatewayError> {
         let mut cancel = CreateBillingPortalConfigurationFeaturesSubscriptionCancel::new(true);
         cancel.mode = Some(CancelMode::AtPeriodEnd);
         cancel.cancellation_reason =
@@ -107,7 +105,7 @@ impl Gateway {
         features.subscription_cancel = Some(cancel);
         let ours = [("tollgate".to_owned(), CONFIGURATION.to_owned())];
         let request = CreateBillingPortalConfiguration::new(features).metadata(std::collections::HashMap::from(ours));
-        let response: Value = self.send(&request, Some(&format!("portal:{CONFIGURATION}"))).await?;
+        let response: Value = self.send(&request, Some(key)).await?;
         objects::id_of(&response, "/id")
             .ok_or(GatewayError::Object(ObjectError { object: "billing_portal.configuration", field: "id" }))
     }

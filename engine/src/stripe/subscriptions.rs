@@ -102,13 +102,15 @@ impl Gateway {
     }
 
     /// Cancels a subscription now, with a final invoice for usage and prorations that have not been invoiced. A
-    /// first payment that was never made leaves nothing to invoice.
+    /// first payment that was never made leaves nothing to invoice. One that has already ended is left as it is.
+    ///
+    /// Without a key, which Stripe ignores when something is deleted (Stripe API, "Idempotent requests"). So a
+    /// retry after a lost response finds no subscription to cancel.
     pub async fn cancel_subscription(&self, id: &SubscriptionId, status: &Status) -> Result<(), GatewayError> {
-        let request = CancelSubscription::new(id.as_str());
-        match status {
-            Status::Incomplete => self.send(&request, Some(&format!("cancel:{id}"))).await,
-            _ => self.send(&request.invoice_now(true), Some(&format!("cancel-and-invoice:{id}"))).await,
+        let request = CancelSubscription::new(id.as_str()).invoice_now(*status != Status::Incomplete);
+        match self.send(&request, None).await {
+            Err(error) if !error.is_missing() => Err(error),
+            Ok(_) | Err(_) => Ok(()),
         }
-        .map(drop)
     }
 }

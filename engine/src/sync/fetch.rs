@@ -39,14 +39,15 @@ pub(super) struct Fetched {
     pub(super) missing: Vec<String>,
 }
 
-/// Fetches `wanted`, and the objects that they refer to.
-pub(super) async fn all(core: &Core, wanted: &BTreeSet<Object>) -> Result<Fetched, SyncError> {
+/// Fetches `wanted`, and the objects that they refer to; of a customer whose payment method may be new, also the
+/// subscriptions that it may pay or resume.
+pub(super) async fn all(core: &Core, wanted: &BTreeSet<Object>, collects: bool) -> Result<Fetched, SyncError> {
     let mut fetched = Fetched::default();
     let mut asked = BTreeSet::new();
     let mut open: Vec<Object> = wanted.iter().cloned().rev().collect();
     while let Some(object) = open.pop() {
         if asked.insert(object.clone()) {
-            let implied = fetched.add(core, &object).await?;
+            let implied = fetched.add(core, &object, collects).await?;
             open.extend(implied.into_iter().filter(|object| !asked.contains(object)));
         }
         if open.is_empty() {
@@ -60,7 +61,7 @@ pub(super) async fn all(core: &Core, wanted: &BTreeSet<Object>) -> Result<Fetche
 
 impl Fetched {
     /// Fetches one object, and returns the objects that it refers to.
-    async fn add(&mut self, core: &Core, object: &Object) -> Result<Vec<Object>, SyncError> {
+    async fn add(&mut self, core: &Core, object: &Object, collects: bool) -> Result<Vec<Object>, SyncError> {
         let (db, gateway) = (core.db(), core.gateway());
         match object {
             Object::Subscription(id) => {
@@ -87,9 +88,11 @@ impl Fetched {
                 let is_stored = seen.is_some() && draft.is_none();
                 let now = match (self.found(object, is_stored, gateway.invoice(id).await)?, draft) {
                     (Some(now), _) => now,
-                    (None, Some(draft)) => {
-                        Named { object: Invoice { status: InvoiceStatus::Void, ..draft.object.clone() }, account: None }
-                    }
+                    (None, Some(draft)) => Named {
+                        object: Invoice { status: InvoiceStatus::Void, ..draft.object.clone() },
+                        account: None,
+                        method: None,
+                    },
                     (None, None) => return Ok(Vec::new()),
                 };
                 let subscription = now.object.subscription.clone().map(Object::Subscription);
@@ -107,8 +110,8 @@ impl Fetched {
             Object::Customer(id) => {
                 let seen = customers::by_id(db, id).await?;
                 let implied = match &seen {
-                    Some(seen) => Self::collectable(core, seen).await?,
-                    None => Vec::new(),
+                    Some(seen) if collects => Self::collectable(core, seen).await?,
+                    _ => Vec::new(),
                 };
                 if let Some(now) = self.found(object, seen.is_some(), gateway.customer(id).await)? {
                     self.customers.push(Fresh { seen, now });

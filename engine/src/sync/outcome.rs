@@ -73,6 +73,8 @@ pub struct SyncContext<'a> {
     pub without_customer: &'a [EventId],
     /// Whether objects that Stripe does not have are an error, since they may appear in a moment.
     pub retries_missing: bool,
+    /// Whether a payment method may be new, so that it pays what is owed.
+    pub collects: bool,
     /// The reason, if there are no events.
     pub reason: &'static str,
 }
@@ -80,12 +82,12 @@ pub struct SyncContext<'a> {
 impl<'a> SyncContext<'a> {
     /// A sync without events, such as for a page or reconciliation.
     pub const fn with_reason(reason: &'static str) -> Self {
-        Self { events: &[], without_customer: &[], retries_missing: false, reason }
+        Self { events: &[], without_customer: &[], retries_missing: false, collects: false, reason }
     }
 
     /// A sync for these events, of which `without_customer` do not contain their customer.
     pub const fn events(events: &'a [Lease], without_customer: &'a [EventId]) -> Self {
-        Self { events, without_customer, retries_missing: false, reason: "events" }
+        Self { events, without_customer, retries_missing: false, collects: true, reason: "events" }
     }
 
     /// The recorded cause: event ids, or the reason.

@@ -33,13 +33,15 @@ async fn sync(
     objects: &BTreeSet<Object>,
     context: SyncContext<'_>,
 ) -> Result<(SyncOutcome, Fetched), SyncError> {
-    let mut has_collected = false;
+    // Another object's event, such as an invoice's, comes with no new payment method.
+    let has_payer = objects.iter().any(|object| matches!(object, Object::Customer(_) | Object::Subscription(_)));
+    let mut collects = context.collects && has_payer;
     for _ in 0..ROUNDS {
-        let mut fetched = fetch::all(core, objects).await?;
-        if !has_collected && collect::collect(core, &fetched).await? {
-            fetched = fetch::all(core, objects).await?;
+        let mut fetched = fetch::all(core, objects, collects).await?;
+        if collects && collect::collect(core, &fetched).await? {
+            fetched = fetch::all(core, objects, collects).await?;
         }
-        has_collected = true;
+        collects = false;
         if context.retries_missing && !fetched.missing.is_empty() {
             return Err(SyncError::Missing(fetched.missing.join(", ")));
         }
@@ -63,10 +65,7 @@ async fn sync(
 
 /// Ends a trial. Stripe has confirmed that it still runs, so any idempotency key will do.
 async fn end_trial(core: &Core, id: &SubscriptionId) -> Result<(), SyncError> {
-    let mut key = Key::of(core, format!("end-trial:{id}")).await?;
-    if key.stuck_since(core.now()).is_some() {
-        key = key.renewed(core).await?;
-    }
+    let key = Key::unstuck(core, format!("end-trial:{id}")).await?;
     let ended = core.gateway().end_trial(id, &key.to_string()).await;
     key.settle(core, ended).await
 }
@@ -74,7 +73,7 @@ async fn end_trial(core: &Core, id: &SubscriptionId) -> Result<(), SyncError> {
 /// Returns the customer of the objects, if [`objects`] would find no account that owns it. Nothing is
 /// written.
 pub async fn unmatched_customer(core: &Core, objects: &BTreeSet<Object>) -> Result<Option<CustomerId>, SyncError> {
-    let fetched = fetch::all(core, objects).await?;
+    let fetched = fetch::all(core, objects, false).await?;
     Ok(write::unmatched_customer(core, &fetched).await?)
 }
 

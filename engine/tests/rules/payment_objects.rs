@@ -147,7 +147,7 @@ fn every_field_of_an_invoice_is_read() {
         attempt_count: 1,
         payments: vec![PaymentIntentId::new("pi_3QxAda4")],
     };
-    assert_eq!(read, Named { object: expected, account: Some("0197ada".to_owned()) });
+    assert_eq!(read, Named { object: expected, account: Some("0197ada".to_owned()), method: None });
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn the_optional_fields_of_an_invoice_may_be_missing() {
     }
     value["status_transitions"] = json!(null);
     value["number"] = json!("");
-    let Named { object, account } = objects::invoice(&value).unwrap();
+    let Named { object, account, .. } = objects::invoice(&value).unwrap();
     assert_eq!((object.number, object.reason, object.subscription, account), (None, None, None, None));
     assert_eq!((object.due_date, object.next_payment_attempt, object.finalized_at), (None, None, None));
     assert_eq!((object.attempt_count, object.payments), (0, Vec::new()));
@@ -334,7 +334,10 @@ fn every_field_of_a_payment_is_read() {
         failure_code: None,
         created: PAID,
     };
-    assert_eq!(read, Named { object: expected, account: Some("0197ada".to_owned()) });
+    assert_eq!(
+        read,
+        Named { object: expected, account: Some("0197ada".to_owned()), method: Some("pm_1QxAda".to_owned()) }
+    );
 }
 
 #[test]
@@ -444,9 +447,20 @@ fn only_card_payments_have_a_card() {
 }
 
 #[test]
+fn the_method_of_a_declined_payment_is_the_one_that_was_tried() {
+    for folder in SHAPES {
+        let declined = object(folder, "payment_intent.payment_failed");
+        assert_eq!(objects::payment(&declined).unwrap().method.as_deref(), Some("pm_1QxAda"), "{folder}");
+        let bare = with(declined, "/last_payment_error", json!(null));
+        let charged = with(bare, "/latest_charge", json!({ "id": "ch_1", "payment_method": "pm_charged" }));
+        assert_eq!(objects::payment(&charged).unwrap().method.as_deref(), Some("pm_charged"), "{folder}");
+    }
+}
+
+#[test]
 fn a_payment_without_a_customer_or_account_is_read() {
     let value = with(with(payment_response("basil_and_later"), "/customer", json!(null)), "/metadata", json!({}));
-    let Named { object, account } = objects::payment(&value).unwrap();
+    let Named { object, account, .. } = objects::payment(&value).unwrap();
     assert_eq!((object.customer, account), (None, None));
     let deleted = with(value, "/customer", json!({ "id": "cus_QxAda", "object": "customer", "deleted": true }));
     assert_eq!(objects::payment(&deleted).unwrap().object.customer, Some(CustomerId::new("cus_QxAda")));
@@ -504,7 +518,11 @@ fn every_field_of_a_customer_is_read_the_same_in_both_shapes() {
             is_deleted: false,
         };
         let read = objects::customer(&object(folder, "customer.updated")).unwrap();
-        assert_eq!(read, Named { object: expected, account: Some("0197ada".to_owned()) }, "{folder}");
+        assert_eq!(
+            read,
+            Named { object: expected, account: Some("0197ada".to_owned()), method: Some("pm_1QxAda".to_owned()) },
+            "{folder}"
+        );
     }
 }
 
@@ -517,7 +535,7 @@ fn a_customer_is_deleted_only_if_stripes_response_says_so() {
     }
     let response = json!({ "id": "cus_QxAda", "object": "customer", "deleted": true });
     let expected = Customer { id: CustomerId::new("cus_QxAda"), email: None, name: None, is_deleted: true };
-    assert_eq!(objects::customer(&response).unwrap(), Named { object: expected, account: None });
+    assert_eq!(objects::customer(&response).unwrap(), Named { object: expected, account: None, method: None });
 }
 
 #[test]
@@ -528,7 +546,7 @@ fn a_customer_needs_only_its_id() {
     for (pointer, odd) in [("/email", json!("")), ("/name", json!(null)), ("/metadata", json!(null))] {
         bare = with(bare, pointer, odd);
     }
-    let Named { object, account } = objects::customer(&bare).unwrap();
+    let Named { object, account, .. } = objects::customer(&bare).unwrap();
     assert_eq!((object.email, object.name, account), (None, None, None));
 }
 

@@ -4,7 +4,7 @@ use billing::CustomerId;
 use billing::ledger::Customer;
 use serde_json::Value;
 
-use super::read::{Named, ObjectError, flag, non_empty, text};
+use super::read::{Named, ObjectError, flag, id_of, non_empty, text};
 
 /// Reads a customer, with the account in its metadata. A deleted customer has only its id.
 pub fn customer(value: &Value) -> Result<Named<Customer>, ObjectError> {
@@ -15,5 +15,9 @@ pub fn customer(value: &Value) -> Result<Named<Customer>, ObjectError> {
         name: non_empty(value, "/name"),
         is_deleted: flag(value, "/deleted"),
     };
-    Ok(Named { object, account: non_empty(value, "/metadata/account_id") })
+    Ok(Named {
+        object,
+        account: non_empty(value, "/metadata/account_id"),
+        method: id_of(value, "/invoice_settings/default_payment_method"),
+    })
 }

@@ -36,7 +36,8 @@ pub fn invoice(value: &Value) -> Result<Named<Invoice>, ObjectError> {
         attempt_count: number(value, "/attempt_count").unwrap_or_default(),
         payments: payments(value),
     };
-    Ok(Named { object, account: account.iter().find_map(|pointer| non_empty(value, pointer)) })
+    let account = account.iter().find_map(|pointer| non_empty(value, pointer));
+    Ok(Named { object, account, method: None })
 }
 
 /// The subscription that an invoice is for.

@@ -28,7 +28,13 @@ pub fn payment(value: &Value) -> Result<Named<Payment>, ObjectError> {
         failure_code: non_empty(value, "/last_payment_error/code"),
         created: time(value, "/created").ok_or_else(|| missing("created"))?,
     };
-    Ok(Named { object, account: non_empty(value, "/metadata/account_id") })
+    // A declined payment has its method only in the error or on its charge.
+    let methods = ["/payment_method", "/last_payment_error/payment_method", "/latest_charge/payment_method"];
+    Ok(Named {
+        object,
+        account: non_empty(value, "/metadata/account_id"),
+        method: methods.iter().find_map(|pointer| id_of(value, pointer)),
+    })
 }
 
 /// The latest charge. Before `2022-11-15` a PaymentIntent had a list of charges, the latest first.

@@ -13,13 +13,16 @@ pub struct ObjectError {
     pub field: &'static str,
 }
 
-/// An object, with the account that its metadata names.
+/// An object, with fields that only sync needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named<T> {
     /// The object that was read.
     pub object: T,
     /// `metadata.account_id`, or its equivalent.
     pub account: Option<String>,
+    /// The payment method: of a customer, the one that its invoices are charged to; of a payment, the last one
+    /// that was tried.
+    pub method: Option<String>,
 }
 
 /// The id at `pointer`, which is an id or an expanded object.

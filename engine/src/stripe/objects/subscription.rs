@@ -24,6 +24,8 @@ pub struct SubscriptionObject {
     /// Its open invoices, oldest first, while a payment is missing; otherwise its latest invoice, if that
     /// is open.
     pub open_invoices: Vec<InvoiceId>,
+    /// Its latest invoice.
+    pub latest_invoice: Option<InvoiceId>,
     /// The lines of the last invoice that was paid, while a payment is missing.
     pub paid: Vec<PaidLine>,
     /// Its own payment method, which is charged rather than the customer's.
@@ -56,6 +58,7 @@ pub fn subscription(value: &Value) -> Result<SubscriptionObject, ObjectError> {
             .map(InvoiceId::new)
             .into_iter()
             .collect(),
+        latest_invoice: id_of(value, "/latest_invoice").map(InvoiceId::new),
         paid: Vec::new(),
         method: id_of(value, "/default_payment_method"),
         is_sent: text(value, "/collection_method") == Some("send_invoice"),
