@@ -184,6 +184,11 @@ impl Subscription {
         }
     }
 
+    /// Returns `true` if it has invoices that were due and are not paid.
+    pub fn owes(&self) -> bool {
+        self.is_unpaid() || self.status == Status::Unpaid
+    }
+
     /// Returns when it is set to end: at `cancel_at` or with the period, whichever comes first.
     pub fn ends_at(&self) -> Option<Timestamp> {
         let with_period = self.cancel_at_period_end.then(|| self.period().end);

@@ -119,21 +119,7 @@ on_both_databases! {
     async fn an_upgrade_whose_payment_failed_leaves_the_plan_that_was_paid(database) {
         let app = Harness::start(database).await;
         let browser = app.paying("ada@example.com").await;
-        let customer = app.stripe_newest("/v1/customers").await;
-        let attach = "/v1/payment_methods/pm_card_chargeCustomerFail/attach";
-        let fails = app.stripe_makes(attach, &[("customer", &customer)]).await;
-        let subscription = format!("/v1/subscriptions/{}", app.stripe_newest("/v1/subscriptions").await);
-        app.stripe_makes(&subscription, &[("default_payment_method", &fails)]).await;
-        let item = app.stripe_lists("/v1/subscriptions").await[0]["items"]["data"][0]["id"].as_str().unwrap().to_owned();
-        let enterprise = app.tollgate.gateway().price_by_lookup_key("tollgate_enterprise_month").await.unwrap();
-        let upgrade = [
-            ("items[0][id]", item.as_str()),
-            ("items[0][price]", enterprise.as_str()),
-            ("proration_behavior", "always_invoice"),
-        ];
-        app.stripe_makes(&subscription, &upgrade).await;
-        app.settled().await;
-        assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "past_due");
+        upgrade_without_paying(&app).await;
         let is_pro = async || {
             (browser.opens("/dashboard/analytics").await, browser.opens("/dashboard/support").await)
         };
@@ -148,6 +134,31 @@ on_both_databases! {
         assert_eq!(Browser::new("").post(&portal, &card).await.status, 303);
         app.settled().await;
         assert_eq!(is_pro().await, (true, true), "the upgrade is paid");
+    }
+
+    async fn an_upgrade_from_a_price_that_was_replaced_leaves_the_plan_that_was_paid(database) {
+        let app = Harness::start(database).await;
+        let browser = app.paying("ada@example.com").await;
+        let old = app.stripe_lists("/v1/prices?lookup_keys[]=tollgate_pro_month").await.remove(0);
+        let replacement = [
+            ("product", old["product"].as_str().unwrap()),
+            ("unit_amount", "3900"),
+            ("currency", "usd"),
+            ("recurring[interval]", "month"),
+            ("lookup_key", "tollgate_pro_month"),
+            ("transfer_lookup_key", "true"),
+        ];
+        app.stripe_makes("/v1/prices", &replacement).await;
+        let subscription = format!("/v1/subscriptions/{}", app.stripe_newest("/v1/subscriptions").await);
+        app.stripe_makes(&subscription, &[("metadata[seen]", "after the price was replaced")]).await;
+        app.settled().await;
+        upgrade_without_paying(&app).await;
+        let is_pro = async || {
+            (browser.opens("/dashboard/analytics").await, browser.opens("/dashboard/support").await)
+        };
+        assert_eq!(is_pro().await, (true, false), "nothing above what was paid is open");
+        pass(&app, 5 * DAY).await;
+        assert_eq!(is_pro().await, (true, false), "and nothing below it is closed");
     }
 
     async fn a_bank_debit_in_progress_asks_for_no_other_payment(database) {
@@ -195,6 +206,25 @@ on_both_databases! {
         let all = app.stripe_lists("/v1/invoices?limit=100").await.len();
         assert_eq!((rows(&first), rows(&first) + rows(&second)), (12, all));
     }
+}
+
+/// Upgrades the paying customer to Enterprise with a card that is declined.
+async fn upgrade_without_paying(app: &Harness) {
+    let customer = app.stripe_newest("/v1/customers").await;
+    let attach = "/v1/payment_methods/pm_card_chargeCustomerFail/attach";
+    let fails = app.stripe_makes(attach, &[("customer", &customer)]).await;
+    let subscription = format!("/v1/subscriptions/{}", app.stripe_newest("/v1/subscriptions").await);
+    app.stripe_makes(&subscription, &[("default_payment_method", &fails)]).await;
+    let item = app.stripe_lists("/v1/subscriptions").await[0]["items"]["data"][0]["id"].as_str().unwrap().to_owned();
+    let enterprise = app.tollgate.gateway().price_by_lookup_key("tollgate_enterprise_month").await.unwrap();
+    let upgrade = [
+        ("items[0][id]", item.as_str()),
+        ("items[0][price]", enterprise.as_str()),
+        ("proration_behavior", "always_invoice"),
+    ];
+    app.stripe_makes(&subscription, &upgrade).await;
+    app.settled().await;
+    assert_eq!(app.stripe_lists("/v1/subscriptions").await[0]["status"], "past_due");
 }
 
 /// An app that sells its plans without a trial.

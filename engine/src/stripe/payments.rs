@@ -1,7 +1,9 @@
 //! Invoices, payments and disputes.
 
+use std::collections::HashMap;
+
 use billing::ledger::{Dispute, Invoice, Payment};
-use billing::{InvoiceId, Item, PaymentIntentId, SubscriptionId, Timestamp};
+use billing::{InvoiceId, Item, PaymentIntentId, PriceId, SubscriptionId, Timestamp};
 use serde_json::Value;
 use stripe_billing::invoice::{ListInvoice, RetrieveInvoice};
 use stripe_core::dispute::ListDispute;
@@ -12,7 +14,7 @@ use super::gateway::{Gateway, Listed, PAGE};
 use super::gateway_error::GatewayError;
 use super::objects::{self, Named, PaidLine};
 
-/// How many paid invoices are searched for one with lines. Almost all have some.
+/// How many paid invoices are searched for one that paid for a plan. Others are for usage only, for example.
 const PAID_INVOICES: i64 = 10;
 
 /// The addresses of an invoice in Stripe; a draft has none.
@@ -61,22 +63,25 @@ impl Gateway {
         }
     }
 
-    /// Reads the lines of the last invoice of a subscription that was paid for a plan. Lines have only the id
-    /// of a price: `items` are prices whose lookup keys are known.
-    pub(super) async fn paid_lines(&self, id: &SubscriptionId, items: &[Item]) -> Result<Vec<PaidLine>, GatewayError> {
+    /// Reads the lines of each of the last invoices of a subscription that were paid, newest first. Lines have
+    /// only the id of a price: `items` are prices whose lookup keys are known.
+    pub(super) async fn paid_lines(
+        &self,
+        id: &SubscriptionId,
+        items: &[Item],
+    ) -> Result<Vec<Vec<PaidLine>>, GatewayError> {
         let request = ListInvoice::new().subscription(id.as_str()).status(InvoiceStatus::Paid).limit(PAID_INVOICES);
         let invoices = self.send(&request, None).await?;
-        let paid = Listed::read(&invoices, |invoice| Ok(objects::paid_lines(invoice)))?;
-        let mut lines = paid.data.into_iter().find(|lines| !lines.is_empty()).unwrap_or_default();
-        for line in &mut lines {
-            if line.lookup_key.is_none() {
-                line.lookup_key = match items.iter().find(|item| item.price == line.price) {
-                    Some(item) => item.lookup_key.clone(),
-                    None => self.lookup_key(&line.price).await?,
-                };
+        let mut paid = Listed::read(&invoices, |invoice| Ok(objects::paid_lines(invoice)))?.data;
+        let known = items.iter().map(|item| (item.price.clone(), item.lookup_key.clone()));
+        let mut keys: HashMap<PriceId, Option<String>> = known.collect();
+        for line in paid.iter_mut().flatten().filter(|line| line.lookup_key.is_none()) {
+            if !keys.contains_key(&line.price) {
+                keys.insert(line.price.clone(), self.lookup_key(&line.price).await?);
             }
+            line.lookup_key = keys.get(&line.price).cloned().flatten();
         }
-        Ok(lines)
+        Ok(paid)
     }
 
     /// Reads a payment with its latest charge, refunds and disputes.

@@ -17,7 +17,8 @@ impl Gateway {
     pub async fn subscription(&self, id: &SubscriptionId) -> Result<SubscriptionObject, GatewayError> {
         let expand = ["latest_invoice", "default_payment_method"].map(str::to_owned).to_vec();
         let response = self.send(&RetrieveSubscription::new(id.as_str()).expand(expand), None).await?;
-        self.complete(objects::subscription(&response)?, &response).await
+        let whole = self.with_all_items(objects::subscription(&response)?, &response).await?;
+        self.with_invoices(whole).await
     }
 
     /// Reads a page of all subscriptions, including ended ones, newest first. One that cannot be read
@@ -26,10 +27,20 @@ impl Gateway {
         &self,
         after: Option<&str>,
     ) -> Result<Listed<Result<SubscriptionObject, Unread>>, GatewayError> {
-        self.list_subscriptions(ListSubscription::new(), after).await
+        let mut page = self.list_subscriptions(ListSubscription::new(), after).await?;
+        for listed in &mut page.data {
+            let Ok(read) = listed else { continue };
+            let id = read.subscription.id.to_string();
+            match self.with_invoices(read.clone()).await {
+                // Every other subscription would get the same error.
+                Err(error) if !error.concerns_one_object() => return Err(error),
+                whole => *listed = whole.map_err(|error| Unread { id, error }),
+            }
+        }
+        Ok(page)
     }
 
-    /// Reads all subscriptions of a customer, including ended ones.
+    /// Reads all subscriptions of a customer, including ended ones, without what is owed and was paid for them.
     pub async fn subscriptions_of(&self, customer: &CustomerId) -> Result<Vec<SubscriptionObject>, GatewayError> {
         let mut all = Vec::new();
         let mut after = None;
@@ -61,7 +72,7 @@ impl Gateway {
         let mut data = Vec::with_capacity(page.data.len());
         for (id, read) in page.data {
             let whole = match read {
-                Ok((read, value)) => self.complete(read, &value).await,
+                Ok((read, value)) => self.with_all_items(read, &value).await,
                 Err(error) => Err(error.into()),
             };
             data.push(match whole {
@@ -73,8 +84,12 @@ impl Gateway {
         Ok(Listed { data, next: page.next })
     }
 
-    /// Completes the object: items beyond the first page, and the oldest unpaid invoice.
-    async fn complete(&self, mut read: SubscriptionObject, value: &Value) -> Result<SubscriptionObject, GatewayError> {
+    /// Adds the items beyond the first page.
+    async fn with_all_items(
+        &self,
+        mut read: SubscriptionObject,
+        value: &Value,
+    ) -> Result<SubscriptionObject, GatewayError> {
         while read.has_more_items {
             let last = read.subscription.items.last().map(|item| item.id.clone()).unwrap_or_default();
             let request = ListSubscriptionItem::new(read.subscription.id.as_str()).limit(PAGE).starting_after(last);
@@ -83,7 +98,12 @@ impl Gateway {
             read.has_more_items = page.next.is_some();
             read.subscription.items.extend(page.data);
         }
-        if read.subscription.is_unpaid() || read.subscription.status == Status::Unpaid {
+        Ok(read)
+    }
+
+    /// Adds the open invoices, and what was paid last, while a payment is missing.
+    async fn with_invoices(&self, mut read: SubscriptionObject) -> Result<SubscriptionObject, GatewayError> {
+        if read.subscription.owes() {
             let (open, since) = self.owed(&read.subscription.id).await?;
             read.open_invoices = open;
             read.open_invoice_since = since.or(read.open_invoice_since);

@@ -1,6 +1,6 @@
 //! The fields of a subscription that only we keep.
 
-use billing::{Catalog, PaidPlan, Subscription};
+use billing::{Catalog, PaidPlan, Subscription, Tier};
 
 use crate::stripe::objects::{PaidLine, SubscriptionObject};
 
@@ -15,7 +15,7 @@ pub(super) fn remembered(
 ) -> Subscription {
     let mut subscription = fetched.subscription.clone();
     subscription.past_due_since = fetched.open_invoice_since.filter(|_| subscription.is_unpaid());
-    subscription.paid = paid_plan(&fetched.paid, catalog);
+    subscription.paid = fetched.paid.iter().find_map(|invoice| paid_plan(invoice, before, catalog));
     subscription.last_known_tier = before.and_then(|before| before.last_known_tier.clone());
     if let (Some(tier), true) = subscription.tier(catalog) {
         subscription.last_known_tier = Some(tier.clone());
@@ -23,13 +23,21 @@ pub(super) fn remembered(
     subscription
 }
 
-/// The best plan on the last paid invoice.
-fn paid_plan(lines: &[PaidLine], catalog: &Catalog) -> Option<PaidPlan> {
-    let plans = lines.iter().filter_map(|line| {
-        let tier = catalog.tier_of_price(&line.price, line.lookup_key.as_deref())?.clone();
+/// The best plan on a paid invoice; `None` if it is for something else, such as usage.
+fn paid_plan(lines: &[PaidLine], before: Option<&Subscription>, catalog: &Catalog) -> Option<PaidPlan> {
+    let plans = lines.iter().filter(|line| !catalog.is_metered(line.lookup_key.as_deref())).filter_map(|line| {
+        let known = catalog.tier_of_price(&line.price, line.lookup_key.as_deref());
+        let tier = known.or_else(|| remembered_tier(line, before?, catalog))?.clone();
         Some(PaidPlan { tier, until: line.until })
     });
     plans.max_by_key(|plan| (catalog.rank(&plan.tier), plan.until))
+}
+
+/// The tier of a price that the catalog no longer knows, from the subscription as it was stored: until the upgrade
+/// that was not paid it had that price, and afterwards the plan that was paid last.
+fn remembered_tier<'a>(line: &PaidLine, before: &'a Subscription, catalog: &'a Catalog) -> Option<&'a Tier> {
+    let paid = before.paid.as_ref().filter(|paid| paid.until == line.until).map(|paid| &paid.tier);
+    paid.or_else(|| before.tier(catalog).0.filter(|_| before.items.iter().any(|item| item.price == line.price)))
 }
 
 /// Whether the stored subscription matches Stripe.

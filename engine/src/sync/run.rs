@@ -103,7 +103,8 @@ pub async fn all_of_customer(core: &Core, customer: &CustomerId) -> Result<Vec<S
     for listed in &listed {
         let id = &listed.subscription.id;
         let stored = stored.remove(id).transpose()?.map(|stored| stored.object);
-        if !is_current(stored.as_ref(), listed, core.catalog()) {
+        // What is owed is not listed.
+        if listed.subscription.owes() || !is_current(stored.as_ref(), listed, core.catalog()) {
             subscription(core, id, SyncContext::with_reason("purchase")).await?;
         }
     }
