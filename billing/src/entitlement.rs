@@ -51,6 +51,14 @@ impl Entitlement {
     pub fn limit(&self, meter: Meter) -> Limit {
         self.limits.get(&meter).copied().unwrap_or(Limit::Finite(0))
     }
+
+    /// Returns the subscription that gives the tier, and whose usage windows apply; `None` on the free tier.
+    pub fn subscription(&self) -> Option<&SubscriptionId> {
+        match (&self.reason, self.window_anchor) {
+            (Reason::Subscription { id, .. }, Some(_)) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// The reason an account has its tier.

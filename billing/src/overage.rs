@@ -10,18 +10,15 @@
 //! What is not invoiced yet has a ceiling ([`Catalog::overage`]). `tests/overage.rs` proves each rule.
 
 use crate::catalog::Catalog;
-use crate::entitlement::{Entitlement, Reason};
+use crate::entitlement::Entitlement;
 use crate::keys::Meter;
 use crate::limit::Overage;
 use crate::subscription::{PauseBehavior, Status, Subscription};
 
 /// Returns what happens to usage of `meter` beyond the limit of `entitlement`, which `subscriptions` gave.
 pub fn overage(subscriptions: &[Subscription], catalog: &Catalog, entitlement: &Entitlement, meter: Meter) -> Overage {
-    let deciding = match (&entitlement.reason, entitlement.window_anchor) {
-        (Reason::Subscription { id, .. }, Some(_)) => subscriptions.iter().find(|each| each.id == *id),
-        _ => None,
-    };
-    match deciding {
+    let deciding = entitlement.subscription();
+    match deciding.and_then(|id| subscriptions.iter().find(|each| each.id == *id)) {
         Some(subscription) if has_metered_item(subscription, catalog, meter) && is_invoiced(subscription) => {
             catalog.overage(meter, entitlement.limit(meter))
         }

@@ -1,6 +1,6 @@
 //! Reading the meters of an account.
 
-use billing::{AccountId, Entitlement, Meter, Reason, overage, usage_window};
+use billing::{AccountId, Entitlement, Meter, SubscriptionId, overage, usage_window};
 
 use super::reading::MeterReading;
 use super::window::{carried_into, counters_at};
@@ -16,7 +16,7 @@ pub async fn readings(
 ) -> Result<Vec<MeterReading>, StoreError> {
     let (db, catalog) = (core.db(), core.catalog());
     let window = usage_window(entitlement.window_anchor, core.now());
-    let counters = counters_at(db, account, window, window_owner(entitlement)).await?;
+    let counters = counters_at(db, account, window, entitlement.subscription().map(SubscriptionId::as_str)).await?;
     let balances = credits::balances(db, account).await?;
     let subscriptions = core.cache().subscriptions(db, account).await?;
     let read = |meter: Meter| {
@@ -35,18 +35,11 @@ pub async fn readings(
                 from_credits: 0,
                 credits,
                 overage: 0,
+                reserved_overage: 0,
                 beyond,
                 window,
             },
         }
     };
     Ok(catalog.meters().iter().map(|definition| read(definition.meter)).collect())
-}
-
-/// The subscription whose windows apply; none on the free plan.
-pub(super) fn window_owner(entitlement: &Entitlement) -> Option<&str> {
-    match (&entitlement.reason, entitlement.window_anchor) {
-        (Reason::Subscription { id, .. }, Some(_)) => Some(id.as_str()),
-        _ => None,
-    }
 }

@@ -23,6 +23,8 @@ pub struct MeterReading {
     pub credits: i64,
     /// Units used beyond limit and credits, to be billed.
     pub overage: u64,
+    /// Units beyond both that are reserved by work in progress.
+    pub reserved_overage: u64,
     /// The treatment of usage beyond limit and credits.
     pub beyond: Overage,
     /// The window that the counts belong to.
@@ -46,6 +48,7 @@ impl MeterReading {
             from_credits: units(counter.from_credits),
             credits,
             overage: units(counter.overage),
+            reserved_overage: units(counter.held_overage),
             beyond,
             window,
         }
@@ -57,7 +60,7 @@ impl MeterReading {
             used: self.used,
             reserved: self.reserved,
             credits: self.credits,
-            overage: self.overage,
+            overage: self.overage.saturating_add(self.reserved_overage),
         }
     }
 

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use tokio::runtime::Handle;
 
 use super::decide::{End, MeterWriter, Settle, Take, TakeOutcome};
-use super::meters::{readings, window_owner};
+use super::meters::readings;
 use super::reading::MeterReading;
 use super::request::{Recorded, Reservation, Reserved, UsageError, UsageEvent};
 use super::scope::CounterScope;
@@ -215,7 +215,7 @@ async fn scope(core: &Core, account: &AccountId, meter: Meter, now: Timestamp) -
         account: account.clone(),
         meter,
         window: usage_window(entitlement.window_anchor, now),
-        subscription: window_owner(&entitlement).map(str::to_owned),
+        subscription: entitlement.subscription().map(ToString::to_string),
         limit: entitlement.limit(meter),
         overage: billing::overage(&subscriptions, catalog, &entitlement, meter),
     })
