@@ -31,7 +31,7 @@ pub async fn log_in(
 ) -> Response {
     let error =
         match auth::login(&tollgate, &mut session, &client(&tollgate, &parts), &form.email, &form.password).await {
-            Ok(device) => return signed_in::go_on(&tollgate, parts, &device, form.next.as_deref()).await,
+            Ok(device) => return signed_in::continue_to(&tollgate, parts, &device, form.next.as_deref()).await,
             Err(error) => error,
         };
     let state = FormState::default().typed("email", form.email).typed("next", form.next.unwrap_or_default());

@@ -140,7 +140,7 @@ mod ssr {
                 from_credits: reading.from_credits,
                 credits: reading.credits,
                 overage: reading.overage,
-                overage_policy: match reading.beyond {
+                overage_policy: match reading.overage_policy {
                     Overage::Deny => OveragePolicy::Denied,
                     Overage::Bill { max } => OveragePolicy::Billed { unit: unit(), max },
                 },

@@ -167,7 +167,9 @@ pub fn gains(catalog: &Catalog, plan: &Plan, below: Option<&Plan>) -> Vec<String
     let meters = catalog.meters().iter().filter_map(|each| match plan.limit(each.meter) {
         Limit::Finite(0) => None,
         _ if has_below(each.meter) => None,
-        limit @ Limit::Finite(_) => Some(format!("{limit} {} a month{}", each.label, then(catalog, plan, each.meter))),
+        limit @ Limit::Finite(_) => {
+            Some(format!("{limit} {} a month{}", each.label, overage_price(catalog, plan, each.meter)))
+        }
         Limit::Unlimited => Some(format!("Unlimited {}", each.label)),
     });
     let is_new =
@@ -177,7 +179,7 @@ pub fn gains(catalog: &Catalog, plan: &Plan, below: Option<&Plan>) -> Vec<String
 }
 
 /// Returns the price of usage beyond a limit of `plan`, if it is billed.
-fn then(catalog: &Catalog, plan: &Plan, meter: Meter) -> String {
+fn overage_price(catalog: &Catalog, plan: &Plan, meter: Meter) -> String {
     match catalog.metered_price(meter).filter(|_| !plan.prices.is_empty()) {
         Some(MeteredPrice { unit: Some(unit), .. }) => format!(", then {unit} each"),
         Some(MeteredPrice { unit: None, .. }) => ", then billed per unit".to_owned(),

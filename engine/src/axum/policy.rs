@@ -7,7 +7,7 @@ use std::fmt;
 
 use billing::{Admission, Catalog, Entitlement, Policy};
 
-use super::canonical::{canonical, climbs};
+use super::canonical::{canonical, has_parent_segment};
 use crate::permit::admission;
 
 /// A path and its policy.
@@ -77,7 +77,7 @@ impl PolicyTable {
 
     /// Whether a path whose canonical form no route covers is public as spelled.
     pub(super) fn is_open(&self, path: &str) -> bool {
-        self.is_otherwise_public && !climbs(path)
+        self.is_otherwise_public && !has_parent_segment(path)
     }
 }
 

@@ -23,10 +23,10 @@ pub async fn readings(
         let limit = entitlement.limit(meter);
         let balance = balances.iter().find(|balance| balance.meter == meter.as_str());
         let credits = balance.map_or(0, credits::Balance::left);
-        let beyond = overage(&subscriptions, catalog, entitlement, meter);
+        let overage_policy = overage(&subscriptions, catalog, entitlement, meter);
         let is_current = |counter: &&Counter| counter.meter == meter.as_str() && counter.window_start == window.start.0;
         match counters.iter().find(is_current) {
-            Some(counter) => MeterReading::new(counter, meter, limit, window, credits, beyond),
+            Some(counter) => MeterReading::new(counter, meter, limit, window, credits, overage_policy),
             None => MeterReading {
                 meter,
                 used: carried_into(&counters, meter, window),
@@ -36,7 +36,7 @@ pub async fn readings(
                 credits,
                 overage: 0,
                 reserved_overage: 0,
-                beyond,
+                overage_policy,
                 window,
             },
         }

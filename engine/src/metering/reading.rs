@@ -26,7 +26,7 @@ pub struct MeterReading {
     /// Units beyond both that are reserved by work in progress.
     pub reserved_overage: u64,
     /// The treatment of usage beyond limit and credits.
-    pub beyond: Overage,
+    pub overage_policy: Overage,
     /// The window that the counts belong to.
     pub window: UsageWindow,
 }
@@ -38,7 +38,7 @@ impl MeterReading {
         limit: Limit,
         window: UsageWindow,
         credits: i64,
-        beyond: Overage,
+        overage_policy: Overage,
     ) -> Self {
         Self {
             meter,
@@ -49,7 +49,7 @@ impl MeterReading {
             credits,
             overage: units(counter.overage),
             reserved_overage: units(counter.held_overage),
-            beyond,
+            overage_policy,
             window,
         }
     }

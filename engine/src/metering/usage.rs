@@ -29,7 +29,7 @@ pub async fn read(core: &Core, account: &AccountId) -> Result<Vec<MeterReading>,
 /// [`reserve`] decide.
 pub async fn check(core: &Core, account: &AccountId, meter: Meter, quantity: u64) -> Result<bool, StoreError> {
     let reading = read(core, account).await?.into_iter().find(|reading| reading.meter == meter);
-    Ok(reading.is_some_and(|reading| reading.allowance().take(quantity, reading.beyond).is_some()))
+    Ok(reading.is_some_and(|reading| reading.allowance().take(quantity, reading.overage_policy).is_some()))
 }
 
 /// Counts a usage event, once per key.

@@ -13,7 +13,7 @@ use stripe_checkout::checkout_session::{
 use stripe_shared::CheckoutSessionStatus;
 use stripe_types::RangeQueryTs;
 
-use super::gateway::{Gateway, Listed, PAGE, UNCERTAINTY, Unread, metadata};
+use super::gateway::{Gateway, Listed, PAGE, UNCERTAINTY, UnreadableObject, metadata};
 use super::gateway_error::GatewayError;
 use super::objects::{self, CheckoutSession};
 
@@ -136,7 +136,7 @@ impl Gateway {
         &self,
         since: Timestamp,
         after: Option<&str>,
-    ) -> Result<Listed<Result<(CheckoutSession, Option<Payment>), Unread>>, GatewayError> {
+    ) -> Result<Listed<Result<(CheckoutSession, Option<Payment>), UnreadableObject>>, GatewayError> {
         let expand = ["data.line_items", "data.payment_intent.latest_charge"].map(str::to_owned).to_vec();
         let mut request = ListCheckoutSession::new()
             .status(CheckoutSessionStatus::Complete)
@@ -151,7 +151,8 @@ impl Gateway {
             let payment = intent.map(objects::payment).transpose()?.map(|named| named.object);
             Ok((objects::checkout_session(value)?, payment))
         })?;
-        let data = page.data.into_iter().map(|(id, read)| read.map_err(|error| Unread { id, error: error.into() }));
+        let data =
+            page.data.into_iter().map(|(id, read)| read.map_err(|error| UnreadableObject { id, error: error.into() }));
         Ok(Listed { data: data.collect(), next: page.next })
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use stripe_core::event::ListEvent;
 use stripe_types::RangeQueryTs;
 
-use super::gateway::{Gateway, Listed, PAGE, Unread};
+use super::gateway::{Gateway, Listed, PAGE, UnreadableObject};
 use super::gateway_error::GatewayError;
 use super::objects::{self, Event};
 
@@ -16,14 +16,15 @@ impl Gateway {
         &self,
         since: Timestamp,
         after: Option<&str>,
-    ) -> Result<Listed<Result<(Event, Value), Unread>>, GatewayError> {
+    ) -> Result<Listed<Result<(Event, Value), UnreadableObject>>, GatewayError> {
         let mut request = ListEvent::new().created(RangeQueryTs::gte(since.0)).limit(PAGE);
         if let Some(after) = after {
             request = request.starting_after(after);
         }
         let response = self.send(&request, None).await?;
         let page = Listed::read_each(&response, |value| Ok((objects::event(value)?, value.clone())))?;
-        let data = page.data.into_iter().map(|(id, read)| read.map_err(|error| Unread { id, error: error.into() }));
+        let data =
+            page.data.into_iter().map(|(id, read)| read.map_err(|error| UnreadableObject { id, error: error.into() }));
         Ok(Listed { data: data.collect(), next: page.next })
     }
 }

@@ -168,7 +168,7 @@ pub struct Listed<T> {
 
 /// An object of a list that cannot be read.
 #[derive(Debug)]
-pub struct Unread {
+pub struct UnreadableObject {
     /// Its id; empty if even that is missing.
     pub id: String,
     /// The reason.

@@ -18,6 +18,6 @@ pub mod prices;
 mod retry;
 mod subscriptions;
 
-pub use gateway::{Gateway, Listed, Unread, api_version};
+pub use gateway::{Gateway, Listed, UnreadableObject, api_version};
 pub use gateway_error::GatewayError;
 pub use objects::ObjectError;

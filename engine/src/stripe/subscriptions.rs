@@ -8,7 +8,7 @@ use stripe_billing::subscription::{
 };
 use stripe_billing::subscription_item::ListSubscriptionItem;
 
-use super::gateway::{Gateway, Listed, PAGE, Unread};
+use super::gateway::{Gateway, Listed, PAGE, UnreadableObject};
 use super::gateway_error::GatewayError;
 use super::objects::{self, SubscriptionObject};
 
@@ -26,7 +26,7 @@ impl Gateway {
     pub async fn subscriptions_page(
         &self,
         after: Option<&str>,
-    ) -> Result<Listed<Result<SubscriptionObject, Unread>>, GatewayError> {
+    ) -> Result<Listed<Result<SubscriptionObject, UnreadableObject>>, GatewayError> {
         let mut page = self.list_subscriptions(ListSubscription::new(), after).await?;
         for listed in &mut page.data {
             let Ok(read) = listed else { continue };
@@ -34,7 +34,7 @@ impl Gateway {
             match self.with_invoices(read.clone()).await {
                 // Every other subscription would get the same error.
                 Err(error) if !error.concerns_one_object() => return Err(error),
-                whole => *listed = whole.map_err(|error| Unread { id, error }),
+                whole => *listed = whole.map_err(|error| UnreadableObject { id, error }),
             }
         }
         Ok(page)
@@ -61,7 +61,7 @@ impl Gateway {
         &self,
         request: ListSubscription,
         after: Option<&str>,
-    ) -> Result<Listed<Result<SubscriptionObject, Unread>>, GatewayError> {
+    ) -> Result<Listed<Result<SubscriptionObject, UnreadableObject>>, GatewayError> {
         let mut request =
             request.status(ListSubscriptionStatus::All).limit(PAGE).expand(vec!["data.latest_invoice".to_owned()]);
         if let Some(after) = after {
@@ -78,7 +78,7 @@ impl Gateway {
             data.push(match whole {
                 // Every other subscription would get the same error.
                 Err(error) if !error.concerns_one_object() => return Err(error),
-                whole => whole.map_err(|error| Unread { id, error }),
+                whole => whole.map_err(|error| UnreadableObject { id, error }),
             });
         }
         Ok(Listed { data, next: page.next })

@@ -98,7 +98,7 @@ impl Problem {
             tollgate.catalog().meter_label(reading.meter),
             reading.window.end
         );
-        let detail = match reading.beyond {
+        let detail = match reading.overage_policy {
             Overage::Bill { max } => {
                 format!("{detail} Beyond the limit, {} of at most {max} billed units are used.", reading.overage)
             }
