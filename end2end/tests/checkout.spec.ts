@@ -160,7 +160,7 @@ test('a success page of another account returns 404 and signs no one in', async 
   await expect(heading(other.page, 'Page not found')).toBeVisible();
 });
 
-test('while Stripe is unreachable the success page waits, and continues by itself', async ({ tollgate, visitor }) => {
+test('while Stripe is unreachable the success page waits, and continues automatically', async ({ tollgate, visitor }) => {
   const proxy = await Proxy.to(tollgate.stripe);
   const app = await Tollgate.start(proxy.url);
   try {

@@ -1,4 +1,4 @@
-// Stripe's pages on origins of their own, some of which our pages cannot name: a browser stops a form's redirect to an
+// Stripe's pages on separate origins, some of which our pages cannot name: a browser stops a form's redirect to an
 // origin that `form-action` does not allow, and shows nothing.
 
 import type { Page } from '@playwright/test';
@@ -8,7 +8,7 @@ import { alone as test, expect } from '../support/test.ts';
 
 const at = (kind: string, path: string) => new RegExp(`^http://${kind}\\.localhost:\\d+${path}`);
 
-/** Signs up and buys Pro at a Checkout on an origin of its own. */
+/** Signs up and buys Pro at a Checkout on a separate origin. */
 async function subscribe(page: Page, email: string): Promise<void> {
   await signUp(page, email);
   await page.goto('/pricing');
@@ -47,7 +47,7 @@ test('a login continues to an invoice in Stripe', async ({ page, email }) => {
   await expect(page).toHaveURL(at('invoice', '/i/'));
 });
 
-test('a sign-up leads back to the plan, and on to Checkout', async ({ page, email }) => {
+test('after signing up the visitor returns to the plan and continues to Checkout', async ({ page, email }) => {
   await page.goto('/pricing');
   await page.getByRole('link', { name: 'Start Pro trial' }).click();
   await fillSignUp(page, email);
