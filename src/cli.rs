@@ -90,12 +90,15 @@ pub enum CatalogCommand {
 /// `customer`
 #[derive(Debug, Subcommand)]
 pub enum CustomerCommand {
-    /// Link a customer that no account owns, with its subscriptions.
+    /// Show a customer that no account owns and an account, and link them.
     Link {
         /// `cus_…`
         customer: String,
         /// The account's id; `tollgate explain` shows it.
         account: String,
+        /// Do not ask for confirmation.
+        #[arg(long)]
+        yes: bool,
     },
 }
 

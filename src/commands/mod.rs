@@ -1,7 +1,8 @@
-//! All commands except `serve`, a file for each.
+//! All commands except `serve`, a file for each, and what they share.
 
 pub mod catalog;
 pub mod changes;
+pub mod confirm;
 pub mod customer;
 pub mod database;
 pub mod demo;

@@ -1,7 +1,5 @@
 //! `operator add|remove|list`.
 
-use std::io::{IsTerminal, Write};
-
 use anyhow::{anyhow, bail};
 use billing::email::Email;
 use server::Tollgate;
@@ -10,6 +8,7 @@ use server::admin::roles::{operators, set_role};
 use server::config::Config;
 use server::store::users::{self, Role};
 
+use super::confirm::confirm;
 use super::database::{open_to_read, open_to_write};
 use crate::cli::OperatorCommand;
 
@@ -42,19 +41,6 @@ async fn show(tollgate: &Tollgate, email: &Email) -> anyhow::Result<()> {
     println!("  signed up   {}", user.created_at);
     println!("  verified    no: anyone can sign up with any address");
     Ok(())
-}
-
-/// Asks a question in the terminal. It is an error if there is none.
-fn confirm(question: &str) -> anyhow::Result<bool> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        bail!("this needs your confirmation: run it in a terminal, or pass --yes");
-    }
-    print!("{question} [y/N] ");
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    stdin.read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 fn unknown(email: &Email) -> anyhow::Error {

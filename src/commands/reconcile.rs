@@ -54,9 +54,9 @@ const fn next_step(drift: &Drift) -> Option<&'static str> {
         Drift::DuplicateSubscription { .. } => {
             Some("Ask the customer which one to keep, and cancel the others in Stripe.")
         }
-        Drift::OrphanCustomer { .. } | Drift::Unmatched { .. } => {
-            Some("If the customer is one of yours, link it (docs/OPERATIONS.md). Otherwise ignore it.")
-        }
+        Drift::OrphanCustomer { .. } | Drift::Unmatched { .. } => Some(
+            "If someone proves that they are this customer, link it to their account (docs/OPERATIONS.md). Otherwise ignore it.",
+        ),
         Drift::UnknownPrice { .. } => Some("Add the price to `retired_prices` of its plan in plans.toml."),
         Drift::BilledUsage(_) => {
             Some("Compare with the meter's events in the Dashboard (docs/OPERATIONS.md, “Usage”).")

@@ -381,6 +381,35 @@ on_both_databases! {
         assert_eq!(run(&app, &["operator", "list"]).await.succeeded(), none);
     }
 
+    async fn a_customer_is_shown_with_the_account_before_they_are_linked(database) {
+        let app = Harness::start(database).await;
+        let pro = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
+        let described = [("email", "ada@example.com"), ("name", "Ada\nLovelace")];
+        let customer = app.stripe_makes("/v1/customers", &described).await;
+        let subscription = subscribed(&app, &customer, pro.as_str()).await;
+        let browser = app.signed_up("byron@example.com").await;
+        let account = app.account("byron@example.com").await;
+        let link = ["customer", "link", &customer, account.as_str()];
+        let unasked = run(&app, &link).await;
+        assert_eq!(unasked.code, 1, "there is no terminal to ask in: {}", unasked.out);
+        assert!(unasked.err.contains("--yes"), "{}", unasked.err);
+        assert!(!browser.opens("/dashboard/analytics").await);
+
+        let linked = run(&app, &[&link[..], &["--yes"]].concat()).await.succeeded();
+        let of_subscription = format!("{subscription}  active");
+        for text in [
+            "ada@example.com", r"Ada\nLovelace", &of_subscription, account.as_str(), "byron@example.com", "verified      no",
+        ] {
+            assert!(linked.contains(text) && unasked.out.contains(text), "{text}: {linked}");
+        }
+        assert!(linked.ends_with(&format!("{customer} is linked to the account {account}.\n")), "{linked}");
+        app.until(async || browser.opens("/dashboard/analytics").await).await;
+        app.signed_up("eve@example.com").await;
+        let eves = app.account("eve@example.com").await;
+        let owned = run(&app, &["customer", "link", &customer, eves.as_str(), "--yes"]).await.failed();
+        assert!(owned.contains(&format!("belongs to the account {account}")), "{owned}");
+    }
+
     async fn an_app_with_real_keys_does_not_start_until_the_demo_accounts_are_removed(database) {
         let app = Harness::start(database).await;
         assert_eq!(run(&app, &["demo", "remove"]).await.succeeded(), "There are no demo accounts.\n");

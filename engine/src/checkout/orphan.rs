@@ -22,8 +22,9 @@ pub(super) async fn reject_orphaned(core: &Core, account: &AccountId) -> Result<
         if customers::by_id(core.db(), &customer).await?.is_none() && is_orphan(core, &customer).await? {
             tracing::warn!(
                 %customer,
-                "{customer} has the address of account {account} and a subscription, but no account; \
-                 `tollgate customer link {customer} {account}` links it"
+                "no plan is sold to the account {account}: {customer} has the same e-mail address and a subscription, \
+                 but no account. Anyone can sign up with an address, so link them only if the person proves that \
+                 they are this customer (docs/OPERATIONS.md, “After restoring a backup”)"
             );
             return Err(CheckoutError::SubscribedBefore(customer));
         }
