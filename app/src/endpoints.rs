@@ -89,8 +89,8 @@ async fn respond(State(tollgate): State<Tollgate>, request: Request) -> Response
     }
 }
 
-/// Calls the function at the request's address. leptos knows it by GET or POST only; the method that was sent is in
-/// its context.
+/// Calls the function at the request's address. Leptos registers it under GET or POST only; the method that was
+/// sent is in its context.
 async fn call(tollgate: &Tollgate, parts: &Parts, form: Bytes) -> Result<Output, ApiError> {
     let mut request = Request::from_parts(parts.clone(), Body::from(form));
     request.headers_mut().remove(header::ACCEPT);

@@ -55,7 +55,7 @@ pub enum LinkError {
 /// A customer and an account that can be linked, for an operator to compare.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The customer.
+    /// The customer, as Stripe describes it.
     pub customer: Customer,
     /// All its subscriptions in Stripe, including ended ones.
     pub subscriptions: Vec<Subscription>,
@@ -63,7 +63,7 @@ pub struct Candidate {
     pub contact: Contact,
 }
 
-/// Reads a customer and an account that can be linked. Nothing is changed.
+/// Reads a customer and an account that can be linked. It changes nothing.
 pub async fn candidate(core: &Core, customer: &CustomerId, account: &AccountId) -> Result<Candidate, LinkError> {
     let (customer, contact) = check(core, customer, account).await?;
     let listed = core.gateway().subscriptions_of(&customer.id).await?;

@@ -31,8 +31,8 @@ impl Key {
         Ok(Self { base, unanswered })
     }
 
-    /// The key for the next attempt of a request whose effect was just looked for: a key that it is too late to
-    /// repeat the request under is replaced.
+    /// The key for the next attempt of a request whose effect was just looked for. A key under which the
+    /// request can no longer be repeated is replaced.
     pub(crate) async fn unstuck(core: &Core, base: String) -> Result<Self, StoreError> {
         let key = Self::of(core, base).await?;
         if key.stuck_since(core.now()).is_some() { key.renewed(core).await } else { Ok(key) }

@@ -1,9 +1,9 @@
 //! Checks that the API key belongs to the account and mode of the stored objects.
 //!
 //! With another account's key every stored object is missing in Stripe, and with a test key every payment is
-//! play money. So the account is stored with the first object and compared once in every process, before
-//! events are applied, anything is sold, overage is sent or Stripe is compared with. Until that succeeds,
-//! events wait (`tests/http/stripe_account.rs`).
+//! play money. So the account is stored with the first object and compared once in every process, before it
+//! applies events, sells anything, sends overage or reconciles. Until that succeeds, events wait
+//! (`tests/http/stripe_account.rs`).
 
 use std::fmt;
 use std::time::Duration;

@@ -5,7 +5,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{World, data, id, text};
 
-/// Subscribes at 20.00 a month, and returns the first invoice.
+/// Subscribes to a plan of 20.00 a month, and returns the first invoice.
 async fn invoice(world: &World, card: &str) -> Value {
     let price = world.price("2000", Some("month")).await;
     let customer = world.customer_with(card).await;

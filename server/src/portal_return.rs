@@ -1,7 +1,7 @@
 //! Fetching what was changed in Stripe's customer portal, for the page that the portal links back to.
 //!
-//! It is a link, so any site can send a signed-in browser there, again and again. An account therefore has
-//! a quota, and no one waits long for Stripe: the webhook brings what is not fetched here.
+//! It is a link, so any site can send a signed-in browser there repeatedly. Each account therefore has a quota,
+//! and no one waits long for Stripe: the webhook delivers what is not fetched here.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::tollgate::Tollgate;
 /// The time that a visitor waits for Stripe.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Fetches the account's billing from Stripe. If that fails or takes too long, what is stored stays as it is.
+/// Fetches the account's billing from Stripe. If that fails or takes too long, the stored state is left
+/// unchanged.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn refresh(tollgate: &Tollgate, account: &AccountId) {
     if !tollgate.portal_returns().take(account, tollgate.now()) {

@@ -1,4 +1,4 @@
-//! A number of times per account and minute. It protects Stripe's rate limit, so each node has its own.
+//! A limit per account and minute. It protects Stripe's rate limit, so each node has its own.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -23,7 +23,7 @@ impl Quota {
         Self { per_minute, current: Mutex::default() }
     }
 
-    /// Takes one of the account's, and returns whether there was one left.
+    /// Uses one unit of the account's quota, and returns whether there was one left.
     pub(crate) fn take(&self, account: &AccountId, now: Timestamp) -> bool {
         let start = Timestamp(now.0 - now.0.rem_euclid(60));
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,7 +16,8 @@ use crate::product;
 use crate::quota::Quota;
 use crate::user_cache::UserCache;
 
-/// More returns from the portal than a person makes. Each costs a few requests to Stripe.
+/// The returns from the portal that an account may make per minute: more than a person makes. Each costs a few
+/// requests to Stripe.
 const PORTAL_RETURNS_PER_MINUTE: u32 = 6;
 
 /// The app: its configuration, the billing engine, and the rest of what the pages and the API need. Cheap

@@ -1,4 +1,4 @@
-//! Asking before a change that cannot be undone easily.
+//! Asks for confirmation before a change that is hard to undo.
 
 use std::io::{IsTerminal, Write};
 

@@ -25,14 +25,14 @@ async fn link(tollgate: &Tollgate, customer: &CustomerId, account: &AccountId, y
         bail!("{customer} was not linked");
     }
     let linked = customer_link::link(tollgate, customer, account).await;
-    // Also after an error: the link itself may have been stored.
+    // Also after an error, because the link itself may have been stored.
     tollgate.drain().await;
     linked?;
     println!("{customer} is linked to the account {account}.");
     Ok(())
 }
 
-/// Prints both sides: only a person can tell whether they belong together.
+/// Prints the customer and the account: only a person can tell whether they belong together.
 fn show(account: &AccountId, candidate: &Candidate) {
     let Candidate { customer, subscriptions, contact } = candidate;
     println!("customer {}", customer.id);
@@ -50,7 +50,7 @@ fn show(account: &AccountId, candidate: &Candidate) {
     println!("  verified      no: anyone can sign up with any address");
 }
 
-/// A text that a customer has entered, without characters that a terminal would interpret.
+/// Returns text that a customer has entered, without characters that a terminal would interpret.
 fn text(entered: Option<&str>) -> String {
     entered.map_or_else(|| "none".to_owned(), |entered| entered.escape_debug().to_string())
 }

@@ -1,4 +1,4 @@
-//! All commands except `serve`, a file for each, and what they share.
+//! All commands except `serve`, a file for each, and their shared code.
 
 pub mod catalog;
 pub mod changes;

@@ -232,7 +232,7 @@ on_both_databases! {
 
     async fn usage_that_stripe_rejects_does_not_stop_closing(database) {
         let (app, browser) = with_overage(database).await;
-        // It may have been sent before, and this key may not read what Stripe has counted.
+        // It may have been sent before, and this key is not allowed to read what Stripe has counted.
         app.database.run("UPDATE meter_event SET hour = hour - 90000").await;
         app.sandbox.limit_faults_to("/v1/billing/meters/");
         app.sandbox.fail_next(u32::MAX, 403);

@@ -1,4 +1,4 @@
-//! A restricted key: which permissions the app needs, and what is said about one that is missing.
+//! A restricted key: the permissions that the app needs, and how a missing one is reported.
 
 use engine::doctor::{Check, Health};
 use server::Tollgate;

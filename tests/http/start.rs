@@ -89,7 +89,7 @@ on_both_databases! {
     }
 }
 
-/// A proxy that replaces the Host header makes every redirect to `APP_URL` come back.
+/// Behind a proxy that replaces the Host header, every redirect to `APP_URL` comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redirect_that_loops_is_logged_once_with_its_cause() {
     let database = DatabaseKind::Sqlite.fresh_database().await;

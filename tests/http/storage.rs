@@ -93,7 +93,7 @@ async fn writes_that_the_disk_rejects_are_not_acknowledged_and_succeed_again_lat
     fail_and_recover(&database, &mut program, fail, recover).await;
 }
 
-/// A disk that is full is an error of its own for SQLite, which also reports it if its file may not grow.
+/// SQLite has a separate error for a full disk, which it also reports if its file may not grow.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_loses_nothing_and_work_continues_once_it_has_room() {
     let app = Harness::start(DatabaseKind::Sqlite).await;

@@ -73,7 +73,7 @@ on_both_databases! {
         elsewhere.shutdown().await;
     }
 
-    /// An app that starts while Stripe is down could have any key.
+    /// An app that starts while Stripe is down could have the key of any account.
     async fn nothing_is_applied_or_repaired_until_the_account_is_known(database) {
         let app = Harness::start(database).await;
         app.paying("ada@example.com").await;

@@ -47,7 +47,7 @@ impl Program {
         let url = format!("http://{address}");
         let log = database.files.path().join(format!("log-{}", address.port()));
         let mut command = Command::new("/bin/sh");
-        // A write beyond the limit on the size of files is an error instead of the end.
+        // A write beyond the file size limit returns an error instead of killing the program.
         command.args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_tollgate")]);
         command
             .env_clear()
@@ -79,7 +79,7 @@ impl Program {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Ends it in the middle of whatever it does.
+    /// Kills it in the middle of its work.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

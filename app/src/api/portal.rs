@@ -39,7 +39,7 @@ pub async fn open_portal(
 #[server(prefix = "/billing", endpoint = "return", protocol = StrictQuery)]
 pub async fn return_from_portal() -> Result<SeeOther, ApiError> {
     let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;
-    // HEAD asks only where the link leads.
+    // HEAD only asks where the link leads.
     if use_context::<Method>() == Some(Method::GET) {
         portal_return::refresh(&tollgate, permit.account_id()).await;
     }

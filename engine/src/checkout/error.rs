@@ -42,7 +42,7 @@ pub enum CheckoutError {
         /// Stripe's message, which contains the currency.
         message: String,
     },
-    /// The API key is of another Stripe account than the stored objects.
+    /// The API key belongs to another Stripe account than the stored objects.
     #[error(transparent)]
     OtherAccount(OtherAccount),
     /// Stripe gave no usable response; nothing was charged.

@@ -80,7 +80,7 @@ struct Round {
     tried: usize,
     /// Events that Stripe accepted.
     sent: u64,
-    /// Why it ended early: an event got no response, or another process is sending.
+    /// The reason it ended early: an event got no response, or another process is sending.
     interrupted: Option<GatewayError>,
 }
 
@@ -223,10 +223,10 @@ async fn is_sent(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError>
     Ok(SendOutcome::Sent)
 }
 
-/// Handles an error of Stripe's.
+/// Handles an error from Stripe.
 async fn fail(core: &Core, event: &Sealed, error: GatewayError) -> Result<SendOutcome, StoreError> {
     match error {
-        // The next response would be as unusable.
+        // The next response would be just as unusable.
         GatewayError::Object(_) => park(core, &event.id, &error.to_string()).await.map(|()| SendOutcome::Rejected),
         error if error.is_final() && !error.is_outage() => reject(core, event, &error.to_string()).await,
         error => {
@@ -236,7 +236,7 @@ async fn fail(core: &Core, event: &Sealed, error: GatewayError) -> Result<SendOu
     }
 }
 
-/// Tries a rejected event again later, in case an operator removes the reason; one that is too old for that is
+/// Retries a rejected event later, in case an operator fixes the cause; an event that is too old for that is
 /// parked.
 async fn reject(core: &Core, event: &Sealed, reason: &str) -> Result<SendOutcome, StoreError> {
     if is_too_old(event, core.now()) {

@@ -148,7 +148,7 @@ const RENEWED_ROW: &str = "$text, $text, $bigint, $bigint, $bigint";
 static RENEW: LazyLock<BatchStatement> =
     LazyLock::new(|| BatchStatement::new("RENEW", RENEWED, RENEWED_ROW, renew!("")));
 
-/// For PostgreSQL only, as those above.
+/// For PostgreSQL only, like those above.
 static RENEW_UNLOCKED: LazyLock<BatchStatement> = LazyLock::new(|| {
     BatchStatement::new("RENEW_UNLOCKED", RENEWED, RENEWED_ROW, renew!(" FOR UPDATE OF e SKIP LOCKED"))
 });
@@ -385,12 +385,12 @@ pub async fn settle(
     Ok(None)
 }
 
-/// What follows a failed attempt.
+/// The consequence of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The event is attempted again then.
+    /// The event is tried again at this time.
     Retry(Timestamp),
-    /// The event is attempted again then. Stripe was unavailable, so the attempt does not count.
+    /// The event is tried again at this time. Stripe was unavailable, so the attempt does not count.
     Postpone(Timestamp),
     /// The event waits for an operator.
     Park,
@@ -584,8 +584,8 @@ pub async fn replay_parked(tx: &mut Tx, at: Timestamp) -> Result<u64, StoreError
     tx.execute(REPLAY_PARKED, values![at.0]).await
 }
 
-/// Erases the bodies of an account's events that are settled or parked: they hold addresses and names. A
-/// parked event without its body cannot be applied any more, so it becomes ignored.
+/// Erases the bodies of an account's events that are settled or parked: they hold addresses and names. A parked
+/// event cannot be applied without its body, so it becomes ignored.
 pub async fn erase_payloads(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
     tx.execute(ERASE_PAYLOADS, values![account.as_str()]).await.map(drop)
 }

@@ -14,7 +14,7 @@ use super::gateway::{Gateway, Listed, PAGE};
 use super::gateway_error::GatewayError;
 use super::objects::{self, Named, PaidLine};
 
-/// How many paid invoices are searched for one that paid for a plan. Others are for usage only, for example.
+/// The number of paid invoices that are searched for one that paid for a plan; others may be for usage only.
 const PAID_INVOICES: i64 = 10;
 
 /// The addresses of an invoice in Stripe; a draft has none.
@@ -63,8 +63,8 @@ impl Gateway {
         }
     }
 
-    /// Reads the lines of each of the last invoices of a subscription that were paid, newest first. Lines have
-    /// only the id of a price: `items` are prices whose lookup keys are known.
+    /// Reads the lines of the last paid invoices of a subscription, newest first. Lines have only the id of a
+    /// price: `items` are prices whose lookup keys are known.
     pub(super) async fn paid_lines(
         &self,
         id: &SubscriptionId,

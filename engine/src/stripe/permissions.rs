@@ -83,8 +83,7 @@ impl Purpose {
 impl Gateway {
     /// Whether the API key has a permission.
     ///
-    /// # Errors
-    /// Stripe did not say: it is unavailable, or rejects the key.
+    /// # Errors If Stripe is unavailable or rejects the key.
     pub async fn has_permission(&self, permission: &Permission) -> Result<bool, GatewayError> {
         let request = Raw::<()> { method: permission.method, path: permission.path.to_owned(), form: None };
         match self.send(&request, None).await {

@@ -122,7 +122,8 @@ impl Gateway {
     }
 
     /// Cancels a subscription now, with a final invoice for usage and prorations that have not been invoiced. A
-    /// first payment that was never made leaves nothing to invoice. One that has already ended is left as it is.
+    /// first payment that was never made leaves nothing to invoice. A subscription that has already ended is
+    /// left unchanged.
     ///
     /// Without a key, which Stripe ignores when something is deleted (Stripe API, "Idempotent requests"). So a
     /// retry after a lost response finds no subscription to cancel.

@@ -29,7 +29,7 @@ pub(super) async fn collect(core: &Core, fetched: &Fetched) -> Result<bool, Sync
         if !subscription.is_collectable() || object.is_sent || subscription.pause.is_some() {
             continue;
         }
-        // The Stripe account may sell other things, also to customers that belong to no account here.
+        // The Stripe account may sell other things, including to customers that belong to no account here.
         if is_ours(core, fresh) && customers::by_id(core.db(), &subscription.customer).await?.is_some() {
             has_tried |= collect_one(core, fetched, object).await?;
         }
@@ -37,7 +37,7 @@ pub(super) async fn collect(core: &Core, fetched: &Fetched) -> Result<bool, Sync
     Ok(has_tried)
 }
 
-/// Whether a subscription is to one of our plans, or was sold by one of our Checkouts.
+/// Whether a subscription is for one of our plans, or was sold by one of our Checkouts.
 fn is_ours(core: &Core, fresh: &Fresh<Subscription, SubscriptionObject>) -> bool {
     let before = fresh.seen.as_ref().map(|seen| &seen.object);
     fresh.now.attempt.is_some() || remembered(&fresh.now, before, core.catalog()).tier(core.catalog()).0.is_some()

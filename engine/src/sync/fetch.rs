@@ -39,8 +39,8 @@ pub(super) struct Fetched {
     pub(super) missing: Vec<String>,
 }
 
-/// Fetches `wanted`, and the objects that they refer to; of a customer whose payment method may be new, also the
-/// subscriptions that it may pay or resume.
+/// Fetches `wanted`, and the objects that they refer to; for a customer whose payment method may be new, also
+/// the subscriptions that it may pay or resume.
 pub(super) async fn all(core: &Core, wanted: &BTreeSet<Object>, collects: bool) -> Result<Fetched, SyncError> {
     let mut fetched = Fetched::default();
     let mut asked = BTreeSet::new();

@@ -29,7 +29,7 @@ pub enum SyncError {
     /// Stripe does not have these objects, perhaps for a moment.
     #[error("Stripe does not have {0}")]
     Missing(String),
-    /// Usage that its subscription's final invoice has to contain is not reported to Stripe yet.
+    /// Usage that must be on the final invoice of its subscription has not been reported to Stripe yet.
     #[error("usage could not be reported yet: {0}")]
     Unreported(#[source] GatewayError),
     /// The API key belongs to another Stripe account than the stored objects.
@@ -73,7 +73,7 @@ pub struct SyncContext<'a> {
     pub without_customer: &'a [EventId],
     /// Whether objects that Stripe does not have are an error, since they may appear in a moment.
     pub retries_missing: bool,
-    /// Whether a payment method may be new, so that it pays what is owed.
+    /// Whether a payment method may be new and has to pay what is owed.
     pub collects: bool,
     /// The reason, if there are no events.
     pub reason: &'static str,

@@ -33,8 +33,8 @@ fn paid_plan(lines: &[PaidLine], before: Option<&Subscription>, catalog: &Catalo
     plans.max_by_key(|plan| (catalog.rank(&plan.tier), plan.until))
 }
 
-/// The tier of a price that the catalog no longer knows, from the subscription as it was stored: until the upgrade
-/// that was not paid it had that price, and afterwards the plan that was paid last.
+/// The tier of a price that the catalog no longer knows, from the stored subscription: before the unpaid
+/// upgrade it had that price, and afterwards the plan that was paid last.
 fn remembered_tier<'a>(line: &PaidLine, before: &'a Subscription, catalog: &'a Catalog) -> Option<&'a Tier> {
     let paid = before.paid.as_ref().filter(|paid| paid.until == line.until).map(|paid| &paid.tier);
     paid.or_else(|| before.tier(catalog).0.filter(|_| before.items.iter().any(|item| item.price == line.price)))

@@ -33,7 +33,7 @@ async fn sync(
     objects: &BTreeSet<Object>,
     context: SyncContext<'_>,
 ) -> Result<(SyncOutcome, Fetched), SyncError> {
-    // Another object's event, such as an invoice's, comes with no new payment method.
+    // Events about other objects, such as invoices, bring no new payment method.
     let has_payer = objects.iter().any(|object| matches!(object, Object::Customer(_) | Object::Subscription(_)));
     let mut collects = context.collects && has_payer;
     for _ in 0..ROUNDS {
@@ -103,7 +103,7 @@ pub async fn all_of_customer(core: &Core, customer: &CustomerId) -> Result<Vec<S
     for listed in &listed {
         let id = &listed.subscription.id;
         let stored = stored.remove(id).transpose()?.map(|stored| stored.object);
-        // What is owed is not listed.
+        // A list does not contain what is owed.
         if listed.subscription.owes() || !is_current(stored.as_ref(), listed, core.catalog()) {
             subscription(core, id, SyncContext::with_reason("purchase")).await?;
         }

@@ -118,7 +118,7 @@ pub(super) async fn park(core: &Core, events: &[&Claimed], owner: &str, reason: 
     record(core, events, owner, reason, |_| Next::Park).await
 }
 
-/// Records failed attempts, and what follows each.
+/// Records failed attempts, and the consequence of each.
 async fn record(
     core: &Core,
     events: &[&Claimed],

@@ -3,9 +3,9 @@
 //!
 //! One process at a time works on a subject, across nodes. What cannot be applied is retried or parked
 //! (`apply`), and an event that crashes its worker's process is parked as well. While Stripe is unavailable,
-//! only a single subject is claimed from time to time. Nothing is claimed before the API key's account was
-//! confirmed and there is room for it, and a lease is renewed only while its group is in progress: a worker that
-//! is asked to stop completes its groups, and one that is killed loses its leases when they expire
+//! only a single subject is claimed from time to time. Nothing is claimed before the API key's account is
+//! confirmed and there is room for it, and a lease is renewed only while its group is in progress: a worker
+//! that is asked to stop completes its groups, and one that is killed loses its leases when they expire
 //! (`tests/http/inbox.rs`).
 
 use std::collections::HashMap;
@@ -113,7 +113,8 @@ impl Worker {
         }
     }
 
-    /// Whether the API key is of the stored objects' account. Nothing is applied before that is confirmed.
+    /// Whether the API key belongs to the account of the stored objects. Nothing is applied before this is
+    /// confirmed.
     async fn has_confirmed_account(&self) -> bool {
         if self.core.stripe_account().get().is_some() {
             return true;

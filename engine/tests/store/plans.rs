@@ -5,7 +5,7 @@ use engine::store::{all_batch_statements, all_statements};
 
 use crate::databases::{TestDatabase, on_postgres, on_sqlite};
 
-/// For operators: a page of the newest events that match, and the number of all.
+/// For operators: a page of the newest matching events, and their total number.
 const READ_EVERYTHING: [&str; 2] = ["LIST", "COUNT_BY_STATE"];
 
 /// The statements about events, by name.

@@ -15,8 +15,7 @@ use crate::store::Tx;
 
 /// Issues a credit note.
 ///
-/// # Errors
-/// The invoice is neither open nor paid, has less left to credit, or the parts do not add up.
+/// # Errors The invoice is neither open nor paid, too little is left to credit, or the parts do not add up.
 pub(crate) fn create(tx: &mut Tx<'_>, params: &Value) -> Result<Value, ApiError> {
     let invoice: Invoice = tx.read_param(params.text("invoice"), "invoice")?;
     if !matches!(invoice.status, InvoiceStatus::Open | InvoiceStatus::Paid) || invoice.debited && is_open(&invoice) {
@@ -67,7 +66,7 @@ fn is_open(invoice: &Invoice) -> bool {
     invoice.status == InvoiceStatus::Open
 }
 
-/// Adds to the credited amounts of an invoice. One with nothing left to pay is paid.
+/// Adds to the credited amounts of an invoice. An invoice with nothing left to pay counts as paid.
 fn count(tx: &mut Tx<'_>, id: &str, pre_payment: i64, post_payment: i64) -> Result<(), ApiError> {
     let invoice = tx.update(id, "invoice.updated", |invoice: &mut Invoice| {
         invoice.amount_due -= pre_payment;

@@ -2,7 +2,7 @@
 //! under another name, such as the server's address or an old domain, redirect to `APP_URL`.
 //!
 //! Requests for a host of this machine are not redirected: a developer may use `127.0.0.1` for `localhost`, and
-//! a proxy on this machine may not pass on the name. Any other proxy must, because a browser that already is at
+//! a proxy on this machine may not pass on the name. Any other proxy must, because a browser that is already at
 //! `APP_URL` would be redirected there forever.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,8 @@ use crate::config::is_this_machine;
 use crate::cookie::{Cookie, SameSite};
 use crate::tollgate::Tollgate;
 
-/// Set with a redirect. It stays at the host that the browser asked for, so only a loop brings it back here.
+/// Set with a redirect. The browser sends it only to the host that it requested, so it comes back here only in
+/// a loop.
 const REDIRECTED: Cookie = Cookie::new("tollgate-redirected", SameSite::Lax);
 /// Far longer than a browser takes to follow a redirect, in seconds.
 const SOON: u32 = 10;
@@ -46,7 +47,7 @@ pub(super) async fn redirect(State(tollgate): State<Tollgate>, request: Request,
     response
 }
 
-/// Logs once that the redirects seem not to end.
+/// Logs once that the redirects seem to loop.
 fn warn_of_loop(app_url: &Url, host: &str) {
     static HAS_WARNED: AtomicBool = AtomicBool::new(false);
     if !HAS_WARNED.swap(true, Ordering::Relaxed) {

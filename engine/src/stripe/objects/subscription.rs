@@ -26,7 +26,7 @@ pub struct SubscriptionObject {
     pub open_invoices: Vec<InvoiceId>,
     /// Its latest invoice.
     pub latest_invoice: Option<InvoiceId>,
-    /// The lines of each of the last invoices that were paid, newest first, while a payment is missing.
+    /// The lines of the last paid invoices, newest first, while a payment is missing.
     pub paid: Vec<Vec<PaidLine>>,
     /// Its own payment method, which is charged rather than the customer's.
     pub method: Option<String>,
