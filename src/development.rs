@@ -17,7 +17,7 @@ use sandbox::Sandbox;
 use server::admin::OperatorPermit;
 use server::admin::roles::set_role;
 use server::config::{Config, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
-use server::store::users::Role;
+use server::store::users::{self, Role};
 use server::{Tollgate, auth, demo};
 
 /// Starts the sandbox if no keys are configured. One already listening on its address is reused.
@@ -97,7 +97,9 @@ pub async fn seed(tollgate: &Tollgate) -> anyhow::Result<()> {
     auth::create_user(tollgate, &Email::parse(demo::CUSTOMER)?, demo::PASSWORD.to_owned()).await?;
     let operator = Email::parse(demo::OPERATOR)?;
     auth::create_user(tollgate, &operator, demo::PASSWORD.to_owned()).await?;
-    set_role(tollgate, &OperatorPermit::for_cli(), &operator, Role::Operator).await?;
+    if let Some(operator) = users::by_login(tollgate.db(), &operator.login_key()).await? {
+        set_role(tollgate, &OperatorPermit::for_cli(), &operator.id, Role::Operator).await?;
+    }
     println!();
     println!("  Tollgate   {}", tollgate.config().app_url);
     println!("  Sandbox    {sandbox}  (in place of Stripe; pay with card 4242 4242 4242 4242)");

@@ -6,7 +6,7 @@ use server::Tollgate;
 use server::admin::OperatorPermit;
 use server::admin::roles::{operators, set_role};
 use server::config::Config;
-use server::store::users::{self, Role};
+use server::store::users::{self, Role, User};
 
 use super::confirm::confirm;
 use super::database::{open_to_read, open_to_write};
@@ -14,44 +14,53 @@ use crate::cli::OperatorCommand;
 
 /// Manages operators.
 pub async fn run(config: Config, command: OperatorCommand) -> anyhow::Result<()> {
-    match command {
-        OperatorCommand::Add { email, yes } => {
-            let tollgate = open_to_write(config).await?;
-            show(&tollgate, &email).await?;
-            if !yes && !confirm("Make this user an operator, who can see and repair everyone's billing?")? {
-                bail!("{} was not made an operator", email.as_str());
-            }
-            set(&tollgate, &email, Role::Operator).await?;
-            println!("{} is an operator now.", email.as_str());
-        }
-        OperatorCommand::Remove { email } => {
-            set(&open_to_write(config).await?, &email, Role::Customer).await?;
-            println!("{} is no longer an operator.", email.as_str());
-        }
-        OperatorCommand::List => list(&open_to_read(config).await?).await?,
+    let tollgate = match command {
+        OperatorCommand::List => open_to_read(config).await?,
+        OperatorCommand::Add { .. } | OperatorCommand::Remove { .. } => open_to_write(config).await?,
+    };
+    let done = match command {
+        OperatorCommand::Add { email, yes } => add(&tollgate, &email, yes).await,
+        OperatorCommand::Remove { email } => remove(&tollgate, &email).await,
+        OperatorCommand::List => list(&tollgate).await,
+    };
+    tollgate.db().close().await;
+    done
+}
+
+/// Makes the user who is shown an operator, even if someone else has the address by the time of the answer.
+async fn add(tollgate: &Tollgate, email: &Email, yes: bool) -> anyhow::Result<()> {
+    let user = find(tollgate, email).await?;
+    show(&user);
+    if !yes && !confirm("Make this user an operator, who can see and repair everyone's billing?")? {
+        bail!("{} was not made an operator", email.as_str());
     }
+    set(tollgate, &user, Role::Operator).await?;
+    println!("{} is an operator now.", email.as_str());
     Ok(())
 }
 
+async fn remove(tollgate: &Tollgate, email: &Email) -> anyhow::Result<()> {
+    set(tollgate, &find(tollgate, email).await?, Role::Customer).await?;
+    println!("{} is no longer an operator.", email.as_str());
+    Ok(())
+}
+
+async fn find(tollgate: &Tollgate, email: &Email) -> anyhow::Result<User> {
+    let user = users::by_login(tollgate.db(), &email.login_key()).await?;
+    user.ok_or_else(|| anyhow!("no user has the e-mail address {}", email.as_str()))
+}
+
 /// Prints what is known of a user: an address alone does not say who has signed up with it.
-async fn show(tollgate: &Tollgate, email: &Email) -> anyhow::Result<()> {
-    let Some(user) = users::by_login(tollgate.db(), &email.login_key()).await? else { return Err(unknown(email)) };
+fn show(user: &User) {
     println!("{}", user.email);
     println!("  user        {}", user.id);
     println!("  signed up   {}", user.created_at);
     println!("  verified    no: anyone can sign up with any address");
-    Ok(())
 }
 
-fn unknown(email: &Email) -> anyhow::Error {
-    anyhow!("no user has the e-mail address {}", email.as_str())
-}
-
-async fn set(tollgate: &Tollgate, email: &Email, role: Role) -> anyhow::Result<()> {
-    let is_set = set_role(tollgate, &OperatorPermit::for_cli(), email, role).await?;
-    tollgate.db().close().await;
-    if !is_set {
-        return Err(unknown(email));
+async fn set(tollgate: &Tollgate, user: &User, role: Role) -> anyhow::Result<()> {
+    if !set_role(tollgate, &OperatorPermit::for_cli(), &user.id, role).await? {
+        bail!("{} has closed the account in the meantime", user.email);
     }
     Ok(())
 }

@@ -8,13 +8,9 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use billing::AccountId;
-use billing::email::Email;
 use engine::settings::DatabaseUrl;
 use serde_json::Value;
-use server::admin::OperatorPermit;
-use server::admin::roles::set_role;
 use server::http;
-use server::store::users::Role;
 use tower::ServiceExt;
 
 use crate::support::{Browser, Database, DatabaseKind, Harness, PAYS};
@@ -60,14 +56,10 @@ impl App {
         let url = DatabaseUrl::parse(&database.url).unwrap();
         let harness = Harness::start_configured(kind, |_| {}, |config| config.database_url = url).await;
         let customer = harness.signed_up("ada@example.com").await;
-        let operator = harness.signed_up("operator@example.com").await;
-        let email = Email::parse("operator@example.com").unwrap();
-        assert!(set_role(&harness.tollgate, &OperatorPermit::for_cli(), &email, Role::Operator).await.unwrap());
+        let operator = harness.operator().await;
         harness.subscribe(&operator, "ENTERPRISE", PAYS).await;
         harness.settled().await;
-        let page = operator.post("/dashboard/api-keys", &[("name", "=build server")]).await;
-        let mut words = page.body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let key = words.find(|word| word.starts_with("tg_") && word.len() > 40).unwrap().to_owned();
+        let key = operator.new_api_key("=build server").await;
         let cookie = |browser: &Browser| browser.cookie(&harness.url).unwrap();
         let pages = app::pages(&harness.tollgate).unwrap();
         Self {

@@ -1,6 +1,5 @@
 //! The operators' pages: for operators, and for no one else.
 
-use billing::email::Email;
 use billing::{AccountId, Subscription};
 use engine::Engine;
 use engine::clock::Clock;
@@ -8,8 +7,6 @@ use engine::store::billing_changes::{self, ChangeFilter, ChangeState, StoredChan
 use engine::store::{Cursor, subscriptions};
 use reqwest::Method;
 use serde_json::json;
-use server::admin::OperatorPermit;
-use server::admin::roles::set_role;
 use server::store::users::Role;
 
 use crate::reconcile::unlinked_customer_subscribes;
@@ -54,7 +51,7 @@ on_both_databases! {
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "PRO", PAYS).await;
         app.settled().await;
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         assert!(operator.get("/dashboard").await.body.contains("/admin"));
         let overview = operator.get("/admin").await.body;
         assert!(overview.contains("href=\"/admin/events?state=done\""), "{overview}");
@@ -79,7 +76,7 @@ on_both_databases! {
 
     async fn a_parked_event_is_listed_and_can_be_replayed(database) {
         let app = Harness::start(database).await;
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "PRO", PAYS).await;
         app.settled().await;
@@ -98,7 +95,7 @@ on_both_databases! {
     async fn reconciling_shows_the_differences(database) {
         let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "PRO", PAYS).await;
         let compared = operator.post("/admin/compare", &[]).await;
@@ -122,7 +119,7 @@ on_both_databases! {
 
     async fn an_interrupted_run_is_shown_next_to_earlier_findings(database) {
         let app = Harness::start(database).await;
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         unlinked_customer_subscribes(&app).await;
         app.settled().await;
         operator.post("/admin/compare", &[]).await;
@@ -138,7 +135,7 @@ on_both_databases! {
 
     async fn a_failing_change_is_listed_and_delivered_when_it_is_retried(database) {
         let app = Harness::start(database).await;
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         let account = subscriber(&app).await;
         let failing = failing_change(&app, &account).await;
         assert!(operator.get("/admin").await.body.contains("href=\"/admin/changes?state=pending\""));
@@ -158,7 +155,7 @@ on_both_databases! {
 
     async fn a_skipped_change_is_not_delivered_and_the_next_one_is(database) {
         let app = Harness::start(database).await;
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         let account = subscriber(&app).await;
         let failing = failing_change(&app, &account).await;
         let subscription = app.stripe_newest("/v1/subscriptions").await;
@@ -191,7 +188,7 @@ on_both_databases! {
     async fn differences_are_listed_page_by_page(database) {
         let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         let customer = app.signed_up("ada@example.com").await;
         app.subscribe(&customer, "PRO", PAYS).await;
         let subscription = app.stripe_newest("/v1/subscriptions").await;
@@ -220,7 +217,7 @@ on_both_databases! {
     async fn events_are_listed_page_by_page(database) {
         let app = Harness::start(database).await;
         app.sandbox.hold_deliveries(true);
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         for index in 0..120 {
             let body = event(&format!("evt_{index:03}"), "balance.available", &json!({}));
             let signed = signed(&body, &WEBHOOK_SECRETS[..1], 0);
@@ -244,10 +241,9 @@ on_both_databases! {
     async fn a_removed_operator_loses_access_on_every_node(database) {
         let app = Harness::start(database).await;
         let other = app.second_node().await;
-        let browser = operator(&app).await;
+        let browser = app.operator().await;
         app.until(async || opens_on_both(&browser, &other).await == [true, true]).await;
-        let email = Email::parse("operator@example.com").unwrap();
-        assert!(set_role(&app.tollgate, &OperatorPermit::for_cli(), &email, Role::Customer).await.unwrap());
+        app.set_role("operator@example.com", Role::Customer).await;
         assert!(!browser.opens("/admin").await);
         app.until(async || opens_on_both(&browser, &other).await == [false, false]).await;
     }
@@ -256,13 +252,6 @@ on_both_databases! {
 /// Whether the pages open on one node and on the other, with the same session.
 async fn opens_on_both(browser: &Browser, other: &str) -> [bool; 2] {
     [browser.opens("/admin").await, browser.at(other).opens("/admin").await]
-}
-
-pub(super) async fn operator(app: &Harness) -> Browser {
-    let browser = app.signed_up("operator@example.com").await;
-    let email = Email::parse("operator@example.com").unwrap();
-    assert!(set_role(&app.tollgate, &OperatorPermit::for_cli(), &email, Role::Operator).await.unwrap());
-    browser
 }
 
 /// A customer with a plan, whose changes so far are delivered.

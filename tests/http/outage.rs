@@ -11,7 +11,6 @@ use engine::tasks::apply::{MAX_ATTEMPTS, MAX_MISSING};
 use server::admin::OperatorPermit;
 use server::admin::doctor::check;
 
-use super::admin::operator;
 use crate::support::{Browser, Harness, PAYS, on_both_databases, pay};
 
 const SESSIONS: &str = "/v1/checkout/sessions";
@@ -42,7 +41,7 @@ on_both_databases! {
 
     async fn an_outage_is_visible_until_stripe_responds(database) {
         let app = Harness::start(database).await;
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         let stripe = async || app.browser().get("/readyz").await.json()["stripe"]["state"].as_str().unwrap().to_owned();
         assert_eq!(stripe().await, "ok");
         bought_unnoticed(&app).await;

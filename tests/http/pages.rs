@@ -1,6 +1,5 @@
 //! Properties of all pages, the plans on sale, and the health checks.
 
-use super::admin::operator;
 use crate::support::{Harness, PAYS, on_both_databases};
 
 const PUBLIC: [&str; 4] = ["/", "/pricing", "/signup", "/login"];
@@ -107,7 +106,7 @@ on_both_databases! {
 
     async fn a_nul_in_an_address_is_ignored(database) {
         let app = Harness::start(database).await;
-        let operator = operator(&app).await;
+        let operator = app.operator().await;
         let found = ["/admin/events?about=%00&state=%00&after=1.%00", "/admin/accounts?search=%00", "/admin/changes?account=%00",
             "/admin/drift?kind=%00", "/billing?invoices=1.%00&purchases=1.%00", "/pricing?plan=%00", "/login?next=%00"];
         for path in found {

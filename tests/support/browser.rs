@@ -71,6 +71,14 @@ impl Browser {
         self.client.request(method, address)
     }
 
+    /// Creates an API key on its page, which shows it once.
+    pub async fn new_api_key(&self, name: &str) -> String {
+        let page = self.post("/dashboard/api-keys", &[("name", name)]).await;
+        let mut words = page.body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let key = words.find(|word| word.starts_with("tg_") && word.len() > 40);
+        key.unwrap_or_else(|| panic!("the new key is shown: {}", page.body)).to_owned()
+    }
+
     /// Whether the page opens (200), rather than redirecting or failing.
     pub async fn opens(&self, path: &str) -> bool {
         self.get(path).await.status == 200

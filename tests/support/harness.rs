@@ -12,10 +12,12 @@ use engine::store::{Db, credits};
 use engine::stripe_account;
 use sandbox::Sandbox;
 use serde_json::Value;
+use server::admin::OperatorPermit;
+use server::admin::roles::set_role;
 use server::auth::session_store;
 use server::config::Config;
 use server::hashing::HashingLimits;
-use server::store::users;
+use server::store::users::{self, Role, User};
 use server::{Tollgate, http, store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +107,14 @@ impl Harness {
         (url, start_node(config, clock, listener, &self.stop, &self.nodes).await)
     }
 
+    /// A node on the same database that serves nothing and has no background tasks, with a different configuration
+    /// and its own clock.
+    pub fn idle_node(&self, configure: impl FnOnce(&mut Config), clock: &Clock) -> Tollgate {
+        let mut config = self.tollgate.config().clone();
+        configure(&mut config);
+        Tollgate::new(config, self.tollgate.db().clone(), clock.clone(), assets()).unwrap()
+    }
+
     /// A browser with its own cookies, which follows no redirect by itself.
     pub fn browser(&self) -> Browser {
         Browser::new(&self.url)
@@ -148,11 +158,29 @@ impl Harness {
         pay(&page.location(), card).await
     }
 
-    /// The account of a user who has signed up.
-    pub async fn account(&self, email: &str) -> AccountId {
+    /// A user who has signed up.
+    pub async fn user(&self, email: &str) -> User {
         let login_key = Email::parse(email).unwrap().login_key();
         let user = users::by_login(self.tollgate.db(), &login_key).await.unwrap();
-        user.expect("the user has signed up").account_id
+        user.expect("the user has signed up")
+    }
+
+    /// The account of a user who has signed up.
+    pub async fn account(&self, email: &str) -> AccountId {
+        self.user(email).await.account_id
+    }
+
+    /// Gives a user who has signed up a role.
+    pub async fn set_role(&self, email: &str, role: Role) {
+        let user = self.user(email).await.id;
+        assert!(set_role(&self.tollgate, &OperatorPermit::for_cli(), &user, role).await.unwrap());
+    }
+
+    /// The browser of an operator.
+    pub async fn operator(&self) -> Browser {
+        let browser = self.signed_up("operator@example.com").await;
+        self.set_role("operator@example.com", Role::Operator).await;
+        browser
     }
 
     /// The extra AI generations that a user has left.

@@ -6,7 +6,6 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
-use billing::email::Email;
 use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
 use engine::Db;
 use engine::clock::Clock;
@@ -18,7 +17,7 @@ use server::admin::roles::set_role;
 use server::assets::Assets;
 use server::config::Config;
 use server::product::API_CALLS;
-use server::store::users::{self, Role};
+use server::store::users::{self, Role, User};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -85,8 +84,8 @@ impl App {
     /// Signs up a new operator.
     pub async fn operator(&self, email: &str) -> Browser<'_> {
         let browser = self.signed_up(email).await;
-        let (permit, email) = (OperatorPermit::for_cli(), Email::parse(email).unwrap());
-        assert!(set_role(&self.tollgate, &permit, &email, Role::Operator).await.unwrap());
+        let user = self.user(email).await.id;
+        assert!(set_role(&self.tollgate, &OperatorPermit::for_cli(), &user, Role::Operator).await.unwrap());
         browser
     }
 
@@ -114,7 +113,11 @@ impl App {
     }
 
     async fn account(&self, email: &str) -> AccountId {
-        users::by_login(self.tollgate.db(), email).await.unwrap().unwrap().account_id
+        self.user(email).await.account_id
+    }
+
+    async fn user(&self, email: &str) -> User {
+        users::by_login(self.tollgate.db(), email).await.unwrap().expect("the user has signed up")
     }
 }
 

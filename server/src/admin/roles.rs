@@ -1,12 +1,11 @@
 //! The operator role.
 
-use billing::email::Email;
+use billing::UserId;
 use engine::StoreError;
 
 use crate::auth::SignedIn;
 use crate::store::users::{self, Role};
 use crate::tollgate::Tollgate;
-use crate::uninterrupted::uninterrupted;
 use crate::user_cache::Changed;
 
 /// Proof that the caller may see and repair everyone's billing.
@@ -30,16 +29,14 @@ pub fn require_operator(who: &SignedIn) -> Result<OperatorPermit, NotAnOperator>
     if who.is_operator { Ok(OperatorPermit(())) } else { Err(NotAnOperator) }
 }
 
-/// Gives the user with this address a role. Returns `false` if there is no such user.
-pub async fn set_role(tollgate: &Tollgate, _: &OperatorPermit, email: &Email, role: Role) -> Result<bool, StoreError> {
-    let (tollgate, login_key) = (tollgate.clone(), email.login_key());
-    uninterrupted(async move {
-        let mut tx = tollgate.db().begin().await?;
-        let Some(user) = users::set_role(&mut tx, &login_key, role).await? else { return Ok(false) };
-        tollgate.user_cache().commit(tx, &[Changed::User(user)]).await?;
-        Ok(true)
-    })
-    .await
+/// Gives a user a role. Returns `false` if the user does not exist, or no longer does.
+pub async fn set_role(tollgate: &Tollgate, _: &OperatorPermit, user: &UserId, role: Role) -> Result<bool, StoreError> {
+    let mut tx = tollgate.db().begin().await?;
+    if !users::set_role(&mut tx, user, role).await? {
+        return Ok(false);
+    }
+    tollgate.user_cache().commit(tx, &[Changed::User(user.clone())]).await?;
+    Ok(true)
 }
 
 /// Returns the addresses of all operators.

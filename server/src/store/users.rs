@@ -13,7 +13,7 @@ statements! {
         FROM app_user u JOIN membership m ON m.user_id = u.id WHERE u.login_key = $1 ORDER BY m.account_id LIMIT 1";
     BY_ID = "SELECT u.id, u.email, u.password_hash, u.role, u.created_at, m.account_id \
         FROM app_user u JOIN membership m ON m.user_id = u.id WHERE u.id = $1 ORDER BY m.account_id LIMIT 1";
-    SET_ROLE = "UPDATE app_user SET role = $2 WHERE login_key = $1 RETURNING id";
+    SET_ROLE = "UPDATE app_user SET role = $2 WHERE id = $1";
     OPERATORS = "SELECT email FROM app_user WHERE role = 'operator' ORDER BY email";
     MEMBERS = "SELECT user_id FROM membership WHERE account_id = $1";
     DELETE_MEMBERSHIPS = "DELETE FROM membership WHERE account_id = $1";
@@ -108,10 +108,9 @@ pub async fn by_id(db: &Db, id: &UserId) -> Result<Option<User>, StoreError> {
     Ok(db.fetch_optional::<UserRow>(BY_ID, values![id.as_str()]).await?.map(User::from))
 }
 
-/// Sets the role of the user with this [`Email::login_key`], and returns their id if there is one.
-pub async fn set_role(tx: &mut Tx, login_key: &str, role: Role) -> Result<Option<UserId>, StoreError> {
-    let found = tx.fetch_optional::<(String,)>(SET_ROLE, values![login_key, role.as_str()]).await?;
-    Ok(found.map(|(id,)| UserId::new(id)))
+/// Sets a user's role; `false` if the user does not exist.
+pub async fn set_role(tx: &mut Tx, id: &UserId, role: Role) -> Result<bool, StoreError> {
+    Ok(tx.execute(SET_ROLE, values![id.as_str(), role.as_str()]).await? > 0)
 }
 
 /// The addresses of all operators.

@@ -7,9 +7,9 @@ use server::store::users::{self, Role};
 use crate::databases::{TestDatabase, concurrently};
 use crate::people::Person;
 
-async fn set_role(database: &TestDatabase, login_key: &str, role: Role) -> Option<UserId> {
+async fn set_role(database: &TestDatabase, id: &UserId, role: Role) -> bool {
     let mut tx = database.db.begin().await.unwrap();
-    let changed = users::set_role(&mut tx, login_key, role).await.unwrap();
+    let changed = users::set_role(&mut tx, id, role).await.unwrap();
     tx.commit().await.unwrap();
     changed
 }
@@ -81,17 +81,26 @@ on_both_databases! {
             people.push(database.person(email).await);
         }
         assert!(users::operators(&database.db).await.unwrap().is_empty());
-        assert_eq!(set_role(&database, "zoe@example.com", Role::Operator).await.as_ref(), Some(&people[0].user));
-        assert_eq!(set_role(&database, "ada@example.com", Role::Operator).await.as_ref(), Some(&people[1].user));
-        assert_eq!(set_role(&database, "bob@example.com", Role::Operator).await, None);
+        assert!(set_role(&database, &people[0].user, Role::Operator).await);
+        assert!(set_role(&database, &people[1].user, Role::Operator).await);
+        assert!(!set_role(&database, &UserId::new("none"), Role::Operator).await);
         assert_eq!(users::operators(&database.db).await.unwrap(), ["Ada@example.com", "Zoe@example.com"]);
         let role = async |login_key: &str| users::by_login(&database.db, login_key).await.unwrap().unwrap().role;
         assert_eq!(role("ada@example.com").await, Role::Operator);
         assert_eq!(role("eve@example.com").await, Role::Customer);
 
-        assert!(set_role(&database, "ada@example.com", Role::Customer).await.is_some());
+        assert!(set_role(&database, &people[1].user, Role::Customer).await);
         assert_eq!(role("ada@example.com").await, Role::Customer);
         assert_eq!(users::operators(&database.db).await.unwrap(), ["Zoe@example.com"]);
+    }
+
+    /// An address can be signed up again while an operator is being confirmed.
+    async fn a_role_is_given_to_the_user_and_not_to_a_later_owner_of_the_address(database) {
+        let first = database.person("ada@example.com").await;
+        remove_members(&database, &first.account).await;
+        database.person("ada@example.com").await;
+        assert!(!set_role(&database, &first.user, Role::Operator).await);
+        assert!(users::operators(&database.db).await.unwrap().is_empty());
     }
 
     async fn removing_the_members_of_an_account_deletes_users_without_another_account(database) {
