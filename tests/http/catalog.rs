@@ -6,7 +6,7 @@ use billing::Catalog;
 use engine::catalog::{Change, apply_all, plan};
 use server::Tollgate;
 
-use crate::support::{DatabaseKind, Harness, assets};
+use crate::support::{DatabaseKind, Harness};
 
 const PLANS: &str = include_str!("../../plans.toml");
 
@@ -79,9 +79,8 @@ async fn an_archived_price_is_created_again_every_time() {
 
 /// A node with other plans, on the same database and Stripe.
 fn with_plans(app: &Harness, plans: &str) -> Tollgate {
-    let mut config = app.tollgate.config().clone();
-    config.catalog = Arc::new(Catalog::parse(plans, &|_| None).unwrap());
-    Tollgate::new(config, app.tollgate.db().clone(), app.tollgate.clock().clone(), assets()).unwrap()
+    let catalog = Arc::new(Catalog::parse(plans, &|_| None).unwrap());
+    app.idle_node(|config| config.catalog = catalog, app.tollgate.clock())
 }
 
 async fn changes(tollgate: &Tollgate) -> Vec<Change> {

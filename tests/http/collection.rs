@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use sandbox::AfterLastRetry;
 
-use crate::support::{Browser, Harness, PAYS, on_both_databases};
+use crate::support::{Browser, FAILS_LATER, Harness, PAYS, on_both_databases};
 
 const DAY: u64 = 86_400;
-/// A card that can be saved and then fails every charge.
-const FAILS_LATER: &str = "4000000000000341";
 
 on_both_databases! {
     async fn a_new_card_pays_the_open_invoice_once(database) {

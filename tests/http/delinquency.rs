@@ -7,11 +7,9 @@ use billing::Catalog;
 use engine::store::subscriptions;
 use sandbox::AfterLastRetry;
 
-use crate::support::{Browser, DatabaseKind, Harness, PAYS, Page, on_both_databases};
+use crate::support::{Browser, DatabaseKind, FAILS_LATER, Harness, PAYS, Page, on_both_databases};
 
 const DAY: u64 = 86_400;
-/// A card that can be saved and then fails every charge.
-const FAILS_LATER: &str = "4000000000000341";
 /// A card that asks for 3-D Secure at every payment.
 const ALWAYS_ASKS: &str = "4000002760003184";
 

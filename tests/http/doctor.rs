@@ -15,7 +15,7 @@ use server::admin::doctor::{check, configuration};
 use server::config::Env;
 use server::product::API_CALLS;
 
-use crate::support::{CENTS_PER_CALL, DatabaseKind, Harness, assets, config, event, on_both_databases};
+use crate::support::{CENTS_PER_CALL, DatabaseKind, Harness, config, event, on_both_databases};
 
 on_both_databases! {
     async fn an_installation_in_order_passes_every_check(database) {
@@ -94,7 +94,7 @@ on_both_databases! {
             (20, Health::Ok, "Stripe's"),
         ] {
             let clock = Clock::manual(Clock::system().now().plus_seconds(off));
-            let found = checked(&with_clock(&app, clock), "clock").await;
+            let found = checked(&app.idle_node(|_| {}, &clock), "clock").await;
             assert!(found.health == health && found.message.contains(text), "{off} s: {found:?}");
         }
     }
@@ -121,7 +121,7 @@ on_both_databases! {
         assert!(app.tollgate.intake().store(new).await.unwrap());
         let now = app.tollgate.now();
         assert_eq!(checked(&app.tollgate, "events").await.health, Health::Ok, "it has not waited long");
-        let later = checked(&with_clock(&app, Clock::manual(now.plus_seconds(16 * 60))), "events").await;
+        let later = checked(&app.idle_node(|_| {}, &Clock::manual(now.plus_seconds(16 * 60))), "events").await;
         assert!(later.health == Health::Warning && later.message.contains("minutes: is a server running?"), "{later:?}");
 
         app.park(&["evt_1"]).await;
@@ -176,7 +176,7 @@ on_both_databases! {
         app.stop().await;
         let event = UsageEvent::new(API_CALLS, 10_005, "all of it");
         assert!(matches!(metering::record(&app.tollgate, &account, event).await.unwrap(), Recorded::Counted(_)));
-        let too_late = with_clock(&app, Clock::manual(app.tollgate.now().plus_days(36)));
+        let too_late = app.idle_node(|_| {}, &Clock::manual(app.tollgate.now().plus_days(36)));
         assert_eq!(outbox::send_due(&too_late).await.unwrap(), 0);
         let found = checked(&app.tollgate, "billed usage").await;
         assert!(found.health == Health::Warning && found.message.starts_with("1 parked"), "{found:?}");
@@ -232,11 +232,6 @@ async fn checks(tollgate: &Tollgate) -> Vec<Check> {
 async fn checked(tollgate: &Tollgate, subject: &str) -> Check {
     let found = checks(tollgate).await.into_iter().find(|check| check.subject == subject);
     found.unwrap_or_else(|| panic!("{subject} is not checked"))
-}
-
-/// Another node on the same database, with its own clock.
-fn with_clock(app: &Harness, clock: Clock) -> Tollgate {
-    Tollgate::new(app.tollgate.config().clone(), app.tollgate.db().clone(), clock, assets()).unwrap()
 }
 
 /// Creates a meter in Stripe.

@@ -12,7 +12,7 @@ use engine::tasks::apply::{MAX_ATTEMPTS, MAX_MISSING};
 use serde_json::{Value, json};
 use server::Tollgate;
 
-use crate::support::{Browser, Harness, PAYS, assets, deliver, event, on_both_databases, pay};
+use crate::support::{Browser, Harness, PAYS, deliver, event, on_both_databases, pay};
 
 /// Longer than a test takes on any machine.
 const LONG: Duration = Duration::from_secs(600);
@@ -256,9 +256,7 @@ async fn store(tollgate: &Tollgate, body: String) {
 
 /// A node with this timeout for Stripe, and without background tasks.
 fn with_timeout(app: &Harness, timeout: Duration) -> Tollgate {
-    let mut config = app.tollgate.config().clone();
-    config.stripe.timeout = timeout;
-    Tollgate::new(config, app.tollgate.db().clone(), app.tollgate.clock().clone(), assets()).unwrap()
+    app.idle_node(|config| config.stripe.timeout = timeout, app.tollgate.clock())
 }
 
 /// Sets whether a subscription is canceled at the end of its period.

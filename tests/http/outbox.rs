@@ -12,10 +12,7 @@ use reqwest::Method;
 use server::Tollgate;
 use server::product::API_CALLS;
 
-use crate::support::{Browser, CENTS_PER_CALL, DatabaseKind, Harness, PAYS, Page, assets, on_both_databases};
-
-/// A card that can be saved and then fails every charge.
-const FAILS_LATER: &str = "4000000000000341";
+use crate::support::{Browser, CENTS_PER_CALL, DatabaseKind, FAILS_LATER, Harness, PAYS, Page, on_both_databases};
 
 /// A node with its own clock and no background tasks, and an account whose overage is billed.
 struct Billed {
@@ -50,14 +47,10 @@ async fn billed(database: DatabaseKind) -> Billed {
     app.stop().await;
     let now = app.tollgate.now();
     let clock = Clock::manual(now);
-    let tollgate = node(&app, &clock);
+    let tollgate = app.idle_node(|_| {}, &clock);
     let billed = Billed { app, tollgate, clock, now, account, customer, meter };
     billed.subscribe(&["tollgate_pro_month", "api_calls_month"]).await;
     billed
-}
-
-fn node(app: &Harness, clock: &Clock) -> Tollgate {
-    Tollgate::new(app.tollgate.config().clone(), app.tollgate.db().clone(), clock.clone(), assets()).unwrap()
 }
 
 impl Billed {
@@ -300,7 +293,7 @@ on_both_databases! {
         billed.app.sandbox.fail_next(4, 500);
         assert_eq!(billed.sends().await, 0);
         assert_eq!(billed.sends().await, 0, "not before it is due again");
-        let restarted = node(&billed.app, &Clock::manual(billed.now.plus_seconds(120)));
+        let restarted = billed.app.idle_node(|_| {}, &Clock::manual(billed.now.plus_seconds(120)));
         assert_eq!(outbox::send_due(&restarted).await.unwrap(), 1);
         assert_eq!(billed.counted().await, 5);
     }
@@ -323,7 +316,8 @@ on_both_databases! {
         for hour in 2..9 {
             billed.uses(hour, 3, &format!("hour {hour}")).await;
         }
-        let nodes = [billed.tollgate.clone(), node(&billed.app, &billed.clock), node(&billed.app, &billed.clock)];
+        let node = || billed.app.idle_node(|_| {}, &billed.clock);
+        let nodes = [billed.tollgate.clone(), node(), node()];
         let sending: Vec<_> = nodes.map(|node| tokio::spawn(async move { outbox::send_due(&node).await.unwrap() })).into_iter().collect();
         let mut sent = 0;
         for node in sending {

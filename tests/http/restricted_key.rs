@@ -5,7 +5,7 @@ use server::Tollgate;
 use server::admin::OperatorPermit;
 use server::admin::doctor::check;
 
-use crate::support::{CENTS_PER_CALL, Harness, PAYS, assets, on_both_databases, pay};
+use crate::support::{CENTS_PER_CALL, Harness, PAYS, on_both_databases, pay};
 
 const KEY: &str = "rk_test_restricted";
 /// What the server needs, as docs/STRIPE.md lists it.
@@ -71,9 +71,7 @@ on_both_databases! {
 }
 
 fn with_key(app: &Harness) -> Tollgate {
-    let mut config = app.tollgate.config().clone();
-    config.stripe.secret_key = KEY.into();
-    Tollgate::new(config, app.tollgate.db().clone(), app.tollgate.clock().clone(), assets()).unwrap()
+    app.idle_node(|config| config.stripe.secret_key = KEY.into(), app.tollgate.clock())
 }
 
 async fn permissions(tollgate: &Tollgate) -> Check {

@@ -129,9 +129,7 @@ async fn use_everything(url: &str) -> Vec<(&'static str, String)> {
     let checkout = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await.location();
     assert_eq!(pay(&checkout, PAYS).await.status, 303);
     until(async || browser.opens("/dashboard/analytics").await).await;
-    let page = browser.post("/dashboard/api-keys", &[("name", CONTENT)]).await.body;
-    let mut words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let key = words.find(|word| word.starts_with("tg_") && word.len() > 40).expect("the new key is shown").to_owned();
+    let key = browser.new_api_key(CONTENT).await;
     let calls = Browser::new(url);
     let call = |key: &str| calls.request(Method::POST, "/api/v1/generate").bearer_auth(key);
     assert_eq!(Page::of(call(&key).json(&serde_json::json!({ "prompt": CONTENT }))).await.status, 200);

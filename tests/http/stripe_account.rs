@@ -19,7 +19,7 @@ use server::Tollgate;
 use server::admin::OperatorPermit;
 use server::admin::doctor::check;
 
-use crate::support::{Harness, PAYS, assets, deliver, on_both_databases};
+use crate::support::{Harness, PAYS, deliver, on_both_databases};
 
 on_both_databases! {
     async fn a_key_of_another_account_is_rejected_and_changes_nothing(database) {
@@ -140,7 +140,6 @@ async fn another_sandbox() -> Sandbox {
 
 /// A node on the app's database whose key is of another Stripe account. Nothing runs on it by itself.
 fn at(app: &Harness, elsewhere: &Sandbox) -> Tollgate {
-    let mut config = app.tollgate.config().clone();
-    config.stripe.api_base = Some(elsewhere.url().parse().unwrap());
-    Tollgate::new(config, app.tollgate.db().clone(), app.tollgate.clock().clone(), assets()).unwrap()
+    let address = elsewhere.url().parse().unwrap();
+    app.idle_node(|config| config.stripe.api_base = Some(address), app.tollgate.clock())
 }

@@ -16,5 +16,5 @@ pub(crate) use database::on_both_databases;
 pub use database::{Database, DatabaseKind, Outage};
 pub use harness::Harness;
 pub use program::{Program, tollgate};
-pub use stripe::{DECLINES, PAYS, THREE_D_SECURE, deliver, event, pay, signed};
+pub use stripe::{DECLINES, FAILS_LATER, PAYS, THREE_D_SECURE, deliver, event, pay, signed};
 pub use wait::until;

@@ -11,6 +11,8 @@ use super::config::WEBHOOK_SECRETS;
 pub const PAYS: &str = "4242424242424242";
 /// A card that is declined.
 pub const DECLINES: &str = "4000000000000002";
+/// A card that can be saved and then fails every charge.
+pub const FAILS_LATER: &str = "4000000000000341";
 /// A card that asks for 3-D Secure.
 pub const THREE_D_SECURE: &str = "4000002500003155";
 
