@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use billing::{AccountId, Policy};
 use engine::StoreError;
 use engine::metering::{self, UsageEvent};
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use server::config::Config;
 use server::product::API_CALLS;
 use server::workspace::api_keys::{self, api_keys, revoke_api_key};
 
@@ -100,7 +102,7 @@ on_both_databases! {
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
-        let key = new_key(&browser).await;
+        let key = browser.new_api_key("build server").await;
         let response = call(&app, &key).await;
         assert_eq!((response.status, &response.json()["tier"]), (200, &json!("PRO")));
 
@@ -120,7 +122,7 @@ on_both_databases! {
         browser.post("/dashboard/api-keys/revoke", &[("id", &keys[0].id)]).await;
         assert_eq!(call(&app, &key).await.status, 401);
 
-        let hers = new_key(&eve).await;
+        let hers = eve.new_api_key("build server").await;
         assert_eq!(call(&app, &hers).await.status, 200);
         app.stripe_deletes(&format!("/v1/subscriptions/{}", app.stripe_newest("/v1/subscriptions").await)).await;
         app.settled().await;
@@ -136,7 +138,7 @@ on_both_databases! {
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
-        let key = new_key(&browser).await;
+        let key = browser.new_api_key("build server").await;
         let account = app.account("ada@example.com").await;
         let entitlement = app.tollgate.entitlement(&account).await.unwrap();
         let owner = engine::Billable::new(account.as_str(), "ada@example.com");
@@ -155,15 +157,36 @@ on_both_databases! {
         let rejected = api_keys::authenticate(&tollgate, "tg_unknown", too_many).await;
         assert!(matches!(rejected, Err(StoreError::Busy)), "it does not need the database: {rejected:?}");
 
-        let (url, _) = app.another_node(|config| config.api_calls_per_second = NonZeroU32::new(1)).await;
+        let (url, _) = app.another_node(one_call_per_second).await;
         let browser = app.browser().at(&url);
         let guess = || Page::of(browser.request(Method::GET, "/api/v1/usage").bearer_auth("tg_unknown"));
-        let mut statuses = Vec::new();
-        for _ in 0..20 {
-            statuses.push(guess().await.status);
-        }
-        assert_eq!(statuses[0], 401);
+        assert_eq!(guess().await.status, 401);
+        let statuses = statuses(guess).await;
         assert!(statuses.contains(&429), "{statuses:?}");
+    }
+
+    async fn a_call_without_credentials_is_limited_by_its_client(database) {
+        let app = Harness::start_configured(database, |_| {}, one_call_per_second).await;
+        let browser = app.browser();
+        let described = || Page::of(browser.request(Method::GET, "/api/v1/openapi.json"));
+        let first = described().await;
+        assert_eq!((first.status, first.header("ratelimit-policy").as_deref()), (200, Some("\"burst\";q=1;w=1")));
+        let statuses = statuses(described).await;
+        assert!(statuses.contains(&429), "{statuses:?}");
+    }
+
+    async fn valid_keys_behind_one_address_are_limited_by_their_accounts(database) {
+        let app = Harness::start_configured(database, |_| {}, one_call_per_second).await;
+        let mut keys = Vec::new();
+        for name in ["ada", "bob", "eve", "zoe"] {
+            let browser = app.signed_up(&format!("{name}@example.com")).await;
+            app.subscribe(&browser, "PRO", PAYS).await;
+            app.settled().await;
+            keys.push(browser.new_api_key("build server").await);
+        }
+        for call in join_all(keys.iter().map(|key| call(&app, key))).await {
+            assert_eq!(call.status, 200, "{}", call.body);
+        }
     }
 
     async fn a_call_from_another_site_returns_403_and_is_not_counted(database) {
@@ -201,7 +224,7 @@ on_both_databases! {
             app.subscribe(browser, "PRO", PAYS).await;
         }
         app.settled().await;
-        let (revoked, ended) = (new_key(&ada).await, new_key(&eve).await);
+        let (revoked, ended) = (ada.new_api_key("build server").await, eve.new_api_key("build server").await);
         let id = ada.get("/dashboard/api-keys").await.body;
         let id = id.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
         ada.post("/dashboard/api-keys/revoke", &[("id", &id)]).await;
@@ -336,12 +359,13 @@ async fn described(app: &Harness) -> Vec<(Method, String)> {
     calls
 }
 
-/// Creates an API key on its page, which shows it once.
-async fn new_key(browser: &Browser) -> String {
-    let page = browser.post("/dashboard/api-keys", &[("name", "build server")]).await;
-    let mut words = page.body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let key = words.find(|word| word.starts_with("tg_") && word.len() > 40);
-    key.unwrap_or_else(|| panic!("the new key is shown: {}", page.body)).to_owned()
+fn one_call_per_second(config: &mut Config) {
+    config.api_calls_per_second = NonZeroU32::new(1);
+}
+
+/// The statuses of a hundred calls at the same time: too many for a limit of one per second on any machine.
+async fn statuses<F: Future<Output = Page>>(call: impl Fn() -> F) -> Vec<u16> {
+    join_all((0..100).map(|_| call())).await.iter().map(|page| page.status).collect()
 }
 
 async fn call(app: &Harness, key: &str) -> Page {

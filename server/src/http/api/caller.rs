@@ -70,7 +70,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 impl Caller {
     async fn read(parts: &Parts, tollgate: &Tollgate) -> Result<Self, Problem> {
         let limits = parts.extensions.get::<CallLimits>().cloned().unwrap_or_default();
-        let (account, source) = credentials(parts, tollgate, &limits).await?;
+        let (account, source) = credentials(parts, tollgate).await?;
         limits.admit(tollgate, &rate_limit::RateLimitKey::Account(account.clone()))?;
         let idempotency_key = idempotency_key(&parts.headers).map_err(|problem| *problem)?;
         Ok(Self { account, source, idempotency_key, path: parts.uri.path().to_owned(), limits })
@@ -112,18 +112,15 @@ impl Caller {
     }
 }
 
-async fn credentials(
-    parts: &Parts,
-    tollgate: &Tollgate,
-    limits: &CallLimits,
-) -> Result<(AccountId, Option<String>), Problem> {
+async fn credentials(parts: &Parts, tollgate: &Tollgate) -> Result<(AccountId, Option<String>), Problem> {
     if let Some(authorization) = parts.headers.get(header::AUTHORIZATION) {
         let key = authorization.to_str().ok().and_then(|value| {
             let (scheme, key) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
         });
-        // A key that may not exist is looked up only if its client has not tried too many.
-        let admit = || limits.admit(tollgate, &client(&parts.extensions));
+        // A key that may not exist is looked up only if its client has not tried too many. It is counted only if it
+        // does not exist, by `limits::announce`.
+        let admit = || tollgate.limiter().check(&client(&parts.extensions));
         let found = match key {
             Some(key) => api_keys::authenticate::<Problem, _>(tollgate, key, admit).await?,
             None => None,
