@@ -28,8 +28,10 @@ CREATE INDEX login_throttle_window ON login_throttle (window_start);
 -- Browsers in which a user has logged in.
 CREATE TABLE known_device (
     device_hash TEXT   NOT NULL PRIMARY KEY, -- SHA-256 in hex, of the browser's token and the login_key
+    user_id     TEXT   NOT NULL REFERENCES app_user (id) ON DELETE CASCADE,
     expires_at  BIGINT NOT NULL
 );
+CREATE INDEX known_device_user ON known_device (user_id);
 CREATE INDEX known_device_expiry ON known_device (expires_at);
 
 -- A session's id is a credential, so only its hash is stored.

@@ -39,6 +39,8 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
         assert_eq!(browser.post("/login", &[("email", "ada@example.com"), ("password", "wrong")]).await.status, 401);
+        let right = [("email", "ada@example.com"), ("password", "correct horse")];
+        assert_eq!(app.browser().post("/login", &right).await.status, 303, "in another browser");
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
         let customer = app.stripe_newest("/v1/customers").await;
@@ -57,6 +59,8 @@ on_both_databases! {
             assert_eq!(holds(text).await, Vec::<String>::new(), "{text}");
         }
         assert_eq!(app.event_state(&parked).await, Some(EventState::Ignored), "no operator can apply it any more");
+        let devices = app.database.texts(app.tollgate.db(), "SELECT device_hash FROM known_device").await;
+        assert!(devices.is_empty(), "no browser is remembered: {devices:?}");
         let counted = app.database.texts(app.tollgate.db(), "SELECT throttle_key FROM login_throttle").await;
         assert!(counted.len() <= 1, "only this client's, over all addresses: {counted:?}");
         let in_stripe = &app.stripe_lists("/v1/customers").await[0];

@@ -6,7 +6,7 @@
 //! one hash of the token and the e-mail address together, so it reveals neither who logs in nor how often.
 
 use axum::http::HeaderMap;
-use billing::Timestamp;
+use billing::{Timestamp, UserId};
 use engine::{StoreError, ids};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -54,10 +54,12 @@ pub(super) async fn remember(
     tollgate: &Tollgate,
     known: Option<Device>,
     login_key: &str,
+    user: &UserId,
 ) -> Result<Device, AuthUnavailable> {
     let device = known.map_or_else(|| ids::new_secret().map(|token| Device(token.into())), Ok)?;
     let mut tx = tollgate.db().begin().await?;
-    known_devices::remember(&mut tx, &device.hash(login_key), wall(tollgate).plus_days(DAYS.into())).await?;
+    let expires_at = wall(tollgate).plus_days(DAYS.into());
+    known_devices::remember(&mut tx, &device.hash(login_key), user, expires_at).await?;
     tx.commit().await?;
     Ok(device)
 }

@@ -10,7 +10,7 @@ use super::error::{AuthUnavailable, LoginError};
 use super::session::{Session, begin};
 use super::visitor::SignedIn;
 use super::{password, throttle};
-use crate::store::{known_devices, users};
+use crate::store::users;
 use crate::tollgate::Tollgate;
 
 /// Signs a user in, and returns the device to store in the browser. The session gets a new id.
@@ -23,9 +23,10 @@ pub async fn login(
     password: &str,
 ) -> Result<Device, LoginError> {
     let (identity, known_device) = authenticate(tollgate, client, email, password).await?;
-    let device = device::remember(tollgate, known_device, &login_key(email)).await?;
+    let user = &identity.signed_in.user_id;
+    let device = device::remember(tollgate, known_device, &login_key(email), user).await?;
     begin(session, &identity).await?;
-    tracing::info!(user = %identity.signed_in.user_id, "logged in");
+    tracing::info!(%user, "logged in");
     Ok(device)
 }
 
@@ -63,14 +64,9 @@ async fn check(tollgate: &Tollgate, login_key: &str, password: &str) -> Result<O
     Ok(identity.filter(|_| is_right))
 }
 
-/// Deletes the login history of a deleted user: counts of attempts, and this browser.
+/// Deletes the counts of attempts to log in as a deleted user.
 pub(crate) async fn forget(tx: &mut Tx, email: &str, client: &Client) -> Result<(), StoreError> {
-    let login_key = login_key(email);
-    throttle::forget(tx, &login_key, client).await?;
-    match &client.device {
-        Some(device) => known_devices::forget(tx, &device.hash(&login_key)).await,
-        None => Ok(()),
-    }
+    throttle::forget(tx, &login_key(email), client).await
 }
 
 /// [`billing::email::Email::login_key`] for input that may not be an address.

@@ -33,7 +33,8 @@ pub async fn sign_up(
     }
     let identity = create_user(tollgate, &email, password.to_owned()).await?.ok_or(SignUpError::Taken)?;
     tracing::info!(user = %identity.signed_in.user_id, account = %identity.signed_in.account_id, "signed up");
-    let device = device::remember(tollgate, None, &email.login_key()).await?;
+    let user = &identity.signed_in.user_id;
+    let device = device::remember(tollgate, None, &email.login_key(), user).await?;
     begin(session, &identity).await?;
     Ok(device)
 }
