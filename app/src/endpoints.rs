@@ -27,6 +27,7 @@ use crate::after_form;
 use crate::api::error::ApiError;
 use crate::document;
 use crate::failure::Failure;
+use crate::form_page;
 use crate::form_state::FormState;
 use crate::query::with_next;
 
@@ -116,12 +117,13 @@ async fn call(tollgate: &Tollgate, parts: &Parts, form: Bytes) -> Result<Output,
 /// Returns the response to a person: a redirect to the login or upgrade page, the page with the form,
 /// or the page for the failure.
 async fn page_for_error(tollgate: &Tollgate, parts: Parts, form: &[u8], error: &ApiError) -> Response {
-    let form_page = addresses::form_page(parts.uri.path());
-    let back = form_page.unwrap_or("/dashboard");
+    let page = addresses::form_page(parts.uri.path());
+    let back = form_page::of_post(tollgate.catalog(), &parts, form);
+    let back = back.as_deref().or(page).unwrap_or("/dashboard");
     let response = match error.code {
         Failure::SignedOut => Redirect::to(&login_url(tollgate.urls(), back)).into_response(),
         Failure::PlanTooLow => Redirect::to(&with_next("/billing/upgrade", back)).into_response(),
-        code => match form_page.filter(|_| error.is_form_error()) {
+        code => match page.filter(|_| error.is_form_error()) {
             Some(page) => {
                 let state = FormState::of_post(form);
                 let state = match &error.field {

@@ -3,6 +3,7 @@
 
 use axum::http::header;
 use axum::http::request::Parts;
+use billing::Catalog;
 use engine::Engine;
 use leptos::server_fn::ServerFn;
 
@@ -10,11 +11,16 @@ use crate::addresses;
 use crate::api::StartSubscription;
 use crate::query::{Choice, pricing_path};
 
+/// Returns the page with the form that was posted, for the gate.
+pub fn of_request(parts: &Parts, form: &[u8]) -> Option<String> {
+    of_post(parts.extensions.get::<Engine>()?.catalog(), parts, form)
+}
+
 /// Returns the page with the form that was posted. `None` if the `Referer` identifies it better.
-pub fn of_post(parts: &Parts, form: &[u8]) -> Option<String> {
+pub fn of_post(catalog: &Catalog, parts: &Parts, form: &[u8]) -> Option<String> {
     let path = parts.uri.path();
     if path == StartSubscription::url() {
-        return parts.extensions.get::<Engine>().and_then(|engine| chosen_plan(engine, form));
+        return chosen_plan(catalog, form);
     }
     if addresses::is_page(path) {
         return Some(path.to_owned());
@@ -24,9 +30,9 @@ pub fn of_post(parts: &Parts, form: &[u8]) -> Option<String> {
 }
 
 /// The pricing page with the plan that was chosen.
-fn chosen_plan(engine: &Engine, form: &[u8]) -> Option<String> {
+fn chosen_plan(catalog: &Catalog, form: &[u8]) -> Option<String> {
     let value = |wanted| form_urlencoded::parse(form).find(|(name, _)| name == wanted).map(|(_, value)| value);
-    let choice = Choice::parse(engine.catalog(), value("plan").as_deref(), value("interval").as_deref());
-    let plan = engine.catalog().plan_named(choice.plan.as_deref()?)?;
+    let choice = Choice::parse(catalog, value("plan").as_deref(), value("interval").as_deref());
+    let plan = catalog.plan_named(choice.plan.as_deref()?)?;
     Some(pricing_path(plan, choice.interval))
 }

@@ -37,7 +37,7 @@ pub fn pages(tollgate: &Tollgate) -> Result<server::http::Pages, PolicyTableErro
         router,
         routes: TABLE.iter().map(|entry| Route { path: entry.path, policy: entry.policy }).collect(),
         rejections: Router::new().fallback(reject).with_state(tollgate.clone()),
-        form_page: form_page::of_post,
+        form_page: form_page::of_request,
     })
 }
 

@@ -111,7 +111,7 @@ async fn a_form_without_the_gate_redirects_to_the_login() {
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
     assert_eq!(
         response.headers()["location"],
-        "/login?next=/pricing",
-        "the page with the form, not the post's address"
+        "/login?next=/pricing%3Fplan%3DPRO%26interval%3Dmonth",
+        "the page with the form and its choice, not the post's address"
     );
 }
