@@ -23,8 +23,9 @@ pub async fn go_to(tollgate: &Tollgate, parts: Parts, address: &str) -> Response
 /// Whether every redirect that follows stays where `form-action` allows it.
 fn may_redirect(address: &str, origins: &[String]) -> bool {
     if address.starts_with('/') {
-        // Another address may be a link that leads to Stripe.
-        return addresses::is_page(address.split(['?', '#']).next().unwrap_or_default());
+        // Another address may be a link that leads to Stripe, and these two redirect a signed-in visitor to any address.
+        let path = address.split(['?', '#']).next().unwrap_or_default();
+        return addresses::is_page(path) && !matches!(path, "/login" | "/signup");
     }
     let is_at = |origin: &String| address.strip_prefix(origin).is_some_and(|path| path.starts_with('/'));
     origins.iter().any(is_at)
@@ -42,6 +43,8 @@ mod tests {
         }
         for address in [
             "/billing/invoice?id=in_1",
+            "/login?next=/billing/invoice%3Fid=in_1",
+            "/signup",
             "/billing//invoice",
             "https://pay.example.com/c/pay/cs_1",
             "x",

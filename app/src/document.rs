@@ -19,7 +19,7 @@ use leptos_meta::{MetaTags, Title, provide_meta_context};
 use server::Tollgate;
 use server::auth::Visitor;
 
-use crate::components::{FailureView, RedirectPage, SiteFooter, SiteHeader};
+use crate::components::{BareHeader, FailureView, RedirectPage, SiteFooter, SiteHeader};
 use crate::content_security;
 use crate::failure::Failure;
 use crate::form_state::FormState;
@@ -88,7 +88,7 @@ async fn render(
     parts.method = Method::GET;
     let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
     let theme = Theme::of_request(&parts.headers, tollgate.config().is_https());
-    let is_private = visitor.signed_in.is_some();
+    let is_private = visitor.signed_in.is_some() || matches!(instead, Some(Instead::RedirectTo(_)));
     let nonce = Nonce::new();
     let context = {
         let (tollgate, nonce) = (tollgate.clone(), nonce.clone());
@@ -161,10 +161,15 @@ fn document(instead: Option<Instead>) -> impl IntoView {
     let style = tollgate.assets().style_path().to_owned();
     // Before the body, because the last title takes precedence.
     let name = view! { <Title formatter=|title: String| title + " · Tollgate" text="Plans"/> };
-    let body = match instead {
-        Some(Instead::Failure(failure)) => view! { <FailureView failure/> }.into_any(),
-        Some(Instead::RedirectTo(address)) => view! { <RedirectPage address/> }.into_any(),
-        None => view! { <Pages/> }.into_any(),
+    let (header, body) = match instead {
+        // The form post may have changed who is signed in.
+        Some(Instead::RedirectTo(address)) => {
+            (view! { <BareHeader/> }.into_any(), view! { <RedirectPage address/> }.into_any())
+        }
+        Some(Instead::Failure(failure)) => {
+            (view! { <SiteHeader/> }.into_any(), view! { <FailureView failure/> }.into_any())
+        }
+        None => (view! { <SiteHeader/> }.into_any(), view! { <Pages/> }.into_any()),
     };
     view! {
         <!DOCTYPE html>
@@ -180,7 +185,7 @@ fn document(instead: Option<Instead>) -> impl IntoView {
             <body>
                 {name}
                 <a class="skip-link" href="#main">"Skip to content"</a>
-                <SiteHeader/>
+                {header}
                 <main id="main" tabindex="-1">{body}</main>
                 <SiteFooter/>
             </body>

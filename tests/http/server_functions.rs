@@ -151,7 +151,13 @@ on_both_databases! {
         let page = app.browser().post("/login", &fields).await;
         assert_eq!((page.status, page.header("location")), (200, None));
         assert!(page.header("set-cookie").is_some());
+        assert!(page.header("cache-control").unwrap().contains("no-store"));
+        assert!(!page.body.contains("href=\"/signup\""), "the visitor is signed in by now: {}", page.body);
         assert!(page.body.contains("content=\"0; url=/billing/invoice?id=in_1\""), "{}", page.body);
+        let page = browser.post("/theme", &[("theme", "dark"), ("next", "/login?next=/billing/invoice")]).await;
+        assert_eq!((page.status, page.header("location")), (200, None));
+        assert!(page.header("set-cookie").unwrap().contains("dark"));
+        assert!(page.body.contains("content=\"0; url=/login?next=/billing/invoice\""), "{}", page.body);
     }
 
     async fn a_script_gets_json_from_the_layers_before_the_function_too(database) {

@@ -3,12 +3,13 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::Deserialize;
 use server::Tollgate;
 use server::auth::safe_next;
 
 use super::form::Form;
+use crate::after_form;
 use crate::document;
 use crate::failure::Failure;
 use crate::theme::Theme;
@@ -24,5 +25,6 @@ pub async fn choose(State(tollgate): State<Tollgate>, parts: Parts, Form(form): 
         return document::failure(&tollgate, parts, Failure::Malformed).await;
     };
     let cookie = theme.cookie(tollgate.config().is_https());
-    ([(header::SET_COOKIE, cookie)], Redirect::to(safe_next(form.next.as_deref()))).into_response()
+    let response = after_form::go_to(&tollgate, parts, safe_next(form.next.as_deref())).await;
+    (AppendHeaders([(header::SET_COOKIE, cookie)]), response).into_response()
 }

@@ -15,18 +15,37 @@ pub fn SiteHeader() -> impl IntoView {
     view! {
         <header class="site-header">
             <div class="site-bar">
-                <a class="brand" href=home>
-                    <svg class="brand-mark" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true" focusable="false">
-                        <path d="M4 20V9a8 8 0 0 1 16 0v11M4 14h16M9 14v6M15 14v6"></path>
-                    </svg>
-                    <span>"Tollgate"</span>
-                </a>
+                <Brand home/>
                 {match who {
                     Some(who) => view! { <SignedInBar who/> }.into_any(),
                     None => view! { <AnonymousBar/> }.into_any(),
                 }}
             </div>
         </header>
+    }
+}
+
+/// The header without a visitor.
+#[component]
+pub fn BareHeader() -> impl IntoView {
+    view! {
+        <header class="site-header">
+            <div class="site-bar">
+                <Brand home="/"/>
+            </div>
+        </header>
+    }
+}
+
+#[component]
+fn Brand(home: &'static str) -> impl IntoView {
+    view! {
+        <a class="brand" href=home>
+            <svg class="brand-mark" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true" focusable="false">
+                <path d="M4 20V9a8 8 0 0 1 16 0v11M4 14h16M9 14v6M15 14v6"></path>
+            </svg>
+            <span>"Tollgate"</span>
+        </a>
     }
 }
 

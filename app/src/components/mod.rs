@@ -37,7 +37,7 @@ pub use field::{Field, TextField};
 pub use footer::SiteFooter;
 pub use free_price::free_price;
 pub use gate::Gate;
-pub use header::SiteHeader;
+pub use header::{BareHeader, SiteHeader};
 pub use icon::{Glyph, Icon};
 pub use moment::{Day, Moment};
 pub use page::{Heading, operator_page, see_other, signed_in_page};
