@@ -53,9 +53,16 @@ async fn sqlite_reads_events_by_index() {
     .await;
 }
 
+/// So many events that reading all of them is never cheaper.
+const MANY_EVENTS: &str = "INSERT INTO webhook_event \
+    (event_id, type, created, subject, customer_id, payload, state, next_attempt_at, received_at) \
+    SELECT 'evt_' || n, 'invoice.paid', n, 'sub_' || n, 'cus_' || n, '{}', 'done', n, n FROM generate_series(1, 20000) n";
+
 #[tokio::test]
 async fn postgres_reads_events_by_index() {
     on_postgres(|database: TestDatabase| async move {
+        database.execute(MANY_EVENTS).await;
+        database.execute("ANALYZE webhook_event").await;
         let definitions = "SELECT indexdef FROM pg_indexes WHERE tablename = 'webhook_event'";
         let partial = PartialIndexes::read(&database, definitions).await;
         let mut connection = database.postgres_options().connect().await.unwrap();
