@@ -3,7 +3,8 @@
 //!
 //! A device is a browser with a random token in a cookie, which grants no access. Unlike a network address, it
 //! stays the same when its user moves, and is not shared with an attacker in the same office. The table stores
-//! one hash of the token and the e-mail address together, so it reveals neither who logs in nor how often.
+//! one hash of the token and the e-mail address together, so a stolen database makes no browser a known one. A device
+//! is forgotten with its user.
 
 use axum::http::HeaderMap;
 use billing::{Timestamp, UserId};
