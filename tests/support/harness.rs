@@ -228,6 +228,8 @@ impl Harness {
         })
         .await;
         let claimed = inbox::claim(db, "a test", later, later.plus_seconds(60), 100).await.unwrap();
+        let lease = |event: &&str| claimed.iter().find(|claimed| claimed.event_id == **event).unwrap().lease("a test");
+        let failed: Vec<_> = events.iter().map(|event| (lease(event), Next::Park)).collect();
         let mut tx = db.begin().await.unwrap();
         inbox::reschedule(&mut tx, &failed, "for a test").await.unwrap();
         tx.commit().await.unwrap();
@@ -253,8 +255,6 @@ impl Harness {
 
     /// Stripe's list at this path, newest first.
     pub async fn stripe_lists(&self, path: &str) -> Vec<Value> {
-        let lease = |event: &&str| claimed.iter().find(|claimed| claimed.event_id == **event).unwrap().lease("a test");
-        let failed: Vec<_> = events.iter().map(|event| (lease(event), Next::Park)).collect();
         ok(path, self.stripe(reqwest::Method::GET, path)).await["data"].as_array().unwrap().clone()
     }
 
