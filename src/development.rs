@@ -49,8 +49,8 @@ pub async fn start_sandbox(config: &mut Config, app: SocketAddr) -> anyhow::Resu
     }
 }
 
-/// The clock that the app uses: the sandbox's, which can be advanced, whether it runs in this process or
-/// in another one.
+/// Returns the clock that the app uses: the sandbox's, which can be advanced, whether it runs in this process
+/// or in another one.
 pub async fn clock(config: &Config, here: Option<&Sandbox>) -> Clock {
     let running = config.stripe.api_base.as_ref().filter(|_| config.is_sandbox());
     match (here, running) {
@@ -75,7 +75,7 @@ async fn follow(url: String, offset: Arc<AtomicI64>) {
     }
 }
 
-/// The file with the sandbox's state, next to the database, so that both can be deleted together.
+/// Returns the file with the sandbox's state, next to the database, so that both can be deleted together.
 fn state_path(config: &Config) -> Option<PathBuf> {
     match &config.database_url {
         url if url.is_in_memory() => None,

@@ -3,13 +3,13 @@
 use server::assets::Assets;
 use server::config::Config;
 
-/// The assets that this binary serves.
+/// Returns the assets that this binary serves.
 #[cfg(not(feature = "embed"))]
 pub fn assets(config: &Config) -> anyhow::Result<Assets> {
     Ok(Assets::from_dir(&config.site_dir)?)
 }
 
-/// The assets that this binary serves.
+/// Returns the assets that this binary serves.
 #[cfg(feature = "embed")]
 pub fn assets(_: &Config) -> anyhow::Result<Assets> {
     use axum::body::Bytes;

@@ -20,7 +20,7 @@ pub async fn go_to(tollgate: &Tollgate, parts: Parts, address: &str) -> Response
     document::redirect_page(tollgate, parts, address).await
 }
 
-/// Whether every redirect that follows stays where `form-action` allows it.
+/// Returns whether every redirect that follows stays where `form-action` allows it.
 fn may_redirect(address: &str, origins: &[String]) -> bool {
     if address.starts_with('/') {
         // Another address may be a link that leads to Stripe, and these two redirect a signed-in visitor to any address.

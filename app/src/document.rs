@@ -143,7 +143,7 @@ async fn with_scripts(response: Response, scripts: &str) -> (Response, bool) {
     (Response::from_parts(head, Body::from(html)), has_islands)
 }
 
-/// The scripts that hydrate islands.
+/// Returns the scripts that hydrate islands.
 fn island_scripts() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();
     let options = LeptosOptions::builder().output_name(tollgate.assets().script_name()).site_pkg_dir("pkg").build();

@@ -29,7 +29,7 @@ pub fn of_post(catalog: &Catalog, parts: &Parts, form: &[u8]) -> Option<String> 
     addresses::form_page(path).filter(|_| !has_referer).map(str::to_owned)
 }
 
-/// The pricing page with the plan that was chosen.
+/// Returns the pricing page with the plan that was chosen.
 fn chosen_plan(catalog: &Catalog, form: &[u8]) -> Option<String> {
     let value = |wanted| form_urlencoded::parse(form).find(|(name, _)| name == wanted).map(|(_, value)| value);
     let choice = Choice::parse(catalog, value("plan").as_deref(), value("interval").as_deref());

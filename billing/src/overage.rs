@@ -30,7 +30,7 @@ fn has_metered_item(subscription: &Subscription, catalog: &Catalog, meter: Meter
     subscription.items.iter().any(|item| catalog.bills(meter, item.lookup_key.as_deref()))
 }
 
-/// Whether usage now will be on an invoice that is to be paid.
+/// Returns whether usage now will be on an invoice that is to be paid.
 fn is_invoiced(subscription: &Subscription) -> bool {
     let is_collected = match subscription.pause.as_ref().map(|pause| &pause.behavior) {
         None | Some(PauseBehavior::KeepAsDraft) => true,

@@ -1,7 +1,7 @@
 //! Delays between attempts.
 
-/// Seconds until the next attempt after `attempts` of them: doubling from two seconds to `max`, plus up
-/// to a quarter that depends on `key`, so that what failed together is not retried together.
+/// Returns the seconds until the next attempt after `attempts` of them: doubling from two seconds to `max`,
+/// plus up to a quarter that depends on `key`, so that what failed together is not retried together.
 pub(crate) fn backoff(attempts: i64, max: i64, key: &str) -> i64 {
     let base = (1_i64 << attempts.clamp(1, 30)).min(max);
     let jitter = key.bytes().fold(attempts % 997, |sum, byte| (sum * 31 + i64::from(byte)) % 997);

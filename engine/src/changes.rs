@@ -33,12 +33,12 @@ pub struct BillingChange {
 }
 
 impl BillingChange {
-    /// The change's id, the same in every delivery.
+    /// Returns the change's id, the same in every delivery.
     pub fn id(&self) -> String {
         format!("{}/{}", self.account, self.number)
     }
 
-    /// The tiers of the subscription's prices before and after, where the catalog knows them.
+    /// Returns the tiers of the subscription's prices before and after, where the catalog knows them.
     pub fn tiers<'a>(&'a self, catalog: &'a Catalog) -> (Option<&'a Tier>, Option<&'a Tier>) {
         let before = self.before.as_ref().and_then(|before| before.tier(catalog).0);
         (before, self.after.tier(catalog).0)
@@ -61,7 +61,7 @@ type Accepted = Pin<Box<dyn Future<Output = Result<(), ChangeError>> + Send>>;
 pub struct ChangeHandler(Arc<dyn Fn(BillingChange) -> Accepted + Send + Sync>);
 
 impl ChangeHandler {
-    /// A handler that calls this function.
+    /// Creates a handler that calls this function.
     pub fn new<F, R>(handler: F) -> Self
     where
         F: Fn(BillingChange) -> R + Send + Sync + 'static,

@@ -17,23 +17,23 @@ enum Source {
 }
 
 impl Clock {
-    /// The system clock.
+    /// Returns the system clock.
     pub const fn system() -> Self {
         Self(Source::System)
     }
 
-    /// The system clock plus `offset` seconds, read each time: for an app that follows the clock of
-    /// a Stripe sandbox, which can be advanced.
+    /// Returns the system clock plus `offset` seconds, read each time: for an app that follows the clock of a
+    /// Stripe sandbox, which can be advanced.
     pub const fn ahead(offset: Arc<AtomicI64>) -> Self {
         Self(Source::Ahead(offset))
     }
 
-    /// A clock that stays at `start` until [`Clock::set`] moves it.
+    /// Creates a clock that stays at `start` until [`Clock::set`] moves it.
     pub fn manual(start: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
     }
 
-    /// The current time, in whole seconds.
+    /// Returns the current time, in whole seconds.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => system_now(),
@@ -42,7 +42,7 @@ impl Clock {
         }
     }
 
-    /// The system time, whatever clock the rules use: signatures are made in real time.
+    /// Returns the system time, whatever clock the rules use: signatures are made in real time.
     pub fn wall(&self) -> Timestamp {
         match &self.0 {
             Source::System | Source::Ahead(_) => system_now(),

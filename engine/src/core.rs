@@ -70,17 +70,17 @@ impl Core {
         })
     }
 
-    /// The plans and products.
+    /// Returns the plans and products.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
-    /// The settings for Stripe.
+    /// Returns the settings for Stripe.
     pub const fn stripe_settings(&self) -> &StripeSettings {
         &self.stripe
     }
 
-    /// The host's pages.
+    /// Returns the host's pages.
     pub const fn urls(&self) -> &Urls {
         &self.urls
     }
@@ -90,52 +90,52 @@ impl Core {
         self.retention
     }
 
-    /// The database.
+    /// Returns the database.
     pub const fn db(&self) -> &Db {
         &self.db
     }
 
-    /// The client for Stripe's API.
+    /// Returns the client for Stripe's API.
     pub const fn gateway(&self) -> &Gateway {
         &self.gateway
     }
 
-    /// The clock that all rules use.
+    /// Returns the clock that all rules use.
     pub const fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// The current time.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// The cache of subscriptions and contacts.
+    /// Returns the cache of subscriptions and contacts.
     pub const fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// The batched writer of events.
+    /// Returns the batched writer of events.
     pub const fn intake(&self) -> &Intake {
         &self.intake
     }
 
-    /// The account of the API key, once it has been compared with that of the stored objects.
+    /// Returns the account of the API key, once it has been compared with that of the stored objects.
     pub(crate) const fn stripe_account(&self) -> &OnceLock<StripeAccount> {
         &self.stripe_account
     }
 
-    /// Whether this node applies events, or waits for Stripe.
+    /// Returns the state that decides whether this node applies events, or waits for Stripe.
     pub const fn pause(&self) -> &Pause {
         &self.pause
     }
 
-    /// The batched writer of usage.
+    /// Returns the batched writer of usage.
     pub const fn meter(&self) -> &MeterWriter {
         &self.meter
     }
 
-    /// Whether the database can be written to.
+    /// Returns the probe that checks whether the database can be written to.
     pub const fn write_probe(&self) -> &WriteProbe {
         &self.write_probe
     }
@@ -150,7 +150,7 @@ impl Core {
         &self.wake_changes
     }
 
-    /// The account's current entitlement.
+    /// Returns the account's current entitlement.
     pub async fn entitlement(&self, account: &AccountId) -> Result<Entitlement, StoreError> {
         let subscriptions = self.cache.subscriptions(&self.db, account).await?;
         Ok(billing::entitlement(&subscriptions, &self.catalog, self.now()))

@@ -212,7 +212,7 @@ async fn clock(core: &Core) -> Check {
     Check::new(subject, health, message)
 }
 
-/// The `Date` of a response, in epoch seconds. No key is sent.
+/// Returns the `Date` of a response, in epoch seconds. No key is sent.
 async fn stripe_time(base: &str) -> Option<i64> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().ok()?;
     let response = client.get(format!("{base}/v1/")).send().await.ok()?;
@@ -238,7 +238,7 @@ async fn endpoint(core: &Core) -> Check {
     }
 }
 
-/// Whether this address is unreachable for Stripe.
+/// Returns whether this address is unreachable for Stripe.
 fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

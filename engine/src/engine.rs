@@ -84,7 +84,7 @@ impl Engine {
         tasks.clone()
     }
 
-    /// The background tasks: none before [`Engine::spawn`]. A host can add its own.
+    /// Returns the background tasks: none before [`Engine::spawn`]. A host can add its own.
     pub fn tasks(&self) -> &Tasks {
         &self.0.tasks
     }
@@ -134,35 +134,35 @@ pub struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// The plans and products.
+    /// Sets the plans and products.
     #[must_use]
     pub fn catalog(mut self, catalog: impl Into<Arc<Catalog>>) -> Self {
         self.catalog = Some(catalog.into());
         self
     }
 
-    /// The database of the engine's tables. [`EngineBuilder::build`] connects to it and migrates it.
+    /// Sets the database of the engine's tables. [`EngineBuilder::build`] connects to it and migrates it.
     #[must_use]
     pub fn database(mut self, url: DatabaseUrl) -> Self {
         self.database = Some(url);
         self
     }
 
-    /// The settings for Stripe.
+    /// Sets the settings for Stripe.
     #[must_use]
     pub fn stripe(mut self, stripe: StripeSettings) -> Self {
         self.stripe = Some(stripe);
         self
     }
 
-    /// The host's pages.
+    /// Sets the host's pages.
     #[must_use]
     pub fn urls(mut self, urls: Urls) -> Self {
         self.urls = Some(urls);
         self
     }
 
-    /// The clock that all rules use. The default is the system clock.
+    /// Sets the clock that all rules use. The default is the system clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
@@ -195,14 +195,14 @@ impl EngineBuilder {
         self
     }
 
-    /// The features that the host's code refers to. The catalog must declare them.
+    /// Sets the features that the host's code refers to. The catalog must declare them.
     #[must_use]
     pub fn features(mut self, features: &[Feature]) -> Self {
         self.features.extend(features);
         self
     }
 
-    /// The meters that the host's code refers to. The catalog must declare them.
+    /// Sets the meters that the host's code refers to. The catalog must declare them.
     #[must_use]
     pub fn meters(mut self, meters: &[Meter]) -> Self {
         self.meters.extend(meters);

@@ -25,26 +25,26 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The key for the next attempt of the request named `base`.
+    /// Returns the key for the next attempt of the request named `base`.
     pub(crate) async fn of(core: &Core, base: String) -> Result<Self, StoreError> {
         let unanswered = unanswered::by_key(core.db(), &base).await?;
         Ok(Self { base, unanswered })
     }
 
-    /// The key for the next attempt of a request whose effect was just looked for. A key under which the
-    /// request can no longer be repeated is replaced.
+    /// Returns the key for the next attempt of a request whose effect was just looked for. A key under which
+    /// the request can no longer be repeated is replaced.
     pub(crate) async fn unstuck(core: &Core, base: String) -> Result<Self, StoreError> {
         let key = Self::of(core, base).await?;
         if key.stuck_since(core.now()).is_some() { key.renewed(core).await } else { Ok(key) }
     }
 
-    /// The time of the first failure, if it is too long ago to repeat the request under this key.
+    /// Returns the time of the first failure, if it is too long ago to repeat the request under this key.
     pub(crate) fn stuck_since(&self, now: Timestamp) -> Option<Timestamp> {
         let since = self.unanswered.map(|unanswered| Timestamp(unanswered.since))?;
         (since.plus_seconds(RETRY_WINDOW) <= now).then_some(since)
     }
 
-    /// The next key. Requests that renew it together get the same.
+    /// Returns the next key. Requests that renew it together get the same.
     pub(crate) async fn renewed(self, core: &Core) -> Result<Self, StoreError> {
         self.replace(core).await?;
         Self::of(core, self.base).await

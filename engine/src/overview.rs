@@ -67,7 +67,7 @@ pub async fn overview(
     })
 }
 
-/// The oldest unpaid invoice of a subscription.
+/// Returns the oldest unpaid invoice of a subscription.
 async fn owed(core: &Core, account: &AccountId, of: &Subscription) -> Result<Option<Owed>, StoreError> {
     let open = invoices::oldest_open(core.db(), account, &of.id).await?;
     let Some(invoice) = open.filter(|invoice| invoice.status == InvoiceStatus::Open) else { return Ok(None) };
@@ -102,7 +102,7 @@ pub async fn purchases(core: &Core, account: &AccountId, after: &Cursor) -> Resu
     Ok(Page::new(rows, PAGE, |paid| Cursor { at: paid.purchase.created, key: paid.purchase.session.to_string() }))
 }
 
-/// Whether a trial is available: neither the account nor its e-mail address has had one.
+/// Returns whether a trial is available: neither the account nor its e-mail address has had one.
 pub async fn trial_available(core: &Core, account: &AccountId) -> Result<bool, StoreError> {
     if core.catalog().trial_days() == 0 {
         return Ok(false);

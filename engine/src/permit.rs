@@ -13,12 +13,12 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// The account that the permit is for.
+    /// Returns the account that the permit is for.
     pub const fn account_id(&self) -> &AccountId {
         &self.account
     }
 
-    /// The account's entitlement.
+    /// Returns the account's entitlement.
     pub const fn entitlement(&self) -> &Entitlement {
         &self.entitlement
     }

@@ -67,8 +67,8 @@ impl DatabaseUrl {
         })
     }
 
-    /// Whether a connection could be unencrypted by accident: the server is on another machine, and may not
-    /// offer TLS. With `sslmode=disable` the URL asks for that.
+    /// Returns whether a connection could be unencrypted by accident: the server is on another machine, and may
+    /// not offer TLS. With `sslmode=disable` the URL asks for that.
     pub fn may_be_unencrypted(&self) -> bool {
         let Self::Postgres { url, .. } = self else { return false };
         let Ok(options) = PgConnectOptions::from_str(url.expose_secret()) else { return false };
@@ -76,13 +76,13 @@ impl DatabaseUrl {
         !is_local && matches!(options.get_ssl_mode(), PgSslMode::Allow | PgSslMode::Prefer)
     }
 
-    /// Whether the database is in memory, and does not outlive the process.
+    /// Returns whether the database is in memory, and does not outlive the process.
     pub fn is_in_memory(&self) -> bool {
         matches!(self, Self::Sqlite(url) if url.contains(":memory:") || url.contains("mode=memory"))
     }
 }
 
-/// Whether this refers to the machine itself, or to a folder with its socket.
+/// Returns whether this refers to the machine itself, or to a folder with its socket.
 fn is_local(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let is_loopback = address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -109,7 +109,7 @@ pub enum StripeMode {
 }
 
 impl StripeMode {
-    /// The mode of an object, by its field `livemode`.
+    /// Returns the mode of an object, by its field `livemode`.
     pub const fn of_object(livemode: bool) -> Self {
         if livemode { Self::Live } else { Self::Test }
     }
@@ -142,7 +142,7 @@ impl StripeSettings {
         }
     }
 
-    /// The mode of the API key, by its prefix; `None` if the prefix is not one of Stripe's.
+    /// Returns the mode of the API key, by its prefix; `None` if the prefix is not one of Stripe's.
     pub fn mode(&self) -> Option<StripeMode> {
         let (_, rest) = self.secret_key.expose_secret().split_once('_')?;
         match rest.split_once('_')?.0 {
@@ -152,7 +152,7 @@ impl StripeSettings {
         }
     }
 
-    /// The origins that hosted Checkout and the customer portal are served from.
+    /// Returns the origins that hosted Checkout and the customer portal are served from.
     pub fn hosted_origins(&self) -> Vec<String> {
         match &self.api_base {
             Some(base) => vec![base.origin().ascii_serialization()],
@@ -181,8 +181,8 @@ pub struct Urls {
 }
 
 impl Urls {
-    /// The URLs of an app at `base` with the usual paths: `/billing/success`, `/pricing`,
-    /// `/billing`, `/api/stripe/webhook`, `/login` and `/billing/upgrade`.
+    /// Returns the URLs of an app at `base` with the usual paths: `/billing/success`, `/pricing`, `/billing`,
+    /// `/api/stripe/webhook`, `/login` and `/billing/upgrade`.
     pub fn at(base: &Url) -> Self {
         let at = |path: &str| {
             let mut url = base.clone();
@@ -200,8 +200,8 @@ impl Urls {
         }
     }
 
-    /// The success page as sent to Stripe, with the placeholder that Stripe replaces with the
-    /// session's id.
+    /// Returns the success page as sent to Stripe, with the placeholder that Stripe replaces with the session's
+    /// id.
     pub(crate) fn success_for_stripe(&self) -> String {
         let separator = if self.success.query().is_some() { '&' } else { '?' };
         format!("{}{separator}session_id={{CHECKOUT_SESSION_ID}}", self.success)

@@ -63,7 +63,7 @@ struct RawCall {
 }
 
 impl RawCall {
-    /// The parameters as sent.
+    /// Returns the parameters as sent.
     fn parameters(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(&self.form).into_owned().collect()
     }

@@ -18,7 +18,7 @@ const BASIL: &str = "2025-03-31";
 /// Dahlia renamed `ui_mode: hosted` to `hosted_page`.
 const DAHLIA: &str = "2026-03-25";
 
-/// Whether a version is older than 2025-03-31.basil.
+/// Returns whether a version is older than 2025-03-31.basil.
 pub(crate) fn before_basil(version: &str) -> bool {
     version < BASIL
 }

@@ -172,7 +172,7 @@ pub(crate) fn decline_on_charge(behavior: Behavior) -> Option<Decline> {
     }
 }
 
-/// Whether a payment requires 3-D Secure. `saved` means that the card was already set up with it.
+/// Returns whether a payment requires 3-D Secure. `saved` means that the card was already set up with it.
 pub(crate) fn requires_authentication(behavior: Behavior, saved: bool) -> bool {
     match behavior {
         Behavior::AuthenticatesAlways => true,

@@ -67,7 +67,7 @@ pub(crate) fn iso(timestamp: i64) -> String {
     stamp(timestamp).replacen(' ', "T", 1).replace(" UTC", "Z")
 }
 
-/// Whether a card with the given expiry has expired at `now`.
+/// Returns whether a card with the given expiry has expired at `now`.
 pub(crate) fn card_expired(year: i64, month: i64, now: i64) -> bool {
     let today =
         OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH).replace_time(Time::MIDNIGHT);

@@ -100,7 +100,7 @@ impl ApiError {
         Self::new(401, "invalid_request_error", "", message)
     }
 
-    /// A call that the restricted key may not make.
+    /// Creates an error for a call that the restricted key may not make.
     pub(crate) fn forbidden(message: impl Into<Box<str>>) -> Self {
         Self::new(403, "invalid_request_error", "", message)
     }
@@ -170,17 +170,17 @@ impl ApiError {
         self
     }
 
-    /// Whether the card was declined.
+    /// Returns whether the card was declined.
     pub(crate) fn is_card_error(&self) -> bool {
         self.kind == "card_error"
     }
 
-    /// Whether the card was declined because the payment needs 3-D Secure.
+    /// Returns whether the card was declined because the payment needs 3-D Secure.
     pub(crate) fn requires_authentication(&self) -> bool {
         self.code == "authentication_required"
     }
 
-    /// Whether the writes made before the error are committed.
+    /// Returns whether the writes made before the error are committed.
     pub(crate) fn keeps_writes(&self) -> bool {
         self.is_card_error() && !self.traceless
     }

@@ -98,12 +98,12 @@ fn previous(before: &Value, after: &Value) -> Option<Value> {
     (!changed.is_empty()).then_some(Value::Object(changed))
 }
 
-/// Whether events of a type carry `previous_attributes`.
+/// Returns whether events of a type carry `previous_attributes`.
 fn has_previous_attributes(kind: &str) -> bool {
     kind.ends_with(".updated") || kind == "charge.refunded"
 }
 
-/// Whether an endpoint is enabled and subscribed to a type of event.
+/// Returns whether an endpoint is enabled and subscribed to a type of event.
 pub(crate) fn subscribes_to(endpoint: &Value, kind: &str) -> bool {
     endpoint.text("status") == "enabled"
         && endpoint.list("enabled_events").iter().any(|pattern| pattern == "*" || pattern == kind)
@@ -142,7 +142,7 @@ fn dispatch(tx: &mut Tx<'_>, event: &str, kind: &str, endpoint: &str) {
     tx.put(made);
 }
 
-/// Whether a condition applies to the next delivery: by count, or at random by percentage.
+/// Returns whether a condition applies to the next delivery: by count, or at random by percentage.
 fn applies(tx: &mut Tx<'_>, conditions: &Value, what: &str) -> bool {
     let next = format!("{what}_next");
     let left = conditions.int(&next);

@@ -17,7 +17,7 @@ const TWO_DECIMAL: &[&str] = &[
     "uzs", "wst", "xcd", "xcg", "yer", "zar", "zmw",
 ];
 
-/// Whether Stripe supports a currency, given its code in lower case.
+/// Returns whether Stripe supports a currency, given its code in lower case.
 pub(crate) fn is_currency(code: &str) -> bool {
     [ZERO_DECIMAL, THREE_DECIMAL, TWO_DECIMAL].iter().any(|codes| codes.contains(&code))
 }

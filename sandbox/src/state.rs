@@ -266,7 +266,7 @@ impl Shared {
         });
     }
 
-    /// Whether no deliveries are pending, apart from held ones.
+    /// Returns whether no deliveries are pending, apart from held ones.
     pub(crate) fn is_settled(&self) -> bool {
         let inner = self.lock();
         inner.in_flight.is_empty()

@@ -79,12 +79,12 @@ impl Assets {
         })
     }
 
-    /// The path of the stylesheet.
+    /// Returns the path of the stylesheet.
     pub fn style_path(&self) -> &str {
         &self.style_path
     }
 
-    /// The name of script and wasm: `/pkg/<name>.js`.
+    /// Returns the name of script and wasm: `/pkg/<name>.js`.
     pub fn script_name(&self) -> &str {
         &self.script_name
     }
@@ -122,7 +122,7 @@ impl File {
     }
 }
 
-/// Whether an `Accept-Encoding` header accepts a coding.
+/// Returns whether an `Accept-Encoding` header accepts a coding.
 fn accepts(header: &str, coding: &str) -> bool {
     header.split(',').any(|part| {
         let mut pieces = part.split(';').map(str::trim);

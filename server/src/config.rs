@@ -73,17 +73,17 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether cookies are only sent over TLS.
+    /// Returns whether cookies are only sent over TLS.
     pub fn is_https(&self) -> bool {
         self.app_url.scheme() == "https"
     }
 
-    /// Whether the sandbox replaces Stripe.
+    /// Returns whether the sandbox replaces Stripe.
     pub const fn is_sandbox(&self) -> bool {
         self.sandbox_addr.is_some()
     }
 
-    /// The app's pages, for the engine.
+    /// Returns the app's pages, for the engine.
     pub fn urls(&self) -> Urls {
         let mut urls = Urls::at(&self.app_url);
         for cancel in [&mut urls.cancel_plan, &mut urls.cancel_product] {
@@ -132,7 +132,7 @@ impl Config {
     }
 }
 
-/// The variables in `.env`; none if there is no such file.
+/// Returns the variables in `.env`; none if there is no such file.
 fn dot_env() -> Result<HashMap<String, String>, ConfigErrors> {
     let lines = match dotenvy::from_filename_iter(".env") {
         Ok(lines) => lines,
@@ -338,7 +338,7 @@ impl Reader<'_> {
         Some((stripe, None))
     }
 
-    /// Whether `STRIPE_TEST_KEY` allows a test key in production.
+    /// Returns whether `STRIPE_TEST_KEY` allows a test key in production.
     fn allows_test_key(&mut self) -> bool {
         match self.value("STRIPE_TEST_KEY").as_deref() {
             None => false,
@@ -456,8 +456,8 @@ impl Reader<'_> {
     }
 }
 
-/// A range of addresses. An IPv4 range that is written as IPv6 (`::ffff:10.0.0.0/104`) becomes an IPv4 range,
-/// as addresses do before they are compared.
+/// Parses a range of addresses. An IPv4 range that is written as IPv6 (`::ffff:10.0.0.0/104`) becomes an IPv4
+/// range, as addresses do before they are compared.
 fn range(text: &str) -> Option<IpNet> {
     let range = text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| IpNet::from(address)))?;
     let mapped = match range {
@@ -470,7 +470,7 @@ fn range(text: &str) -> Option<IpNet> {
     }
 }
 
-/// Whether an address is this machine's own.
+/// Returns whether an address is this machine's own.
 pub(crate) fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

@@ -25,7 +25,7 @@ impl Cookie {
         format!("{}{}", if is_https { "__Host-" } else { "" }, self.name)
     }
 
-    /// The requests from other sites that the browser sends it with.
+    /// Returns the requests from other sites that the browser sends it with.
     pub(crate) const fn same_site(&self) -> SameSite {
         self.same_site
     }

@@ -10,7 +10,7 @@ pub const OPERATOR: &str = "operator@tollgate.test";
 /// The password of both.
 pub const PASSWORD: &str = "tollgate-demo";
 
-/// Whether the address in lower case is one of theirs.
+/// Returns whether the address in lower case is one of theirs.
 pub(crate) fn is_address(login_key: &str) -> bool {
     [CUSTOMER, OPERATOR].contains(&login_key)
 }

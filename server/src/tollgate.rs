@@ -91,7 +91,7 @@ impl Tollgate {
         })))
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.0.config
     }
@@ -101,32 +101,32 @@ impl Tollgate {
         &self.0.assets
     }
 
-    /// The text generator.
+    /// Returns the text generator.
     pub(crate) fn ai(&self) -> &Ai {
         &self.0.ai
     }
 
-    /// The slots for password hashing.
+    /// Returns the slots for password hashing.
     pub(crate) fn hashing(&self) -> &Hashing {
         &self.0.hashing
     }
 
-    /// The cache of sessions, users and API keys.
+    /// Returns the cache of sessions, users and API keys.
     pub(crate) fn user_cache(&self) -> &UserCache {
         &self.0.user_cache
     }
 
-    /// The limit on bursts of API calls.
+    /// Returns the limit on bursts of API calls.
     pub(crate) fn limiter(&self) -> &RateLimiter {
         &self.0.limiter
     }
 
-    /// The quota of returns from Stripe's customer portal.
+    /// Returns the quota of returns from Stripe's customer portal.
     pub(crate) fn portal_returns(&self) -> &Quota {
         &self.0.portal_returns
     }
 
-    /// The OpenAPI document, once it has been requested.
+    /// Returns the OpenAPI document, once it has been requested.
     pub(crate) fn api_document(&self) -> &OnceLock<Value> {
         &self.0.api_document
     }

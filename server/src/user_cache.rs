@@ -31,7 +31,7 @@ pub struct CachedKey {
 }
 
 impl CachedKey {
-    /// Whether this is the key's first use in this minute; `true` once a minute.
+    /// Returns whether this is the key's first use in this minute; `true` once a minute.
     pub fn is_first_use_in(&self, minute: Timestamp) -> bool {
         self.last_used_at.fetch_max(minute.0, Ordering::SeqCst) < minute.0
     }
@@ -66,7 +66,7 @@ impl Changed {
 }
 
 impl UserCache {
-    /// An empty cache.
+    /// Creates an empty cache.
     pub fn new(invalidation: &Invalidation) -> Self {
         Self {
             sessions: Entries::new(invalidation),
@@ -76,7 +76,7 @@ impl UserCache {
         }
     }
 
-    /// The session whose id has this hash, if it has not expired.
+    /// Returns the session whose id has this hash, if it has not expired.
     pub async fn session(
         &self,
         db: &Db,

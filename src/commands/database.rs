@@ -49,7 +49,7 @@ pub async fn open_unchecked(config: Config) -> anyhow::Result<Tollgate> {
     Ok(Tollgate::new(config, db, clock, Assets::default())?)
 }
 
-/// The clock that the server uses: the machine's, or the sandbox's if it replaces Stripe.
+/// Returns the clock that the server uses: the machine's, or the sandbox's if it replaces Stripe.
 #[cfg_attr(not(feature = "sandbox"), expect(unused_variables, reason = "one signature"))]
 pub async fn clock(config: &Config) -> Clock {
     #[cfg(feature = "sandbox")]

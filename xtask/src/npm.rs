@@ -90,7 +90,7 @@ impl Lock {
     }
 }
 
-/// Whether an SPDX expression can be met: one alternative, of which every part is allowed.
+/// Returns whether an SPDX expression can be met: one alternative, of which every part is allowed.
 fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
     let expression = expression.trim_matches(['(', ')']);
     expression.split(" OR ").any(|all| all.split(" AND ").all(|license| allowed.contains(&license)))

@@ -29,7 +29,7 @@ pub fn catch_interrupts() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the task runner was interrupted.
+/// Returns whether the task runner was interrupted.
 pub fn interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }

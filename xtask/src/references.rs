@@ -32,7 +32,7 @@ pub fn check(root: &Path, files: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a file has this path, or is in the folder with this path.
+/// Returns whether a file has this path, or is in the folder with this path.
 fn is_at(file: &str, path: &str) -> bool {
     file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with('/'))
 }
@@ -73,13 +73,14 @@ fn references<'a>(text: &'a str, is_path: &dyn Fn(&str) -> bool) -> Vec<Referenc
     found
 }
 
-/// Whether a code span is a path: a file of the checkout, or something in one of its folders.
+/// Returns whether a code span is a path: a file of the checkout, or something in one of its folders.
 fn is_path(code: &str, files: &[String]) -> bool {
     let folder = code.split_once('/').map(|(folder, _)| folder).filter(|_| !code.contains(' '));
     files.iter().any(|file| file == code || folder.is_some_and(|folder| is_at(file, folder)))
 }
 
-/// Whether a code span after a path names something in it: a function or a test. A single word may be anything.
+/// Returns whether a code span after a path names something in it: a function or a test. A single word may be
+/// anything.
 fn is_name(code: &str, path: &str) -> bool {
     let is_plain = code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     is_plain && code.contains('_') || path.ends_with(".spec.ts") && code.contains(' ')

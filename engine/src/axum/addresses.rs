@@ -18,8 +18,8 @@ pub fn upgrade_url<'a>(urls: &Urls, subject: &str, next: impl Into<Option<&'a st
     with_query(urls, &urls.upgrade, &[("feature", Some(subject)), ("next", next.into())])
 }
 
-/// The app's own pages are linked without an origin, so that the visitor stays on the host name they
-/// used.
+/// Returns the URL of a page with a query. The app's own pages are linked without an origin, so that the
+/// visitor stays on the host name they used.
 fn with_query(urls: &Urls, page: &Url, query: &[(&str, Option<&str>)]) -> String {
     let is_own = page.origin() == urls.success.origin();
     let mut address = if is_own { page[Position::BeforePath..].to_owned() } else { page.to_string() };

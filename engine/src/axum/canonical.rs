@@ -12,7 +12,7 @@ pub fn canonical(path: &str) -> Option<String> {
     decode(path).map(|decoded| normalize(&decoded))
 }
 
-/// Whether a path has a `..` segment in any spelling. Its meaning then depends on the router: one that
+/// Returns whether a path has a `..` segment in any spelling. Its meaning then depends on the router: one that
 /// does not resolve `..` takes `/reports/../x` for a page below `/reports`.
 pub(super) fn has_parent_segment(path: &str) -> bool {
     let is_parent = |segment: &str| segment.split(';').next().unwrap_or_default().trim_end_matches(' ') == "..";

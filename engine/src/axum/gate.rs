@@ -148,7 +148,7 @@ async fn reject(rejections: &Router, mut parts: Parts, body: Body, status: Statu
     private(response)
 }
 
-/// A response that depends on the visitor must not be cached.
+/// Marks a response that depends on the visitor, so that it is not cached.
 fn private(mut response: Response) -> Response {
     let value = HeaderValue::from_static("no-store");
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(value);

@@ -75,7 +75,7 @@ impl PolicyTable {
         self.routes.iter().find(|route| covers(route.path, canonical)).copied()
     }
 
-    /// Whether a path whose canonical form no route covers is public as spelled.
+    /// Returns whether a path whose canonical form no route covers is public as spelled.
     pub(super) fn is_open(&self, path: &str) -> bool {
         self.is_otherwise_public && !has_parent_segment(path)
     }
@@ -112,7 +112,7 @@ impl Route {
         }
     }
 
-    /// The name that the upgrade page uses for this route: a feature's key, or the last segment of the
+    /// Returns the name that the upgrade page uses for this route: a feature's key, or the last segment of the
     /// path.
     pub fn subject(&self) -> &'static str {
         match self.policy {

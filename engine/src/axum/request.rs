@@ -7,7 +7,7 @@ use url::{Position, Url};
 
 use crate::settings::Urls;
 
-/// The URI as the client sent it: a nested router sees it without the prefix.
+/// Returns the URI as the client sent it: a nested router sees it without the prefix.
 pub(super) fn uri(parts: &Parts) -> &Uri {
     parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
 }
@@ -19,23 +19,23 @@ pub fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     uri.authority().map(|authority| authority.as_str()).or_else(header)
 }
 
-/// The address of the request, with its path in this spelling.
+/// Returns the address of the request, with its path in this spelling.
 pub(super) fn address(parts: &Parts, path: &str) -> String {
     uri(parts).query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
-/// The address that a browser returns to once it is admitted: the requested one, with its path in this
+/// Returns the address that a browser returns to once it is admitted: the requested one, with its path in this
 /// spelling, or the page with the form that it posted.
 pub(super) fn return_address(parts: &Parts, path: &str, urls: &Urls) -> Option<String> {
     if is_read(parts) { Some(address(parts, path)) } else { form_page(parts, urls) }
 }
 
-/// Whether the request only reads, so that a browser can return to its address.
+/// Returns whether the request only reads, so that a browser can return to its address.
 pub(super) fn is_read(parts: &Parts) -> bool {
     matches!(parts.method, Method::GET | Method::HEAD)
 }
 
-/// The page with the form that was posted, from the `Referer`. `None` if another site sent it, or if it
+/// Returns the page with the form that was posted, from the `Referer`. `None` if another site sent it, or if it
 /// is the address that the form is posted to, which need not be a page.
 fn form_page(parts: &Parts, urls: &Urls) -> Option<String> {
     let referer = Url::parse(parts.headers.get(header::REFERER)?.to_str().ok()?).ok()?;

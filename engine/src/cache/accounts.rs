@@ -24,18 +24,18 @@ impl Cache {
         Self { subscriptions: Entries::new(&invalidation), contacts: Entries::new(&invalidation), invalidation }
     }
 
-    /// The invalidation that these entries follow; a host's own [`Entries`] can follow it too.
+    /// Returns the invalidation that these entries follow; a host's own [`Entries`] can follow it too.
     pub const fn invalidation(&self) -> &Invalidation {
         &self.invalidation
     }
 
-    /// The account's subscriptions, newest first.
+    /// Returns the account's subscriptions, newest first.
     pub async fn subscriptions(&self, db: &Db, account: &AccountId) -> Result<Arc<Vec<Subscription>>, StoreError> {
         let read = async { Ok::<_, StoreError>(Some(subscriptions::of_account(db, account).await?)) };
         Ok(self.subscriptions.get(account.as_str(), read).await?.unwrap_or_default())
     }
 
-    /// The account's contact; `None` for an account that does not exist.
+    /// Returns the account's contact; `None` for an account that does not exist.
     pub async fn contact(&self, db: &Db, account: &AccountId) -> Result<Option<Arc<Contact>>, StoreError> {
         self.contacts.get(account.as_str(), accounts::contact(db, account)).await
     }

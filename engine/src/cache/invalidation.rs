@@ -109,7 +109,7 @@ impl Invalidation {
         self.each(|entries| entries.drop_all());
     }
 
-    /// Whether the cache may be read and filled for this subject.
+    /// Returns whether the cache may be read and filled for this subject.
     pub(super) fn allows(&self, subject: &str) -> bool {
         self.is_trusted() && !self.committing().iter().any(|other| other == subject)
     }
@@ -118,7 +118,7 @@ impl Invalidation {
         self.0.is_trusted.load(Ordering::SeqCst)
     }
 
-    /// The number of invalidations so far.
+    /// Returns the number of invalidations so far.
     pub(super) fn count(&self) -> u64 {
         self.0.count.load(Ordering::SeqCst)
     }

@@ -29,7 +29,7 @@ pub struct WantedPrice {
 }
 
 impl WantedPrice {
-    /// Whether Stripe's price is this one. `meter` is the id of the meter in Stripe.
+    /// Returns whether Stripe's price is this one. `meter` is the id of the meter in Stripe.
     pub(super) fn matches(&self, price: &StripePrice, meter: Option<&str>) -> bool {
         price.amount.as_ref() == Some(&self.amount)
             && price.interval == self.interval.map(Into::into)
@@ -38,8 +38,8 @@ impl WantedPrice {
     }
 }
 
-/// A product for each plan and each product of the catalog, except those whose prices are configured
-/// by id.
+/// Returns a product for each plan and each product of the catalog, except those whose prices are configured by
+/// id.
 pub(super) fn fixed(catalog: &Catalog) -> Vec<WantedProduct> {
     let plans = catalog.plans().iter().map(of_plan);
     let products = catalog.products().iter().filter(|product| product.id.is_none()).map(of_product);
@@ -70,7 +70,7 @@ fn of_product(product: &Product) -> WantedProduct {
     WantedProduct { prices: vec![price], name: product.name.clone(), description: product.summary.clone(), id }
 }
 
-/// A product for each meter with a unit price in `plans.toml`, with the meter's event name and label.
+/// Returns a product for each meter with a unit price in `plans.toml`, with the meter's event name and label.
 pub(super) fn metered(catalog: &Catalog) -> Vec<(&str, &str, WantedProduct)> {
     let with_unit = catalog.metered_prices().filter_map(|(meter, price)| Some((meter, price, price.unit.as_ref()?)));
     with_unit
@@ -91,7 +91,7 @@ pub(super) fn metered(catalog: &Catalog) -> Vec<(&str, &str, WantedProduct)> {
         .collect()
 }
 
-/// The id of the product in Stripe for a tier or a product's key. We choose it, so that it is created
+/// Returns the id of the product in Stripe for a tier or a product's key. We choose it, so that it is created
 /// once.
 fn product_id(key: &str) -> String {
     format!("tollgate_{}", key.to_ascii_lowercase().replace('-', "_"))

@@ -32,8 +32,8 @@ pub(super) async fn reject_orphaned(core: &Core, account: &AccountId) -> Result<
     Ok(())
 }
 
-/// Whether the customer has one of our plans and no account. A customer whose metadata refers to an account is
-/// linked to it.
+/// Returns whether the customer has one of our plans and no account. A customer whose metadata refers to an
+/// account is linked to it.
 async fn is_orphan(core: &Core, customer: &CustomerId) -> Result<bool, CheckoutError> {
     let all = core.gateway().subscriptions_of(customer).await?;
     let is_ours = all.iter().map(|listed| &listed.subscription).any(|subscription| {

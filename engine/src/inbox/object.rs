@@ -31,7 +31,7 @@ impl Object {
         })
     }
 
-    /// The object's id.
+    /// Returns the object's id.
     pub fn id(&self) -> &str {
         match self {
             Self::Subscription(id) => id.as_str(),

@@ -29,7 +29,7 @@ pub struct Outage {
 pub struct Pause(Mutex<Option<Outage>>);
 
 impl Pause {
-    /// The current outage; `None` while Stripe responds.
+    /// Returns the current outage; `None` while Stripe responds.
     pub fn outage(&self) -> Option<Outage> {
         self.lock().clone()
     }

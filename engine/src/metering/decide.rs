@@ -95,7 +95,7 @@ impl Request {
         }
     }
 
-    /// The idempotency key, if a record may exist under it.
+    /// Returns the idempotency key, if a record may exist under it.
     fn known_key(&self) -> Option<&str> {
         match self {
             Self::Take(take) => (!take.is_new_key).then_some(&take.key),
@@ -230,7 +230,7 @@ async fn create_missing(
     Ok(())
 }
 
-/// The counter of an unused window.
+/// Returns the counter of an unused window.
 fn empty_counter(scope: &CounterScope) -> Counter {
     Counter {
         account_id: scope.account.to_string(),
@@ -362,7 +362,7 @@ impl<'a> Batch<'a> {
         Ok(Decision::Take(outcome, self.reading(&take.scope)))
     }
 
-    /// The outcome already stored under the key; `None` if the event still has to be decided.
+    /// Returns the outcome already stored under the key; `None` if the event still has to be decided.
     async fn earlier_outcome(&mut self, tx: &mut Tx, take: &Take) -> Result<Option<TakeOutcome>, StoreError> {
         let key = record_key(&take.scope, &take.key);
         let Some(earlier) = self.records.get(&key) else { return Ok(None) };
@@ -594,12 +594,12 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The start of the hour that contains `at`.
+/// Returns the start of the hour that contains `at`.
 const fn hour_of(at: Timestamp) -> Timestamp {
     Timestamp(at.0 - at.0.rem_euclid(COLLECT))
 }
 
-/// The timestamp for reporting overage: the start of its hour or, in the first hour of a window, of the
+/// Returns the timestamp for reporting overage: the start of its hour or, in the first hour of a window, of the
 /// window. Stripe invoices a period for the usage in it, and the hour may have started before it.
 fn billed_from(now: Timestamp, window: Timestamp) -> Timestamp {
     hour_of(now).max(window.min(now))

@@ -211,7 +211,7 @@ async fn send(core: &Core, event: &Sealed) -> Result<SendOutcome, StoreError> {
     }
 }
 
-/// Whether Stripe no longer accepts usage of this time.
+/// Returns whether Stripe no longer accepts usage of this time.
 const fn is_too_old(event: &Sealed, now: Timestamp) -> bool {
     event.hour < now.plus_days(-MAX_AGE_DAYS).0
 }

@@ -64,13 +64,13 @@ impl MeterReading {
         }
     }
 
-    /// The units left before overage.
+    /// Returns the units left before overage.
     pub fn left(&self) -> Limit {
         self.allowance().left()
     }
 }
 
-/// The start of the UTC day that contains `at`.
+/// Returns the start of the UTC day that contains `at`.
 pub const fn midnight(at: Timestamp) -> Timestamp {
     Timestamp(at.0 - at.0.rem_euclid(billing::time::DAY))
 }

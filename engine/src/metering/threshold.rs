@@ -15,7 +15,7 @@ impl Threshold {
     /// Both thresholds, the lower first.
     pub const ALL: [Self; 2] = [Self::Near, Self::Reached];
 
-    /// The percentage.
+    /// Returns the percentage.
     pub const fn percent(self) -> i64 {
         match self {
             Self::Near => 80,
@@ -28,7 +28,7 @@ impl Threshold {
         Self::ALL.into_iter().find(|threshold| threshold.percent() == percent)
     }
 
-    /// Whether `used` has reached it. Never if there is no limit or nothing is included.
+    /// Returns whether `used` has reached it. Never if there is no limit or nothing is included.
     pub fn is_reached(self, used: u64, limit: Limit) -> bool {
         match limit {
             Limit::Unlimited | Limit::Finite(0) => false,

@@ -166,8 +166,8 @@ async fn release_one(
     Ok(core.meter().settle(settle).await?.is_some())
 }
 
-/// The counter of an expired reservation. Releasing reads no limit and starts no window. Units of a meter
-/// that is no longer in the catalog are released too.
+/// Returns the counter of an expired reservation. Releasing reads no limit and starts no window. Units of a
+/// meter that is no longer in the catalog are released too.
 fn scope_of(reservation: &ExpiredReservation) -> CounterScope {
     let start = Timestamp(reservation.window_start);
     CounterScope {
@@ -206,7 +206,7 @@ async fn take(
     })
 }
 
-/// The counter for usage at `now`.
+/// Returns the counter for usage at `now`.
 async fn scope(core: &Core, account: &AccountId, meter: Meter, now: Timestamp) -> Result<CounterScope, StoreError> {
     let subscriptions = core.cache().subscriptions(core.db(), account).await?;
     let catalog = core.catalog();

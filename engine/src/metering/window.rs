@@ -19,12 +19,12 @@ pub async fn counters_at(
     rows::counters_of(db, account, window.start, window.start.plus_days(-LONGEST_WINDOW_DAYS), subscription).await
 }
 
-/// The window of a counter, for reading the same counters of many windows together.
+/// Returns the window of a counter, for reading the same counters of many windows together.
 pub fn window_of<'a>(key: &'a CounterKey, subscription: Option<&'a str>) -> WindowOf<'a> {
     WindowOf { key, subscription, since: key.window.plus_days(-LONGEST_WINDOW_DAYS) }
 }
 
-/// The usage that a window starts with: the usage of the latest window that it cut short, beyond that
+/// Returns the usage that a window starts with: the usage of the latest window that it cut short, beyond that
 /// window's share.
 pub fn carried_into(counters: &[Counter], meter: Meter, window: UsageWindow) -> u64 {
     let cut = counters

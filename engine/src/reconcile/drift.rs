@@ -47,7 +47,7 @@ impl DriftKind {
         Self::NotCompared,
     ];
 
-    /// The text in the database and on the command line.
+    /// Returns the text in the database and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MissedEvent => "missed_event",
@@ -180,7 +180,7 @@ impl Drift {
         }
     }
 
-    /// The id of the object in Stripe.
+    /// Returns the id of the object in Stripe.
     pub fn subject(&self) -> &str {
         match self {
             Self::MissedEvent { event, .. } => event.as_str(),
@@ -197,7 +197,7 @@ impl Drift {
         }
     }
 
-    /// The difference's identity across runs.
+    /// Returns the difference's identity across runs.
     pub fn key(&self) -> String {
         let part = match self {
             Self::UnknownPrice { price, .. } => price.as_str(),

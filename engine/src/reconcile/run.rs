@@ -150,7 +150,7 @@ impl Part {
     const ALL: [Self; 6] =
         [Self::Subscriptions, Self::Purchases, Self::Events, Self::Unmatched, Self::BilledUsage, Self::Contacts];
 
-    /// The classes that this part finds completely. Those about a customer need all of the customer's
+    /// Returns the classes that this part finds completely. Those about a customer need all of the customer's
     /// subscriptions, so they are excluded if an object could not be read.
     const fn kinds(self, is_complete: bool) -> &'static [DriftKind] {
         use DriftKind::{

@@ -86,17 +86,17 @@ pub async fn set_contact(tx: &mut Tx, id: &AccountId, email: &Email, name: Optio
     tx.execute(SET_CONTACT, values).await.map(drop)
 }
 
-/// The account's contact; `None` for an account that does not exist.
+/// Returns the account's contact; `None` for an account that does not exist.
 pub async fn contact(db: &Db, id: &AccountId) -> Result<Option<Contact>, StoreError> {
     db.fetch_optional(CONTACT, values![id.as_str()]).await
 }
 
-/// The same inside a transaction.
+/// Does the same inside a transaction.
 pub async fn contact_in(tx: &mut Tx, id: &AccountId) -> Result<Option<Contact>, StoreError> {
     tx.fetch_optional(CONTACT, values![id.as_str()]).await
 }
 
-/// Whether the account exists, closed or not. If it does not, it cannot be created until this
+/// Returns whether the account exists, closed or not. If it does not, it cannot be created until this
 /// transaction ends.
 pub async fn exists(tx: &mut Tx, id: &AccountId) -> Result<bool, StoreError> {
     if tx.fetch_optional::<(String,)>(EXISTS, values![id.as_str()]).await?.is_some() {

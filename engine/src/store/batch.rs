@@ -149,7 +149,7 @@ impl BatchStatement {
         all
     }
 
-    /// All its SQL for this database, under its name.
+    /// Returns all its SQL for this database, under its name.
     pub(crate) fn forms(&'static self, db: &Db) -> Vec<(&'static str, &'static str)> {
         match db {
             Db::Sqlite(_) => self.sqlite.iter().map(|(_, sql)| (self.name, sql.as_str())).collect(),

@@ -64,7 +64,7 @@ impl ChangeState {
     /// All states.
     pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Skipped];
 
-    /// The text stored in the database.
+    /// Returns the text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -233,12 +233,12 @@ pub async fn list(db: &Db, filter: &ChangeFilter, after: &Cursor, limit: i64) ->
     rows.into_iter().map(ChangeRow::read).collect()
 }
 
-/// The cursor of the page after this change.
+/// Returns the cursor of the page after this change.
 pub fn cursor(change: &StoredChange) -> Cursor {
     Cursor { at: change.created_at, key: format!("{}.{}", change.account, change.number) }
 }
 
-/// The account and number in a cursor's key. An invalid key sorts before every change of its time.
+/// Returns the account and number in a cursor's key. An invalid key sorts before every change of its time.
 fn position(key: &str) -> (&str, i64) {
     let position = key.rsplit_once('.').and_then(|(account, number)| Some((account, number.parse().ok()?)));
     position.unwrap_or_default()

@@ -39,7 +39,7 @@ impl CheckoutItem {
         }
     }
 
-    /// The plan and interval, or the product's key.
+    /// Returns the plan and interval, or the product's key.
     pub fn name(&self) -> &str {
         match self {
             Self::Plan(name) | Self::Product(name) => name,
@@ -73,7 +73,7 @@ pub enum AttemptStatus {
 }
 
 impl AttemptStatus {
-    /// The text stored in the database.
+    /// Returns the text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Creating => "creating",
@@ -125,7 +125,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether both send the same request to Stripe, so that they can share a session.
+    /// Returns whether both send the same request to Stripe, so that they can share a session.
     pub fn is_same_request(&self, other: &Self) -> bool {
         (&self.customer_id, &self.item, &self.price_id, &self.metered, self.trial_days)
             == (&other.customer_id, &other.item, &other.price_id, &other.metered, other.trial_days)
@@ -188,12 +188,12 @@ pub async fn open_for(tx: &mut Tx, account: &AccountId, item: &CheckoutItem) -> 
     row.map(AttemptRow::read).transpose()
 }
 
-/// Whether the account has an attempt that can still be paid.
+/// Returns whether the account has an attempt that can still be paid.
 pub async fn has_open(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError> {
     Ok(tx.fetch_optional::<AttemptRow>(ALL_OPEN, values![account.as_str()]).await?.is_some())
 }
 
-/// All attempts of the account that can still be paid.
+/// Returns all attempts of the account that can still be paid.
 pub async fn all_open(db: &Db, account: &AccountId) -> Result<Vec<Attempt>, StoreError> {
     let rows = db.fetch_all::<AttemptRow>(ALL_OPEN, values![account.as_str()]).await?;
     rows.into_iter().map(AttemptRow::read).collect()

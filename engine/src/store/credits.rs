@@ -47,7 +47,7 @@ pub struct Balance {
 columns!(Balance { account_id, meter, granted, consumed });
 
 impl Balance {
-    /// Units left; negative if used ones were refunded.
+    /// Returns the units left; negative if used ones were refunded.
     pub const fn left(&self) -> i64 {
         self.granted.saturating_sub(self.consumed)
     }

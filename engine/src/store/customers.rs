@@ -41,7 +41,7 @@ struct CustomerRow {
 
 columns!(CustomerRow { id, account_id, email, name, is_deleted, version });
 
-/// The live Stripe customer of an account.
+/// Returns the live Stripe customer of an account.
 pub async fn of_account(db: &Db, account: &AccountId) -> Result<Option<CustomerId>, StoreError> {
     let row = db.fetch_optional::<(String,)>(OF_ACCOUNT, values![account.as_str()]).await?;
     Ok(row.map(|(id,)| CustomerId::new(id)))
@@ -58,8 +58,8 @@ pub async fn count_deleted(db: &Db, account: &AccountId) -> Result<i64, StoreErr
     Ok(db.fetch_one::<(i64,)>(COUNT_DELETED, values![account.as_str()]).await?.0)
 }
 
-/// The account that owns a Stripe customer, deleted or not. A customer without one cannot be linked until
-/// this transaction ends: a transaction that records the absence must not miss a link.
+/// Returns the account that owns a Stripe customer, deleted or not. A customer without one cannot be linked
+/// until this transaction ends: a transaction that records the absence must not miss a link.
 pub async fn account_of(tx: &mut Tx, customer: &CustomerId) -> Result<Option<AccountId>, StoreError> {
     let account = owner(tx, customer).await?;
     if account.is_some() {
@@ -120,12 +120,12 @@ pub async fn erase(tx: &mut Tx, account: &AccountId) -> Result<(), StoreError> {
     tx.execute(ERASE, values![account.as_str()]).await.map(drop)
 }
 
-/// The customers of closed accounts whose names and contact details Stripe still has.
+/// Returns the customers of closed accounts whose names and contact details Stripe still has.
 pub async fn to_erase(db: &Db) -> Result<Vec<CustomerId>, StoreError> {
     Ok(ids(db.fetch_all(TO_ERASE, values![]).await?))
 }
 
-/// The same, for one account.
+/// Does the same for one account.
 pub async fn to_erase_of_account(db: &Db, account: &AccountId) -> Result<Vec<CustomerId>, StoreError> {
     Ok(ids(db.fetch_all(TO_ERASE_OF_ACCOUNT, values![account.as_str()]).await?))
 }

@@ -93,7 +93,7 @@ impl Db {
         })
     }
 
-    /// The PostgreSQL pool, if that is the database.
+    /// Returns the PostgreSQL pool, if that is the database.
     pub const fn postgres_pool(&self) -> Option<&PgPool> {
         match self {
             Self::Sqlite(_) => None,
@@ -101,7 +101,7 @@ impl Db {
         }
     }
 
-    /// Whether other nodes may share this database.
+    /// Returns whether other nodes may share this database.
     pub const fn is_shared(&self) -> bool {
         self.postgres_pool().is_some()
     }

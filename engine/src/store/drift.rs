@@ -76,7 +76,7 @@ impl DriftState {
     /// All states.
     pub const ALL: [Self; 3] = [Self::Open, Self::Fixed, Self::Resolved];
 
-    /// The text stored in the database.
+    /// Returns the text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -187,7 +187,7 @@ pub async fn end(
     tx.execute(END_RUN, values![run, at.0, error]).await.map(drop)
 }
 
-/// The latest finished run.
+/// Returns the latest finished run.
 pub async fn latest_run(db: &Db) -> Result<Option<Run>, StoreError> {
     db.fetch_optional(LATEST_RUN, values![]).await
 }

@@ -36,7 +36,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the server has to be restarted to recover.
+    /// Returns whether the server has to be restarted to recover.
     pub fn needs_restart(&self) -> bool {
         match self {
             Self::Misplaced => true,
@@ -45,13 +45,13 @@ impl StoreError {
         }
     }
 
-    /// Whether a row could not be read. Other rows may be readable.
+    /// Returns whether a row could not be read. Other rows may be readable.
     pub(crate) const fn is_unreadable(&self) -> bool {
         matches!(self, Self::CorruptRow { .. } | Self::Database(sqlx::Error::ColumnDecode { .. }))
     }
 
-    /// Whether the cause is the data itself, rejected or unreadable, so that a smaller batch may succeed.
-    /// `false` when the database is busy, full, broken or unreachable.
+    /// Returns whether the cause is the data itself, rejected or unreadable, so that a smaller batch may
+    /// succeed. `false` when the database is busy, full, broken or unreachable.
     pub(crate) fn is_caused_by_data(&self) -> bool {
         /// Primary result codes of SQLite: busy, locked, out of memory, read-only, interrupted, I/O
         /// error, corrupt, full, cannot open.

@@ -165,7 +165,7 @@ static RESCHEDULE: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
-/// The batch statements.
+/// Returns the batch statements.
 pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
     vec![&INSERT_EVENTS, &SETTLE, &SET_CUSTOMER, renew_on(db.is_shared()), &RESCHEDULE]
 }
@@ -174,7 +174,7 @@ fn renew_on(is_shared: bool) -> &'static BatchStatement {
     if is_shared { &RENEW_UNLOCKED } else { &RENEW }
 }
 
-/// The statements specific to one database, by name.
+/// Returns the statements specific to one database, by name.
 pub(super) fn own_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
     if !db.is_shared() {
         return Vec::new();
@@ -201,7 +201,7 @@ impl EventState {
     /// All states.
     pub const ALL: [Self; 5] = [Self::Pending, Self::Done, Self::Ignored, Self::Unmatched, Self::Parked];
 
-    /// The text stored in the database.
+    /// Returns the text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -426,7 +426,7 @@ pub async fn revive_for_account(tx: &mut Tx, account: &AccountId, at: Timestamp)
     tx.execute(REVIVE_FOR_ACCOUNT, values![account.as_str(), at.0]).await
 }
 
-/// The time at which the next event is due, if one is pending.
+/// Returns the time at which the next event is due, if one is pending.
 pub async fn next_due(db: &Db) -> Result<Option<Timestamp>, StoreError> {
     Ok(db.fetch_one::<(Option<i64>,)>(NEXT_DUE, values![]).await?.0.map(Timestamp))
 }
@@ -544,7 +544,7 @@ pub async fn count_by_state(db: &Db) -> Result<Vec<StateCount>, StoreError> {
     rows.into_iter().map(|(text, events)| Ok(StateCount { state: state(&text, "")?, events })).collect()
 }
 
-/// The time at which the oldest pending event was received.
+/// Returns the time at which the oldest pending event was received.
 pub async fn oldest_pending(db: &Db) -> Result<Option<Timestamp>, StoreError> {
     Ok(db.fetch_one::<(Option<i64>,)>(OLDEST_PENDING, values![]).await?.0.map(Timestamp))
 }
@@ -562,7 +562,7 @@ pub struct PostponedEvents {
 
 columns!(PostponedEvents { events, since, reason });
 
-/// The pending events whose last attempts failed because Stripe was unavailable.
+/// Returns the pending events whose last attempts failed because Stripe was unavailable.
 pub async fn postponed(db: &Db) -> Result<PostponedEvents, StoreError> {
     db.fetch_one(POSTPONED, values![]).await
 }

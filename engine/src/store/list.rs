@@ -10,7 +10,7 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// The statement for this database.
+    /// Returns the statement for this database.
     pub(crate) const fn on(self, db: &Db) -> &'static str {
         match db {
             Db::Sqlite(_) => self.sqlite,

@@ -93,7 +93,7 @@ pub async fn make_due(tx: &mut Tx, account: &AccountId, now: Timestamp) -> Resul
     tx.execute(MAKE_DUE, values![account.as_str(), now.0]).await.map(drop)
 }
 
-/// The meters of an account that have something to send.
+/// Returns the meters of an account that have something to send.
 pub async fn unsent_of(db: &Db, account: &AccountId) -> Result<Vec<Sender>, StoreError> {
     db.fetch_all(UNSENT_OF, values![account.as_str()]).await
 }
@@ -128,7 +128,7 @@ pub async fn attempt(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     Ok(tx.execute(ATTEMPT, values![id]).await? > 0)
 }
 
-/// The sealed event with this id.
+/// Returns the sealed event with this id.
 pub async fn sealed(db: &Db, id: &str) -> Result<Option<Sealed>, StoreError> {
     db.fetch_optional(BY_ID, values![id]).await
 }
@@ -152,7 +152,7 @@ pub enum MeterEventState {
 }
 
 impl MeterEventState {
-    /// The text stored in the database.
+    /// Returns the text stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -178,7 +178,7 @@ pub async fn park(tx: &mut Tx, id: &str, reason: &str) -> Result<(), StoreError>
     tx.execute(PARK, values![id, reason]).await.map(drop)
 }
 
-/// Units sent to Stripe for the hours in `[from, to)`.
+/// Returns the units sent to Stripe for the hours in `[from, to)`.
 pub async fn sent_units(
     db: &Db,
     account: &AccountId,

@@ -69,7 +69,7 @@ impl Db {
         Ok(())
     }
 
-    /// Whether the database is reachable and has every migration of a set.
+    /// Returns whether the database is reachable and has every migration of a set.
     pub async fn has_migrated(&self, set: MigrationSet) -> Result<bool, StoreError> {
         let applied = match self.fetch_all::<(i64,)>(APPLIED, values![]).await {
             Ok(applied) => applied,

@@ -98,7 +98,7 @@ impl PaymentRow {
     }
 }
 
-/// Those of these payments that are stored, by id.
+/// Returns those of these payments that are stored, by id.
 pub async fn by_ids(db: &Db, ids: &[&str]) -> Result<HashMap<PaymentIntentId, Payment>, StoreError> {
     let rows = db.fetch_all::<PaymentRow>(BY_IDS.on(db), values![list(ids)]).await?;
     rows.into_iter().map(|row| row.read().map(|stored| (stored.object.id.clone(), stored.object))).collect()

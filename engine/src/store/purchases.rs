@@ -63,7 +63,7 @@ pub async fn by_session(db: &Db, session: &CheckoutSessionId) -> Result<Option<S
     db.fetch_optional::<PurchaseRow>(BY_SESSION, values![session.as_str()]).await?.map(PurchaseRow::read).transpose()
 }
 
-/// Those of these purchases that are stored, by session.
+/// Returns those of these purchases that are stored, by session.
 pub async fn by_sessions(db: &Db, sessions: &[&str]) -> Result<HashMap<CheckoutSessionId, Purchase>, StoreError> {
     let rows = db.fetch_all::<PurchaseRow>(BY_SESSIONS.on(db), values![list(sessions)]).await?;
     rows.into_iter().map(|row| row.read().map(|stored| (stored.object.session.clone(), stored.object))).collect()

@@ -28,7 +28,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The position before the newest row.
+    /// Returns the position before the newest row.
     pub const fn start() -> Self {
         Self { at: Timestamp(i64::MAX), key: String::new() }
     }

@@ -6,7 +6,7 @@ use super::{
     notices, payments, purchases, stripe_account, subscriptions, trials, tx, unanswered, usage, version, write_probe,
 };
 
-/// The statements that are the same on both databases, by name.
+/// Returns the statements that are the same on both databases, by name.
 pub fn all_statements() -> Vec<(&'static str, &'static str)> {
     [
         accounts::STATEMENTS,
@@ -32,7 +32,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
     .concat()
 }
 
-/// The statements that differ between the databases, by name: those that take a list or many rows, and
+/// Returns the statements that differ between the databases, by name: those that take a list or many rows, and
 /// those of PostgreSQL only.
 pub fn all_batch_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
     let lists = [customers::LISTS, inbox::LISTS, payments::LISTS, purchases::LISTS, subscriptions::LISTS].concat();

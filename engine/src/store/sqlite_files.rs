@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use sqlx::sqlite::SqliteConnectOptions;
 
-/// The path of the database file at a `sqlite:` URL; `None` if the database is in memory.
+/// Returns the path of the database file at a `sqlite:` URL; `None` if the database is in memory.
 pub(super) fn path_of(url: &str) -> Result<Option<PathBuf>, sqlx::Error> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Ok(None);
@@ -30,7 +30,7 @@ pub(super) fn create_folder_of(file: &Path) -> io::Result<()> {
     }
 }
 
-/// The path of a file next to a database.
+/// Returns the path of a file next to a database.
 pub(super) fn sidecar(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(suffix);
@@ -92,12 +92,12 @@ struct OpenFile {
 struct Identity(Option<(u64, u64)>);
 
 impl OpenFiles {
-    /// The files of a database that has just been opened.
+    /// Returns the files of a database that has just been opened.
     pub(super) fn of(database: &Path) -> io::Result<Self> {
         Ok(Self { database: OpenFile::at(database.to_owned())?, wal: OpenFile::at(sidecar(database, "-wal"))? })
     }
 
-    /// The file that was deleted or replaced, if one was.
+    /// Returns the file that was deleted or replaced, if one was.
     pub(super) fn misplaced(&self) -> Option<Misplaced> {
         if !self.database.is_in_place() {
             return Some(Misplaced::Database);

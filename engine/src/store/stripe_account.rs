@@ -22,7 +22,7 @@ pub struct StripeAccount {
 
 columns!(StripeAccount { id, is_live });
 
-/// The account of the stored objects.
+/// Returns the account of the stored objects.
 pub async fn get(db: &Db) -> Result<Option<StripeAccount>, StoreError> {
     db.fetch_optional(GET, values![]).await
 }

@@ -118,12 +118,12 @@ impl SubscriptionRow {
     }
 }
 
-/// All subscriptions of an account, newest first.
+/// Returns all subscriptions of an account, newest first.
 pub async fn of_account(db: &Db, account: &AccountId) -> Result<Vec<Subscription>, StoreError> {
     objects(db.fetch_all(OF_ACCOUNT, values![account.as_str()]).await?)
 }
 
-/// The same inside a transaction.
+/// Does the same inside a transaction.
 pub async fn of_account_in(tx: &mut Tx, account: &AccountId) -> Result<Vec<Subscription>, StoreError> {
     objects(tx.fetch_all(OF_ACCOUNT, values![account.as_str()]).await?)
 }
@@ -132,7 +132,7 @@ fn objects(rows: Vec<SubscriptionRow>) -> Result<Vec<Subscription>, StoreError> 
     rows.into_iter().map(|row| row.read().map(|stored| stored.object)).collect()
 }
 
-/// All subscriptions of these accounts, newest first.
+/// Returns all subscriptions of these accounts, newest first.
 pub async fn of_accounts(db: &Db, accounts: &[&str]) -> Result<Vec<Stored<Subscription>>, StoreError> {
     let rows = db.fetch_all::<SubscriptionRow>(OF_ACCOUNTS.on(db), values![list(accounts)]).await?;
     rows.into_iter().map(SubscriptionRow::read).collect()
@@ -148,7 +148,7 @@ pub async fn by_ids(
     Ok(rows.into_iter().map(|row| (SubscriptionId::new(&row.id), row.read())).collect())
 }
 
-/// The subscriptions that have not ended, as stored.
+/// Returns the subscriptions that have not ended, as stored.
 pub async fn running(db: &Db) -> Result<Vec<SubscriptionId>, StoreError> {
     let rows = db.fetch_all::<(String,)>(RUNNING, values![]).await?;
     Ok(rows.into_iter().map(|(id,)| SubscriptionId::new(id)).collect())

@@ -57,7 +57,7 @@ pub async fn holder(tx: &mut Tx, claim: &TrialClaim) -> Result<Option<Subscripti
     Ok(holder.map(|(id,)| SubscriptionId::new(id)))
 }
 
-/// Whether the account, or any account with the same canonical address, has had a trial.
+/// Returns whether the account, or any account with the same canonical address, has had a trial.
 pub async fn is_claimed(db: &Db, account: &AccountId, canonical_email: &str) -> Result<bool, StoreError> {
     let (account, email) = (account_claim(account), email_claim(canonical_email));
     let (by_account, by_email) = (granted(&account), granted(&email));
@@ -66,8 +66,8 @@ pub async fn is_claimed(db: &Db, account: &AccountId, canonical_email: &str) -> 
     Ok(found.is_some())
 }
 
-/// The claim as stored. It outlives the account, so it is a hash: it recognizes an address or a card without
-/// revealing it.
+/// Returns the claim as stored. It outlives the account, so it is a hash: it recognizes an address or a card
+/// without revealing it.
 fn stored(claim: &str) -> String {
     hex::encode(Sha256::digest(claim))
 }

@@ -93,7 +93,7 @@ impl SqliteTx {
         Ok(tx)
     }
 
-    /// The connection for one statement, whose result goes through [`SqliteTx::checked`].
+    /// Returns the connection for one statement, whose result goes through [`SqliteTx::checked`].
     pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         if !std::mem::replace(&mut self.is_sound, false) {
             return Err(has_failed());
@@ -173,7 +173,7 @@ impl PostgresTx {
         Ok(Self { transaction: pool.begin().await?, is_sound: true })
     }
 
-    /// The connection for one statement, whose result goes through [`PostgresTx::checked`].
+    /// Returns the connection for one statement, whose result goes through [`PostgresTx::checked`].
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         if !std::mem::replace(&mut self.is_sound, false) {
             return Err(has_failed());

@@ -142,7 +142,7 @@ static COUNT_DAYS: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
-/// The batch statements. Those that lock are for PostgreSQL only.
+/// Returns the batch statements. Those that lock are for PostgreSQL only.
 pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
     let mut all: Vec<&'static BatchStatement> = vec![
         &CREATE_COUNTERS,
@@ -261,12 +261,12 @@ columns!(UsageRecord {
 });
 
 impl UsageRecord {
-    /// Whether it is a reservation whose work is in progress.
+    /// Returns whether it is a reservation whose work is in progress.
     pub fn is_held(&self) -> bool {
         self.state == "held"
     }
 
-    /// Units of the allowance.
+    /// Returns the units of the allowance.
     pub const fn included(&self) -> i64 {
         self.quantity - self.from_credits - self.overage
     }
@@ -316,7 +316,7 @@ columns!(ExpiredReservation {
 });
 
 impl ExpiredReservation {
-    /// Units of the allowance.
+    /// Returns the units of the allowance.
     pub const fn included(&self) -> i64 {
         self.quantity - self.from_credits - self.overage
     }
@@ -351,7 +351,7 @@ struct Described {
 
 columns!(Described { described });
 
-/// The counters that describe each of these windows, as [`counters_of`], with the start of the window.
+/// Returns the counters that describe each of these windows, as [`counters_of`], with the start of the window.
 pub async fn counters_of_windows(tx: &mut Tx, windows: &[WindowOf<'_>]) -> Result<Vec<(i64, Counter)>, StoreError> {
     let rows = windows.iter().map(|WindowOf { key, subscription, since }| {
         values![key.account.as_str(), key.meter.as_str(), key.window.0, since.0, *subscription]
@@ -499,7 +499,7 @@ pub async fn add_days(tx: &mut Tx, days: &[DailyUsage<'_>]) -> Result<(), StoreE
     COUNT_DAYS.execute(tx, rows.collect()).await.map(drop)
 }
 
-/// Expired reservations after the `skip` oldest ones, oldest first.
+/// Returns the expired reservations after the `skip` oldest ones, oldest first.
 pub async fn expired(
     db: &Db,
     now: Timestamp,

@@ -33,7 +33,7 @@ struct ServerRow {
 columns!(ServerRow { version, is_encrypted });
 
 impl DatabaseVersion {
-    /// Whether this version is known to lose commits.
+    /// Returns whether this version is known to lose commits.
     pub fn is_unsound(&self) -> bool {
         let Self::Sqlite(version) = self else { return false };
         let parts: Vec<u32> = version.split('.').map_while(|part| part.parse().ok()).collect();

@@ -25,7 +25,7 @@ pub struct WriteProbe {
 }
 
 impl WriteProbe {
-    /// A probe of this database.
+    /// Creates a probe of this database.
     pub fn new(db: &Db) -> Self {
         let db = db.clone();
         let commits = GroupCommit::new(move |probes: Arc<[()]>| write(db.clone(), probes.len()));

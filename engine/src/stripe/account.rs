@@ -7,7 +7,7 @@ use super::gateway_error::GatewayError;
 use super::objects::{ObjectError, id_of};
 
 impl Gateway {
-    /// The id of the account that the API key belongs to.
+    /// Returns the id of the account that the API key belongs to.
     pub async fn account_id(&self) -> Result<String, GatewayError> {
         let request = Raw::<()> { method: StripeMethod::Get, path: "/account".to_owned(), form: None };
         match self.send(&request, None).await {

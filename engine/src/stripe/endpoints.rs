@@ -25,7 +25,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The types in `wanted` that it does not receive.
+    /// Returns the types in `wanted` that it does not receive.
     pub fn missing<'a>(&self, wanted: &[&'a str]) -> Vec<&'a str> {
         if self.events.iter().any(|event| event == "*") {
             return Vec::new();

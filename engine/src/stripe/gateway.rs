@@ -33,7 +33,7 @@ pub(super) const UNCERTAINTY: i64 = 3600;
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The API version of requests, and of the events to receive.
+/// Returns the API version of requests, and of the events to receive.
 pub fn api_version() -> &'static str {
     stripe_client_core::VERSION.as_str()
 }
@@ -71,7 +71,7 @@ impl Gateway {
         Ok(Self { client, base: base.to_owned(), portal: Arc::default() })
     }
 
-    /// The API's address, without `/v1`.
+    /// Returns the API's address, without `/v1`.
     pub fn base(&self) -> &str {
         &self.base
     }
@@ -120,8 +120,8 @@ impl Gateway {
     }
 }
 
-/// The fields of a form, sorted by name, so that every retry and every node sends the same bytes. Otherwise the
-/// order of metadata would be random. Fields with the same name keep their order.
+/// Returns the fields of a form, sorted by name, so that every retry and every node sends the same bytes.
+/// Otherwise the order of metadata would be random. Fields with the same name keep their order.
 fn in_order(form: &str) -> String {
     let name = |field: &&str| field.split('=').next().unwrap_or_default().to_owned();
     let mut fields: Vec<&str> = form.split('&').collect();
@@ -198,7 +198,7 @@ impl<T> Listed<(String, Result<T, ObjectError>)> {
     }
 }
 
-/// The metadata of everything that we create in Stripe, so that it can be linked again.
+/// Returns the metadata of everything that we create in Stripe, so that it can be linked again.
 pub(super) fn metadata(account: &AccountId) -> HashMap<String, String> {
     HashMap::from([("account_id".to_owned(), account.to_string())])
 }

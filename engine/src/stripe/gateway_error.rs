@@ -39,12 +39,12 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
-    /// Whether Stripe has no such object.
+    /// Returns whether Stripe has no such object.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Rejected { status: 404, .. })
     }
 
-    /// Whether the same request about another object might succeed.
+    /// Returns whether the same request about another object might succeed.
     pub const fn concerns_one_object(&self) -> bool {
         match self {
             // The key is invalid, or is missing a permission.
@@ -54,12 +54,12 @@ impl GatewayError {
         }
     }
 
-    /// Whether any request would fail: Stripe is unavailable, or rejects the key.
+    /// Returns whether any request would fail: Stripe is unavailable, or rejects the key.
     pub const fn is_outage(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Rejected { status: 401, .. })
     }
 
-    /// Whether Stripe will reject the same request again.
+    /// Returns whether Stripe will reject the same request again.
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Rejected { .. } | Self::NoSuchPrice(_))
     }

@@ -105,7 +105,7 @@ impl Gateway {
         Ok(id.to_owned())
     }
 
-    /// The id of the active meter with this event name.
+    /// Returns the id of the active meter with this event name.
     pub async fn meter(&self, event_name: &str) -> Result<Option<String>, GatewayError> {
         let mut after: Option<String> = None;
         loop {
@@ -126,8 +126,8 @@ impl Gateway {
         }
     }
 
-    /// Units that the active meter with this event name has counted for a customer in `[from, to)`, which
-    /// are full minutes; none without such a meter.
+    /// Returns the units that the active meter with this event name has counted for a customer in `[from, to)`,
+    /// which are full minutes; none without such a meter.
     pub async fn units_counted(
         &self,
         event_name: &str,
@@ -141,7 +141,7 @@ impl Gateway {
         }
     }
 
-    /// Units that a meter has counted for a customer in `[from, to)`, which are full minutes.
+    /// Returns the units that a meter has counted for a customer in `[from, to)`, which are full minutes.
     pub async fn counted_units(
         &self,
         meter: &str,
@@ -171,7 +171,7 @@ impl Gateway {
     }
 }
 
-/// Whether Stripe already has an event with this identifier: an earlier attempt succeeded, and only its
+/// Returns whether Stripe already has an event with this identifier: an earlier attempt succeeded, and only its
 /// response was lost.
 fn is_duplicate(error: &GatewayError) -> bool {
     let GatewayError::Rejected { code, message, .. } = error else { return false };

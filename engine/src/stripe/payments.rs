@@ -40,8 +40,8 @@ impl Gateway {
         Ok(InvoiceAddresses { page: address("/hosted_invoice_url"), pdf: address("/invoice_pdf") })
     }
 
-    /// The open invoices of a subscription, oldest first, and the time since which the first of them has
-    /// been due.
+    /// Returns the open invoices of a subscription, oldest first, and the time since which the first of them
+    /// has been due.
     pub(super) async fn owed(&self, id: &SubscriptionId) -> Result<(Vec<InvoiceId>, Option<Timestamp>), GatewayError> {
         let (mut open, mut oldest): (Vec<InvoiceId>, Option<Timestamp>) = (Vec::new(), None);
         let mut after: Option<String> = None;

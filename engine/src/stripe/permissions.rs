@@ -69,19 +69,19 @@ pub const PERMISSIONS: &[Permission] = &[
 ];
 
 impl Purpose {
-    /// Whether the server needs it.
+    /// Returns whether the server needs it.
     pub const fn is_of_server(self) -> bool {
         matches!(self, Self::Server | Self::BilledUsage)
     }
 
-    /// Whether it is needed only if a plan bills usage.
+    /// Returns whether it is needed only if a plan bills usage.
     pub const fn is_of_billed_usage(self) -> bool {
         matches!(self, Self::BilledUsage | Self::SetUpBilledUsage)
     }
 }
 
 impl Gateway {
-    /// Whether the API key has a permission.
+    /// Returns whether the API key has a permission.
     ///
     /// # Errors If Stripe is unavailable or rejects the key.
     pub async fn has_permission(&self, permission: &Permission) -> Result<bool, GatewayError> {

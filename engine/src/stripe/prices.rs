@@ -121,7 +121,7 @@ impl Gateway {
         }
     }
 
-    /// The lookup key of a price, active or not; `None` if it has none, or does not exist.
+    /// Returns the lookup key of a price, active or not; `None` if it has none, or does not exist.
     pub(super) async fn lookup_key(&self, id: &PriceId) -> Result<Option<String>, GatewayError> {
         match self.send(&RetrievePrice::new(id.as_str()), None).await {
             Ok(price) => Ok(text(&price, "/lookup_key").map(str::to_owned)),

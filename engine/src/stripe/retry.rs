@@ -46,12 +46,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// An attempt without a response.
+    /// Creates the failure of an attempt without a response.
     pub(super) fn of_transport(error: reqwest::Error) -> Self {
         Self { error: GatewayError::Unavailable(error.without_url().to_string()), advice: Advice::default() }
     }
 
-    /// The delay before the next attempt; `None` if there is none.
+    /// Returns the delay before the next attempt; `None` if there is none.
     pub(super) fn delay(&self, attempts: u32) -> Option<Duration> {
         let is_temporary = matches!(self.error, GatewayError::Unavailable(_) | GatewayError::Conflict(_));
         let retry_after = self.advice.retry_after.unwrap_or_default();

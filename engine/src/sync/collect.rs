@@ -37,7 +37,7 @@ pub(super) async fn collect(core: &Core, fetched: &Fetched) -> Result<bool, Sync
     Ok(has_tried)
 }
 
-/// Whether a subscription is for one of our plans, or was sold by one of our Checkouts.
+/// Returns whether a subscription is for one of our plans, or was sold by one of our Checkouts.
 fn is_ours(core: &Core, fresh: &Fresh<Subscription, SubscriptionObject>) -> bool {
     let before = fresh.seen.as_ref().map(|seen| &seen.object);
     fresh.now.attempt.is_some() || remembered(&fresh.now, before, core.catalog()).tier(core.catalog()).0.is_some()
@@ -63,7 +63,7 @@ async fn collect_one(core: &Core, fetched: &Fetched, object: &SubscriptionObject
     Ok(has_tried)
 }
 
-/// The payment method that the subscription's invoices are charged to.
+/// Returns the payment method that the subscription's invoices are charged to.
 async fn method(core: &Core, fetched: &Fetched, object: &SubscriptionObject) -> Result<Option<String>, GatewayError> {
     let customer = &object.subscription.customer;
     if object.method.is_some() {
@@ -75,14 +75,14 @@ async fn method(core: &Core, fetched: &Fetched, object: &SubscriptionObject) -> 
     }
 }
 
-/// Whether the invoice can be charged to a payment method that was not the last one tried.
+/// Returns whether the invoice can be charged to a payment method that was not the last one tried.
 fn is_untried(fetched: &Fetched, invoice: &Invoice, method: &str) -> bool {
     let payments = fetched.payments.iter().map(|fresh| &fresh.now);
     let mut payments = payments.filter(|payment| invoice.payments.contains(&payment.object.id));
     payments.all(|payment| !is_undecided(payment) && payment.method.as_deref() != Some(method))
 }
 
-/// Whether the bank is working on a payment, or the customer has to confirm it.
+/// Returns whether the bank is working on a payment, or the customer has to confirm it.
 const fn is_undecided(payment: &Named<Payment>) -> bool {
     matches!(
         payment.object.status,
@@ -109,8 +109,8 @@ async fn resume(core: &Core, object: &SubscriptionObject, method: &str) -> Resul
     tried(key.settle_once(core, resumed).await)
 }
 
-/// Whether the latest invoice was not paid with this payment method. Stripe voids the invoice of an attempt to
-/// resume after a day, and then nothing is open (Stripe docs, "Resume paused subscriptions").
+/// Returns whether the latest invoice was not paid with this payment method. Stripe voids the invoice of an
+/// attempt to resume after a day, and then nothing is open (Stripe docs, "Resume paused subscriptions").
 async fn has_failed_to_resume(core: &Core, object: &SubscriptionObject, method: &str) -> Result<bool, GatewayError> {
     let Some(latest) = &object.latest_invoice else { return Ok(false) };
     let latest = core.gateway().invoice(latest).await?.object;

@@ -121,7 +121,8 @@ impl Fetched {
         }
     }
 
-    /// The object in Stripe's response; `None` for one that Stripe does not have, which is recorded as missing.
+    /// Returns the object in Stripe's response; `None` for one that Stripe does not have, which is recorded as
+    /// missing.
     ///
     /// Stripe deletes nothing that is stored here: it marks a customer as deleted, and keeps the rest. So if an
     /// object is suddenly missing, the API key belongs to another account, and the stored object is kept.
@@ -150,19 +151,19 @@ impl Fetched {
         open.into_iter().map(Object::Invoice).collect()
     }
 
-    /// The subscriptions that a customer's new payment method may pay or resume.
+    /// Returns the subscriptions that a customer's new payment method may pay or resume.
     async fn collectable(core: &Core, customer: &Stored<Customer>) -> Result<Vec<Object>, SyncError> {
         let all = subscriptions::of_account(core.db(), &customer.account).await?;
         let of_customer = all.into_iter().filter(|each| each.customer == customer.object.id);
         Ok(of_customer.filter(Subscription::is_collectable).map(|each| Object::Subscription(each.id)).collect())
     }
 
-    /// The customer in Stripe. Related objects belong to one customer.
+    /// Returns the customer in Stripe. Related objects belong to one customer.
     pub(super) fn customer(&self) -> Option<&CustomerId> {
         self.parties().find_map(|(customer, _)| customer)
     }
 
-    /// Each customer, with the accounts that its objects name.
+    /// Returns each customer, with the accounts that its objects name.
     pub(super) fn names_by_customer(&self) -> BTreeMap<CustomerId, BTreeSet<&str>> {
         let mut names: BTreeMap<CustomerId, BTreeSet<&str>> = BTreeMap::new();
         for (customer, name) in self.parties() {
@@ -173,12 +174,12 @@ impl Fetched {
         names
     }
 
-    /// Whether the customer was deleted.
+    /// Returns whether the customer was deleted.
     pub(super) fn is_deleted(&self, customer: &CustomerId) -> bool {
         self.customers.iter().any(|fresh| fresh.now.object.id == *customer && fresh.now.object.is_deleted)
     }
 
-    /// Each object's customer, and the account that the object names.
+    /// Returns each object's customer, and the account that the object names.
     fn parties(&self) -> impl Iterator<Item = (Option<&CustomerId>, Option<&str>)> {
         let customers = self.customers.iter().map(|fresh| (Some(&fresh.now.object.id), &fresh.now.account));
         let subscriptions =
@@ -190,7 +191,7 @@ impl Fetched {
         all.map(|(customer, name)| (customer, name.as_deref()))
     }
 
-    /// The customer, if it was never fetched: it may refer to its account.
+    /// Returns the customer, if it was never fetched: it may refer to its account.
     async fn unknown_customer(&self, core: &Core) -> Result<Option<Object>, SyncError> {
         let Some(customer) = self.customer() else { return Ok(None) };
         let is_known = customers::by_id(core.db(), customer).await?.is_some_and(|stored| stored.version > 0);

@@ -80,17 +80,18 @@ pub struct SyncContext<'a> {
 }
 
 impl<'a> SyncContext<'a> {
-    /// A sync without events, such as for a page or reconciliation.
+    /// Creates the context of a sync without events, such as for a page or reconciliation.
     pub const fn with_reason(reason: &'static str) -> Self {
         Self { events: &[], without_customer: &[], retries_missing: false, collects: false, reason }
     }
 
-    /// A sync for these events, of which `without_customer` do not contain their customer.
+    /// Creates the context of a sync for these events, of which `without_customer` do not contain their
+    /// customer.
     pub const fn events(events: &'a [Lease], without_customer: &'a [EventId]) -> Self {
         Self { events, without_customer, retries_missing: false, collects: true, reason: "events" }
     }
 
-    /// The recorded cause: event ids, or the reason.
+    /// Returns the recorded cause: event ids, or the reason.
     pub(super) fn cause(&self) -> String {
         if self.events.is_empty() {
             return self.reason.to_owned();

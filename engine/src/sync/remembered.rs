@@ -23,7 +23,7 @@ pub(super) fn remembered(
     subscription
 }
 
-/// The best plan on a paid invoice; `None` if it is for something else, such as usage.
+/// Returns the best plan on a paid invoice; `None` if it is for something else, such as usage.
 fn paid_plan(lines: &[PaidLine], before: Option<&Subscription>, catalog: &Catalog) -> Option<PaidPlan> {
     let plans = lines.iter().filter(|line| !catalog.is_metered(line.lookup_key.as_deref())).filter_map(|line| {
         let known = catalog.tier_of_price(&line.price, line.lookup_key.as_deref());
@@ -33,14 +33,14 @@ fn paid_plan(lines: &[PaidLine], before: Option<&Subscription>, catalog: &Catalo
     plans.max_by_key(|plan| (catalog.rank(&plan.tier), plan.until))
 }
 
-/// The tier of a price that the catalog no longer knows, from the stored subscription: before the unpaid
-/// upgrade it had that price, and afterwards the plan that was paid last.
+/// Returns the tier of a price that the catalog no longer knows, from the stored subscription: before the
+/// unpaid upgrade it had that price, and afterwards the plan that was paid last.
 fn remembered_tier<'a>(line: &PaidLine, before: &'a Subscription, catalog: &'a Catalog) -> Option<&'a Tier> {
     let paid = before.paid.as_ref().filter(|paid| paid.until == line.until).map(|paid| &paid.tier);
     paid.or_else(|| before.tier(catalog).0.filter(|_| before.items.iter().any(|item| item.price == line.price)))
 }
 
-/// Whether the stored subscription matches Stripe.
+/// Returns whether the stored subscription matches Stripe.
 pub fn is_current(stored: Option<&Subscription>, fetched: &SubscriptionObject, catalog: &Catalog) -> bool {
     stored == Some(&remembered(fetched, stored, catalog))
 }

@@ -73,7 +73,7 @@ fn read(event: &Claimed) -> Option<Event> {
     objects::event(&serde_json::from_str(&event.payload).ok()?).ok()
 }
 
-/// Whether an event is of the API key's mode.
+/// Returns whether an event is of the API key's mode.
 fn is_of_mode(event: Option<&Event>, mode: Option<StripeMode>) -> bool {
     mode.zip(event.and_then(|event| event.mode)).is_none_or(|(ours, its)| ours == its)
 }

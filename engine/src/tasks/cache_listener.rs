@@ -72,8 +72,8 @@ async fn listen_once(invalidation: &Invalidation, pool: &PgPool, heartbeat: Dura
     }
 }
 
-/// A separate pool of one connection: the shared pool may be exhausted, and returning a silent connection to it
-/// would wait for a response.
+/// Creates a separate pool of one connection: the shared pool may be exhausted, and returning a silent
+/// connection to it would wait for a response.
 fn apart_from(pool: &PgPool) -> PgPool {
     let options = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
     options.connect_lazy_with((*pool.connect_options()).clone())

@@ -44,7 +44,7 @@ impl Default for Delays {
 }
 
 impl Delays {
-    /// The delay after a run, given the delay before it. After a long run it is back to the shortest.
+    /// Returns the delay after a run, given the delay before it. After a long run it is back to the shortest.
     fn after(self, ran_for: Duration, previous: Option<Duration>) -> Duration {
         match previous {
             Some(previous) if ran_for <= self.max => (previous * 2).min(self.max),
@@ -108,7 +108,7 @@ impl Tasks {
         self.0.tracker.spawn(supervisor);
     }
 
-    /// The health of all tasks, in the order in which they were started.
+    /// Returns the health of all tasks, in the order in which they were started.
     pub fn health(&self) -> Vec<TaskHealth> {
         self.lock().clone()
     }

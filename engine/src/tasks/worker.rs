@@ -58,7 +58,7 @@ pub async fn drain(core: &Arc<Core>) {
     }
 }
 
-/// The timer for renewing leases. Missed ticks are skipped.
+/// Returns the timer for renewing leases. Missed ticks are skipped.
 fn renewals() -> Interval {
     let mut renewals = tokio::time::interval_at(Instant::now() + RENEW, RENEW);
     renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -113,8 +113,8 @@ impl Worker {
         }
     }
 
-    /// Whether the API key belongs to the account of the stored objects. Nothing is applied before this is
-    /// confirmed.
+    /// Returns whether the API key belongs to the account of the stored objects. Nothing is applied before this
+    /// is confirmed.
     async fn has_confirmed_account(&self) -> bool {
         if self.core.stripe_account().get().is_some() {
             return true;
@@ -139,8 +139,8 @@ impl Worker {
         }
     }
 
-    /// The number of subjects that may be claimed. While Stripe is unavailable it is one, which shows whether
-    /// Stripe responds again.
+    /// Returns the number of subjects that may be claimed. While Stripe is unavailable it is one, which shows
+    /// whether Stripe responds again.
     fn room(&self) -> i64 {
         let room = match self.core.pause().outage() {
             None => MAX_GROUPS.saturating_sub(self.groups.len()),

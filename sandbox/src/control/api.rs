@@ -106,7 +106,7 @@ fn error_response(error: &ApiError, back: Option<&str>) -> Response {
     }
 }
 
-/// Whether a request comes from one of the sandbox's pages, or not from a browser. A foreign host name
+/// Returns whether a request comes from one of the sandbox's pages, or not from a browser. A foreign host name
 /// that resolves to this machine (DNS rebinding) is also rejected.
 ///
 /// `Sec-Fetch-Site` takes precedence over `Origin`: pages that send no referrer, like the sandbox's,

@@ -268,7 +268,7 @@ fn write(out: &mut String, value: &Value, depth: usize, known: &dyn Fn(&str) -> 
     }
 }
 
-/// Whether a number looks like a timestamp: between 2020 and 2100.
+/// Returns whether a number looks like a timestamp: between 2020 and 2100.
 fn is_timestamp(number: &serde_json::Number) -> bool {
     number.as_i64().is_some_and(|at| (1_577_836_800..4_102_444_800).contains(&at))
 }

@@ -277,7 +277,7 @@ pub(crate) fn trial_end_of(session: &CheckoutSession, now: i64) -> Option<i64> {
     days.or(data.some_int("trial_end")).filter(|end| *end > now)
 }
 
-/// Whether completing the session requires a payment method.
+/// Returns whether completing the session requires a payment method.
 pub(crate) fn needs_card(session: &CheckoutSession) -> bool {
     session.amount_total > 0 || (session.subscribes() && session.payment_method_collection == MethodCollection::Always)
 }

@@ -202,7 +202,7 @@ pub(crate) fn next_attempt(invoice: &Invoice, now: i64) -> Option<i64> {
     RETRY_DAYS.get(index).map(|days| now + days * DAY)
 }
 
-/// Whether the last retry has failed.
+/// Returns whether the last retry has failed.
 pub(crate) fn is_exhausted(invoice: &Invoice) -> bool {
     let tries = usize::try_from(invoice.attempt_count).unwrap_or(0);
     tries > RETRY_DAYS.len() && invoice.next_payment_attempt.is_none()

@@ -314,7 +314,7 @@ fn authenticate_setup(tx: &mut Tx<'_>, intent: &Value, passed: bool) -> Result<(
 pub(crate) const AUTHENTICATION_FAILED: &str =
     "We are unable to authenticate your payment method. Please choose a different payment method and try again.";
 
-/// Whether a payment method requires 3-D Secure.
+/// Returns whether a payment method requires 3-D Secure.
 pub(crate) fn requires_authentication(method: &Value) -> bool {
     cards::requires_authentication(cards::behavior(method), method.flag("_authenticated"))
 }

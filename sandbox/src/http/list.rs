@@ -61,7 +61,7 @@ pub(crate) fn filtered(tx: &mut Tx<'_>, call: &Call, kind: &str, fields: &[&str]
     }
 }
 
-/// Whether an object matches the filters that were sent: equal fields, and the range of `created`.
+/// Returns whether an object matches the filters that were sent: equal fields, and the range of `created`.
 pub(crate) fn matches_filters(call: &Call, object: &Value, fields: &[&str]) -> bool {
     let equal = fields.iter().all(|field| match call.params.get(*field) {
         None => true,
@@ -70,7 +70,7 @@ pub(crate) fn matches_filters(call: &Call, object: &Value, fields: &[&str]) -> b
     equal && in_range(call.params.get("created"), object.int("created"))
 }
 
-/// Whether a time is within a range parameter.
+/// Returns whether a time is within a range parameter.
 pub(crate) fn in_range(range: Option<&Value>, moment: i64) -> bool {
     match range {
         Some(Value::Number(exact)) => exact.as_i64() == Some(moment),

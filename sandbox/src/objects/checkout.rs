@@ -263,12 +263,12 @@ impl CheckoutSession {
         &self.items
     }
 
-    /// Whether the session sells a subscription.
+    /// Returns whether the session sells a subscription.
     pub(crate) fn subscribes(&self) -> bool {
         self.mode == SessionMode::Subscription
     }
 
-    /// Whether the session accepts a type of payment method.
+    /// Returns whether the session accepts a type of payment method.
     pub(crate) fn accepts(&self, kind: &str) -> bool {
         self.payment_method_types.iter().any(|accepted| accepted == kind)
     }
@@ -337,7 +337,7 @@ impl SessionItem {
         }
     }
 
-    /// Whether the item is billed once.
+    /// Returns whether the item is billed once.
     pub(crate) fn is_one_time(&self) -> bool {
         self.price.recurring.is_none()
     }

@@ -260,7 +260,7 @@ impl Invoice {
         self.due_date = Some(self.created + days * DAY);
     }
 
-    /// Whether the invoice is sent to the customer rather than charged.
+    /// Returns whether the invoice is sent to the customer rather than charged.
     pub(crate) fn is_sent(&self) -> bool {
         self.collection_method == CollectionMethod::SendInvoice
     }

@@ -115,7 +115,7 @@ impl PaymentIntent {
         merge(&mut self.metadata, params);
     }
 
-    /// Whether the payment has succeeded or is canceled.
+    /// Returns whether the payment has succeeded or is canceled.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.status, IntentStatus::Succeeded | IntentStatus::Canceled)
     }

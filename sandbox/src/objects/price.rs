@@ -107,7 +107,7 @@ impl Price {
         merge(&mut self.metadata, params);
     }
 
-    /// Whether the price is billed by reported usage, after the period.
+    /// Returns whether the price is billed by reported usage, after the period.
     pub(crate) fn is_metered(&self) -> bool {
         self.recurring.as_ref().is_some_and(Recurring::is_metered)
     }
@@ -172,7 +172,7 @@ impl Recurring {
         }
     }
 
-    /// Whether the quantity is reported usage.
+    /// Returns whether the quantity is reported usage.
     fn is_metered(&self) -> bool {
         self.usage_type == UsageType::Metered
     }

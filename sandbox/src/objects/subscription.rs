@@ -222,7 +222,7 @@ impl Object for Subscription {
 }
 
 impl SubscriptionStatus {
-    /// Whether the subscription has ended and cannot be revived.
+    /// Returns whether the subscription has ended and cannot be revived.
     pub(crate) fn has_ended(self) -> bool {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
@@ -369,7 +369,7 @@ impl SubscriptionItem {
         Self { quantity: Some(quantity), ..self.clone() }
     }
 
-    /// Whether the item is billed by reported usage, after the period.
+    /// Returns whether the item is billed by reported usage, after the period.
     pub(crate) fn is_metered(&self) -> bool {
         self.price.is_metered()
     }

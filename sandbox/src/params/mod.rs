@@ -135,7 +135,7 @@ fn find_unknown(fields: &[Field], children: &[(String, Node)], prefix: &str, unk
     }
 }
 
-/// Whether Stripe accepts more names than are listed: `!*`.
+/// Returns whether Stripe accepts more names than are listed: `!*`.
 fn has_others(fields: &[Field]) -> bool {
     fields.iter().any(|field| field.name.is_empty())
 }

@@ -13,7 +13,7 @@ use crate::user_cache::Changed;
 pub struct OperatorPermit(());
 
 impl OperatorPermit {
-    /// The permit for the command line: anyone who can run a command can also read the database.
+    /// Returns the permit for the command line: anyone who can run a command can also read the database.
     pub const fn for_cli() -> Self {
         Self(())
     }

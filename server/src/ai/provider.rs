@@ -20,7 +20,7 @@ impl Ai {
         })
     }
 
-    /// The model's name.
+    /// Returns the model's name.
     pub fn model(&self) -> &str {
         &self.model
     }

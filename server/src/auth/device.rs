@@ -39,7 +39,7 @@ impl Device {
         COOKIE.set(self.0.expose_secret(), DAYS * 86_400, is_https)
     }
 
-    /// Whether the user with this address has logged in on it.
+    /// Returns whether the user with this address has logged in on it.
     pub(super) async fn is_known(&self, tollgate: &Tollgate, login_key: &str) -> Result<bool, StoreError> {
         known_devices::is_known(tollgate.db(), &self.hash(login_key), wall(tollgate)).await
     }
@@ -65,7 +65,7 @@ pub(super) async fn remember(
     Ok(device)
 }
 
-/// The wall clock, as for sessions: advancing the sandbox's clock forgets no device.
+/// Returns the wall-clock time, as for sessions: advancing the sandbox's clock forgets no device.
 fn wall(tollgate: &Tollgate) -> Timestamp {
     tollgate.clock().wall()
 }

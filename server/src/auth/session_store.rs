@@ -95,7 +95,7 @@ impl SessionStore for Sessions {
     }
 }
 
-/// The layer that reads the session and user of a request.
+/// Returns the layer that reads the session and user of a request.
 pub fn layer(tollgate: &Tollgate) -> AuthManagerLayer<Backend, Sessions> {
     let sessions = SessionManagerLayer::new(Sessions::new(tollgate))
         .with_name(COOKIE.name(tollgate.config().is_https()))

@@ -80,7 +80,7 @@ struct Limit {
 }
 
 impl Limit {
-    /// The key is a hash: it does not reveal an e-mail address, and is short for any input.
+    /// Creates a limit. The key is a hash: it does not reveal an e-mail address, and is short for any input.
     fn new(attempts: i64, of: &[&str]) -> Self {
         Self { key: hex::encode(Sha256::digest(of.join("\0"))), attempts }
     }
@@ -171,7 +171,7 @@ impl Counted {
     }
 }
 
-/// The latest start of a window that is over by `now`.
+/// Returns the latest start of a window that is over by `now`.
 pub(super) const fn expired_before(now: Timestamp) -> Timestamp {
     now.plus_seconds(-WINDOW)
 }

@@ -73,7 +73,7 @@ pub(super) async fn respond_in_time(
     }
 }
 
-/// Whether axum-login or tower-sessions responded because the database failed: with a 500 without a
+/// Returns whether axum-login or tower-sessions responded because the database failed: with a 500 without a
 /// body. All our own responses have one.
 fn is_without_session(response: &Response) -> bool {
     response.status() == StatusCode::INTERNAL_SERVER_ERROR && !response.headers().contains_key(header::CONTENT_TYPE)

@@ -51,12 +51,12 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr
     Some(client).filter(|client| !is_trusted(client)).map(network)
 }
 
-/// The addresses of `X-Forwarded-For`. Several headers are one list.
+/// Returns the addresses of `X-Forwarded-For`. Several headers are one list.
 fn forwarded(headers: &HeaderMap) -> Vec<&str> {
     headers.get_all("x-forwarded-for").iter().flat_map(|line| line.to_str().unwrap_or_default().split(',')).collect()
 }
 
-/// An address, which some proxies write with its port.
+/// Parses an address, which some proxies write with its port.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);

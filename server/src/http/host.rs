@@ -58,7 +58,7 @@ fn warn_of_loop(app_url: &Url, host: &str) {
     }
 }
 
-/// Whether a request is for the app's host or this machine. One without a host is not a browser's.
+/// Returns whether a request is for the app's host or this machine. One without a host is not a browser's.
 pub(super) fn is_own(app_url: &Url, uri: &Uri, headers: &HeaderMap) -> bool {
     let Some(named) = host(uri, headers) else { return true };
     let named = Url::parse(&format!("http://{named}"));

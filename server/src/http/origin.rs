@@ -31,7 +31,7 @@ pub(super) async fn check(
     reject(&rejections, request, StatusCode::FORBIDDEN).await
 }
 
-/// Whether an API call is allowed: it uses no session, or comes from this site.
+/// Returns whether an API call is allowed: it uses no session, or comes from this site.
 pub(super) fn allows_call(tollgate: &Tollgate, uri: &Uri, headers: &HeaderMap) -> bool {
     let uses_session = headers.contains_key(header::COOKIE) && !headers.contains_key(header::AUTHORIZATION);
     !uses_session || is_from_own_site(tollgate, uri, headers)

@@ -59,7 +59,7 @@ pub struct KnownKey {
 
 columns!(KnownKey { id, account_id, last_used_at });
 
-/// The keys of an account, including revoked ones, newest first.
+/// Returns the keys of an account, including revoked ones, newest first.
 pub async fn of_account(db: &Db, account: &AccountId) -> Result<Vec<ApiKeyRow>, StoreError> {
     db.fetch_all(OF_ACCOUNT, values![account.as_str()]).await
 }

@@ -11,12 +11,12 @@ statements! {
     DELETE = "DELETE FROM custom_domain WHERE account_id = $1";
 }
 
-/// The account's domain.
+/// Returns the account's domain.
 pub async fn of_account(db: &Db, account: &AccountId) -> Result<Option<String>, StoreError> {
     Ok(db.fetch_optional::<(String,)>(OF_ACCOUNT, values![account.as_str()]).await?.map(|(domain,)| domain))
 }
 
-/// The account that owns a domain.
+/// Returns the account that owns a domain.
 pub async fn owner(tx: &mut Tx, domain: &str) -> Result<Option<AccountId>, StoreError> {
     Ok(tx.fetch_optional::<(String,)>(OWNER, values![domain]).await?.map(|(id,)| AccountId::new(id)))
 }

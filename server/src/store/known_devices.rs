@@ -10,7 +10,7 @@ statements! {
     DELETE_EXPIRED = "DELETE FROM known_device WHERE expires_at <= $1";
 }
 
-/// Whether this user has logged in on this device.
+/// Returns whether this user has logged in on this device.
 pub async fn is_known(db: &Db, device_hash: &str, now: Timestamp) -> Result<bool, StoreError> {
     Ok(db.fetch_optional::<(i64,)>(IS_KNOWN, values![device_hash, now.0]).await?.is_some())
 }

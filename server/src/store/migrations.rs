@@ -14,7 +14,7 @@ pub async fn migrate(db: &Db) -> Result<(), StoreError> {
     db.migrate(APP).await
 }
 
-/// Whether the database is reachable and has every migration.
+/// Returns whether the database is reachable and has every migration.
 pub async fn is_migrated(db: &Db) -> Result<bool, StoreError> {
     Ok(db.has_migrated(MIGRATIONS).await? && db.has_migrated(APP).await?)
 }

@@ -2,7 +2,7 @@
 
 use super::{api_keys, custom_domains, known_devices, login_throttle, sessions, support_messages, users};
 
-/// The statements, by name.
+/// Returns the statements, by name.
 pub fn all_statements() -> Vec<(&'static str, &'static str)> {
     [
         api_keys::STATEMENTS,

@@ -25,7 +25,7 @@ pub struct SupportMessageRow {
 
 columns!(SupportMessageRow { id, subject, body, created_at });
 
-/// The account's latest fifty messages, newest first.
+/// Returns the account's latest fifty messages, newest first.
 pub async fn of_account(db: &Db, account: &AccountId) -> Result<Vec<SupportMessageRow>, StoreError> {
     db.fetch_all(OF_ACCOUNT, values![account.as_str()]).await
 }

@@ -47,7 +47,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The value in the database.
+    /// Returns the value in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",
@@ -113,7 +113,7 @@ pub async fn set_role(tx: &mut Tx, id: &UserId, role: Role) -> Result<bool, Stor
     Ok(tx.execute(SET_ROLE, values![id.as_str(), role.as_str()]).await? > 0)
 }
 
-/// The addresses of all operators.
+/// Returns the addresses of all operators.
 pub async fn operators(db: &Db) -> Result<Vec<String>, StoreError> {
     Ok(db.fetch_all::<(String,)>(OPERATORS, values![]).await?.into_iter().map(|(email,)| email).collect())
 }

@@ -46,7 +46,7 @@ pub struct KeyName {
     pub is_revoked: bool,
 }
 
-/// The account's keys that are not revoked, newest first.
+/// Returns the account's keys that are not revoked, newest first.
 pub async fn api_keys(tollgate: &Tollgate, permit: &Permit) -> Result<Vec<ApiKey>, StoreError> {
     let rows = rows::of_account(tollgate.db(), permit.account_id()).await?;
     let now = tollgate.now();
@@ -74,7 +74,7 @@ pub async fn api_keys(tollgate: &Tollgate, permit: &Permit) -> Result<Vec<ApiKey
         .collect())
 }
 
-/// The names of all keys of the account, by id.
+/// Returns the names of all keys of the account, by id.
 pub(super) async fn key_names(tollgate: &Tollgate, permit: &Permit) -> Result<BTreeMap<String, KeyName>, StoreError> {
     let rows = rows::of_account(tollgate.db(), permit.account_id()).await?;
     let name = |row: rows::ApiKeyRow| {

@@ -6,7 +6,7 @@ use super::error::WorkspaceError;
 use crate::store::custom_domains as rows;
 use crate::tollgate::Tollgate;
 
-/// The account's domain.
+/// Returns the account's domain.
 pub async fn custom_domain(tollgate: &Tollgate, permit: &Permit) -> Result<Option<String>, StoreError> {
     rows::of_account(tollgate.db(), permit.account_id()).await
 }

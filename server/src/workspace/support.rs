@@ -27,7 +27,7 @@ pub struct SupportMessage {
     pub created_at: Timestamp,
 }
 
-/// The account's latest fifty messages, newest first.
+/// Returns the account's latest fifty messages, newest first.
 pub async fn support_messages(tollgate: &Tollgate, permit: &Permit) -> Result<Vec<SupportMessage>, StoreError> {
     let rows = rows::of_account(tollgate.db(), permit.account_id()).await?;
     let message = |row: rows::SupportMessageRow| SupportMessage {

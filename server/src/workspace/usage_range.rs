@@ -23,7 +23,7 @@ impl UsageRange {
     /// All ranges, the default first.
     pub const ALL: [Self; 5] = [Self::Window, Self::Week, Self::Month, Self::Quarter, Self::Year];
 
-    /// The value in URLs.
+    /// Returns the value in URLs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Window => "period",
@@ -34,7 +34,7 @@ impl UsageRange {
         }
     }
 
-    /// The label on pages.
+    /// Returns the label on pages.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Window => "This period",

@@ -32,7 +32,7 @@ impl Meaning<'_> {
         Self { module: self.module.or(other.module), item: self.item.or(other.item) }
     }
 
-    /// Whether this crate defines nothing with the name.
+    /// Returns whether this crate defines nothing with the name.
     pub fn is_outside(self) -> bool {
         self == Self::default()
     }

@@ -51,7 +51,7 @@ fn add_glob(graph: &mut Graph, krate: &Crate, module: ModuleId, import: &Import)
     }
 }
 
-/// Whether a file contains a parent of this module, but not the module itself.
+/// Returns whether a file contains a parent of this module, but not the module itself.
 fn is_parent_file(krate: &Crate, module: ModuleId, file: &PathBuf) -> bool {
     krate.modules[module].file != *file && krate.ancestors(module).any(|ancestor| krate.modules[ancestor].file == *file)
 }

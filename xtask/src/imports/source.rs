@@ -252,7 +252,7 @@ fn path_at(tokens: &[TokenTree], at: usize) -> Vec<String> {
     path
 }
 
-/// Whether the identifier at this token starts a path: it is not a field, a method or a later segment.
+/// Returns whether the identifier at this token starts a path: it is not a field, a method or a later segment.
 fn begins_path(tokens: &[TokenTree], at: usize) -> bool {
     let is_before = |distance: usize, c| at >= distance && is_punct(&tokens[at - distance], c);
     let is_field = is_before(1, '.') && !is_before(2, '.');

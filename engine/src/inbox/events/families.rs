@@ -14,7 +14,7 @@ pub fn hint(event: &Event) -> Option<Hint> {
     (family.about)(event)
 }
 
-/// Every handled event type, in alphabetical order, for the webhook endpoint.
+/// Returns every handled event type, in alphabetical order, for the webhook endpoint.
 pub fn handled() -> Vec<&'static str> {
     let mut kinds: Vec<&str> = FAMILIES.iter().flat_map(|family| family.kinds).copied().collect();
     kinds.sort_unstable();

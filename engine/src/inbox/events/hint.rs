@@ -27,7 +27,7 @@ pub(super) struct Family {
     pub(super) about: fn(&Event) -> Option<Hint>,
 }
 
-/// The event's own object, if the engine follows its kind.
+/// Returns the event's own object, if the engine follows its kind.
 pub(super) fn own_object(event: &Event) -> Option<Hint> {
     objects::id_of(&event.object, "/id").and_then(|id| Object::of_id(&id)).map(Hint::to)
 }

@@ -40,14 +40,14 @@ pub fn invoice(value: &Value) -> Result<Named<Invoice>, ObjectError> {
     Ok(Named { object, account, method: None })
 }
 
-/// The subscription that an invoice is for.
+/// Returns the subscription that an invoice is for.
 pub fn invoice_subscription(invoice: &Value) -> Option<SubscriptionId> {
     id_of(invoice, "/parent/subscription_details/subscription")
         .or_else(|| id_of(invoice, "/subscription"))
         .map(SubscriptionId::new)
 }
 
-/// The PaymentIntents of an invoice: a list since basil, one before.
+/// Returns the PaymentIntents of an invoice: a list since basil, one before.
 fn payments(invoice: &Value) -> Vec<PaymentIntentId> {
     let listed = elements(invoice, "/payments").iter().filter_map(|payment| id_of(payment, "/payment/payment_intent"));
     let mut all: Vec<PaymentIntentId> =

@@ -37,7 +37,7 @@ pub fn payment(value: &Value) -> Result<Named<Payment>, ObjectError> {
     })
 }
 
-/// The latest charge. Before `2022-11-15` a PaymentIntent had a list of charges, the latest first.
+/// Returns the latest charge. Before `2022-11-15` a PaymentIntent had a list of charges, the latest first.
 fn latest_charge(intent: &Value) -> Option<&Value> {
     intent.get("latest_charge").filter(|charge| charge.is_object()).or_else(|| elements(intent, "/charges").first())
 }

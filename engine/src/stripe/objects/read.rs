@@ -25,7 +25,7 @@ pub struct Named<T> {
     pub method: Option<String>,
 }
 
-/// The id at `pointer`, which is an id or an expanded object.
+/// Returns the id at `pointer`, which is an id or an expanded object.
 pub fn id_of(value: &Value, pointer: &str) -> Option<String> {
     match value.pointer(pointer)? {
         Value::String(id) => Some(id.clone()),
@@ -34,18 +34,18 @@ pub fn id_of(value: &Value, pointer: &str) -> Option<String> {
     .filter(|id| !id.is_empty() && is_storable(id))
 }
 
-/// The string at `pointer`.
+/// Returns the string at `pointer`.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer).and_then(Value::as_str).filter(|text| is_storable(text))
 }
 
-/// Whether both databases can store a string: PostgreSQL stores no NUL. Stripe sends none either, and an event
-/// that could not be stored would be delivered again for days.
+/// Returns whether both databases can store a string: PostgreSQL stores no NUL. Stripe sends none either, and
+/// an event that could not be stored would be delivered again for days.
 fn is_storable(text: &str) -> bool {
     !text.contains('\0')
 }
 
-/// The string at `pointer`, unless it is empty.
+/// Returns the string at `pointer`, unless it is empty.
 pub(super) fn non_empty(value: &Value, pointer: &str) -> Option<String> {
     text(value, pointer).filter(|text| !text.is_empty()).map(str::to_owned)
 }
@@ -54,7 +54,7 @@ pub(super) fn number(value: &Value, pointer: &str) -> Option<i64> {
     value.pointer(pointer).and_then(Value::as_i64)
 }
 
-/// A boolean; `false` if the field is missing.
+/// Returns the boolean at `pointer`; `false` if the field is missing.
 pub(super) fn flag(value: &Value, pointer: &str) -> bool {
     value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
 }
@@ -71,13 +71,13 @@ pub(super) fn optional_time(value: &Value, pointer: &str) -> Option<Option<Times
     }
 }
 
-/// The amount at `pointer`, in the object's `currency`.
+/// Returns the amount at `pointer`, in the object's `currency`.
 pub fn money(value: &Value, pointer: &str) -> Option<Money> {
     let currency = Currency::parse(text(value, "/currency")?).ok()?;
     Some(Money::new(number(value, pointer)?, currency))
 }
 
-/// The elements of a list, which is Stripe's list object or a plain array.
+/// Returns the elements of a list, which is Stripe's list object or a plain array.
 pub(super) fn elements<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     let list = value.pointer(pointer);
     let data = list.and_then(|list| list.get("data")).or(list);

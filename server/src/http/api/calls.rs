@@ -29,7 +29,7 @@ use crate::tollgate::Tollgate;
 /// Every path that belongs to the API.
 const ADDRESSES: [&str; 3] = ["/api/v1", "/api/v1/", "/api/v1/{*rest}"];
 
-/// The handlers with their descriptions.
+/// Returns the handlers with their descriptions.
 fn described(tollgate: &Tollgate) -> OpenApiRouter<Tollgate> {
     let calls = [routes!(usage::usage), routes!(entitlements::entitlements), routes!(generate::generate)];
     // In front of every handler, so that one without a `Caller` argument is not public.

@@ -61,7 +61,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem without further members.
+    /// Creates a problem without further members.
     pub fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("urn:tollgate:problem:{kind}"),
@@ -174,7 +174,7 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail)
     }
 
-    /// The problem for usage that could not be counted.
+    /// Returns the problem for usage that could not be counted.
     pub(super) fn from_usage(error: &UsageError) -> Self {
         match error {
             UsageError::KeyReused => Self::key_reused(),
