@@ -37,7 +37,7 @@ impl<'a> Offer<'a> {
 
     pub(super) fn item(&self) -> CheckoutItem {
         match self {
-            Self::Plan(plan, price) => CheckoutItem::Plan(format!("{}/{}", plan.tier, price.interval)),
+            Self::Plan(plan, price) => CheckoutItem::plan(&plan.tier, price.interval),
             Self::Product(product) => CheckoutItem::Product(product.key.clone()),
         }
     }

@@ -1,6 +1,6 @@
 //! Checkout attempts: one open attempt for plans and one per product at a time.
 
-use billing::{AccountId, CheckoutSessionId, CustomerId, PriceId, Timestamp};
+use billing::{AccountId, CheckoutSessionId, CustomerId, Interval, PriceId, Tier, Timestamp};
 
 use super::row::RowRef;
 use super::{Db, StoreError, Tx, columns, statements, values};
@@ -43,6 +43,19 @@ impl CheckoutItem {
     pub fn name(&self) -> &str {
         match self {
             Self::Plan(name) | Self::Product(name) => name,
+        }
+    }
+
+    /// A plan at an interval.
+    pub fn plan(tier: &Tier, interval: Interval) -> Self {
+        Self::Plan(format!("{tier}/{interval}"))
+    }
+
+    /// The name of the plan's tier; `None` for a product.
+    pub fn tier(&self) -> Option<&str> {
+        match self {
+            Self::Plan(name) => name.split_once('/').map(|(tier, _)| tier),
+            Self::Product(_) => None,
         }
     }
 

@@ -5,8 +5,7 @@
 
 use billing::{AccountId, Catalog, Tier};
 
-use crate::store::checkouts::{self, CheckoutItem};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, checkouts};
 use crate::stripe::objects::SubscriptionObject;
 
 /// Returns the tier of the plan whose Checkout created this subscription, if it still has that price.
@@ -20,7 +19,6 @@ pub(super) async fn tier(
     let attempt = checkouts::by_id(tx, attempt).await?.filter(|attempt| attempt.account_id == *account);
     let Some(attempt) = attempt else { return Ok(None) };
     let has_price = fetched.subscription.items.iter().any(|item| item.price == attempt.price_id);
-    let CheckoutItem::Plan(name) = &attempt.item else { return Ok(None) };
-    let tier = name.split_once('/').map(|(tier, _)| tier).filter(|_| has_price);
+    let tier = attempt.item.tier().filter(|_| has_price);
     Ok(catalog.plans().iter().map(|plan| &plan.tier).find(|known| tier == Some(known.as_str())).cloned())
 }
