@@ -240,6 +240,7 @@ on_both_databases! {
         let Reserved::Held(held, _) = held else { panic!("{held:?}") };
         let denied = metering::record(&app.tollgate, &account, event(2, "two")).await.unwrap();
         assert!(matches!(denied, Recorded::Denied(_)), "two are held already: {denied:?}");
+        assert!(!metering::check(&app.tollgate, &account, API_CALLS, 2).await.unwrap());
         metering::commit(&app.tollgate, &held, None, None).await.unwrap();
         let billing = browser.get("/billing").await.body;
         assert!(billing.contains("2 of at most 3 billed over the limit."), "{billing}");

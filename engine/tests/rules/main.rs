@@ -6,6 +6,7 @@ mod clock;
 mod events;
 mod fixtures;
 mod objects;
+mod paid_plan;
 mod payment_objects;
 mod signature;
 mod unknown_values;
