@@ -16,7 +16,7 @@ run: ## Start the app and an offline Stripe on SQLite; needs no account and no k
 test: ## Run all tests: unit, store on both databases, HTTP, guides, API description, browser
 	$(with) rust postgres chromium node schemathesis curl $(drive) test $(ARGS)
 
-nightly: ## Send a million random inputs and run thousands of random histories (a few hours)
+nightly: ## Kill nodes, send a million random inputs, run thousands of random histories (a few hours)
 	$(with) rust postgres $(drive) nightly $(ARGS)
 
 e2e: ## Run only the browser tests

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use billing::Timestamp;
 use reqwest::cookie::{CookieStore, Jar};
 use reqwest::header::{HeaderMap, LOCATION};
-use reqwest::{Client, Method, RequestBuilder, Url, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect};
 
 /// A browser with its cookies.
 #[derive(Clone)]
@@ -87,11 +87,15 @@ impl Browser {
 
 impl Page {
     pub async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("a response");
+        Self::read(request.send().await.expect("a response")).await.expect("a whole response")
+    }
+
+    /// Reads a response to its end. It may break off if the server is killed.
+    pub async fn read(response: Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         // Leptos marks where one text ends and the next begins.
-        let body = response.text().await.unwrap().replace("<!>", "");
-        Self { status, headers, body }
+        let body = response.text().await?.replace("<!>", "");
+        Ok(Self { status, headers, body })
     }
 
     /// The `Location` header.

@@ -1,6 +1,6 @@
-//! `nightly`: random inputs and random histories of events, on both databases.
+//! `nightly`: random inputs and random histories of events, on both databases, and three nodes under load.
 //!
-//! `TOLLGATE_INPUTS` and `TOLLGATE_CASES` set their numbers, and `TOLLGATE_SEED` repeats an earlier run. It is a
+//! `TOLLGATE_INPUTS`, `TOLLGATE_CASES` and `TOLLGATE_MINUTES` set the amount, and `TOLLGATE_SEED` repeats an earlier run. It is a
 //! debug build, because that checks for overflows, and most of the time is spent in the databases anyway.
 
 use std::env;
@@ -14,12 +14,21 @@ use crate::project::Project;
 const INPUTS: &str = "1000000";
 /// The default number of histories per database.
 const CASES: &str = "2000";
+/// The default number of minutes for which nodes are killed.
+const MINUTES: &str = "10";
 
-/// Runs both. The seeds are printed before the first input and the first history.
+/// Runs all three. The seeds are printed before the first input and the first history.
 pub fn run(project: &Project, rest: &[String]) -> anyhow::Result<()> {
     let postgres = Cluster::start()?;
     let inputs = env::var("TOLLGATE_INPUTS").unwrap_or_else(|_| INPUTS.to_owned());
     let cases = env::var("TOLLGATE_CASES").unwrap_or_else(|_| CASES.to_owned());
+    let minutes = env::var("TOLLGATE_MINUTES").unwrap_or_else(|_| MINUTES.to_owned());
+    step(&format!("Killing nodes for {minutes} minutes"));
+    let mut nodes = test(project, &postgres, "nodes", "nodes", rest);
+    let survived = process::run(nodes.env("TOLLGATE_MINUTES", minutes));
+    if process::interrupted() {
+        return survived;
+    }
     step(&format!("Sending {inputs} random inputs"));
     let mut fuzz = test(project, &postgres, "fuzz", "no_input", rest);
     let fuzzed = process::run(fuzz.env("TOLLGATE_INPUTS", inputs));
@@ -28,7 +37,7 @@ pub fn run(project: &Project, rest: &[String]) -> anyhow::Result<()> {
     }
     step(&format!("Running {cases} histories on each database"));
     let mut histories = test(project, &postgres, "convergence", "histories", rest);
-    process::run(histories.env("TOLLGATE_CASES", cases)).and(fuzzed)
+    process::run(histories.env("TOLLGATE_CASES", cases)).and(fuzzed).and(survived)
 }
 
 fn test(project: &Project, postgres: &Cluster, target: &str, filter: &str, rest: &[String]) -> Command {
