@@ -153,10 +153,30 @@ export async function paidPages({ page, watch, stripe, email, check }: Tour): Pr
     '/pricing',
     '/billing/upgrade?next=/dashboard/analytics',
     '/billing/upgrade?next=/dashboard/support',
-    '/dashboard/analytics',
-    '/dashboard/api-keys',
-    '/dashboard/custom-domain',
   ]) {
+    await page.goto(path);
+    await check(`${path} on Pro`);
+  }
+
+  const [subscription] = await stripe.subscriptions(email);
+  await stripe.cancelAtPeriodEnd(subscription!.id);
+  await seeOn(page, '/billing', page.getByText('Pro is canceled.'));
+  await check('billing, canceled');
+  await stripe.cancelNow(subscription!.id);
+  await seeOn(page, '/billing', page.getByRole('rowheader', { name: 'Pro' }));
+  await check('billing with a past subscription');
+  await page.goto('/pricing');
+  await check('/pricing after a trial');
+  await page.getByRole('button', { name: 'Subscribe to Pro' }).click();
+  await expect(page.getByRole('button', { name: 'Subscribe' })).toBeVisible();
+  await check('Stripe’s Checkout without a trial');
+}
+
+/** The pages that require a paid plan. */
+export async function gatedPages({ page, watch, email, check }: Tour): Promise<void> {
+  await signUp(page, email);
+  await subscribe(page);
+  for (const path of ['/dashboard/analytics', '/dashboard/api-keys', '/dashboard/custom-domain']) {
     await page.goto(path);
     await check(`${path} on Pro`);
   }
@@ -187,19 +207,6 @@ export async function paidPages({ page, watch, stripe, email, check }: Tour): Pr
   await page.goto('/dashboard/analytics');
   await page.getByText('Show as table').click();
   await check('analytics with usage');
-
-  const [subscription] = await stripe.subscriptions(email);
-  await stripe.cancelAtPeriodEnd(subscription!.id);
-  await seeOn(page, '/billing', page.getByText('Pro is canceled.'));
-  await check('billing, canceled');
-  await stripe.cancelNow(subscription!.id);
-  await seeOn(page, '/billing', page.getByRole('rowheader', { name: 'Pro' }));
-  await check('billing with a past subscription');
-  await page.goto('/pricing');
-  await check('/pricing after a trial');
-  await page.getByRole('button', { name: 'Subscribe to Pro' }).click();
-  await expect(page.getByRole('button', { name: 'Subscribe' })).toBeVisible();
-  await check('Stripe’s Checkout without a trial');
 }
 
 export async function highestPages({ page, watch, email, check }: Tour): Promise<void> {
@@ -489,6 +496,7 @@ export const TOURS = {
   'public pages': publicPages,
   'pages on Free': freePages,
   'pages on Pro': paidPages,
+  'gated pages': gatedPages,
   'pages on Enterprise': highestPages,
   'pages about usage and credits': usedPages,
   'pages about deleting the account': closingPages,

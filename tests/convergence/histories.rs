@@ -29,7 +29,7 @@ use crate::stripe::Stripe;
 use crate::support::{Browser, DatabaseKind};
 
 /// The number of histories on each database, unless `TOLLGATE_CASES` says otherwise.
-const CASES: u32 = 200;
+const CASES: u32 = 100;
 /// The number of lanes: while one waits, another works.
 const LANES: u32 = 2;
 /// The number of histories that is sure to include an event of every handled type.

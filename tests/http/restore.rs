@@ -86,7 +86,8 @@ on_both_databases! {
             async move { customer_link::link(&tollgate, &customer, &account).await }
         });
         held.arrived().await;
-        let (other, now) = (CustomerId::new("cus_other"), app.tollgate.now());
+        let other = CustomerId::new(app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await);
+        let now = app.tollgate.now();
         let mut tx = app.tollgate.db().begin().await.unwrap();
         assert!(customers::link(&mut tx, &other, &account, false, now).await.unwrap());
         tx.commit().await.unwrap();

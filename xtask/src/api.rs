@@ -83,8 +83,8 @@ impl Caller {
     /// public description is excluded.
     const fn arguments(&self) -> &'static [&'static str] {
         match self {
-            Self::Key(_) => &["--max-examples", "200"],
-            _ => &["--max-examples", "60", "--exclude-path", "/api/v1/openapi.json", "--warnings", "off"],
+            Self::Key(_) => &["--max-examples", "100"],
+            _ => &["--max-examples", "30", "--exclude-path", "/api/v1/openapi.json", "--warnings", "off"],
         }
     }
 }
