@@ -141,8 +141,7 @@ on_both_databases! {
         app.sandbox.strip_object(Some(&app.stripe_newest("/v1/subscriptions").await));
         app.sandbox.hold_deliveries(false);
         app.until(async || {
-            app.sandbox.advance(Duration::from_secs(60));
-            app.tollgate.wake_worker().notify_one();
+            app.wake_worker_after(Duration::from_secs(60)).await;
             !listed(&app, EventState::Parked).await.is_empty() && pending(&app).await.is_empty()
         })
         .await;
@@ -278,8 +277,7 @@ fn subscriptions_asked_for(app: &Harness) -> BTreeSet<String> {
 
 /// Advances the clock until every failed event is due again, and waits until it has succeeded.
 async fn retry(app: &Harness) {
-    app.sandbox.advance(Duration::from_secs(300));
-    app.tollgate.wake_worker().notify_one();
+    app.wake_worker_after(Duration::from_secs(300)).await;
     app.settled().await;
 }
 

@@ -26,7 +26,7 @@ on_both_databases! {
             // Stripe is down, or the key was revoked, or it is missing a right.
             let status = ["503", "401", "403"][usize::try_from(round % 3).unwrap()];
             fail(&app, &[("fail_next", "1000000"), ("status", status), ONCE]);
-            wake(&app, 10 * 60);
+            wake(&app, 10 * 60).await;
             app.until(async || attempts(&app).await > round).await;
         }
         let [waiting] = &events(&app).await[..] else { panic!("one event was delivered") };
@@ -34,7 +34,7 @@ on_both_databases! {
         assert_eq!(app.credits("ada@example.com").await, 0);
 
         fail(&app, &[("fail_next", "0")]);
-        wake(&app, 10 * 60);
+        wake(&app, 10 * 60).await;
         app.applied().await;
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
@@ -46,7 +46,7 @@ on_both_databases! {
         assert_eq!(stripe().await, "ok");
         bought_unnoticed(&app).await;
         fail(&app, &[("fail_next", "1000000"), ("status", "503"), ONCE]);
-        wake(&app, 60);
+        wake(&app, 60).await;
         app.until(async || attempts(&app).await > 0).await;
 
         let ready = app.browser().get("/readyz").await;
@@ -58,7 +58,7 @@ on_both_databases! {
         let found = checks.iter().find(|check| check.subject == "events").unwrap();
         assert!(found.health == Health::Warning && found.message.contains("wait for Stripe"), "{found:?}");
 
-        wake(&app, 10 * 60);
+        wake(&app, 10 * 60).await;
         app.applied().await;
         assert_eq!(stripe().await, "ok");
         assert!(!operator.get("/admin").await.body.contains("waiting for Stripe"));
@@ -70,14 +70,14 @@ on_both_databases! {
         fail(&app, &[("fail_next", "1000000"), ("status", "409"), ("path", SESSIONS), ONCE]);
         let conflicts = async || events(&app).await[0].last_error.as_deref().is_some_and(|error| error.contains("409") || error.contains("busy"));
         app.until(async || {
-            wake(&app, 60);
+            wake(&app, 60).await;
             conflicts().await
         })
         .await;
         app.until(async || app.browser().get("/readyz").await.json()["stripe"]["state"] == "ok").await;
 
         app.sandbox.control("POST faults/clear", &[]).unwrap();
-        wake(&app, 10 * 60);
+        wake(&app, 10 * 60).await;
         app.applied().await;
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
@@ -86,9 +86,9 @@ on_both_databases! {
         let app = Harness::start(database).await;
         bought_unnoticed(&app).await;
         missing(&app, 1, SESSIONS);
-        wake(&app, 1);
+        wake(&app, 1).await;
         app.until(async || events(&app).await[0].last_error.as_deref().is_some_and(|error| error.contains("does not have"))).await;
-        wake(&app, 60);
+        wake(&app, 60).await;
         app.applied().await;
         assert_eq!(app.credits("ada@example.com").await, 500);
     }
@@ -98,7 +98,7 @@ on_both_databases! {
         bought_unnoticed(&app).await;
         missing(&app, u32::MAX, SESSIONS);
         app.until(async || {
-            wake(&app, 60);
+            wake(&app, 60).await;
             events(&app).await[0].state == EventState::Ignored
         })
         .await;
@@ -122,7 +122,7 @@ on_both_databases! {
         let event = app.stripe_newest("/v1/events?type=customer.subscription.created").await;
         replay(&app, &event).await;
         app.until(async || {
-            wake(&app, 60);
+            wake(&app, 60).await;
             app.event_state(&event).await == Some(EventState::Parked)
         })
         .await;
@@ -301,9 +301,8 @@ fn keep_failure(app: &Harness, path: &str, fault: &str) {
     fail(app, &[("path", path), ("keep", "true"), ("status", "500"), (fault, "1")]);
 }
 
-fn wake(app: &Harness, seconds: u64) {
-    app.sandbox.advance(Duration::from_secs(seconds));
-    app.tollgate.wake_worker().notify_one();
+async fn wake(app: &Harness, seconds: u64) {
+    app.wake_worker_after(Duration::from_secs(seconds)).await;
 }
 
 async fn events(app: &Harness) -> Vec<EventSummary> {
@@ -314,6 +313,5 @@ async fn events(app: &Harness) -> Vec<EventSummary> {
 /// The number of attempts; 0 while one is in progress, which would be rescheduled by a clock that has moved.
 async fn attempts(app: &Harness) -> i64 {
     let attempts = events(app).await.first().map_or(0, |event| event.attempts);
-    let leases = "SELECT event_id FROM webhook_event WHERE lease_owner IS NOT NULL";
-    if app.database.texts(app.tollgate.db(), leases).await.is_empty() { attempts } else { 0 }
+    if app.is_idle().await { attempts } else { 0 }
 }

@@ -202,6 +202,19 @@ impl Harness {
         until(async || inbox::next_due(self.tollgate.db()).await.unwrap().is_none()).await;
     }
 
+    /// Whether no worker is applying an event.
+    pub async fn is_idle(&self) -> bool {
+        let leases = "SELECT event_id FROM webhook_event WHERE lease_owner IS NOT NULL";
+        self.database.texts(self.tollgate.db(), leases).await.is_empty()
+    }
+
+    /// Advances the clock once no worker is applying an event, which would lose its lease, and wakes the first node's.
+    pub async fn wake_worker_after(&self, time: Duration) {
+        self.until(async || self.is_idle().await).await;
+        self.sandbox.advance(time);
+        self.tollgate.wake_worker().notify_one();
+    }
+
     /// Waits until the condition holds.
     pub async fn until(&self, holds: impl AsyncFn() -> bool) {
         until(holds).await;
@@ -216,7 +229,6 @@ impl Harness {
     /// Parks events, as a worker does after too many attempts.
     pub async fn park(&self, events: &[&str]) {
         let (db, later) = (self.tollgate.db(), self.tollgate.now().plus_days(1));
-        let leases = "SELECT event_id FROM webhook_event WHERE lease_owner IS NOT NULL";
         until(async || {
             let mut tx = db.begin().await.unwrap();
             for event in events {
@@ -224,7 +236,7 @@ impl Harness {
             }
             tx.commit().await.unwrap();
             // A worker that is applying one now would reschedule it.
-            self.database.texts(db, leases).await.is_empty()
+            self.is_idle().await
         })
         .await;
         let claimed = inbox::claim(db, "a test", later, later.plus_seconds(60), 100).await.unwrap();
