@@ -19,8 +19,8 @@ use crate::support::{WEBHOOK_SECRETS, signed};
 pub struct Input {
     /// Its number.
     pub example: usize,
-    /// The name or value of a form or query that is changed.
-    field: Index,
+    /// The name or value of a form or query that is changed, if one is.
+    field: Option<Index>,
     /// Changes to that, or to a header.
     changes: Vec<Change>,
     /// Changes to JSON.
@@ -36,7 +36,7 @@ pub fn input(examples: &[(u32, Example)]) -> impl Strategy<Value = Input> + use<
     let raw = prop_oneof![4 => Just(Vec::new()), 1 => changes(2)];
     (example, any::<Index>(), changes(3), tree_changes(), raw).prop_map(|(example, field, changes, tree, raw)| Input {
         example,
-        field,
+        field: Some(field),
         changes,
         tree,
         raw,
@@ -52,6 +52,11 @@ pub struct Changed {
 }
 
 impl Input {
+    /// The example as it is.
+    pub const fn unchanged(example: usize) -> Self {
+        Self { example, field: None, changes: Vec::new(), tree: Vec::new(), raw: Vec::new() }
+    }
+
     /// The changed request.
     pub fn request(&self, app: &App, example: &Example) -> Changed {
         let mut request = Changed {
@@ -68,9 +73,13 @@ impl Input {
             Part::Path => request.target = target(&changed(example.path.as_bytes(), &self.changes), b""),
             Part::Query(fields) => request.target = target(example.path.as_bytes(), &self.form(fields)),
             Part::Form(fields) => {
-                known.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
-                known.push(("sec-fetch-site", "same-origin".to_owned()));
+                known.extend(form_headers());
                 request.body = self.form(fields);
+            }
+            Part::Cookies(cookies, fields) => {
+                request.header("cookie", &changed(cookies.as_bytes(), &self.changes));
+                known.extend(form_headers());
+                request.body = Self::unchanged(self.example).form(fields);
             }
             Part::Json(value) => {
                 known.push(("content-type", "application/json".to_owned()));
@@ -105,10 +114,14 @@ impl Input {
 
     /// The form with one changed name or value.
     fn form(&self, fields: &[(&'static str, String)]) -> Vec<u8> {
-        let changed_text = self.field.index((fields.len() * 2).max(1));
+        let changed_text = self.field.map(|field| field.index((fields.len() * 2).max(1)));
         let strings = fields.iter().flat_map(|(name, value)| [*name, value.as_str()]).enumerate();
         let strings = strings.map(|(number, text)| {
-            if number == changed_text { changed(text.as_bytes(), &self.changes) } else { text.as_bytes().to_vec() }
+            if Some(number) == changed_text {
+                changed(text.as_bytes(), &self.changes)
+            } else {
+                text.as_bytes().to_vec()
+            }
         });
         let encoded = strings.map(|text| form_urlencoded(&text)).collect::<Vec<_>>();
         let form = encoded.chunks(2).map(|field| field.join("=")).collect::<Vec<_>>().join("&");
@@ -149,6 +162,11 @@ impl fmt::Display for Changed {
         }
         write!(f, "\n{}", self.body.escape_ascii())
     }
+}
+
+/// The headers that a browser sends with a form of our own.
+fn form_headers() -> [(&'static str, String); 2] {
+    [("content-type", "application/x-www-form-urlencoded".to_owned()), ("sec-fetch-site", "same-origin".to_owned())]
 }
 
 /// A path and query of any bytes. Those that hyper rejects in an address are percent-encoded.

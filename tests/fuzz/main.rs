@@ -24,6 +24,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use tokio::runtime::Runtime;
 
 use crate::app::App;
+use crate::examples::Example;
 use crate::input::{Input, input};
 use crate::support::DatabaseKind;
 
@@ -51,6 +52,7 @@ fn no_input_causes_a_panic_or_500(database: DatabaseKind) {
         let examples = examples::examples(&app, events);
         (app, examples)
     });
+    runtime.block_on(are_understood(&app, &examples));
     let config = Config {
         cases: inputs.div_ceil(2),
         rng_seed: RngSeed::Fixed(seed),
@@ -72,6 +74,17 @@ fn no_input_causes_a_panic_or_500(database: DatabaseKind) {
     let outcome = outcome.map_err(|error| error.to_string()).and_then(|()| runtime.block_on(app.serves()));
     if let Err(error) = outcome {
         panic!("TOLLGATE_SEED={seed} TOLLGATE_INPUTS={inputs}\n{error}");
+    }
+}
+
+/// Sends every example as it is: one that is rejected because of its fields tests nothing behind them.
+async fn are_understood(app: &App, examples: &[(u32, Example)]) {
+    for (number, (_, example)) in examples.iter().enumerate() {
+        let request = Input::unchanged(number).request(app, example);
+        let shown = request.to_string();
+        let (_, body) = app.send(request.into_http()).await.unwrap();
+        let is_malformed = ["Invalid form</h1>", "\"code\":\"malformed\""].iter().any(|text| body.contains(text));
+        assert!(!is_malformed, "{shown}");
     }
 }
 
