@@ -29,11 +29,11 @@ pub async fn log_in(
     mut session: Session,
     Form(form): Form<LogIn>,
 ) -> Response {
-    let error =
-        match auth::login(&tollgate, &mut session, &client(&tollgate, &parts), &form.email, &form.password).await {
-            Ok(device) => return signed_in::continue_to(&tollgate, parts, &device, form.next.as_deref()).await,
-            Err(error) => error,
-        };
+    let client = client(&tollgate, &parts);
+    let error = match auth::login(&tollgate, &mut session, &client, &form.email, &form.password).await {
+        Ok(device) => return signed_in::continue_to(&tollgate, parts, &device, form.next.as_deref()).await,
+        Err(error) => error,
+    };
     let state = FormState::default().typed("email", form.email).typed("next", form.next.unwrap_or_default());
     match error {
         LoginError::Wrong => {

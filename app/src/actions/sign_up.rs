@@ -28,11 +28,11 @@ pub async fn sign_up(
     mut session: Session,
     Form(form): Form<SignUp>,
 ) -> Response {
-    let error =
-        match auth::sign_up(&tollgate, &mut session, &client(&tollgate, &parts), &form.email, &form.password).await {
-            Ok(device) => return signed_in::continue_to(&tollgate, parts, &device, form.next.as_deref()).await,
-            Err(error) => error,
-        };
+    let client = client(&tollgate, &parts);
+    let error = match auth::sign_up(&tollgate, &mut session, &client, &form.email, &form.password).await {
+        Ok(device) => return signed_in::continue_to(&tollgate, parts, &device, form.next.as_deref()).await,
+        Err(error) => error,
+    };
     let state = FormState::default().typed("email", form.email).typed("next", form.next.unwrap_or_default());
     let state = match error {
         SignUpError::Email(error) => state.error("email", error.to_string()),
