@@ -52,7 +52,7 @@ pub struct Changed {
 }
 
 impl Input {
-    /// The example as it is.
+    /// The unchanged example.
     pub const fn unchanged(example: usize) -> Self {
         Self { example, field: None, changes: Vec::new(), tree: Vec::new(), raw: Vec::new() }
     }

@@ -77,7 +77,7 @@ fn no_input_causes_a_panic_or_500(database: DatabaseKind) {
     }
 }
 
-/// Sends every example as it is: one that is rejected because of its fields tests nothing behind them.
+/// Sends every example unchanged: one that is rejected because of its fields tests nothing behind them.
 async fn are_understood(app: &App, examples: &[(u32, Example)]) {
     for (number, (_, example)) in examples.iter().enumerate() {
         let request = Input::unchanged(number).request(app, example);

@@ -1,5 +1,5 @@
-//! What customers do meanwhile: they generate text, call the API, open pages and buy packs. Each of them remembers what
-//! was acknowledged.
+//! The customers' load: they generate text, call the API, open pages and buy packs, and record what was
+//! acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -41,9 +41,9 @@ struct Progress {
     served: watch::Sender<usize>,
     rejected_purchases: AtomicUsize,
     paid: AtomicUsize,
-    /// Generations that were acknowledged, each under a key of its own.
+    /// Acknowledged generations, each with its own key.
     generated: AtomicU64,
-    /// Calls of the customer on Free that were acknowledged.
+    /// Acknowledged calls of the customer on Free.
     free_calls: AtomicU64,
 }
 
@@ -52,11 +52,11 @@ struct Progress {
 struct Customers {
     /// On Pro.
     ada: Browser,
-    /// On Free, and over its limit sooner or later.
+    /// On Free, and eventually over its limit.
     fred: Browser,
 }
 
-/// What the customers were told in the end.
+/// What was acknowledged to the customers in the end.
 pub struct Outcome {
     progress: Arc<Progress>,
     customers: Customers,
@@ -103,7 +103,7 @@ impl Load {
         until_further(&self.progress.rejected_purchases, 1).await;
     }
 
-    /// Waits until every customer has completed what they have begun.
+    /// Waits until every customer has completed their requests.
     pub async fn stop(mut self, system: &System) -> Outcome {
         self.progress.is_over.store(true, Ordering::Relaxed);
         self.progress.served.send_modify(|_| {});
@@ -145,7 +145,7 @@ impl Progress {
                 let request = request.header("idempotency-key", &key).json(&json!({ "prompt": "a story" }));
                 match self.response(request).await.map(|page| page.status) {
                     Some(200) => break,
-                    // Being executed by a node that may have been killed, or too many at a time.
+                    // A node that may have been killed is executing it, or there are too many at a time.
                     Some(409 | 429) | None => {}
                     Some(other) => panic!("{other}"),
                 }
@@ -168,7 +168,7 @@ impl Progress {
         }
     }
 
-    /// Opens pages. None of them leads to the login.
+    /// Opens pages, none of which may redirect to the login.
     async fn browse(self: Arc<Self>, customers: Customers) {
         while !self.is_over() {
             for (browser, path) in [
@@ -203,7 +203,7 @@ impl Progress {
 }
 
 impl Progress {
-    /// Changes the subscription in Stripe, an event for every few responses.
+    /// Changes the subscription in Stripe, with one event for every few responses.
     async fn change_in_stripe(self: Arc<Self>, stripe: String) {
         let stripe = Browser::new(&stripe);
         let call = |method, path: &str| stripe.request(method, path).bearer_auth("sk_test_sandbox");
@@ -223,7 +223,7 @@ impl Progress {
 }
 
 impl Outcome {
-    /// What was acknowledged is what was counted and granted.
+    /// Checks that exactly what was acknowledged was counted and granted.
     pub async fn expect_exact(&self, system: &System) {
         let Self { progress, customers: Customers { ada, fred } } = self;
         let (paid, generated) = (progress.paid.load(Ordering::Relaxed), progress.generated.load(Ordering::Relaxed));

@@ -1,5 +1,5 @@
-//! Three nodes of the real program on one PostgreSQL, behind a proxy and under load, survive what production does
-//! to them.
+//! Three nodes of the real program on one PostgreSQL, behind a proxy and under load, survive production's
+//! faults.
 //!
 //! Nodes are killed one after the other, the database closes every connection and accepts none for a while, and
 //! Stripe is unavailable for a while. Afterwards nothing that was acknowledged is lost, nothing was granted twice, no limit

@@ -1,4 +1,4 @@
-//! What runs: three nodes, their database and their Stripe.
+//! The system under test: three nodes, their database and their Stripe.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -20,7 +20,7 @@ use crate::support::{Database, DatabaseKind, assets, config, free_address, until
 pub const NODES: usize = 3;
 /// Longer than the lease of an event or a reservation, so that the work of a killed node is taken over.
 pub const UNTIL_LEASES_EXPIRE: Duration = Duration::from_secs(61);
-/// An hour, in which Stripe repeats a delivery that failed.
+/// An hour, after which Stripe repeats a failed delivery.
 const HOUR: Duration = Duration::from_secs(3600);
 /// The hours for which Stripe repeats deliveries: three days.
 const HOURS_OF_RETRIES: usize = 72;
@@ -50,7 +50,7 @@ impl Drop for Node {
 }
 
 impl Node {
-    /// Ends it in the middle of whatever it does.
+    /// Kills it in the middle of its work.
     fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
@@ -113,7 +113,7 @@ impl System {
         until(async || reqwest::get(&health).await.is_ok()).await;
     }
 
-    /// Waits until Stripe has got no response, or a failure, to a delivery.
+    /// Waits until a delivery from Stripe has failed or got no response.
     pub async fn until_failed_delivery(&self) {
         let is_failure = |attempt: &Option<u16>| attempt.is_none_or(|status| status >= 500);
         until(async || self.sandbox.deliveries().iter().any(|delivery| delivery.attempts.iter().any(is_failure))).await;
@@ -148,7 +148,7 @@ impl System {
         until(async || inbox::next_due(&self.db).await.unwrap().is_none()).await;
     }
 
-    /// Every event that was acknowledged is stored and applied.
+    /// Checks that every acknowledged event is stored and applied.
     pub async fn expect_acknowledged_events(&self) {
         for delivery in self.sandbox.deliveries() {
             let stored = inbox::by_id(&self.db, &EventId::new(&delivery.event)).await.unwrap();
@@ -157,7 +157,7 @@ impl System {
         }
     }
 
-    /// A comparison with Stripe finds no difference.
+    /// Checks that a comparison with Stripe finds no difference.
     pub async fn expect_state_of_stripe(&self) {
         let config = config(&self.url, &self.database.url, &self.sandbox.url());
         let tollgate =

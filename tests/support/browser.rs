@@ -90,7 +90,7 @@ impl Page {
         Self::read(request.send().await.expect("a response")).await.expect("a whole response")
     }
 
-    /// Reads a response to its end. It may break off if the server is killed.
+    /// Reads a response to its end. It may be cut off if the server is killed.
     pub async fn read(response: Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         // Leptos marks where one text ends and the next begins.
