@@ -26,7 +26,6 @@ impl Entry {
     }
 }
 
-/// The kind of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A page. A form posted to the same address has the same policy.

@@ -19,9 +19,7 @@ use crate::failure::Failure;
 /// A signed-in visitor who meets a policy.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The application.
     pub tollgate: Tollgate,
-    /// The user.
     pub who: SignedIn,
     /// Proof that they meet the policy, with their account and entitlement.
     pub permit: Permit,
@@ -46,7 +44,6 @@ impl Caller {
 /// A signed-in visitor who may see and repair everyone's billing.
 #[derive(Clone, Debug)]
 pub struct Operator {
-    /// The application.
     pub tollgate: Tollgate,
     /// Proof that they are an operator.
     pub permit: OperatorPermit,

@@ -64,7 +64,6 @@ fn with_retry_after(mut response: Response, error: &ApiError) -> Response {
     response
 }
 
-/// The result of a function.
 struct Output {
     json: Bytes,
     location: Option<HeaderValue>,

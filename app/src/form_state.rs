@@ -44,12 +44,10 @@ impl FormState {
         self
     }
 
-    /// Returns the value of `field`.
     pub fn text_of(&self, field: &str) -> Option<&str> {
         self.typed.iter().find(|(name, _)| name == field).map(|(_, text)| text.as_str())
     }
 
-    /// Returns the error about `field`.
     pub fn error_of(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|(name, _)| name == field).map(|(_, message)| message.as_str())
     }

@@ -45,7 +45,6 @@ pub fn address(path: &str, parameters: &[(&str, &str)]) -> String {
 pub struct Choice {
     /// The plan's tier, in the catalog's spelling.
     pub plan: Option<String>,
-    /// The billing interval.
     pub interval: Interval,
 }
 

@@ -7,7 +7,6 @@ use super::icon::{Glyph, Icon};
 use crate::addresses;
 use crate::theme::Theme;
 
-/// The site's footer.
 #[component]
 pub fn SiteFooter() -> impl IntoView {
     view! {

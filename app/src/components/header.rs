@@ -7,7 +7,6 @@ use server::auth::{SignedIn, Visitor};
 use super::icon::{Glyph, Icon};
 use crate::api::current_plan;
 
-/// The site's header.
 #[component]
 pub fn SiteHeader() -> impl IntoView {
     let who = expect_context::<Visitor>().signed_in;

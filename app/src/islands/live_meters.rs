@@ -10,9 +10,7 @@ use leptos::prelude::*;
 use leptos::wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
-/// The polling interval.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// The address of the meters.
 const METERS: &str = "/dashboard/meters";
 
 /// Shows `children`, the meters as they were when the page was loaded, and then the current ones.

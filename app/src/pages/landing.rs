@@ -10,7 +10,6 @@ use crate::areas::AREAS;
 use crate::components::{Banner, Glyph, Icon, Tone, free_price, gains};
 use crate::query::parameter;
 
-/// The home page.
 #[component]
 pub fn Landing() -> impl IntoView {
     let was_deleted = parameter("notice").as_deref() == Some("closed");

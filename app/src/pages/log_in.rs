@@ -7,7 +7,6 @@ use server::auth::{Visitor, safe_next};
 use super::sign_up::{keeping_next, next};
 use crate::components::{Field, FormError, see_other};
 
-/// The login form.
 #[component]
 pub fn LogIn() -> impl IntoView {
     let next = next();

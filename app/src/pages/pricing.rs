@@ -14,7 +14,6 @@ use crate::components::{CheckoutNotice, FailureView, FormError, Heading, Offer, 
 use crate::failure::Failure;
 use crate::query::{Choice, parameter};
 
-/// The plans.
 #[component]
 pub fn Pricing() -> impl IntoView {
     let tollgate = expect_context::<Tollgate>();

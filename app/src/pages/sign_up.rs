@@ -19,7 +19,6 @@ pub fn keeping_next(path: &str, next: Option<&str>) -> String {
     next.map_or_else(|| path.to_owned(), |next| with_next(path, next))
 }
 
-/// The sign-up form.
 #[component]
 pub fn SignUp() -> impl IntoView {
     let next = next();

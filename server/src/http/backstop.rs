@@ -46,15 +46,13 @@ pub(super) async fn replace_failed_page(State(backstop): State<Backstop>, reques
 /// The reason there is no response. The log has the details.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum NoResponse {
-    /// It took too long.
     TimedOut,
-    /// It panicked.
     Panicked,
     /// The session could not be read or written.
     NoSession,
 }
 
-/// Waits for a response.
+/// Waits for a response, which may take until `timeout`.
 pub(super) async fn respond_in_time(
     timeout: Duration,
     response: impl Future<Output = Response>,
