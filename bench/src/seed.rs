@@ -84,6 +84,7 @@ async fn customer(tollgate: &Tollgate, number: usize, id: &str, subscription: &s
         pause: None,
         paused: None,
         paid: None,
+        reversals: Vec::new(),
         last_known_tier: None,
     };
     let mut tx = tollgate.db().begin().await?;

@@ -11,6 +11,9 @@
 //! | `incomplete`, `incomplete_expired`, `canceled`, `unpaid` | none |
 //! | any other status, or a price that was never known | none, flagged |
 //!
+//! A subscription whose payment for the current period is disputed or was refunded in full gives no
+//! access if `on_dispute` or `on_full_refund` say so, and is flagged in any case.
+//!
 //! The statuses are Stripe's (Stripe docs, "How subscriptions work"). Of several subscriptions the
 //! best one counts, and of several items the best item. `tests/entitlement.rs` proves each row.
 
@@ -18,9 +21,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, Tier};
+use crate::catalog::{Catalog, OnDispute, OnFullRefund, Tier};
 use crate::ids::SubscriptionId;
 use crate::keys::{Feature, Meter};
+use crate::ledger::ReversalKind;
 use crate::limit::Limit;
 use crate::subscription::{Period, Status, Subscription};
 use crate::time::Timestamp;
@@ -95,6 +99,10 @@ pub enum Rule {
     Ended,
     /// The period has ended and was not renewed.
     StalePeriod,
+    /// The payment for the current period is disputed, or was lost in a dispute.
+    PaymentDisputed,
+    /// The payment for the current period was refunded in full.
+    PaymentRefunded,
     /// The status gives no access: canceled, unpaid, paused or incomplete.
     StatusGivesNothing,
     /// This version does not know the status.
@@ -114,6 +122,8 @@ impl Rule {
             Self::GraceOver => "a payment failed and the grace period has ended",
             Self::Ended => "its cancellation date has passed",
             Self::StalePeriod => "its period has ended and was not renewed",
+            Self::PaymentDisputed => "the payment for the period is disputed or was lost in a dispute",
+            Self::PaymentRefunded => "the payment for the period was refunded in full",
             Self::StatusGivesNothing => "this status gives no access",
             Self::UnknownStatus => "this version does not know the status",
             Self::UnknownPrice => "none of its prices was ever in the catalog",
@@ -130,6 +140,12 @@ pub enum Flag {
     UnknownStatus(SubscriptionId, String),
     /// It has a price that is not in the catalog.
     UnknownPrice(SubscriptionId),
+    /// One of its payments is disputed: the bank waits for evidence, or reviews it.
+    Disputed(SubscriptionId),
+    /// A dispute of the payment for its current period was lost.
+    DisputeLost(SubscriptionId),
+    /// The payment for its current period was refunded in full.
+    Refunded(SubscriptionId),
 }
 
 /// Returns the entitlement that `subscriptions` give an account at `now`.
@@ -206,6 +222,10 @@ fn assess<'a>(
     let id = || subscription.id.clone();
     let deny = |rule| Assessment { subscription, rule, access: None };
 
+    // Evidence is due even if the subscription has ended since.
+    if subscription.is_disputed() {
+        flags.push(Flag::Disputed(id()));
+    }
     match &subscription.status {
         Status::Trialing | Status::Active | Status::PastDue => {}
         Status::Paused if subscription.is_unpaid() => {}
@@ -216,6 +236,13 @@ fn assess<'a>(
             flags.push(Flag::UnknownStatus(id(), status.clone()));
             return deny(Rule::UnknownStatus);
         }
+    }
+    let is_current = |kind| subscription.current_reversals().any(|current| current == kind);
+    if is_current(ReversalKind::DisputeLost) {
+        flags.push(Flag::DisputeLost(id()));
+    }
+    if is_current(ReversalKind::Refunded) {
+        flags.push(Flag::Refunded(id()));
     }
     let (_, all_known) = subscription.tier(catalog);
     if !all_known {
@@ -239,7 +266,10 @@ fn assess<'a>(
     }
     match items.into_iter().max_by_key(|(access, _)| (now < access.until, *access)) {
         None => deny(Rule::UnknownPrice),
-        Some((access, rule)) if now < access.until => Assessment { subscription, rule, access: Some(access) },
+        Some((access, rule)) if now < access.until => match withheld(subscription, catalog) {
+            Some(withheld) => deny(withheld),
+            None => Assessment { subscription, rule, access: Some(access) },
+        },
         Some((_, Rule::EndsLater)) => deny(Rule::Ended),
         Some((_, Rule::InGrace | Rule::PaidBefore)) => deny(Rule::GraceOver),
         Some(_) => deny(Rule::StalePeriod),
@@ -263,6 +293,19 @@ fn access_end(subscription: &Subscription, period: Period, catalog: &Catalog) ->
         Some(at) if at <= end => (Rule::EndsLater, at),
         _ => (rule, end),
     }
+}
+
+/// Returns the rule that withholds access because the payment for the current period was taken back.
+fn withheld(subscription: &Subscription, catalog: &Catalog) -> Option<Rule> {
+    let rule = |kind| match kind {
+        ReversalKind::Disputed | ReversalKind::DisputeLost => {
+            (catalog.on_dispute() == OnDispute::Suspend).then_some(Rule::PaymentDisputed)
+        }
+        ReversalKind::Refunded => {
+            (catalog.on_full_refund() == OnFullRefund::EndAccess).then_some(Rule::PaymentRefunded)
+        }
+    };
+    subscription.current_reversals().find_map(rule)
 }
 
 /// Returns the highest tier's rank that a subscription can give while a payment is missing.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Price, Tier};
 use crate::ids::{CustomerId, PriceId, SubscriptionId};
+use crate::ledger::{Reversal, ReversalKind};
 use crate::stripe_enum::stripe_enum;
 use crate::time::Timestamp;
 
@@ -147,6 +148,10 @@ pub struct Subscription {
     /// no more than this.
     #[serde(default)]
     pub paid: Option<PaidPlan>,
+    /// Its payments that are disputed, were lost in a dispute, or were refunded in full with no newer
+    /// invoice paid since.
+    #[serde(default)]
+    pub reversals: Vec<Reversal>,
     /// When the first unpaid invoice became due; retries do not move it.
     pub past_due_since: Option<Timestamp>,
     /// The tier of its prices when all of them were last known.
@@ -204,6 +209,21 @@ impl Subscription {
     /// Returns the end of the grace period after a failed payment.
     pub fn grace_end(&self, catalog: &Catalog) -> Timestamp {
         self.grace_end_of(self.period(), catalog)
+    }
+
+    /// Returns what happened to the payments for the current period.
+    ///
+    /// Of items with different periods the latest counts, so that the invoices of a monthly item's earlier
+    /// periods do not belong to the current period of a yearly one.
+    pub fn current_reversals(&self) -> impl Iterator<Item = ReversalKind> {
+        let start = self.items.iter().map(|item| item.period.start).max();
+        let current = self.reversals.iter().filter(move |reversal| start.is_some_and(|start| reversal.until > start));
+        current.map(|reversal| reversal.kind)
+    }
+
+    /// Returns `true` if a dispute of any of its payments is open.
+    pub fn is_disputed(&self) -> bool {
+        self.reversals.iter().any(|reversal| reversal.kind == ReversalKind::Disputed)
     }
 
     /// Returns the catalog's price of its plan; `None` for a price that is no longer sold.

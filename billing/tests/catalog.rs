@@ -3,8 +3,8 @@
 mod support;
 
 use billing::{
-    Catalog, CatalogErrors, Currency, Feature, Interval, Limit, Meter, Money, Overage, PriceId, Status, Subscription,
-    Tier,
+    Catalog, CatalogErrors, Currency, Feature, Interval, Limit, Meter, Money, OnDispute, OnFullRefund, Overage,
+    PriceId, Status, Subscription, Tier,
 };
 use proptest::prelude::*;
 use support::{
@@ -188,6 +188,26 @@ fn overage_is_denied_as_shipped() {
 fn the_grace_period_defaults_to_three_days_and_the_trial_to_none() {
     let catalog = parse(&replaced("trial_days = 14\ngrace_days = 3\n", "")).expect("valid");
     assert_eq!((catalog.trial_days(), catalog.grace_days()), (0, 3));
+}
+
+#[test]
+fn a_dispute_is_flagged_and_a_refund_keeps_access_unless_the_file_says_otherwise() {
+    assert_eq!((catalog().on_dispute(), catalog().on_full_refund()), (OnDispute::Flag, OnFullRefund::Keep), "shipped");
+    assert_eq!((valid().on_dispute(), valid().on_full_refund()), (OnDispute::Flag, OnFullRefund::Keep), "by default");
+    let strict = "grace_days = 3\non_dispute = \"suspend\"\non_full_refund = \"end_access\"";
+    let strict = parse(&replaced("grace_days = 3", strict)).expect("valid");
+    assert_eq!((strict.on_dispute(), strict.on_full_refund()), (OnDispute::Suspend, OnFullRefund::EndAccess));
+    assert_error(
+        "grace_days = 3",
+        "on_dispute = \"panic\"",
+        &["top level: unknown on_dispute `panic` (known: flag, suspend)"],
+    );
+    assert_error(
+        "grace_days = 3",
+        "on_full_refund = \"flag\"",
+        &["top level: unknown on_full_refund `flag` (known: keep, end_access)"],
+    );
+    assert_error("grace_days = 3", "on_dispute = true", &["`on_dispute` must be a non-empty string"]);
 }
 
 #[test]

@@ -3,15 +3,16 @@
 
 mod support;
 
+use billing::ledger::{Reversal, ReversalKind};
 use billing::time::DAY;
 use billing::{
-    Entitlement, Flag, Item, Limit, PaidPlan, PauseReason, Period, PriceId, Reason, Rule, Status, Subscription,
-    SubscriptionId, Tier, Timestamp, entitlement,
+    Catalog, Entitlement, Flag, InvoiceId, Item, Limit, PaidPlan, PauseReason, Period, PriceId, Reason, Rule, Status,
+    Subscription, SubscriptionId, Tier, Timestamp, entitlement,
 };
 use proptest::prelude::*;
 use support::{
-    ADVANCED_ANALYTICS, AI_GENERATIONS, API_CALLS, CUSTOM_DOMAIN, END, GRACE, START, catalog, enterprise, free, item,
-    pro, subscription,
+    ADVANCED_ANALYTICS, AI_GENERATIONS, API_CALLS, CUSTOM_DOMAIN, END, GRACE, PLANS, START, catalog, enterprise, free,
+    item, parse, pro, subscription,
 };
 
 fn at(subscriptions: &[Subscription], now: Timestamp) -> Entitlement {
@@ -402,6 +403,85 @@ fn a_subscription_without_items_gives_no_access_and_is_flagged() {
     assert_eq!(denied.flags, [Flag::UnknownPrice(SubscriptionId::new("sub_1"))]);
 }
 
+// Disputes and refunds
+
+/// The shipped catalog with these policies.
+fn with_policies(on_dispute: &str, on_full_refund: &str) -> Catalog {
+    let plans = PLANS
+        .replace("on_dispute = \"flag\"", &format!("on_dispute = \"{on_dispute}\""))
+        .replace("on_full_refund = \"keep\"", &format!("on_full_refund = \"{on_full_refund}\""));
+    parse(&plans)
+}
+
+fn strict() -> Catalog {
+    with_policies("suspend", "end_access")
+}
+
+/// A subscription to Pro whose invoice for the period up to `until` was reversed.
+fn reversed(kind: ReversalKind, until: Timestamp) -> Subscription {
+    let reversal = Reversal { invoice: InvoiceId::new("in_1"), created: until.plus_days(-31), until, kind };
+    Subscription { reversals: vec![reversal], ..subscription("sub_1", "price_pro") }
+}
+
+#[test]
+fn a_reversed_payment_of_the_period_is_flagged_and_takes_no_access_by_default() {
+    for (kind, flag) in [
+        (ReversalKind::Disputed, Flag::Disputed(SubscriptionId::new("sub_1"))),
+        (ReversalKind::DisputeLost, Flag::DisputeLost(SubscriptionId::new("sub_1"))),
+        (ReversalKind::Refunded, Flag::Refunded(SubscriptionId::new("sub_1"))),
+    ] {
+        let open = at(&[reversed(kind, END)], START);
+        assert_eq!((open.tier.clone(), open.flags.clone()), (pro(), vec![flag]));
+        assert_reason(&open, "sub_1", Status::Active, Rule::PeriodPaid);
+    }
+}
+
+#[test]
+fn a_reversed_payment_of_the_period_takes_access_if_the_policy_says_so() {
+    for (kind, rule) in [
+        (ReversalKind::Disputed, Rule::PaymentDisputed),
+        (ReversalKind::DisputeLost, Rule::PaymentDisputed),
+        (ReversalKind::Refunded, Rule::PaymentRefunded),
+    ] {
+        let denied = entitlement(&[reversed(kind, END)], &strict(), START);
+        assert_eq!((denied.tier.clone(), denied.until), (free(), None));
+        assert_reason(&denied, "sub_1", Status::Active, rule);
+        let other = match rule {
+            Rule::PaymentDisputed => with_policies("flag", "end_access"),
+            _ => with_policies("suspend", "keep"),
+        };
+        assert_eq!(entitlement(&[reversed(kind, END)], &other, START).tier, pro(), "each policy has its own kind");
+    }
+}
+
+#[test]
+fn a_payment_of_an_earlier_period_takes_no_access_and_is_flagged_only_while_it_is_disputed() {
+    for (kind, flags) in [
+        (ReversalKind::Disputed, vec![Flag::Disputed(SubscriptionId::new("sub_1"))]),
+        (ReversalKind::DisputeLost, Vec::new()),
+        (ReversalKind::Refunded, Vec::new()),
+    ] {
+        // The earlier period ended when this one began.
+        let open = entitlement(&[reversed(kind, START)], &strict(), START);
+        assert_eq!((open.tier, open.flags), (pro(), flags), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_dispute_is_flagged_after_the_subscription_has_ended() {
+    let ended = Subscription { status: Status::Canceled, ..reversed(ReversalKind::Disputed, END) };
+    assert_eq!(at(&[ended], START).flags, [Flag::Disputed(SubscriptionId::new("sub_1"))]);
+    let refunded = Subscription { status: Status::Canceled, ..reversed(ReversalKind::Refunded, END) };
+    assert!(at(&[refunded], START).flags.is_empty(), "a refund of a canceled plan needs no action");
+}
+
+#[test]
+fn a_monthly_invoice_does_not_belong_to_the_period_of_a_yearly_add_on() {
+    let mut mixed = reversed(ReversalKind::Refunded, START);
+    mixed.items.push(item("price_pro_year", START.plus_days(-90), START.plus_days(275)));
+    assert_eq!(entitlement(&[mixed], &strict(), START).tier, pro());
+}
+
 // Several items
 
 #[test]
@@ -530,6 +610,8 @@ fn every_rule_has_a_description_of_its_own_that_completes_a_sentence() {
         Rule::GraceOver,
         Rule::Ended,
         Rule::StalePeriod,
+        Rule::PaymentDisputed,
+        Rule::PaymentRefunded,
         Rule::StatusGivesNothing,
         Rule::UnknownStatus,
         Rule::UnknownPrice,
@@ -674,6 +756,29 @@ proptest! {
         let catalog = catalog();
         let best = all.iter().filter_map(|s| catalog.rank(s.tier(&catalog).0?)).max().unwrap_or_default();
         prop_assert!(at(&all, now).rank <= best);
+    }
+
+    #[test]
+    fn a_reversal_never_raises_the_tier_and_counts_only_for_the_current_period(
+        all in subscriptions(near()),
+        kind in prop::sample::select(vec![ReversalKind::Disputed, ReversalKind::DisputeLost, ReversalKind::Refunded]),
+        until in near(),
+        now in near(),
+    ) {
+        let with: Vec<Subscription> = all
+            .iter()
+            .map(|each| Subscription { reversals: reversed(kind, until).reversals, ..each.clone() })
+            .collect();
+        prop_assert_eq!(at(&with, now).tier, at(&all, now).tier, "the shipped policies keep access");
+        let (before, after) = (entitlement(&all, &strict(), now), entitlement(&with, &strict(), now));
+        prop_assert!(after.rank <= before.rank);
+        let is_current = |each: &Subscription| each.items.iter().all(|item| item.period.start < until);
+        if after.rank > 0 {
+            prop_assert!(with.iter().any(|each| !is_current(each)), "only an earlier period gives access");
+        }
+        if !with.iter().any(is_current) {
+            prop_assert_eq!(after.tier, before.tier);
+        }
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! The data of a billing page.
 
-use std::collections::BTreeSet;
-
-use billing::ledger::{Invoice, InvoiceStatus, Payment};
+use billing::ledger::{Invoice, InvoiceStanding, InvoiceStatus, Payment};
 use billing::{AccountId, Entitlement, InvoiceId, PaymentIntentId, Reason, Subscription};
 
 use crate::core::Core;
@@ -80,20 +78,31 @@ async fn owed(core: &Core, account: &AccountId, of: &Subscription) -> Result<Opt
     }))
 }
 
-/// Returns the open ones among these invoices whose payment the bank is working on.
-pub async fn pending_invoices(core: &Core, invoices: &[Invoice]) -> Result<BTreeSet<InvoiceId>, StoreError> {
-    let open: Vec<&Invoice> = invoices.iter().filter(|invoice| invoice.status == InvoiceStatus::Open).collect();
-    let ids: Vec<&str> = open.iter().flat_map(|invoice| &invoice.payments).map(PaymentIntentId::as_str).collect();
+/// An invoice with its standing.
+#[derive(Clone, Debug)]
+pub struct BilledInvoice {
+    /// The invoice, as Stripe describes it.
+    pub invoice: Invoice,
+    /// Its state and sums after credit notes, refunds and disputes.
+    pub standing: InvoiceStanding,
+}
+
+/// Adds the standing to each of these invoices.
+pub async fn with_standing(core: &Core, invoices: Vec<Invoice>) -> Result<Vec<BilledInvoice>, StoreError> {
+    let ids: Vec<&str> = invoices.iter().flat_map(|invoice| &invoice.payments).map(PaymentIntentId::as_str).collect();
     let payments = payments::by_ids(core.db(), &ids).await?;
-    let is_pending = |id: &PaymentIntentId| payments.get(id).is_some_and(Payment::is_pending);
-    let pending = open.into_iter().filter(|invoice| invoice.payments.iter().any(is_pending));
-    Ok(pending.map(|invoice| invoice.id.clone()).collect())
+    let billed = invoices.into_iter().map(|invoice| {
+        let own: Vec<&Payment> = invoice.payments.iter().filter_map(|id| payments.get(id)).collect();
+        BilledInvoice { standing: InvoiceStanding::of(&invoice, &own), invoice }
+    });
+    Ok(billed.collect())
 }
 
 /// Reads a page of the account's invoices, newest first.
-pub async fn invoices(core: &Core, account: &AccountId, after: &Cursor) -> Result<Page<Invoice>, StoreError> {
+pub async fn invoices(core: &Core, account: &AccountId, after: &Cursor) -> Result<Page<BilledInvoice>, StoreError> {
     let rows = invoices::of_account(core.db(), account, after, limit()).await?;
-    Ok(Page::new(rows, PAGE, |invoice| Cursor { at: invoice.created, key: invoice.id.to_string() }))
+    let rows = with_standing(core, rows).await?;
+    Ok(Page::new(rows, PAGE, |row| Cursor { at: row.invoice.created, key: row.invoice.id.to_string() }))
 }
 
 /// Reads a page of the account's purchases with their payments, newest first.

@@ -19,12 +19,15 @@ CREATE TABLE subscription (
     paused_reason        TEXT,
     paid_tier            TEXT,    -- of the last paid invoice, while a payment is missing
     paid_until           BIGINT,
+    reversals            TEXT    NOT NULL, -- JSON: billing::ledger::Reversal[]
+    is_disputed          BOOLEAN NOT NULL, -- a dispute of one of its payments is open
     past_due_since       BIGINT,
     last_known_tier      TEXT,
     version              BIGINT  NOT NULL,
     synced_at            BIGINT  NOT NULL
 );
 CREATE INDEX subscription_account ON subscription (account_id);
+CREATE INDEX subscription_disputed ON subscription (account_id) WHERE is_disputed;
 
 -- A subscription after each write that changed it, and its cause. Append-only: an audit trail of every
 -- account's access.

@@ -14,6 +14,9 @@ CREATE TABLE invoice (
     amount_due           BIGINT NOT NULL,
     amount_paid          BIGINT NOT NULL,
     amount_remaining     BIGINT NOT NULL,
+    credited_before      BIGINT NOT NULL, -- by credit notes, which reduced the amount due
+    credited_after       BIGINT NOT NULL, -- by credit notes, of what was already paid
+    period_end           BIGINT,          -- of the period that its lines bill
     created              BIGINT NOT NULL,
     finalized_at         BIGINT,
     due_date             BIGINT,

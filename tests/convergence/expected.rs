@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::objects::Objects;
 use billing::ledger::{
     Card, Customer, Dispute, DisputeStatus, Invoice, InvoiceStatus, LineItem, Payment, PaymentStatus, Purchase, Refund,
+    Reversal, ReversalKind,
 };
 use billing::{
     CheckoutSessionId, Currency, CustomerId, InvoiceId, Item, Meter, Money, PaidPlan, Pause, PauseBehavior,
@@ -48,6 +49,7 @@ pub fn subscription(all: &Objects, json: &Value) -> Subscription {
         }),
         paused: optional_text(&json["status_details"]["paused"]["subscription"]["type"]).map(PauseReason::from),
         paid: paid(all, json).map(|(tier, until)| PaidPlan { tier: Tier::new(NAMES[tier]), until: Timestamp(until) }),
+        reversals: reversals(all, json),
         past_due_since: owed_since(all, json).map(Timestamp),
         last_known_tier: tiers.max().map(|tier| Tier::new(NAMES[tier])),
         items: items.iter().map(item).collect(),
@@ -96,6 +98,55 @@ fn paid(all: &Objects, subscription: &Value) -> Option<(usize, i64)> {
         .max()
 }
 
+/// What happened to the payments of a subscription, oldest first: open and lost disputes, and full refunds
+/// since the newest paid invoice.
+fn reversals(all: &Objects, subscription: &Value) -> Vec<Reversal> {
+    let own = all.invoices.iter().filter(|invoice| {
+        invoice["status"] == "paid" && invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]
+    });
+    let own: Vec<&Value> = own.collect();
+    let newest = own.iter().filter(|invoice| invoice["amount_paid"] != 0).map(|invoice| at(&invoice["created"])).max();
+    let mut reversals = Vec::new();
+    for invoice in own {
+        let refers_to = |payment: &Value| {
+            let paid_by = invoice["payments"]["data"].as_array().unwrap().iter();
+            paid_by.map(|each| &each["payment"]["payment_intent"]).any(|id| *id == payment["id"])
+        };
+        let disputes = all.disputes.iter().filter(|dispute| {
+            all.payments.iter().any(|payment| payment["id"] == dispute["payment_intent"] && refers_to(payment))
+        });
+        let statuses: BTreeSet<&str> = disputes.filter_map(|dispute| dispute["status"].as_str()).collect();
+        let is_refunded = all.payments.iter().any(|payment| {
+            refers_to(payment)
+                && payment["status"] == "succeeded"
+                && payment["latest_charge"]["amount_refunded"] == payment["amount"]
+        });
+        let mut add = |kind| {
+            reversals.push(Reversal {
+                invoice: InvoiceId::new(text(&invoice["id"])),
+                created: at(&invoice["created"]),
+                until: period_end(invoice).unwrap(),
+                kind,
+            });
+        };
+        if statuses.contains("needs_response") || statuses.contains("under_review") {
+            add(ReversalKind::Disputed);
+        } else if statuses.contains("lost") {
+            add(ReversalKind::DisputeLost);
+        }
+        if is_refunded && newest == Some(at(&invoice["created"])) {
+            add(ReversalKind::Refunded);
+        }
+    }
+    reversals.sort_by_key(|reversal| (reversal.created, reversal.invoice.clone(), reversal.kind));
+    reversals
+}
+
+/// The end of the period that an invoice bills.
+fn period_end(invoice: &Value) -> Option<Timestamp> {
+    invoice["lines"]["data"].as_array().unwrap().iter().map(|line| at(&line["period"]["end"])).max()
+}
+
 pub fn invoice(json: &Value) -> Invoice {
     let payments = json["payments"]["data"].as_array().unwrap();
     let payments: BTreeSet<String> =
@@ -112,6 +163,9 @@ pub fn invoice(json: &Value) -> Invoice {
         amount_due: json["amount_due"].as_i64().unwrap(),
         amount_paid: json["amount_paid"].as_i64().unwrap(),
         amount_remaining: json["amount_remaining"].as_i64().unwrap(),
+        credited_before_payment: json["pre_payment_credit_notes_amount"].as_i64().unwrap(),
+        credited_after_payment: json["post_payment_credit_notes_amount"].as_i64().unwrap(),
+        period_end: period_end(json),
         created: at(&json["created"]),
         finalized_at: time(&times["finalized_at"]),
         due_date: time(&json["due_date"]),
@@ -259,9 +313,13 @@ pub fn access<'a>(
     tiers.max().map_or((NAMES[0], None), |(tier, until)| (NAMES[tier], Some(Timestamp(until))))
 }
 
-/// The end of a subscription's access; `None` if its status grants none.
+/// The end of a subscription's access; `None` if its status grants none, or the payment for its period was
+/// disputed or refunded.
 fn open_until(all: &Objects, json: &Value) -> Option<i64> {
     let item = &json["items"]["data"][0];
+    if reversals(all, json).iter().any(|reversal| reversal.until > at(&item["current_period_start"])) {
+        return None;
+    }
     let period_end = item["current_period_end"].as_i64().unwrap();
     let latest = match json["status"].as_str().unwrap() {
         "trialing" | "active" => period_end + GRACE,

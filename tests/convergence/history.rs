@@ -70,6 +70,8 @@ pub enum Action {
     Dispute(Dispute),
     /// The bank inquires, and the payment is refunded.
     RefundTheDisputed,
+    /// A credit note of the newest invoice.
+    Credit(Credit),
     Rename,
     /// Rare, because it ends every subscription.
     DeleteCustomer,
@@ -135,6 +137,18 @@ pub enum Dispute {
     Lost,
 }
 
+/// A credit note: of an open invoice it reduces what is due.
+#[derive(Clone, Copy, Debug)]
+pub enum Credit {
+    /// Of a paid invoice, to the customer's balance.
+    Part,
+    All,
+    /// Of a paid invoice, by a refund.
+    Refund,
+    /// It gets a memo, and is voided if the invoice is open.
+    Void,
+}
+
 /// The conditions under which the second node receives the events since the last step.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions {
@@ -193,11 +207,13 @@ fn action() -> impl Strategy<Value = Action> {
         each(3, Action::Resume),
     ];
     let disputes = vec![Dispute::Inquiry, Dispute::Open, Dispute::Answered, Dispute::Lost];
+    let credits = vec![Credit::Part, Credit::All, Credit::Refund, Credit::Void];
     let money_back = vec![
         each(3, Action::RefundPart),
         each(2, Action::RefundAll),
         (3, prop::sample::select(disputes).prop_map(Action::Dispute).boxed()),
         each(1, Action::RefundTheDisputed),
+        (3, prop::sample::select(credits).prop_map(Action::Credit).boxed()),
     ];
     let customers = vec![each(1, Action::Rename), each(1, Action::DeleteCustomer), each(3, Action::Link)];
     let all = [purchases, time, invoices, changes, money_back, customers];
@@ -230,6 +246,13 @@ fn episode() -> impl Strategy<Value = (usize, Vec<Action>)> {
         vec![subscribed, Action::SwitchInterval, Action::RefundPart],
         vec![subscribed, Action::PauseCollection(Invoices::Uncollectible), month, Action::ResumeCollection],
         vec![by_hand(ByHand::CardThatAsks), Action::Days(1)],
+        // The payment of the period is taken back, and a newer invoice is paid.
+        vec![subscribed, Action::RefundAll, Action::Upgrade],
+        vec![subscribed, Action::RefundAll, month],
+        vec![subscribed, Action::Dispute(Dispute::Lost), month],
+        vec![subscribed, declined, month, Action::Credit(Credit::Void), Action::PayOpenInvoice],
+        vec![subscribed, declined, month, Action::Credit(Credit::Part), Action::Credit(Credit::All)],
+        vec![subscribed, Action::Credit(Credit::Refund), Action::Credit(Credit::Part), month],
     ]);
     let buyers = prop::sample::select(vec![
         vec![buy(Card::RefundsFail), Action::RefundAll, Action::Days(2)],

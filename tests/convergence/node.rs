@@ -1,8 +1,11 @@
 //! A node that receives events one by one, over its real router, and applies them on request.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use billing::Catalog;
 use engine::clock::Clock;
 use engine::store::inbox;
 use engine::{Billable, Db};
@@ -62,7 +65,7 @@ impl Node {
     pub async fn start(place: Place, sandbox: &Sandbox) -> Self {
         let Place { database, db } = place;
         database.empty(&db).await;
-        let config = config("http://node.test", &database.url, &sandbox.url());
+        let config = Config { catalog: catalog(), ..config("http://node.test", &database.url, &sandbox.url()) };
         let tollgate = tollgate(&config, db, Clock::ahead(sandbox.clock_offset()));
         for person in people() {
             tollgate.ensure_account(&person).await.unwrap();
@@ -107,6 +110,14 @@ impl Node {
     pub async fn texts(&self, query: &str) -> Vec<String> {
         self.database.texts(self.tollgate.db(), query).await
     }
+}
+
+/// The shipped catalog, but access depends on disputes and refunds too.
+fn catalog() -> Arc<Catalog> {
+    let plans = include_str!("../../plans.toml")
+        .replace("on_dispute = \"flag\"", "on_dispute = \"suspend\"")
+        .replace("on_full_refund = \"keep\"", "on_full_refund = \"end_access\"");
+    Arc::new(Catalog::parse(&plans, &|_| None).unwrap())
 }
 
 async fn open(config: &Config) -> Db {

@@ -6,7 +6,7 @@ use engine::{Billable, Core, checkout};
 use sandbox::{AfterLastRetry, Sandbox};
 use serde_json::Value;
 
-use crate::history::{Action, After, ByHand, Card, Dispute, Invoices, Plan};
+use crate::history::{Action, After, ByHand, Card, Credit, Dispute, Invoices, Plan};
 use crate::node::{UNLINKED, people};
 use crate::support::{Browser, DECLINES, Page};
 
@@ -104,6 +104,7 @@ impl<'a> Stripe<'a> {
                 self.dispute(who, Dispute::Inquiry).await;
                 self.refund(who, &[]).await;
             }
+            Action::Credit(credit) => self.credit(who, credit).await,
             Action::Rename => {
                 for customer in self.customers(who).await {
                     self.call("POST", &format!("/v1/customers/{}", id(&customer)), &[("name", "Ada Ltd")]).await;
@@ -309,6 +310,28 @@ impl<'a> Stripe<'a> {
         if let Some(payment) = self.latest_payment(who).await {
             let fields: Vec<_> = fields.iter().copied().chain([("payment_intent", payment.as_str())]).collect();
             self.call("POST", "/v1/refunds", &fields).await;
+        }
+    }
+
+    async fn credit(&self, who: &Billable, credit: Credit) {
+        let all = self.of_customer(who, "invoices", "").await;
+        let is_finalized = |invoice: &&Value| matches!(invoice["status"].as_str(), Some("open" | "paid"));
+        let Some(invoice) = all.iter().find(is_finalized) else { return };
+        let amount = |name: &str| invoice[name].as_i64().unwrap();
+        let left =
+            amount("total") - amount("pre_payment_credit_notes_amount") - amount("post_payment_credit_notes_amount");
+        let credited = if matches!(credit, Credit::All) { left } else { left.min(300) }.to_string();
+        let (invoice_id, is_open) = (id(invoice), invoice["status"] == "open");
+        let mut fields = vec![("invoice", invoice_id.as_str()), ("amount", credited.as_str())];
+        match credit {
+            _ if is_open => {}
+            Credit::Refund => fields.push(("refund_amount", &credited)),
+            Credit::Part | Credit::All | Credit::Void => fields.push(("credit_amount", &credited)),
+        }
+        let note = self.call("POST", "/v1/credit_notes", &fields).await;
+        if let (Credit::Void, Some(note)) = (credit, note["id"].as_str()) {
+            self.call("POST", &format!("/v1/credit_notes/{note}"), &[("memo", "Sorry")]).await;
+            self.call("POST", &format!("/v1/credit_notes/{note}/void"), &[]).await;
         }
     }
 

@@ -78,6 +78,7 @@ impl Billed {
             pause: None,
             paused: None,
             paid: None,
+            reversals: Vec::new(),
             last_known_tier: None,
         };
         let (db, cache) = (self.tollgate.db(), self.tollgate.cache());

@@ -1,7 +1,8 @@
 //! Badges for statuses. The color repeats what the text says.
 
-use billing::Status;
-use billing::ledger::InvoiceStatus;
+use billing::ledger::{InvoiceState, InvoiceStatus};
+use billing::{Money, Status};
+use engine::overview::BilledInvoice;
 use engine::store::inbox::EventState;
 use leptos::prelude::*;
 
@@ -34,24 +35,36 @@ pub fn StatusBadge(status: Status) -> impl IntoView {
     badge(text.to_owned(), tone)
 }
 
-/// An invoice's status.
+/// An invoice's state, and the parts of its total that were disputed, refunded or credited, or are due.
 #[component]
-pub fn InvoiceBadge(
-    status: InvoiceStatus,
-    /// Whether the bank is working on its payment.
-    #[prop(optional)]
-    is_pending: bool,
-) -> impl IntoView {
-    let (text, tone) = match &status {
-        InvoiceStatus::Open if is_pending => ("Pending", Some(Tone::Info)),
-        InvoiceStatus::Paid => ("Paid", Some(Tone::Good)),
-        InvoiceStatus::Open => ("Due", Some(Tone::Warning)),
-        InvoiceStatus::Uncollectible => ("Uncollectible", Some(Tone::Danger)),
-        InvoiceStatus::Draft => ("Draft", None),
-        InvoiceStatus::Void => ("Void", None),
-        InvoiceStatus::Unknown(status) => (status.as_str(), Some(Tone::Warning)),
+pub fn InvoiceBadge(billed: BilledInvoice) -> impl IntoView {
+    let BilledInvoice { invoice, standing } = billed;
+    let (text, tone) = match (standing.state, &invoice.status) {
+        (InvoiceState::Disputed, _) => ("Disputed", Some(Tone::Warning)),
+        (InvoiceState::Refunded, _) => ("Refunded", None),
+        (InvoiceState::PartlyRefunded, _) => ("Partly refunded", None),
+        (InvoiceState::Credited, _) => ("Credited", None),
+        (InvoiceState::Pending, _) => ("Pending", Some(Tone::Info)),
+        (InvoiceState::AsStatus, InvoiceStatus::Paid) => ("Paid", Some(Tone::Good)),
+        (InvoiceState::AsStatus, InvoiceStatus::Open) => ("Due", Some(Tone::Warning)),
+        (InvoiceState::AsStatus, InvoiceStatus::Uncollectible) => ("Uncollectible", Some(Tone::Danger)),
+        (InvoiceState::AsStatus, InvoiceStatus::Draft) => ("Draft", None),
+        (InvoiceState::AsStatus, InvoiceStatus::Void) => ("Void", None),
+        (InvoiceState::AsStatus, InvoiceStatus::Unknown(status)) => (status.as_str(), Some(Tone::Warning)),
     };
-    badge(text.to_owned(), tone)
+    let total = invoice.total.minor;
+    let is_part = |amount: &Money| amount.minor > 0 && amount.minor != total;
+    let sums = [
+        is_part(&standing.disputed).then(|| format!("{} disputed", standing.disputed)),
+        is_part(&standing.refunded).then(|| format!("{} refunded", standing.refunded)),
+        is_part(&standing.credited).then(|| format!("{} credited", standing.credited)),
+        is_part(&standing.due).then(|| format!("{} due", standing.due)),
+    ];
+    let sums: Vec<String> = sums.into_iter().flatten().collect();
+    view! {
+        {badge(text.to_owned(), tone)}
+        {(!sums.is_empty()).then(|| view! { <p class="quiet">{sums.join(", ")}</p> })}
+    }
 }
 
 /// An event's state.

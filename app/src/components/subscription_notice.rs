@@ -72,6 +72,8 @@ pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl
         }
         Rule::GraceOver => view! { <GraceOver plan grace_end debt/> }.into_any(),
         Rule::Ended => return None,
+        Rule::PaymentDisputed => view! { <Disputed plan/> }.into_any(),
+        Rule::PaymentRefunded => view! { <Refunded plan subscription/> }.into_any(),
         Rule::StalePeriod | Rule::UnknownStatus | Rule::UnknownPrice => view! { <UnderReview/> }.into_any(),
         Rule::StatusGivesNothing => match status {
             Status::Incomplete => view! { <Incomplete plan debt/> }.into_any(),
@@ -220,6 +222,34 @@ fn suspended(plan: &str, debt: Option<&Debt>) -> String {
     match debt {
         Some(debt) => format!("{plan} is suspended. Pay {} to restore it.", debt.amount),
         None => format!("{plan} is suspended. Update your card to restore it."),
+    }
+}
+
+/// Only the bank ends a dispute, and only its customer can withdraw one.
+#[component]
+fn Disputed(plan: String) -> impl IntoView {
+    view! {
+        <Banner tone=Tone::Danger title=format!("{plan} is suspended because its payment was disputed.")>
+            <p>"If you didn't mean to dispute it, ask your bank to withdraw the dispute. Your plan comes back once it's decided in our favor. Questions? Contact us."</p>
+        </Banner>
+    }
+}
+
+#[component]
+fn Refunded(plan: String, subscription: Subscription) -> impl IntoView {
+    let next = match subscription.ends_at() {
+        Some(_) => view! { "You won't be charged again." }.into_any(),
+        None => {
+            let renews = subscription.period().end;
+            view! { "It comes back with your next payment on " <Day at=renews/> ". To have it sooner, contact us." }
+                .into_any()
+        }
+    };
+    view! {
+        <Banner tone=Tone::Warning title=format!("Your payment for {plan} was refunded, and access has ended.")>
+            <p>{next}</p>
+            <div class="actions"><PortalButton label="Manage billing"/></div>
+        </Banner>
     }
 }
 

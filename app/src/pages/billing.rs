@@ -1,10 +1,8 @@
 //! `/billing`: the plan, its next payment, usage, invoices and purchases.
 
-use std::collections::BTreeSet;
-
-use billing::ledger::{Invoice, InvoiceStatus, Payment, PaymentStatus, Purchase};
-use billing::{Catalog, InvoiceId, Product, Status, Subscription, Timestamp};
-use engine::overview::{self, BillingOverview};
+use billing::ledger::{InvoiceState, InvoiceStatus, Payment, PaymentStatus, Purchase};
+use billing::{Catalog, Product, Status, Subscription, Timestamp};
+use engine::overview::{self, BilledInvoice, BillingOverview};
 use engine::store::Page;
 use engine::store::purchases::PaidPurchase;
 use leptos::prelude::*;
@@ -30,7 +28,6 @@ pub fn Billing() -> impl IntoView {
         let overview = overview::overview(&tollgate, account, entitlement).await.map_err(Failure::store)?;
         let (plan, usage) = (current_plan().await?, usage().await?);
         let invoices = overview::invoices(&tollgate, account, &invoices_after).await.map_err(Failure::store)?;
-        let pending = overview::pending_invoices(&tollgate, &invoices.rows).await.map_err(Failure::store)?;
         let purchases = overview::purchases(&tollgate, account, &purchases_after).await.map_err(Failure::store)?;
         Ok(view! {
             <Heading title="Billing"/>
@@ -43,7 +40,7 @@ pub fn Billing() -> impl IntoView {
                 <UsageSection meters=usage.meters/>
             </div>
             <Products products=tollgate.catalog().products().to_vec()/>
-            <Invoices page=invoices pending/>
+            <Invoices page=invoices/>
             <Purchases page=purchases catalog=tollgate.catalog().clone()/>
             <PastSubscriptions catalog=tollgate.catalog().clone() past=overview.past/>
         }
@@ -155,7 +152,7 @@ fn ProductRow(product: Product) -> impl IntoView {
 }
 
 #[component]
-fn Invoices(page: Page<Invoice>, pending: BTreeSet<InvoiceId>) -> impl IntoView {
+fn Invoices(page: Page<BilledInvoice>) -> impl IntoView {
     let body = if page.rows.is_empty() {
         view! {
             <Empty glyph=Glyph::Receipt title="No invoices yet">
@@ -165,11 +162,7 @@ fn Invoices(page: Page<Invoice>, pending: BTreeSet<InvoiceId>) -> impl IntoView 
         .into_any()
     } else {
         let older = page.next.as_ref().map(|next| address("/billing", &[("invoices", &after_value(next))]));
-        let rows = page
-            .rows
-            .into_iter()
-            .map(|invoice| view! { <InvoiceRow is_pending=pending.contains(&invoice.id) invoice/> })
-            .collect_view();
+        let rows = page.rows.into_iter().map(|billed| view! { <InvoiceRow billed/> }).collect_view();
         view! {
             <DataTable
                 label="Invoices, table"
@@ -190,16 +183,19 @@ fn Invoices(page: Page<Invoice>, pending: BTreeSet<InvoiceId>) -> impl IntoView 
 }
 
 #[component]
-fn InvoiceRow(invoice: Invoice, is_pending: bool) -> impl IntoView {
+fn InvoiceRow(billed: BilledInvoice) -> impl IntoView {
+    let invoice = &billed.invoice;
+    let total = invoice.total.to_string();
     let number = invoice.number.clone().unwrap_or_else(|| "–".to_owned());
     let (page, pdf) = (invoice_address::page_of(&invoice.id), invoice_address::pdf_of(&invoice.id));
+    let is_pending = billed.standing.state == InvoiceState::Pending;
     let verb = if invoice.status == InvoiceStatus::Open && !is_pending { "Pay" } else { "View" };
     view! {
         <tr>
             <th scope="row">{number.clone()}</th>
             <td><Day at=invoice.created/></td>
-            <td><InvoiceBadge status=invoice.status.clone() is_pending/></td>
-            <td class="money">{invoice.total.to_string()}</td>
+            <td><InvoiceBadge billed=billed.clone()/></td>
+            <td class="money">{total}</td>
             <td class="links">
                 <a href=page aria-label=format!("{verb} invoice {number}")>{verb}</a>
                 " "

@@ -145,6 +145,7 @@ pub fn subscription(lookup_key: &str, status: Status) -> Subscription {
         pause: None,
         paused: None,
         paid: None,
+        reversals: Vec::new(),
         last_known_tier: None,
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::catalog::definition::{FeatureDefinition, MeterDefinition};
 use crate::catalog::error::CatalogErrors;
 use crate::catalog::metered_price::MeteredPrice;
+use crate::catalog::on_reversal::{OnDispute, OnFullRefund};
 use crate::catalog::plan::{Plan, Tier};
 use crate::catalog::product::Product;
 use crate::ids::PriceId;
@@ -20,6 +21,8 @@ pub struct Catalog {
     pub(super) products: Vec<Product>,
     pub(super) trial_days: u32,
     pub(super) grace_days: u32,
+    pub(super) on_dispute: OnDispute,
+    pub(super) on_full_refund: OnFullRefund,
 }
 
 impl Catalog {
@@ -88,6 +91,16 @@ impl Catalog {
     /// Returns the days of access after a failed payment, and after a period that was not renewed.
     pub const fn grace_days(&self) -> u32 {
         self.grace_days
+    }
+
+    /// Returns what happens when the payment for the current period is disputed.
+    pub const fn on_dispute(&self) -> OnDispute {
+        self.on_dispute
+    }
+
+    /// Returns what happens when the payment for the current period is refunded in full.
+    pub const fn on_full_refund(&self) -> OnFullRefund {
+        self.on_full_refund
     }
 
     /// Returns the lowest plan, which every account has without paying.

@@ -15,6 +15,8 @@ use crate::catalog::field::{Amount, Field, LimitValue, Name, Text};
 pub(super) struct FileTable {
     pub trial_days: Field<u32>,
     pub grace_days: Field<u32>,
+    pub on_dispute: Field<Text>,
+    pub on_full_refund: Field<Text>,
     pub feature: Field<Vec<Table>>,
     pub meter: Field<Vec<Table>>,
     pub plan: Field<Vec<Table>>,

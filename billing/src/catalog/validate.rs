@@ -11,6 +11,7 @@ use crate::catalog::field::{Amount, Expected, Field, LimitValue, Text};
 use crate::catalog::interval::Interval;
 use crate::catalog::lookup::Catalog;
 use crate::catalog::metered_price::MeteredPrice;
+use crate::catalog::on_reversal::{OnDispute, OnFullRefund};
 use crate::catalog::plan::{Plan, Price, Tier};
 use crate::catalog::product::Product;
 use crate::catalog::table::{FeatureTable, FileTable, MeterTable, PlanTable, PriceTable, ProductTable, read_table};
@@ -62,6 +63,10 @@ impl Validator<'_> {
         let file: FileTable = read_table(owner, file, &mut self.errors);
         let trial_days = self.optional(owner, "trial_days", file.trial_days).unwrap_or_default();
         let grace_days = self.optional(owner, "grace_days", file.grace_days).unwrap_or(DEFAULT_GRACE_DAYS);
+        let on_dispute = [("flag", OnDispute::Flag), ("suspend", OnDispute::Suspend)];
+        let on_dispute = self.choice(owner, "on_dispute", file.on_dispute, &on_dispute);
+        let on_full_refund = [("keep", OnFullRefund::Keep), ("end_access", OnFullRefund::EndAccess)];
+        let on_full_refund = self.choice(owner, "on_full_refund", file.on_full_refund, &on_full_refund);
         let features = self.optional(owner, "feature", file.feature).unwrap_or_default();
         let meters = self.optional(owner, "meter", file.meter).unwrap_or_default();
         let plans = self.optional(owner, "plan", file.plan).unwrap_or_default();
@@ -88,6 +93,8 @@ impl Validator<'_> {
                 .collect(),
             trial_days,
             grace_days,
+            on_dispute,
+            on_full_refund,
         };
         self.ceilings(&catalog);
         catalog
@@ -350,6 +357,17 @@ impl Validator<'_> {
                 None
             }
         }
+    }
+
+    /// Returns the value with this name; the default if there is no name.
+    fn choice<T: Copy + Default>(&mut self, owner: &str, key: &str, field: Field<Text>, values: &[(&str, T)]) -> T {
+        let Some(Text(name)) = self.optional(owner, key, field) else { return T::default() };
+        let value = values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        value.unwrap_or_else(|| {
+            let known: Vec<&str> = values.iter().map(|(known, _)| *known).collect();
+            self.errors.push(unknown(owner, key, &name, &known));
+            T::default()
+        })
     }
 
     fn unique(&mut self, kind: &'static str, name: &str) {

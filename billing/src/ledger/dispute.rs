@@ -37,6 +37,11 @@ impl DisputeStatus {
         }
     }
 
+    /// Returns `true` while the bank holds the money and has not decided.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::NeedsResponse | Self::UnderReview | Self::Unknown(_))
+    }
+
     /// Returns `true` if the bank holds or has kept the money.
     pub const fn withholds_funds(&self) -> bool {
         matches!(self, Self::NeedsResponse | Self::UnderReview | Self::Lost | Self::Unknown(_))

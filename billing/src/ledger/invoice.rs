@@ -38,12 +38,18 @@ pub struct Invoice {
     pub reason: Option<String>,
     /// The total; negative for a credit.
     pub total: Money,
-    /// The amount to pay, after credits.
+    /// The amount to pay, after credits and credit notes.
     pub amount_due: i64,
     /// The amount paid so far.
     pub amount_paid: i64,
     /// The amount still unpaid.
     pub amount_remaining: i64,
+    /// The total of the credit notes that reduced the amount to pay.
+    pub credited_before_payment: i64,
+    /// The total of the credit notes for what was already paid.
+    pub credited_after_payment: i64,
+    /// The end of the period that its lines bill.
+    pub period_end: Option<Timestamp>,
     /// When Stripe created it.
     pub created: Timestamp,
     /// When it was finalized.
@@ -61,6 +67,11 @@ pub struct Invoice {
 }
 
 impl Invoice {
+    /// Returns the total of its credit notes.
+    pub const fn credited(&self) -> i64 {
+        self.credited_before_payment.saturating_add(self.credited_after_payment)
+    }
+
     /// Returns when the invoice became due, which is when a delinquency starts. Retries do not move it.
     pub fn owed_since(&self) -> Timestamp {
         self.due_date.or(self.finalized_at).unwrap_or(self.created)

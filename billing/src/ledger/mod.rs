@@ -9,9 +9,13 @@ mod dispute;
 mod invoice;
 mod payment;
 mod purchase;
+mod reversal;
+mod standing;
 
 pub use customer::Customer;
 pub use dispute::{Dispute, DisputeStatus};
 pub use invoice::{Invoice, InvoiceStatus};
 pub use payment::{Card, Payment, PaymentStatus, Refund};
 pub use purchase::{CreditGrant, LineItem, Purchase};
+pub use reversal::{Reversal, ReversalKind};
+pub use standing::{InvoiceStanding, InvoiceState};

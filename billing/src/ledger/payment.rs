@@ -104,6 +104,11 @@ impl Payment {
         self.status == PaymentStatus::Processing
     }
 
+    /// Returns `true` if it was ever refunded, in part or unsuccessfully, or disputed.
+    pub const fn was_reversed(&self) -> bool {
+        self.is_disputed || self.amount_refunded > 0 || !self.refunds.is_empty()
+    }
+
     /// Returns the amount that banks hold or have kept because of disputes.
     pub fn amount_disputed(&self) -> i64 {
         let taken = self.disputes.iter().filter(|dispute| dispute.status.withholds_funds());

@@ -32,7 +32,12 @@ pub const GRACE: i64 = 3 * DAY;
 
 /// The shipped catalog with the price ids `price_pro`, `price_pro_year`, `price_ent` and `price_ent_year`.
 pub fn catalog() -> Catalog {
-    Catalog::parse(PLANS, &|name| {
+    parse(PLANS)
+}
+
+/// A catalog with the same price ids.
+pub fn parse(plans: &str) -> Catalog {
+    Catalog::parse(plans, &|name| {
         let id = match name {
             "STRIPE_PRO_PRICE_ID" => "price_pro",
             "STRIPE_PRO_YEARLY_PRICE_ID" => "price_pro_year",
@@ -42,7 +47,7 @@ pub fn catalog() -> Catalog {
         };
         Some(id.to_owned())
     })
-    .expect("the shipped catalog is valid")
+    .expect("the catalog is valid")
 }
 
 /// An active subscription to `price`, paid from [`START`] to [`END`].
@@ -62,6 +67,7 @@ pub fn subscription(id: &str, price: &str) -> Subscription {
         pause: None,
         paused: None,
         paid: None,
+        reversals: Vec::new(),
         last_known_tier: None,
     }
 }

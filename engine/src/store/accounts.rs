@@ -27,6 +27,7 @@ statements! {
     CONTACT = "SELECT email, email_canonical, name, closed_at FROM account WHERE id = $1";
     // The search text is bound as a pattern in which its own wildcards are escaped: see `pattern`.
     SEARCH = account_rows!("WHERE ($1 = '' OR a.email_lower LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
+        AND ($6 = FALSE OR EXISTS (SELECT 1 FROM subscription s WHERE s.account_id = a.id AND s.is_disputed)) \
         AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4)) ORDER BY a.created_at DESC, a.id DESC LIMIT $5");
     BY_ID = account_rows!("WHERE a.id = $1");
     EXISTS = "SELECT id FROM account WHERE id = $1";
@@ -106,12 +107,26 @@ pub async fn exists(tx: &mut Tx, id: &AccountId) -> Result<bool, StoreError> {
     Ok(tx.fetch_optional::<(String,)>(EXISTS, values![id.as_str()]).await?.is_some())
 }
 
-/// Finds accounts whose address contains `text`, or whose id or Stripe customer id equals it; all
-/// accounts for an empty text. Newest first.
-pub async fn search(db: &Db, text: &str, after: &Cursor, limit: i64) -> Result<Vec<AccountRow>, StoreError> {
-    let text = text.trim();
+/// The filter of a list of accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountFilter {
+    /// Only those whose address contains this text, or whose id or Stripe customer id equals it; all if it
+    /// is empty.
+    pub text: String,
+    /// Only those with a subscription of which a payment is disputed.
+    pub is_disputed: bool,
+}
+
+/// Finds the accounts that match a filter, newest first.
+pub async fn search(
+    db: &Db,
+    filter: &AccountFilter,
+    after: &Cursor,
+    limit: i64,
+) -> Result<Vec<AccountRow>, StoreError> {
+    let text = filter.text.trim();
     let pattern = if text.is_empty() { String::new() } else { pattern(text) };
-    db.fetch_all(SEARCH, values![pattern, text, after.at.0, after.key.as_str(), limit]).await
+    db.fetch_all(SEARCH, values![pattern, text, after.at.0, after.key.as_str(), limit, filter.is_disputed]).await
 }
 
 /// Finds an account, closed or not.

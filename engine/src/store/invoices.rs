@@ -13,17 +13,20 @@ statements! {
         AND (created < $2 OR (created = $2 AND id < $3)) ORDER BY created DESC, id DESC LIMIT $4";
     OLDEST_OPEN = "SELECT * FROM invoice WHERE account_id = $1 AND subscription_id = $2 AND status = 'open' \
         ORDER BY created, id LIMIT 1";
+    NEWEST_PAID = "SELECT MAX(created) FROM invoice WHERE account_id = $1 AND subscription_id = $2 AND status = 'paid' \
+        AND amount_paid > 0";
     WRITE = "INSERT INTO invoice (id, account_id, customer_id, subscription_id, number, status, reason, currency, \
-        total, amount_due, amount_paid, amount_remaining, created, finalized_at, due_date, paid_at, next_payment_attempt, \
-        attempt_count, payments, synced_at, version) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 1) \
+        total, amount_due, amount_paid, amount_remaining, credited_before, credited_after, period_end, created, \
+        finalized_at, due_date, paid_at, next_payment_attempt, attempt_count, payments, synced_at, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, 1) \
         ON CONFLICT (id) DO UPDATE SET account_id = excluded.account_id, customer_id = excluded.customer_id, \
         subscription_id = excluded.subscription_id, number = excluded.number, status = excluded.status, \
         reason = excluded.reason, currency = excluded.currency, total = excluded.total, amount_due = excluded.amount_due, \
-        amount_paid = excluded.amount_paid, amount_remaining = excluded.amount_remaining, created = excluded.created, \
+        amount_paid = excluded.amount_paid, amount_remaining = excluded.amount_remaining, credited_before = excluded.credited_before, \
+        credited_after = excluded.credited_after, period_end = excluded.period_end, created = excluded.created, \
         finalized_at = excluded.finalized_at, due_date = excluded.due_date, paid_at = excluded.paid_at, \
         next_payment_attempt = excluded.next_payment_attempt, attempt_count = excluded.attempt_count, \
-        payments = excluded.payments, synced_at = excluded.synced_at, version = invoice.version + 1 WHERE invoice.version = $21";
+        payments = excluded.payments, synced_at = excluded.synced_at, version = invoice.version + 1 WHERE invoice.version = $24";
 }
 
 struct InvoiceRow {
@@ -39,6 +42,9 @@ struct InvoiceRow {
     amount_due: i64,
     amount_paid: i64,
     amount_remaining: i64,
+    credited_before: i64,
+    credited_after: i64,
+    period_end: Option<i64>,
     created: i64,
     finalized_at: Option<i64>,
     due_date: Option<i64>,
@@ -62,6 +68,9 @@ columns!(InvoiceRow {
     amount_due,
     amount_paid,
     amount_remaining,
+    credited_before,
+    credited_after,
+    period_end,
     created,
     finalized_at,
     due_date,
@@ -86,6 +95,9 @@ impl InvoiceRow {
             amount_due: self.amount_due,
             amount_paid: self.amount_paid,
             amount_remaining: self.amount_remaining,
+            credited_before_payment: self.credited_before,
+            credited_after_payment: self.credited_after,
+            period_end: self.period_end.map(Timestamp),
             created: Timestamp(self.created),
             finalized_at: self.finalized_at.map(Timestamp),
             due_date: self.due_date.map(Timestamp),
@@ -120,6 +132,17 @@ pub async fn oldest_open(
     row.map(|row| row.read().map(|stored| stored.object)).transpose()
 }
 
+/// Returns when the newest invoice of a subscription that was paid was created.
+pub async fn newest_paid(
+    tx: &mut Tx,
+    account: &AccountId,
+    subscription: &SubscriptionId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let row =
+        tx.fetch_optional::<(Option<i64>,)>(NEWEST_PAID, values![account.as_str(), subscription.as_str()]).await?;
+    Ok(row.and_then(|(created,)| created).map(Timestamp))
+}
+
 /// Writes an invoice. `seen` is the version read before the request to Stripe, 0 if there was no row.
 /// `false` if another process wrote in between: fetch again.
 pub async fn write(
@@ -143,6 +166,9 @@ pub async fn write(
         invoice.amount_due,
         invoice.amount_paid,
         invoice.amount_remaining,
+        invoice.credited_before_payment,
+        invoice.credited_after_payment,
+        invoice.period_end.map(|at| at.0),
         invoice.created.0,
         invoice.finalized_at.map(|at| at.0),
         invoice.due_date.map(|at| at.0),

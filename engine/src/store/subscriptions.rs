@@ -25,15 +25,18 @@ statements! {
     // Inserts version 1 if there is no row; otherwise updates the row if its version is the one that was read.
     WRITE = "INSERT INTO subscription (id, account_id, customer_id, status, items, created, billing_cycle_anchor, \
         cancel_at_period_end, cancel_at, ended_at, trial_end, pause_behavior, pause_resumes_at, paused_reason, paid_tier, \
-        paid_until, past_due_since, last_known_tier, synced_at, version) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1) ON CONFLICT (id) DO UPDATE SET \
+        paid_until, reversals, is_disputed, past_due_since, last_known_tier, synced_at, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 1) \
+        ON CONFLICT (id) DO UPDATE SET \
         account_id = excluded.account_id, customer_id = excluded.customer_id, status = excluded.status, \
         items = excluded.items, created = excluded.created, billing_cycle_anchor = excluded.billing_cycle_anchor, \
         cancel_at_period_end = excluded.cancel_at_period_end, cancel_at = excluded.cancel_at, ended_at = excluded.ended_at, \
         trial_end = excluded.trial_end, pause_behavior = excluded.pause_behavior, pause_resumes_at = excluded.pause_resumes_at, \
         paused_reason = excluded.paused_reason, paid_tier = excluded.paid_tier, paid_until = excluded.paid_until, \
+        reversals = excluded.reversals, is_disputed = excluded.is_disputed, \
         past_due_since = excluded.past_due_since, last_known_tier = excluded.last_known_tier, synced_at = excluded.synced_at, \
-        version = subscription.version + 1 WHERE subscription.version = $20 RETURNING version";
+        version = subscription.version + 1 WHERE subscription.version = $22 RETURNING version";
+    COUNT_DISPUTED = "SELECT COUNT(*) FROM subscription WHERE is_disputed";
     INSERT_REVISION = "INSERT INTO subscription_revision (subscription_id, version, account_id, snapshot, cause, written_at) \
         VALUES ($1, $2, $3, $4, $5, $6)";
     AS_OF = "SELECT r.subscription_id, r.version, r.snapshot, r.cause, r.written_at FROM subscription_revision r \
@@ -58,6 +61,7 @@ struct SubscriptionRow {
     paused_reason: Option<String>,
     paid_tier: Option<String>,
     paid_until: Option<i64>,
+    reversals: String,
     past_due_since: Option<i64>,
     last_known_tier: Option<String>,
     version: i64,
@@ -80,6 +84,7 @@ columns!(SubscriptionRow {
     paused_reason,
     paid_tier,
     paid_until,
+    reversals,
     past_due_since,
     last_known_tier,
     version
@@ -87,7 +92,9 @@ columns!(SubscriptionRow {
 
 impl SubscriptionRow {
     fn read(self) -> Result<Stored<Subscription>, StoreError> {
-        let items: Vec<Item> = RowRef { table: "subscription", row: &self.id }.read_json("items", &self.items)?;
+        let at = RowRef { table: "subscription", row: &self.id };
+        let items: Vec<Item> = at.read_json("items", &self.items)?;
+        let reversals = at.read_json("reversals", &self.reversals)?;
         Ok(Stored {
             account: AccountId::new(self.account_id),
             version: self.version,
@@ -111,6 +118,7 @@ impl SubscriptionRow {
                     .paid_tier
                     .zip(self.paid_until)
                     .map(|(tier, until)| PaidPlan { tier: Tier::new(tier), until: Timestamp(until) }),
+                reversals,
                 past_due_since: self.past_due_since.map(Timestamp),
                 last_known_tier: self.last_known_tier.map(Tier::new),
             },
@@ -154,6 +162,12 @@ pub async fn running(db: &Db) -> Result<Vec<SubscriptionId>, StoreError> {
     Ok(rows.into_iter().map(|(id,)| SubscriptionId::new(id)).collect())
 }
 
+/// Returns the number of subscriptions with a payment whose dispute is open.
+pub async fn count_disputed(db: &Db) -> Result<i64, StoreError> {
+    let (count,) = db.fetch_one::<(i64,)>(COUNT_DISPUTED, values![]).await?;
+    Ok(count)
+}
+
 /// Finds a subscription.
 pub async fn by_id(db: &Db, id: &SubscriptionId) -> Result<Option<Stored<Subscription>>, StoreError> {
     let row = db.fetch_optional::<SubscriptionRow>(BY_ID, values![id.as_str()]).await?;
@@ -191,6 +205,8 @@ pub async fn write(
         subscription.paused.as_ref().map(PauseReason::as_str),
         subscription.paid.as_ref().map(|paid| paid.tier.as_str()),
         subscription.paid.as_ref().map(|paid| paid.until.0),
+        row.to_json("reversals", &subscription.reversals)?,
+        subscription.is_disputed(),
         subscription.past_due_since.map(|at| at.0),
         subscription.last_known_tier.as_ref().map(Tier::as_str),
         at.0,

@@ -6,6 +6,7 @@ use billing::ledger::{Dispute, Invoice, Payment};
 use billing::{InvoiceId, Item, PaymentIntentId, PriceId, SubscriptionId, Timestamp};
 use serde_json::Value;
 use stripe_billing::invoice::{ListInvoice, RetrieveInvoice};
+use stripe_billing::invoice_payment::{ListInvoicePayment, ListInvoicePaymentPayment, ListInvoicePaymentPaymentType};
 use stripe_core::dispute::ListDispute;
 use stripe_core::payment_intent::RetrievePaymentIntent;
 use stripe_shared::InvoiceStatus;
@@ -93,6 +94,15 @@ impl Gateway {
             payment.object.disputes = self.disputes_of(id).await?;
         }
         Ok(payment)
+    }
+
+    /// Returns the invoices that a payment pays. There is one at most, except in unusual data.
+    pub async fn invoices_of(&self, id: &PaymentIntentId) -> Result<Vec<InvoiceId>, GatewayError> {
+        let mut payment = ListInvoicePaymentPayment::new(ListInvoicePaymentPaymentType::PaymentIntent);
+        payment.payment_intent = Some(id.to_string());
+        let response = self.send(&ListInvoicePayment::new().payment(payment).limit(PAGE), None).await?;
+        let page = Listed::read(&response, |payment| Ok(objects::id_of(payment, "/invoice")))?;
+        Ok(page.data.into_iter().flatten().map(InvoiceId::new).collect())
     }
 
     async fn disputes_of(&self, id: &PaymentIntentId) -> Result<Vec<Dispute>, GatewayError> {

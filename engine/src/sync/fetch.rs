@@ -102,10 +102,16 @@ impl Fetched {
             }
             Object::Payment(id) => {
                 let seen = payments::by_id(db, id).await?;
-                if let Some(now) = self.found(object, seen.is_some(), gateway.payment(id).await)? {
-                    self.payments.push(Fresh { seen, now });
-                }
-                Ok(Vec::new())
+                let Some(now) = self.found(object, seen.is_some(), gateway.payment(id).await)? else {
+                    return Ok(Vec::new());
+                };
+                // Access to a plan may depend on the refund or dispute of its payment.
+                let invoices = match now.object.was_reversed() {
+                    true => gateway.invoices_of(id).await?,
+                    false => Vec::new(),
+                };
+                self.payments.push(Fresh { seen, now });
+                Ok(invoices.into_iter().map(Object::Invoice).collect())
             }
             Object::Customer(id) => {
                 let seen = customers::by_id(db, id).await?;

@@ -7,13 +7,14 @@
 //! database always converges on Stripe's state (`tests/convergence`).
 //!
 //! `fetch` reads from Stripe, `collect` pays what is owed with a new payment method, `owner` finds the
-//! account, `write` commits, `run` repeats this until it succeeds.
+//! account, `reversals` finds disputed and refunded payments, `write` commits, `run` repeats this until it succeeds.
 
 mod collect;
 mod fetch;
 mod outcome;
 mod owner;
 mod remembered;
+mod reversals;
 mod run;
 mod sold;
 mod trial;

@@ -16,6 +16,7 @@ pub(super) fn remembered(
     let mut subscription = fetched.subscription.clone();
     subscription.past_due_since = fetched.open_invoice_since.filter(|_| subscription.is_unpaid());
     subscription.paid = fetched.paid.iter().find_map(|invoice| paid_plan(invoice, before, catalog));
+    subscription.reversals = before.map(|before| before.reversals.clone()).unwrap_or_default();
     subscription.last_known_tier = before.and_then(|before| before.last_known_tier.clone());
     if let (Some(tier), true) = subscription.tier(catalog) {
         subscription.last_known_tier = Some(tier.clone());

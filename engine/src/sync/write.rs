@@ -9,6 +9,7 @@ use super::fetch::{Fetched, Fresh};
 use super::outcome::{SyncContext, SyncError, SyncOutcome};
 use super::owner::{Owner, Owners};
 use super::remembered::remembered;
+use super::reversals;
 use super::sold;
 use super::trial;
 use crate::core::Core;
@@ -114,7 +115,7 @@ async fn steps(
         steps.push(customer(tx, core, &owners, fresh).await?);
     }
     for fresh in &fetched.subscriptions {
-        steps.push(subscription(tx, core, &owners, fresh, context).await?);
+        steps.push(subscription(tx, core, &owners, fresh, fetched, context).await?);
     }
     for fresh in &fetched.invoices {
         steps.push(invoice(tx, core, &owners, fresh).await?);
@@ -157,6 +158,7 @@ async fn subscription(
     core: &Core,
     owners: &Owners,
     fresh: &Fresh<Subscription, SubscriptionObject>,
+    all: &Fetched,
     context: &SyncContext<'_>,
 ) -> Result<Step, StoreError> {
     let (fetched, at) = (&fresh.now, core.now());
@@ -167,6 +169,7 @@ async fn subscription(
     if now.last_known_tier.is_none() {
         now.last_known_tier = sold::tier(tx, &account, fetched, core.catalog()).await?;
     }
+    now.reversals = reversals::of(tx, &account, &now, all).await?;
     if !subscriptions::write(tx, &account, &now, seen, &context.cause(), at).await? {
         return Ok(Step::Raced);
     }

@@ -15,7 +15,7 @@ use crate::fixtures::{SHAPES, any_json, fixture, kind_of, names, with};
 const RECEIVED: Timestamp = Timestamp(1_777_636_800);
 
 /// Every fixture, with the subject of its event and the object that it is about.
-const ABOUT: [(&str, &str, &str); 38] = [
+const ABOUT: [(&str, &str, &str); 43] = [
     ("charge.dispute.closed", "pi_3QxAda3", "pi_3QxAda3"),
     ("charge.dispute.created", "pi_3QxAda3", "pi_3QxAda3"),
     ("charge.dispute.funds_reinstated", "pi_3QxAda3", "pi_3QxAda3"),
@@ -29,6 +29,9 @@ const ABOUT: [(&str, &str, &str); 38] = [
     ("checkout.session.completed-by_bank_debit", "cs_test_a3QxAda", "cs_test_a3QxAda"),
     ("checkout.session.completed-by_card", "cs_test_a2QxAda", "cs_test_a2QxAda"),
     ("checkout.session.expired", "cs_test_a0QxAda", "cs_test_a0QxAda"),
+    ("credit_note.created", "in_1QxAda2", "in_1QxAda2"),
+    ("credit_note.updated", "in_1QxAda2", "in_1QxAda2"),
+    ("credit_note.voided", "in_1QxAda2", "in_1QxAda2"),
     ("customer.deleted", "cus_QxAda", "cus_QxAda"),
     ("customer.subscription.created", "sub_1QxAda", "sub_1QxAda"),
     ("customer.subscription.deleted", "sub_1QxAda", "sub_1QxAda"),
@@ -45,7 +48,9 @@ const ABOUT: [(&str, &str, &str); 38] = [
     ("invoice.payment_action_required", "sub_1QxAda", "in_1QxAda4"),
     ("invoice.payment_failed", "sub_1QxAda", "in_1QxAda4"),
     ("invoice.payment_succeeded", "sub_1QxAda", "in_1QxAda4"),
+    ("invoice.updated", "sub_1QxAda", "in_1QxAda2"),
     ("invoice.voided", "sub_1QxAda", "in_1QxAda2"),
+    ("invoice_payment.paid", "in_1QxAda4", "in_1QxAda4"),
     ("payment_intent.canceled", "pi_3QxAda2", "pi_3QxAda2"),
     ("payment_intent.payment_failed", "pi_3QxAda4", "pi_3QxAda4"),
     ("payment_intent.processing", "pi_3QxAda5", "pi_3QxAda5"),
@@ -123,6 +128,21 @@ fn an_invoice_without_a_subscription_is_its_own_subject() {
     ] {
         assert_eq!(hint_of("invoice.payment_failed", &object), to_itself("in_1"), "{object}");
     }
+}
+
+#[test]
+fn an_event_of_a_credit_note_or_invoice_payment_is_about_its_invoice() {
+    let kinds = ["credit_note.created", "credit_note.updated", "credit_note.voided", "invoice_payment.paid"];
+    for kind in kinds {
+        assert!(handled().contains(&kind), "{kind}");
+        for invoice in [json!("in_1"), json!({ "id": "in_1", "object": "invoice" })] {
+            assert_eq!(hint_of(kind, &json!({ "id": "x_1", "invoice": invoice })), to_itself("in_1"), "{kind}");
+        }
+        assert_eq!(hint_of(kind, &json!({ "id": "x_1", "invoice": null })), None, "{kind}");
+    }
+    let edited = json!({ "id": "in_1", "subscription": "sub_1" });
+    let about = Hint { subject: "sub_1".to_owned(), object: Object::Invoice(InvoiceId::new("in_1")) };
+    assert_eq!(hint_of("invoice.updated", &edited), Some(about));
 }
 
 #[test]
@@ -204,9 +224,9 @@ fn an_event_is_stored_with_its_subject_and_its_customer() {
             let new = stored(&value);
             assert_eq!((new.kind.as_str(), new.state), (kind_of(name), EventState::Pending), "{shape}/{name}");
             assert_eq!(new.subject.as_deref(), Some(subject), "{shape}/{name}");
-            // Disputes do not contain the customer, and refunds only in the newer shape.
+            // Disputes and invoice payments do not contain the customer, and refunds only in the newer shape.
             let names_customer = match value["data"]["object"]["object"].as_str().unwrap() {
-                "dispute" => false,
+                "dispute" | "invoice_payment" => false,
                 "refund" => shape == "basil_and_later",
                 _ => true,
             };

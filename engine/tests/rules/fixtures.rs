@@ -1,7 +1,7 @@
 //! Events as Stripe sends them: one file for each type that is handled, in both API shapes.
 //!
 //! They tell one story. Ada opens Checkout for Enterprise and leaves; subscribes to Pro with three seats;
-//! starts to buy two more and does not confirm it; buys one more. Her renewal fails, is retried, needs 3-D
+//! starts to buy two more, is credited a part for a while, and does not confirm it; buys one more. Her renewal fails, is retried, needs 3-D
 //! Secure and is paid. She buys a credit pack by card, one by bank debit, and one whose debit fails. A
 //! third of the first is refunded; the refund of the second fails; her bank disputes the rest and loses.
 //! She cancels, gets a week's trial without a card, stays a month and does not pay for it; changes her
@@ -204,9 +204,11 @@ fn the_library_reads_every_fixture_of_its_version() {
         let is_read = match object["object"].as_str().unwrap() {
             "charge" => reads::<stripe_shared::Charge>(&json),
             "checkout.session" => reads::<stripe_shared::CheckoutSession>(&json),
+            "credit_note" => reads::<stripe_shared::CreditNote>(&json),
             "customer" => reads::<stripe_shared::Customer>(&json),
             "dispute" => reads::<stripe_shared::Dispute>(&json),
             "invoice" => reads::<stripe_shared::Invoice>(&json),
+            "invoice_payment" => reads::<stripe_shared::InvoicePayment>(&json),
             "payment_intent" => reads::<stripe_shared::PaymentIntent>(&json),
             "refund" => reads::<stripe_shared::Refund>(&json),
             "subscription" => reads::<stripe_shared::Subscription>(&json),

@@ -115,7 +115,7 @@ fn missing_field<T: std::fmt::Debug>(read: Result<T, engine::stripe::ObjectError
 #[test]
 fn an_invoice_reads_the_same_in_both_shapes() {
     let events = events("invoice.");
-    assert_eq!(events.len(), 7, "{events:?}");
+    assert_eq!(events.len(), 8, "{events:?}");
     for name in events {
         let intent = object("before_basil", &name)["payment_intent"].take();
         let [new, old] = SHAPES
@@ -139,6 +139,9 @@ fn every_field_of_an_invoice_is_read() {
         amount_due: 4_900,
         amount_paid: 0,
         amount_remaining: 4_900,
+        credited_before_payment: 0,
+        credited_after_payment: 0,
+        period_end: Some(RENEWAL.plus_days(30)),
         created: RENEWAL,
         finalized_at: Some(RENEWAL.plus_seconds(3_600)),
         due_date: None,
@@ -148,6 +151,24 @@ fn every_field_of_an_invoice_is_read() {
         payments: vec![PaymentIntentId::new("pi_3QxAda4")],
     };
     assert_eq!(read, Named { object: expected, account: Some("0197ada".to_owned()), method: None });
+}
+
+#[test]
+fn credit_notes_and_the_last_period_of_an_invoice_are_read() {
+    for folder in SHAPES {
+        let edited = objects::invoice(&object(folder, "invoice.updated")).unwrap().object;
+        assert_eq!((edited.total, edited.amount_due, edited.amount_remaining), (usd(938), 438, 438), "{folder}");
+        assert_eq!((edited.credited_before_payment, edited.credited_after_payment), (500, 0), "{folder}");
+        let value = object(folder, "invoice.payment_failed");
+        let value = with(value, "/pre_payment_credit_notes_amount", json!(700));
+        let value = with(value, "/post_payment_credit_notes_amount", json!(200));
+        let value = with(value, "/lines/data/1/period/end", json!(RENEWAL.plus_days(365).0));
+        let read = objects::invoice(&value).unwrap().object;
+        assert_eq!((read.credited_before_payment, read.credited_after_payment, read.credited()), (700, 200, 900));
+        assert_eq!(read.period_end, Some(RENEWAL.plus_days(365)), "{folder}: of a yearly add-on");
+        let bare = objects::invoice(&without(value, "/lines")).unwrap().object;
+        assert_eq!(bare.period_end, None);
+    }
 }
 
 #[test]
@@ -182,6 +203,8 @@ fn a_missing_field_of_an_invoice_is_named_in_the_error() {
             ("/amount_due", "amount_due"),
             ("/amount_paid", "amount_paid"),
             ("/amount_remaining", "amount_remaining"),
+            ("/pre_payment_credit_notes_amount", "pre_payment_credit_notes_amount"),
+            ("/post_payment_credit_notes_amount", "post_payment_credit_notes_amount"),
             ("/created", "created"),
         ] {
             let value = without(object(folder, "invoice.payment_failed"), pointer);

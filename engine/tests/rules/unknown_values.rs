@@ -12,6 +12,8 @@ fn read(kind: &str, value: &Value) -> Result<String, ObjectError> {
     match kind {
         "charge" => payment_with(value),
         "checkout.session" => objects::checkout_session(value).map(|read| format!("{read:?}")),
+        // Only their invoice is read.
+        "credit_note" | "invoice_payment" => Ok(format!("{:?}", objects::id_of(value, "/invoice"))),
         "customer" => objects::customer(value).map(|read| format!("{read:?}")),
         "dispute" => objects::dispute(value).map(|read| format!("{read:?}")),
         "invoice" => objects::invoice(value).map(|read| format!("{read:?}")),

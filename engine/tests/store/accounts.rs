@@ -3,7 +3,7 @@
 use billing::email::Email;
 use billing::{AccountId, Timestamp};
 use engine::clock::Clock;
-use engine::store::accounts::{self, AccountRow};
+use engine::store::accounts::{self, AccountFilter, AccountRow};
 use engine::store::{Cursor, customers};
 use engine::{Billable, StoreError, accounts as acts};
 
@@ -42,7 +42,8 @@ async fn set_contact(database: &TestDatabase, account: &AccountId, email: &str, 
 }
 
 async fn search(database: &TestDatabase, text: &str) -> Vec<AccountRow> {
-    accounts::search(&database.db, text, &Cursor::start(), 100).await.unwrap()
+    let filter = AccountFilter { text: text.to_owned(), is_disputed: false };
+    accounts::search(&database.db, &filter, &Cursor::start(), 100).await.unwrap()
 }
 
 /// The addresses of the accounts that a search finds.
@@ -237,7 +238,7 @@ on_both_databases! {
             let mut after = Cursor::start();
             let mut seen = Vec::new();
             loop {
-                let page = accounts::search(&database.db, "", &after, size).await.unwrap();
+                let page = accounts::search(&database.db, &AccountFilter::default(), &after, size).await.unwrap();
                 assert!(i64::try_from(page.len()).unwrap() <= size);
                 let Some(last) = page.last() else { break };
                 after = Cursor { at: Timestamp(last.created_at), key: last.id.clone() };

@@ -1,18 +1,24 @@
 //! Subscriptions are replaced as a whole, the older of two responses is never written last, and every
 //! change is kept.
 
+use billing::ledger::{Reversal, ReversalKind};
 use billing::{
-    AccountId, Item, PaidPlan, Pause, PauseBehavior, PauseReason, Period, PriceId, Status, Subscription,
-    SubscriptionId, Tier, Timestamp,
+    AccountId, CustomerId, InvoiceId, Item, PaidPlan, Pause, PauseBehavior, PauseReason, Period, PriceId, Status,
+    Subscription, SubscriptionId, Tier, Timestamp,
 };
 use engine::StoreError;
-use engine::store::{Stored, subscriptions};
+use engine::store::accounts::{self, AccountFilter};
+use engine::store::{Cursor, Stored, subscriptions};
 
 use crate::databases::{TestDatabase, concurrently};
 use crate::samples::{NOW, pro};
 
 async fn stored(database: &TestDatabase, id: &str) -> Stored<Subscription> {
     subscriptions::by_id(&database.db, &SubscriptionId::new(id)).await.unwrap().expect("it was written")
+}
+
+fn reversal(invoice: &str, kind: ReversalKind) -> Reversal {
+    Reversal { invoice: InvoiceId::new(invoice), created: Timestamp(7), until: Timestamp(8), kind }
 }
 
 /// Writes a subscription whose latest version was read, for `cause`.
@@ -64,6 +70,7 @@ on_both_databases! {
             pause: Some(Pause { behavior: PauseBehavior::Void, resumes_at: Some(Timestamp(17)) }),
             paused: Some(PauseReason::FinalPaymentFailure),
             paid: Some(PaidPlan { tier: Tier::new("FREE"), until: Timestamp(18) }),
+            reversals: vec![reversal("in_1", ReversalKind::DisputeLost), reversal("in_2", ReversalKind::Refunded)],
             last_known_tier: Some(Tier::new("PRO")),
         };
         let bare = pro("sub_bare", &customer);
@@ -83,6 +90,33 @@ on_both_databases! {
         assert!(database.write(&account, &emptied, Some(1)).await);
         let read = stored(&database, "sub_full").await;
         assert_eq!((read.object, read.version), (emptied, 2));
+    }
+
+    async fn subscriptions_with_an_open_dispute_are_counted_and_their_accounts_found(database) {
+        let ada = database.account("ada@example.com").await;
+        let eve = database.account("eve@example.com").await;
+        let (cus_ada, cus_eve) = (database.customer(&ada, "cus_ada").await, database.customer(&eve, "cus_eve").await);
+        let with = |id: &str, customer: &CustomerId, kind| {
+            Subscription { reversals: vec![reversal("in_1", kind)], ..pro(id, customer) }
+        };
+        let disputed = with("sub_1", &cus_ada, ReversalKind::Disputed);
+        assert!(database.write(&ada, &disputed, None).await);
+        assert!(database.write(&ada, &with("sub_2", &cus_ada, ReversalKind::DisputeLost), None).await);
+        assert!(database.write(&eve, &with("sub_3", &cus_eve, ReversalKind::Refunded), None).await);
+        assert_eq!(subscriptions::count_disputed(&database.db).await.unwrap(), 1);
+        let found = async |text: &str, is_disputed| {
+            let filter = AccountFilter { text: text.to_owned(), is_disputed };
+            let rows = accounts::search(&database.db, &filter, &Cursor::start(), 9).await.unwrap();
+            rows.into_iter().map(|row| row.email).collect::<Vec<_>>()
+        };
+        assert_eq!(found("", true).await, ["ada@example.com"]);
+        assert!(found("eve", true).await.is_empty());
+        assert_eq!(found("eve", false).await, ["eve@example.com"]);
+
+        let won = Subscription { reversals: Vec::new(), ..disputed };
+        assert!(database.write(&ada, &won, Some(1)).await);
+        assert_eq!(subscriptions::count_disputed(&database.db).await.unwrap(), 0);
+        assert!(found("", true).await.is_empty());
     }
 
     async fn every_status_is_read_back(database) {

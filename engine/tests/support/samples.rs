@@ -118,6 +118,7 @@ pub fn pro(id: &str, customer: &CustomerId) -> Subscription {
         pause: None,
         paused: None,
         paid: None,
+        reversals: Vec::new(),
         last_known_tier: None,
     }
 }

@@ -1,10 +1,10 @@
 //! Accounts, and the reasons for their entitlements.
 
-use billing::ledger::Invoice;
 use billing::{AccountId, CustomerId, Entitlement, Timestamp, entitlement};
 use engine::StoreError;
 use engine::metering::{self, MeterReading};
-use engine::store::accounts::{self, AccountRow};
+use engine::overview::{self, BilledInvoice};
+use engine::store::accounts::{self, AccountFilter, AccountRow};
 use engine::store::purchases::{self, PaidPurchase};
 use engine::store::subscriptions::{self, Revision};
 use engine::store::{Cursor, Page, customers, invoices};
@@ -22,15 +22,14 @@ pub struct AccountSummary {
     pub entitlement: Entitlement,
 }
 
-/// Reads a page of accounts, newest first. `search` matches a part of the e-mail address, or the whole
-/// account or customer id; an empty one matches all.
+/// Reads a page of the accounts that match a filter, newest first.
 pub async fn accounts(
     tollgate: &Tollgate,
     _: &OperatorPermit,
-    search: &str,
+    filter: &AccountFilter,
     after: &Cursor,
 ) -> Result<Page<AccountSummary>, StoreError> {
-    let rows = accounts::search(tollgate.db(), search, after, READ).await?;
+    let rows = accounts::search(tollgate.db(), filter, after, READ).await?;
     let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     let stored = subscriptions::of_accounts(tollgate.db(), &ids).await?;
     let summarize = |account: AccountRow| {
@@ -56,7 +55,7 @@ pub struct AccountDetail {
     /// The reading of every meter.
     pub usage: Vec<MeterReading>,
     /// The newest invoices.
-    pub invoices: Vec<Invoice>,
+    pub invoices: Vec<BilledInvoice>,
     /// The newest purchases.
     pub purchases: Vec<PaidPurchase>,
 }
@@ -70,12 +69,13 @@ pub async fn account(
     let db = tollgate.db();
     let Some(account) = accounts::by_id(db, id).await? else { return Ok(None) };
     let entitlement = tollgate.entitlement(id).await?;
+    let invoices = invoices::of_account(db, id, &Cursor::start(), READ - 1).await?;
     Ok(Some(AccountDetail {
         account,
         customer: customers::of_account(db, id).await?,
         subscriptions: subscriptions::as_of(db, id, tollgate.now()).await?,
         usage: metering::readings(tollgate, id, &entitlement).await?,
-        invoices: invoices::of_account(db, id, &Cursor::start(), READ - 1).await?,
+        invoices: overview::with_standing(tollgate, invoices).await?,
         purchases: purchases::of_account(db, id, &Cursor::start(), READ - 1).await?,
         entitlement,
     }))

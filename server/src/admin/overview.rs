@@ -5,6 +5,7 @@ use engine::StoreError;
 use engine::store::billing_changes::{self, Failing};
 use engine::store::drift::{self, OpenCount, Run};
 use engine::store::inbox::{self, PostponedEvents, StateCount};
+use engine::store::subscriptions;
 
 use super::roles::OperatorPermit;
 use crate::tollgate::Tollgate;
@@ -20,6 +21,8 @@ pub struct Overview {
     pub postponed: PostponedEvents,
     /// Billing changes whose delivery keeps failing.
     pub failing_changes: Failing,
+    /// The number of subscriptions with a payment whose dispute is open.
+    pub disputed: i64,
     /// The latest finished comparison with Stripe.
     pub last_run: Option<Run>,
     /// The number of open differences in each class.
@@ -33,6 +36,7 @@ pub async fn overview(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Overvie
         oldest_pending: inbox::oldest_pending(tollgate.db()).await?,
         postponed: inbox::postponed(tollgate.db()).await?,
         failing_changes: billing_changes::failing(tollgate.db()).await?,
+        disputed: subscriptions::count_disputed(tollgate.db()).await?,
         last_run: drift::latest_run(tollgate.db()).await?,
         drift: drift::count_open(tollgate.db()).await?,
     })

@@ -1,7 +1,7 @@
 //! `/admin/account?id=`: an account, its plan and the reason for it.
 
-use billing::ledger::Invoice;
 use billing::{AccountId, Catalog, Subscription, Timestamp};
+use engine::overview::BilledInvoice;
 use engine::store::purchases::PaidPurchase;
 use engine::store::subscriptions::Revision;
 use leptos::prelude::*;
@@ -124,19 +124,20 @@ fn Upcoming(subscription: Subscription) -> impl IntoView {
 }
 
 #[component]
-fn Ledger(invoices: Vec<Invoice>, purchases: Vec<PaidPurchase>, catalog: Catalog) -> impl IntoView {
+fn Ledger(invoices: Vec<BilledInvoice>, purchases: Vec<PaidPurchase>, catalog: Catalog) -> impl IntoView {
     if invoices.is_empty() && purchases.is_empty() {
         return ().into_any();
     }
     let invoices = invoices
         .into_iter()
-        .map(|invoice| {
+        .map(|billed| {
+            let invoice = billed.invoice.clone();
             view! {
                 <tr>
                     <th scope="row"><code>{invoice.id.to_string()}</code></th>
                     <td>{invoice.number.clone()}</td>
                     <td><Day at=invoice.created/></td>
-                    <td><InvoiceBadge status=invoice.status.clone()/></td>
+                    <td><InvoiceBadge billed/></td>
                     <td class="money">{invoice.total.to_string()}</td>
                 </tr>
             }

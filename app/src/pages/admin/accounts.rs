@@ -1,10 +1,11 @@
-//! `/admin/accounts?search=&after=`
+//! `/admin/accounts?search=&disputes=&after=`
 
 use billing::{Catalog, Reason, Timestamp};
+use engine::store::accounts::AccountFilter;
 use leptos::prelude::*;
 use server::admin::accounts::{self, AccountSummary};
 
-use super::filter::{FilterForm, Search};
+use super::filter::{Choice, FilterForm, Search};
 use super::links::account_address;
 use super::older::Older;
 use super::sections::Sections;
@@ -13,13 +14,18 @@ use crate::components::{Column, DataTable, Day, Empty, Glyph, Heading, operator_
 use crate::failure::Failure;
 use crate::query::{after, parameter};
 
+/// The value of `disputes=` for accounts with a disputed payment.
+const OPEN: &str = "open";
+
 /// Accounts, newest first, each with its plan and the reason.
 #[component]
 pub fn Accounts() -> impl IntoView {
     let search = parameter("search").unwrap_or_default().trim().to_owned();
+    let disputes = parameter("disputes").filter(|disputes| disputes == OPEN).map(|_| OPEN);
     let cursor = after("after");
     operator_page("Accounts", move |Operator { tollgate, permit }| async move {
-        let page = accounts::accounts(&tollgate, &permit, &search, &cursor).await.map_err(Failure::store)?;
+        let filter = AccountFilter { text: search.clone(), is_disputed: disputes.is_some() };
+        let page = accounts::accounts(&tollgate, &permit, &filter, &cursor).await.map_err(Failure::store)?;
         let catalog = tollgate.catalog();
         let body = if page.rows.is_empty() {
             view! {
@@ -37,7 +43,7 @@ pub fn Accounts() -> impl IntoView {
                 >
                     {rows}
                 </DataTable>
-                <Older path="/admin/accounts" kept=vec![("search", search.clone())] next=page.next/>
+                <Older path="/admin/accounts" kept=vec![("search", search.clone()), ("disputes", disputes.unwrap_or_default().to_owned())] next=page.next/>
             }
             .into_any()
         };
@@ -47,6 +53,7 @@ pub fn Accounts() -> impl IntoView {
             <section class="card" aria-label="Accounts">
                 <FilterForm action="/admin/accounts" label="Search accounts" button="Search">
                     <Search name="search" label="E-mail, account or customer" value=search placeholder="ada@, cus_…"/>
+                    <Choice name="disputes" label="Disputes" values=vec![OPEN] chosen=disputes/>
                 </FilterForm>
                 {body}
             </section>

@@ -25,6 +25,7 @@ pub fn Overview() -> impl IntoView {
             <Sections/>
             <StripeOutage postponed=overview.postponed/>
             <FailingChanges failing=overview.failing_changes/>
+            <Disputes disputed=overview.disputed/>
             <div class="split">
                 <Events counts=overview.events oldest=overview.oldest_pending/>
                 <Drift run=overview.last_run open=overview.drift/>
@@ -62,6 +63,23 @@ fn FailingChanges(failing: Failing) -> impl IntoView {
         <Banner tone=Tone::Warning title>
             <p>"The app's handler keeps failing. The oldest is from " <Moment at=oldest/> "."</p>
             <p class="actions"><a class="button" href=href>"See billing changes"</a></p>
+        </Banner>
+    })
+}
+
+/// Says how many subscriptions have a disputed payment: evidence is due within days.
+#[component]
+fn Disputes(disputed: i64) -> impl IntoView {
+    let title = match disputed {
+        0 => return None,
+        1 => "A subscription's payment is disputed.".to_owned(),
+        count => format!("Payments of {count} subscriptions are disputed."),
+    };
+    let href = address("/admin/accounts", &[("disputes", "open")]);
+    Some(view! {
+        <Banner tone=Tone::Warning title>
+            <p>"Respond in Stripe's Dashboard before the evidence is due."</p>
+            <p class="actions"><a class="button" href=href>"See accounts"</a></p>
         </Banner>
     })
 }

@@ -26,6 +26,9 @@ pub fn invoice(value: &Value) -> Result<Named<Invoice>, ObjectError> {
         amount_due: amount("/amount_due", "amount_due")?,
         amount_paid: amount("/amount_paid", "amount_paid")?,
         amount_remaining: amount("/amount_remaining", "amount_remaining")?,
+        credited_before_payment: amount("/pre_payment_credit_notes_amount", "pre_payment_credit_notes_amount")?,
+        credited_after_payment: amount("/post_payment_credit_notes_amount", "post_payment_credit_notes_amount")?,
+        period_end: elements(value, "/lines").iter().filter_map(|line| time(line, "/period/end")).max(),
         created: time(value, "/created").ok_or_else(|| missing("created"))?,
         finalized_at: optional_time(value, "/status_transitions/finalized_at")
             .ok_or_else(|| missing("finalized_at"))?,

@@ -82,6 +82,7 @@ pub fn subscription(value: &Value) -> Result<SubscriptionObject, ObjectError> {
             pause: pause(value)?,
             paused: non_empty(value, "/status_details/paused/subscription/type").map(PauseReason::from),
             paid: None,
+            reversals: Vec::new(),
             past_due_since: None,
             last_known_tier: None,
         },
