@@ -55,7 +55,7 @@ pub async fn serve(#[cfg_attr(not(feature = "sandbox"), expect(unused_mut))] mut
         tracing::info!("stopping");
         signaled.cancel();
     });
-    let limits = http::ConnectionLimits::default();
+    let limits = http::ConnectionLimits { http2: tollgate.config().http2, ..http::ConnectionLimits::default() };
     http::serve(listener, router, limits, &stop, GRACE).await;
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
         tracing::warn!("background tasks did not complete; their leases expire by themselves");

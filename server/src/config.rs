@@ -46,6 +46,8 @@ pub struct Config {
     pub app_url: Url,
     /// `BIND_ADDR`.
     pub bind_addr: SocketAddr,
+    /// `HTTP2`: whether HTTP/2 is served besides HTTP/1.
+    pub http2: bool,
     /// `TRUSTED_PROXIES`: proxies whose `X-Forwarded-For` is trusted, besides this machine.
     pub trusted_proxies: Vec<IpNet>,
     /// `DATABASE_URL`.
@@ -155,6 +157,7 @@ impl Reader<'_> {
         let env = self.env();
         let app_url = self.app_url(env);
         let bind_addr = self.bind_addr();
+        let http2 = self.http2();
         let trusted_proxies = self.trusted_proxies();
         let database_url = self.database_url(env);
         let stripe = self.stripe(env);
@@ -173,6 +176,7 @@ impl Reader<'_> {
                     env,
                     app_url,
                     bind_addr,
+                    http2,
                     trusted_proxies,
                     database_url,
                     stripe,
@@ -370,6 +374,14 @@ impl Reader<'_> {
             self.error("AI_API_KEY cannot be sent as a header");
         }
         Some(AiConfig { base_url: parsed?, api_key: key.map(SecretString::from), model: model? })
+    }
+
+    fn http2(&mut self) -> bool {
+        let value = self.value("HTTP2");
+        if !matches!(value.as_deref(), None | Some("on" | "off")) {
+            self.error("HTTP2 must be `on` or `off`");
+        }
+        value.as_deref() == Some("on")
     }
 
     fn trusted_proxies(&mut self) -> Vec<IpNet> {

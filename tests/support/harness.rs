@@ -322,7 +322,8 @@ async fn start_node(
     tasks.supervise("sessions", stop, move || session_store::sweep(sessions.clone(), until.clone()));
     let stop = stop.clone();
     nodes.spawn(async move {
-        http::serve(listener, router, http::ConnectionLimits::default(), &stop, AT_MOST).await;
+        let limits = http::ConnectionLimits { http2: true, ..http::ConnectionLimits::default() };
+        http::serve(listener, router, limits, &stop, AT_MOST).await;
         tasks.wait().await;
     });
     tollgate

@@ -1,5 +1,5 @@
-//! The accept loop: HTTP/1 and HTTP/2, with limits that keep slow and idle clients from exhausting the
-//! server.
+//! The accept loop: HTTP/1 and, if configured, HTTP/2, with limits that keep slow and idle clients from exhausting
+//! the server.
 
 use std::io::Cursor;
 use std::net::SocketAddr;
@@ -35,11 +35,18 @@ pub struct ConnectionLimits {
     pub write_timeout: Duration,
     /// Connections that are open at the same time. Others wait in the listener's backlog.
     pub max_connections: usize,
+    /// Whether HTTP/2 is served too.
+    pub http2: bool,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self { head_timeout: Duration::from_secs(30), write_timeout: Duration::from_secs(30), max_connections: 8192 }
+        Self {
+            head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            max_connections: 8192,
+            http2: false,
+        }
     }
 }
 
@@ -123,6 +130,9 @@ async fn connection(
         .timer(TokioTimer::new())
         .keep_alive_interval(limits.head_timeout)
         .keep_alive_timeout(limits.write_timeout);
+    if !limits.http2 {
+        builder = builder.http1_only();
+    }
     let stream = TokioIo::new(Box::pin(stream));
     let serving = builder.serve_connection(stream, TowerToHyperService::new(service));
     // A client that disconnects or is too slow is not a server error.

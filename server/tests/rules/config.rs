@@ -202,6 +202,13 @@ fn production_rejects_the_sandboxs_signing_secret() {
     assert_eq!(SANDBOX_WEBHOOK_SECRET, "whsec_sandbox");
 }
 
+#[test]
+fn http_2_is_off_unless_it_is_on() {
+    let is_on = |value| accepted(&[("HTTP2", value)]).http2;
+    assert_eq!((is_on(""), is_on("off"), is_on("on")), (false, false, true));
+    error("HTTP2", &[("HTTP2", "true")]);
+}
+
 /// With a test key every payment is play money, which would go unnoticed.
 #[test]
 fn production_rejects_a_test_key_unless_it_is_allowed() {

@@ -21,7 +21,8 @@ const LONG: Duration = Duration::from_secs(3600);
 /// A limit that a test waits for.
 const SHORT: Duration = Duration::from_millis(20);
 /// Limits that no test reaches.
-const WIDE: ConnectionLimits = ConnectionLimits { head_timeout: LONG, write_timeout: LONG, max_connections: 100 };
+const WIDE: ConnectionLimits =
+    ConnectionLimits { head_timeout: LONG, write_timeout: LONG, max_connections: 100, http2: true };
 
 /// The HTTP/2 connection preface, which a client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -115,6 +116,14 @@ async fn an_idle_http_2_connection_is_closed() {
     let mut client = server.client().await;
     client.send(PREFACE).await;
     client.send(SETTINGS).await;
+    client.closed().await;
+}
+
+#[tokio::test]
+async fn http_2_is_rejected_unless_it_is_configured() {
+    let server = Server::start(quick(), ConnectionLimits { http2: false, ..WIDE }, LONG).await;
+    let mut client = server.client().await;
+    client.send(PREFACE).await;
     client.closed().await;
 }
 
