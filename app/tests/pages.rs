@@ -6,6 +6,7 @@ mod support;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
+use billing::ledger::{Reversal, ReversalKind};
 use billing::{PaidPlan, PauseReason, Status, Tier};
 use support::{App, NOW, PLANS, Response, subscription};
 use tower::ServiceExt;
@@ -382,6 +383,41 @@ async fn each_state_of_a_subscription_has_a_banner_with_its_date() {
             let [(shown, dates)] = banners.as_slice() else { panic!("{path} of {number}: {banners:?}") };
             assert_eq!((shown.as_str(), dates.join(", ").as_str()), (title, date), "{path} of {number}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_plan_whose_payment_was_returned_says_why_it_is_suspended_and_when_it_comes_back() {
+    let plans = PLANS.replace("\"flag\"", "\"suspend\"").replace("\"keep\"", "\"end_access\"");
+    let app = App::with_plans(&plans).await;
+    let disputed = "Pro is suspended because its payment was disputed.";
+    let renews = "16 December 2026, 14:05:00 UTC";
+    let cases = [
+        (ReversalKind::Disputed, false, disputed, "ask your bank to withdraw the dispute", ""),
+        (ReversalKind::DisputeLost, false, disputed, "Your bank returned the money to you.", renews),
+        (
+            ReversalKind::Refunded,
+            false,
+            "Your payment for Pro was refunded, and access has ended.",
+            "comes back",
+            renews,
+        ),
+        (ReversalKind::Refunded, true, "Your payment for Pro was refunded, and access has ended.", "is canceled", ""),
+    ];
+    for (number, (kind, is_canceled, title, text, date)) in cases.into_iter().enumerate() {
+        let mut subscription = subscription("tollgate_pro_month", Status::Active);
+        subscription.id = billing::SubscriptionId::new(format!("sub_{number}"));
+        subscription.customer = billing::CustomerId::new(format!("cus_{number}"));
+        subscription.cancel_at_period_end = is_canceled;
+        let (invoice, created) = (billing::InvoiceId::new("in_1"), NOW.plus_days(-1));
+        subscription.reversals = vec![Reversal { invoice, created, until: subscription.period().end, kind }];
+        let mut browser = app.subscribed(&format!("number{number}@example.com"), subscription).await;
+        let response = browser.get("/billing").await;
+        assert_valid("/billing", &response);
+        let banners = banners(&response.html);
+        let [(shown, dates)] = banners.as_slice() else { panic!("{number}: {banners:?}") };
+        assert_eq!((shown.as_str(), dates.join(", ").as_str()), (title, date), "{number}");
+        assert!(response.html.contains(text), "{number}: {}", response.html);
     }
 }
 

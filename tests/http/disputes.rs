@@ -91,6 +91,8 @@ on_both_databases! {
         app.settled().await;
         assert!(!browser.opens(GATED).await);
         assert_eq!(badge(&browser).await, "Disputed");
+        let banner = browser.get("/billing").await.banner();
+        assert!(banner.html.contains("Your bank returned the money to you. Your plan comes back with your next payment"), "{banner:?}");
         assert!(!app.operator().await.get("/admin").await.body.contains("disputed"), "there is nothing left to respond to");
         pass(&app, 31 * DAY).await;
         assert!(browser.opens(GATED).await);
@@ -106,7 +108,7 @@ on_both_databases! {
         assert!(!browser.opens(GATED).await);
         let banner = browser.get("/billing").await.banner();
         assert!(banner.html.contains("Your payment for Pro was refunded, and access has ended."), "{banner:?}");
-        assert!(banner.html.contains("It comes back with your next payment on"), "{banner:?}");
+        assert!(banner.html.contains("Your plan comes back with your next payment on"), "{banner:?}");
         assert!(reason(&app, app.tollgate.now()).await.contains("was refunded in full"));
         pass(&app, 31 * DAY).await;
         assert!(browser.opens(GATED).await);

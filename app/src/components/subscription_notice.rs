@@ -1,7 +1,7 @@
 //! The banner about the customer's subscription, with the action it needs. At most one is shown, the
 //! most urgent (`each_state_of_a_subscription_has_a_banner_with_its_date`).
 
-use billing::ledger::Invoice;
+use billing::ledger::{Invoice, ReversalKind};
 use billing::{Catalog, Money, Pause, PauseBehavior, PauseReason, Reason, Rule, Status, Subscription, Timestamp};
 use engine::overview::BillingOverview;
 use leptos::prelude::*;
@@ -72,7 +72,7 @@ pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl
         }
         Rule::GraceOver => view! { <GraceOver plan grace_end debt/> }.into_any(),
         Rule::Ended => return None,
-        Rule::PaymentDisputed => view! { <Disputed plan/> }.into_any(),
+        Rule::PaymentDisputed => view! { <Disputed plan subscription/> }.into_any(),
         Rule::PaymentRefunded => view! { <Refunded plan subscription/> }.into_any(),
         Rule::StalePeriod | Rule::UnknownStatus | Rule::UnknownPrice => view! { <UnderReview/> }.into_any(),
         Rule::StatusGivesNothing => match status {
@@ -225,31 +225,44 @@ fn suspended(plan: &str, debt: Option<&Debt>) -> String {
     }
 }
 
-/// Only the bank ends a dispute, and only its customer can withdraw one.
+/// The bank decides a dispute, and only its customer can withdraw it.
 #[component]
-fn Disputed(plan: String) -> impl IntoView {
+fn Disputed(plan: String, subscription: Subscription) -> impl IntoView {
+    let is_open = subscription.current_reversals().any(|kind| kind == ReversalKind::Disputed);
+    let what = if is_open {
+        view! { "If you didn't mean to dispute it, ask your bank to withdraw the dispute. Your plan comes back when the dispute is decided in our favor." }
+            .into_any()
+    } else {
+        view! { "Your bank returned the money to you. " <NextPayment subscription/> }.into_any()
+    };
     view! {
         <Banner tone=Tone::Danger title=format!("{plan} is suspended because its payment was disputed.")>
-            <p>"If you didn't mean to dispute it, ask your bank to withdraw the dispute. Your plan comes back once it's decided in our favor. Questions? Contact us."</p>
+            <p>{what}</p>
+            <div class="actions"><PortalButton label="Manage billing"/></div>
         </Banner>
     }
 }
 
 #[component]
 fn Refunded(plan: String, subscription: Subscription) -> impl IntoView {
-    let next = match subscription.ends_at() {
-        Some(_) => view! { "You won't be charged again." }.into_any(),
-        None => {
-            let renews = subscription.period().end;
-            view! { "It comes back with your next payment on " <Day at=renews/> ". To have it sooner, contact us." }
-                .into_any()
-        }
-    };
     view! {
         <Banner tone=Tone::Warning title=format!("Your payment for {plan} was refunded, and access has ended.")>
-            <p>{next}</p>
+            <p><NextPayment subscription/></p>
             <div class="actions"><PortalButton label="Manage billing"/></div>
         </Banner>
+    }
+}
+
+/// When a plan whose payment was returned comes back.
+#[component]
+fn NextPayment(subscription: Subscription) -> impl IntoView {
+    match subscription.ends_at() {
+        Some(_) => view! { "Your plan is canceled, and you won't be charged again." }.into_any(),
+        None => {
+            let renews = subscription.period().end;
+            view! { "Your plan comes back with your next payment on " <Day at=renews/> ". To have it sooner, contact us." }
+                .into_any()
+        }
     }
 }
 
