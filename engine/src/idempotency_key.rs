@@ -33,13 +33,13 @@ impl Key {
 
     /// Returns the key for the next attempt of a request whose effect was just looked for. A key under which
     /// the request can no longer be repeated is replaced.
-    pub(crate) async fn unstuck(core: &Core, base: String) -> Result<Self, StoreError> {
+    pub(crate) async fn renewed_if_failing(core: &Core, base: String) -> Result<Self, StoreError> {
         let key = Self::of(core, base).await?;
-        if key.stuck_since(core.now()).is_some() { key.renewed(core).await } else { Ok(key) }
+        if key.failing_since(core.now()).is_some() { key.renewed(core).await } else { Ok(key) }
     }
 
     /// Returns the time of the first failure, if it is too long ago to repeat the request under this key.
-    pub(crate) fn stuck_since(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn failing_since(&self, now: Timestamp) -> Option<Timestamp> {
         let since = self.unanswered.map(|unanswered| Timestamp(unanswered.since))?;
         (since.plus_seconds(RETRY_WINDOW) <= now).then_some(since)
     }

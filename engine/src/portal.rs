@@ -27,7 +27,7 @@ pub async fn open(core: &Core, account: &AccountId, flow: PortalFlow) -> Result<
 
 /// Creates the portal's configuration, once for all accounts and nodes.
 async fn create_configuration(core: &Core) -> Result<String, CheckoutError> {
-    let key = Key::unstuck(core, format!("portal:{CONFIGURATION}")).await?;
+    let key = Key::renewed_if_failing(core, format!("portal:{CONFIGURATION}")).await?;
     let created = core.gateway().create_portal_configuration(&key.to_string()).await;
     key.settle(core, created).await
 }

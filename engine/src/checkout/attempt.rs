@@ -15,7 +15,7 @@ use crate::sync;
 /// its address. `None` for a session that was found after a Stripe failure and must be fetched again.
 pub(super) async fn open_session(core: &Core, attempt: &Attempt) -> Result<Option<String>, CheckoutError> {
     let mut key = key(core, attempt).await?;
-    if let Some(since) = key.stuck_since(core.now()) {
+    if let Some(since) = key.failing_since(core.now()) {
         if let Some(session) = created_before(core, attempt, since).await? {
             keep_found(core, attempt, session).await?;
             return Ok(None);
@@ -97,10 +97,10 @@ async fn created_before(
 
 /// Closes an attempt, after its session: a session that could still be paid after its attempt is closed could
 /// become a second purchase. An attempt whose session is not known may still have one in Stripe; it is found by
-/// a retry with its key or, once the key is stuck, by listing the customer's sessions.
+/// a retry with its key or, once that keeps failing, by listing the customer's sessions.
 pub(super) async fn supersede(core: &Core, attempt: &Attempt) -> Result<(), CheckoutError> {
     let Some(session) = &attempt.session else {
-        let opened = match key(core, attempt).await?.stuck_since(core.now()) {
+        let opened = match key(core, attempt).await?.failing_since(core.now()) {
             None => open_session(core, attempt).await.map(drop),
             Some(since) => match created_before(core, attempt, since).await? {
                 None => return close(core, attempt, AttemptStatus::Superseded).await,

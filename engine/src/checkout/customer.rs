@@ -52,7 +52,7 @@ async fn create(core: &Core, account: &AccountId, contact: &Contact, deleted: i6
         _ => format!("customer:{account}:{deleted}"),
     };
     let mut key = Key::of(core, base).await?;
-    if let Some(since) = key.stuck_since(core.now()) {
+    if let Some(since) = key.failing_since(core.now()) {
         if let Some(found) = core.gateway().customer_of_account(account, since).await? {
             return Ok(found);
         }

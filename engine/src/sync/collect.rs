@@ -92,7 +92,7 @@ const fn is_undecided(payment: &Named<Payment>) -> bool {
 
 async fn pay(core: &Core, invoice: &Invoice, method: &str) -> Result<bool, SyncError> {
     tracing::info!(invoice = %invoice.id, "paying {} with a new payment method", invoice.id);
-    let key = Key::unstuck(core, format!("pay:{}:{method}", invoice.id)).await?;
+    let key = Key::renewed_if_failing(core, format!("pay:{}:{method}", invoice.id)).await?;
     let paid = core.gateway().pay_invoice(&invoice.id, method, &key.to_string()).await;
     tried(key.settle_once(core, paid).await)
 }
@@ -104,7 +104,7 @@ async fn resume(core: &Core, object: &SubscriptionObject, method: &str) -> Resul
         return Ok(false);
     }
     tracing::info!(subscription = %id, "resuming {id} with its payment method");
-    let key = Key::unstuck(core, format!("resume:{id}:{method}")).await?;
+    let key = Key::renewed_if_failing(core, format!("resume:{id}:{method}")).await?;
     let resumed = core.gateway().resume_subscription(id, &key.to_string()).await;
     tried(key.settle_once(core, resumed).await)
 }

@@ -65,7 +65,7 @@ async fn sync(
 
 /// Ends a trial. Stripe has confirmed that it still runs, so any idempotency key will do.
 async fn end_trial(core: &Core, id: &SubscriptionId) -> Result<(), SyncError> {
-    let key = Key::unstuck(core, format!("end-trial:{id}")).await?;
+    let key = Key::renewed_if_failing(core, format!("end-trial:{id}")).await?;
     let ended = core.gateway().end_trial(id, &key.to_string()).await;
     key.settle(core, ended).await
 }
