@@ -83,7 +83,7 @@ pub async fn end_billing(core: &Core, account: &AccountId) -> Result<(), CloseEr
 }
 
 /// Ends a subscription now. Usage that is not billed yet is reported first, so that it is on the final
-/// invoice.
+/// invoice; Stripe counts it asynchronously, and is not waited for (docs/STRIPE.md).
 pub async fn end_subscription(core: &Core, account: &AccountId, subscription: &Subscription) -> Result<(), SyncError> {
     outbox::send_all_of(core, account).await?.map_err(SyncError::Unreported)?;
     core.gateway().cancel_subscription(&subscription.id, &subscription.status).await?;
