@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use billing::email::Email;
-use billing::{CustomerId, Item, Period, Policy, PriceId, Status, Subscription, SubscriptionId};
+use billing::{CustomerId, Item, Period, Policy, PriceId, Subscription, SubscriptionId};
 use engine::Db;
 use engine::clock::Clock;
 use engine::store::{customers, subscriptions};
@@ -63,30 +63,14 @@ async fn customer(tollgate: &Tollgate, number: usize, id: &str, subscription: &s
     let signed_in = identity.context("the address is taken")?.signed_in;
     let now = tollgate.now();
     let customer = CustomerId::new(id);
-    let subscription = Subscription {
-        id: SubscriptionId::new(subscription),
-        customer: customer.clone(),
-        status: Status::Active,
-        items: vec![Item {
-            id: format!("si_{number}"),
-            price: PriceId::new("price_enterprise"),
-            lookup_key: Some("tollgate_enterprise_month".to_owned()),
-            quantity: 1,
-            period: Period { start: now.plus_days(-10), end: now.plus_days(20) },
-        }],
-        created: now.plus_days(-10),
-        billing_cycle_anchor: now.plus_days(-10),
-        cancel_at_period_end: false,
-        cancel_at: None,
-        ended_at: None,
-        trial_end: None,
-        past_due_since: None,
-        pause: None,
-        paused: None,
-        paid: None,
-        reversals: Vec::new(),
-        last_known_tier: None,
+    let item = Item {
+        id: format!("si_{number}"),
+        price: PriceId::new("price_enterprise"),
+        lookup_key: Some("tollgate_enterprise_month".to_owned()),
+        quantity: 1,
+        period: Period { start: now.plus_days(-10), end: now.plus_days(20) },
     };
+    let subscription = Subscription::active(SubscriptionId::new(subscription), customer.clone(), vec![item]);
     let mut tx = tollgate.db().begin().await?;
     customers::link(&mut tx, &customer, &signed_in.account_id, false, now).await?;
     subscriptions::write(&mut tx, &signed_in.account_id, &subscription, None, "bench", now).await?;

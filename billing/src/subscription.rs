@@ -159,6 +159,29 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Returns an active subscription that began with the current period of its items, as tests need it.
+    pub fn active(id: SubscriptionId, customer: CustomerId, items: Vec<Item>) -> Self {
+        let began = items.iter().map(|item| item.period.start).min().unwrap_or_default();
+        Self {
+            id,
+            customer,
+            status: Status::Active,
+            items,
+            created: began,
+            billing_cycle_anchor: began,
+            cancel_at_period_end: false,
+            cancel_at: None,
+            ended_at: None,
+            trial_end: None,
+            pause: None,
+            paused: None,
+            paid: None,
+            reversals: Vec::new(),
+            past_due_since: None,
+            last_known_tier: None,
+        }
+    }
+
     /// Returns the span from the earliest start to the latest end of its items; without items, an
     /// empty span at `created`.
     pub fn period(&self) -> Period {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use billing::{AccountId, CustomerId, Item, Period, PriceId, Status, Subscription, SubscriptionId, Timestamp};
+use billing::{AccountId, CustomerId, Item, Period, PriceId, Subscription, SubscriptionId, Timestamp};
 use engine::clock::Clock;
 use engine::metering::{self, Recorded, Reserved, UsageEvent, outbox};
 use engine::reconcile::{Drift, DriftKind, Mode, reconcile};
@@ -63,24 +63,8 @@ impl Billed {
             quantity: 1,
             period: Period { start, end: start.plus_days(31) },
         });
-        let subscription = Subscription {
-            id: SubscriptionId::new("sub_billed"),
-            customer: self.customer.clone(),
-            status: Status::Active,
-            items: items.collect(),
-            created: start,
-            billing_cycle_anchor: start,
-            cancel_at_period_end: false,
-            cancel_at: None,
-            ended_at: None,
-            trial_end: None,
-            past_due_since: None,
-            pause: None,
-            paused: None,
-            paid: None,
-            reversals: Vec::new(),
-            last_known_tier: None,
-        };
+        let subscription =
+            Subscription::active(SubscriptionId::new("sub_billed"), self.customer.clone(), items.collect());
         let (db, cache) = (self.tollgate.db(), self.tollgate.cache());
         let seen = subscriptions::by_id(db, &subscription.id).await.unwrap();
         let mut tx = db.begin().await.unwrap();

@@ -123,31 +123,15 @@ impl App {
 
 /// Returns a subscription of `lookup_key`, a week into its month.
 pub fn subscription(lookup_key: &str, status: Status) -> Subscription {
-    let period = Period { start: NOW.plus_days(-7), end: NOW.plus_days(23) };
-    Subscription {
-        id: SubscriptionId::new(format!("sub_{lookup_key}")),
-        customer: CustomerId::new(format!("cus_{lookup_key}")),
-        status,
-        items: vec![Item {
-            id: "si_1".to_owned(),
-            price: PriceId::new(format!("price_{lookup_key}")),
-            lookup_key: Some(lookup_key.to_owned()),
-            quantity: 1,
-            period,
-        }],
-        created: period.start,
-        billing_cycle_anchor: period.start,
-        cancel_at_period_end: false,
-        cancel_at: None,
-        ended_at: None,
-        trial_end: None,
-        past_due_since: None,
-        pause: None,
-        paused: None,
-        paid: None,
-        reversals: Vec::new(),
-        last_known_tier: None,
-    }
+    let item = Item {
+        id: "si_1".to_owned(),
+        price: PriceId::new(format!("price_{lookup_key}")),
+        lookup_key: Some(lookup_key.to_owned()),
+        quantity: 1,
+        period: Period { start: NOW.plus_days(-7), end: NOW.plus_days(23) },
+    };
+    let (id, customer) = (format!("sub_{lookup_key}"), format!("cus_{lookup_key}"));
+    Subscription { status, ..Subscription::active(SubscriptionId::new(id), CustomerId::new(customer), vec![item]) }
 }
 
 /// A browser that keeps cookies and follows no redirect.

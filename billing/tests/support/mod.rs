@@ -4,7 +4,7 @@
 
 use billing::time::DAY;
 use billing::{
-    Catalog, CustomerId, Feature, Item, Meter, Period, PriceId, Status, Subscription, SubscriptionId, Tier, Timestamp,
+    Catalog, CustomerId, Feature, Item, Meter, Period, PriceId, Subscription, SubscriptionId, Tier, Timestamp,
 };
 use time::macros::datetime;
 
@@ -52,24 +52,7 @@ pub fn parse(plans: &str) -> Catalog {
 
 /// An active subscription to `price`, paid from [`START`] to [`END`].
 pub fn subscription(id: &str, price: &str) -> Subscription {
-    Subscription {
-        id: SubscriptionId::new(id),
-        customer: CustomerId::new("cus_1"),
-        status: Status::Active,
-        items: vec![item(price, START, END)],
-        created: START,
-        billing_cycle_anchor: START,
-        cancel_at_period_end: false,
-        cancel_at: None,
-        ended_at: None,
-        trial_end: None,
-        past_due_since: None,
-        pause: None,
-        paused: None,
-        paid: None,
-        reversals: Vec::new(),
-        last_known_tier: None,
-    }
+    Subscription::active(SubscriptionId::new(id), CustomerId::new("cus_1"), vec![item(price, START, END)])
 }
 
 /// An item for `price`, paid from `start` to `end`.

@@ -97,30 +97,14 @@ pub fn core_with(db: Db, clock: &Clock, retention: Retention) -> Arc<Core> {
 
 /// An active subscription of the monthly Pro plan whose period has just begun.
 pub fn pro(id: &str, customer: &CustomerId) -> Subscription {
-    Subscription {
-        id: SubscriptionId::new(id),
-        customer: customer.clone(),
-        status: Status::Active,
-        items: vec![Item {
-            id: format!("si_{id}"),
-            price: PriceId::new("price_pro"),
-            lookup_key: Some("tollgate_pro_month".to_owned()),
-            quantity: 1,
-            period: Period { start: NOW, end: NOW.plus_days(31) },
-        }],
-        created: NOW,
-        billing_cycle_anchor: NOW,
-        cancel_at_period_end: false,
-        cancel_at: None,
-        ended_at: None,
-        trial_end: None,
-        past_due_since: None,
-        pause: None,
-        paused: None,
-        paid: None,
-        reversals: Vec::new(),
-        last_known_tier: None,
-    }
+    let item = Item {
+        id: format!("si_{id}"),
+        price: PriceId::new("price_pro"),
+        lookup_key: Some("tollgate_pro_month".to_owned()),
+        quantity: 1,
+        period: Period { start: NOW, end: NOW.plus_days(31) },
+    };
+    Subscription::active(SubscriptionId::new(id), customer.clone(), vec![item])
 }
 
 /// A pending event about `sub_1` of `cus_ada`.
