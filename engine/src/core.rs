@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::inbox::circuit_breaker::CircuitBreaker;
 use crate::inbox::intake::Intake;
-use crate::inbox::pause::Pause;
 use crate::metering::MeterWriter;
 use crate::settings::{Retention, StripeSettings, Urls};
 use crate::store::stripe_account::StripeAccount;
@@ -30,7 +30,7 @@ pub struct Core {
     clock: Clock,
     cache: Cache,
     intake: Intake,
-    pause: Pause,
+    circuit_breaker: CircuitBreaker,
     stripe_account: OnceLock<StripeAccount>,
     meter: MeterWriter,
     write_probe: WriteProbe,
@@ -55,7 +55,7 @@ impl Core {
             gateway: Gateway::new(&stripe)?,
             cache: Cache::new(&db),
             intake: Intake::new(&db),
-            pause: Pause::default(),
+            circuit_breaker: CircuitBreaker::default(),
             stripe_account: OnceLock::new(),
             meter: MeterWriter::new(&db),
             write_probe: WriteProbe::new(&db),
@@ -125,9 +125,9 @@ impl Core {
         &self.stripe_account
     }
 
-    /// Returns the state that decides whether this node applies events, or waits for Stripe.
-    pub const fn pause(&self) -> &Pause {
-        &self.pause
+    /// Returns the circuit breaker that decides whether this node applies events, or waits for Stripe.
+    pub const fn circuit_breaker(&self) -> &CircuitBreaker {
+        &self.circuit_breaker
     }
 
     /// Returns the batched writer of usage.

@@ -90,7 +90,7 @@ on_both_databases! {
         reject_other(&started).await.unwrap();
         started.drain().await;
         assert_eq!(app.event_state(&event).await, Some(EventState::Pending));
-        assert!(started.pause().outage().is_some(), "operators see that events wait");
+        assert!(started.circuit_breaker().outage().is_some(), "operators see that events wait");
         assert!(reconcile(&started, Mode::Repair, 30).await.is_err());
         let account = app.account("ada@example.com").await;
         assert_eq!(started.entitlement(&account).await.unwrap().tier.as_str(), "PRO", "pages work");
@@ -99,7 +99,7 @@ on_both_databases! {
         app.sandbox.advance(Duration::from_secs(60));
         started.drain().await;
         assert_eq!(app.event_state(&event).await, Some(EventState::Done));
-        assert!(started.pause().outage().is_none());
+        assert!(started.circuit_breaker().outage().is_none());
     }
 
     async fn a_database_without_customers_takes_any_account(database) {

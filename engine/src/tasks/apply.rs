@@ -78,12 +78,14 @@ fn is_of_mode(event: Option<&Event>, mode: Option<StripeMode>) -> bool {
     mode.zip(event.and_then(|event| event.mode)).is_none_or(|(ours, its)| ours == its)
 }
 
-/// Pauses the worker when Stripe is unavailable, and ends the pause when it responds.
+/// Opens the circuit breaker when Stripe is unavailable, and closes it when Stripe responds.
 fn note<T>(core: &Core, applied: &Result<T, SyncError>) {
     match applied {
-        Err(SyncError::Stripe(error)) if error.is_outage() => core.pause().begin(core.now(), &error.to_string()),
+        Err(SyncError::Stripe(error)) if error.is_outage() => {
+            core.circuit_breaker().record_failure(core.now(), &error.to_string())
+        }
         Err(SyncError::Store(_)) => {}
-        Ok(_) | Err(_) => core.pause().end(),
+        Ok(_) | Err(_) => core.circuit_breaker().record_success(),
     }
 }
 

@@ -128,7 +128,7 @@ impl Worker {
             Some(Ok(_)) => true,
             Some(Err(error @ (StripeAccountError::Other(_) | StripeAccountError::Stripe(_)))) => {
                 tracing::error!(%error, "the account of the API key is not confirmed; no event is applied");
-                self.core.pause().begin(self.core.now(), &error.to_string());
+                self.core.circuit_breaker().record_failure(self.core.now(), &error.to_string());
                 false
             }
             Some(Err(StripeAccountError::Store(error))) => {
@@ -142,7 +142,7 @@ impl Worker {
     /// Returns the number of subjects that may be claimed. While Stripe is unavailable it is one, which shows
     /// whether Stripe responds again.
     fn room(&self) -> i64 {
-        let room = match self.core.pause().outage() {
+        let room = match self.core.circuit_breaker().outage() {
             None => MAX_GROUPS.saturating_sub(self.groups.len()),
             Some(outage) => usize::from(self.groups.is_empty() && outage.retry_at <= self.core.now()),
         };
@@ -225,7 +225,7 @@ impl Worker {
 
 /// Waits until an event may be applied, or [`IDLE`] has passed.
 async fn until_due(core: &Core) {
-    let resumes = core.pause().outage().map(|outage| outage.retry_at);
+    let resumes = core.circuit_breaker().outage().map(|outage| outage.retry_at);
     let wait = match inbox::next_due(core.db()).await {
         Ok(Some(due)) => {
             let at = due.max(resumes.unwrap_or(due));

@@ -26,7 +26,7 @@ pub async fn ready(State(tollgate): State<Tollgate>) -> Response {
     });
     let tasks: serde_json::Map<_, _> = tasks.collect();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let stripe = match tollgate.pause().outage() {
+    let stripe = match tollgate.circuit_breaker().outage() {
         None => json!({ "state": "ok" }),
         Some(outage) => json!({ "state": "unavailable", "since": outage.since.to_string() }),
     };
