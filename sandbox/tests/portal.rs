@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{World, data, id, text};
 
 const DAY: u64 = 86_400;
@@ -42,17 +42,27 @@ async fn fresh(world: &World, plan: &Value) -> Value {
 #[tokio::test]
 async fn canceling_asks_for_confirmation_and_can_be_undone() {
     let world = World::new().await;
-    let (plan, path) = open(&world, "pm_card_visa", &[], Duration::ZERO).await;
-    let shown = world.page("GET", &path, &[]).await;
-    assert!(shown.body.contains("Return to app.test") && shown.body.contains("Cancel plan"), "{}", shown.body);
-    let cancel = format!("{path}/cancel/{}", id(&plan));
-    assert!(world.page("GET", &cancel, &[]).await.body.contains("You keep your plan until"));
-    assert_eq!(fresh(&world, &plan).await["cancel_at_period_end"], false, "the question changes nothing");
-    assert_eq!(world.page("POST", &cancel, &[]).await.status, 303);
-    assert_eq!(fresh(&world, &plan).await["cancel_at_period_end"], true);
-    assert!(world.page("GET", &path, &[]).await.body.contains("Don't cancel"));
-    world.page("POST", &format!("{path}/resume/{}", id(&plan)), &[]).await;
-    assert_eq!(fresh(&world, &plan).await["cancel_at_period_end"], false);
+    for (mode, with_period) in [("flexible", false), ("classic", true)] {
+        let (plan, path) = open(&world, "pm_card_visa", &[("billing_mode[type]", mode)], Duration::ZERO).await;
+        let ends = async || {
+            let plan = fresh(&world, &plan).await;
+            (plan["cancel_at_period_end"].clone(), plan["cancel_at"].clone())
+        };
+        let shown = world.page("GET", &path, &[]).await;
+        assert!(shown.body.contains("Return to app.test") && shown.body.contains("Cancel plan"), "{}", shown.body);
+        let cancel = format!("{path}/cancel/{}", id(&plan));
+        assert!(world.page("GET", &cancel, &[]).await.body.contains("You keep your plan until"));
+        assert_eq!(ends().await, (json!(false), Value::Null), "the question changes nothing");
+        assert_eq!(world.page("POST", &cancel, &[]).await.status, 303);
+        assert_eq!(
+            ends().await,
+            (json!(with_period), plan["items"]["data"][0]["current_period_end"].clone()),
+            "{mode}"
+        );
+        assert!(world.page("GET", &path, &[]).await.body.contains("Don't cancel"));
+        world.page("POST", &format!("{path}/resume/{}", id(&plan)), &[]).await;
+        assert_eq!(ends().await, (json!(false), Value::Null), "{mode}");
+    }
 }
 
 #[tokio::test]

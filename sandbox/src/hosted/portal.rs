@@ -219,7 +219,8 @@ pub(crate) async fn cancel(State(shared): App, Path((id, plan)): Path<(String, S
                 subscription::cancel(tx, &current, &params)?;
             }
             _ => {
-                let params = json!({ "cancel_at_period_end": true, "cancellation_details": details });
+                let mut params = at_period_end(&current, true);
+                params["cancellation_details"] = details;
                 change::update(tx, &plan, &params)?;
             }
         }
@@ -227,13 +228,23 @@ pub(crate) async fn cancel(State(shared): App, Path((id, plan)): Path<(String, S
     })
 }
 
+/// Returns the parameters with which the portal cancels a subscription at the end of its period, or undoes that:
+/// `cancel_at` in flexible billing mode, `cancel_at_period_end` in classic mode (Stripe docs, "Compare billing modes").
+fn at_period_end(subscription: &Subscription, cancels: bool) -> Value {
+    if subscription.billing_mode.is_flexible() {
+        json!({ "cancel_at": cancels.then_some(subscription.period().1) })
+    } else {
+        json!({ "cancel_at_period_end": cancels })
+    }
+}
+
 /// `POST /p/session/{session}/resume/{subscription}`
 pub(crate) async fn resume(State(shared): App, Path((id, plan)): Path<(String, String)>) -> Response {
     with_session(&shared, &id, |tx, session| {
-        if owned(tx, session, &plan, CANCEL)?.is_none() {
+        let Some(current) = owned(tx, session, &plan, CANCEL)? else {
             return Ok(not_available());
-        }
-        change::update(tx, &plan, &json!({ "cancel_at_period_end": false }))?;
+        };
+        change::update(tx, &plan, &at_period_end(&current, false))?;
         Ok(see_other(&address(session)))
     })
 }
@@ -433,7 +444,7 @@ fn name_of(tx: &Tx<'_>, plan: &Subscription) -> String {
 
 fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Subscription) -> String {
     let end = clock::long_date(plan.period().1);
-    let cancels = plan.cancel_at_period_end;
+    let cancels = plan.cancel_at.is_some();
     let status = match plan.status {
         _ if cancels => format!("Ends on {end}"),
         SubscriptionStatus::Trialing => format!("Trial until {end}"),

@@ -129,7 +129,7 @@ fn flow(tx: &Tx<'_>, data: &Value, customer: &str, configuration: &Value) -> Res
         if subscription.customer != customer || subscription.status == SubscriptionStatus::Canceled {
             return Err(ApiError::missing_param("subscription", id, &param));
         }
-        if kind == "subscription_cancel" && subscription.cancel_at_period_end {
+        if kind == "subscription_cancel" && subscription.cancel_at.is_some() {
             let message = "This subscription is already set to be canceled.";
             return Err(ApiError::invalid("", message).on(&param));
         }

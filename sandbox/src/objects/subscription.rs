@@ -237,6 +237,10 @@ impl BillingMode {
         };
         Self { flexible, kind: kind.to_owned(), updated_at: None }
     }
+
+    pub(crate) fn is_flexible(&self) -> bool {
+        self.kind == "flexible"
+    }
 }
 
 impl PendingUpdate {
