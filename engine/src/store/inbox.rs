@@ -75,8 +75,6 @@ statements! {
         OR EXISTS (SELECT 1 FROM webhook_event WHERE state = 'pending' AND lease_until <= $1)";
     CLAIM = claim!("");
     RELEASE_EXPIRED = release_expired!("");
-    HELD_BY_ANOTHER = "SELECT event_id FROM webhook_event \
-        WHERE event_id = $1 AND lease_owner IS NOT NULL AND (lease_owner <> $2 OR attempts <> $3)";
     RELEASE_ALL = "UPDATE webhook_event SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL AND state = 'pending'";
     REVIVE_OF_CUSTOMER = "UPDATE webhook_event SET state = 'pending', next_attempt_at = $2, attempts = 0, \
         postponed = 0, lease_owner = NULL, lease_until = NULL \
@@ -132,6 +130,16 @@ static SETTLE: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
+static HELD_BY_ANOTHER: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "HELD_BY_ANOTHER",
+        "WITH lease (event_id, owner, attempt) AS (",
+        "$text, $text, $bigint",
+        ") SELECT e.event_id FROM lease JOIN webhook_event e ON e.event_id = lease.event_id \
+        WHERE e.lease_owner <> lease.owner OR (e.lease_owner IS NOT NULL AND e.attempts <> lease.attempt)",
+    )
+});
+
 static SET_CUSTOMER: LazyLock<BatchStatement> = LazyLock::new(|| {
     BatchStatement::new(
         "SET_CUSTOMER",
@@ -167,7 +175,7 @@ static RESCHEDULE: LazyLock<BatchStatement> = LazyLock::new(|| {
 
 /// Returns the batch statements.
 pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
-    vec![&INSERT_EVENTS, &SETTLE, &SET_CUSTOMER, renew_on(db.is_shared()), &RESCHEDULE]
+    vec![&INSERT_EVENTS, &SETTLE, &HELD_BY_ANOTHER, &SET_CUSTOMER, renew_on(db.is_shared()), &RESCHEDULE]
 }
 
 fn renew_on(is_shared: bool) -> &'static BatchStatement {
@@ -376,13 +384,12 @@ pub async fn settle(
     if usize::try_from(settled).is_ok_and(|settled| settled == leases.len()) {
         return Ok(None);
     }
-    for Lease { event, owner, attempt } in leases {
-        let held_by_another = values![event.as_str(), owner, *attempt];
-        if tx.fetch_optional::<(String,)>(HELD_BY_ANOTHER, held_by_another).await?.is_some() {
-            return Ok(Some(event.clone()));
-        }
-    }
-    Ok(None)
+    let rows = leases
+        .iter()
+        .map(|Lease { event, owner, attempt }| values![event.as_str(), owner.as_str(), *attempt])
+        .collect();
+    let held = HELD_BY_ANOTHER.fetch_all::<(String,)>(tx, rows).await?;
+    Ok(held.into_iter().next().map(|(event,)| EventId::new(event)))
 }
 
 /// The consequence of a failed attempt.
