@@ -82,7 +82,7 @@ fn is_of_mode(event: Option<&Event>, mode: Option<StripeMode>) -> bool {
 fn note<T>(core: &Core, applied: &Result<T, SyncError>) {
     match applied {
         Err(SyncError::Stripe(error)) if error.is_outage() => {
-            core.circuit_breaker().record_failure(core.now(), &error.to_string())
+            core.circuit_breaker().record_failure(core.now(), &error.to_string());
         }
         Err(SyncError::Store(_)) => {}
         Ok(_) | Err(_) => core.circuit_breaker().record_success(),
