@@ -134,7 +134,7 @@ fn queries(app: &App) -> Vec<(u32, Example)> {
         (2, "/admin/changes", Operator, &[("state", "pending"), ("account", "acc_1"), ("after", "1790000000.evt_1")]),
         (2, "/admin/drift", Operator, &[("state", "open"), ("kind", "subscription"), ("after", "1790000000.d_1")]),
         (2, "/admin/event", Operator, &[("id", &app.event), ("notice", "replayed")]),
-        (2, "/admin/accounts", Operator, &[("search", "ada"), ("after", "1790000000.acc_1")]),
+        (2, "/admin/accounts", Operator, &[("search", "ada"), ("disputes", "open"), ("after", "1790000000.acc_1")]),
         (3, "/admin/account", Operator, &[("id", id), ("invoices", "1.a"), ("purchases", "1.a")]),
         (1, "/api-reference", Anonymous, &[("a", "b")]),
         (2, "/api/v1/usage", Key, &[("a", "b")]),
