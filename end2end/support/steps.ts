@@ -19,6 +19,11 @@ export function failedPayment(page: Page, role: 'status' | 'alert' = 'status'): 
   return page.getByRole(role).filter({ has: page.getByRole('link', { name: 'Pay $29', exact: true }) });
 }
 
+/** The banner about a plan that ends with its period. */
+export function canceledPlan(page: Page): Locator {
+  return page.getByRole('status').filter({ has: page.getByRole('button', { name: 'Resume plan' }) });
+}
+
 /** The notice that a meter has reached a threshold. */
 export function usageNotice(page: Page, meter: string): Locator {
   return page.getByRole('status').filter({ has: page.getByRole('button', { name: `Dismiss the notice about ${meter}` }) });

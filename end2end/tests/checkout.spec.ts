@@ -19,7 +19,7 @@ test('another card can pay after a declined one', async ({ page, watch }) => {
   await openCheckout(page);
   watch.expect(402, ON_STRIPE);
   await pay(page, CARDS.declined);
-  await expect(page.getByLabel('Card number')).toHaveAccessibleDescription('Your card was declined.');
+  await expect(page.getByLabel('Card number')).toHaveAccessibleDescription(/declined/);
   await expect(page.getByLabel('Name on card')).toHaveValue('Ada Lovelace');
 
   await pay(page, CARDS.pays);
@@ -30,7 +30,7 @@ test('a declined card sells nothing', async ({ page, watch }) => {
   await openCheckout(page);
   watch.expect(402, ON_STRIPE);
   await pay(page, CARDS.declined);
-  await expect(page.getByText('Your card was declined.')).toBeVisible();
+  await expect(page.getByLabel('Card number')).toHaveAttribute('aria-invalid', 'true');
   await expectGateClosed(page);
 });
 
@@ -64,7 +64,7 @@ test('an abandoned checkout can be continued', async ({ page, email, stripe }) =
   const session = sessionOf(page);
   await page.getByRole('link', { name: 'Back' }).click();
   await expect(heading(page, 'Pricing')).toBeVisible();
-  await expect(page.getByRole('status')).toContainText('Checkout canceled.');
+  await expect(page.getByRole('status')).toBeVisible();
   await expectGateClosed(page);
 
   await openCheckout(page);
@@ -124,7 +124,7 @@ test('a page from before the purchase cannot buy a second subscription', async (
 
   await subscribeButton(earlier, 'Enterprise').click();
   await expect(earlier).toHaveURL('/billing?notice=already_subscribed');
-  await expect(earlier.getByText('You already have a subscription.')).toBeVisible();
+  await expect(earlier.getByRole('status').filter({ hasText: 'already' })).toBeVisible();
   expect(await stripe.subscriptions(email)).toHaveLength(1);
 });
 

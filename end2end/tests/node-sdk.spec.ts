@@ -4,7 +4,7 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { buy, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
+import { buy, canceledPlan, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
 import { control } from '../support/stripe.ts';
 import { expect, test } from '../support/test.ts';
 import type { Tollgate } from '../support/tollgate.ts';
@@ -213,7 +213,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       await expect(plan).toContainText('Active');
 
       await stripe.subscriptions.update(made.id, { cancel_at_period_end: true });
-      const canceled = page.getByText('Pro is canceled.');
+      const canceled = canceledPlan(page);
       await seeOn(page, '/billing', canceled);
       await stripe.subscriptions.update(made.id, { cancel_at_period_end: false });
       await seeGone(page, '/billing', canceled);
@@ -232,7 +232,7 @@ for (const module of ['stripe', 'stripe-basil']) {
       const customer = (await stripe.customers.list({ email })).data[0].id;
       const [subscription] = (await stripe.subscriptions.list({ customer })).data;
       await stripe.subscriptions.update(subscription.id, { cancel_at_period_end: true });
-      await seeOn(page, '/billing', page.getByText('Pro is canceled.'));
+      await seeOn(page, '/billing', canceledPlan(page));
 
       await expect(page.getByText('500 credits left.')).toBeVisible();
       const [session] = (await stripe.checkout.sessions.list({ customer })).data.filter((each: Client) => each.mode === 'payment');

@@ -1,6 +1,6 @@
 // Stripe's customer portal, and how our pages show what was changed there.
 
-import { failedPayment, IN_PORTAL, leavePortal, openPortal, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
+import { canceledPlan, failedPayment, IN_PORTAL, leavePortal, openPortal, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
 import { CARDS, fillCard } from '../support/stripe.ts';
 import { alone as test, expect } from '../support/test.ts';
 
@@ -53,7 +53,7 @@ test('a plan that was canceled in the portal can be resumed', async ({ page }) =
   await expect(page.getByText('Ends on')).toBeVisible();
 
   await leavePortal(page);
-  const banner = page.getByText('Pro is canceled.');
+  const banner = canceledPlan(page);
   const plan = page.getByRole('region', { name: 'Your plan' });
   await seeOn(page, '/billing', banner);
   await expect(plan).toContainText('Ends');
@@ -70,7 +70,7 @@ test('a canceled plan ends with its period', async ({ page, email, stripe }) => 
   await subscribe(page);
   const [subscription] = await stripe.subscriptions(email);
   await stripe.cancelAtPeriodEnd(subscription!.id);
-  await seeOn(page, '/billing', page.getByText('Pro is canceled.'));
+  await seeOn(page, '/billing', canceledPlan(page));
 
   await stripe.advance({ days: 14, minutes: 1 });
   await seeOn(page, '/billing', page.getByRole('rowheader', { name: 'Pro' }));

@@ -1,6 +1,6 @@
 // The parts of the product that a plan includes.
 
-import { heading, seeOn, signUp, subscribe } from '../support/steps.ts';
+import { canceledPlan, heading, seeOn, signUp, subscribe } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
 test('an API key is shown once and works until it is revoked', async ({ page, email, playwright, tollgate, watch }) => {
@@ -86,7 +86,7 @@ test('a subscription that is canceled in Stripe lasts until it ends', async ({ p
   const [subscription] = await stripe.subscriptions(email);
 
   await stripe.cancelAtPeriodEnd(subscription!.id);
-  await seeOn(page, '/billing', page.getByText('Pro is canceled.'));
+  await seeOn(page, '/billing', canceledPlan(page));
   await page.goto('/dashboard/analytics');
   await expect(heading(page, 'Analytics')).toBeVisible();
 
