@@ -1,10 +1,13 @@
 //! Disputes and refunds of a subscription's payment: what the customer and operators see, and the policies of
 //! `plans.toml`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{Catalog, Timestamp};
+use engine::inbox::object::Object;
+use engine::sync::{self, SyncContext};
 use server::admin::accounts::explain;
 use server::admin::{OperatorPermit, describe_reason};
 
@@ -153,6 +156,23 @@ on_both_databases! {
         app.settled().await;
         assert!(!browser.opens(GATED).await);
         assert_eq!(badge(&browser).await, "Disputed", "its invoice was fetched");
+    }
+
+    async fn a_restricted_key_with_the_listed_permissions_finds_the_subscription_of_a_dispute(database) {
+        let app = Harness::start(database).await;
+        let browser = app.paying("ada@example.com").await;
+        app.sandbox.hold_deliveries(true);
+        let payment = newest_payment(&app).await;
+        app.sandbox.control(&format!("POST payments/{payment}/dispute"), &[]).unwrap();
+        // Of docs/STRIPE.md, those to read.
+        let readable = ["charge", "customer", "dispute", "invoice", "payment_intent", "payment_method", "subscription"];
+        let readable = readable.map(|resource| format!("{resource}_read"));
+        app.sandbox.restrict_key("rk_test_reads", &readable.each_ref().map(String::as_str));
+        let node = app.idle_node(|config| config.stripe.secret_key = "rk_test_reads".into(), app.tollgate.clock());
+        let payment = BTreeSet::from([Object::of_id(&payment).unwrap()]);
+        sync::objects(&node, &payment, SyncContext::with_reason("test")).await.unwrap();
+        assert_eq!(badge(&browser).await, "Disputed");
+        assert!(app.operator().await.get("/admin").await.body.contains("payment is disputed"));
     }
 }
 
