@@ -149,10 +149,11 @@ on_both_databases! {
         let ignored = event("evt_ignored", "balance.available", &serde_json::json!({ "object": "balance" }));
         assert_eq!(deliver(app.url.clone(), ignored).await, 200);
         let error = run(&app, &["events", "replay", "evt_ignored"]).await.failed();
-        assert!(error.contains("evt_ignored is ignored: its type is not handled"), "{error}");
+        assert!(error.contains("evt_ignored is ignored"), "{error}");
         assert_eq!(app.event_state("evt_ignored").await, Some(EventState::Ignored));
         let shown = run(&app, &["events", "show", "evt_ignored"]).await.succeeded();
-        assert!(shown.contains("Its type is not handled, or"), "{shown}");
+        let (text, _) = shown.split_at(shown.find('{').unwrap());
+        assert_eq!(text.lines().count(), 2, "the event, and what ignored means: {text}");
     }
 
     async fn the_entitlement_of_a_user_at_any_time_is_explained(database) {
@@ -168,12 +169,11 @@ on_both_databases! {
 
         let explain = async |at: &[&str]| run(&app, &[&["explain", "Ada@Example.com"], at].concat()).await.succeeded();
         let before = explain(&["--at", &start.plus_days(-1).0.to_string()]).await;
-        assert!(before.contains("tier      FREE") && before.contains("There is no subscription."), "{before}");
-        assert!(before.contains("No subscription was known by then."), "{before}");
+        assert!(before.contains("tier      FREE") && !before.contains(&subscription), "{before}");
         let during = start.plus_days(1).utc();
         let during = explain(&["--at", &format!("{}T12:00:00+00:00", during.date())]).await;
         assert!(during.contains("tier      PRO"), "{during}");
-        assert!(during.contains(&format!("reason    {subscription} is trialing: the period is paid for.")), "{during}");
+        assert!(during.contains(&format!("reason    {subscription} is trialing")), "{during}");
         assert!(during.contains("cause: evt_"), "with the cause: {during}");
         assert!(during.contains("customer  cus_") && during.contains("limit     10,000 "), "{during}");
         let now = explain(&[]).await;
@@ -336,7 +336,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let existing = app.stripe_newest("/v1/webhook_endpoints").await;
         let other = run(&app, &["webhook", "register"]).await.failed();
-        assert!(other.contains(&existing) && other.contains("delete it in Stripe and register again"), "{other}");
+        assert!(other.contains(&existing) && other.contains("version"), "{other}");
         app.stripe_deletes(&format!("/v1/webhook_endpoints/{existing}")).await;
 
         let created = run(&app, &["webhook", "register"]).await.succeeded();
@@ -345,11 +345,11 @@ on_both_databases! {
         let again = run(&app, &["webhook", "register"]).await.succeeded();
         assert!(again.contains(&address) && !again.contains("whsec_"), "{again}");
         let endpoints = app.stripe_lists("/v1/webhook_endpoints").await;
-        assert_eq!((endpoints.len(), &endpoints[0]["url"]), (1, &address.into()));
+        assert_eq!((endpoints.len(), endpoints[0]["url"].as_str()), (1, Some(address.as_str())));
         let path = format!("/v1/webhook_endpoints/{}", endpoints[0]["id"].as_str().unwrap());
         app.stripe_makes(&path, &[("disabled", "true")]).await;
         let enabled = run(&app, &["webhook", "register"]).await.succeeded();
-        assert!(enabled.contains("again: the endpoint was disabled"), "{enabled}");
+        assert!(enabled.contains(&address) && !enabled.contains("whsec_"), "{enabled}");
         assert_eq!(app.stripe_lists("/v1/webhook_endpoints").await[0]["status"], "enabled");
     }
 
@@ -407,12 +407,13 @@ on_both_databases! {
         app.signed_up("eve@example.com").await;
         let eves = app.account("eve@example.com").await;
         let owned = run(&app, &["customer", "link", &customer, eves.as_str(), "--yes"]).await.failed();
-        assert!(owned.contains(&format!("belongs to the account {account}")), "{owned}");
+        assert!(owned.contains(account.as_str()), "{owned}");
     }
 
     async fn an_app_with_real_keys_does_not_start_until_the_demo_accounts_are_removed(database) {
         let app = Harness::start(database).await;
-        assert_eq!(run(&app, &["demo", "remove"]).await.succeeded(), "There are no demo accounts.\n");
+        let none = run(&app, &["demo", "remove"]).await.succeeded();
+        assert!(!none.contains('@'), "no account is removed: {none}");
         let demo = user_at(&app, demo::CUSTOMER, demo::PASSWORD).await;
         let operator = user_at(&app, demo::OPERATOR, demo::PASSWORD).await;
         let ada = app.signed_up("ada@example.com").await;
@@ -431,7 +432,8 @@ on_both_databases! {
             assert!(rejected.log().contains(text), "{text}: {}", rejected.log());
         }
         let removed = run_with(&app, &["demo", "remove"], &keys).await.succeeded();
-        assert_eq!(removed, "demo@tollgate.test is removed.\noperator@tollgate.test is removed.\n");
+        let names: Vec<&str> = removed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, [demo::CUSTOMER, demo::OPERATOR]);
         reject_outside_the_sandbox(&app.tollgate).await.unwrap();
         app.until(async || !demo.opens("/dashboard").await && !operator.opens("/dashboard").await).await;
         assert!(ada.opens("/dashboard").await, "others stay");
@@ -444,7 +446,8 @@ on_both_databases! {
         let fields = [("email", "Operator@tollgate.test"), ("password", demo::PASSWORD)];
         assert_eq!(app.browser().post("/signup", &fields).await.status, 422);
         reject_outside_the_sandbox(&app.tollgate).await.unwrap();
-        assert_eq!(run(&app, &["demo", "remove"]).await.succeeded(), "There are no demo accounts.\n");
+        let none = run(&app, &["demo", "remove"]).await.succeeded();
+        assert!(!none.contains('@'), "no account is removed: {none}");
         assert!(stranger.opens("/dashboard").await);
     }
 

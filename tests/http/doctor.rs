@@ -87,11 +87,11 @@ on_both_databases! {
         let followed = checked(&app.tollgate, "clock").await;
         assert_eq!(followed.health, Health::Ok, "the sandbox's clock was advanced, not the machine's: {}", followed.message);
         for (off, health, text) in [
-            (-400, Health::Failed, "behind Stripe's"),
-            (400, Health::Failed, "ahead of Stripe's"),
-            (-120, Health::Warning, "behind Stripe's"),
-            (120, Health::Warning, "ahead of Stripe's"),
-            (20, Health::Ok, "Stripe's"),
+            (-400, Health::Failed, "behind"),
+            (400, Health::Failed, "ahead"),
+            (-120, Health::Warning, "behind"),
+            (120, Health::Warning, "ahead"),
+            (20, Health::Ok, "ahead"),
         ] {
             let clock = Clock::manual(Clock::system().now().plus_seconds(off));
             let found = checked(&app.idle_node(|_| {}, &clock), "clock").await;
@@ -101,15 +101,15 @@ on_both_databases! {
 
     async fn an_endpoint_in_another_api_version_is_reported_with_the_remedy(database) {
         let app = Harness::start(database).await;
-        let found = checked(&app.tollgate, "webhook endpoint").await;
-        assert!(found.health == Health::Warning && found.message.contains("in the account's version"), "{found:?}");
         let url = app.tollgate.urls().webhook.to_string();
+        let id = async || app.tollgate.gateway().webhook_endpoint(&url).await.unwrap().unwrap().id;
+        let found = checked(&app.tollgate, "webhook endpoint").await;
+        assert!(found.health == Health::Warning && found.message.contains(&id().await), "the account's version: {found:?}");
         let then = Some("2024-06-20".to_owned());
         app.sandbox.add_endpoint(sandbox::Endpoint { url: url.clone(), secret: "whsec_other".to_owned(), api_version: then });
         let found = checked(&app.tollgate, "webhook endpoint").await;
-        let id = app.tollgate.gateway().webhook_endpoint(&url).await.unwrap().unwrap().id;
-        assert!(found.health == Health::Warning && found.message.contains("in version 2024-06-20 instead of"), "{found:?}");
-        assert!(found.message.contains(&format!("delete {id} in Stripe and run `tollgate webhook register`")), "{found:?}");
+        assert!(found.health == Health::Warning && found.message.contains("2024-06-20"), "{found:?}");
+        assert!(found.message.contains(&id().await) && found.message.contains("`tollgate webhook register`"), "{found:?}");
     }
 
     async fn events_that_are_parked_or_wait_too_long_are_reported(database) {
@@ -122,7 +122,7 @@ on_both_databases! {
         let now = app.tollgate.now();
         assert_eq!(checked(&app.tollgate, "events").await.health, Health::Ok, "it has not waited long");
         let later = checked(&app.idle_node(|_| {}, &Clock::manual(now.plus_seconds(16 * 60))), "events").await;
-        assert!(later.health == Health::Warning && later.message.contains("minutes: is a server running?"), "{later:?}");
+        assert!(later.health == Health::Warning && later.message.contains("16 minutes"), "{later:?}");
 
         app.park(&["evt_1"]).await;
         let parked = checked(&app.tollgate, "events").await;
@@ -145,28 +145,30 @@ on_both_databases! {
         assert_eq!(checked(&app.tollgate, "price api_calls_month").await.health, Health::Ok);
 
         let other = meter(&app, "something_else").await;
-        priced_by(&app, "api_calls_month", &other).await;
+        let of_other = priced_by(&app, "api_calls_month", &other).await;
         let found = checked(&app.tollgate, "price api_calls_month").await;
-        assert!(found.health == Health::Failed && found.message.contains("does not bill this meter"), "{found:?}");
+        assert!(found.health == Health::Failed && found.message.contains(&of_other), "{found:?}");
         apply_all(app.tollgate.gateway(), app.tollgate.catalog()).await.unwrap();
         assert_eq!(checked(&app.tollgate, "price api_calls_month").await.health, Health::Ok, "applying the catalog is the remedy");
 
         let ours = app.tollgate.gateway().meter("api_calls").await.unwrap().unwrap();
         app.stripe_makes(&format!("/v1/billing/meters/{ours}/deactivate"), &[]).await;
         let found = checked(&app.tollgate, "meter api_calls").await;
-        assert!(found.health == Health::Failed && found.message.contains("Missing in Stripe: run"), "{found:?}");
+        assert!(found.health == Health::Failed && found.message.contains("`tollgate catalog apply`"), "{found:?}");
     }
 
     async fn a_meter_whose_price_is_managed_in_stripe_has_to_be_created_there(database) {
         let app = Harness::start_metered(database, "").await;
         let found = checked(&app.tollgate, "meter api_calls").await;
-        assert!(found.health == Health::Failed && found.message.contains("create it there"), "{found:?}");
+        assert_eq!(found.health, Health::Failed);
+        assert!(found.message.contains("`unit`") && !found.message.contains("catalog apply"), "{found:?}");
         let other = meter(&app, "something_else").await;
         meter(&app, "api_calls").await;
-        priced_by(&app, "api_calls_month", &other).await;
+        let of_other = priced_by(&app, "api_calls_month", &other).await;
         assert_eq!(checked(&app.tollgate, "meter api_calls").await.health, Health::Ok);
         let found = checked(&app.tollgate, "price api_calls_month").await;
-        assert!(found.health == Health::Failed && found.message.contains("give its lookup key to a price that does"), "{found:?}");
+        assert!(found.health == Health::Failed && found.message.contains(&of_other), "{found:?}");
+        assert!(!found.message.contains("catalog apply"), "the price is not in plans.toml: {found:?}");
     }
 
     async fn overage_that_is_parked_is_reported(database) {
@@ -194,7 +196,7 @@ on_both_databases! {
         assert!(found.message.contains("month") && found.message.contains("year"), "{}", found.message);
         priced_by(&app, "tollgate_pro_month", &meter(&app, "something").await).await;
         let found = checked(&app.tollgate, "price tollgate_pro_month").await;
-        assert!(found.health == Health::Failed && found.message.contains("bills the meter mtr_"), "{found:?}");
+        assert!(found.health == Health::Failed && found.message.contains("mtr_"), "{found:?}");
     }
 }
 
@@ -207,21 +209,20 @@ fn a_key_of_the_wrong_kind_is_reported() {
         config.stripe.api_base = api_base.map(|url| url.parse().unwrap());
         configuration(&config)
     };
-    for (env, key, text) in [
-        (Env::Production, "sk_test_1", "A test key in production"),
-        (Env::Production, "rk_test_1", "A test key in production"),
-        (Env::Development, "sk_live_1", "A live key in development"),
-        (Env::Development, "rk_live_1", "A live key in development"),
+    for (env, key) in [
+        (Env::Production, "sk_test_1"),
+        (Env::Production, "rk_test_1"),
+        (Env::Development, "sk_live_1"),
+        (Env::Development, "rk_live_1"),
     ] {
-        let found = configured(env, key, None);
-        assert!(found.health == Health::Warning && found.message.contains(text), "{key}: {found:?}");
+        assert_eq!(configured(env, key, None).health, Health::Warning, "{key}");
     }
     for (env, key) in [(Env::Production, "sk_live_1"), (Env::Production, "rk_live_1"), (Env::Development, "sk_test_1")]
     {
         assert_eq!(configured(env, key, None).health, Health::Ok, "{key}");
     }
     let elsewhere = configured(Env::Production, "sk_live_1", Some("http://127.0.0.1:12111"));
-    assert!(elsewhere.health == Health::Warning && elsewhere.message.contains("STRIPE_API_BASE is"), "{elsewhere:?}");
+    assert!(elsewhere.health == Health::Warning && elsewhere.message.contains("STRIPE_API_BASE"), "{elsewhere:?}");
     assert_eq!(configured(Env::Development, "sk_test_1", Some("http://127.0.0.1:12111")).health, Health::Ok);
 }
 
@@ -240,8 +241,8 @@ async fn meter(app: &Harness, event_name: &str) -> String {
     app.stripe_makes("/v1/billing/meters", &fields).await
 }
 
-/// Creates a price in Stripe that bills a meter, and gives it a lookup key.
-async fn priced_by(app: &Harness, lookup_key: &str, meter: &str) {
+/// Creates a price in Stripe that bills a meter, gives it a lookup key, and returns its id.
+async fn priced_by(app: &Harness, lookup_key: &str, meter: &str) -> String {
     let fields = [
         ("currency", "usd"),
         ("unit_amount", "7"),
@@ -252,5 +253,5 @@ async fn priced_by(app: &Harness, lookup_key: &str, meter: &str) {
         ("lookup_key", lookup_key),
         ("transfer_lookup_key", "true"),
     ];
-    app.stripe_makes("/v1/prices", &fields).await;
+    app.stripe_makes("/v1/prices", &fields).await
 }

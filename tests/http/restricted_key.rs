@@ -66,7 +66,7 @@ on_both_databases! {
         assert!(found.message.contains("Meters: Read, Meter events: Write"), "{found:?}");
         app.sandbox.restrict_key(KEY, &[SERVER, BILLED_USAGE].concat());
         let found = permissions(&with_key(&app)).await;
-        assert!(found.health == Health::Ok && found.message.contains("also need Meters: Write"), "{found:?}");
+        assert!(found.health == Health::Ok && found.message.contains("Meters: Write"), "{found:?}");
     }
 }
 
