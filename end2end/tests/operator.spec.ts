@@ -187,5 +187,5 @@ test('reconciliation finds and repairs what a lost webhook would have changed', 
   await page.goto('/admin/drift?state=open');
   await expect(page.getByText('No differences')).toBeVisible();
   await page.getByRole('button', { name: 'Check now' }).click();
-  await expect(page.getByRole('status')).toBeVisible();
+  await expect(page.getByRole('status').filter({ hasText: 'completed' })).toBeVisible();
 });
