@@ -12,6 +12,7 @@ use server::Tollgate;
 use server::admin::{NotAnOperator, OperatorPermit, require_operator};
 use server::auth::{Client, Device, Session, SignedIn, Visitor};
 use server::http::ClientAddress;
+use server::quota::QuotaUsedUp;
 
 use crate::api::error::ApiError;
 use crate::failure::Failure;
@@ -29,6 +30,18 @@ impl Caller {
     /// Returns the caller of the current page or server function.
     pub fn require(policy: Policy) -> Result<Self, Denied> {
         Self::of(&expect_context::<Tollgate>(), &expect_context::<Parts>(), policy)
+    }
+
+    /// Returns the signed-in caller of a server function that sends requests to Stripe, and uses one unit of the
+    /// account's quota: one account must not use up Stripe's rate limit for all.
+    pub fn calling_stripe() -> Result<Self, ApiError> {
+        let caller = Self::require(Policy::SignedIn)?;
+        let taken = caller.tollgate.stripe_quota().take(caller.permit.account_id(), caller.tollgate.now());
+        taken.map_err(|QuotaUsedUp { retry_after }| {
+            tracing::warn!(account = %caller.permit.account_id(), "the account's quota of requests to Stripe is used up");
+            ApiError::from(Failure::TooManyAttempts).retry_after(retry_after)
+        })?;
+        Ok(caller)
     }
 
     /// Returns the caller who sent a request.

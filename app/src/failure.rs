@@ -26,7 +26,7 @@ pub enum Failure {
     Invalid,
     /// The password is wrong.
     WrongPassword,
-    /// Too many wrong passwords.
+    /// Too many wrong passwords, or actions that send requests to Stripe.
     TooManyAttempts,
     /// Another request of the same account is in progress.
     InProgress,
@@ -104,7 +104,9 @@ impl Failure {
             Self::TooLarge => "Nothing was changed. Shorten your text and send the form again.",
             Self::Invalid => "A value isn't valid, so nothing was changed. Go back and correct it.",
             Self::WrongPassword => "That password is wrong, so nothing was changed.",
-            Self::TooManyAttempts => "Wait a few minutes and try again.",
+            Self::TooManyAttempts => {
+                "That was too many attempts in a short time, so nothing was changed and you weren't charged. Wait a minute and try again."
+            }
             Self::InProgress => {
                 "Another of your requests is still being processed. Wait a few seconds and try again. You won't be charged twice."
             }

@@ -28,6 +28,10 @@ pub const SANDBOX_SECRET_KEY: &str = "sk_test_sandbox";
 /// The secret that the sandbox signs its events with. Not a secret either.
 pub const SANDBOX_WEBHOOK_SECRET: &str = "whsec_sandbox";
 
+/// The pages and actions of an account that send requests to Stripe, per minute: more than a person uses. Each costs
+/// a few requests.
+const STRIPE_CALLS_PER_MINUTE: u32 = 30;
+
 /// The environment in which the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Env {
@@ -68,6 +72,9 @@ pub struct Config {
     pub ai: Option<AiConfig>,
     /// `API_CALLS_PER_SECOND`: each account's limit on API calls; unlimited if `None`.
     pub api_calls_per_second: Option<NonZeroU32>,
+    /// How often an account may call Stripe from pages and actions, per minute and node; unlimited if `None`. It has
+    /// no variable: a person needs less, and the sandbox has no limit.
+    pub stripe_calls_per_minute: Option<u32>,
     /// `RUST_LOG`: the log filter, in tracing's syntax.
     pub log: Option<String>,
     /// `TOLLGATE_SITE`: the folder with the stylesheet and scripts, for a binary that does not embed them.
@@ -187,6 +194,7 @@ impl Reader<'_> {
                     hashing: HashingLimits::default(),
                     ai,
                     api_calls_per_second,
+                    stripe_calls_per_minute: sandbox_addr.is_none().then_some(STRIPE_CALLS_PER_MINUTE),
                     log,
                     site_dir,
                 })

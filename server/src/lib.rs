@@ -16,7 +16,7 @@ pub mod hashing;
 pub mod http;
 pub mod portal_return;
 pub mod product;
-mod quota;
+pub mod quota;
 pub mod store;
 mod tollgate;
 mod uninterrupted;

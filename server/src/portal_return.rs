@@ -1,7 +1,7 @@
 //! Fetching what was changed in Stripe's customer portal, for the page that the portal links back to.
 //!
-//! It is a link, so any site can send a signed-in browser there repeatedly. Each account therefore has a quota,
-//! and no one waits long for Stripe: the webhook delivers what is not fetched here.
+//! It is a link, so any site can send a signed-in browser there repeatedly. It therefore uses the account's quota
+//! of requests to Stripe, and no one waits long: the webhook delivers what is not fetched here.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// unchanged.
 #[tracing::instrument(skip_all, fields(account = %account))]
 pub async fn refresh(tollgate: &Tollgate, account: &AccountId) {
-    if !tollgate.portal_returns().take(account, tollgate.now()) {
-        tracing::info!("the quota of returns from the portal is used up");
+    if tollgate.stripe_quota().take(account, tollgate.now()).is_err() {
+        tracing::info!("the account's quota of requests to Stripe is used up; showing the stored state");
         return;
     }
     match timeout(TIMEOUT, portal::refresh(tollgate, account)).await {

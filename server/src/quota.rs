@@ -1,14 +1,18 @@
-//! A limit per account and minute. It protects Stripe's rate limit, so each node has its own.
+//! The quota of requests to Stripe: a limit per account and minute on the pages and actions that make them. It
+//! protects Stripe's rate limit, so each node has its own.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use billing::{AccountId, Timestamp};
 
+/// The length of a window, in seconds.
+const WINDOW: i64 = 60;
+
 /// What each account has used in the current minute.
 #[derive(Debug)]
-pub(crate) struct Quota {
-    per_minute: u32,
+pub struct Quota {
+    per_minute: Option<u32>,
     current: Mutex<Minute>,
 }
 
@@ -18,22 +22,34 @@ struct Minute {
     used: HashMap<AccountId, u32>,
 }
 
+/// The account's quota is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaUsedUp {
+    /// Seconds until it is full again.
+    pub retry_after: u64,
+}
+
 impl Quota {
-    pub(crate) fn new(per_minute: u32) -> Self {
+    /// Creates a quota; `None` means no limit.
+    pub(crate) fn new(per_minute: Option<u32>) -> Self {
         Self { per_minute, current: Mutex::default() }
     }
 
-    /// Uses one unit of the account's quota, and returns whether there was one left.
-    pub(crate) fn take(&self, account: &AccountId, now: Timestamp) -> bool {
-        let start = Timestamp(now.0 - now.0.rem_euclid(60));
+    /// Uses one unit of the account's quota.
+    pub fn take(&self, account: &AccountId, now: Timestamp) -> Result<(), QuotaUsedUp> {
+        let Some(per_minute) = self.per_minute else { return Ok(()) };
+        let elapsed = now.0.rem_euclid(WINDOW);
+        let start = Timestamp(now.0 - elapsed);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.start != start {
             *current = Minute { start, ..Minute::default() };
         }
         let used = current.used.entry(account.clone()).or_default();
-        let has_one = *used < self.per_minute;
-        *used += u32::from(has_one);
-        has_one
+        if *used >= per_minute {
+            return Err(QuotaUsedUp { retry_after: (WINDOW - elapsed).unsigned_abs() });
+        }
+        *used += 1;
+        Ok(())
     }
 }
 
@@ -43,9 +59,16 @@ mod tests {
 
     #[test]
     fn each_account_has_a_quota_that_is_full_again_in_the_next_minute() {
-        let (quota, ada, eve) = (Quota::new(2), AccountId::new("ada"), AccountId::new("eve"));
-        let take = |account, second| quota.take(account, Timestamp(second));
-        assert_eq!([60, 90, 119, 120].map(|second| take(&ada, second)), [true, true, false, true]);
-        assert!(take(&eve, 120) && take(&ada, 121) && !take(&ada, 122) && take(&eve, 123));
+        let (quota, ada, eve) = (Quota::new(Some(2)), AccountId::new("ada"), AccountId::new("eve"));
+        let take = |account, second| quota.take(account, Timestamp(second)).map_err(|used_up| used_up.retry_after);
+        assert_eq!([60, 90, 118, 119].map(|second| take(&ada, second)), [Ok(()), Ok(()), Err(2), Err(1)]);
+        assert_eq!(take(&eve, 119), Ok(()));
+        assert_eq!([120, 121, 122].map(|second| take(&ada, second)), [Ok(()), Ok(()), Err(58)]);
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_used_up() {
+        let (quota, ada) = (Quota::new(None), AccountId::new("ada"));
+        assert!((0..100).all(|_| quota.take(&ada, Timestamp(60)).is_ok()));
     }
 }

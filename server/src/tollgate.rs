@@ -16,10 +16,6 @@ use crate::product;
 use crate::quota::Quota;
 use crate::user_cache::UserCache;
 
-/// The returns from the portal that an account may make per minute: more than a person makes. Each costs a few
-/// requests to Stripe.
-const PORTAL_RETURNS_PER_MINUTE: u32 = 6;
-
 /// The app: its configuration, the billing engine, and the rest of what the pages and the API need. Cheap
 /// to clone; the state of every axum handler and the context of every page. It dereferences to [`Engine`].
 #[derive(Clone, Debug)]
@@ -33,7 +29,7 @@ struct Inner {
     ai: Ai,
     hashing: Hashing,
     limiter: RateLimiter,
-    portal_returns: Quota,
+    stripe_quota: Quota,
     user_cache: UserCache,
     api_document: OnceLock<Value>,
 }
@@ -75,7 +71,7 @@ impl Tollgate {
         let ai = Ai::new(config.ai.as_ref())?;
         let hashing = Hashing::new(config.hashing);
         let limiter = RateLimiter::new(config.api_calls_per_second);
-        let portal_returns = Quota::new(PORTAL_RETURNS_PER_MINUTE);
+        let stripe_quota = Quota::new(config.stripe_calls_per_minute);
         let user_cache = UserCache::new(engine.cache().invalidation());
         let api_document = OnceLock::new();
         Ok(Self(Arc::new(Inner {
@@ -85,7 +81,7 @@ impl Tollgate {
             ai,
             hashing,
             limiter,
-            portal_returns,
+            stripe_quota,
             user_cache,
             api_document,
         })))
@@ -121,9 +117,9 @@ impl Tollgate {
         &self.0.limiter
     }
 
-    /// Returns the quota of returns from Stripe's customer portal.
-    pub(crate) fn portal_returns(&self) -> &Quota {
-        &self.0.portal_returns
+    /// Returns the quota of pages and actions that send requests to Stripe.
+    pub fn stripe_quota(&self) -> &Quota {
+        &self.0.stripe_quota
     }
 
     /// Returns the OpenAPI document, once it has been requested.

@@ -54,7 +54,15 @@ impl App {
     pub async fn start(kind: DatabaseKind) -> Self {
         let database = kind.hasty_database().await;
         let url = DatabaseUrl::parse(&database.url).unwrap();
-        let harness = Harness::start_configured(kind, |_| {}, |config| config.database_url = url).await;
+        let harness = Harness::start_configured(
+            kind,
+            |_| {},
+            |config| {
+                config.database_url = url;
+                config.stripe_calls_per_minute = None;
+            },
+        )
+        .await;
         let customer = harness.signed_up("ada@example.com").await;
         let operator = harness.operator().await;
         harness.subscribe(&operator, "ENTERPRISE", PAYS).await;

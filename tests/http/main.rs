@@ -35,5 +35,6 @@ mod server_functions;
 mod start;
 mod storage;
 mod stripe_account;
+mod stripe_rate;
 mod trial;
 mod webhook;

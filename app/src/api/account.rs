@@ -4,7 +4,6 @@ use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use {
     axum::http::request::Parts,
-    billing::Policy,
     engine::closing::CloseError,
     server::auth::{AuthUnavailable, LoginError},
     server::closing::{self, CloseAccountError},
@@ -27,7 +26,7 @@ pub async fn close_account(
     /// The user's password, to confirm their identity.
     password: Password,
 ) -> Result<SeeOther, ApiError> {
-    let Caller { tollgate, who, .. } = Caller::require(Policy::SignedIn)?;
+    let Caller { tollgate, who, .. } = Caller::calling_stripe()?;
     let client = client(&tollgate, &expect_context::<Parts>());
     let closed = closing::close_account(&tollgate, &mut session().await?, &who, &client, &password.0).await;
     closed.map(|()| SeeOther::to("/?notice=closed")).map_err(ssr::rejection)

@@ -1,8 +1,6 @@
 //! Subscribing to a plan.
 
 #[cfg(feature = "ssr")]
-use billing::Policy;
-#[cfg(feature = "ssr")]
 use engine::checkout::{self, CheckoutError};
 use leptos::prelude::*;
 
@@ -22,7 +20,7 @@ pub async fn start_subscription(
     /// `month` or `year`.
     interval: String,
 ) -> Result<SeeOther, ApiError> {
-    let Caller { tollgate, permit, .. } = Caller::require(Policy::SignedIn)?;
+    let Caller { tollgate, permit, .. } = Caller::calling_stripe()?;
     match checkout::start_subscription(&tollgate, permit.account_id(), &plan, &interval).await {
         Ok(url) => Ok(SeeOther::to(url)),
         Err(CheckoutError::AlreadySubscribed) => Ok(SeeOther::to("/billing?notice=already_subscribed")),

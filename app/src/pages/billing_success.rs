@@ -1,5 +1,6 @@
 //! `/billing/success?session_id=`: where Checkout redirects to. It fetches from Stripe, so it is
-//! correct before any webhook arrives.
+//! correct before any webhook arrives. Once the account's quota of requests to Stripe is used up, it shows what is
+//! stored, and updates itself.
 
 use billing::ledger::Purchase;
 use engine::checkout::{self, CheckoutOutcome};
@@ -17,8 +18,11 @@ use crate::query::parameter;
 pub fn Success() -> impl IntoView {
     let session_id = parameter("session_id").unwrap_or_default();
     signed_in_page("Your payment", move |Caller { tollgate, permit, .. }| async move {
-        let outcome =
-            checkout::outcome(&tollgate, permit.account_id(), &session_id).await.map_err(Failure::checkout)?;
+        let account = permit.account_id();
+        let outcome = match tollgate.stripe_quota().take(account, tollgate.now()) {
+            Ok(()) => checkout::outcome(&tollgate, account, &session_id).await.map_err(Failure::checkout)?,
+            Err(_) => checkout::stored_outcome(&tollgate, account, &session_id).await.map_err(Failure::store)?,
+        };
         let outcome = outcome.ok_or(Failure::NotFound)?;
         Ok(view! { <Outcome tollgate outcome session_id/> }.into_any())
     })

@@ -18,5 +18,5 @@ mod start;
 pub use attempt::close_all;
 pub use customer::live_customer;
 pub use error::CheckoutError;
-pub use outcome::{CheckoutOutcome, outcome};
+pub use outcome::{CheckoutOutcome, outcome, stored_outcome};
 pub use start::{start_purchase, start_subscription};

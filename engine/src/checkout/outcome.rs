@@ -46,14 +46,7 @@ pub async fn outcome(
     account: &AccountId,
     session_id: &str,
 ) -> Result<Option<CheckoutOutcome>, CheckoutError> {
-    if !session_id.starts_with("cs_") || !session_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Ok(None);
-    }
-    let id = CheckoutSessionId::new(session_id);
-    let attempt = checkouts::by_session(core.db(), &id).await?;
-    if attempt.is_none_or(|attempt| attempt.account_id != *account) {
-        return Ok(None);
-    }
+    let Some(id) = own_session(core, account, session_id).await? else { return Ok(None) };
     let session = match sync::checkout_session(core, &id).await {
         Ok(Some(session)) => session,
         Ok(None) => return Ok(None),
@@ -81,6 +74,35 @@ pub async fn outcome(
         },
         _ => CheckoutOutcome::Unconfirmed,
     }))
+}
+
+/// Reads a session's outcome without a request to Stripe: unconfirmed, unless its purchase is stored. `None` for a
+/// session that is not this account's.
+pub async fn stored_outcome(
+    core: &Core,
+    account: &AccountId,
+    session_id: &str,
+) -> Result<Option<CheckoutOutcome>, StoreError> {
+    let Some(id) = own_session(core, account, session_id).await? else { return Ok(None) };
+    Ok(Some(match purchases::by_session(core.db(), &id).await? {
+        Some(purchase) if purchase.object.is_paid => CheckoutOutcome::Bought(purchase.object),
+        Some(purchase) => CheckoutOutcome::PaymentPending(purchase.object),
+        None => CheckoutOutcome::Unconfirmed,
+    }))
+}
+
+/// Returns the id of a session, if an attempt of this account opened it.
+async fn own_session(
+    core: &Core,
+    account: &AccountId,
+    session_id: &str,
+) -> Result<Option<CheckoutSessionId>, StoreError> {
+    if !session_id.starts_with("cs_") || !session_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Ok(None);
+    }
+    let id = CheckoutSessionId::new(session_id);
+    let attempt = checkouts::by_session(core.db(), &id).await?;
+    Ok(attempt.is_some_and(|attempt| attempt.account_id == *account).then_some(id))
 }
 
 async fn subscribed(core: &Core, id: &SubscriptionId) -> Result<Option<CheckoutOutcome>, StoreError> {

@@ -1,0 +1,45 @@
+//! Stripe's rate limit is shared: by all accounts, and by pages and background tasks.
+
+use crate::support::{Harness, PAYS, Page, on_both_databases};
+
+on_both_databases! {
+    async fn an_account_whose_quota_is_used_up_sends_nothing_to_stripe(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let subscribed = app.subscribe(&browser, "PRO", PAYS).await.location();
+        let bought = app.buy(&browser, "ai-500", PAYS).await.location();
+        app.settled().await;
+        let invoice = app.stripe_newest("/v1/invoices").await;
+        let (limited, _) = app.another_node(|config| config.stripe_calls_per_minute = Some(0)).await;
+        let browser = browser.at(&limited);
+        let path = |url: &str| url.strip_prefix(&app.url).unwrap().to_owned();
+
+        let before = app.sandbox.requests().len();
+        let actions: [(&str, &[(&str, &str)]); 4] = [
+            ("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]),
+            ("/api/billing/checkout", &[("product", "ai-500")]),
+            ("/api/billing/portal", &[]),
+            ("/account/close", &[("password", "correct horse")]),
+        ];
+        for (action, form) in actions {
+            let page = browser.post(action, form).await;
+            assert_eq!(page.heading(), "Too many attempts", "{action}");
+            assert_is_rejected(&page);
+        }
+        assert_is_rejected(&browser.get(&format!("/billing/invoice?id={invoice}")).await);
+        assert_eq!(browser.get("/billing/return").await.location(), "/billing");
+        let pages = [(subscribed, "Your payment is pending"), (bought, "500 AI generations: paid")];
+        for (page, heading) in pages {
+            let page = browser.get(&path(&page)).await;
+            assert_eq!((page.status, page.heading().as_str()), (200, heading), "what is stored");
+        }
+        assert_eq!(browser.get("/billing/success?session_id=cs_test_of_eve").await.status, 404);
+        assert_eq!(app.sandbox.requests().len(), before);
+    }
+}
+
+fn assert_is_rejected(page: &Page) {
+    assert_eq!(page.status, 429, "{}", page.body);
+    let wait: u64 = page.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+}
