@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::core::Core;
 use crate::settings::{DatabaseUrl, Retention, StripeSettings, Urls};
 use crate::store::{Db, MIGRATIONS, StoreError};
-use crate::stripe::GatewayError;
+use crate::stripe::{GatewayError, in_background};
 use crate::tasks::reconciler::Schedule;
 use crate::tasks::supervisor::Tasks;
 use crate::tasks::{cache_listener, changes, outbox, reconciler, sweeper, worker};
@@ -115,7 +115,7 @@ fn supervise<F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let until = stop.clone();
-    tasks.supervise(name, stop, move || run(Arc::clone(&core), until.clone()));
+    tasks.supervise(name, stop, move || in_background(run(Arc::clone(&core), until.clone())));
 }
 
 /// Builds an [`Engine`]. The catalog, the database, Stripe's settings and the URLs are required.

@@ -115,6 +115,11 @@ impl StripeMode {
     }
 }
 
+/// The default rate of requests in live mode.
+const LIVE_RATE: RequestRate = RequestRate::per_second(80);
+/// The default rate of requests in test mode.
+const TEST_RATE: RequestRate = RequestRate::per_second(20);
+
 /// The connection to Stripe. Secrets are redacted in `Debug`.
 #[derive(Clone, Debug)]
 pub struct StripeSettings {
@@ -126,6 +131,26 @@ pub struct StripeSettings {
     pub api_base: Option<Url>,
     /// The timeout of one attempt of a request. Stripe responds to most requests within a second.
     pub timeout: Duration,
+    /// The highest rate of requests of this process. Requests beyond it wait, at most for the timeout. `None` means
+    /// 80 per second in live mode and 20 in test mode, of the 100 and 25 that Stripe allows an account, and no
+    /// limit for another API than Stripe's own.
+    pub rate: Option<RequestRate>,
+}
+
+/// A number of requests in a period of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestRate {
+    /// The number of requests, at least 1.
+    pub requests: u32,
+    /// The period of time.
+    pub per: Duration,
+}
+
+impl RequestRate {
+    /// Returns a rate of requests per second.
+    pub const fn per_second(requests: u32) -> Self {
+        Self { requests, per: Duration::from_secs(1) }
+    }
 }
 
 impl StripeSettings {
@@ -139,7 +164,17 @@ impl StripeSettings {
             webhook_secrets: vec![webhook_secret.into()],
             api_base: None,
             timeout: Self::TIMEOUT,
+            rate: None,
         }
+    }
+
+    /// Returns the highest rate of requests: [`StripeSettings::rate`] or its default.
+    pub(crate) fn request_rate(&self) -> Option<RequestRate> {
+        let default = || match self.mode() {
+            Some(StripeMode::Live) => LIVE_RATE,
+            Some(StripeMode::Test) | None => TEST_RATE,
+        };
+        self.rate.or_else(|| self.api_base.is_none().then(default))
     }
 
     /// Returns the mode of the API key, by its prefix; `None` if the prefix is not one of Stripe's.
@@ -218,5 +253,28 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self { usage_days: Some(90) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_rate_of_requests_is_below_stripes_limit_and_only_for_stripe() {
+        let per_second = |settings: &StripeSettings| settings.request_rate().map(|rate| (rate.requests, rate.per));
+        let at = |key: &str, base: Option<&str>| StripeSettings {
+            api_base: base.map(|base| Url::parse(base).unwrap()),
+            ..StripeSettings::new(key, "whsec_1")
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(per_second(&at("rk_live_1", None)), Some((80, second)));
+        for key in ["sk_test_1", "x"] {
+            assert_eq!(per_second(&at(key, None)), Some((20, second)));
+        }
+        let mut local = at("sk_live_1", Some("http://127.0.0.1:12111"));
+        assert_eq!(per_second(&local), None);
+        local.rate = Some(RequestRate::per_second(5));
+        assert_eq!(per_second(&local), Some((5, second)));
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use billing::Catalog;
 use engine::reconcile::RECENT;
-use engine::settings::{DatabaseUrl, Retention, StripeSettings, Urls};
+use engine::settings::{DatabaseUrl, RequestRate, Retention, StripeSettings, Urls};
 use engine::tasks::reconciler::Schedule;
 use ipnet::{IpNet, Ipv4Net};
 use secrecy::SecretString;
@@ -338,6 +338,7 @@ impl Reader<'_> {
         if env == Env::Production && !is_local && webhook_secrets.contains(&SANDBOX_WEBHOOK_SECRET) {
             self.error("STRIPE_WEBHOOK_SECRET is the sandbox's, which is public: use your endpoint's secret");
         }
+        let rate = self.stripe_rate();
         if self.errors.len() > errors_before {
             return None;
         }
@@ -346,8 +347,18 @@ impl Reader<'_> {
             webhook_secrets: webhook_secrets.into_iter().map(SecretString::from).collect(),
             api_base,
             timeout: StripeSettings::TIMEOUT,
+            rate,
         };
         Some((stripe, None))
+    }
+
+    fn stripe_rate(&mut self) -> Option<RequestRate> {
+        let text = self.value("STRIPE_REQUESTS_PER_SECOND")?;
+        let per_second: Option<NonZeroU32> = text.parse().ok();
+        if per_second.is_none() {
+            self.error("STRIPE_REQUESTS_PER_SECOND must be a whole number, at least 1");
+        }
+        per_second.map(|requests| RequestRate::per_second(requests.get()))
     }
 
     /// Returns whether `STRIPE_TEST_KEY` allows a test key in production.

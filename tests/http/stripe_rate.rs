@@ -1,5 +1,10 @@
 //! Stripe's rate limit is shared: by all accounts, and by pages and background tasks.
 
+use std::time::Duration;
+
+use engine::portal;
+use engine::settings::RequestRate;
+
 use crate::support::{Harness, PAYS, Page, on_both_databases};
 
 on_both_databases! {
@@ -35,6 +40,24 @@ on_both_databases! {
         }
         assert_eq!(browser.get("/billing/success?session_id=cs_test_of_eve").await.status, 404);
         assert_eq!(app.sandbox.requests().len(), before);
+    }
+
+    async fn events_are_applied_while_customers_use_up_their_part_of_the_rate(database) {
+        // Several hundred requests at once, and none after that for the time of a test.
+        let rate = RequestRate { requests: 4000, per: Duration::from_secs(10 * 86_400) };
+        let app = Harness::start_configured(database, |_| {}, |config| config.stripe.rate = Some(rate)).await;
+        let browser = app.signed_up("ada@example.com").await;
+        app.subscribe(&browser, "PRO", PAYS).await;
+        app.settled().await;
+        let account = app.account("ada@example.com").await;
+        while portal::refresh(&app.tollgate, &account).await.is_ok() {}
+        let page = browser.post("/api/billing/portal", &[]).await;
+        assert_eq!((page.status, page.heading().as_str()), (503, "Payments are unavailable"));
+
+        let subscription = app.stripe_newest("/v1/subscriptions").await;
+        app.stripe_makes(&format!("/v1/subscriptions/{subscription}"), &[("cancel_at_period_end", "true")]).await;
+        app.settled().await;
+        assert_eq!(browser.get("/billing").await.banner().tone, "warning", "it is canceled");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sending requests to Stripe: typed requests, lenient responses, timeouts and retries.
+//! Sending requests to Stripe: typed requests, lenient responses, a limited rate, timeouts and retries.
 //!
 //! Requests are async-stripe's, so that a misspelled parameter does not compile. Responses are read as
 //! plain JSON by [`super::objects`]: a field or an enum value that Stripe adds tomorrow must not become
@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use billing::AccountId;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -18,6 +19,7 @@ use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 
 use super::gateway_error::GatewayError;
 use super::objects::{ObjectError, text};
+use super::rate::Pacer;
 use super::retry::{Advice, Failure};
 use crate::settings::StripeSettings;
 
@@ -43,6 +45,8 @@ pub fn api_version() -> &'static str {
 pub struct Gateway {
     client: reqwest::Client,
     base: String,
+    pacer: Option<Arc<Pacer>>,
+    timeout: Duration,
     /// The portal's configuration, once it is known.
     pub(super) portal: Arc<OnceLock<String>>,
 }
@@ -68,7 +72,8 @@ impl Gateway {
             .build()
             .map_err(|error| GatewayError::Request(error.to_string()))?;
         let base = settings.api_base.as_ref().map_or(STRIPE, |base| base.as_str().trim_end_matches('/'));
-        Ok(Self { client, base: base.to_owned(), portal: Arc::default() })
+        let pacer = settings.request_rate().map(|rate| Arc::new(Pacer::new(rate)));
+        Ok(Self { client, base: base.to_owned(), pacer, timeout: settings.timeout, portal: Arc::default() })
     }
 
     /// Returns the API's address, without `/v1`.
@@ -87,6 +92,11 @@ impl Gateway {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            if let Some(pacer) = &self.pacer
+                && !pacer.wait(self.timeout).await
+            {
+                return Err(GatewayError::Unavailable("too many other requests are waiting to be sent".to_owned()));
+            }
             let failure = match self.attempt(request, form.as_deref(), key).await {
                 Ok(json) => return Ok(json),
                 Err(failure) => failure,

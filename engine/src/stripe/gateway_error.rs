@@ -21,7 +21,7 @@ pub enum GatewayError {
         /// Stripe's message, for logs.
         message: String,
     },
-    /// The request timed out, or Stripe asks to retry later.
+    /// The request timed out, Stripe asks to retry later, or too many requests are waiting to be sent.
     #[error("Stripe is unavailable: {0}")]
     Unavailable(String),
     /// Another request holds the idempotency key or the object; the same request may succeed in a moment.

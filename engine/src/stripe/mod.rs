@@ -15,9 +15,11 @@ mod payments;
 pub mod permissions;
 pub mod portal;
 pub mod prices;
+mod rate;
 mod retry;
 mod subscriptions;
 
 pub use gateway::{Gateway, Listed, UnreadableObject, api_version};
 pub use gateway_error::GatewayError;
 pub use objects::ObjectError;
+pub(crate) use rate::in_background;

@@ -21,6 +21,7 @@ use crate::core::Core;
 use crate::ids;
 use crate::store::StoreError;
 use crate::store::inbox::{self, Claimed, Lease};
+use crate::stripe::in_background;
 use crate::stripe_account::{self, StripeAccountError};
 
 /// The duration of a lease, in seconds. It is renewed while work is in progress, however slow Stripe is.
@@ -176,7 +177,7 @@ impl Worker {
         for events in groups.into_values() {
             let (core, owner) = (Arc::clone(&self.core), self.owner.clone());
             let leases: Vec<Lease> = events.iter().map(|event| event.lease(&owner)).collect();
-            let group = self.groups.spawn(async move { apply(&core, &events, &owner).await });
+            let group = self.groups.spawn(in_background(async move { apply(&core, &events, &owner).await }));
             self.leases.insert(group.id(), leases);
         }
         true

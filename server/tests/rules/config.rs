@@ -5,6 +5,7 @@ use std::io::Write;
 use std::num::NonZeroU32;
 
 use engine::DatabaseUrl;
+use engine::settings::RequestRate;
 use secrecy::ExposeSecret;
 use server::config::{Config, ConfigErrors, Env, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET};
 
@@ -360,6 +361,16 @@ fn the_burst_limit_is_a_whole_number_or_unlimited() {
     assert_eq!((limit(""), limit("5"), limit("unlimited")), (Some(100), Some(5), None));
     for odd in ["0", "-1", "1.5", "many", "4294967296"] {
         error("API_CALLS_PER_SECOND", &[("API_CALLS_PER_SECOND", odd)]);
+    }
+}
+
+#[test]
+fn the_rate_of_requests_to_stripe_is_a_whole_number() {
+    const NAME: &str = "STRIPE_REQUESTS_PER_SECOND";
+    let rate = |value| accepted(&production(&[(NAME, value)])).stripe.rate;
+    assert_eq!((rate(""), rate("40")), (None, Some(RequestRate::per_second(40))));
+    for odd in ["0", "-1", "1.5", "unlimited"] {
+        error(NAME, &production(&[(NAME, odd)]));
     }
 }
 
