@@ -65,7 +65,7 @@ async fn the_page_for_a_bug_shows_the_code_of_the_request() {
         assert_eq!(response.status(), status);
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         let html = String::from_utf8(body.to_vec()).unwrap();
-        assert_eq!(html.contains("send us code 4f1c."), shows_code, "{html}");
+        assert_eq!(html.contains("4f1c"), shows_code, "{html}");
     }
 }
 
