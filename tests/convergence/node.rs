@@ -46,7 +46,7 @@ pub struct Place {
 
 impl Place {
     pub async fn new(kind: DatabaseKind) -> Self {
-        let database = kind.hasty_database().await;
+        let database = kind.fresh_database().await;
         let db = open(&config("http://node.test", &database.url, "http://stripe.test")).await;
         Self { database, db }
     }

@@ -52,7 +52,7 @@ pub struct App {
 impl App {
     /// Starts an app with its sandbox, in which the operator has bought a plan.
     pub async fn start(kind: DatabaseKind) -> Self {
-        let database = kind.hasty_database().await;
+        let database = kind.fresh_database().await;
         let url = DatabaseUrl::parse(&database.url).unwrap();
         let harness = Harness::start_configured(
             kind,

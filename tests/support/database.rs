@@ -54,20 +54,8 @@ struct OnServer {
 impl DatabaseKind {
     /// A new, empty database.
     pub async fn fresh_database(self) -> Database {
-        self.database_in(tempfile::tempdir().unwrap()).await
-    }
-
-    /// A new database without fsync on commit, for tests that do not depend on durability.
-    pub async fn hasty_database(self) -> Database {
+        // In memory where possible: no test needs its database to survive a crash of the machine.
         let files = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let database = self.database_in(files).await;
-        if let Some(server) = &database.on_server {
-            server.run("ALTER DATABASE", "SET synchronous_commit = off").await.unwrap();
-        }
-        database
-    }
-
-    async fn database_in(self, files: TempDir) -> Database {
         match self {
             Self::Sqlite => {
                 let url = format!("sqlite:{}", files.path().join("tollgate.db").display());

@@ -6,7 +6,7 @@
 use std::env;
 use std::process::Command;
 
-use crate::postgres::Cluster;
+use crate::postgres::{Cluster, Durability};
 use crate::process::{self, step};
 use crate::project::Project;
 
@@ -19,7 +19,7 @@ const MINUTES: &str = "10";
 
 /// Runs all three. The seeds are printed before the first input and the first history.
 pub fn run(project: &Project, rest: &[String]) -> anyhow::Result<()> {
-    let postgres = Cluster::start()?;
+    let postgres = Cluster::start(Durability::Fast)?;
     let inputs = env::var("TOLLGATE_INPUTS").unwrap_or_else(|_| INPUTS.to_owned());
     let cases = env::var("TOLLGATE_CASES").unwrap_or_else(|_| CASES.to_owned());
     let minutes = env::var("TOLLGATE_MINUTES").unwrap_or_else(|_| MINUTES.to_owned());

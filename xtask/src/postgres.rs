@@ -1,7 +1,6 @@
 //! A temporary PostgreSQL for tests: a new cluster on a free port, deleted afterwards.
 //!
-//! It listens on the loopback address only, without passwords, and with the default durability, so
-//! that the tests also apply to a production server.
+//! It listens on the loopback address only and without passwords.
 
 use std::fs;
 use std::net::TcpListener;
@@ -18,11 +17,21 @@ use crate::process::{self, interrupted, step};
 /// More than the default, because every test has its own database and pool.
 const MAX_CONNECTIONS: &str = "max_connections=300";
 
+/// Whether a commit waits for the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It does, as in production.
+    Durable,
+    /// It does not. No test crashes the server itself, and a slow disk would make the tests slow.
+    Fast,
+}
+
 /// A running cluster. Dropping it stops the server and deletes the data.
 pub struct Cluster {
     folder: TempDir,
     account: Option<Account>,
     port: u16,
+    durability: Durability,
 }
 
 /// The user to run the server as if we are root, because PostgreSQL refuses to run as root.
@@ -34,7 +43,7 @@ struct Account {
 
 impl Cluster {
     /// Creates a cluster and waits until it accepts connections.
-    pub fn start() -> anyhow::Result<Self> {
+    pub fn start(durability: Durability) -> anyhow::Result<Self> {
         step("Starting a temporary PostgreSQL");
         let account = Account::when_root()?;
         let folder = tempfile::Builder::new()
@@ -44,7 +53,7 @@ impl Cluster {
         if let Some(Account { uid, gid }) = account {
             chown(folder.path(), Some(uid), Some(gid)).context("cannot change the owner of the folder")?;
         }
-        let mut cluster = Self { folder, account, port: 0 };
+        let mut cluster = Self { folder, account, port: 0, durability };
         process::run(cluster.program("initdb").args([
             "--pgdata=data",
             "--username=tollgate",
@@ -86,8 +95,11 @@ impl Cluster {
 
     fn start_command(&self) -> Command {
         let mut command = self.program("pg_ctl");
-        let options =
-            format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c {MAX_CONNECTIONS}", self.port);
+        let fsync = if self.durability == Durability::Durable { "on" } else { "off" };
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c {MAX_CONNECTIONS} -c fsync={fsync}",
+            self.port
+        );
         command.args([
             "start",
             "--wait",
@@ -165,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_cluster_listens_on_its_port_and_is_deleted_when_dropped() {
-        let cluster = Cluster::start().expect("PostgreSQL is installed by `make test`");
+        let cluster = Cluster::start(Durability::Fast).expect("PostgreSQL is installed by `make test`");
         let (port, folder) = (cluster.port, cluster.folder.path().to_owned());
         assert!(cluster.url().ends_with(&format!("@127.0.0.1:{port}/postgres")));
         assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());

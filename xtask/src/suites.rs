@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::postgres::Cluster;
+use crate::postgres::{Cluster, Durability};
 use crate::process::{self, interrupted, step};
 use crate::project::Project;
 use crate::{api, e2e, guides, site};
@@ -88,7 +88,7 @@ fn build(project: &Project, suites: &[Suite]) -> anyhow::Result<()> {
 /// Runs all suites, and fails at the end if one of them failed.
 pub fn run(project: &Project, suites: &[Suite], rest: &[String]) -> anyhow::Result<()> {
     build(project, suites)?;
-    let postgres = Cluster::start()?;
+    let postgres = Cluster::start(Durability::Fast)?;
     let mut outcomes = Vec::new();
     for suite in suites {
         let started = Instant::now();

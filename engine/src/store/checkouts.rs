@@ -46,12 +46,12 @@ impl CheckoutItem {
         }
     }
 
-    /// A plan at an interval.
+    /// Creates the item for a plan at an interval.
     pub fn plan(tier: &Tier, interval: Interval) -> Self {
         Self::Plan(format!("{tier}/{interval}"))
     }
 
-    /// The name of the plan's tier; `None` for a product.
+    /// Returns the name of the plan's tier; `None` for a product.
     pub fn tier(&self) -> Option<&str> {
         match self {
             Self::Plan(name) => name.split_once('/').map(|(tier, _)| tier),

@@ -10,7 +10,6 @@ use engine::store::driver::postgres::PgConnectOptions;
 use engine::store::driver::sqlite::SqliteConnectOptions;
 use engine::store::driver::{self, AssertSqlSafe, ConnectOptions, Connection, Executor};
 use engine::{DatabaseUrl, Db, ids};
-use tempfile::TempDir;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::tables;
@@ -53,7 +52,9 @@ enum Direct {
 
 /// Runs a test in an SQLite file.
 pub async fn on_sqlite<F: Future<Output = ()> + Send + 'static>(test: impl FnOnce(TestDatabase) -> F) {
-    let folder = TempDir::new().expect("a temporary folder can be created");
+    // In memory where possible: no test needs its database to survive a crash of the machine.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let folder = folder.expect("a temporary folder can be created");
     let address = format!("sqlite:{}/tollgate.db", folder.path().display());
     let direct = Direct::Sqlite(SqliteConnectOptions::from_str(&address).expect("the address is valid"));
     let database = TestDatabase::open(DatabaseUrl::Sqlite(address), direct).await;
