@@ -1,17 +1,13 @@
 //! What became of an invoice: its state and sums after credit notes, refunds and disputes.
 
+mod support;
+
 use billing::ledger::{
-    Dispute, DisputeStatus, Invoice, InvoiceStanding, InvoiceState, InvoiceStatus, Payment, PaymentStatus, Reversal,
-    ReversalKind,
+    Invoice, InvoiceStanding, InvoiceState, InvoiceStatus, Payment, PaymentStatus, Reversal, ReversalKind,
 };
-use billing::{Currency, CustomerId, InvoiceId, Money, PaymentIntentId, SubscriptionId, Timestamp};
+use billing::{CustomerId, InvoiceId, PaymentIntentId, SubscriptionId};
 use proptest::prelude::*;
-
-const CREATED: Timestamp = Timestamp(1_812_628_800);
-
-fn usd(minor: i64) -> Money {
-    Money::new(minor, Currency::parse("usd").expect("a currency"))
-}
+use support::{CREATED, dispute, payment, usd};
 
 /// An invoice of 29 dollars, paid for a month.
 fn paid() -> Invoice {
@@ -50,29 +46,14 @@ fn open(remaining: i64, credited: i64) -> Invoice {
     }
 }
 
-fn payment(amount: i64, refunded: i64, disputes: &[&str]) -> Payment {
+/// A payment of which a part was refunded, and which is disputed.
+fn reversed(amount: i64, refunded: i64, disputes: &[&str]) -> Payment {
     Payment {
-        id: PaymentIntentId::new("pi_1"),
-        customer: None,
-        status: PaymentStatus::Succeeded,
-        amount: usd(amount),
-        description: None,
-        charge: None,
         amount_refunded: refunded,
-        refunds: Vec::new(),
         is_disputed: !disputes.is_empty(),
         disputes: disputes.iter().map(|status| dispute(status, amount)).collect(),
-        card: None,
-        receipt_url: None,
-        failure: None,
-        failure_code: None,
-        created: CREATED,
+        ..payment(amount)
     }
-}
-
-fn dispute(status: &str, amount: i64) -> Dispute {
-    let status = DisputeStatus::from(status.to_owned());
-    Dispute { id: "dp_1".to_owned(), amount, status, reason: None, created: CREATED }
 }
 
 fn state(invoice: &Invoice, payment: &Payment) -> InvoiceState {
@@ -87,26 +68,26 @@ fn kinds(invoice: &Invoice, payments: &[&Payment]) -> Vec<ReversalKind> {
 fn a_paid_invoice_is_refunded_disputed_or_credited() {
     let invoice = paid();
     for (payment, expected) in [
-        (payment(2_900, 0, &[]), InvoiceState::AsStatus),
-        (payment(2_900, 100, &[]), InvoiceState::PartlyRefunded),
-        (payment(2_900, 2_900, &[]), InvoiceState::Refunded),
-        (payment(2_900, 0, &["needs_response"]), InvoiceState::Disputed),
-        (payment(2_900, 0, &["lost"]), InvoiceState::Disputed),
-        (payment(2_900, 0, &["won"]), InvoiceState::AsStatus),
-        (payment(2_900, 0, &["warning_needs_response"]), InvoiceState::AsStatus),
-        (payment(2_900, 2_900, &["warning_closed"]), InvoiceState::Refunded),
+        (reversed(2_900, 0, &[]), InvoiceState::AsStatus),
+        (reversed(2_900, 100, &[]), InvoiceState::PartlyRefunded),
+        (reversed(2_900, 2_900, &[]), InvoiceState::Refunded),
+        (reversed(2_900, 0, &["needs_response"]), InvoiceState::Disputed),
+        (reversed(2_900, 0, &["lost"]), InvoiceState::Disputed),
+        (reversed(2_900, 0, &["won"]), InvoiceState::AsStatus),
+        (reversed(2_900, 0, &["warning_needs_response"]), InvoiceState::AsStatus),
+        (reversed(2_900, 2_900, &["warning_closed"]), InvoiceState::Refunded),
     ] {
         assert_eq!(state(&invoice, &payment), expected, "{payment:?}");
     }
     let credited = |before, after| Invoice { credited_before_payment: before, credited_after_payment: after, ..paid() };
-    assert_eq!(state(&credited(900, 2_000), &payment(2_900, 0, &[])), InvoiceState::Credited);
-    assert_eq!(state(&credited(0, 2_000), &payment(2_900, 0, &[])), InvoiceState::AsStatus, "a part");
-    assert_eq!(state(&credited(0, 2_900), &payment(2_900, 2_900, &[])), InvoiceState::Refunded, "it was refunded");
+    assert_eq!(state(&credited(900, 2_000), &reversed(2_900, 0, &[])), InvoiceState::Credited);
+    assert_eq!(state(&credited(0, 2_000), &reversed(2_900, 0, &[])), InvoiceState::AsStatus, "a part");
+    assert_eq!(state(&credited(0, 2_900), &reversed(2_900, 2_900, &[])), InvoiceState::Refunded, "it was refunded");
 }
 
 #[test]
 fn the_sums_of_an_open_invoice_follow_its_credit_notes() {
-    let declined = Payment { status: PaymentStatus::RequiresPaymentMethod, ..payment(1_900, 0, &[]) };
+    let declined = Payment { status: PaymentStatus::RequiresPaymentMethod, ..payment(1_900) };
     let standing = InvoiceStanding::of(&open(1_900, 1_000), &[&declined]);
     assert_eq!(standing.state, InvoiceState::AsStatus);
     assert_eq!((standing.credited, standing.due, standing.refunded), (usd(1_000), usd(1_900), usd(0)));
@@ -119,26 +100,26 @@ fn the_sums_of_an_open_invoice_follow_its_credit_notes() {
 fn a_dispute_and_a_full_refund_are_reversals() {
     let invoice = paid();
     for (payment, expected) in [
-        (payment(2_900, 0, &[]), vec![]),
-        (payment(2_900, 2_899, &[]), vec![]),
-        (payment(2_900, 2_900, &[]), vec![ReversalKind::Refunded]),
-        (payment(2_900, 0, &["under_review"]), vec![ReversalKind::Disputed]),
-        (payment(2_900, 0, &["lost"]), vec![ReversalKind::DisputeLost]),
-        (payment(2_900, 0, &["lost", "needs_response"]), vec![ReversalKind::Disputed]),
-        (payment(2_900, 0, &["won"]), vec![]),
-        (payment(2_900, 0, &["warning_under_review"]), vec![]),
-        (payment(2_900, 2_900, &["lost"]), vec![ReversalKind::DisputeLost, ReversalKind::Refunded]),
+        (reversed(2_900, 0, &[]), vec![]),
+        (reversed(2_900, 2_899, &[]), vec![]),
+        (reversed(2_900, 2_900, &[]), vec![ReversalKind::Refunded]),
+        (reversed(2_900, 0, &["under_review"]), vec![ReversalKind::Disputed]),
+        (reversed(2_900, 0, &["lost"]), vec![ReversalKind::DisputeLost]),
+        (reversed(2_900, 0, &["lost", "needs_response"]), vec![ReversalKind::Disputed]),
+        (reversed(2_900, 0, &["won"]), vec![]),
+        (reversed(2_900, 0, &["warning_under_review"]), vec![]),
+        (reversed(2_900, 2_900, &["lost"]), vec![ReversalKind::DisputeLost, ReversalKind::Refunded]),
     ] {
         assert_eq!(kinds(&invoice, &[&payment]), expected, "{payment:?}");
     }
-    let reversal = &Reversal::of(&invoice, &[&payment(2_900, 2_900, &[])])[0];
+    let reversal = &Reversal::of(&invoice, &[&reversed(2_900, 2_900, &[])])[0];
     assert_eq!((reversal.created, reversal.until), (CREATED, CREATED.plus_days(31)));
     // Of two partial payments, both have to be refunded.
-    let (first, second) = (payment(1_000, 1_000, &[]), payment(1_900, 0, &[]));
+    let (first, second) = (reversed(1_000, 1_000, &[]), reversed(1_900, 0, &[]));
     assert_eq!(kinds(&invoice, &[&first, &second]), []);
     let declined = Payment { status: PaymentStatus::RequiresPaymentMethod, ..second };
     assert_eq!(kinds(&invoice, &[&first, &declined]), [ReversalKind::Refunded]);
-    assert_eq!(kinds(&open(2_900, 0), &[&payment(2_900, 2_900, &["lost"])]), [], "it is not paid");
+    assert_eq!(kinds(&open(2_900, 0), &[&reversed(2_900, 2_900, &["lost"])]), [], "it is not paid");
 }
 
 proptest! {
@@ -151,7 +132,7 @@ proptest! {
             credited_after_payment: credited,
             ..paid()
         };
-        let payment = payment(amount, refunded, &["lost"]);
+        let payment = reversed(amount, refunded, &["lost"]);
         let _ = InvoiceStanding::of(&invoice, &[&payment, &payment]);
         let _ = Reversal::of(&invoice, &[&payment, &payment]);
     }

@@ -1,35 +1,10 @@
 //! Payments: required customer action, and disputed amounts.
 
-use billing::ledger::{Dispute, DisputeStatus, InvoiceStatus, Payment, PaymentStatus};
-use billing::{Currency, Money, PaymentIntentId, Timestamp};
+mod support;
+
+use billing::ledger::{DisputeStatus, InvoiceStatus, Payment, PaymentStatus};
 use proptest::prelude::*;
-
-const CREATED: Timestamp = Timestamp(1_812_628_800);
-
-fn payment() -> Payment {
-    Payment {
-        id: PaymentIntentId::new("pi_1"),
-        customer: None,
-        status: PaymentStatus::Succeeded,
-        amount: Money::new(1_500, Currency::parse("usd").expect("a currency")),
-        description: None,
-        charge: Some("ch_1".to_owned()),
-        amount_refunded: 0,
-        refunds: Vec::new(),
-        is_disputed: false,
-        disputes: Vec::new(),
-        card: None,
-        receipt_url: None,
-        failure: None,
-        failure_code: None,
-        created: CREATED,
-    }
-}
-
-fn dispute(status: &str, amount: i64) -> Dispute {
-    let status = DisputeStatus::from(status.to_owned());
-    Dispute { id: "dp_1".to_owned(), amount, status, reason: None, created: CREATED }
-}
+use support::{dispute, payment};
 
 /// A renewal is charged off-session. A bank that requires authentication declines it with its own code.
 #[test]
@@ -37,7 +12,7 @@ fn the_customer_has_to_act_when_the_bank_requires_authentication() {
     let after = |status: PaymentStatus, code: Option<&str>| Payment {
         status,
         failure_code: code.map(str::to_owned),
-        ..payment()
+        ..payment(1_500)
     };
     assert!(after(PaymentStatus::RequiresAction, None).needs_action());
     assert!(after(PaymentStatus::RequiresPaymentMethod, Some("authentication_required")).needs_action());
@@ -67,14 +42,14 @@ fn only_disputes_that_take_money_count_as_disputed() {
         dispute("prevented", 1_000),
         dispute("warning_closed", 1_000),
     ];
-    assert_eq!(Payment { disputes, ..payment() }.amount_disputed(), 123);
-    assert_eq!(payment().amount_disputed(), 0);
+    assert_eq!(Payment { disputes, ..payment(1_500) }.amount_disputed(), 123);
+    assert_eq!(payment(1_500).amount_disputed(), 0);
 }
 
 #[test]
 fn disputed_amounts_saturate_instead_of_overflowing() {
     let disputes = vec![dispute("lost", i64::MAX), dispute("lost", i64::MAX)];
-    assert_eq!(Payment { disputes, ..payment() }.amount_disputed(), i64::MAX);
+    assert_eq!(Payment { disputes, ..payment(1_500) }.amount_disputed(), i64::MAX);
 }
 
 #[test]

@@ -3,12 +3,10 @@
 
 mod support;
 
-use billing::ledger::{CreditGrant, Dispute, DisputeStatus, LineItem, Payment, PaymentStatus, Purchase, Refund};
-use billing::{Catalog, CheckoutSessionId, Currency, Money, PaymentIntentId, PriceId, Timestamp};
+use billing::ledger::{CreditGrant, LineItem, Payment, PaymentStatus, Purchase, Refund};
+use billing::{Catalog, CheckoutSessionId, PaymentIntentId, PriceId};
 use proptest::prelude::*;
-use support::{AI_GENERATIONS, PLANS};
-
-const CREATED: Timestamp = Timestamp(1_812_628_800);
+use support::{AI_GENERATIONS, CREATED, PLANS, dispute, payment, usd};
 
 /// The shipped catalog.
 fn catalog() -> Catalog {
@@ -22,10 +20,6 @@ fn parse(text: &str) -> Catalog {
 /// The catalog after the smaller pack was cut to half its size.
 fn halved() -> Catalog {
     parse(&PLANS.replace("quantity = 500\n", "quantity = 250\n"))
-}
-
-fn usd(minor: i64) -> Money {
-    Money::new(minor, Currency::parse("usd").expect("a currency"))
 }
 
 /// A line for the smaller pack, as read from Stripe.
@@ -50,31 +44,6 @@ fn purchase(items: Vec<LineItem>) -> Purchase {
         items,
         created: CREATED,
     }
-}
-
-fn payment() -> Payment {
-    Payment {
-        id: PaymentIntentId::new("pi_1"),
-        customer: None,
-        status: PaymentStatus::Succeeded,
-        amount: usd(1_500),
-        description: None,
-        charge: Some("ch_1".to_owned()),
-        amount_refunded: 0,
-        refunds: Vec::new(),
-        is_disputed: false,
-        disputes: Vec::new(),
-        card: None,
-        receipt_url: None,
-        failure: None,
-        failure_code: None,
-        created: CREATED,
-    }
-}
-
-fn dispute(status: &str, amount: i64) -> Dispute {
-    let status = DisputeStatus::from(status.to_owned());
-    Dispute { id: "dp_1".to_owned(), amount, status, reason: None, created: CREATED }
 }
 
 /// The product of the first line and the units it promises.
@@ -103,7 +72,7 @@ fn promising(units: u64, total: i64) -> Purchase {
 
 /// A succeeded payment of which these amounts were refunded and are disputed.
 fn reduced(refunded: i64, disputed: i64) -> Payment {
-    Payment { amount_refunded: refunded, disputes: vec![dispute("lost", disputed)], ..payment() }
+    Payment { amount_refunded: refunded, disputes: vec![dispute("lost", disputed)], ..payment(1_500) }
 }
 
 // The product of a line and its promised credits
@@ -139,7 +108,7 @@ fn a_line_that_is_not_in_the_catalog_grants_nothing() {
     let unknown = LineItem { lookup_key: None, product: Some("gold".to_owned()), ..line() };
     let described = purchase(vec![unknown]).described(&catalog(), None);
     assert_eq!(first(&described), (None, None));
-    assert_eq!(described.grants(Some(&payment())), []);
+    assert_eq!(described.grants(Some(&payment(1_500))), []);
 }
 
 #[test]
@@ -147,7 +116,7 @@ fn a_product_without_a_meter_is_known_and_grants_nothing() {
     let plain = parse(&PLANS.replace("meter = \"aiGenerationsPerMonth\"\nquantity = 500\n", ""));
     let described = purchase(vec![line()]).described(&plain, None);
     assert_eq!(first(&described), (Some("ai-500"), None));
-    assert_eq!(described.grants(Some(&payment())), []);
+    assert_eq!(described.grants(Some(&payment(1_500))), []);
 }
 
 #[test]
@@ -202,14 +171,14 @@ fn each_line_grants_under_a_key_of_its_own() {
     let bigger = LineItem { lookup_key: Some("tollgate_ai_2500".to_owned()), product: None, ..line() };
     let described = purchase(vec![line(), unknown, bigger]).described(&catalog(), None);
     let grant = |source: &str, units| CreditGrant { source: source.to_owned(), meter: AI_GENERATIONS, units };
-    assert_eq!(described.grants(Some(&payment())), [grant("cs_1", 500), grant("cs_1#2", 2_500)]);
+    assert_eq!(described.grants(Some(&payment(1_500))), [grant("cs_1", 500), grant("cs_1#2", 2_500)]);
 }
 
 // Granted credits as the payment changes
 
 #[test]
 fn a_paid_purchase_grants_everything_it_promised() {
-    assert_eq!(units(&pack(), Some(&payment())), 500);
+    assert_eq!(units(&pack(), Some(&payment(1_500))), 500);
 }
 
 /// The session is often read before its payment.
@@ -222,15 +191,15 @@ fn a_paid_purchase_grants_before_its_payment_is_read() {
 fn a_free_purchase_grants_everything_it_promised() {
     let free = Purchase { payment: None, total: usd(0), ..pack() };
     assert_eq!(units(&free, None), 500, "a full discount has no payment at all");
-    assert_eq!(units(&promising(500, 0), Some(&payment())), 500);
+    assert_eq!(units(&promising(500, 0), Some(&payment(1_500))), 500);
 }
 
 #[test]
 fn an_unpaid_purchase_grants_zero_units() {
     let unpaid = Purchase { is_paid: false, ..pack() };
     assert_eq!(units(&unpaid, None), 0);
-    assert_eq!(units(&unpaid, Some(&Payment { status: PaymentStatus::Processing, ..payment() })), 0);
-    assert_eq!(units(&unpaid, Some(&payment())), 0, "the session's own event reports it as paid");
+    assert_eq!(units(&unpaid, Some(&Payment { status: PaymentStatus::Processing, ..payment(1_500) })), 0);
+    assert_eq!(units(&unpaid, Some(&payment(1_500))), 0, "the session's own event reports it as paid");
 }
 
 /// A bank debit can be rejected after Stripe reported the session as paid.
@@ -243,23 +212,27 @@ fn a_payment_that_did_not_succeed_grants_nothing_whatever_the_session_says() {
     for status in
         [Canceled, Processing, RequiresAction, RequiresCapture, RequiresConfirmation, RequiresPaymentMethod, unknown]
     {
-        assert_eq!(units(&pack(), Some(&Payment { status: status.clone(), ..payment() })), 0, "{status:?}");
+        assert_eq!(units(&pack(), Some(&Payment { status: status.clone(), ..payment(1_500) })), 0, "{status:?}");
     }
 }
 
 #[test]
 fn a_refund_takes_its_share_back_and_a_failed_refund_returns_it() {
-    let refunded = |amount| Payment { amount_refunded: amount, ..payment() };
+    let refunded = |amount| Payment { amount_refunded: amount, ..payment(1_500) };
     assert_eq!(units(&pack(), Some(&refunded(500))), 333);
     assert_eq!(units(&pack(), Some(&refunded(1_500))), 0);
     assert_eq!(units(&pack(), Some(&refunded(0))), 500, "Stripe lowered its total again");
     let pending = Refund { id: "re_1".to_owned(), amount: 1_500, status: "pending".to_owned(), created: CREATED };
-    assert_eq!(units(&pack(), Some(&Payment { refunds: vec![pending], ..payment() })), 500, "only the total decides");
+    assert_eq!(
+        units(&pack(), Some(&Payment { refunds: vec![pending], ..payment(1_500) })),
+        500,
+        "only the total decides"
+    );
 }
 
 #[test]
 fn a_dispute_takes_back_what_the_bank_holds_and_returns_it_when_it_is_won() {
-    let disputed = |status| Payment { is_disputed: true, disputes: vec![dispute(status, 1_500)], ..payment() };
+    let disputed = |status| Payment { is_disputed: true, disputes: vec![dispute(status, 1_500)], ..payment(1_500) };
     for (status, left) in [
         ("warning_needs_response", 500),
         ("needs_response", 0),
@@ -275,9 +248,9 @@ fn a_dispute_takes_back_what_the_bank_holds_and_returns_it_when_it_is_won() {
 
 #[test]
 fn refunds_and_disputes_add_up() {
-    let all = Payment { amount_refunded: 500, disputes: vec![dispute("needs_response", 1_000)], ..payment() };
+    let all = Payment { amount_refunded: 500, disputes: vec![dispute("needs_response", 1_000)], ..payment(1_500) };
     assert_eq!(units(&pack(), Some(&all)), 0);
-    let some = Payment { amount_refunded: 500, disputes: vec![dispute("needs_response", 500)], ..payment() };
+    let some = Payment { amount_refunded: 500, disputes: vec![dispute("needs_response", 500)], ..payment(1_500) };
     assert_eq!(units(&pack(), Some(&some)), 166);
 }
 
@@ -296,7 +269,7 @@ fn any_payment() -> impl Strategy<Value = Payment> {
         status: PaymentStatus::from(status.to_owned()),
         amount_refunded,
         disputes: disputes.into_iter().map(|(status, amount)| dispute(status, amount)).collect(),
-        ..payment()
+        ..payment(1_500)
     })
 }
 

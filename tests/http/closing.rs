@@ -7,9 +7,11 @@ use engine::reconcile::{Drift, Mode, reconcile};
 use engine::store::inbox::{self, EventState};
 use engine::store::{Cursor, accounts, invoices, purchases};
 use engine::tasks::sweeper::prune;
+use sandbox::HeldCalls;
 use server::product::API_CALLS;
+use tokio::task::JoinHandle;
 
-use crate::support::{Browser, CENTS_PER_CALL, DatabaseKind, Harness, PAYS, on_both_databases, pay};
+use crate::support::{Browser, CENTS_PER_CALL, DatabaseKind, Harness, PAYS, Page, on_both_databases, pay};
 
 const RIGHT: [(&str, &str); 1] = [("password", "correct horse")];
 
@@ -78,12 +80,7 @@ on_both_databases! {
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
-        let held = app.sandbox.hold_calls("DELETE", "/v1/subscriptions/");
-        let closing = tokio::spawn({
-            let browser = browser.clone();
-            async move { browser.post("/account/close", &RIGHT).await }
-        });
-        held.arrived().await;
+        let (held, closing) = closing(&app, &browser).await;
         closing.abort();
         assert!(closing.await.is_err(), "the browser has gone");
         held.open();
@@ -145,12 +142,7 @@ on_both_databases! {
         let browser = app.signed_up("ada@example.com").await;
         app.subscribe(&browser, "PRO", PAYS).await;
         app.settled().await;
-        let held = app.sandbox.hold_calls("DELETE", "/v1/subscriptions/");
-        let closing = tokio::spawn({
-            let browser = browser.clone();
-            async move { browser.post("/account/close", &RIGHT).await }
-        });
-        held.arrived().await;
+        let (held, closing) = closing(&app, &browser).await;
         let checkout = browser.post("/api/billing/checkout", &[("product", "ai-500")]).await;
         assert_eq!(checkout.status, 303, "{}", checkout.body);
         held.open();
@@ -272,6 +264,15 @@ on_both_databases! {
 }
 
 /// An account that has used five units beyond its limit, at 7 cents each, a moment ago.
+/// Begins to close the account, up to the end of its subscription in Stripe.
+async fn closing(app: &Harness, browser: &Browser) -> (HeldCalls, JoinHandle<Page>) {
+    let held = app.sandbox.hold_calls("DELETE", "/v1/subscriptions/");
+    let browser = browser.clone();
+    let closing = tokio::spawn(async move { browser.post("/account/close", &RIGHT).await });
+    held.arrived().await;
+    (held, closing)
+}
+
 async fn with_overage(database: DatabaseKind) -> (Harness, Browser) {
     let app = Harness::start_metered(database, CENTS_PER_CALL).await;
     let browser = app.paying("ada@example.com").await;

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
 
+use billing::ledger::{Dispute, DisputeStatus, Payment, PaymentStatus};
 use billing::time::DAY;
 use billing::{
-    Catalog, CustomerId, Feature, Item, Meter, Period, PriceId, Subscription, SubscriptionId, Tier, Timestamp,
+    Catalog, Currency, CustomerId, Feature, Item, Meter, Money, PaymentIntentId, Period, PriceId, Subscription,
+    SubscriptionId, Tier, Timestamp,
 };
 use time::macros::datetime;
 
@@ -29,6 +31,41 @@ pub const START: Timestamp = Timestamp(datetime!(2026-03-10 09:30:00 UTC).unix_t
 pub const END: Timestamp = Timestamp(datetime!(2026-04-10 09:30:00 UTC).unix_timestamp());
 /// The grace period of the shipped catalog, in seconds.
 pub const GRACE: i64 = 3 * DAY;
+
+/// The time at which a [`payment`] and a [`dispute`] were created.
+pub const CREATED: Timestamp = Timestamp(1_812_628_800);
+
+/// An amount of US dollars, in cents.
+pub fn usd(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("usd").expect("a currency"))
+}
+
+/// A payment that has succeeded.
+pub fn payment(amount: i64) -> Payment {
+    Payment {
+        id: PaymentIntentId::new("pi_1"),
+        customer: None,
+        status: PaymentStatus::Succeeded,
+        amount: usd(amount),
+        description: None,
+        charge: Some("ch_1".to_owned()),
+        amount_refunded: 0,
+        refunds: Vec::new(),
+        is_disputed: false,
+        disputes: Vec::new(),
+        card: None,
+        receipt_url: None,
+        failure: None,
+        failure_code: None,
+        created: CREATED,
+    }
+}
+
+/// A dispute with Stripe's name of its status.
+pub fn dispute(status: &str, amount: i64) -> Dispute {
+    let status = DisputeStatus::from(status.to_owned());
+    Dispute { id: "dp_1".to_owned(), amount, status, reason: None, created: CREATED }
+}
 
 /// The shipped catalog with the price ids `price_pro`, `price_pro_year`, `price_ent` and `price_ent_year`.
 pub fn catalog() -> Catalog {
