@@ -25,3 +25,10 @@ CREATE UNIQUE INDEX drift_open ON drift (key) WHERE state = 'open';
 CREATE INDEX drift_found ON drift (found_at, id);
 CREATE INDEX drift_seen ON drift (seen_at);
 CREATE INDEX drift_run ON drift (run_id);
+
+-- Customers that no account owns. A scheduled run asks Stripe about each only once a day.
+CREATE TABLE unlinked_customer (
+    customer_id TEXT   NOT NULL PRIMARY KEY,
+    checked_at  BIGINT NOT NULL
+);
+CREATE INDEX unlinked_customer_checked ON unlinked_customer (checked_at);

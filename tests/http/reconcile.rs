@@ -50,6 +50,50 @@ on_both_databases! {
         assert_eq!(kinds(&findings), ["unmatched"], "{findings:?}");
     }
 
+    async fn a_scheduled_run_asks_about_an_unlinked_customer_once_a_day(database) {
+        let app = Harness::start(database).await;
+        let browser = app.signed_up("ada@example.com").await;
+        let subscription = unlinked_customer_subscribes(&app).await;
+        app.settled().await;
+        let customer = app.stripe_newest("/v1/customers").await;
+        let asked = || {
+            app.stripe_calls("GET", &format!("/v1/customers/{customer}"))
+                + app.stripe_calls("GET", &format!("/v1/subscriptions/{subscription}"))
+        };
+        // The number of requests about the customer during a scheduled run, which reports the customer each time.
+        let run = async || {
+            let before = asked();
+            assert!(reconcile_if_due(&app.tollgate).await.unwrap());
+            assert_eq!(open_drift(&app).await, ["orphan_customer", "unmatched"]);
+            asked() - before
+        };
+        assert!(run().await > 0);
+        for _ in 0..3 {
+            app.sandbox.advance(Duration::from_secs(3600));
+            assert_eq!(run().await, 0);
+        }
+        let before = asked();
+        reconcile(&app.tollgate, Mode::Repair, DAYS).await.unwrap();
+        assert!(asked() > before, "an operator's run asks");
+        app.sandbox.advance(Duration::from_secs(86_400));
+        assert!(run().await > 0, "a day later");
+
+        // An event of the customer links it, and from then on it is compared as any other.
+        let account = app.account("ada@example.com").await.to_string();
+        app.stripe_makes(&format!("/v1/customers/{customer}"), &[("metadata[account_id]", &account)]).await;
+        app.settled().await;
+        assert!(browser.opens("/dashboard/analytics").await);
+        app.sandbox.hold_deliveries(true);
+        app.stripe_deletes(&format!("/v1/subscriptions/{subscription}")).await;
+        app.sandbox.advance(Duration::from_secs(3600));
+        assert!(reconcile_if_due(&app.tollgate).await.unwrap());
+        assert!(!browser.opens("/dashboard/analytics").await, "the subscription has ended");
+        let filter = DriftFilter { kind: Some("wrong_subscription".to_owned()), ..DriftFilter::default() };
+        let listed = drift::list(app.tollgate.db(), &filter, &Cursor::start(), 10).await.unwrap();
+        assert_eq!(listed.iter().map(|one| one.subject.as_str()).collect::<Vec<_>>(), [subscription.as_str()]);
+        assert_eq!(open_drift(&app).await, [""; 0]);
+    }
+
     async fn waiting_events_are_applied_when_their_customer_gets_an_account_id(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
@@ -305,6 +349,12 @@ fn kinds(findings: &[Finding]) -> Vec<&'static str> {
     kinds.sort_unstable();
     kinds.dedup();
     kinds
+}
+
+/// The classes of the open differences, in order.
+async fn open_drift(app: &Harness) -> Vec<String> {
+    let open = drift::count_open(app.tollgate.db()).await.unwrap();
+    open.into_iter().map(|count| count.kind).collect()
 }
 
 /// A customer that no account owns subscribes to Pro in Stripe. Returns the subscription.

@@ -19,6 +19,8 @@ pub enum Mode {
 pub(super) struct Comparison<'a> {
     pub(super) core: &'a Core,
     pub(super) mode: Mode,
+    /// Whether it runs on a schedule, rather than at an operator's request.
+    pub(super) is_scheduled: bool,
     pub(super) findings: Vec<Finding>,
 }
 

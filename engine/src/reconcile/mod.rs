@@ -16,6 +16,7 @@ mod events;
 mod purchases;
 mod run;
 mod subscriptions;
+mod unlinked;
 mod unmatched;
 
 pub use comparison::Mode;

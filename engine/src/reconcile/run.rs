@@ -4,7 +4,7 @@ use billing::Timestamp;
 
 use super::comparison::{Comparison, Mode, Scope, scope};
 use super::drift::{DriftKind, Finding};
-use super::{billed_usage, contacts, events, purchases, subscriptions, unmatched};
+use super::{billed_usage, contacts, events, purchases, subscriptions, unlinked, unmatched};
 use crate::core::Core;
 use crate::ids;
 use crate::store::StoreError;
@@ -46,7 +46,7 @@ pub async fn reconcile(core: &Core, mode: Mode, days: i64) -> Result<Vec<Finding
     let mut tx = core.db().begin().await?;
     store::begin(&mut tx, &run, mode == Mode::DryRun, core.now(), Timestamp(i64::MAX)).await?;
     tx.commit().await?;
-    execute(core, &run, mode, days).await
+    execute(core, &run, mode, days, false).await
 }
 
 /// Compares and repairs, unless any node has a recent run. Returns whether it did.
@@ -56,9 +56,10 @@ pub async fn reconcile_if_due(core: &Core) -> Result<bool, Interrupted> {
     let mut tx = core.db().begin().await?;
     let is_due = store::begin(&mut tx, &run, false, now, now.plus_seconds(-i64::from(RECENT))).await?;
     store::forget(&mut tx, now.plus_days(-KEPT_DAYS)).await?;
+    unlinked::forget(&mut tx, now).await?;
     tx.commit().await?;
     if is_due {
-        execute(core, &run, Mode::Repair, days).await?;
+        execute(core, &run, Mode::Repair, days, true).await?;
     }
     Ok(is_due)
 }
@@ -71,9 +72,15 @@ async fn scheduled_days(core: &Core) -> Result<i64, StoreError> {
     Ok((away + SCHEDULED_DAYS).min(STRIPE_KEEPS_DAYS))
 }
 
-async fn execute(core: &Core, run: &str, mode: Mode, days: i64) -> Result<Vec<Finding>, Interrupted> {
+async fn execute(
+    core: &Core,
+    run: &str,
+    mode: Mode,
+    days: i64,
+    is_scheduled: bool,
+) -> Result<Vec<Finding>, Interrupted> {
     let compared = match stripe_account::verify(core).await {
-        Ok(_) => compare(core, mode, days).await,
+        Ok(_) => compare(Comparison { core, mode, is_scheduled, findings: Vec::new() }, days).await,
         Err(error) => Compared { findings: Vec::new(), complete: Vec::new(), interrupted: Some(error.into()) },
     };
     for finding in &compared.findings {
@@ -100,15 +107,15 @@ struct Compared {
     interrupted: Option<SyncError>,
 }
 
-async fn compare(core: &Core, mode: Mode, days: i64) -> Compared {
-    let mut comparison = Comparison { core, mode, findings: Vec::new() };
+async fn compare(mut comparison: Comparison<'_>, days: i64) -> Compared {
+    let since = comparison.core.now().plus_days(-days);
     let mut complete = Vec::new();
     let mut interrupted = None;
     for part in Part::ALL {
         let before = comparison.findings.len();
         let compared = match part {
             Part::Subscriptions => subscriptions::compare(&mut comparison).await,
-            Part::Purchases => purchases::compare(&mut comparison, core.now().plus_days(-days)).await,
+            Part::Purchases => purchases::compare(&mut comparison, since).await,
             Part::Events => events::compare(&mut comparison, days).await,
             Part::Unmatched => unmatched::compare(&mut comparison).await,
             Part::BilledUsage => billed_usage::compare(&mut comparison).await,

@@ -7,6 +7,7 @@ use billing::{AccountId, CustomerId, Subscription, SubscriptionId};
 
 use super::comparison::{Comparison, Mode};
 use super::drift::Drift;
+use super::unlinked;
 use crate::closing;
 use crate::inbox::object::Object;
 use crate::store::{StoreError, Stored, customers, subscriptions};
@@ -111,9 +112,13 @@ async fn wrong_subscription(
     let core = comparison.core;
     let wanted = BTreeSet::from([Object::Subscription(fetched.id.clone())]);
     let unmatched = match comparison.mode {
+        _ if unlinked::is_known(comparison, &fetched.customer).await? => Some(fetched.customer.clone()),
         Mode::DryRun => sync::unmatched_customer(core, &wanted).await?,
         Mode::Repair => match sync::objects(core, &wanted, SyncContext::with_reason("reconcile")).await? {
-            SyncOutcome::Unmatched(customer) => Some(customer),
+            SyncOutcome::Unmatched(customer) => {
+                unlinked::set_checked(comparison, &customer).await?;
+                Some(customer)
+            }
             SyncOutcome::Written(_) => None,
             // It has disappeared since it was listed.
             SyncOutcome::Ignored => return Ok(()),

@@ -7,6 +7,7 @@ use billing::CustomerId;
 
 use super::comparison::{Comparison, Mode};
 use super::drift::{Drift, Finding};
+use super::unlinked;
 use crate::inbox::object::Object;
 use crate::store::inbox;
 use crate::sync::{self, SyncContext, SyncError, SyncOutcome};
@@ -23,10 +24,14 @@ pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncE
 }
 
 async fn link(comparison: &Comparison<'_>, customer: &CustomerId) -> Result<bool, SyncError> {
-    if comparison.mode == Mode::DryRun {
+    if comparison.mode == Mode::DryRun || unlinked::is_known(comparison, customer).await? {
         return Ok(false);
     }
     let wanted = BTreeSet::from([Object::Customer(customer.clone())]);
     let outcome = sync::objects(comparison.core, &wanted, SyncContext::with_reason("reconcile")).await?;
-    Ok(matches!(outcome, SyncOutcome::Written(_)))
+    let is_linked = matches!(outcome, SyncOutcome::Written(_));
+    if !is_linked {
+        unlinked::set_checked(comparison, customer).await?;
+    }
+    Ok(is_linked)
 }

@@ -34,6 +34,7 @@ pub mod subscriptions;
 pub mod trials;
 mod tx;
 pub mod unanswered;
+pub mod unlinked_customers;
 pub mod usage;
 mod value;
 mod version;

@@ -3,7 +3,8 @@
 use super::db::{self, Db};
 use super::{
     accounts, billing_changes, checkouts, credits, customers, drift, inbox, invoices, meter_events, migrations,
-    notices, payments, purchases, stripe_account, subscriptions, trials, tx, unanswered, usage, version, write_probe,
+    notices, payments, purchases, stripe_account, subscriptions, trials, tx, unanswered, unlinked_customers, usage,
+    version, write_probe,
 };
 
 /// Returns the statements that are the same on both databases, by name.
@@ -26,6 +27,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         subscriptions::STATEMENTS,
         trials::STATEMENTS,
         unanswered::STATEMENTS,
+        unlinked_customers::STATEMENTS,
         usage::STATEMENTS,
         write_probe::STATEMENTS,
     ]
