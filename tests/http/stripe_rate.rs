@@ -43,7 +43,7 @@ on_both_databases! {
     }
 
     async fn events_are_applied_while_customers_use_up_their_part_of_the_rate(database) {
-        // Several hundred requests at once, and none after that for the time of a test.
+        // A burst of several hundred requests, and none after that for the time of a test.
         let rate = RequestRate { requests: 4000, per: Duration::from_secs(10 * 86_400) };
         let app = Harness::start_configured(database, |_| {}, |config| config.stripe.rate = Some(rate)).await;
         let browser = app.signed_up("ada@example.com").await;

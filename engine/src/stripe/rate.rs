@@ -1,4 +1,4 @@
-//! The rate of requests of this process: below Stripe's limit, so that many requests at once are delayed rather than
+//! The rate of requests of this process: below Stripe's limit, so that a burst of requests is delayed rather than
 //! rejected.
 //!
 //! Requests wait for their turn. Those of customers get only a part of the rate, so that background tasks
