@@ -4,14 +4,14 @@ use billing::CustomerId;
 use engine::customer_link::{self, LinkError};
 use engine::store::customers;
 
-use crate::support::{Harness, PAYS, on_both_databases};
+use crate::support::{Browser, Harness, PAYS, on_both_databases};
 
 /// The customer of a subscriber whose account is lost.
-async fn lose_subscriber(app: &Harness) -> CustomerId {
-    let browser = app.signed_up("ada@example.com").await;
+async fn lose_subscriber(app: &Harness, email: &str) -> CustomerId {
+    let browser = app.signed_up(email).await;
     app.subscribe(&browser, "PRO", PAYS).await;
     app.settled().await;
-    let account = app.account("ada@example.com").await;
+    let account = app.account(email).await;
     let customer = customers::of_account(app.tollgate.db(), &account).await.unwrap().unwrap();
     app.database.empty(app.tollgate.db()).await;
     app.tollgate.cache().invalidation().trust(false);
@@ -21,7 +21,7 @@ async fn lose_subscriber(app: &Harness) -> CustomerId {
 on_both_databases! {
     async fn a_person_who_signs_up_again_is_not_sold_a_second_subscription(database) {
         let app = Harness::start(database).await;
-        let customer = lose_subscriber(&app).await;
+        let customer = lose_subscriber(&app, "ada@example.com").await;
         let browser = app.signed_up("ada@example.com").await;
         let checkouts = app.stripe_calls("POST", "/v1/checkout/sessions");
         let rejected = browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await;
@@ -41,9 +41,38 @@ on_both_databases! {
         assert_eq!(again.location(), "/billing?notice=already_subscribed");
     }
 
+    async fn another_spelling_of_the_address_is_not_sold_a_second_subscription(database) {
+        for (lost, typed) in [("Ada@Example.com", "ada@example.com"), ("ada@example.com", "ADA@example.com")] {
+            let app = Harness::start(database).await;
+            lose_subscriber(&app, lost).await;
+            let browser = app.signed_up(typed).await;
+            assert_eq!(subscribe(&browser).await, "/billing?notice=subscribed_before", "{lost}, then {typed}");
+            assert!(browser.get("/account").await.body.contains(typed), "pages show it as typed");
+        }
+    }
+
+    async fn a_customer_who_was_created_elsewhere_is_found_by_the_address_as_typed(database) {
+        let app = Harness::start(database).await;
+        let customer = lose_subscriber(&app, "ada@example.com").await;
+        app.stripe_makes(&format!("/v1/customers/{customer}"), &[("email", "Ada@Example.com")]).await;
+        let browser = app.signed_up("Ada@Example.com").await;
+        assert_eq!(subscribe(&browser).await, "/billing?notice=subscribed_before");
+    }
+
+    async fn a_subscriber_is_found_among_many_customers_with_the_same_address(database) {
+        let app = Harness::start(database).await;
+        lose_subscriber(&app, "ada@example.com").await;
+        // Stripe lists the newest first, a hundred on a page.
+        for _ in 0..100 {
+            app.stripe_makes("/v1/customers", &[("email", "ada@example.com")]).await;
+        }
+        let browser = app.signed_up("ada@example.com").await;
+        assert_eq!(subscribe(&browser).await, "/billing?notice=subscribed_before");
+    }
+
     async fn an_ended_subscription_or_one_of_another_address_is_no_obstacle(database) {
         let app = Harness::start(database).await;
-        lose_subscriber(&app).await;
+        lose_subscriber(&app, "ada@example.com").await;
         let eve = app.signed_up("eve@example.com").await;
         assert!(app.open_checkout(&eve, "PRO").await.contains("/c/pay/"));
         let subscription = app.stripe_newest("/v1/subscriptions").await;
@@ -54,7 +83,7 @@ on_both_databases! {
 
     async fn a_customer_is_linked_to_one_account_and_an_account_to_one_customer(database) {
         let app = Harness::start(database).await;
-        let customer = lose_subscriber(&app).await;
+        let customer = lose_subscriber(&app, "ada@example.com").await;
         let ada = app.signed_up("ada@example.com").await;
         app.signed_up("eve@example.com").await;
         let (adas, eves) = (app.account("ada@example.com").await, app.account("eve@example.com").await);
@@ -77,7 +106,7 @@ on_both_databases! {
 
     async fn a_link_that_another_process_prevents_is_reported(database) {
         let app = Harness::start(database).await;
-        let customer = lose_subscriber(&app).await;
+        let customer = lose_subscriber(&app, "ada@example.com").await;
         app.signed_up("ada@example.com").await;
         let account = app.account("ada@example.com").await;
         let held = app.sandbox.hold_calls("POST", &format!("/v1/customers/{customer}"));
@@ -95,4 +124,9 @@ on_both_databases! {
         let rejected = linking.await.unwrap();
         assert!(matches!(rejected, Err(LinkError::AccountHasCustomer { .. })), "{rejected:?}");
     }
+}
+
+/// Asks for a subscription, and returns where that leads.
+async fn subscribe(browser: &Browser) -> String {
+    browser.post("/api/billing/subscribe", &[("plan", "PRO"), ("interval", "month")]).await.location()
 }

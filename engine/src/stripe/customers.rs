@@ -1,5 +1,7 @@
 //! Customers.
 
+use std::collections::BTreeSet;
+
 use billing::ledger::Customer;
 use billing::{AccountId, CustomerId, Timestamp};
 use stripe_core::customer::{CreateCustomer, ListCustomer, RetrieveCustomer, UpdateCustomer};
@@ -11,7 +13,8 @@ use super::objects::{self, Named};
 
 impl Gateway {
     /// Creates the customer of an account under an idempotency key, or returns the one that was created
-    /// under it.
+    /// under it. The address is sent in lower case, so that [`Self::customers_with_email`] finds it however it is
+    /// typed later.
     pub async fn create_customer(
         &self,
         account: &AccountId,
@@ -19,7 +22,7 @@ impl Gateway {
         name: Option<&str>,
         key: &str,
     ) -> Result<Named<Customer>, GatewayError> {
-        let mut request = CreateCustomer::new().email(email).metadata(metadata(account));
+        let mut request = CreateCustomer::new().email(email.to_lowercase()).metadata(metadata(account));
         if let Some(name) = name {
             request = request.name(name);
         }
@@ -49,11 +52,26 @@ impl Gateway {
         }
     }
 
-    /// Returns the customers with exactly this e-mail address, at most one page of them.
-    pub async fn customers_with_email(&self, email: &str) -> Result<Vec<CustomerId>, GatewayError> {
-        let request = ListCustomer::new().email(email).limit(PAGE);
-        let page = Listed::read(&self.send(&request, None).await?, objects::customer)?;
-        Ok(page.data.into_iter().map(|named| named.object.id).collect())
+    /// Returns the customers with this e-mail address in lower case, which is how ours are created, or exactly as
+    /// typed. Stripe tells apart upper and lower case.
+    pub async fn customers_with_email(&self, email: &str) -> Result<BTreeSet<CustomerId>, GatewayError> {
+        let mut found = BTreeSet::new();
+        for spelling in BTreeSet::from([email.to_lowercase(), email.to_owned()]) {
+            let mut after: Option<String> = None;
+            loop {
+                let mut request = ListCustomer::new().email(&spelling).limit(PAGE);
+                if let Some(after) = after {
+                    request = request.starting_after(after);
+                }
+                let page = Listed::read(&self.send(&request, None).await?, objects::customer)?;
+                found.extend(page.data.into_iter().map(|named| named.object.id));
+                match page.next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Stores the account's id in a customer's metadata.
