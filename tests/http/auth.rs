@@ -245,16 +245,42 @@ on_both_databases! {
         assert_eq!(ada.post("/login", &right).await.status, 429);
     }
 
-    async fn many_clients_share_a_hundred_guesses(database) {
+    async fn guesses_of_many_clients_do_not_lock_the_owner_out(database) {
         let app = Harness::start(database).await;
         let ada = app.signed_up(EMAIL).await;
-        for guess in 0..100 {
-            let client = format!("198.51.100.{}", guess / 10);
-            assert_eq!(log_in_from(&app, &client, EMAIL, "wrong horse").await.status, 401, "{guess}");
+        let guess = async |client: u32| {
+            log_in_from(&app, &format!("198.51.100.{client}"), EMAIL, "wrong horse").await.status
+        };
+        let mut guesses = 0;
+        for client in 0..16 {
+            for _ in 0..10 {
+                guesses += u32::from(guess(client).await == 401);
+            }
         }
-        assert_eq!(log_in_from(&app, "198.51.100.99", EMAIL, "correct horse").await.status, 429);
+        assert_eq!(guesses, 100 + 3 * 16, "they share a hundred, and each has three of its own");
+        assert_eq!(log_in_from(&app, "198.51.100.15", EMAIL, "correct horse").await.status, 429, "it has guessed");
+        for _ in 0..2 {
+            assert_eq!(guess(99).await, 401);
+        }
+        for _ in 0..4 {
+            let page = log_in_from(&app, "198.51.100.99", EMAIL, "correct horse").await;
+            assert_eq!(page.status, 303, "from a new address, after two mistakes");
+        }
         let right = [("email", EMAIL), ("password", "correct horse")];
         assert_eq!(ada.post("/login", &right).await.status, 303, "her browser is known");
+    }
+
+    async fn the_clients_of_an_ipv6_network_share_its_guesses(database) {
+        let app = Harness::start(database).await;
+        app.signed_up(EMAIL).await;
+        let mut guesses = 0;
+        for guess in 0..110 {
+            let client = format!("2001:db8:0:{guess:x}::1");
+            guesses += u32::from(log_in_from(&app, &client, EMAIL, "wrong horse").await.status == 401);
+        }
+        assert_eq!(guesses, 103);
+        assert_eq!(log_in_from(&app, "2001:db8:0:ffff::1", EMAIL, "correct horse").await.status, 429);
+        assert_eq!(log_in_from(&app, "2001:db8:1:ffff::1", EMAIL, "correct horse").await.status, 303);
     }
 
     async fn a_client_gets_a_hundred_guesses_across_its_network(database) {
@@ -266,6 +292,30 @@ on_both_databases! {
         }
         assert_eq!(log_in_from(&app, "2001:db8:0:1:f::", EMAIL, "correct horse").await.status, 429);
         assert_eq!(log_in_from(&app, "2001:db8:0:2::", EMAIL, "correct horse").await.status, 303);
+    }
+
+    async fn the_clients_of_an_ipv6_network_share_its_limits_over_all_addresses(database) {
+        let app = Harness::start(database).await;
+        app.signed_up(EMAIL).await;
+        let attempt = async |client: u32, path: &str, email: &str| {
+            let fields = [("email", email), ("password", "wrong horse")];
+            from(&app, &format!("2001:db8:0:{client:x}::1"), path, &fields).await.status
+        };
+        for client in 0..5 {
+            for attempts in 0..20 {
+                assert_eq!(attempt(client, "/signup", EMAIL).await, 422, "{client} {attempts}");
+            }
+            for guess in 0..100 {
+                let email = format!("user{guess}of{client}@example.com");
+                assert_eq!(attempt(client, "/login", &email).await, 401, "{email}");
+            }
+        }
+        for path in ["/signup", "/login"] {
+            assert_eq!(attempt(9, path, "eve@example.com").await, 429, "{path}");
+        }
+        let fields = [("email", "eve@example.com"), ("password", "correct horse")];
+        assert_eq!(from(&app, "2001:db8:1:9::1", "/signup", &fields).await.status, 303);
+        assert_eq!(from(&app, "2001:db8:1:9::1", "/login", &fields).await.status, 303);
     }
 
     async fn a_client_may_try_twenty_sign_ups(database) {
@@ -293,7 +343,7 @@ on_both_databases! {
         assert_eq!(log_in_from(&app, "198.51.100.1", &email, "wrong horse").await.status, 401);
         let keys = async || app.database.texts(app.tollgate.db(), "SELECT throttle_key FROM login_throttle").await;
         let counted = keys().await;
-        assert_eq!(counted.len(), 3, "per client, per address, and both: {counted:?}");
+        assert_eq!(counted.len(), 3, "per client, and for the address per client and network: {counted:?}");
         assert!(counted.iter().all(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit())), "{counted:?}");
         app.sandbox.advance(Duration::from_secs(15 * 60));
         app.second_node().await;
