@@ -6,8 +6,10 @@ use std::process::Command;
 
 use engine::settings::DatabaseUrl;
 use engine::store::{Db, inbox, values};
+use futures::future::join_all;
 use reqwest::{Client, Method};
 use server::config::SANDBOX_WEBHOOK_SECRET;
+use tokio::net::TcpStream;
 
 use crate::support::{
     Database, DatabaseKind, Harness, Program, deliver, event, on_both_databases, signed, tollgate, until,
@@ -141,6 +143,18 @@ async fn without_free_file_descriptors_open_connections_are_served_and_others_la
     program.kill();
     let stored = stored(&database).await;
     assert!(["evt_1", "evt_2", "evt_3"].iter().all(|id| stored.iter().any(|stored| stored == id)), "{stored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_idle_connections_than_file_descriptors_do_not_stop_a_webhook() {
+    let database = DatabaseKind::Sqlite.fresh_database().await;
+    let program = Program::start_with_descriptors(&database, 256).await;
+    let address = program.url.strip_prefix("http://").unwrap();
+    let idle = join_all((0..300).map(|_| TcpStream::connect(address))).await;
+    assert!(idle.iter().all(Result::is_ok));
+    assert_eq!(delivered(&Client::new(), &program, "evt_1").await, 200);
+    assert!(!program.log().contains("could not be accepted"), "file descriptors were left: {}", program.log());
+    drop(idle);
 }
 
 /// SQLite continues with an unlinked file, which disappears with the process.

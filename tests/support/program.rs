@@ -38,8 +38,21 @@ impl Program {
         program
     }
 
+    /// Starts a server that may open this many file descriptors, and waits until it is ready.
+    pub async fn start_with_descriptors(database: &Database, descriptors: u32) -> Self {
+        let program = Self::spawn_after(&format!("ulimit -n {descriptors}"), database, &[]);
+        until(async || program.ready().await.is_some_and(|(status, _)| status == 200)).await;
+        program
+    }
+
     /// Starts a server, which may fail.
     pub fn spawn(database: &Database, variables: &[(&str, &str)]) -> Self {
+        // A write beyond the file size limit returns an error instead of killing the program.
+        Self::spawn_after("trap '' XFSZ", database, variables)
+    }
+
+    /// Starts a server in a process that was set up by a shell command.
+    fn spawn_after(setup: &str, database: &Database, variables: &[(&str, &str)]) -> Self {
         let site = database.files.path().join("site");
         std::fs::create_dir_all(&site).unwrap();
         std::fs::write(site.join("manifest.json"), r#"{"script": "s", "style": "s.css"}"#).unwrap();
@@ -47,8 +60,7 @@ impl Program {
         let url = format!("http://{address}");
         let log = database.files.path().join(format!("log-{}", address.port()));
         let mut command = Command::new("/bin/sh");
-        // A write beyond the file size limit returns an error instead of killing the program.
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_tollgate")]);
+        command.args(["-c", &format!("{setup}; exec \"$0\" serve"), env!("CARGO_BIN_EXE_tollgate")]);
         command
             .env_clear()
             .current_dir(database.files.path())

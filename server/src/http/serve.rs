@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,12 +23,21 @@ use tower::ServiceBuilder;
 /// The pause after a connection could not be accepted, for example when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The most connections that are open at the same time, however many file descriptors there are.
+const MAX_CONNECTIONS: usize = 8192;
+
+/// File descriptors that connections leave to the database, to calls of Stripe and to the process itself.
+const OTHER_DESCRIPTORS: usize = 64;
+
 /// The HTTP/2 connection preface, which a client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Limits on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
+    /// The time in which a new connection must send its first bytes. It is short: a client that opens a
+    /// connection usually sends its request immediately.
+    pub first_bytes_timeout: Duration,
     /// The time in which the head of a request must arrive, and so the time a connection may be idle
     /// between requests.
     pub head_timeout: Duration,
@@ -42,12 +52,21 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
+            first_bytes_timeout: Duration::from_secs(5),
             head_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
-            max_connections: 8192,
+            max_connections: max_connections(getrlimit(Resource::Nofile).current),
             http2: false,
         }
     }
+}
+
+/// Returns the number of connections that leave enough file descriptors for everything else: without one, even a
+/// connection that was accepted could not be served.
+fn max_connections(descriptors: Option<u64>) -> usize {
+    let Some(Ok(descriptors)) = descriptors.map(usize::try_from) else { return MAX_CONNECTIONS };
+    let reserved = OTHER_DESCRIPTORS.min(descriptors / 2);
+    (descriptors - reserved).clamp(1, MAX_CONNECTIONS)
 }
 
 /// Serves until `stop`, then completes open requests for at most `grace`.
@@ -111,7 +130,7 @@ async fn connection(
 ) {
     // Responses are written whole: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    let first_bytes = tokio::time::timeout(limits.head_timeout, first_bytes(&mut stream));
+    let first_bytes = tokio::time::timeout(limits.first_bytes_timeout, first_bytes(&mut stream));
     // A client that has sent nothing yet is idle: stopping does not wait for it.
     let Some(Ok(Ok(first_bytes))) = stop.run_until_cancelled(first_bytes).await else { return };
     let (rest, writer) = stream.into_split();
@@ -138,5 +157,18 @@ async fn connection(
     // A client that disconnects or is too slow is not a server error.
     if let Err(error) = shutdown.watch(serving).await {
         tracing::debug!(%error, %client, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_file_descriptors_for_everything_else() {
+        for (descriptors, connections) in [(0, 1), (64, 32), (256, 192), (1024, 960), (1_000_000, MAX_CONNECTIONS)] {
+            assert_eq!(max_connections(Some(descriptors)), connections, "{descriptors}");
+        }
+        assert_eq!(max_connections(None), MAX_CONNECTIONS, "there is no limit");
     }
 }

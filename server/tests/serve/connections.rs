@@ -21,8 +21,13 @@ const LONG: Duration = Duration::from_secs(3600);
 /// A limit that a test waits for.
 const SHORT: Duration = Duration::from_millis(20);
 /// Limits that no test reaches.
-const WIDE: ConnectionLimits =
-    ConnectionLimits { head_timeout: LONG, write_timeout: LONG, max_connections: 100, http2: true };
+const WIDE: ConnectionLimits = ConnectionLimits {
+    first_bytes_timeout: LONG,
+    head_timeout: LONG,
+    write_timeout: LONG,
+    max_connections: 100,
+    http2: true,
+};
 
 /// The HTTP/2 connection preface, which a client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -92,7 +97,8 @@ impl Slow {
 
 #[tokio::test]
 async fn a_connection_that_sends_no_complete_head_is_closed() {
-    let server = Server::start(quick(), ConnectionLimits { head_timeout: SHORT, ..WIDE }, LONG).await;
+    let limits = ConnectionLimits { first_bytes_timeout: SHORT, head_timeout: SHORT, ..WIDE };
+    let server = Server::start(quick(), limits, LONG).await;
     for beginning in [&b""[..], b"G", b"P", b"PRI * HT", b"GET / HTTP/1.1\r\nhost: x\r\n", &PREFACE[..23]] {
         let mut client = server.client().await;
         client.send(beginning).await;
@@ -157,7 +163,9 @@ async fn a_request_may_take_longer_than_the_head_timeout() {
     let server = Server::start(slow.router(), ConnectionLimits { head_timeout: SHORT, ..WIDE }, LONG).await;
     let mut client = slow.busy_client(&server).await;
     // Once this one is closed, the other's head timeout has passed as well.
-    server.client().await.closed().await;
+    let mut idle = server.client().await;
+    idle.send("G").await;
+    idle.closed().await;
     slow.gate.add_permits(1);
     assert_eq!(client.response().await, "at last");
 }
@@ -186,7 +194,7 @@ async fn no_more_connections_are_served_than_the_limit_allows() {
 
 #[tokio::test]
 async fn clients_that_send_nothing_do_not_keep_others_out() {
-    let limits = ConnectionLimits { head_timeout: SHORT, max_connections: 2, ..WIDE };
+    let limits = ConnectionLimits { first_bytes_timeout: SHORT, max_connections: 2, ..WIDE };
     let server = Server::start(quick(), limits, LONG).await;
     let silent = [server.client().await, server.client().await];
     assert_eq!(server.client().await.get("/").await, "hello");
