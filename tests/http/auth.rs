@@ -7,6 +7,7 @@ use reqwest::Method;
 use server::auth::session_store::Sessions;
 use server::hashing::HashingLimits;
 use tower_sessions::SessionStore;
+use tower_sessions::session::Id;
 
 use crate::support::{Harness, Page, on_both_databases};
 
@@ -30,6 +31,21 @@ on_both_databases! {
         assert!(session.contains("SameSite=Lax") && session.contains("HttpOnly"), "{session}");
         let device = cookie(&page, "tollgate-device");
         assert!(device.contains("SameSite=Strict") && device.contains("HttpOnly"), "{device}");
+    }
+
+    async fn the_database_contains_no_session_device_or_key_that_grants_access(database) {
+        let app = Harness::start(database).await;
+        let browser = app.paying(EMAIL).await;
+        let key = browser.new_api_key("build server").await;
+        let cookies = browser.cookie(&app.url).unwrap();
+        let cookie = |name| cookies.split("; ").find_map(|pair| pair.split_once('=').filter(|pair| pair.0 == name));
+        let (session, device) = (cookie("tollgate").unwrap().1, cookie("tollgate-device").unwrap().1);
+        let Id(session_number) = session.parse().unwrap();
+        let traces = async |text: &str| app.database.traces(app.tollgate.db(), text).await;
+        assert_eq!(traces("build server").await, ["api_key.name"]);
+        for secret in [session, &session_number.to_string(), device, &key] {
+            assert_eq!(traces(secret).await, Vec::<String>::new(), "{secret}");
+        }
     }
 
     async fn over_https_every_cookie_belongs_to_the_host_alone(database) {

@@ -51,7 +51,7 @@ on_both_databases! {
         app.settled().await;
         let parked = app.stripe_newest("/v1/events?type=customer.updated").await;
         app.park(&[&parked]).await;
-        let holds = async |text: &str| traces(&app, text).await;
+        let holds = async |text: &str| app.database.traces(app.tollgate.db(), text).await;
         assert!(holds("ada@example.com").await.contains(&"app_user.email".to_owned()));
         assert!(holds("Ada Lovelace").await.contains(&"customer.name".to_owned()));
         assert_eq!(browser.post("/account/close", &RIGHT).await.status, 303);
@@ -287,24 +287,4 @@ async fn billed_for_usage(app: &Harness) -> Vec<i64> {
     let invoices = app.stripe_lists("/v1/invoices?limit=100").await;
     let last = invoices.iter().filter(|invoice| invoice["billing_reason"] == "manual");
     last.map(|invoice| invoice["total"].as_i64().unwrap()).collect()
-}
-
-/// The columns in which a string is stored anywhere, as `table.column`.
-async fn traces(app: &Harness, text: &str) -> Vec<String> {
-    const SQLITE: &str = "SELECT t.name || '.' || c.name FROM sqlite_master t, pragma_table_info(t.name) c \
-        WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND c.type = 'TEXT' AND t.name <> '_sqlx_migrations'";
-    const POSTGRES: &str = "SELECT table_name || '.' || column_name FROM information_schema.columns \
-        WHERE table_schema = 'public' AND data_type = 'text' AND table_name <> '_sqlx_migrations'";
-    let db = app.tollgate.db();
-    let columns = app.database.texts(db, if db.is_shared() { POSTGRES } else { SQLITE }).await;
-    assert!(columns.len() > 50, "{columns:?}");
-    let mut found = Vec::new();
-    for column in columns {
-        let (table, name) = column.split_once('.').unwrap();
-        let query = format!("SELECT \"{name}\" FROM \"{table}\" WHERE \"{name}\" LIKE '%{text}%'");
-        if !app.database.texts(db, &query).await.is_empty() {
-            found.push(column);
-        }
-    }
-    found
 }

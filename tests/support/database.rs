@@ -103,6 +103,25 @@ impl Database {
         }
     }
 
+    /// The columns in which a string is stored anywhere, as `table.column`. `db` is connected to it.
+    pub async fn traces(&self, db: &Db, text: &str) -> Vec<String> {
+        const SQLITE: &str = "SELECT t.name || '.' || c.name FROM sqlite_master t, pragma_table_info(t.name) c \
+            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND c.type = 'TEXT' AND t.name <> '_sqlx_migrations'";
+        const POSTGRES: &str = "SELECT table_name || '.' || column_name FROM information_schema.columns \
+            WHERE table_schema = 'public' AND data_type = 'text' AND table_name <> '_sqlx_migrations'";
+        let columns = self.texts(db, if db.is_shared() { POSTGRES } else { SQLITE }).await;
+        assert!(columns.len() > 50, "{columns:?}");
+        let mut found = Vec::new();
+        for column in columns {
+            let (table, name) = column.split_once('.').unwrap();
+            let query = format!("SELECT \"{name}\" FROM \"{table}\" WHERE \"{name}\" LIKE '%{text}%'");
+            if !self.texts(db, &query).await.is_empty() {
+                found.push(column);
+            }
+        }
+        found
+    }
+
     /// Makes the database reject these writes of events, and so their transactions.
     pub async fn reject(&self, write: &str, when: &str) {
         let trigger = match self.on_server {
