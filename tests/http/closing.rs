@@ -263,7 +263,6 @@ on_both_databases! {
     }
 }
 
-/// An account that has used five units beyond its limit, at 7 cents each, a moment ago.
 /// Begins to close the account, up to the end of its subscription in Stripe.
 async fn closing(app: &Harness, browser: &Browser) -> (HeldCalls, JoinHandle<Page>) {
     let held = app.sandbox.hold_calls("DELETE", "/v1/subscriptions/");
@@ -273,6 +272,7 @@ async fn closing(app: &Harness, browser: &Browser) -> (HeldCalls, JoinHandle<Pag
     (held, closing)
 }
 
+/// An account that has used five units beyond its limit, at 7 cents each, a moment ago.
 async fn with_overage(database: DatabaseKind) -> (Harness, Browser) {
     let app = Harness::start_metered(database, CENTS_PER_CALL).await;
     let browser = app.paying("ada@example.com").await;
