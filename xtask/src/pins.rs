@@ -1,12 +1,15 @@
 //! Checks that everything that others could replace under its name is pinned: images by digest, actions by
-//! commit.
+//! commit. Also checks that `.dockerignore` keeps `.env` files, and so their secrets, out of images.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
-/// Checks every Dockerfile, compose file and workflow among `files`.
+/// `.env` files in every folder, in the syntax of `.dockerignore`.
+const ENV_FILES: &str = "**/.env*";
+
+/// Checks every Dockerfile, compose file and workflow among `files`, and `.dockerignore`.
 pub fn check(root: &Path, files: &[String]) -> anyhow::Result<()> {
     let mut found = String::new();
     for file in files {
@@ -24,7 +27,17 @@ pub fn check(root: &Path, files: &[String]) -> anyhow::Result<()> {
     if !found.is_empty() {
         bail!("not pinned (an image by its digest, an action by its full commit):{found}");
     }
+    let ignored = fs::read_to_string(root.join(".dockerignore")).context("cannot read .dockerignore")?;
+    if !leaves_out_env_files(&ignored) {
+        bail!(".dockerignore must leave out `{ENV_FILES}` and make no exceptions: these files contain secrets");
+    }
     Ok(())
+}
+
+/// Whether `.dockerignore` leaves out every `.env` file. Any exception might add one again.
+fn leaves_out_env_files(ignored: &str) -> bool {
+    let mut lines = ignored.lines().map(str::trim);
+    lines.clone().any(|line| line == ENV_FILES) && !lines.any(|line| line.starts_with('!'))
 }
 
 /// Returns the base images without a digest. An earlier stage of the same file needs none.
@@ -74,6 +87,14 @@ mod tests {
         let text = format!("FROM rust:1@sha256:{digest} AS build\nFROM build AS test\nFROM --platform=x debian:12\n");
         assert_eq!(unpinned_bases(&text), ["debian:12"]);
         assert_eq!(unpinned_bases("FROM debian@sha256:abc"), ["debian@sha256:abc"]);
+    }
+
+    #[test]
+    fn env_files_are_left_out_of_images() {
+        assert!(leaves_out_env_files(".git\n**/.env*\ntarget\n"));
+        for ignored in ["", ".env*", "# **/.env*", "**/.env", "**/.env*\n!.env.production", "!app\n**/.env*"] {
+            assert!(!leaves_out_env_files(ignored), "{ignored}");
+        }
     }
 
     #[test]
