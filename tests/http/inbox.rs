@@ -8,6 +8,7 @@ use engine::store::Cursor;
 use engine::store::inbox::{self, EventFilter, EventState, EventSummary};
 use engine::store::subscriptions;
 use engine::stripe::objects;
+use engine::stripe_account;
 use engine::tasks::apply::{MAX_ATTEMPTS, MAX_MISSING};
 use serde_json::{Value, json};
 use server::Tollgate;
@@ -116,9 +117,11 @@ on_both_databases! {
         // No worker runs except this test's.
         app.stop().await;
         store(&app.tollgate, signed_event(&app, "customer.subscription.created")).await;
-        // The call is held, so any timeout expires, and the shortest ends the test soonest.
+        // The call is held, so any timeout expires, and a short one ends the test soon.
         let held = app.sandbox.hold_calls("GET", "/v1/subscriptions/");
-        with_timeout(&app, Duration::from_millis(1)).drain().await;
+        let impatient = with_timeout(&app, Duration::from_millis(50));
+        app.until(async || stripe_account::verify(&impatient).await.is_ok()).await;
+        impatient.drain().await;
         let waiting = pending(&app).await;
         assert_eq!(waiting.len(), 1);
         assert!(waiting[0].last_error.as_deref().unwrap().contains("unavailable"), "{waiting:?}");
