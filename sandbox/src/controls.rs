@@ -74,6 +74,12 @@ pub(crate) const CONTROLS: &[Control] = &[
     query("GET /_sandbox/api/events", "Lists events, newest first.", list_events),
     query("GET /_sandbox/api/events/:id", "Shows an event and its deliveries.", show_event),
     action(
+        "POST /_sandbox/api/events/thin",
+        "Delivers a thin event, which is one of API v2, to every endpoint or to one.",
+        "The thin event will be delivered.",
+        |shared, call| shared.transaction(Origin::default(), |tx| events::emit_thin(tx, &call.params)),
+    ),
+    action(
         "POST /_sandbox/api/events/:id/replay",
         "Delivers an event again, once or several times.",
         "The event will be delivered again.",
@@ -407,7 +413,7 @@ fn list_events(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
 
 fn show_event(shared: &Shared, call: &Call) -> Result<Value, ApiError> {
     let inner = shared.lock();
-    let event = inner.store.get(&call.id).filter(|found| found.text("object") == "event");
+    let event = inner.store.get(&call.id).filter(|found| events::is_event(found));
     let event = event.ok_or_else(|| ApiError::missing("event", &call.id))?;
     let deliveries = inner.store.referring("_delivery", &call.id).map(render_delivery);
     Ok(json!({

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api_version;
 use crate::clock;
+use crate::events;
 use crate::fields::Fields;
 use crate::state::Shared;
 use crate::store::Store;
@@ -145,7 +146,11 @@ pub(crate) fn payload(store: &Store, delivery: &Value) -> Option<String> {
 
 /// Returns an event as an endpoint receives it.
 pub(crate) fn payload_for(store: &Store, event: &str, endpoint: &Value) -> Option<String> {
-    let event = store.get(event).filter(|found| found.text("object") == "event")?;
+    let event = store.get(event).filter(|found| events::is_event(found))?;
+    if event.text("object") == events::THIN {
+        // It has no version.
+        return serde_json::to_string_pretty(event).ok();
+    }
     let version = endpoint.some("api_version").unwrap_or(api_version::DEFAULT_VERSION);
     let mut event = api_version::render(event, version);
     event.set("api_version", version);
@@ -202,7 +207,9 @@ fn record(shared: &Shared, attempt: &Attempt, outcome: &Outcome) {
         if delivered {
             delivery.set("state", "delivered");
             tx.quietly(delivery.text("event"), |event| {
-                event.set("pending_webhooks", (event.int("pending_webhooks") - 1).max(0));
+                if event.text("object") == "event" {
+                    event.set("pending_webhooks", (event.int("pending_webhooks") - 1).max(0));
+                }
             });
         } else if delivery.text("state") == "pending" {
             let doubled = FIRST_DELAY << u32::try_from(count - 1).unwrap_or(0).min(16);

@@ -4,6 +4,7 @@ mod support;
 
 use hmac::{Hmac, Mac};
 use sandbox::Endpoint;
+use serde_json::json;
 use sha2::Sha256;
 use support::{Receiver, SECRET, World, data, id, settled, text};
 
@@ -87,6 +88,23 @@ async fn endpoints_receive_the_events_they_subscribed_to() {
     settled(&world.sandbox).await;
     assert_eq!(receiver.types().len(), 1);
     assert_eq!(world.get(&path).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_thin_event_is_signed_and_names_its_object() {
+    let world = World::new().await;
+    let (receiver, url) = Receiver::start(&[]).await;
+    world.sandbox.add_endpoint(Receiver::endpoint(&url));
+    let product = id(&world.post("/v1/products", &[("name", "Pro")]).await.ok());
+    let sent = world.sandbox.control("POST events/thin", &[("object", &product), ("type", "v1.product.updated")]);
+    settled(&world.sandbox).await;
+    let received = receiver.events();
+    let thin = received.iter().find(|event| event["object"] == "v2.core.event").expect("the thin event");
+    assert_eq!(Some(thin), sent.ok().as_ref());
+    let related = json!({ "id": product, "type": "product", "url": format!("/v1/products/{product}") });
+    assert_eq!(thin["related_object"], related);
+    let page = world.page("GET", &format!("/_sandbox/events/{}", id(thin)), &[]).await;
+    assert!(page.status == 200 && page.body.contains("delivered"), "{}", page.body);
 }
 
 #[tokio::test]

@@ -168,6 +168,15 @@ on_both_databases! {
         assert_eq!(stored(&app).await, 0);
     }
 
+    async fn a_thin_event_is_acknowledged_and_changes_nothing(database) {
+        let app = Harness::start(database).await;
+        app.settled().await;
+        let before = stored(&app).await;
+        let event = app.sandbox.control("POST events/thin", &[]).unwrap();
+        app.until(async || app.sandbox.deliveries().iter().any(|delivery| event["id"] == delivery.event.as_str() && delivery.attempts == [Some(200)])).await;
+        assert_eq!(stored(&app).await, before);
+    }
+
     async fn an_event_with_a_nul_character_does_not_return_500(database) {
         let app = quiet(database).await;
         let valid = event("evt_1", "customer.subscription.updated", &json!({ "id": "sub_1", "customer": "cus_1" }));

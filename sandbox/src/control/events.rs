@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::deliveries;
 use super::view::{Query, fetch, filter, form, link_to, number, pager, pretty, screen, table, text, time};
+use crate::events::THIN;
 use crate::fields::Fields;
 use crate::hosted::{App, esc};
 
@@ -53,6 +54,18 @@ pub(crate) async fn show(State(shared): App, Path(id): Path<String>, RawQuery(qu
     };
     let event = &found["event"];
     let here = format!("{HERE}/{id}");
+    if event.text("object") == THIN {
+        let main = format!(
+            r#"<p>{when} · about {about} · thin</p>
+<h2>Deliveries</h2>{deliveries}
+<h2>Payload</h2>{payload}"#,
+            when = esc(event.text("created")),
+            about = link_to(event["related_object"].text("id")),
+            deliveries = deliveries::rows(&shared, found.list("deliveries"), &here),
+            payload = pretty(&shared, event),
+        );
+        return screen(HERE, event.text("type"), &query, &main);
+    }
     let replay = form(&format!("events/{id}/replay"), &number("times", "times", "Times", 1), "Deliver again", &here);
     let caused = match event["request"].some("id") {
         Some(request) => format!("caused by request {}", link_to(request)),
