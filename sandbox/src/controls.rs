@@ -214,7 +214,7 @@ pub(crate) const CONTROLS: &[Control] = &[
     }),
     action(
         "POST /_sandbox/api/settings",
-        "Sets what happens after the last retry, how long renewal invoices stay drafts, and whether hosted pages have separate origins.",
+        "Sets what happens after the last retry, how long renewal invoices stay drafts, whether Checkout accepts Link as a type, and whether hosted pages have separate origins.",
         "The settings were saved.",
         |shared, call| {
             shared.transaction(Origin::default(), |tx| {

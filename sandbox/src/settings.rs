@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) after_last_retry: AfterLastRetry,
     /// The time that a renewal invoice stays a draft, in seconds.
     pub(crate) draft_seconds: i64,
+    /// Whether Checkout accepts `link` as a type by default. Otherwise Link is a wallet of cards.
+    pub(crate) link: bool,
     /// Whether each kind of hosted page has its own origin.
     pub(crate) separate_origins: bool,
 }
@@ -58,6 +60,7 @@ impl Settings {
                 _ => AfterLastRetry::Cancel,
             },
             draft_seconds: stored.map_or(0, |stored| stored.int("draft_seconds")),
+            link: stored.is_some_and(|stored| stored.flag("link")),
             separate_origins: stored.is_some_and(|stored| stored.flag("separate_origins")),
         }
     }
@@ -80,6 +83,7 @@ impl Settings {
         json!({
             "after_last_retry": self.after_last_retry.name(),
             "draft_seconds": self.draft_seconds,
+            "link": self.link,
             "separate_origins": self.separate_origins,
         })
     }
@@ -90,7 +94,7 @@ impl Settings {
     /// The draft time is negative.
     pub(crate) fn with(self, params: &Value) -> Result<Self, ApiError> {
         let mut stored = self.shown();
-        crate::fields::copy(&mut stored, params, &["after_last_retry", "draft_seconds", "separate_origins"]);
+        crate::fields::copy(&mut stored, params, &["after_last_retry", "draft_seconds", "link", "separate_origins"]);
         if stored.int("draft_seconds") < 0 {
             return Err(
                 ApiError::invalid("parameter_invalid_integer", "Invalid non-negative integer").on("draft_seconds")

@@ -2,7 +2,7 @@
 
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{World, data, id, text};
 
 const PAYS: &str = "4242 4242 4242 4242";
@@ -262,6 +262,46 @@ async fn a_session_expires_after_a_day() {
     world.sandbox.advance(std::time::Duration::from_secs(86_401));
     assert_eq!(world.retrieve_session(&session).await["status"], "expired");
     assert_eq!(world.event_types().await.last().map(String::as_str), Some("checkout.session.expired"));
+}
+
+/// Completes a Checkout Session with a Link account, and returns the payment method and the charge.
+async fn paid_by_link(world: &World, email: &str, more: &[(&str, &str)]) -> (Value, Value) {
+    let price = world.monthly_price().await;
+    let session = id(&world.session("subscription", &price, more).await);
+    let form = [("pay_with", "link"), ("link_email", email), ("email", "ada@example.com")];
+    let page = world.submit(&session, &form).await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    let charge = data(&world.get("/v1/charges?limit=1").await.ok())[0].clone();
+    let method = world.get(&format!("/v1/payment_methods/{}", text(&charge, "payment_method"))).await.ok();
+    (method, charge)
+}
+
+#[tokio::test]
+async fn link_is_a_type_or_a_wallet_of_cards() {
+    let world = World::new().await;
+    let types = [("payment_method_types[0]", "card"), ("payment_method_types[1]", "link")];
+    let (method, charge) = paid_by_link(&world, "Ada@link.test", &types).await;
+    assert_eq!(method["type"], "link");
+    assert_eq!(method["link"]["email"], "ada@link.test");
+    assert_eq!(method["billing_details"]["email"], "ada@link.test");
+    assert_eq!(charge["payment_method_details"], json!({ "link": { "country": null }, "type": "link" }));
+    let refund = world.post("/v1/refunds", &[("charge", &id(&charge))]).await.ok();
+    assert_eq!(refund["status"], "succeeded");
+
+    let (card, charge) = paid_by_link(&world, "ada@link.test", &types[..1]).await;
+    let wallet = json!({ "dynamic_last4": null, "link": {}, "type": "link" });
+    assert_eq!(card["type"], "card");
+    assert_eq!(card["card"]["wallet"], wallet);
+    assert_eq!(charge["payment_method_details"]["card"]["wallet"], wallet);
+    assert_eq!(card["billing_details"]["email"], "ada@link.test");
+    let (same, _) = paid_by_link(&world, "ada@link.test", &types[..1]).await;
+    let (other, _) = paid_by_link(&world, "eve@link.test", &types[..1]).await;
+    assert_eq!(card["card"]["fingerprint"], same["card"]["fingerprint"]);
+    assert_ne!(card["card"]["fingerprint"], other["card"]["fingerprint"]);
+    let form = [("type", "card"), ("card[token]", "tok_visa")];
+    let plain = world.post("/v1/payment_methods", &form).await.ok();
+    assert_eq!(card["card"]["last4"], plain["card"]["last4"]);
+    assert_ne!(card["card"]["fingerprint"], plain["card"]["fingerprint"]);
 }
 
 #[tokio::test]

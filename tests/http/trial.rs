@@ -34,6 +34,25 @@ on_both_databases! {
         assert_eq!(statuses(&app).await, ["active", "trialing"]);
     }
 
+    /// Link is a wallet of cards, or a type of its own. Neither shows the number of the card behind it.
+    async fn a_link_account_that_had_a_trial_gets_no_second_one(database) {
+        let app = Harness::start(database).await;
+        for (link, own_type, emails) in [
+            ("ada.link@example.net", "false", ["ada@example.com", "eve@example.org"]),
+            ("Ada.Links@gmail.com", "true", ["bob@example.com", "dan@example.org"]),
+        ] {
+            app.sandbox.control("POST settings", &[("link", own_type)]).unwrap();
+            for email in emails {
+                pay_by_link(&app, email, link).await;
+            }
+        }
+        pay_by_link(&app, "fay@example.com", "fay.link@example.net").await;
+        assert_eq!(statuses(&app).await, ["trialing", "active", "trialing", "active", "trialing"]);
+        let methods = app.stripe_lists("/v1/payment_methods").await;
+        let types: Vec<_> = methods.iter().map(|method| method["type"].as_str().unwrap()).collect();
+        assert_eq!(types, ["link", "link", "link", "card", "card"]);
+    }
+
     async fn another_person_with_another_card_has_a_trial(database) {
         let app = Harness::start(database).await;
         let ada = app.signed_up("ada@example.com").await;
@@ -110,6 +129,15 @@ async fn give_trial(app: &Harness, customer: &str) -> String {
     let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();
     let fields = [("customer", customer), ("items[0][price]", price.as_str()), ("trial_period_days", "30")];
     app.stripe_makes("/v1/subscriptions", &fields).await
+}
+
+/// Signs up and subscribes with a Link account.
+async fn pay_by_link(app: &Harness, email: &str, link: &str) {
+    let browser = app.signed_up(email).await;
+    let checkout = app.open_checkout(&browser, "PRO").await;
+    let page = Browser::new("").post(&checkout, &[("email", ""), ("pay_with", "link"), ("link_email", link)]).await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    app.settled().await;
 }
 
 async fn statuses(app: &Harness) -> Vec<String> {

@@ -22,6 +22,7 @@ use crate::objects::{
     SessionItem, SessionMode, SessionParams, SessionStatus,
 };
 use crate::origins::HostedPage;
+use crate::settings::Settings;
 use crate::store::Tx;
 
 /// Creates a session.
@@ -50,7 +51,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, A
     let mut session = CheckoutSession::new(now);
     session.apply(params);
     session.mode = mode;
-    session.payment_method_types = method_types(params, &currency)?;
+    session.payment_method_types = method_types(tx, params, &currency)?;
     session.currency = currency;
     session.customer = params.some("customer").map(str::to_owned);
     if let Some(expires_at) = params.some_int("expires_at") {
@@ -84,15 +85,16 @@ pub(crate) fn open(tx: &mut Tx<'_>, params: &Value) -> Result<CheckoutSession, A
 }
 
 /// Returns the accepted types of payment methods. By default, the bank debit of the currency is accepted
-/// too, as it would be if enabled in the Dashboard.
-fn method_types(params: &Value, currency: &str) -> Result<Vec<String>, ApiError> {
+/// too, as it would be if enabled in the Dashboard, and Link by the account's settings.
+fn method_types(tx: &Tx<'_>, params: &Value, currency: &str) -> Result<Vec<String>, ApiError> {
     let debit = banks::kind_for(currency);
     let sent = params.list("payment_method_types");
     if sent.is_empty() {
-        let offered = Some("card").into_iter().chain(debit);
+        let link = Settings::current(tx).link.then_some("link");
+        let offered = Some("card").into_iter().chain(debit).chain(link);
         return Ok(offered.map(str::to_owned).collect());
     }
-    for kind in sent.iter().filter_map(Value::as_str).filter(|kind| *kind != "card") {
+    for kind in sent.iter().filter_map(Value::as_str).filter(|kind| !matches!(*kind, "card" | "link")) {
         if debit != Some(kind) {
             let message = format!("The payment method `{kind}` cannot be used with the currency `{currency}`.");
             return Err(ApiError::invalid("", message).on("payment_method_types"));
@@ -353,7 +355,10 @@ pub(crate) fn complete(
     if let Some(method) = method {
         let billing = json!({ "email": payer.email, "name": payer.name });
         tx.quietly(method.text("id"), |method| {
-            copy(&mut method["billing_details"], &billing, &["email", "name"]);
+            // A Link account has its own.
+            if !objects::is_link(method) {
+                copy(&mut method["billing_details"], &billing, &["email", "name"]);
+            }
             method.set("allow_redisplay", "limited");
         });
         if let Some(decline) = payment::decline_for(cards::behavior(method), charged)

@@ -76,6 +76,14 @@ pub(crate) fn new_account(tx: &mut Tx<'_>, account: &TestAccount) -> Value {
     method
 }
 
+/// Stores a new, unattached payment method of a Link account, which holds a card that pays.
+pub(crate) fn new_link(tx: &mut Tx<'_>, email: &str, kind: &str) -> Value {
+    let now = tx.now();
+    let method = objects::link_method(email, kind, &cards::CARDS[0], token_expiry(now), now);
+    tx.put(method.clone());
+    method
+}
+
 /// Returns the test card with a number, or Stripe's error for it.
 pub(crate) fn card_of(number: &str, expiry: (i64, i64), now: i64) -> Result<&'static TestCard, ApiError> {
     let digits: String = number.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();

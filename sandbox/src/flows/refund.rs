@@ -52,7 +52,7 @@ pub(crate) fn create(
     }
     let mut refund = objects::refund(charge, amount, reason, params, tx.now());
     let behavior = tx.get(charge.text("payment_method")).map_or(Behavior::Pays, cards::behavior);
-    let debit = charge["payment_method_details"].text("type") != "card";
+    let debit = !matches!(charge["payment_method_details"].text("type"), "card" | "link");
     let settles_at = tx.now() + SETTLES_AFTER;
     if behavior == Behavior::RefundsLate || debit {
         refund.set("status", "pending");
@@ -67,9 +67,9 @@ pub(crate) fn create(
     }
     // The bank's reference number arrives a moment later.
     tx.change_with_events(refund.text("id"), UPDATED, |refund| {
-        if let Some(details) = refund.get_mut("destination_details") {
-            details["card"].set("reference", "4242424242424242");
-            details["card"].set("reference_status", "available");
+        if let Some(card) = refund.pointer_mut("/destination_details/card") {
+            card.set("reference", "4242424242424242");
+            card.set("reference_status", "available");
         }
     })
 }

@@ -28,9 +28,11 @@ pub(super) struct Input {
     number: String,
     expiry: String,
     cvc: String,
-    /// `card`, or the kind of bank debit.
+    /// `card`, the kind of bank debit, or `link`.
     pay_with: String,
     account: String,
+    /// The e-mail address of the Link account.
+    link_email: String,
 }
 
 impl Input {
@@ -46,6 +48,7 @@ impl Input {
                 "cvc" => &mut input.cvc,
                 "pay_with" => &mut input.pay_with,
                 "account" => &mut input.account,
+                "link_email" => &mut input.link_email,
                 _ => continue,
             };
             value.trim().clone_into(field);
@@ -53,11 +56,33 @@ impl Input {
         input
     }
 
-    /// Stores the chosen payment method: the card or the bank account.
+    /// Stores the chosen payment method: the card, the bank account, or that of the Link account.
     fn method(&self, tx: &mut Tx<'_>, session: &CheckoutSession) -> Result<Value, FieldError> {
-        let Some(kind) = debit_of(session).filter(|kind| self.pay_with == *kind || !session.accepts("card")) else {
-            return self.card(tx);
-        };
+        match self.way(session) {
+            "card" => self.card(tx),
+            "link" => self.link(tx, session),
+            kind => self.account(tx, kind),
+        }
+    }
+
+    /// Returns the chosen way to pay, which is the first one unless the session accepts the one sent.
+    fn way<'a>(&self, session: &'a CheckoutSession) -> &'a str {
+        let ways = ways(session);
+        let chosen = ways.iter().find(|(way, _)| *way == self.pay_with).or(ways.first());
+        chosen.map_or("card", |(way, _)| way)
+    }
+
+    /// Stores the payment method of the Link account. Unless the session accepts the type `link`, that is a card.
+    fn link(&self, tx: &mut Tx<'_>, session: &CheckoutSession) -> Result<Value, FieldError> {
+        if !plausible_email(&self.link_email) {
+            return Err(FieldError::new("link_email", "Enter the e-mail address of a Link account."));
+        }
+        let kind = if session.accepts("link") { "link" } else { "card" };
+        Ok(payment::new_link(tx, &self.link_email.to_lowercase(), kind))
+    }
+
+    /// Stores the bank account.
+    fn account(&self, tx: &mut Tx<'_>, kind: &str) -> Result<Value, FieldError> {
         let account = banks::account(kind, &self.account)
             .ok_or_else(|| FieldError::new("account", "Enter one of the test account numbers below."))?;
         if self.name.is_empty() {
@@ -214,7 +239,15 @@ fn attempt(tx: &mut Tx<'_>, session: &CheckoutSession, input: &Input) -> Result<
 
 /// Returns the kind of bank debit that a session accepts.
 fn debit_of(session: &CheckoutSession) -> Option<&str> {
-    session.payment_method_types.iter().map(String::as_str).find(|kind| *kind != "card")
+    session.payment_method_types.iter().map(String::as_str).find(|kind| !matches!(*kind, "card" | "link"))
+}
+
+/// Returns the ways to pay for a session, and their labels. Link is also a wallet of cards.
+fn ways(session: &CheckoutSession) -> Vec<(&str, &'static str)> {
+    let card = session.accepts("card").then_some(("card", "Card"));
+    let bank = debit_of(session).map(|kind| (kind, "Bank debit"));
+    let link = (session.accepts("card") || session.accepts("link")).then_some(("link", "Link"));
+    [card, bank, link].into_iter().flatten().collect()
 }
 
 fn plausible_email(email: &str) -> bool {
@@ -369,33 +402,41 @@ fn form(
     page(status, &offer.title, &main)
 }
 
-/// Renders the fields of a card or a bank account, or a choice between them. The stylesheet hides the
-/// fields that are not chosen, so that the choice works without JavaScript.
+/// Renders the fields of each way to pay, and a choice between them. The stylesheet hides the fields of the ways
+/// that are not chosen, so that the choice works without JavaScript.
 fn payment_fields(session: &CheckoutSession, input: &Input, field_error: Option<&FieldError>) -> String {
-    let Some(kind) = debit_of(session) else {
-        return card_fields(input, field_error);
+    let (ways, chosen) = (ways(session), input.way(session));
+    let choices: String = ways
+        .iter()
+        .map(|(way, label)| {
+            let checked = if *way == chosen { " checked" } else { "" };
+            format!(r#"<label><input type="radio" name="pay_with" value="{way}"{checked}>{label}</label>\n"#)
+        })
+        .collect();
+    let mut shown = match ways.len() {
+        1 => String::new(),
+        _ => format!("<fieldset class=\"ways\"><legend>Pay with</legend>\n{choices}</fieldset>\n"),
     };
-    let label = if kind == "sepa_debit" { "IBAN" } else { "Account number" };
-    let account = field("account", label, &input.account, r#"autocomplete="off""#, field_error);
-    if !session.accepts("card") {
-        let name = field("name", "Account holder", &input.name, r#"autocomplete="name""#, field_error);
-        return format!("{account}{name}");
+    let mut add = |class: &str, fields: &str| shown.push_str(&format!("<div class=\"{class}\">{fields}</div>\n"));
+    if session.accepts("card") {
+        add("by-card", &card_numbers(input, field_error));
     }
-    let checked = |chosen: bool| if chosen { " checked" } else { "" };
-    let debit = input.pay_with == kind;
-    let name = field("name", "Name on card", &input.name, r#"autocomplete="cc-name""#, field_error);
-    format!(
-        r#"<fieldset class="ways"><legend>Pay with</legend>
-<label><input type="radio" name="pay_with" value="card"{card}>Card</label>
-<label><input type="radio" name="pay_with" value="{kind}"{bank}>Bank debit</label>
-</fieldset>
-<div class="by-card">{numbers}</div>
-<div class="by-bank">{account}</div>
-{name}"#,
-        card = checked(!debit),
-        bank = checked(debit),
-        numbers = card_numbers(input, field_error),
-    )
+    if let Some(kind) = debit_of(session) {
+        let label = if kind == "sepa_debit" { "IBAN" } else { "Account number" };
+        add("by-bank", &field("account", label, &input.account, r#"autocomplete="off""#, field_error));
+    }
+    if ways.iter().any(|(way, _)| *way != "link") {
+        let (label, attributes) = match session.accepts("card") {
+            true => ("Name on card", r#"autocomplete="cc-name""#),
+            false => ("Account holder", r#"autocomplete="name""#),
+        };
+        add("by-name", &field("name", label, &input.name, attributes, field_error));
+    }
+    if ways.iter().any(|(way, _)| *way == "link") {
+        let attributes = r#"type="email" autocomplete="off""#;
+        add("by-link", &field("link_email", "Link account", &input.link_email, attributes, field_error));
+    }
+    shown
 }
 
 /// Renders the test cards and accounts that the session accepts.
@@ -406,6 +447,9 @@ fn examples(session: &CheckoutSession) -> String {
             .map(|account| format!("<div><dt>{}</dt><dd>{}</dd></div>", account.number, account.note))
             .collect();
         shown.push_str(&format!(r#"<h2>Test accounts</h2><dl class="cards">{rows}</dl>"#));
+    }
+    if ways(session).iter().any(|(way, _)| *way == "link") {
+        shown.push_str(r#"<p class="muted">Any e-mail address is a Link account, which pays.</p>"#);
     }
     shown
 }

@@ -175,11 +175,16 @@ pub(crate) async fn receipt(State(shared): App, Path(id): Path<String>) -> Respo
     let Some(charge) = charge else {
         return notice(StatusCode::NOT_FOUND, "Page not found", "We couldn't find this receipt.", None);
     };
+    let details = &charge["payment_method_details"];
+    let method = match details.text("type") {
+        "card" => format!("the card ending in {}", details["card"].text("last4")),
+        "link" => "Link".to_owned(),
+        kind => format!("the bank account ending in {}", details[kind].text("last4")),
+    };
     let text = format!(
-        "{} paid on {} with the card ending in {}.",
+        "{} paid on {} with {method}.",
         money::format(charge.int("amount"), charge.text("currency")),
         clock::long_date(charge.int("created")),
-        charge["payment_method_details"]["card"].text("last4"),
     );
     notice(StatusCode::OK, "Receipt", &text, None)
 }

@@ -476,6 +476,21 @@ fn plan_card(tx: &Tx<'_>, session: &Value, plan: &Subscription) -> String {
     )
 }
 
+/// Describes a payment method.
+fn describe(method: &Value) -> String {
+    let kind = method.text("type");
+    let details = &method[kind];
+    let last4 = esc(details.text("last4"));
+    match kind {
+        "card" => {
+            let (month, year) = (details.int("exp_month"), details.int("exp_year"));
+            format!("{} ending in {last4}, expires {month:02} / {year}", esc(details.text("brand")))
+        }
+        "link" => format!("Link ({})", esc(details.text("email"))),
+        _ => format!("Bank account ending in {last4}"),
+    }
+}
+
 fn overview(
     tx: &mut Tx<'_>,
     session: &Value,
@@ -489,13 +504,7 @@ fn overview(
     let shown = if shown.is_empty() { "<p>You don't have a plan.</p>".to_owned() } else { shown };
     let used = plans.first().and_then(|plan| terms::default_method(tx, plan));
     let used = used.or_else(|| customer.default_payment_method().map(str::to_owned));
-    let on_file = used.and_then(|id| tx.get(&id).map(|method| method["card"].clone())).map_or_else(
-        || "No card on file.".to_owned(),
-        |card| {
-            let (brand, last4) = (esc(card.text("brand")), esc(card.text("last4")));
-            format!("{brand} ending in {last4}, expires {:02} / {}", card.int("exp_month"), card.int("exp_year"))
-        },
-    );
+    let on_file = used.and_then(|id| tx.get(&id)).map_or_else(|| "No card on file.".to_owned(), describe);
     let invoices: Vec<Invoice> = tx.owned_by(&customer.id)?;
     let at = address(session);
     let due: String = invoices

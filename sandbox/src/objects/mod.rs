@@ -27,7 +27,7 @@ pub(crate) use credit_note::{CreditedAmounts, credit_note};
 pub(crate) use customer::Customer;
 pub(crate) use invoice::{BillingReason, Invoice, InvoiceStatus, invoice_payment};
 pub(crate) use invoice_line::{InvoiceItem, InvoiceLine};
-pub(crate) use payment::{bank_method, card_method, charge, dispute, refund, setup_intent};
+pub(crate) use payment::{bank_method, card_method, charge, dispute, is_link, link_method, refund, setup_intent};
 pub(crate) use payment_intent::{IntentStatus, PaymentIntent};
 pub(crate) use platform::{account, webhook_endpoint};
 pub(crate) use portal::{portal_configuration, portal_session};

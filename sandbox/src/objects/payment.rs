@@ -10,9 +10,12 @@ use crate::objects::payment_intent::PaymentIntent;
 
 /// Creates an unattached card. `_number` determines its behavior and never leaves the sandbox.
 pub(crate) fn card_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Value {
-    let (exp_month, exp_year) = expiry;
+    payment_method("card", &card_details(card, expiry), card.number, now)
+}
+
+fn card_details(card: &TestCard, (exp_month, exp_year): (i64, i64)) -> Value {
     let last4 = &card.number[card.number.len() - 4..];
-    let details = json!({
+    json!({
         "brand": card.brand,
         "checks": {
             "address_line1_check": null, "address_postal_code_check": null,
@@ -30,8 +33,26 @@ pub(crate) fn card_method(card: &TestCard, expiry: (i64, i64), now: i64) -> Valu
         "regulated_status": "unregulated",
         "three_d_secure_usage": { "supported": true },
         "wallet": null,
-    });
-    payment_method("card", &details, card.number, now)
+    })
+}
+
+/// Creates an unattached payment method of a Link account: of the type `link`, or the card in it. That card has
+/// another fingerprint than without Link.
+pub(crate) fn link_method(email: &str, kind: &str, card: &TestCard, expiry: (i64, i64), now: i64) -> Value {
+    let mut details = json!({ "email": email, "persistent_token": null });
+    if kind == "card" {
+        details = card_details(card, expiry);
+        details.set("fingerprint", ids::fingerprint(&format!("link:{email}:{}", card.number)));
+        details.set("wallet", json!({ "dynamic_last4": null, "link": {}, "type": "link" }));
+    }
+    let mut method = payment_method(kind, &details, card.number, now);
+    method["billing_details"].set("email", email);
+    method
+}
+
+/// Returns whether a payment method is that of a Link account.
+pub(crate) fn is_link(method: &Value) -> bool {
+    method.text("type") == "link" || method["card"]["wallet"].text("type") == "link"
 }
 
 /// Creates an unattached bank account.
@@ -170,9 +191,10 @@ pub(crate) fn charge(intent: &PaymentIntent, method: &Value, failure: Option<(&s
 
 /// Returns the `payment_method_details` of a charge.
 fn payment_method_details(intent: &PaymentIntent, method: &Value, paid: bool) -> Value {
-    let kind = method.text("type");
-    if kind != "card" {
-        return json!({ (kind): method[kind], "type": kind });
+    match method.text("type") {
+        "card" => {}
+        "link" => return json!({ "link": { "country": null }, "type": "link" }),
+        kind => return json!({ (kind): method[kind], "type": kind }),
     }
     let card = &method["card"];
     json!({
@@ -198,7 +220,7 @@ fn payment_method_details(intent: &PaymentIntent, method: &Value, paid: bool) ->
             "overcapture": { "maximum_amount_capturable": intent.amount, "status": "unavailable" },
             "regulated_status": "unregulated",
             "three_d_secure": null,
-            "wallet": null,
+            "wallet": card["wallet"],
         },
         "type": "card",
     })
