@@ -1,8 +1,10 @@
 //! Storage that fails: nothing that was acknowledged is lost, nothing that was rejected is stored, `/readyz`
 //! says so, and work continues without a restart wherever that is possible.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use engine::settings::DatabaseUrl;
 use engine::store::{Db, inbox, values};
@@ -93,6 +95,49 @@ async fn writes_that_the_disk_rejects_are_not_acknowledged_and_succeed_again_lat
     // The WAL cannot grow any more: an I/O error for SQLite.
     let (fail, recover) = (|| limit(&id, &format!("--fsize={size}:")), || limit(&id, "--fsize=unlimited:"));
     fail_and_recover(&database, &mut program, fail, recover).await;
+}
+
+/// A small filesystem, mounted on the folder of a database. Unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where mounting is not allowed.
+    fn mount_on(folder: &Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"]).arg(folder).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(folder.to_owned()))
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
+    fn fill(&self) {
+        let mut ballast = File::create(self.ballast()).unwrap();
+        while ballast.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.ballast()).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// Everything that the program writes is on it, its log included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filesystem_without_space_loses_nothing_and_work_continues_once_it_has_some() {
+    let database = DatabaseKind::Sqlite.fresh_database().await;
+    let Some(disk) = SmallDisk::mount_on(database.files.path()) else {
+        println!("skipped: only root may mount; `a_full_disk_…` limits the size of the database instead");
+        return;
+    };
+    let mut program = Program::start(&database, &[]).await;
+    fail_and_recover(&database, &mut program, || disk.fill(), || disk.free()).await;
 }
 
 /// SQLite has a separate error for a full disk, which it also reports if its file may not grow.
