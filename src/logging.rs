@@ -23,7 +23,7 @@ pub fn start(config: &Config, default: &str) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        // It would report a line that cannot be written, such as to a full disk, to stderr, and panic if that fails, too.
+        // If stderr cannot be written, because its disk is full, reporting that there would panic.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match config.env {
