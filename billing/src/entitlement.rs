@@ -222,10 +222,11 @@ fn assess<'a>(
     let id = || subscription.id.clone();
     let deny = |rule| Assessment { subscription, rule, access: None };
 
-    // Evidence is due even if the subscription has ended since.
-    if subscription.is_disputed() {
-        flags.push(Flag::Disputed(id()));
-    }
+    flags.extend(subscription.flagged_reversals().into_iter().map(|kind| match kind {
+        ReversalKind::Disputed => Flag::Disputed(id()),
+        ReversalKind::DisputeLost => Flag::DisputeLost(id()),
+        ReversalKind::Refunded => Flag::Refunded(id()),
+    }));
     match &subscription.status {
         Status::Trialing | Status::Active | Status::PastDue => {}
         Status::Paused if subscription.is_unpaid() => {}
@@ -236,13 +237,6 @@ fn assess<'a>(
             flags.push(Flag::UnknownStatus(id(), status.clone()));
             return deny(Rule::UnknownStatus);
         }
-    }
-    let is_current = |kind| subscription.current_reversals().any(|current| current == kind);
-    if is_current(ReversalKind::DisputeLost) {
-        flags.push(Flag::DisputeLost(id()));
-    }
-    if is_current(ReversalKind::Refunded) {
-        flags.push(Flag::Refunded(id()));
     }
     let (_, all_known) = subscription.tier(catalog);
     if !all_known {

@@ -1,5 +1,7 @@
 //! A subscription as Stripe reports it, reduced to what access depends on.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Price, Tier};
@@ -242,6 +244,15 @@ impl Subscription {
         let start = self.items.iter().map(|item| item.period.start).max();
         let current = self.reversals.iter().filter(move |reversal| start.is_some_and(|start| reversal.until > start));
         current.map(|reversal| reversal.kind)
+    }
+
+    /// Returns what operators should know about its payments: an open dispute, and until it ends, a lost dispute or
+    /// full refund of the payment for the current period.
+    pub fn flagged_reversals(&self) -> BTreeSet<ReversalKind> {
+        // Evidence is due even if the subscription has ended since.
+        let disputed = self.is_disputed().then_some(ReversalKind::Disputed);
+        let current = self.current_reversals().filter(|_| !self.status.has_ended());
+        disputed.into_iter().chain(current).collect()
     }
 
     /// Returns `true` if a dispute of any of its payments is open.

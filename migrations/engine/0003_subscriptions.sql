@@ -21,6 +21,7 @@ CREATE TABLE subscription (
     paid_until           BIGINT,
     reversals            TEXT    NOT NULL, -- JSON: billing::ledger::Reversal[]
     is_disputed          BOOLEAN NOT NULL, -- a dispute of one of its payments is open
+    is_reversed          BOOLEAN NOT NULL, -- the payment for its current period was lost in a dispute or refunded in full
     past_due_since       BIGINT,
     last_known_tier      TEXT,
     version              BIGINT  NOT NULL,
@@ -28,6 +29,7 @@ CREATE TABLE subscription (
 );
 CREATE INDEX subscription_account ON subscription (account_id);
 CREATE INDEX subscription_disputed ON subscription (account_id) WHERE is_disputed;
+CREATE INDEX subscription_reversed ON subscription (account_id) WHERE is_reversed;
 
 -- A subscription after each write that changed it, and its cause. Append-only: an audit trail of every
 -- account's access.

@@ -1,6 +1,6 @@
 //! `reconcile [--dry-run]`.
 
-use engine::reconcile::{self, Drift, Finding, Mode, STRIPE_KEEPS_DAYS};
+use engine::reconcile::{self, Finding, Mode, STRIPE_KEEPS_DAYS};
 use server::config::Config;
 
 use super::database::{open_to_read, open_to_write};
@@ -35,32 +35,8 @@ fn print(findings: &[Finding]) {
     for finding in findings {
         let state = if finding.is_fixed { "fixed" } else { "open " };
         println!("{state}  {:22}  {}", finding.drift.kind().as_str(), finding.drift);
-        if let Some(next) = next_step(&finding.drift).filter(|_| !finding.is_fixed) {
+        if let Some(next) = finding.drift.kind().next_step().filter(|_| !finding.is_fixed) {
             println!("       {next}");
         }
-    }
-}
-
-/// Advice to an operator about a difference that is not repaired automatically.
-const fn next_step(drift: &Drift) -> Option<&'static str> {
-    match drift {
-        Drift::MissedEvent { .. }
-        | Drift::WrongSubscription { .. }
-        | Drift::WrongPurchase { .. }
-        | Drift::DeletedButBilled { .. } => None,
-        Drift::MissingSubscription { .. } => {
-            Some("Check that STRIPE_SECRET_KEY belongs to the Stripe account and mode in which it was sold.")
-        }
-        Drift::DuplicateSubscription { .. } => {
-            Some("Ask the customer which one to keep, and cancel the others in Stripe.")
-        }
-        Drift::OrphanCustomer { .. } | Drift::Unmatched { .. } => Some(
-            "If someone proves that they are this customer, link it to their account (docs/OPERATIONS.md). Otherwise ignore it.",
-        ),
-        Drift::UnknownPrice { .. } => Some("Add the price to `retired_prices` of its plan in plans.toml."),
-        Drift::BilledUsage(_) => {
-            Some("Compare with the meter's events in the Dashboard (docs/OPERATIONS.md, “Usage”).")
-        }
-        Drift::NotCompared { .. } => Some("Check it in the Dashboard. The next comparison tries again."),
     }
 }

@@ -332,6 +332,20 @@ on_both_databases! {
         assert_eq!(status(&app, &second).await, "active");
     }
 
+    async fn a_dispute_is_reported_with_advice_and_is_no_failure(database) {
+        let app = Harness::start(database).await;
+        app.paying("ada@example.com").await;
+        let payment = app.stripe_newest("/v1/payment_intents").await;
+        app.sandbox.control(&format!("POST payments/{payment}/dispute"), &[]).unwrap();
+        app.settled().await;
+        let subscription = app.stripe_newest("/v1/subscriptions").await;
+        let begins = format!("open   reversed_payment        a payment of {subscription} is disputed\n       Respond ");
+        let dry = run(&app, &["reconcile", "--dry-run"]).await.succeeded();
+        assert!(dry.starts_with(&begins) && !dry.contains("In sync"), "{dry}");
+        let left = run(&app, &["reconcile"]).await.succeeded();
+        assert!(left.starts_with(&begins) && left.ends_with("0 fixed, 1 open.\n"), "{left}");
+    }
+
     async fn the_endpoint_is_registered_once_and_its_secret_is_shown_once(database) {
         let app = Harness::start(database).await;
         let existing = app.stripe_newest("/v1/webhook_endpoints").await;

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use billing::ledger::ReversalKind;
 use billing::{Catalog, Reason, Rule, Timestamp};
 use engine::inbox::object::Object;
+use engine::reconcile::{Drift, Finding, Mode, reconcile};
 use engine::sync::{self, SyncContext};
 use server::admin::OperatorPermit;
 use server::admin::accounts::explain;
@@ -28,8 +30,8 @@ on_both_databases! {
         assert!(browser.get("/billing").await.banners().is_empty(), "the customer has nothing to do");
 
         let banner = operator.get("/admin").await.banner();
-        assert!(banner.tone == "warning" && banner.html.contains("/admin/accounts?disputes=open"), "{banner:?}");
-        let listed = operator.get("/admin/accounts?disputes=open").await.body;
+        assert!(banner.tone == "warning" && banner.html.contains("/admin/accounts?payments=disputed"), "{banner:?}");
+        let listed = operator.get("/admin/accounts?payments=disputed").await.body;
         assert!(listed.contains("ada@example.com") && listed.contains("needs attention"), "{listed}");
         assert_eq!(listed.matches("/admin/account?id=").count(), 1, "only accounts with a dispute: {listed}");
         let account = app.account("ada@example.com").await;
@@ -40,7 +42,7 @@ on_both_databases! {
         win(&app, &dispute).await;
         assert_eq!(badge(&browser).await, "Paid");
         assert!(!operator.get("/admin").await.body.contains("disputed"));
-        assert!(!operator.get("/admin/accounts?disputes=open").await.body.contains("ada@example.com"));
+        assert!(!operator.get("/admin/accounts?payments=disputed").await.body.contains("ada@example.com"));
         assert!(operator.get(&format!("/admin/account?id={account}")).await.banners().is_empty());
     }
 
@@ -160,6 +162,52 @@ on_both_databases! {
         assert_eq!(badge(&browser).await, "Disputed", "its invoice was fetched");
     }
 
+    async fn reconciling_reports_a_dispute_until_it_is_decided_and_calls_it_no_difference_to_repair(database) {
+        let app = Harness::start(database).await;
+        app.paying("ada@example.com").await;
+        let operator = app.operator().await;
+        assert_eq!(found(&app, Mode::Repair).await, []);
+        let dispute = dispute(&app).await;
+        for mode in [Mode::DryRun, Mode::Repair] {
+            assert_eq!(found(&app, mode).await, [ReversalKind::Disputed], "{mode:?}");
+        }
+        let listed = operator.get("/admin/drift?state=open&kind=reversed_payment").await.body;
+        assert!(listed.contains("is disputed") && listed.contains("before the evidence is due"), "{listed}");
+        assert!(operator.get("/admin").await.body.contains("kind=reversed_payment"));
+        win(&app, &dispute).await;
+        assert_eq!(found(&app, Mode::Repair).await, []);
+        assert!(!operator.get("/admin").await.body.contains("kind=reversed_payment"));
+        let listed = operator.get("/admin/drift?state=resolved&kind=reversed_payment").await.body;
+        assert!(listed.contains("is disputed") && !listed.contains("before the evidence is due"), "{listed}");
+    }
+
+    async fn a_lost_dispute_and_a_full_refund_are_shown_to_operators_until_the_next_payment(database) {
+        let app = Harness::start(database).await;
+        app.paying("ada@example.com").await;
+        let operator = app.operator().await;
+        let filtered = "/admin/accounts?payments=lost_or_refunded";
+        assert!(!operator.get(filtered).await.body.contains("ada@example.com"));
+        for kind in [ReversalKind::DisputeLost, ReversalKind::Refunded] {
+            assert!(operator.get("/admin").await.banners().is_empty(), "{kind:?}");
+            match kind {
+                ReversalKind::Refunded => refund(&app, &[]).await,
+                _ => {
+                    let dispute = dispute(&app).await;
+                    app.sandbox.control(&format!("POST disputes/{dispute}/lose"), &[]).unwrap();
+                    app.settled().await;
+                }
+            }
+            assert!(operator.get("/admin").await.banner().html.contains(filtered), "{kind:?}");
+            let listed = operator.get(filtered).await.body;
+            assert!(listed.contains("ada@example.com"), "{kind:?}: {listed}");
+            assert_eq!(listed.matches("/admin/account?id=").count(), 1, "{kind:?}: {listed}");
+            assert_eq!(found(&app, Mode::Repair).await, [kind]);
+            pass(&app, 31 * DAY).await;
+            assert!(!operator.get(filtered).await.body.contains("ada@example.com"), "{kind:?}");
+            assert_eq!(found(&app, Mode::Repair).await, []);
+        }
+    }
+
     async fn a_restricted_key_with_the_listed_permissions_finds_the_subscription_of_a_dispute(database) {
         let app = Harness::start(database).await;
         let browser = app.paying("ada@example.com").await;
@@ -185,6 +233,16 @@ async fn strict(database: DatabaseKind) -> Harness {
         .replace("on_full_refund = \"keep\"", "on_full_refund = \"end_access\"");
     let catalog = Arc::new(Catalog::parse(&plans, &|_| None).unwrap());
     Harness::start_configured(database, |_| {}, |config| config.catalog = catalog).await
+}
+
+/// What a comparison with Stripe finds: only payments that were taken back.
+async fn found(app: &Harness, mode: Mode) -> Vec<ReversalKind> {
+    let findings = reconcile(&app.tollgate, mode, 30).await.unwrap();
+    let kind = |finding: Finding| match finding {
+        Finding { drift: Drift::ReversedPayment { kind, .. }, is_fixed: false } => kind,
+        other => panic!("{other:?}"),
+    };
+    findings.into_iter().map(kind).collect()
 }
 
 async fn newest_payment(app: &Harness) -> String {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use billing::ledger::ReversalKind;
 use billing::{AccountId, CheckoutSessionId, CustomerId, EventId, Meter, PriceId, SubscriptionId};
 
 /// The class of a [`Drift`].
@@ -27,13 +28,15 @@ pub enum DriftKind {
     Unmatched,
     /// [`Drift::BilledUsage`].
     BilledUsage,
+    /// [`Drift::ReversedPayment`].
+    ReversedPayment,
     /// [`Drift::NotCompared`].
     NotCompared,
 }
 
 impl DriftKind {
     /// All classes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::MissedEvent,
         Self::WrongSubscription,
         Self::MissingSubscription,
@@ -44,6 +47,7 @@ impl DriftKind {
         Self::DeletedButBilled,
         Self::Unmatched,
         Self::BilledUsage,
+        Self::ReversedPayment,
         Self::NotCompared,
     ];
 
@@ -60,7 +64,30 @@ impl DriftKind {
             Self::DeletedButBilled => "deleted_but_billed",
             Self::Unmatched => "unmatched",
             Self::BilledUsage => "billed_usage",
+            Self::ReversedPayment => "reversed_payment",
             Self::NotCompared => "not_compared",
+        }
+    }
+
+    /// Returns advice to an operator about a difference that is not repaired automatically.
+    pub const fn next_step(self) -> Option<&'static str> {
+        match self {
+            Self::MissedEvent | Self::WrongSubscription | Self::WrongPurchase | Self::DeletedButBilled => None,
+            Self::MissingSubscription => {
+                Some("Check that STRIPE_SECRET_KEY belongs to the Stripe account and mode in which it was sold.")
+            }
+            Self::DuplicateSubscription => Some("Ask the customer which one to keep, and cancel the others in Stripe."),
+            Self::OrphanCustomer | Self::Unmatched => Some(
+                "If someone proves that they are this customer, link it to their account (docs/OPERATIONS.md). Otherwise ignore it.",
+            ),
+            Self::UnknownPrice => Some("Add the price to `retired_prices` of its plan in plans.toml."),
+            Self::BilledUsage => {
+                Some("Compare with the meter's events in the Dashboard (docs/OPERATIONS.md, “Usage”).")
+            }
+            Self::ReversedPayment => Some(
+                "Respond to an open dispute in the Dashboard before the evidence is due. Cancel the subscription there if it should not be charged again.",
+            ),
+            Self::NotCompared => Some("Check it in the Dashboard. The next comparison tries again."),
         }
     }
 
@@ -70,7 +97,7 @@ impl DriftKind {
     }
 }
 
-/// A difference between Stripe and the database.
+/// A difference between Stripe and the database, or something that an operator should know about a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
     /// Stripe has an event that was never received.
@@ -138,6 +165,14 @@ pub enum Drift {
     },
     /// Stripe has counted more or fewer units than it was sent.
     BilledUsage(BilledUsage),
+    /// A payment of a subscription is disputed, or the one for its current period was taken back. This is over when
+    /// the dispute is decided, the next period begins or, after a refund, a newer invoice is paid.
+    ReversedPayment {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// What happened to the payment.
+        kind: ReversalKind,
+    },
     /// An object could not be compared.
     NotCompared {
         /// Its id in Stripe.
@@ -176,6 +211,7 @@ impl Drift {
             Self::DeletedButBilled { .. } => DriftKind::DeletedButBilled,
             Self::Unmatched { .. } => DriftKind::Unmatched,
             Self::BilledUsage(_) => DriftKind::BilledUsage,
+            Self::ReversedPayment { .. } => DriftKind::ReversedPayment,
             Self::NotCompared { .. } => DriftKind::NotCompared,
         }
     }
@@ -187,7 +223,8 @@ impl Drift {
             Self::WrongSubscription { subscription, .. }
             | Self::MissingSubscription { subscription }
             | Self::UnknownPrice { subscription, .. }
-            | Self::DeletedButBilled { subscription, .. } => subscription.as_str(),
+            | Self::DeletedButBilled { subscription, .. }
+            | Self::ReversedPayment { subscription, .. } => subscription.as_str(),
             Self::DuplicateSubscription { customer, .. }
             | Self::OrphanCustomer { customer, .. }
             | Self::Unmatched { customer, .. }
@@ -203,6 +240,9 @@ impl Drift {
             Self::UnknownPrice { price, .. } => price.as_str(),
             Self::OrphanCustomer { subscription, .. } => subscription.as_str(),
             Self::BilledUsage(BilledUsage { meter, .. }) => meter.as_str(),
+            Self::ReversedPayment { kind: ReversalKind::Disputed, .. } => "disputed",
+            Self::ReversedPayment { kind: ReversalKind::DisputeLost, .. } => "lost",
+            Self::ReversedPayment { kind: ReversalKind::Refunded, .. } => "refunded",
             _ => "",
         };
         [self.kind().as_str(), self.subject(), part].join(":")
@@ -243,6 +283,15 @@ impl fmt::Display for Drift {
             Self::Unmatched { customer, events } => write!(f, "{events} events of {customer} wait for an account"),
             Self::BilledUsage(BilledUsage { customer, meter, sent, counted, .. }) => {
                 write!(f, "Stripe counted {counted} units of {meter} for {customer}, but {sent} were sent")
+            }
+            Self::ReversedPayment { subscription, kind: ReversalKind::Disputed } => {
+                write!(f, "a payment of {subscription} is disputed")
+            }
+            Self::ReversedPayment { subscription, kind: ReversalKind::DisputeLost } => {
+                write!(f, "the payment for the current period of {subscription} was lost in a dispute")
+            }
+            Self::ReversedPayment { subscription, kind: ReversalKind::Refunded } => {
+                write!(f, "the payment for the current period of {subscription} was refunded in full")
             }
             Self::NotCompared { subject, reason } => write!(f, "{subject} could not be compared: {reason}"),
         }

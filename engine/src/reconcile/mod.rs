@@ -14,6 +14,7 @@ mod contacts;
 pub mod drift;
 mod events;
 mod purchases;
+mod reversals;
 mod run;
 mod subscriptions;
 mod unlinked;

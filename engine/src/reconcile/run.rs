@@ -4,7 +4,7 @@ use billing::Timestamp;
 
 use super::comparison::{Comparison, Mode, Scope, scope};
 use super::drift::{DriftKind, Finding};
-use super::{billed_usage, contacts, events, purchases, subscriptions, unlinked, unmatched};
+use super::{billed_usage, contacts, events, purchases, reversals, subscriptions, unlinked, unmatched};
 use crate::core::Core;
 use crate::ids;
 use crate::store::StoreError;
@@ -87,6 +87,8 @@ async fn execute(
         let (drift, subject) = (&finding.drift, finding.drift.subject());
         if finding.is_fixed {
             tracing::warn!(subject, "repaired: {drift}");
+        } else if drift.kind() == DriftKind::ReversedPayment {
+            tracing::warn!(subject, "{drift}");
         } else {
             tracing::error!(subject, "differs from Stripe: {drift}");
         }
@@ -118,6 +120,7 @@ async fn compare(mut comparison: Comparison<'_>, days: i64) -> Compared {
             Part::Purchases => purchases::compare(&mut comparison, since).await,
             Part::Events => events::compare(&mut comparison, days).await,
             Part::Unmatched => unmatched::compare(&mut comparison).await,
+            Part::Reversals => reversals::report(&mut comparison).await,
             Part::BilledUsage => billed_usage::compare(&mut comparison).await,
             Part::Contacts => contacts::erase(&mut comparison).await,
         };
@@ -149,20 +152,28 @@ enum Part {
     Purchases,
     Events,
     Unmatched,
+    Reversals,
     BilledUsage,
     Contacts,
 }
 
 impl Part {
-    const ALL: [Self; 6] =
-        [Self::Subscriptions, Self::Purchases, Self::Events, Self::Unmatched, Self::BilledUsage, Self::Contacts];
+    const ALL: [Self; 7] = [
+        Self::Subscriptions,
+        Self::Purchases,
+        Self::Events,
+        Self::Unmatched,
+        Self::Reversals,
+        Self::BilledUsage,
+        Self::Contacts,
+    ];
 
     /// Returns the classes that this part finds completely. Those about a customer need all of the customer's
     /// subscriptions, so they are excluded if an object could not be read.
     const fn kinds(self, is_complete: bool) -> &'static [DriftKind] {
         use DriftKind::{
             BilledUsage, DeletedButBilled, DuplicateSubscription, MissedEvent, MissingSubscription, OrphanCustomer,
-            UnknownPrice, Unmatched, WrongPurchase, WrongSubscription,
+            ReversedPayment, UnknownPrice, Unmatched, WrongPurchase, WrongSubscription,
         };
         match (self, is_complete) {
             (Self::Subscriptions, true) => &[
@@ -177,6 +188,7 @@ impl Part {
             (Self::Purchases, _) => &[WrongPurchase],
             (Self::Events, _) => &[MissedEvent],
             (Self::Unmatched, _) => &[Unmatched],
+            (Self::Reversals, _) => &[ReversedPayment],
             (Self::BilledUsage, _) => &[BilledUsage],
             (Self::Contacts, _) => &[],
         }

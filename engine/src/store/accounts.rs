@@ -27,7 +27,8 @@ statements! {
     CONTACT = "SELECT email, email_canonical, name, closed_at FROM account WHERE id = $1";
     // The search text is bound as a pattern in which its own wildcards are escaped: see `pattern`.
     SEARCH = account_rows!("WHERE ($1 = '' OR a.email_lower LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
-        AND ($6 = FALSE OR EXISTS (SELECT 1 FROM subscription s WHERE s.account_id = a.id AND s.is_disputed)) \
+        AND ($6 = '' OR EXISTS (SELECT 1 FROM subscription s WHERE s.account_id = a.id \
+        AND (($6 = 'disputed' AND s.is_disputed) OR ($6 = 'lost_or_refunded' AND s.is_reversed)))) \
         AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4)) ORDER BY a.created_at DESC, a.id DESC LIMIT $5");
     BY_ID = account_rows!("WHERE a.id = $1");
     EXISTS = "SELECT id FROM account WHERE id = $1";
@@ -113,8 +114,35 @@ pub struct AccountFilter {
     /// Only those whose address contains this text, or whose id or Stripe customer id equals it; all if it
     /// is empty.
     pub text: String,
-    /// Only those with a subscription of which a payment is disputed.
-    pub is_disputed: bool,
+    /// Only those with a subscription of which a payment was taken back like this.
+    pub payment: Option<PaymentFilter>,
+}
+
+/// What happened to a payment of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaymentFilter {
+    /// It is disputed.
+    Disputed,
+    /// It was for the current period, and was lost in a dispute or refunded in full.
+    LostOrRefunded,
+}
+
+impl PaymentFilter {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Disputed, Self::LostOrRefunded];
+
+    /// Returns the text in an address.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disputed => "disputed",
+            Self::LostOrRefunded => "lost_or_refunded",
+        }
+    }
+
+    /// Reads the text in an address.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|payment| payment.as_str() == text)
+    }
 }
 
 /// Finds the accounts that match a filter, newest first.
@@ -126,7 +154,8 @@ pub async fn search(
 ) -> Result<Vec<AccountRow>, StoreError> {
     let text = filter.text.trim();
     let pattern = if text.is_empty() { String::new() } else { pattern(text) };
-    db.fetch_all(SEARCH, values![pattern, text, after.at.0, after.key.as_str(), limit, filter.is_disputed]).await
+    let payment = filter.payment.map_or("", PaymentFilter::as_str);
+    db.fetch_all(SEARCH, values![pattern, text, after.at.0, after.key.as_str(), limit, payment]).await
 }
 
 /// Finds an account, closed or not.

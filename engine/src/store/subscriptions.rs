@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use billing::ledger::ReversalKind;
 use billing::{
     AccountId, CustomerId, Item, PaidPlan, Pause, PauseBehavior, PauseReason, Status, Subscription, SubscriptionId,
     Tier, Timestamp,
@@ -25,18 +26,20 @@ statements! {
     // Inserts version 1 if there is no row; otherwise updates the row if its version is the one that was read.
     WRITE = "INSERT INTO subscription (id, account_id, customer_id, status, items, created, billing_cycle_anchor, \
         cancel_at_period_end, cancel_at, ended_at, trial_end, pause_behavior, pause_resumes_at, paused_reason, paid_tier, \
-        paid_until, reversals, is_disputed, past_due_since, last_known_tier, synced_at, version) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 1) \
+        paid_until, reversals, is_disputed, is_reversed, past_due_since, last_known_tier, synced_at, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, 1) \
         ON CONFLICT (id) DO UPDATE SET \
         account_id = excluded.account_id, customer_id = excluded.customer_id, status = excluded.status, \
         items = excluded.items, created = excluded.created, billing_cycle_anchor = excluded.billing_cycle_anchor, \
         cancel_at_period_end = excluded.cancel_at_period_end, cancel_at = excluded.cancel_at, ended_at = excluded.ended_at, \
         trial_end = excluded.trial_end, pause_behavior = excluded.pause_behavior, pause_resumes_at = excluded.pause_resumes_at, \
         paused_reason = excluded.paused_reason, paid_tier = excluded.paid_tier, paid_until = excluded.paid_until, \
-        reversals = excluded.reversals, is_disputed = excluded.is_disputed, \
+        reversals = excluded.reversals, is_disputed = excluded.is_disputed, is_reversed = excluded.is_reversed, \
         past_due_since = excluded.past_due_since, last_known_tier = excluded.last_known_tier, synced_at = excluded.synced_at, \
-        version = subscription.version + 1 WHERE subscription.version = $22 RETURNING version";
+        version = subscription.version + 1 WHERE subscription.version = $23 RETURNING version";
     COUNT_DISPUTED = "SELECT COUNT(*) FROM subscription WHERE is_disputed";
+    COUNT_REVERSED = "SELECT COUNT(*) FROM subscription WHERE is_reversed";
+    FLAGGED = "SELECT * FROM subscription WHERE is_disputed OR is_reversed ORDER BY id";
     INSERT_REVISION = "INSERT INTO subscription_revision (subscription_id, version, account_id, snapshot, cause, written_at) \
         VALUES ($1, $2, $3, $4, $5, $6)";
     AS_OF = "SELECT r.subscription_id, r.version, r.snapshot, r.cause, r.written_at FROM subscription_revision r \
@@ -91,6 +94,10 @@ columns!(SubscriptionRow {
 });
 
 impl SubscriptionRow {
+    fn read_alone(self) -> (SubscriptionId, Result<Stored<Subscription>, StoreError>) {
+        (SubscriptionId::new(&self.id), self.read())
+    }
+
     fn read(self) -> Result<Stored<Subscription>, StoreError> {
         let at = RowRef { table: "subscription", row: &self.id };
         let items: Vec<Item> = at.read_json("items", &self.items)?;
@@ -153,7 +160,7 @@ pub async fn by_ids(
     ids: &[&str],
 ) -> Result<HashMap<SubscriptionId, Result<Stored<Subscription>, StoreError>>, StoreError> {
     let rows = db.fetch_all::<SubscriptionRow>(BY_IDS.on(db), values![list(ids)]).await?;
-    Ok(rows.into_iter().map(|row| (SubscriptionId::new(&row.id), row.read())).collect())
+    Ok(rows.into_iter().map(SubscriptionRow::read_alone).collect())
 }
 
 /// Returns the subscriptions that have not ended, as stored.
@@ -166,6 +173,22 @@ pub async fn running(db: &Db) -> Result<Vec<SubscriptionId>, StoreError> {
 pub async fn count_disputed(db: &Db) -> Result<i64, StoreError> {
     let (count,) = db.fetch_one::<(i64,)>(COUNT_DISPUTED, values![]).await?;
     Ok(count)
+}
+
+/// Returns the number of subscriptions whose payment for the current period was lost in a dispute or refunded
+/// in full.
+pub async fn count_reversed(db: &Db) -> Result<i64, StoreError> {
+    let (count,) = db.fetch_one::<(i64,)>(COUNT_REVERSED, values![]).await?;
+    Ok(count)
+}
+
+/// Reads the subscriptions with [`Subscription::flagged_reversals`], by id. A row that cannot be read does not
+/// affect the others.
+pub async fn with_flagged_reversals(
+    db: &Db,
+) -> Result<Vec<(SubscriptionId, Result<Stored<Subscription>, StoreError>)>, StoreError> {
+    let rows = db.fetch_all::<SubscriptionRow>(FLAGGED, values![]).await?;
+    Ok(rows.into_iter().map(SubscriptionRow::read_alone).collect())
 }
 
 /// Finds a subscription.
@@ -207,6 +230,7 @@ pub async fn write(
         subscription.paid.as_ref().map(|paid| paid.until.0),
         row.to_json("reversals", &subscription.reversals)?,
         subscription.is_disputed(),
+        subscription.flagged_reversals().iter().any(|kind| *kind != ReversalKind::Disputed),
         subscription.past_due_since.map(|at| at.0),
         subscription.last_known_tier.as_ref().map(Tier::as_str),
         at.0,

@@ -42,7 +42,7 @@ async fn set_contact(database: &TestDatabase, account: &AccountId, email: &str, 
 }
 
 async fn search(database: &TestDatabase, text: &str) -> Vec<AccountRow> {
-    let filter = AccountFilter { text: text.to_owned(), is_disputed: false };
+    let filter = AccountFilter { text: text.to_owned(), payment: None };
     accounts::search(&database.db, &filter, &Cursor::start(), 100).await.unwrap()
 }
 

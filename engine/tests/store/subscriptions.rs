@@ -7,7 +7,7 @@ use billing::{
     Subscription, SubscriptionId, Tier, Timestamp,
 };
 use engine::StoreError;
-use engine::store::accounts::{self, AccountFilter};
+use engine::store::accounts::{self, AccountFilter, PaymentFilter};
 use engine::store::{Cursor, Stored, subscriptions};
 
 use crate::databases::{TestDatabase, concurrently};
@@ -92,31 +92,44 @@ on_both_databases! {
         assert_eq!((read.object, read.version), (emptied, 2));
     }
 
-    async fn subscriptions_with_an_open_dispute_are_counted_and_their_accounts_found(database) {
+    async fn subscriptions_whose_payment_was_taken_back_are_counted_and_their_accounts_found(database) {
         let ada = database.account("ada@example.com").await;
         let eve = database.account("eve@example.com").await;
         let (cus_ada, cus_eve) = (database.customer(&ada, "cus_ada").await, database.customer(&eve, "cus_eve").await);
         let with = |id: &str, customer: &CustomerId, kind| {
-            Subscription { reversals: vec![reversal("in_1", kind)], ..pro(id, customer) }
+            let subscription = pro(id, customer);
+            let current = Reversal { until: subscription.period().end, ..reversal("in_1", kind) };
+            Subscription { reversals: vec![current], ..subscription }
         };
         let disputed = with("sub_1", &cus_ada, ReversalKind::Disputed);
         assert!(database.write(&ada, &disputed, None).await);
         assert!(database.write(&ada, &with("sub_2", &cus_ada, ReversalKind::DisputeLost), None).await);
         assert!(database.write(&eve, &with("sub_3", &cus_eve, ReversalKind::Refunded), None).await);
         assert_eq!(subscriptions::count_disputed(&database.db).await.unwrap(), 1);
-        let found = async |text: &str, is_disputed| {
-            let filter = AccountFilter { text: text.to_owned(), is_disputed };
+        assert_eq!(subscriptions::count_reversed(&database.db).await.unwrap(), 2);
+        let found = async |text: &str, payment| {
+            let filter = AccountFilter { text: text.to_owned(), payment };
             let rows = accounts::search(&database.db, &filter, &Cursor::start(), 9).await.unwrap();
             rows.into_iter().map(|row| row.email).collect::<Vec<_>>()
         };
-        assert_eq!(found("", true).await, ["ada@example.com"]);
-        assert!(found("eve", true).await.is_empty());
-        assert_eq!(found("eve", false).await, ["eve@example.com"]);
+        let (is_disputed, is_reversed) = (Some(PaymentFilter::Disputed), Some(PaymentFilter::LostOrRefunded));
+        assert_eq!(found("", is_disputed).await, ["ada@example.com"]);
+        assert!(found("eve", is_disputed).await.is_empty());
+        assert_eq!(found("eve", is_reversed).await, ["eve@example.com"]);
+        assert_eq!(found("", is_reversed).await.len(), 2);
+        assert_eq!(found("eve", None).await, ["eve@example.com"]);
+        let flagged = subscriptions::with_flagged_reversals(&database.db).await.unwrap();
+        let ids: Vec<&str> = flagged.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!(ids, ["sub_1", "sub_2", "sub_3"]);
 
         let won = Subscription { reversals: Vec::new(), ..disputed };
         assert!(database.write(&ada, &won, Some(1)).await);
         assert_eq!(subscriptions::count_disputed(&database.db).await.unwrap(), 0);
-        assert!(found("", true).await.is_empty());
+        assert!(found("", is_disputed).await.is_empty());
+        let canceled = Subscription { status: Status::Canceled, ..with("sub_3", &cus_eve, ReversalKind::Refunded) };
+        assert!(database.write(&eve, &canceled, Some(1)).await);
+        assert_eq!(subscriptions::count_reversed(&database.db).await.unwrap(), 1);
+        assert!(found("eve", is_reversed).await.is_empty(), "it is not charged again");
     }
 
     async fn every_status_is_read_back(database) {

@@ -23,6 +23,8 @@ pub struct Overview {
     pub failing_changes: Failing,
     /// The number of subscriptions with a payment whose dispute is open.
     pub disputed: i64,
+    /// The number of subscriptions whose payment for the current period was lost in a dispute or refunded in full.
+    pub reversed: i64,
     /// The latest finished comparison with Stripe.
     pub last_run: Option<Run>,
     /// The number of open differences in each class.
@@ -37,6 +39,7 @@ pub async fn overview(tollgate: &Tollgate, _: &OperatorPermit) -> Result<Overvie
         postponed: inbox::postponed(tollgate.db()).await?,
         failing_changes: billing_changes::failing(tollgate.db()).await?,
         disputed: subscriptions::count_disputed(tollgate.db()).await?,
+        reversed: subscriptions::count_reversed(tollgate.db()).await?,
         last_run: drift::latest_run(tollgate.db()).await?,
         drift: drift::count_open(tollgate.db()).await?,
     })

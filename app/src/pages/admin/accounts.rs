@@ -1,7 +1,7 @@
-//! `/admin/accounts?search=&disputes=&after=`
+//! `/admin/accounts?search=&payments=&after=`
 
 use billing::{Catalog, Reason, Timestamp};
-use engine::store::accounts::AccountFilter;
+use engine::store::accounts::{AccountFilter, PaymentFilter};
 use leptos::prelude::*;
 use server::admin::accounts::{self, AccountSummary};
 
@@ -14,17 +14,15 @@ use crate::components::{Column, DataTable, Day, Empty, Glyph, Heading, operator_
 use crate::failure::Failure;
 use crate::query::{after, parameter};
 
-/// The value of `disputes=` for accounts with a disputed payment.
-const OPEN: &str = "open";
-
 /// Accounts, newest first, each with its plan and the reason.
 #[component]
 pub fn Accounts() -> impl IntoView {
     let search = parameter("search").unwrap_or_default().trim().to_owned();
-    let disputes = parameter("disputes").filter(|disputes| disputes == OPEN).map(|_| OPEN);
+    let payment = parameter("payments").as_deref().and_then(PaymentFilter::parse);
+    let payments = payment.map(PaymentFilter::as_str);
     let cursor = after("after");
     operator_page("Accounts", move |Operator { tollgate, permit }| async move {
-        let filter = AccountFilter { text: search.clone(), is_disputed: disputes.is_some() };
+        let filter = AccountFilter { text: search.clone(), payment };
         let page = accounts::accounts(&tollgate, &permit, &filter, &cursor).await.map_err(Failure::store)?;
         let catalog = tollgate.catalog();
         let body = if page.rows.is_empty() {
@@ -43,7 +41,7 @@ pub fn Accounts() -> impl IntoView {
                 >
                     {rows}
                 </DataTable>
-                <Older path="/admin/accounts" kept=vec![("search", search.clone()), ("disputes", disputes.unwrap_or_default().to_owned())] next=page.next/>
+                <Older path="/admin/accounts" kept=vec![("search", search.clone()), ("payments", payments.unwrap_or_default().to_owned())] next=page.next/>
             }
             .into_any()
         };
@@ -53,7 +51,7 @@ pub fn Accounts() -> impl IntoView {
             <section class="card" aria-label="Accounts">
                 <FilterForm action="/admin/accounts" label="Search accounts" button="Search">
                     <Search name="search" label="E-mail, account or customer" value=search placeholder="ada@, cus_…"/>
-                    <Choice name="disputes" label="Disputes" values=vec![OPEN] chosen=disputes/>
+                    <Choice name="payments" label="Payments" values=PaymentFilter::ALL.map(PaymentFilter::as_str).to_vec() chosen=payments/>
                 </FilterForm>
                 {body}
             </section>

@@ -142,11 +142,14 @@ fn DriftRow(row: DriftEntry) -> impl IntoView {
         address("/admin/events", &[("about", row.subject.as_str())])
     };
     let text = kind_text(&row.kind);
+    let next_step =
+        DriftKind::parse(&row.kind).and_then(DriftKind::next_step).filter(|_| row.state == DriftState::Open);
     view! {
         <tr>
             <th scope="row">
                 {if is_stored { view! { <a href=href>{text}</a> }.into_any() } else { text.into_any() }}
                 <p class="quiet">{row.description}</p>
+                {next_step.map(|next_step| view! { <p class="quiet">{next_step}</p> })}
             </th>
             <td><DriftBadge state=row.state/></td>
             <td><Moment at=row.found_at/></td>

@@ -2,6 +2,7 @@
 
 use billing::Timestamp;
 use billing::money::grouped;
+use engine::store::accounts::PaymentFilter;
 use engine::store::billing_changes::{ChangeState, Failing};
 use engine::store::drift::{DriftState, OpenCount, Run};
 use engine::store::inbox::{PostponedEvents, StateCount};
@@ -26,6 +27,7 @@ pub fn Overview() -> impl IntoView {
             <StripeOutage postponed=overview.postponed/>
             <FailingChanges failing=overview.failing_changes/>
             <Disputes disputed=overview.disputed/>
+            <Reversals reversed=overview.reversed/>
             <div class="split">
                 <Events counts=overview.events oldest=overview.oldest_pending/>
                 <Drift run=overview.last_run open=overview.drift/>
@@ -75,10 +77,27 @@ fn Disputes(disputed: i64) -> impl IntoView {
         1 => "A subscription's payment is disputed.".to_owned(),
         count => format!("Payments of {count} subscriptions are disputed."),
     };
-    let href = address("/admin/accounts", &[("disputes", "open")]);
+    let href = address("/admin/accounts", &[("payments", PaymentFilter::Disputed.as_str())]);
     Some(view! {
         <Banner tone=Tone::Warning title>
             <p>"Respond in Stripe's Dashboard before the evidence is due."</p>
+            <p class="actions"><a class="button" href=href>"See accounts"</a></p>
+        </Banner>
+    })
+}
+
+/// Says how many subscriptions run although their payment was taken back.
+#[component]
+fn Reversals(reversed: i64) -> impl IntoView {
+    let title = match reversed {
+        0 => return None,
+        1 => "A subscription's payment was lost in a dispute or refunded.".to_owned(),
+        count => format!("Payments of {count} subscriptions were lost in a dispute or refunded."),
+    };
+    let href = address("/admin/accounts", &[("payments", PaymentFilter::LostOrRefunded.as_str())]);
+    Some(view! {
+        <Banner tone=Tone::Info title>
+            <p>"They renew as usual. Cancel those in Stripe's Dashboard that should not be charged again."</p>
             <p class="actions"><a class="button" href=href>"See accounts"</a></p>
         </Banner>
     })
