@@ -113,6 +113,25 @@ impl System {
         until(async || reqwest::get(&health).await.is_ok()).await;
     }
 
+    /// Makes the database unavailable until something has happened. If its server is this test's own, it crashes
+    /// and is started again.
+    #[expect(clippy::disallowed_methods, reason = "`make nightly` gives a server of its own")]
+    pub async fn interrupt_database(&self, until: impl Future<Output = ()>) {
+        let Ok(control) = std::env::var("TOLLGATE_TEST_POSTGRES_CONTROL") else {
+            let outage = self.database.take_away().await;
+            until.await;
+            return outage.end().await;
+        };
+        let run = async |action: &str| {
+            let mut command = tokio::process::Command::new("sh");
+            let status = command.args(["-c", &format!("{control} {action}")]).status().await.unwrap();
+            assert!(status.success(), "PostgreSQL does not {action}");
+        };
+        run("stop").await;
+        until.await;
+        run("start").await;
+    }
+
     /// Waits until a delivery from Stripe has failed or got no response.
     pub async fn until_failed_delivery(&self) {
         let is_failure = |attempt: &Option<u16>| attempt.is_none_or(|status| status >= 500);

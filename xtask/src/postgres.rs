@@ -3,6 +3,7 @@
 //! It listens on the loopback address only and without passwords.
 
 use std::fs;
+use std::iter;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -22,7 +23,7 @@ const MAX_CONNECTIONS: &str = "max_connections=300";
 pub enum Durability {
     /// It does, as in production.
     Durable,
-    /// It does not. No test crashes the server itself, and a slow disk would make the tests slow.
+    /// It does not. These tests do not crash the server itself, and a slow disk would make them slow.
     Fast,
 }
 
@@ -67,7 +68,7 @@ impl Cluster {
         // Another process may take a free port before the server does.
         for _ in 0..5 {
             cluster.port = free_port()?;
-            let started = process::run(&mut cluster.start_command());
+            let started = process::run(cluster.control().arg("start"));
             if started.is_ok() || interrupted() {
                 return started.map(|()| cluster);
             }
@@ -93,23 +94,28 @@ impl Cluster {
         Ok(format!("postgres://tollgate@127.0.0.1:{port}/{name}"))
     }
 
-    fn start_command(&self) -> Command {
+    /// Returns a shell command that crashes the server if `stop` is appended, and starts it if `start` is appended.
+    pub fn control_line(&self) -> String {
+        let control = self.control();
+        let words = iter::once(control.get_program()).chain(control.get_args());
+        let words = words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
+        let folder = quoted(&self.folder.path().to_string_lossy());
+        let as_user = self.account.map_or_else(String::new, |Account { uid, gid }| {
+            format!("setpriv --reuid={uid} --regid={gid} --clear-groups ")
+        });
+        format!("cd {folder} && {as_user}{words}")
+    }
+
+    /// Returns the command that starts and stops the server, without the action. To stop it is to crash it.
+    fn control(&self) -> Command {
         let mut command = self.program("pg_ctl");
         let fsync = if self.durability == Durability::Durable { "on" } else { "off" };
         let options = format!(
             "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c {MAX_CONNECTIONS} -c fsync={fsync}",
             self.port
         );
-        command.args([
-            "start",
-            "--wait",
-            "--timeout=60",
-            "--silent",
-            "--pgdata=data",
-            "--log=server.log",
-            "--options",
-            &options,
-        ]);
+        command.args(["--wait", "--timeout=60", "--silent", "--mode=immediate", "--pgdata=data", "--log=server.log"]);
+        command.args(["--options", &options]);
         command
     }
 
@@ -136,10 +142,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if self.port != 0 {
             // The data is deleted, so there is nothing to flush.
-            let _ = self
-                .program("pg_ctl")
-                .args(["stop", "--wait", "--silent", "--mode=immediate", "--pgdata=data"])
-                .status();
+            let _ = self.control().arg("stop").status();
         }
     }
 }
@@ -163,6 +166,11 @@ fn id(option: &str, name: &str) -> Option<u32> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
+/// Quotes a word for a shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// Returns a port that is currently free.
 pub fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
@@ -176,11 +184,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cluster_listens_on_its_port_and_is_deleted_when_dropped() {
+    fn a_cluster_listens_on_its_port_restarts_and_is_deleted_when_dropped() {
         let cluster = Cluster::start(Durability::Fast).expect("PostgreSQL is installed by `make test`");
         let (port, folder) = (cluster.port, cluster.folder.path().to_owned());
         assert!(cluster.url().ends_with(&format!("@127.0.0.1:{port}/postgres")));
         assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+        for (action, accepts) in [("stop", false), ("start", true)] {
+            process::run(Command::new("sh").args(["-c", &format!("{} {action}", cluster.control_line())])).unwrap();
+            assert_eq!(TcpStream::connect(("127.0.0.1", port)).is_ok(), accepts, "{action}");
+        }
         drop(cluster);
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the server is still running");
         assert!(!folder.exists(), "the data was not deleted");
