@@ -37,7 +37,7 @@ test('credits are used after the plan’s limit', async ({ page }) => {
   await buy(page);
   expect((await generate()).status()).toBe(200);
   await page.goto('/billing');
-  await expect(page.getByText(/^499 credits\b.*\b1\b/)).toBeVisible();
+  await expect(page.getByRole('region', { name: 'Usage' }).getByText(/^499 credits\b.*\b1\b/)).toBeVisible();
 });
 
 test('a declined card buys nothing', async ({ page, email, stripe, watch }) => {
