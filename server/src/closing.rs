@@ -5,8 +5,8 @@ use engine::closing::{self, CloseError};
 use engine::store::Tx;
 
 use crate::auth::{self, AuthUnavailable, Client, LoginError, Session, SignedIn};
-use crate::store::users::{self, User};
-use crate::store::{StoreError, api_keys, custom_domains, support_messages};
+use crate::store::users::User;
+use crate::store::{StoreError, api_keys, custom_domains, support_messages, users};
 use crate::tollgate::Tollgate;
 use crate::uninterrupted::uninterrupted;
 use crate::user_cache::Changed;
