@@ -427,6 +427,17 @@ async fn a_plan_whose_payment_was_returned_says_why_it_is_suspended_and_when_it_
     }
 }
 
+#[tokio::test]
+async fn a_paused_plan_that_is_kept_shows_until_when() {
+    let app = App::with_plans(&PLANS.replace("\"end_access\" #", "\"keep_period\" #")).await;
+    let mut paused = subscription("tollgate_pro_month", Status::Paused);
+    paused.paused = Some(PauseReason::PauseRequested);
+    let mut browser = app.subscribed("ada@example.com", paused).await;
+    let banners = banners(&browser.get("/billing").await.html);
+    assert_eq!(banners, [("Pro is paused.".to_owned(), vec!["16 December 2026, 14:05:00 UTC".to_owned()])]);
+    assert_eq!(browser.get("/dashboard/analytics").await.status, StatusCode::OK);
+}
+
 /// Returns the title of each banner above the cards, and the exact dates in it.
 fn banners(html: &str) -> Vec<(String, Vec<String>)> {
     let (above, _) = html.split_once("<div class=\"split\">").unwrap();

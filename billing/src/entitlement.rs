@@ -7,7 +7,8 @@
 //! | `past_due` | the tier until the first failed payment plus the grace period |
 //! | … because an upgrade was not paid | the tier that was paid last, to the end of the period it was paid for |
 //! | `paused` after a failed payment | as `past_due` |
-//! | `paused` on request or after a trial without a payment method | none |
+//! | `paused` on request | none; with `on_pause = "keep_period"`, the tier until exactly the period's end |
+//! | `paused` for another reason, such as a trial without a payment method | none |
 //! | `incomplete`, `incomplete_expired`, `canceled`, `unpaid` | none |
 //! | any other status, or a price that was never known | none, flagged |
 //!
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, OnDispute, OnFullRefund, Tier};
+use crate::catalog::{Catalog, OnDispute, OnFullRefund, OnPause, Tier};
 use crate::ids::SubscriptionId;
 use crate::keys::{Feature, Meter};
 use crate::ledger::ReversalKind;
@@ -103,6 +104,8 @@ pub enum Rule {
     PaymentDisputed,
     /// The payment for the current period was refunded in full.
     PaymentRefunded,
+    /// It is paused on request, in a period that is paid for.
+    PausedInPeriod,
     /// The status gives no access: canceled, unpaid, paused or incomplete.
     StatusGivesNothing,
     /// This version does not know the status.
@@ -124,6 +127,7 @@ impl Rule {
             Self::StalePeriod => "its period has ended and was not renewed",
             Self::PaymentDisputed => "the payment for the period is disputed or was lost in a dispute",
             Self::PaymentRefunded => "the payment for the period was refunded in full",
+            Self::PausedInPeriod => "it is paused on request, and the period is paid for",
             Self::StatusGivesNothing => "this status gives no access",
             Self::UnknownStatus => "this version does not know the status",
             Self::UnknownPrice => "none of its prices was ever in the catalog",
@@ -230,6 +234,7 @@ fn assess<'a>(
     match &subscription.status {
         Status::Trialing | Status::Active | Status::PastDue => {}
         Status::Paused if subscription.is_unpaid() => {}
+        Status::Paused if subscription.is_paused_on_request() && catalog.on_pause() == OnPause::KeepPeriod => {}
         Status::Unpaid | Status::Paused | Status::Incomplete | Status::IncompleteExpired | Status::Canceled => {
             return deny(Rule::StatusGivesNothing);
         }
@@ -266,6 +271,7 @@ fn assess<'a>(
         },
         Some((_, Rule::EndsLater)) => deny(Rule::Ended),
         Some((_, Rule::InGrace | Rule::PaidBefore)) => deny(Rule::GraceOver),
+        Some((_, Rule::PausedInPeriod)) => deny(Rule::StatusGivesNothing),
         Some(_) => deny(Rule::StalePeriod),
     }
 }
@@ -274,6 +280,7 @@ fn assess<'a>(
 /// must be one that gives access.
 fn access_end(subscription: &Subscription, period: Period, catalog: &Catalog) -> (Rule, Timestamp) {
     let (rule, end) = match subscription.status {
+        Status::Paused if subscription.is_paused_on_request() => (Rule::PausedInPeriod, period.end),
         Status::PastDue | Status::Paused => {
             let grace_end = subscription.grace_end_of(period, catalog);
             match subscription.paid.as_ref().filter(|paid| paid.until > grace_end) {

@@ -22,8 +22,8 @@ pub mod usage_window;
 
 pub use allowance::{Allocation, Allowance};
 pub use catalog::{
-    Catalog, CatalogErrors, FeatureDefinition, Interval, MeterDefinition, MeteredPrice, OnDispute, OnFullRefund, Plan,
-    Price, Product, Tier,
+    Catalog, CatalogErrors, FeatureDefinition, Interval, MeterDefinition, MeteredPrice, OnDispute, OnFullRefund,
+    OnPause, Plan, Price, Product, Tier,
 };
 pub use entitlement::{Entitlement, Flag, Reason, Rule, entitlement};
 pub use ids::{

@@ -214,6 +214,11 @@ impl Subscription {
         }
     }
 
+    /// Returns `true` if it is paused because that was requested.
+    pub fn is_paused_on_request(&self) -> bool {
+        self.status == Status::Paused && self.paused == Some(PauseReason::PauseRequested)
+    }
+
     /// Returns `true` if it has invoices that were due and are not paid.
     pub fn owes(&self) -> bool {
         self.is_unpaid() || self.status == Status::Unpaid

@@ -3,8 +3,8 @@
 mod support;
 
 use billing::{
-    Catalog, CatalogErrors, Currency, Feature, Interval, Limit, Meter, Money, OnDispute, OnFullRefund, Overage,
-    PriceId, Status, Subscription, Tier,
+    Catalog, CatalogErrors, Currency, Feature, Interval, Limit, Meter, Money, OnDispute, OnFullRefund, OnPause,
+    Overage, PriceId, Status, Subscription, Tier,
 };
 use proptest::prelude::*;
 use support::{
@@ -208,6 +208,18 @@ fn a_dispute_is_flagged_and_a_refund_keeps_access_unless_the_file_says_otherwise
         &["top level: unknown on_full_refund `flag` (known: keep, end_access)"],
     );
     assert_error("grace_days = 3", "on_dispute = true", &["`on_dispute` must be a non-empty string"]);
+}
+
+#[test]
+fn a_pause_ends_access_unless_the_file_says_otherwise() {
+    assert_eq!((catalog().on_pause(), valid().on_pause()), (OnPause::EndAccess, OnPause::EndAccess));
+    let keeps = parse(&replaced("grace_days = 3", "grace_days = 3\non_pause = \"keep_period\"")).expect("valid");
+    assert_eq!(keeps.on_pause(), OnPause::KeepPeriod);
+    assert_error(
+        "grace_days = 3",
+        "on_pause = \"keep\"",
+        &["top level: unknown on_pause `keep` (known: end_access, keep_period)"],
+    );
 }
 
 #[test]

@@ -172,6 +172,21 @@ fn paused_for_another_reason_is_free() {
 }
 
 #[test]
+fn a_requested_pause_keeps_the_paid_period_if_the_catalog_says_so() {
+    let keeps = parse(&PLANS.replace("on_pause = \"end_access\"", "on_pause = \"keep_period\""));
+    let paused = |reason| Subscription { paused: Some(reason), ..in_status(Status::Paused) };
+    let requested = [paused(PauseReason::PauseRequested)];
+    let before = entitlement(&requested, &keeps, END.plus_seconds(-1));
+    assert_eq!((&before.tier, before.until), (&pro(), Some(END)));
+    assert_reason(&before, "sub_1", Status::Paused, Rule::PausedInPeriod);
+    let after = entitlement(&requested, &keeps, END);
+    assert_eq!((after.tier, after.flags), (free(), Vec::new()), "it is not stale: Stripe renews no paused period");
+    for reason in [PauseReason::System, PauseReason::TrialEndWithoutPaymentMethod] {
+        assert_eq!(entitlement(&[paused(reason)], &keeps, START).tier, free());
+    }
+}
+
+#[test]
 fn past_due_inside_grace_keeps_the_tier() {
     let failed = past_due_since(START);
     let open = at(std::slice::from_ref(&failed), START.plus_days(2));

@@ -75,11 +75,14 @@ pub fn SubscriptionNotice(tollgate: Tollgate, overview: BillingOverview) -> impl
         Rule::PaymentDisputed => view! { <Disputed plan subscription/> }.into_any(),
         Rule::PaymentRefunded => view! { <Refunded plan subscription/> }.into_any(),
         Rule::StalePeriod | Rule::UnknownStatus | Rule::UnknownPrice => view! { <UnderReview/> }.into_any(),
+        Rule::PausedInPeriod => view! { <PausedPlan plan keeps=Some(subscription.period().end)/> }.into_any(),
         Rule::StatusGivesNothing => match status {
             Status::Incomplete => view! { <Incomplete plan debt/> }.into_any(),
             Status::Unpaid => view! { <Unpaid plan debt/> }.into_any(),
             Status::Paused => match subscription.paused {
-                Some(PauseReason::PauseRequested | PauseReason::System) => view! { <PausedPlan plan/> }.into_any(),
+                Some(PauseReason::PauseRequested | PauseReason::System) => {
+                    view! { <PausedPlan plan keeps=None/> }.into_any()
+                }
                 _ => view! { <TrialWithoutCard plan/> }.into_any(),
             },
             _ => return None,
@@ -288,10 +291,11 @@ fn TrialWithoutCard(plan: String) -> impl IntoView {
 
 /// Only an operator can resume it.
 #[component]
-fn PausedPlan(plan: String) -> impl IntoView {
+fn PausedPlan(plan: String, keeps: Option<Timestamp>) -> impl IntoView {
+    let access = keeps.map(|end| view! { "You keep it until " <Day at=end/> ". " });
     view! {
         <Banner tone=Tone::Warning title=format!("{plan} is paused.")>
-            <p>"You aren't charged while it's paused. Contact us to resume it."</p>
+            <p>{access} "You aren't charged while it's paused. Contact us to resume it."</p>
         </Banner>
     }
 }

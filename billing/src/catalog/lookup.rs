@@ -5,6 +5,7 @@ use std::fmt;
 use crate::catalog::definition::{FeatureDefinition, MeterDefinition};
 use crate::catalog::error::CatalogErrors;
 use crate::catalog::metered_price::MeteredPrice;
+use crate::catalog::on_pause::OnPause;
 use crate::catalog::on_reversal::{OnDispute, OnFullRefund};
 use crate::catalog::plan::{Plan, Tier};
 use crate::catalog::product::Product;
@@ -21,6 +22,7 @@ pub struct Catalog {
     pub(super) products: Vec<Product>,
     pub(super) trial_days: u32,
     pub(super) grace_days: u32,
+    pub(super) on_pause: OnPause,
     pub(super) on_dispute: OnDispute,
     pub(super) on_full_refund: OnFullRefund,
 }
@@ -91,6 +93,11 @@ impl Catalog {
     /// Returns the days of access after a failed payment, and after a period that was not renewed.
     pub const fn grace_days(&self) -> u32 {
         self.grace_days
+    }
+
+    /// Returns what happens while a subscription is paused on request.
+    pub const fn on_pause(&self) -> OnPause {
+        self.on_pause
     }
 
     /// Returns what happens when the payment for the current period is disputed.

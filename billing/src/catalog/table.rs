@@ -15,6 +15,7 @@ use crate::catalog::field::{Amount, Field, LimitValue, Name, Text};
 pub(super) struct FileTable {
     pub trial_days: Field<u32>,
     pub grace_days: Field<u32>,
+    pub on_pause: Field<Text>,
     pub on_dispute: Field<Text>,
     pub on_full_refund: Field<Text>,
     pub feature: Field<Vec<Table>>,

@@ -11,6 +11,7 @@ use crate::catalog::field::{Amount, Expected, Field, LimitValue, Text};
 use crate::catalog::interval::Interval;
 use crate::catalog::lookup::Catalog;
 use crate::catalog::metered_price::MeteredPrice;
+use crate::catalog::on_pause::OnPause;
 use crate::catalog::on_reversal::{OnDispute, OnFullRefund};
 use crate::catalog::plan::{Plan, Price, Tier};
 use crate::catalog::product::Product;
@@ -63,6 +64,8 @@ impl Validator<'_> {
         let file: FileTable = read_table(owner, file, &mut self.errors);
         let trial_days = self.optional(owner, "trial_days", file.trial_days).unwrap_or_default();
         let grace_days = self.optional(owner, "grace_days", file.grace_days).unwrap_or(DEFAULT_GRACE_DAYS);
+        let on_pause = [("end_access", OnPause::EndAccess), ("keep_period", OnPause::KeepPeriod)];
+        let on_pause = self.choice(owner, "on_pause", file.on_pause, &on_pause);
         let on_dispute = [("flag", OnDispute::Flag), ("suspend", OnDispute::Suspend)];
         let on_dispute = self.choice(owner, "on_dispute", file.on_dispute, &on_dispute);
         let on_full_refund = [("keep", OnFullRefund::Keep), ("end_access", OnFullRefund::EndAccess)];
@@ -93,6 +96,7 @@ impl Validator<'_> {
                 .collect(),
             trial_days,
             grace_days,
+            on_pause,
             on_dispute,
             on_full_refund,
         };
