@@ -410,7 +410,7 @@ fn payment_fields(session: &CheckoutSession, input: &Input, field_error: Option<
         .iter()
         .map(|(way, label)| {
             let checked = if *way == chosen { " checked" } else { "" };
-            format!(r#"<label><input type="radio" name="pay_with" value="{way}"{checked}>{label}</label>\n"#)
+            format!(r#"<label><input type="radio" name="pay_with" value="{way}"{checked}>{label}</label>"#)
         })
         .collect();
     let mut shown = match ways.len() {

@@ -160,11 +160,13 @@ impl World {
         let request = self.http.request(method.parse().expect("a method"), url);
         let response = request.header("content-type", FORM).body(encode(form)).send().await.expect("a response");
         let location = response.headers().get("location").and_then(|location| location.to_str().ok());
-        Page {
+        let page = Page {
             status: response.status().as_u16(),
             location: location.unwrap_or_default().to_owned(),
             body: response.text().await.expect("text"),
-        }
+        };
+        assert!(!page.body.contains("\\n"), "an escape is visible: {}", page.body);
+        page
     }
 
     pub async fn retrieve_session(&self, session: &str) -> Value {
