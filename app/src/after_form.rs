@@ -1,7 +1,7 @@
 //! The redirect after a form.
 //!
-//! A browser checks the `form-action` of the page with the form at every redirect that follows, and silently
-//! stops at an address that is not listed. Checkout on a custom domain, Stripe's invoices, and our links that
+//! Chromium and WebKit check the `form-action` of the page with the form at every redirect that follows, and
+//! silently stop at an address that is not listed; Firefox checks only the form's own address. Checkout on a custom domain, Stripe's invoices, and our links that
 //! lead there can be such addresses. Such redirects end at a page of ours that continues automatically
 //! (`end2end/tests/origins.spec.ts`).
 

@@ -8,7 +8,7 @@ use axum::http::HeaderValue;
 ///
 /// `nonce` belongs to the inline script that hydrates the islands; a page without islands has
 /// none and runs no script. `form_origins` are the origins that a form post may redirect to:
-/// browsers check `form-action` on redirects as well.
+/// Chromium and WebKit check `form-action` on redirects as well.
 pub fn policy(nonce: Option<&str>, form_origins: &[String]) -> HeaderValue {
     let script = nonce.map_or_else(
         || "script-src 'none'".to_owned(),

@@ -127,7 +127,7 @@ on_both_databases! {
         assert_eq!(page.body, "");
     }
 
-    /// Browsers check `form-action` along redirects, and block origins that it does not list.
+    /// Chromium and WebKit check `form-action` along redirects, and block origins that it does not list.
     async fn a_form_that_leads_to_an_origin_outside_its_policy_ends_in_a_page_that_continues(database) {
         let app = Harness::start(database).await;
         let browser = app.signed_up("ada@example.com").await;
