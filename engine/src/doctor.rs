@@ -9,10 +9,10 @@ use url::{Host, Url};
 use crate::core::Core;
 use crate::inbox::events::handled;
 use crate::store::MIGRATIONS;
-use crate::store::StoreError;
 use crate::store::billing_changes::{self, Failing};
 use crate::store::inbox::{self, EventState, PostponedEvents};
 use crate::store::meter_events::{self, MeterEventState};
+use crate::store::{StoreError, count_text};
 use crate::stripe::api_version;
 use crate::stripe::endpoints::Endpoint;
 use crate::stripe::permissions::{PERMISSIONS, Permission};
@@ -92,24 +92,26 @@ fn unreadable(subject: &str, error: &StoreError) -> Check {
 
 async fn events(core: &Core) -> Check {
     let subject = "events";
-    let (counts, oldest) = match (inbox::count_by_state(core.db()).await, inbox::oldest_pending(core.db()).await) {
-        (Ok(counts), Ok(oldest)) => (counts, oldest),
+    let parked = inbox::count_of_state(core.db(), EventState::Parked).await;
+    let (parked, oldest) = match (parked, inbox::oldest_pending(core.db()).await) {
+        (Ok(parked), Ok(oldest)) => (parked, oldest),
         (Err(error), _) | (_, Err(error)) => return unreadable(subject, &error),
     };
     let postponed = match inbox::postponed(core.db()).await {
         Ok(postponed) => postponed,
         Err(error) => return unreadable(subject, &error),
     };
-    let parked = counts.iter().find(|count| count.state == EventState::Parked).map_or(0, |count| count.events);
     let waited = oldest.map_or(0, |oldest| core.now().0 - oldest.0);
     let (health, message) = if parked > 0 {
         let message = format!(
-            "{parked} parked: `tollgate events list --state parked` says why, and `tollgate events replay --state parked` \
-            retries them."
+            "{} parked: `tollgate events list --state parked` says why, and `tollgate events replay --state parked` \
+            retries them.",
+            count_text(parked)
         );
         (Health::Warning, message)
-    } else if let PostponedEvents { events: 1.., reason: Some(reason), .. } = &postponed {
-        (Health::Warning, format!("{} wait for Stripe and are applied when it responds: {reason}", postponed.events))
+    } else if let PostponedEvents { events: events @ 1.., reason: Some(reason), .. } = &postponed {
+        let message = format!("{} wait for Stripe and are applied when it responds: {reason}", count_text(*events));
+        (Health::Warning, message)
     } else if waited > WAIT_WARNING {
         (Health::Warning, format!("One has been waiting for {} minutes: is a server running?", waited / 60))
     } else {
@@ -124,8 +126,10 @@ async fn changes(core: &Core) -> Check {
     let (health, message) = match billing_changes::failing(core.db()).await {
         Ok(Failing { count: 0, .. }) => (Health::Ok, "No failing deliveries.".to_owned()),
         Ok(Failing { count, .. }) => {
-            let message =
-                format!("{count} failing: `tollgate changes list` says why; each is retried until it is delivered.");
+            let message = format!(
+                "{} failing: `tollgate changes list` says why; each is retried until it is delivered.",
+                count_text(count)
+            );
             (Health::Warning, message)
         }
         Err(error) => return unreadable(subject, &error),
@@ -138,9 +142,10 @@ async fn billed_usage(core: &Core) -> Check {
     let subject = "billed usage";
     let (health, message) = match meter_events::count(core.db(), MeterEventState::Parked).await {
         Ok(0) => (Health::Ok, "No parked overage.".to_owned()),
-        Ok(parked) => {
-            (Health::Warning, format!("{parked} parked, and so not billed: see docs/OPERATIONS.md, “Usage”."))
-        }
+        Ok(parked) => (
+            Health::Warning,
+            format!("{} parked, and so not billed: see docs/OPERATIONS.md, “Usage”.", count_text(parked)),
+        ),
         Err(error) => return unreadable(subject, &error),
     };
     Check::new(subject, health, message)

@@ -5,7 +5,8 @@
 CREATE TABLE account (
     id              TEXT   NOT NULL PRIMARY KEY,
     email           TEXT   NOT NULL, -- the contact address
-    email_lower     TEXT   NOT NULL, -- for searches: the databases lower-case letters differently
+    -- For searches: the databases lower-case letters differently. Sorted by bytes, so that a prefix is a range.
+    email_lower     TEXT COLLATE BINARY NOT NULL,
     email_canonical TEXT   NOT NULL, -- the address by which trials are counted
     name            TEXT, -- printed on invoices
     changes         BIGINT NOT NULL DEFAULT 0, -- the number of rows in billing_change so far
@@ -13,6 +14,7 @@ CREATE TABLE account (
     closed_at       BIGINT
 );
 CREATE INDEX account_created ON account (created_at, id);
+CREATE INDEX account_email ON account (email_lower, id);
 CREATE INDEX account_closed ON account (closed_at) WHERE closed_at IS NOT NULL;
 
 -- A Stripe customer. One deleted in Stripe stays; its account may get another.

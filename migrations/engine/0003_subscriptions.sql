@@ -28,6 +28,7 @@ CREATE TABLE subscription (
     synced_at            BIGINT  NOT NULL
 );
 CREATE INDEX subscription_account ON subscription (account_id);
+CREATE INDEX subscription_running ON subscription (id) WHERE status NOT IN ('canceled', 'incomplete_expired');
 CREATE INDEX subscription_disputed ON subscription (account_id) WHERE is_disputed;
 CREATE INDEX subscription_reversed ON subscription (account_id) WHERE is_reversed;
 
@@ -62,6 +63,8 @@ CREATE TABLE billing_change (
 );
 CREATE INDEX billing_change_due ON billing_change (next_attempt_at) WHERE state = 'pending';
 CREATE INDEX billing_change_created ON billing_change (created_at, account_id, number);
+CREATE INDEX billing_change_state ON billing_change (state, created_at, account_id, number);
+CREATE INDEX billing_change_failing ON billing_change (created_at) WHERE state = 'pending' AND last_error IS NOT NULL;
 CREATE INDEX billing_change_settled ON billing_change (settled_at) WHERE state <> 'pending';
 
 -- A started purchase. Its id is the idempotency key in Stripe, and its columns hold the whole request

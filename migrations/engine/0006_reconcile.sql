@@ -22,7 +22,12 @@ CREATE TABLE drift (
     run_id      TEXT   NOT NULL REFERENCES reconcile_run (id) -- the last run that saw it
 );
 CREATE UNIQUE INDEX drift_open ON drift (key) WHERE state = 'open';
+CREATE INDEX drift_open_kind ON drift (kind) WHERE state = 'open';
+-- Operators' lists, newest first, with each of their filters.
 CREATE INDEX drift_found ON drift (found_at, id);
+CREATE INDEX drift_state ON drift (state, found_at, id);
+CREATE INDEX drift_kind ON drift (kind, state, found_at, id);
+CREATE INDEX drift_subject ON drift (subject, found_at, id);
 CREATE INDEX drift_seen ON drift (seen_at);
 CREATE INDEX drift_run ON drift (run_id);
 

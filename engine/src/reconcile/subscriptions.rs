@@ -16,7 +16,7 @@ use crate::sync::{self, SyncContext, SyncError, SyncOutcome};
 
 pub(super) async fn compare(comparison: &mut Comparison<'_>) -> Result<(), SyncError> {
     let core = comparison.core;
-    let stored_as_running = subscriptions::running(core.db()).await?;
+    let stored_as_running = subscriptions::running(core.db(), "", i64::MAX).await?;
     let mut listed: BTreeSet<SubscriptionId> = BTreeSet::new();
     let mut running: BTreeMap<CustomerId, Vec<SubscriptionId>> = BTreeMap::new();
     let mut after: Option<String> = None;

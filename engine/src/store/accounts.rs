@@ -3,9 +3,12 @@
 //! The id is the host's own; the contact address is stored here, so that the engine never refers to a
 //! table of users.
 
+use std::collections::BTreeSet;
+
 use billing::email::Email;
 use billing::{AccountId, Timestamp};
 
+use super::list::{ListQuery, list};
 use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
 
 /// Accounts with their current customer, one row each.
@@ -19,17 +22,56 @@ macro_rules! account_rows {
     };
 }
 
+/// Accounts with such a subscription, newest first. There are few, so they are found first: a planner that started
+/// with the newest accounts would read all of them.
+macro_rules! with_payment {
+    ($flag:literal) => {
+        concat!(
+            "WITH flagged AS MATERIALIZED (SELECT DISTINCT s.account_id FROM subscription s WHERE s.",
+            $flag,
+            ") SELECT a.id, a.email, c.id AS customer_id, a.created_at, a.closed_at FROM flagged f \
+            JOIN account a ON a.id = f.account_id LEFT JOIN customer c ON c.account_id = a.id AND NOT c.is_deleted \
+            WHERE ($4 = '' OR (a.email_lower >= $4 AND a.email_lower < $5) OR a.id = $6 OR c.id = $6) \
+            AND (a.created_at, a.id) < ($1, $2) ORDER BY a.created_at DESC, a.id DESC LIMIT $3"
+        )
+    };
+}
+
+/// Finds the accounts with these ids, and the owners of customers with these ids.
+macro_rules! owners {
+    ($listed:literal, $lock:literal) => {
+        concat!(
+            "SELECT id FROM account WHERE id IN (",
+            $listed,
+            " UNION SELECT account_id FROM customer WHERE id IN (",
+            $listed,
+            ")) ORDER BY id",
+            $lock
+        )
+    };
+}
+
+/// PostgreSQL locks the rows in their order. The lock is the one that an `UPDATE` takes, so new rows may still
+/// refer to the account.
+const LOCK_OWNERS: ListQuery = ListQuery {
+    sqlite: owners!("SELECT value FROM json_each($1)", ""),
+    postgres: owners!("SELECT jsonb_array_elements_text(CAST($1 AS jsonb))", " FOR NO KEY UPDATE"),
+};
+
+pub(super) const LISTS: &[(&str, ListQuery)] = &[("LOCK_OWNERS", LOCK_OWNERS)];
+
 statements! {
     INSERT = "INSERT INTO account (id, email, email_lower, email_canonical, name, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
         ON CONFLICT (id) DO NOTHING";
     SET_CONTACT = "UPDATE account SET email = $2, email_lower = $3, email_canonical = $4, name = $5 \
         WHERE id = $1 AND closed_at IS NULL";
     CONTACT = "SELECT email, email_canonical, name, closed_at FROM account WHERE id = $1";
-    // The search text is bound as a pattern in which its own wildcards are escaped: see `pattern`.
-    SEARCH = account_rows!("WHERE ($1 = '' OR a.email_lower LIKE $1 ESCAPE '!' OR c.id = $2 OR a.id = $2) \
-        AND ($6 = '' OR EXISTS (SELECT 1 FROM subscription s WHERE s.account_id = a.id \
-        AND (($6 = 'disputed' AND s.is_disputed) OR ($6 = 'lost_or_refunded' AND s.is_reversed)))) \
-        AND (a.created_at < $3 OR (a.created_at = $3 AND a.id < $4)) ORDER BY a.created_at DESC, a.id DESC LIMIT $5");
+    LIST = account_rows!("WHERE (a.created_at, a.id) < ($1, $2) ORDER BY a.created_at DESC, a.id DESC LIMIT $3");
+    WITH_PREFIX = account_rows!("WHERE a.email_lower >= $1 AND a.email_lower < $2 AND (a.email_lower, a.id) > ($3, $4) \
+        ORDER BY a.email_lower, a.id LIMIT $5");
+    DISPUTED = with_payment!("is_disputed");
+    REVERSED = with_payment!("is_reversed");
+    BY_CUSTOMER = account_rows!("WHERE a.id = (SELECT o.account_id FROM customer o WHERE o.id = $1)");
     BY_ID = account_rows!("WHERE a.id = $1");
     EXISTS = "SELECT id FROM account WHERE id = $1";
     LOCK = "UPDATE account SET changes = changes WHERE id = $1 AND closed_at IS NULL";
@@ -111,7 +153,7 @@ pub async fn exists(tx: &mut Tx, id: &AccountId) -> Result<bool, StoreError> {
 /// The filter of a list of accounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountFilter {
-    /// Only those whose address contains this text, or whose id or Stripe customer id equals it; all if it
+    /// Only those whose address begins with this text, or whose id or Stripe customer id equals it; all if it
     /// is empty.
     pub text: String,
     /// Only those with a subscription of which a payment was taken back like this.
@@ -145,7 +187,7 @@ impl PaymentFilter {
     }
 }
 
-/// Finds the accounts that match a filter, newest first.
+/// Finds the accounts that match a filter, newest first; those that a text finds by their addresses, by address.
 pub async fn search(
     db: &Db,
     filter: &AccountFilter,
@@ -153,9 +195,38 @@ pub async fn search(
     limit: i64,
 ) -> Result<Vec<AccountRow>, StoreError> {
     let text = filter.text.trim();
-    let pattern = if text.is_empty() { String::new() } else { pattern(text) };
-    let payment = filter.payment.map_or("", PaymentFilter::as_str);
-    db.fetch_all(SEARCH, values![pattern, text, after.at.0, after.key.as_str(), limit, payment]).await
+    let (at, key) = (after.at.0, after.key.as_str());
+    // Sorted by bytes, every address that begins with the text is less than the text with the last character.
+    let prefix = text.to_lowercase();
+    let end = format!("{prefix}\u{10ffff}");
+    if let Some(payment) = filter.payment {
+        let statement = match payment {
+            PaymentFilter::Disputed => DISPUTED,
+            PaymentFilter::LostOrRefunded => REVERSED,
+        };
+        return db.fetch_all(statement, values![at, key, limit, prefix, end, text]).await;
+    }
+    if text.is_empty() {
+        return db.fetch_all(LIST, values![at, key, limit]).await;
+    }
+    for exact in [BY_ID, BY_CUSTOMER] {
+        if let Some(account) = db.fetch_optional(exact, values![text]).await? {
+            return Ok(vec![account]);
+        }
+    }
+    let (address, id) =
+        key.split_once(' ').filter(|(address, _)| address.starts_with(&prefix)).unwrap_or((&prefix, ""));
+    db.fetch_all(WITH_PREFIX, values![prefix.as_str(), end, address, id, limit]).await
+}
+
+/// Returns the cursor of the page after this account, in a list with this filter.
+pub fn cursor(filter: &AccountFilter, account: &AccountRow) -> Cursor {
+    let at = Timestamp(account.created_at);
+    if filter.text.trim().is_empty() || filter.payment.is_some() {
+        return Cursor { at, key: account.id.clone() };
+    }
+    // No address contains a space.
+    Cursor { at, key: format!("{} {}", account.email.to_lowercase(), account.id) }
 }
 
 /// Finds an account, closed or not.
@@ -163,20 +234,20 @@ pub async fn by_id(db: &Db, id: &AccountId) -> Result<Option<AccountRow>, StoreE
     db.fetch_optional(BY_ID, values![id.as_str()]).await
 }
 
-/// Returns a pattern for strings that contain `text`, with wildcards in `text` escaped.
-fn pattern(text: &str) -> String {
-    let escaped: String = text
-        .to_lowercase()
-        .chars()
-        .flat_map(|c| ['!'].into_iter().filter(move |_| "%_!".contains(c)).chain([c]))
-        .collect();
-    format!("%{escaped}%")
-}
-
 /// Locks the account until this transaction ends. `false` if the account is closed or does not exist;
 /// then nothing is locked.
 pub async fn lock(tx: &mut Tx, id: &AccountId) -> Result<bool, StoreError> {
     Ok(tx.execute(LOCK, values![id.as_str()]).await? > 0)
+}
+
+/// Locks the accounts with one of these ids, and the owners of the customers with one of them, until this
+/// transaction ends; returns their ids. A transaction that writes what belongs to accounts calls this first:
+/// locks taken in the order of the ids never wait for each other.
+pub async fn lock_owners(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<BTreeSet<AccountId>, StoreError> {
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    let statement = LOCK_OWNERS.within(tx);
+    let rows = tx.fetch_all::<(String,)>(statement, values![list(&ids)]).await?;
+    Ok(rows.into_iter().map(|(id,)| AccountId::new(id)).collect())
 }
 
 /// Takes the number of the account's next billing change, starting at 1 and in commit order.

@@ -6,7 +6,7 @@
 
 use billing::{AccountId, Subscription, SubscriptionId, Timestamp};
 
-use super::row::RowRef;
+use super::row::{COUNTED, RowRef};
 use super::{Cursor, Db, StoreError, Tx, accounts, columns, statements, values};
 
 /// A change with its revision and the previous one.
@@ -41,10 +41,16 @@ statements! {
     RETRY = "UPDATE billing_change SET next_attempt_at = $3 WHERE account_id = $1 AND number = $2 AND state = 'pending'";
     SKIP = "UPDATE billing_change SET state = 'skipped', settled_at = $3, lease_owner = NULL, lease_until = NULL \
         WHERE account_id = $1 AND number = $2 AND state = 'pending'";
-    LIST = changes!("WHERE ($1 = '' OR b.state = $1) AND ($2 = '' OR b.account_id = $2) \
-        AND (b.created_at < $3 OR (b.created_at = $3 AND (b.account_id < $4 OR (b.account_id = $4 AND b.number < $5)))) \
-        ORDER BY b.created_at DESC, b.account_id DESC, b.number DESC LIMIT $6");
-    FAILING = "SELECT COUNT(*), MIN(created_at) FROM billing_change WHERE state = 'pending' AND last_error IS NOT NULL";
+    LIST = changes!("WHERE (b.created_at, b.account_id, b.number) < ($1, $2, $3) \
+        ORDER BY b.created_at DESC, b.account_id DESC, b.number DESC LIMIT $4");
+    LIST_OF_STATE = changes!("WHERE b.state = $5 AND (b.created_at, b.account_id, b.number) < ($1, $2, $3) \
+        ORDER BY b.created_at DESC, b.account_id DESC, b.number DESC LIMIT $4");
+    LIST_OF_ACCOUNT = changes!("WHERE b.account_id = $6 AND ($5 = '' OR b.state = $5) \
+        AND (b.created_at, b.account_id, b.number) < ($1, $2, $3) \
+        ORDER BY b.created_at DESC, b.account_id DESC, b.number DESC LIMIT $4");
+    FAILING = "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM billing_change WHERE state = 'pending' AND last_error IS NOT NULL \
+        LIMIT $1) AS counted), \
+        (SELECT MIN(created_at) FROM billing_change WHERE state = 'pending' AND last_error IS NOT NULL)";
     PRUNE = "DELETE FROM billing_change WHERE (account_id, number) IN \
         (SELECT account_id, number FROM billing_change WHERE state <> 'pending' AND settled_at < $1 LIMIT $2)";
 }
@@ -226,10 +232,20 @@ pub struct ChangeFilter {
 
 /// Reads a page of the changes that match a filter, newest first.
 pub async fn list(db: &Db, filter: &ChangeFilter, after: &Cursor, limit: i64) -> Result<Vec<StoredChange>, StoreError> {
-    let state = filter.state.map_or("", ChangeState::as_str);
-    let account = filter.account.as_ref().map_or("", AccountId::as_str);
     let (last, number) = position(&after.key);
-    let rows = db.fetch_all::<ChangeRow>(LIST, values![state, account, after.at.0, last, number, limit]).await?;
+    let mut values = values![after.at.0, last, number, limit];
+    let statement = match (&filter.account, filter.state) {
+        (None, None) => LIST,
+        (None, Some(state)) => {
+            values.push(state.as_str().into());
+            LIST_OF_STATE
+        }
+        (Some(account), state) => {
+            values.extend(values![state.map_or("", ChangeState::as_str), account.as_str()]);
+            LIST_OF_ACCOUNT
+        }
+    };
+    let rows = db.fetch_all::<ChangeRow>(statement, values).await?;
     rows.into_iter().map(ChangeRow::read).collect()
 }
 
@@ -247,7 +263,7 @@ fn position(key: &str) -> (&str, i64) {
 /// Pending changes that have failed at least once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failing {
-    /// Their number.
+    /// Their number, up to [`COUNTED`] and one more.
     pub count: i64,
     /// When the oldest was recorded.
     pub oldest: Option<Timestamp>,
@@ -255,7 +271,7 @@ pub struct Failing {
 
 /// Counts the pending changes that have failed at least once.
 pub async fn failing(db: &Db) -> Result<Failing, StoreError> {
-    let (count, oldest) = db.fetch_one::<(i64, Option<i64>)>(FAILING, values![]).await?;
+    let (count, oldest) = db.fetch_one::<(i64, Option<i64>)>(FAILING, values![COUNTED + 1]).await?;
     Ok(Failing { count, oldest: oldest.map(Timestamp) })
 }
 

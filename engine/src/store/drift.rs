@@ -4,7 +4,18 @@
 use billing::Timestamp;
 
 use super::row::RowRef;
-use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
+use super::{Cursor, Db, StoreError, Tx, Value, columns, statements, values};
+
+/// Differences, newest first.
+macro_rules! listed {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, kind, subject, description, state, found_at, seen_at FROM drift WHERE ",
+            $condition,
+            " ORDER BY found_at DESC, id DESC LIMIT $3"
+        )
+    };
+}
 
 statements! {
     BEGIN_RUN = "INSERT INTO reconcile_run (id, is_dry, started_at) SELECT $1, $2, $3 \
@@ -21,9 +32,10 @@ statements! {
         WHERE finished_at IS NOT NULL ORDER BY started_at DESC, id DESC LIMIT 1";
     LAST_COMPLETE = "SELECT MAX(started_at) FROM reconcile_run WHERE finished_at IS NOT NULL AND error IS NULL AND NOT is_dry";
     COUNT_OPEN = "SELECT kind, COUNT(*) AS open FROM drift WHERE state = 'open' GROUP BY kind ORDER BY kind";
-    LIST = "SELECT id, kind, subject, description, state, found_at, seen_at FROM drift \
-        WHERE ($1 = '' OR state = $1) AND ($2 = '' OR kind = $2) AND ($3 = '' OR subject = $3) \
-        AND (found_at < $4 OR (found_at = $4 AND id < $5)) ORDER BY found_at DESC, id DESC LIMIT $6";
+    LIST = listed!("(found_at, id) < ($1, $2)");
+    LIST_OF_STATE = listed!("state = $4 AND (found_at, id) < ($1, $2)");
+    LIST_OF_KIND = listed!("kind = $5 AND state = $4 AND (found_at, id) < ($1, $2)");
+    LIST_OF_SUBJECT = listed!("subject = $6 AND ($4 = '' OR state = $4) AND ($5 = '' OR kind = $5) AND (found_at, id) < ($1, $2)");
     FORGET = "DELETE FROM drift WHERE seen_at < $1";
     FORGET_RUNS = "DELETE FROM reconcile_run WHERE started_at < $1 \
         AND NOT EXISTS (SELECT 1 FROM drift WHERE drift.run_id = reconcile_run.id)";
@@ -213,12 +225,30 @@ pub async fn count_open(db: &Db) -> Result<Vec<OpenCount>, StoreError> {
     db.fetch_all(COUNT_OPEN, values![]).await
 }
 
-/// Reads a page of the differences that match a filter, newest first.
+/// Reads a page of the differences that match a filter, newest first. Each statement reads only what it returns, from
+/// an index of its own; those about one object are few.
 pub async fn list(db: &Db, filter: &DriftFilter, after: &Cursor, limit: i64) -> Result<Vec<DriftEntry>, StoreError> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let (kind, subject) = (text(&filter.kind), text(&filter.subject));
     let state = filter.state.map_or("", DriftState::as_str);
-    let (kind, subject) = (filter.kind.as_deref().unwrap_or_default(), filter.subject.as_deref().unwrap_or_default());
-    let values = values![state, kind, subject, after.at.0, after.key.as_str(), limit];
-    db.fetch_all::<DriftRow>(LIST, values).await?.into_iter().map(DriftRow::read).collect()
+    let place = values![after.at.0, after.key.as_str(), limit];
+    let with = |more: Vec<Value>| [place.clone(), more].concat();
+    let mut rows: Vec<DriftRow> = if !subject.is_empty() {
+        db.fetch_all(LIST_OF_SUBJECT, with(values![state, kind, subject])).await?
+    } else if !kind.is_empty() {
+        let mut rows = Vec::new();
+        for state in DriftState::ALL.into_iter().filter(|state| filter.state.is_none_or(|only| only == *state)) {
+            rows.extend(db.fetch_all(LIST_OF_KIND, with(values![state.as_str(), kind.as_str()])).await?);
+        }
+        rows
+    } else if !state.is_empty() {
+        db.fetch_all(LIST_OF_STATE, with(values![state])).await?
+    } else {
+        db.fetch_all(LIST, place).await?
+    };
+    rows.sort_by(|a, b| (b.found_at, &b.id).cmp(&(a.found_at, &a.id)));
+    rows.truncate(usize::try_from(limit).unwrap_or_default());
+    rows.into_iter().map(DriftRow::read).collect()
 }
 
 /// Deletes differences that no run has seen since `before`, and older runs.

@@ -8,7 +8,7 @@ use billing::{AccountId, CustomerId, EventId, Timestamp};
 
 use super::batch::BatchStatement;
 use super::list::{ListQuery, list as list_of, list_query};
-use super::row::RowRef;
+use super::row::{COUNTED, RowRef};
 use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
 
 /// Leases the due events of the subjects that have waited longest, with a database's syntax for rows that are
@@ -60,6 +60,17 @@ macro_rules! renew {
     };
 }
 
+/// Events without their payloads, newest first.
+macro_rules! summaries {
+    ($condition:literal) => {
+        concat!(
+            "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event WHERE ",
+            $condition,
+            " ORDER BY received_at DESC, event_id DESC LIMIT $3"
+        )
+    };
+}
+
 const KNOWN: ListQuery = list_query!("SELECT event_id FROM webhook_event WHERE event_id IN", "");
 
 /// The statements with a list parameter, by name.
@@ -86,15 +97,23 @@ statements! {
         UNION ALL SELECT MIN(lease_until) FROM webhook_event WHERE state = 'pending' AND lease_until IS NOT NULL) AS either";
     BY_ID = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
         WHERE event_id = $1";
-    LIST = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
-        WHERE ($1 = '' OR state = $1) AND ($2 = '' OR type = $2 OR event_id = $2 OR subject = $2 OR customer_id = $2) \
-        AND (received_at < $3 OR (received_at = $3 AND event_id < $4)) ORDER BY received_at DESC, event_id DESC LIMIT $5";
+    LIST = summaries!("(received_at, event_id) < ($1, $2)");
+    LIST_OF_STATE = summaries!("state = $4 AND (received_at, event_id) < ($1, $2)");
+    LIST_OF_TYPE = summaries!("type = $5 AND state = $4 AND (received_at, event_id) < ($1, $2)");
+    LIST_OF_SUBJECT = summaries!("subject = $5 AND (received_at, event_id) < ($1, $2) AND ($4 = '' OR state = $4)");
+    // The events of a customer are in two indexes.
+    LIST_OF_CUSTOMER = summaries!("customer_id = $5 AND payload <> '' AND (received_at, event_id) < ($1, $2) \
+        AND ($4 = '' OR state = $4)");
+    LIST_OF_CUSTOMER_ERASED = summaries!("customer_id = $5 AND payload = '' AND (received_at, event_id) < ($1, $2) \
+        AND ($4 = '' OR state = $4)");
     UNMATCHED_CUSTOMERS = "SELECT customer_id, COUNT(*) AS events FROM webhook_event WHERE state = 'unmatched' AND customer_id IS NOT NULL \
         GROUP BY customer_id ORDER BY customer_id";
-    COUNT_BY_STATE = "SELECT state, COUNT(*) AS events FROM webhook_event GROUP BY state ORDER BY state";
+    COUNT_OF_STATE = "SELECT COUNT(*) FROM (SELECT 1 FROM webhook_event WHERE state = $1 LIMIT $2) AS counted";
     OLDEST_PENDING = "SELECT MIN(received_at) FROM webhook_event WHERE state = 'pending'";
-    POSTPONED = "SELECT COUNT(*) AS events, MIN(received_at) AS since, MAX(last_error) AS reason FROM webhook_event \
-        WHERE state = 'pending' AND postponed > 0";
+    POSTPONED = "SELECT \
+        (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_event WHERE state = 'pending' AND postponed > 0 LIMIT $1) AS counted) AS events, \
+        (SELECT MIN(received_at) FROM webhook_event WHERE state = 'pending' AND postponed > 0) AS since, \
+        (SELECT last_error FROM webhook_event WHERE state = 'pending' AND postponed > 0 ORDER BY received_at LIMIT 1) AS reason";
     PAYLOAD = "SELECT payload FROM webhook_event WHERE event_id = $1";
     REPLAY = "UPDATE webhook_event SET state = 'pending', attempts = CASE WHEN lease_until > $2 THEN attempts ELSE 0 END, \
         postponed = CASE WHEN lease_until > $2 THEN postponed ELSE 0 END, next_attempt_at = $2, lease_owner = CASE WHEN lease_until > $2 THEN lease_owner END, \
@@ -501,11 +520,36 @@ pub struct EventFilter {
     pub about: Option<String>,
 }
 
-/// Reads a page of the events that match a filter, newest first.
+/// Reads a page of the events that match a filter, newest first. Each statement reads only what it returns, from an
+/// index of its own.
 pub async fn list(db: &Db, filter: &EventFilter, after: &Cursor, limit: i64) -> Result<Vec<EventSummary>, StoreError> {
+    let (at, key) = (after.at.0, after.key.as_str());
     let state = filter.state.map_or("", EventState::as_str);
-    let about = filter.about.as_deref().unwrap_or_default();
-    let rows = db.fetch_all::<EventRow>(LIST, values![state, about, after.at.0, after.key.as_str(), limit]).await?;
+    let mut rows: Vec<EventRow> = match (filter.about.as_deref(), filter.state) {
+        (None | Some(""), None) => db.fetch_all(LIST, values![at, key, limit]).await?,
+        (None | Some(""), Some(_)) => db.fetch_all(LIST_OF_STATE, values![at, key, limit, state]).await?,
+        // A type contains a dot, and no id does.
+        (Some(about), only) if about.contains('.') => {
+            let mut rows = Vec::new();
+            for state in EventState::ALL.into_iter().filter(|state| only.is_none_or(|only| only == *state)) {
+                rows.extend(db.fetch_all(LIST_OF_TYPE, values![at, key, limit, state.as_str(), about]).await?);
+            }
+            rows
+        }
+        (Some(about), _) => {
+            let is_listed = |row: &EventRow| {
+                (state.is_empty() || row.state == state) && (row.received_at, row.event_id.as_str()) < (at, key)
+            };
+            let mut rows = Vec::from_iter(db.fetch_optional(BY_ID, values![about]).await?.filter(is_listed));
+            for statement in [LIST_OF_SUBJECT, LIST_OF_CUSTOMER, LIST_OF_CUSTOMER_ERASED] {
+                rows.extend(db.fetch_all(statement, values![at, key, limit, state, about]).await?);
+            }
+            rows
+        }
+    };
+    rows.sort_by(|a, b| (b.received_at, &b.event_id).cmp(&(a.received_at, &a.event_id)));
+    rows.dedup_by(|a, b| a.event_id == b.event_id);
+    rows.truncate(usize::try_from(limit).unwrap_or_default());
     rows.into_iter().map(EventRow::read).collect()
 }
 
@@ -541,14 +585,24 @@ pub async fn unmatched_customers(db: &Db) -> Result<Vec<UnmatchedCustomer>, Stor
 pub struct StateCount {
     /// The state.
     pub state: EventState,
-    /// The number of events.
+    /// The number of events, up to [`COUNTED`] and one more.
     pub events: i64,
 }
 
-/// Counts the events by state.
+/// Counts the events of each state that has some, by name, up to [`COUNTED`] and one more.
 pub async fn count_by_state(db: &Db) -> Result<Vec<StateCount>, StoreError> {
-    let rows = db.fetch_all::<(String, i64)>(COUNT_BY_STATE, values![]).await?;
-    rows.into_iter().map(|(text, events)| Ok(StateCount { state: state(&text, "")?, events })).collect()
+    let mut counts = Vec::new();
+    for state in EventState::ALL {
+        counts.push(StateCount { state, events: count_of_state(db, state).await? });
+    }
+    counts.retain(|count| count.events > 0);
+    counts.sort_by_key(|count| count.state.as_str());
+    Ok(counts)
+}
+
+/// Counts the events of a state, up to [`COUNTED`] and one more.
+pub async fn count_of_state(db: &Db, state: EventState) -> Result<i64, StoreError> {
+    Ok(db.fetch_one::<(i64,)>(COUNT_OF_STATE, values![state.as_str(), COUNTED + 1]).await?.0)
 }
 
 /// Returns the time at which the oldest pending event was received.
@@ -559,11 +613,11 @@ pub async fn oldest_pending(db: &Db) -> Result<Option<Timestamp>, StoreError> {
 /// The events that wait for Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostponedEvents {
-    /// The number of events.
+    /// The number of events, up to [`COUNTED`] and one more.
     pub events: i64,
     /// When the oldest was received, in epoch seconds.
     pub since: Option<i64>,
-    /// Why their last attempts failed.
+    /// Why the last attempt of the oldest failed.
     pub reason: Option<String>,
 }
 
@@ -571,7 +625,7 @@ columns!(PostponedEvents { events, since, reason });
 
 /// Returns the pending events whose last attempts failed because Stripe was unavailable.
 pub async fn postponed(db: &Db) -> Result<PostponedEvents, StoreError> {
-    db.fetch_one(POSTPONED, values![]).await
+    db.fetch_one(POSTPONED, values![COUNTED + 1]).await
 }
 
 /// Reads an event's signed bytes.

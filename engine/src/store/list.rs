@@ -1,6 +1,7 @@
 //! Statements with a list parameter, bound as one JSON text.
 
 use super::db::Db;
+use super::tx::Tx;
 
 /// A statement with a list parameter, in each database's dialect.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,14 @@ impl ListQuery {
         match db {
             Db::Sqlite(_) => self.sqlite,
             Db::Postgres(_) => self.postgres,
+        }
+    }
+
+    /// Returns the statement for this transaction's database.
+    pub(crate) const fn within(self, tx: &Tx) -> &'static str {
+        match tx {
+            Tx::Sqlite(_) => self.sqlite,
+            Tx::Postgres(_) => self.postgres,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use billing::{AccountId, Timestamp};
 
-use super::row::RowRef;
+use super::row::COUNTED;
 use super::{Db, StoreError, Tx, columns, statements, values};
 
 statements! {
@@ -34,7 +34,7 @@ statements! {
     PARK = "UPDATE meter_event SET state = 'parked', last_error = $2 WHERE id = $1 AND state = 'sealed'";
     SENT_QUANTITIES = "SELECT quantity FROM meter_event WHERE account_id = $1 AND meter = $2 AND state = 'sent' \
         AND hour >= $3 AND hour < $4";
-    COUNT_BY_STATE = "SELECT state, COUNT(*) FROM meter_event GROUP BY state ORDER BY state";
+    COUNT_OF_STATE = "SELECT COUNT(*) FROM (SELECT 1 FROM meter_event WHERE state = $1 LIMIT $2) AS counted";
     SENDERS = "SELECT account_id, meter FROM meter_sender ORDER BY account_id, meter";
     PRUNE = "DELETE FROM meter_event WHERE id IN \
         (SELECT id FROM meter_event WHERE state = 'sent' AND hour < $1 ORDER BY hour LIMIT $2)";
@@ -195,17 +195,9 @@ pub async fn senders(db: &Db) -> Result<Vec<Sender>, StoreError> {
     db.fetch_all(SENDERS, values![]).await
 }
 
-/// Counts the events in a state.
+/// Counts the events in a state, up to [`COUNTED`] and one more.
 pub async fn count(db: &Db, state: MeterEventState) -> Result<i64, StoreError> {
-    let rows = db.fetch_all::<(String, i64)>(COUNT_BY_STATE, values![]).await?;
-    let mut count = 0;
-    for (text, events) in rows {
-        let at = RowRef { table: "meter_event", row: "" };
-        if MeterEventState::parse(&text).ok_or_else(|| at.corrupt("state", &text))? == state {
-            count = events;
-        }
-    }
-    Ok(count)
+    Ok(db.fetch_one::<(i64,)>(COUNT_OF_STATE, values![state.as_str(), COUNTED + 1]).await?.0)
 }
 
 /// Deletes at most `limit` sent events of hours before `before`, and returns their number.

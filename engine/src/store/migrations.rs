@@ -8,8 +8,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use super::db::Db;
 use super::error::StoreError;
@@ -35,11 +35,16 @@ pub const MIGRATIONS: MigrationSet = MigrationSet(&[
     (8, "write_probe", include_str!("../../../migrations/engine/0008_write_probe.sql")),
 ]);
 
+/// SQLite's name for comparing text by bytes, and PostgreSQL's: the only difference between their tables.
+const BY_BYTES: (&str, &str) = ("COLLATE BINARY", "COLLATE \"C\"");
+
 impl MigrationSet {
-    fn migrator(self) -> Migrator {
+    fn migrator(self, is_postgres: bool) -> Migrator {
         let migrations = self.0.iter().map(|(version, description, sql)| {
             let description = Cow::Borrowed(*description);
-            Migration::new(*version, description, MigrationType::Simple, (*sql).into_sql_str(), false)
+            let sql = if is_postgres { sql.replace(BY_BYTES.0, BY_BYTES.1) } else { (*sql).to_owned() };
+            let sql = AssertSqlSafe(sql).into_sql_str();
+            Migration::new(*version, description, MigrationType::Simple, sql, false)
         });
         let mut migrator = Migrator::with_migrations(migrations.collect());
         migrator.set_ignore_missing(true);
@@ -53,7 +58,7 @@ impl Db {
     /// # Errors
     /// If a migration fails, or an applied one has since been changed.
     pub async fn migrate(&self, set: MigrationSet) -> Result<(), StoreError> {
-        let migrator = set.migrator();
+        let migrator = set.migrator(self.is_shared());
         match self {
             Self::Sqlite(pools) => migrator.run(pools.writer()).await?,
             Self::Postgres(pool) => {

@@ -1,5 +1,6 @@
 //! Types shared by all rows: versions, pages and errors.
 
+use billing::money::grouped;
 use billing::{AccountId, Currency, Money, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +51,15 @@ impl<T> Page<T> {
         rows.truncate(size);
         Self { next: rows.last().filter(|_| has_more).map(cursor), rows }
     }
+}
+
+/// The number up to which operators' overviews count rows, so that counting costs the same in a table of any size.
+pub const COUNTED: i64 = 1000;
+
+/// Returns the text of a count that stops after [`COUNTED`]: `1,000+` if there are more.
+pub fn count_text(count: i64) -> String {
+    let more = if count > COUNTED { "+" } else { "" };
+    format!("{}{more}", grouped(count.min(COUNTED).unsigned_abs()))
 }
 
 /// Identifies a row in errors about its columns.

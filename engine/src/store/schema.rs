@@ -37,11 +37,13 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
 /// Returns the statements that differ between the databases, by name: those that take a list or many rows, and
 /// those of PostgreSQL only.
 pub fn all_batch_statements(db: &Db) -> Vec<(&'static str, &'static str)> {
-    let lists = [customers::LISTS, inbox::LISTS, payments::LISTS, purchases::LISTS, subscriptions::LISTS].concat();
+    let lists =
+        [accounts::LISTS, customers::LISTS, inbox::LISTS, payments::LISTS, purchases::LISTS, subscriptions::LISTS]
+            .concat();
     let lists = lists.into_iter().map(|(name, query)| (name, query.on(db)));
     let own = inbox::own_statements(db).into_iter();
     let rows = [inbox::batches(db), usage::batches(db)].concat().into_iter().flat_map(|batch| batch.forms(db));
     let shared =
         if db.is_shared() { [db::STATEMENTS, tx::STATEMENTS, version::STATEMENTS].concat() } else { Vec::new() };
-    lists.chain(own).chain(rows).chain(shared).collect()
+    lists.chain(own).chain(rows).chain(usage::combined(db)).chain(shared).collect()
 }

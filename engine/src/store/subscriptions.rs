@@ -9,7 +9,7 @@ use billing::{
 };
 
 use super::list::{ListQuery, list, list_query};
-use super::row::RowRef;
+use super::row::{COUNTED, RowRef};
 use super::{Db, StoreError, Stored, Tx, billing_changes, columns, statements, values};
 
 const OF_ACCOUNTS: ListQuery =
@@ -21,7 +21,7 @@ pub(super) const LISTS: &[(&str, ListQuery)] = &[("OF_ACCOUNTS", OF_ACCOUNTS), (
 
 statements! {
     OF_ACCOUNT = "SELECT * FROM subscription WHERE account_id = $1 ORDER BY created DESC, id DESC";
-    RUNNING = "SELECT id FROM subscription WHERE status NOT IN ('canceled', 'incomplete_expired') ORDER BY id";
+    RUNNING = "SELECT id FROM subscription WHERE status NOT IN ('canceled', 'incomplete_expired') AND id > $1 ORDER BY id LIMIT $2";
     BY_ID = "SELECT * FROM subscription WHERE id = $1";
     // Inserts version 1 if there is no row; otherwise updates the row if its version is the one that was read.
     WRITE = "INSERT INTO subscription (id, account_id, customer_id, status, items, created, billing_cycle_anchor, \
@@ -37,9 +37,9 @@ statements! {
         reversals = excluded.reversals, is_disputed = excluded.is_disputed, is_reversed = excluded.is_reversed, \
         past_due_since = excluded.past_due_since, last_known_tier = excluded.last_known_tier, synced_at = excluded.synced_at, \
         version = subscription.version + 1 WHERE subscription.version = $23 RETURNING version";
-    COUNT_DISPUTED = "SELECT COUNT(*) FROM subscription WHERE is_disputed";
-    COUNT_REVERSED = "SELECT COUNT(*) FROM subscription WHERE is_reversed";
-    FLAGGED = "SELECT * FROM subscription WHERE is_disputed OR is_reversed ORDER BY id";
+    COUNT_DISPUTED = "SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE is_disputed LIMIT $1) AS counted";
+    COUNT_REVERSED = "SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE is_reversed LIMIT $1) AS counted";
+    FLAGGED = "SELECT * FROM subscription WHERE is_disputed UNION SELECT * FROM subscription WHERE is_reversed ORDER BY id";
     INSERT_REVISION = "INSERT INTO subscription_revision (subscription_id, version, account_id, snapshot, cause, written_at) \
         VALUES ($1, $2, $3, $4, $5, $6)";
     AS_OF = "SELECT r.subscription_id, r.version, r.snapshot, r.cause, r.written_at FROM subscription_revision r \
@@ -163,22 +163,23 @@ pub async fn by_ids(
     Ok(rows.into_iter().map(SubscriptionRow::read_alone).collect())
 }
 
-/// Returns the subscriptions that have not ended, as stored.
-pub async fn running(db: &Db) -> Result<Vec<SubscriptionId>, StoreError> {
-    let rows = db.fetch_all::<(String,)>(RUNNING, values![]).await?;
+/// Returns up to `limit` of the subscriptions that have not ended, as stored, by id after this one.
+pub async fn running(db: &Db, after: &str, limit: i64) -> Result<Vec<SubscriptionId>, StoreError> {
+    let rows = db.fetch_all::<(String,)>(RUNNING, values![after, limit]).await?;
     Ok(rows.into_iter().map(|(id,)| SubscriptionId::new(id)).collect())
 }
 
-/// Returns the number of subscriptions with a payment whose dispute is open.
+/// Returns the number of subscriptions with a payment whose dispute is open, up to
+/// [`COUNTED`] and one more.
 pub async fn count_disputed(db: &Db) -> Result<i64, StoreError> {
-    let (count,) = db.fetch_one::<(i64,)>(COUNT_DISPUTED, values![]).await?;
+    let (count,) = db.fetch_one::<(i64,)>(COUNT_DISPUTED, values![COUNTED + 1]).await?;
     Ok(count)
 }
 
 /// Returns the number of subscriptions whose payment for the current period was lost in a dispute or refunded
-/// in full.
+/// in full, up to [`COUNTED`] and one more.
 pub async fn count_reversed(db: &Db) -> Result<i64, StoreError> {
-    let (count,) = db.fetch_one::<(i64,)>(COUNT_REVERSED, values![]).await?;
+    let (count,) = db.fetch_one::<(i64,)>(COUNT_REVERSED, values![COUNTED + 1]).await?;
     Ok(count)
 }
 

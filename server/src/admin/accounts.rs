@@ -22,7 +22,7 @@ pub struct AccountSummary {
     pub entitlement: Entitlement,
 }
 
-/// Reads a page of the accounts that match a filter, newest first.
+/// Reads a page of the accounts that match a filter, in the order of [`accounts::search`].
 pub async fn accounts(
     tollgate: &Tollgate,
     _: &OperatorPermit,
@@ -38,7 +38,7 @@ pub async fn accounts(
         AccountSummary { entitlement: entitlement(&own, tollgate.catalog(), tollgate.now()), account }
     };
     let summaries: Vec<_> = rows.into_iter().map(summarize).collect();
-    Ok(Page::new(summaries, ROWS, |row| Cursor { at: Timestamp(row.account.created_at), key: row.account.id.clone() }))
+    Ok(Page::new(summaries, ROWS, |row| accounts::cursor(filter, &row.account)))
 }
 
 /// An account, with the data behind its entitlement.

@@ -14,7 +14,7 @@ use crate::components::{Column, DataTable, Day, Empty, Glyph, Heading, operator_
 use crate::failure::Failure;
 use crate::query::{after, parameter};
 
-/// Accounts, newest first, each with its plan and the reason.
+/// Accounts, newest first or, when searched, by address, each with its plan and the reason.
 #[component]
 pub fn Accounts() -> impl IntoView {
     let search = parameter("search").unwrap_or_default().trim().to_owned();
@@ -28,7 +28,7 @@ pub fn Accounts() -> impl IntoView {
         let body = if page.rows.is_empty() {
             view! {
                 <Empty glyph=Glyph::Info title="No accounts">
-                    "Search for part of an e-mail address, or for the id of an account or a Stripe customer."
+                    "Search for the beginning of an e-mail address, or for the id of an account or a Stripe customer."
                 </Empty>
             }
             .into_any()

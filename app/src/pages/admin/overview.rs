@@ -4,6 +4,7 @@ use billing::Timestamp;
 use billing::money::grouped;
 use engine::store::accounts::PaymentFilter;
 use engine::store::billing_changes::{ChangeState, Failing};
+use engine::store::count_text;
 use engine::store::drift::{DriftState, OpenCount, Run};
 use engine::store::inbox::{PostponedEvents, StateCount};
 use leptos::prelude::*;
@@ -43,7 +44,7 @@ fn StripeOutage(postponed: PostponedEvents) -> impl IntoView {
     let (since, reason) = postponed.since.map(Timestamp).zip(postponed.reason)?;
     let title = match postponed.events {
         1 => "An event is waiting for Stripe.".to_owned(),
-        events => format!("{events} events are waiting for Stripe."),
+        events => format!("{} events are waiting for Stripe.", count_text(events)),
     };
     Some(view! {
         <Banner tone=Tone::Warning title>
@@ -59,7 +60,7 @@ fn FailingChanges(failing: Failing) -> impl IntoView {
     let href = address("/admin/changes", &[("state", ChangeState::Pending.as_str())]);
     let title = match failing.count {
         1 => "A billing change can't be delivered.".to_owned(),
-        count => format!("{count} billing changes can't be delivered."),
+        count => format!("{} billing changes can't be delivered.", count_text(count)),
     };
     Some(view! {
         <Banner tone=Tone::Warning title>
@@ -75,7 +76,7 @@ fn Disputes(disputed: i64) -> impl IntoView {
     let title = match disputed {
         0 => return None,
         1 => "A subscription's payment is disputed.".to_owned(),
-        count => format!("Payments of {count} subscriptions are disputed."),
+        count => format!("Payments of {} subscriptions are disputed.", count_text(count)),
     };
     let href = address("/admin/accounts", &[("payments", PaymentFilter::Disputed.as_str())]);
     Some(view! {
@@ -92,7 +93,7 @@ fn Reversals(reversed: i64) -> impl IntoView {
     let title = match reversed {
         0 => return None,
         1 => "A subscription's payment was lost in a dispute or refunded.".to_owned(),
-        count => format!("Payments of {count} subscriptions were lost in a dispute or refunded."),
+        count => format!("Payments of {} subscriptions were lost in a dispute or refunded.", count_text(count)),
     };
     let href = address("/admin/accounts", &[("payments", PaymentFilter::LostOrRefunded.as_str())]);
     Some(view! {
@@ -109,7 +110,7 @@ fn Events(counts: Vec<StateCount>, oldest: Option<Timestamp>) -> impl IntoView {
         .into_iter()
         .map(|StateCount { state, events }| {
             let href = address("/admin/events", &[("state", state.as_str())]);
-            view! { <div><dt><EventBadge state/></dt><dd class="money"><a href=href>{grouped(events.unsigned_abs())}</a></dd></div> }
+            view! { <div><dt><EventBadge state/></dt><dd class="money"><a href=href>{count_text(events)}</a></dd></div> }
         })
         .collect_view();
     view! {
