@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use billing::SubscriptionId;
 use engine::inbox::intake::new_event;
 use engine::store::Cursor;
 use engine::store::inbox::{self, EventFilter, EventState, EventSummary};
-use engine::store::subscriptions;
+use engine::store::{accounts, subscriptions};
 use engine::stripe::objects;
 use engine::stripe_account;
 use engine::tasks::apply::{MAX_ATTEMPTS, MAX_MISSING};
@@ -36,6 +37,27 @@ on_both_databases! {
         retry(&app).await;
         assert!(browser.opens("/dashboard/analytics").await);
         assert!(pending(&app).await.is_empty());
+    }
+
+    async fn writers_for_one_account_wait_for_each_other_and_never_deadlock(database) {
+        let app = Harness::start(database).await;
+        let browser = app.paying("ada@example.com").await;
+        app.settled().await;
+        let (db, account) = (app.tollgate.db(), app.account("ada@example.com").await);
+        let id = app.stripe_newest("/v1/subscriptions").await;
+        let seen = subscriptions::by_id(db, &SubscriptionId::new(id.as_str())).await.unwrap().unwrap();
+
+        // A worker on another node that has written one of the account's subscriptions, and then writes this one.
+        let mut other = db.begin().await.unwrap();
+        assert!(accounts::lock(&mut other, &account).await.unwrap());
+        cancel(&app, &id, true).await;
+        app.database.until_waiting(db).await;
+        let at = app.tollgate.now();
+        assert!(subscriptions::write(&mut other, &account, &seen.object, Some(&seen), "test", at).await.unwrap());
+        other.commit().await.unwrap();
+
+        app.settled().await;
+        assert!(is_ending(&browser).await);
     }
 
     async fn an_event_that_cannot_be_stored_returns_500_and_is_delivered_again(database) {

@@ -6,6 +6,8 @@ use engine::Db;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
+use super::wait::until;
+
 /// Declares tests that run on both databases.
 macro_rules! on_both_databases {
     ($($(#[$doc:meta])* async fn $name:ident($database:ident) $body:block)*) => {
@@ -165,6 +167,14 @@ impl Database {
         server.run("ALTER DATABASE", "SET default_transaction_read_only = on").await.unwrap();
         server.disconnect_all().await;
         Outage { on_server: Some(server), _lock: None, is_read_only: true }
+    }
+
+    /// Returns once another connection waits for a lock on a row; immediately on SQLite, where a writer waits before
+    /// its transaction begins. `db` is connected to it.
+    pub async fn until_waiting(&self, db: &Db) {
+        let waiting = "SELECT CAST(pid AS TEXT) FROM pg_stat_activity \
+            WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        until(async || !db.is_shared() || !self.texts(db, waiting).await.is_empty()).await;
     }
 
     /// Runs a statement as no version of the program does.

@@ -1,5 +1,7 @@
 //! Claims of trials, which detect a second one.
 
+use std::collections::BTreeSet;
+
 use billing::{AccountId, SubscriptionId, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -39,14 +41,17 @@ impl TrialClaim {
 }
 
 /// Records the claims of a subscription's trial. An existing claim keeps its holder.
+///
+/// They are recorded in the order of their keys: two accounts may share several of them.
 pub async fn claim(
     tx: &mut Tx,
     claims: &[TrialClaim],
     subscription: &SubscriptionId,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    for claim in claims {
-        tx.execute(CLAIM, values![stored(&claim.key()), subscription.as_str(), at.0]).await?;
+    let keys: BTreeSet<String> = claims.iter().map(|claim| stored(&claim.key())).collect();
+    for key in keys {
+        tx.execute(CLAIM, values![key, subscription.as_str(), at.0]).await?;
     }
     Ok(())
 }

@@ -23,8 +23,7 @@ pub(super) struct Fresh<T, S> {
     pub(super) now: S,
 }
 
-/// The requested objects and their dependencies, in write order: rows of two kinds are always locked in
-/// the same order, so that two writers do not deadlock.
+/// The requested objects and their dependencies, in write order.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
     /// The customer linked to an account, if an object of another customer names that account: the
@@ -178,6 +177,11 @@ impl Fetched {
             }
         }
         names
+    }
+
+    /// Returns the ids of all customers, and those of accounts that the objects name.
+    pub(super) fn owner_ids(&self) -> BTreeSet<&str> {
+        self.parties().flat_map(|(customer, name)| customer.map(CustomerId::as_str).into_iter().chain(name)).collect()
     }
 
     /// Returns whether the customer was deleted.

@@ -56,6 +56,11 @@ impl Owners {
         Ok(owners)
     }
 
+    /// Returns the accounts of the customers.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &AccountId> {
+        self.by_customer.values().flatten()
+    }
+
     /// Returns the owner of an object of this customer; without a customer, the account that the object names.
     pub(super) async fn of(
         &self,

@@ -1,9 +1,9 @@
 //! Writing fetched objects, with their effects and the events that caused them, in one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use billing::ledger::{Customer, Invoice, Payment, Purchase};
-use billing::{AccountId, CustomerId, EventId, Subscription, SubscriptionId};
+use billing::{AccountId, CustomerId, EventId, Meter, Subscription, SubscriptionId, Timestamp};
 
 use super::fetch::{Fetched, Fresh};
 use super::outcome::{SyncContext, SyncError, SyncOutcome};
@@ -16,7 +16,9 @@ use crate::core::Core;
 use crate::metering::credits;
 use crate::store::checkouts::AttemptStatus;
 use crate::store::inbox::EventState;
-use crate::store::{StoreError, Tx, checkouts, customers, inbox, invoices, payments, purchases, subscriptions};
+use crate::store::{
+    StoreError, Tx, accounts, checkouts, customers, inbox, invoices, payments, purchases, subscriptions,
+};
 use crate::stripe::objects::{CheckoutSession, Named, SessionStatus, SubscriptionObject};
 
 /// The outcome of a write.
@@ -96,6 +98,9 @@ pub(super) async fn unmatched_customer(core: &Core, fetched: &Fetched) -> Result
 }
 
 /// Writes the objects one by one. If one cannot be written, all are rolled back: see [`all`].
+///
+/// Two transactions that write for one account never deadlock, because each first locks all its accounts, and
+/// moves credits last, in the order in which a batch of usage does.
 async fn steps(
     tx: &mut Tx,
     core: &Core,
@@ -104,6 +109,8 @@ async fn steps(
 ) -> Result<(Vec<Step>, Owners), StoreError> {
     let now = core.now();
     let mut steps = Vec::new();
+    let mut grants = Grants::default();
+    let locked = accounts::lock_owners(tx, &fetched.owner_ids()).await?;
     for Fresh { seen, now: fetched } in &fetched.predecessors {
         let seen = seen.as_ref().map_or(0, |seen| seen.version);
         if !customers::write(tx, &fetched.object, seen, now).await? {
@@ -111,6 +118,11 @@ async fn steps(
         }
     }
     let owners = Owners::find(tx, fetched, now).await?;
+    if owners.accounts().any(|account| !locked.contains(account)) {
+        // Its account or its link was created after the lock was taken.
+        steps.push(Step::Raced);
+        return Ok((steps, owners));
+    }
     for fresh in &fetched.customers {
         steps.push(customer(tx, core, &owners, fresh).await?);
     }
@@ -121,11 +133,12 @@ async fn steps(
         steps.push(invoice(tx, core, &owners, fresh).await?);
     }
     for fresh in &fetched.payments {
-        steps.push(payment(tx, core, &owners, fresh).await?);
+        steps.push(payment(tx, core, &owners, fresh, &mut grants).await?);
     }
     for fresh in &fetched.sessions {
-        steps.push(session(tx, core, &owners, fresh).await?);
+        steps.push(session(tx, core, &owners, fresh, &mut grants).await?);
     }
+    grants.write(tx, now).await?;
     Ok((steps, owners))
 }
 
@@ -199,6 +212,7 @@ async fn payment(
     core: &Core,
     owners: &Owners,
     fresh: &Fresh<Payment, Named<Payment>>,
+    grants: &mut Grants,
 ) -> Result<Step, StoreError> {
     let now = &fresh.now;
     let owner = owners.of(tx, now.object.customer.as_ref(), now.account.as_deref()).await?;
@@ -208,7 +222,7 @@ async fn payment(
         return Ok(Step::Raced);
     }
     if let Some(bought) = purchases::by_payment(tx, &now.object.id).await? {
-        grant(tx, core, &bought.account, &bought.object, Some(&now.object)).await?;
+        grants.add(&bought.account, &bought.object, Some(&now.object));
     }
     Ok(Step::Written(account))
 }
@@ -218,6 +232,7 @@ async fn session(
     core: &Core,
     owners: &Owners,
     fresh: &Fresh<Purchase, CheckoutSession>,
+    grants: &mut Grants,
 ) -> Result<Step, StoreError> {
     let now = &fresh.now;
     let status = match now.status {
@@ -240,21 +255,32 @@ async fn session(
         Some(id) => payments::by_id_in(tx, id).await?.map(|stored| stored.object),
         None => None,
     };
-    grant(tx, core, &account, &purchase, paid.as_ref()).await?;
+    grants.add(&account, &purchase, paid.as_ref());
     Ok(Step::Written(account))
 }
 
-/// Sets the account's credits to the purchase's current grants.
-async fn grant(
-    tx: &mut Tx,
-    core: &Core,
-    account: &AccountId,
-    purchase: &Purchase,
-    payment: Option<&Payment>,
-) -> Result<(), StoreError> {
-    for grant in purchase.grants(payment) {
-        let units = i64::try_from(grant.units).unwrap_or(i64::MAX);
-        credits::set_granted(tx, account, grant.meter, &grant.source, units, core.now()).await?;
+/// The current grants of the purchases written, by source.
+#[derive(Default)]
+struct Grants(BTreeMap<String, (AccountId, Meter, i64)>);
+
+impl Grants {
+    /// Adds a purchase's grants, in place of those added for it before.
+    fn add(&mut self, account: &AccountId, purchase: &Purchase, payment: Option<&Payment>) {
+        for grant in purchase.grants(payment) {
+            let units = i64::try_from(grant.units).unwrap_or(i64::MAX);
+            self.0.insert(grant.source, (account.clone(), grant.meter, units));
+        }
     }
-    Ok(())
+
+    /// Sets the accounts' credits, sorted by account and meter.
+    async fn write(self, tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
+        let mut grants: Vec<_> = self.0.into_iter().collect();
+        grants.sort_by(|(_, (account, meter, _)), (_, (other, other_meter, _))| {
+            (account.as_str(), meter.as_str()).cmp(&(other.as_str(), other_meter.as_str()))
+        });
+        for (source, (account, meter, units)) in grants {
+            credits::set_granted(tx, &account, meter, &source, units, now).await?;
+        }
+        Ok(())
+    }
 }
