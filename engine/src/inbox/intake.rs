@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::events;
 use crate::store::inbox::{self, EventState, NewEvent};
-use crate::store::{Db, GroupCommit, StoreError};
+use crate::store::{Batch, Db, GroupCommit, StoreError};
 use crate::stripe::objects::{self, Event};
 
 /// Builds the row for a verified event and its signed bytes; it is ignored if it changes nothing here.
@@ -51,12 +51,11 @@ impl Intake {
     }
 }
 
-async fn store(db: Db, events: Arc<[NewEvent]>) -> Result<Vec<bool>, StoreError> {
+async fn store(db: Db, events: Arc<[NewEvent]>) -> Result<Batch<bool>, StoreError> {
     let mut sorted = events.to_vec();
     sorted.sort_by(|a, b| a.id.cmp(&b.id));
     let mut tx = db.begin().await?;
     let mut new = inbox::insert(&mut tx, &sorted).await?;
-    tx.commit().await?;
-    // Of several deliveries of one event the first is the new one.
-    Ok(events.iter().map(|event| new.remove(event.id.as_str())).collect())
+    // Of several deliveries of one event the first is the new one. The others wait for its commit too.
+    Ok(Batch::written(events.iter().map(|event| new.remove(event.id.as_str())), tx))
 }

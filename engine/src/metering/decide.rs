@@ -4,8 +4,12 @@
 //! changes the rows of their accounts and meters, so everything read afterwards is current. The decisions
 //! are made here, one after the other in the order of the requests, by [`billing::allowance`]. Their
 //! effects are written and committed together: records, counters, credits, days, notices, and overage.
-//! The number of statements depends neither on the history nor, apart from batch size classes, on the
-//! number of requests (`tests/store/usage.rs`, `tests/store/reservations.rs`).
+//! The number of statements depends neither on the history nor, on PostgreSQL, on the number of requests
+//! (`tests/store/usage.rs`, `tests/store/reservations.rs`).
+//!
+//! A reservation need not survive a crash of the machine: its caller is told only of work that was counted, and
+//! counting it makes everything before durable. So a batch of reservations does not wait for the disk, and nor
+//! does a request that is denied (docs/decisions/0021).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +22,11 @@ use super::scope::CounterScope;
 use super::threshold::Threshold;
 use super::window::{carried_into, stored, stored_limit, units, window_of};
 use crate::ids;
-use crate::store::usage::{self as rows, Consumption, Counter, CounterKey, DailyUsage, NewRecord, UsageRecord};
-use crate::store::{Db, GroupCommit, StoreError, Tx, meter_events, notices};
+use crate::store::usage::{
+    self as rows, Consumption, CountedReservation, Counter, CounterKey, DailyUsage, Effects, KeptResponse, NewRecord,
+    UsageRecord,
+};
+use crate::store::{Batch as Written, BatchResult, Db, Durability, GroupCommit, StoreError, Tx, meter_events, notices};
 
 /// Overage is collected for this many seconds before it is sent.
 const COLLECT: i64 = 3600;
@@ -44,8 +51,8 @@ pub(super) struct Take {
 /// The decision on a [`Take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TakeOutcome {
-    /// It was counted or reserved.
-    Taken,
+    /// It was counted or reserved, from these sources.
+    Taken(Allocation),
     /// The same request was already counted.
     Repeated,
     /// The same request holds a reservation.
@@ -62,8 +69,41 @@ pub(super) struct Settle {
     pub(super) scope: CounterScope,
     pub(super) key: String,
     pub(super) reservation: String,
+    /// The units held; `None` if they have to be looked up.
+    pub(super) held: Option<HeldUnits>,
     pub(super) end: End,
     pub(super) now: Timestamp,
+}
+
+/// The units that a reservation holds.
+#[derive(Clone, Debug)]
+pub(super) struct HeldUnits {
+    pub(super) quantity: i64,
+    pub(super) from_credits: i64,
+    pub(super) overage: i64,
+    pub(super) source: String,
+}
+
+impl Settle {
+    /// Returns the record of the reservation while it is held, if its units are known.
+    fn expected(&self) -> Option<UsageRecord> {
+        let held = self.held.as_ref()?;
+        let CounterKey { account, meter, window } = self.scope.counter_key();
+        Some(UsageRecord {
+            account_id: account.to_string(),
+            idempotency_key: self.key.clone(),
+            meter: meter.as_str().to_owned(),
+            quantity: held.quantity,
+            state: "held".to_owned(),
+            fingerprint: String::new(),
+            window_start: window.0,
+            from_credits: held.from_credits,
+            overage: held.overage,
+            reservation_id: Some(self.reservation.clone()),
+            source: held.source.clone(),
+            expires_at: None,
+        })
+    }
 }
 
 /// The way in which a reservation ends.
@@ -78,28 +118,76 @@ pub(super) enum End {
 #[derive(Clone, Debug)]
 enum Request {
     Take(Take),
+    /// Counts usage, then reads these counters.
+    TakeThenRead(Take, Vec<CounterScope>),
+    /// Counts usage and reserves units of another meter: both or neither.
+    Both {
+        count: Take,
+        reserve: Take,
+    },
     Settle(Settle),
+}
+
+/// The decision on two events that count together.
+#[derive(Clone, Debug)]
+pub(super) struct BothTaken {
+    /// The outcome of the reservation; `None` if too few units are left for the event to be counted.
+    pub(super) outcome: Option<TakeOutcome>,
+    pub(super) counted: MeterReading,
+    pub(super) reserved: MeterReading,
 }
 
 enum Decision {
     Take(TakeOutcome, MeterReading),
+    Read(TakeOutcome, Vec<MeterReading>),
+    Both(BothTaken),
     /// Without a reading if the reservation no longer exists.
     Settle(Option<MeterReading>),
 }
 
 impl Request {
-    const fn scope(&self) -> &CounterScope {
+    /// Returns the counters that it concerns.
+    fn scopes(&self) -> impl Iterator<Item = &CounterScope> {
+        let (first, second, others): (_, _, &[CounterScope]) = match self {
+            Self::Take(take) => (&take.scope, None, &[]),
+            Self::TakeThenRead(take, others) => (&take.scope, None, others),
+            Self::Both { count, reserve } => (&count.scope, Some(&reserve.scope), &[]),
+            Self::Settle(settle) => (&settle.scope, None, &[]),
+        };
+        [first].into_iter().chain(second).chain(others)
+    }
+
+    /// Returns the accounts and idempotency keys under which records may exist. The record of a reservation need
+    /// not be looked up if its units are known and trusted to be still held.
+    fn known_keys(&self, trusts_reservations: bool) -> Vec<(&str, &str)> {
+        fn key_of(take: &Take) -> Option<(&str, &str)> {
+            (!take.is_new_key).then_some((take.scope.account.as_str(), take.key.as_str()))
+        }
         match self {
-            Self::Take(take) => &take.scope,
-            Self::Settle(settle) => &settle.scope,
+            Self::Take(take) | Self::TakeThenRead(take, _) => key_of(take).into_iter().collect(),
+            Self::Both { count, reserve } => [count, reserve].into_iter().filter_map(key_of).collect(),
+            Self::Settle(settle) if trusts_reservations && settle.held.is_some() => Vec::new(),
+            Self::Settle(settle) => vec![(settle.scope.account.as_str(), settle.key.as_str())],
         }
     }
 
-    /// Returns the idempotency key, if a record may exist under it.
-    fn known_key(&self) -> Option<&str> {
+    /// Returns whether it only reserves units.
+    const fn is_reservation(&self) -> bool {
         match self {
-            Self::Take(take) => (!take.is_new_key).then_some(&take.key),
-            Self::Settle(settle) => Some(&settle.key),
+            Self::Take(take) => take.reservation.is_some(),
+            Self::Both { .. } => true,
+            Self::TakeThenRead(..) | Self::Settle(_) => false,
+        }
+    }
+}
+
+impl Decision {
+    /// Returns whether nothing was written for the request because too few units are left.
+    fn is_denied(&self) -> bool {
+        match self {
+            Self::Take(outcome, _) | Self::Read(outcome, _) => *outcome == TakeOutcome::Denied,
+            Self::Both(both) => both.outcome.is_none_or(|outcome| outcome == TakeOutcome::Denied),
+            Self::Settle(_) => false,
         }
     }
 }
@@ -119,7 +207,27 @@ impl MeterWriter {
     pub(super) async fn take(&self, take: Take) -> Result<(TakeOutcome, MeterReading), StoreError> {
         match self.0.submit(Request::Take(take)).await? {
             Decision::Take(outcome, reading) => Ok((outcome, reading)),
-            Decision::Settle(_) => unreachable!("a request gets a decision of its own kind"),
+            _ => unreachable!("{OWN_KIND}"),
+        }
+    }
+
+    /// Counts units, and reads other counters of the account, in the same transaction.
+    pub(super) async fn take_then_read(
+        &self,
+        take: Take,
+        others: Vec<CounterScope>,
+    ) -> Result<(TakeOutcome, Vec<MeterReading>), StoreError> {
+        match self.0.submit(Request::TakeThenRead(take, others)).await? {
+            Decision::Read(outcome, readings) => Ok((outcome, readings)),
+            _ => unreachable!("{OWN_KIND}"),
+        }
+    }
+
+    /// Counts units of one meter and reserves units of another; nothing changes unless the units can be reserved.
+    pub(super) async fn take_both(&self, count: Take, reserve: Take) -> Result<BothTaken, StoreError> {
+        match self.0.submit(Request::Both { count, reserve }).await? {
+            Decision::Both(both) => Ok(both),
+            _ => unreachable!("{OWN_KIND}"),
         }
     }
 
@@ -127,10 +235,12 @@ impl MeterWriter {
     pub(super) async fn settle(&self, settle: Settle) -> Result<Option<MeterReading>, StoreError> {
         match self.0.submit(Request::Settle(settle)).await? {
             Decision::Settle(reading) => Ok(reading),
-            Decision::Take(..) => unreachable!("a request gets a decision of its own kind"),
+            _ => unreachable!("{OWN_KIND}"),
         }
     }
 }
+
+const OWN_KIND: &str = "a request gets a decision of its own kind";
 
 /// The counters known to exist, so that they need not be created.
 #[derive(Clone, Debug, Default)]
@@ -160,32 +270,35 @@ impl KnownCounters {
     }
 }
 
-/// Decides on all `requests` and commits, and returns the decisions in the same order.
-async fn decide(db: Db, known: KnownCounters, requests: Arc<[Request]>) -> Result<Vec<Decision>, StoreError> {
+/// Decides on all `requests`, and writes the decisions.
+async fn decide(db: Db, known: KnownCounters, requests: Arc<[Request]>) -> Result<Written<Decision>, StoreError> {
     let scopes: BTreeMap<CounterKey, &CounterScope> =
-        requests.iter().map(|request| (request.scope().counter_key(), request.scope())).collect();
+        requests.iter().flat_map(Request::scopes).map(|scope| (scope.counter_key(), scope)).collect();
     let keys: Vec<CounterKey> = scopes.keys().cloned().collect();
-    for _ in 0..2 {
+    let only_reserves = requests.iter().all(Request::is_reservation);
+    let durability = if only_reserves { Durability::Eventual } else { Durability::Immediate };
+    let mut trusts_reservations = true;
+    for _ in 0..3 {
         create_missing(&db, &known, &scopes).await?;
-        let mut tx = db.begin().await?;
+        let mut tx = db.begin_with(durability).await?;
         let counters = rows::lock_counters(&mut tx, &keys).await?;
         if counters.len() < keys.len() {
             // One has been deleted since it was last seen: create it again.
             known.forget(&keys);
             continue;
         }
-        let mut batch = Batch::read(&mut tx, &requests, &keys, counters).await?;
-        let mut decisions = Vec::with_capacity(requests.len());
+        let mut batch = Batch::read(&mut tx, &requests, &keys, counters, trusts_reservations).await?;
+        let mut results = Vec::with_capacity(requests.len());
         for request in requests.iter() {
-            decisions.push(match request {
-                Request::Take(take) => batch.take(&mut tx, take).await?,
-                Request::Settle(settle) => batch.settle(settle),
-            });
+            let decision = batch.decide(&mut tx, request).await?;
+            let is_denied = decision.is_denied();
+            results.push(if is_denied { BatchResult::Unwritten(decision) } else { BatchResult::Written(decision) });
         }
-        if batch.write(&mut tx).await? {
-            tx.commit().await?;
+        match batch.write(&mut tx).await? {
+            Effect::Written => return Ok(Written { results, tx: Some(tx) }),
+            Effect::None => return Ok(Written { results, tx: None }),
+            Effect::NotHeld => trusts_reservations = false,
         }
-        return Ok(decisions);
     }
     Err(StoreError::CorruptRow {
         table: "usage_counter",
@@ -255,8 +368,11 @@ type RecordKey = (String, String);
 struct Batch<'a> {
     counters: BTreeMap<CounterKey, Counter>,
     changed: BTreeSet<CounterKey>,
-    /// The credits left in the locked balances.
+    /// The credits left, as far as known: exact once `has_locked_credits`.
     credits: HashMap<(AccountId, Meter), i64>,
+    has_locked_credits: bool,
+    /// The accounts and meters whose credits count, sorted.
+    limited: BTreeSet<(AccountId, Meter)>,
     consumed: BTreeMap<(AccountId, Meter), i64>,
     records: HashMap<RecordKey, UsageRecord>,
     new_records: BTreeMap<RecordKey, NewRecord<'a>>,
@@ -265,6 +381,24 @@ struct Batch<'a> {
     days: BTreeMap<(AccountId, Meter, Timestamp, String), i64>,
     notices: BTreeMap<(CounterKey, i64), Timestamp>,
     billed: BTreeMap<(CounterKey, Timestamp), i64>,
+}
+
+/// The effect of a batch's writes.
+enum Effect {
+    Written,
+    /// There was nothing to write.
+    None,
+    /// A reservation trusted to be held is not, so nothing may be committed.
+    NotHeld,
+}
+
+/// The verdict on a [`Take`] that has not been applied.
+enum Verdict {
+    /// It was decided before, under the same key.
+    Earlier(TakeOutcome),
+    /// It takes units from these sources.
+    Allocated(Allocation),
+    Denied,
 }
 
 /// A reservation to be deleted.
@@ -281,53 +415,65 @@ impl<'a> Batch<'a> {
         tx: &mut Tx,
         requests: &'a [Request],
         keys: &[CounterKey],
-        counters: Vec<Counter>,
+        found: Vec<(Counter, i64)>,
+        trusts_reservations: bool,
     ) -> Result<Self, StoreError> {
         let by_row: HashMap<_, _> =
             keys.iter().map(|key| ((key.account.as_str(), key.meter.as_str(), key.window.0), key)).collect();
-        let counters = counters
+        let (mut counters, mut credits) = (BTreeMap::new(), HashMap::new());
+        for (counter, left) in found {
+            let row = (counter.account_id.as_str(), counter.meter.as_str(), counter.window_start);
+            if let Some(key) = by_row.get(&row) {
+                credits.insert((key.account.clone(), key.meter), left);
+                counters.insert((*key).clone(), counter);
+            }
+        }
+        let wanted: BTreeSet<(&str, &str)> =
+            requests.iter().flat_map(|request| request.known_keys(trusts_reservations)).collect();
+        let read = rows::records(tx, &wanted.iter().copied().collect::<Vec<_>>()).await?;
+        let mut records: HashMap<RecordKey, UsageRecord> = read
             .into_iter()
-            .filter_map(|counter| {
-                let key = by_row.get(&(&counter.account_id, &counter.meter, counter.window_start))?;
-                Some(((*key).clone(), counter))
-            })
+            .map(|record| ((record.account_id.clone(), record.idempotency_key.clone()), record))
             .collect();
-        let wanted: BTreeSet<(&str, &str)> = requests
-            .iter()
-            .filter_map(|request| Some((request.scope().account.as_str(), request.known_key()?)))
-            .collect();
-        let wanted: Vec<_> = wanted.into_iter().collect();
-        let records = rows::records(tx, &wanted).await?.into_iter();
-        let records = records.map(|record| ((record.account_id.clone(), record.idempotency_key.clone()), record));
-        let mut batch = Self {
+        for request in requests {
+            let Request::Settle(settle) = request else { continue };
+            let is_read = wanted.contains(&(settle.scope.account.as_str(), settle.key.as_str()));
+            if let Some(expected) = settle.expected().filter(|_| !is_read) {
+                records.insert(record_key(&settle.scope, &settle.key), expected);
+            }
+        }
+        let limited = requests.iter().flat_map(Request::scopes).filter(|scope| scope.limit != Limit::Unlimited);
+        Ok(Self {
             counters,
             changed: BTreeSet::new(),
-            credits: HashMap::new(),
+            credits,
+            has_locked_credits: false,
+            limited: limited.map(|scope| (scope.account.clone(), scope.meter)).collect(),
             consumed: BTreeMap::new(),
-            records: records.collect(),
+            records,
             new_records: BTreeMap::new(),
             committed: Vec::new(),
             released: Vec::new(),
             days: BTreeMap::new(),
             notices: BTreeMap::new(),
             billed: BTreeMap::new(),
-        };
-        batch.read_credits(tx, requests).await?;
-        Ok(batch)
+        })
     }
 
-    /// Locks the credits of every account that has a finite limit.
-    async fn read_credits(&mut self, tx: &mut Tx, requests: &[Request]) -> Result<(), StoreError> {
-        let limited = requests.iter().map(Request::scope).filter(|scope| scope.limit != Limit::Unlimited);
-        let wanted: BTreeSet<_> = limited.map(|scope| (scope.account.clone(), scope.meter)).collect();
-        let wanted: Vec<_> = wanted.into_iter().collect();
-        let by_row: HashMap<(&str, &str), _> =
-            wanted.iter().map(|key| ((key.0.as_str(), key.1.as_str()), key)).collect();
-        for balance in rows::lock_balances(tx, &wanted).await? {
-            if let Some(key) = by_row.get(&(balance.account_id.as_str(), balance.meter.as_str())) {
-                self.credits.insert((*key).clone(), balance.left());
-            }
+    /// Locks the credits of every account that has a finite limit, and reads them again.
+    async fn lock_credits(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let wanted: Vec<_> = self.limited.iter().cloned().collect();
+        let balances = rows::lock_balances(tx, &wanted).await?;
+        let left: HashMap<(&str, &str), i64> = balances
+            .iter()
+            .map(|balance| ((balance.account_id.as_str(), balance.meter.as_str()), balance.left()))
+            .collect();
+        for key in wanted {
+            let stored = left.get(&(key.0.as_str(), key.1.as_str())).copied().unwrap_or_default();
+            let consumed = self.consumed.get(&key).copied().unwrap_or_default();
+            self.credits.insert(key, stored - consumed);
         }
+        self.has_locked_credits = true;
         Ok(())
     }
 
@@ -348,18 +494,62 @@ impl<'a> Batch<'a> {
         })
     }
 
-    async fn take(&mut self, tx: &mut Tx, take: &'a Take) -> Result<Decision, StoreError> {
-        let outcome = match self.earlier_outcome(tx, take).await? {
-            Some(outcome) => outcome,
-            None => match self.allocate(tx, take).await? {
-                Some(allocation) => {
-                    self.apply(take, allocation);
-                    TakeOutcome::Taken
-                }
-                None => TakeOutcome::Denied,
-            },
-        };
-        Ok(Decision::Take(outcome, self.reading(&take.scope)))
+    async fn decide(&mut self, tx: &mut Tx, request: &'a Request) -> Result<Decision, StoreError> {
+        Ok(match request {
+            Request::Take(take) => {
+                let outcome = self.take(tx, take).await?;
+                Decision::Take(outcome, self.reading(&take.scope))
+            }
+            Request::TakeThenRead(take, others) => {
+                let outcome = self.take(tx, take).await?;
+                let scopes = [&take.scope].into_iter().chain(others);
+                Decision::Read(outcome, scopes.map(|scope| self.reading(scope)).collect())
+            }
+            Request::Both { count, reserve } => {
+                let outcome = self.take_both(tx, count, reserve).await?;
+                let (counted, reserved) = (self.reading(&count.scope), self.reading(&reserve.scope));
+                Decision::Both(BothTaken { outcome, counted, reserved })
+            }
+            Request::Settle(settle) => self.settle(settle),
+        })
+    }
+
+    async fn take(&mut self, tx: &mut Tx, take: &'a Take) -> Result<TakeOutcome, StoreError> {
+        Ok(match self.verdict(tx, take).await? {
+            Verdict::Earlier(outcome) => outcome,
+            Verdict::Allocated(allocation) => self.apply(take, allocation),
+            Verdict::Denied => TakeOutcome::Denied,
+        })
+    }
+
+    /// Counts one event and reserves units of another meter, unless either is denied. Repeated work is not
+    /// counted again, and nor is the event that came with it.
+    async fn take_both(
+        &mut self,
+        tx: &mut Tx,
+        count: &'a Take,
+        reserve: &'a Take,
+    ) -> Result<Option<TakeOutcome>, StoreError> {
+        let (counted, reserved) = (self.verdict(tx, count).await?, self.verdict(tx, reserve).await?);
+        Ok(match (counted, reserved) {
+            (Verdict::Denied, _) => None,
+            (Verdict::Allocated(counted), Verdict::Allocated(reserved)) => {
+                self.apply(count, counted);
+                Some(self.apply(reserve, reserved))
+            }
+            (Verdict::Earlier(TakeOutcome::Repeated), Verdict::Allocated(reserved)) => {
+                Some(self.apply(reserve, reserved))
+            }
+            (Verdict::Earlier(outcome), Verdict::Allocated(_)) | (_, Verdict::Earlier(outcome)) => Some(outcome),
+            (_, Verdict::Denied) => Some(TakeOutcome::Denied),
+        })
+    }
+
+    async fn verdict(&mut self, tx: &mut Tx, take: &Take) -> Result<Verdict, StoreError> {
+        if let Some(outcome) = self.earlier_outcome(tx, take).await? {
+            return Ok(Verdict::Earlier(outcome));
+        }
+        Ok(self.allocate(tx, take).await?.map_or(Verdict::Denied, Verdict::Allocated))
     }
 
     /// Returns the outcome already stored under the key; `None` if the event still has to be decided.
@@ -390,19 +580,27 @@ impl<'a> Batch<'a> {
     async fn allocate(&mut self, tx: &mut Tx, take: &Take) -> Result<Option<Allocation>, StoreError> {
         let (key, scope, quantity) = (take.scope.counter_key(), &take.scope, units(take.quantity));
         let allocation = self.allowance(&key, scope).take(quantity, scope.overage);
+        if !self.has_locked_credits && allocation.is_some_and(|allocation| allocation.credits > 0) {
+            // Another window's usage may have consumed them since they were read.
+            self.lock_credits(tx).await?;
+            return Box::pin(self.allocate(tx, take)).await;
+        }
         let has_reservations = self
             .counters
             .get(&key)
             .is_some_and(|counter| counter.reserved + counter.held_credits + counter.held_overage > 0);
         if has_reservations && allocation.is_none_or(|allocation| allocation.overage > 0) {
             self.release_expired(tx, &key, take.now).await?;
+            if !self.has_locked_credits {
+                self.lock_credits(tx).await?;
+            }
             return Ok(self.allowance(&key, scope).take(quantity, scope.overage));
         }
         Ok(allocation)
     }
 
     /// Counts or reserves the units of an admitted event.
-    fn apply(&mut self, take: &'a Take, allocation: Allocation) {
+    fn apply(&mut self, take: &'a Take, allocation: Allocation) -> TakeOutcome {
         let (key, scope) = (take.scope.counter_key(), &take.scope);
         let (included, credits, overage) =
             (stored(allocation.included), stored(allocation.credits), stored(allocation.overage));
@@ -438,6 +636,7 @@ impl<'a> Batch<'a> {
         let named = (record.account_id.clone(), record.idempotency_key.clone());
         self.records.insert(named.clone(), record.clone());
         self.new_records.insert(named, NewRecord { record, at: take.now, metadata: take.metadata.as_deref() });
+        TakeOutcome::Taken(allocation)
     }
 
     fn settle(&mut self, settle: &'a Settle) -> Decision {
@@ -550,38 +749,18 @@ impl<'a> Batch<'a> {
         MeterReading::new(counter, scope.meter, scope.limit, scope.window, self.credits_of(scope), scope.overage)
     }
 
-    /// Writes the decisions' effects. `false` if there are none.
-    async fn write(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+    /// Writes the decisions' effects.
+    async fn write(&self, tx: &mut Tx) -> Result<Effect, StoreError> {
         for Released { key: (account, key), reservation, .. } in &self.released {
-            rows::delete_reserved(tx, account, key, reservation).await?;
-        }
-        for (settle, held) in &self.committed {
-            let End::Commit { metadata, response } = &settle.end else { continue };
-            let (account, key) = (&held.account_id, &held.idempotency_key);
-            rows::count_reserved(tx, account, key, &settle.reservation, settle.now, metadata.as_deref()).await?;
-            if let Some(response) = response {
-                rows::keep_response(tx, account, key, response, settle.now).await?;
+            if !rows::delete_reserved(tx, account, key, reservation).await? {
+                return Ok(Effect::NotHeld);
             }
         }
-        let new: Vec<NewRecord<'_>> = self.new_records.values().cloned().collect();
-        rows::insert_records(tx, &new).await?;
-        let changed: Vec<Counter> = self.changed.iter().filter_map(|key| self.counters.get(key)).cloned().collect();
-        rows::write_counters(tx, &changed).await?;
-        let consumed = self.consumed.iter();
-        let consumed = consumed.map(|((account, meter), units)| Consumption {
-            account: account.as_str(),
-            meter: *meter,
-            units: *units,
-        });
-        rows::consume(tx, &consumed.collect::<Vec<_>>()).await?;
-        let days = self.days.iter().map(|((account, meter, day, source), units)| DailyUsage {
-            account: account.as_str(),
-            meter: *meter,
-            day: *day,
-            source,
-            units: *units,
-        });
-        rows::add_days(tx, &days.collect::<Vec<_>>()).await?;
+        let effects = self.effects();
+        let has_effects = !effects.counters.is_empty() || !self.released.is_empty();
+        if rows::write(tx, &effects).await? < effects.counted.len() as u64 {
+            return Ok(Effect::NotHeld);
+        }
         for ((key, percent), at) in &self.notices {
             notices::raise(tx, key.account.as_str(), key.meter.as_str(), key.window, *percent, *at).await?;
         }
@@ -590,7 +769,36 @@ impl<'a> Batch<'a> {
                 (key.account.as_str(), key.meter.as_str(), hour_of(*from).plus_seconds(COLLECT));
             meter_events::add(tx, &ids::new_id(), account, meter, *from, *units, due).await?;
         }
-        Ok(!changed.is_empty() || !self.released.is_empty())
+        Ok(if has_effects { Effect::Written } else { Effect::None })
+    }
+
+    fn effects(&self) -> Effects<'_> {
+        let mut effects = Effects {
+            records: self.new_records.values().cloned().collect(),
+            counters: self.changed.iter().filter_map(|key| self.counters.get(key)).cloned().collect(),
+            ..Effects::default()
+        };
+        for (settle, held) in &self.committed {
+            let End::Commit { metadata, response } = &settle.end else { continue };
+            let (account, key, at) = (held.account_id.as_str(), held.idempotency_key.as_str(), settle.now);
+            let (reservation, metadata) = (settle.reservation.as_str(), metadata.as_deref());
+            effects.counted.push(CountedReservation { account, key, reservation, at, metadata });
+            effects.responses.extend(response.as_deref().map(|body| KeptResponse { account, key, body, at }));
+        }
+        let consumed = self.consumed.iter();
+        effects.consumed.extend(consumed.map(|((account, meter), units)| Consumption {
+            account: account.as_str(),
+            meter: *meter,
+            units: *units,
+        }));
+        effects.days.extend(self.days.iter().map(|((account, meter, day, source), units)| DailyUsage {
+            account: account.as_str(),
+            meter: *meter,
+            day: *day,
+            source,
+            units: *units,
+        }));
+        effects
     }
 }
 

@@ -26,6 +26,9 @@ pub use meters::readings;
 pub use notices::{Notice, dismiss_notice};
 pub use overview::{UsageOverview, overview};
 pub use reading::{MeterReading, midnight};
-pub use request::{Recorded, Reservation, Reserved, UsageError, UsageEvent};
+pub use request::{Recorded, RecordedAndReserved, Reservation, Reserved, UsageError, UsageEvent};
 pub use threshold::Threshold;
-pub use usage::{RESERVATION_SECONDS, check, commit, kept_response, read, record, release, release_expired, reserve};
+pub use usage::{
+    RESERVATION_SECONDS, check, commit, kept_response, read, record, record_and_read, record_and_reserve, release,
+    release_expired, reserve,
+};

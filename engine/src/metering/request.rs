@@ -3,6 +3,7 @@
 use billing::Meter;
 use billing::allowance::MAX_UNITS;
 
+use super::decide::HeldUnits;
 use super::reading::MeterReading;
 use super::scope::CounterScope;
 use crate::store::StoreError;
@@ -52,6 +53,7 @@ pub struct Reservation {
     pub(super) scope: CounterScope,
     pub(super) key: String,
     pub(super) id: String,
+    pub(super) held: HeldUnits,
 }
 
 /// The outcome of reserving usage.
@@ -65,6 +67,20 @@ pub enum Reserved {
     InProgress(MeterReading),
     /// Not enough is left; nothing changed.
     Denied(MeterReading),
+}
+
+/// The outcome of recording one event and reserving units for another.
+#[derive(Clone, Debug)]
+pub enum RecordedAndReserved {
+    /// Not enough is left of the event's meter; nothing changed.
+    Denied(MeterReading),
+    /// The reading of the event's meter, and the outcome of reserving. The event is counted if units are held.
+    Decided {
+        /// The meter of the event.
+        event: MeterReading,
+        /// The units.
+        work: Reserved,
+    },
 }
 
 /// The reason usage could not be counted.

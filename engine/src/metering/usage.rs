@@ -1,14 +1,19 @@
 //! Recording usage, and reserving units for work that can fail.
 
-use billing::{AccountId, Limit, Meter, Overage, Timestamp, UsageWindow, usage_window};
+use std::sync::Arc;
+
+use billing::{
+    AccountId, Catalog, Entitlement, Limit, Meter, Overage, Subscription, Timestamp, UsageWindow, usage_window,
+};
 use futures::future::join_all;
 use tokio::runtime::Handle;
 
-use super::decide::{End, MeterWriter, Settle, Take, TakeOutcome};
+use super::decide::{BothTaken, End, HeldUnits, MeterWriter, Settle, Take, TakeOutcome};
 use super::meters::readings;
 use super::reading::MeterReading;
-use super::request::{Recorded, Reservation, Reserved, UsageError, UsageEvent};
+use super::request::{Recorded, RecordedAndReserved, Reservation, Reserved, UsageError, UsageEvent};
 use super::scope::CounterScope;
+use super::window::stored;
 use crate::core::Core;
 use crate::ids;
 use crate::store::StoreError;
@@ -34,10 +39,30 @@ pub async fn check(core: &Core, account: &AccountId, meter: Meter, quantity: u64
 
 /// Counts a usage event, once per key.
 pub async fn record(core: &Core, account: &AccountId, event: UsageEvent<'_>) -> Result<Recorded, UsageError> {
-    let take = take(core, account, event, None).await?;
+    let take = Terms::of(core, account).await?.take(event, None)?;
     let (outcome, reading) = core.meter().take(take).await?;
+    recorded(outcome, reading)
+}
+
+/// Counts a usage event as [`record`], and reads all meters of the account in the same transaction. They include
+/// the event.
+pub async fn record_and_read(
+    core: &Core,
+    account: &AccountId,
+    event: UsageEvent<'_>,
+) -> Result<(Recorded, Vec<MeterReading>), UsageError> {
+    let terms = Terms::of(core, account).await?;
+    let meters: Vec<Meter> = core.catalog().meters().iter().map(|definition| definition.meter).collect();
+    let scopes = meters.iter().map(|meter| terms.scope(*meter)).collect();
+    let take = terms.take(event, None)?;
+    let (outcome, mut readings) = core.meter().take_then_read(take, scopes).await?;
+    let of_event = readings.remove(0);
+    Ok((recorded(outcome, of_event)?, readings))
+}
+
+fn recorded(outcome: TakeOutcome, reading: MeterReading) -> Result<Recorded, UsageError> {
     match outcome {
-        TakeOutcome::Taken => Ok(Recorded::Counted(reading)),
+        TakeOutcome::Taken(_) => Ok(Recorded::Counted(reading)),
         TakeOutcome::Repeated => Ok(Recorded::Repeated(reading)),
         TakeOutcome::Denied => Ok(Recorded::Denied(reading)),
         // A reserved key belongs to another kind of request.
@@ -47,24 +72,71 @@ pub async fn record(core: &Core, account: &AccountId, event: UsageEvent<'_>) -> 
 
 /// Holds units for work that can fail, for `seconds` at most. If the future is dropped before it returns,
 /// nothing is held.
+///
+/// A crash of the machine may release the units early; counting them later is durable.
 pub async fn reserve(
     core: &Core,
     account: &AccountId,
     event: UsageEvent<'_>,
     seconds: i64,
 ) -> Result<Reserved, UsageError> {
-    let id = ids::new_id();
-    let take = take(core, account, event, Some((id.clone(), core.now().plus_seconds(seconds)))).await?;
-    let reservation = Reservation { scope: take.scope.clone(), key: take.key.clone(), id };
-    let unclaimed = Unclaimed { meter: core.meter().clone(), release: Some(end(core, &reservation, End::Release)) };
+    let (take, unclaimed) = reservation(core, &Terms::of(core, account).await?, event, seconds)?;
     let taken = core.meter().take(take).await;
-    // A request rejected as `Busy` was not and will not be decided.
-    if matches!(taken, Ok(_) | Err(StoreError::Busy)) {
-        unclaimed.claim();
-    }
+    let reservation = unclaimed.claim(&taken);
     let (outcome, reading) = taken?;
+    reserved(outcome, reading, reservation)
+}
+
+/// Counts a usage event as [`record`] and holds units of another meter as [`reserve`], in one transaction. If the
+/// units are denied, or the same work was done before or is in progress, the event is not counted. The event is
+/// durable once the units are counted.
+///
+/// # Panics
+/// If both events are of the same meter.
+pub async fn record_and_reserve(
+    core: &Core,
+    account: &AccountId,
+    event: UsageEvent<'_>,
+    work: UsageEvent<'_>,
+    seconds: i64,
+) -> Result<RecordedAndReserved, UsageError> {
+    assert_ne!(event.meter, work.meter, "the two events are decided independently of each other");
+    let terms = Terms::of(core, account).await?;
+    let count = terms.take(event, None)?;
+    let (reserve, unclaimed) = reservation(core, &terms, work, seconds)?;
+    let taken = core.meter().take_both(count, reserve).await;
+    let reservation = unclaimed.claim(&taken);
+    let BothTaken { outcome, counted: event, reserved: work } = taken?;
     match outcome {
-        TakeOutcome::Taken => Ok(Reserved::Held(reservation, reading)),
+        None => Ok(RecordedAndReserved::Denied(event)),
+        Some(outcome) => Ok(RecordedAndReserved::Decided { event, work: reserved(outcome, work, reservation)? }),
+    }
+}
+
+/// Builds the request for a reservation, with its release.
+fn reservation(
+    core: &Core,
+    terms: &Terms<'_>,
+    event: UsageEvent<'_>,
+    seconds: i64,
+) -> Result<(Take, Unclaimed), UsageError> {
+    let id = ids::new_id();
+    let take = terms.take(event, Some((id.clone(), terms.now.plus_seconds(seconds))))?;
+    let held = HeldUnits { quantity: take.quantity, from_credits: 0, overage: 0, source: take.source.clone() };
+    let reservation = Reservation { scope: take.scope.clone(), key: take.key.clone(), id, held };
+    // What it holds is known only after the decision.
+    let release = Settle { held: None, ..end(core, &reservation, End::Release) };
+    let unclaimed = Unclaimed { meter: core.meter().clone(), reservation, release: Some(release) };
+    Ok((take, unclaimed))
+}
+
+fn reserved(outcome: TakeOutcome, reading: MeterReading, mut reservation: Reservation) -> Result<Reserved, UsageError> {
+    match outcome {
+        TakeOutcome::Taken(allocation) => {
+            reservation.held.from_credits = stored(allocation.credits);
+            reservation.held.overage = stored(allocation.overage);
+            Ok(Reserved::Held(reservation, reading))
+        }
         TakeOutcome::Repeated => Ok(Reserved::Repeated(reading)),
         TakeOutcome::InProgress => Ok(Reserved::InProgress(reading)),
         TakeOutcome::Denied => Ok(Reserved::Denied(reading)),
@@ -76,12 +148,18 @@ pub async fn reserve(
 /// dropped; then the units are released here.
 struct Unclaimed {
     meter: MeterWriter,
+    reservation: Reservation,
     release: Option<Settle>,
 }
 
 impl Unclaimed {
-    fn claim(mut self) {
-        self.release = None;
+    /// Returns the reservation once its request was decided. After an error it may have been committed, so it is
+    /// released, except after `Busy`: that request was not and will not be decided.
+    fn claim<T>(mut self, taken: &Result<T, StoreError>) -> Reservation {
+        if matches!(taken, Ok(_) | Err(StoreError::Busy)) {
+            self.release = None;
+        }
+        self.reservation.clone()
     }
 }
 
@@ -160,6 +238,7 @@ async fn release_one(
         scope: scope_of(&expired),
         key: expired.idempotency_key,
         reservation: expired.reservation_id,
+        held: None,
         end: End::Release,
         now,
     };
@@ -181,42 +260,52 @@ fn scope_of(reservation: &ExpiredReservation) -> CounterScope {
 }
 
 fn end(core: &Core, reservation: &Reservation, end: End) -> Settle {
-    let Reservation { scope, key, id } = reservation.clone();
-    Settle { scope, key, reservation: id, end, now: core.now() }
+    let Reservation { scope, key, id, held } = reservation.clone();
+    Settle { scope, key, reservation: id, held: Some(held), end, now: core.now() }
 }
 
-async fn take(
-    core: &Core,
-    account: &AccountId,
-    event: UsageEvent<'_>,
-    reservation: Option<(String, Timestamp)>,
-) -> Result<Take, UsageError> {
-    let quantity = i64::try_from(event.quantity).ok().filter(|quantity| *quantity > 0);
-    let now = core.now();
-    Ok(Take {
-        quantity: quantity.ok_or(UsageError::Quantity)?,
-        scope: scope(core, account, event.meter, now).await?,
-        key: event.key.to_owned(),
-        is_new_key: event.is_new_key,
-        fingerprint: event.fingerprint.to_owned(),
-        source: event.source.unwrap_or_default().to_owned(),
-        metadata: event.metadata,
-        reservation,
-        now,
-    })
+/// The terms on which an account uses its meters now.
+struct Terms<'a> {
+    account: &'a AccountId,
+    subscriptions: Arc<Vec<Subscription>>,
+    catalog: &'a Catalog,
+    entitlement: Entitlement,
+    now: Timestamp,
 }
 
-/// Returns the counter for usage at `now`.
-async fn scope(core: &Core, account: &AccountId, meter: Meter, now: Timestamp) -> Result<CounterScope, StoreError> {
-    let subscriptions = core.cache().subscriptions(core.db(), account).await?;
-    let catalog = core.catalog();
-    let entitlement = billing::entitlement(&subscriptions, catalog, now);
-    Ok(CounterScope {
-        account: account.clone(),
-        meter,
-        window: usage_window(entitlement.window_anchor, now),
-        subscription: entitlement.subscription().map(ToString::to_string),
-        limit: entitlement.limit(meter),
-        overage: billing::overage(&subscriptions, catalog, &entitlement, meter),
-    })
+impl<'a> Terms<'a> {
+    async fn of(core: &'a Core, account: &'a AccountId) -> Result<Self, StoreError> {
+        let (catalog, now) = (core.catalog(), core.now());
+        let subscriptions = core.cache().subscriptions(core.db(), account).await?;
+        let entitlement = billing::entitlement(&subscriptions, catalog, now);
+        Ok(Self { account, subscriptions, catalog, entitlement, now })
+    }
+
+    /// Returns the counter for usage of a meter.
+    fn scope(&self, meter: Meter) -> CounterScope {
+        let Self { subscriptions, catalog, entitlement, .. } = self;
+        CounterScope {
+            account: self.account.clone(),
+            meter,
+            window: usage_window(entitlement.window_anchor, self.now),
+            subscription: entitlement.subscription().map(ToString::to_string),
+            limit: entitlement.limit(meter),
+            overage: billing::overage(subscriptions, catalog, entitlement, meter),
+        }
+    }
+
+    fn take(&self, event: UsageEvent<'_>, reservation: Option<(String, Timestamp)>) -> Result<Take, UsageError> {
+        let quantity = i64::try_from(event.quantity).ok().filter(|quantity| *quantity > 0);
+        Ok(Take {
+            quantity: quantity.ok_or(UsageError::Quantity)?,
+            scope: self.scope(event.meter),
+            key: event.key.to_owned(),
+            is_new_key: event.is_new_key,
+            fingerprint: event.fingerprint.to_owned(),
+            source: event.source.unwrap_or_default().to_owned(),
+            metadata: event.metadata,
+            reservation,
+            now: self.now,
+        })
+    }
 }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{Postgres, query, query_as};
+use sqlx::{Postgres, Row as _, query, query_as};
 
 use super::db::Db;
 use super::error::StoreError;
@@ -22,8 +22,16 @@ pub(crate) struct BatchStatement {
     name: &'static str,
     /// One text for each number of rows, the largest first.
     sqlite: Vec<(usize, String)>,
-    postgres: String,
+    postgres: Unnested,
     columns: Vec<Column>,
+}
+
+/// PostgreSQL's text of a statement, apart from the numbers of its parameters.
+struct Unnested {
+    before: String,
+    row: String,
+    after: String,
+    text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,19 +51,11 @@ impl BatchStatement {
             let one = format!("({})", pieces(row).map(|(_, rest)| rest).collect::<Vec<_>>().join("?"));
             (size, format!("{before} VALUES {}{after}", vec![one; size].join(", ")))
         });
-        let (mut selected, mut arrays, mut names, mut columns) = (String::new(), Vec::new(), Vec::new(), Vec::new());
-        for (number, (kind, rest)) in pieces(row).enumerate() {
-            if let Some(kind) = kind {
-                arrays.push(format!("${number}::{kind}[]"));
-                names.push(format!("c{number}"));
-                columns.push(if kind == "bigint" { Column::Bigint } else { Column::Text });
-                // Writing to a string cannot fail.
-                let _ = write!(selected, "given.c{number}");
-            }
-            selected.push_str(rest);
-        }
-        let (arrays, names) = (arrays.join(", "), names.join(", "));
-        let postgres = format!("{before} SELECT {selected} FROM UNNEST({arrays}) AS given ({names}){after}");
+        let kinds = pieces(row).filter_map(|(kind, _)| kind);
+        let columns = kinds.map(|kind| if kind == "bigint" { Column::Bigint } else { Column::Text }).collect();
+        let mut postgres =
+            Unnested { before: before.to_owned(), row: row.to_owned(), after: after.to_owned(), text: String::new() };
+        postgres.text = postgres.numbered_from(1);
         Self { name, sqlite: sqlite.into(), postgres, columns }
     }
 
@@ -66,7 +66,7 @@ impl BatchStatement {
             if rows.is_empty() {
                 return Ok(0);
             }
-            let query = self.bind(query(self.postgres.as_str()), rows);
+            let query = self.arrays(rows).into_iter().fold(query(self.postgres.text.as_str()), bind);
             let done = query.execute(tx.connection()?).await;
             return Ok(tx.checked(done)?.rows_affected());
         }
@@ -87,7 +87,7 @@ impl BatchStatement {
             if rows.is_empty() {
                 return Ok(Vec::new());
             }
-            let query = query_as(self.postgres.as_str());
+            let query = query_as(self.postgres.text.as_str());
             let query = self.arrays(rows).into_iter().fold(query, |query, array| match array {
                 Array::Text(column) => query.bind(column),
                 Array::Bigint(column) => query.bind(column),
@@ -100,17 +100,6 @@ impl BatchStatement {
             all.extend(tx.fetch_all::<R>(sql, rows.into_iter().flatten().collect()).await?);
         }
         Ok(all)
-    }
-
-    fn bind(
-        &self,
-        query: Query<'static, Postgres, PgArguments>,
-        rows: Vec<Vec<Value>>,
-    ) -> Query<'static, Postgres, PgArguments> {
-        self.arrays(rows).into_iter().fold(query, |query, array| match array {
-            Array::Text(column) => query.bind(column),
-            Array::Bigint(column) => query.bind(column),
-        })
     }
 
     /// Transposes the rows into columns.
@@ -153,8 +142,86 @@ impl BatchStatement {
     pub(crate) fn forms(&'static self, db: &Db) -> Vec<(&'static str, &'static str)> {
         match db {
             Db::Sqlite(_) => self.sqlite.iter().map(|(_, sql)| (self.name, sql.as_str())).collect(),
-            Db::Postgres(_) => vec![(self.name, &self.postgres)],
+            Db::Postgres(_) => vec![(self.name, &self.postgres.text)],
         }
+    }
+}
+
+impl Unnested {
+    /// Returns the text with parameters numbered from `first`.
+    fn numbered_from(&self, first: usize) -> String {
+        let (mut selected, mut arrays, mut names) = (String::new(), Vec::new(), Vec::new());
+        for (index, (kind, rest)) in pieces(&self.row).enumerate() {
+            if let Some(kind) = kind {
+                let parameter = first + index - 1;
+                arrays.push(format!("${parameter}::{kind}[]"));
+                names.push(format!("c{index}"));
+                // Writing to a string cannot fail.
+                let _ = write!(selected, "given.c{index}");
+            }
+            selected.push_str(rest);
+        }
+        let (arrays, names, Self { before, after, .. }) = (arrays.join(", "), names.join(", "), self);
+        format!("{before} SELECT {selected} FROM UNNEST({arrays}) AS given ({names}){after}")
+    }
+}
+
+/// Several writes over many rows, which PostgreSQL runs as one statement: one round trip for all of them.
+pub(crate) struct CombinedStatement {
+    name: &'static str,
+    parts: Vec<&'static BatchStatement>,
+    postgres: String,
+}
+
+impl CombinedStatement {
+    /// Combines writes. PostgreSQL runs them in no particular order and none sees another's effects, so no two may
+    /// write the same row.
+    pub(crate) fn new(name: &'static str, parts: Vec<&'static BatchStatement>) -> Self {
+        let (mut first, mut writes, mut counts) = (1, Vec::new(), Vec::new());
+        for (index, part) in parts.iter().enumerate() {
+            writes.push(format!("w{index} AS ({} RETURNING 1)", part.postgres.numbered_from(first)));
+            counts.push(format!("(SELECT COUNT(*) FROM w{index})"));
+            first += part.columns.len();
+        }
+        let postgres = format!("WITH {} SELECT ARRAY[{}]", writes.join(", "), counts.join(", "));
+        Self { name, parts, postgres }
+    }
+
+    /// Runs each part for its rows, and returns the number of rows that each has changed.
+    pub(crate) async fn execute(
+        &'static self,
+        tx: &mut Tx,
+        rows: Vec<Vec<Vec<Value>>>,
+    ) -> Result<Vec<u64>, StoreError> {
+        debug_assert_eq!(rows.len(), self.parts.len(), "{}: rows for each part", self.name);
+        if rows.iter().all(Vec::is_empty) {
+            return Ok(vec![0; self.parts.len()]);
+        }
+        let parts = self.parts.iter().zip(rows);
+        if let Tx::Postgres(tx) = tx {
+            let arrays = parts.flat_map(|(part, rows)| part.arrays(rows));
+            let query = arrays.fold(query(self.postgres.as_str()), bind);
+            let row = query.fetch_one(tx.connection()?).await;
+            let changed: Vec<i64> = tx.checked(row.and_then(|row| row.try_get(0)))?;
+            return Ok(changed.into_iter().map(i64::unsigned_abs).collect());
+        }
+        let mut changed = Vec::new();
+        for (part, rows) in parts {
+            changed.push(part.execute(tx, rows).await?);
+        }
+        Ok(changed)
+    }
+
+    /// Returns its SQL for this database, apart from its parts', under its name.
+    pub(crate) fn form(&'static self, db: &Db) -> Option<(&'static str, &'static str)> {
+        db.is_shared().then_some((self.name, self.postgres.as_str()))
+    }
+}
+
+fn bind(query: Query<'static, Postgres, PgArguments>, array: Array) -> Query<'static, Postgres, PgArguments> {
+    match array {
+        Array::Text(column) => query.bind(column),
+        Array::Bigint(column) => query.bind(column),
     }
 }
 
@@ -190,10 +257,24 @@ mod tests {
         assert!(four.ends_with("(?, 0, ?), (?, 0, ?), (?, 0, ?) END"), "{four}");
         assert_eq!((first.len(), last.len()), (4, 1));
         assert_eq!(
-            ROWS.postgres,
+            ROWS.postgres.text,
             "INSERT INTO t SELECT given.c1, 0, given.c2 FROM UNNEST($1::text[], $2::bigint[]) AS given (c1, c2) END"
         );
         assert_eq!(ROWS.columns, [Column::Text, Column::Bigint]);
+    }
+
+    #[test]
+    fn combined_writes_number_their_parameters_in_one_sequence() {
+        static BOTH: LazyLock<CombinedStatement> = LazyLock::new(|| CombinedStatement::new("BOTH", vec![&ROWS, &ROWS]));
+        let first = ROWS.postgres.text.as_str();
+        let second = first.replace("$2", "$4").replace("$1", "$3");
+        assert_eq!(
+            BOTH.postgres,
+            format!(
+                "WITH w0 AS ({first} RETURNING 1), w1 AS ({second} RETURNING 1) \
+                SELECT ARRAY[(SELECT COUNT(*) FROM w0), (SELECT COUNT(*) FROM w1)]"
+            )
+        );
     }
 
     #[test]

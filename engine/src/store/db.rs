@@ -15,7 +15,7 @@ use sqlx::{Executor, PgPool, SqlSafeStr, SqlitePool};
 
 use super::error::StoreError;
 use super::sqlite_files::{OpenFiles, create_folder_of, make_private, path_of};
-use super::tx::{PostgresTx, SqliteTx, Tx, check_files};
+use super::tx::{Durability, PostgresTx, SqliteTx, Tx, check_files};
 use super::value::statements;
 use crate::settings::DatabaseUrl;
 
@@ -85,11 +85,16 @@ impl Db {
         }
     }
 
-    /// Begins a write transaction.
+    /// Begins a write transaction, whose commit returns once it is durable.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
+        self.begin_with(Durability::Immediate).await
+    }
+
+    /// Begins a write transaction.
+    pub(crate) async fn begin_with(&self, durability: Durability) -> Result<Tx, StoreError> {
         Ok(match self {
-            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::begin(&pools.writer, pools.files.clone()).await?),
-            Self::Postgres(pool) => Tx::Postgres(PostgresTx::begin(pool).await?),
+            Self::Sqlite(pools) => Tx::Sqlite(SqliteTx::begin(&pools.writer, pools.files.clone(), durability).await?),
+            Self::Postgres(pool) => Tx::Postgres(PostgresTx::begin(pool, durability).await?),
         })
     }
 

@@ -3,8 +3,8 @@
 //! A commit waits for an fsync, which under load is most of the cost of a small write. So requests
 //! that arrive during a commit wait for the next one, which takes all of them, in order of arrival. A
 //! request that arrives alone does not wait. The commit runs in its own task, so a caller that is
-//! canceled delays no other. A request's result is returned only after its commit
-//! (`tests/store/intake.rs`, `tests/store/usage.rs`).
+//! canceled delays no other. A request's result is returned only after its commit, unless it says that nothing
+//! was written for it (`tests/store/intake.rs`, `tests/store/usage.rs`).
 //!
 //! The queue and the wait in it are bounded. A request that was rejected, or whose caller was canceled
 //! before its commit began, is never committed later.
@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::error::StoreError;
+use super::tx::Tx;
 
 /// The largest batch, sized for the number of connections that one node serves.
 const MAX_BATCH: usize = 256;
@@ -25,13 +26,38 @@ const MAX_WAITING: usize = 4096;
 const MAX_WAIT: Duration = Duration::from_secs(15);
 
 type ResultSender<A> = oneshot::Sender<Result<A, StoreError>>;
-type Commit<T, A> = dyn Fn(Arc<[T]>) -> BoxFuture<'static, Result<Vec<A>, StoreError>> + Send + Sync;
+type Write<T, A> = dyn Fn(Arc<[T]>) -> BoxFuture<'static, Result<Batch<A>, StoreError>> + Send + Sync;
+
+/// A batch that is written and not yet committed.
+#[derive(Debug)]
+pub struct Batch<A> {
+    /// The results, in the order of the requests.
+    pub results: Vec<BatchResult<A>>,
+    /// The transaction to commit; `None` if there is nothing to commit.
+    pub tx: Option<Tx>,
+}
+
+/// The result of one request.
+#[derive(Debug)]
+pub enum BatchResult<A> {
+    /// To be returned after the commit.
+    Written(A),
+    /// Nothing was written for the request, so its caller need not wait for the commit.
+    Unwritten(A),
+}
+
+impl<A> Batch<A> {
+    /// A batch whose results all wait for the commit.
+    pub fn written(results: impl IntoIterator<Item = A>, tx: Tx) -> Self {
+        Self { results: results.into_iter().map(BatchResult::Written).collect(), tx: Some(tx) }
+    }
+}
 
 /// A queue of requests that are committed together. Cheap to clone.
 pub struct GroupCommit<T, A>(Arc<Inner<T, A>>);
 
 struct Inner<T, A> {
-    commit: Box<Commit<T, A>>,
+    write: Box<Write<T, A>>,
     queue: Mutex<Queue<T, A>>,
     max_wait: Duration,
 }
@@ -65,22 +91,21 @@ where
     T: Clone + Send + Sync + 'static,
     A: Send + 'static,
 {
-    /// `commit` writes all requests of a batch in one transaction and returns their results in the
-    /// same order. If the database rejects the data of a batch, each request is retried alone: one
-    /// bad request does not fail the others.
-    pub fn new<F>(commit: impl Fn(Arc<[T]>) -> F + Send + Sync + 'static) -> Self
+    /// `write` writes all requests of a batch in one transaction. If the database rejects the data of a batch,
+    /// each request is retried alone: one bad request does not fail the others.
+    pub fn new<F>(write: impl Fn(Arc<[T]>) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<Vec<A>, StoreError>> + Send + 'static,
+        F: Future<Output = Result<Batch<A>, StoreError>> + Send + 'static,
     {
-        Self::with_max_wait(commit, MAX_WAIT)
+        Self::with_max_wait(write, MAX_WAIT)
     }
 
-    fn with_max_wait<F>(commit: impl Fn(Arc<[T]>) -> F + Send + Sync + 'static, max_wait: Duration) -> Self
+    fn with_max_wait<F>(write: impl Fn(Arc<[T]>) -> F + Send + Sync + 'static, max_wait: Duration) -> Self
     where
-        F: Future<Output = Result<Vec<A>, StoreError>> + Send + 'static,
+        F: Future<Output = Result<Batch<A>, StoreError>> + Send + 'static,
     {
         Self(Arc::new(Inner {
-            commit: Box::new(move |batch| Box::pin(commit(batch))),
+            write: Box::new(move |batch| Box::pin(write(batch))),
             queue: Mutex::new(Queue { waiting: Vec::new(), next_ticket: 0, is_running: false }),
             max_wait,
         }))
@@ -161,8 +186,8 @@ where
             let (requests, senders): (Vec<T>, Vec<ResultSender<A>>) =
                 batch.into_iter().map(|waiting| (waiting.request, waiting.sender)).unzip();
             let requests: Arc<[T]> = requests.into();
-            match self.commit(Arc::clone(&requests)).await {
-                Ok(all) => senders.into_iter().zip(all).for_each(|(sender, outcome)| reply(sender, Ok(outcome))),
+            match self.write(Arc::clone(&requests)).await {
+                Ok(batch) => commit(batch, senders).await,
                 // A batch of one is retried too: the conflicting row may be committed and visible by now.
                 Err(error) if error.is_caused_by_data() => self.commit_each(&requests, senders).await,
                 Err(error) => reject(senders, error),
@@ -170,8 +195,8 @@ where
         }
     }
 
-    async fn commit(&self, batch: Arc<[T]>) -> Result<Vec<A>, StoreError> {
-        (self.0.0.commit)(batch).await
+    async fn write(&self, batch: Arc<[T]>) -> Result<Batch<A>, StoreError> {
+        (self.0.0.write)(batch).await
     }
 
     /// Commits each request alone, except those whose callers have gone. If the database itself fails, all
@@ -183,17 +208,31 @@ where
             if sender.is_closed() {
                 continue;
             }
-            match self.commit_alone(request).await {
-                Err(error) if !error.is_caused_by_data() => {
-                    return reject(std::iter::once(sender).chain(senders), error);
-                }
-                outcome => reply(sender, outcome),
+            match self.write(Arc::from([request.clone()])).await {
+                Ok(batch) => commit(batch, vec![sender]).await,
+                Err(error) if error.is_caused_by_data() => reply(sender, Err(error)),
+                Err(error) => return reject(std::iter::once(sender).chain(senders), error),
             }
         }
     }
+}
 
-    async fn commit_alone(&self, request: &T) -> Result<A, StoreError> {
-        self.commit(Arc::from([request.clone()])).await?.pop().ok_or_else(crashed)
+/// Commits a batch, and replies to each caller.
+async fn commit<A>(batch: Batch<A>, senders: Vec<ResultSender<A>>) {
+    let mut written = Vec::with_capacity(senders.len());
+    for (sender, result) in senders.into_iter().zip(batch.results) {
+        match result {
+            BatchResult::Written(result) => written.push((sender, result)),
+            BatchResult::Unwritten(result) => reply(sender, Ok(result)),
+        }
+    }
+    let committed = match batch.tx {
+        Some(tx) => tx.commit().await,
+        None => Ok(()),
+    };
+    match committed {
+        Ok(()) => written.into_iter().for_each(|(sender, result)| reply(sender, Ok(result))),
+        Err(error) => reject(written.into_iter().map(|(sender, _)| sender), error),
     }
 }
 
@@ -234,8 +273,12 @@ mod tests {
     fn echo() -> GroupCommit<u32, u32> {
         GroupCommit::new(|batch: Arc<[u32]>| async move {
             assert!(!batch.contains(&0), "a bug");
-            Ok(batch.to_vec())
+            Ok(results(&batch))
         })
+    }
+
+    fn results(batch: &[u32]) -> Batch<u32> {
+        Batch { results: batch.iter().copied().map(BatchResult::Written).collect(), tx: None }
     }
 
     /// A commit that waits for a permit, and counts the requests committed.
@@ -247,7 +290,7 @@ mod tests {
             async move {
                 gate.acquire().await.expect("the gate stays").forget();
                 committed.fetch_add(batch.len(), Ordering::SeqCst);
-                Ok(batch.to_vec())
+                Ok(results(&batch))
             }
         };
         (GroupCommit::with_max_wait(commit, max_wait), gate, committed)
@@ -313,7 +356,7 @@ mod tests {
                     let at = RowRef { table: "t", row: "1" };
                     return Err(at.corrupt("c", &"a bad request"));
                 }
-                Ok(vec![single.submit(batch[0]).await?])
+                Ok(results(&[single.submit(batch[0]).await?]))
             }
         };
         (GroupCommit::new(commit), gate, committed)

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Executor, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use super::error::StoreError;
 use super::sqlite_files::{Misplaced, OpenFiles};
@@ -21,6 +21,15 @@ statements! {
     NOTIFY = "SELECT pg_notify($1, $2)";
     /// Takes an advisory lock. SQLite has one writer at a time and needs none.
     LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+}
+
+/// When a commit is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Before it returns.
+    Immediate,
+    /// With the next commit that is [`Durability::Immediate`], or soon: a crash of the machine may lose it, whole.
+    Eventual,
 }
 
 /// A transaction. If dropped without [`Tx::commit`], it is rolled back.
@@ -85,10 +94,22 @@ impl Tx {
 impl SqliteTx {
     /// Begins a transaction that holds the writer from the start, so that two writers queue up
     /// instead of failing halfway.
-    pub(super) async fn begin(writer: &SqlitePool, files: Option<Arc<OpenFiles>>) -> Result<Self, StoreError> {
+    pub(super) async fn begin(
+        writer: &SqlitePool,
+        files: Option<Arc<OpenFiles>>,
+        durability: Durability,
+    ) -> Result<Self, StoreError> {
         let mut connection = writer.acquire().await?;
         check_files(&mut connection, files.as_deref()).await?;
         let mut tx = Self { connection: Some(connection), files, is_sound: true };
+        let synchronous = match durability {
+            Durability::Immediate => "PRAGMA synchronous = FULL",
+            Durability::Eventual => "PRAGMA synchronous = NORMAL",
+        };
+        // Not prepared: SQLite sets it while it compiles the statement. Every transaction sets its own, so that
+        // none depends on how the one before ended.
+        let set = tx.connection()?.execute(sqlx::raw_sql(synchronous)).await;
+        tx.checked(set)?;
         tx.run("BEGIN IMMEDIATE").await?;
         Ok(tx)
     }
@@ -169,8 +190,12 @@ async fn end_transaction(connection: &mut SqliteConnection) -> Result<(), sqlx::
 }
 
 impl PostgresTx {
-    pub(super) async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
-        Ok(Self { transaction: pool.begin().await?, is_sound: true })
+    pub(super) async fn begin(pool: &PgPool, durability: Durability) -> Result<Self, StoreError> {
+        let begin = match durability {
+            Durability::Immediate => "BEGIN",
+            Durability::Eventual => "BEGIN; SET LOCAL synchronous_commit = off",
+        };
+        Ok(Self { transaction: pool.begin_with(begin).await?, is_sound: true })
     }
 
     /// Returns the connection for one statement, whose result goes through [`PostgresTx::checked`].

@@ -9,17 +9,16 @@ use std::sync::LazyLock;
 
 use billing::{AccountId, Meter, Timestamp};
 
-use super::batch::BatchStatement;
+use super::batch::{BatchStatement, CombinedStatement};
 use super::columns::Both;
 use super::credits::Balance;
+use super::value::Value;
 use super::{Db, StoreError, Tx, columns, statements, values};
 
 statements! {
     COUNTERS_OF_ACCOUNT = "SELECT account_id, meter, window_start, window_end, subscription_id, included, used, reserved, \
         from_credits, held_credits, overage, held_overage FROM usage_counter WHERE account_id = $1 AND (window_start = $2 \
         OR (window_start < $2 AND window_start > $3 AND window_end > $2 AND subscription_id = $4))";
-    COUNT_RESERVED = "UPDATE usage_record SET state = 'counted', reservation_id = NULL, expires_at = NULL, recorded_at = $4, \
-        metadata = $5 WHERE account_id = $1 AND idempotency_key = $2 AND reservation_id = $3";
     DELETE_RESERVED = "DELETE FROM usage_record WHERE account_id = $1 AND idempotency_key = $2 AND reservation_id = $3";
     EXPIRED = "SELECT account_id, idempotency_key, meter, window_start, quantity, from_credits, overage, reservation_id \
         FROM usage_record WHERE state = 'held' AND expires_at <= $1 \
@@ -29,8 +28,6 @@ statements! {
         AND window_start = $4 ORDER BY expires_at LIMIT 64";
     DAYS = "SELECT day, meter, source, used FROM usage_day WHERE account_id = $1 AND day >= $2 AND day < $3 \
         ORDER BY day, meter, source";
-    KEEP_RESPONSE = "INSERT INTO idempotent_response (account_id, idempotency_key, body, created_at) VALUES ($1, $2, $3, $4) \
-        ON CONFLICT (account_id, idempotency_key) DO UPDATE SET body = excluded.body, created_at = excluded.created_at";
     RESPONSE = "SELECT body FROM idempotent_response WHERE account_id = $1 AND idempotency_key = $2";
     DELETE_RESPONSES = "DELETE FROM idempotent_response WHERE account_id = $1";
     PRUNE_RESPONSES = "DELETE FROM idempotent_response WHERE (account_id, idempotency_key) IN \
@@ -41,6 +38,7 @@ statements! {
 
 /// PostgreSQL only: SQLite has one writer at a time.
 const LOCK: &str = " FOR UPDATE";
+const LOCK_COUNTERS: &str = " FOR UPDATE OF c";
 
 static CREATE_COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| {
     BatchStatement::new(
@@ -55,10 +53,12 @@ static CREATE_COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| {
 fn counters(name: &'static str, lock: &str) -> BatchStatement {
     BatchStatement::new(
         name,
-        "SELECT account_id, meter, window_start, window_end, subscription_id, included, used, reserved, from_credits, \
-        held_credits, overage, held_overage FROM usage_counter WHERE (account_id, meter, window_start) IN (",
+        "SELECT c.account_id, c.meter, c.window_start, c.window_end, c.subscription_id, c.included, c.used, c.reserved, \
+        c.from_credits, c.held_credits, c.overage, c.held_overage, COALESCE(b.granted - b.consumed, 0) AS credits \
+        FROM usage_counter c LEFT JOIN credit_balance b ON b.account_id = c.account_id AND b.meter = c.meter \
+        WHERE (c.account_id, c.meter, c.window_start) IN (",
         "$text, $text, $bigint",
-        &format!(") ORDER BY account_id, meter, window_start{lock}"),
+        &format!(") ORDER BY c.account_id, c.meter, c.window_start{lock}"),
     )
 }
 
@@ -72,7 +72,7 @@ fn balances(name: &'static str, lock: &str) -> BatchStatement {
 }
 
 static COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| counters("COUNTERS", ""));
-static COUNTERS_LOCKED: LazyLock<BatchStatement> = LazyLock::new(|| counters("COUNTERS_LOCKED", LOCK));
+static COUNTERS_LOCKED: LazyLock<BatchStatement> = LazyLock::new(|| counters("COUNTERS_LOCKED", LOCK_COUNTERS));
 static BALANCES: LazyLock<BatchStatement> = LazyLock::new(|| balances("BALANCES", ""));
 static BALANCES_LOCKED: LazyLock<BatchStatement> = LazyLock::new(|| balances("BALANCES_LOCKED", LOCK));
 
@@ -124,6 +124,27 @@ static WRITE_COUNTERS: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
+static COUNT_HELD: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "COUNT_HELD",
+        "WITH held (account_id, idempotency_key, reservation_id, recorded_at, metadata) AS (",
+        "$text, $text, $text, $bigint, $text",
+        ") UPDATE usage_record SET state = 'counted', reservation_id = NULL, expires_at = NULL, \
+        recorded_at = held.recorded_at, metadata = held.metadata FROM held \
+        WHERE usage_record.account_id = held.account_id AND usage_record.idempotency_key = held.idempotency_key \
+        AND usage_record.reservation_id = held.reservation_id",
+    )
+});
+
+static KEEP_RESPONSES: LazyLock<BatchStatement> = LazyLock::new(|| {
+    BatchStatement::new(
+        "KEEP_RESPONSES",
+        "INSERT INTO idempotent_response (account_id, idempotency_key, body, created_at)",
+        "$text, $text, $text, $bigint",
+        " ON CONFLICT (account_id, idempotency_key) DO UPDATE SET body = excluded.body, created_at = excluded.created_at",
+    )
+});
+
 static CONSUME: LazyLock<BatchStatement> = LazyLock::new(|| {
     BatchStatement::new(
         "CONSUME",
@@ -142,6 +163,13 @@ static COUNT_DAYS: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
+/// Everything that a batch of usage writes, except deletions: the order of [`Effects::rows`].
+static WRITE: LazyLock<CombinedStatement> = LazyLock::new(|| {
+    let parts: Vec<&'static BatchStatement> =
+        vec![&COUNT_HELD, &KEEP_RESPONSES, &INSERT_RECORDS, &WRITE_COUNTERS, &CONSUME, &COUNT_DAYS];
+    CombinedStatement::new("WRITE", parts)
+});
+
 /// Returns the batch statements. Those that lock are for PostgreSQL only.
 pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
     let mut all: Vec<&'static BatchStatement> = vec![
@@ -152,6 +180,8 @@ pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
         &RECORDS,
         &INSERT_RECORDS,
         &WRITE_COUNTERS,
+        &COUNT_HELD,
+        &KEEP_RESPONSES,
         &CONSUME,
         &COUNT_DAYS,
     ];
@@ -159,6 +189,11 @@ pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
         all.extend([&*COUNTERS_LOCKED, &*BALANCES_LOCKED]);
     }
     all
+}
+
+/// Returns the statements that combine others.
+pub(super) fn combined(db: &Db) -> Option<(&'static str, &'static str)> {
+    WRITE.form(db)
 }
 
 /// One meter of an account in one window.
@@ -376,11 +411,19 @@ pub async fn create_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), St
     CREATE_COUNTERS.execute(tx, rows.collect()).await.map(drop)
 }
 
-/// Locks counters until the transaction ends. `keys` must be sorted.
-pub async fn lock_counters(tx: &mut Tx, keys: &[CounterKey]) -> Result<Vec<Counter>, StoreError> {
+struct CreditsLeft {
+    credits: i64,
+}
+
+columns!(CreditsLeft { credits });
+
+/// Locks counters until the transaction ends, and returns each with the credits left of its account and meter. The
+/// credits are not locked, so they may be outdated: see [`lock_balances`]. `keys` must be sorted.
+pub async fn lock_counters(tx: &mut Tx, keys: &[CounterKey]) -> Result<Vec<(Counter, i64)>, StoreError> {
     let statement = if is_shared(tx) { &*COUNTERS_LOCKED } else { &*COUNTERS };
     let rows = keys.iter().map(|key| values![key.account.as_str(), key.meter.as_str(), key.window.0]);
-    statement.fetch_all(tx, rows.collect()).await
+    let found = statement.fetch_all::<Both<Counter, CreditsLeft>>(tx, rows.collect()).await?;
+    Ok(found.into_iter().map(|Both(counter, CreditsLeft { credits })| (counter, credits)).collect())
 }
 
 /// Locks the credit balances of these accounts and meters, as [`lock_counters`]. A missing balance is
@@ -400,65 +443,118 @@ pub async fn records(tx: &mut Tx, keys: &[(&str, &str)]) -> Result<Vec<UsageReco
     RECORDS.fetch_all(tx, keys.iter().map(|(account, key)| values![*account, *key]).collect()).await
 }
 
-/// Inserts records. An error if one of the keys has since been used for another meter.
-pub async fn insert_records(tx: &mut Tx, records: &[NewRecord<'_>]) -> Result<(), StoreError> {
-    let rows = records.iter().map(|NewRecord { record, at, metadata }| {
-        values![
-            record.account_id.as_str(),
-            record.idempotency_key.as_str(),
-            record.meter.as_str(),
-            record.quantity,
-            at.0,
-            record.state.as_str(),
-            record.window_start,
-            record.from_credits,
-            record.overage,
-            record.fingerprint.as_str(),
-            record.source.as_str(),
-            *metadata,
-            record.reservation_id.as_deref(),
-            record.expires_at
+/// A reservation to be counted.
+#[derive(Clone, Copy, Debug)]
+pub struct CountedReservation<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// The record's idempotency key.
+    pub key: &'a str,
+    /// The reservation's id.
+    pub reservation: &'a str,
+    /// When it is counted.
+    pub at: Timestamp,
+    /// JSON about the work.
+    pub metadata: Option<&'a str>,
+}
+
+/// The response of committed work, to be kept under its key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptResponse<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// The record's idempotency key.
+    pub key: &'a str,
+    /// The response.
+    pub body: &'a str,
+    /// When it is stored.
+    pub at: Timestamp,
+}
+
+/// What a batch of usage writes. No two members write the same row.
+#[derive(Clone, Debug, Default)]
+pub struct Effects<'a> {
+    /// Reservations that become counted usage.
+    pub counted: Vec<CountedReservation<'a>>,
+    /// Responses to keep.
+    pub responses: Vec<KeptResponse<'a>>,
+    /// New records, each under a new key.
+    pub records: Vec<NewRecord<'a>>,
+    /// Locked counters, each at most once.
+    pub counters: Vec<Counter>,
+    /// Changes to the consumed credits, at most one per account and meter.
+    pub consumed: Vec<Consumption<'a>>,
+    /// Usage to add to days, at most once per account, meter, day and source.
+    pub days: Vec<DailyUsage<'a>>,
+}
+
+impl Effects<'_> {
+    /// Returns the rows of each part of [`WRITE`].
+    fn rows(&self) -> Vec<Vec<Vec<Value>>> {
+        let counted =
+            self.counted.iter().map(|row| values![row.account, row.key, row.reservation, row.at.0, row.metadata]);
+        let responses = self.responses.iter().map(|row| values![row.account, row.key, row.body, row.at.0]);
+        let records = self.records.iter().map(|NewRecord { record, at, metadata }| {
+            values![
+                record.account_id.as_str(),
+                record.idempotency_key.as_str(),
+                record.meter.as_str(),
+                record.quantity,
+                at.0,
+                record.state.as_str(),
+                record.window_start,
+                record.from_credits,
+                record.overage,
+                record.fingerprint.as_str(),
+                record.source.as_str(),
+                *metadata,
+                record.reservation_id.as_deref(),
+                record.expires_at
+            ]
+        });
+        let counters = self.counters.iter().map(|row| {
+            values![
+                row.account_id.as_str(),
+                row.meter.as_str(),
+                row.window_start,
+                row.window_end,
+                row.subscription_id.as_deref(),
+                row.included,
+                row.used,
+                row.reserved,
+                row.from_credits,
+                row.held_credits,
+                row.overage,
+                row.held_overage
+            ]
+        });
+        let consumed = self.consumed.iter().map(|row| values![row.account, row.meter.as_str(), row.units]);
+        let days =
+            self.days.iter().map(|row| values![row.account, row.meter.as_str(), row.day.0, row.source, row.units]);
+        vec![
+            counted.collect(),
+            responses.collect(),
+            records.collect(),
+            counters.collect(),
+            consumed.collect(),
+            days.collect(),
         ]
-    });
-    INSERT_RECORDS.execute(tx, rows.collect()).await.map(drop)
+    }
 }
 
-/// Turns a reservation into counted usage.
-pub async fn count_reserved(
-    tx: &mut Tx,
-    account: &str,
-    key: &str,
-    reservation: &str,
-    at: Timestamp,
-    metadata: Option<&str>,
-) -> Result<(), StoreError> {
-    tx.execute(COUNT_RESERVED, values![account, key, reservation, at.0, metadata]).await.map(drop)
+/// Writes the effects of a batch of usage, and returns the number of reservations counted: fewer than given if one
+/// no longer exists.
+///
+/// # Errors
+/// If one of the new keys has since been used for another meter.
+pub async fn write(tx: &mut Tx, effects: &Effects<'_>) -> Result<u64, StoreError> {
+    let changed = WRITE.execute(tx, effects.rows()).await?;
+    Ok(changed.first().copied().unwrap_or_default())
 }
 
-/// Deletes a reservation; its key is free again.
-pub async fn delete_reserved(tx: &mut Tx, account: &str, key: &str, reservation: &str) -> Result<(), StoreError> {
-    tx.execute(DELETE_RESERVED, values![account, key, reservation]).await.map(drop)
-}
-
-/// Writes locked counters, each at most once.
-pub async fn write_counters(tx: &mut Tx, counters: &[Counter]) -> Result<(), StoreError> {
-    let rows = counters.iter().map(|row| {
-        values![
-            row.account_id.as_str(),
-            row.meter.as_str(),
-            row.window_start,
-            row.window_end,
-            row.subscription_id.as_deref(),
-            row.included,
-            row.used,
-            row.reserved,
-            row.from_credits,
-            row.held_credits,
-            row.overage,
-            row.held_overage
-        ]
-    });
-    WRITE_COUNTERS.execute(tx, rows.collect()).await.map(drop)
+/// Deletes a reservation, so that its key is free again; `false` if it no longer exists.
+pub async fn delete_reserved(tx: &mut Tx, account: &str, key: &str, reservation: &str) -> Result<bool, StoreError> {
+    Ok(tx.execute(DELETE_RESERVED, values![account, key, reservation]).await? > 0)
 }
 
 /// A change to the consumed credits of an account; negative for released units.
@@ -470,12 +566,6 @@ pub struct Consumption<'a> {
     pub meter: Meter,
     /// The number of units.
     pub units: i64,
-}
-
-/// Changes the consumed credits, at most once per account and meter.
-pub async fn consume(tx: &mut Tx, consumed: &[Consumption<'_>]) -> Result<(), StoreError> {
-    let rows = consumed.iter().map(|row| values![row.account, row.meter.as_str(), row.units]);
-    CONSUME.execute(tx, rows.collect()).await.map(drop)
 }
 
 /// Usage of one day.
@@ -491,12 +581,6 @@ pub struct DailyUsage<'a> {
     pub source: &'a str,
     /// The number of units.
     pub units: i64,
-}
-
-/// Adds usage to days, at most once per account, meter, day and source.
-pub async fn add_days(tx: &mut Tx, days: &[DailyUsage<'_>]) -> Result<(), StoreError> {
-    let rows = days.iter().map(|row| values![row.account, row.meter.as_str(), row.day.0, row.source, row.units]);
-    COUNT_DAYS.execute(tx, rows.collect()).await.map(drop)
 }
 
 /// Returns the expired reservations after the `skip` oldest ones, oldest first.
@@ -533,11 +617,6 @@ columns!(DayRow { day, meter, source, used });
 /// Reads the usage of each day in `[from, to)`, oldest first.
 pub async fn days(db: &Db, account: &AccountId, from: Timestamp, to: Timestamp) -> Result<Vec<DayRow>, StoreError> {
     db.fetch_all(DAYS, values![account.as_str(), from.0, to.0]).await
-}
-
-/// Stores the response of committed work under its key.
-pub async fn keep_response(tx: &mut Tx, account: &str, key: &str, body: &str, at: Timestamp) -> Result<(), StoreError> {
-    tx.execute(KEEP_RESPONSE, values![account, key, body, at.0]).await.map(drop)
 }
 
 /// Reads the response stored under a key.

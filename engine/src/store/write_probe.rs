@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::group_commit::GroupCommit;
+use super::group_commit::{Batch, GroupCommit};
 use super::{Db, StoreError, statements, values};
 
 /// The time for which a successful write is trusted, so that probing costs next to nothing.
@@ -44,9 +44,8 @@ impl WriteProbe {
     }
 }
 
-async fn write(db: Db, probes: usize) -> Result<Vec<()>, StoreError> {
+async fn write(db: Db, probes: usize) -> Result<Batch<()>, StoreError> {
     let mut tx = db.begin().await?;
     tx.execute(WRITE, values![]).await?;
-    tx.commit().await?;
-    Ok(vec![(); probes])
+    Ok(Batch::written(vec![(); probes], tx))
 }

@@ -76,8 +76,8 @@ impl Caller {
         Ok(Self { account, source, idempotency_key, path: parts.uri.path().to_owned(), limits })
     }
 
-    /// Counts the call, once per `Idempotency-Key`. The key belongs to this `body`.
-    pub(super) async fn count(&self, tollgate: &Tollgate, body: &[u8]) -> Result<(), Problem> {
+    /// Returns the call as a usage event, counted once per `Idempotency-Key`. The key belongs to this `body`.
+    pub(super) fn call(&self, body: &[u8]) -> Call {
         let key = match &self.idempotency_key {
             None => format!("call:{}", ids::new_id()),
             Some(key) => format!("client:{}:{key}", self.path),
@@ -86,29 +86,64 @@ impl Caller {
             Some(_) if !body.is_empty() => fingerprint(body),
             _ => String::new(),
         };
-        let call = UsageEvent {
-            is_new_key: self.idempotency_key.is_none(),
-            fingerprint: &fingerprint,
-            source: self.source.as_deref(),
-            ..UsageEvent::new(API_CALLS, 1, &key)
-        };
-        match metering::record(tollgate, &self.account, call).await {
-            Ok(Recorded::Counted(reading) | Recorded::Repeated(reading)) => {
+        Call { key, fingerprint, is_new_key: self.idempotency_key.is_none(), source: self.source.clone() }
+    }
+
+    /// Counts the call.
+    pub(super) async fn count(&self, tollgate: &Tollgate) -> Result<(), Problem> {
+        let recorded = metering::record(tollgate, &self.account, self.call(b"").event()).await;
+        self.counted(tollgate, recorded.map_err(|error| Problem::from_usage(&error))?)
+    }
+
+    /// Counts the call, and reads all meters.
+    pub(super) async fn count_and_read(&self, tollgate: &Tollgate) -> Result<Vec<MeterReading>, Problem> {
+        let call = self.call(b"");
+        let (recorded, readings) = metering::record_and_read(tollgate, &self.account, call.event())
+            .await
+            .map_err(|error| Problem::from_usage(&error))?;
+        self.counted(tollgate, recorded)?;
+        Ok(readings)
+    }
+
+    fn counted(&self, tollgate: &Tollgate, recorded: Recorded) -> Result<(), Problem> {
+        match recorded {
+            Recorded::Counted(reading) | Recorded::Repeated(reading) => {
                 self.note(reading);
                 Ok(())
             }
-            Ok(Recorded::Denied(reading)) => {
-                let problem = Problem::limit_reached(tollgate, &reading);
-                self.note(reading);
-                Err(problem)
-            }
-            Err(error) => Err(Problem::from_usage(&error)),
+            Recorded::Denied(reading) => Err(self.denied(tollgate, reading)),
         }
+    }
+
+    /// Returns the problem of a call whose meter has too little left.
+    pub(super) fn denied(&self, tollgate: &Tollgate, reading: MeterReading) -> Problem {
+        let problem = Problem::limit_reached(tollgate, &reading);
+        self.note(reading);
+        problem
     }
 
     /// Adds a meter to the headers of the response.
     pub(super) fn note(&self, reading: MeterReading) {
         self.limits.set_meter(reading);
+    }
+}
+
+/// A call, as it is counted.
+pub(super) struct Call {
+    key: String,
+    fingerprint: String,
+    is_new_key: bool,
+    source: Option<String>,
+}
+
+impl Call {
+    pub(super) fn event(&self) -> UsageEvent<'_> {
+        UsageEvent {
+            is_new_key: self.is_new_key,
+            fingerprint: &self.fingerprint,
+            source: self.source.as_deref(),
+            ..UsageEvent::new(API_CALLS, 1, &self.key)
+        }
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn entitlements(
     State(tollgate): State<Tollgate>,
     caller: Caller,
 ) -> Result<Json<Entitlements>, Problem> {
-    caller.count(&tollgate, b"").await?;
+    caller.count(&tollgate).await?;
     let entitlement = tollgate.entitlement(&caller.account).await.map_err(|error| Problem::unavailable(&error))?;
     let reason = match entitlement.reason {
         billing::Reason::NoSubscription => None,

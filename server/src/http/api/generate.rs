@@ -1,7 +1,7 @@
 //! `POST /api/v1/generate`: generates text from a prompt, for one unit of AI generations.
 //!
-//! The unit is reserved before the provider is called, counted when the text is complete, and released if the
-//! provider fails or the caller disconnects before receiving any of the text. A stream runs one chunk behind:
+//! The call is counted and the unit reserved before the provider is called. The unit is counted when the text is
+//! complete, and released if the provider fails or the caller disconnects before receiving any of the text. A stream runs one chunk behind:
 //! its last chunk is sent only after the unit was counted. A caller that disconnects mid-stream is charged, and
 //! can get the whole text by repeating the call: with the same `Idempotency-Key` it gets the same text and
 //! counts once (`tests/http/generate.rs`).
@@ -17,7 +17,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use engine::metering::{self, RESERVATION_SECONDS, Reservation, Reserved, UsageEvent};
+use engine::metering::{self, RESERVATION_SECONDS, RecordedAndReserved, Reservation, Reserved, UsageEvent};
 use engine::{StoreError, ids};
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ struct Metadata<'a> {
 
 /// Generate text
 ///
-/// Counts as one API call, and as one AI generation if it succeeds. With `stream` the response is
+/// Counts as one API call unless it is denied, and as one AI generation if it succeeds. With `stream` the response is
 /// server-sent events: `delta` with a chunk of the `text`, then `done` with `id` and `model`, or
 /// `problem` with an error.
 #[utoipa::path(
@@ -114,8 +114,7 @@ pub(super) async fn generate(
 ) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(rejection.status()))?;
     let prompt = read(&headers, &body).map_err(|problem| *problem)?;
-    caller.count(&tollgate, &body).await?;
-
+    let call = caller.call(&body);
     let key = match &caller.idempotency_key {
         Some(key) => format!("generate:{key}"),
         None => format!("generation:{}", ids::new_id()),
@@ -128,27 +127,32 @@ pub(super) async fn generate(
         ..UsageEvent::new(AI_GENERATIONS, 1, &key)
     };
     let is_stream = prompt.stream || wants_events(&headers);
-    let reservation = match metering::reserve(&tollgate, &caller.account, event, RESERVATION_SECONDS).await {
-        Ok(Reserved::Held(reservation, reading)) => {
+    let begun =
+        metering::record_and_reserve(&tollgate, &caller.account, call.event(), event, RESERVATION_SECONDS).await;
+    let work = match begun.map_err(|error| Problem::from_usage(&error))? {
+        RecordedAndReserved::Denied(reading) => return Err(caller.denied(&tollgate, reading)),
+        RecordedAndReserved::Decided { event, work } => {
+            caller.note(event);
+            work
+        }
+    };
+    let reservation = match work {
+        Reserved::Held(reservation, reading) => {
             caller.note(reading);
             reservation
         }
-        Ok(Reserved::Repeated(reading)) => {
+        Reserved::Repeated(reading) => {
             caller.note(reading);
             return repeat(&tollgate, &caller, &key, is_stream).await;
         }
-        Ok(Reserved::InProgress(reading)) => {
+        Reserved::InProgress(reading) => {
             caller.note(reading);
             return Err(Problem::in_progress());
         }
-        Ok(Reserved::Denied(reading)) => {
-            let problem = Problem::limit_reached(&tollgate, &reading);
-            caller.note(reading);
-            return Err(problem);
-        }
-        Err(error) => return Err(Problem::from_usage(&error)),
+        Reserved::Denied(reading) => return Err(caller.denied(&tollgate, reading)),
     };
-    let held = Held { tollgate: tollgate.clone(), reservation: Some(reservation) };
+    let is_repeatable = caller.idempotency_key.is_some();
+    let held = Held { tollgate: tollgate.clone(), reservation: Some(reservation), is_repeatable };
     let work = Work { held, prompt: prompt.prompt };
     if is_stream { Ok(events(tollgate, work, MAX_TIME).into_response()) } else { text(&tollgate, work, MAX_TIME).await }
 }
@@ -164,6 +168,8 @@ struct Work {
 struct Held {
     tollgate: Tollgate,
     reservation: Option<Reservation>,
+    /// Whether the caller knows its key, so that the text is kept under it.
+    is_repeatable: bool,
 }
 
 impl Held {
@@ -175,7 +181,8 @@ impl Held {
             prompt_length: prompt.chars().count(),
             text_length: generated.text.chars().count(),
         };
-        let (metadata, response) = (serde_json::to_string(&metadata).ok(), serde_json::to_string(generated).ok());
+        let metadata = serde_json::to_string(&metadata).ok();
+        let response = if self.is_repeatable { serde_json::to_string(generated).ok() } else { None };
         let counted = metering::commit(&self.tollgate, reservation, metadata, response).await?;
         self.reservation = None;
         Ok(counted.is_some())
@@ -380,7 +387,7 @@ mod tests {
         let event = UsageEvent::new(AI_GENERATIONS, 1, "a generation");
         let reserved = metering::reserve(&tollgate, account, event, RESERVATION_SECONDS).await.unwrap();
         let Reserved::Held(reservation, _) = reserved else { panic!("{reserved:?}") };
-        let held = Held { tollgate: tollgate.clone(), reservation: Some(reservation) };
+        let held = Held { tollgate: tollgate.clone(), reservation: Some(reservation), is_repeatable: true };
         (tollgate, Work { held, prompt: "a story".to_owned() })
     }
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use billing::{Limit, Meter, Timestamp};
-use engine::metering::{self, MeterReading};
+use engine::metering::MeterReading;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -84,7 +84,6 @@ pub(super) fn number(limit: Limit) -> Option<u64> {
     security(("key" = []), ("session" = [])),
 )]
 pub(super) async fn usage(State(tollgate): State<Tollgate>, caller: Caller) -> Result<Json<Usage>, Problem> {
-    caller.count(&tollgate, b"").await?;
-    let readings = metering::read(&tollgate, &caller.account).await.map_err(|error| Problem::unavailable(&error))?;
+    let readings = caller.count_and_read(&tollgate).await?;
     Ok(Json(Usage { meters: readings.into_iter().map(MeterUsage::from).collect() }))
 }
