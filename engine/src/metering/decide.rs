@@ -121,10 +121,7 @@ enum Request {
     /// Counts usage, then reads these counters.
     TakeThenRead(Take, Vec<CounterScope>),
     /// Counts usage and reserves units of another meter: both or neither.
-    Both {
-        count: Take,
-        reserve: Take,
-    },
+    Both(Box<BothTakes>),
     Settle(Settle),
 }
 
@@ -135,6 +132,12 @@ pub(super) struct BothTaken {
     pub(super) outcome: Option<TakeOutcome>,
     pub(super) counted: MeterReading,
     pub(super) reserved: MeterReading,
+}
+
+#[derive(Clone, Debug)]
+struct BothTakes {
+    count: Take,
+    reserve: Take,
 }
 
 enum Decision {
@@ -151,7 +154,7 @@ impl Request {
         let (first, second, others): (_, _, &[CounterScope]) = match self {
             Self::Take(take) => (&take.scope, None, &[]),
             Self::TakeThenRead(take, others) => (&take.scope, None, others),
-            Self::Both { count, reserve } => (&count.scope, Some(&reserve.scope), &[]),
+            Self::Both(both) => (&both.count.scope, Some(&both.reserve.scope), &[]),
             Self::Settle(settle) => (&settle.scope, None, &[]),
         };
         [first].into_iter().chain(second).chain(others)
@@ -165,7 +168,7 @@ impl Request {
         }
         match self {
             Self::Take(take) | Self::TakeThenRead(take, _) => key_of(take).into_iter().collect(),
-            Self::Both { count, reserve } => [count, reserve].into_iter().filter_map(key_of).collect(),
+            Self::Both(both) => [&both.count, &both.reserve].into_iter().filter_map(key_of).collect(),
             Self::Settle(settle) if trusts_reservations && settle.held.is_some() => Vec::new(),
             Self::Settle(settle) => vec![(settle.scope.account.as_str(), settle.key.as_str())],
         }
@@ -175,7 +178,7 @@ impl Request {
     const fn is_reservation(&self) -> bool {
         match self {
             Self::Take(take) => take.reservation.is_some(),
-            Self::Both { .. } => true,
+            Self::Both(_) => true,
             Self::TakeThenRead(..) | Self::Settle(_) => false,
         }
     }
@@ -225,7 +228,7 @@ impl MeterWriter {
 
     /// Counts units of one meter and reserves units of another; nothing changes unless the units can be reserved.
     pub(super) async fn take_both(&self, count: Take, reserve: Take) -> Result<BothTaken, StoreError> {
-        match self.0.submit(Request::Both { count, reserve }).await? {
+        match self.0.submit(Request::Both(Box::new(BothTakes { count, reserve }))).await? {
             Decision::Both(both) => Ok(both),
             _ => unreachable!("{OWN_KIND}"),
         }
@@ -505,7 +508,8 @@ impl<'a> Batch<'a> {
                 let scopes = [&take.scope].into_iter().chain(others);
                 Decision::Read(outcome, scopes.map(|scope| self.reading(scope)).collect())
             }
-            Request::Both { count, reserve } => {
+            Request::Both(both) => {
+                let BothTakes { count, reserve } = &**both;
                 let outcome = self.take_both(tx, count, reserve).await?;
                 let (counted, reserved) = (self.reading(&count.scope), self.reading(&reserve.scope));
                 Decision::Both(BothTaken { outcome, counted, reserved })

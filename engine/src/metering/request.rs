@@ -50,7 +50,7 @@ pub enum Recorded {
 /// Units held for work in progress.
 #[derive(Clone, Debug)]
 pub struct Reservation {
-    pub(super) scope: CounterScope,
+    pub(super) scope: Box<CounterScope>,
     pub(super) key: String,
     pub(super) id: String,
     pub(super) held: HeldUnits,
@@ -71,16 +71,11 @@ pub enum Reserved {
 
 /// The outcome of recording one event and reserving units for another.
 #[derive(Clone, Debug)]
-pub enum RecordedAndReserved {
-    /// Not enough is left of the event's meter; nothing changed.
-    Denied(MeterReading),
-    /// The reading of the event's meter, and the outcome of reserving. The event is counted if units are held.
-    Decided {
-        /// The meter of the event.
-        event: MeterReading,
-        /// The units.
-        work: Reserved,
-    },
+pub struct RecordedAndReserved {
+    /// The reading of the event's meter. It includes the event if units are held.
+    pub event: MeterReading,
+    /// The outcome of reserving; `None` if not enough is left of the event's meter, and nothing changed.
+    pub work: Option<Reserved>,
 }
 
 /// The reason usage could not be counted.

@@ -107,10 +107,8 @@ pub async fn record_and_reserve(
     let taken = core.meter().take_both(count, reserve).await;
     let reservation = unclaimed.claim(&taken);
     let BothTaken { outcome, counted: event, reserved: work } = taken?;
-    match outcome {
-        None => Ok(RecordedAndReserved::Denied(event)),
-        Some(outcome) => Ok(RecordedAndReserved::Decided { event, work: reserved(outcome, work, reservation)? }),
-    }
+    let work = outcome.map(|outcome| reserved(outcome, work, reservation)).transpose()?;
+    Ok(RecordedAndReserved { event, work })
 }
 
 /// Builds the request for a reservation, with its release.
@@ -123,7 +121,7 @@ fn reservation(
     let id = ids::new_id();
     let take = terms.take(event, Some((id.clone(), terms.now.plus_seconds(seconds))))?;
     let held = HeldUnits { quantity: take.quantity, from_credits: 0, overage: 0, source: take.source.clone() };
-    let reservation = Reservation { scope: take.scope.clone(), key: take.key.clone(), id, held };
+    let reservation = Reservation { scope: Box::new(take.scope.clone()), key: take.key.clone(), id, held };
     // What it holds is known only after the decision.
     let release = Settle { held: None, ..end(core, &reservation, End::Release) };
     let unclaimed = Unclaimed { meter: core.meter().clone(), reservation, release: Some(release) };
@@ -261,7 +259,7 @@ fn scope_of(reservation: &ExpiredReservation) -> CounterScope {
 
 fn end(core: &Core, reservation: &Reservation, end: End) -> Settle {
     let Reservation { scope, key, id, held } = reservation.clone();
-    Settle { scope, key, reservation: id, held: Some(held), end, now: core.now() }
+    Settle { scope: *scope, key, reservation: id, held: Some(held), end, now: core.now() }
 }
 
 /// The terms on which an account uses its meters now.

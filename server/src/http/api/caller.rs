@@ -92,7 +92,7 @@ impl Caller {
     /// Counts the call.
     pub(super) async fn count(&self, tollgate: &Tollgate) -> Result<(), Problem> {
         let recorded = metering::record(tollgate, &self.account, self.call(b"").event()).await;
-        self.counted(tollgate, recorded.map_err(|error| Problem::from_usage(&error))?)
+        self.counted(tollgate, recorded.map_err(|error| Problem::from_usage(&error))?).map_err(|problem| *problem)
     }
 
     /// Counts the call, and reads all meters.
@@ -101,17 +101,17 @@ impl Caller {
         let (recorded, readings) = metering::record_and_read(tollgate, &self.account, call.event())
             .await
             .map_err(|error| Problem::from_usage(&error))?;
-        self.counted(tollgate, recorded)?;
+        self.counted(tollgate, recorded).map_err(|problem| *problem)?;
         Ok(readings)
     }
 
-    fn counted(&self, tollgate: &Tollgate, recorded: Recorded) -> Result<(), Problem> {
+    fn counted(&self, tollgate: &Tollgate, recorded: Recorded) -> Result<(), Box<Problem>> {
         match recorded {
             Recorded::Counted(reading) | Recorded::Repeated(reading) => {
                 self.note(reading);
                 Ok(())
             }
-            Recorded::Denied(reading) => Err(self.denied(tollgate, reading)),
+            Recorded::Denied(reading) => Err(self.denied(tollgate, reading).into()),
         }
     }
 

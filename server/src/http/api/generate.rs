@@ -129,13 +129,9 @@ pub(super) async fn generate(
     let is_stream = prompt.stream || wants_events(&headers);
     let begun =
         metering::record_and_reserve(&tollgate, &caller.account, call.event(), event, RESERVATION_SECONDS).await;
-    let work = match begun.map_err(|error| Problem::from_usage(&error))? {
-        RecordedAndReserved::Denied(reading) => return Err(caller.denied(&tollgate, reading)),
-        RecordedAndReserved::Decided { event, work } => {
-            caller.note(event);
-            work
-        }
-    };
+    let RecordedAndReserved { event, work } = begun.map_err(|error| Problem::from_usage(&error))?;
+    let Some(work) = work else { return Err(caller.denied(&tollgate, event)) };
+    caller.note(event);
     let reservation = match work {
         Reserved::Held(reservation, reading) => {
             caller.note(reading);
