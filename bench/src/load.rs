@@ -25,6 +25,19 @@ pub struct Figures {
     pub median: f64,
     /// The 99th percentile of the response time in milliseconds.
     pub p99: f64,
+    /// The CPU time of the server per request, in milliseconds.
+    pub server_cpu: f64,
+    /// The CPU time of PostgreSQL per request, in milliseconds; zero on SQLite, which is part of the server.
+    pub database_cpu: f64,
+}
+
+/// The results of one kind of request.
+#[derive(Clone, Copy, Debug)]
+pub struct Rounds {
+    /// With few connections, where nothing hides the latency of one request.
+    pub few: Figures,
+    /// With the best number of connections.
+    pub best: Figures,
 }
 
 /// A source of requests.
@@ -66,7 +79,8 @@ pub async fn generate(
     let elapsed = started.elapsed();
     times.sort_unstable();
     let rate = times.len() as f64 / elapsed.as_secs_f64();
-    Ok(Figures { connections, rate, median: percentile(&times, 0.5), p99: percentile(&times, 0.99) })
+    let (median, p99) = (percentile(&times, 0.5), percentile(&times, 0.99));
+    Ok(Figures { connections, rate, median, p99, ..Figures::default() })
 }
 
 /// Returns a percentile of sorted times, in milliseconds.

@@ -10,9 +10,11 @@
 mod baseline;
 mod database;
 mod deliveries;
+mod drain;
 mod history;
 mod load;
 mod measure;
+mod processes;
 mod program;
 mod report;
 mod response;
@@ -20,6 +22,7 @@ mod run;
 mod seed;
 mod setup;
 mod signature;
+mod sql;
 mod subscriber;
 
 use std::path::PathBuf;

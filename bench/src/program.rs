@@ -20,6 +20,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub struct Program {
     /// The port on the loopback address.
     pub port: u16,
+    /// The id of the process.
+    pub process: u32,
     _child: Child,
 }
 
@@ -70,7 +72,7 @@ async fn start(mut command: Command, port: u16, log: &Path) -> anyhow::Result<Pr
         if let Ok(mut connection) = Connection::open(port).await
             && connection.send(&health).await.is_ok_and(|status| status == 200)
         {
-            return Ok(Program { port, _child: child });
+            return Ok(Program { port, process: child.id().unwrap_or_default(), _child: child });
         }
         if child.try_wait()?.is_some() || Instant::now() > deadline {
             bail!("the server did not start:\n{}", std::fs::read_to_string(log).unwrap_or_default());

@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::measure::Measurement;
 use crate::report::Report;
 use crate::setup::Setup;
-use crate::{history, report};
+use crate::{drain, history, processes, report};
 
 #[derive(Args)]
 pub struct Options {
@@ -32,6 +32,9 @@ pub struct Options {
     /// The table sizes to compare, in usage records; throughput must not drop between them.
     #[arg(long, value_delimiter = ',', default_values_t = [0, 100_000, 10_000_000])]
     pub history: Vec<u64>,
+    /// The numbers of events that wait behind those whose rate of application is measured.
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 10_000, 1_000_000])]
+    pub backlogs: Vec<u64>,
 }
 
 /// A part of the benchmark.
@@ -42,6 +45,7 @@ pub enum Part {
     Pages,
     Login,
     History,
+    Drain,
 }
 
 impl Options {
@@ -63,6 +67,10 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         measure_requests(options, database, &mut report).await?;
         if options.includes(Part::History) {
             measure_history(options, database, &mut report).await?;
+        }
+        if options.includes(Part::Drain) {
+            let (postgres, duration) = (options.postgres_for(database), Duration::from_secs(options.seconds));
+            drain::measure(&options.binary, postgres, database, &options.backlogs, duration, &mut report).await?;
         }
     }
     println!("{}", report.table());
@@ -94,6 +102,7 @@ async fn measure_requests(options: &Options, database: Database, report: &mut Re
     if options.includes(Part::Login) {
         measurement.login().await?;
     }
+    report.add_peak_memory(database, processes::peak_memory(tollgate.process));
     drop(tollgate);
     setup.sandbox.shutdown().await;
     Ok(())

@@ -7,14 +7,12 @@ use serde_json::Value;
 pub struct Subscriber {
     pub customer: String,
     pub subscription: String,
+    pub price: String,
 }
 
 impl Subscriber {
     /// Creates a customer with a subscription to the highest plan.
     pub async fn create(stripe: &str) -> anyhow::Result<Self> {
-        let customer = post(stripe, "/v1/customers", &[("email", "user0@example.com")]).await?;
-        let card = post(stripe, "/v1/payment_methods", &[("type", "card"), ("card[token]", "tok_visa")]).await?;
-        post(stripe, &format!("/v1/payment_methods/{card}/attach"), &[("customer", &customer)]).await?;
         let price = [
             ("currency", "usd"),
             ("unit_amount", "19900"),
@@ -22,10 +20,17 @@ impl Subscriber {
             ("recurring[interval]", "month"),
             ("product_data[name]", "Enterprise"),
         ];
-        let price = post(stripe, "/v1/prices", &price).await?;
-        let fields = [("customer", customer.as_str()), ("items[0][price]", &price), ("default_payment_method", &card)];
+        Self::with_price(stripe, &post(stripe, "/v1/prices", &price).await?).await
+    }
+
+    /// Creates a customer with a subscription to this price.
+    pub async fn with_price(stripe: &str, price: &str) -> anyhow::Result<Self> {
+        let customer = post(stripe, "/v1/customers", &[("email", "user0@example.com")]).await?;
+        let card = post(stripe, "/v1/payment_methods", &[("type", "card"), ("card[token]", "tok_visa")]).await?;
+        post(stripe, &format!("/v1/payment_methods/{card}/attach"), &[("customer", &customer)]).await?;
+        let fields = [("customer", customer.as_str()), ("items[0][price]", price), ("default_payment_method", &card)];
         let subscription = post(stripe, "/v1/subscriptions", &fields).await?;
-        Ok(Self { customer, subscription })
+        Ok(Self { customer, subscription, price: price.to_owned() })
     }
 
     /// Schedules or undoes the cancellation of the subscription.
