@@ -6,10 +6,11 @@
 //! them up by name (docs/decisions/0010).
 
 use std::fmt::Write;
+use std::sync::OnceLock;
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{Postgres, Row as _, query, query_as};
+use sqlx::{Postgres, query, query_as};
 
 use super::db::Db;
 use super::error::StoreError;
@@ -170,51 +171,73 @@ impl Unnested {
 pub(crate) struct CombinedStatement {
     name: &'static str,
     parts: Vec<&'static BatchStatement>,
-    postgres: String,
+    /// The text for each set of parts that has been needed: bit `n` of its index is part `n`. A part without rows
+    /// is left out, because a statement that may write a table costs PostgreSQL about as much as one that does.
+    postgres: Vec<OnceLock<String>>,
 }
 
 impl CombinedStatement {
     /// Combines writes. PostgreSQL runs them in no particular order and none sees another's effects, so no two may
     /// write the same row.
     pub(crate) fn new(name: &'static str, parts: Vec<&'static BatchStatement>) -> Self {
-        let (mut first, mut writes, mut counts) = (1, Vec::new(), Vec::new());
-        for (index, part) in parts.iter().enumerate() {
-            writes.push(format!("w{index} AS ({} RETURNING 1)", part.postgres.numbered_from(first)));
-            counts.push(format!("(SELECT COUNT(*) FROM w{index})"));
-            first += part.columns.len();
-        }
-        let postgres = format!("WITH {} SELECT ARRAY[{}]", writes.join(", "), counts.join(", "));
+        let postgres = (0..1_usize << parts.len()).map(|_| OnceLock::new()).collect();
         Self { name, parts, postgres }
     }
 
-    /// Runs each part for its rows, and returns the number of rows that each has changed.
-    pub(crate) async fn execute(
-        &'static self,
-        tx: &mut Tx,
-        rows: Vec<Vec<Vec<Value>>>,
-    ) -> Result<Vec<u64>, StoreError> {
+    /// Runs each part for its rows, and returns the number of rows that the last part has changed.
+    pub(crate) async fn execute(&'static self, tx: &mut Tx, rows: Vec<Vec<Vec<Value>>>) -> Result<u64, StoreError> {
         debug_assert_eq!(rows.len(), self.parts.len(), "{}: rows for each part", self.name);
-        if rows.iter().all(Vec::is_empty) {
-            return Ok(vec![0; self.parts.len()]);
+        let has_last = rows.last().is_some_and(|rows| !rows.is_empty());
+        let set = rows.iter().enumerate().map(|(index, rows)| usize::from(!rows.is_empty()) << index).sum();
+        if set == 0 {
+            return Ok(0);
         }
-        let parts = self.parts.iter().zip(rows);
+        let parts = self.parts.iter().zip(rows).filter(|(_, rows)| !rows.is_empty());
+        let mut changed = 0;
         if let Tx::Postgres(tx) = tx {
             let arrays = parts.flat_map(|(part, rows)| part.arrays(rows));
-            let query = arrays.fold(query(self.postgres.as_str()), bind);
-            let row = query.fetch_one(tx.connection()?).await;
-            let changed: Vec<i64> = tx.checked(row.and_then(|row| row.try_get(0)))?;
-            return Ok(changed.into_iter().map(i64::unsigned_abs).collect());
+            let query = arrays.fold(query(self.text(set)), bind);
+            let done = query.execute(tx.connection()?).await;
+            changed = tx.checked(done)?.rows_affected();
+        } else {
+            for (part, rows) in parts {
+                changed = part.execute(tx, rows).await?;
+            }
         }
-        let mut changed = Vec::new();
-        for (part, rows) in parts {
-            changed.push(part.execute(tx, rows).await?);
-        }
-        Ok(changed)
+        Ok(if has_last { changed } else { 0 })
     }
 
-    /// Returns its SQL for this database, apart from its parts', under its name.
-    pub(crate) fn form(&'static self, db: &Db) -> Option<(&'static str, &'static str)> {
-        db.is_shared().then_some((self.name, self.postgres.as_str()))
+    /// Returns PostgreSQL's text for a set of parts, of which the last is the statement itself.
+    fn text(&'static self, set: usize) -> &'static str {
+        self.postgres[set].get_or_init(|| {
+            let mut first = 1;
+            let texts =
+                self.parts.iter().enumerate().filter(|(index, _)| set & (1 << index) != 0).map(|(index, part)| {
+                    let text = part.postgres.numbered_from(first);
+                    first += part.columns.len();
+                    (index, text)
+                });
+            let mut texts: Vec<(usize, String)> = texts.collect();
+            let Some((_, last)) = texts.pop() else { return String::new() };
+            let mut before: Vec<String> =
+                texts.into_iter().map(|(index, text)| format!("w{index} AS ({text})")).collect();
+            let last = match last.strip_prefix("WITH ") {
+                Some(own) if !before.is_empty() => {
+                    before.push(own.to_owned());
+                    String::new()
+                }
+                _ => last,
+            };
+            let with = if before.is_empty() { String::new() } else { format!("WITH {}", before.join(", ")) };
+            if last.is_empty() || with.is_empty() { with + &last } else { format!("{with} {last}") }
+        })
+    }
+
+    /// Returns its SQL for this database with all parts, and with all but the last, under its name.
+    pub(crate) fn forms(&'static self, db: &Db) -> Vec<(&'static str, &'static str)> {
+        let all = self.postgres.len() - 1;
+        let sets = if db.is_shared() { vec![all, all >> 1] } else { Vec::new() };
+        sets.into_iter().map(|set| (self.name, self.text(set))).collect()
     }
 }
 
@@ -264,17 +287,19 @@ mod tests {
     }
 
     #[test]
-    fn combined_writes_number_their_parameters_in_one_sequence() {
-        static BOTH: LazyLock<CombinedStatement> = LazyLock::new(|| CombinedStatement::new("BOTH", vec![&ROWS, &ROWS]));
+    fn combined_writes_number_their_parameters_in_one_sequence_and_leave_out_parts_without_rows() {
+        static UPDATE: LazyLock<BatchStatement> =
+            LazyLock::new(|| BatchStatement::new("UPDATE", "WITH given (a) AS (", "$text", ") UPDATE t FROM given"));
+        static BOTH: LazyLock<CombinedStatement> =
+            LazyLock::new(|| CombinedStatement::new("BOTH", vec![&ROWS, &ROWS, &UPDATE]));
         let first = ROWS.postgres.text.as_str();
         let second = first.replace("$2", "$4").replace("$1", "$3");
-        assert_eq!(
-            BOTH.postgres,
-            format!(
-                "WITH w0 AS ({first} RETURNING 1), w1 AS ({second} RETURNING 1) \
-                SELECT ARRAY[(SELECT COUNT(*) FROM w0), (SELECT COUNT(*) FROM w1)]"
-            )
-        );
+        let update = UPDATE.postgres.text.as_str();
+        assert_eq!(BOTH.text(0b001), first);
+        assert_eq!(BOTH.text(0b011), format!("WITH w0 AS ({first}) {second}"));
+        assert_eq!(BOTH.text(0b100), update);
+        let third = update.strip_prefix("WITH ").unwrap().replace("$1", "$5");
+        assert_eq!(BOTH.text(0b111), format!("WITH w0 AS ({first}), w1 AS ({second}), {third}"));
     }
 
     #[test]

@@ -71,6 +71,17 @@ macro_rules! summaries {
     };
 }
 
+/// The number of events in a state, up to a limit. Most are done, so the newest are read first.
+macro_rules! count {
+    ($condition:literal) => {
+        concat!(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM webhook_event WHERE ",
+            $condition,
+            " ORDER BY received_at DESC LIMIT $1) AS counted"
+        )
+    };
+}
+
 const KNOWN: ListQuery = list_query!("SELECT event_id FROM webhook_event WHERE event_id IN", "");
 
 /// The statements with a list parameter, by name.
@@ -98,17 +109,35 @@ statements! {
     BY_ID = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
         WHERE event_id = $1";
     LIST = summaries!("(received_at, event_id) < ($1, $2)");
-    LIST_OF_STATE = summaries!("state = $4 AND (received_at, event_id) < ($1, $2)");
-    LIST_OF_TYPE = summaries!("type = $5 AND state = $4 AND (received_at, event_id) < ($1, $2)");
-    LIST_OF_SUBJECT = summaries!("subject = $5 AND (received_at, event_id) < ($1, $2) AND ($4 = '' OR state = $4)");
-    // The events of a customer are in two indexes.
+    // Each with the state written out: a parameter would not match the condition of an index.
+    LIST_PENDING = summaries!("state = 'pending' AND (received_at, event_id) < ($1, $2)");
+    LIST_DONE = summaries!("state = 'done' AND (received_at, event_id) < ($1, $2)");
+    LIST_IGNORED = summaries!("state = 'ignored' AND (received_at, event_id) < ($1, $2)");
+    LIST_UNMATCHED = summaries!("state = 'unmatched' AND (received_at, event_id) < ($1, $2)");
+    LIST_PARKED = summaries!("state = 'parked' AND (received_at, event_id) < ($1, $2)");
+    // Reads at most as many rows as the inner limit.
+    LIST_OF_TYPE = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM \
+        (SELECT * FROM webhook_event WHERE (received_at, event_id) < ($1, $2) \
+        ORDER BY received_at DESC, event_id DESC LIMIT 10000) AS newest \
+        WHERE type = $5 AND ($4 = '' OR state = $4) ORDER BY received_at DESC, event_id DESC LIMIT $3";
+    // The events of a subject are in three indexes, and those of a customer in two.
+    LIST_OF_SUBJECT = summaries!("subject = $5 AND state <> 'pending' AND (received_at, event_id) < ($1, $2) \
+        AND ($4 = '' OR state = $4)");
+    LIST_OF_SUBJECT_PENDING = summaries!("subject = $5 AND state = 'pending' AND lease_until IS NULL \
+        AND (received_at, event_id) < ($1, $2) AND ($4 = '' OR state = $4)");
+    LIST_OF_SUBJECT_LEASED = summaries!("subject = $5 AND state = 'pending' AND lease_until IS NOT NULL AND lease_until > 0 \
+        AND (received_at, event_id) < ($1, $2) AND ($4 = '' OR state = $4)");
     LIST_OF_CUSTOMER = summaries!("customer_id = $5 AND payload <> '' AND (received_at, event_id) < ($1, $2) \
         AND ($4 = '' OR state = $4)");
     LIST_OF_CUSTOMER_ERASED = summaries!("customer_id = $5 AND payload = '' AND (received_at, event_id) < ($1, $2) \
         AND ($4 = '' OR state = $4)");
     UNMATCHED_CUSTOMERS = "SELECT customer_id, COUNT(*) AS events FROM webhook_event WHERE state = 'unmatched' AND customer_id IS NOT NULL \
         GROUP BY customer_id ORDER BY customer_id";
-    COUNT_OF_STATE = "SELECT COUNT(*) FROM (SELECT 1 FROM webhook_event WHERE state = $1 LIMIT $2) AS counted";
+    COUNT_PENDING = count!("state = 'pending'");
+    COUNT_DONE = count!("state = 'done'");
+    COUNT_IGNORED = count!("state = 'ignored'");
+    COUNT_UNMATCHED = count!("state = 'unmatched'");
+    COUNT_PARKED = count!("state = 'parked'");
     OLDEST_PENDING = "SELECT MIN(received_at) FROM webhook_event WHERE state = 'pending'";
     POSTPONED = "SELECT \
         (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_event WHERE state = 'pending' AND postponed > 0 LIMIT $1) AS counted) AS events, \
@@ -520,28 +549,22 @@ pub struct EventFilter {
     pub about: Option<String>,
 }
 
-/// Reads a page of the events that match a filter, newest first. Each statement reads only what it returns, from an
-/// index of its own.
+/// Reads a page of the events that match a filter, newest first. Each statement reads little more than it returns; a
+/// type is looked for among the 10,000 events before the page.
 pub async fn list(db: &Db, filter: &EventFilter, after: &Cursor, limit: i64) -> Result<Vec<EventSummary>, StoreError> {
     let (at, key) = (after.at.0, after.key.as_str());
     let state = filter.state.map_or("", EventState::as_str);
-    let mut rows: Vec<EventRow> = match (filter.about.as_deref(), filter.state) {
-        (None | Some(""), None) => db.fetch_all(LIST, values![at, key, limit]).await?,
-        (None | Some(""), Some(_)) => db.fetch_all(LIST_OF_STATE, values![at, key, limit, state]).await?,
+    let mut rows: Vec<EventRow> = match filter.about.as_deref().unwrap_or_default() {
+        "" => db.fetch_all(filter.state.map_or(LIST, of_state), values![at, key, limit]).await?,
         // A type contains a dot, and no id does.
-        (Some(about), only) if about.contains('.') => {
-            let mut rows = Vec::new();
-            for state in EventState::ALL.into_iter().filter(|state| only.is_none_or(|only| only == *state)) {
-                rows.extend(db.fetch_all(LIST_OF_TYPE, values![at, key, limit, state.as_str(), about]).await?);
-            }
-            rows
-        }
-        (Some(about), _) => {
+        about if about.contains('.') => db.fetch_all(LIST_OF_TYPE, values![at, key, limit, state, about]).await?,
+        about => {
             let is_listed = |row: &EventRow| {
                 (state.is_empty() || row.state == state) && (row.received_at, row.event_id.as_str()) < (at, key)
             };
             let mut rows = Vec::from_iter(db.fetch_optional(BY_ID, values![about]).await?.filter(is_listed));
-            for statement in [LIST_OF_SUBJECT, LIST_OF_CUSTOMER, LIST_OF_CUSTOMER_ERASED] {
+            let of_subject = [LIST_OF_SUBJECT, LIST_OF_SUBJECT_PENDING, LIST_OF_SUBJECT_LEASED];
+            for statement in of_subject.into_iter().chain([LIST_OF_CUSTOMER, LIST_OF_CUSTOMER_ERASED]) {
                 rows.extend(db.fetch_all(statement, values![at, key, limit, state, about]).await?);
             }
             rows
@@ -602,7 +625,24 @@ pub async fn count_by_state(db: &Db) -> Result<Vec<StateCount>, StoreError> {
 
 /// Counts the events of a state, up to [`COUNTED`] and one more.
 pub async fn count_of_state(db: &Db, state: EventState) -> Result<i64, StoreError> {
-    Ok(db.fetch_one::<(i64,)>(COUNT_OF_STATE, values![state.as_str(), COUNTED + 1]).await?.0)
+    let statement = match state {
+        EventState::Pending => COUNT_PENDING,
+        EventState::Done => COUNT_DONE,
+        EventState::Ignored => COUNT_IGNORED,
+        EventState::Unmatched => COUNT_UNMATCHED,
+        EventState::Parked => COUNT_PARKED,
+    };
+    Ok(db.fetch_one::<(i64,)>(statement, values![COUNTED + 1]).await?.0)
+}
+
+const fn of_state(state: EventState) -> &'static str {
+    match state {
+        EventState::Pending => LIST_PENDING,
+        EventState::Done => LIST_DONE,
+        EventState::Ignored => LIST_IGNORED,
+        EventState::Unmatched => LIST_UNMATCHED,
+        EventState::Parked => LIST_PARKED,
+    }
 }
 
 /// Returns the time at which the oldest pending event was received.

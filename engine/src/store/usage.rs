@@ -166,7 +166,7 @@ static COUNT_DAYS: LazyLock<BatchStatement> = LazyLock::new(|| {
 /// Everything that a batch of usage writes, except deletions: the order of [`Effects::rows`].
 static WRITE: LazyLock<CombinedStatement> = LazyLock::new(|| {
     let parts: Vec<&'static BatchStatement> =
-        vec![&COUNT_HELD, &KEEP_RESPONSES, &INSERT_RECORDS, &WRITE_COUNTERS, &CONSUME, &COUNT_DAYS];
+        vec![&KEEP_RESPONSES, &INSERT_RECORDS, &WRITE_COUNTERS, &CONSUME, &COUNT_DAYS, &COUNT_HELD];
     CombinedStatement::new("WRITE", parts)
 });
 
@@ -192,8 +192,8 @@ pub(super) fn batches(db: &Db) -> Vec<&'static BatchStatement> {
 }
 
 /// Returns the statements that combine others.
-pub(super) fn combined(db: &Db) -> Option<(&'static str, &'static str)> {
-    WRITE.form(db)
+pub(super) fn combined(db: &Db) -> Vec<(&'static str, &'static str)> {
+    WRITE.forms(db)
 }
 
 /// One meter of an account in one window.
@@ -532,12 +532,12 @@ impl Effects<'_> {
         let days =
             self.days.iter().map(|row| values![row.account, row.meter.as_str(), row.day.0, row.source, row.units]);
         vec![
-            counted.collect(),
             responses.collect(),
             records.collect(),
             counters.collect(),
             consumed.collect(),
             days.collect(),
+            counted.collect(),
         ]
     }
 }
@@ -548,8 +548,7 @@ impl Effects<'_> {
 /// # Errors
 /// If one of the new keys has since been used for another meter.
 pub async fn write(tx: &mut Tx, effects: &Effects<'_>) -> Result<u64, StoreError> {
-    let changed = WRITE.execute(tx, effects.rows()).await?;
-    Ok(changed.first().copied().unwrap_or_default())
+    WRITE.execute(tx, effects.rows()).await
 }
 
 /// Deletes a reservation, so that its key is free again; `false` if it no longer exists.

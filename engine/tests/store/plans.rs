@@ -5,13 +5,13 @@ use engine::store::{all_batch_statements, all_statements};
 
 use crate::databases::{TestDatabase, on_postgres, on_sqlite};
 
-/// For operators: a page of the newest matching events, and their total number.
-const READ_EVERYTHING: [&str; 2] = ["LIST", "COUNT_BY_STATE"];
+/// It stops after a thousand events that are done, as most are.
+const STOPS_EARLY: [&str; 1] = ["COUNT_DONE"];
 
 /// The statements about events, by name.
 fn statements(database: &TestDatabase) -> Vec<(&'static str, &'static str)> {
     let all = [all_statements(), all_batch_statements(&database.db)].concat();
-    all.into_iter().filter(|(name, sql)| sql.contains("webhook_event") && !READ_EVERYTHING.contains(name)).collect()
+    all.into_iter().filter(|(name, sql)| sql.contains("webhook_event") && !STOPS_EARLY.contains(name)).collect()
 }
 
 /// The indexes that hold a part of the table: reading all of such an index is fine.
