@@ -27,14 +27,14 @@ CREATE INDEX webhook_event_leased ON webhook_event (lease_until, subject) WHERE 
 CREATE INDEX webhook_event_postponed ON webhook_event (received_at) WHERE state = 'pending' AND postponed > 0;
 CREATE INDEX webhook_event_unmatched ON webhook_event (customer_id) WHERE state = 'unmatched';
 CREATE INDEX webhook_event_hint ON webhook_event (account_hint) WHERE state = 'unmatched';
--- Operators' lists, newest first. A new event is added to as few indexes as possible. Most events are done, so those are
--- found in the index of all. The events of a customer are in two indexes, because those that still have a payload are
--- also searched for payloads to erase.
-CREATE INDEX webhook_event_received ON webhook_event (received_at, event_id);
+-- Operators' lists, newest first: each event is in the index of its state, so a new event is added to few indexes. The
+-- events of a customer are in two indexes, because those that still have a payload are also searched for payloads to
+-- erase.
 CREATE INDEX webhook_event_pending ON webhook_event (received_at, event_id) WHERE state = 'pending';
+CREATE INDEX webhook_event_done ON webhook_event (received_at, event_id) WHERE state = 'done';
+CREATE INDEX webhook_event_ignored ON webhook_event (received_at, event_id) WHERE state = 'ignored';
 CREATE INDEX webhook_event_waiting ON webhook_event (received_at, event_id) WHERE state = 'unmatched';
 CREATE INDEX webhook_event_parked ON webhook_event (received_at, event_id) WHERE state = 'parked';
-CREATE INDEX webhook_event_ignored ON webhook_event (received_at, event_id) WHERE state = 'ignored';
-CREATE INDEX webhook_event_about ON webhook_event (subject, received_at, event_id) WHERE state <> 'pending';
-CREATE INDEX webhook_event_customer ON webhook_event (customer_id, received_at, event_id) WHERE payload <> '';
-CREATE INDEX webhook_event_erased ON webhook_event (customer_id, received_at, event_id) WHERE payload = '';
+CREATE INDEX webhook_event_about ON webhook_event (subject, received_at, event_id) WHERE state <> 'pending' AND subject IS NOT NULL;
+CREATE INDEX webhook_event_customer ON webhook_event (customer_id, received_at, event_id) WHERE payload <> '' AND customer_id IS NOT NULL;
+CREATE INDEX webhook_event_erased ON webhook_event (customer_id, received_at, event_id) WHERE payload = '' AND customer_id IS NOT NULL;

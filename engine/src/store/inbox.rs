@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use billing::{AccountId, CustomerId, EventId, Timestamp};
+use futures::future::try_join_all;
 
 use super::batch::BatchStatement;
 use super::list::{ListQuery, list as list_of, list_query};
 use super::row::{COUNTED, RowRef};
+use super::value::Value;
 use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
 
 /// Leases the due events of the subjects that have waited longest, with a database's syntax for rows that are
@@ -71,7 +73,20 @@ macro_rules! summaries {
     };
 }
 
-/// The number of events in a state, up to a limit. Most are done, so the newest are read first.
+/// The events of a type, among the newest 10,000 in a state.
+macro_rules! of_type {
+    ($condition:literal) => {
+        concat!(
+            "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM \
+            (SELECT * FROM webhook_event WHERE ",
+            $condition,
+            " AND (received_at, event_id) < ($1, $2) ORDER BY received_at DESC, event_id DESC LIMIT 10000) AS newest \
+            WHERE type = $4 ORDER BY received_at DESC, event_id DESC LIMIT $3"
+        )
+    };
+}
+
+/// The number of events in a state, up to a limit.
 macro_rules! count {
     ($condition:literal) => {
         concat!(
@@ -108,18 +123,17 @@ statements! {
         UNION ALL SELECT MIN(lease_until) FROM webhook_event WHERE state = 'pending' AND lease_until IS NOT NULL) AS either";
     BY_ID = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM webhook_event \
         WHERE event_id = $1";
-    LIST = summaries!("(received_at, event_id) < ($1, $2)");
     // Each with the state written out: a parameter would not match the condition of an index.
     LIST_PENDING = summaries!("state = 'pending' AND (received_at, event_id) < ($1, $2)");
     LIST_DONE = summaries!("state = 'done' AND (received_at, event_id) < ($1, $2)");
     LIST_IGNORED = summaries!("state = 'ignored' AND (received_at, event_id) < ($1, $2)");
     LIST_UNMATCHED = summaries!("state = 'unmatched' AND (received_at, event_id) < ($1, $2)");
     LIST_PARKED = summaries!("state = 'parked' AND (received_at, event_id) < ($1, $2)");
-    // Reads at most as many rows as the inner limit.
-    LIST_OF_TYPE = "SELECT event_id, type, state, attempts, subject, customer_id, received_at, last_error FROM \
-        (SELECT * FROM webhook_event WHERE (received_at, event_id) < ($1, $2) \
-        ORDER BY received_at DESC, event_id DESC LIMIT 10000) AS newest \
-        WHERE type = $5 AND ($4 = '' OR state = $4) ORDER BY received_at DESC, event_id DESC LIMIT $3";
+    PENDING_OF_TYPE = of_type!("state = 'pending'");
+    DONE_OF_TYPE = of_type!("state = 'done'");
+    IGNORED_OF_TYPE = of_type!("state = 'ignored'");
+    UNMATCHED_OF_TYPE = of_type!("state = 'unmatched'");
+    PARKED_OF_TYPE = of_type!("state = 'parked'");
     // The events of a subject are in three indexes, and those of a customer in two.
     LIST_OF_SUBJECT = summaries!("subject = $5 AND state <> 'pending' AND (received_at, event_id) < ($1, $2) \
         AND ($4 = '' OR state = $4)");
@@ -550,26 +564,29 @@ pub struct EventFilter {
 }
 
 /// Reads a page of the events that match a filter, newest first. Each statement reads little more than it returns; a
-/// type is looked for among the 10,000 events before the page.
+/// type is looked for among the 10,000 events of each state before the page.
 pub async fn list(db: &Db, filter: &EventFilter, after: &Cursor, limit: i64) -> Result<Vec<EventSummary>, StoreError> {
     let (at, key) = (after.at.0, after.key.as_str());
-    let state = filter.state.map_or("", EventState::as_str);
-    let mut rows: Vec<EventRow> = match filter.about.as_deref().unwrap_or_default() {
-        "" => db.fetch_all(filter.state.map_or(LIST, of_state), values![at, key, limit]).await?,
+    let states = EventState::ALL.into_iter().filter(|state| filter.state.is_none_or(|only| only == *state));
+    let about = filter.about.as_deref().unwrap_or_default();
+    let mut pages: Vec<(&'static str, Vec<Value>)> = Vec::new();
+    if about.is_empty() {
+        pages.extend(states.map(|state| (statements_of(state).list, values![at, key, limit])));
+    } else if about.contains('.') {
         // A type contains a dot, and no id does.
-        about if about.contains('.') => db.fetch_all(LIST_OF_TYPE, values![at, key, limit, state, about]).await?,
-        about => {
-            let is_listed = |row: &EventRow| {
-                (state.is_empty() || row.state == state) && (row.received_at, row.event_id.as_str()) < (at, key)
-            };
-            let mut rows = Vec::from_iter(db.fetch_optional(BY_ID, values![about]).await?.filter(is_listed));
-            let of_subject = [LIST_OF_SUBJECT, LIST_OF_SUBJECT_PENDING, LIST_OF_SUBJECT_LEASED];
-            for statement in of_subject.into_iter().chain([LIST_OF_CUSTOMER, LIST_OF_CUSTOMER_ERASED]) {
-                rows.extend(db.fetch_all(statement, values![at, key, limit, state, about]).await?);
-            }
-            rows
-        }
-    };
+        pages.extend(states.map(|state| (statements_of(state).of_type, values![at, key, limit, about])));
+    } else {
+        let state = filter.state.map_or("", EventState::as_str);
+        let of_subject = [LIST_OF_SUBJECT, LIST_OF_SUBJECT_PENDING, LIST_OF_SUBJECT_LEASED];
+        let statements = of_subject.into_iter().chain([LIST_OF_CUSTOMER, LIST_OF_CUSTOMER_ERASED]);
+        pages.extend(statements.map(|statement| (statement, values![at, key, limit, state, about])));
+    }
+    let pages = pages.into_iter().map(|(statement, values)| db.fetch_all::<EventRow>(statement, values));
+    let mut rows: Vec<EventRow> = try_join_all(pages).await?.into_iter().flatten().collect();
+    if let Some(row) = db.fetch_optional::<EventRow>(BY_ID, values![about]).await? {
+        let is_in_state = filter.state.is_none_or(|state| row.state == state.as_str());
+        rows.extend(Some(row).filter(|row| is_in_state && (row.received_at, row.event_id.as_str()) < (at, key)));
+    }
     rows.sort_by(|a, b| (b.received_at, &b.event_id).cmp(&(a.received_at, &a.event_id)));
     rows.dedup_by(|a, b| a.event_id == b.event_id);
     rows.truncate(usize::try_from(limit).unwrap_or_default());
@@ -625,24 +642,25 @@ pub async fn count_by_state(db: &Db) -> Result<Vec<StateCount>, StoreError> {
 
 /// Counts the events of a state, up to [`COUNTED`] and one more.
 pub async fn count_of_state(db: &Db, state: EventState) -> Result<i64, StoreError> {
-    let statement = match state {
-        EventState::Pending => COUNT_PENDING,
-        EventState::Done => COUNT_DONE,
-        EventState::Ignored => COUNT_IGNORED,
-        EventState::Unmatched => COUNT_UNMATCHED,
-        EventState::Parked => COUNT_PARKED,
-    };
-    Ok(db.fetch_one::<(i64,)>(statement, values![COUNTED + 1]).await?.0)
+    Ok(db.fetch_one::<(i64,)>(statements_of(state).count, values![COUNTED + 1]).await?.0)
 }
 
-const fn of_state(state: EventState) -> &'static str {
-    match state {
-        EventState::Pending => LIST_PENDING,
-        EventState::Done => LIST_DONE,
-        EventState::Ignored => LIST_IGNORED,
-        EventState::Unmatched => LIST_UNMATCHED,
-        EventState::Parked => LIST_PARKED,
-    }
+/// The statements about one state.
+struct StateStatements {
+    list: &'static str,
+    of_type: &'static str,
+    count: &'static str,
+}
+
+const fn statements_of(state: EventState) -> StateStatements {
+    let (list, of_type, count) = match state {
+        EventState::Pending => (LIST_PENDING, PENDING_OF_TYPE, COUNT_PENDING),
+        EventState::Done => (LIST_DONE, DONE_OF_TYPE, COUNT_DONE),
+        EventState::Ignored => (LIST_IGNORED, IGNORED_OF_TYPE, COUNT_IGNORED),
+        EventState::Unmatched => (LIST_UNMATCHED, UNMATCHED_OF_TYPE, COUNT_UNMATCHED),
+        EventState::Parked => (LIST_PARKED, PARKED_OF_TYPE, COUNT_PARKED),
+    };
+    StateStatements { list, of_type, count }
 }
 
 /// Returns the time at which the oldest pending event was received.
