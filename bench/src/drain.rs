@@ -15,7 +15,7 @@ use crate::sql::Sql;
 use crate::subscriber::Subscriber;
 
 /// The subscriptions that the measured events are about.
-const SUBJECTS: usize = 600;
+const SUBJECTS: usize = 2000;
 /// The numbers of events about each subscription.
 const EVENTS_PER_SUBJECT: [usize; 2] = [17, 1];
 /// The number of connections that deliver webhooks meanwhile.
@@ -94,7 +94,7 @@ async fn fill(database: &str, subscribers: &[Subscriber], events: usize, backlog
         sql.execute(format!("INSERT INTO webhook_event ({columns}) SELECT {values} FROM {numbers}")).await?;
     }
     if backlog > 0 {
-        let (numbers, subject) = (sql.numbers(1, backlog), format!("'sub_behind_' || n / {events}"));
+        let (numbers, subject) = (sql.numbers(1, backlog), format!("'sub_behind_' || (n / {events})"));
         let values = about("'evt_behind_' || n", &subject, "'cus_behind'", MEASURED_AT + 1);
         sql.execute(format!("INSERT INTO webhook_event ({columns}) SELECT {values} FROM {numbers}")).await?;
     }

@@ -4,6 +4,7 @@
 //! (`tests/store/intake.rs`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use billing::Timestamp;
 use serde_json::Value;
@@ -36,18 +37,28 @@ pub fn new_event(event: Event, payload: String, received_at: Timestamp) -> NewEv
 
 /// Stores concurrent events in shared commits. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Intake(GroupCommit<NewEvent, bool>);
+pub struct Intake {
+    commits: GroupCommit<NewEvent, bool>,
+    stored: Arc<AtomicU64>,
+}
 
 impl Intake {
     /// Creates an intake for this database.
     pub fn new(db: &Db) -> Self {
         let db = db.clone();
-        Self(GroupCommit::new(move |events| store(db.clone(), events)))
+        Self { commits: GroupCommit::new(move |events| store(db.clone(), events)), stored: Arc::default() }
     }
 
     /// Stores an event and returns once it is durable. `false` if it was already stored.
     pub async fn store(&self, event: NewEvent) -> Result<bool, StoreError> {
-        self.0.submit(event).await
+        let is_new = self.commits.submit(event).await?;
+        self.stored.fetch_add(1, Ordering::Relaxed);
+        Ok(is_new)
+    }
+
+    /// Returns the number of deliveries stored by this process so far, including repeated ones.
+    pub fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! A reservation need not survive a crash of the machine: its caller is told only of work that was counted, and
 //! counting it makes everything before durable. So a batch of reservations does not wait for the disk, and nor
-//! does a request that is denied (docs/decisions/0021).
+//! does a request that is denied (docs/decisions/0014).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};

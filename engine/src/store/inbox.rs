@@ -11,7 +11,7 @@ use super::batch::BatchStatement;
 use super::list::{ListQuery, list as list_of, list_query};
 use super::row::{COUNTED, RowRef};
 use super::value::Value;
-use super::{Cursor, Db, StoreError, Tx, columns, statements, values};
+use super::{Cursor, Db, Durability, StoreError, Tx, columns, statements, values};
 
 /// Leases the due events of the subjects that have waited longest, with a database's syntax for rows that are
 /// locked. A claim reads only what it takes, however many events are pending: it walks the index
@@ -400,7 +400,8 @@ pub async fn claim(
         true => (RELEASE_EXPIRED_UNLOCKED, CLAIM_UNLOCKED),
         false => (RELEASE_EXPIRED, CLAIM),
     };
-    let mut tx = db.begin().await?;
+    // A crash of the machine that loses a lease loses nothing else: the event is claimed again.
+    let mut tx = db.begin_with(Durability::Eventual).await?;
     tx.lock("claim").await?;
     tx.execute(release, values![now.0]).await?;
     let values = values![now.0, subjects, MAX_CLAIMED, owner, until.0];

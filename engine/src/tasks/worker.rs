@@ -30,6 +30,14 @@ const LEASE: i64 = 60;
 const RENEW: Duration = Duration::from_secs(15);
 /// The maximum number of concurrent groups, and of subjects claimed at a time.
 const MAX_GROUPS: usize = 16;
+/// The maximum number of groups while many webhooks arrive. Storing those comes first, because Stripe waits for it, and
+/// every group competes with it for the database and the CPU. So the worker also rests after each group for as long as
+/// it worked (docs/decisions/0015).
+const MAX_GROUPS_WHEN_BUSY: usize = 1;
+/// The number of webhooks per second from which they are many.
+const BUSY: f64 = 200.0;
+/// The interval in which webhooks are counted.
+const COUNT_EVERY: Duration = Duration::from_millis(250);
 /// The maximum wait between two polls of the inbox.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -75,11 +83,48 @@ struct Worker {
     groups: JoinSet<Result<(), StoreError>>,
     /// The leases of each group.
     leases: HashMap<task::Id, Vec<Lease>>,
+    arrivals: Arrivals,
+    /// When something was last claimed.
+    claimed_at: Instant,
+    rests_until: Instant,
+}
+
+/// How many webhooks arrive at this process.
+struct Arrivals {
+    counted_at: Instant,
+    stored: u64,
+    are_many: bool,
+}
+
+impl Arrivals {
+    fn new(stored: u64) -> Self {
+        Self { counted_at: Instant::now(), stored, are_many: false }
+    }
+
+    /// Returns whether many arrive, given the number stored so far.
+    fn are_many(&mut self, stored: u64, now: Instant) -> bool {
+        let elapsed = now - self.counted_at;
+        if elapsed >= COUNT_EVERY {
+            let arrived = stored - self.stored;
+            *self = Self { counted_at: now, stored, are_many: arrived as f64 > BUSY * elapsed.as_secs_f64() };
+        }
+        self.are_many
+    }
 }
 
 impl Worker {
     fn new(core: Arc<Core>, stop: CancellationToken) -> Self {
-        Self { core, stop, owner: ids::new_id(), groups: JoinSet::new(), leases: HashMap::new() }
+        let (arrivals, now) = (Arrivals::new(core.intake().stored()), Instant::now());
+        Self {
+            core,
+            stop,
+            owner: ids::new_id(),
+            groups: JoinSet::new(),
+            leases: HashMap::new(),
+            arrivals,
+            claimed_at: now,
+            rests_until: now,
+        }
     }
 
     /// On SQLite, which serves one node, every lease at startup belongs to a process that has ended.
@@ -100,13 +145,18 @@ impl Worker {
     async fn work(&mut self) {
         let mut renewals = renewals();
         while !self.stop.is_cancelled() {
-            if self.claim().await {
+            let rests = Instant::now() < self.rests_until;
+            if !rests && self.claim().await {
                 continue;
             }
-            let has_room = self.groups.len() < MAX_GROUPS;
+            let has_room = !rests && self.groups.len() < self.max_groups();
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                Some(ended) = self.groups.join_next_with_id() => self.forget(ended),
+                () = tokio::time::sleep_until(self.rests_until), if rests => {}
+                Some(ended) = self.groups.join_next_with_id() => {
+                    self.forget(ended);
+                    self.rest();
+                }
                 _ = renewals.tick(), if !self.groups.is_empty() => self.renew().await,
                 () = self.core.wake_worker().notified(), if has_room => {}
                 () = until_due(&self.core), if has_room => {}
@@ -142,12 +192,28 @@ impl Worker {
 
     /// Returns the number of subjects that may be claimed. While Stripe is unavailable it is one, which shows
     /// whether Stripe responds again.
-    fn room(&self) -> i64 {
+    fn room(&mut self) -> i64 {
         let room = match self.core.circuit_breaker().outage() {
-            None => MAX_GROUPS.saturating_sub(self.groups.len()),
+            None => self.max_groups().saturating_sub(self.groups.len()),
             Some(outage) => usize::from(self.groups.is_empty() && outage.retry_at <= self.core.now()),
         };
         i64::try_from(room).unwrap_or_default()
+    }
+
+    fn max_groups(&mut self) -> usize {
+        if self.is_busy() { MAX_GROUPS_WHEN_BUSY } else { MAX_GROUPS }
+    }
+
+    fn is_busy(&mut self) -> bool {
+        self.arrivals.are_many(self.core.intake().stored(), Instant::now())
+    }
+
+    /// Rests while many webhooks arrive.
+    fn rest(&mut self) {
+        if self.is_busy() {
+            let now = Instant::now();
+            self.rests_until = now + (now - self.claimed_at).min(IDLE);
+        }
     }
 
     /// Claims the due events of as many subjects as there is room for, and starts applying them. `false` if
@@ -157,6 +223,7 @@ impl Worker {
         if room == 0 || !self.has_confirmed_account().await {
             return false;
         }
+        self.claimed_at = Instant::now();
         let now = self.core.now();
         let claimed = match inbox::claim(self.core.db(), &self.owner, now, now.plus_seconds(LEASE), room).await {
             Ok(claimed) if claimed.is_empty() => return false,
@@ -236,4 +303,21 @@ async fn until_due(core: &Core) {
         _ => IDLE,
     };
     tokio::time::sleep(wait).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrivals_are_many_while_more_than_the_limit_are_stored_per_second() {
+        let mut arrivals = Arrivals::new(1000);
+        let start = arrivals.counted_at;
+        let at = |millis| start + Duration::from_millis(millis);
+        assert!(!arrivals.are_many(5000, at(249)), "not counted yet");
+        assert!(arrivals.are_many(5000, at(250)));
+        assert!(arrivals.are_many(5000, at(499)));
+        assert!(!arrivals.are_many(5050, at(500)), "50 in a quarter of a second is not more than 200 per second");
+        assert!(arrivals.are_many(5101, at(750)));
+    }
 }
