@@ -7,6 +7,7 @@
 mod support;
 
 mod admin;
+mod alongside;
 mod api;
 mod auth;
 mod catalog;

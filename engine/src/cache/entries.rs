@@ -15,8 +15,21 @@ const MAX_ENTRIES: u64 = 100_000;
 /// Cached rows of one kind, by subject. Cheap to clone; clones share the entries.
 #[derive(Clone)]
 pub struct Entries<T> {
-    entries: Moka<String, Arc<T>>,
+    entries: Moka<String, Entry<T>>,
     invalidation: Invalidation,
+}
+
+/// A cached row.
+struct Entry<T> {
+    row: Arc<T>,
+    /// How many commits of other processes had been reported before it was read.
+    others: u64,
+}
+
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        Self { row: Arc::clone(&self.row), others: self.others }
+    }
 }
 
 impl<T> fmt::Debug for Entries<T> {
@@ -39,15 +52,16 @@ impl<T: Send + Sync + 'static> Entries<T> {
         subject: &str,
         read: impl Future<Output = Result<Option<T>, E>> + Send,
     ) -> Result<Option<Arc<T>>, E> {
-        let may_keep = self.invalidation.allows(subject);
-        if may_keep && let Some(hit) = self.entries.get(subject) {
-            return Ok(Some(hit));
+        let others = self.invalidation.allows(subject);
+        let hit = others.and_then(|others| self.entries.get(subject).filter(|hit| hit.others == others));
+        if let Some(hit) = hit {
+            return Ok(Some(hit.row));
         }
         let before = self.invalidation.count();
         let Some(read) = read.await?.map(Arc::new) else { return Ok(None) };
         let is_current = || self.invalidation.is_trusted() && self.invalidation.count() == before;
-        if may_keep && is_current() {
-            self.entries.insert(subject.to_owned(), Arc::clone(&read));
+        if let Some(others) = others.filter(|_| is_current()) {
+            self.entries.insert(subject.to_owned(), Entry { row: Arc::clone(&read), others });
             // A write that ended during the read could not drop this entry, because it was inserted later.
             if !is_current() {
                 self.entries.invalidate(subject);
@@ -57,7 +71,7 @@ impl<T: Send + Sync + 'static> Entries<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> CachedEntries for Moka<String, Arc<T>> {
+impl<T: Send + Sync + 'static> CachedEntries for Moka<String, Entry<T>> {
     fn drop_subject(&self, subject: &str) {
         self.invalidate(subject);
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use super::other_processes::OtherProcesses;
 use crate::store::{Db, StoreError, Tx};
 
 /// The PostgreSQL channel that carries the subjects of writes.
@@ -30,6 +31,7 @@ struct Inner {
     is_trusted: AtomicBool,
     /// The subjects of the commits in progress, once for each commit.
     committing: Mutex<Vec<String>>,
+    other_processes: OtherProcesses,
 }
 
 impl fmt::Debug for Invalidation {
@@ -65,6 +67,7 @@ impl Invalidation {
             count: AtomicU64::new(0),
             is_trusted: AtomicBool::new(!db.is_shared()),
             committing: Mutex::default(),
+            other_processes: OtherProcesses::new(db),
         }))
     }
 
@@ -86,6 +89,7 @@ impl Invalidation {
             for subject in &committing.subjects {
                 invalidation.invalidate(subject);
             }
+            invalidation.0.other_processes.report();
             committed
         });
         committing.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
@@ -109,9 +113,17 @@ impl Invalidation {
         self.each(|entries| entries.drop_all());
     }
 
-    /// Returns whether the cache may be read and filled for this subject.
-    pub(super) fn allows(&self, subject: &str) -> bool {
-        self.is_trusted() && !self.committing().iter().any(|other| other == subject)
+    /// Makes this the process to which others report their commits, if the database is an SQLite file. Their
+    /// earlier ones are not known: call [`Invalidation::trust`] after the first call.
+    pub fn listen_to_other_processes(&self) -> Result<(), StoreError> {
+        Ok(self.0.other_processes.listen().map_err(sqlx::Error::Io)?)
+    }
+
+    /// Returns the number of other processes' commits that entries for this subject must include, or `None` if the
+    /// cache may be neither read nor filled for it.
+    pub(super) fn allows(&self, subject: &str) -> Option<u64> {
+        let is_allowed = self.is_trusted() && !self.committing().iter().any(|other| other == subject);
+        self.0.other_processes.count().filter(|_| is_allowed)
     }
 
     pub(super) fn is_trusted(&self) -> bool {

@@ -4,6 +4,7 @@
 //! `BEGIN IMMEDIATE`, so that two writers queue up instead of failing halfway. Readers have their own pool
 //! (WAL). A commit returns after the fsync (`synchronous=FULL`).
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Executor, PgPool, SqlSafeStr, SqlitePool};
 
 use super::error::StoreError;
-use super::sqlite_files::{OpenFiles, create_folder_of, make_private, path_of};
+use super::sqlite_files::{OpenFiles, create_folder_of, make_private, path_of, sidecar};
 use super::tx::{Durability, PostgresTx, SqliteTx, Tx, check_files};
 use super::value::statements;
 use crate::settings::DatabaseUrl;
@@ -65,6 +66,13 @@ impl SqlitePools {
 
     pub(super) const fn writer(&self) -> &SqlitePool {
         &self.writer
+    }
+
+    /// Returns the path of a file next to the database, which is the same for every path of the database; `None` in
+    /// memory.
+    pub(crate) fn sidecar(&self, suffix: &str) -> Option<PathBuf> {
+        let database = self.files.as_deref()?.database();
+        Some(sidecar(&database.canonicalize().unwrap_or_else(|_| database.to_owned()), suffix))
     }
 
     /// Reads a number that changes when another process writes to the file.

@@ -97,6 +97,11 @@ impl OpenFiles {
         Ok(Self { database: OpenFile::at(database.to_owned())?, wal: OpenFile::at(sidecar(database, "-wal"))? })
     }
 
+    /// Returns the path of the database.
+    pub(super) fn database(&self) -> &Path {
+        &self.database.path
+    }
+
     /// Returns the file that was deleted or replaced, if one was.
     pub(super) fn misplaced(&self) -> Option<Misplaced> {
         if !self.database.is_in_place() {

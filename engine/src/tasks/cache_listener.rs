@@ -108,10 +108,17 @@ async fn send_heartbeat(db: &Db) -> Result<(), StoreError> {
     tx.commit().await
 }
 
+/// Returns a number that changes when another process writes. Commands also report their commits, so that what
+/// they revoke ends immediately; other programs do not.
+async fn listen_to_processes(invalidation: &Invalidation, pools: &SqlitePools) -> Result<i64, StoreError> {
+    invalidation.listen_to_other_processes()?;
+    pools.data_version().await
+}
+
 async fn poll(invalidation: &Invalidation, pools: &SqlitePools) {
     let mut seen = None;
     loop {
-        match pools.data_version().await {
+        match listen_to_processes(invalidation, pools).await {
             Ok(now) if seen == Some(now) => {}
             // Also the first time: earlier reads may predate other processes' writes.
             Ok(now) => {
