@@ -10,6 +10,7 @@ mod admin;
 mod alongside;
 mod api;
 mod auth;
+mod broken_disk;
 mod catalog;
 mod checkout;
 mod closing;
