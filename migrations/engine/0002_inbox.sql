@@ -8,7 +8,7 @@ CREATE TABLE webhook_event (
     subject         TEXT,            -- the object it belongs to, such as sub_…: events of one subject are applied together
     customer_id     TEXT,
     account_hint    TEXT,            -- the account its objects name, when that account does not exist yet
-    payload         TEXT   NOT NULL, -- the signed bytes; empty once the account is closed
+    payload         TEXT   NOT NULL, -- the signed bytes; empty once they are old or the account is closed
     state           TEXT   NOT NULL CHECK (state IN ('pending', 'done', 'ignored', 'unmatched', 'parked')),
     attempts        BIGINT NOT NULL DEFAULT 0,
     postponed       BIGINT NOT NULL DEFAULT 0, -- attempts that failed because Stripe was unavailable
@@ -38,3 +38,5 @@ CREATE INDEX webhook_event_parked ON webhook_event (received_at, event_id) WHERE
 CREATE INDEX webhook_event_about ON webhook_event (subject, received_at, event_id) WHERE state <> 'pending' AND subject IS NOT NULL;
 CREATE INDEX webhook_event_customer ON webhook_event (customer_id, received_at, event_id) WHERE payload <> '' AND customer_id IS NOT NULL;
 CREATE INDEX webhook_event_erased ON webhook_event (customer_id, received_at, event_id) WHERE payload = '' AND customer_id IS NOT NULL;
+-- Payloads to erase when they are old.
+CREATE INDEX webhook_event_payload ON webhook_event (received_at) WHERE state IN ('done', 'ignored') AND payload <> '';

@@ -166,6 +166,14 @@ statements! {
     ERASE_PAYLOADS_OF_CLOSED = "UPDATE webhook_event SET payload = '', state = CASE state WHEN 'parked' THEN 'ignored' ELSE state END WHERE event_id IN (SELECT e.event_id FROM account a \
         JOIN customer c ON c.account_id = a.id JOIN webhook_event e ON e.customer_id = c.id \
         WHERE a.closed_at > $1 AND e.payload <> '' AND e.state IN ('done', 'ignored', 'parked') LIMIT $2)";
+    ERASE_OLD_PAYLOADS = "UPDATE webhook_event SET payload = '' WHERE event_id IN (SELECT event_id FROM webhook_event \
+        WHERE state IN ('done', 'ignored') AND payload <> '' AND received_at < $1 ORDER BY received_at LIMIT $2)";
+    PRUNE_DONE = "DELETE FROM webhook_event WHERE event_id IN (SELECT event_id FROM webhook_event \
+        WHERE state = 'done' AND received_at < $1 ORDER BY received_at LIMIT $2)";
+    PRUNE_IGNORED = "DELETE FROM webhook_event WHERE event_id IN (SELECT event_id FROM webhook_event \
+        WHERE state = 'ignored' AND received_at < $1 ORDER BY received_at LIMIT $2)";
+    PRUNE_UNMATCHED = "DELETE FROM webhook_event WHERE event_id IN (SELECT event_id FROM webhook_event \
+        WHERE state = 'unmatched' AND received_at < $1 ORDER BY received_at LIMIT $2)";
     REPLAY_PARKED = "UPDATE webhook_event SET state = 'pending', attempts = 0, postponed = 0, next_attempt_at = $1 WHERE state = 'parked'";
 }
 
@@ -714,4 +722,19 @@ pub async fn erase_payloads(tx: &mut Tx, account: &AccountId) -> Result<(), Stor
 /// returns their number: events arrive after an account was closed, too.
 pub async fn erase_payloads_of_closed(tx: &mut Tx, closed_after: Timestamp, limit: i64) -> Result<u64, StoreError> {
     tx.execute(ERASE_PAYLOADS_OF_CLOSED, values![closed_after.0, limit]).await
+}
+
+/// Erases the bodies of settled events that were received before this time, `limit` at most, and returns their number.
+pub async fn erase_old_payloads(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    tx.execute(ERASE_OLD_PAYLOADS, values![before.0, limit]).await
+}
+
+/// Deletes events that were received before this time and are settled or never found an account, `limit` of each
+/// state at most, and returns the largest number of one state. Pending and parked events stay.
+pub async fn prune(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    let mut most = 0;
+    for statement in [PRUNE_DONE, PRUNE_IGNORED, PRUNE_UNMATCHED] {
+        most = most.max(tx.execute(statement, values![before.0, limit]).await?);
+    }
+    Ok(most)
 }

@@ -25,7 +25,9 @@ const BATCH: i64 = 500;
 const RESPONSE_SECONDS: i64 = 24 * 3600;
 /// Days after an account was closed in which events about it may arrive. Stripe resends no event later than that.
 const CLOSED_DAYS: i64 = 100;
-/// Days for which notices, sent meter events and delivered billing changes are kept.
+/// Days for which the payloads of settled events are kept. Stripe itself shows events for 30 days.
+pub const PAYLOAD_DAYS: i64 = 90;
+/// Days for which notices, sent meter events, delivered billing changes, and settled and unmatched events are kept.
 pub const KEPT_DAYS: i64 = 400;
 
 /// Sweeps until `stop`, which may interrupt it anywhere: an unfinished batch is rolled back.
@@ -58,9 +60,10 @@ pub async fn prune(core: &Core) -> Result<u64, StoreError> {
         records = in_batches(core, Old::Records, now.plus_days(-i64::from(days))).await?;
     }
     in_batches(core, Old::Responses, now.plus_seconds(-RESPONSE_SECONDS)).await?;
-    for old in [Old::Changes, Old::Notices, Old::MeterEvents] {
+    for old in [Old::Changes, Old::Notices, Old::MeterEvents, Old::Events] {
         in_batches(core, old, now.plus_days(-KEPT_DAYS)).await?;
     }
+    in_batches(core, Old::Payloads, now.plus_days(-PAYLOAD_DAYS)).await?;
     in_batches(core, Old::PayloadsOfClosed, now.plus_days(-CLOSED_DAYS)).await?;
     let mut tx = core.db().begin().await?;
     unanswered::forget(&mut tx, now.plus_seconds(-idempotency_key::REMEMBERED)).await?;
@@ -75,6 +78,8 @@ enum Old {
     Changes,
     Notices,
     MeterEvents,
+    Events,
+    Payloads,
     PayloadsOfClosed,
 }
 
@@ -88,6 +93,8 @@ async fn in_batches(core: &Core, old: Old, before: Timestamp) -> Result<u64, Sto
             Old::Changes => billing_changes::prune(&mut tx, before, BATCH).await?,
             Old::Notices => notices::prune(&mut tx, before, BATCH).await?,
             Old::MeterEvents => meter_events::prune(&mut tx, before, BATCH).await?,
+            Old::Events => inbox::prune(&mut tx, before, BATCH).await?,
+            Old::Payloads => inbox::erase_old_payloads(&mut tx, before, BATCH).await?,
             Old::PayloadsOfClosed => inbox::erase_payloads_of_closed(&mut tx, before, BATCH).await?,
         };
         tx.commit().await?;

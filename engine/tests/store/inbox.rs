@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use billing::{AccountId, CustomerId, EventId, Timestamp};
+use engine::clock::Clock;
 use engine::store::inbox::{
     self, Claimed, EventFilter, EventState, EventSummary, Lease, NewEvent, Next, StateCount, UnmatchedCustomer,
 };
 use engine::store::{Cursor, customers};
+use engine::tasks::sweeper;
 use engine::{Db, ids};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -940,6 +942,49 @@ on_both_databases! {
         assert_eq!(inbox::revive_for_account(&mut tx, &AccountId::new("ada"), NOW).await.unwrap(), 0);
         tx.commit().await.unwrap();
         assert_eq!(ids_of(&claim(&database, "worker", NOW, 10).await), ["evt_ada"]);
+    }
+
+    async fn old_events_lose_their_payloads_and_then_their_rows_unless_they_wait_for_a_decision(database) {
+        let clock = Clock::manual(NOW);
+        let core = database.core(&clock);
+        for n in 0..600 {
+            receive(&database, &format!("evt_ignored_{n}"), EventState::Ignored).await;
+        }
+        for state in ["done", "unmatched", "parked", "pending"] {
+            let id = format!("evt_{state}");
+            receive(&database, &id, EventState::Pending).await;
+            database.execute(&format!("UPDATE webhook_event SET state = '{state}' WHERE event_id = '{id}'")).await;
+        }
+        let with_payload = async || database.texts("SELECT event_id FROM webhook_event WHERE payload <> '' ORDER BY event_id").await;
+        clock.set(NOW.plus_days(90));
+        sweeper::prune(&core).await.unwrap();
+        assert_eq!(with_payload().await.len(), 604, "payloads are kept for 90 days");
+        clock.set(NOW.plus_days(90).plus_seconds(1));
+        sweeper::prune(&core).await.unwrap();
+        let kept = ["evt_parked", "evt_pending", "evt_unmatched"];
+        assert_eq!(with_payload().await, kept.map(|id| Some(id.to_owned())));
+        assert!(!replay(&database, "evt_done").await, "it can no longer be applied");
+
+        clock.set(NOW.plus_days(400));
+        sweeper::prune(&core).await.unwrap();
+        assert_eq!(count(&database.db).await, 604, "rows are kept for 400 days");
+        clock.set(NOW.plus_days(400).plus_seconds(1));
+        sweeper::prune(&core).await.unwrap();
+        let left = database.texts("SELECT event_id FROM webhook_event ORDER BY event_id").await;
+        assert_eq!(left, ["evt_parked", "evt_pending"].map(|id| Some(id.to_owned())));
+    }
+
+    async fn events_are_deleted_in_batches(database) {
+        for n in 0..5 {
+            receive(&database, &format!("evt_{n}"), EventState::Ignored).await;
+        }
+        let mut pruned = Vec::new();
+        for _ in 0..3 {
+            let mut tx = database.db.begin().await.unwrap();
+            pruned.push(inbox::prune(&mut tx, NOW.plus_days(1), 2).await.unwrap());
+            tx.commit().await.unwrap();
+        }
+        assert_eq!(pruned, [2, 2, 1]);
     }
 
     async fn an_event_in_an_unknown_state_is_an_error(database) {
