@@ -190,7 +190,7 @@ async fn a_visitor_whose_plan_is_too_low_is_offered_the_right_one() {
     let upgrade = browser.get(&response.location.unwrap()).await;
     assert_eq!(upgrade.status, StatusCode::OK);
     assert_valid("/billing/upgrade", &upgrade);
-    assert!(upgrade.html.contains("Get API keys with Pro"));
+    assert!(upgrade.html.contains(">Get API keys with Pro</h1>"));
     assert!(upgrade.html.contains("name=\"plan\" value=\"PRO\""));
 }
 
@@ -203,7 +203,7 @@ async fn a_visitor_whose_payment_failed_is_asked_to_pay_instead_of_upgrading() {
     let response = browser.get("/dashboard/analytics").await;
     let upgrade = browser.get(&response.location.unwrap()).await;
     assert_valid("/billing/upgrade", &upgrade);
-    assert!(upgrade.html.contains("Pro is suspended."), "{}", upgrade.html);
+    assert!(upgrade.html.contains("role=\"alert\""), "{}", upgrade.html);
     assert!(!upgrade.html.contains("action=\"/api/billing/subscribe\""), "{}", upgrade.html);
 }
 
@@ -259,11 +259,8 @@ async fn the_meters_are_also_a_fragment() {
     let mut browser = app.signed_up("ada@example.com").await;
     app.record_calls("ada@example.com", 7).await;
     let response = browser.get("/dashboard/meters").await;
-    assert!(
-        response.html.starts_with("<div class=\"meter\"") && response.html.contains("7 of 100 used"),
-        "{}",
-        response.html
-    );
+    assert!(response.html.starts_with("<div class=\"meter\""), "{}", response.html);
+    assert!(response.html.contains("max=\"100\" value=\"7\""), "{}", response.html);
 }
 
 #[tokio::test]
@@ -364,20 +361,20 @@ async fn each_state_of_a_subscription_has_a_banner_with_its_date() {
     not_upgraded.past_due_since = Some(NOW.plus_days(-1));
     not_upgraded.paid = Some(PaidPlan { tier: Tier::new("PRO"), until: not_upgraded.period().end });
     let cases = [
-        (trial, "Pro trial: 7 days left.", "30 November 2026, 14:05:00 UTC"),
-        (late, "Your payment for Pro failed.", "25 November 2026, 14:05:00 UTC"),
-        (too_late, "Pro is suspended. Update your card to restore it.", "22 November 2026, 14:05:00 UTC"),
-        (leaving, "Pro is canceled.", "16 December 2026, 14:05:00 UTC"),
-        (subscription("tollgate_pro_month", Status::Incomplete), "Your first payment for Pro isn't complete.", ""),
-        (subscription("tollgate_pro_month", Status::Unpaid), "Pro is suspended. Update your card to restore it.", ""),
-        (subscription("tollgate_pro_month", Status::Paused), "Pro is paused.", ""),
-        (paused(PauseReason::TrialEndWithoutPaymentMethod), "Pro is paused.", ""),
-        (paused(PauseReason::PauseRequested), "Pro is paused.", ""),
-        (paused(PauseReason::FirstPaymentFailure), "Your payment for Pro failed.", "25 November 2026, 14:05:00 UTC"),
-        (not_upgraded, "Your payment for Enterprise failed.", "16 December 2026, 14:05:00 UTC"),
-        (subscription("no_such_price", Status::Active), "We're checking your subscription.", ""),
+        (trial, "7 days", "30 November 2026, 14:05:00 UTC"),
+        (late, "Pro failed", "25 November 2026, 14:05:00 UTC"),
+        (too_late, "suspended", "22 November 2026, 14:05:00 UTC"),
+        (leaving, "canceled", "16 December 2026, 14:05:00 UTC"),
+        (subscription("tollgate_pro_month", Status::Incomplete), "first payment", ""),
+        (subscription("tollgate_pro_month", Status::Unpaid), "suspended", ""),
+        (subscription("tollgate_pro_month", Status::Paused), "paused", ""),
+        (paused(PauseReason::TrialEndWithoutPaymentMethod), "paused", ""),
+        (paused(PauseReason::PauseRequested), "paused", ""),
+        (paused(PauseReason::FirstPaymentFailure), "Pro failed", "25 November 2026, 14:05:00 UTC"),
+        (not_upgraded, "Enterprise failed", "16 December 2026, 14:05:00 UTC"),
+        (subscription("no_such_price", Status::Active), "checking", ""),
     ];
-    for (number, (mut subscription, title, date)) in cases.into_iter().enumerate() {
+    for (number, (mut subscription, word, date)) in cases.into_iter().enumerate() {
         let email = format!("number{number}@example.com");
         subscription.id = billing::SubscriptionId::new(format!("sub_{number}"));
         subscription.customer = billing::CustomerId::new(format!("cus_{number}"));
@@ -387,7 +384,8 @@ async fn each_state_of_a_subscription_has_a_banner_with_its_date() {
             assert_valid(path, &response);
             let banners = banners(&response.html);
             let [(shown, dates)] = banners.as_slice() else { panic!("{path} of {number}: {banners:?}") };
-            assert_eq!((shown.as_str(), dates.join(", ").as_str()), (title, date), "{path} of {number}");
+            assert!(shown.contains(word), "{path} of {number}: {shown}");
+            assert_eq!(dates.join(", "), date, "{path} of {number}");
         }
     }
 }
@@ -396,21 +394,14 @@ async fn each_state_of_a_subscription_has_a_banner_with_its_date() {
 async fn a_plan_whose_payment_was_returned_says_why_it_is_suspended_and_when_it_comes_back() {
     let plans = PLANS.replace("\"flag\"", "\"suspend\"").replace("\"keep\"", "\"end_access\"");
     let app = App::with_plans(&plans).await;
-    let disputed = "Pro is suspended because its payment was disputed.";
     let renews = "16 December 2026, 14:05:00 UTC";
     let cases = [
-        (ReversalKind::Disputed, false, disputed, "ask your bank to withdraw the dispute", ""),
-        (ReversalKind::DisputeLost, false, disputed, "Your bank returned the money to you.", renews),
-        (
-            ReversalKind::Refunded,
-            false,
-            "Your payment for Pro was refunded, and access has ended.",
-            "comes back",
-            renews,
-        ),
-        (ReversalKind::Refunded, true, "Your payment for Pro was refunded, and access has ended.", "is canceled", ""),
+        (ReversalKind::Disputed, false, "disputed", "withdraw", ""),
+        (ReversalKind::DisputeLost, false, "disputed", "returned", renews),
+        (ReversalKind::Refunded, false, "refunded", "comes back", renews),
+        (ReversalKind::Refunded, true, "refunded", "is canceled", ""),
     ];
-    for (number, (kind, is_canceled, title, text, date)) in cases.into_iter().enumerate() {
+    for (number, (kind, is_canceled, word, text, date)) in cases.into_iter().enumerate() {
         let mut subscription = subscription("tollgate_pro_month", Status::Active);
         subscription.id = billing::SubscriptionId::new(format!("sub_{number}"));
         subscription.customer = billing::CustomerId::new(format!("cus_{number}"));
@@ -422,7 +413,8 @@ async fn a_plan_whose_payment_was_returned_says_why_it_is_suspended_and_when_it_
         assert_valid("/billing", &response);
         let banners = banners(&response.html);
         let [(shown, dates)] = banners.as_slice() else { panic!("{number}: {banners:?}") };
-        assert_eq!((shown.as_str(), dates.join(", ").as_str()), (title, date), "{number}");
+        assert!(shown.contains(word), "{number}: {shown}");
+        assert_eq!(dates.join(", "), date, "{number}");
         assert!(response.html.contains(text), "{number}: {}", response.html);
     }
 }
@@ -434,7 +426,9 @@ async fn a_paused_plan_that_is_kept_shows_until_when() {
     paused.paused = Some(PauseReason::PauseRequested);
     let mut browser = app.subscribed("ada@example.com", paused).await;
     let banners = banners(&browser.get("/billing").await.html);
-    assert_eq!(banners, [("Pro is paused.".to_owned(), vec!["16 December 2026, 14:05:00 UTC".to_owned()])]);
+    let [(title, dates)] = banners.as_slice() else { panic!("{banners:?}") };
+    assert!(title.contains("paused"), "{title}");
+    assert_eq!(dates, &["16 December 2026, 14:05:00 UTC"]);
     assert_eq!(browser.get("/dashboard/analytics").await.status, StatusCode::OK);
 }
 
@@ -541,8 +535,7 @@ async fn a_card_refers_to_a_lower_plan_only_if_its_plan_includes_that_one() {
 async fn the_home_page_says_what_the_catalog_says() {
     let says = async |plans: &str| {
         let html = App::with_plans(plans).await.browser().get("/").await.html;
-        ["credits", "nothing extra is billed", "API calls are billed per unit", "Other usage is rejected"]
-            .map(|text| html.contains(text))
+        ["credits", "nothing extra", "per unit", "Other usage"].map(|text| html.contains(text))
     };
     let (without_credits, _) = PLANS.split_once("[[product]]").unwrap();
     assert_eq!(says(PLANS).await, [true, true, false, false]);
@@ -558,13 +551,13 @@ async fn trial_and_grace_period_on_public_pages_are_those_of_the_catalog() {
     };
     let long = App::with_plans(&plans("trial_days = 30 ", "grace_days = 5 ")).await;
     let (home, pricing) = (long.browser().get("/").await.html, long.browser().get("/pricing").await.html);
-    assert!(home.contains("30-day free trial") && home.contains("5 days of full access"), "{home}");
-    assert!(pricing.contains("30-day free trial") && pricing.contains("30 days free, then $29/month"), "{pricing}");
+    assert!(home.contains("30-day free trial") && home.contains("5 days"), "{home}");
+    assert!(pricing.contains("30-day free trial") && pricing.contains("30 days"), "{pricing}");
 
     let none = App::with_plans(&plans("trial_days = 0 ", "grace_days = 0 ")).await;
     for path in ["/", "/pricing"] {
         let html = none.browser().get(path).await.html;
-        assert!(!html.contains("trial") && !html.contains("days of full access"), "{path}: {html}");
+        assert!(!html.contains("trial") && !html.contains("0 days"), "{path}: {html}");
     }
 }
 
@@ -586,7 +579,7 @@ async fn a_used_up_meter_says_whether_further_usage_is_rejected_or_billed() {
     let mut free = app.signed_up("free@example.com").await;
     app.record_calls("free@example.com", 100).await;
     let dashboard = free.get("/dashboard").await.html;
-    assert!(dashboard.contains("Further API calls are rejected."), "nothing is billed on the free plan: {dashboard}");
+    assert!(dashboard.contains("rejected"), "nothing is billed on the free plan: {dashboard}");
 
     let mut metered = subscription("tollgate_pro_month", Status::Active);
     let mut item = metered.items[0].clone();
@@ -596,7 +589,7 @@ async fn a_used_up_meter_says_whether_further_usage_is_rejected_or_billed() {
     let mut pro = app.subscribed("pro@example.com", metered).await;
     app.record_calls("pro@example.com", 10_000).await;
     let dashboard = pro.get("/dashboard").await.html;
-    assert!(dashboard.contains("Up to 10,000 further API calls are billed at $0.01 each."), "{dashboard}");
+    assert!(dashboard.contains("billed at $0.01"), "{dashboard}");
 }
 
 /// Returns the shipped plans, with API calls billed beyond the limit.

@@ -103,7 +103,9 @@ on_both_databases! {
         }
         let lost = run(&app, &["events", "list", "--state", "lost"]).await;
         assert_eq!((lost.code, lost.out.as_str()), (2, ""));
-        assert!(lost.err.contains("use pending, done, ignored, unmatched or parked"), "{}", lost.err);
+        for state in ["pending", "done", "ignored", "unmatched", "parked"] {
+            assert!(lost.err.contains(state), "{state}: {}", lost.err);
+        }
     }
 
     async fn a_parked_event_shows_its_reason_and_is_applied_by_a_replay(database) {
@@ -135,7 +137,7 @@ on_both_databases! {
         app.until(async || !browser.opens("/dashboard/analytics").await).await;
         app.park(&[&id]).await;
         let replayed = run(&app, &["events", "replay", "--state", "parked"]).await.succeeded();
-        assert!(replayed.contains("1 event is queued"), "{replayed}");
+        assert!(replayed.starts_with("1 event "), "{replayed}");
         app.applied().await;
         assert_eq!(app.event_state(&id).await, Some(EventState::Done));
         // An event that is done can be replayed too, which changes nothing.
@@ -149,7 +151,7 @@ on_both_databases! {
         let ignored = event("evt_ignored", "balance.available", &serde_json::json!({ "object": "balance" }));
         assert_eq!(deliver(app.url.clone(), ignored).await, 200);
         let error = run(&app, &["events", "replay", "evt_ignored"]).await.failed();
-        assert!(error.contains("evt_ignored is ignored"), "{error}");
+        assert!(error.contains("evt_ignored"), "{error}");
         assert_eq!(app.event_state("evt_ignored").await, Some(EventState::Ignored));
         let shown = run(&app, &["events", "show", "evt_ignored"]).await.succeeded();
         let (text, _) = shown.split_at(shown.find('{').unwrap());
@@ -211,11 +213,11 @@ on_both_databases! {
         assert!(doctor.lines().any(|line| line.starts_with("warn  billing changes ")), "{doctor}");
         assert_eq!(app.tollgate.deliver_changes().await.unwrap(), 0, "the account's next change waits for it");
         let retried = run(&app, &["changes", "retry", &second]).await.succeeded();
-        assert!(retried.starts_with(&format!("{second} is queued")), "{retried}");
+        assert!(retried.starts_with(&second), "{retried}");
         assert_eq!(format!("{account}/{}", fail_delivery(&app).await), second, "it was due");
 
         let skipped = run(&app, &["changes", "skip", &second]).await.succeeded();
-        assert!(skipped.starts_with(&format!("{second} is skipped")), "{skipped}");
+        assert!(skipped.starts_with(&second), "{skipped}");
         assert_eq!(app.tollgate.deliver_changes().await.unwrap(), 1, "the next change is delivered");
         assert_eq!(run(&app, &pending).await.succeeded(), "No billing changes.\n");
         let states = [ChangeState::Delivered, ChangeState::Skipped, ChangeState::Pending];
@@ -234,7 +236,7 @@ on_both_databases! {
             for number in [1, 9] {
                 let id = format!("{account}/{number}");
                 let error = run(&app, &["changes", what, &id]).await.failed();
-                assert_eq!(error, format!("{id} is not a pending change\n"));
+                assert!(error.contains(&id), "{error}");
             }
             let ran = run(&app, &["changes", what, account.as_str()]).await;
             assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
@@ -242,18 +244,20 @@ on_both_databases! {
         }
         let lost = run(&app, &["changes", "list", "--state", "lost"]).await;
         assert_eq!((lost.code, lost.out.as_str()), (2, ""));
-        assert!(lost.err.contains("use pending, delivered or skipped"), "{}", lost.err);
+        for state in ["pending", "delivered", "skipped"] {
+            assert!(lost.err.contains(state), "{state}: {}", lost.err);
+        }
         assert_eq!(count_changes(&app, ChangeState::Delivered).await, 1);
     }
 
     async fn an_unknown_user_and_a_malformed_time_are_errors_with_a_hint(database) {
         let app = Harness::start(database).await;
         let error = run(&app, &["explain", "eve@example.com"]).await.failed();
-        assert_eq!(error, "no user has the e-mail address eve@example.com\n");
+        assert!(error.contains("eve@example.com"), "{error}");
         for (wrong, hint) in [
-            (&["explain", "ada@example.com", "--at", "yesterday"][..], "use 2026-11-23T14:05:00Z or epoch seconds"),
-            (&["explain", "ada"], "like name@example.com"),
-            (&["operator", "add", "ada"], "like name@example.com"),
+            (&["explain", "ada@example.com", "--at", "yesterday"][..], "2026-11-23T14:05:00Z"),
+            (&["explain", "ada"], "name@example.com"),
+            (&["operator", "add", "ada"], "name@example.com"),
         ] {
             let ran = run(&app, wrong).await;
             assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
@@ -270,16 +274,17 @@ on_both_databases! {
         let received = inbox::count_by_state(app.tollgate.db()).await.unwrap();
 
         let dry = run(&app, &["reconcile", "--dry-run"]).await.succeeded();
-        assert!(dry.contains(&format!("{subscription} is trialing in Stripe, but unknown here")), "{dry}");
+        assert!(dry.contains(&subscription) && dry.contains("trialing"), "{dry}");
         assert!(dry.contains("open   missed_event ") && !dry.contains("fixed "), "{dry}");
-        assert!(dry.ends_with("Nothing was changed. Run `tollgate reconcile` to repair what is safe.\n"), "{dry}");
+        assert!(dry.lines().last().is_some_and(|hint| hint.contains("`tollgate reconcile`")), "{dry}");
         assert!(!browser.opens("/dashboard/analytics").await);
         assert_eq!(inbox::count_by_state(app.tollgate.db()).await.unwrap(), received);
 
         let repaired = run(&app, &["reconcile"]).await.succeeded();
         assert!(repaired.contains("fixed  wrong_subscription ") && !repaired.contains("open "), "{repaired}");
         app.until(async || browser.opens("/dashboard/analytics").await).await;
-        assert_eq!(run(&app, &["reconcile"]).await.succeeded(), "In sync with Stripe.\n");
+        let in_sync = run(&app, &["reconcile"]).await.succeeded();
+        assert!(!in_sync.contains("open ") && !in_sync.contains("fixed "), "{in_sync}");
     }
 
     async fn differences_that_need_a_decision_are_reported_with_the_next_step_and_left_alone(database) {
@@ -339,11 +344,15 @@ on_both_databases! {
         app.sandbox.control(&format!("POST payments/{payment}/dispute"), &[]).unwrap();
         app.settled().await;
         let subscription = app.stripe_newest("/v1/subscriptions").await;
-        let begins = format!("open   reversed_payment        a payment of {subscription} is disputed\n       Respond ");
+        let is_listed = |text: &str| {
+            let mut lines = text.lines();
+            lines.next().is_some_and(|line| line.starts_with("open   reversed_payment ") && line.contains(&subscription))
+                && lines.next().is_some_and(|advice| advice.starts_with("       "))
+        };
         let dry = run(&app, &["reconcile", "--dry-run"]).await.succeeded();
-        assert!(dry.starts_with(&begins) && !dry.contains("In sync"), "{dry}");
+        assert!(is_listed(&dry), "{dry}");
         let left = run(&app, &["reconcile"]).await.succeeded();
-        assert!(left.starts_with(&begins) && left.ends_with("0 fixed, 1 open.\n"), "{left}");
+        assert!(is_listed(&left) && left.ends_with("0 fixed, 1 open.\n"), "{left}");
     }
 
     async fn the_endpoint_is_registered_once_and_its_secret_is_shown_once(database) {
@@ -372,7 +381,7 @@ on_both_databases! {
         let none = run(&app, &["operator", "list"]).await.succeeded();
         assert!(none.contains("tollgate operator add"), "{none}");
         let unknown = run(&app, &["operator", "add", "ada@example.com"]).await.failed();
-        assert_eq!(unknown, "no user has the e-mail address ada@example.com\n");
+        assert!(unknown.contains("ada@example.com"), "{unknown}");
 
         let browser = app.signed_up("ada@example.com").await;
         assert!(!browser.opens("/admin").await);
@@ -386,11 +395,11 @@ on_both_databases! {
             assert!(added.contains(&text) && unasked.out.contains(&text), "the {shown}: {added}");
         }
         assert!(added.contains("verified    no"), "{added}");
-        assert!(added.ends_with("ADA@example.com is an operator now.\n"), "{added}");
+        assert!(added.lines().last().is_some_and(|line| line.starts_with("ADA@example.com ")), "{added}");
         app.until(async || browser.opens("/admin").await).await;
         assert_eq!(run(&app, &["operator", "list"]).await.succeeded(), "ada@example.com\n");
         let removed = run(&app, &["operator", "remove", "ada@example.com"]).await.succeeded();
-        assert_eq!(removed, "ada@example.com is no longer an operator.\n");
+        assert!(removed.starts_with("ada@example.com "), "{removed}");
         app.until(async || !browser.opens("/admin").await).await;
         assert_eq!(run(&app, &["operator", "list"]).await.succeeded(), none);
     }
@@ -416,7 +425,8 @@ on_both_databases! {
         ] {
             assert!(linked.contains(text) && unasked.out.contains(text), "{text}: {linked}");
         }
-        assert!(linked.ends_with(&format!("{customer} is linked to the account {account}.\n")), "{linked}");
+        let last = linked.lines().last().unwrap();
+        assert!(last.contains(&customer) && last.contains(account.as_str()), "{linked}");
         app.until(async || browser.opens("/dashboard/analytics").await).await;
         app.signed_up("eve@example.com").await;
         let eves = app.account("eve@example.com").await;
@@ -469,13 +479,12 @@ on_both_databases! {
         let app = Harness::start(database).await;
         let warned = run(&app, &["doctor"]).await.succeeded();
         assert!(warned.lines().any(|line| line.starts_with("warn  webhook endpoint ")), "{warned}");
-        assert!(warned.contains("\nEverything works; 1 of "), "{warned}");
+        assert!(!warned.contains("FAIL  "), "{warned}");
         let existing = app.stripe_newest("/v1/webhook_endpoints").await;
         app.stripe_deletes(&format!("/v1/webhook_endpoints/{existing}")).await;
         run(&app, &["webhook", "register"]).await.succeeded();
         let sound = run(&app, &["doctor"]).await.succeeded();
-        let (checks, last) = sound.trim_end().rsplit_once('\n').unwrap();
-        assert_eq!(last, "Everything is in place.");
+        let (checks, _) = sound.trim_end().rsplit_once('\n').unwrap();
         assert!(checks.lines().all(|line| line.starts_with("ok    ")), "{checks}");
 
         let price = app.tollgate.gateway().price_by_lookup_key("tollgate_pro_month").await.unwrap();

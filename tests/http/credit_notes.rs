@@ -12,18 +12,20 @@ on_both_databases! {
     async fn a_credit_note_reduces_what_is_due_until_it_is_voided(database) {
         let app = Harness::start(database).await;
         let browser = past_due(&app).await;
-        assert!(browser.get("/billing").await.banner().html.contains("Your $29 payment for Pro failed."));
+        let banner = browser.get("/billing").await.banner();
+        assert!(banner.tone == "warning" && banner.html.contains("$29"), "{banner:?}");
         let note = credit(&app, &[("amount", "1000")]).await;
         let row = newest_invoice(&browser).await;
-        assert!(row.contains(">Due<") && row.contains("$10 credited, $19 due") && row.contains(">$29<"), "{row}");
+        assert!(row.contains(">Due<") && row.contains("$10 credited") && row.contains("$19 due") && row.contains(">$29<"), "{row}");
         let banner = browser.get("/billing").await.banner();
-        assert!(banner.html.contains("Your $19 payment for Pro failed.") && banner.html.contains("Pay $19"), "{banner:?}");
+        assert!(banner.tone == "warning" && banner.html.contains(">Pay $19<") && !banner.html.contains("$29"), "{banner:?}");
 
         app.stripe_makes(&format!("/v1/credit_notes/{note}/void"), &[]).await;
         app.settled().await;
         let row = newest_invoice(&browser).await;
         assert!(row.contains(">Due<") && !row.contains("credited"), "{row}");
-        assert!(browser.get("/billing").await.banner().html.contains("Your $29 payment for Pro failed."));
+        let banner = browser.get("/billing").await.banner();
+        assert!(banner.tone == "warning" && banner.html.contains("$29"), "{banner:?}");
     }
 
     async fn a_credit_note_of_everything_due_settles_the_invoice(database) {
@@ -44,7 +46,7 @@ on_both_databases! {
         assert!(row.contains(">Paid<") && row.contains("$9 credited"), "{row}");
         credit(&app, &[("amount", "500"), ("refund_amount", "500")]).await;
         let row = newest_invoice(&browser).await;
-        assert!(row.contains(">Partly refunded<") && row.contains("$5 refunded, $14 credited"), "{row}");
+        assert!(row.contains(">Partly refunded<") && row.contains("$5 refunded") && row.contains("$14 credited"), "{row}");
         credit(&app, &[("amount", "1500"), ("out_of_band_amount", "1500")]).await;
         let account = app.account("ada@example.com").await;
         let detail = app.operator().await.get(&format!("/admin/account?id={account}")).await.body;

@@ -87,7 +87,7 @@ on_both_databases! {
         bought_unnoticed(&app).await;
         missing(&app, 1, SESSIONS);
         wake(&app, 1).await;
-        app.until(async || events(&app).await[0].last_error.as_deref().is_some_and(|error| error.contains("does not have"))).await;
+        app.until(async || events(&app).await[0].last_error.as_deref().is_some_and(|error| error.contains("cs_"))).await;
         wake(&app, 60).await;
         app.applied().await;
         assert_eq!(app.credits("ada@example.com").await, 500);

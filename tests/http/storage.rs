@@ -198,7 +198,7 @@ async fn more_idle_connections_than_file_descriptors_do_not_stop_a_webhook() {
     let idle = join_all((0..300).map(|_| TcpStream::connect(address))).await;
     assert!(idle.iter().all(Result::is_ok));
     assert_eq!(delivered(&Client::new(), &program, "evt_1").await, 200);
-    assert!(!program.log().contains("could not be accepted"), "file descriptors were left: {}", program.log());
+    assert!(!program.log().contains("os error 24"), "file descriptors were left: {}", program.log());
     drop(idle);
 }
 
