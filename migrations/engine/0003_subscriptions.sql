@@ -61,7 +61,7 @@ CREATE TABLE billing_change (
     settled_at       BIGINT,
     PRIMARY KEY (account_id, number)
 );
-CREATE INDEX billing_change_due ON billing_change (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX billing_change_due ON billing_change (next_attempt_at, account_id) WHERE state = 'pending';
 CREATE INDEX billing_change_created ON billing_change (created_at, account_id, number);
 CREATE INDEX billing_change_state ON billing_change (state, created_at, account_id, number);
 CREATE INDEX billing_change_failing ON billing_change (created_at) WHERE state = 'pending' AND last_error IS NOT NULL;
@@ -84,6 +84,7 @@ CREATE TABLE checkout_attempt (
     created_at     BIGINT NOT NULL
 );
 -- One open attempt for plans, and one for each product.
+CREATE INDEX checkout_attempt_open ON checkout_attempt (account_id) WHERE status IN ('creating', 'open');
 CREATE UNIQUE INDEX checkout_attempt_one_plan ON checkout_attempt (account_id)
     WHERE kind = 'subscription' AND status IN ('creating', 'open');
 CREATE UNIQUE INDEX checkout_attempt_one_product ON checkout_attempt (account_id, item)

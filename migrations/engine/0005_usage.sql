@@ -111,8 +111,7 @@ CREATE TABLE meter_event (
 -- At most one open event per account, meter and hour.
 CREATE UNIQUE INDEX meter_event_open ON meter_event (account_id, meter, hour) WHERE state = 'open';
 CREATE INDEX meter_event_due ON meter_event (next_attempt_at) WHERE state IN ('open', 'sealed');
-CREATE INDEX meter_event_state ON meter_event (state);
-CREATE INDEX meter_event_sent ON meter_event (hour) WHERE state = 'sent';
+CREATE INDEX meter_event_state ON meter_event (state, hour);
 
 -- The lease on sending an account's meter: at most one request to Stripe at a time for each.
 CREATE TABLE meter_sender (
