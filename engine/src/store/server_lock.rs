@@ -32,7 +32,7 @@ pub enum ServerLockError {
         process: Option<String>,
     },
     /// The lock file cannot be used.
-    #[error("cannot lock {}: {source}", .file.display())]
+    #[error("cannot lock {}", .file.display())]
     Io {
         /// The lock file.
         file: PathBuf,
