@@ -51,13 +51,17 @@ pub async fn overview(
         Reason::Subscription { id, status, .. } if !status.has_ended() => all.iter().find(|each| each.id == *id),
         _ => all.iter().find(|each| !each.status.has_ended()),
     };
-    let owed = match current {
-        Some(current) => owed(core, account, current).await?,
-        None => None,
+    let owed = async {
+        match current {
+            Some(current) => owed(core, account, current).await,
+            None => Ok(None),
+        }
     };
+    let (owed, trial_available, customer) =
+        tokio::try_join!(owed, trial_available(core, account), customers::of_account(core.db(), account))?;
     Ok(BillingOverview {
-        trial_available: trial_available(core, account).await?,
-        has_customer: customers::of_account(core.db(), account).await?.is_some(),
+        trial_available,
+        has_customer: customer.is_some(),
         owed,
         subscription: current.cloned(),
         past: all.iter().filter(|each| each.status.has_ended()).cloned().collect(),

@@ -5,6 +5,7 @@ use billing::{Catalog, Product, Status, Subscription, Timestamp};
 use engine::overview::{self, BilledInvoice, BillingOverview};
 use engine::store::Page;
 use engine::store::purchases::PaidPurchase;
+use futures::future::try_join3;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use server::Tollgate;
@@ -25,10 +26,15 @@ pub fn Billing() -> impl IntoView {
     let (invoices_after, purchases_after) = (after("invoices"), after("purchases"));
     signed_in_page("Billing", move |Caller { tollgate, permit, .. }| async move {
         let (account, entitlement) = (permit.account_id(), permit.entitlement());
-        let overview = overview::overview(&tollgate, account, entitlement).await.map_err(Failure::store)?;
-        let (plan, usage) = (current_plan().await?, usage().await?);
-        let invoices = overview::invoices(&tollgate, account, &invoices_after).await.map_err(Failure::store)?;
-        let purchases = overview::purchases(&tollgate, account, &purchases_after).await.map_err(Failure::store)?;
+        let billed = async {
+            let read = try_join3(
+                overview::overview(&tollgate, account, entitlement),
+                overview::invoices(&tollgate, account, &invoices_after),
+                overview::purchases(&tollgate, account, &purchases_after),
+            );
+            Ok(read.await.map_err(Failure::store)?)
+        };
+        let ((overview, invoices, purchases), plan, usage) = try_join3(billed, current_plan(), usage()).await?;
         Ok(view! {
             <Heading title="Billing"/>
             <FormError/>

@@ -16,9 +16,11 @@ pub async fn readings(
 ) -> Result<Vec<MeterReading>, StoreError> {
     let (db, catalog) = (core.db(), core.catalog());
     let window = usage_window(entitlement.window_anchor, core.now());
-    let counters = counters_at(db, account, window, entitlement.subscription().map(SubscriptionId::as_str)).await?;
-    let balances = credits::balances(db, account).await?;
-    let subscriptions = core.cache().subscriptions(db, account).await?;
+    let (counters, balances, subscriptions) = tokio::try_join!(
+        counters_at(db, account, window, entitlement.subscription().map(SubscriptionId::as_str)),
+        credits::balances(db, account),
+        core.cache().subscriptions(db, account),
+    )?;
     let read = |meter: Meter| {
         let limit = entitlement.limit(meter);
         let balance = balances.iter().find(|balance| balance.meter == meter.as_str());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use billing::{Meter, Timestamp};
+use billing::{Meter, Timestamp, usage_window};
 use engine::metering::{self, UsageOverview};
 use engine::store::usage;
 use engine::{Permit, StoreError};
@@ -42,10 +42,13 @@ pub struct SourceUsage {
 
 /// Reads the usage of a range: as a whole, by day and by key.
 pub async fn analytics(tollgate: &Tollgate, permit: &Permit, range: UsageRange) -> Result<Analytics, StoreError> {
-    let usage = metering::overview(tollgate, permit.account_id(), permit.entitlement()).await?;
-    let now = tollgate.now();
-    let from = range.from(usage.meters.first().map_or(now, |meter| meter.window.start), now);
-    let rows = usage::days(tollgate.db(), permit.account_id(), from, now.plus_seconds(1)).await?;
+    let (account, entitlement, now) = (permit.account_id(), permit.entitlement(), tollgate.now());
+    let from = range.from(usage_window(entitlement.window_anchor, now).start, now);
+    let (usage, rows, names) = tokio::try_join!(
+        metering::overview(tollgate, account, entitlement),
+        usage::days(tollgate.db(), account, from, now.plus_seconds(1)),
+        key_names(tollgate, permit),
+    )?;
     let mut days: BTreeMap<Timestamp, BTreeMap<Meter, u64>> = BTreeMap::new();
     let mut day = from;
     while day <= now {
@@ -60,7 +63,6 @@ pub async fn analytics(tollgate: &Tollgate, permit: &Permit, range: UsageRange) 
             *count = count.saturating_add(used);
         }
     }
-    let names = key_names(tollgate, permit).await?;
     let named = |(source, counts): (String, _)| SourceUsage { key: names.get(&source).cloned(), counts };
     let mut sources: Vec<SourceUsage> = sources.into_iter().map(named).collect();
     sources.sort_by_key(|source| std::cmp::Reverse(source.counts.values().copied().max()));
