@@ -24,6 +24,16 @@ export function canceledPlan(page: Page): Locator {
   return page.getByRole('status').filter({ has: page.getByRole('button', { name: 'Resume plan' }) });
 }
 
+/** The bar that shows a meter's usage, whose `value` is what was used. */
+export function usageBar(page: Page, meter: string): Locator {
+  return page.getByRole('progressbar', { name: meter, exact: true });
+}
+
+/** The number of credits, on the billing page; without `count`, any number. */
+export function credits(page: Page, count = ''): Locator {
+  return page.getByRole('region', { name: 'Usage' }).getByText(new RegExp(`\\b${count} credits\\b`));
+}
+
 /** The notice that a meter has reached a threshold. */
 export function usageNotice(page: Page, meter: string): Locator {
   return page.getByRole('status').filter({ has: page.getByRole('button', { name: `Dismiss the notice about ${meter}` }) });

@@ -1,6 +1,6 @@
 // Generating text over the API, and how it is counted.
 
-import { signUp, subscribe, usageNotice } from '../support/steps.ts';
+import { signUp, subscribe, usageBar, usageNotice } from '../support/steps.ts';
 import { expect, test } from '../support/test.ts';
 
 const PROMPT = { prompt: 'A toll gate at dawn' };
@@ -28,8 +28,10 @@ test('usage of an API key is shown by key', async ({ page, email, playwright, to
   await program.dispose();
 
   await page.goto('/dashboard/analytics');
-  await expect(page.getByText('2 of 500 used')).toBeVisible();
-  await expect(page.getByText('2 of 10,000 used')).toBeVisible();
+  for (const [meter, limit] of [['AI generations', '500'], ['API calls', '10000']] as const) {
+    await expect(usageBar(page, meter)).toHaveAttribute('value', '2');
+    await expect(usageBar(page, meter)).toHaveAttribute('max', limit);
+  }
   const row = page.getByRole('region', { name: 'By key' }).getByRole('row', { name: /^Poet/ });
   await expect(row.getByRole('cell')).toHaveText(['2', '2']);
   await page.goto('/dashboard/api-keys');

@@ -4,7 +4,7 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { buy, canceledPlan, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
+import { buy, canceledPlan, credits, seeGone, seeOn, signUp, subscribe } from '../support/steps.ts';
 import { control } from '../support/stripe.ts';
 import { expect, test } from '../support/test.ts';
 import type { Tollgate } from '../support/tollgate.ts';
@@ -234,11 +234,11 @@ for (const module of ['stripe', 'stripe-basil']) {
       await stripe.subscriptions.update(subscription.id, { cancel_at_period_end: true });
       await seeOn(page, '/billing', canceledPlan(page));
 
-      await expect(page.getByText('500 credits left.')).toBeVisible();
+      await expect(credits(page, '500')).toBeVisible();
       const [session] = (await stripe.checkout.sessions.list({ customer })).data.filter((each: Client) => each.mode === 'payment');
       await stripe.refunds.create({ payment_intent: session.payment_intent });
       await seeOn(page, '/billing', page.getByText('Refunded', { exact: true }));
-      await seeGone(page, '/billing', page.getByText('credits left'));
+      await seeGone(page, '/billing', credits(page));
     });
   });
 }

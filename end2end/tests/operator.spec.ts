@@ -97,7 +97,7 @@ test('an operator replays an event that was parked because Stripe kept rejecting
 
   await parked.first().click();
   await expect(page.getByText('parked', { exact: true })).toBeVisible();
-  await expect(page.getByText('Stripe rejected the request (400')).toBeVisible();
+  await expect(page.getByRole('definition').filter({ hasText: '400' })).toBeVisible();
   await control(own.stripe, 'faults/clear', {});
   await page.getByRole('button', { name: 'Replay' }).click();
   await expect(page.getByRole('status')).toBeVisible();
@@ -126,7 +126,8 @@ test('an operator finds an account and the reason for its plan', async ({ page, 
   await page.getByRole('link', { name: customer(email) }).click();
   await expect(heading(page, customer(email))).toBeVisible();
   const plan = page.getByRole('region', { name: 'Pro', exact: true });
-  await expect(plan).toContainText(`${subscription!.id} is trialing: `);
+  await expect(plan).toContainText(subscription!.id);
+  await expect(plan).toContainText('trialing');
   await expect(plan).toContainText('Until');
   await expect(page.getByRole('region', { name: 'Subscriptions, table' })).toContainText('tollgate_pro_month');
   await expect(page.getByRole('region', { name: 'Invoices and purchases, table' })).toContainText('500 AI generations');
@@ -155,7 +156,9 @@ test('reconciliation finds and repairs what a lost webhook would have changed', 
   const [subscription] = await stripe.subscriptions(customer(email));
   await signUpOperator(page, own, email);
   await page.goto('/admin');
-  await expect(page.getByText('Not checked yet')).toBeVisible();
+  const sync = page.getByRole('region', { name: 'Stripe sync' });
+  await expect(sync).toBeVisible();
+  await expect(sync.getByRole('time')).toHaveCount(0);
 
   // Everything before has been delivered, so that only this change is dropped.
   await expect.poll(async () => (await control(own.stripe, 'deliveries?state=pending')).data.length).toBe(0);
@@ -166,9 +169,10 @@ test('reconciliation finds and repairs what a lost webhook would have changed', 
   await other.page.goto('/billing');
   await expect(canceledPlan(other.page)).toHaveCount(0);
 
-  expect(await own.run('reconcile')).toContain(`${subscription!.id} is trialing here and in Stripe`);
+  expect(await own.run('reconcile')).toContain(subscription!.id);
   await page.goto('/admin');
-  await expect(page.getByRole('region', { name: 'Stripe sync' })).toContainText('In sync.');
+  await expect(sync.getByRole('time')).toHaveCount(1);
+  await expect(sync.getByRole('definition')).toHaveCount(0);
   await page.getByRole('link', { name: 'All differences' }).click();
   await expect(heading(page, 'Drift')).toBeVisible();
   await page.getByLabel('State').selectOption('fixed');

@@ -1,6 +1,6 @@
 // One-time purchases: buying, using and refunding credits.
 
-import { buy, buyButton, heading, ON_STRIPE, seeGone, seeOn, signUp } from '../support/steps.ts';
+import { buy, buyButton, credits, heading, ON_STRIPE, seeGone, seeOn, signUp } from '../support/steps.ts';
 import { CARDS, pay, sessionOf } from '../support/stripe.ts';
 import { expect, test } from '../support/test.ts';
 
@@ -16,7 +16,7 @@ test('a purchase adds credits and is listed with its receipt', async ({ page }) 
 
   await expect(heading(page, '500 AI generations: paid')).toBeVisible();
   await page.getByRole('link', { name: 'Go to billing' }).click();
-  await expect(page.getByText('500 credits left.')).toBeVisible();
+  await expect(credits(page, '500')).toBeVisible();
   const purchase = page.getByRole('region', { name: 'Purchases, table' }).getByRole('row', { name: /^500 AI generations/ });
   await expect(purchase).toContainText('Paid');
   await expect(purchase).toContainText('$15');
@@ -26,7 +26,7 @@ test('a purchase adds credits and is listed with its receipt', async ({ page }) 
   await seeOn(page, '/billing', receipt);
   await receipt.click();
   await expect(heading(page, 'Receipt')).toBeVisible();
-  await expect(page.getByText('$15.00 paid on')).toBeVisible();
+  await expect(page.getByText('$15.00')).toBeVisible();
 });
 
 test('credits are used after the plan’s limit', async ({ page }) => {
@@ -51,18 +51,18 @@ test('a declined card buys nothing', async ({ page, email, stripe, watch }) => {
   await page.getByRole('link', { name: 'Back' }).click();
   await expect(page.getByRole('status')).toBeVisible();
   await expect(page.getByRole('heading', { name: 'Purchases' })).toHaveCount(0);
-  await expect(page.getByText('credits left')).toHaveCount(0);
+  await expect(credits(page)).toHaveCount(0);
   expect((await stripe.payments(email)).map(({ status }) => status)).not.toContain('succeeded');
 });
 
 test('a refund removes the credits', async ({ page, email, stripe }) => {
   await buy(page);
   await page.goto('/billing');
-  await expect(page.getByText('500 credits left.')).toBeVisible();
+  await expect(credits(page, '500')).toBeVisible();
 
   await stripe.refund(email);
   await seeOn(page, '/billing', page.getByText('Refunded', { exact: true }));
-  await seeGone(page, '/billing', page.getByText('credits left'));
+  await seeGone(page, '/billing', credits(page));
 });
 
 test('a partial refund removes a part of the credits', async ({ page, email, stripe }) => {
@@ -70,7 +70,7 @@ test('a partial refund removes a part of the credits', async ({ page, email, str
   await stripe.refund(email, 300);
   await seeOn(page, '/billing', page.getByText('Partly refunded'));
   await expect(page.getByText('$3 refunded')).toBeVisible();
-  await seeOn(page, '/billing', page.getByText('400 credits left.'));
+  await seeOn(page, '/billing', credits(page, '400'));
 });
 
 test('a double click creates one session and one payment', async ({ page, email, stripe }) => {
@@ -104,6 +104,6 @@ test('the same pack can be bought again', async ({ page, email, stripe }) => {
   await buy(page);
   await buy(page);
   await page.goto('/billing');
-  await expect(page.getByText('1,000 credits left.')).toBeVisible();
+  await expect(credits(page, '1,000')).toBeVisible();
   expect(await stripe.payments(email)).toHaveLength(2);
 });
