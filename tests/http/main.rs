@@ -35,6 +35,7 @@ mod restore;
 mod restricted_key;
 mod server_functions;
 mod start;
+mod statements;
 mod storage;
 mod stripe_account;
 mod stripe_rate;
