@@ -7,7 +7,7 @@
 //! - while the subscription is past due, when customers would only owe more;
 //! - while collection is paused and invoices are voided or written off.
 //!
-//! What is not invoiced yet has a ceiling ([`Catalog::overage`]). `tests/overage.rs` proves each rule.
+//! Uninvoiced usage is capped ([`Catalog::overage`]). `tests/overage.rs` proves each rule.
 
 use crate::catalog::Catalog;
 use crate::entitlement::Entitlement;

@@ -7,8 +7,8 @@
 //! The number of statements depends neither on the history nor, on PostgreSQL, on the number of requests
 //! (`tests/store/usage.rs`, `tests/store/reservations.rs`).
 //!
-//! A reservation need not survive a crash of the machine: its caller is told only of work that was counted, and
-//! counting it makes everything before durable. So a batch of reservations does not wait for the disk, and nor
+//! A reservation need not survive a crash of the machine: a response reports only work that was counted, and
+//! counting it makes everything before durable. So a batch of reservations does not wait for the fsync, and nor
 //! does a request that is denied (docs/decisions/0014).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -2,10 +2,10 @@
 //!
 //! Overage is written to the outbox in the transaction that counts it. An hour's usage is sealed under
 //! its identifier before it is sent, so that a retry, a restart and another node send the same; Stripe
-//! counts an identifier once. Stripe remembers identifiers for a day only. What is older may have been
+//! counts an identifier once. Stripe remembers identifiers for a day only. Older usage may have been
 //! sent before: by an attempt whose outcome is unknown, or by the database that a backup was taken from.
-//! So it is first compared with what Stripe has counted for its hour ([`super::counted`]). What stays
-//! unclear is parked for an operator rather than sent twice, and so is an event that is too old for
+//! So it is first compared with what Stripe has counted for its hour ([`super::counted`]). An unclear
+//! event is parked for an operator rather than sent twice, and so is one that is too old for
 //! Stripe, after 35 days. An account's meter is sent by one process at a time, under a lease, across all
 //! nodes (`tests/http/outbox.rs`).
 

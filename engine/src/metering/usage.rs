@@ -200,7 +200,7 @@ pub async fn kept_response(core: &Core, account: &AccountId, key: &str) -> Resul
 /// the others: it is logged, and tried again the next time.
 ///
 /// # Errors
-/// What was released before stays released.
+/// Reservations released before the error stay released.
 pub async fn release_expired(core: &Core) -> Result<u64, StoreError> {
     let (mut released, mut skipped) = (0, 0);
     loop {

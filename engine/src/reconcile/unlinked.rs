@@ -1,6 +1,6 @@
 //! Customers that no account owns, such as those of another product that is sold with the same Stripe account. There
 //! may be thousands, so a scheduled run does not ask Stripe about one that was checked within a day, and reports it
-//! as before. What changes in between is not missed: an event of the customer is applied as any other, and an
+//! as before. Changes in between are not missed: an event of the customer is applied as any other, and an
 //! account that is created later makes the events that name it due.
 
 use billing::{CustomerId, Timestamp};

@@ -23,7 +23,7 @@ statements! {
     LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 }
 
-/// When a commit is on disk.
+/// When a commit is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
     /// Before it returns.

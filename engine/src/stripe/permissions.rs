@@ -1,4 +1,4 @@
-//! What the API key may do, tried without effect.
+//! Checks the permissions of the API key without side effects.
 //!
 //! Lists are read with one object each, with the expansions that the engine asks for. Writes name objects that
 //! do not exist, which Stripe reports only to a key that may write them (Stripe docs, "Restricted API keys").

@@ -1,7 +1,7 @@
 //! Applying stored events: claims them under a lease, groups them by subject, fetches from Stripe once per
 //! group, and commits the objects together with the settled events.
 //!
-//! One process at a time works on a subject, across nodes. What cannot be applied is retried or parked
+//! One process at a time works on a subject, across nodes. An event that cannot be applied is retried or parked
 //! (`apply`), and an event that crashes its worker's process is parked as well. While Stripe is unavailable,
 //! only a single subject is claimed from time to time. Nothing is claimed before the API key's account is
 //! confirmed and there is room for it, and a lease is renewed only while its group is in progress: a worker
