@@ -149,6 +149,27 @@ on_both_databases! {
         app.until(async || call(&app, &key).await.status == 401).await;
     }
 
+    async fn a_revoked_key_stops_working_on_the_other_node_too(database) {
+        let app = Harness::start(database).await;
+        let other = app.second_node().await;
+        let browser = app.paying("ada@example.com").await;
+        let key = browser.new_api_key("build server").await;
+        let account = app.account("ada@example.com").await;
+        let entitlement = app.tollgate.entitlement(&account).await.unwrap();
+        let owner = engine::Billable::new(account.as_str(), "ada@example.com");
+        let permit = engine::permit(app.tollgate.catalog(), &owner, entitlement, Policy::Tier("PRO")).unwrap();
+        let id = api_keys(&app.tollgate, &permit).await.unwrap().remove(0).id;
+        let client = app.browser().at(&other);
+        let status = async || {
+            let request = client.request(reqwest::Method::GET, "/api/v1/entitlements").bearer_auth(&key);
+            crate::support::Page::of(request).await.status
+        };
+        // The second call finds the key in that node's cache.
+        assert_eq!([status().await, status().await], [200, 200]);
+        revoke_api_key(&app.tollgate, &permit, &id).await.unwrap();
+        app.until(async || status().await == 401).await;
+    }
+
     async fn a_key_is_not_looked_up_for_a_client_that_has_tried_too_many(database) {
         let app = Harness::start(database).await;
         let (_, tollgate) = app.another_node(|_| {}).await;
