@@ -161,8 +161,8 @@ on_both_databases! {
         let id = api_keys(&app.tollgate, &permit).await.unwrap().remove(0).id;
         let client = app.browser().at(&other);
         let status = async || {
-            let request = client.request(reqwest::Method::GET, "/api/v1/entitlements").bearer_auth(&key);
-            crate::support::Page::of(request).await.status
+            let request = client.request(Method::GET, "/api/v1/entitlements").bearer_auth(&key);
+            Page::of(request).await.status
         };
         // The second call finds the key in that node's cache.
         assert_eq!([status().await, status().await], [200, 200]);
